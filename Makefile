@@ -1,0 +1,111 @@
+# rnnaudio's commands. `make` lists them; each sets up what it needs. GNU make 3.81 (macOS) or newer.
+#
+#   make predict ARGS="..."           options for the command behind the target
+#   make test PYTHON=python3.12       another Python for a new environment (`make clean` removes the old one)
+
+PYTHON ?= python3
+ARGS ?=
+VENV ?= .venv
+THEANO_VENV ?= .venv-theano
+CORPUS := datasets/mozart-steinway.h5
+
+BIN := $(VENV)/bin
+PIP := -m pip --quiet --disable-pip-version-check
+# Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
+PARALLEL := -n 2 --dist loadfile
+
+.PHONY: help demo predict reconstruct mnist verify gradcheck info corpus \
+        test test-modes test-theano theano lint types imports clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.installed ## train on the minute of piano in the package, play on, write runs/demo/report.html
+	@$(BIN)/rnnaudio demo $(ARGS)
+
+predict: $(VENV)/.installed $(CORPUS) ## the blog's main job: predict the next frame of the piano corpus, then play on
+	@$(BIN)/python -m experiments.predict $(ARGS)
+
+reconstruct: $(VENV)/.installed $(CORPUS) ## the same model and data, told to give back the current frame
+	@$(BIN)/python -m experiments.reconstruct $(ARGS)
+
+mnist: $(VENV)/.installed ## train the blog's perceptron on MNIST (downloads 20 MB once)
+	@$(BIN)/python -m experiments.mnist $(ARGS)
+
+verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
+	@$(BIN)/python -m experiments.verify $(ARGS)
+
+gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, engines, optimisers
+	@$(BIN)/rnnaudio gradcheck $(ARGS)
+
+info: $(VENV)/.installed ## what computes: engine, compile mode, BLAS, threads, speed; what would make it faster
+	@$(BIN)/rnnaudio info $(ARGS)
+
+corpus: $(CORPUS) ## build datasets/mozart-steinway.h5, an hour of Mozart (downloads 40 MB once)
+
+test: $(VENV)/.installed ## run the tests on PyTensor
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+test-modes: $(VENV)/.installed ## run the tests that depend on the compile mode again: compiled C, then numba
+	@RNNAUDIO_MODE=c $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
+	@RNNAUDIO_MODE=numba $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
+
+test-theano: $(THEANO_VENV)/.installed ## run the tests on Theano 1.0.5 (Python 3.11 only)
+	@RNNAUDIO_ENGINE=theano $(THEANO_VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
+
+theano: $(THEANO_VENV)/.installed ## set up .venv-theano: RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio ...
+
+lint: $(VENV)/.installed ## style and likely mistakes (ruff)
+	@$(BIN)/ruff check .
+
+types: $(VENV)/.installed ## type hints (mypy)
+	@$(BIN)/mypy
+
+imports: $(VENV)/.installed ## which part may import which (import-linter; the contract is in setup.cfg)
+	@$(BIN)/lint-imports --no-logo
+
+clean: ## remove environments and caches; runs, corpora and downloads stay
+	rm -rf $(VENV) $(THEANO_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- what the commands need
+
+define require_python
+@$(PYTHON) -c '' 2>/dev/null || { echo "$(PYTHON) does not run; rnnaudio needs Python 3.11 or newer:" \
+    "make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is Python $(found_python);" \
+    "rnnaudio needs 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks venv or ensurepip: install them" \
+    "(Debian, Ubuntu: apt install python3-venv) or take another: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+endef
+
+define require_python_311
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON) is Python $(found_python);" \
+    "Theano 1.0.5 runs on 3.11 only: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+endef
+
+found_python = $$($(PYTHON) -c 'import sys; print(sys.version.split()[0])')
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	$(require_python)
+	@echo "setting up $(VENV), about a minute ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python $(PIP) install --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-corpus: $(VENV)/.installed
+	@echo "installing what building the corpus needs ..."
+	@$(BIN)/python $(PIP) install --editable '.[corpus]'
+	@touch $@
+
+$(CORPUS): datasets/mozart_steinway.py | $(VENV)/.installed-corpus
+	@$(BIN)/python datasets/mozart_steinway.py $@
+
+$(THEANO_VENV)/.installed: setup.cfg pyproject.toml requirements-theano.txt
+	$(require_python)
+	$(require_python_311)
+	@echo "setting up $(THEANO_VENV), about a minute ..."
+	@$(PYTHON) -m venv --clear $(THEANO_VENV)
+	@$(THEANO_VENV)/bin/python $(PIP) install --requirement requirements-theano.txt
+	@$(THEANO_VENV)/bin/python $(PIP) install --no-deps --editable .
+	@touch $@

@@ -1,0 +1,56 @@
+"""Files that appear whole or not at all."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rnnaudio.errors import RnnaudioError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a temporary file in the same folder; when the block ends well it takes the name `path`.
+
+    On any exception, Ctrl-C included, the temporary file is removed and an earlier file at `path` stays as it was.
+    The order (write, fsync, rename, fsync of the folder) is the one that survives a crash of the machine.
+
+    Raises RnnaudioError for every OSError in the block: no space, no permission, no such folder.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    if path.is_dir():
+        raise RnnaudioError(f"cannot write {path}: it is a folder; give the name of a file")
+    try:
+        temporary.touch()  # a missing folder or permission shows now, not after an hour's work
+        yield temporary
+        _fsync(temporary)
+        os.replace(temporary, path)
+        _fsync(path.parent)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise RnnaudioError(f"cannot write {path}: {reason}; nothing was changed: mend this or choose another place "
+                            "and start again") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: str | Path, content: bytes) -> Path:
+    """Replace ``path`` by ``content`` through :func:`replacing`, making missing folders. Returns the path."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RnnaudioError(f"cannot make the folder {path.parent}: {error.strerror}; choose another place") from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return path
