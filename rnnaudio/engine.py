@@ -1,0 +1,248 @@
+"""The symbolic engine: PyTensor, or Theano 1.0.5, behind one set of names.
+
+This is the only module that imports ``pytensor`` or ``theano``. Everything above it is written once, against
+
+* ``tt``: the engine's tensor module, for what both spell alike (``tt.dot``, ``tt.tanh``, ``tt.concatenate``, ...);
+* the functions of this module, for what they spell differently (:func:`sigmoid`, :func:`scan`, :func:`normal`, ...).
+
+Environment, read once at import:
+
+``RNNAUDIO_ENGINE``
+    ``pytensor`` (default) or ``theano``.
+``RNNAUDIO_MODE``
+    ``c`` compiled C++ (default where a compiler is found), ``numba`` (PyTensor only), or ``python`` (no compilation;
+    the default without a compiler). ``rnnaudio/README.md`` records what each costs.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnaudio.errors import RnnaudioError
+
+ENGINES = ("pytensor", "theano")
+MODES = {"pytensor": ("c", "numba", "python"), "theano": ("c", "python")}
+
+
+def _choose(variable: str, allowed: Sequence[str], default: str) -> str:
+    value = os.environ.get(variable, "").strip().lower() or default
+    if value not in allowed:
+        raise RnnaudioError(f"{variable} is {value!r}; expected one of {', '.join(allowed)}")
+    return value
+
+
+def _import_pytensor() -> tuple[Any, Any, Any]:
+    # It is said once, with what it costs and what would help, by `rnnaudio info`.
+    warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS", category=UserWarning)
+    import pytensor
+    import pytensor.tensor as tensor
+    from pytensor.tensor import random  # noqa: F401  (registers the rewrites of scan that need it)
+
+    return pytensor, tensor, pytensor.scan
+
+
+def _import_theano() -> tuple[Any, Any, Any]:
+    if sys.version_info >= (3, 12):
+        raise RnnaudioError(
+            f"RNNAUDIO_ENGINE=theano needs Python 3.11, got {sys.version.split()[0]}: Theano 1.0.5 imports distutils, "
+            "which Python 3.12 removed. Use Python 3.11 or the default engine, PyTensor"
+        )
+    if np.lib.NumpyVersion(np.__version__) >= "1.24.0":
+        raise RnnaudioError(
+            f"RNNAUDIO_ENGINE=theano needs NumPy below 1.24, got {np.__version__}; `make test-theano` and "
+            "`make theano` set up an environment with it"
+        )
+    # Theano's default asks NumPy for a BLAS description that NumPy dropped in 1.22; an explicit value avoids the call.
+    flags = os.environ.get("THEANO_FLAGS", "")
+    if "blas.ldflags" not in flags:
+        os.environ["THEANO_FLAGS"] = ",".join(filter(None, [flags, "blas.ldflags="]))
+    # scan's C extension includes longintrepr.h, which moved in Python 3.11; None sends Theano to its Python loop.
+    sys.modules["theano.scan_module.scan_perform_ext"] = None  # type: ignore[assignment]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import theano
+            import theano.tensor as tensor
+    except ImportError as error:
+        raise RnnaudioError(
+            f"RNNAUDIO_ENGINE=theano, but Theano cannot be imported ({error}); install rnnaudio[theano] on Python 3.11"
+        ) from error
+    return theano, tensor, theano.scan
+
+
+NAME = _choose("RNNAUDIO_ENGINE", ENGINES, "pytensor")
+backend, tt, _scan = _import_theano() if NAME == "theano" else _import_pytensor()
+VERSION: str = backend.__version__
+HAS_COMPILER = bool(backend.config.cxx)
+MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else "python")
+if MODE == "c" and not HAS_COMPILER:
+    raise RnnaudioError("RNNAUDIO_MODE=c needs a C++ compiler and none was found; install g++ or clang, or unset it")
+if MODE == "python":
+    backend.config.cxx = ""  # else constants are still folded by compiled C: seconds a graph while its cache is cold
+backend.config.floatX = "float32"
+# Each compilation would say again that NumPy's BLAS is used; `rnnaudio info` says it once, with what it costs.
+logging.getLogger(f"{NAME}.tensor.blas").setLevel(logging.ERROR)
+logging.getLogger(f"{NAME}.tensor.blas_headers").setLevel(logging.ERROR)
+
+
+def _compile_mode(name: str) -> Any:
+    if NAME == "theano":
+        return backend.compile.mode.get_mode({"c": "FAST_RUN", "python": "FAST_COMPILE"}[name])
+    return backend.compile.mode.get_mode({"c": "CVM", "numba": "NUMBA", "python": "FAST_COMPILE"}[name])
+
+
+def links_blas() -> bool:
+    """Whether compiled code calls a BLAS library directly instead of NumPy's through NumPy."""
+    config = backend.config
+    return bool(config.blas.ldflags if NAME == "theano" else config.blas__ldflags)
+
+
+# ---------------------------------------------------------------- precision, variables, functions
+
+
+def float_type() -> str:
+    """The dtype of new parameters and graphs: ``float32`` unless inside :func:`precision`."""
+    return str(backend.config.floatX)
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Build and compile in another floating-point type: ``with precision("float64"): ...`` for checks."""
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"precision is {dtype!r}; expected 'float32' or 'float64'")
+    before = float_type()
+    backend.config.floatX = dtype
+    try:
+        yield
+    finally:
+        backend.config.floatX = before
+
+
+def shared(value: np.ndarray, name: str) -> Any:
+    """A variable that keeps its value between calls; NumPy floats are cast to :func:`float_type`."""
+    value = np.asarray(value)
+    if value.dtype.kind == "f":
+        value = value.astype(float_type())
+    return backend.shared(value, name=name)
+
+
+def tensor(name: str, ndim: int, dtype: str | None = None) -> Any:
+    """A symbolic input with ``ndim`` axes."""
+    make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3, tt.tensor4)[ndim]
+    return make(name, dtype=dtype or float_type())
+
+
+def function(inputs: Sequence[Any], outputs: Any, updates: Any = None, *, mode: str | None = None) -> Callable[..., Any]:
+    """Compile ``inputs -> outputs`` in the chosen mode; ``updates`` is a list of (shared variable, new value).
+
+    Inputs of a narrower type are cast (Python floats to float32 among them), never silently widened in the graph.
+    """
+    return backend.function(
+        list(inputs),
+        outputs,
+        updates=updates or [],
+        mode=_compile_mode(mode or MODE),
+        on_unused_input="ignore",
+        allow_input_downcast=True,
+    )
+
+
+def gradient(loss: Any, variables: Sequence[Any]) -> list[Any]:
+    """d loss / d variable for each; exactly zero where the loss does not depend on a variable."""
+    return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
+
+
+# ---------------------------------------------------------------- operations the engines spell differently
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    return tt.nnet.sigmoid(x) if NAME == "theano" else tt.sigmoid(x)
+
+
+def relu(x: Any) -> Any:
+    """max(x, 0); the gradient at exactly 0 is 0 on both engines."""
+    return tt.switch(x > 0, x, tt.zeros_like(x))
+
+
+def log_softmax(x: Any) -> Any:
+    """x - log sum exp x over the last axis, without overflow for any finite x."""
+    shifted = x - tt.max(x, axis=-1, keepdims=True)
+    return shifted - tt.log(tt.sum(tt.exp(shifted), axis=-1, keepdims=True))
+
+
+def scan(
+    step: Callable[..., list[Any]],
+    sequences: Sequence[Any],
+    initial: Sequence[Any],
+    non_sequences: Sequence[Any],
+    truncate_gradient: int = -1,
+) -> list[Any]:
+    """Raw scan, strict: each of ``initial`` is carried, each result has a leading time axis."""
+    options: dict[str, Any] = {} if NAME == "theano" else {"return_updates": False}
+    result = _scan(
+        step,
+        sequences=list(sequences),
+        outputs_info=list(initial),
+        non_sequences=list(non_sequences),
+        truncate_gradient=truncate_gradient,
+        strict=True,
+        **options,
+    )
+    outputs = result[0] if NAME == "theano" else result
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+# ---------------------------------------------------------------- random numbers as a pure function
+
+if NAME == "theano":
+    _Op, _Apply = backend.Op, backend.Apply
+else:
+    from pytensor.graph.basic import Apply as _Apply
+    from pytensor.graph.op import Op as _Op
+
+
+class _Random(_Op):  # type: ignore[misc, valid-type]
+    """Draws that depend on nothing but (key, stream, shape): no hidden generator, so any step can be replayed.
+
+    ``key`` is an int64 vector (seed, number of the update). Both engines and all modes give the same numbers, a
+    checkpoint needs only the two integers, and a resumed run draws what the uninterrupted one would have drawn.
+    """
+
+    __props__ = ("distribution", "stream", "ndim", "dtype")
+
+    def __init__(self, distribution: str, stream: int, ndim: int, dtype: str):
+        self.distribution, self.stream, self.ndim, self.dtype = distribution, stream, ndim, dtype
+
+    def make_node(self, key: Any, *shape: Any) -> Any:
+        inputs = [tt.as_tensor_variable(v) for v in (key, *shape)]
+        return _Apply(self, inputs, [tensor("", self.ndim, self.dtype).type()])
+
+    def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
+        key, *shape = inputs
+        rng = np.random.default_rng([*(int(k) for k in key), self.stream])
+        draw = rng.standard_normal if self.distribution == "normal" else rng.random
+        outputs[0][0] = draw([int(n) for n in shape], dtype=self.dtype)
+
+    def connection_pattern(self, node: Any) -> list[list[bool]]:
+        return [[False] for _ in node.inputs]
+
+    def infer_shape(self, *arguments: Any) -> Any:
+        node = arguments[-2]
+        return [node.inputs[1:]]
+
+
+def normal(key: Any, stream: int, shape: Sequence[Any]) -> Any:
+    """N(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update) and ``stream``."""
+    return _Random("normal", stream, len(shape), float_type())(key, *shape)
+
+
+def uniform(key: Any, stream: int, shape: Sequence[Any]) -> Any:
+    """U(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update) and ``stream``."""
+    return _Random("uniform", stream, len(shape), float_type())(key, *shape)

@@ -1,0 +1,35 @@
+"""Losses: symbolic scalars to be minimised. ``mask`` (the leading axes) is 1 where an element counts, 0 elsewhere."""
+
+from typing import Any
+
+from rnnaudio import engine
+from rnnaudio.engine import tt
+
+
+def masked_mean(values: Any, mask: Any = None) -> Any:
+    """sum(values * mask) / sum(mask); the plain mean without a mask. ``values`` and ``mask`` have the same axes."""
+    if mask is None:
+        return tt.mean(values)
+    return tt.sum(values * mask) / tt.sum(mask)
+
+
+def mean_squared_error(prediction: Any, target: Any, mask: Any = None) -> Any:
+    """mean over unmasked elements of (prediction - target)^2; both (..., n), mask (...)."""
+    return masked_mean(tt.mean(tt.sqr(prediction - target), axis=-1), mask)
+
+
+def normalised_mean_squared_error(prediction: Any, target: Any, mask: Any = None) -> Any:
+    """sum (prediction - target)^2 / sum target^2 over unmasked elements: 1.0 is what predicting zero scores."""
+    return mean_squared_error(prediction, target, mask) / masked_mean(tt.mean(tt.sqr(target), axis=-1), mask)
+
+
+def cross_entropy(logits: Any, labels: Any, mask: Any = None) -> Any:
+    """-log softmax(logits)[label] in nats, mean over unmasked elements; logits (..., classes), labels (...) integers.
+
+    Computed from logits through log-softmax, so no probability can underflow to log 0.
+    """
+    n_classes = logits.shape[logits.ndim - 1]
+    log_probability = engine.log_softmax(logits).reshape((-1, n_classes))
+    flat = labels.reshape((-1,))
+    picked = log_probability[tt.arange(flat.shape[0]), flat]
+    return masked_mean(-picked, None if mask is None else mask.reshape((-1,)))

@@ -1,0 +1,138 @@
+"""Layers without memory. Each works on any leading axes: (batch, n) and (time, batch, n) alike."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.engine import tt
+from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
+from rnnaudio.nn.layer import Context, Layer
+
+ACTIVATIONS = {"linear": lambda x: x, "relu": engine.relu, "tanh": tt.tanh, "sigmoid": engine.sigmoid}
+
+
+class FeedForward(Layer):
+    """A layer whose output depends on the present input only; subclasses define :meth:`apply`."""
+
+    def apply(self, x: Any, context: Context) -> Any:
+        """x (..., n_in) -> y (..., n_out)."""
+        raise NotImplementedError
+
+    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
+        return self.apply(x, context), ()
+
+    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+        return self.apply(x, context), ()
+
+
+def known_activation(kind: str) -> str:
+    """The name itself; ValueError if there is no such activation."""
+    if kind not in ACTIVATIONS:
+        raise ValueError(f"activation is {kind!r}; expected one of {', '.join(ACTIVATIONS)}")
+    return kind
+
+
+def activate(layer: Layer, kind: str, x: Any, context: Context) -> Any:
+    """Apply an activation function by name, and show the result of a bounded one to diagnostics."""
+    y = ACTIVATIONS[kind](x)
+    if context.taps is not None and kind != "linear":
+        context.taps.append((layer, {kind: y}))
+    return y
+
+
+class Dense(FeedForward):
+    """y = activation(x W + b); W (n_in, n_out), b (n_out,)."""
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        rng: np.random.Generator,
+        activation: str = "linear",
+        weights: Initializer = glorot_uniform,
+        bias: Initializer = constant(0.0),  # noqa: B008 (a pure function)
+    ):
+        super().__init__()
+        self.n_in, self.n_out = n_in, n_out
+        self._activation = known_activation(activation)
+        self.weight = self._parameter("weight", weights(rng, (n_in, n_out)))
+        self.bias = self._parameter("bias", bias(rng, (n_out,)))
+
+    def apply(self, x: Any, context: Context) -> Any:
+        return activate(self, self._activation, tt.dot(x, self.weight) + self.bias, context)
+
+
+class Activation(FeedForward):
+    """y = f(x), f one of linear, relu, tanh, sigmoid."""
+
+    def __init__(self, n: int, kind: str):
+        super().__init__()
+        self.n_in = self.n_out = n
+        self._kind = known_activation(kind)
+
+    def apply(self, x: Any, context: Context) -> Any:
+        return activate(self, self._kind, x, context)
+
+
+class BatchNorm(FeedForward):
+    """y = gain (x - mean) / sqrt(variance + 1e-5) + shift, per feature. Ioffe and Szegedy (2015).
+
+    Training takes mean and (biased) variance over all leading axes of the batch and moves the running statistics by
+    ``r <- (1 - momentum) r + momentum batch``; evaluation uses the running statistics.
+    """
+
+    epsilon = 1e-5
+
+    def __init__(self, n: int, *, momentum: float = 0.1):
+        super().__init__()
+        self.n_in = self.n_out = n
+        self.momentum = momentum
+        self.gain = self._parameter("gain", np.ones(n))
+        self.shift = self._parameter("shift", np.zeros(n))
+        self.running_mean = self._statistic("running_mean", np.zeros(n))
+        self.running_variance = self._statistic("running_variance", np.ones(n))
+
+    def apply(self, x: Any, context: Context) -> Any:
+        if context.training:
+            leading = list(range(x.ndim - 1))
+            mean = tt.mean(x, axis=leading)
+            variance = tt.mean(tt.sqr(x - mean), axis=leading)
+            for stored, batch in ((self.running_mean, mean), (self.running_variance, variance)):
+                moved = (1.0 - self.momentum) * stored + self.momentum * batch
+                context.updates.append((stored, tt.cast(moved, stored.dtype)))
+        else:
+            mean, variance = self.running_mean, self.running_variance
+        return self.gain * (x - mean) / tt.sqrt(variance + self.epsilon) + self.shift
+
+
+class Dropout(FeedForward):
+    """Training: y = x m / (1 - rate), m ~ Bernoulli(1 - rate) per element; evaluation: y = x. Srivastava (2014)."""
+
+    def __init__(self, n: int, rate: float):
+        super().__init__()
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"dropout rate is {rate}; expected 0 <= rate < 1")
+        self.n_in = self.n_out = n
+        self.rate = rate
+
+    def apply(self, x: Any, context: Context) -> Any:
+        if not context.training or self.rate == 0.0:
+            return x
+        keep = context.uniform([x.shape[axis] for axis in range(x.ndim)]) >= self.rate
+        return tt.switch(keep, x / np.asarray(1.0 - self.rate, x.dtype), tt.zeros_like(x))
+
+
+class GaussianNoise(FeedForward):
+    """Training: y = x + N(0, std); evaluation: y = x. ``std`` is a statistic: saved, and may be annealed."""
+
+    def __init__(self, n: int, std: float):
+        super().__init__()
+        self.n_in = self.n_out = n
+        self.std = self._statistic("std", np.asarray(float(std)))
+
+    def apply(self, x: Any, context: Context) -> Any:
+        if not context.training:
+            return x
+        return x + self.std * context.normal([x.shape[axis] for axis in range(x.ndim)])

@@ -1,0 +1,119 @@
+"""Stacks: layers put together into one layer."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnaudio.engine import tt
+from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
+from rnnaudio.nn.initializers import Initializer, glorot_uniform
+from rnnaudio.nn.layer import Context, Layer
+
+Run = Callable[[Layer, Any, Any], tuple[Any, Any]]
+
+
+class Composite(Layer):
+    """A layer made of children: one wiring serves ``step`` and ``unroll``, so they cannot differ."""
+
+    def initial_state(self, batch_size: Any) -> Any:
+        return tuple(child.initial_state(batch_size) for child in self._children.values())
+
+    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
+        return self._wire(x, state, lambda child, x, state: child.step(x, state, context))
+
+    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+        return self._wire(x, state, lambda child, x, state: child.unroll(x, state, context, mask))
+
+    def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
+        raise NotImplementedError
+
+
+class Sequential(Composite):
+    """Layers one after the other: y = f_K(... f_2(f_1(x))).
+
+    With ``skip=True`` (Graves 2013) each later layer sees the input beside the output below it, and the last one sees
+    all outputs before it: f_k([x, y_{k-1}]) and f_K([y_1, ..., y_{K-1}]); build its layers with those widths.
+    Children are named after their class, numbered from the second of a kind on: lstm, lstm_2, dense.
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, skip: bool = False):
+        super().__init__()
+        if not layers:
+            raise ValueError("Sequential got no layers; expected at least one")
+        self._skip = skip
+        for layer in layers:
+            kind = layer.kind
+            count = sum(other.kind == kind for other in self._children.values()) + 1
+            self._child(kind if count == 1 else f"{kind}_{count}", layer)
+        self.n_in, self.n_out = layers[0].n_in, layers[-1].n_out
+        widths = [layer.n_out for layer in layers]
+        for k, (name, child) in enumerate(self._children.items()):
+            expected = sum(self._inputs_of(k, self.n_in, widths[:k]))
+            if child.n_in != expected:
+                raise ValueError(f"layer {k} ({name}) takes {child.n_in} inputs, but {expected} reach it")
+
+    def _inputs_of(self, k: int, x: Any, outputs: list[Any]) -> list[Any]:
+        """What reaches layer k, given the input and the outputs of the layers before it (or their widths)."""
+        if k == 0:
+            return [x]
+        if not self._skip:
+            return [outputs[-1]]
+        return outputs if k == len(self._children) - 1 else [x, outputs[-1]]
+
+    def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
+        outputs: list[Any] = []
+        states = []
+        for k, (child, old) in enumerate(zip(self._children.values(), state, strict=True)):
+            inputs = self._inputs_of(k, x, outputs)
+            y, new = run(child, inputs[0] if len(inputs) == 1 else tt.concatenate(inputs, axis=x.ndim - 1), old)
+            outputs.append(y)
+            states.append(new)
+        return outputs[-1], tuple(states)
+
+
+class Sum(Composite):
+    """y = f_1(x) + f_2(x) + ...: paths side by side, e.g. a linear skip path beside a stack."""
+
+    def __init__(self, **paths: Layer):
+        super().__init__()
+        for name, layer in paths.items():
+            self._child(name, layer)
+        widths = {(layer.n_in, layer.n_out) for layer in paths.values()}
+        if len(widths) != 1:
+            raise ValueError(f"the paths of a Sum have widths {sorted(widths)}; expected one (n_in, n_out) for all")
+        self.n_in, self.n_out = widths.pop()
+
+    def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
+        results = [run(child, x, old) for child, old in zip(self._children.values(), state, strict=True)]
+        y = results[0][0]
+        for path, _ in results[1:]:
+            y = y + path
+        return y, tuple(new for _, new in results)
+
+
+def mlp(
+    sizes: Sequence[int],
+    *,
+    rng: np.random.Generator,
+    activation: str = "relu",
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    noise: float = 0.0,
+    weights: Initializer = glorot_uniform,
+) -> Sequential:
+    """A multi-layer perceptron sizes[0] -> ... -> sizes[-1] with a linear last layer.
+
+    Each hidden layer is Dense -> [BatchNorm] -> activation -> [Dropout]; ``noise`` (standard deviation) is added to
+    the input. The last layer has neither noise, dropout nor normalisation: they would put a floor under the cost.
+    """
+    if len(sizes) < 2:
+        raise ValueError(f"an MLP needs an input and an output size, got {list(sizes)}")
+    layers: list[Layer] = [GaussianNoise(sizes[0], noise)] if noise else []
+    for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+        layers.append(Dense(n_in, n_out, rng=rng, weights=weights))
+        layers += [BatchNorm(n_out)] if batch_norm else []
+        layers.append(Activation(n_out, activation))
+        layers += [Dropout(n_out, dropout)] if dropout else []
+    layers.append(Dense(sizes[-2], sizes[-1], rng=rng, weights=weights))
+    return Sequential(layers)

@@ -1,0 +1,325 @@
+"""Recurrent cells as their equations, and the one loop that unrolls them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.engine import sigmoid, tt
+from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
+from rnnaudio.nn.layer import Context, Layer, flatten, unflatten
+
+
+class Cell(Layer):
+    """A recurrence. A subclass sets ``state_sizes`` and defines
+
+    ``sequences(x, context)``
+        what depends on the input alone, for all time steps at once (one large product instead of many small ones);
+        x (..., n_in), any leading axes.
+    ``recur(inputs, state)``
+        the equation: one step's sequences and the old state (batch, n) -> the new state.
+    ``output(states)``
+        what the layer shows of its states; any leading axes.
+    """
+
+    state_sizes: Any  # a NamedTuple of widths
+
+    def sequences(self, x: Any, context: Context) -> Any:
+        raise NotImplementedError
+
+    def recur(self, inputs: Any, state: Any) -> Any:
+        raise NotImplementedError
+
+    def output(self, states: Any) -> Any:
+        return states[0]
+
+    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
+        """Activations by name, for diagnostics; computed by :meth:`recur` itself where there are gates."""
+        return {}
+
+    def initial_state(self, batch_size: Any) -> Any:
+        # The width comes from a stored vector, not a constant: Theano would take a constant width of 1 for an axis
+        # that broadcasts, and scan would refuse the state.
+        rows = [engine.shared(np.zeros(n), "zeros") for n in flatten(self.state_sizes)]
+        return unflatten(self.state_sizes, [repeat_rows(row, batch_size) for row in rows])
+
+    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
+        new = self.recur(self.sequences(x, context), state)
+        return self.output(new), new
+
+    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+        inputs = self.sequences(x, context)
+        states = unroll(self, inputs, state, mask, context.truncate_gradient)
+        if context.taps is not None:
+            before = [tt.concatenate([first[None], rest[:-1]]) for first, rest in zip(*map(flatten, (state, states)))]
+            context.taps.append((self, self.gates(inputs, unflatten(state, before))))
+        return self.output(states), unflatten(states, [s[-1] for s in flatten(states)])
+
+
+def unroll(cell: Cell, inputs: Any, state: Any, mask: Any = None, truncate_gradient: int = -1) -> Any:
+    """s_t = recur(inputs_t, s_{t-1}) for t = 1..T, by raw scan: the only loop over time in the package.
+
+    inputs
+        nested tuple of arrays (time, batch, n): ``cell.sequences(x)``.
+    state
+        s_0, nested tuple of arrays (batch, n): carried from before, learnt, or zero.
+    mask
+        (time, batch) or None; where it is 0, s_t = s_{t-1}.
+    truncate_gradient
+        the gradient runs back through that many steps from the end; -1: through all.
+
+    Returns the states s_1..s_T, shaped as ``state`` with a leading time axis.
+    """
+    n_masks, n_inputs = (0 if mask is None else 1), len(flatten(inputs))
+
+    def step(*arguments: Any) -> list[Any]:
+        valid = arguments[:n_masks]
+        x_t = unflatten(inputs, arguments[n_masks : n_masks + n_inputs])
+        old = unflatten(state, arguments[n_masks + n_inputs :])
+        new = flatten(cell.recur(x_t, old))
+        if valid:
+            new = [tt.switch(valid[0][:, None], n, o) for n, o in zip(new, flatten(old), strict=True)]
+        return new
+
+    sequences = ([] if mask is None else [mask]) + flatten(inputs)
+    parameters = list(cell.parameters().values())
+    n_used = n_masks + n_inputs + len(flatten(state))
+    states = engine.scan(
+        lambda *arguments: step(*arguments[:n_used]), sequences, flatten(state), parameters, truncate_gradient
+    )
+    return unflatten(state, states)
+
+
+def repeat_rows(row: Any, n: Any) -> Any:
+    """(width,) -> (n, width)."""
+    return tt.zeros((n, 1), dtype=row.dtype) + row
+
+
+class LSTMState(NamedTuple):
+    hidden: Any
+    cell: Any
+
+
+class LSTM(Cell):
+    """Long short-term memory with a forget gate, optionally with peepholes p. Gers et al. (2000, 2002).
+
+        i  = sigmoid(x W_i + h R_i + p_i * c + b_i)
+        f  = sigmoid(x W_f + h R_f + p_f * c + b_f)
+        g  = tanh   (x W_g + h R_g           + b_g)
+        c' = f * c + i * g
+        o  = sigmoid(x W_o + h R_o + p_o * c' + b_o)
+        h' = o * tanh(c')
+
+    ``w_input`` (n_in, 4 n), ``w_hidden`` (n, 4 n) and ``bias`` (4 n,) hold the blocks i, f, g, o in this order.
+    ``weights`` initialises (input, hidden) matrices; b_f starts at ``forget_bias``, the other biases at 0.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_units: int,
+        *,
+        rng: np.random.Generator,
+        peepholes: bool = False,
+        forget_bias: float = 1.0,
+        weights: tuple[Initializer, Initializer] = (glorot_uniform, orthogonal),
+    ):
+        super().__init__()
+        self.n_in, self.n_out = n_in, n_units
+        self.state_sizes = LSTMState(n_units, n_units)
+        bias = np.zeros(4 * n_units)
+        bias[n_units : 2 * n_units] = forget_bias
+        self.w_input = self._parameter("w_input", side_by_side(weights[0], 4)(rng, (n_in, 4 * n_units)))
+        self.w_hidden = self._parameter("w_hidden", side_by_side(weights[1], 4)(rng, (n_units, 4 * n_units)))
+        self.bias = self._parameter("bias", bias)
+        seen_by = ("input", "forget", "output") if peepholes else ()
+        self._peepholes = [self._parameter(f"peephole_{gate}", np.zeros(n_units)) for gate in seen_by]
+
+    def sequences(self, x: Any, context: Context) -> Any:
+        return tt.dot(x, self.w_input) + self.bias
+
+    def recur(self, inputs: Any, state: Any) -> LSTMState:
+        return self._gates_and_state(inputs, state)[1]
+
+    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
+        return self._gates_and_state(inputs, state)[0]
+
+    def _gates_and_state(self, inputs: Any, state: LSTMState) -> tuple[dict[str, Any], LSTMState]:
+        h, c = state
+        z_i, z_f, z_g, z_o = split(inputs + tt.dot(h, self.w_hidden), 4, self.n_out)
+        if self._peepholes:
+            p_i, p_f, p_o = self._peepholes
+            z_i, z_f = z_i + p_i * c, z_f + p_f * c
+        i, f, g = sigmoid(z_i), sigmoid(z_f), tt.tanh(z_g)
+        c = f * c + i * g
+        if self._peepholes:
+            z_o = z_o + p_o * c
+        o = sigmoid(z_o)
+        h = o * tt.tanh(c)
+        return {"input": i, "forget": f, "candidate": g, "output": o}, LSTMState(h, c)
+
+
+class GRUState(NamedTuple):
+    hidden: Any
+
+
+class GRU(Cell):
+    """Gated recurrent unit, reset before the product. Cho et al. (2014).
+
+        r  = sigmoid(x W_r + h R_r + b_r)
+        u  = sigmoid(x W_u + h R_u + b_u)
+        k  = tanh   (x W_k + (h * r) R_k + b_k)
+        h' = (1 - u) * h + u * k
+
+    ``w_input`` (n_in, 3 n), ``w_hidden`` (n, 3 n) and ``bias`` (3 n,) hold the blocks r, u, k in this order.
+    ``weights`` initialises (input, hidden) matrices; the biases start at 0.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_units: int,
+        *,
+        rng: np.random.Generator,
+        weights: tuple[Initializer, Initializer] = (glorot_uniform, orthogonal),
+    ):
+        super().__init__()
+        self.n_in, self.n_out = n_in, n_units
+        self.state_sizes = GRUState(n_units)
+        self.w_input = self._parameter("w_input", side_by_side(weights[0], 3)(rng, (n_in, 3 * n_units)))
+        self.w_hidden = self._parameter("w_hidden", side_by_side(weights[1], 3)(rng, (n_units, 3 * n_units)))
+        self.bias = self._parameter("bias", np.zeros(3 * n_units))
+
+    def sequences(self, x: Any, context: Context) -> Any:
+        return tt.dot(x, self.w_input) + self.bias
+
+    def recur(self, inputs: Any, state: Any) -> GRUState:
+        return self._gates_and_state(inputs, state)[1]
+
+    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
+        return self._gates_and_state(inputs, state)[0]
+
+    def _gates_and_state(self, inputs: Any, state: GRUState) -> tuple[dict[str, Any], GRUState]:
+        (h,) = state
+        n = self.n_out
+        x_r, x_u, x_k = split(inputs, 3, n)
+        h_r, h_u = split(tt.dot(h, self.w_hidden[:, : 2 * n]), 2, n)
+        r = sigmoid(x_r + h_r)
+        u = sigmoid(x_u + h_u)
+        k = tt.tanh(x_k + tt.dot(h * r, self.w_hidden[:, 2 * n :]))
+        return {"reset": r, "update": u, "candidate": k}, GRUState((1 - u) * h + u * k)
+
+
+class LinearState(NamedTuple):
+    frames: tuple[Any, ...]
+
+
+class LinearPredictor(Cell):
+    """y_t = sum_k x_{t-k} A_k + b, k = 0..n_frames-1: linear prediction from the last frames.
+
+    Beside a stack (:class:`rnnaudio.nn.model.Sum`) it is the linear skip path: the stack has to learn only what a
+    linear predictor cannot. ``weight`` (n_frames * n_in, n_out), the latest frame first. The state is those frames.
+    It starts at zero; :func:`rnnaudio.diagnostics.baselines.linear_prediction` gives the least-squares solution.
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, n_frames: int = 2):
+        super().__init__()
+        self.n_in, self.n_out, self.n_frames = n_in, n_out, n_frames
+        self.state_sizes = LinearState((n_in,) * n_frames)
+        self.weight = self._parameter("weight", np.zeros((n_frames * n_in, n_out)))
+        self.bias = self._parameter("bias", np.zeros(n_out))
+
+    def sequences(self, x: Any, context: Context) -> Any:
+        return x
+
+    def recur(self, inputs: Any, state: Any) -> LinearState:
+        return LinearState((inputs, *state.frames[:-1]))
+
+    def output(self, states: Any) -> Any:
+        latest = states.frames[0]
+        return tt.dot(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight) + self.bias
+
+
+def split(x: Any, n_blocks: int, width: int) -> list[Any]:
+    """Equal blocks of the last axis."""
+    return [x[..., k * width : (k + 1) * width] for k in range(n_blocks)]
+
+
+class Wrapper(Cell):
+    """A cell that is another cell but for what its subclass redefines."""
+
+    def __init__(self, cell: Cell):
+        super().__init__()
+        self._cell = cell
+        self._child(cell.kind, cell)
+        self.n_in, self.n_out, self.state_sizes = cell.n_in, cell.n_out, cell.state_sizes
+
+    def initial_state(self, batch_size: Any) -> Any:
+        return self._cell.initial_state(batch_size)
+
+    def sequences(self, x: Any, context: Context) -> Any:
+        return self._cell.sequences(x, context)
+
+    def recur(self, inputs: Any, state: Any) -> Any:
+        return self._cell.recur(inputs, state)
+
+    def output(self, states: Any) -> Any:
+        return self._cell.output(states)
+
+    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
+        return self._cell.gates(inputs, state)
+
+
+class NoisyInputs(NamedTuple):
+    inner: Any
+    state_noise: Any  # one array per leaf of the state, or () for none
+
+
+class Noisy(Wrapper):
+    """A cell with N(0, std) noise on its input and N(0, state_std) on its state at each step, in training only.
+
+    The noise is drawn outside the loop and enters it as sequences. Both deviations are statistics: saved with the
+    model, and free to be annealed (:meth:`set_std`).
+    """
+
+    def __init__(self, cell: Cell, *, std: float = 0.0, state_std: float = 0.0):
+        super().__init__(cell)
+        self.std = self._statistic("std", np.asarray(float(std)))
+        self.state_std = self._statistic("state_std", np.asarray(float(state_std)))
+        self._on_input, self._on_state = std > 0, state_std > 0
+
+    def set_std(self, std: float, state_std: float) -> None:
+        """Set both standard deviations; ValueError for a kind that was 0 at construction and so not in the graph."""
+        for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
+            if value > 0 and not on:
+                raise ValueError(f"noise of std {value} on a part that was built with 0; build it with the largest std")
+            variable.set_value(np.asarray(value, dtype=variable.dtype))
+
+    def sequences(self, x: Any, context: Context) -> NoisyInputs:
+        leading = [x.shape[axis] for axis in range(x.ndim - 1)]
+        if context.training and self._on_input:
+            x = x + self.std * context.normal([*leading, self.n_in])
+        noise: Any = ()
+        if context.training and self._on_state:
+            noise = tuple(self.state_std * context.normal([*leading, n]) for n in flatten(self.state_sizes))
+        return NoisyInputs(self._cell.sequences(x, context), noise)
+
+    def recur(self, inputs: NoisyInputs, state: Any) -> Any:
+        if inputs.state_noise:
+            state = unflatten(state, [s + e for s, e in zip(flatten(state), inputs.state_noise, strict=True)])
+        return self._cell.recur(inputs.inner, state)
+
+    def gates(self, inputs: NoisyInputs, state: Any) -> dict[str, Any]:
+        return self._cell.gates(inputs.inner, state)
+
+
+class LearntInitialState(Wrapper):
+    """A cell whose state before the first step is trained, the same row for every sequence; it starts at zero."""
+
+    def __init__(self, cell: Cell):
+        super().__init__(cell)
+        widths = flatten(self.state_sizes)
+        self._rows = [self._parameter(f"initial_{k}", np.zeros(width)) for k, width in enumerate(widths)]
+
+    def initial_state(self, batch_size: Any) -> Any:
+        return unflatten(self.state_sizes, [repeat_rows(row, batch_size) for row in self._rows])

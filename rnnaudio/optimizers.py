@@ -1,0 +1,152 @@
+"""Gradient descent as pure functions.
+
+A rule is a frozen description with two methods that work on NumPy arrays and symbolic variables alike:
+
+* ``slots``: the names of the arrays it remembers per parameter, all zero at first;
+* ``step(parameter, gradient, memory, learning_rate, n)``: new parameter and new memory at the n-th update (from 1).
+
+:func:`updates` applies a rule to a symbolic loss. The memory is kept in :class:`Memory`, which a checkpoint saves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.engine import tt
+
+Slots = tuple[Any, ...]
+
+
+class Optimizer(Protocol):
+    """What every rule offers."""
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def max_gradient_norm(self) -> float | None: ...
+
+    @property
+    def slots(self) -> tuple[str, ...]: ...
+
+    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]: ...
+
+
+@dataclass(frozen=True)
+class SGD:
+    """p <- p - eta g."""
+
+    learning_rate: float = 0.1
+    max_gradient_norm: float | None = None
+    slots = ()
+
+    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
+        return p - learning_rate * g, ()
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """v <- mu v - eta g;  p <- p + v. Polyak (1964)."""
+
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    max_gradient_norm: float | None = None
+    slots = ("velocity",)
+
+    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
+        v = self.momentum * memory[0] - learning_rate * g
+        return p + v, (v,)
+
+
+@dataclass(frozen=True)
+class RMSprop:
+    """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon). Tieleman and Hinton (2012).
+
+    epsilon stands inside the root, as in the blog's own; PyTorch puts it outside.
+    """
+
+    learning_rate: float = 1e-3
+    rho: float = 0.9
+    epsilon: float = 1e-8
+    max_gradient_norm: float | None = None
+    slots = ("mean_square",)
+
+    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
+        r = self.rho * memory[0] + (1.0 - self.rho) * g * g
+        return p - learning_rate * g / (r + self.epsilon) ** 0.5, (r,)
+
+
+@dataclass(frozen=True)
+class Adam:
+    """m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - eta m^ / (sqrt(v^) + epsilon),
+    with m^ = m / (1 - b1^n) and v^ = v / (1 - b2^n). Kingma and Ba (2015)."""
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    max_gradient_norm: float | None = None
+    slots = ("mean", "mean_square")
+
+    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
+        m = self.beta1 * memory[0] + (1.0 - self.beta1) * g
+        v = self.beta2 * memory[1] + (1.0 - self.beta2) * g * g
+        unbiased_m, unbiased_v = m / (1.0 - self.beta1**n), v / (1.0 - self.beta2**n)
+        return p - learning_rate * unbiased_m / (unbiased_v**0.5 + self.epsilon), (m, v)
+
+
+def global_norm(gradients: Sequence[Any]) -> Any:
+    """sqrt of the sum of squares of all elements of all gradients."""
+    return sum((g * g).sum() for g in gradients) ** 0.5
+
+
+def clip_by_global_norm(gradients: Sequence[Any], limit: float) -> list[Any]:
+    """g <- g limit / max(norm, limit): the direction is kept. Pascanu et al. (2013)."""
+    norm = global_norm(gradients)
+    factor = limit / tt.maximum(norm, np.asarray(limit, norm.dtype))
+    return [g * factor for g in gradients]
+
+
+class Memory:
+    """What a rule remembers: shared arrays by ``parameter name/slot``, and the number of updates done."""
+
+    def __init__(self, optimizer: Optimizer, parameters: dict[str, Any]):
+        self.arrays = {
+            f"{name}/{slot}": engine.shared(np.zeros_like(p.get_value(borrow=True)), f"{name}/{slot}")
+            for name, p in parameters.items()
+            for slot in optimizer.slots
+        }
+        self.n_updates = engine.backend.shared(np.asarray(0, "int64"), name="n_updates")
+
+    def variables(self) -> dict[str, Any]:
+        """Everything a checkpoint must hold, by name."""
+        return self.arrays | {"n_updates": self.n_updates}
+
+
+class Step(NamedTuple):
+    """A symbolic update: what to assign, and what it tells about itself."""
+
+    pairs: list[tuple[Any, Any]]  # (shared variable, new value)
+    gradient_norms: dict[str, Any]  # per parameter, before clipping
+    update_ratios: dict[str, Any]  # |change| / |parameter|, per parameter
+
+
+def updates(
+    optimizer: Optimizer, loss: Any, parameters: dict[str, Any], memory: Memory, learning_rate: Any
+) -> Step:
+    """One step down the gradient of ``loss`` (a symbolic scalar), clipped by its global norm where the rule says so."""
+    gradients = engine.gradient(loss, list(parameters.values()))
+    norms = {name: global_norm([g]) for name, g in zip(parameters, gradients, strict=True)}
+    if optimizer.max_gradient_norm is not None:
+        gradients = clip_by_global_norm(gradients, optimizer.max_gradient_norm)
+    n = memory.n_updates + 1
+    pairs, ratios = [(memory.n_updates, n)], {}
+    for (name, p), g in zip(parameters.items(), gradients, strict=True):
+        old = [memory.arrays[f"{name}/{slot}"] for slot in optimizer.slots]
+        new_p, new = optimizer.step(p, g, tuple(old), learning_rate, tt.cast(n, p.dtype))
+        pairs += [(v, tt.cast(value, v.dtype)) for v, value in zip([p, *old], [new_p, *new], strict=True)]
+        ratios[name] = global_norm([new_p - p]) / (global_norm([p]) + np.asarray(1e-12, p.dtype))
+    return Step(pairs, norms, ratios)

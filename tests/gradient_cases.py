@@ -1,0 +1,167 @@
+"""What the gradient check is run on: every layer, loss and stack, masked and unmasked, in training and evaluation.
+
+Shared by test_gradients.py, which asserts the errors, and experiments/gradcheck.py, which prints them.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from rnnaudio import engine, losses
+from rnnaudio.diagnostics.gradient_check import GradientReport, check_gradients
+from rnnaudio.engine import tt
+from rnnaudio.nn import (
+    GRU,
+    LSTM,
+    Activation,
+    BatchNorm,
+    Context,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Layer,
+    LearntInitialState,
+    LinearPredictor,
+    Noisy,
+    Sequential,
+    Sum,
+    mlp,
+)
+
+N_STEPS, N_BATCH, N_IN, N_UNITS = 5, 3, 3, 4
+# A gap in the middle, an end and a beginning left out: each sequence of the batch another.
+MASK = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 0, 1]])
+
+
+class Batch(NamedTuple):
+    inputs: np.ndarray  # (time, batch, n_in)
+    targets: np.ndarray  # (time, batch, n_out), or (time, batch) labels
+    mask: np.ndarray  # (time, batch)
+
+
+class Outcome(NamedTuple):
+    loss: Any
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """A loss of (prediction, target, mask) over all time steps; the mask holds for the recurrences and the loss."""
+
+    loss: Callable[..., Any] = losses.mean_squared_error
+    masked: bool = False
+    fields: tuple[str, ...] = ("inputs", "targets", "mask")
+
+    def variables(self) -> list[Any]:
+        labels = self.loss is losses.cross_entropy
+        targets = engine.tensor("targets", 2, "int64") if labels else engine.tensor("targets", 3)
+        return [engine.tensor("inputs", 3), targets, engine.tensor("mask", 2, "int8")]
+
+    def batch_size(self, inputs: Any, *others: Any) -> Any:
+        return inputs.shape[1]
+
+    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+        inputs, targets, mask = variables
+        prediction, final = model.unroll(inputs, state, context, mask if self.masked else None)
+        loss = self.loss(prediction, targets, mask if self.masked else None)
+        # The final state belongs to the loss: it is what carried training hands on.
+        return Outcome(loss + sum(tt.mean(tt.sqr(leaf)) for leaf in _leaves(final)))
+
+
+def _leaves(state: Any) -> list[Any]:
+    return [leaf for item in state for leaf in _leaves(item)] if isinstance(state, tuple) else [state]
+
+
+def randomise(model: Layer, rng: np.random.Generator, std: float = 0.5) -> Layer:
+    """Set every parameter, biases and peepholes too, to N(0, std), and running statistics to values of a trained net."""
+    values = model.get_values()
+    for name, value in values.items():
+        if name in model.parameters() or name.endswith("running_mean"):
+            values[name] = std * rng.standard_normal(value.shape)
+        elif name.endswith("running_variance"):
+            values[name] = rng.uniform(0.5, 2.0, value.shape)
+    model.set_values(values)
+    return model
+
+
+Build = Callable[[np.random.Generator], Layer]
+
+LAYERS: dict[str, Build] = {
+    "dense linear": lambda rng: Dense(N_IN, N_UNITS, rng=rng),
+    "dense relu": lambda rng: Dense(N_IN, N_UNITS, rng=rng, activation="relu"),
+    "dense tanh": lambda rng: Dense(N_IN, N_UNITS, rng=rng, activation="tanh"),
+    "dense sigmoid": lambda rng: Dense(N_IN, N_UNITS, rng=rng, activation="sigmoid"),
+    "activation relu": lambda rng: Activation(N_IN, "relu"),
+    "activation tanh": lambda rng: Activation(N_IN, "tanh"),
+    "batch norm": lambda rng: BatchNorm(N_IN),
+    "dropout": lambda rng: Dropout(N_IN, 0.4),
+    "gaussian noise": lambda rng: GaussianNoise(N_IN, 0.3),
+    "lstm": lambda rng: LSTM(N_IN, N_UNITS, rng=rng),
+    "lstm peepholes": lambda rng: LSTM(N_IN, N_UNITS, rng=rng, peepholes=True),
+    "gru": lambda rng: GRU(N_IN, N_UNITS, rng=rng),
+    "linear predictor": lambda rng: LinearPredictor(N_IN, N_UNITS, n_frames=3),
+    "noisy lstm": lambda rng: Noisy(LSTM(N_IN, N_UNITS, rng=rng, peepholes=True), std=0.3, state_std=0.2),
+    "noisy gru": lambda rng: Noisy(GRU(N_IN, N_UNITS, rng=rng), std=0.3, state_std=0.2),
+    "learnt initial state": lambda rng: LearntInitialState(LSTM(N_IN, N_UNITS, rng=rng, peepholes=True)),
+    "learnt and noisy gru": lambda rng: LearntInitialState(Noisy(GRU(N_IN, N_UNITS, rng=rng), state_std=0.2)),
+}
+STACKS: dict[str, Build] = {
+    "stack": lambda rng: Sequential([LSTM(N_IN, 3, rng=rng), GRU(3, 4, rng=rng), Dense(4, 2, rng=rng)]),
+    "skip stack": lambda rng: Sequential(
+        [LSTM(N_IN, 2, rng=rng), LSTM(N_IN + 2, 3, rng=rng, peepholes=True), GRU(N_IN + 3, 2, rng=rng)]
+        + [Dense(2 + 3 + 2, 2, rng=rng)],
+        skip=True,
+    ),
+    "linear path beside a stack": lambda rng: Sum(
+        stack=Sequential([Noisy(GRU(N_IN, 4, rng=rng), std=0.3), Dense(4, 2, rng=rng)]), linear=LinearPredictor(N_IN, 2)
+    ),
+    "normalised dropped stack": lambda rng: Sequential(
+        [Noisy(LSTM(N_IN, 4, rng=rng), state_std=0.2), BatchNorm(4), Dropout(4, 0.3), Dense(4, 2, rng=rng)]
+    ),
+    "mlp": lambda rng: mlp([N_IN, 6, 5, 2], rng=rng, batch_norm=True, dropout=0.3, noise=0.3),
+}
+LOSSES = (losses.mean_squared_error, losses.normalised_mean_squared_error, losses.cross_entropy)
+
+
+class Case(NamedTuple):
+    name: str
+    build: Build
+    objective: Supervised
+    training: bool
+
+    @property
+    def label(self) -> str:
+        mask = "masked" if self.objective.masked else "unmasked"
+        return f"{self.name}, {mask}, {'training' if self.training else 'evaluation'}"
+
+
+def _cases() -> list[Case]:
+    cases = [
+        Case(name, build, Supervised(masked=masked), True)
+        for name, build in (LAYERS | STACKS).items()
+        for masked in (False, True)
+    ]
+    for name in ("batch norm", "noisy lstm", "normalised dropped stack", "mlp"):
+        cases.append(Case(name, (LAYERS | STACKS)[name], Supervised(masked=True), False))
+    for loss in LOSSES:
+        for masked in (False, True):
+            cases.append(Case(loss.__name__.replace("_", " "), LAYERS["dense linear"], Supervised(loss, masked), True))
+    return cases
+
+
+CASES = _cases()
+
+
+def check(case: Case, mode: str | None = None) -> GradientReport:
+    """The gradient check of one case, its numbers drawn from a seed that the label decides."""
+    rng = np.random.default_rng(zlib.crc32(case.label.encode()))
+    with engine.precision("float64"):
+        model = randomise(case.build(rng), rng)
+    inputs = rng.standard_normal((N_STEPS, N_BATCH, N_IN))
+    if case.objective.loss is losses.cross_entropy:
+        targets = rng.integers(model.n_out, size=(N_STEPS, N_BATCH))
+    else:
+        targets = rng.standard_normal((N_STEPS, N_BATCH, model.n_out))
+    batch = Batch(inputs, targets, MASK)
+    return check_gradients(model, case.objective, batch, rng=rng, training=case.training, n_entries=6, mode=mode)
