@@ -1,0 +1,21 @@
+"""Audio files, corpora, batches and MNIST: NumPy and h5py only, nothing of the engine."""
+
+from rnnaudio.data.audio import Decoder, read_audio, resample, trim_silence, write_wav
+from rnnaudio.data.batches import (
+    Batch,
+    Batches,
+    ConsecutiveWindows,
+    FrameOffsets,
+    RandomWindows,
+    ShiftedWindows,
+    fixed_windows,
+)
+from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Piece, Split
+from rnnaudio.data.corpus_build import Recording, build_corpus
+from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
+from rnnaudio.data.mnist import Mnist, MnistSplit, fetch_mnist, load_mnist
+
+__all__ = ["ArrayPiece", "AudioCorpus", "Batch", "Batches", "ConsecutiveWindows", "CorpusSummary", "Decoder",
+           "FrameOffsets", "Mnist", "MnistSplit", "Piece", "PieceSummary", "RandomWindows", "Recording",
+           "ShiftedWindows", "Split", "build_corpus", "fetch_mnist", "fixed_windows", "load_mnist", "read_audio",
+           "resample", "trim_silence", "write_wav"]

@@ -1,0 +1,193 @@
+"""Audio files in and out: decoding (in a process that can be killed), 16-bit WAV, silence.
+
+Audio is float32, mono, shape (n_samples,), on the scale -1 to 1, everywhere in the package.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import wave
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import soxr
+
+from rnnaudio.atomic import replacing
+from rnnaudio.errors import RnnaudioError
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+INT16_SCALE = 32_768
+MAX_PEAK = 4.0  # 12 dB over full scale: beyond it a float file is not on the scale -1 to 1 at all
+DECODER_SCRIPT = Path(__file__).with_name("decoder_process.py")
+TIME_LIMIT_S = 60.0
+BYTES_PER_EXTRA_SECOND = 250_000
+
+
+class Decoder:
+    """Reads audio files with libsndfile in a child process, one child for many files.
+
+    A damaged file can hang or crash libsndfile; then the child is killed, the file is reported, and the next file
+    gets a new child. Use it as a context manager:
+
+        with Decoder() as decoder:
+            audio, rate_hz = decoder.read(path, sample_rate_hz=16000)
+    """
+
+    def __init__(self, time_limit_s: float = TIME_LIMIT_S) -> None:
+        self._time_limit_s = time_limit_s
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Decoder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child; the decoder may be used again afterwards."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def read(self, path: Path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, int]:
+        """Like `read_audio`."""
+        path = Path(path).absolute()
+        _check_rate(sample_rate_hz)
+        time_limit_s = self._time_limit_s + _n_bytes(path) / BYTES_PER_EXTRA_SECOND
+        try:
+            header, audio = self._ask({"path": str(path), "sample_rate_hz": sample_rate_hz}, time_limit_s)
+        except (OSError, ValueError, EOFError) as error:  # a broken pipe, half a header, too few samples
+            self.close()
+            raise RnnaudioError(f"{path}: the audio decoder died or took longer than {time_limit_s:.0f} s; the file "
+                                "is probably damaged: remove it or convert it to FLAC") from error
+        except BaseException:  # Ctrl-C: the rest of the reply would be taken for the next file's
+            self.close()
+            raise
+        if "error" in header:
+            raise RnnaudioError(f"{path}: {header['error']}")
+        return _on_scale(audio, path), header["sample_rate_hz"]
+
+    def _ask(self, request: dict, time_limit_s: float) -> tuple[dict, np.ndarray]:
+        if self._process is None:
+            # -P: the script's folder must not shadow the standard library
+            self._process = subprocess.Popen([sys.executable, "-P", str(DECODER_SCRIPT)], stdin=subprocess.PIPE,
+                                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert self._process.stdin and self._process.stdout
+        timer = threading.Timer(time_limit_s, self._process.kill)
+        timer.start()
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            header = json.loads(self._process.stdout.readline())
+            return header, _read_samples(self._process.stdout, header.get("n_samples", 0))
+        finally:
+            timer.cancel()
+
+
+def read_audio(path: Path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, int]:
+    """Read an audio file (wav, flac, ogg, mp3 and what else libsndfile knows) as mono.
+
+    Returns ((n_samples,) float32 in [-1, 1], the mean of the channels; rate in Hz). With `sample_rate_hz` the audio is
+    resampled to it (soxr, high quality); what exceeds full scale, as the decoders of lossy formats and resampling may,
+    is clipped. Many files: use one `Decoder`, which keeps its process.
+
+    Raises RnnaudioError, naming the file, if it is missing, a folder, empty, without samples, not audio, truncated or
+    not permitted, has NaN or infinite samples, or kept the decoder busy beyond a time limit. Where a file does not
+    state its length (an MP3 file without a Xing or Info tag, a WAV file written to a pipe) a missing end goes
+    unnoticed.
+    """
+    with Decoder() as decoder:
+        return decoder.read(path, sample_rate_hz)
+
+
+def write_wav(path: Path, audio: np.ndarray, sample_rate_hz: int) -> int:
+    """Write (n_samples,) audio on the scale -1 to 1 as 16-bit PCM; returns how many samples were clipped.
+
+    Raises RnnaudioError if the audio is not one-dimensional, is empty or has NaN or infinite samples, and if the file
+    cannot be written; an earlier file at `path` is then unchanged.
+    """
+    _check_rate(sample_rate_hz)
+    audio = check_audio(audio, f"audio for {path}")
+    with replacing(path) as temporary, temporary.open("wb") as file, wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(sample_rate_hz)
+        sound.writeframes(to_int16(audio).astype("<i2").tobytes())
+    return int(np.count_nonzero(np.abs(audio) > 1.0))
+
+
+def trim_silence(audio: np.ndarray, sample_rate_hz: int, threshold_db: float = -60.0) -> np.ndarray:
+    """Cut leading and trailing silence from (n_samples,) audio; returns a view, empty if all is silent.
+
+    A frame of 20 ms is silent if its peak lies below the peak of the whole by more than -`threshold_db` dB.
+    """
+    peak = np.abs(audio).max(initial=0.0)
+    if peak == 0.0:
+        return audio[:0]
+    n_frame = max(1, sample_rate_hz // 50)
+    frame_starts = np.arange(0, audio.size, n_frame)
+    frame_peaks = np.maximum.reduceat(np.abs(audio), frame_starts)
+    loud = np.flatnonzero(frame_peaks >= peak * 10.0 ** (threshold_db / 20.0))
+    return audio[loud[0] * n_frame:(loud[-1] + 1) * n_frame]
+
+
+def resample(audio: np.ndarray, from_rate_hz: int, to_rate_hz: int) -> np.ndarray:
+    """Resample (n_samples,) audio with soxr (high quality); returns float32."""
+    _check_rate(from_rate_hz)
+    _check_rate(to_rate_hz)
+    return np.asarray(soxr.resample(audio, from_rate_hz, to_rate_hz), np.float32)
+
+
+def to_int16(audio: np.ndarray) -> np.ndarray:
+    """Round audio on the scale -1 to 1 to int16 (1.0 is 32768), clipping instead of wrapping round."""
+    return np.clip(np.rint(audio * np.float32(INT16_SCALE)), -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
+
+
+def check_audio(audio: np.ndarray, name: str) -> np.ndarray:
+    """Return `audio` as float32, or raise RnnaudioError if it is not one-dimensional, is empty or not finite."""
+    audio = np.asarray(audio, np.float32)
+    if audio.ndim != 1 or audio.size == 0:
+        raise RnnaudioError(f"{name}: got an array of shape {audio.shape}, expected mono samples, shape (n_samples,)")
+    n_bad = audio.size - np.count_nonzero(np.isfinite(audio))
+    if n_bad:
+        raise RnnaudioError(f"{name}: {n_bad} of {audio.size} samples are NaN or infinite; repair or remove it")
+    return audio
+
+
+def _on_scale(audio: np.ndarray, path: Path) -> np.ndarray:
+    audio = check_audio(audio, str(path))
+    peak = np.abs(audio).max()
+    if peak > MAX_PEAK:
+        raise RnnaudioError(f"{path}: samples reach {peak:g}, expected -1 to 1: scale the file to that range")
+    return np.clip(audio, -1.0, 1.0, out=audio)
+
+
+def _check_rate(sample_rate_hz: int | None) -> None:
+    if sample_rate_hz is not None and not (isinstance(sample_rate_hz, int | np.integer) and sample_rate_hz > 0):
+        raise RnnaudioError(f"sample rate: got {sample_rate_hz!r}, expected a whole number of Hz such as 16000")
+
+
+def _n_bytes(path: Path) -> int:
+    """Size of a readable regular file; RnnaudioError for anything else."""
+    if not path.exists():
+        raise RnnaudioError(f"{path}: no such file; check the name")
+    if not path.is_file():  # opening a named pipe would wait for ever
+        raise RnnaudioError(f"{path}: a folder or device, expected an audio file")
+    try:
+        with path.open("rb") as file:
+            n_bytes = file.seek(0, 2)
+    except OSError as error:
+        raise RnnaudioError(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
+    if n_bytes == 0:
+        raise RnnaudioError(f"{path}: the file is empty; remove it or copy it again")
+    return n_bytes
+
+
+def _read_samples(stream: IO[bytes], n_samples: int) -> np.ndarray:
+    audio = bytearray(4 * n_samples)
+    if stream.readinto(audio) != len(audio):  # type: ignore[attr-defined]
+        raise EOFError
+    return np.frombuffer(audio, np.float32)

@@ -1,0 +1,197 @@
+"""Reading a corpus: splits of pieces, standardised, a stretch at a time."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import h5py
+import numpy as np
+
+from rnnaudio.data.corpus_format import SAMPLE_SCALE, open_checked, sha256_of
+from rnnaudio.errors import RnnaudioError
+
+GOLDEN_RATIO_PART = (math.sqrt(5.0) - 1.0) / 2.0
+
+
+class Samples(Protocol):
+    """What a piece is to those who read it."""
+
+    @property
+    def n_samples(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Samples start to stop - 1, (stop - start,) float32, standardised."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPiece:
+    """A piece made of an array, (n_samples,) float32, taken as standardised: for toy problems and tests."""
+
+    audio: np.ndarray
+
+    @property
+    def n_samples(self) -> int:
+        return self.audio.size
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Samples start to stop - 1, (stop - start,)."""
+        _check_range(start, stop, self.n_samples)
+        return np.array(self.audio[start:stop], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One recording in a corpus file."""
+
+    title: str
+    source: str
+    licence: str
+    split: str
+    n_samples: int
+    dataset: h5py.Dataset
+    gain: float  # read() = stored sample * gain - offset
+    offset: float
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Samples start to stop - 1, (stop - start,) float32, standardised: (audio - mean) / std.
+
+        Raises IndexError outside the piece, RnnaudioError if the file is closed or fails its checksum there.
+        """
+        _check_range(start, stop, self.n_samples)
+        try:
+            stored = self.dataset[start:stop]
+        except (OSError, ValueError) as error:
+            raise RnnaudioError(f"{self.title}: samples {start} to {stop} cannot be read: the corpus was closed, or "
+                                "the file is damaged ('rnnaudio corpus build' makes it again)") from error
+        audio = np.multiply(stored, np.float32(self.gain), dtype=np.float32)
+        audio -= np.float32(self.offset)
+        return audio
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The pieces for one purpose: train, valid or test."""
+
+    name: str
+    pieces: Sequence[Samples]
+    sample_rate_hz: int
+
+    @property
+    def n_samples(self) -> int:
+        return sum(piece.n_samples for piece in self.pieces)
+
+    @property
+    def seconds(self) -> float:
+        return self.n_samples / self.sample_rate_hz
+
+    def first(self, seconds: float) -> np.ndarray:
+        """The beginning of the first piece that is long enough, float32, standardised.
+
+        Raises RnnaudioError if no piece is long enough.
+        """
+        return self.seed_at(0, seconds)
+
+    def seed_at(self, index: int, seconds: float) -> np.ndarray:
+        """A stretch of `seconds` at the index-th of a fixed sequence of places, float32, standardised.
+
+        Place 0 is that of `first`; the sequence (multiples of the golden ratio, modulo 1) spreads any number of places
+        over all pieces that are long enough. Raises RnnaudioError if none is, ValueError for a negative index.
+        """
+        if index < 0:
+            raise ValueError(f"index: got {index}, expected 0 or more")
+        n_seed = round(seconds * self.sample_rate_hz)
+        pieces = [piece for piece in self.pieces if piece.n_samples >= n_seed]
+        if n_seed <= 0 or not pieces:
+            longest = max((piece.n_samples for piece in self.pieces), default=0) / self.sample_rate_hz
+            raise RnnaudioError(f"seed of {seconds:g} s: the pieces of the split {self.name!r} have up to "
+                                f"{longest:.3f} s; ask for more than 0 and at most that")
+        ends = np.cumsum([piece.n_samples - n_seed + 1 for piece in pieces])
+        place = int(math.fmod(index * GOLDEN_RATIO_PART, 1.0) * int(ends[-1]))
+        number = int(np.searchsorted(ends, place, side="right"))
+        start = place - (int(ends[number - 1]) if number else 0)
+        return pieces[number].read(start, start + n_seed)
+
+
+@dataclass(frozen=True, eq=False)
+class AudioCorpus:
+    """An open corpus file; a context manager.
+
+        with AudioCorpus.open("corpus.h5") as corpus:
+            audio = corpus.train.pieces[0].read(0, 16000)
+
+    `mean` and `std` belong to the training split, on the scale -1 to 1. `pieces` holds all pieces in the order of the
+    file; `train`, `valid` and `test` those of each split.
+    """
+
+    path: Path
+    sample_rate_hz: int
+    mean: float
+    std: float
+    pieces: tuple[Piece, ...]
+    file: h5py.File
+
+    @classmethod
+    def open(cls, path: Path) -> "AudioCorpus":
+        """Open a corpus for reading. Samples stay in the file until read, so that memory does not grow with it.
+
+        Raises RnnaudioError for whatever is wrong with the file: see `corpus_format.open_checked`.
+        """
+        path = Path(path)
+        file = open_checked(path)
+        mean, std = float(file.attrs["mean"]), float(file.attrs["std"])
+        gain = SAMPLE_SCALE[file.attrs["dtype"]] / std
+        pieces = tuple(
+            Piece(**{name: dataset.attrs[name] for name in ("title", "source", "licence", "split")},
+                  n_samples=len(dataset), dataset=dataset, gain=gain, offset=mean / std)
+            for dataset in file["pieces"].values())
+        return cls(path, int(file.attrs["sample_rate_hz"]), mean, std, pieces, file)
+
+    def __enter__(self) -> "AudioCorpus":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.file.close()
+
+    @property
+    def train(self) -> Split:
+        return self._split("train")
+
+    @property
+    def valid(self) -> Split:
+        return self._split("valid")
+
+    @property
+    def test(self) -> Split:
+        return self._split("test")
+
+    def _split(self, name: str) -> Split:
+        return Split(name, tuple(piece for piece in self.pieces if piece.split == name), self.sample_rate_hz)
+
+    def standardise(self, audio: np.ndarray) -> np.ndarray:
+        """(audio - mean) / std, float32, for audio on the scale -1 to 1."""
+        return ((np.asarray(audio, np.float64) - self.mean) / self.std).astype(np.float32)
+
+    def restore(self, audio: np.ndarray) -> np.ndarray:
+        """audio * std + mean, float32: standardised audio back on the scale -1 to 1 (not clipped)."""
+        return (np.asarray(audio, np.float64) * self.std + self.mean).astype(np.float32)
+
+    def verify(self) -> None:
+        """Read every sample and compare the SHA-256 sums; RnnaudioError names the first piece that differs."""
+        for piece in self.pieces:
+            try:
+                is_same = sha256_of(piece.dataset) == piece.dataset.attrs["sha256"]
+            except OSError:  # a chunk fails its own checksum
+                is_same = False
+            if not is_same:
+                raise RnnaudioError(f"{self.path}: the samples of {piece.title!r} have changed since the corpus was "
+                                    "built; build or copy it again")
+
+
+def _check_range(start: int, stop: int, n_samples: int) -> None:
+    if not 0 <= start <= stop <= n_samples:
+        raise IndexError(f"samples {start} to {stop}: expected 0 <= start <= stop <= {n_samples}")

