@@ -1,0 +1,49 @@
+"""Recording what was measured: small JSON files under experiments/results, with what is needed to do it again."""
+
+import json
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnaudio import __version__, engine
+from rnnaudio.atomic import write_atomically
+from rnnaudio.errors import RnnaudioError
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def record(name: str, figures: dict[str, Any]) -> Path:
+    """Write ``results/<name>.json``: the figures, the command, versions and date."""
+    arguments = [argument for argument in sys.argv[1:]]
+    content = {
+        "command": shlex.join(["python", "-m", f"experiments.{Path(sys.argv[0]).stem}", *arguments]),
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": {
+            "rnnaudio": __version__,
+            "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}",
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+        **figures,
+    }
+    path = write_atomically(FOLDER / f"{name}.json", json.dumps(content, indent=2).encode() + b"\n")
+    print(f"recorded in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    return path
+
+
+def run_main(main: Callable[[], Any]) -> None:
+    """Call an experiment as a command: errors of the user's in one line with status 2, Ctrl-C with 130."""
+    try:
+        main()
+    except RnnaudioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,66 @@
+"""A run's settings: frozen, saved with the run, read back with every key checked."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rnnaudio.errors import RnnaudioError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A stack of recurrent layers with a read-out."""
+
+    cell: Literal["lstm", "gru"] = "lstm"
+    n_units: int = 300  # per layer
+    n_layers: int = 1
+    peepholes: bool = False  # LSTM only
+    forget_bias: float = 1.0  # LSTM only
+    learn_initial_state: bool = False
+    input_noise: float = 0.0  # standard deviation, on the input of every recurrent layer, in training
+    state_noise: float = 0.0  # the same on the state
+    skip_connections: bool = False  # the input to every layer, every layer to the read-out
+    readout_units: int = 0  # hidden units of the read-out MLP; 0: a linear layer
+    linear_skip: int = 0  # frames of a linear predictor beside the stack; 0: none
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training run."""
+
+    strategy: Literal["predict_next", "reconstruct_current"] = "predict_next"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    frame_size: int = 200  # samples a step
+    n_steps: int = 32  # steps the gradient runs back through
+    batch_size: int = 64
+    batches: Literal["random", "shifted", "offsets", "consecutive"] = "random"
+    optimizer: Literal["rmsprop", "adam", "momentum", "sgd"] = "rmsprop"
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"  # cosine: warm-up of 100 updates, then down over max_updates
+    max_gradient_norm: float | None = 1.0
+    anneal_noise_over: int = 0  # updates over which the noise falls to zero; 0: constant noise
+    minutes: float = 15.0  # at most
+    max_updates: int = 1_000_000  # at most
+    validate_every: int | None = None  # updates; None: once per pass over the training data
+    patience: int = 20  # validations without improvement
+    seed: int = 2016
+
+    def __post_init__(self) -> None:
+        positive = ("frame_size", "n_steps", "batch_size", "minutes", "max_updates", "patience", "learning_rate")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected more than 0")
+
+
+def from_dict(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """A config dataclass from plain values; RnnaudioError names an unknown key and the nearest known one."""
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            nearest = difflib.get_close_matches(key, fields, 1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(fields)}"
+            raise RnnaudioError(f"unknown setting {key!r} of {kind.__name__}; {hint}")
+    nested = {"model": ModelConfig}
+    return kind(**{k: from_dict(nested[k], v) if k in nested else v for k, v in values.items()})

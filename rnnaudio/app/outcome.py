@@ -1,0 +1,197 @@
+"""What a run leaves to see and hear: sound, spectrogram, curves, diagnostics, one page."""
+
+import dataclasses
+import json
+import platform
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio import engine, plots
+from rnnaudio.app.audio_run import LoadedRun, in_decibel, load_run
+from rnnaudio.atomic import write_atomically
+from rnnaudio.data import AudioCorpus, fixed_windows, write_wav
+from rnnaudio.data.corpus import Split
+from rnnaudio.diagnostics import Probe, probe
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation import Stepper, generate
+from rnnaudio.metrics import Alive, alive_seconds, calibrate
+from rnnaudio.report import write_report
+from rnnaudio.training import STRATEGIES
+
+CALIBRATION_SECONDS = 120.0  # of each piece
+
+
+class Sound(NamedTuple):
+    """Seed, generated and true continuation on the scale of the recording, -1 to 1."""
+
+    seed: np.ndarray
+    generated: np.ndarray
+    original: np.ndarray
+    alive: Alive
+    stopped: str
+
+
+def continue_test_seed(
+    run: LoadedRun, corpus: AudioCorpus, *, seed_seconds: float, seconds: float, seed_index: int
+) -> Sound:
+    """Continue a stretch of the test split, and measure for how long the result stays within real music's limits."""
+    rate = corpus.sample_rate_hz
+    if rate != run.sample_rate_hz:
+        raise RnnaudioError(f"the model was trained at {run.sample_rate_hz} Hz, {corpus.path} has {rate} Hz")
+    stretch = _seed_and_continuation(corpus.test, seed_index, seed_seconds, seconds)
+    n_seed = round(seed_seconds * rate)
+    result = generate(Stepper(run.model), stretch[:n_seed], n_samples=round(seconds * rate), progress=True)
+    generated = corpus.restore(result.audio[result.n_seed :])
+    excerpts = (p.read(0, min(p.n_samples, round(CALIBRATION_SECONDS * rate))) for p in corpus.pieces)
+    limits = calibrate((corpus.restore(audio) for audio in excerpts), rate)
+    alive = alive_seconds(generated, rate, limits)
+    return Sound(
+        corpus.restore(stretch[:n_seed]), generated, corpus.restore(stretch[n_seed:]), alive, result.stopped
+    )
+
+
+def _seed_and_continuation(split: Split, index: int, seed_seconds: float, seconds: float) -> np.ndarray:
+    """A stretch with the true continuation after it, as far as the pieces of the split allow."""
+    longest = max((piece.n_samples for piece in split.pieces), default=0) / split.sample_rate_hz
+    return split.seed_at(index, max(seed_seconds, min(seed_seconds + seconds, longest)))
+
+
+def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
+    """The probe on a batch of the validation split."""
+    c = run.config
+    batch = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=c.n_steps, batch_size=min(16, c.batch_size))[0]
+    return probe(run.model, *STRATEGIES[c.strategy].split(batch.frames))
+
+
+def write_outcome(
+    run_dir: Path, corpus_path: Path, *, seed_seconds: float = 1.0, seconds: float = 10.0, seed_index: int = 0
+) -> dict[str, Any]:
+    """Write sound, pictures, ``summary.json`` and ``report.html`` of a trained run into its folder; the summary."""
+    run_dir = Path(run_dir)
+    run = load_run(run_dir)
+    with closing(AudioCorpus.open(corpus_path)) as corpus:
+        sound = continue_test_seed(run, corpus, seed_seconds=seed_seconds, seconds=seconds, seed_index=seed_index)
+        inside = look_inside(run, corpus)
+    n_clipped = write_wav(run_dir / "generated.wav", np.concatenate([sound.seed, sound.generated]), run.sample_rate_hz)
+    write_wav(run_dir / "original.wav", np.concatenate([sound.seed, sound.original]), run.sample_rate_hz)
+    summary = summarise(run, sound, n_clipped)
+    write_atomically(run_dir / "summary.json", json.dumps(summary, indent=2).encode())
+    pictures = draw(run, sound, inside, run_dir)
+    write_report(
+        run_dir / "report.html",
+        title=f"{run.config.strategy}: {run.config.model.n_layers} x {run.config.model.n_units} {run.config.model.cell}",
+        summary=_headline(summary),
+        tables={
+            "Normalised mean squared error on the validation windows": _loss_rows(run),
+            "Diagnostics": _diagnostic_rows(run, inside),
+            "Settings": [{"setting": k, "value": str(v)} for k, v in _flat(dataclasses.asdict(run.config)).items()],
+        },
+        pictures=pictures,
+        sounds={"seed and generated": run_dir / "generated.wav", "seed and original": run_dir / "original.wav"},
+        notes=[f"{key}: {value}" for key, value in summary["versions"].items()],
+    )
+    return summary
+
+
+def draw(run: LoadedRun, sound: Sound, inside: Probe, folder: Path) -> dict[str, Path]:
+    """All pictures of a run, by caption."""
+    history = run.record["history"]
+    last = history[-1] if history else {"gradient_norms": {}, "update_ratios": {}}
+    ratios = {
+        name: [(row["updates"], row["update_ratios"][name]) for row in history] for name in last["update_ratios"]
+    }
+    pictures = {
+        "Spectrogram": plots.spectrogram(
+            sound.seed, sound.generated, sound.original, run.sample_rate_hz, folder / "spectrogram.png"
+        ),
+        "Saturation": plots.saturation(inside.saturation, folder / "saturation.png"),
+    }
+    if history:
+        pictures["Learning curve"] = plots.learning_curve(
+            history,
+            folder / "learning_curve.png",
+            quantity="normalised MSE",
+            baselines=_finite_baselines(run),
+            decibel=True,
+        )
+        pictures["Gradient norms"] = plots.gradient_norms(
+            last["gradient_norms"],
+            inside.gradient_through_time,
+            folder / "gradients.png",
+            seconds_per_step=run.config.frame_size / run.sample_rate_hz,
+        )
+        pictures["Update ratios"] = plots.update_ratios(ratios, folder / "update_ratios.png")
+    return pictures
+
+
+def summarise(run: LoadedRun, sound: Sound, n_clipped: int) -> dict[str, Any]:
+    """The figures of a run, as they go into ``summary.json``."""
+    history = run.record["history"]
+    stopping = run.record["stopping"]
+    return {
+        "strategy": run.config.strategy,
+        "best_validation_normalised_mse": stopping["best_loss"],
+        "best_validation_decibel": _rounded_decibel(stopping["best_loss"]),
+        "baselines_decibel": {name: _rounded_decibel(v) for name, v in run.record["config"]["baselines"].items()},
+        "updates": run.record["n_updates"],
+        "epochs": history[-1]["epoch"] if history else 0.0,
+        "training_minutes": round(run.record["seconds"] / 60, 2),
+        "n_parameters": run.model.n_parameters,
+        "generated_seconds": len(sound.generated) / run.sample_rate_hz,
+        "alive_seconds": sound.alive.seconds,
+        "death": sound.alive.reason or sound.stopped,
+        "clipped_samples": n_clipped,
+        "versions": {
+            "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}",
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+        "config": dataclasses.asdict(run.config),
+    }
+
+
+def _rounded_decibel(value: float | None) -> float | None:
+    return None if not value else round(10.0 * float(np.log10(value)), 2)
+
+
+def _headline(summary: dict[str, Any]) -> str:
+    best = summary["best_validation_decibel"]
+    sounding = f"It kept sounding like music for {summary['alive_seconds']:.1f} s after the seed"
+    why = f" ({summary['death']})" if summary["death"] else ""
+    return f"Validation normalised MSE {best} dB after {summary['training_minutes']} minutes of training. {sounding}{why}."
+
+
+def _finite_baselines(run: LoadedRun) -> dict[str, float]:
+    return {name: value for name, value in run.record["config"]["baselines"].items() if value > 0}
+
+
+def _loss_rows(run: LoadedRun) -> list[dict[str, str]]:
+    rows = [{"predictor": "this model", "dB": in_decibel(run.record["stopping"]["best_loss"] or np.nan)}]
+    return rows + [{"predictor": k, "dB": in_decibel(v)} for k, v in run.record["config"]["baselines"].items()]
+
+
+def _diagnostic_rows(run: LoadedRun, inside: Probe) -> list[dict[str, str]]:
+    rows = [
+        {"what": f"saturated: {name}", "value": f"{100 * histogram.saturated:.1f} %"}
+        for name, histogram in inside.saturation.items()
+    ]
+    history = run.record["history"]
+    last = history[-1]["update_ratios"] if history else {}
+    rows += [{"what": f"|update| / |parameter|: {name}", "value": f"{ratio:.1e}"} for name, ratio in last.items()]
+    norms = inside.gradient_through_time
+    rows += [
+        {"what": f"|d loss_T / d x| at a lag of {lag} steps", "value": f"{norm:.2e}"}
+        for lag, norm in islice(enumerate(norms), 0, None, max(1, len(norms) // 4))
+    ]
+    return rows
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,35 @@
+"""Let a trained model continue a seed, to a WAV file."""
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from rnnaudio.app.audio_run import LoadedRun, load_run
+from rnnaudio.data import AudioCorpus, read_audio, write_wav
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation import Stepper, generate
+
+
+def play(
+    run_dir: Path, out: Path, *, seed_file: Path | None, seed_seconds: float, seconds: float, seed_index: int
+) -> str:
+    """Write seed and continuation to ``out``; a sentence on what was written."""
+    if not (seconds > 0 and seed_seconds > 0):
+        raise RnnaudioError(f"seconds is {seconds} and seed_seconds {seed_seconds}; expected more than 0")
+    run = load_run(run_dir)
+    seed = _seed(run, seed_file, seed_seconds, seed_index)
+    result = generate(Stepper(run.model), seed, n_samples=round(seconds * run.sample_rate_hz), progress=True)
+    n_clipped = write_wav(out, run.restore(result.audio), run.sample_rate_hz)
+    n_new = len(result.audio) - result.n_seed
+    text = f"wrote {out}: {result.n_seed / run.sample_rate_hz:.2f} s seed + {n_new / run.sample_rate_hz:.2f} s generated"
+    text += f"; {n_clipped} samples clipped" if n_clipped else ""
+    return text + (f"; stopped early: {result.stopped}" if result.stopped else "")
+
+
+def _seed(run: LoadedRun, seed_file: Path | None, seed_seconds: float, seed_index: int) -> np.ndarray:
+    if seed_file is not None:
+        audio, _ = read_audio(seed_file, run.sample_rate_hz)
+        return run.standardise(audio[: round(seed_seconds * run.sample_rate_hz)])
+    with closing(AudioCorpus.open(Path(run.record["config"]["corpus"]["path"]))) as corpus:
+        return corpus.test.seed_at(seed_index, seed_seconds)

@@ -1,0 +1,172 @@
+"""The command line: ``rnnaudio COMMAND --help``.
+
+Modules are imported inside the commands: the engine takes seconds to import, and says what is wrong with its settings
+by an error that :func:`main` must catch.
+"""
+
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from rnnaudio.app.config import TrainConfig
+from rnnaudio.errors import RnnaudioError
+
+app = tyro.extras.SubcommandApp()
+corpus = tyro.extras.SubcommandApp()
+app.command(corpus, name="corpus")
+
+
+def main() -> None:
+    """Entry point. An error of the user's is one line on stderr and exit status 2; Ctrl-C exits with 130."""
+    try:
+        app.cli(prog="rnnaudio", description="Recurrent networks that play raw audio.")
+    except RnnaudioError as error:
+        print(f"rnnaudio: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nrnnaudio: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command
+def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
+    """Train a small LSTM on a minute of real piano (no download) and let it play on; see RUN_DIR/report.html.
+
+    Args:
+        run_dir: where everything goes; an earlier demo there is replaced.
+        minutes: of training, at most.
+    """
+    from rnnaudio.app.demo import DEMO
+    from rnnaudio.data.demo import build_demo_corpus
+
+    if (run_dir / "checkpoint.safetensors").exists():
+        shutil.rmtree(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    corpus_path = build_demo_corpus(run_dir / "corpus.h5")
+    _train(dataclasses.replace(DEMO, minutes=minutes), corpus_path, run_dir, resuming=False)
+
+
+@app.command
+def info() -> None:
+    """What is used: engine, compile mode, BLAS, its threads and speed; and what would make it faster."""
+    from rnnaudio.app.engine_report import report
+
+    print(report())
+
+
+@app.command
+def train(
+    corpus: Positional[Path],
+    run_dir: Positional[Path],
+    config: OmitArgPrefixes[TrainConfig] = TrainConfig(),  # noqa: B008 (frozen)
+    resume: bool = False,
+) -> None:
+    """Train a model on a corpus, then let it play on from a test seed.
+
+    Args:
+        corpus: an HDF5 corpus made by `rnnaudio corpus build` or `make corpus`.
+        run_dir: a new folder for checkpoint, sound, pictures and report.
+        resume: go on with the run in that folder; the settings must be the same.
+    """
+    _train(config, corpus, run_dir, resuming=resume)
+
+
+@app.command
+def resume(run_dir: Positional[Path], minutes: float | None = None, max_updates: int | None = None) -> None:
+    """Go on with a run, with its own settings.
+
+    Args:
+        run_dir: the folder of the run.
+        minutes: a new limit on the training time of all sittings together.
+        max_updates: a new limit on the updates.
+    """
+    from rnnaudio.app.audio_run import load_run
+
+    run = load_run(run_dir)
+    limits = {"minutes": minutes, "max_updates": max_updates}
+    config = dataclasses.replace(run.config, **{k: v for k, v in limits.items() if v is not None})
+    _train(config, Path(run.record["config"]["corpus"]["path"]), run_dir, resuming=True)
+
+
+@app.command
+def generate(
+    run_dir: Positional[Path],
+    out: Positional[Path],
+    seed_file: Path | None = None,
+    seed_seconds: float = 1.0,
+    seconds: float = 10.0,
+    seed_index: int = 0,
+) -> None:
+    """Continue a second of sound with a trained model; writes a WAV with the seed in front.
+
+    Args:
+        run_dir: the folder of the run.
+        out: the WAV file to write.
+        seed_file: take the seed from the beginning of this audio file instead of the corpus' test split.
+        seed_seconds: length of the seed.
+        seconds: length of what is generated after it.
+        seed_index: which place of the test split.
+    """
+    from rnnaudio.app.play import play
+
+    print(play(run_dir, out, seed_file=seed_file, seed_seconds=seed_seconds, seconds=seconds, seed_index=seed_index))
+
+
+@corpus.command(name="build")
+def corpus_build(
+    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR-OR-FILES")],
+    out: Positional[Path],
+    sample_rate_hz: int = 16_000,
+    dtype: Literal["int16", "float32"] = "int16",
+    keep_silence: bool = False,
+    seed: int = 0,
+) -> None:
+    """Make a corpus from audio files (wav, flac, ogg, mp3; any rate, any channels) or folders of them.
+
+    Args:
+        sources: audio files, or folders that are searched for them.
+        out: the HDF5 file to write.
+        sample_rate_hz: of the corpus; everything is resampled to it and mixed to mono.
+        dtype: how samples are stored.
+        keep_silence: do not cut leading and trailing silence.
+        seed: draws which piece goes to training, validation and test.
+    """
+    from rnnaudio.data import build_corpus
+
+    trim = None if keep_silence else -60.0
+    print(build_corpus(sources, out, sample_rate_hz=sample_rate_hz, dtype=dtype, trim_silence_db=trim, seed=seed))
+
+
+@corpus.command(name="info")
+def corpus_info(path: Positional[Path], verify: bool = False) -> None:
+    """What a corpus holds.
+
+    Args:
+        path: the HDF5 file.
+        verify: also read every sample and compare its checksum.
+    """
+    from rnnaudio.data import AudioCorpus
+
+    with AudioCorpus.open(path) as opened:
+        if verify:
+            opened.verify()
+        print(f"{opened.sample_rate_hz} Hz, mean {opened.mean:.5f}, standard deviation {opened.std:.5f}")
+        for piece in opened.pieces:
+            seconds = piece.n_samples / opened.sample_rate_hz
+            print(f"{piece.split:6s} {seconds:8.1f} s  {piece.title}  ({piece.source}; {piece.licence})")
+
+
+def _train(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resuming: bool) -> None:
+    from rnnaudio.app.audio_run import train_on_corpus
+    from rnnaudio.app.outcome import write_outcome
+
+    run = train_on_corpus(config, corpus_path, run_dir, resume=resuming)
+    print(f"training ended: {run.reason}")
+    summary = write_outcome(run_dir, corpus_path)
+    print(f"validation {summary['best_validation_decibel']} dB; kept sounding for {summary['alive_seconds']:.1f} s")
+    print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")

@@ -1,0 +1,197 @@
+"""Is the gradient right? Symbolic gradients of any model and objective against differences, in float64."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.nn import Context, Layer
+from rnnaudio.nn.layer import flatten, unflatten
+
+STEPS = (1e-3, 1e-5)
+ENOUGH = 1e-8
+INITIAL_STATE_STD = 0.1
+
+
+class Objective(Protocol):
+    """What is needed of :class:`rnnaudio.training.objective.Objective`, which stands above this package."""
+
+    @property
+    def fields(self) -> tuple[str, ...]: ...
+
+    def variables(self) -> list[Any]: ...
+
+    def batch_size(self, *variables: Any) -> Any: ...
+
+    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Any: ...
+
+
+class ArrayCheck(NamedTuple):
+    """The entry of one array where the two gradients differ most."""
+
+    name: str  # a parameter's path, a field of the batch, or state_k
+    error: float  # relative, see relative_error
+    entry: tuple[int, ...]
+    symbolic: float
+    difference: float
+    n_checked: int
+    n_entries: int
+    largest_gradient: float  # |symbolic|, over the whole array; 0: the loss does not see this array
+
+    def __str__(self) -> str:
+        place = f"{self.name}[{', '.join(map(str, self.entry))}]"
+        return f"{self.error:9.1e}  {place:40s} {self.symbolic:+.6e} {self.n_checked:6d} of {self.n_entries}"
+
+
+class GradientReport(NamedTuple):
+    arrays: list[ArrayCheck]
+
+    @property
+    def largest(self) -> float:
+        """The largest relative error of all arrays; NaN if any is NaN."""
+        return float(np.max([array.error for array in self.arrays]))
+
+    def __str__(self) -> str:
+        return "\n".join(["  error    worst entry                              gradient      checked", *map(str, self.arrays)])
+
+
+def check_gradients(
+    model: Layer,
+    objective: Objective,
+    batch: Any,
+    *,
+    rng: np.random.Generator,
+    training: bool = True,
+    n_entries: int = 10,
+    mode: str | None = None,
+) -> GradientReport:
+    """Compare d loss / d a with central differences for every parameter, float field of the batch and initial state.
+
+    The check runs on a float64 copy, so the model (of either precision) is left as it is. The loss is taken
+    at the model's parameters, ``batch`` (an object with the objective's fields) and, for the initial state, the
+    model's own plus N(0, 0.1), so that nothing is zero by accident. Noise and dropout are frozen: one key for all.
+
+    The difference is the formula of fourth order,
+    (8 (f(a+e) - f(a-e)) - (f(a+2e) - f(a-2e))) / 12 e, whose error is of order e^4. It is taken at e = 1e-3 and, where
+    that disagrees, at 1e-5, and the better agreement counts: a kink (relu) between the points spoils a wide step, but
+    a wrong gradient agrees with none.
+
+    training
+        check the training graph, noise and batch statistics included, or the evaluation graph.
+    n_entries
+        check that many entries of each array, drawn by ``rng``; all of them where there are no more.
+    mode
+        engine mode to compile in; by default the engine's own.
+    """
+    with engine.precision("float64"):
+        loss_and_gradients, arrays = _compile(in_float64(model), objective, batch, rng, training, mode)
+        loss, gradients = loss_and_gradients()
+        checks = [
+            _check_array(array, gradient, lambda: loss_and_gradients()[0], loss, n_entries, rng)
+            for array, gradient in zip(arrays, gradients, strict=True)
+        ]
+    return GradientReport(checks)
+
+
+def relative_error(a: float, b: float, floor: float) -> float:
+    """|a - b| / max(|a|, |b|, floor).
+
+    The floor of a check is 1e-3 of the array's largest gradient and at least 1e-5 of the loss: the
+    difference of two losses holds rounding of about 1e-13 of the loss, which must not decide the result.
+    """
+    return abs(a - b) / max(abs(a), abs(b), floor)
+
+
+def in_float64(model: Layer) -> Layer:
+    """A copy of a model whose parameters and statistics are float64; call it inside ``precision("float64")``."""
+    variables = (model.parameters() | model.statistics()).values()
+    return copy.deepcopy(model, {id(v): engine.shared(v.get_value(), v.name) for v in variables})
+
+
+class _Array(NamedTuple):
+    """Something the loss depends on; writing into ``value`` is seen by the next evaluation."""
+
+    name: str
+    value: np.ndarray
+    store: Callable[[np.ndarray], None]
+
+
+def _compile(
+    model: Layer, objective: Objective, batch: Any, rng: np.random.Generator, training: bool, mode: str | None
+) -> tuple[Callable[[], tuple[float, list[np.ndarray]]], list[_Array]]:
+    """One function for the loss and all its gradients, and the arrays that it is a function of."""
+    fields = objective.variables()
+    given = [np.array(getattr(batch, name), dtype=v.dtype) for name, v in zip(objective.fields, fields, strict=True)]
+    start = model.initial_state(objective.batch_size(*fields))
+    context = Context.training_with(np.array([0, 0], "int64")) if training else Context.evaluation()
+    offsets = [engine.tensor(f"state_{k}", 2) for k in range(len(flatten(start)))]
+    state = unflatten(start, [s + offset for s, offset in zip(flatten(start), offsets, strict=True)])
+    loss = objective.outcome(model, fields, state, context).loss
+
+    n = int(objective.batch_size(*given))
+    given += [INITIAL_STATE_STD * rng.standard_normal((n, width)) for width in _state_widths(model)]
+    inputs = [*fields, *offsets]
+    floats = [(v, a) for v, a in zip(inputs, given, strict=True) if a.dtype.kind == "f"]
+    parameters = model.parameters()
+    wanted = [*parameters.values(), *(v for v, _ in floats)]
+    function = engine.function(inputs, [loss, *engine.gradient(loss, wanted)], mode=mode)
+
+    def loss_and_gradients() -> tuple[float, list[np.ndarray]]:
+        loss, *gradients = function(*given)
+        return float(loss), gradients
+
+    arrays = [_Array(name, v.get_value(), v.set_value) for name, v in parameters.items()]
+    return loss_and_gradients, arrays + [_Array(v.name, a, lambda value: None) for v, a in floats]
+
+
+def _state_widths(model: Layer) -> list[int]:
+    state = flatten(model.initial_state(1))
+    return [array.shape[1] for array in engine.function([], state, mode="python")()] if state else []
+
+
+def _check_array(
+    array: _Array, gradient: np.ndarray, loss: Callable[[], float], centre: float, n_entries: int, rng: np.random.Generator
+) -> ArrayCheck:
+    n_checked = min(n_entries, array.value.size)
+    largest = float(np.max(np.abs(gradient)))
+    floor = max(1e-3 * largest, 1e-5 * abs(centre), np.finfo(float).tiny)
+    checks = []
+    for flat in np.sort(rng.choice(array.value.size, n_checked, replace=False)):
+        entry = tuple(int(k) for k in np.unravel_index(flat, array.value.shape))
+        error, difference = _best_difference(array, entry, loss, float(gradient[entry]), floor)
+        checks.append(
+            ArrayCheck(
+                array.name, error, entry, float(gradient[entry]), difference, n_checked, array.value.size, largest
+            )
+        )
+    return max(checks, key=lambda check: (np.isnan(check.error), check.error))
+
+
+def _best_difference(
+    array: _Array, entry: tuple[int, ...], loss: Callable[[], float], symbolic: float, floor: float
+) -> tuple[float, float]:
+    """(relative error, difference) at the step that agrees best."""
+    results = []
+    for epsilon in STEPS:
+        difference = _central_difference(array, entry, loss, epsilon)
+        results.append((relative_error(symbolic, difference, floor), difference))
+        if results[-1][0] <= ENOUGH:
+            break
+    return min(results)
+
+
+def _central_difference(array: _Array, entry: tuple[int, ...], loss: Callable[[], float], epsilon: float) -> float:
+    centre = array.value[entry]
+
+    def at(value: float) -> float:
+        array.value[entry] = value
+        array.store(array.value)
+        return loss()
+
+    near = at(centre + epsilon) - at(centre - epsilon)
+    far = at(centre + 2 * epsilon) - at(centre - 2 * epsilon)
+    array.value[entry] = centre
+    array.store(array.value)
+    return (8 * near - far) / (12 * epsilon)

@@ -1,0 +1,146 @@
+"""One self-contained HTML page a run: numbers, pictures and sounds in one file that can be mailed or kept.
+
+Nothing is loaded from outside: pictures and sounds are embedded, and a content security policy forbids the browser to
+fetch anything. The page follows the reader's light or dark setting and fits a telephone.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from numbers import Integral, Real
+from pathlib import Path
+
+from rnnaudio.atomic import write_atomically
+
+Row = Mapping[str, object]
+
+POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --line: #d0d0d0; --warn: #9c3d00; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6e6; --paper: #161616; --line: #444444; --warn: #ffab70; }
+}
+body { max-width: 62rem; margin: 0 auto; padding: 1rem; color: var(--ink); background: var(--paper);
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+figure { margin: 1rem 0; } figcaption { margin-bottom: .3rem; }
+img { max-width: max(100%, 44rem); height: auto; border-radius: 6px; } audio { width: 100%; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+td.number, th.number { text-align: right; } .missing { color: var(--warn); }
+"""
+
+
+def write_report(
+    path: str | Path,
+    *,
+    title: str,
+    summary: str,
+    tables: Mapping[str, Row | Sequence[Row]],
+    pictures: Mapping[str, str | Path],
+    sounds: Mapping[str, str | Path],
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write the page of a run to ``path``, whole or not at all, and return the path.
+
+    summary: plain text; an empty line parts paragraphs.
+    tables: heading -> rows (a dict a row; the columns are all their keys, in the order first seen), or one dict, such
+        as a configuration, drawn as names and values.
+    pictures, sounds: caption -> PNG or WAV file. One that is missing or is no such file is named on the page.
+    notes: plain text each, such as warnings of the run.
+
+    All text is escaped. Raises RnnaudioError where the page cannot be written.
+    """
+    sections = [f"<h1>{escape(title)}</h1>", *_paragraphs(summary)]
+    if notes:
+        sections += ["<h2>Notes</h2><ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]
+    if sounds:
+        sections += ["<h2>Sounds</h2>", *(_sound(caption, Path(file)) for caption, file in sounds.items())]
+    if pictures:
+        sections += ["<h2>Pictures</h2>", *(_picture(caption, Path(file)) for caption, file in pictures.items())]
+    for heading, content in tables.items():
+        sections += [f"<h2>{escape(heading)}</h2>", _table(content)]
+    return write_atomically(path, _page(title, "\n".join(sections)).encode())
+
+
+def _page(title: str, body: str) -> str:
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [f"<p>{escape(paragraph.strip())}</p>" for paragraph in text.split("\n\n") if paragraph.strip()]
+
+
+def _picture(caption: str, file: Path) -> str:
+    content = _content(file)
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _missing("Picture", caption, file, "a PNG picture", content)
+    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    image = f'<div class="wide"><img alt="{escape(caption)}" src="{source}"></div>'  # smaller, its text is unreadable
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{image}</figure>"
+
+
+def _sound(caption: str, file: Path) -> str:
+    content = _content(file)
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return _missing("Sound", caption, file, "a WAV file", content)
+    source = f"data:audio/wav;base64,{base64.b64encode(content).decode()}"
+    return f'<figure><figcaption>{escape(caption)}</figcaption><audio controls src="{source}"></audio></figure>'
+
+
+def _content(file: Path) -> bytes:
+    """The file's bytes; none where it cannot be read, for the rest of the page must not be lost with it."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def _missing(kind: str, caption: str, file: Path, expected: str, content: bytes) -> str:
+    why = f"{file.name} is not {expected}" if content else f"{file.name} is missing, empty or cannot be read"
+    return f'<p class="missing">{kind} missing: {escape(caption)} ({escape(why)}).</p>'
+
+
+def _table(content: Row | Sequence[Row]) -> str:
+    if isinstance(content, Mapping):
+        content = [{"name": name, "value": value} for name, value in content.items()]
+    columns = list(dict.fromkeys(key for row in content for key in row))
+    if not columns:
+        return "<p>Nothing to show.</p>"
+    numeric = [all(_is_number(row[column]) for row in content if column in row) for column in columns]
+    head = _table_row("th", columns, numeric)
+    body = "\n".join(_table_row("td", [row.get(column, "") for column in columns], numeric) for row in content)
+    return f'<div class="wide"><table><thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def _table_row(tag: str, values: Sequence[object], numeric: Sequence[bool]) -> str:
+    starts = [f'<{tag} class="number">' if is_number else f"<{tag}>" for is_number in numeric]
+    cells = (f"{start}{escape(_as_text(value))}</{tag}>" for start, value in zip(starts, values, strict=True))
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _as_text(value: object) -> str:
+    """Six significant digits for numbers that are not whole; everything else as Python prints it."""
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return f"{float(value):.6g}"
+    return str(value)

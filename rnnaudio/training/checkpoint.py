@@ -1,0 +1,54 @@
+"""Checkpoints: arrays and one JSON record in a single safetensors file, written whole or not at all.
+
+One file, because two could be torn apart by a crash; safetensors, because loading one can run no code.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from rnnaudio.atomic import write_atomically
+from rnnaudio.errors import RnnaudioError
+
+FORMAT = "rnnaudio-checkpoint-1"
+
+
+class Checkpoint(NamedTuple):
+    """arrays: by name, ``group/name``; record: what JSON can hold."""
+
+    arrays: dict[str, np.ndarray]
+    record: dict[str, Any]
+
+    def group(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays below ``name/``, without that prefix."""
+        return {key.removeprefix(f"{name}/"): a for key, a in self.arrays.items() if key.startswith(f"{name}/")}
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace ``path``; RnnaudioError (no space, no permission) leaves the earlier file as it was."""
+    metadata = {"format": FORMAT, "record": json.dumps(checkpoint.record)}
+    arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}
+    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint; RnnaudioError if it is missing, damaged, or of another version."""
+    path = Path(path)
+    if not path.is_file():
+        raise RnnaudioError(f"no checkpoint at {path}; train a model there first, or name another run")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise RnnaudioError(f"{path} is damaged or no checkpoint ({error}); use an earlier one or train again") from error
+    if metadata.get("format") != FORMAT:
+        raise RnnaudioError(
+            f"{path} has format {metadata.get('format')!r}, this version reads {FORMAT!r}; "
+            "use the rnnaudio that wrote it or train again"
+        )
+    return Checkpoint(arrays, json.loads(metadata["record"]))

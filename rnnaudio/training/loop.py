@@ -1,0 +1,252 @@
+"""The training loop."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from rnnaudio import engine
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.nn import Layer
+from rnnaudio.optimizers import Optimizer
+from rnnaudio.training import checkpoint
+from rnnaudio.training.interrupt import Interrupt
+from rnnaudio.training.objective import Objective
+from rnnaudio.training.schedules import Constant
+from rnnaudio.training.step import Evaluation, StepResult, Totals, TrainStep
+from rnnaudio.training.stopping import StoppingState, from_json, to_json
+
+Row = dict[str, Any]  # one validation
+
+
+class Batches(Protocol):
+    """Where batches come from; ``batch(index)`` depends on the index alone, so a run may resume anywhere."""
+
+    @property
+    def batches_per_epoch(self) -> int: ...
+
+    @property
+    def carries_state(self) -> bool: ...
+
+    def batch(self, index: int) -> Any: ...
+
+
+class StoppingRule(Protocol):
+    def initial(self) -> StoppingState: ...
+
+    def update(self, state: StoppingState, loss: float) -> StoppingState: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to train whatever the losses say, counted over all sittings of a run, and how often to validate."""
+
+    max_updates: int = 1_000_000
+    max_seconds: float = float("inf")
+    validate_every: int | None = None  # updates; None: once per epoch
+
+
+@dataclass
+class Run:
+    """Where a run stands; all of it is in the checkpoint.
+
+    history
+        one row per validation: epoch (passes over the data), updates, seconds, train and valid (the first reported
+        value of the objective), ``valid_<name>`` for the others, is_best, learning_rate, and by parameter
+        gradient_norms and update_ratios of the last update.
+    best
+        parameters and statistics at the lowest validation loss.
+    """
+
+    stopping: StoppingState
+    n_updates: int = 0
+    seconds: float = 0.0
+    history: list[Row] = field(default_factory=list)
+    totals: Totals = field(default_factory=Totals)
+    carried: list[np.ndarray] | None = None
+    best: dict[str, np.ndarray] = field(default_factory=dict)
+    reason: str = ""  # why it ended; empty while it goes on
+
+
+def train(
+    model: Layer,
+    objective: Objective,
+    batches: Batches,
+    validation: Sequence[Any],
+    *,
+    optimizer: Optimizer,
+    stopping: StoppingRule,
+    run_dir: Path,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    schedule: Callable[[int], float] | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    config: dict[str, Any] | None = None,
+    on_update: Callable[[int], None] | None = None,
+    on_validation: Callable[[Row], None] | None = None,
+) -> Run:
+    """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end it; leave it with its best parameters.
+
+    ``run_dir/checkpoint.safetensors`` is replaced at each validation and at the end. With ``resume`` a run goes on
+    from it to the parameters, bit for bit, that it would have reached without the break (same engine, mode, threads).
+
+    batches, validation
+        training batches by index; the fixed batches that every validation uses.
+    schedule
+        learning rate of an update, counted from 0; default: the optimizer's own throughout.
+    config
+        saved with the run, for those who load it.
+    on_update, on_validation
+        called before each update with its number (to anneal noise), and with each new row (default: print it).
+
+    RnnaudioError: there is a checkpoint although ``resume`` is off; it does not fit the model; it cannot be written.
+    """
+    path = Path(run_dir) / "checkpoint.safetensors"
+    if path.exists() and not resume:
+        raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
+    step, evaluate = TrainStep(model, objective, optimizer, seed=seed), Evaluation(model, objective)
+    run = _resumed(path, model, step) if path.exists() else Run(stopping.initial())
+    schedule = schedule or Constant(optimizer.learning_rate)
+    validate_every = limits.validate_every or batches.batches_per_epoch
+    run.reason = run.stopping.reason or _beyond(limits, run)
+    started = time.monotonic() - run.seconds
+    with Interrupt() as interrupt, _progress_bar(run, limits) as bar:
+        while not run.reason:
+            if on_update:
+                on_update(run.n_updates)
+            batch = batches.batch(run.n_updates)
+            result = step(batch, run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
+            if not isfinite(result.loss):
+                run.reason = (
+                    f"the training loss became {result.loss} at update {run.n_updates + 1}: lower the learning rate "
+                    "or set max_gradient_norm; the checkpoint holds the run before it"
+                )
+                break
+            run.n_updates += 1
+            run.totals.add(result.values)
+            run.carried = result.state if batches.carries_state else None
+            run.seconds = time.monotonic() - started
+            _advance(bar, run, limits)
+            if run.n_updates % validate_every == 0:
+                run.stopping = _validated(run, result, evaluate(validation), stopping, model)
+                run.history[-1]["epoch"] = run.n_updates / batches.batches_per_epoch
+                run.history[-1]["learning_rate"] = schedule(run.n_updates - 1)
+                (on_validation or _print)(run.history[-1])
+                run.reason = run.stopping.reason
+                _save(path, run, model, step, config)
+            run.reason = run.reason or interrupt.reason or _beyond(limits, run)
+        else:
+            _save(path, run, model, step, config)
+    if run.best:
+        model.set_values(run.best)
+    return run
+
+
+def _validated(
+    run: Run, result: StepResult, values: dict[str, float], stopping: StoppingRule, model: Layer
+) -> StoppingState:
+    """Add a row to the history, keep the parameters if they are the best; the new state of the stopping rule."""
+    first, *others = values
+    state = stopping.update(run.stopping, values[first])
+    if state.improved:
+        run.best = model.get_values()
+    row = {
+        "updates": run.n_updates,
+        "seconds": run.seconds,
+        "train": run.totals.values()[first],
+        "valid": values[first],
+        **{f"valid_{name}": values[name] for name in others},
+        "is_best": state.improved,
+        "gradient_norms": result.gradient_norms,
+        "update_ratios": result.update_ratios,
+    }
+    run.history.append(row)
+    run.totals = Totals()
+    return state
+
+
+def _beyond(limits: Limits, run: Run) -> str:
+    if run.n_updates >= limits.max_updates:
+        return f"the limit of {limits.max_updates} updates is reached"
+    if run.seconds >= limits.max_seconds:
+        return f"the limit of {limits.max_seconds / 60:g} minutes is reached"
+    return ""
+
+
+def _print(row: Row) -> None:
+    best = " best" if row["is_best"] else ""
+    tqdm.write(f"epoch {row['epoch']:6.1f}  train {row['train']:.5f}  valid {row['valid']:.5f}{best}")
+
+
+# ---------------------------------------------------------------- progress: by updates or by time, whichever ends first
+
+
+def _progress_bar(run: Run, limits: Limits) -> Any:
+    # disable=None: no bar where nobody looks (a file, a pipe)
+    bar = tqdm(total=1.0, disable=None, bar_format="{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}")
+    _advance(bar, run, limits)
+    return bar
+
+
+def _advance(bar: Any, run: Run, limits: Limits) -> None:
+    done = max(run.n_updates / limits.max_updates, run.seconds / limits.max_seconds)
+    speed = run.n_updates / run.seconds if run.seconds else 0.0
+    bar.set_description_str(f"update {run.n_updates}, {speed:.1f}/s", refresh=False)
+    bar.update(min(done, 1.0) - bar.n)
+
+
+# ---------------------------------------------------------------- to and from the checkpoint
+
+
+def _save(path: Path, run: Run, model: Layer, step: TrainStep, config: dict[str, Any] | None) -> None:
+    groups = {
+        "model": model.get_values(),
+        "best": run.best,
+        "memory": {name: v.get_value() for name, v in step.memory.variables().items()},
+        "carried": {str(k): array for k, array in enumerate(run.carried or [])},
+    }
+    record = {
+        "config": config,
+        "n_updates": run.n_updates,
+        "seconds": run.seconds,
+        "history": run.history,
+        "totals": run.totals.sums,
+        "stopping": to_json(run.stopping),
+        "engine": {"name": engine.NAME, "version": engine.VERSION, "mode": engine.MODE},
+    }
+    arrays = {f"{group}/{name}": a for group, members in groups.items() for name, a in members.items()}
+    checkpoint.save(path, checkpoint.Checkpoint(arrays, record))
+
+
+def _resumed(path: Path, model: Layer, step: TrainStep) -> Run:
+    saved = checkpoint.load(path)
+    set_model(model, saved.group("model"), path)
+    memory = saved.group("memory")
+    for name, variable in step.memory.variables().items():
+        if name not in memory or memory[name].shape != variable.get_value(borrow=True).shape:
+            raise RnnaudioError(f"{path} holds no {name!r} of this shape: it was trained with another optimizer")
+        variable.set_value(memory[name])
+    carried = saved.group("carried")
+    record = saved.record
+    return Run(
+        from_json(record["stopping"]),
+        record["n_updates"],
+        record["seconds"],
+        record["history"],
+        Totals(record["totals"]),
+        [carried[str(k)] for k in range(len(carried))] or None,
+        saved.group("best"),
+    )
+
+
+def set_model(model: Layer, values: dict[str, np.ndarray], path: Path) -> None:
+    """Give ``model`` saved values; RnnaudioError that names the first difference if the architectures differ."""
+    try:
+        model.set_values(values)
+    except ValueError as error:
+        raise RnnaudioError(f"{path} was trained with another architecture: {error}") from error

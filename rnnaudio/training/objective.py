@@ -1,0 +1,100 @@
+"""What a model is trained to do: how a batch becomes an input, a target and a loss."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from rnnaudio import losses
+from rnnaudio.engine import tensor, tt
+from rnnaudio.nn import Context, Layer
+
+
+class Terms(NamedTuple):
+    """A mean over a data set in two sums, so that batches of any size add up: value = numerator / denominator."""
+
+    numerator: Any
+    denominator: Any
+
+
+class Outcome(NamedTuple):
+    loss: Any  # what the gradient is taken of
+    terms: dict[str, Terms]  # what is reported; the first one decides early stopping
+    state: Any  # the final state
+
+
+class Objective(Protocol):
+    """A task. ``fields`` names the arrays of a batch that it uses."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fields(self) -> tuple[str, ...]: ...
+
+    def variables(self) -> list[Any]:
+        """Symbolic inputs, one per field."""
+        ...
+
+    def batch_size(self, *variables: Any) -> Any:
+        """How many sequences the batch holds."""
+        ...
+
+    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+        """The graph from a batch to its loss."""
+        ...
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """Frames (T+1, batch, n) -> input x_1..x_T and target, by mean squared error over all T steps.
+
+    shift = 1: the target is the next frame (predict). shift = 0: the target is the input itself (reconstruct).
+    Reported: ``normalised_mse`` = sum of squared errors / sum of squared targets.
+    """
+
+    name: str
+    shift: int
+    fields: tuple[str, ...] = ("frames",)
+
+    def variables(self) -> list[Any]:
+        return [tensor("frames", 3)]
+
+    def batch_size(self, frames: Any) -> Any:
+        return frames.shape[1]
+
+    def split(self, frames: Any) -> tuple[Any, Any]:
+        """Input and target; slices, so it works on NumPy arrays and symbolic variables alike."""
+        n_steps = frames.shape[0] - 1
+        return frames[:n_steps], frames[self.shift : n_steps + self.shift]
+
+    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+        x, target = self.split(variables[0])
+        prediction, state = model.unroll(x, state, context)
+        terms = Terms(tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target)))
+        return Outcome(losses.mean_squared_error(prediction, target), {"normalised_mse": terms}, state)
+
+
+predict_next = Strategy("predict_next", shift=1)
+reconstruct_current = Strategy("reconstruct_current", shift=0)
+STRATEGIES = {strategy.name: strategy for strategy in (predict_next, reconstruct_current)}
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Images (batch, n) -> class labels (batch,), by cross-entropy in nats. Reported beside it: ``error_rate``."""
+
+    name: str = "classification"
+    fields: tuple[str, ...] = ("images", "labels")
+
+    def variables(self) -> list[Any]:
+        return [tensor("images", 2), tensor("labels", 1, "int64")]
+
+    def batch_size(self, images: Any, labels: Any) -> Any:
+        return images.shape[0]
+
+    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+        images, labels = variables
+        logits, state = model.step(images, state, context)
+        loss = losses.cross_entropy(logits, labels)
+        n = tt.cast(labels.shape[0], loss.dtype)
+        wrong = tt.sum(tt.cast(tt.neq(tt.argmax(logits, axis=1), labels), loss.dtype))
+        return Outcome(loss, {"cross_entropy": Terms(loss * n, n), "error_rate": Terms(wrong, n)}, state)

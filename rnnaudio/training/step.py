@@ -1,0 +1,127 @@
+"""The compiled functions of training: one update, and one evaluation."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio import engine, optimizers
+from rnnaudio.engine import tt
+from rnnaudio.nn import Context, Layer
+from rnnaudio.nn.layer import flatten, unflatten
+from rnnaudio.training.objective import Objective
+
+Values = dict[str, tuple[float, float]]  # name -> (numerator, denominator)
+
+
+class StepResult(NamedTuple):
+    loss: float
+    values: Values
+    gradient_norms: dict[str, float]  # per parameter, before clipping
+    update_ratios: dict[str, float]  # |change| / |parameter|, per parameter
+    state: list[np.ndarray]
+
+
+class Graph:
+    """Shared by both functions: the batch's variables, the carried state, and where it starts anew."""
+
+    def __init__(self, model: Layer, objective: Objective, context: Context):
+        self.variables = objective.variables()
+        batch_size = objective.batch_size(*self.variables)
+        fresh = model.initial_state(batch_size)
+        self.resets = tt.vector("resets", dtype="int8")
+        self.carried = [engine.tensor(f"state_{k}", 2) for k in range(len(flatten(fresh)))]
+        starts = [
+            tt.switch(self.resets[:, None], new, old) for new, old in zip(flatten(fresh), self.carried, strict=True)
+        ]
+        self.outcome = objective.outcome(model, self.variables, unflatten(fresh, starts), context)
+        self.inputs = [*self.variables, self.resets, *self.carried]
+        self._objective = objective
+        self._widths = [array.shape[1] for array in flatten(initial_arrays(model, 1))]
+
+    def arguments(self, batch: Any, state: list[np.ndarray] | None) -> list[np.ndarray]:
+        """Values for ``inputs``; without a state every sequence starts anew."""
+        arrays = [getattr(batch, field) for field in self._objective.fields]
+        n = int(self._objective.batch_size(*arrays))
+        if state is None:
+            nothing = [np.zeros((n, width), engine.float_type()) for width in self._widths]
+            return [*arrays, np.ones(n, "int8"), *nothing]
+        return [*arrays, np.asarray(batch.resets, "int8"), *state]
+
+
+class TrainStep:
+    """One update of a model's parameters on a batch.
+
+    ``step(batch, state, learning_rate=..., update=...)``: ``update`` (how many were done before) and ``seed`` decide
+    the noise; ``state`` is what the last step returned, or ``None`` to start anew.
+    """
+
+    def __init__(self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int):
+        self.parameters = model.parameters()
+        self.memory = optimizers.Memory(optimizer, self.parameters)
+        self._seed = seed
+        key, rate = tt.vector("key", dtype="int64"), engine.tensor("learning_rate", 0)
+        context = Context.training_with(key)
+        self._graph = graph = Graph(model, objective, context)
+        loss, terms, final = graph.outcome
+        step = optimizers.updates(optimizer, loss, self.parameters, self.memory, rate)
+        self._terms = list(terms)
+        outputs = [loss, *flatten(tuple(tuple(t) for t in terms.values()))]
+        outputs += [tt.stack(list(v.values())) for v in (step.gradient_norms, step.update_ratios)]
+        self._function = engine.function(
+            [*graph.inputs, key, rate], [*outputs, *flatten(final)], step.pairs + context.updates
+        )
+
+    def __call__(self, batch: Any, state: list[np.ndarray] | None, *, learning_rate: float, update: int) -> StepResult:
+        key = np.asarray([self._seed, update], dtype="int64")
+        loss, *rest = self._function(*self._graph.arguments(batch, state), key, learning_rate)
+        n_terms = 2 * len(self._terms)
+        norms, ratios = (
+            dict(zip(self.parameters, map(float, row), strict=True)) for row in rest[n_terms : n_terms + 2]
+        )
+        values = _pairs(self._terms, rest[:n_terms])
+        return StepResult(float(loss), values, norms, ratios, rest[n_terms + 2 :])
+
+
+class Evaluation:
+    """Reported values over a list of batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``."""
+
+    def __init__(self, model: Layer, objective: Objective):
+        self._graph = graph = Graph(model, objective, Context.evaluation())
+        self._terms = list(graph.outcome.terms)
+        self._function = engine.function(graph.inputs, flatten(tuple(tuple(t) for t in graph.outcome.terms.values())))
+
+    def __call__(self, batches: Iterable[Any]) -> dict[str, float]:
+        total = Totals()
+        for batch in batches:
+            total.add(_pairs(self._terms, self._function(*self._graph.arguments(batch, None))))
+        return total.values()
+
+
+class Totals:
+    """Sums of numerators and denominators; zero denominators give NaN, not an error."""
+
+    def __init__(self, sums: dict[str, list[float]] | None = None):
+        self.sums: dict[str, list[float]] = sums or {}
+
+    def add(self, values: Values) -> None:
+        for name, (numerator, denominator) in values.items():
+            entry = self.sums.setdefault(name, [0.0, 0.0])
+            entry[0] += numerator
+            entry[1] += denominator
+
+    def values(self) -> dict[str, float]:
+        return {name: n / d if d else float("nan") for name, (n, d) in self.sums.items()}
+
+
+def _pairs(names: list[str], flat: list[Any]) -> Values:
+    return {name: (float(flat[2 * k]), float(flat[2 * k + 1])) for k, name in enumerate(names)}
+
+
+def initial_arrays(model: Layer, batch_size: int) -> Any:
+    """The model's initial state as NumPy arrays."""
+    variables = model.initial_state(batch_size)
+    leaves = flatten(variables)
+    if not leaves:
+        return variables
+    return unflatten(variables, engine.function([], leaves, mode="python")())

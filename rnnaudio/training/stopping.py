@@ -1,0 +1,150 @@
+"""When to stop: pure rules over the validation losses of the epochs.
+
+A rule never keeps anything itself: it gives an initial state, and from a state and the next loss the next state, so
+that the state can be saved with a checkpoint and a run resumed:
+
+    state = rule.initial()
+    while not state.should_stop:
+        state = rule.update(state, train_one_epoch())
+        if state.improved:
+            best_parameters = copy_of(parameters)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rnnaudio.errors import RnnaudioError
+
+
+class StoppingState(NamedTuple):
+    """What a rule knows after `epoch` epochs (0 before the first; the first epoch is epoch 1).
+
+    best_loss, best_epoch: the lowest loss so far (infinity before the first) and when it was, the first time if tied.
+    improved: the last epoch is the best so far: the moment to keep its parameters.
+    should_stop, reason: the verdict and a sentence for the user; the reason is empty while there is none.
+    reference_loss, reference_epoch: the last improvement that was large enough to wait on (EarlyStopping).
+    recent_losses: the newest losses, oldest first, as many as the rule needs (MeanDifferenceStopping).
+    """
+
+    epoch: int = 0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    improved: bool = False
+    should_stop: bool = False
+    reason: str = ""
+    reference_loss: float = math.inf
+    reference_epoch: int = 0
+    recent_losses: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop after `patience` epochs in which the loss did not fall by more than `min_improvement`.
+
+    The fall is measured from the last loss that was such a fall itself, so slow progress adds up until it counts. The
+    best loss is simply the lowest one, whatever `min_improvement`. Patience is in epochs, >= 1; min_improvement is in
+    the unit of the loss, >= 0; RnnaudioError otherwise.
+    """
+
+    patience: int = 20
+    min_improvement: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.patience >= 1, "patience", self.patience, "at least 1 epoch")
+        _require(0.0 <= self.min_improvement < math.inf, "min_improvement", self.min_improvement, "0 or more")
+
+    def initial(self) -> StoppingState:
+        """The state before the first epoch."""
+        return StoppingState()
+
+    def update(self, state: StoppingState, loss: float) -> StoppingState:
+        """The state after one more epoch with this validation loss."""
+        state = _observe(state, loss)
+        if state.should_stop:
+            return state
+        if loss < state.reference_loss - self.min_improvement:
+            return state._replace(reference_loss=float(loss), reference_epoch=state.epoch)
+        if state.epoch - state.reference_epoch < self.patience:
+            return state
+        by = f" by more than {self.min_improvement:g}" if self.min_improvement else ""
+        return _stop(state, f"the validation loss has not improved{by} for {self.patience} epochs")
+
+
+@dataclass(frozen=True)
+class MeanDifferenceStopping:
+    """The rule of the 2016 MNIST run: stop when the mean of the last `window` differences of the loss > `threshold`.
+
+    The differences loss[t] - loss[t-1] add up, so their mean is (loss[t] - loss[t-window]) / window and the rule first
+    speaks after window + 1 epochs. It stops at `max_epochs` in any case. window and max_epochs are in epochs, >= 1,
+    the threshold in loss per epoch (negative: the least progress worth going on for); RnnaudioError otherwise.
+    """
+
+    window: int = 10
+    threshold: float = -1e-5
+    max_epochs: int = 150
+
+    def __post_init__(self) -> None:
+        _require(self.window >= 1, "window", self.window, "at least 1 epoch")
+        _require(math.isfinite(self.threshold), "threshold", self.threshold, "a finite number")
+        _require(self.max_epochs >= 1, "max_epochs", self.max_epochs, "at least 1 epoch")
+
+    def initial(self) -> StoppingState:
+        """The state before the first epoch."""
+        return StoppingState()
+
+    def update(self, state: StoppingState, loss: float) -> StoppingState:
+        """The state after one more epoch with this validation loss."""
+        state = _observe(state, loss)
+        if state.should_stop:
+            return state
+        recent = (*state.recent_losses, float(loss))[-(self.window + 1) :]
+        state = state._replace(recent_losses=recent)
+        mean_difference = (recent[-1] - recent[0]) / self.window
+        if len(recent) == self.window + 1 and mean_difference > self.threshold:
+            change = f"{mean_difference:.3g} per epoch over {self.window} epochs"
+            return _stop(state, f"the validation loss changed by {change}, more than {self.threshold:g}")
+        if state.epoch >= self.max_epochs:
+            return _stop(state, f"the limit of {self.max_epochs} epochs is reached")
+        return state
+
+
+def to_json(state: StoppingState) -> dict[str, Any]:
+    """The state as a dictionary of what standard JSON can hold; the infinite losses before the first become None."""
+    record = state._asdict()
+    for name in ("best_loss", "reference_loss"):
+        record[name] = record[name] if math.isfinite(record[name]) else None
+    return {**record, "recent_losses": list(state.recent_losses)}
+
+
+def from_json(record: Mapping[str, Any]) -> StoppingState:
+    """The state that `to_json` made the record of. RnnaudioError where the fields are not those of a state."""
+    if set(record) != set(StoppingState._fields):
+        raise RnnaudioError(
+            f"the stopping state has the fields {sorted(record)}, expected {sorted(StoppingState._fields)}: "
+            "it was saved by another version; start the run anew"
+        )
+    losses = {name: math.inf if record[name] is None else record[name] for name in ("best_loss", "reference_loss")}
+    return StoppingState(**{**record, **losses, "recent_losses": tuple(record["recent_losses"])})
+
+
+def _observe(state: StoppingState, loss: float) -> StoppingState:
+    """Count the epoch and its loss; a loss that is not finite ends any run."""
+    state = state._replace(epoch=state.epoch + 1, improved=False, should_stop=False, reason="")
+    if not math.isfinite(loss):
+        return _stop(state, f"the validation loss is not finite ({loss}) in epoch {state.epoch}")
+    if loss < state.best_loss:
+        return state._replace(best_loss=float(loss), best_epoch=state.epoch, improved=True)
+    return state
+
+
+def _stop(state: StoppingState, reason: str) -> StoppingState:
+    return state._replace(should_stop=True, reason=reason)
+
+
+def _require(fits: bool, name: str, value: float, expected: str) -> None:
+    if not fits:
+        raise RnnaudioError(f"{name} is {value}: it must be {expected}")
