@@ -119,8 +119,7 @@ def generate(
 
 @corpus.command(name="build")
 def corpus_build(
-    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR-OR-FILES")],
-    out: Positional[Path],
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR-OR-FILES OUT.h5")],
     sample_rate_hz: int = 16_000,
     dtype: Literal["int16", "float32"] = "int16",
     keep_silence: bool = False,
@@ -129,8 +128,7 @@ def corpus_build(
     """Make a corpus from audio files (wav, flac, ogg, mp3; any rate, any channels) or folders of them.
 
     Args:
-        sources: audio files, or folders that are searched for them.
-        out: the HDF5 file to write.
+        paths: audio files, or folders that are searched for them; last the HDF5 file to write.
         sample_rate_hz: of the corpus; everything is resampled to it and mixed to mono.
         dtype: how samples are stored.
         keep_silence: do not cut leading and trailing silence.
@@ -138,6 +136,9 @@ def corpus_build(
     """
     from rnnaudio.data import build_corpus
 
+    *sources, out = paths or (Path(),)
+    if not sources:
+        raise RnnaudioError("corpus build got fewer than two paths; expected what to read, then the .h5 file to write")
     trim = None if keep_silence else -60.0
     print(build_corpus(sources, out, sample_rate_hz=sample_rate_hz, dtype=dtype, trim_silence_db=trim, seed=seed))
 

@@ -85,6 +85,8 @@ if MODE == "c" and not HAS_COMPILER:
     raise RnnaudioError("RNNAUDIO_MODE=c needs a C++ compiler and none was found; install g++ or clang, or unset it")
 if MODE == "python":
     backend.config.cxx = ""  # else constants are still folded by compiled C: seconds a graph while its cache is cold
+if MODE == "python":
+    backend.config.cxx = ""  # else both engines still compile the step inside scan
 backend.config.floatX = "float32"
 # Each compilation would say again that NumPy's BLAS is used; `rnnaudio info` says it once, with what it costs.
 logging.getLogger(f"{NAME}.tensor.blas").setLevel(logging.ERROR)

@@ -5,12 +5,8 @@ import os
 from hypothesis import settings
 
 # Small graphs are built much more often than they are run. A gradient through an LSTM, measured on two cores: 2 s
-# with no compiler at all, 18 to 30 s in C the first time and 3 s from the cache. FAST_COMPILE alone is not enough:
-# both engines still compile the step inside scan unless cxx is empty. `make test-modes` runs the C and numba modes.
-if "RNNAUDIO_MODE" not in os.environ:
-    os.environ["RNNAUDIO_MODE"] = "python"
-    for flags in ("PYTENSOR_FLAGS", "THEANO_FLAGS"):
-        os.environ[flags] = ",".join(filter(None, [os.environ.get(flags), "cxx="]))
+# with no compiler at all, 18 to 30 s in C the first time and 3 s from the cache. `make test-modes` runs C and numba.
+os.environ.setdefault("RNNAUDIO_MODE", "python")
 
 # Tests run in parallel on arrays too small for threads: BLAS threads would only wait for each other.
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -86,12 +86,10 @@ def check_gradients(
         engine mode to compile in; by default the engine's own.
     """
     with engine.precision("float64"):
-        loss_and_gradients, arrays = _compile(in_float64(model), objective, batch, rng, training, mode)
-        loss, gradients = loss_and_gradients()
-        checks = [
-            _check_array(array, gradient, lambda: loss_and_gradients()[0], loss, n_entries, rng)
-            for array, gradient in zip(arrays, gradients, strict=True)
-        ]
+        loss, gradients, arrays = _compile(in_float64(model), objective, batch, rng, training, mode)
+        centre = loss()
+        pairs = zip(arrays, gradients(), strict=True)
+        checks = [_check_array(array, gradient, loss, centre, n_entries, rng) for array, gradient in pairs]
     return GradientReport(checks)
 
 
@@ -120,8 +118,8 @@ class _Array(NamedTuple):
 
 def _compile(
     model: Layer, objective: Objective, batch: Any, rng: np.random.Generator, training: bool, mode: str | None
-) -> tuple[Callable[[], tuple[float, list[np.ndarray]]], list[_Array]]:
-    """One function for the loss and all its gradients, and the arrays that it is a function of."""
+) -> tuple[Callable[[], float], Callable[[], list[np.ndarray]], list[_Array]]:
+    """The loss, its gradients, and the arrays that both are functions of; the loss alone is several times cheaper."""
     fields = objective.variables()
     given = [np.array(getattr(batch, name), dtype=v.dtype) for name, v in zip(objective.fields, fields, strict=True)]
     start = model.initial_state(objective.batch_size(*fields))
@@ -136,14 +134,12 @@ def _compile(
     floats = [(v, a) for v, a in zip(inputs, given, strict=True) if a.dtype.kind == "f"]
     parameters = model.parameters()
     wanted = [*parameters.values(), *(v for v, _ in floats)]
-    function = engine.function(inputs, [loss, *engine.gradient(loss, wanted)], mode=mode)
-
-    def loss_and_gradients() -> tuple[float, list[np.ndarray]]:
-        loss, *gradients = function(*given)
-        return float(loss), gradients
+    loss_of = engine.function(inputs, loss, mode=mode)
+    gradients_of = engine.function(inputs, engine.gradient(loss, wanted), mode=mode)
 
     arrays = [_Array(name, v.get_value(), v.set_value) for name, v in parameters.items()]
-    return loss_and_gradients, arrays + [_Array(v.name, a, lambda value: None) for v, a in floats]
+    arrays += [_Array(v.name, a, lambda value: None) for v, a in floats]
+    return lambda: float(loss_of(*given)), lambda: gradients_of(*given), arrays
 
 
 def _state_widths(model: Layer) -> list[int]:

@@ -51,7 +51,7 @@ class Cell(Layer):
         inputs = self.sequences(x, context)
         states = unroll(self, inputs, state, mask, context.truncate_gradient)
         if context.taps is not None:
-            before = [tt.concatenate([first[None], rest[:-1]]) for first, rest in zip(*map(flatten, (state, states)))]
+            before = [tt.concatenate([tt.shape_padleft(first), rest[:-1]]) for first, rest in zip(*map(flatten, (state, states)))]
             context.taps.append((self, self.gates(inputs, unflatten(state, before))))
         return self.output(states), unflatten(states, [s[-1] for s in flatten(states)])
 

@@ -132,15 +132,15 @@ def train(
             run.carried = result.state if batches.carries_state else None
             run.seconds = time.monotonic() - started
             _advance(bar, run, limits)
-            if run.n_updates % validate_every == 0:
+            over = _beyond(limits, run)
+            if over or run.n_updates % validate_every == 0:
                 run.stopping = _validated(run, result, evaluate(validation), stopping, model)
                 run.history[-1]["epoch"] = run.n_updates / batches.batches_per_epoch
                 run.history[-1]["learning_rate"] = schedule(run.n_updates - 1)
                 (on_validation or _print)(run.history[-1])
-                run.reason = run.stopping.reason
                 _save(path, run, model, step, config)
-            run.reason = run.reason or interrupt.reason or _beyond(limits, run)
-        else:
+            run.reason = run.stopping.reason or over or interrupt.reason
+        if interrupt.reason:
             _save(path, run, model, step, config)
     if run.best:
         model.set_values(run.best)
@@ -226,10 +226,10 @@ def _save(path: Path, run: Run, model: Layer, step: TrainStep, config: dict[str,
 def _resumed(path: Path, model: Layer, step: TrainStep) -> Run:
     saved = checkpoint.load(path)
     set_model(model, saved.group("model"), path)
-    memory = saved.group("memory")
-    for name, variable in step.memory.variables().items():
-        if name not in memory or memory[name].shape != variable.get_value(borrow=True).shape:
-            raise RnnaudioError(f"{path} holds no {name!r} of this shape: it was trained with another optimizer")
+    memory, expected = saved.group("memory"), step.memory.variables()
+    if memory.keys() != expected.keys():
+        raise RnnaudioError(f"{path} was trained with another optimizer: it remembers {sorted(memory)[:3]} ...")
+    for name, variable in expected.items():
         variable.set_value(memory[name])
     carried = saved.group("carried")
     record = saved.record

@@ -1,0 +1,27 @@
+"""The blog's main job, strategy 1: predict the next frame of piano, then let the predictor play.
+
+    python -m experiments.predict [--minutes 15] [--resume]
+
+An LSTM beside a linear skip path from the last two frames, which starts as their least-squares predictor: the stack
+only has to learn what a linear predictor cannot.
+"""
+
+from experiments.results import run_main
+from experiments.strategies import command
+from rnnaudio.app.config import ModelConfig, TrainConfig
+
+CONFIG = TrainConfig(
+    strategy="predict_next",
+    model=ModelConfig(n_units=400, linear_skip=2),
+    frame_size=200,
+    n_steps=40,
+    batch_size=32,
+    optimizer="adam",
+    learning_rate=1e-3,
+    minutes=14.0,
+    validate_every=150,
+    patience=30,
+)
+
+if __name__ == "__main__":
+    run_main(lambda: command(CONFIG))

@@ -1,0 +1,40 @@
+"""What the two strategies' experiments share: train, look, listen, record."""
+
+import dataclasses
+from pathlib import Path
+
+import tyro
+
+from experiments.results import record
+from rnnaudio.app.audio_run import train_on_corpus
+from rnnaudio.app.config import TrainConfig
+from rnnaudio.app.outcome import write_outcome
+
+CORPUS = Path("datasets/mozart-steinway.h5")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to run the experiment; its settings are frozen in its file."""
+
+    corpus: Path = CORPUS
+    run_dir: Path | None = None  # default: runs/<strategy>
+    minutes: float | None = None  # of training, at most; default: the experiment's own
+    resume: bool = False  # go on with the run in that folder
+
+
+def command(config: TrainConfig) -> None:
+    """Train ``config`` on the piano corpus; a run at its full length is recorded under experiments/results."""
+    options = tyro.cli(Options)
+    run_dir = options.run_dir or Path("runs") / config.strategy
+    shortened = options.minutes is not None and options.minutes < config.minutes
+    if options.minutes is not None:
+        config = dataclasses.replace(config, minutes=options.minutes)
+    run = train_on_corpus(config, options.corpus, run_dir, resume=options.resume)
+    print(f"training ended: {run.reason}")
+    summary = write_outcome(run_dir, options.corpus)
+    print(f"validation {summary['best_validation_decibel']} dB; baselines {summary['baselines_decibel']}")
+    print(f"kept sounding for {summary['alive_seconds']:.1f} s after the seed: {summary['death'] or 'to the end'}")
+    print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")
+    if not shortened:
+        record(config.strategy, summary)

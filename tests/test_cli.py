@@ -1,0 +1,140 @@
+"""The command line as its users meet it: a whole small run, and every kind of bad input."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from rnnaudio.cli import main
+from rnnaudio.data import read_audio, write_wav
+
+RATE = 8000
+SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
+
+
+def run(monkeypatch, capsys, *arguments):
+    """(exit status, stdout, stderr) of `rnnaudio ARGUMENTS`."""
+    monkeypatch.setattr(sys, "argv", ["rnnaudio", *map(str, arguments)])
+    status = 0
+    try:
+        main()
+    except SystemExit as end:
+        status = end.code or 0
+    return status, *capsys.readouterr()
+
+
+def notes(seconds, seed):
+    """Decaying notes: something with onsets, at a moderate level."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    audio = np.zeros_like(t)
+    for onset in np.arange(0, seconds, 0.25):
+        after = np.maximum(t - onset, 0)
+        audio += (t >= onset) * np.exp(-4 * after) * np.sin(2 * np.pi * rng.integers(200, 900) * after)
+    return 0.1 * audio
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three recordings, their corpus, and a run trained on it."""
+    folder = tmp_path_factory.mktemp("cli")
+    for k in range(3):
+        write_wav(folder / f"{k}.wav", notes(4.0, k), RATE)
+    with pytest.MonkeyPatch.context() as patch:
+        for arguments in (
+            ["corpus", "build", folder, folder / "corpus.h5", "--sample-rate-hz", RATE],
+            ["train", folder / "corpus.h5", folder / "run", *SMALL, "--max-updates", 8],
+        ):
+            patch.setattr(sys, "argv", ["rnnaudio", *map(str, arguments)])
+            main()
+    return folder
+
+
+def test_a_run_leaves_sound_pictures_and_figures(folder):
+    names = {path.name for path in (folder / "run").iterdir()}
+    assert names == {
+        "checkpoint.safetensors", "config.json", "generated.wav", "original.wav", "summary.json", "report.html",
+        "spectrogram.png", "saturation.png", "learning_curve.png", "gradients.png", "update_ratios.png",
+    }
+    summary = json.loads((folder / "run/summary.json").read_text())
+    assert summary["updates"] == 8 and summary["baselines_decibel"]["predict zero"] == 0.0
+    generated, rate = read_audio(folder / "run/generated.wav")
+    original, _ = read_audio(folder / "run/original.wav")
+    assert rate == RATE
+    assert len(generated) == 11 * RATE
+    np.testing.assert_allclose(generated[:RATE], original[:RATE], atol=2 / 32768)
+
+
+def test_resume_goes_on(folder, monkeypatch, capsys):
+    status, out, _ = run(monkeypatch, capsys, "resume", folder / "run", "--max-updates", 12)
+    assert status == 0 and "12 updates" in out
+
+
+def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, monkeypatch, capsys, tmp_path):
+    stereo = np.stack([notes(1.5, 9), notes(1.5, 8)], axis=1)
+    import soundfile
+
+    soundfile.write(tmp_path / "stereo.wav", stereo, 44_100)
+    for arguments in ([], ["--seed-file", tmp_path / "stereo.wav", "--seed-seconds", 0.1]):
+        out = tmp_path / "out.wav"
+        status, text, _ = run(monkeypatch, capsys, "generate", folder / "run", out, "--seconds", 0.5, *arguments)
+        assert status == 0 and "0.50 s generated" in text
+        seconds = (0.1 if arguments else 1.0) + 0.5
+        assert len(read_audio(out)[0]) == round(seconds * RATE)
+
+
+def test_corpus_info_verifies(folder, monkeypatch, capsys):
+    status, out, _ = run(monkeypatch, capsys, "corpus", "info", folder / "corpus.h5", "--verify")
+    assert status == 0 and out.count("train") + out.count("valid") + out.count("test") >= 3
+
+
+def test_info_names_engine_and_speed(monkeypatch, capsys):
+    status, out, _ = run(monkeypatch, capsys, "info")
+    assert status == 0
+    for word in ("engine", "mode", "BLAS", "GFLOP/s"):
+        assert word in out
+
+
+def bad_inputs(folder, tmp):
+    text = tmp / "text.wav"
+    text.write_text("this is not audio at all, it only says so\n" * 10)
+    cut = tmp / "cut.h5"
+    cut.write_bytes((folder / "corpus.h5").read_bytes()[:3000])
+    short = tmp / "short.wav"
+    write_wav(short, 0.1 * np.ones(20), RATE)
+    silent = tmp / "silent"
+    silent.mkdir()
+    write_wav(silent / "s.wav", np.zeros(RATE), RATE)
+    empty = tmp / "empty"
+    empty.mkdir()
+    corpus, trained, out = folder / "corpus.h5", folder / "run", tmp / "out"
+    return {
+        "missing corpus": (["train", tmp / "no.h5", out], "no such"),
+        "truncated corpus": (["train", cut, out], "cut.h5"),
+        "not a corpus": (["train", text, out], "text.wav"),
+        "run exists": (["train", corpus, trained, *SMALL], "--resume"),
+        "other settings": (["train", corpus, trained, *SMALL, "--n-units", "7", "--resume"], "model"),
+        "frame longer than a piece": (["train", corpus, out, "--frame-size", "99999"], "frame_size"),
+        "no sense": (["train", corpus, out, "--batch-size", "0"], "batch_size"),
+        "unknown setting": (["train", corpus, out, "--n-unit", "7"], "--n-units"),
+        "text as wav": (["corpus", "build", text, tmp / "x.h5"], "text.wav"),
+        "empty folder": (["corpus", "build", empty, tmp / "x.h5"], "empty"),
+        "only silence": (["corpus", "build", silent, tmp / "x.h5"], "silen"),
+        "no run": (["generate", empty, tmp / "x.wav"], "no checkpoint"),
+        "seed shorter than a frame": (["generate", trained, tmp / "x.wav", "--seed-file", short], "seed"),
+        "seed is text": (["generate", trained, tmp / "x.wav", "--seed-file", text], "text.wav"),
+        "no place to write": (["generate", trained, tmp / "no/x.wav", "--seconds", "0.1"], "x.wav"),
+        "no length": (["generate", trained, tmp / "x.wav", "--seconds", "0"], "seconds"),
+    }
+
+
+def test_bad_input_gives_one_clear_line_and_status_2(folder, monkeypatch, capsys, tmp_path):
+    for name, (arguments, expected) in bad_inputs(folder, tmp_path).items():
+        status, _, err = run(monkeypatch, capsys, *arguments)
+        assert status == 2, f"{name}: status {status}, {err}"
+        assert expected in err, f"{name}: {err}"
+        assert "Traceback" not in err
+        if name != "unknown setting":  # tyro draws a box
+            assert len(err.strip().splitlines()) == 1, f"{name}: {err}"
+    assert not list(tmp_path.glob("x.*")) and not list(tmp_path.glob("**/*.part"))

@@ -1,0 +1,60 @@
+"""Settings: checked, saved, and turned into the model they describe."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from rnnaudio.app.build import build_model, build_optimizer
+from rnnaudio.app.config import ModelConfig, TrainConfig, from_dict
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.optimizers import RMSprop
+
+
+def test_round_trip_through_json():
+    config = TrainConfig(model=ModelConfig(cell="gru", n_layers=3, skip_connections=True), validate_every=5)
+    assert from_dict(TrainConfig, json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_sise": 3}, "unknown setting 'batch_sise' of TrainConfig; did you mean 'batch_size'"),
+        ({"model": {"n_unit": 3}}, "unknown setting 'n_unit' of ModelConfig; did you mean 'n_units'"),
+        ({"zzz": 3}, "known are"),
+    ],
+)
+def test_unknown_keys_name_the_nearest_known_one(values, message):
+    with pytest.raises(RnnaudioError, match=message):
+        from_dict(TrainConfig, values)
+
+
+@pytest.mark.parametrize("name", ["frame_size", "minutes", "learning_rate", "patience"])
+def test_settings_that_make_no_sense(name):
+    with pytest.raises(RnnaudioError, match=name):
+        TrainConfig(**{name: 0})
+
+
+def test_model_widths_with_skip_connections_and_linear_skip():
+    config = TrainConfig(
+        frame_size=8,
+        model=ModelConfig(n_units=5, n_layers=3, skip_connections=True, linear_skip=2, learn_initial_state=True),
+    )
+    shapes = {name: v.get_value().shape for name, v in build_model(config).parameters().items()}
+    assert shapes["stack.learnt_initial_state.lstm.w_input"] == (8, 20)
+    assert shapes["stack.learnt_initial_state_3.lstm.w_input"] == (8 + 5, 20)
+    assert shapes["stack.dense.weight"] == (15, 8)
+    assert shapes["linear.weight"] == (16, 8)
+
+
+def test_equal_seeds_give_equal_models():
+    config = TrainConfig(frame_size=8, model=ModelConfig(n_units=5, input_noise=0.1, readout_units=7))
+    one, other = build_model(config).get_values(), build_model(config).get_values()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    changed = build_model(dataclasses.replace(config, seed=1)).get_values()
+    assert not np.array_equal(one["noisy.lstm.w_input"], changed["noisy.lstm.w_input"])
+
+
+def test_optimizer_takes_rate_and_clipping():
+    assert build_optimizer(TrainConfig(learning_rate=0.5, max_gradient_norm=None)) == RMSprop(0.5)

@@ -1,0 +1,81 @@
+"""Free run: the same step as the unrolled graph, fed with its own output."""
+
+import numpy as np
+import pytest
+
+from rnnaudio import engine
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation import Stepper, generate
+from rnnaudio.nn import GRU, LSTM, Context, Dense, LearntInitialState, LinearPredictor, Noisy, Sequential, Sum
+
+FRAME = 3
+
+
+def stack():
+    """Every kind of state at once: noisy (silent in evaluation), learnt initial, several frames, skips."""
+    rng = np.random.default_rng(0)
+    layers = [
+        Noisy(LSTM(FRAME, 4, rng=rng, peepholes=True), std=0.5, state_std=0.5),
+        LearntInitialState(GRU(FRAME + 4, 5, rng=rng)),
+        Dense(9, FRAME, rng=rng),
+    ]
+    model = Sum(stack=Sequential(layers, skip=True), linear=LinearPredictor(FRAME, FRAME))
+    values = {name: 0.3 * rng.standard_normal(v.shape) for name, v in model.get_values().items() if "std" not in name}
+    model.set_values(model.get_values() | values)
+    return model
+
+
+@pytest.mark.modes
+def test_free_run_fed_with_true_frames_equals_the_unrolled_graph():
+    with engine.precision("float64"):
+        model = stack()
+        x = np.random.default_rng(1).standard_normal((9, 2, FRAME))
+        variable = engine.tensor("x", 3)
+        y, final = model.unroll(variable, model.initial_state(variable.shape[1]), Context.evaluation())
+        unrolled = engine.function([variable], y)(x)
+        stepped, _ = Stepper(model).prime(x)
+    np.testing.assert_allclose(stepped, unrolled, rtol=0, atol=1e-12)
+
+
+def test_free_run_is_the_recursion_written_out():
+    """y_n = f(y_{n-1}) with the state carried: each generated frame is the step of the one before, consumed once."""
+    model = stack()
+    stepper = Stepper(model)
+    seed = np.random.default_rng(2).standard_normal(4 * FRAME).astype("float32")
+    result = generate(stepper, seed, n_samples=5 * FRAME)
+    frames = result.audio.reshape(-1, 1, FRAME)
+    outputs, _ = stepper.prime(frames)  # unroll over seed and generated sound as if both were given
+    np.testing.assert_allclose(outputs[3:-1], frames[4:], atol=1e-6)
+    assert result.n_seed == len(seed) and result.stopped == ""
+
+
+def test_length_in_samples_is_kept_and_the_seed_stands_in_front():
+    stepper = Stepper(stack())
+    seed = np.random.default_rng(3).standard_normal(4 * FRAME + 2).astype("float32")
+    result = generate(stepper, seed, n_samples=10)
+    assert len(result.audio) == len(seed) + 10
+    np.testing.assert_array_equal(result.audio[: len(seed)], seed)
+
+
+def test_generation_is_deterministic():
+    stepper = Stepper(stack())
+    seed = np.random.default_rng(4).standard_normal(4 * FRAME)
+    one, other = (generate(stepper, seed, n_samples=30).audio for _ in range(2))
+    assert one.tobytes() == other.tobytes()
+
+
+def test_an_exploding_model_stops_and_says_so():
+    rng = np.random.default_rng(0)
+    model = Sequential([Dense(FRAME, FRAME, rng=rng)])
+    model.set_values({"dense.weight": 1e20 * np.eye(FRAME), "dense.bias": np.zeros(FRAME)})
+    result = generate(Stepper(model), np.ones(FRAME), n_samples=100)
+    assert "not finite after 1 frames" in result.stopped
+    assert np.isfinite(result.audio).all() and len(result.audio) == 2 * FRAME
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"), [(np.ones(FRAME - 1), "less than one frame"), (np.full(FRAME, np.nan), "NaN")]
+)
+def test_bad_seeds(seed, message):
+    with pytest.raises(RnnaudioError, match=message):
+        generate(Stepper(stack()), seed, n_samples=3)

@@ -1,0 +1,214 @@
+"""The training loop: it learns, it resumes to the same bits, it stops cleanly."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnaudio.data import ArrayPiece, Batch, ConsecutiveWindows, RandomWindows, Split, fixed_windows
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.nn import GRU, LSTM, Dense, Noisy, Sequential
+from rnnaudio.optimizers import SGD, Adam, RMSprop
+from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, predict_next, reconstruct_current, train
+from rnnaudio.training import checkpoint as checkpoints
+
+SIZES = {"frame_size": 4, "n_steps": 5, "batch_size": 3}
+
+
+def sines():
+    t = np.arange(4000)
+    return Split("train", (ArrayPiece(np.sin(t / 5).astype("float32") + np.sin(t / 13).astype("float32")),), 16000)
+
+
+def noisy_model(seed=0):
+    rng = np.random.default_rng(seed)
+    return Sequential([Noisy(LSTM(4, 6, rng=rng), std=0.1, state_std=0.05), Dense(6, 4, rng=rng)])
+
+
+def run(folder, n_updates, *, resume=False, model=None, batches=None, optimizer=None, on_update=None, patience=100):
+    model = model or noisy_model()
+    split = sines()
+    result = train(
+        model,
+        predict_next,
+        batches or ConsecutiveWindows(split, seed=1, **SIZES),
+        fixed_windows(split, **SIZES)[:3],
+        optimizer=optimizer or Adam(0.01, max_gradient_norm=1.0),
+        stopping=EarlyStopping(patience),
+        run_dir=folder,
+        limits=Limits(n_updates, validate_every=7),
+        seed=3,
+        resume=resume,
+        on_update=on_update,
+        on_validation=lambda row: None,
+    )
+    return model, result
+
+
+def last_arrays(folder):
+    return checkpoints.load(folder / "checkpoint.safetensors").arrays
+
+
+def test_training_beats_predicting_zero_on_sines(tmp_path):
+    _, result = run(tmp_path, 140)
+    assert result.stopping.best_loss < 0.5
+    assert [row["updates"] for row in result.history] == list(range(7, 141, 7))
+
+
+def test_resumed_run_is_bit_equal_in_the_middle_of_an_epoch(tmp_path):
+    """Noise, Adam's memory, carried state, history and early stopping all go on as if nothing had happened."""
+    run(tmp_path / "whole", 35)
+    for n_updates, resume in ((13, False), (14, True), (35, True)):
+        run(tmp_path / "parts", n_updates, resume=resume)
+    whole, parts = last_arrays(tmp_path / "whole"), last_arrays(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert any(name.startswith("carried/") for name in whole)
+    for name in whole:
+        if not name.startswith("best/"):  # the break at 13 validated once more
+            np.testing.assert_array_equal(whole[name], parts[name], err_msg=name)
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
+    def press_ctrl_c(update):
+        if update == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    _, whole = run(tmp_path / "whole", 21)
+    _, first = run(tmp_path / "parts", 21, on_update=press_ctrl_c)
+    assert first.n_updates == 11 and "Ctrl-C" in first.reason
+    _, second = run(tmp_path / "parts", 21, resume=True)
+    assert second.n_updates == 21
+    a, b = last_arrays(tmp_path / "whole"), last_arrays(tmp_path / "parts")
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    for one, other in zip(whole.history, second.history, strict=True):
+        assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
+
+
+def test_the_ctrl_c_handler_is_put_back(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    run(tmp_path, 2)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_model_is_left_with_its_best_parameters(tmp_path):
+    """A learning rate that ruins the model after its first validations."""
+    split = sines()
+    model = noisy_model()
+    validation = fixed_windows(split, **SIZES)[:3]
+    result = train(
+        model,
+        predict_next,
+        RandomWindows(split, seed=1, **SIZES),
+        validation,
+        optimizer=SGD(0.1),
+        schedule=lambda update: 0.1 if update < 40 else 30.0,
+        stopping=EarlyStopping(100),
+        run_dir=tmp_path,
+        limits=Limits(60, validate_every=10),
+        on_validation=lambda row: None,
+    )
+    assert result.history[-1]["valid"] > result.stopping.best_loss
+    value = Evaluation(model, predict_next)(validation)["normalised_mse"]
+    assert value == pytest.approx(result.stopping.best_loss, rel=1e-6)
+
+
+def test_early_stopping_ends_the_run(tmp_path):
+    model, result = run(tmp_path, 10_000, optimizer=SGD(1e-12), patience=3)
+    assert "has not improved" in result.reason
+    assert len(result.history) < 12
+
+
+def test_divergence_ends_the_run_and_keeps_the_checkpoint_finite(tmp_path):
+    _, result = run(tmp_path, 500, model=Sequential([Dense(4, 4, rng=np.random.default_rng(0))]), optimizer=SGD(50.0),
+                    batches=RandomWindows(sines(), seed=1, **SIZES))
+    assert "lower the learning rate" in result.reason or "not finite" in result.reason
+
+
+def test_an_existing_run_is_never_overwritten(tmp_path):
+    run(tmp_path, 2)
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(RnnaudioError, match="--resume"):
+        run(tmp_path, 2)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_another_architecture_is_named(tmp_path):
+    run(tmp_path, 2)
+    rng = np.random.default_rng(0)
+    wider = Sequential([Noisy(LSTM(4, 7, rng=rng), std=0.1, state_std=0.05), Dense(7, 4, rng=rng)])
+    with pytest.raises(RnnaudioError, match=r"noisy\.lstm\.w_input.*\(4, 24\).*\(4, 28\)"):
+        run(tmp_path, 4, resume=True, model=wider)
+    with pytest.raises(RnnaudioError, match=r"'gru\.w_input' \(4, 18\) is missing"):
+        run(tmp_path, 4, resume=True, model=Sequential([GRU(4, 6, rng=rng), Dense(6, 4, rng=rng)]))
+
+
+def test_another_optimizer_is_named(tmp_path):
+    run(tmp_path, 2)
+    with pytest.raises(RnnaudioError, match="another optimizer"):
+        run(tmp_path, 4, resume=True, optimizer=RMSprop(0.1))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "version"])
+def test_damaged_checkpoints(tmp_path, damage):
+    run(tmp_path, 2)
+    path = tmp_path / "checkpoint.safetensors"
+    content = path.read_bytes()
+    if damage == "version":
+        content = content.replace(checkpoints.FORMAT.encode(), b"rnnaudio-checkpoint-0")
+    path.write_bytes({"truncated": content[: len(content) // 2], "garbage": b"x" * 100, "empty": b""}.get(damage, content))
+    with pytest.raises(RnnaudioError, match="checkpoint"):
+        checkpoints.load(path)
+
+
+def test_no_space_left_keeps_the_earlier_checkpoint(tmp_path, monkeypatch):
+    run(tmp_path, 2)
+    path = tmp_path / "checkpoint.safetensors"
+    before = path.read_bytes()
+
+    def full(self, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RnnaudioError, match="No space left"):
+        run(tmp_path, 9, resume=True)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["checkpoint.safetensors"]
+
+
+def test_carried_state_reaches_the_next_batch():
+    """Two batches in a row with carried state give the outputs of one long batch: compared through the losses."""
+    frames = sines().pieces[0].read(0, 4 * 3 * 21).reshape(3, 21, 4).transpose(1, 0, 2)
+    model = Sequential([LSTM(4, 6, rng=np.random.default_rng(0)), Dense(6, 4, rng=np.random.default_rng(1))])
+    step = TrainStep(model, predict_next, SGD(1e-30), seed=0)
+    fresh, going = np.ones(3, bool), np.zeros(3, bool)
+    whole = step(Batch(frames, fresh), None, learning_rate=0.0, update=0)
+    first = step(Batch(frames[:11], fresh), None, learning_rate=0.0, update=0)
+    second = step(Batch(frames[10:], going), first.state, learning_rate=0.0, update=0)
+    restarted = step(Batch(frames[10:], fresh), first.state, learning_rate=0.0, update=0)
+    assert (first.loss + second.loss) / 2 == pytest.approx(whole.loss, rel=1e-5)
+    assert abs((first.loss + restarted.loss) / 2 - whole.loss) > 1e-5 * whole.loss
+    np.testing.assert_allclose(second.state[0], whole.state[0], atol=1e-6)
+
+
+def test_evaluation_is_a_mean_over_batches_of_any_size():
+    model = Sequential([Dense(4, 4, rng=np.random.default_rng(0))])
+    frames = np.random.default_rng(0).standard_normal((6, 7, 4)).astype("float32")
+    evaluate = Evaluation(model, reconstruct_current)
+    parts = [Batch(frames[:, :2], np.ones(2, bool)), Batch(frames[:, 2:], np.ones(5, bool))]
+    weight, bias = model.get_values().values()
+    x = frames[:-1].astype("float64")
+    expected = np.sum((x @ weight + bias - x) ** 2) / np.sum(x**2)
+    assert evaluate(parts)["normalised_mse"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_history_is_plain_json(tmp_path):
+    _, result = run(tmp_path, 14)
+    assert json.loads(json.dumps(result.history)) == result.history
+    row = result.history[-1]
+    assert set(row["update_ratios"]) == set(row["gradient_norms"]) == set(noisy_model().parameters())
+    assert all(0 < ratio < 1 for ratio in row["update_ratios"].values())
