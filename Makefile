@@ -36,12 +36,12 @@ verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct aga
 	@$(BIN)/python -m experiments.verify $(ARGS)
 
 gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, engines, optimisers
-	@$(BIN)/rnnaudio gradcheck $(ARGS)
+	@$(BIN)/python -m experiments.gradcheck $(ARGS)
 
 info: $(VENV)/.installed ## what computes: engine, compile mode, BLAS, threads, speed; what would make it faster
 	@$(BIN)/rnnaudio info $(ARGS)
 
-corpus: $(CORPUS) ## build datasets/mozart-steinway.h5, an hour of Mozart (downloads 40 MB once)
+corpus: $(CORPUS) ## build datasets/mozart-steinway.h5, 43 minutes of Mozart (downloads 40 MB once)
 
 test: $(VENV)/.installed ## run the tests on PyTensor
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
@@ -98,7 +98,7 @@ $(VENV)/.installed-corpus: $(VENV)/.installed
 	@$(BIN)/python $(PIP) install --editable '.[corpus]'
 	@touch $@
 
-$(CORPUS): datasets/mozart_steinway.py | $(VENV)/.installed-corpus
+$(CORPUS): datasets/mozart_steinway.py datasets/steinway.py | $(VENV)/.installed-corpus
 	@$(BIN)/python datasets/mozart_steinway.py $@
 
 $(THEANO_VENV)/.installed: setup.cfg pyproject.toml requirements-theano.txt

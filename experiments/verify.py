@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tyro
+from safetensors.numpy import load_file, save_file
 
 from experiments.mnist import DATA
 from experiments.results import run_main
@@ -65,7 +66,8 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def numpy_mlp(x: np.ndarray, values: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
     """relu(x W1 + b1) W2 + b2 in plain NumPy."""
-    w1, b1, w2, b2 = (values[f"{prefix}{layer}.{kind}"] for layer in ("dense", "dense_2") for kind in ("weight", "bias"))
+    names = ("dense.weight", "dense.bias", "dense_2.weight", "dense_2.bias")
+    w1, b1, w2, b2 = (values[f"{prefix}{name}"] for name in names)
     return np.maximum(x @ w1 + b1, 0.0) @ w2 + b2
 
 
@@ -90,7 +92,8 @@ def check_shared_code(frames: np.ndarray) -> Check:
     x = frames[:1].astype(engine.float_type())
     unrolled, state = outputs(model, x)[0], outputs(lstm, x)[0]
     difference = float(np.max(np.abs(outputs(readout, state) - unrolled)))
-    return Check("read-out MLP on one LSTM step = one-step unroll", f"{difference:.1e}", same_class and difference < 1e-6)
+    passed = same_class and difference < 1e-6
+    return Check("read-out MLP on one LSTM step = one-step unroll", f"{difference:.1e}", passed)
 
 
 def check_same_outputs(frames: np.ndarray) -> list[Check]:
@@ -161,19 +164,15 @@ def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]
     if not theano_python.exists():
         return [Check(f"{name}: {engine.NAME} = theano", "not run: `make theano` first", False) for name in names]
     with TemporaryDirectory() as folder:
-        source, target = Path(folder) / "batches.npz", Path(folder) / "results.npz"
-        np.savez(source, **batches)
+        source, target = Path(folder) / "batches.safetensors", Path(folder) / "results.safetensors"
+        save_file(batches, source)
         command = [str(theano_python), "-m", "experiments.verify_models", str(source), str(target)]
         done = subprocess.run(command, env=os.environ | {"RNNAUDIO_ENGINE": "theano"}, capture_output=True, text=True)
         if done.returncode:
             raise RnnaudioError(f"{' '.join(command)} failed: {done.stderr.strip().splitlines()[-1:]}")
-        with np.load(target) as other:
-            largest = {
-                name: max(
-                    float(np.max(np.abs(other[key] - results[key]))) for key in results if key.startswith(f"{name}/")
-                )
-                for name in names
-            }
+        other = load_file(target)
+    differences = {key: float(np.max(np.abs(other[key] - value))) for key, value in results.items()}
+    largest = {name: max(d for key, d in differences.items() if key.startswith(f"{name}/")) for name in names}
     return [Check(f"{name}: {engine.NAME} = theano", f"{d:.1e}", d < 1e-8) for name, d in largest.items()]
 
 

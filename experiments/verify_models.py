@@ -1,6 +1,6 @@
 """The three models of `experiments.verify`, run on whichever engine is chosen.
 
-    RNNAUDIO_ENGINE=theano python -m experiments.verify_models BATCHES.npz RESULTS.npz
+    RNNAUDIO_ENGINE=theano python -m experiments.verify_models BATCHES.safetensors RESULTS.safetensors
 
 reads one batch for each model and writes its outputs before, and its parameters after 20 updates, all in float64.
 """
@@ -8,6 +8,7 @@ reads one batch for each model and writes its outputs before, and its parameters
 import sys
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from rnnaudio import engine
 from rnnaudio.data import Batch
@@ -61,5 +62,4 @@ def run_all(batches: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    with np.load(sys.argv[1]) as arrays:
-        np.savez(sys.argv[2], **run_all(dict(arrays)))
+    save_file(run_all(load_file(sys.argv[1])), sys.argv[2])

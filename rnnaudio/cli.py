@@ -88,8 +88,11 @@ def resume(run_dir: Positional[Path], minutes: float | None = None, max_updates:
     from rnnaudio.app.audio_run import load_run
 
     run = load_run(run_dir)
-    limits = {"minutes": minutes, "max_updates": max_updates}
-    config = dataclasses.replace(run.config, **{k: v for k, v in limits.items() if v is not None})
+    config = dataclasses.replace(
+        run.config,
+        minutes=run.config.minutes if minutes is None else minutes,
+        max_updates=run.config.max_updates if max_updates is None else max_updates,
+    )
     _train(config, Path(run.record["config"]["corpus"]["path"]), run_dir, resuming=True)
 
 

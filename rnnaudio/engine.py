@@ -84,9 +84,7 @@ MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else "python")
 if MODE == "c" and not HAS_COMPILER:
     raise RnnaudioError("RNNAUDIO_MODE=c needs a C++ compiler and none was found; install g++ or clang, or unset it")
 if MODE == "python":
-    backend.config.cxx = ""  # else constants are still folded by compiled C: seconds a graph while its cache is cold
-if MODE == "python":
-    backend.config.cxx = ""  # else both engines still compile the step inside scan
+    backend.config.cxx = ""  # else both engines still compile constants and the step inside scan
 backend.config.floatX = "float32"
 # Each compilation would say again that NumPy's BLAS is used; `rnnaudio info` says it once, with what it costs.
 logging.getLogger(f"{NAME}.tensor.blas").setLevel(logging.ERROR)
@@ -140,7 +138,9 @@ def tensor(name: str, ndim: int, dtype: str | None = None) -> Any:
     return make(name, dtype=dtype or float_type())
 
 
-def function(inputs: Sequence[Any], outputs: Any, updates: Any = None, *, mode: str | None = None) -> Callable[..., Any]:
+def function(
+    inputs: Sequence[Any], outputs: Any, updates: Any = None, *, mode: str | None = None
+) -> Callable[..., Any]:
     """Compile ``inputs -> outputs`` in the chosen mode; ``updates`` is a list of (shared variable, new value).
 
     Inputs of a narrower type are cast (Python floats to float32 among them), never silently widened in the graph.
@@ -203,14 +203,10 @@ def scan(
 
 # ---------------------------------------------------------------- random numbers as a pure function
 
-if NAME == "theano":
-    _Op, _Apply = backend.Op, backend.Apply
-else:
-    from pytensor.graph.basic import Apply as _Apply
-    from pytensor.graph.op import Op as _Op
+_graph: Any = backend if NAME == "theano" else backend.graph
 
 
-class _Random(_Op):  # type: ignore[misc, valid-type]
+class _Random(_graph.Op):
     """Draws that depend on nothing but (key, stream, shape): no hidden generator, so any step can be replayed.
 
     ``key`` is an int64 vector (seed, number of the update). Both engines and all modes give the same numbers, a
@@ -224,12 +220,12 @@ class _Random(_Op):  # type: ignore[misc, valid-type]
 
     def make_node(self, key: Any, *shape: Any) -> Any:
         inputs = [tt.as_tensor_variable(v) for v in (key, *shape)]
-        return _Apply(self, inputs, [tensor("", self.ndim, self.dtype).type()])
+        return _graph.Apply(self, inputs, [tensor("", self.ndim, self.dtype).type()])
 
     def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
         key, *shape = inputs
         rng = np.random.default_rng([*(int(k) for k in key), self.stream])
-        draw = rng.standard_normal if self.distribution == "normal" else rng.random
+        draw: Any = rng.standard_normal if self.distribution == "normal" else rng.random
         outputs[0][0] = draw([int(n) for n in shape], dtype=self.dtype)
 
     def connection_pattern(self, node: Any) -> list[list[bool]]:

@@ -10,6 +10,7 @@ def masked_mean(values: Any, mask: Any = None) -> Any:
     """sum(values * mask) / sum(mask); the plain mean without a mask. ``values`` and ``mask`` have the same axes."""
     if mask is None:
         return tt.mean(values)
+    mask = tt.cast(mask, values.dtype)  # float32 divided by a sum of integers would be float64
     return tt.sum(values * mask) / tt.sum(mask)
 
 

@@ -137,7 +137,7 @@ class Step(NamedTuple):
 def updates(
     optimizer: Optimizer, loss: Any, parameters: dict[str, Any], memory: Memory, learning_rate: Any
 ) -> Step:
-    """One step down the gradient of ``loss`` (a symbolic scalar), clipped by its global norm where the rule says so."""
+    """One step down the gradient of ``loss`` (a symbolic scalar), clipped by its global norm if the rule says so."""
     gradients = engine.gradient(loss, list(parameters.values()))
     norms = {name: global_norm([g]) for name, g in zip(parameters, gradients, strict=True)}
     if optimizer.max_gradient_norm is not None:

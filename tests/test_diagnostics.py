@@ -93,7 +93,7 @@ def test_probe_sees_dead_relu_units():
 
 
 def test_gradient_through_time_of_a_linear_predictor_is_its_coefficients():
-    """loss = sum_b mean_j (y_T - target)^2 with y_T = x_T A + x_{T-1} B: gradients 2/n (y - t) A' and B', then zero."""
+    """loss = sum_b mean_j (y_T - target)^2, y_T = x_T A + x_{T-1} B: gradients 2/n (y - t) A' and B', then zero."""
     model = Sum(linear=LinearPredictor(2, 2, n_frames=2))
     rng = np.random.default_rng(1)
     weight, bias = rng.standard_normal((4, 2)), rng.standard_normal(2)

@@ -31,7 +31,7 @@ def test_free_run_fed_with_true_frames_equals_the_unrolled_graph():
         model = stack()
         x = np.random.default_rng(1).standard_normal((9, 2, FRAME))
         variable = engine.tensor("x", 3)
-        y, final = model.unroll(variable, model.initial_state(variable.shape[1]), Context.evaluation())
+        y, _ = model.unroll(variable, model.initial_state(variable.shape[1]), Context.evaluation())
         unrolled = engine.function([variable], y)(x)
         stepped, _ = Stepper(model).prime(x)
     np.testing.assert_allclose(stepped, unrolled, rtol=0, atol=1e-12)

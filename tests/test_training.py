@@ -117,7 +117,7 @@ def test_model_is_left_with_its_best_parameters(tmp_path):
 
 
 def test_early_stopping_ends_the_run(tmp_path):
-    model, result = run(tmp_path, 10_000, optimizer=SGD(1e-12), patience=3)
+    _, result = run(tmp_path, 10_000, optimizer=SGD(1e-12), patience=3)
     assert "has not improved" in result.reason
     assert len(result.history) < 12
 
@@ -159,7 +159,8 @@ def test_damaged_checkpoints(tmp_path, damage):
     content = path.read_bytes()
     if damage == "version":
         content = content.replace(checkpoints.FORMAT.encode(), b"rnnaudio-checkpoint-0")
-    path.write_bytes({"truncated": content[: len(content) // 2], "garbage": b"x" * 100, "empty": b""}.get(damage, content))
+    damaged = {"truncated": content[: len(content) // 2], "garbage": b"x" * 100, "empty": b"", "version": content}
+    path.write_bytes(damaged[damage])
     with pytest.raises(RnnaudioError, match="checkpoint"):
         checkpoints.load(path)
 

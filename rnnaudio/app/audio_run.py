@@ -26,11 +26,11 @@ from rnnaudio.diagnostics import LinearPrediction, baselines, check_batch, linea
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import decibel
 from rnnaudio.nn import Layer, LinearPredictor, Noisy
-from rnnaudio.training import STRATEGIES, EarlyStopping, LinearAnnealing, Limits, Run, WarmupCosine, train
+from rnnaudio.training import STRATEGIES, EarlyStopping, Limits, LinearAnnealing, Run, WarmupCosine, train
 from rnnaudio.training import checkpoint as checkpoints
 from rnnaudio.training.loop import Row, set_model
 
-BATCHERS = {
+BATCHERS: dict[str, type[Any]] = {
     "random": RandomWindows,
     "shifted": ShiftedWindows,
     "offsets": FrameOffsets,
@@ -122,7 +122,7 @@ def load_run(run_dir: Path) -> LoadedRun:
     try:
         config = from_dict(TrainConfig, saved.record["config"]["train"])
     except (KeyError, TypeError) as error:
-        raise RnnaudioError(f"{path} holds no audio run (no usable settings: {error}); name a run of `train`") from error
+        raise RnnaudioError(f"{path} holds no audio run (settings: {error}); name a run of `train`") from error
     model = build_model(config)
     set_model(model, saved.group("best") or saved.group("model"), path)
     return LoadedRun(config, model, saved.record)

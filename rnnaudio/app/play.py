@@ -22,7 +22,8 @@ def play(
     result = generate(Stepper(run.model), seed, n_samples=round(seconds * run.sample_rate_hz), progress=True)
     n_clipped = write_wav(out, run.restore(result.audio), run.sample_rate_hz)
     n_new = len(result.audio) - result.n_seed
-    text = f"wrote {out}: {result.n_seed / run.sample_rate_hz:.2f} s seed + {n_new / run.sample_rate_hz:.2f} s generated"
+    seed_s, new_s = result.n_seed / run.sample_rate_hz, n_new / run.sample_rate_hz
+    text = f"wrote {out}: {seed_s:.2f} s seed + {new_s:.2f} s generated"
     text += f"; {n_clipped} samples clipped" if n_clipped else ""
     return text + (f"; stopped early: {result.stopped}" if result.stopped else "")
 

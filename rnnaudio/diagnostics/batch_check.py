@@ -42,7 +42,8 @@ class BatchCheck(NamedTuple):
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "FAILED"
         found = " and ".join(f"{k:+d}" for k in self.shifts) or "none"
-        return f"batch check {verdict}: {self.strategy} wants target = input shifted by {self.expected:+d}; found {found}"
+        wanted = f"{self.strategy} wants target = input shifted by {self.expected:+d}"
+        return f"batch check {verdict}: {wanted}; found {found}"
 
 
 def measured_shifts(x: np.ndarray, target: np.ndarray) -> tuple[int, ...]:

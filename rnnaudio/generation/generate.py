@@ -65,7 +65,8 @@ def generate(stepper: Stepper, seed: np.ndarray, *, n_samples: int, progress: bo
     n_frames = len(seed) // stepper.n_in
     true = seed[len(seed) - n_frames * stepper.n_in :].reshape(n_frames, 1, stepper.n_in)
     outputs, state = stepper.prime(true)
-    y, spoken = outputs[-1], []
+    y = outputs[-1]
+    spoken: list[np.ndarray] = []
     n_wanted = -(-n_samples // stepper.n_in)
     for _ in tqdm(range(n_wanted), desc="generating", unit="frame", disable=None if progress else True, leave=False):
         if not np.isfinite(y).all():
@@ -79,7 +80,7 @@ def generate(stepper: Stepper, seed: np.ndarray, *, n_samples: int, progress: bo
 def _checked_seed(seed: Any, frame_size: int) -> np.ndarray:
     seed = np.asarray(seed, dtype=engine.float_type())
     if len(seed) < frame_size:
-        raise RnnaudioError(f"the seed has {len(seed)} samples, less than one frame of {frame_size}; give a longer one")
+        raise RnnaudioError(f"the seed has {len(seed)} samples, less than one frame of {frame_size}; give more")
     if not np.isfinite(seed).all():
         raise RnnaudioError("the seed holds NaN or infinite samples; give another")
     return seed

@@ -1,6 +1,7 @@
 """Stacks: layers put together into one layer."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def mlp(
     if len(sizes) < 2:
         raise ValueError(f"an MLP needs an input and an output size, got {list(sizes)}")
     layers: list[Layer] = [GaussianNoise(sizes[0], noise)] if noise else []
-    for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for n_in, n_out in pairwise(sizes[:-1]):
         layers.append(Dense(n_in, n_out, rng=rng, weights=weights))
         layers += [BatchNorm(n_out)] if batch_norm else []
         layers.append(Activation(n_out, activation))

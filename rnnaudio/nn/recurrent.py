@@ -51,7 +51,8 @@ class Cell(Layer):
         inputs = self.sequences(x, context)
         states = unroll(self, inputs, state, mask, context.truncate_gradient)
         if context.taps is not None:
-            before = [tt.concatenate([tt.shape_padleft(first), rest[:-1]]) for first, rest in zip(*map(flatten, (state, states)))]
+            pairs = zip(flatten(state), flatten(states), strict=True)
+            before = [tt.concatenate([tt.shape_padleft(first), rest[:-1]]) for first, rest in pairs]
             context.taps.append((self, self.gates(inputs, unflatten(state, before))))
         return self.output(states), unflatten(states, [s[-1] for s in flatten(states)])
 
@@ -292,7 +293,7 @@ class Noisy(Wrapper):
         """Set both standard deviations; ValueError for a kind that was 0 at construction and so not in the graph."""
         for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
             if value > 0 and not on:
-                raise ValueError(f"noise of std {value} on a part that was built with 0; build it with the largest std")
+                raise ValueError(f"noise of std {value} on a part built with 0; build it with the largest std")
             variable.set_value(np.asarray(value, dtype=variable.dtype))
 
     def sequences(self, x: Any, context: Context) -> NoisyInputs:

@@ -45,7 +45,7 @@ def load(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise RnnaudioError(f"{path} is damaged or no checkpoint ({error}); use an earlier one or train again") from error
+        raise RnnaudioError(f"{path} is damaged or no checkpoint ({error}); take another or train again") from error
     if metadata.get("format") != FORMAT:
         raise RnnaudioError(
             f"{path} has format {metadata.get('format')!r}, this version reads {FORMAT!r}; "

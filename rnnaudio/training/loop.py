@@ -82,7 +82,7 @@ def train(
     optimizer: Optimizer,
     stopping: StoppingRule,
     run_dir: Path,
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    limits: Limits = Limits(),
     schedule: Callable[[int], float] | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -183,7 +183,7 @@ def _print(row: Row) -> None:
     tqdm.write(f"epoch {row['epoch']:6.1f}  train {row['train']:.5f}  valid {row['valid']:.5f}{best}")
 
 
-# ---------------------------------------------------------------- progress: by updates or by time, whichever ends first
+# ---------------------------------------------------------------- progress: by updates or time, whichever ends first
 
 
 def _progress_bar(run: Run, limits: Limits) -> Any:
