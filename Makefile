@@ -33,9 +33,10 @@ mnist: $(VENV)/.installed ## train the blog's perceptron on MNIST (downloads 20 
 	@$(BIN)/python -m experiments.mnist $(ARGS)
 
 verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
-	@$(BIN)/python -m experiments.verify $(ARGS)
+	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(MAKE) --no-print-directory $(THEANO_VENV)/.installed; fi
+	@$(BIN)/python -m experiments.verify --theano-python $(THEANO_VENV)/bin/python $(ARGS)
 
-gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, engines, optimisers
+gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, optimisers
 	@$(BIN)/python -m experiments.gradcheck $(ARGS)
 
 info: $(VENV)/.installed ## what computes: engine, compile mode, BLAS, threads, speed; what would make it faster
@@ -79,8 +80,10 @@ define require_python
     "(Debian, Ubuntu: apt install python3-venv) or take another: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 endef
 
+IS_PYTHON_311 := import sys; sys.exit(sys.version_info[:2] != (3, 11))
+
 define require_python_311
-@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON) is Python $(found_python);" \
+@$(PYTHON) -c '$(IS_PYTHON_311)' || { echo "$(PYTHON) is Python $(found_python);" \
     "Theano 1.0.5 runs on 3.11 only: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 endef
 

@@ -41,7 +41,11 @@ WINDOWS = {"frame_size": FRAME, "n_steps": 20, "batch_size": 32}
 class Check(NamedTuple):
     what: str
     figure: str
-    passed: bool
+    passed: bool | None  # None: could not be run here
+
+    def __str__(self) -> str:
+        verdict = {True: "ok", False: "FAIL", None: "-"}[self.passed]
+        return f"{verdict:5s} {self.what:52s} {self.figure}"
 
 
 class ShuffledLabels(Minibatches):
@@ -162,7 +166,7 @@ def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]
     """Outputs and parameters after 20 updates on Theano, in its own environment, against this engine's."""
     names = ("mnist", "predict_next", "reconstruct_current")
     if not theano_python.exists():
-        return [Check(f"{name}: {engine.NAME} = theano", "not run: `make theano` first", False) for name in names]
+        return [Check(f"{name}: {engine.NAME} = theano", "left out: needs Theano, so Python 3.11", None) for name in names]
     with TemporaryDirectory() as folder:
         source, target = Path(folder) / "batches.safetensors", Path(folder) / "results.safetensors"
         save_file(batches, source)
@@ -196,9 +200,10 @@ def main(corpus: Path = CORPUS, theano_python: Path = Path(".venv-theano/bin/pyt
             *check_engines(batches, results, theano_python),
         ]
     for check in checks:
-        print(f"{'ok  ' if check.passed else 'FAIL'}  {check.what:52s} {check.figure}")
-    n_failed = sum(not check.passed for check in checks)
-    print(f"{len(checks) - n_failed} of {len(checks)} checks passed")
+        print(check)
+    n_failed = sum(check.passed is False for check in checks)
+    n_passed = sum(check.passed is True for check in checks)
+    print(f"{n_passed} of {len(checks)} checks passed, {n_failed} failed")
     return 1 if n_failed else 0
 
 

@@ -10,6 +10,8 @@ from matplotlib.text import Text
 
 from rnnaudio import plots
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.plots import canvas
+from rnnaudio.plots.sound import MOST_COLUMNS
 
 RATE = 16000
 
@@ -190,11 +192,11 @@ def test_baseline_labels_do_not_overlap_and_keep_their_order():
 
 
 def test_labels_move_as_little_as_possible():
-    np.testing.assert_allclose(plots._moved_apart(np.array([0.9, 0.5, 0.5]), 0.1), [0.9, 0.45, 0.55])
-    np.testing.assert_allclose(plots._moved_apart(np.array([0.5, 0.51, 0.53]), 0.1), [0.41333, 0.51333, 0.61333], 1e-4)
-    np.testing.assert_allclose(plots._moved_apart(np.array([1.0, 1.0]), 0.1), [0.9, 1.0])
-    np.testing.assert_allclose(plots._moved_apart(np.array([0.0, 0.0]), 0.1), [0.0, 0.1])
-    np.testing.assert_allclose(plots._moved_apart(np.array([0.2]), 0.1), [0.2])
+    np.testing.assert_allclose(canvas._moved_apart(np.array([0.9, 0.5, 0.5]), 0.1), [0.9, 0.45, 0.55])
+    np.testing.assert_allclose(canvas._moved_apart(np.array([0.5, 0.51, 0.53]), 0.1), [0.41333, 0.51333, 0.61333], 1e-4)
+    np.testing.assert_allclose(canvas._moved_apart(np.array([1.0, 1.0]), 0.1), [0.9, 1.0])
+    np.testing.assert_allclose(canvas._moved_apart(np.array([0.0, 0.0]), 0.1), [0.0, 0.1])
+    np.testing.assert_allclose(canvas._moved_apart(np.array([0.2]), 0.1), [0.2])
 
 
 def test_an_empty_history_is_refused():
@@ -307,7 +309,7 @@ def test_int16_is_read_on_its_own_full_scale():
 
 def test_a_long_sound_has_no_more_columns_than_a_picture_shows():
     figure = plots.spectrogram_figure(np.zeros(RATE), sine(440, 60), [], RATE)
-    assert np.shape(figure.axes[1].images[0].get_array())[1] <= plots.MOST_COLUMNS + 1
+    assert np.shape(figure.axes[1].images[0].get_array())[1] <= MOST_COLUMNS + 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import threadpoolctl
 
 from rnnaudio import engine, plots
 from rnnaudio.app.audio_run import LoadedRun, in_decibel, load_run
@@ -161,6 +162,7 @@ def summarise(run: LoadedRun, sound: Sound, n_clipped: int) -> dict[str, Any]:
             "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}",
             "python": platform.python_version(),
             "numpy": np.__version__,
+            "blas_threads": max((p["num_threads"] for p in threadpoolctl.threadpool_info()), default=1),
         },
         "config": dataclasses.asdict(run.config),
     }

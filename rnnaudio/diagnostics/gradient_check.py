@@ -11,7 +11,7 @@ from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
 
 STEPS = (1e-3, 1e-5)
-ENOUGH = 1e-8
+ENOUGH = 1e-8  # relative error at which the next step is not tried
 INITIAL_STATE_STD = 0.1
 
 
@@ -54,7 +54,8 @@ class GradientReport(NamedTuple):
         return float(np.max([array.error for array in self.arrays]))
 
     def __str__(self) -> str:
-        return "\n".join(["  error    worst entry                              gradient      checked", *map(str, self.arrays)])
+        heading = f"{'error':>9s}  {'worst entry':40s} {'gradient':>13s} {'checked':>7s}"
+        return "\n".join([heading, *map(str, self.arrays)])
 
 
 def check_gradients(
@@ -148,7 +149,12 @@ def _state_widths(model: Layer) -> list[int]:
 
 
 def _check_array(
-    array: _Array, gradient: np.ndarray, loss: Callable[[], float], centre: float, n_entries: int, rng: np.random.Generator
+    array: _Array,
+    gradient: np.ndarray,
+    loss: Callable[[], float],
+    centre: float,
+    n_entries: int,
+    rng: np.random.Generator,
 ) -> ArrayCheck:
     n_checked = min(n_entries, array.value.size)
     largest = float(np.max(np.abs(gradient)))
@@ -157,10 +163,9 @@ def _check_array(
     for flat in np.sort(rng.choice(array.value.size, n_checked, replace=False)):
         entry = tuple(int(k) for k in np.unravel_index(flat, array.value.shape))
         error, difference = _best_difference(array, entry, loss, float(gradient[entry]), floor)
+        symbolic = float(gradient[entry])
         checks.append(
-            ArrayCheck(
-                array.name, error, entry, float(gradient[entry]), difference, n_checked, array.value.size, largest
-            )
+            ArrayCheck(array.name, error, entry, symbolic, difference, n_checked, array.value.size, largest)
         )
     return max(checks, key=lambda check: (np.isnan(check.error), check.error))
 

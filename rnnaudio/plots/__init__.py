@@ -1,0 +1,34 @@
+"""The pictures of a run: plain numbers in, a PNG out.
+
+Every public function writes one PNG whole or not at all and returns its path; the ``*_figure`` function beside it
+makes the same picture as a matplotlib ``Figure`` that can be looked at without a file. pyplot is never imported and no
+global setting of matplotlib is read on purpose or changed, so a user's own plots in the same process are left alone.
+
+Values that are not finite are drawn as gaps and said so. Colours: Okabe and Ito's set, safe for colour-blind readers.
+"""
+
+from rnnaudio.plots.curves import learning_curve, learning_curve_figure
+from rnnaudio.plots.inside import (
+    gradient_norms,
+    gradient_norms_figure,
+    saturation,
+    saturation_figure,
+    update_ratios,
+    update_ratios_figure,
+)
+from rnnaudio.plots.sound import level_dbfs, spectrogram, spectrogram_dbfs, spectrogram_figure
+
+__all__ = [
+    "gradient_norms",
+    "gradient_norms_figure",
+    "learning_curve",
+    "learning_curve_figure",
+    "level_dbfs",
+    "saturation",
+    "saturation_figure",
+    "spectrogram",
+    "spectrogram_dbfs",
+    "spectrogram_figure",
+    "update_ratios",
+    "update_ratios_figure",
+]

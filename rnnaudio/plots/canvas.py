@@ -1,0 +1,117 @@
+"""What all pictures share: figures, colours, saving, labels that do not overlap."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from rnnaudio.atomic import write_atomically
+
+Floats = NDArray[np.float64]
+
+DOTS_PER_INCH = 120
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
+)  # fmt: skip
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+DASHES = ("-", "--", ":", "-.")
+GREY = "#666666"
+NO_SOUND_COLOUR = "#D9D9D9"
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    figure = Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)  # not savefig, which obeys the user's savefig.* settings
+    return write_atomically(path, buffer.getvalue())
+
+
+def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None:
+    """Write (text, y in data units, colour) right of the axes, moved apart, each joined to its y by a thin line.
+
+    A y that is not finite has no line: its label stands at the bottom.
+    """
+    if not labels:
+        return
+    x_left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
+    to_fraction = axes.transScale + axes.transLimits
+    heights = [bottom if math.isnan(y) else y for _, y, _ in labels]
+    anchors = np.array([to_fraction.transform((x_left, y))[1] for y in heights])
+    height_pt = 0.85 * axes.bbox.height / DOTS_PER_INCH * 72  # the layout will take some of the height for legends
+    line_height = 12 / height_pt  # of 9 point text
+    style = {"arrowstyle": "-", "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
+    for (text, y, colour), anchor, place in zip(labels, anchors, _moved_apart(anchors, line_height), strict=True):
+        axes.annotate(
+            text, xy=(1.0, anchor), xytext=(1.03, place), xycoords="axes fraction", textcoords="axes fraction",
+            va="center", fontsize=9, arrowprops=None if math.isnan(y) else {**style, "color": colour},
+        )  # fmt: skip
+
+
+def _moved_apart(positions: Floats, gap: float) -> Floats:
+    """The places nearest to ``positions`` (least squares) in the same order, ``gap`` apart, within 0 and 1.
+
+    With u_i = y_i - i gap the places are those with u not decreasing: isotonic regression, here by pooling blocks.
+    Where all do not fit between 0 and 1, the lowest start below 0.
+    """
+    order = np.argsort(positions, kind="stable")
+    blocks: list[list[float]] = []
+    for i, position in enumerate(positions[order]):
+        blocks.append([position - i * gap])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] += last
+    pooled = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks])
+    highest = 1.0 - (len(positions) - 1) * gap
+    places = np.clip(pooled, min(0.0, highest), highest) + gap * np.arange(len(positions))
+    return places[np.argsort(order)]
+
+
+def positive_or_gap(values: ArrayLike) -> Floats:
+    array = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(array) & (array > 0), array, np.nan)
+
+
+def log_limits(values: Floats) -> tuple[float, float]:
+    """A factor of two beyond the positive values; matplotlib's own limits fall together where all are equal."""
+    shown = positive_or_gap(values)
+    shown = shown[np.isfinite(shown)]
+    return (shown.min() / 2, shown.max() * 2) if len(shown) else (0.1, 10.0)
+
+
+def spans_decades(values: Floats) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and finite.min() > 0 and finite.max() > 30 * finite.min())
+
+
+def padded(positions: Floats) -> tuple[float, float]:
+    margin = 0.03 * (positions[-1] - positions[0]) or 0.5
+    return positions[0] - margin, positions[-1] + margin
+
+
+def markers(n_points: int) -> dict[str, Any]:
+    """Visible points on short curves; on long ones a dot as wide as the line, for a point alone between two gaps."""
+    return {"marker": "o", "markersize": 3.5 if n_points <= 30 else 1.0, "linewidth": 1.5}
+
+
+def cycle(items: Sequence[str], n: int) -> list[str]:
+    return [items[i % len(items)] for i in range(n)]
+
+
+def number(value: float, unit: str) -> str:
+    if not np.isfinite(value):
+        return "not finite"
+    return (f"{value:.2f} {unit}" if unit else f"{value:.4g}").replace("-", "−")

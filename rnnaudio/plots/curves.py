@@ -1,0 +1,155 @@
+"""Losses over the course of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.plots.canvas import (
+    BLUE,
+    DASHES,
+    GREY,
+    SKY,
+    VERMILION,
+    Floats,
+    cycle,
+    label_at_right,
+    markers,
+    new_figure,
+    number,
+    padded,
+    save,
+    spans_decades,
+)
+
+
+def learning_curve(
+    history: Sequence[Mapping[str, Any]],
+    path: str | Path,
+    *,
+    quantity: str,
+    baselines: Mapping[str, float] | None = None,
+    decibel: bool = False,
+    title: str = "",
+) -> Path:
+    """Draw training and validation loss against epochs and time; see ``learning_curve_figure``."""
+    figure = learning_curve_figure(history, quantity=quantity, baselines=baselines, decibel=decibel, title=title)
+    return save(figure, path)
+
+
+def learning_curve_figure(
+    history: Sequence[Mapping[str, Any]],
+    *,
+    quantity: str,
+    baselines: Mapping[str, float] | None = None,
+    decibel: bool = False,
+    title: str = "",
+) -> Figure:
+    """Training and validation loss, the kept epoch ringed, baselines as labelled lines, time on the upper axis.
+
+    history: records in the order written, each with ``epoch`` (also fractions), ``updates`` (count), ``seconds``,
+        ``train``, ``valid``, ``is_best``. Where a resumed run goes back to an earlier update, the records it replaces
+        are dropped; where its clock starts again at zero, the times are added up.
+    quantity: name of the loss with its unit, the label of the y axis.
+    baselines: name -> loss, in the unit of the history.
+    decibel: the values are mean squared errors over the signal's power, drawn as 10 log10(value) dB (0 dB: predict 0).
+        Otherwise the y axis turns logarithmic when positive values span more than a factor of 30.
+
+    The ringed epoch is the last with ``is_best`` set: the one whose parameters were kept.
+    Raises RnnaudioError for an empty history.
+    """
+    records = _drop_superseded(history)
+    if not records:
+        raise RnnaudioError("learning curve: got an empty history, expected a record; train up to a validation first")
+    epochs = _column(records, "epoch")
+    curves = {name: _finite_or_gap(_column(records, name), decibel) for name in ("train", "valid")}
+    levels = {name: float(_finite_or_gap([value], decibel)[0]) for name, value in (baselines or {}).items()}
+
+    figure = new_figure(8.0, 4.8)
+    axes = figure.add_subplot()
+    for name, label, colour in (("train", "training", SKY), ("valid", "validation", BLUE)):
+        axes.plot(epochs, curves[name], color=colour, label=label, **markers(len(epochs)))
+    _mark_best(axes, records, curves["valid"], "dB" if decibel else "")
+    _mark_gaps(axes, epochs[~np.isfinite(curves["train"]) | ~np.isfinite(curves["valid"])])
+
+    drawn = np.concatenate([*curves.values(), list(levels.values())])
+    is_log = not decibel and spans_decades(drawn)
+    axes.set(xlabel="Epoch", ylabel=f"{quantity} (dB)" if decibel else quantity, yscale="log" if is_log else "linear")
+    axes.set_xlim(*padded(epochs))
+    if np.all(epochs == np.round(epochs)):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    _draw_baselines(axes, levels, "dB" if decibel else "")
+    _add_time_axis(axes, epochs, _elapsed_seconds(_column(records, "seconds")))
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _drop_superseded(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    kept: list[Mapping[str, Any]] = []
+    for record in history:
+        while kept and kept[-1]["updates"] >= record["updates"]:
+            kept.pop()
+        kept.append(record)
+    return kept
+
+
+def _column(records: Sequence[Mapping[str, Any]], key: str) -> Floats:
+    return np.array([record[key] for record in records], dtype=float)
+
+
+def _finite_or_gap(values: ArrayLike, decibel: bool) -> Floats:
+    """``values``, or 10 log10 of them, with NaN wherever there is no finite number to draw."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = 10 * np.log10(np.asarray(values, float)) if decibel else np.asarray(values, float)
+    return np.where(np.isfinite(drawn), drawn, np.nan)
+
+
+def _elapsed_seconds(seconds: Floats) -> Floats:
+    steps = np.diff(seconds, prepend=0.0)
+    return np.cumsum(np.where(steps < 0, seconds, steps))
+
+
+def _mark_best(axes: Axes, records: Sequence[Mapping[str, Any]], valid: Floats, unit: str) -> None:
+    best = [i for i, record in enumerate(records) if record["is_best"] and np.isfinite(valid[i])]
+    if best:
+        epoch, value = records[best[-1]]["epoch"], valid[best[-1]]
+        label = f"best: epoch {epoch:.4g}, {number(value, unit)}"
+        axes.plot(epoch, value, "o", markersize=11, markerfacecolor="none", color=VERMILION, mew=1.8, label=label)
+
+
+def _mark_gaps(axes: Axes, positions: Floats) -> None:
+    if len(positions):
+        height = np.full(len(positions), 0.02)
+        transform = axes.get_xaxis_transform()
+        axes.plot(positions, height, "x", color=VERMILION, transform=transform, label="not a finite number")
+
+
+def _draw_baselines(axes: Axes, levels: Mapping[str, float], unit: str) -> None:
+    for dashes, level in zip(cycle(DASHES[1:], len(levels)), levels.values(), strict=True):
+        if np.isfinite(level):
+            axes.axhline(level, color=GREY, linewidth=1.1, linestyle=dashes)
+    label_at_right(axes, [(f"{name}, {number(level, unit)}", level, GREY) for name, level in levels.items()])
+
+
+def _add_time_axis(axes: Axes, epochs: Floats, seconds: Floats) -> None:
+    """Elapsed time along the top, at round times; nothing where the clock does not say how long it took."""
+    if len(epochs) < 2 or not np.all(np.diff(seconds) > 0) or not np.isfinite(seconds).all():
+        return
+    unit, length = ("h", 3600) if seconds[-1] >= 7200 else ("min", 60) if seconds[-1] >= 120 else ("s", 1)
+    times = np.asarray(MaxNLocator(6).tick_values(0.0, seconds[-1] / length))
+    times = times[(times * length >= seconds[0]) & (times * length <= seconds[-1])]
+    upper = axes.twiny()
+    upper.set_xlim(axes.get_xlim())
+    upper.set_xticks(np.interp(times * length, seconds, epochs), [f"{time:g}" for time in times])
+    upper.set_xlabel(f"Training time ({unit})")

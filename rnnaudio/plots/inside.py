@@ -1,0 +1,181 @@
+"""What goes on inside a model: saturation, gradients, sizes of updates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
+from numpy.typing import ArrayLike
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.plots.canvas import (
+    BLUE,
+    COLOURS,
+    DASHES,
+    GREY,
+    VERMILION,
+    label_at_right,
+    log_limits,
+    markers,
+    new_figure,
+    padded,
+    positive_or_gap,
+    save,
+)
+
+
+def saturation(histograms: Mapping[str, tuple[ArrayLike, ArrayLike, float]], path: str | Path) -> Path:
+    """Draw one histogram of activations per gate or layer; see ``saturation_figure``."""
+    return save(saturation_figure(histograms), path)
+
+
+def saturation_figure(histograms: Mapping[str, tuple[ArrayLike, ArrayLike, float]]) -> Figure:
+    """Small multiples: share of the activations per bin, and above each panel how many percent are saturated.
+
+    histograms: name -> (edges (bins + 1,), counts (bins,), saturated fraction 0..1).
+    Raises RnnaudioError where there is none.
+    """
+    if not histograms:
+        raise RnnaudioError("saturation: got no histogram, expected one per gate or layer; record activations first")
+    n_columns = min(4, len(histograms))
+    n_rows = math.ceil(len(histograms) / n_columns)
+    figure = new_figure(max(4.0, 2.5 * n_columns), 0.8 + 2.1 * n_rows)
+    grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
+    for axes in grid.flat[len(histograms) :]:
+        axes.set_axis_off()
+    for axes, (name, (edges, counts, fraction)) in zip(grid.flat, histograms.items(), strict=False):
+        total = float(np.sum(counts))
+        share = 100 * np.asarray(counts, float) / max(total, 1.0)
+        axes.stairs(share, edges, fill=True, color=BLUE)
+        axes.set_title(f"{name}\n{100 * fraction:.1f} % saturated" if total else f"{name}\nno values", fontsize=9)
+        axes.tick_params(labelsize=8)
+    figure.supxlabel("Activation (no unit)", fontsize=10)
+    figure.supylabel("Share of values per bin (%)", fontsize=10)
+    return figure
+
+
+def gradient_norms(
+    per_parameter: Mapping[str, float],
+    through_time: ArrayLike,
+    path: str | Path,
+    *,
+    seconds_per_step: float | None = None,
+) -> Path:
+    """Draw gradient norms per parameter and through time; see ``gradient_norms_figure``."""
+    return save(gradient_norms_figure(per_parameter, through_time, seconds_per_step=seconds_per_step), path)
+
+
+def gradient_norms_figure(
+    per_parameter: Mapping[str, float], through_time: ArrayLike, *, seconds_per_step: float | None = None
+) -> Figure:
+    """Left the gradient's norm per parameter, right the norm of d loss_T / d x_t against the lag T - t; log scales.
+
+    per_parameter: name -> norm, drawn in the order given, first on top.
+    through_time: (lags,), the norm at lag 0, 1, 2, ... steps.
+    seconds_per_step: adds the lag in seconds along the top.
+
+    A norm that a log scale cannot show (zero, not finite) is written out. Raises RnnaudioError where either is empty.
+    """
+    norms = positive_or_gap(through_time)
+    if not per_parameter or not len(norms):
+        got = f"{len(per_parameter)} parameters and {len(norms)} lags"
+        raise RnnaudioError(f"gradient norms: got {got}, expected at least one of each; measure a longer sequence")
+    figure = new_figure(10.0, max(4.0, 1.4 + 0.24 * len(per_parameter)))
+    left, right = figure.subplots(1, 2)
+    _draw_norm_bars(left, per_parameter)
+    lags = np.arange(float(len(norms)))
+    right.set_yscale("log")
+    right.plot(lags, norms, color=BLUE, **markers(len(lags)))
+    right.set(xlabel="Lag T − t (steps)", ylabel="Norm of ∂loss$_T$/∂x$_t$ (loss unit per input unit)")
+    right.set(xlim=padded(lags), ylim=log_limits(norms))
+    right.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    right.grid(color="#E5E5E5", linewidth=0.8)
+    n_gaps = int(np.isnan(norms).sum())
+    if n_gaps:
+        right.set_title(f"{n_gaps} of {len(norms)} lags are zero or not finite", fontsize=9, color=VERMILION)
+    if seconds_per_step:
+        seconds = (lambda lag: lag * seconds_per_step, lambda lag_s: lag_s / seconds_per_step)
+        upper = right.secondary_xaxis("top", functions=seconds)
+        upper.set_xlabel("Lag (s)")
+    return figure
+
+
+def _draw_norm_bars(axes: Axes, per_parameter: Mapping[str, float]) -> None:
+    norms = positive_or_gap(list(per_parameter.values()))
+    rows = np.arange(len(norms))
+    shown = norms[np.isfinite(norms)]
+    left = 10 ** math.floor(math.log10(shown.min()) - 0.3) if len(shown) else 0.1
+    right = 10 ** math.ceil(math.log10(shown.max()) + 0.1) if len(shown) else 1.0
+    axes.set_xscale("log")
+    axes.barh(rows, np.where(np.isfinite(norms), norms - left, 0.0), left=left, height=0.65, color=BLUE)
+    for row, value in enumerate(per_parameter.values()):
+        if not np.isfinite(norms[row]):
+            axes.text(left, row, f" {value:g}", va="center", color=VERMILION, fontsize=9)
+    axes.set(xlim=(left, right), xlabel="Gradient norm (loss unit per parameter unit)")
+    axes.xaxis.set_minor_formatter(NullFormatter())  # the ends are powers of ten
+    axes.set_yticks(rows, list(per_parameter), fontsize=8)
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def update_ratios(history: Mapping[str, Sequence[tuple[float, float]]], path: str | Path) -> Path:
+    """Draw the size of the updates relative to the weights; see ``update_ratios_figure``."""
+    return save(update_ratios_figure(history), path)
+
+
+def update_ratios_figure(history: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """|update| / |parameter| of each parameter against the number of updates, log y, a dashed line at 1e-3.
+
+    history: parameter name -> [(update index, ratio), ...]; ``lstm.w_hidden`` goes to the panel ``lstm``, so that no
+    panel holds more lines than can be told apart. About 1e-3 is the usual rule of thumb (A. Karpathy, CS231n notes,
+    "Ratio of weights:updates"): far above it training is unstable, far below nothing moves. Ratios of zero and ratios
+    that are not finite are gaps. Raises RnnaudioError where there is no parameter.
+    """
+    if not history:
+        raise RnnaudioError("update ratios: got no parameter, expected at least one; train for one update first")
+    layers: dict[str, dict[str, Sequence[tuple[float, float]]]] = {}
+    for path, points in history.items():
+        layer, _, name = path.rpartition(".")
+        layers.setdefault(layer, {})[name] = points
+    n_columns = min(2, len(layers))
+    n_rows = math.ceil(len(layers) / n_columns)
+    figure = new_figure(2.0 + 4.5 * n_columns, 1.0 + 2.8 * n_rows)
+    scale = {"yscale": "log"}  # before anything is drawn: it is shared
+    grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False, subplot_kw=scale)
+    for axes in grid.flat[len(layers) :]:
+        axes.set_axis_off()
+    grid[0, 0].set_ylim(log_limits(np.array([1e-3, *(ratio for points in history.values() for _, ratio in points)])))
+    panels = list(zip(grid.flat, layers.items(), strict=False))
+    labels = [_draw_ratios(axes, layer, parameters) for axes, (layer, parameters) in panels]
+    for (axes, _), panel_labels in zip(panels, labels, strict=True):  # once the shared limits are known
+        label_at_right(axes, panel_labels)
+    for axes, _ in panels[-n_columns:]:  # the lowest of each column, also where an empty place is below
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel("Update (count)", fontsize=10)
+    figure.supylabel("|update| / |parameter| (ratio, no unit)", fontsize=10)
+    return figure
+
+
+def _draw_ratios(
+    axes: Axes, layer: str, parameters: Mapping[str, Sequence[tuple[float, float]]]
+) -> list[tuple[str, float, str]]:
+    """Draw one layer's parameters; returns a label for each line: text, height, colour."""
+    axes.axhline(1e-3, color=GREY, linestyle="--", linewidth=1.2)
+    labels = [("rule of thumb", 1e-3, GREY)]
+    for index, (name, points) in enumerate(parameters.items()):
+        updates, ratios = np.array(points, dtype=float).reshape(-1, 2).T
+        drawn = positive_or_gap(ratios)
+        colour, dashes = COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
+        axes.plot(updates, drawn, color=colour, linestyle=dashes, **markers(len(updates)))
+        finite = drawn[np.isfinite(drawn)]
+        labels.append((name, finite[-1], colour) if len(finite) else (f"{name}: never above 0", math.nan, colour))
+    axes.set_title(layer, fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+    return labels
