@@ -28,8 +28,9 @@ def measure_here() -> None:
     started = time.perf_counter()
     from rnnaudio.data import Batch
     from rnnaudio.nn import LSTM, Dense, Sequential
+    from rnnaudio.objectives import predict_next
     from rnnaudio.optimizers import RMSprop
-    from rnnaudio.training import TrainStep, predict_next
+    from rnnaudio.training import TrainStep
 
     rng = np.random.default_rng(0)
     model = Sequential([LSTM(200, 300, rng=rng), Dense(300, 200, rng=rng)])

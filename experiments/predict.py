@@ -18,9 +18,10 @@ CONFIG = TrainConfig(
     batch_size=32,
     optimizer="adam",
     learning_rate=1e-3,
-    minutes=14.0,
-    validate_every=150,
-    patience=30,
+    schedule="cosine",
+    max_updates=2000,
+    minutes=15.0,
+    validate_every=100,
 )
 
 if __name__ == "__main__":

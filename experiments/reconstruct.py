@@ -3,7 +3,7 @@
     python -m experiments.reconstruct [--minutes 15] [--resume]
 
 The same corpus, frames and LSTM as experiments.predict, without noise and without the linear skip path, which would
-solve the task by copying. The read-out sees the input beside the LSTM's output only through the recurrence.
+solve the task by copying.
 """
 
 import dataclasses

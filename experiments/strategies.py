@@ -24,7 +24,7 @@ class Options:
 
 
 def command(config: TrainConfig) -> None:
-    """Train ``config`` on the piano corpus; a run at its full length is recorded under experiments/results."""
+    """Train ``config`` on the piano corpus; recorded under experiments/results if run as frozen."""
     options = tyro.cli(Options)
     run_dir = options.run_dir or Path("runs") / config.strategy
     shortened = options.minutes is not None and options.minutes < config.minutes
@@ -36,5 +36,5 @@ def command(config: TrainConfig) -> None:
     print(f"validation {summary['best_validation_decibel']} dB; baselines {summary['baselines_decibel']}")
     print(f"kept sounding for {summary['alive_seconds']:.1f} s after the seed: {summary['death'] or 'to the end'}")
     print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")
-    if not shortened:
+    if run.is_complete and not shortened and options.corpus == CORPUS:
         record(config.strategy, summary)

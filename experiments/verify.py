@@ -25,14 +25,14 @@ from experiments.results import run_main
 from experiments.strategies import CORPUS
 from experiments.verify_models import FRAME, SEED, UNITS, mnist_model, outputs, recurrent_model, run_all
 from rnnaudio import engine
-from rnnaudio.data import AudioCorpus, Mnist, RandomWindows, Split, fetch_mnist, fixed_windows, load_mnist
+from rnnaudio.data import AudioCorpus, Batch, Mnist, RandomWindows, Split, fetch_mnist, fixed_windows, load_mnist
 from rnnaudio.data.minibatches import LabelledBatch, Minibatches
 from rnnaudio.diagnostics import measured_shifts
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.nn import Layer
+from rnnaudio.nn import Layer, mlp
+from rnnaudio.objectives import Classification, Objective, Strategy, predict_next, reconstruct_current
 from rnnaudio.optimizers import Adam
-from rnnaudio.training import Classification, Evaluation, Strategy, TrainStep, predict_next, reconstruct_current
-from rnnaudio.training.objective import Objective
+from rnnaudio.training import Evaluation, TrainStep
 
 N_UPDATES = 600
 WINDOWS = {"frame_size": FRAME, "n_steps": 20, "batch_size": 32}
@@ -89,27 +89,31 @@ def numpy_recurrent(x: np.ndarray, values: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def check_shared_code(frames: np.ndarray) -> Check:
-    """The read-out, transplanted as it is into the place of the MNIST network, equals a one-step unroll."""
+    """A network made like MNIST's, with the read-out's weights, outside any recurrence, on the LSTM's output."""
     model = recurrent_model()
     lstm, readout = dict(model.layers())["lstm"], dict(model.layers())["sequential"]
-    same_class = type(readout) is type(mnist_model())
+    network = mlp([UNITS, 64, FRAME], rng=np.random.default_rng(0))
+    network.set_values(readout.get_values())
     x = frames[:1].astype(engine.float_type())
-    unrolled, state = outputs(model, x)[0], outputs(lstm, x)[0]
-    difference = float(np.max(np.abs(outputs(readout, state) - unrolled)))
-    passed = same_class and difference < 1e-6
-    return Check("read-out MLP on one LSTM step = one-step unroll", f"{difference:.1e}", passed)
+    difference = float(np.max(np.abs(outputs(network, outputs(lstm, x)[0]) - outputs(model, x)[0])))
+    return Check("MNIST's code on one LSTM step = one-step unroll", f"{difference:.1e}", difference < 1e-6)
 
 
 def check_same_outputs(frames: np.ndarray) -> list[Check]:
-    """Both strategies on the same weights and batch."""
+    """The compiled loss of each strategy equals the error of one and the same output against its own target."""
     frames = frames.astype(engine.float_type())
-    (x_p, target_p), (x_r, target_r) = predict_next.split(frames), reconstruct_current.split(frames)
-    difference = float(np.max(np.abs(outputs(recurrent_model(), x_p) - outputs(recurrent_model(), x_r))))
-    shifts = measured_shifts(x_p, target_p), measured_shifts(x_r, target_r)
-    return [
-        Check("predict and reconstruct: equal outputs", f"{difference:.1e}", difference == 0.0),
-        Check("their targets: the input shifted by", f"{shifts[0]} and {shifts[1]}", shifts == ((1,), (0,))),
-    ]
+    model = recurrent_model()
+    spoken = outputs(model, frames[:-1])
+    batch = [Batch(frames, np.ones(frames.shape[1], bool))]
+    checks = []
+    for strategy, target in ((predict_next, frames[1:]), (reconstruct_current, frames[:-1])):
+        expected = float(np.sum((spoken - target) ** 2) / np.sum(target**2))
+        difference = abs(Evaluation(model, strategy)(batch)["normalised_mse"] - expected) / expected
+        what = f"{strategy.name}: loss of the common output, own target"
+        checks.append(Check(what, f"{expected:.4f}, differs by {difference:.1e}", bool(difference < 1e-5)))
+    found = [measured_shifts(frames, s.split(frames)[1]) for s in (predict_next, reconstruct_current)]
+    checks.append(Check("their targets: the input shifted by", f"{found[0]} and {found[1]}", found == [(1,), (0,)]))
+    return checks
 
 
 def trained(model: Layer, objective: Objective, batches: Any, true: Objective, validation: list[Any]) -> float:
@@ -166,7 +170,8 @@ def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]
     """Outputs and parameters after 20 updates on Theano, in its own environment, against this engine's."""
     names = ("mnist", "predict_next", "reconstruct_current")
     if not theano_python.exists():
-        return [Check(f"{name}: {engine.NAME} = theano", "left out: needs Theano, so Python 3.11", None) for name in names]
+        reason = "left out: needs Theano, so Python 3.11"
+        return [Check(f"{name}: {engine.NAME} = theano", reason, None) for name in names]
     with TemporaryDirectory() as folder:
         source, target = Path(folder) / "batches.safetensors", Path(folder) / "results.safetensors"
         save_file(batches, source)

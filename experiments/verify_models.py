@@ -14,9 +14,9 @@ from rnnaudio import engine
 from rnnaudio.data import Batch
 from rnnaudio.data.minibatches import LabelledBatch
 from rnnaudio.nn import LSTM, Context, Layer, Sequential, mlp
+from rnnaudio.objectives import Classification, Objective, predict_next, reconstruct_current
 from rnnaudio.optimizers import Adam
-from rnnaudio.training import Classification, TrainStep, predict_next, reconstruct_current
-from rnnaudio.training.objective import Objective
+from rnnaudio.training import TrainStep
 
 FRAME, UNITS, SEED, N_UPDATES = 100, 64, 2016, 20
 

@@ -30,8 +30,9 @@ def replacing(path: Path) -> Iterator[Path]:
         _fsync(path.parent)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise RnnaudioError(f"cannot write {path}: {reason}; nothing was changed: mend this or choose another place "
-                            "and start again") from error
+        raise RnnaudioError(
+            f"cannot write {path}: {reason}; nothing was changed: mend this or choose another place and start again"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -5,7 +5,6 @@ by an error that :func:`main` must catch.
 """
 
 import dataclasses
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -41,12 +40,10 @@ def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
         run_dir: where everything goes; an earlier demo there is replaced.
         minutes: of training, at most.
     """
-    from rnnaudio.app.demo import DEMO
+    from rnnaudio.app.demo import DEMO, forget_earlier_demo
     from rnnaudio.data.demo import build_demo_corpus
 
-    if (run_dir / "checkpoint.safetensors").exists():
-        shutil.rmtree(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    forget_earlier_demo(run_dir)
     corpus_path = build_demo_corpus(run_dir / "corpus.h5")
     _train(dataclasses.replace(DEMO, minutes=minutes), corpus_path, run_dir, resuming=False)
 
@@ -167,10 +164,10 @@ def corpus_info(path: Positional[Path], verify: bool = False) -> None:
 
 def _train(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resuming: bool) -> None:
     from rnnaudio.app.audio_run import train_on_corpus
-    from rnnaudio.app.outcome import write_outcome
+    from rnnaudio.app.outcome import headline, write_outcome
 
     run = train_on_corpus(config, corpus_path, run_dir, resume=resuming)
     print(f"training ended: {run.reason}")
     summary = write_outcome(run_dir, corpus_path)
-    print(f"validation {summary['best_validation_decibel']} dB; kept sounding for {summary['alive_seconds']:.1f} s")
+    print(headline(summary))
     print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")

@@ -71,7 +71,7 @@ def _import_theano() -> tuple[Any, Any, Any]:
             import theano.tensor as tensor
     except ImportError as error:
         raise RnnaudioError(
-            f"RNNAUDIO_ENGINE=theano, but Theano cannot be imported ({error}); install rnnaudio[theano] on Python 3.11"
+            f"RNNAUDIO_ENGINE=theano, but Theano cannot be imported ({error}); `make theano` sets it up"
         ) from error
     return theano, tensor, theano.scan
 
@@ -134,7 +134,7 @@ def shared(value: np.ndarray, name: str) -> Any:
 
 def tensor(name: str, ndim: int, dtype: str | None = None) -> Any:
     """A symbolic input with ``ndim`` axes."""
-    make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3, tt.tensor4)[ndim]
+    make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3)[ndim]
     return make(name, dtype=dtype or float_type())
 
 
@@ -224,7 +224,8 @@ class _Random(_graph.Op):
 
     def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
         key, *shape = inputs
-        rng = np.random.default_rng([*(int(k) for k in key), self.stream])
+        # The last number keeps these draws apart from batches and weights: NumPy pads shorter seeds with zeros.
+        rng = np.random.default_rng([*(int(k) for k in key), self.stream, 1])
         draw: Any = rng.standard_normal if self.distribution == "normal" else rng.random
         outputs[0][0] = draw([int(n) for n in shape], dtype=self.dtype)
 

@@ -5,7 +5,7 @@ A rule is a frozen description with two methods that work on NumPy arrays and sy
 * ``slots``: the names of the arrays it remembers per parameter, all zero at first;
 * ``step(parameter, gradient, memory, learning_rate, n)``: new parameter and new memory at the n-th update (from 1).
 
-:func:`updates` applies a rule to a symbolic loss. The memory is kept in :class:`Memory`, which a checkpoint saves.
+:func:`updates` applies a rule to a symbolic loss. What rules remember is kept in :class:`OptimizerState`.
 """
 
 from collections.abc import Sequence
@@ -110,7 +110,7 @@ def clip_by_global_norm(gradients: Sequence[Any], limit: float) -> list[Any]:
     return [g * factor for g in gradients]
 
 
-class Memory:
+class OptimizerState:
     """What a rule remembers: shared arrays by ``parameter name/slot``, and the number of updates done."""
 
     def __init__(self, optimizer: Optimizer, parameters: dict[str, Any]):
@@ -135,7 +135,7 @@ class Step(NamedTuple):
 
 
 def updates(
-    optimizer: Optimizer, loss: Any, parameters: dict[str, Any], memory: Memory, learning_rate: Any
+    optimizer: Optimizer, loss: Any, parameters: dict[str, Any], memory: OptimizerState, learning_rate: Any
 ) -> Step:
     """One step down the gradient of ``loss`` (a symbolic scalar), clipped by its global norm if the rule says so."""
     gradients = engine.gradient(loss, list(parameters.values()))
@@ -148,5 +148,5 @@ def updates(
         old = [memory.arrays[f"{name}/{slot}"] for slot in optimizer.slots]
         new_p, new = optimizer.step(p, g, tuple(old), learning_rate, tt.cast(n, p.dtype))
         pairs += [(v, tt.cast(value, v.dtype)) for v, value in zip([p, *old], [new_p, *new], strict=True)]
-        ratios[name] = global_norm([new_p - p]) / (global_norm([p]) + np.asarray(1e-12, p.dtype))
+        ratios[name] = global_norm([new_p - p]) / global_norm([p])  # not a number where the parameter is zero
     return Step(pairs, norms, ratios)

@@ -34,7 +34,7 @@ def sine(frequency_hz: float, seconds: float, rate_hz: int, amplitude: float = 0
 
 
 def cut(path: Path, share: float) -> Path:
-    path.write_bytes(path.read_bytes()[:int(path.stat().st_size * share)])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     return path
 
 
@@ -118,9 +118,18 @@ def test_overshoot_is_clipped(tmp_path, read):
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
-@pytest.mark.parametrize(("name", "options"), [
-    ("a.wav", {"subtype": "PCM_16"}), ("a.wav", {"subtype": "PCM_U8"}), ("a.wav", {"format": "RF64"}),
-    ("a.flac", {}), ("a.ogg", {}), ("a.ogg", {"subtype": "OPUS"}), ("a.mp3", {})])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.wav", {"subtype": "PCM_16"}),
+        ("a.wav", {"subtype": "PCM_U8"}),
+        ("a.wav", {"format": "RF64"}),
+        ("a.flac", {}),
+        ("a.ogg", {}),
+        ("a.ogg", {"subtype": "OPUS"}),
+        ("a.mp3", {}),
+    ],
+)
 def test_truncated_files_are_refused(tmp_path, read, name, options, share):
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000, 2))
     soundfile.write(tmp_path / name, noise, 48_000, **options)
@@ -132,7 +141,7 @@ def test_truncated_files_are_refused(tmp_path, read, name, options, share):
 def test_an_ogg_file_cut_between_two_pages_is_refused(tmp_path, read):
     soundfile.write(tmp_path / "a.ogg", np.random.default_rng(0).uniform(-0.5, 0.5, 48_000), 48_000)
     content = (tmp_path / "a.ogg").read_bytes()
-    (tmp_path / "a.ogg").write_bytes(content[:content.rindex(b"OggS")])
+    (tmp_path / "a.ogg").write_bytes(content[: content.rindex(b"OggS")])
     with pytest.raises(RnnaudioError, match=r"a.ogg: truncated"):
         read(tmp_path / "a.ogg")
 
@@ -243,8 +252,14 @@ def test_reading_needs_no_main_guard(tmp_path):
     write_wav(tmp_path / "a.wav", np.full(7, 0.5), 8000)
     script = tmp_path / "script.py"
     script.write_text("from rnnaudio.data.audio import read_audio\nprint(read_audio('a.wav')[0].sum())\n")
-    result = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60,
-                            env=os.environ | {"PYTHONPATH": str(Path(audio_module.__file__).parents[2])})
+    result = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": str(Path(audio_module.__file__).parents[2])},
+    )
     assert result.stdout == "3.5\n", result.stderr
 
 
@@ -254,7 +269,7 @@ def test_trim_silence_cuts_both_ends_to_the_frame():
     audio[5 * n_frame + 7] = 0.5  # in frame 5
     audio[8 * n_frame - 1] = -0.5  # in frame 7
     audio[12 * n_frame] = 0.5 * 10 ** (-61 / 20)  # too soft to count
-    assert np.array_equal(trim_silence(audio, rate_hz), audio[5 * n_frame:8 * n_frame])
-    assert np.array_equal(trim_silence(audio, rate_hz, threshold_db=-62), audio[5 * n_frame:13 * n_frame])
+    assert np.array_equal(trim_silence(audio, rate_hz), audio[5 * n_frame : 8 * n_frame])
+    assert np.array_equal(trim_silence(audio, rate_hz, threshold_db=-62), audio[5 * n_frame : 13 * n_frame])
     assert trim_silence(np.zeros(1000, np.float32), rate_hz).size == 0
     assert trim_silence(np.ones(333, np.float32), rate_hz).size == 333

@@ -29,8 +29,9 @@ ALL = (RandomWindows, ShiftedWindows, FrameOffsets, ConsecutiveWindows)
 
 
 def ramps(lengths=LENGTHS) -> Split:
-    return Split("train", tuple(ArrayPiece(np.arange(n, dtype=np.float32) + PIECE * p)
-                                for p, n in enumerate(lengths)), 100)
+    return Split(
+        "train", tuple(ArrayPiece(np.arange(n, dtype=np.float32) + PIECE * p) for p, n in enumerate(lengths)), 100
+    )
 
 
 def places(batch) -> tuple[np.ndarray, np.ndarray]:
@@ -45,8 +46,14 @@ def places(batch) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", ALL)
-@given(lengths=st.lists(st.integers(1, 400), min_size=1, max_size=6), frame_size=st.integers(1, 12),
-       n_steps=st.integers(1, 6), batch_size=st.integers(1, 7), seed=st.integers(0, 5), index=st.integers(0, 300))
+@given(
+    lengths=st.lists(st.integers(1, 400), min_size=1, max_size=6),
+    frame_size=st.integers(1, 12),
+    n_steps=st.integers(1, 6),
+    batch_size=st.integers(1, 7),
+    seed=st.integers(0, 5),
+    index=st.integers(0, 300),
+)
 @settings(max_examples=60, deadline=None)
 def test_windows_are_adjoining_samples_of_one_piece(kind, lengths, frame_size, n_steps, batch_size, seed, index):
     window = (n_steps + 1) * frame_size
@@ -114,10 +121,13 @@ def test_frame_offsets_show_every_window_once_an_epoch_at_ten_tenths_of_a_frame(
     for epoch in range(11):
         offset = 2 * (epoch % 10)
         expected = {(piece, start) for piece, n in enumerate(lengths) for start in range(offset, n - window + 1, hop)}
-        shown = [place for step in range(n_epoch)
-                 for place in zip(*places(batches.batch(epoch * n_epoch + step)), strict=True)]
+        shown = [
+            place
+            for step in range(n_epoch)
+            for place in zip(*places(batches.batch(epoch * n_epoch + step)), strict=True)
+        ]
         assert set(shown) == expected
-        assert len(set(shown[:len(expected)])) == len(expected)  # the rest fills up the last batch
+        assert len(set(shown[: len(expected)])) == len(expected)  # the rest fills up the last batch
         assert shown != sorted(shown)
     assert batches.batch(0).resets.all()
 
@@ -165,7 +175,7 @@ def test_consecutive_streams_walk_the_pieces_in_order_and_cover_the_set_with_new
             for (piece, start), (piece_after, start_after) in pairwise(route):
                 assert (piece_after, start_after) == (piece, start + 32) or piece_after == next_piece[piece]
             for piece, start in route:
-                covered[piece][start:start + 40] = True
+                covered[piece][start : start + 40] = True
             phases.add((epoch, route[0][1] % 32))
         assert sum(part.sum() for part in covered) > 0.8 * sum(LENGTHS)
     assert len(phases) > 12
@@ -211,8 +221,10 @@ def test_what_is_too_long_is_refused_with_the_longest_piece_and_what_to_lower(ki
 def test_batches_stream_from_a_corpus(tmp_path):
     """Memory for a pass over a corpus is that of some batches, far below the samples of the corpus."""
     audio = np.random.default_rng(0).uniform(-0.5, 0.5, 600_000).astype(np.float32)
-    recordings = [Recording(str(k), "", "", split, lambda: (audio, 8000))
-                  for k, split in enumerate(["train"] * 8 + ["valid", "test"])]
+    recordings = [
+        Recording(str(k), "", "", split, lambda: (audio, 8000))
+        for k, split in enumerate(["train"] * 8 + ["valid", "test"])
+    ]
     build_corpus(recordings, tmp_path / "a.h5", sample_rate_hz=8000, progress=False, trim_silence_db=None)
     sizes = {"frame_size": 100, "n_steps": 16, "batch_size": 16}
     with AudioCorpus.open(tmp_path / "a.h5") as corpus:
@@ -227,4 +239,4 @@ def test_batches_stream_from_a_corpus(tmp_path):
             tracemalloc.stop()
             assert peak < 8 * frames.nbytes < corpus.train.n_samples
             start = np.flatnonzero(np.abs(standardised - frames[0, 3, 0]) < 1e-6)
-            assert any(np.allclose(standardised[at:at + 1700], frames[:, 3].ravel(), atol=1e-5) for at in start)
+            assert any(np.allclose(standardised[at : at + 1700], frames[:, 3].ravel(), atol=1e-5) for at in start)

@@ -1,13 +1,17 @@
 """The command line as its users meet it: a whole small run, and every kind of bad input."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
+import soundfile
 
+from rnnaudio.app.outcome import write_outcome
 from rnnaudio.cli import main
 from rnnaudio.data import read_audio, write_wav
+from rnnaudio.training import checkpoint
 
 RATE = 8000
 SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
@@ -54,8 +58,17 @@ def folder(tmp_path_factory):
 def test_a_run_leaves_sound_pictures_and_figures(folder):
     names = {path.name for path in (folder / "run").iterdir()}
     assert names == {
-        "checkpoint.safetensors", "config.json", "generated.wav", "original.wav", "summary.json", "report.html",
-        "spectrogram.png", "saturation.png", "learning_curve.png", "gradients.png", "update_ratios.png",
+        "checkpoint.safetensors",
+        "config.json",
+        "generated.wav",
+        "original.wav",
+        "summary.json",
+        "report.html",
+        "spectrogram.png",
+        "saturation.png",
+        "learning_curve.png",
+        "gradients.png",
+        "update_ratios.png",
     }
     summary = json.loads((folder / "run/summary.json").read_text())
     assert summary["updates"] == 8 and summary["baselines_decibel"]["predict zero"] == 0.0
@@ -73,8 +86,6 @@ def test_resume_goes_on(folder, monkeypatch, capsys):
 
 def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, monkeypatch, capsys, tmp_path):
     stereo = np.stack([notes(1.5, 9), notes(1.5, 8)], axis=1)
-    import soundfile
-
     soundfile.write(tmp_path / "stereo.wav", stereo, 44_100)
     for arguments in ([], ["--seed-file", tmp_path / "stereo.wav", "--seed-seconds", 0.1]):
         out = tmp_path / "out.wav"
@@ -138,3 +149,32 @@ def test_bad_input_gives_one_clear_line_and_status_2(folder, monkeypatch, capsys
         if name != "unknown setting":  # tyro draws a box
             assert len(err.strip().splitlines()) == 1, f"{name}: {err}"
     assert not list(tmp_path.glob("x.*")) and not list(tmp_path.glob("**/*.part"))
+
+
+def test_a_refused_run_leaves_the_earlier_one_as_it_was(folder, monkeypatch, capsys):
+    before = {path.name: path.read_bytes() for path in (folder / "run").iterdir()}
+    status, _, _ = run(monkeypatch, capsys, "train", folder / "corpus.h5", folder / "run", *SMALL, "--n-units", "9")
+    assert status == 2
+    assert {path.name: path.read_bytes() for path in (folder / "run").iterdir()} == before
+
+
+def test_demo_refuses_a_folder_with_another_run(folder, monkeypatch, capsys):
+    before = {path.name for path in (folder / "run").iterdir()}
+    status, _, err = run(monkeypatch, capsys, "demo", "--run-dir", folder / "run")
+    assert status == 2 and "not a demo's" in err
+    assert {path.name for path in (folder / "run").iterdir()} == before
+
+
+def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, capsys, tmp_path):
+    """The read-out grows until the free run overflows after a few frames: less than a second of sound is judged too."""
+    shutil.copytree(folder / "run", tmp_path / "run")
+    path = tmp_path / "run/checkpoint.safetensors"
+    saved = checkpoint.load(path)
+    arrays = dict(saved.arrays)
+    for name in arrays:
+        if name.startswith("best/") and "dense.weight" in name:
+            arrays[name] = np.full_like(arrays[name], 1e38)
+    checkpoint.save(path, saved._replace(arrays=arrays))
+    summary = write_outcome(tmp_path / "run", folder / "corpus.h5")
+    assert summary["generated_seconds"] < 1 and "not finite" in summary["death"]
+    assert (tmp_path / "run/report.html").exists()

@@ -44,7 +44,7 @@ def test_model_widths_with_skip_connections_and_linear_skip():
     shapes = {name: v.get_value().shape for name, v in build_model(config).parameters().items()}
     assert shapes["stack.learnt_initial_state.lstm.w_input"] == (8, 20)
     assert shapes["stack.learnt_initial_state_3.lstm.w_input"] == (8 + 5, 20)
-    assert shapes["stack.dense.weight"] == (15, 8)
+    assert shapes["stack.sequential.dense.weight"] == (15, 8)
     assert shapes["linear.weight"] == (16, 8)
 
 

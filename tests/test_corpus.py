@@ -37,8 +37,10 @@ def build(out: Path, recordings: list, **options):
 @pytest.fixture
 def small(tmp_path):
     """A corpus of three pieces, and the int16 samples that it must hold."""
-    audio = {split: noise(seed, seconds) for seed, (split, seconds) in
-             enumerate({"train": 2.3, "valid": 1.5, "test": 1.2}.items())}
+    audio = {
+        split: noise(seed, seconds)
+        for seed, (split, seconds) in enumerate({"train": 2.3, "valid": 1.5, "test": 1.2}.items())
+    }
     path = tmp_path / "small.h5"
     build(path, [recording(split, samples, split) for split, samples in audio.items()], trim_silence_db=None)
     return path, {split: np.round(samples.astype(float) * 32768).astype(np.int16) for split, samples in audio.items()}
@@ -53,7 +55,11 @@ def test_pieces_come_back_standardised_with_the_moments_of_the_training_split(sm
         for split in (corpus.train, corpus.valid, corpus.test):
             (piece,) = split.pieces
             assert (piece.title, piece.source, piece.licence, piece.split) == (
-                split.name, f"source of {split.name}", "CC0", split.name)
+                split.name,
+                f"source of {split.name}",
+                "CC0",
+                split.name,
+            )
             assert piece.n_samples == split.n_samples == stored[split.name].size
             assert split.seconds == stored[split.name].size / RATE_HZ
             part = piece.read(100, 9000)
@@ -63,13 +69,18 @@ def test_pieces_come_back_standardised_with_the_moments_of_the_training_split(sm
 
 def test_the_moments_are_those_of_all_training_samples_together(tmp_path):
     pieces = [noise(k, seconds) + offset for k, (seconds, offset) in enumerate([(70.5, 0.3), (2.0, -0.4), (9.1, 0.0)])]
-    summary = build(tmp_path / "a.h5", [recording("v", noise(8, 1), "valid"), recording("t", noise(9, 1), "test")]
-                    + [recording(str(k), piece, "train") for k, piece in enumerate(pieces)],
-                    dtype="float32", trim_silence_db=None)
+    summary = build(
+        tmp_path / "a.h5",
+        [recording("v", noise(8, 1), "valid"), recording("t", noise(9, 1), "test")]
+        + [recording(str(k), piece, "train") for k, piece in enumerate(pieces)],
+        dtype="float32",
+        trim_silence_db=None,
+    )
     together = np.concatenate(pieces).astype(float)
     assert (summary.mean, summary.std) == pytest.approx((together.mean(), together.std()), rel=1e-12)
     assert [piece.rms_dbfs for piece in summary.pieces[2:]] == pytest.approx(
-        [10 * np.log10(np.mean(piece.astype(float) ** 2)) for piece in pieces], rel=1e-9)
+        [10 * np.log10(np.mean(piece.astype(float) ** 2)) for piece in pieces], rel=1e-9
+    )
 
 
 def test_restore_undoes_standardise(small):
@@ -84,7 +95,11 @@ def test_the_file_states_what_it_is(small):
     path, stored = small
     with h5py.File(path) as file:
         assert {name: file.attrs[name] for name in set(file.attrs) - {"mean", "std"}} == {
-            "format": "rnnaudio-corpus", "version": 1, "sample_rate_hz": RATE_HZ, "dtype": "int16"}
+            "format": "rnnaudio-corpus",
+            "version": 1,
+            "sample_rate_hz": RATE_HZ,
+            "dtype": "int16",
+        }
         for piece in file["pieces"].values():
             samples = stored[piece.attrs["split"]]
             assert np.array_equal(piece[:], samples)
@@ -94,8 +109,12 @@ def test_the_file_states_what_it_is(small):
 
 def test_float32_is_stored_exactly(tmp_path):
     audio = noise(0, 1)
-    build(tmp_path / "a.h5", [recording("a", audio, "train"), recording("b", audio, "valid"),
-                              recording("c", audio, "test")], dtype="float32", trim_silence_db=None)
+    build(
+        tmp_path / "a.h5",
+        [recording("a", audio, "train"), recording("b", audio, "valid"), recording("c", audio, "test")],
+        dtype="float32",
+        trim_silence_db=None,
+    )
     with h5py.File(tmp_path / "a.h5") as file:
         assert all(np.array_equal(piece[:], audio) for piece in file["pieces"].values())
 
@@ -122,9 +141,15 @@ def test_files_of_all_kinds_in_folders(tmp_path):
 def test_summary_measures_level_clipping_and_silence(tmp_path):
     square = np.where(np.arange(RATE_HZ) % 80 < 40, 0.5, -0.5)
     half_silent = np.concatenate([square, np.zeros(RATE_HZ)])
-    summary = build(tmp_path / "a.h5", [
-        recording("square", square, "train"), recording("half", half_silent, "valid"),
-        recording("clipped", np.where(np.arange(RATE_HZ) < RATE_HZ / 4, 1.0, square), "test")], trim_silence_db=None)
+    summary = build(
+        tmp_path / "a.h5",
+        [
+            recording("square", square, "train"),
+            recording("half", half_silent, "valid"),
+            recording("clipped", np.where(np.arange(RATE_HZ) < RATE_HZ / 4, 1.0, square), "test"),
+        ],
+        trim_silence_db=None,
+    )
     square_piece, half, clipped = summary.pieces
     assert square_piece.rms_dbfs == pytest.approx(20 * np.log10(0.5), abs=1e-6)
     assert half.rms_dbfs == pytest.approx(10 * np.log10(0.125), abs=1e-6)
@@ -138,9 +163,16 @@ def test_summary_measures_level_clipping_and_silence(tmp_path):
 
 def test_silence_is_trimmed_and_silent_or_tiny_pieces_are_left_out_with_a_note(tmp_path):
     framed = np.concatenate([np.zeros(800), noise(0, 1), np.zeros(1600)])
-    summary = build(tmp_path / "a.h5", [
-        recording("a", framed), recording("b", noise(1, 1)), recording("c", noise(2, 1)),
-        recording("silent", np.zeros(RATE_HZ)), recording("tiny", noise(4, 0.05))])
+    summary = build(
+        tmp_path / "a.h5",
+        [
+            recording("a", framed),
+            recording("b", noise(1, 1)),
+            recording("c", noise(2, 1)),
+            recording("silent", np.zeros(RATE_HZ)),
+            recording("tiny", noise(4, 0.05)),
+        ],
+    )
     assert [piece.title for piece in summary.pieces] == ["a", "b", "c"]
     assert summary.pieces[0].seconds == 1.0
     assert "left out 'silent': silent" in summary.notes[0] and "left out 'tiny': shorter" in summary.notes[1]
@@ -149,8 +181,12 @@ def test_silence_is_trimmed_and_silent_or_tiny_pieces_are_left_out_with_a_note(t
 @pytest.mark.parametrize("n_pieces", [1, 2])
 def test_fewer_than_three_pieces_are_cut_in_time(tmp_path, n_pieces):
     ramps = [np.arange(1000 * (k + 1)) / 32768 + 0.1 for k in range(n_pieces)]
-    summary = build(tmp_path / "a.h5", [recording(f"p{k}", ramp) for k, ramp in enumerate(ramps)],
-                    trim_silence_db=None, fractions=(0.7, 0.2, 0.1))
+    summary = build(
+        tmp_path / "a.h5",
+        [recording(f"p{k}", ramp) for k, ramp in enumerate(ramps)],
+        trim_silence_db=None,
+        fractions=(0.7, 0.2, 0.1),
+    )
     assert "cut in time" in summary.notes[0] and "cut in time" in str(summary)
     with AudioCorpus.open(tmp_path / "a.h5") as corpus:
         corpus.verify()
@@ -159,8 +195,10 @@ def test_fewer_than_three_pieces_are_cut_in_time(tmp_path, n_pieces):
             assert [part.n_samples for part in parts] == [round(ramp.size * share) for share in (0.7, 0.2, 0.1)]
             joined = np.concatenate([corpus.restore(part.read(0, part.n_samples)) for part in parts])
             np.testing.assert_allclose(joined, ramp, atol=0.6 / 32768)
-        assert corpus.mean == pytest.approx(np.mean(np.concatenate(
-            [np.round(32768 * ramp[:round(0.7 * ramp.size)]) / 32768 for ramp in ramps])), rel=1e-12)
+        assert corpus.mean == pytest.approx(
+            np.mean(np.concatenate([np.round(32768 * ramp[: round(0.7 * ramp.size)]) / 32768 for ramp in ramps])),
+            rel=1e-12,
+        )
 
 
 def test_drawn_splits_come_near_the_fractions_and_depend_on_the_seed_only():
@@ -184,9 +222,16 @@ def test_every_split_gets_a_piece_and_given_splits_are_kept():
 
 def test_seeds_are_cut_from_long_enough_pieces_at_fixed_places(tmp_path):
     ramp = np.arange(4000) / 32768 + 0.125
-    build(tmp_path / "a.h5", [recording("t", ramp, "train"), recording("v", ramp, "valid"),
-                              recording("short", ramp[:1000], "test"), recording("long", ramp, "test")],
-          trim_silence_db=None)
+    build(
+        tmp_path / "a.h5",
+        [
+            recording("t", ramp, "train"),
+            recording("v", ramp, "valid"),
+            recording("short", ramp[:1000], "test"),
+            recording("long", ramp, "test"),
+        ],
+        trim_silence_db=None,
+    )
     with AudioCorpus.open(tmp_path / "a.h5") as corpus:
         np.testing.assert_allclose(corpus.restore(corpus.test.first(0.25)), ramp[:2000], atol=1e-6)
         assert np.array_equal(corpus.test.first(0.1), corpus.test.pieces[0].read(0, 800))
@@ -194,7 +239,7 @@ def test_seeds_are_cut_from_long_enough_pieces_at_fixed_places(tmp_path):
         for index in range(50):
             seed = corpus.restore(corpus.test.seed_at(index, 0.25))
             starts.append(round((float(seed[0]) - 0.125) * 32768))
-            np.testing.assert_allclose(seed, ramp[starts[-1]:starts[-1] + 2000], atol=1e-6)
+            np.testing.assert_allclose(seed, ramp[starts[-1] : starts[-1] + 2000], atol=1e-6)
         assert len(set(starts)) == 50
         assert set(np.histogram(starts, 5, (0, 2001))[0]) <= {9, 10, 11}
         for seconds in (0.51, 0.0, -1.0):
@@ -274,9 +319,14 @@ build_corpus(recordings, Path("a.h5"), sample_rate_hz=8000, progress=False)
 @pytest.mark.parametrize("n_samples", [4000, 20_000, 100_000])
 def test_a_full_disk_does_not_bring_hdf5_down(tmp_path, n_samples):
     """A limit on the size of files fails like a full disk, beneath HDF5, which without care ends in a segfault."""
-    result = subprocess.run([sys.executable, "-c", FULL_DISK, str(n_samples)], cwd=tmp_path, capture_output=True,
-                            text=True, timeout=60,
-                            env=os.environ | {"PYTHONPATH": str(Path(corpus_build.__file__).parents[2])})
+    result = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(n_samples)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": str(Path(corpus_build.__file__).parents[2])},
+    )
     if n_samples == 4000:
         assert (result.returncode, os.listdir(tmp_path)) == (0, ["a.h5"])
     else:
@@ -290,18 +340,19 @@ def test_what_cannot_be_built(tmp_path):
     (tmp_path / "text" / "a.wav").write_text("Dear diary")
     loud = recording("a", noise(0, 1))
     for sources, options, words in (
-            ([tmp_path / "empty"], {}, "no .wav, .flac, .ogg, .mp3 file"),
-            ([tmp_path / "text"], {}, "a.wav: not readable as audio"),
-            ([tmp_path / "missing.wav"], {}, "missing.wav: no such file"),
-            ([], {}, "no usable audio: no sources"),
-            ([recording("s", np.zeros(RATE_HZ))], {}, "no usable audio: left out 's': silent"),
-            ([recording("s", np.full(RATE_HZ, 0.5))], {}, "constant"),
-            ([recording("s", noise(0, 1), "training")], {}, "split: got 'training', expected one of train"),
-            ([recording("s", np.zeros((2, 100)))], {}, r"'s': got an array of shape \(2, 100\)"),
-            ([loud], {"dtype": "int8"}, "dtype: got 'int8'"),
-            ([loud], {"fractions": (0.9, 0.2, 0.1)}, "fractions: got"),
-            ([loud], {"fractions": (1.0, 0.0, 0.0)}, "fractions: got"),
-            ([loud, recording("b", noise(0, 1), "train")], {}, "no piece is left for")):
+        ([tmp_path / "empty"], {}, "no .wav, .flac, .ogg, .mp3 file"),
+        ([tmp_path / "text"], {}, "a.wav: not readable as audio"),
+        ([tmp_path / "missing.wav"], {}, "missing.wav: no such file"),
+        ([], {}, "no usable audio: no sources"),
+        ([recording("s", np.zeros(RATE_HZ))], {}, "no usable audio: left out 's': silent"),
+        ([recording("s", np.full(RATE_HZ, 0.5))], {}, "constant"),
+        ([recording("s", noise(0, 1), "training")], {}, "split: got 'training', expected one of train"),
+        ([recording("s", np.zeros((2, 100)))], {}, r"'s': got an array of shape \(2, 100\)"),
+        ([loud], {"dtype": "int8"}, "dtype: got 'int8'"),
+        ([loud], {"fractions": (0.9, 0.2, 0.1)}, "fractions: got"),
+        ([loud], {"fractions": (1.0, 0.0, 0.0)}, "fractions: got"),
+        ([loud, recording("b", noise(0, 1), "train")], {}, "no piece is left for"),
+    ):
         with pytest.raises(RnnaudioError, match=words):
             build(tmp_path / "a.h5", sources, **options)
     with pytest.raises(RnnaudioError, match="it is a folder"):
@@ -366,12 +417,14 @@ def damage_attribute(name, value):
             del file.attrs[name]
         else:
             file.attrs[name] = value
+
     return damage
 
 
 def damage_piece(**attributes):
     def damage(file):
         file["pieces/000001"].attrs.update(attributes)
+
     return damage
 
 
@@ -382,6 +435,7 @@ def replace_piece(make):
         make(file)
         if isinstance(file["pieces"].get("000001", getlink=True), h5py.HardLink):
             file["pieces/000001"].attrs.update(texts)
+
     return damage
 
 
@@ -433,32 +487,35 @@ def group_in_place(file):
     file["pieces"].create_group("000001")
 
 
-@pytest.mark.parametrize(("damage", "words"), [
-    (damage_attribute("version", 2), "version 2, this program reads version 1"),
-    (damage_attribute("version", None), "version None"),
-    (damage_attribute("mean", None), "attribute 'mean' is missing"),
-    (damage_attribute("mean", "much"), "damaged"),
-    (damage_attribute("sample_rate_hz", 0), "impossible attributes"),
-    (damage_attribute("std", 0.0), "impossible attributes"),
-    (damage_attribute("std", np.nan), "impossible attributes"),
-    (damage_attribute("dtype", "int64"), "dtype 'int64'"),
-    (damage_piece(split="holiday"), "in the split 'holiday'"),
-    (damage_piece(split="train"), "no piece in the split valid"),
-    (damage_piece(title=7), "no attribute 'title'"),
-    (lambda file: file.pop("pieces"), "'pieces' is missing"),
-    (lambda file: file.move("pieces", "elsewhere") or file.create_dataset("pieces", data=[1]), "not a group"),
-    (replace_piece(external_link), "a link elsewhere"),
-    (replace_piece(soft_link), "a link elsewhere"),
-    (replace_piece(second_name), "more than it holds"),
-    (replace_piece(external_storage), "external, virtual or not chunked"),
-    (replace_piece(virtual_dataset), "external, virtual or not chunked"),
-    (replace_piece(four_terabytes), "declares 4398046511104 bytes"),
-    (replace_piece(great_chunk), "declares 2147483648 bytes"),
-    (replace_piece(zipped), "filters"),
-    (replace_piece(matrix), "expected int16"),
-    (replace_piece(other_dtype), "expected int16"),
-    (replace_piece(group_in_place), "is not a dataset"),
-])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (damage_attribute("version", 2), "version 2, this program reads version 1"),
+        (damage_attribute("version", None), "version None"),
+        (damage_attribute("mean", None), "attribute 'mean' is missing"),
+        (damage_attribute("mean", "much"), "damaged"),
+        (damage_attribute("sample_rate_hz", 0), "impossible attributes"),
+        (damage_attribute("std", 0.0), "impossible attributes"),
+        (damage_attribute("std", np.nan), "impossible attributes"),
+        (damage_attribute("dtype", "int64"), "dtype 'int64'"),
+        (damage_piece(split="holiday"), "in the split 'holiday'"),
+        (damage_piece(split="train"), "no piece in the split valid"),
+        (damage_piece(title=7), "no attribute 'title'"),
+        (lambda file: file.pop("pieces"), "'pieces' is missing"),
+        (lambda file: file.move("pieces", "elsewhere") or file.create_dataset("pieces", data=[1]), "not a group"),
+        (replace_piece(external_link), "a link elsewhere"),
+        (replace_piece(soft_link), "a link elsewhere"),
+        (replace_piece(second_name), "more than it holds"),
+        (replace_piece(external_storage), "external, virtual or not chunked"),
+        (replace_piece(virtual_dataset), "external, virtual or not chunked"),
+        (replace_piece(four_terabytes), "declares 4398046511104 bytes"),
+        (replace_piece(great_chunk), "declares 2147483648 bytes"),
+        (replace_piece(zipped), "filters"),
+        (replace_piece(matrix), "expected int16"),
+        (replace_piece(other_dtype), "expected int16"),
+        (replace_piece(group_in_place), "is not a dataset"),
+    ],
+)
 def test_a_damaged_or_hostile_corpus_is_refused(small, damage, words):
     path, _ = small
     with h5py.File(path, "a") as file:

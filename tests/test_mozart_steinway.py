@@ -48,8 +48,14 @@ SCORE = """<?xml version="1.0"?>
 </score-partwise>
 """
 # (onset s, duration s, MIDI pitch, velocity of its mark), by hand: 60, then 120 quarter notes a minute
-SCORE_STROKES = [(0.0, 1.0, 60, 92), (0.0, 1.0, 64, 92), (1.0, 0.5, 62, 92), (3.0, 2.0, 67, 92), (4.93, 0.07, 69, 40),
-                 (5.0, 1.0, 71, 40)]
+SCORE_STROKES = [
+    (0.0, 1.0, 60, 92),
+    (0.0, 1.0, 64, 92),
+    (1.0, 0.5, 62, 92),
+    (3.0, 2.0, 67, 92),
+    (4.93, 0.07, 69, 40),
+    (5.0, 1.0, 71, 40),
+]
 
 
 def constant_key(level: float = 0.5, soft: float = 0.0, n_samples: int = 4 * RATE_HZ) -> steinway.Key:
@@ -96,9 +102,16 @@ def test_velocity_sets_loudness_and_brightness(velocity: float) -> None:
 def test_notes_add() -> None:
     rng = np.random.default_rng(0)
     piano = {p: steinway.Key(*rng.normal(0, 0.05, (2, 3 * RATE_HZ)).astype(np.float32)) for p in (40, 60, 95)}
-    events = [NoteEvent(float(o), float(d), int(p), float(v)) for o, d, p, v in
-              zip(rng.uniform(0, 2, 30), rng.uniform(0.05, 1, 30), rng.choice([40, 60, 95], 30),
-                  rng.uniform(20, 127, 30), strict=True)]
+    events = [
+        NoteEvent(float(o), float(d), int(p), float(v))
+        for o, d, p, v in zip(
+            rng.uniform(0, 2, 30),
+            rng.uniform(0.05, 1, 30),
+            rng.choice([40, 60, 95], 30),
+            rng.uniform(20, 127, 30),
+            strict=True,
+        )
+    ]
     together = render(events, piano, gain=0.3)
     apart = np.zeros(len(together))
     for event in events:
@@ -123,8 +136,10 @@ def test_nothing_to_play_is_no_sound() -> None:
 def test_strokes_of_one_key() -> None:
     other = NoteEvent(0.1, 3, 61, 50)
     assert steinway.strokes([NoteEvent(0, 2, 60, 50), NoteEvent(0, 1, 60, 80), other]) == [(0, 2, 60, 80), other]
-    assert steinway.strokes([NoteEvent(0, 2, 60, 50), NoteEvent(0.5, 1, 60, 80)]) == [(0, 0.5, 60, 50),
-                                                                                    (0.5, 1.5, 60, 80)]
+    assert steinway.strokes([NoteEvent(0, 2, 60, 50), NoteEvent(0.5, 1, 60, 80)]) == [
+        (0, 0.5, 60, 50),
+        (0.5, 1.5, 60, 80),
+    ]
     apart = [NoteEvent(0, 1, 60, 50), NoteEvent(1, 1, 60, 80)]
     assert steinway.strokes(reversed(apart)) == apart
 
@@ -213,7 +228,10 @@ class TestScores:
             assert mozart_steinway.main([str(tmp_path / out), "--scores", str(tmp_path)]) == 0
         with AudioCorpus.open(tmp_path / "1.h5") as corpus:
             assert [(piece.title, piece.split) for piece in corpus.pieces] == [
-                ("K.80/73f [a]", "valid"), ("K.155 [b]", "test"), ("K.428 [c]", "train")]
+                ("K.80/73f [a]", "valid"),
+                ("K.155 [b]", "test"),
+                ("K.428 [c]", "train"),
+            ]
             assert corpus.sample_rate_hz == RATE_HZ
             assert all("University of Iowa" in piece.licence for piece in corpus.pieces)
         assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()

@@ -51,7 +51,10 @@ def subcommands(*command):
     """Names listed in the usage line of `rnnaudio COMMAND --help`; empty for a command that has none."""
     help_text = subprocess.run(
         [sys.executable, "-c", "from rnnaudio.cli import main; main()", *command, "--help"],
-        capture_output=True, text=True, check=True, cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     ).stdout
     choices = re.search(r"^usage: rnnaudio.*?(?:\s|\])\{([^}]+)\}", help_text, flags=re.MULTILINE | re.DOTALL)
     return [name.strip() for name in choices[1].split(",")] if choices else []
@@ -61,8 +64,10 @@ def console_commands():
     names = subcommands()
     assert names, "rnnaudio --help lists no commands"
     assert "corpus" in names
-    return [*(f"rnnaudio {name}" for name in names if name != "corpus"),
-            *(f"rnnaudio corpus {name}" for name in subcommands("corpus"))]
+    return [
+        *(f"rnnaudio {name}" for name in names if name != "corpus"),
+        *(f"rnnaudio corpus {name}" for name in subcommands("corpus")),
+    ]
 
 
 def imported_roots(path):
@@ -138,8 +143,9 @@ def test_theano_environment_has_what_the_package_needs():
 def test_every_dependency_says_what_it_is_for():
     text = (ROOT / "setup.cfg").read_text(encoding="utf-8")
     block = re.search(r"^install_requires =\n((?:[ \t]+.*\n)+)", text, flags=re.MULTILINE)[1].splitlines()
-    unexplained = [line for before, line in zip(["", *block], block, strict=False)
-                   if "#" not in line and "#" not in before]
+    unexplained = [
+        line for before, line in zip(["", *block], block, strict=False) if "#" not in line and "#" not in before
+    ]
     assert not unexplained
 
 

@@ -193,7 +193,9 @@ def test_baseline_labels_do_not_overlap_and_keep_their_order():
 
 def test_labels_move_as_little_as_possible():
     np.testing.assert_allclose(canvas._moved_apart(np.array([0.9, 0.5, 0.5]), 0.1), [0.9, 0.45, 0.55])
-    np.testing.assert_allclose(canvas._moved_apart(np.array([0.5, 0.51, 0.53]), 0.1), [0.41333, 0.51333, 0.61333], 1e-4)
+    np.testing.assert_allclose(
+        canvas._moved_apart(np.array([0.5, 0.51, 0.53]), 0.1), [0.41333, 0.51333, 0.61333], 1e-4
+    )
     np.testing.assert_allclose(canvas._moved_apart(np.array([1.0, 1.0]), 0.1), [0.9, 1.0])
     np.testing.assert_allclose(canvas._moved_apart(np.array([0.0, 0.0]), 0.1), [0.0, 0.1])
     np.testing.assert_allclose(canvas._moved_apart(np.array([0.2]), 0.1), [0.2])

@@ -11,8 +11,9 @@ import pytest
 from rnnaudio.data import ArrayPiece, Batch, ConsecutiveWindows, RandomWindows, Split, fixed_windows
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import GRU, LSTM, Dense, Noisy, Sequential
+from rnnaudio.objectives import predict_next, reconstruct_current
 from rnnaudio.optimizers import SGD, Adam, RMSprop
-from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, predict_next, reconstruct_current, train
+from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, train
 from rnnaudio.training import checkpoint as checkpoints
 
 SIZES = {"frame_size": 4, "n_steps": 5, "batch_size": 3}
@@ -122,10 +123,25 @@ def test_early_stopping_ends_the_run(tmp_path):
     assert len(result.history) < 12
 
 
-def test_divergence_ends_the_run_and_keeps_the_checkpoint_finite(tmp_path):
-    _, result = run(tmp_path, 500, model=Sequential([Dense(4, 4, rng=np.random.default_rng(0))]), optimizer=SGD(50.0),
-                    batches=RandomWindows(sines(), seed=1, **SIZES))
-    assert "lower the learning rate" in result.reason or "not finite" in result.reason
+def test_divergence_ends_the_run_and_the_checkpoint_stays_finite(tmp_path):
+    """A gentle start that is saved, then a learning rate that ends in infinity."""
+    split = sines()
+    result = train(
+        Sequential([Dense(4, 4, rng=np.random.default_rng(0))]),
+        predict_next,
+        RandomWindows(split, seed=1, **SIZES),
+        fixed_windows(split, **SIZES)[:3],
+        optimizer=SGD(0.01),
+        schedule=lambda update: 0.01 if update < 8 else 1e6,
+        stopping=EarlyStopping(100),
+        run_dir=tmp_path,
+        limits=Limits(500, validate_every=7),
+        on_validation=lambda row: None,
+    )
+    assert "not finite" in result.reason and not result.is_complete
+    saved = checkpoints.load(tmp_path / "checkpoint.safetensors")
+    assert saved.record["n_updates"] == 7
+    assert all(np.isfinite(array).all() for array in saved.arrays.values())
 
 
 def test_an_existing_run_is_never_overwritten(tmp_path):

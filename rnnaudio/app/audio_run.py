@@ -3,14 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from rnnaudio.app.build import build_model, build_optimizer
+from rnnaudio import engine
+from rnnaudio.app.build import build_model, build_optimizer, build_schedule, build_stopping
 from rnnaudio.app.config import TrainConfig, from_dict
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import (
@@ -22,11 +22,12 @@ from rnnaudio.data import (
     ShiftedWindows,
     fixed_windows,
 )
-from rnnaudio.diagnostics import LinearPrediction, baselines, check_batch, linear_prediction
+from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_batch, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import decibel
 from rnnaudio.nn import Layer, LinearPredictor, Noisy
-from rnnaudio.training import STRATEGIES, EarlyStopping, Limits, LinearAnnealing, Run, WarmupCosine, train
+from rnnaudio.objectives import STRATEGIES, Strategy
+from rnnaudio.training import Limits, LinearAnnealing, Run, train
 from rnnaudio.training import checkpoint as checkpoints
 from rnnaudio.training.loop import Row, set_model
 
@@ -37,11 +38,10 @@ BATCHERS: dict[str, type[Any]] = {
     "consecutive": ConsecutiveWindows,
 }
 N_BASELINE_BATCHES = 100
-MAY_CHANGE_ON_RESUME = {"minutes", "max_updates", "patience"}
 
 
 class LoadedRun(NamedTuple):
-    """A trained model with what is needed to use it. values: normalised MSE of the baselines."""
+    """A trained model with what is needed to use it; record: what its checkpoint says of it."""
 
     config: TrainConfig
     model: Layer
@@ -63,31 +63,32 @@ class LoadedRun(NamedTuple):
 def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
     """Train the model of ``config`` on a corpus; everything goes to ``run_dir`` (see :func:`rnnaudio.training.train`).
 
-    Before the first update a batch check proves target against input, and the baselines are measured.
+    Before the first update a batch check proves target against input, the baselines are measured, and the test split
+    is asked for the seed that will be needed at the end.
     """
-    if resume:
-        _check_resumable(config, run_dir)
-    with closing(AudioCorpus.open(corpus_path)) as corpus:
+    path = Path(run_dir) / "checkpoint.safetensors"
+    if path.exists() and not resume:
+        raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
+    _say_what_the_mode_costs()
+    with AudioCorpus.open(corpus_path) as corpus:
         sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
         batches: Batches = BATCHERS[config.batches](corpus.train, seed=config.seed, **sizes)
         validation = fixed_windows(corpus.valid, **sizes)
+        corpus.test.first(seed_seconds(config, corpus.sample_rate_hz))
         strategy = STRATEGIES[config.strategy]
-        check = check_batch(strategy, batches.batch(0))
-        if not check.passed:
-            raise RnnaudioError(f"{check}: the strategy is wired wrongly")
-        print(check)
-        n_pairs = min(N_BASELINE_BATCHES, batches.batches_per_epoch)
-        linear = linear_prediction(
-            (strategy.split(batches.batch(k).frames) for k in range(n_pairs)), n_frames=config.model.linear_skip or 2
-        )
+        print(_checked(strategy, batches))
+        anywhere = RandomWindows(corpus.train, seed=config.seed, **sizes)
+        n_batches = min(N_BASELINE_BATCHES, anywhere.batches_per_epoch)
+        pairs = (strategy.split(anywhere.batch(k).frames) for k in range(n_batches))
+        linear = linear_prediction(pairs, n_frames=config.model.linear_skip or 2)
         scores = baselines((strategy.split(b.frames) for b in validation), linear)
-        print("validation baselines: " + ", ".join(f"{name} {in_decibel(score)}" for name, score in scores.items()))
+        print(f"validation baselines: {in_words(scores)}")
         model = build_model(config)
         start_from_linear_prediction(model, linear)
         record = {
             "train": dataclasses.asdict(config),
             "corpus": {
-                "path": str(corpus_path),
+                "path": str(Path(corpus_path).resolve()),
                 "sample_rate_hz": corpus.sample_rate_hz,
                 "mean": corpus.mean,
                 "std": corpus.std,
@@ -95,24 +96,50 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             },
             "baselines": scores,
         }
+        if path.exists():
+            _check_resumable(record, path)
         write_atomically(Path(run_dir) / "config.json", json.dumps(record, indent=2).encode())
-        cosine = WarmupCosine(config.learning_rate, min(100, config.max_updates // 10), config.max_updates)
         return train(
             model,
             strategy,
             batches,
             validation,
             optimizer=build_optimizer(config),
-            stopping=EarlyStopping(config.patience),
+            stopping=build_stopping(config),
             run_dir=Path(run_dir),
             limits=Limits(config.max_updates, config.minutes * 60.0, config.validate_every),
-            schedule=cosine if config.schedule == "cosine" else None,
+            schedule=build_schedule(config),
             seed=config.seed,
             resume=resume,
             config=record,
             on_update=_annealing(model, config),
             on_validation=lambda row: tqdm.write(describe_row(row, scores)),
         )
+
+
+def seed_seconds(config: TrainConfig, sample_rate_hz: int) -> float:
+    """The length of seed that a run is tried on: one second, or one frame where that is longer."""
+    return max(1.0, config.frame_size / sample_rate_hz)
+
+
+def _checked(strategy: Strategy, batches: Batches) -> BatchCheck:
+    """The batch check on the first batch that is not silence."""
+    sounding = (b for b in map(batches.batch, range(N_BASELINE_BATCHES)) if np.ptp(b.frames, axis=0).any())
+    batch = next(sounding, None)
+    if batch is None:
+        raise RnnaudioError(f"the first {N_BASELINE_BATCHES} batches are silent; train on music")
+    check = check_batch(strategy, batch)
+    if not check.passed:
+        raise RnnaudioError(f"{check}: the strategy is wired wrongly")
+    return check
+
+
+def _say_what_the_mode_costs() -> None:
+    """Once per run, where training is slower or less tested than it could be; `rnnaudio info` says more."""
+    if not engine.HAS_COMPILER:
+        print("no C++ compiler found: training runs uncompiled, several times slower; install g++ or clang to mend it")
+    if engine.MODE == "numba":
+        print("mode numba: PyTensor before 3.1.2 has known faults in scan under numba; `make test-modes` checks ours")
 
 
 def load_run(run_dir: Path) -> LoadedRun:
@@ -141,13 +168,17 @@ def in_decibel(normalised_mse: float) -> str:
     return f"{float(decibel(normalised_mse)):.2f} dB"
 
 
+def in_words(scores: dict[str, float]) -> str:
+    """``predict zero 0.00 dB, ...`` of a dictionary of normalised MSE."""
+    return ", ".join(f"{name} {in_decibel(score)}" for name, score in scores.items())
+
+
 def describe_row(row: Row, scores: dict[str, float]) -> str:
-    """One line of progress: every loss beside the best baseline."""
-    name, score = min(scores.items(), key=lambda item: item[1])
+    """One line of progress: the losses beside their baselines."""
     best = "  * best" if row["is_best"] else ""
     return (
         f"epoch {row['epoch']:7.2f}  {row['seconds'] / 60:5.1f} min  train {in_decibel(row['train'])}  "
-        f"valid {in_decibel(row['valid'])}  ({name} {in_decibel(score)}){best}"
+        f"valid {in_decibel(row['valid'])}  ({in_words(scores)}){best}"
     )
 
 
@@ -164,17 +195,16 @@ def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | Non
     return set_noise
 
 
-def _check_resumable(config: TrainConfig, run_dir: Path) -> None:
-    path = Path(run_dir) / "checkpoint.safetensors"
-    if not path.exists():
-        return
-    saved = checkpoints.load(path).record["config"]["train"]
-    now = json.loads(json.dumps(dataclasses.asdict(config)))
-    for name in now:
-        if name not in MAY_CHANGE_ON_RESUME and saved.get(name) != now[name]:
-            raise RnnaudioError(
-                f"{path} was trained with {name} = {saved.get(name)}, now it is {now[name]}: "
-                "resume with the same settings, or train in another run directory"
-            )
-
-
+def _check_resumable(record: dict[str, Any], path: Path) -> None:
+    """Refuse other settings, but for limits, and another corpus; a cosine schedule depends on its limit too."""
+    saved = checkpoints.load(path).record.get("config") or {}
+    may_change = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
+    now = json.loads(json.dumps(record))
+    for part, unchecked in (("train", may_change), ("corpus", {"path"})):
+        before = saved.get(part) or {}
+        for name, value in now[part].items():
+            if name not in unchecked and before.get(name) != value:
+                raise RnnaudioError(
+                    f"{path} was trained with {part} {name} = {before.get(name)}, now it is {value}: "
+                    "resume with the same settings and corpus, or train in another run directory"
+                )

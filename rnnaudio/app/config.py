@@ -25,6 +25,12 @@ class ModelConfig:
     readout_units: int = 0  # hidden units of the read-out MLP; 0: a linear layer
     linear_skip: int = 0  # frames of a linear predictor beside the stack; 0: none
 
+    def __post_init__(self) -> None:
+        _require_more_than_zero(self, "n_units", "n_layers")
+        for name in ("input_noise", "state_noise", "readout_units", "linear_skip"):
+            if not getattr(self, name) >= 0:
+                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -38,20 +44,34 @@ class TrainConfig:
     batches: Literal["random", "shifted", "offsets", "consecutive"] = "random"
     optimizer: Literal["rmsprop", "adam", "momentum", "sgd"] = "rmsprop"
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine"] = "constant"  # cosine: warm-up of 100 updates, then down over max_updates
+    schedule: Literal["constant", "cosine", "exponential"] = "constant"  # cosine: warm-up, then down over max_updates
+    halve_every: int = 1000  # updates; for the exponential schedule
     max_gradient_norm: float | None = 1.0
     anneal_noise_over: int = 0  # updates over which the noise falls to zero; 0: constant noise
     minutes: float = 15.0  # at most
     max_updates: int = 1_000_000  # at most
     validate_every: int | None = None  # updates; None: once per pass over the training data
+    stopping: Literal["patience", "mean_difference"] = "patience"  # mean_difference: the blog's rule
     patience: int = 20  # validations without improvement
+    min_improvement: float = 0.0  # of the normalised MSE, for patience
     seed: int = 2016
 
     def __post_init__(self) -> None:
-        positive = ("frame_size", "n_steps", "batch_size", "minutes", "max_updates", "patience", "learning_rate")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected more than 0")
+        _require_more_than_zero(
+            self, "frame_size", "n_steps", "batch_size", "learning_rate", "halve_every", "max_gradient_norm",
+            "minutes", "max_updates", "validate_every", "patience",
+        )  # fmt: skip
+        if self.seed < 0 or self.anneal_noise_over < 0 or self.min_improvement < 0:
+            raise RnnaudioError("seed, anneal_noise_over and min_improvement: expected 0 or more")
+        if self.schedule == "cosine" and self.max_updates == TrainConfig.max_updates:
+            raise RnnaudioError("the cosine schedule falls over max_updates: say how many (--max-updates)")
+
+
+def _require_more_than_zero(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise RnnaudioError(f"{name} is {value}; expected more than 0")
 
 
 def from_dict(kind: type[Any], values: Mapping[str, Any]) -> Any:

@@ -1,6 +1,11 @@
 """The settings of `rnnaudio demo`: small enough for a minute of music and a few minutes of two cores."""
 
-from rnnaudio.app.config import ModelConfig, TrainConfig
+import dataclasses
+from pathlib import Path
+
+from rnnaudio.app.config import ModelConfig, TrainConfig, from_dict
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.training import checkpoint
 
 DEMO = TrainConfig(
     model=ModelConfig(n_units=200, linear_skip=2),
@@ -11,3 +16,18 @@ DEMO = TrainConfig(
     validate_every=40,
     patience=15,
 )
+
+
+def forget_earlier_demo(run_dir: Path) -> None:
+    """Make the folder, and remove the checkpoint of an earlier demo there; RnnaudioError if it is another run's."""
+    path = run_dir / "checkpoint.safetensors"
+    if path.exists():
+        saved = (checkpoint.load(path).record.get("config") or {}).get("train", {})
+        earlier = dataclasses.replace(from_dict(TrainConfig, saved), minutes=DEMO.minutes) if saved else None
+        if earlier != DEMO:
+            raise RnnaudioError(f"{path} is not a demo's: name another --run-dir, so that it is not lost")
+        path.unlink()
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RnnaudioError(f"cannot make {run_dir}: {error.strerror}; name another --run-dir") from error

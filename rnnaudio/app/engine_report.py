@@ -35,8 +35,7 @@ class EngineReport(NamedTuple):
             f"mode       {self.mode} (C++ compiler {'found' if self.has_compiler else 'not found'})",
         ]
         lines += [
-            f"BLAS       {b.library} {b.version}, {b.threads} threads, kernels for {b.architecture}"
-            for b in self.blas
+            f"BLAS       {b.library} {b.version}, {b.threads} threads, kernels for {b.architecture}" for b in self.blas
         ]
         lines.append(f"sgemm      {self.gflops:.0f} GFLOP/s (2048 x 2048, through the engine)")
         return "\n".join(lines + [f"faster:    {a}" for a in self.advice])

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import platform
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,18 +11,19 @@ import numpy as np
 import threadpoolctl
 
 from rnnaudio import engine, plots
-from rnnaudio.app.audio_run import LoadedRun, in_decibel, load_run
+from rnnaudio.app.audio_run import LoadedRun, in_decibel, load_run, seed_seconds
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, fixed_windows, write_wav
 from rnnaudio.data.corpus import Split
 from rnnaudio.diagnostics import Probe, probe
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper, generate
-from rnnaudio.metrics import STEINWAY_16_KHZ, Alive, AliveLimits, alive_seconds, calibrate
+from rnnaudio.metrics import MINIMUM_RATE_HZ, STEINWAY_16_KHZ, Alive, AliveLimits, alive_seconds, calibrate
+from rnnaudio.objectives import STRATEGIES
 from rnnaudio.report import write_report
-from rnnaudio.training import STRATEGIES
 
-CALIBRATION_SECONDS = 300.0  # read of each piece at most; less than that in all is too little
+LEAST_CALIBRATION_SECONDS = 300.0
+MOST_CALIBRATION_SECONDS = 3600.0
 
 
 class Sound(NamedTuple):
@@ -36,32 +36,36 @@ class Sound(NamedTuple):
     stopped: str
 
 
-def continue_test_seed(
-    run: LoadedRun, corpus: AudioCorpus, *, seed_seconds: float, seconds: float, seed_index: int
-) -> Sound:
+def continue_test_seed(run: LoadedRun, corpus: AudioCorpus, *, seconds: float, seed_index: int) -> Sound:
     """Continue a stretch of the test split, and measure for how long the result stays within real music's limits."""
     rate = corpus.sample_rate_hz
     if rate != run.sample_rate_hz:
         raise RnnaudioError(
             f"the model was trained at {run.sample_rate_hz} Hz, {corpus.path} has {rate} Hz: use a corpus of that rate"
         )
-    stretch = _seed_and_continuation(corpus.test, seed_index, seed_seconds, seconds)
-    n_seed = round(seed_seconds * rate)
-    result = generate(Stepper(run.model), stretch[:n_seed], n_samples=round(seconds * rate), progress=True)
-    generated = corpus.restore(result.audio[result.n_seed :])
-    alive = alive_seconds(generated, rate, limits_of_real_music(corpus))
-    return Sound(
-        corpus.restore(stretch[:n_seed]), generated, corpus.restore(stretch[n_seed:]), alive, result.stopped
-    )
+    seed_s = seed_seconds(run.config, rate)
+    stretch = corpus.restore(_seed_and_continuation(corpus.test, seed_index, seed_s, seconds))
+    seed, original = np.split(stretch, [round(seed_s * rate)])
+    result = generate(Stepper(run.model), run.standardise(seed), n_samples=round(seconds * rate), progress=True)
+    generated = run.restore(result.audio[result.n_seed :])
+    return Sound(seed, generated, original, judge(generated, corpus, result.stopped), result.stopped)
+
+
+def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str) -> Alive:
+    """How long the sound lived; what is shorter than a second, or of a very low rate, cannot be measured."""
+    rate = corpus.sample_rate_hz
+    if len(generated) < rate or rate < MINIMUM_RATE_HZ:
+        return Alive(len(generated) / rate, stopped or "too short or too low a rate to be measured")
+    return alive_seconds(generated, rate, limits_of_real_music(corpus))
 
 
 def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
-    """From the corpus itself; from rendered Mozart where it is too small, for a few excerpts set too narrow limits."""
+    """From the training pieces; from rendered Mozart where they are few, for those would set too narrow limits."""
     rate = corpus.sample_rate_hz
-    n_samples = sum(piece.n_samples for piece in corpus.pieces)
-    if n_samples < CALIBRATION_SECONDS * rate and rate == STEINWAY_16_KHZ.sample_rate_hz:
+    if corpus.train.seconds < LEAST_CALIBRATION_SECONDS and rate == STEINWAY_16_KHZ.sample_rate_hz:
         return STEINWAY_16_KHZ
-    pieces = (p.read(0, min(p.n_samples, round(CALIBRATION_SECONDS * rate))) for p in corpus.pieces)
+    n_each = round(MOST_CALIBRATION_SECONDS * rate / len(corpus.train.pieces))
+    pieces = (piece.read(0, min(piece.n_samples, max(n_each, rate))) for piece in corpus.train.pieces)
     return calibrate((corpus.restore(audio) for audio in pieces), rate)
 
 
@@ -79,14 +83,12 @@ def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
     return probe(run.model, *STRATEGIES[c.strategy].split(windows[0].frames))
 
 
-def write_outcome(
-    run_dir: Path, corpus_path: Path, *, seed_seconds: float = 1.0, seconds: float = 10.0, seed_index: int = 0
-) -> dict[str, Any]:
+def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = 10.0, seed_index: int = 0) -> dict[str, Any]:
     """Write sound, pictures, ``summary.json`` and ``report.html`` of a trained run into its folder; the summary."""
     run_dir = Path(run_dir)
     run = load_run(run_dir)
-    with closing(AudioCorpus.open(corpus_path)) as corpus:
-        sound = continue_test_seed(run, corpus, seed_seconds=seed_seconds, seconds=seconds, seed_index=seed_index)
+    with AudioCorpus.open(corpus_path) as corpus:
+        sound = continue_test_seed(run, corpus, seconds=seconds, seed_index=seed_index)
         inside = look_inside(run, corpus)
     n_clipped = write_wav(run_dir / "generated.wav", np.concatenate([sound.seed, sound.generated]), run.sample_rate_hz)
     write_wav(run_dir / "original.wav", np.concatenate([sound.seed, sound.original]), run.sample_rate_hz)
@@ -97,7 +99,7 @@ def write_outcome(
     write_report(
         run_dir / "report.html",
         title=f"{run.config.strategy}: {m.n_layers} x {m.n_units} {m.cell}",
-        summary=_headline(summary),
+        summary=headline(summary),
         tables={
             "Normalised mean squared error on the validation windows": _loss_rows(run),
             "Diagnostics": _diagnostic_rows(run, inside),
@@ -172,9 +174,11 @@ def _rounded_decibel(value: float | None) -> float | None:
     return None if not value else round(10.0 * float(np.log10(value)), 2)
 
 
-def _headline(summary: dict[str, Any]) -> str:
+def headline(summary: dict[str, Any]) -> str:
+    """Two sentences on a summary."""
     best = summary["best_validation_decibel"]
-    trained = f"Validation normalised MSE {best} dB after {summary['training_minutes']} minutes of training."
+    figure = "never validated" if best is None else f"validation normalised MSE {best} dB"
+    trained = f"{summary['training_minutes']} minutes of training: {figure}."
     why = f" ({summary['death']})" if summary["death"] else ""
     return f"{trained} It kept sounding like music for {summary['alive_seconds']:.1f} s after the seed{why}."
 

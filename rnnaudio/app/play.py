@@ -1,6 +1,5 @@
 """Let a trained model continue a seed, to a WAV file."""
 
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -32,5 +31,8 @@ def _seed(run: LoadedRun, seed_file: Path | None, seed_seconds: float, seed_inde
     if seed_file is not None:
         audio, _ = read_audio(seed_file, run.sample_rate_hz)
         return run.standardise(audio[: round(seed_seconds * run.sample_rate_hz)])
-    with closing(AudioCorpus.open(Path(run.record["config"]["corpus"]["path"]))) as corpus:
-        return corpus.test.seed_at(seed_index, seed_seconds)
+    with AudioCorpus.open(Path(run.record["config"]["corpus"]["path"])) as corpus:
+        seed = corpus.restore(corpus.test.seed_at(seed_index, seed_seconds))
+        if corpus.sample_rate_hz != run.sample_rate_hz:
+            raise RnnaudioError(f"{corpus.path} has {corpus.sample_rate_hz} Hz, the model {run.sample_rate_hz} Hz")
+    return run.standardise(seed)

@@ -15,7 +15,29 @@ from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
 from rnnaudio.data.mnist import Mnist, MnistSplit, fetch_mnist, load_mnist
 
-__all__ = ["ArrayPiece", "AudioCorpus", "Batch", "Batches", "ConsecutiveWindows", "CorpusSummary", "Decoder",
-           "FrameOffsets", "Mnist", "MnistSplit", "Piece", "PieceSummary", "RandomWindows", "Recording",
-           "ShiftedWindows", "Split", "build_corpus", "fetch_mnist", "fixed_windows", "load_mnist", "read_audio",
-           "resample", "trim_silence", "write_wav"]
+__all__ = [
+    "ArrayPiece",
+    "AudioCorpus",
+    "Batch",
+    "Batches",
+    "ConsecutiveWindows",
+    "CorpusSummary",
+    "Decoder",
+    "FrameOffsets",
+    "Mnist",
+    "MnistSplit",
+    "Piece",
+    "PieceSummary",
+    "RandomWindows",
+    "Recording",
+    "ShiftedWindows",
+    "Split",
+    "build_corpus",
+    "fetch_mnist",
+    "fixed_windows",
+    "load_mnist",
+    "read_audio",
+    "resample",
+    "trim_silence",
+    "write_wav",
+]

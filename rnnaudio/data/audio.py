@@ -61,8 +61,10 @@ class Decoder:
             header, audio = self._ask({"path": str(path), "sample_rate_hz": sample_rate_hz}, time_limit_s)
         except (OSError, ValueError, EOFError) as error:  # a broken pipe, half a header, too few samples
             self.close()
-            raise RnnaudioError(f"{path}: the audio decoder died or took longer than {time_limit_s:.0f} s; the file "
-                                "is probably damaged: remove it or convert it to FLAC") from error
+            raise RnnaudioError(
+                f"{path}: the audio decoder died or took longer than {time_limit_s:.0f} s; the file "
+                "is probably damaged: remove it or convert it to FLAC"
+            ) from error
         except BaseException:  # Ctrl-C: the rest of the reply would be taken for the next file's
             self.close()
             raise
@@ -73,8 +75,12 @@ class Decoder:
     def _ask(self, request: dict, time_limit_s: float) -> tuple[dict, np.ndarray]:
         if self._process is None:
             # -P: the script's folder must not shadow the standard library
-            self._process = subprocess.Popen([sys.executable, "-P", str(DECODER_SCRIPT)], stdin=subprocess.PIPE,
-                                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(DECODER_SCRIPT)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
         assert self._process.stdin and self._process.stdout
         timer = threading.Timer(time_limit_s, self._process.kill)
         timer.start()
@@ -131,7 +137,7 @@ def trim_silence(audio: np.ndarray, sample_rate_hz: int, threshold_db: float = -
     frame_starts = np.arange(0, audio.size, n_frame)
     frame_peaks = np.maximum.reduceat(np.abs(audio), frame_starts)
     loud = np.flatnonzero(frame_peaks >= peak * 10.0 ** (threshold_db / 20.0))
-    return audio[loud[0] * n_frame:(loud[-1] + 1) * n_frame]
+    return audio[loud[0] * n_frame : (loud[-1] + 1) * n_frame]
 
 
 def resample(audio: np.ndarray, from_rate_hz: int, to_rate_hz: int) -> np.ndarray:

@@ -117,10 +117,14 @@ class _Windows:
     def _refuse(self) -> None:
         longest = max((piece.n_samples for piece in self.split.pieces), default=0)
         if self.frame_size > longest:
-            raise RnnaudioError(f"frame_size is {self.frame_size} samples, but the longest piece has {longest}: lower "
-                                "frame_size or add longer pieces")
-        raise RnnaudioError(f"a batch needs {self.span} adjoining samples ({self.n_steps} + 1 frames of "
-                            f"{self.frame_size}), but the longest piece has {longest}: lower n_steps or frame_size")
+            raise RnnaudioError(
+                f"frame_size is {self.frame_size} samples, but the longest piece has {longest}: lower "
+                "frame_size or add longer pieces"
+            )
+        raise RnnaudioError(
+            f"a batch needs {self.span} adjoining samples ({self.n_steps} + 1 frames of "
+            f"{self.frame_size}), but the longest piece has {longest}: lower n_steps or frame_size"
+        )
 
 
 class RandomWindows(_Windows):

@@ -63,8 +63,10 @@ class Piece:
         try:
             stored = self.dataset[start:stop]
         except (OSError, ValueError) as error:
-            raise RnnaudioError(f"{self.title}: samples {start} to {stop} cannot be read: the corpus was closed, or "
-                                "the file is damaged ('rnnaudio corpus build' makes it again)") from error
+            raise RnnaudioError(
+                f"{self.title}: samples {start} to {stop} cannot be read: the corpus was closed, or "
+                "the file is damaged ('rnnaudio corpus build' makes it again)"
+            ) from error
         audio = np.multiply(stored, np.float32(self.gain), dtype=np.float32)
         audio -= np.float32(self.offset)
         return audio
@@ -105,8 +107,10 @@ class Split:
         pieces = [piece for piece in self.pieces if piece.n_samples >= n_seed]
         if n_seed <= 0 or not pieces:
             longest = max((piece.n_samples for piece in self.pieces), default=0) / self.sample_rate_hz
-            raise RnnaudioError(f"seed of {seconds:g} s: the pieces of the split {self.name!r} have up to "
-                                f"{longest:.3f} s; ask for more than 0 and at most that")
+            raise RnnaudioError(
+                f"seed of {seconds:g} s: the pieces of the split {self.name!r} have up to "
+                f"{longest:.3f} s; ask for more than 0 and at most that"
+            )
         ends = np.cumsum([piece.n_samples - n_seed + 1 for piece in pieces])
         place = int(math.fmod(index * GOLDEN_RATIO_PART, 1.0) * int(ends[-1]))
         number = int(np.searchsorted(ends, place, side="right"))
@@ -143,9 +147,15 @@ class AudioCorpus:
         mean, std = float(file.attrs["mean"]), float(file.attrs["std"])
         gain = SAMPLE_SCALE[file.attrs["dtype"]] / std
         pieces = tuple(
-            Piece(**{name: dataset.attrs[name] for name in ("title", "source", "licence", "split")},
-                  n_samples=len(dataset), dataset=dataset, gain=gain, offset=mean / std)
-            for dataset in file["pieces"].values())
+            Piece(
+                **{name: dataset.attrs[name] for name in ("title", "source", "licence", "split")},
+                n_samples=len(dataset),
+                dataset=dataset,
+                gain=gain,
+                offset=mean / std,
+            )
+            for dataset in file["pieces"].values()
+        )
         return cls(path, int(file.attrs["sample_rate_hz"]), mean, std, pieces, file)
 
     def __enter__(self) -> "AudioCorpus":
@@ -188,8 +198,10 @@ class AudioCorpus:
             except OSError:  # a chunk fails its own checksum
                 is_same = False
             if not is_same:
-                raise RnnaudioError(f"{self.path}: the samples of {piece.title!r} have changed since the corpus was "
-                                    "built; build or copy it again")
+                raise RnnaudioError(
+                    f"{self.path}: the samples of {piece.title!r} have changed since the corpus was "
+                    "built; build or copy it again"
+                )
 
 
 def _check_range(start: int, stop: int, n_samples: int) -> None:

@@ -34,9 +34,17 @@ class Recording:
     load: Path | Callable[[], tuple[np.ndarray, int]]
 
 
-def build_corpus(sources: Sequence[Path | Recording], out: Path, *, sample_rate_hz: int = 16_000,
-                 dtype: str = "int16", trim_silence_db: float | None = -60.0, seed: int = 0,
-                 fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), progress: bool = True) -> CorpusSummary:
+def build_corpus(
+    sources: Sequence[Path | Recording],
+    out: Path,
+    *,
+    sample_rate_hz: int = 16_000,
+    dtype: str = "int16",
+    trim_silence_db: float | None = -60.0,
+    seed: int = 0,
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    progress: bool = True,
+) -> CorpusSummary:
     """Write a corpus file; memory stays at what the longest piece needs.
 
     Args:
@@ -65,8 +73,9 @@ def build_corpus(sources: Sequence[Path | Recording], out: Path, *, sample_rate_
         std = (moments.squares / moments.n) ** 0.5
         if std == 0.0:
             raise RnnaudioError("the training pieces are constant (no sound at all): standard deviation 0; add others")
-        file.attrs.update(format=FORMAT, version=VERSION, sample_rate_hz=sample_rate_hz, dtype=dtype,
-                          mean=moments.mean, std=std)
+        file.attrs.update(
+            format=FORMAT, version=VERSION, sample_rate_hz=sample_rate_hz, dtype=dtype, mean=moments.mean, std=std
+        )
     return CorpusSummary(Path(out), sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes))
 
 
@@ -74,8 +83,9 @@ def _check_settings(dtype: str, fractions: tuple[float, float, float]) -> None:
     if dtype not in SAMPLE_SCALE:
         raise RnnaudioError(f"dtype: got {dtype!r}, expected 'int16' or 'float32'")
     if len(fractions) != 3 or min(fractions) <= 0.0 or abs(sum(fractions) - 1.0) > 1e-6:
-        raise RnnaudioError(f"fractions: got {fractions}, expected three positive numbers (train, valid, test) "
-                            "with sum 1")
+        raise RnnaudioError(
+            f"fractions: got {fractions}, expected three positive numbers (train, valid, test) with sum 1"
+        )
 
 
 def _gather(sources: Sequence[Path | Recording]) -> list[Recording]:
@@ -99,8 +109,11 @@ def _gather(sources: Sequence[Path | Recording]) -> list[Recording]:
 def _audio_files(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
-    paths = sorted(path for path in source.rglob("*")
-                   if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file())
+    paths = sorted(
+        path
+        for path in source.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
     if not paths:
         raise RnnaudioError(f"{source}: no {', '.join(AUDIO_SUFFIXES)} file in this folder; name another one")
     return paths
@@ -125,8 +138,14 @@ def _new_hdf5(path: Path) -> Iterator[h5py.File]:
     file.close()
 
 
-def _write_pieces(group: h5py.Group, recordings: list[Recording], sample_rate_hz: int, dtype: str,
-                  trim_silence_db: float | None, progress: bool) -> list[str]:
+def _write_pieces(
+    group: h5py.Group,
+    recordings: list[Recording],
+    sample_rate_hz: int,
+    dtype: str,
+    trim_silence_db: float | None,
+    progress: bool,
+) -> list[str]:
     notes = []
     with Decoder() as decoder:
         for recording in tqdm(recordings, unit="piece", disable=None if progress else True):
@@ -158,8 +177,13 @@ def _load(recording: Recording, decoder: Decoder, sample_rate_hz: int) -> np.nda
 
 
 def _write_piece(group: h5py.Group, samples: np.ndarray, sample_rate_hz: int, texts: dict[str, str]) -> None:
-    dataset = group.create_dataset(f"{len(group):06d}", data=samples, chunks=(min(sample_rate_hz, samples.size),),
-                                   maxshape=samples.shape, fletcher32=True)
+    dataset = group.create_dataset(
+        f"{len(group):06d}",
+        data=samples,
+        chunks=(min(sample_rate_hz, samples.size),),
+        maxshape=samples.shape,
+        fletcher32=True,
+    )
     dataset.attrs.update(texts)
     group.file.flush()
 
@@ -171,10 +195,13 @@ def _set_splits(group: h5py.Group, fractions: tuple[float, float, float], seed: 
     if len(pieces) < len(SPLITS) and not any(given):
         for piece in pieces:
             _cut_in_time(group, piece, fractions)
-        return [f"only {len(pieces)} piece{'s' * (len(pieces) > 1)}: cut in time into train, valid and test, so that "
-                "these come from the same recording"]
-    for piece, split in zip(pieces, draw_splits([len(piece) for piece in pieces], given, fractions, seed),
-                            strict=True):
+        return [
+            f"only {len(pieces)} piece{'s' * (len(pieces) > 1)}: cut in time into train, valid and test, so that "
+            "these come from the same recording"
+        ]
+    for piece, split in zip(
+        pieces, draw_splits([len(piece) for piece in pieces], given, fractions, seed), strict=True
+    ):
         piece.attrs["split"] = split
     return []
 
@@ -184,22 +211,26 @@ def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float,
     n_train, n_valid_end = (round(len(piece) * share) for share in np.cumsum(fractions)[:2])
     texts, title = dict(piece.attrs), piece.attrs["title"]
     for split, start, stop in (("valid", n_train, n_valid_end), ("test", n_valid_end, len(piece))):
-        _write_piece(group, piece[start:stop], piece.chunks[0],
-                     texts | {"title": f"{title} ({split} part)", "split": split})
+        _write_piece(
+            group, piece[start:stop], piece.chunks[0], texts | {"title": f"{title} ({split} part)", "split": split}
+        )
     piece.resize((n_train,))
     piece.attrs.update(title=f"{title} (train part)", split="train")
 
 
-def draw_splits(n_samples: Sequence[int], given: Sequence[str | None], fractions: Sequence[float],
-                seed: int) -> list[str]:
+def draw_splits(
+    n_samples: Sequence[int], given: Sequence[str | None], fractions: Sequence[float], seed: int
+) -> list[str]:
     """A split for every piece: the given one, else one drawn so that the durations come near the fractions.
 
     Of 200 random orders of the free pieces, each divided where the sums of durations are nearest to what test and
     validation still lack, the one with the smallest deviation is taken. Raises RnnaudioError if a split stays empty.
     """
     wished = {split: share * sum(n_samples) for split, share in zip(SPLITS, fractions, strict=True)}
-    lacking = {split: wished[split] - sum(n for n, own in zip(n_samples, given, strict=True) if own == split)
-               for split in SPLITS}
+    lacking = {
+        split: wished[split] - sum(n for n, own in zip(n_samples, given, strict=True) if own == split)
+        for split in SPLITS
+    }
     least = {split: int(split not in given) for split in SPLITS}
     free = np.array([number for number, split in enumerate(given) if split is None], int)
     if free.size < sum(least.values()):
@@ -218,14 +249,16 @@ def draw_splits(n_samples: Sequence[int], given: Sequence[str | None], fractions
             best = deviation, order, n_test, n_both
     assert best is not None
     _, order, n_test, n_both = best
-    splits = {number: "test" if place < n_test else "valid" if place < n_both else "train"
-              for place, number in enumerate(order)}
+    splits = {
+        number: "test" if place < n_test else "valid" if place < n_both else "train"
+        for place, number in enumerate(order)
+    }
     return [split or splits[number] for number, split in enumerate(given)]
 
 
 def _nearest(sums: np.ndarray, target: float, least: int, most: int) -> int:
     """The place from `least` to `most` whose sum is nearest to the target."""
-    return least + int(np.argmin(np.abs(sums[least:most + 1] - target)))
+    return least + int(np.argmin(np.abs(sums[least : most + 1] - target)))
 
 
 def _measure_pieces(group: h5py.Group, sample_rate_hz: int) -> tuple[Moments, list[PieceSummary]]:

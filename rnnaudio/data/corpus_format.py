@@ -31,7 +31,7 @@ def blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
     """The samples of a piece, about a minute at a time."""
     step = BLOCK_CHUNKS * dataset.chunks[0]
     for start in range(0, len(dataset), step):
-        yield dataset[start:start + step]
+        yield dataset[start : start + step]
 
 
 def sha256_of(dataset: h5py.Dataset) -> str:

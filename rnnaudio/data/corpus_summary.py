@@ -44,16 +44,22 @@ class CorpusSummary:
 
     def __str__(self) -> str:
         total = sum(piece.seconds for piece in self.pieces)
-        lines = [f"{self.path}: {len(self.pieces)} pieces, {_clock(total)}, {self.sample_rate_hz} Hz, {self.dtype}, "
-                 f"training mean {self.mean:.6f}, standard deviation {self.std:.6f}"]
+        lines = [
+            f"{self.path}: {len(self.pieces)} pieces, {_clock(total)}, {self.sample_rate_hz} Hz, {self.dtype}, "
+            f"training mean {self.mean:.6f}, standard deviation {self.std:.6f}"
+        ]
         for split in SPLITS:
             n_pieces = sum(piece.split == split for piece in self.pieces)
-            lines.append(f"  {split:5}  {_clock(self.seconds(split)):>10}  {self.seconds(split) / total:6.1%}  "
-                         f"{n_pieces} pieces")
+            lines.append(
+                f"  {split:5}  {_clock(self.seconds(split)):>10}  {self.seconds(split) / total:6.1%}  "
+                f"{n_pieces} pieces"
+            )
         lines.append(f"  {'split':5}  {'duration':>10}  {'rms dBFS':>8}  {'clipped':>8}  {'silent':>7}  title")
         for piece in self.pieces[:MAX_ROWS]:
-            lines.append(f"  {piece.split:5}  {_clock(piece.seconds):>10}  {piece.rms_dbfs:8.1f}  "
-                         f"{piece.clipped_share:8.3%}  {piece.silent_share:7.1%}  {piece.title}")
+            lines.append(
+                f"  {piece.split:5}  {_clock(piece.seconds):>10}  {piece.rms_dbfs:8.1f}  "
+                f"{piece.clipped_share:8.3%}  {piece.silent_share:7.1%}  {piece.title}"
+            )
         if len(self.pieces) > MAX_ROWS:
             lines.append(f"  ... and {len(self.pieces) - MAX_ROWS} more")
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
@@ -70,8 +76,11 @@ class Moments(NamedTuple):
         """The moments of both together (Chan, Golub and LeVeque 1979): exact where sum(x^2) - n mean^2 cancels."""
         n = self.n + other.n
         difference = other.mean - self.mean
-        return Moments(n, self.mean + difference * other.n / n,
-                       self.squares + other.squares + difference**2 * self.n * other.n / n)
+        return Moments(
+            n,
+            self.mean + difference * other.n / n,
+            self.squares + other.squares + difference**2 * self.n * other.n / n,
+        )
 
 
 def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSummary]:
@@ -83,13 +92,19 @@ def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSum
         mean = float(audio.mean())
         moments = moments.merged(Moments(audio.size, mean, float(np.sum((audio - mean) ** 2))))
         n_clipped += int(np.count_nonzero(np.abs(audio) >= FULL_SCALE))
-        frames = audio[:audio.size // n_frame * n_frame].reshape(-1, n_frame)
+        frames = audio[: audio.size // n_frame * n_frame].reshape(-1, n_frame)
         n_silent += int(np.count_nonzero(np.mean(frames**2, axis=1) < 10.0 ** (SILENCE_DBFS / 10.0)))
         n_frames += len(frames)
     power = moments.squares / moments.n + moments.mean**2
     rms_dbfs = 10.0 * float(np.log10(max(power, 1e-12)))
-    return moments, PieceSummary(piece.attrs["title"], piece.attrs["split"], moments.n / sample_rate_hz, rms_dbfs,
-                                 n_clipped / moments.n, n_silent / max(1, n_frames))
+    return moments, PieceSummary(
+        piece.attrs["title"],
+        piece.attrs["split"],
+        moments.n / sample_rate_hz,
+        rms_dbfs,
+        n_clipped / moments.n,
+        n_silent / max(1, n_frames),
+    )
 
 
 def _clock(seconds: float) -> str:

@@ -77,8 +77,10 @@ def _refuse_short_wav(file: BinaryIO) -> None:
             if n_stated is None or 0x7FFFF000 <= n_stated <= 0x7FFFFFFF:
                 return  # written to a pipe (ffmpeg, SoX): the length was not known
             if n_stated > n_file_bytes - position:
-                raise Unusable(f"truncated: its header states {n_stated} bytes of samples, {n_file_bytes - position} "
-                               "are there; copy or download it again")
+                raise Unusable(
+                    f"truncated: its header states {n_stated} bytes of samples, {n_file_bytes - position} "
+                    "are there; copy or download it again"
+                )
             return
         file.seek(position + n_bytes + n_bytes % 2)
 
@@ -88,8 +90,8 @@ def _refuse_unfinished_ogg(file: BinaryIO) -> None:
     n_file_bytes = os.fstat(file.fileno()).st_size
     file.seek(max(0, n_file_bytes - OGG_PAGE_BYTES))
     tail = file.read()
-    page = tail[tail.rfind(b"OggS"):]
-    is_whole = len(page) >= 27 and len(page) >= 27 + page[26] + sum(page[27:27 + page[26]])
+    page = tail[tail.rfind(b"OggS") :]
+    is_whole = len(page) >= 27 and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
     if not (page.startswith(b"OggS") and is_whole and page[5] & 4):
         raise Unusable("truncated: its last Ogg page is not the end of the stream; copy or download it again")
 

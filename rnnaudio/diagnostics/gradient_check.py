@@ -2,30 +2,18 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
+from rnnaudio.objectives import Objective
 
 STEPS = (1e-3, 1e-5)
 ENOUGH = 1e-8  # relative error at which the next step is not tried
 INITIAL_STATE_STD = 0.1
-
-
-class Objective(Protocol):
-    """What is needed of :class:`rnnaudio.training.objective.Objective`, which stands above this package."""
-
-    @property
-    def fields(self) -> tuple[str, ...]: ...
-
-    def variables(self) -> list[Any]: ...
-
-    def batch_size(self, *variables: Any) -> Any: ...
-
-    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Any: ...
 
 
 class ArrayCheck(NamedTuple):
@@ -164,9 +152,7 @@ def _check_array(
         entry = tuple(int(k) for k in np.unravel_index(flat, array.value.shape))
         error, difference = _best_difference(array, entry, loss, float(gradient[entry]), floor)
         symbolic = float(gradient[entry])
-        checks.append(
-            ArrayCheck(array.name, error, entry, symbolic, difference, n_checked, array.value.size, largest)
-        )
+        checks.append(ArrayCheck(array.name, error, entry, symbolic, difference, n_checked, array.value.size, largest))
     return max(checks, key=lambda check: (np.isnan(check.error), check.error))
 
 

@@ -66,15 +66,15 @@ def generate(stepper: Stepper, seed: np.ndarray, *, n_samples: int, progress: bo
     true = seed[len(seed) - n_frames * stepper.n_in :].reshape(n_frames, 1, stepper.n_in)
     outputs, state = stepper.prime(true)
     y = outputs[-1]
-    spoken: list[np.ndarray] = []
+    generated: list[np.ndarray] = []
     n_wanted = -(-n_samples // stepper.n_in)
     for _ in tqdm(range(n_wanted), desc="generating", unit="frame", disable=None if progress else True, leave=False):
         if not np.isfinite(y).all():
-            return _result(seed, spoken, n_samples, f"not finite after {len(spoken)} frames")
-        spoken.append(y[0])
-        if len(spoken) < n_wanted:
+            return _result(seed, generated, n_samples, f"not finite after {len(generated)} frames")
+        generated.append(y[0])
+        if len(generated) < n_wanted:
             y, state = stepper(y, state)
-    return _result(seed, spoken, n_samples, "")
+    return _result(seed, generated, n_samples, "")
 
 
 def _checked_seed(seed: Any, frame_size: int) -> np.ndarray:
@@ -86,6 +86,6 @@ def _checked_seed(seed: Any, frame_size: int) -> np.ndarray:
     return seed
 
 
-def _result(seed: np.ndarray, spoken: list[np.ndarray], n_samples: int, stopped: str) -> Generated:
-    new = np.concatenate(spoken)[:n_samples] if spoken else np.zeros(0, seed.dtype)
+def _result(seed: np.ndarray, generated: list[np.ndarray], n_samples: int, stopped: str) -> Generated:
+    new = np.concatenate(generated)[:n_samples] if generated else np.zeros(0, seed.dtype)
     return Generated(np.concatenate([seed, new]).astype(np.float32), len(seed), stopped)

@@ -79,8 +79,8 @@ class Activation(FeedForward):
 class BatchNorm(FeedForward):
     """y = gain (x - mean) / sqrt(variance + 1e-5) + shift, per feature. Ioffe and Szegedy (2015).
 
-    Training takes mean and (biased) variance over all leading axes of the batch and moves the running statistics by
-    ``r <- (1 - momentum) r + momentum batch``; evaluation uses the running statistics.
+    Training takes mean and (biased) variance over all leading axes of the batch, unmasked steps only, and moves the
+    running statistics by ``r <- (1 - momentum) r + momentum batch``; evaluation uses the running statistics.
     """
 
     epsilon = 1e-5
@@ -94,17 +94,26 @@ class BatchNorm(FeedForward):
         self.running_mean = self._statistic("running_mean", np.zeros(n))
         self.running_variance = self._statistic("running_variance", np.ones(n))
 
-    def apply(self, x: Any, context: Context) -> Any:
+    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+        return self.apply(x, context, mask), ()
+
+    def apply(self, x: Any, context: Context, mask: Any = None) -> Any:
         if context.training:
-            leading = list(range(x.ndim - 1))
-            mean = tt.mean(x, axis=leading)
-            variance = tt.mean(tt.sqr(x - mean), axis=leading)
+            mean = self._mean(x, mask)
+            variance = self._mean(tt.sqr(x - mean), mask)
             for stored, batch in ((self.running_mean, mean), (self.running_variance, variance)):
                 moved = (1.0 - self.momentum) * stored + self.momentum * batch
                 context.updates.append((stored, tt.cast(moved, stored.dtype)))
         else:
             mean, variance = self.running_mean, self.running_variance
         return self.gain * (x - mean) / tt.sqrt(variance + self.epsilon) + self.shift
+
+    def _mean(self, x: Any, mask: Any) -> Any:
+        leading = list(range(x.ndim - 1))
+        if mask is None:
+            return tt.mean(x, axis=leading)
+        weight = tt.cast(mask, x.dtype)[..., None]
+        return tt.sum(x * weight, axis=leading) / tt.sum(weight)
 
 
 class Dropout(FeedForward):

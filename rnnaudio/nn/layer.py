@@ -160,6 +160,14 @@ def flatten(nested: Any) -> list[Any]:
     return [nested]
 
 
+def leaf_names(nested: Any) -> list[str]:
+    """The path of each leaf of nested NamedTuples and tuples: ``hidden``, ``frames_0``."""
+    if not isinstance(nested, tuple):
+        return [""]
+    keys = getattr(nested, "_fields", range(len(nested)))
+    return [f"{key}_{below}".rstrip("_") for key, item in zip(keys, nested, strict=True) for below in leaf_names(item)]
+
+
 def unflatten(like: Any, leaves: Sequence[Any]) -> Any:
     """Put ``leaves`` back into the nested tuples of ``like``."""
     remaining = iter(leaves)

@@ -7,7 +7,7 @@ import numpy as np
 from rnnaudio import engine
 from rnnaudio.engine import sigmoid, tt
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
-from rnnaudio.nn.layer import Context, Layer, flatten, unflatten
+from rnnaudio.nn.layer import Context, Layer, flatten, leaf_names, unflatten
 
 
 class Cell(Layer):
@@ -319,8 +319,8 @@ class LearntInitialState(Wrapper):
 
     def __init__(self, cell: Cell):
         super().__init__(cell)
-        widths = flatten(self.state_sizes)
-        self._rows = [self._parameter(f"initial_{k}", np.zeros(width)) for k, width in enumerate(widths)]
+        names = zip(leaf_names(self.state_sizes), flatten(self.state_sizes), strict=True)
+        self._rows = [self._parameter(f"initial_{name}", np.zeros(width)) for name, width in names]
 
     def initial_state(self, batch_size: Any) -> Any:
         return unflatten(self.state_sizes, [repeat_rows(row, batch_size) for row in self._rows])

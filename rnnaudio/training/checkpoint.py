@@ -51,4 +51,4 @@ def load(path: Path) -> Checkpoint:
             f"{path} has format {metadata.get('format')!r}, this version reads {FORMAT!r}; "
             "use the rnnaudio that wrote it or train again"
         )
-    return Checkpoint(arrays, json.loads(metadata["record"]))
+    return Checkpoint(arrays, json.loads(metadata.get("record", "{}")))

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Layer
+from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
 from rnnaudio.training import checkpoint
 from rnnaudio.training.interrupt import Interrupt
-from rnnaudio.training.objective import Objective
 from rnnaudio.training.schedules import Constant
 from rnnaudio.training.step import Evaluation, StepResult, Totals, TrainStep
 from rnnaudio.training.stopping import StoppingState, from_json, to_json
@@ -71,6 +71,7 @@ class Run:
     carried: list[np.ndarray] | None = None
     best: dict[str, np.ndarray] = field(default_factory=dict)
     reason: str = ""  # why it ended; empty while it goes on
+    is_complete: bool = False  # it ended by its stopping rule or limits, not by Ctrl-C or numbers that are not finite
 
 
 def train(
@@ -104,13 +105,16 @@ def train(
     on_update, on_validation
         called before each update with its number (to anneal noise), and with each new row (default: print it).
 
-    RnnaudioError: there is a checkpoint although ``resume`` is off; it does not fit the model; it cannot be written.
+    RnnaudioError: there is a checkpoint although ``resume`` is off; it was trained with another model, objective,
+    optimizer or seed; it cannot be written. A loss that is not finite ends the run and is never saved.
     """
     path = Path(run_dir) / "checkpoint.safetensors"
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
     step, evaluate = TrainStep(model, objective, optimizer, seed=seed), Evaluation(model, objective)
-    run = _resumed(path, model, step) if path.exists() else Run(stopping.initial())
+    identity = {"objective": objective.name, "optimizer": repr(optimizer), "seed": seed}
+    record = {"config": config, "identity": identity}
+    run = _resumed(path, model, step, identity) if path.exists() else Run(stopping.initial())
     schedule = schedule or Constant(optimizer.learning_rate)
     validate_every = limits.validate_every or batches.batches_per_epoch
     run.reason = run.stopping.reason or _beyond(limits, run)
@@ -121,11 +125,8 @@ def train(
                 on_update(run.n_updates)
             batch = batches.batch(run.n_updates)
             result = step(batch, run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
-            if not isfinite(result.loss):
-                run.reason = (
-                    f"the training loss became {result.loss} at update {run.n_updates + 1}: lower the learning rate "
-                    "or set max_gradient_norm; the checkpoint holds the run before it"
-                )
+            if not all(map(isfinite, [result.loss, *result.gradient_norms.values()])):
+                run.reason = f"the loss ({result.loss:g}) or its gradient is not finite at update {run.n_updates + 1}"
                 break
             run.n_updates += 1
             run.totals.add(result.values)
@@ -133,15 +134,19 @@ def train(
             run.seconds = time.monotonic() - started
             _advance(bar, run, limits)
             over = _beyond(limits, run)
-            if over or run.n_updates % validate_every == 0:
+            if run.n_updates % validate_every == 0 or (over and not run.history):
                 run.stopping = _validated(run, result, evaluate(validation), stopping, model)
                 run.history[-1]["epoch"] = run.n_updates / batches.batches_per_epoch
                 run.history[-1]["learning_rate"] = schedule(run.n_updates - 1)
                 (on_validation or _print)(run.history[-1])
-                _save(path, run, model, step, config)
+                if not isfinite(run.history[-1]["valid"]):
+                    run.reason = run.stopping.reason
+                    break
+                _save(path, run, model, step, record)
             run.reason = run.stopping.reason or over or interrupt.reason
-        if interrupt.reason:
-            _save(path, run, model, step, config)
+        else:
+            _save(path, run, model, step, record)
+            run.is_complete = not interrupt.reason
     if run.best:
         model.set_values(run.best)
     return run
@@ -188,22 +193,24 @@ def _print(row: Row) -> None:
 
 def _progress_bar(run: Run, limits: Limits) -> Any:
     # disable=None: no bar where nobody looks (a file, a pipe)
-    bar = tqdm(total=1.0, disable=None, bar_format="{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}")
-    _advance(bar, run, limits)
-    return bar
+    layout = "{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}"
+    return tqdm(total=1.0, initial=_share_done(run, limits), disable=None, bar_format=layout)
 
 
 def _advance(bar: Any, run: Run, limits: Limits) -> None:
-    done = max(run.n_updates / limits.max_updates, run.seconds / limits.max_seconds)
     speed = run.n_updates / run.seconds if run.seconds else 0.0
     bar.set_description_str(f"update {run.n_updates}, {speed:.1f}/s", refresh=False)
-    bar.update(min(done, 1.0) - bar.n)
+    bar.update(_share_done(run, limits) - bar.n)
+
+
+def _share_done(run: Run, limits: Limits) -> float:
+    return min(max(run.n_updates / limits.max_updates, run.seconds / limits.max_seconds), 1.0)
 
 
 # ---------------------------------------------------------------- to and from the checkpoint
 
 
-def _save(path: Path, run: Run, model: Layer, step: TrainStep, config: dict[str, Any] | None) -> None:
+def _save(path: Path, run: Run, model: Layer, step: TrainStep, about: dict[str, Any]) -> None:
     groups = {
         "model": model.get_values(),
         "best": run.best,
@@ -211,7 +218,7 @@ def _save(path: Path, run: Run, model: Layer, step: TrainStep, config: dict[str,
         "carried": {str(k): array for k, array in enumerate(run.carried or [])},
     }
     record = {
-        "config": config,
+        **about,
         "n_updates": run.n_updates,
         "seconds": run.seconds,
         "history": run.history,
@@ -223,14 +230,17 @@ def _save(path: Path, run: Run, model: Layer, step: TrainStep, config: dict[str,
     checkpoint.save(path, checkpoint.Checkpoint(arrays, record))
 
 
-def _resumed(path: Path, model: Layer, step: TrainStep) -> Run:
+def _resumed(path: Path, model: Layer, step: TrainStep, identity: dict[str, Any]) -> Run:
     saved = checkpoint.load(path)
+    for name, value in identity.items():
+        if saved.record["identity"][name] != value:
+            raise RnnaudioError(
+                f"{path} was trained with another {name}: {saved.record['identity'][name]}, now {value}; "
+                "resume with the same, or train in another run directory"
+            )
     set_model(model, saved.group("model"), path)
-    memory, expected = saved.group("memory"), step.memory.variables()
-    if memory.keys() != expected.keys():
-        raise RnnaudioError(f"{path} was trained with another optimizer: it remembers {sorted(memory)[:3]} ...")
-    for name, variable in expected.items():
-        variable.set_value(memory[name])
+    for name, variable in step.memory.variables().items():
+        variable.set_value(saved.group("memory")[name])
     carried = saved.group("carried")
     record = saved.record
     return Run(

@@ -9,7 +9,7 @@ from rnnaudio import engine, optimizers
 from rnnaudio.engine import tt
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
-from rnnaudio.training.objective import Objective
+from rnnaudio.objectives import Objective
 
 Values = dict[str, tuple[float, float]]  # name -> (numerator, denominator)
 
@@ -58,7 +58,7 @@ class TrainStep:
 
     def __init__(self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int):
         self.parameters = model.parameters()
-        self.memory = optimizers.Memory(optimizer, self.parameters)
+        self.memory = optimizers.OptimizerState(optimizer, self.parameters)
         self._seed = seed
         key, rate = tt.vector("key", dtype="int64"), engine.tensor("learning_rate", 0)
         context = Context.training_with(key)
