@@ -18,7 +18,8 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from experiments.results import record, run_main
+from experiments.results import record
+from rnnaudio.errors import run_command
 
 N_STEPS = 15
 
@@ -71,4 +72,4 @@ def main(modes: Annotated[tuple[str, ...], tyro.conf.arg(help="which of c, numba
 
 
 if __name__ == "__main__":
-    run_main(lambda: tyro.cli(main))
+    run_command(lambda: tyro.cli(main), "compile_times")

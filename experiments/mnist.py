@@ -16,9 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import tyro
 
-from experiments.results import record, run_main
+from experiments.results import record
 from rnnaudio.data import Mnist, fetch_mnist, load_mnist
 from rnnaudio.data.minibatches import LabelledBatch, Minibatches
+from rnnaudio.errors import run_command
 from rnnaudio.nn import Sequential, mlp
 from rnnaudio.nn.initializers import glorot_uniform, rand_mnist_2016
 from rnnaudio.objectives import Classification
@@ -119,4 +120,4 @@ def main(setting: Literal["blog", "better", "both"] = "blog", seeds: int = 1) ->
 
 
 if __name__ == "__main__":
-    run_main(lambda: tyro.cli(main))
+    run_command(lambda: tyro.cli(main), "mnist")

@@ -6,9 +6,9 @@ An LSTM beside a linear skip path from the last two frames, which starts as thei
 only has to learn what a linear predictor cannot.
 """
 
-from experiments.results import run_main
 from experiments.strategies import command
 from rnnaudio.app.config import ModelConfig, TrainConfig
+from rnnaudio.errors import run_command
 
 CONFIG = TrainConfig(
     strategy="predict_next",
@@ -25,4 +25,4 @@ CONFIG = TrainConfig(
 )
 
 if __name__ == "__main__":
-    run_main(lambda: command(CONFIG))
+    run_command(lambda: command(CONFIG), "predict")

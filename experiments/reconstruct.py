@@ -9,13 +9,13 @@ solve the task by copying.
 import dataclasses
 
 from experiments.predict import CONFIG as PREDICT
-from experiments.results import run_main
 from experiments.strategies import command
 from rnnaudio.app.config import ModelConfig
+from rnnaudio.errors import run_command
 
 CONFIG = dataclasses.replace(
     PREDICT, strategy="reconstruct_current", model=ModelConfig(n_units=400), learning_rate=2e-3
 )
 
 if __name__ == "__main__":
-    run_main(lambda: command(CONFIG))
+    run_command(lambda: command(CONFIG), "reconstruct")

@@ -5,7 +5,6 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 
 from rnnaudio import __version__, engine
 from rnnaudio.atomic import write_atomically
-from rnnaudio.errors import RnnaudioError
 
 FOLDER = Path(__file__).parent / "results"
 
@@ -35,15 +33,3 @@ def record(name: str, figures: dict[str, Any]) -> Path:
     path = write_atomically(FOLDER / f"{name}.json", json.dumps(content, indent=2).encode() + b"\n")
     print(f"recorded in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     return path
-
-
-def run_main(main: Callable[[], Any]) -> None:
-    """Call an experiment as a command: errors of the user's in one line with status 2, Ctrl-C with 130."""
-    try:
-        main()
-    except RnnaudioError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        sys.exit(130)

@@ -21,14 +21,13 @@ import tyro
 from safetensors.numpy import load_file, save_file
 
 from experiments.mnist import DATA
-from experiments.results import run_main
 from experiments.strategies import CORPUS
 from experiments.verify_models import FRAME, SEED, UNITS, mnist_model, outputs, recurrent_model, run_all
 from rnnaudio import engine
 from rnnaudio.data import AudioCorpus, Batch, Mnist, RandomWindows, Split, fetch_mnist, fixed_windows, load_mnist
 from rnnaudio.data.minibatches import LabelledBatch, Minibatches
 from rnnaudio.diagnostics import measured_shifts
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.nn import Layer, mlp
 from rnnaudio.objectives import Classification, Objective, Strategy, predict_next, reconstruct_current
 from rnnaudio.optimizers import Adam
@@ -213,4 +212,4 @@ def main(corpus: Path = CORPUS, theano_python: Path = Path(".venv-theano/bin/pyt
 
 
 if __name__ == "__main__":
-    run_main(lambda: sys.exit(tyro.cli(main)))
+    run_command(lambda: sys.exit(tyro.cli(main)), "verify")

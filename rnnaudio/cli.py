@@ -5,7 +5,6 @@ by an error that :func:`main` must catch.
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +12,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from rnnaudio.app.config import TrainConfig
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import RnnaudioError, run_command
 
 app = tyro.extras.SubcommandApp()
 corpus = tyro.extras.SubcommandApp()
@@ -21,15 +20,9 @@ app.command(corpus, name="corpus")
 
 
 def main() -> None:
-    """Entry point. An error of the user's is one line on stderr and exit status 2; Ctrl-C exits with 130."""
-    try:
-        app.cli(prog="rnnaudio", description="Recurrent networks that play raw audio.")
-    except RnnaudioError as error:
-        print(f"rnnaudio: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nrnnaudio: interrupted", file=sys.stderr)
-        sys.exit(130)
+    """Entry point."""
+    description = "Recurrent networks that play raw audio."
+    run_command(lambda: app.cli(prog="rnnaudio", description=description), "rnnaudio")
 
 
 @app.command

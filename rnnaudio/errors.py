@@ -1,9 +1,24 @@
-"""The one exception a user is meant to see."""
+"""The one exception a user is meant to see, and how a command shows it."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
 
 
 class RnnaudioError(Exception):
     """Something the user can mend: bad input, a missing extra, a full disk.
 
-    The message says in one line what was got, what was expected and what to do. The command line prints it
-    without a traceback and exits with status 2; library users may catch it.
+    The message says in one line what was got, what was expected and what to do. Library users may catch it.
     """
+
+
+def run_command(main: Callable[[], Any], name: str) -> None:
+    """Call a command. An error of the user's is one line on stderr and exit status 2; Ctrl-C exits with 130."""
+    try:
+        main()
+    except RnnaudioError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"\n{name}: interrupted", file=sys.stderr)
+        sys.exit(130)

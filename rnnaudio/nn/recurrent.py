@@ -96,12 +96,32 @@ def repeat_rows(row: Any, n: Any) -> Any:
     return tt.zeros((n, 1), dtype=row.dtype) + row
 
 
+class GatedCell(Cell):
+    """A cell of gates, each of x W + b and more: a subclass has ``w_input``, ``bias``, and its equations."""
+
+    w_input: Any
+    bias: Any
+
+    def equations(self, inputs: Any, state: Any) -> tuple[dict[str, Any], Any]:
+        """One step, or all steps at once given all states: gate activations by name, and the new state."""
+        raise NotImplementedError
+
+    def sequences(self, x: Any, context: Context) -> Any:
+        return tt.dot(x, self.w_input) + self.bias
+
+    def recur(self, inputs: Any, state: Any) -> Any:
+        return self.equations(inputs, state)[1]
+
+    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
+        return self.equations(inputs, state)[0]
+
+
 class LSTMState(NamedTuple):
     hidden: Any
     cell: Any
 
 
-class LSTM(Cell):
+class LSTM(GatedCell):
     """Long short-term memory with a forget gate, optionally with peepholes p. Gers et al. (2000, 2002).
 
         i  = sigmoid(x W_i + h R_i + p_i * c + b_i)
@@ -136,16 +156,7 @@ class LSTM(Cell):
         seen_by = ("input", "forget", "output") if peepholes else ()
         self._peepholes = [self._parameter(f"peephole_{gate}", np.zeros(n_units)) for gate in seen_by]
 
-    def sequences(self, x: Any, context: Context) -> Any:
-        return tt.dot(x, self.w_input) + self.bias
-
-    def recur(self, inputs: Any, state: Any) -> LSTMState:
-        return self._gates_and_state(inputs, state)[1]
-
-    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
-        return self._gates_and_state(inputs, state)[0]
-
-    def _gates_and_state(self, inputs: Any, state: LSTMState) -> tuple[dict[str, Any], LSTMState]:
+    def equations(self, inputs: Any, state: Any) -> tuple[dict[str, Any], LSTMState]:
         h, c = state
         z_i, z_f, z_g, z_o = split(inputs + tt.dot(h, self.w_hidden), 4, self.n_out)
         if self._peepholes:
@@ -164,7 +175,7 @@ class GRUState(NamedTuple):
     hidden: Any
 
 
-class GRU(Cell):
+class GRU(GatedCell):
     """Gated recurrent unit, reset before the product. Cho et al. (2014).
 
         r  = sigmoid(x W_r + h R_r + b_r)
@@ -191,16 +202,7 @@ class GRU(Cell):
         self.w_hidden = self._parameter("w_hidden", side_by_side(weights[1], 3)(rng, (n_units, 3 * n_units)))
         self.bias = self._parameter("bias", np.zeros(3 * n_units))
 
-    def sequences(self, x: Any, context: Context) -> Any:
-        return tt.dot(x, self.w_input) + self.bias
-
-    def recur(self, inputs: Any, state: Any) -> GRUState:
-        return self._gates_and_state(inputs, state)[1]
-
-    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
-        return self._gates_and_state(inputs, state)[0]
-
-    def _gates_and_state(self, inputs: Any, state: GRUState) -> tuple[dict[str, Any], GRUState]:
+    def equations(self, inputs: Any, state: Any) -> tuple[dict[str, Any], GRUState]:
         (h,) = state
         n = self.n_out
         x_r, x_u, x_k = split(inputs, 3, n)
