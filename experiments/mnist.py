@@ -3,7 +3,8 @@
     python -m experiments.mnist [--setting blog|better|both] [--seeds 1]
 
 ``blog``: 784-100-10 relu, cross-entropy, SGD 0.3, batches of 1000, weights U(-.5, .5)/(in + out)/1000, stop when the
-mean of the last 10 differences of the validation cost is above -1e-5, at most 150 epochs.
+mean of the last 10 differences of the validation cost is above -1e-5, at most 150 epochs. Batches in the order of the
+file: shuffled anew each epoch, the validation cost is so much rougher that this rule stops near epoch 100 (97.4 %).
 ``better``: the same code with batch normalisation, dropout and Adam under a falling learning rate.
 """
 
@@ -38,6 +39,7 @@ class Setting:
     max_epochs: int
     stopping: StoppingRule
     small_start: bool = False
+    shuffle: bool = True
     batch_norm: bool = False
     dropout: float = 0.0
     cosine: bool = False
@@ -48,7 +50,9 @@ class Setting:
 
 
 SETTINGS = {
-    "blog": Setting((100,), 1000, SGD(0.3), 150, MeanDifferenceStopping(10, -1e-5, 150), small_start=True),
+    "blog": Setting(
+        (100,), 1000, SGD(0.3), 150, MeanDifferenceStopping(10, -1e-5, 150), small_start=True, shuffle=False
+    ),
     "better": Setting(
         (512, 512),
         200,
@@ -67,7 +71,7 @@ def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
     started = time.perf_counter()
     model = setting.model(np.random.default_rng((seed, 0, 2)))  # 2: the purpose; the batches draw from the same seed
     objective = Classification()
-    batches = Minibatches(data.train.images, data.train.labels, setting.batch_size, seed)
+    batches = Minibatches(data.train.images, data.train.labels, setting.batch_size, seed, setting.shuffle)
     n_updates = setting.max_epochs * batches.batches_per_epoch
     rate = setting.optimizer.learning_rate
     with TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from rnnaudio.errors import RnnaudioError, run_command
 
 app = tyro.extras.SubcommandApp()
 corpus = tyro.extras.SubcommandApp()
+RunDir = Annotated[Positional[Path], arg(metavar="RUN_DIR")]
 app.command(corpus, name="corpus")
 
 
@@ -51,8 +52,8 @@ def info() -> None:
 
 @app.command
 def train(
-    corpus: Positional[Path],
-    run_dir: Positional[Path],
+    corpus: Annotated[Positional[Path], arg(metavar="CORPUS.h5")],
+    run_dir: RunDir,
     config: OmitArgPrefixes[TrainConfig] = TrainConfig(),  # noqa: B008 (frozen)
     resume: bool = False,
 ) -> None:
@@ -67,7 +68,7 @@ def train(
 
 
 @app.command
-def resume(run_dir: Positional[Path], minutes: float | None = None, max_updates: int | None = None) -> None:
+def resume(run_dir: RunDir, minutes: float | None = None, max_updates: int | None = None) -> None:
     """Go on with a run, with its own settings.
 
     Args:
@@ -78,6 +79,8 @@ def resume(run_dir: Positional[Path], minutes: float | None = None, max_updates:
     from rnnaudio.app.audio_run import load_run
 
     run = load_run(run_dir)
+    if run.record["stopping"]["should_stop"]:
+        raise RnnaudioError(f"{run_dir} ended because {run.record['stopping']['reason']}: more time changes nothing")
     config = dataclasses.replace(
         run.config,
         minutes=run.config.minutes if minutes is None else minutes,
@@ -88,8 +91,8 @@ def resume(run_dir: Positional[Path], minutes: float | None = None, max_updates:
 
 @app.command
 def generate(
-    run_dir: Positional[Path],
-    out: Positional[Path],
+    run_dir: RunDir,
+    out: Annotated[Positional[Path], arg(metavar="OUT.wav")],
     seed_file: Path | None = None,
     seed_seconds: float = 1.0,
     seconds: float = 10.0,
@@ -117,6 +120,7 @@ def corpus_build(
     dtype: Literal["int16", "float32"] = "int16",
     keep_silence: bool = False,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> None:
     """Make a corpus from audio files (wav, flac, ogg, mp3; any rate, any channels) or folders of them.
 
@@ -126,12 +130,17 @@ def corpus_build(
         dtype: how samples are stored.
         keep_silence: do not cut leading and trailing silence.
         seed: draws which piece goes to training, validation and test.
+        overwrite: replace a corpus of that name.
     """
     from rnnaudio.data import build_corpus
 
     *sources, out = paths or (Path(),)
     if not sources:
         raise RnnaudioError("corpus build got fewer than two paths; expected what to read, then the .h5 file to write")
+    if out.suffix.lower() not in (".h5", ".hdf5"):
+        raise RnnaudioError(f"the last path is the corpus to write, expected a name that ends in .h5; got {out}")
+    if out.exists() and not overwrite:
+        raise RnnaudioError(f"{out} exists: choose another name, or replace it with --overwrite")
     trim = None if keep_silence else -60.0
     print(build_corpus(sources, out, sample_rate_hz=sample_rate_hz, dtype=dtype, trim_silence_db=trim, seed=seed))
 

@@ -31,7 +31,7 @@ def test_plateau_stops_after_patience_epochs():
     states = run(EarlyStopping(patience=3), [5.0, 4.0, 4.0, 4.0, 4.0, 1.0])
     assert [state.improved for state in states] == [True, True, False, False, False]
     assert states[-1].epoch == 5 and states[-1].best_epoch == 2 and states[-1].best_loss == 4.0
-    assert states[-1].reason == "the validation loss has not improved for 3 epochs"
+    assert states[-1].reason == "the validation loss has not improved for 3 validations"
 
 
 def test_late_improvement_starts_the_wait_anew():
@@ -49,7 +49,7 @@ def test_small_improvements_are_kept_but_not_waited_on():
     states = run(EarlyStopping(patience=3, min_improvement=1.0), [10.0, 9.75, 9.5, 9.25, 0.0])
     assert [state.improved for state in states] == [True] * 4
     assert states[-1].should_stop and states[-1].best_loss == 9.25 and states[-1].best_epoch == 4
-    assert states[-1].reason == "the validation loss has not improved by more than 1 for 3 epochs"
+    assert states[-1].reason == "the validation loss has not improved by more than 1 for 3 validations"
 
 
 def test_small_improvements_add_up():

@@ -37,7 +37,8 @@ BATCHERS: dict[str, type[Any]] = {
     "offsets": FrameOffsets,
     "consecutive": ConsecutiveWindows,
 }
-N_BASELINE_BATCHES = 100
+N_BASELINE_WINDOWS = 3200  # whatever the batch size: the linear baseline must not depend on it
+N_CHECKED_BATCHES = 100
 
 
 class LoadedRun(NamedTuple):
@@ -78,7 +79,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         strategy = STRATEGIES[config.strategy]
         print(_checked(strategy, batches))
         anywhere = RandomWindows(corpus.train, seed=config.seed, **sizes)
-        n_batches = min(N_BASELINE_BATCHES, anywhere.batches_per_epoch)
+        n_batches = -(-N_BASELINE_WINDOWS // config.batch_size)
         pairs = (strategy.split(anywhere.batch(k).frames) for k in range(n_batches))
         linear = linear_prediction(pairs, n_frames=config.model.linear_skip or 2)
         scores = baselines((strategy.split(b.frames) for b in validation), linear)
@@ -98,6 +99,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         }
         if path.exists():
             _check_resumable(record, path)
+        print("compiling (half a minute or more the first time) ...")
         write_atomically(Path(run_dir) / "config.json", json.dumps(record, indent=2).encode())
         return train(
             model,
@@ -124,10 +126,10 @@ def seed_seconds(config: TrainConfig, sample_rate_hz: int) -> float:
 
 def _checked(strategy: Strategy, batches: Batches) -> BatchCheck:
     """The batch check on the first batch that is not silence."""
-    sounding = (b for b in map(batches.batch, range(N_BASELINE_BATCHES)) if np.ptp(b.frames, axis=0).any())
+    sounding = (b for b in map(batches.batch, range(N_CHECKED_BATCHES)) if np.ptp(b.frames, axis=0).any())
     batch = next(sounding, None)
     if batch is None:
-        raise RnnaudioError(f"the first {N_BASELINE_BATCHES} batches are silent; train on music")
+        raise RnnaudioError(f"the first {N_CHECKED_BATCHES} batches are silent; train on music")
     check = check_batch(strategy, batch)
     if not check.passed:
         raise RnnaudioError(f"{check}: the strategy is wired wrongly")

@@ -13,7 +13,7 @@ DEMO = TrainConfig(
     optimizer="adam",
     learning_rate=1e-3,
     minutes=2.0,
-    validate_every=40,
+    validate_every=20,
     patience=15,
 )
 

@@ -14,8 +14,11 @@ def play(
     run_dir: Path, out: Path, *, seed_file: Path | None, seed_seconds: float, seconds: float, seed_index: int
 ) -> str:
     """Write seed and continuation to ``out``; a sentence on what was written."""
-    if not (seconds > 0 and seed_seconds > 0):
-        raise RnnaudioError(f"seconds is {seconds} and seed_seconds {seed_seconds}; expected more than 0")
+    for name, value in (("seconds", seconds), ("seed_seconds", seed_seconds)):
+        if not value > 0:
+            raise RnnaudioError(f"{name} is {value}; expected more than 0")
+    if out.suffix.lower() != ".wav":
+        raise RnnaudioError(f"{out}: expected a name that ends in .wav; convert the sound afterwards")
     run = load_run(run_dir)
     seed = _seed(run, seed_file, seed_seconds, seed_index)
     result = generate(Stepper(run.model), seed, n_samples=round(seconds * run.sample_rate_hz), progress=True)

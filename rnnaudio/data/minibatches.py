@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,8 @@ class LabelledBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Minibatches:
-    """All examples once an epoch, in an order drawn for each epoch from the seed; a remainder is left out.
+    """All examples once an epoch, in an order drawn for each epoch from the seed (or, without ``shuffle``, as they
+    lie); a remainder is left out.
 
     ``batch(index)`` depends on (seed, index) alone; index counts from the start of training.
     """
@@ -27,6 +28,7 @@ class Minibatches:
     labels: np.ndarray
     batch_size: int
     seed: int
+    shuffle: bool = True
     carries_state: ClassVar[bool] = False
 
     @cached_property
@@ -35,5 +37,7 @@ class Minibatches:
 
     def batch(self, index: int) -> LabelledBatch:
         epoch, step = divmod(index, self.batches_per_epoch)
-        chosen = permutation(self.seed, epoch, len(self.labels))[step * self.batch_size : (step + 1) * self.batch_size]
+        chosen: Any = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        if self.shuffle:
+            chosen = permutation(self.seed, epoch, len(self.labels))[chosen]
         return LabelledBatch(self.images[chosen], self.labels[chosen])

@@ -71,7 +71,7 @@ class EarlyStopping:
         if state.epoch - state.reference_epoch < self.patience:
             return state
         by = f" by more than {self.min_improvement:g}" if self.min_improvement else ""
-        return _stop(state, f"the validation loss has not improved{by} for {self.patience} epochs")
+        return _stop(state, f"the validation loss has not improved{by} for {self.patience} validations")
 
 
 @dataclass(frozen=True)
