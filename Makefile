@@ -29,7 +29,7 @@ predict: $(VENV)/.installed $(CORPUS) ## the blog's main job: predict the next f
 reconstruct: $(VENV)/.installed $(CORPUS) ## the same model and data, told to give back the current frame
 	@$(BIN)/python -m experiments.reconstruct $(ARGS)
 
-mnist: $(VENV)/.installed ## train the blog's perceptron on MNIST (downloads 20 MB once)
+mnist: $(VENV)/.installed ## the blog's perceptron on MNIST (downloads 20 MB once)
 	@$(BIN)/python -m experiments.mnist $(ARGS)
 
 verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other

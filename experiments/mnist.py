@@ -1,10 +1,13 @@
 """Week 2 of the blog: an MLP on MNIST. "I got 97.7% accuracy on the test set [in] less than 5 minutes".
 
-    python -m experiments.mnist [--setting blog|better|both] [--seeds 1]
+    python -m experiments.mnist [--setting sgd|blog|better|all] [--seeds 1]
 
 ``blog``: 784-100-10 relu, cross-entropy, SGD 0.3, batches of 1000, weights U(-.5, .5)/(in + out)/1000, stop when the
 mean of the last 10 differences of the validation cost is above -1e-5, at most 150 epochs. Batches in the order of the
 file: shuffled anew each epoch, the validation cost is so much rougher that this rule stops near epoch 100 (97.4 %).
+In this order it stops near 135 with 97.5 %; the blog's run stopped at 146 with 97.7 %.
+``sgd``: the blog's network, loss and plain SGD with today's habits: Glorot weights, batches of 100 shuffled anew each
+epoch, early stopping on the validation error.
 ``better``: the same code with batch normalisation, dropout and Adam under a falling learning rate.
 """
 
@@ -42,6 +45,7 @@ class Setting:
     shuffle: bool = True
     batch_norm: bool = False
     dropout: float = 0.0
+    judged_by: str = "cross_entropy"
     cosine: bool = False
 
     def model(self, rng: np.random.Generator) -> Sequential:
@@ -53,6 +57,7 @@ SETTINGS = {
     "blog": Setting(
         (100,), 1000, SGD(0.3), 150, MeanDifferenceStopping(10, -1e-5, 150), small_start=True, shuffle=False
     ),
+    "sgd": Setting((100,), 100, SGD(0.2), 60, EarlyStopping(10), judged_by="error_rate"),
     "better": Setting(
         (512, 512),
         200,
@@ -70,7 +75,7 @@ def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
     """Train one network; its figures on the test set."""
     started = time.perf_counter()
     model = setting.model(np.random.default_rng((seed, 0, 2)))  # 2: the purpose; the batches draw from the same seed
-    objective = Classification()
+    objective = Classification(judged_by=setting.judged_by)
     batches = Minibatches(data.train.images, data.train.labels, setting.batch_size, seed, setting.shuffle)
     n_updates = setting.max_epochs * batches.batches_per_epoch
     rate = setting.optimizer.learning_rate
@@ -100,18 +105,20 @@ def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
     }
 
 
-def main(setting: Literal["blog", "better", "both"] = "blog", seeds: int = 1) -> None:
+def main(setting: Literal["sgd", "blog", "better", "all"] = "sgd", seeds: int = 1) -> None:
     """Train and test; the table is printed and, for several seeds, recorded under experiments/results.
 
     Args:
-        setting: the blog's own network, a better one, or both.
+        setting: the blog's network with today's habits, exactly as recorded in 2016, a better network, or all three.
         seeds: how many runs from different seeds.
     """
     started = time.perf_counter()
     data = load_mnist(fetch_mnist(DATA))
-    for name in ("blog", "better") if setting == "both" else (setting,):
-        rows = [fit(SETTINGS[name], data, seed) for seed in range(seeds)]
-        for row in rows:
+    for name in SETTINGS if setting == "all" else (setting,):
+        rows = []
+        for seed in range(seeds):
+            row = fit(SETTINGS[name], data, seed)
+            rows.append(row)
             print(
                 f"{name}: seed {row['seed']}  test accuracy {100 * row['test_accuracy']:.2f} %  "
                 f"{row['epochs']} epochs  {row['seconds']:.1f} s"

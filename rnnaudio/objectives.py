@@ -80,10 +80,14 @@ STRATEGIES = {strategy.name: strategy for strategy in (predict_next, reconstruct
 
 @dataclass(frozen=True)
 class Classification:
-    """Images (batch, n) -> class labels (batch,), by cross-entropy in nats. Reported beside it: ``error_rate``."""
+    """Images (batch, n) -> class labels (batch,), by cross-entropy in nats.
+
+    Reported: ``cross_entropy`` and ``error_rate``; the one that ``judged_by`` names decides early stopping.
+    """
 
     name: str = "classification"
     fields: tuple[str, ...] = ("images", "labels")
+    judged_by: str = "cross_entropy"
 
     def variables(self) -> list[Any]:
         return [tensor("images", 2), tensor("labels", 1, "int64")]
@@ -97,4 +101,6 @@ class Classification:
         loss = losses.cross_entropy(logits, labels)
         n = tt.cast(labels.shape[0], loss.dtype)
         wrong = tt.sum(tt.cast(tt.neq(tt.argmax(logits, axis=1), labels), loss.dtype))
-        return Outcome(loss, {"cross_entropy": Terms(loss * n, n), "error_rate": Terms(wrong, n)}, state)
+        terms = {"cross_entropy": Terms(loss * n, n), "error_rate": Terms(wrong, n)}
+        first = {self.judged_by: terms[self.judged_by]}
+        return Outcome(loss, first | terms, state)
