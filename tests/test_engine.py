@@ -24,9 +24,9 @@ def draws():
 def test_draws_are_numpys_for_the_same_seed_update_and_stream(draws):
     got = draws([7, 9], 4)
     expected = [
-        np.random.default_rng([7, 9, 0]).standard_normal((4, 3), dtype="float32"),
-        np.random.default_rng([7, 9, 1]).standard_normal((4, 3), dtype="float32"),
-        np.random.default_rng([7, 9, 0]).random((4, 3), dtype="float32"),
+        np.random.default_rng([7, 9, 0, 1]).standard_normal((4, 3), dtype="float32"),
+        np.random.default_rng([7, 9, 1, 1]).standard_normal((4, 3), dtype="float32"),
+        np.random.default_rng([7, 9, 0, 1]).random((4, 3), dtype="float32"),
     ]
     for value, reference in zip(got, expected, strict=True):
         assert value.dtype == "float32"

@@ -96,7 +96,7 @@ def test_masked_steps_keep_output_state_and_frames():
 
 def noisy_gru_in_numpy(p, x, h, key, std, state_std, mask):
     """Noisy(GRU): stream 0 goes to the input, stream 1 to the state, at every step."""
-    draws = [np.random.default_rng([*key, stream]).standard_normal for stream in (0, 1)]
+    draws = [np.random.default_rng([*key, stream, 1]).standard_normal for stream in (0, 1)]
     x = x + std * draws[0](x.shape)
     noise = state_std * draws[1]((len(x), *h.shape))
     hidden = []
