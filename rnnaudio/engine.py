@@ -10,8 +10,8 @@ Environment, read once at import:
 ``RNNAUDIO_ENGINE``
     ``pytensor`` (default) or ``theano``.
 ``RNNAUDIO_MODE``
-    ``c`` compiled C++ (default where a compiler is found), ``numba`` (PyTensor only), or ``python`` (no compilation;
-    the default without a compiler). ``rnnaudio/README.md`` records what each costs.
+    ``c`` compiled C++ (default where a compiler is found), ``numba`` (PyTensor only; its default without a compiler),
+    or ``python`` (no compilation: for tests and tiny graphs). ``rnnaudio/README.md`` records what each costs.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ NAME = _choose("RNNAUDIO_ENGINE", ENGINES, "pytensor")
 backend, tt, _scan = _import_theano() if NAME == "theano" else _import_pytensor()
 VERSION: str = backend.__version__
 HAS_COMPILER = bool(backend.config.cxx)
-MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else "python")
+MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else MODES[NAME][1])
 if MODE == "c" and not HAS_COMPILER:
     raise RnnaudioError("RNNAUDIO_MODE=c needs a C++ compiler and none was found; install g++ or clang, or unset it")
 if MODE == "python":

@@ -138,10 +138,11 @@ def _checked(strategy: Strategy, batches: Batches) -> BatchCheck:
 
 def _say_what_the_mode_costs() -> None:
     """Once per run, where training is slower or less tested than it could be; `rnnaudio info` says more."""
-    if not engine.HAS_COMPILER:
-        print("no C++ compiler found: training runs uncompiled, several times slower; install g++ or clang to mend it")
-    if engine.MODE == "numba":
-        print("mode numba: PyTensor before 3.1.2 has known faults in scan under numba; `make test-modes` checks ours")
+    if engine.MODE == "python":
+        print("mode python: nothing is compiled, an update takes a minute and more; install g++ or clang")
+    elif engine.MODE == "numba":
+        why = "" if engine.HAS_COMPILER else " (no C++ compiler found; install g++ or clang for mode c)"
+        print(f"mode numba{why}: the start takes a minute or more, twice that of mode c")
 
 
 def load_run(run_dir: Path) -> LoadedRun:

@@ -69,7 +69,7 @@ def measure_gflops(n: int = 2048, repeats: int = 7) -> float:
 def _advice(blas: list[Blas]) -> list[str]:
     advice = []
     if not engine.HAS_COMPILER:
-        advice.append(f"install a C++ compiler (g++ or clang): mode {engine.MODE!r} is several times slower than 'c'")
+        advice.append(f"install a C++ compiler (g++ or clang): mode {engine.MODE!r} starts more slowly than 'c'")
     elif engine.MODE != "c":
         advice.append("unset RNNAUDIO_MODE: mode 'c' is the quickest for training")
     cores = os.cpu_count() or 1
