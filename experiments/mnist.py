@@ -65,7 +65,17 @@ SETTINGS = {
         (100,), 1000, SGD(0.3), 150, MeanDifferenceStopping(10, -1e-5, 150), small_start=True, shuffle=False
     ),
     "sgd": Setting((100,), 100, SGD(0.2), 60, EarlyStopping(10), judged_by="error_rate"),
-    "better": Setting((512, 512), 200, Adam(2e-3), 25, EarlyStopping(25), batch_norm=True, dropout=0.3, cosine=True),
+    "better": Setting(
+        (512, 512),
+        200,
+        Adam(2e-3),
+        25,
+        EarlyStopping(25),
+        batch_norm=True,
+        dropout=0.3,
+        judged_by="error_rate",
+        cosine=True,
+    ),
 }
 
 
