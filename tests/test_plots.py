@@ -294,11 +294,16 @@ def test_unequal_lengths_end_where_they_end():
 @pytest.mark.parametrize("lengths", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 2, 1), (200, 0, 5), (0, 700, 0)])
 def test_very_short_and_missing_sounds_are_drawn(lengths):
     seed, generated, original = (np.full(n, 0.1) for n in lengths)
-    plots.spectrogram_figure(seed, generated, original, RATE).draw_without_rendering()
+    figure = plots.spectrogram_figure(seed, generated, original, RATE)
+    figure.draw_without_rendering()
+    longest_s = (lengths[0] + max(lengths[1:])) / RATE
+    assert figure.axes[0].get_xlim()[1] >= longest_s
 
 
 def test_everything_silent_is_drawn():
-    plots.spectrogram_figure(np.zeros(RATE), np.zeros(RATE), np.zeros(RATE), RATE).draw_without_rendering()
+    figure = plots.spectrogram_figure(np.zeros(RATE), np.zeros(RATE), np.zeros(RATE), RATE)
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_xlim()[1] >= 2.0  # a second of seed and one after it
 
 
 def test_int16_is_read_on_its_own_full_scale():
