@@ -8,8 +8,8 @@ file: shuffled anew each epoch, the validation cost is so much rougher that this
 In this order it stops near 135 with 97.5 %; the blog's run stopped at 146 with 97.7 %.
 ``sgd``: the blog's network, loss and plain SGD with today's habits: Glorot weights, batches of 100 shuffled anew each
 epoch, early stopping on the validation error.
-``better``: the same code with batch normalisation, dropout and Adam under a falling learning
-rate.
+``better``: the same code with batch normalisation, dropout, noise on the input and Adam under a falling learning rate;
+chosen among a dozen settings by their validation error.
 """
 
 import dataclasses
@@ -46,6 +46,7 @@ class Setting:
     shuffle: bool = True
     batch_norm: bool = False
     dropout: float = 0.0
+    noise: float = 0.0
     judged_by: str = "cross_entropy"
     cosine: bool = False
 
@@ -57,6 +58,7 @@ class Setting:
             weights=weights,
             batch_norm=self.batch_norm,
             dropout=self.dropout,
+            noise=self.noise,
         )
 
 
@@ -67,12 +69,13 @@ SETTINGS = {
     "sgd": Setting((100,), 100, SGD(0.2), 60, EarlyStopping(10), judged_by="error_rate"),
     "better": Setting(
         (512, 512),
-        200,
+        100,
         Adam(2e-3),
         25,
         EarlyStopping(25),
         batch_norm=True,
         dropout=0.3,
+        noise=0.3,
         judged_by="error_rate",
         cosine=True,
     ),

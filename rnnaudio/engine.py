@@ -12,6 +12,8 @@ Environment, read once at import:
 ``RNNAUDIO_MODE``
     ``c`` compiled C++ (default where a compiler is found), ``numba`` (PyTensor only; its default without a compiler),
     or ``python`` (no compilation: for tests and tiny graphs). ``rnnaudio/README.md`` records what each costs.
+``RNNAUDIO_KERNEL``
+    ``fused`` (default): products and whole recurrences by :mod:`rnnaudio.kernels`; ``scan``: all by the engine.
 """
 
 import contextlib
@@ -28,6 +30,7 @@ from rnnaudio.errors import RnnaudioError
 
 ENGINES = ("pytensor", "theano")
 MODES = {"pytensor": ("c", "numba", "python"), "theano": ("c", "python")}
+KERNELS = ("fused", "scan")
 
 
 def _choose(variable: str, allowed: Sequence[str], default: str) -> str:
@@ -83,6 +86,7 @@ HAS_COMPILER = bool(backend.config.cxx)
 MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else MODES[NAME][1])
 if MODE == "c" and not HAS_COMPILER:
     raise RnnaudioError("RNNAUDIO_MODE=c needs a C++ compiler and none was found; install g++ or clang, or unset it")
+_kernel = _choose("RNNAUDIO_KERNEL", KERNELS, "fused")
 if MODE == "python":
     backend.config.cxx = ""  # else both engines still compile constants and the step inside scan
 backend.config.floatX = "float32"
@@ -124,6 +128,24 @@ def precision(dtype: str) -> Iterator[None]:
         backend.config.floatX = before
 
 
+def kernel() -> str:
+    """What new graphs compute recurrences and products by: ``fused`` kernels, or ``scan`` and the engine's own."""
+    return _kernel
+
+
+@contextlib.contextmanager
+def using_kernel(name: str) -> Iterator[None]:
+    """Build graphs by another kernel: ``with using_kernel("scan"): ...`` for the readable reference."""
+    global _kernel
+    if name not in KERNELS:
+        raise ValueError(f"kernel is {name!r}; expected one of {', '.join(KERNELS)}")
+    before, _kernel = _kernel, name
+    try:
+        yield
+    finally:
+        _kernel = before
+
+
 def shared(value: np.ndarray, name: str) -> Any:
     """A variable that keeps its value between calls; NumPy floats are cast to :func:`float_type`."""
     value = np.asarray(value)
@@ -158,6 +180,11 @@ def function(
 def gradient(loss: Any, variables: Sequence[Any]) -> list[Any]:
     """d loss / d variable for each; exactly zero where the loss does not depend on a variable."""
     return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
+
+
+def describe(variable: Any) -> str:
+    """The graph that computes ``variable``, as text: one operation a line."""
+    return str(backend.printing.debugprint(variable, file="str"))
 
 
 # ---------------------------------------------------------------- operations the engines spell differently
@@ -201,9 +228,49 @@ def scan(
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
-# ---------------------------------------------------------------- random numbers as a pure function
+# ---------------------------------------------------------------- operations computed by compiled kernels
 
 _graph: Any = backend if NAME == "theano" else backend.graph
+_Disconnected: Any = backend.gradient.DisconnectedType
+
+
+class Kernel(_graph.Op):
+    """An operation that a NumPy function computes, in every mode of both engines; the base of the fused layers.
+
+    A subclass sets ``ndims``, the axes of each output, and defines ``compute(*arrays)``, the outputs' values, and, to
+    be differentiable, :meth:`gradients`. Outputs have the dtype of the first input. No gradient flows to integer
+    inputs (masks).
+    """
+
+    __props__: tuple[str, ...] = ()
+    ndims: tuple[int, ...]
+
+    compute: Callable[..., Sequence[np.ndarray]]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        """One symbolic gradient per input, None for none; ``output_gradients`` are None where nothing depends."""
+        raise NotImplementedError(f"{self} has no gradient")
+
+    def make_node(self, *inputs: Any) -> Any:
+        variables = [tt.as_tensor_variable(v) for v in inputs]
+        return _graph.Apply(self, variables, [tensor("", n, variables[0].dtype).type() for n in self.ndims])
+
+    def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
+        for storage, value in zip(outputs, self.compute(*inputs), strict=True):
+            storage[0] = value
+
+    def connection_pattern(self, node: Any) -> list[list[bool]]:
+        return [[v.dtype.startswith("float")] * len(node.outputs) for v in node.inputs]
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        known = [None if isinstance(g.type, _Disconnected) else g for g in cotangents]
+        return [_Disconnected()() if g is None else g for g in self.gradients(list(inputs), list(outputs), known)]
+
+    if NAME == "theano":
+        L_op = pullback
+
+
+# ---------------------------------------------------------------- random numbers as a pure function
 
 
 class _Random(_graph.Op):

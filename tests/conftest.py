@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # Small graphs are built much more often than they are run. A gradient through an LSTM, measured on two cores: 2 s
@@ -14,3 +15,12 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 settings.register_profile("rnnaudio", derandomize=True, deadline=None, database=None)
 settings.load_profile("rnnaudio")
+
+
+@pytest.fixture(scope="module", params=["fused", "scan"])
+def kernel(request):
+    """The test runs twice: recurrences and products by compiled kernels, and by raw scan and the engine's products."""
+    from rnnaudio import engine
+
+    with engine.using_kernel(request.param):
+        yield request.param

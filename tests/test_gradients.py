@@ -18,7 +18,7 @@ UNHEARD = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
-def test_gradient_equals_differences(case):
+def test_gradient_equals_differences(case, kernel):
     report = gradient_cases.check(case)
     assert report.largest <= TOLERANCE, f"\n{report}"
     silent = {array.name for array in report.arrays if array.largest_gradient < 1e-4}

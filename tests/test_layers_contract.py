@@ -45,7 +45,7 @@ class Built(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=BUILDERS)
-def built(request) -> Built:
+def built(request, kernel) -> Built:
     rng = np.random.default_rng(2016)
     model = randomise(BUILDERS[request.param](rng), rng)
     x, x_t, mask = engine.tensor("x", 3), engine.tensor("x_t", 2), engine.tensor("mask", 2, "int8")

@@ -12,6 +12,7 @@ from rnnaudio.engine import tt
 from rnnaudio.nn import GRU, LSTM, Context, LearntInitialState, LinearPredictor, Noisy
 from rnnaudio.nn.layer import flatten, unflatten
 
+pytestmark = pytest.mark.usefixtures("kernel")
 TOLERANCE = 1e-10
 KINDS = ("lstm", "lstm peepholes", "gru")
 MASK = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 1], [1, 0, 1]], "int8")  # a gap, a missing end, a missing beginning
@@ -19,7 +20,7 @@ MASK = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 1], [1, 0, 1]], "int8")  # a gap, 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_scan_equals_the_numpy_loop(kind, masked):
+def test_unrolled_equals_the_numpy_loop(kind, masked):
     errors = recurrence(kind, masked=masked)
     n_parameters = {"lstm": 3, "lstm peepholes": 6, "gru": 3}[kind]
     n_states = 1 if kind == "gru" else 2

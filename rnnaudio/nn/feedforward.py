@@ -6,6 +6,7 @@ import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.engine import tt
+from rnnaudio.nn import fused
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer
 
@@ -61,7 +62,7 @@ class Dense(FeedForward):
         self.bias = self._parameter("bias", bias(rng, (n_out,)))
 
     def apply(self, x: Any, context: Context) -> Any:
-        return activate(self, self._activation, tt.dot(x, self.weight) + self.bias, context)
+        return activate(self, self._activation, fused.affine(x, self.weight, self.bias), context)
 
 
 class Activation(FeedForward):

@@ -6,6 +6,7 @@ import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.engine import sigmoid, tt
+from rnnaudio.nn import fused
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
 from rnnaudio.nn.layer import Context, Layer, flatten, leaf_names, unflatten
 
@@ -24,6 +25,11 @@ class Cell(Layer):
 
     state_sizes: Any  # a NamedTuple of widths
 
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if {"sequences", "recur", "equations"} & vars(cls).keys() and "fused" not in vars(cls):
+            cls.fused = Cell.fused  # type: ignore[method-assign]  # an inherited kernel computes another equation
+
     def sequences(self, x: Any, context: Context) -> Any:
         raise NotImplementedError
 
@@ -37,6 +43,10 @@ class Cell(Layer):
         """Activations by name, for diagnostics; computed by :meth:`recur` itself where there are gates."""
         return {}
 
+    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
+        """All states by one compiled kernel, as :func:`unroll` returns them; None if there is none for this cell."""
+        return None
+
     def initial_state(self, batch_size: Any) -> Any:
         # The width comes from a stored vector, not a constant: Theano would take a constant width of 1 for an axis
         # that broadcasts, and scan would refuse the state.
@@ -48,8 +58,12 @@ class Cell(Layer):
         return self.output(new), new
 
     def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
-        inputs = self.sequences(x, context)
-        states = unroll(self, inputs, state, mask, context.truncate_gradient)
+        states = None
+        if engine.kernel() == "fused" and context.taps is None and context.truncate_gradient < 0:
+            states = self.fused(x, state, mask, context)
+        if states is None:
+            inputs = self.sequences(x, context)
+            states = unroll(self, inputs, state, mask, context.truncate_gradient)
         if context.taps is not None:
             pairs = zip(flatten(state), flatten(states), strict=True)
             before = [tt.concatenate([tt.shape_padleft(first), rest[:-1]]) for first, rest in pairs]
@@ -107,7 +121,7 @@ class GatedCell(Cell):
         raise NotImplementedError
 
     def sequences(self, x: Any, context: Context) -> Any:
-        return tt.dot(x, self.w_input) + self.bias
+        return fused.affine(x, self.w_input, self.bias)
 
     def recur(self, inputs: Any, state: Any) -> Any:
         return self.equations(inputs, state)[1]
@@ -170,6 +184,10 @@ class LSTM(GatedCell):
         h = o * tt.tanh(c)
         return {"input": i, "forget": f, "candidate": g, "output": o}, LSTMState(h, c)
 
+    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> LSTMState:
+        h, c = state
+        return LSTMState(*fused.lstm(x, self.w_input, self.w_hidden, self.bias, self._peepholes, h, c, mask))
+
 
 class GRUState(NamedTuple):
     hidden: Any
@@ -212,6 +230,10 @@ class GRU(GatedCell):
         k = tt.tanh(x_k + tt.dot(h * r, self.w_hidden[:, 2 * n :]))
         return {"reset": r, "update": u, "candidate": k}, GRUState((1 - u) * h + u * k)
 
+    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> GRUState:
+        (h,) = state
+        return GRUState(fused.gru(x, self.w_input, self.w_hidden, self.bias, h, mask))
+
 
 class LinearState(NamedTuple):
     frames: tuple[Any, ...]
@@ -240,7 +262,7 @@ class LinearPredictor(Cell):
 
     def output(self, states: Any) -> Any:
         latest = states.frames[0]
-        return tt.dot(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight) + self.bias
+        return fused.affine(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight, self.bias)
 
 
 def split(x: Any, n_blocks: int, width: int) -> list[Any]:
@@ -272,6 +294,9 @@ class Wrapper(Cell):
     def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
         return self._cell.gates(inputs, state)
 
+    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
+        return self._cell.fused(x, state, mask, context)
+
 
 class NoisyInputs(NamedTuple):
     inner: Any
@@ -298,10 +323,14 @@ class Noisy(Wrapper):
                 raise ValueError(f"noise of std {value} on a part built with 0; build it with the largest std")
             variable.set_value(np.asarray(value, dtype=variable.dtype))
 
+    def _with_noise(self, x: Any, context: Context) -> Any:
+        if not (context.training and self._on_input):
+            return x
+        return x + self.std * context.normal([x.shape[axis] for axis in range(x.ndim)])
+
     def sequences(self, x: Any, context: Context) -> NoisyInputs:
         leading = [x.shape[axis] for axis in range(x.ndim - 1)]
-        if context.training and self._on_input:
-            x = x + self.std * context.normal([*leading, self.n_in])
+        x = self._with_noise(x, context)
         noise: Any = ()
         if context.training and self._on_state:
             noise = tuple(self.state_std * context.normal([*leading, n]) for n in flatten(self.state_sizes))
@@ -314,6 +343,11 @@ class Noisy(Wrapper):
 
     def gates(self, inputs: NoisyInputs, state: Any) -> dict[str, Any]:
         return self._cell.gates(inputs.inner, state)
+
+    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
+        if context.training and self._on_state:
+            return None  # the kernels take no noise on the state
+        return self._cell.fused(self._with_noise(x, context), state, mask, context)
 
 
 class LearntInitialState(Wrapper):

@@ -1,0 +1,142 @@
+"""A whole sequence of a GRU, forward and backward, a share of the batch per thread.
+
+The equations are :class:`rnnaudio.nn.recurrent.GRU`'s; names below follow it. Shapes: x (T, B, n_in), hidden
+(T, B, n), gates (T, B, 3 n) in the order r, u, k, reset (T, B, n) = h * r, mask (T, B) or (0, 0).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from rnnaudio.kernels import threads
+from rnnaudio.kernels.activations import sigmoid, tanh
+from rnnaudio.kernels.micro import BLOCK_ROWS
+from rnnaudio.kernels.product import column_sums, multiply, pack, padded, product
+
+
+@njit(nogil=True, cache=True)
+def _forward(
+    x: Any, w: Any, r_gates: Any, r_candidate: Any, bias: Any, h0: Any, mask: Any,
+    h: Any, gates: Any, reset: Any, first: int, last: int,
+) -> None:  # fmt: skip
+    """All steps of sequences first..last. Short loops, for the reason given in the LSTM's kernel."""
+    n, rows = h0.shape[1], last - first
+    z = np.empty((rows, padded(3 * n, h.itemsize)), h.dtype)
+    z_gates = np.empty((rows, padded(2 * n, h.itemsize)), h.dtype)
+    z_candidate = np.empty((rows, padded(n, h.itemsize)), h.dtype)
+    for t in range(x.shape[0]):
+        h_before = h0 if t == 0 else h[t - 1]
+        multiply(x[t, first:last], w, 3 * n, z, False)
+        multiply(h_before[first:last], r_gates, 2 * n, z_gates, False)
+        for b in range(first, last):
+            gate, z_x, z_h, old, reset_b = gates[t, b], z[b - first], z_gates[b - first], h_before[b], reset[t, b]
+            for j in range(2 * n):
+                gate[j] = z_x[j] + z_h[j]
+            for j in range(2 * n):
+                gate[j] = sigmoid(gate[j] + bias[j])
+            for j in range(n):
+                reset_b[j] = old[j] * gate[j]
+        multiply(reset[t, first:last], r_candidate, n, z_candidate, False)
+        for b in range(first, last):
+            gate, z_x, z_h, old, new = gates[t, b], z[b - first], z_candidate[b - first], h_before[b], h[t, b]
+            for j in range(n):
+                gate[2 * n + j] = z_x[2 * n + j] + z_h[j]
+            for j in range(2 * n, 3 * n):
+                gate[j] = tanh(gate[j] + bias[j])
+            if mask.size and mask[t, b] == 0:
+                new[:] = old
+                continue
+            for j in range(n):
+                new[j] = gate[2 * n + j] - old[j]
+            for j in range(n):
+                new[j] = old[j] + gate[n + j] * new[j]
+
+
+@njit(nogil=True, cache=True)
+def _backward(
+    gates_transposed: Any, candidate_transposed: Any, h0: Any, mask: Any, h: Any, gates: Any, dh_out: Any,
+    dz: Any, dh0: Any, first: int, last: int,
+) -> None:  # fmt: skip
+    """All steps back of sequences first..last."""
+    n, rows = h0.shape[1], last - first
+    one = h.dtype.type(1)
+    dh = np.zeros((rows, padded(n, h.itemsize)), h.dtype)
+    d_reset = np.empty((rows, padded(n, h.itemsize)), h.dtype)
+    from_gates = np.empty((rows, padded(n, h.itemsize)), h.dtype)
+    for t in range(gates.shape[0] - 1, -1, -1):
+        h_before = h0 if t == 0 else h[t - 1]
+        for b in range(first, last):
+            d, dz_b, gate, old = dh[b - first], dz[t, b], gates[t, b], h_before[b]
+            if dh_out.size:
+                for j in range(n):
+                    d[j] += dh_out[t, b, j]
+            if mask.size and mask[t, b] == 0:
+                dz_b[:] = 0
+                continue
+            u, k, dz_u, dz_k = gate[n : 2 * n], gate[2 * n :], dz_b[n : 2 * n], dz_b[2 * n :]
+            for j in range(n):
+                dz_k[j] = d[j] * u[j]
+            for j in range(n):
+                dz_k[j] *= one - k[j] * k[j]
+            for j in range(n):
+                dz_u[j] = d[j] * (k[j] - old[j])
+            for j in range(n):
+                dz_u[j] *= u[j] * (one - u[j])
+        multiply(dz[t, first:last, 2 * n :], candidate_transposed, n, d_reset, False)
+        for b in range(first, last):
+            if mask.size and mask[t, b] == 0:
+                continue
+            d, dr, dz_r, gate, old = dh[b - first], d_reset[b - first], dz[t, b, :n], gates[t, b], h_before[b]
+            for j in range(n):
+                dz_r[j] = dr[j] * old[j]
+            for j in range(n):
+                dz_r[j] *= gate[j] * (one - gate[j])
+            for j in range(n):
+                d[j] *= one - gate[n + j]
+            for j in range(n):
+                d[j] += dr[j] * gate[j]
+        multiply(dz[t, first:last, : 2 * n], gates_transposed, n, from_gates, False)
+        dh += from_gates
+    dh0[first:last] = dh[:, :n]
+
+
+class Forward(NamedTuple):
+    hidden: Any
+    gates: Any
+    reset: Any
+
+
+class Backward(NamedTuple):
+    dz: Any  # (T, B, 3 n): gradient at the pre-activations; the rest are products with it
+    w_hidden: Any
+    bias: Any
+    hidden: Any
+
+
+def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, h0: Any, mask: Any) -> Forward:
+    """All states and gates."""
+    n_steps, batch = x.shape[:2]
+    n = w_hidden.shape[0]
+    out = Forward(*(np.empty((n_steps, batch, width), x.dtype) for width in (n, 3 * n, n)))
+    w, r_gates, r_candidate = pack(w_input), pack(w_hidden[:, : 2 * n]), pack(w_hidden[:, 2 * n :])
+    shares = threads.split(batch, BLOCK_ROWS)
+    threads.run(_forward, [(x, w, r_gates, r_candidate, bias, h0, mask, *out, *share) for share in shares])
+    return out
+
+
+def backward(w_hidden: Any, h0: Any, mask: Any, states: Forward, dh_out: Any) -> Backward:
+    """Gradients, given that of all hidden states (T, B, n)."""
+    hidden, gates, reset = states
+    _, batch, n = hidden.shape
+    dz, dh0 = np.empty_like(gates), np.empty_like(h0)
+    transposed = pack(w_hidden[:, : 2 * n].T), pack(w_hidden[:, 2 * n :].T)
+    shares = threads.split(batch, BLOCK_ROWS)
+    threads.run(_backward, [(*transposed, h0, mask, hidden, gates, dh_out, dz, dh0, *share) for share in shares])
+    flat = dz.reshape(-1, 3 * n)
+    d_w = np.empty_like(w_hidden)
+    d_gates = d_w[:, : 2 * n]
+    product(h0.T, dz[0, :, : 2 * n], d_gates)
+    product(hidden[:-1].reshape(-1, n).T, flat[batch:, : 2 * n], d_gates, add=True)
+    product(reset.reshape(-1, n).T, flat[:, 2 * n :], d_w[:, 2 * n :])
+    return Backward(dz, d_w, column_sums(flat), dh0)

@@ -1,0 +1,191 @@
+"""A whole sequence of an LSTM, forward and backward, a share of the batch per thread.
+
+The equations are :class:`rnnaudio.nn.recurrent.LSTM`'s; names below follow it. Shapes: x (T, B, n_in), hidden and cell
+(T, B, n), gates (T, B, 4 n) in the order i, f, g, o, peepholes (3, n) for i, f, o or (0, n), mask (T, B) or (0, 0).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from rnnaudio.kernels import threads
+from rnnaudio.kernels.activations import sigmoid, tanh
+from rnnaudio.kernels.micro import BLOCK_ROWS
+from rnnaudio.kernels.product import column_sums, multiply, pack, padded, product
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _gates_of(z: Any, bias: Any, peepholes: Any, c_before: Any, gates: Any, c: Any, h: Any) -> None:
+    """One step of one sequence: pre-activations without bias -> gates, new cell, new hidden state.
+
+    Several short loops: a compiler turns a loop into vector instructions only if it can rule out that its arrays
+    overlap, and gives up on many arrays.
+    """
+    n = c.size
+    for j in range(4 * n):
+        gates[j] = z[j] + bias[j]
+    if peepholes.size:
+        for j in range(n):
+            gates[j] += peepholes[0, j] * c_before[j]
+        for j in range(n):
+            gates[n + j] += peepholes[1, j] * c_before[j]
+    for j in range(2 * n):
+        gates[j] = sigmoid(gates[j])
+    for j in range(2 * n, 3 * n):
+        gates[j] = tanh(gates[j])
+    for j in range(n):
+        c[j] = gates[n + j] * c_before[j]
+    for j in range(n):
+        c[j] += gates[j] * gates[2 * n + j]
+    if peepholes.size:
+        for j in range(n):
+            gates[3 * n + j] += peepholes[2, j] * c[j]
+    for j in range(3 * n, 4 * n):
+        gates[j] = sigmoid(gates[j])
+    for j in range(n):
+        h[j] = gates[3 * n + j] * tanh(c[j])
+
+
+@njit(nogil=True, cache=True)
+def _forward(
+    x: Any, w: Any, r: Any, bias: Any, peepholes: Any, h0: Any, c0: Any, mask: Any,
+    h: Any, c: Any, gates: Any, first: int, last: int,
+) -> None:  # fmt: skip
+    """All steps of sequences first..last."""
+    n = h0.shape[1]
+    z = np.empty((last - first, padded(4 * n, h.itemsize)), h.dtype)
+    for t in range(x.shape[0]):
+        h_before, c_before = (h0, c0) if t == 0 else (h[t - 1], c[t - 1])
+        multiply(x[t, first:last], w, 4 * n, z, False)
+        multiply(h_before[first:last], r, 4 * n, z, True)
+        for b in range(first, last):
+            if mask.size and mask[t, b] == 0:
+                h[t, b], c[t, b] = h_before[b], c_before[b]
+                gates[t, b] = 0
+            else:
+                _gates_of(z[b - first], bias, peepholes, c_before[b], gates[t, b], c[t, b], h[t, b])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _gates_back(gates: Any, peepholes: Any, c_before: Any, c: Any, dh: Any, dc: Any, dz: Any, row: Any) -> None:
+    """One step back of one sequence: dh, dc of the step -> dz, and dc of the step before. ``row`` (n,) is room."""
+    n = c.size
+    one = c.dtype.type(1)
+    i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
+    dz_i, dz_f, dz_g, dz_o = dz[:n], dz[n : 2 * n], dz[2 * n : 3 * n], dz[3 * n :]
+    for j in range(n):
+        row[j] = tanh(c[j])
+    for j in range(n):
+        dz_o[j] = dh[j] * row[j]
+    for j in range(n):
+        dz_o[j] *= o[j] * (one - o[j])
+    for j in range(n):
+        row[j] = dh[j] * (one - row[j] * row[j])
+    for j in range(n):
+        dc[j] += row[j] * o[j]
+    if peepholes.size:
+        for j in range(n):
+            dc[j] += dz_o[j] * peepholes[2, j]
+    for j in range(n):
+        dz_i[j] = dc[j] * i[j]
+    for j in range(n):
+        dz_g[j] = dz_i[j] * (one - g[j] * g[j])
+    for j in range(n):
+        dz_i[j] *= g[j] * (one - i[j])
+    for j in range(n):
+        dc[j] *= f[j]
+    for j in range(n):
+        dz_f[j] = dc[j] * (one - f[j])
+    for j in range(n):
+        dz_f[j] *= c_before[j]
+    if peepholes.size:
+        for j in range(n):
+            dc[j] += dz_i[j] * peepholes[0, j]
+        for j in range(n):
+            dc[j] += dz_f[j] * peepholes[1, j]
+
+
+@njit(nogil=True, cache=True)
+def _backward(
+    r_transposed: Any, peepholes: Any, c0: Any, mask: Any, c: Any, gates: Any, dh_out: Any, dc_out: Any,
+    dz: Any, dh0: Any, dc0: Any, first: int, last: int,
+) -> None:  # fmt: skip
+    """All steps back of sequences first..last."""
+    n, rows = c0.shape[1], last - first
+    dh = np.zeros((rows, padded(n, c.itemsize)), c.dtype)
+    dc = np.zeros((rows, n), c.dtype)
+    kept = np.zeros((rows, n), c.dtype)  # gradient that passes a masked step unchanged
+    row = np.empty(n, c.dtype)
+    for t in range(gates.shape[0] - 1, -1, -1):
+        c_before = c0 if t == 0 else c[t - 1]
+        for b in range(first, last):
+            k = b - first
+            if dh_out.size:
+                for j in range(n):
+                    dh[k, j] += dh_out[t, b, j]
+            if dc_out.size:
+                for j in range(n):
+                    dc[k, j] += dc_out[t, b, j]
+            if mask.size and mask[t, b] == 0:
+                kept[k] = dh[k, :n]
+                dz[t, b] = 0
+            else:
+                _gates_back(gates[t, b], peepholes, c_before[b], c[t, b], dh[k, :n], dc[k], dz[t, b], row)
+        multiply(dz[t, first:last], r_transposed, n, dh, False)
+        if mask.size:
+            dh[:, :n] += kept
+            kept[:] = 0
+    dh0[first:last] = dh[:, :n]
+    dc0[first:last] = dc
+
+
+class Forward(NamedTuple):
+    hidden: Any
+    cell: Any
+    gates: Any
+
+
+class Backward(NamedTuple):
+    dz: Any  # (T, B, 4 n): gradient at the pre-activations; the rest are products with it
+    w_hidden: Any
+    bias: Any
+    peepholes: Any
+    hidden: Any
+    cell: Any
+
+
+def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, h0: Any, c0: Any, mask: Any) -> Forward:
+    """All states and gates."""
+    n_steps, batch = x.shape[:2]
+    n = w_hidden.shape[0]
+    out = Forward(*(np.empty((n_steps, batch, width), x.dtype) for width in (n, n, 4 * n)))
+    w, r = pack(w_input), pack(w_hidden)
+    shares = threads.split(batch, BLOCK_ROWS)
+    threads.run(_forward, [(x, w, r, bias, peepholes, h0, c0, mask, *out, *share) for share in shares])
+    return out
+
+
+def backward(
+    w_hidden: Any, peepholes: Any, h0: Any, c0: Any, mask: Any, states: Forward, dh_out: Any, dc_out: Any
+) -> Backward:
+    """Gradients, given those of all hidden and cell states (T, B, n); (0, 0, 0) stands for zero."""
+    hidden, cell, gates = states
+    _, batch, n = hidden.shape
+    dz, dh0, dc0 = np.empty_like(gates), np.empty_like(h0), np.empty_like(c0)
+    r_transposed = pack(w_hidden.T)
+    shares = threads.split(batch, BLOCK_ROWS)
+    threads.run(
+        _backward,
+        [(r_transposed, peepholes, c0, mask, cell, gates, dh_out, dc_out, dz, dh0, dc0, *share) for share in shares],
+    )
+    flat = dz.reshape(-1, 4 * n)
+    d_w = np.empty_like(w_hidden)
+    product(h0.T, dz[0], d_w)
+    product(hidden[:-1].reshape(-1, n).T, flat[batch:], d_w, add=True)
+    d_peepholes = np.empty_like(peepholes)
+    if peepholes.size:
+        before = np.concatenate([c0[None], cell[:-1]])
+        for row, cells, block in ((0, before, 0), (1, before, 1), (2, cell, 3)):
+            d_peepholes[row] = np.einsum("tbn,tbn->n", cells, dz[:, :, block * n : (block + 1) * n])
+    return Backward(dz, d_w, column_sums(flat), d_peepholes, dh0, dc0)

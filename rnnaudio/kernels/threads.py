@@ -1,0 +1,69 @@
+"""Work shared out between threads: compiled functions that release Python's lock, one share each."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+from rnnaudio.errors import RnnaudioError
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _chosen() -> int:
+    text = os.environ.get("RNNAUDIO_THREADS", "").strip()
+    if not text:
+        return _usable_cores()
+    if not text.isdigit() or int(text) < 1:
+        raise RnnaudioError(f"RNNAUDIO_THREADS is {text!r}; expected a number of threads, at least 1")
+    return int(text)
+
+
+class _Pool:
+    def __init__(self, n: int):
+        self.n = n
+        self._process = os.getpid()
+        self._executor = ThreadPoolExecutor(n - 1, "rnnaudio-kernel") if n > 1 else None
+
+    def run(self, work: Callable[..., Any], shares: list[tuple[Any, ...]]) -> None:
+        if self._executor is None or len(shares) == 1:
+            for share in shares:
+                work(*share)
+            return
+        waiting = [self._executor.submit(work, *share) for share in shares[1:]]
+        work(*shares[0])  # the caller's thread works as well
+        for future in waiting:
+            future.result()
+
+
+_pool = _Pool(_chosen())
+
+
+def n_threads() -> int:
+    """How many threads kernels use: ``RNNAUDIO_THREADS``, else the cores that this process may use."""
+    return _pool.n
+
+
+def set_n_threads(n: int) -> None:
+    """Use ``n`` threads from now on. Results do not depend on it."""
+    global _pool
+    _pool = _Pool(n)
+
+
+def run(work: Callable[..., Any], shares: list[tuple[Any, ...]]) -> None:
+    """work(*share) for each share, side by side; returns when all are done. The first error is raised."""
+    global _pool
+    if _pool._process != os.getpid():  # a forked child has the pool but not its threads
+        _pool = _Pool(_pool.n)
+    _pool.run(work, shares)
+
+
+def split(n: int, multiple: int = 1) -> list[tuple[int, int]]:
+    """Ranges that share ``n`` items out evenly, in multiples where there are enough; at most one per thread."""
+    units = -(-n // multiple)
+    parts = max(1, min(n_threads(), units))
+    bounds = [min(n, units * part // parts * multiple) for part in range(parts + 1)]
+    return list(pairwise(bounds))

@@ -1,0 +1,144 @@
+"""Operations of a graph that are computed by the kernels of :mod:`rnnaudio.kernels`, and their gradients."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.engine import tt
+from rnnaudio.kernels import gru as gru_kernel
+from rnnaudio.kernels import lstm as lstm_kernel
+from rnnaudio.kernels.product import column_sums, product
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
+def dot(x: Any, w: Any) -> Any:
+    """x W: (..., k), (k, n) -> (..., n)."""
+    return _Product(x.ndim)(x, w) if engine.kernel() == "fused" else tt.dot(x, w)
+
+
+def affine(x: Any, w: Any, bias: Any) -> Any:
+    """x W + b: (..., k), (k, n), (n,) -> (..., n)."""
+    return _AddBias(x.ndim)(_Product(x.ndim)(x, w), bias) if engine.kernel() == "fused" else tt.dot(x, w) + bias
+
+
+class _Product(engine.Kernel):
+    """x W: (..., k), (k, n) -> (..., n)."""
+
+    def __init__(self, ndim: int):
+        self.ndims = (ndim,)
+
+    __props__ = ("ndims",)
+
+    def compute(self, x: np.ndarray, w: np.ndarray) -> list[np.ndarray]:
+        y = np.empty((*x.shape[:-1], w.shape[1]), x.dtype)
+        product(_rows(x), w, _rows(y))
+        return [y]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        (x, w), (dy,) = inputs, output_gradients
+        return [_Product(x.ndim)(dy, w.T), _WeightGradient()(x, dy)]
+
+
+class _WeightGradient(engine.Kernel):
+    """x^T dy: (..., k), (..., n) -> (k, n)."""
+
+    ndims = (2,)
+
+    def compute(self, x: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
+        dw = np.empty((x.shape[-1], dy.shape[-1]), x.dtype)
+        product(_rows(x).T, _rows(dy), dw)
+        return [dw]
+
+
+class _AddBias(engine.Kernel):
+    """x + b: (..., n), (n,) -> (..., n)."""
+
+    def __init__(self, ndim: int):
+        self.ndims = (ndim,)
+
+    __props__ = ("ndims",)
+
+    def compute(self, x: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
+        return [x + bias]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        return [output_gradients[0], _BiasGradient()(output_gradients[0])]
+
+
+class _BiasGradient(engine.Kernel):
+    """Sum over all axes but the last."""
+
+    ndims = (1,)
+
+    def compute(self, dy: np.ndarray) -> list[np.ndarray]:
+        return [column_sums(_rows(dy))]
+
+
+def _nothing(ndim: int, dtype: str) -> Any:
+    """What kernels take for an argument that is not there."""
+    return tt.as_tensor_variable(np.zeros((0,) * ndim, dtype))
+
+
+def _or_nothing(mask: Any) -> Any:
+    return _nothing(2, "int8") if mask is None else tt.cast(tt.neq(mask, 0), "int8")
+
+
+def lstm(x: Any, w: Any, r: Any, bias: Any, peepholes: list[Any], h0: Any, c0: Any, mask: Any) -> tuple[Any, Any]:
+    """All hidden and all cell states of an LSTM: x (T, B, n_in) -> 2 x (T, B, n); mask (T, B) or None."""
+    p = tt.stack(peepholes) if peepholes else _nothing(2, x.dtype)
+    hidden, cell, _ = _LSTMSequence()(x, w, r, bias, p, h0, c0, _or_nothing(mask))
+    return hidden, cell
+
+
+def gru(x: Any, w: Any, r: Any, bias: Any, h0: Any, mask: Any) -> Any:
+    """All hidden states of a GRU: x (T, B, n_in) -> (T, B, n); mask (T, B) or None."""
+    return _GRUSequence()(x, w, r, bias, h0, _or_nothing(mask))[0]
+
+
+class _LSTMSequence(engine.Kernel):
+    """x, W, R, b, p, h0, c0, mask -> all hidden states, all cell states, all gates."""
+
+    ndims = (3, 3, 3)
+
+    def compute(self, x: np.ndarray, *others: np.ndarray) -> Any:
+        return lstm_kernel.forward(np.ascontiguousarray(x), *map(np.ascontiguousarray, others))
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        x, w, r, _, p, h0, c0, mask = inputs
+        dh, dc = (_nothing(3, x.dtype) if g is None else g for g in output_gradients[:2])
+        dz, *rest = _LSTMSequenceGradient()(r, p, h0, c0, mask, *outputs, dh, dc)
+        return [_Product(3)(dz, w.T), _WeightGradient()(x, dz), *rest, None]
+
+
+class _LSTMSequenceGradient(engine.Kernel):
+    ndims = (3, 2, 1, 2, 2, 2)
+
+    def compute(self, *arrays: np.ndarray) -> Any:
+        r, p, h0, c0, mask, hidden, cell, gates, dh, dc = map(np.ascontiguousarray, arrays)
+        return lstm_kernel.backward(r, p, h0, c0, mask, lstm_kernel.Forward(hidden, cell, gates), dh, dc)
+
+
+class _GRUSequence(engine.Kernel):
+    """x, W, R, b, h0, mask -> all hidden states, all gates, all h * r."""
+
+    ndims = (3, 3, 3)
+
+    def compute(self, *arrays: np.ndarray) -> Any:
+        return gru_kernel.forward(*map(np.ascontiguousarray, arrays))
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        x, w, r, _, h0, mask = inputs
+        dz, *rest = _GRUSequenceGradient()(r, h0, mask, *outputs, output_gradients[0])
+        return [_Product(3)(dz, w.T), _WeightGradient()(x, dz), *rest, None]
+
+
+class _GRUSequenceGradient(engine.Kernel):
+    ndims = (3, 2, 1, 2)
+
+    def compute(self, *arrays: np.ndarray) -> Any:
+        r, h0, mask, hidden, gates, reset, dh = map(np.ascontiguousarray, arrays)
+        return gru_kernel.backward(r, h0, mask, gru_kernel.Forward(hidden, gates, reset), dh)

@@ -1,0 +1,190 @@
+"""Compiled kernels against NumPy, against raw scan, and against themselves on other numbers of threads."""
+
+import numpy as np
+import oracles
+import pytest
+from agreement import Sizes, recurrence
+from gradient_cases import randomise
+
+from rnnaudio import engine
+from rnnaudio.engine import tt
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels import activations, lstm, threads
+from rnnaudio.kernels.product import column_sums, product
+from rnnaudio.nn import GRU, LSTM, Context, Noisy
+
+ODD = [(1, 1, 3, 1), (2, 3, 2, 7), (500, 1, 2, 7), (3, 33, 5, 129), (2, 3, 1, 129), (4, 33, 2, 1)]  # T, B, in, units
+TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
+
+
+@pytest.fixture
+def use_threads():
+    before = threads.n_threads()
+    yield threads.set_n_threads
+    threads.set_n_threads(before)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (7, 9, 33), (13, 20, 65), (32, 200, 800), (9, 2100, 70)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("add", [False, True], ids=["replaced", "added"])
+def test_product_equals_numpy(shape, dtype, add):
+    m, k, n = shape
+    rng = np.random.default_rng(1)
+    a, b, c = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (m, n)))
+    exact = a.astype("float64") @ b.astype("float64") + (c if add else 0)
+    tolerance = 5e-6 if dtype == "float32" else 1e-13
+    for a_view, b_view in ((a, b), (np.asfortranarray(a), np.asfortranarray(b)), (np.repeat(a, 2, 1)[:, ::2], b)):
+        out = c.copy()
+        product(a_view, b_view, out, add=add)
+        np.testing.assert_allclose(out, exact, atol=tolerance * np.abs(exact).max())
+
+
+def test_product_writes_only_its_own_columns():
+    rng = np.random.default_rng(2)
+    wide = np.full((5, 90), 7.0, "float32")
+    a, b = rng.standard_normal((5, 3)).astype("float32"), rng.standard_normal((3, 41)).astype("float32")
+    product(a, b, wide[:, 20:61])
+    np.testing.assert_allclose(wide[:, 20:61], a @ b, atol=1e-5)
+    assert (wide[:, :20] == 7).all() and (wide[:, 61:] == 7).all()
+
+
+def test_column_sums_equal_numpy():
+    a = np.random.default_rng(3).standard_normal((50, 37))
+    np.testing.assert_allclose(column_sums(a), a.sum(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 3e-16)])
+def test_activations_equal_numpy(dtype, tolerance):
+    x = np.concatenate([np.linspace(-30, 30, 40_001), [-1e30, 1e30, 0.0, 1e-30]]).astype(dtype)
+    exact = x.astype("float64")
+    zero, out = np.zeros_like(x), np.empty_like(x)
+    activations.tanh_row(x, zero, out)
+    np.testing.assert_allclose(out, np.tanh(exact), atol=tolerance)
+    with np.errstate(over="ignore"):
+        activations.sigmoid_row(x, zero, out)
+        np.testing.assert_allclose(out, 1 / (1 + np.exp(-exact)), atol=tolerance)
+
+
+def test_activations_do_not_hide_nan():
+    x, out = np.array([np.nan], "float32"), np.empty(1, "float32")
+    for row in (activations.tanh_row, activations.sigmoid_row):
+        row(x, np.zeros_like(x), out)
+        assert np.isnan(out).all()
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("sizes", ODD, ids=str)
+@pytest.mark.parametrize("kind", ["lstm", "lstm peepholes", "gru"])
+def test_fused_equals_the_numpy_loop_at_odd_sizes(kind, sizes, masked):
+    with engine.using_kernel("fused"):
+        errors = recurrence(kind, Sizes(*sizes), masked=masked)
+    assert max(errors.values()) <= TOLERANCE["float64"], errors
+
+
+def _cells(rng):
+    yield "lstm", LSTM(2, 7, rng=rng)
+    yield "lstm peepholes", LSTM(2, 7, rng=rng, peepholes=True)
+    yield "gru", GRU(2, 7, rng=rng)
+    yield "noisy", Noisy(LSTM(2, 7, rng=rng), std=0.3)
+    yield "noisy state", Noisy(GRU(2, 7, rng=rng), std=0.3, state_std=0.2)
+
+
+def _outputs_and_gradients(cell, kernel, x, state, mask):
+    """All outputs, and the gradients of a cost that weighs each, by the given kernel."""
+    with engine.using_kernel(kernel):
+        x_v, mask_v = engine.tensor("x", 3), engine.tensor("mask", 2, "int8")
+        state_v = [engine.tensor(f"state_{k}", 2) for k in range(len(state))]
+        context = Context.training_with(np.array([3, 4]))
+        y, final = cell.unroll(x_v, type(cell.state_sizes)(*state_v), context, None if mask is None else mask_v)
+        weights = np.random.default_rng(9).standard_normal((*x.shape[:2], 7)).astype(x.dtype)
+        cost = tt.sum(y * weights) + sum(tt.sum(leaf * weights[0]) for leaf in final)
+        gradients = engine.gradient(cost, [x_v, *state_v, *cell.parameters().values()])
+        function = engine.function([x_v, mask_v, *state_v], [y, *final, *gradients])
+        return function(x, np.ones(x.shape[:2], "int8") if mask is None else mask, *state)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("name", [name for name, _ in _cells(np.random.default_rng())])
+def test_fused_equals_scan(name, masked, dtype):
+    rng = np.random.default_rng(5)
+    with engine.precision(dtype):
+        cell = randomise(dict(_cells(rng))[name], rng)
+        x = rng.standard_normal((11, 3, 2)).astype(dtype)
+        state = [rng.standard_normal((3, 7)).astype(dtype) for _ in cell.state_sizes]
+        mask = rng.integers(0, 2, (11, 3)).astype("int8") if masked else None
+        fused = _outputs_and_gradients(cell, "fused", x, state, mask)
+        scan = _outputs_and_gradients(cell, "scan", x, state, mask)
+    for one, other in zip(fused, scan, strict=True):
+        assert one.dtype == dtype
+        assert oracles.max_relative_error(one, other, floor=1e-1) <= TOLERANCE[dtype]
+
+
+def test_fused_is_in_the_graph_and_scan_is_not():
+    rng = np.random.default_rng(0)
+    for cell in (LSTM(2, 3, rng=rng), GRU(2, 3, rng=rng), Noisy(LSTM(2, 3, rng=rng), std=0.1)):
+        for kernel, expected in (("fused", True), ("scan", False)):
+            with engine.using_kernel(kernel):
+                x = engine.tensor("x", 3)
+                y, _ = cell.unroll(x, cell.initial_state(x.shape[1]), Context.evaluation())
+                assert ("Sequence" in engine.describe(y)) == expected  # the name of the kernels' operations
+
+
+def test_a_cell_of_another_equation_does_not_inherit_the_kernel():
+    class Leaky(LSTM):
+        def equations(self, inputs, state):
+            gates, new = super().equations(inputs, state)
+            return gates, type(new)(0.5 * new.hidden, new.cell)
+
+    rng = np.random.default_rng(0)
+    x, state = rng.standard_normal((3, 2, 2)).astype("float32"), [np.zeros((2, 7), "float32")] * 2
+    cell = Leaky(2, 7, rng=rng)
+    fused, scan = (_outputs_and_gradients(cell, kernel, x, state, None)[0] for kernel in ("fused", "scan"))
+    np.testing.assert_array_equal(fused, scan)
+
+
+def test_results_do_not_depend_on_the_number_of_threads(use_threads):
+    rng = np.random.default_rng(7)
+    n, batch = 37, 29
+    x = rng.standard_normal((5, batch, 11)).astype("float32")
+    w, r, bias = (rng.standard_normal(s).astype("float32") for s in ((11, 4 * n), (n, 4 * n), 4 * n))
+    h0, c0 = rng.standard_normal((2, batch, n)).astype("float32")
+    p, mask = np.zeros((0, n), "float32"), rng.integers(0, 2, (5, batch)).astype("int8")
+    dh = rng.standard_normal((5, batch, n)).astype("float32")
+
+    def everything():
+        states = lstm.forward(x, w, r, bias, p, h0, c0, mask)
+        return [*states, *lstm.backward(r, p, h0, c0, mask, states, dh, np.zeros((0, 0, 0), "float32"))]
+
+    use_threads(1)
+    alone = everything()
+    for n_threads in (2, 3, 2):
+        use_threads(n_threads)
+        for one, other in zip(alone, everything(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_work_is_shared_out_once_and_completely(use_threads):
+    use_threads(3)
+    for n, multiple in ((1, 8), (8, 8), (9, 8), (64, 8), (7, 1), (100, 6)):
+        shares = threads.split(n, multiple)
+        assert [i for first, last in shares for i in range(first, last)] == list(range(n))
+        assert len(shares) <= 3 and all(first % multiple == 0 for first, _ in shares)
+
+
+def test_an_error_in_a_thread_is_raised(use_threads):
+    use_threads(2)
+
+    def work(k):
+        if k == 1:
+            raise ValueError("one share failed")
+
+    with pytest.raises(ValueError, match="one share failed"):
+        threads.run(work, [(0,), (1,)])
+
+
+@pytest.mark.parametrize("value", ["none", "0", "-1", "1.5"])
+def test_a_bad_number_of_threads_is_refused(monkeypatch, value):
+    monkeypatch.setenv("RNNAUDIO_THREADS", value)
+    with pytest.raises(RnnaudioError, match="RNNAUDIO_THREADS is .* expected a number of threads"):
+        threads._chosen()
