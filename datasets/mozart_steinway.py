@@ -112,7 +112,7 @@ SPLIT_OF_WORK = {"K. 80": "valid", "K. 155": "test"}  # every other work: train
 EXCERPTS = {
     "train-k458-i.flac": ("K. 458 i, Allegro vivace assai", 0.0, 17.99),
     "train-k545-i.flac": ("K. 545 i, Allegro, exposition", 0.0, 22.5),
-    "valid-k80-iv.flac": ("K. 80 iv, Rondeau", 5.69, 10.05),
+    "valid-k80-iv.flac": ("K. 80 iv, Rondeau", 14.92, 10.05),
     "test-k155-i.flac": ("K. 155 i, Allegro", 0.0, 12.12),
 }
 
