@@ -42,7 +42,7 @@ gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, opt
 info: $(VENV)/.installed ## what computes: engine, compile mode, BLAS, threads, speed; what would make it faster
 	@$(BIN)/rnnaudio info $(ARGS)
 
-corpus: $(CORPUS) ## build datasets/mozart-steinway.h5, 43 minutes of Mozart (downloads 40 MB once)
+corpus: $(CORPUS) ## build datasets/mozart-steinway.h5, 71 minutes of Mozart (downloads 40 MB once)
 
 test: $(VENV)/.installed ## run the tests on PyTensor
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)

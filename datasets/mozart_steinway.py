@@ -4,17 +4,21 @@
 
 Notes and playing: ``steinway.py``, beside this file.
 
-Scores. music21 10.5.1 ships four string quartets and the exposition of a piano sonata. Each bar is played once (no
-repeats), each movement at the score's own tempo or, where the score gives none, at that of the OpenScore edition of
-the same movement (CC0; the discarded first Adagio of K 156 at the tempo of the second). Loudness follows each part's
-dynamic marks with a small seeded deviation a note. Staccato halves a note; grace notes come before the beat; trills
-and hairpins are not played out.
+Scores. music21 10.5.1 ships four string quartets and the exposition of a piano sonata. Each movement is played at the
+score's own tempo or, where the score gives none, at that of the OpenScore edition of the same movement (CC0; the
+discarded first Adagio of K 156 at the tempo of the second). Loudness follows each part's dynamic marks with a small
+seeded deviation a note. Staccato halves a note; grace notes come before the beat; trills and hairpins are not played
+out.
+
+Repeats. What stands between repeat signs is played twice, with first and second endings; Da Capo is not played. A
+repeat whose signs cannot be right is passed over, and the piece's source in the corpus says so. One is: that of the
+second half of K 458 i, whose first ending has lost its beginning.
 
 Split. No work is in two splits, and validation and test need minutes, which K 545 has not: hence
 
-    train       K 156 (632 s), K 458 (1,054 s), K 545 i, exposition (22 s)    1,707 s    65.5 %
-    validation  K 80                                                            469 s    18.0 %
-    test        K 155                                                           431 s    16.5 %
+    train       K 156 (1,264 s), K 458 (1,560 s), K 545 i, exposition (22 s)    2,846 s    66.5 %
+    validation  K 80                                                              904 s    21.1 %
+    test        K 155 (its outer movements have no repeat signs)                  528 s    12.3 %
 
 With ``--scores DIR`` the MusicXML files of a folder are played instead: K 80 and K 155 are held out as above, or,
 where the folder lacks one of them, a seeded draw splits by file.
@@ -33,6 +37,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -107,9 +112,28 @@ SPLIT_OF_WORK = {"K. 80": "valid", "K. 155": "test"}  # every other work: train
 EXCERPTS = {
     "train-k458-i.flac": ("K. 458 i, Allegro vivace assai", 0.0, 17.99),
     "train-k545-i.flac": ("K. 545 i, Allegro, exposition", 0.0, 22.5),
-    "valid-k80-iv.flac": ("K. 80 iv, Rondeau", 5.69, 10.05),
+    "valid-k80-iv.flac": ("K. 80 iv, Rondeau", 14.92, 10.05),
     "test-k155-i.flac": ("K. 155 i, Allegro", 0.0, 12.12),
 }
+
+
+class Bar(NamedTuple):
+    """One bar of all parts. Lengths are in quarter notes: as the notes fill it, and as the time signature has it."""
+
+    number: int
+    quarters: float
+    full_quarters: float
+    starts_repeat: bool = False
+    ends_repeat: bool = False
+    ending: int | None = None  # which of the score's brackets over first and second endings the bar is in
+
+
+class Play(NamedTuple):
+    """A stretch of the score, in quarter notes, and how many seconds later than written it is played."""
+
+    start: float
+    end: float
+    later_s: float
 
 
 class Score(NamedTuple):
@@ -142,17 +166,142 @@ def load_scores(folder: Path | None = None, *, seed: int = 0) -> list[Score]:
 
 
 def score_events(score: Any, rng: np.random.Generator, quarter_bpm: float | None = None) -> list[NoteEvent]:
-    """The keystrokes of a music21 score, by onset. ``quarter_bpm`` is used where the score has no tempo mark.
+    """The keystrokes of a music21 score, by onset, repeats included. ``quarter_bpm``: where it has no tempo mark.
 
     Tied notes are one; a grace note is struck before its beat; the first keystroke is never before 0 s.
     """
+    bars, _ = read_bars(score)
+    spans, _ = play_order(bars)
     score = score.stripTies().toSoundingPitch()
+    _align(score, bars)
     seconds_at = _clock(score.flatten(), quarter_bpm)
-    events = [event for part in score.parts for event in _part_events(part.flatten(), seconds_at, rng)]
+    plays = _plays(bars, spans, seconds_at)
+    rng_again = rng.spawn(1)[0]  # so that the first time sounds the same, whatever is repeated
+    events = [e for part in score.parts for e in _part_events(part.flatten(), seconds_at, plays, rng, rng_again)]
     early_s = -min((event.onset_s for event in events), default=0.0)
     if early_s > 0:
         events = [event._replace(onset_s=event.onset_s + early_s) for event in events]
     return strokes(events)
+
+
+def unplayed_repeats(score: Any) -> list[str]:
+    """Which repeats of a music21 score ``score_events`` does not play, and why."""
+    bars, fault = read_bars(score)
+    return play_order(bars)[1] if fault is None else [fault]
+
+
+def read_bars(score: Any) -> tuple[list[Bar], str | None]:
+    """The bars of a music21 score, and why they (no bars at all) or their repeat signs (none) could not be read."""
+    parts = [list(part.getElementsByClass("Measure")) for part in score.parts]
+    if len({len(measures) for measures in parts}) != 1:
+        return [], "no repeats: its parts have different numbers of bars"
+    bars: list[Bar] = []
+    full_quarters = 4.0
+    for column in zip(*parts, strict=True):
+        if column[0].timeSignature is not None:
+            full_quarters = float(column[0].timeSignature.barDuration.quarterLength)
+        bars.append(Bar(column[0].number, _quarters(column) or full_quarters, full_quarters))
+    signs = [_signs(part, measures) for part, measures in zip(score.parts, parts, strict=True)]
+    signs = [of_part for of_part in signs if any(map(any, of_part))]
+    if not signs:
+        return bars, None
+    if any(of_part != signs[0] for of_part in signs):
+        return bars, "no repeats: the signs of its parts differ"
+    return [
+        bar._replace(starts_repeat=starts, ends_repeat=ends, ending=ending or None)
+        for bar, (starts, ends, ending) in zip(bars, signs[0], strict=True)
+    ], None
+
+
+def play_order(bars: Sequence[Bar]) -> tuple[list[tuple[int, int]], list[str]]:
+    """The bars as they are played, (first, one after the last) by index, and why a repeat was passed over.
+
+    A repeat goes back to its start sign or, where it has none, to the end of the repeat before it or the beginning.
+    """
+    spans, passed_over = [], []
+    played, back = 0, 0  # the first bar that is still to be played; the one the next repeat goes back to
+    for here, bar in enumerate(bars):
+        if bar.starts_repeat:
+            back = here
+        if not bar.ends_repeat:
+            continue
+        after = here + 1
+        fault = _fault(bars, back, here)
+        if fault is not None:
+            passed_over.append(f"no repeat up to bar {bar.number}: {fault}")
+        elif bar.ending is None:
+            spans.append((played, after))
+            played = back
+        else:
+            first_ending = next(i for i in range(back, after) if bars[i].ending == bar.ending)
+            spans += [(played, after), (back, first_ending)]
+            played = after
+            while after < len(bars) and bars[after].ending == bars[played].ending:
+                after += 1
+        back = after
+    return [*spans, (played, len(bars))], passed_over
+
+
+def _fault(bars: Sequence[Bar], back: int, here: int) -> str | None:
+    """Why the repeat from bar ``here`` to bar ``back`` cannot be meant, if so."""
+    ending = bars[here].ending
+    following = bars[here + 1].ending if here + 1 < len(bars) else None
+    if back > here or (ending is None) != (following is None) or (ending is not None and ending == following):
+        return "its endings are unclear"
+    first, last = bars[back], bars[here]
+    is_full = first.quarters == first.full_quarters and last.quarters == last.full_quarters
+    if not is_full and first.quarters + last.quarters != first.full_quarters:
+        return "its last bar and its first do not fit together"
+    return None
+
+
+def _quarters(measures: Iterable[Any]) -> float:
+    """How long a bar is, from the measures of all parts: the longest, but a lone rest means any length.
+
+    Not as music21 has it: there a dynamic mark set beyond the bar's end makes the bar longer, in that part alone.
+    """
+    notes = [list(measure.flatten().notesAndRests) for measure in measures]
+    notes = [of_part for of_part in notes if len(of_part) > 1 or any(not note.isRest for note in of_part)] or notes
+    return float(max((note.offset + note.quarterLength for of_part in notes for note in of_part), default=0))
+
+
+def _signs(part: Any, measures: Sequence[Any]) -> list[tuple[bool, bool, int]]:
+    """For each bar of a part: does a repeat start, does one end, in which bracket is it (from 1; 0: none)."""
+    endings: dict[int, int] = {}
+    for i, bracket in enumerate(part.recurse().getElementsByClass("RepeatBracket"), start=1):
+        endings.update({id(measure): i for measure in bracket.getSpannedElements()})
+    return [
+        (
+            getattr(measure.leftBarline, "direction", None) == "start",
+            getattr(measure.rightBarline, "direction", None) == "end",
+            endings.get(id(measure), 0),
+        )
+        for measure in measures
+    ]
+
+
+def _align(score: Any, bars: Sequence[Bar]) -> None:
+    """Set every part's bars where ``bars`` has them, so that they start together, and move in what lies beyond."""
+    for part in score.parts:
+        start = 0.0
+        for measure, bar in zip(list(part.getElementsByClass("Measure")), bars, strict=False):
+            for element in [element for element in measure if element.offset > bar.quarters]:
+                measure.setElementOffset(element, bar.quarters)
+            part.setElementOffset(measure, start)
+            start += bar.quarters
+
+
+def _plays(bars: Sequence[Bar], spans: Iterable[tuple[int, int]], seconds_at: Callable[[float], float]) -> list[Play]:
+    """The stretches that are played, in order; all that was written, where the score has no bars."""
+    if not bars:
+        return [Play(0.0, np.inf, 0.0)]
+    offsets = np.cumsum([0.0] + [bar.quarters for bar in bars])
+    plays, now_s = [], 0.0
+    for first, after in spans:
+        start, end = float(offsets[first]), float(offsets[after])
+        plays.append(Play(start, end, now_s - seconds_at(start)))
+        now_s += seconds_at(end) - seconds_at(start)
+    return plays
 
 
 def _import_music21() -> Any:
@@ -168,7 +317,7 @@ def _import_music21() -> Any:
 def _corpus_score(music21: Any, movement: Movement, seed: int) -> Score:
     parsed = music21.corpus.parse(f"mozart/{movement.path}")
     events = score_events(parsed, _generator(seed, movement.title), movement.quarter_bpm)
-    source = f"music21 corpus: mozart/{movement.path}.mxl"
+    source = "; ".join([f"music21 corpus: mozart/{movement.path}.mxl", *unplayed_repeats(parsed)])
     licence = LICENCE.format(score="distributed in music21's corpus with its encoder's permission")
     return Score(movement.title, source, licence, _split(movement.title), events)
 
@@ -181,7 +330,8 @@ def _file_score(music21: Any, path: Path, seed: int) -> Score:
     title = (parsed.metadata and parsed.metadata.title) or path.stem
     licence = LICENCE.format(score=(parsed.metadata and parsed.metadata.copyright) or "not stated")
     events = score_events(parsed, _generator(seed, path.name))
-    return Score(f"{title} [{path.stem}]", path.name, licence, _split(title), events)
+    source = "; ".join([path.name, *unplayed_repeats(parsed)])
+    return Score(f"{title} [{path.stem}]", source, licence, _split(title), events)
 
 
 def _split(title: str) -> str:
@@ -207,21 +357,30 @@ def _clock(flat_score: Any, quarter_bpm: float | None) -> Callable[[float], floa
     return lambda offset: float(np.interp(float(offset), offsets, seconds))
 
 
-def _part_events(part: Any, seconds_at: Callable[[float], float], rng: np.random.Generator) -> Iterator[NoteEvent]:
+def _part_events(
+    part: Any,
+    seconds_at: Callable[[float], float],
+    plays: Sequence[Play],
+    rng: np.random.Generator,
+    rng_again: np.random.Generator,
+) -> Iterator[NoteEvent]:
     velocity_at = _loudness(part)
     graces_left = Counter(note.offset for note in part.notes if note.duration.isGrace)
     for note in part.notes:
-        onset_s = seconds_at(note.offset)
-        duration_s = seconds_at(note.offset + note.quarterLength) - onset_s
-        if note.duration.isGrace:
-            onset_s, duration_s = onset_s - GRACE_NOTE_S * graces_left[note.offset], GRACE_NOTE_S
-            graces_left[note.offset] -= 1
-        elif any(mark.name == "staccato" for mark in note.articulations):
-            duration_s *= STACCATO
-        for pitch in note.pitches:
-            if LOWEST_KEY <= pitch.midi <= HIGHEST_KEY:
-                velocity = rng.normal(velocity_at(note.offset), VELOCITY_DEVIATION)
-                yield NoteEvent(onset_s, duration_s, pitch.midi, float(np.clip(velocity, 1, 127)))
+        grace_s = GRACE_NOTE_S * graces_left[note.offset]
+        graces_left[note.offset] -= note.duration.isGrace
+        shortening = STACCATO if any(mark.name == "staccato" for mark in note.articulations) else 1.0
+        times = [play for play in plays if play.start <= note.offset < play.end]
+        for pitch, (again, play) in product(note.pitches, enumerate(times)):
+            if not LOWEST_KEY <= pitch.midi <= HIGHEST_KEY:
+                continue
+            onset_s = seconds_at(note.offset)
+            # nothing is held over from the end of a repeat to its beginning
+            duration_s = shortening * (seconds_at(min(note.offset + note.quarterLength, play.end)) - onset_s)
+            if note.duration.isGrace:
+                onset_s, duration_s = onset_s - grace_s, GRACE_NOTE_S
+            velocity = (rng_again if again else rng).normal(velocity_at(note.offset), VELOCITY_DEVIATION)
+            yield NoteEvent(onset_s + play.later_s, duration_s, pitch.midi, float(np.clip(velocity, 1, 127)))
 
 
 def _loudness(part: Any) -> Callable[[float], float]:
@@ -246,7 +405,7 @@ def write_excerpts(scores: Sequence[Score], piano: Mapping[int, Key], folder: Pa
         fade = np.minimum(1, np.arange(len(audio), dtype=np.float32) / (0.01 * SAMPLE_RATE_HZ))
         flac = io.BytesIO()
         with soundfile.SoundFile(flac, "w", SAMPLE_RATE_HZ, 1, "PCM_16", format="FLAC") as file:
-            file.title, file.comment, file.license = score.title, score.source, score.licence
+            file.title, file.comment, file.license = score.title, score.source.partition(";")[0], score.licence
             file.write(audio * fade * fade[::-1])
         write_atomically(folder / name, flac.getvalue())
 

@@ -97,8 +97,9 @@ class AliveLimits:
     movement: Range
 
 
-# What `calibrate` finds on the nine training pieces of mozart-steinway.h5 (1,707 s, rendered from recorded notes), for
-# when that corpus is not at hand: limits from the minute embedded in the package are too narrow for other pieces.
+# What `calibrate` found on the nine training pieces of mozart-steinway.h5, rendered from recorded notes, before it had
+# repeats (1,707 s); for when that corpus is not at hand: limits from the minute embedded in the package are too narrow
+# for other pieces.
 STEINWAY_16_KHZ = AliveLimits(
     sample_rate_hz=16000,
     level=(-48.8, -18.1),
