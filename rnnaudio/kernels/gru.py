@@ -15,42 +15,41 @@ from rnnaudio.kernels.micro import BLOCK_ROWS
 from rnnaudio.kernels.product import column_sums, multiply, pack, padded, product
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _forward(
-    x: Any, w: Any, r_gates: Any, r_candidate: Any, bias: Any, h0: Any, mask: Any,
+    r_gates: Any, r_candidate: Any, bias: Any, h0: Any, mask: Any,
     h: Any, gates: Any, reset: Any, first: int, last: int,
 ) -> None:  # fmt: skip
-    """All steps of sequences first..last. Short loops, for the reason given in the LSTM's kernel."""
+    """All steps of sequences first..last; gates holds x W. Short loops, for the reason given in the LSTM's kernel."""
     n, rows = h0.shape[1], last - first
-    z = np.empty((rows, padded(3 * n, h.itemsize)), h.dtype)
     z_gates = np.empty((rows, padded(2 * n, h.itemsize)), h.dtype)
     z_candidate = np.empty((rows, padded(n, h.itemsize)), h.dtype)
-    for t in range(x.shape[0]):
+    for t in range(gates.shape[0]):
         h_before = h0 if t == 0 else h[t - 1]
-        multiply(x[t, first:last], w, 3 * n, z, False)
         multiply(h_before[first:last], r_gates, 2 * n, z_gates, False)
         for b in range(first, last):
-            gate, z_x, z_h, old, reset_b = gates[t, b], z[b - first], z_gates[b - first], h_before[b], reset[t, b]
+            r_and_u, z, old, reset_b = gates[t, b, : 2 * n], z_gates[b - first], h_before[b], reset[t, b]
             for j in range(2 * n):
-                gate[j] = z_x[j] + z_h[j]
+                r_and_u[j] += z[j] + bias[j]
             for j in range(2 * n):
-                gate[j] = sigmoid(gate[j] + bias[j])
+                r_and_u[j] = sigmoid(r_and_u[j])
             for j in range(n):
-                reset_b[j] = old[j] * gate[j]
+                reset_b[j] = old[j] * r_and_u[j]
         multiply(reset[t, first:last], r_candidate, n, z_candidate, False)
         for b in range(first, last):
-            gate, z_x, z_h, old, new = gates[t, b], z[b - first], z_candidate[b - first], h_before[b], h[t, b]
+            u, k, bias_k = gates[t, b, n : 2 * n], gates[t, b, 2 * n :], bias[2 * n :]
+            z, old, new = z_candidate[b - first], h_before[b], h[t, b]
             for j in range(n):
-                gate[2 * n + j] = z_x[2 * n + j] + z_h[j]
-            for j in range(2 * n, 3 * n):
-                gate[j] = tanh(gate[j] + bias[j])
+                k[j] += z[j] + bias_k[j]
+            for j in range(n):
+                k[j] = tanh(k[j])
             if mask.size and mask[t, b] == 0:
                 new[:] = old
                 continue
             for j in range(n):
-                new[j] = gate[2 * n + j] - old[j]
+                new[j] = u[j] * (k[j] - old[j])
             for j in range(n):
-                new[j] = old[j] + gate[n + j] * new[j]
+                new[j] += old[j]
 
 
 @njit(nogil=True, cache=True)
@@ -92,8 +91,9 @@ def _backward(
                 dz_r[j] = dr[j] * old[j]
             for j in range(n):
                 dz_r[j] *= gate[j] * (one - gate[j])
+            u = gate[n : 2 * n]
             for j in range(n):
-                d[j] *= one - gate[n + j]
+                d[j] *= one - u[j]
             for j in range(n):
                 d[j] += dr[j] * gate[j]
         multiply(dz[t, first:last, : 2 * n], gates_transposed, n, from_gates, False)
@@ -119,9 +119,10 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, h0: Any, mask: Any) 
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
     out = Forward(*(np.empty((n_steps, batch, width), x.dtype) for width in (n, 3 * n, n)))
-    w, r_gates, r_candidate = pack(w_input), pack(w_hidden[:, : 2 * n]), pack(w_hidden[:, 2 * n :])
+    product(x.reshape(-1, x.shape[2]), w_input, out.gates.reshape(-1, 3 * n))
+    r_gates, r_candidate = pack(w_hidden[:, : 2 * n]), pack(w_hidden[:, 2 * n :])
     shares = threads.split(batch, BLOCK_ROWS)
-    threads.run(_forward, [(x, w, r_gates, r_candidate, bias, h0, mask, *out, *share) for share in shares])
+    threads.run(_forward, [(r_gates, r_candidate, bias, h0, mask, *out, *share) for share in shares])
     return out
 
 

@@ -17,48 +17,47 @@ from rnnaudio.kernels.product import column_sums, multiply, pack, padded, produc
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _gates_of(z: Any, bias: Any, peepholes: Any, c_before: Any, gates: Any, c: Any, h: Any) -> None:
-    """One step of one sequence: pre-activations without bias -> gates, new cell, new hidden state.
+    """One step of one sequence: gates holds x W and z h R; -> gates, new cell, new hidden state.
 
-    Several short loops: a compiler turns a loop into vector instructions only if it can rule out that its arrays
-    overlap, and gives up on many arrays.
+    Several short loops over slices: a compiler turns a loop into vector instructions only if it can rule out that its
+    arrays overlap, and gives up on many arrays, and on indices that might be negative.
     """
     n = c.size
+    i, f, g, o, i_and_f = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], gates[: 2 * n]
     for j in range(4 * n):
-        gates[j] = z[j] + bias[j]
+        gates[j] += z[j] + bias[j]
     if peepholes.size:
         for j in range(n):
-            gates[j] += peepholes[0, j] * c_before[j]
+            i[j] += peepholes[0, j] * c_before[j]
         for j in range(n):
-            gates[n + j] += peepholes[1, j] * c_before[j]
+            f[j] += peepholes[1, j] * c_before[j]
     for j in range(2 * n):
-        gates[j] = sigmoid(gates[j])
-    for j in range(2 * n, 3 * n):
-        gates[j] = tanh(gates[j])
+        i_and_f[j] = sigmoid(i_and_f[j])
     for j in range(n):
-        c[j] = gates[n + j] * c_before[j]
+        g[j] = tanh(g[j])
     for j in range(n):
-        c[j] += gates[j] * gates[2 * n + j]
+        c[j] = f[j] * c_before[j]
+    for j in range(n):
+        c[j] += i[j] * g[j]
     if peepholes.size:
         for j in range(n):
-            gates[3 * n + j] += peepholes[2, j] * c[j]
-    for j in range(3 * n, 4 * n):
-        gates[j] = sigmoid(gates[j])
+            o[j] += peepholes[2, j] * c[j]
     for j in range(n):
-        h[j] = gates[3 * n + j] * tanh(c[j])
+        o[j] = sigmoid(o[j])
+    for j in range(n):
+        h[j] = o[j] * tanh(c[j])
 
 
 @njit(nogil=True, cache=True)
 def _forward(
-    x: Any, w: Any, r: Any, bias: Any, peepholes: Any, h0: Any, c0: Any, mask: Any,
-    h: Any, c: Any, gates: Any, first: int, last: int,
-) -> None:  # fmt: skip
-    """All steps of sequences first..last."""
+    r: Any, bias: Any, peepholes: Any, h0: Any, c0: Any, mask: Any, h: Any, c: Any, gates: Any, first: int, last: int
+) -> None:
+    """All steps of sequences first..last; gates holds x W."""
     n = h0.shape[1]
     z = np.empty((last - first, padded(4 * n, h.itemsize)), h.dtype)
-    for t in range(x.shape[0]):
+    for t in range(gates.shape[0]):
         h_before, c_before = (h0, c0) if t == 0 else (h[t - 1], c[t - 1])
-        multiply(x[t, first:last], w, 4 * n, z, False)
-        multiply(h_before[first:last], r, 4 * n, z, True)
+        multiply(h_before[first:last], r, 4 * n, z, False)
         for b in range(first, last):
             if mask.size and mask[t, b] == 0:
                 h[t, b], c[t, b] = h_before[b], c_before[b]
@@ -160,9 +159,10 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, h0: 
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
     out = Forward(*(np.empty((n_steps, batch, width), x.dtype) for width in (n, n, 4 * n)))
-    w, r = pack(w_input), pack(w_hidden)
+    product(x.reshape(-1, x.shape[2]), w_input, out.gates.reshape(-1, 4 * n))
+    r = pack(w_hidden)
     shares = threads.split(batch, BLOCK_ROWS)
-    threads.run(_forward, [(x, w, r, bias, peepholes, h0, c0, mask, *out, *share) for share in shares])
+    threads.run(_forward, [(r, bias, peepholes, h0, c0, mask, *out, *share) for share in shares])
     return out
 
 

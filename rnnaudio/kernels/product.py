@@ -14,7 +14,8 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.micro import BLOCK_ROWS, block_of_1, block_of_2, block_of_4, full_block, panel_width
 
 PANEL_4, PANEL_8 = panel_width(np.float32), panel_width(np.float64)
-GROUP_BYTES = 512 * 1024  # panels packed together by `product`: half of a usual second-level cache
+# `product` keeps GROUP panels of DEPTH rows (200 KB of float32) in the second-level cache while all rows of a pass.
+GROUP, DEPTH = 4, 384
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -81,23 +82,30 @@ def multiply(a: Any, panels: Any, n: int, c: Any, add: bool) -> None:
 
 @njit(nogil=True, cache=True)
 def _product_part(a: Any, b: Any, c: Any, first: int, last: int, add: bool) -> None:
-    """Columns first..last of c (m, n) = a (m, k) b (k, n), a group of panels at a time."""
+    """Columns first..last of c (m, n) = a (m, k) b (k, n), a block of b at a time that stays in the cache."""
     m, k = a.shape
     width = width_of(a.itemsize)
-    group = max(1, GROUP_BYTES // (width * max(k, 1) * a.itemsize)) * width
-    panels = np.empty(group * k, c.dtype)
-    edge = np.empty((m, width), c.dtype)
-    for start in range(first, last, group):
-        end = min(start + group, last)
-        pack_into(b[:, start:end], panels)
-        whole = (end - start) // width * width  # columns in full panels, which need no room beyond c's own
-        multiply(a, panels, whole, c[:, start:end], add)
-        if whole < end - start:
-            multiply(a, panels[whole * k :], end - start - whole, edge, False)
-            for i in range(m):
-                for j in range(start + whole, end):
-                    value = edge[i, j - start - whole]
-                    c[i, j] = c[i, j] + value if add else value
+    columns = GROUP * width
+    panels = np.empty(columns * min(k, DEPTH), c.dtype)
+    edge = np.empty((BLOCK_ROWS, columns), c.dtype)
+    for k_first in range(0, max(k, 1), DEPTH):
+        k_last = min(k_first + DEPTH, k)
+        adding = add or k_first > 0
+        for start in range(first, last, columns):
+            end = min(start + columns, last)
+            pack_into(b[k_first:k_last, start:end], panels)
+            is_whole = (end - start) % width == 0  # else the last panel is wider than c
+            for r in range(0, m, BLOCK_ROWS):
+                rows = min(BLOCK_ROWS, m - r)
+                a_block = a[r : r + rows, k_first:k_last]
+                if is_whole:
+                    multiply(a_block, panels, end - start, c[r : r + rows, start:end], adding)
+                else:
+                    multiply(a_block, panels, end - start, edge, False)
+                    for i in range(rows):
+                        for j in range(end - start):
+                            value = edge[i, j]
+                            c[r + i, start + j] = c[r + i, start + j] + value if adding else value
 
 
 def product(a: Any, b: Any, c: Any, *, add: bool = False) -> None:
