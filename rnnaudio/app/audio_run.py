@@ -67,7 +67,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
     Before the first update a batch check proves target against input, the baselines are measured, and the test split
     is asked for the seed that will be needed at the end.
     """
-    path = Path(run_dir) / "checkpoint.safetensors"
+    path = checkpoints.path_in(run_dir)
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
     _say_what_the_mode_costs()
@@ -147,7 +147,7 @@ def _say_what_the_mode_costs() -> None:
 
 def load_run(run_dir: Path) -> LoadedRun:
     """The model of a run with its best parameters (the last ones if it was never validated)."""
-    path = Path(run_dir) / "checkpoint.safetensors"
+    path = checkpoints.path_in(run_dir)
     saved = checkpoints.load(path)
     try:
         config = from_dict(TrainConfig, saved.record["config"]["train"])

@@ -108,7 +108,7 @@ def train(
     RnnaudioError: there is a checkpoint although ``resume`` is off; it was trained with another model, objective,
     optimizer or seed; it cannot be written. A loss that is not finite ends the run and is never saved.
     """
-    path = Path(run_dir) / "checkpoint.safetensors"
+    path = checkpoint.path_in(run_dir)
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
     step, evaluate = TrainStep(model, objective, optimizer, seed=seed), Evaluation(model, objective)
