@@ -22,6 +22,7 @@ from rnnaudio.data import (
     ShiftedWindows,
     fixed_windows,
 )
+from rnnaudio.data.corpus import Scale
 from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_batch, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import decibel
@@ -52,13 +53,9 @@ class LoadedRun(NamedTuple):
     def sample_rate_hz(self) -> int:
         return int(self.record["config"]["corpus"]["sample_rate_hz"])
 
-    def standardise(self, audio: np.ndarray) -> np.ndarray:
-        corpus = self.record["config"]["corpus"]
-        return ((audio - corpus["mean"]) / corpus["std"]).astype(np.float32)
-
-    def restore(self, audio: np.ndarray) -> np.ndarray:
-        corpus = self.record["config"]["corpus"]
-        return (audio * corpus["std"] + corpus["mean"]).astype(np.float32)
+    @property
+    def scale(self) -> Scale:
+        return Scale(self.record["config"]["corpus"]["mean"], self.record["config"]["corpus"]["std"])
 
 
 def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:

@@ -46,8 +46,8 @@ def continue_test_seed(run: LoadedRun, corpus: AudioCorpus, *, seconds: float, s
     seed_s = seed_seconds(run.config, rate)
     stretch = corpus.restore(_seed_and_continuation(corpus.test, seed_index, seed_s, seconds))
     seed, original = np.split(stretch, [round(seed_s * rate)])
-    result = generate(Stepper(run.model), run.standardise(seed), n_samples=round(seconds * rate), progress=True)
-    generated = run.restore(result.audio[result.n_seed :])
+    result = generate(Stepper(run.model), run.scale.standardise(seed), n_samples=round(seconds * rate), progress=True)
+    generated = run.scale.restore(result.audio[result.n_seed :])
     return Sound(seed, generated, original, judge(generated, corpus, result.stopped), result.stopped)
 
 

@@ -22,7 +22,7 @@ def play(
     run = load_run(run_dir)
     seed = _seed(run, seed_file, seed_seconds, seed_index)
     result = generate(Stepper(run.model), seed, n_samples=round(seconds * run.sample_rate_hz), progress=True)
-    n_clipped = write_wav(out, run.restore(result.audio), run.sample_rate_hz)
+    n_clipped = write_wav(out, run.scale.restore(result.audio), run.sample_rate_hz)
     n_new = len(result.audio) - result.n_seed
     seed_s, new_s = result.n_seed / run.sample_rate_hz, n_new / run.sample_rate_hz
     text = f"wrote {out}: {seed_s:.2f} s seed + {new_s:.2f} s generated"
@@ -33,9 +33,9 @@ def play(
 def _seed(run: LoadedRun, seed_file: Path | None, seed_seconds: float, seed_index: int) -> np.ndarray:
     if seed_file is not None:
         audio, _ = read_audio(seed_file, run.sample_rate_hz)
-        return run.standardise(audio[: round(seed_seconds * run.sample_rate_hz)])
+        return run.scale.standardise(audio[: round(seed_seconds * run.sample_rate_hz)])
     with AudioCorpus.open(Path(run.record["config"]["corpus"]["path"])) as corpus:
         seed = corpus.restore(corpus.test.seed_at(seed_index, seed_seconds))
         if corpus.sample_rate_hz != run.sample_rate_hz:
             raise RnnaudioError(f"{corpus.path} has {corpus.sample_rate_hz} Hz, the model {run.sample_rate_hz} Hz")
-    return run.standardise(seed)
+    return run.scale.standardise(seed)
