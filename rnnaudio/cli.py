@@ -86,11 +86,14 @@ def train(
 
 
 @command("resume")
-def resume(run_dir: RunDir, minutes: float | None = None, max_updates: int | None = None) -> None:
+def resume(
+    run_dir: RunDir, minutes: float | None = None, max_updates: int | None = None, corpus: Path | None = None
+) -> None:
     """Go on with a run, with its own settings.
 
     Args:
         run_dir: the folder of the run.
+        corpus: where the run's corpus is now, if it was moved.
         minutes: a new limit on the training time of all sittings together.
         max_updates: a new limit on the updates.
     """
@@ -104,7 +107,9 @@ def resume(run_dir: RunDir, minutes: float | None = None, max_updates: int | Non
         minutes=run.config.minutes if minutes is None else minutes,
         max_updates=run.config.max_updates if max_updates is None else max_updates,
     )
-    _train(config, Path(run.record["config"]["corpus"]["path"]), run_dir, resuming=True)
+    with run.open_corpus(corpus) as opened:
+        corpus = opened.path
+    _train(config, corpus, run_dir, resuming=True)
 
 
 @command("generate")
@@ -115,6 +120,7 @@ def generate(
     seed_seconds: float = 1.0,
     seconds: float = 10.0,
     seed_index: int = 0,
+    corpus: Path | None = None,
 ) -> None:
     """Continue a second of sound with a trained model; writes a WAV with the seed in front.
 
@@ -125,10 +131,14 @@ def generate(
         seed_seconds: length of the seed.
         seconds: length of what is generated after it.
         seed_index: which place of the test split.
+        corpus: where the run's corpus is now, if it was moved.
     """
     from rnnaudio.app.play import play
 
-    print(play(run_dir, out, seed_file=seed_file, seed_seconds=seed_seconds, seconds=seconds, seed_index=seed_index))
+    text = play(
+        run_dir, out, corpus, seed_file=seed_file, seed_seconds=seed_seconds, seconds=seconds, seed_index=seed_index
+    )
+    print(text)
 
 
 @command("build", of=corpus)

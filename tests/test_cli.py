@@ -12,6 +12,7 @@ from rnnaudio.app import outcome
 from rnnaudio.cli import main
 from rnnaudio.data import read_audio, write_wav
 from rnnaudio.generation import Generated
+from rnnaudio.training import checkpoint as checkpoints
 
 RATE = 8000
 SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
@@ -150,6 +151,7 @@ def bad_inputs(folder, tmp):
         "seed shorter than a frame": (["generate", trained, tmp / "x.wav", "--seed-file", short], "seed"),
         "seed is text": (["generate", trained, tmp / "x.wav", "--seed-file", text], "text.wav"),
         "no place to write": (["generate", trained, tmp / "no/x.wav", "--seconds", "0.1"], "x.wav"),
+        "no such place": (["generate", trained, tmp / "x.wav", "--seed-index", "-1"], "seed_index is -1"),
         "no length": (["generate", trained, tmp / "x.wav", "--seconds", "0"], "seconds"),
     }
 
@@ -162,6 +164,30 @@ def test_bad_input_gives_one_clear_line_and_status_2(folder, monkeypatch, capsys
         assert "Traceback" not in err
         assert err.startswith("rnnaudio: ") and len(err.strip().splitlines()) == 1, f"{name}: {err}"
     assert not list(tmp_path.glob("x.*")) and not list(tmp_path.glob("**/*.part"))
+
+
+def test_a_corpus_that_was_moved_is_named_and_known_again(folder, monkeypatch, capsys, tmp_path):
+    shutil.copytree(folder / "run", tmp_path / "run")
+    shutil.copy(folder / "corpus.h5", tmp_path)
+    checkpoint = tmp_path / "run/checkpoint.safetensors"
+    saved = checkpoints.load(checkpoint)
+    saved.record["config"]["corpus"]["path"] = str(tmp_path / "gone.h5")
+    checkpoints.save(checkpoint, saved)
+    write_wav(tmp_path / "other.wav", notes(9.0, 7), RATE)
+    build = ["corpus", "build", tmp_path / "other.wav", tmp_path / "other.h5", "--sample-rate-hz", RATE]
+    assert run(monkeypatch, capsys, *build)[0] == 0
+    generate = ["generate", tmp_path / "run", tmp_path / "x.wav", "--seconds", 0.1]
+    resume = ["resume", tmp_path / "run", "--max-updates", 13]
+    for command in (generate, resume):
+        status, _, err = run(monkeypatch, capsys, *command)
+        assert status == 2 and "gone.h5" in err and "--corpus" in err
+        status, _, err = run(monkeypatch, capsys, *command, "--corpus", tmp_path / "other.h5")
+        assert status == 2 and "other.h5 is not the corpus of the run: mean was" in err
+    assert not (tmp_path / "x.wav").exists()
+    assert run(monkeypatch, capsys, *generate, "--corpus", tmp_path / "corpus.h5")[0] == 0
+    assert run(monkeypatch, capsys, *resume, "--corpus", tmp_path / "corpus.h5")[0] == 0
+    assert checkpoints.load(checkpoint).record["config"]["corpus"]["path"] == str(tmp_path / "corpus.h5")
+    assert run(monkeypatch, capsys, *generate)[0] == 0  # it is known there from now on
 
 
 def test_a_refused_run_leaves_the_earlier_one_as_it_was(folder, monkeypatch, capsys):

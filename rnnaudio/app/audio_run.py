@@ -57,6 +57,18 @@ class LoadedRun(NamedTuple):
     def scale(self) -> Scale:
         return Scale(self.record["config"]["corpus"]["mean"], self.record["config"]["corpus"]["std"])
 
+    def open_corpus(self, path: Path | None = None) -> AudioCorpus:
+        """The corpus of the run, at ``path`` or where it was when last trained on; RnnaudioError if it is another."""
+        stored = self.record["config"]["corpus"]
+        if path is None and not Path(stored["path"]).exists():
+            raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: say where it is with --corpus")
+        corpus = AudioCorpus.open(path or Path(stored["path"]))
+        difference = _difference(stored, _description(corpus), unchecked={"path"})
+        if difference:
+            corpus.close()
+            raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {difference}; name that one (--corpus)")
+        return corpus
+
 
 def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
     """Train the model of ``config`` on a corpus; everything goes to ``run_dir`` (see :func:`rnnaudio.training.train`).
@@ -85,13 +97,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         start_from_linear_prediction(model, linear)
         record = {
             "train": dataclasses.asdict(config),
-            "corpus": {
-                "path": str(Path(corpus_path).resolve()),
-                "sample_rate_hz": corpus.sample_rate_hz,
-                "mean": corpus.mean,
-                "std": corpus.std,
-                "train_seconds": corpus.train.seconds,
-            },
+            "corpus": _description(corpus),
             "baselines": scores,
         }
         if path.exists():
@@ -201,10 +207,26 @@ def _check_resumable(record: dict[str, Any], path: Path) -> None:
     may_change = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
     now = json.loads(json.dumps(record))
     for part, unchecked in (("train", may_change), ("corpus", {"path"})):
-        before = saved.get(part) or {}
-        for name, value in now[part].items():
-            if name not in unchecked and before.get(name) != value:
-                raise RnnaudioError(
-                    f"{path} was trained with {part} {name} = {before.get(name)}, now it is {value}: "
-                    "resume with the same settings and corpus, or train in another run directory"
-                )
+        difference = _difference(saved.get(part) or {}, now[part], unchecked)
+        if difference:
+            raise RnnaudioError(
+                f"{path} was trained with another {part} setting: {difference}; "
+                "resume with the same settings and corpus, or train in another run directory"
+            )
+
+
+def _description(corpus: AudioCorpus) -> dict[str, Any]:
+    """What a run stores of its corpus, to find it and to know it again."""
+    return {
+        "path": str(corpus.path.resolve()),
+        "sample_rate_hz": corpus.sample_rate_hz,
+        "mean": corpus.mean,
+        "std": corpus.std,
+        "train_seconds": corpus.train.seconds,
+    }
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any], unchecked: set[str]) -> str:
+    """The first setting that has changed, with both values; empty if none has."""
+    changed = (name for name in now if name not in unchecked and before.get(name) != now[name])
+    return next((f"{name} was {before.get(name)}, now it is {now[name]}" for name in changed), "")

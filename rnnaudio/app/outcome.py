@@ -16,7 +16,6 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, fixed_windows, write_wav
 from rnnaudio.data.corpus import Split
 from rnnaudio.diagnostics import Probe, probe
-from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper, generate
 from rnnaudio.metrics import MINIMUM_RATE_HZ, STEINWAY_16_KHZ, Alive, AliveLimits, alive_seconds, calibrate
 from rnnaudio.objectives import STRATEGIES
@@ -39,15 +38,11 @@ class Sound(NamedTuple):
 def continue_test_seed(run: LoadedRun, corpus: AudioCorpus, *, seconds: float, seed_index: int) -> Sound:
     """Continue a stretch of the test split, and measure for how long the result stays within real music's limits."""
     rate = corpus.sample_rate_hz
-    if rate != run.sample_rate_hz:
-        raise RnnaudioError(
-            f"the model was trained at {run.sample_rate_hz} Hz, {corpus.path} has {rate} Hz: use a corpus of that rate"
-        )
     seed_s = seed_seconds(run.config, rate)
-    stretch = corpus.restore(_seed_and_continuation(corpus.test, seed_index, seed_s, seconds))
-    seed, original = np.split(stretch, [round(seed_s * rate)])
-    result = generate(Stepper(run.model), run.scale.standardise(seed), n_samples=round(seconds * rate), progress=True)
-    generated = run.scale.restore(result.audio[result.n_seed :])
+    stretch = _seed_and_continuation(corpus.test, seed_index, seed_s, seconds)
+    heard, ahead = np.split(stretch, [round(seed_s * rate)])
+    result = generate(Stepper(run.model), heard, n_samples=round(seconds * rate), progress=True)
+    seed, generated, original = map(corpus.restore, (heard, result.audio[result.n_seed :], ahead))
     return Sound(seed, generated, original, judge(generated, corpus, result.stopped), result.stopped)
 
 
@@ -87,7 +82,7 @@ def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = 10.0, se
     """Write sound, pictures, ``summary.json`` and ``report.html`` of a trained run into its folder; the summary."""
     run_dir = Path(run_dir)
     run = load_run(run_dir)
-    with AudioCorpus.open(corpus_path) as corpus:
+    with run.open_corpus(corpus_path) as corpus:
         sound = continue_test_seed(run, corpus, seconds=seconds, seed_index=seed_index)
         inside = look_inside(run, corpus)
     n_clipped = write_wav(run_dir / "generated.wav", np.concatenate([sound.seed, sound.generated]), run.sample_rate_hz)
