@@ -148,7 +148,14 @@ def bad_inputs(folder, tmp):
         "corpus as run to resume": (["resume", corpus], "corpus.h5 is a file; expected the folder of a run"),
         "corpus as run to train": (["train", corpus, corpus], "corpus.h5 is a file; expected the folder of a run"),
         "wav as demo": (["demo", "--run-dir", text], "text.wav is a file; expected the folder of a run"),
-        "seed shorter than a frame": (["generate", trained, tmp / "x.wav", "--seed-file", short], "seed"),
+        "seed shorter than a frame": (
+            ["generate", trained, tmp / "x.wav", "--seed-file", short, "--seed-seconds", 20 / RATE],
+            "the seed has 20 samples, less than one frame of 40",
+        ),
+        "seed file shorter than the seed": (
+            ["generate", trained, tmp / "x.wav", "--seed-file", folder / "0.wav", "--seed-seconds", "4.5"],
+            "0.wav is 4 s long, shorter than the seed of 4.5 s: take a longer file or a lower --seed-seconds",
+        ),
         "seed is text": (["generate", trained, tmp / "x.wav", "--seed-file", text], "text.wav"),
         "no place to write": (["generate", trained, tmp / "no/x.wav", "--seconds", "0.1"], "x.wav"),
         "no such place": (["generate", trained, tmp / "x.wav", "--seed-index", "-1"], "seed_index is -1"),

@@ -44,6 +44,12 @@ def play(
 
 
 def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:
-    """The first seconds of an audio file, standardised as the run's corpus is."""
+    """The first seconds of an audio file, standardised as the run's corpus is; RnnaudioError if it is shorter."""
     audio, rate = read_audio(path, run.sample_rate_hz)
-    return run.scale.standardise(audio[: round(seconds * rate)])
+    n_seed = round(seconds * rate)
+    if len(audio) < n_seed:
+        raise RnnaudioError(
+            f"{path} is {len(audio) / rate:g} s long, shorter than the seed of {seconds:g} s: "
+            "take a longer file or a lower --seed-seconds"
+        )
+    return run.scale.standardise(audio[:n_seed])
