@@ -118,7 +118,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             resume=resume,
             config=record,
             on_update=_annealing(model, config),
-            on_validation=lambda row: tqdm.write(describe_row(row, scores)),
+            on_validation=lambda row: tqdm.write(describe_row(row)),
         )
 
 
@@ -179,13 +179,16 @@ def in_words(scores: dict[str, float]) -> str:
     return ", ".join(f"{name} {in_decibel(score)}" for name, score in scores.items())
 
 
-def describe_row(row: Row, scores: dict[str, float]) -> str:
-    """One line of progress: the losses beside their baselines."""
+def duration(seconds: float) -> str:
+    """``45 s``, or ``12.3 min`` from two minutes on."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def describe_row(row: Row) -> str:
+    """One line of progress."""
     best = "  * best" if row["is_best"] else ""
-    return (
-        f"epoch {row['epoch']:7.2f}  {row['seconds'] / 60:5.1f} min  train {in_decibel(row['train'])}  "
-        f"valid {in_decibel(row['valid'])}  ({in_words(scores)}){best}"
-    )
+    losses = f"train {in_decibel(row['train'])}  valid {in_decibel(row['valid'])}"
+    return f"epoch {row['epoch']:7.2f}  {duration(row['seconds']):>9s}  {losses}{best}"
 
 
 def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None:

@@ -11,7 +11,7 @@ import numpy as np
 import threadpoolctl
 
 from rnnaudio import engine, plots
-from rnnaudio.app.audio_run import LoadedRun, in_decibel, load_run, seed_seconds
+from rnnaudio.app.audio_run import LoadedRun, duration, in_decibel, load_run, seed_seconds
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, fixed_windows, write_wav
 from rnnaudio.data.corpus import Split
@@ -173,7 +173,7 @@ def headline(summary: dict[str, Any]) -> str:
     """Two sentences on a summary."""
     best = summary["best_validation_decibel"]
     figure = "never validated" if best is None else f"validation normalised MSE {best} dB"
-    trained = f"{summary['training_minutes']} minutes of training: {figure}."
+    trained = f"{duration(60 * summary['training_minutes'])} of training: {figure}."
     why = f" ({summary['death']})" if summary["death"] else ""
     return f"{trained} It kept sounding like music for {summary['alive_seconds']:.1f} s after the seed{why}."
 
