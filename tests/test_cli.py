@@ -71,6 +71,9 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
         "gradients.png",
         "update_ratios.png",
     }
+    for name in ("config.json", "summary.json"):
+        text = (folder / "run" / name).read_text()
+        assert json.loads(text) and text.endswith("}\n")
     summary = json.loads((folder / "run/summary.json").read_text())
     assert summary["updates"] == 8 and summary["baselines_decibel"]["predict zero"] == 0.0
     generated, rate = read_audio(folder / "run/generated.wav")

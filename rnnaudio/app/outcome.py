@@ -88,7 +88,7 @@ def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = 10.0, se
     n_clipped = write_wav(run_dir / "generated.wav", np.concatenate([sound.seed, sound.generated]), run.sample_rate_hz)
     write_wav(run_dir / "original.wav", np.concatenate([sound.seed, sound.original]), run.sample_rate_hz)
     summary = summarise(run, sound, n_clipped)
-    write_atomically(run_dir / "summary.json", json.dumps(summary, indent=2).encode())
+    write_atomically(run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     pictures = draw(run, sound, inside, run_dir)
     m = run.config.model
     write_report(
