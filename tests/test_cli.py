@@ -1,6 +1,7 @@
 """The command line as its users meet it: a whole small run, and every kind of bad input."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -81,6 +82,14 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
     assert rate == RATE
     assert len(generated) == 11 * RATE
     np.testing.assert_allclose(generated[:RATE], original[:RATE], atol=2 / 32768)
+
+
+def test_every_figure_and_table_of_the_report_is_explained(folder):
+    page = (folder / "run/report.html").read_text()
+    named = re.findall(r"<figcaption><strong>(.*?)</strong><p>.+?</p></figcaption>", page)
+    named += re.findall(r"<h2>(.*?)</h2>\n<p>", page)
+    assert sorted(named) == sorted(outcome.EXPLANATIONS)
+    assert page.count("<figure>") == 7 and page.count("<table>") == 3
 
 
 def test_resume_goes_on(folder, monkeypatch, capsys):

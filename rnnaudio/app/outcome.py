@@ -12,6 +12,7 @@ import threadpoolctl
 
 from rnnaudio import engine, plots
 from rnnaudio.app.audio_run import LoadedRun, duration, in_decibel, load_run, seed_seconds
+from rnnaudio.app.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED, LOSSES
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, fixed_windows, write_wav
 from rnnaudio.data.corpus import Split
@@ -94,15 +95,16 @@ def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = 10.0, se
     write_report(
         run_dir / "report.html",
         title=f"{run.config.strategy}: {m.n_layers} x {m.n_units} {m.cell}",
-        summary=headline(summary),
+        summary=f"{headline(summary)}\n\n{HOW_IT_IS_JUDGED}",
         tables={
-            "Normalised mean squared error on the validation windows": _loss_rows(run),
+            LOSSES: _loss_rows(run),
             "Diagnostics": _diagnostic_rows(run, inside),
             "Settings": [{"setting": k, "value": str(v)} for k, v in _flat(dataclasses.asdict(run.config)).items()],
         },
         pictures=pictures,
         sounds={"seed and generated": run_dir / "generated.wav", "seed and original": run_dir / "original.wav"},
         notes=[f"{key}: {value}" for key, value in summary["versions"].items()],
+        explanations=EXPLANATIONS,
     )
     return summary
 
