@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnaudio import engine
 from rnnaudio.data import ArrayPiece, Batch, ConsecutiveWindows, RandomWindows, Split, fixed_windows
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import GRU, LSTM, Dense, Noisy, Sequential
@@ -150,6 +151,21 @@ def test_an_existing_run_is_never_overwritten(tmp_path):
     with pytest.raises(RnnaudioError, match="--resume"):
         run(tmp_path, 2)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["name", "version", "mode"])
+def test_resuming_with_another_engine_says_that_bits_may_differ(tmp_path, capsys, what):
+    def go_on(n_updates):
+        run(tmp_path, n_updates, resume=True, model=Sequential([Dense(4, 4, rng=np.random.default_rng(0))]))
+        return capsys.readouterr().err
+
+    assert go_on(1) == go_on(2) == ""
+    saved = checkpoints.load(tmp_path / "checkpoint.safetensors")
+    saved.record["engine"][what] = "other"
+    checkpoints.save(tmp_path / "checkpoint.safetensors", saved)
+    (line,) = go_on(3).splitlines()
+    assert "other" in line and f"now {engine.NAME} {engine.VERSION}, mode {engine.MODE}" in line and "bits" in line
+    assert go_on(4) == ""  # the checkpoint is now this engine's
 
 
 def test_another_architecture_is_named(tmp_path):
