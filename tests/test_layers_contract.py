@@ -57,11 +57,10 @@ def built(request) -> Built:
     def outputs(result):
         return [result[0], *flatten(result[1])]
 
-    widths = [value.shape[1] for value in (engine.function([], leaves)() if leaves else [])]
     return Built(
         model,
         rng.standard_normal((N_STEPS, N_BATCH, N_IN)).astype("float32"),
-        [rng.standard_normal((N_BATCH, width)).astype("float32") for width in widths],
+        [rng.standard_normal((N_BATCH, width)).astype("float32") for width in flatten(model.state_sizes)],
         engine.function([x, *states], outputs(model.unroll(x, state, Context.evaluation()))),
         engine.function([x, mask, *states], outputs(model.unroll(x, state, Context.evaluation(), mask))),
         engine.function([x_t, *states], outputs(model.step(x_t, state, Context.evaluation()))),
@@ -76,6 +75,18 @@ def test_shapes_and_dtypes(built):
     assert {leaf.dtype for leaf in final} <= {np.dtype("float32")}
     assert built.train(KEY, built.x, *built.state).dtype == "float32"
     assert {v.dtype for v in (built.model.parameters() | built.model.statistics()).values()} <= {"float32"}
+
+
+def test_state_sizes_are_those_of_the_initial_state(built):
+    state = built.model.initial_state(N_BATCH)
+    leaves = flatten(state)
+    values = engine.function([], leaves, mode="python")() if leaves else []
+    assert unflatten(state, [value.shape for value in values]) == shapes_of(built.model.state_sizes)
+
+
+def shapes_of(sizes):
+    """Each width n as the shape (N_BATCH, n), the nesting kept."""
+    return unflatten(sizes, [(N_BATCH, n) for n in flatten(sizes)])
 
 
 def test_no_float64_enters_a_float32_graph(built):

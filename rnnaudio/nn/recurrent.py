@@ -22,7 +22,7 @@ class Cell(Layer):
         what the layer shows of its states; any leading axes.
     """
 
-    state_sizes: Any  # a NamedTuple of widths
+    state_sizes: Any = ()  # a NamedTuple of widths
 
     def sequences(self, x: Any, context: Context) -> Any:
         raise NotImplementedError
