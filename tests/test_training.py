@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from rnnaudio import engine
+from rnnaudio.app.audio_run import _annealing
+from rnnaudio.app.config import ModelConfig, TrainConfig
 from rnnaudio.data import ArrayPiece, Batch, ConsecutiveWindows, RandomWindows, Split, fixed_windows
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.nn import GRU, LSTM, Dense, Noisy, Sequential
+from rnnaudio.nn import GRU, LSTM, Dense, LinearPredictor, Noisy, Sequential, mlp
+from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import predict_next, reconstruct_current
 from rnnaudio.optimizers import SGD, Adam, RMSprop
-from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, train
+from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, WarmupCosine, train
 from rnnaudio.training import checkpoint as checkpoints
 
 SIZES = {"frame_size": 4, "n_steps": 5, "batch_size": 3}
@@ -30,7 +33,10 @@ def noisy_model(seed=0):
     return Sequential([Noisy(LSTM(4, 6, rng=rng), std=0.1, state_std=0.05), Dense(6, 4, rng=rng)])
 
 
-def run(folder, n_updates, *, resume=False, model=None, batches=None, optimizer=None, on_update=None, patience=100):
+def run(
+    folder, n_updates, *, resume=False, model=None, batches=None, optimizer=None, schedule=None, on_update=None,
+    patience=100,
+):  # fmt: skip
     model = model or noisy_model()
     split = sines()
     result = train(
@@ -42,6 +48,7 @@ def run(folder, n_updates, *, resume=False, model=None, batches=None, optimizer=
         stopping=EarlyStopping(patience),
         run_dir=folder,
         limits=Limits(n_updates, validate_every=7),
+        schedule=schedule,
         seed=3,
         resume=resume,
         on_update=on_update,
@@ -60,14 +67,34 @@ def test_training_beats_predicting_zero_on_sines(tmp_path):
     assert [row["updates"] for row in result.history] == list(range(7, 141, 7))
 
 
-def test_resumed_run_is_bit_equal_in_the_middle_of_an_epoch(tmp_path):
-    """Noise, Adam's memory, carried state, history and early stopping all go on as if nothing had happened."""
-    run(tmp_path / "whole", 35)
+def carried_and_noisy():
+    return {"model": noisy_model()}
+
+
+def annealed():
+    """The noise falls to zero over 30 updates, as ``--anneal-noise-over 30`` makes it."""
+    model = Sequential([Noisy(LinearPredictor(4, 4), std=0.1, state_std=0.05)])
+    config = TrainConfig(model=ModelConfig(input_noise=0.1, state_noise=0.05), anneal_noise_over=30)
+    return {"model": model, "on_update": _annealing(model, config)}
+
+
+def cosine():
+    return {"model": Sequential([Dense(4, 4, rng=np.random.default_rng(0))]), "schedule": WarmupCosine(0.01, 10, 35)}
+
+
+def normalised():
+    return {"model": mlp([4, 6, 4], rng=np.random.default_rng(0), batch_norm=True)}
+
+
+@pytest.mark.parametrize("kind", [carried_and_noisy, annealed, cosine, normalised])
+def test_resumed_run_is_bit_equal_in_the_middle_of_an_epoch(tmp_path, kind):
+    """Noise, Adam's memory, carried state, schedules and running statistics go on as if nothing had happened."""
+    model, _ = run(tmp_path / "whole", 35, **kind())
     for n_updates, resume in ((13, False), (14, True), (35, True)):
-        run(tmp_path / "parts", n_updates, resume=resume)
+        run(tmp_path / "parts", n_updates, resume=resume, **kind())
     whole, parts = last_arrays(tmp_path / "whole"), last_arrays(tmp_path / "parts")
     assert whole.keys() == parts.keys()
-    assert any(name.startswith("carried/") for name in whole)
+    assert any(name.startswith("carried/") for name in whole) == bool(flatten(model.state_sizes))
     for name in whole:
         if not name.startswith("best/"):  # the break at 13 validated once more
             np.testing.assert_array_equal(whole[name], parts[name], err_msg=name)
