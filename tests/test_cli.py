@@ -209,6 +209,22 @@ def test_a_corpus_that_was_moved_is_named_and_known_again(folder, monkeypatch, c
     assert run(monkeypatch, capsys, *generate)[0] == 0  # it is known there from now on
 
 
+def test_silent_validation_is_refused_and_a_silent_seed_is_played(monkeypatch, capsys, tmp_path):
+    """One recording is cut in time: 80 % to train on, 10 % to validate, 10 % to test."""
+    for name, seconds, expected in (("valid", 7.9, 2), ("test", 8.95, 0)):
+        sound = np.concatenate([notes(seconds, 1), np.zeros(round((10 - seconds) * RATE))])
+        write_wav(tmp_path / f"{name}.wav", sound, RATE)
+        build = ["corpus", "build", tmp_path / f"{name}.wav", tmp_path / f"{name}.h5", "--sample-rate-hz", RATE]
+        assert run(monkeypatch, capsys, *build, "--keep-silence")[0] == 0
+        train = ["train", tmp_path / f"{name}.h5", tmp_path / name, *SMALL, "--max-updates", 4]
+        status, out, err = run(monkeypatch, capsys, *train)
+        assert status == expected, err
+        assert "nan" not in out and ("validation pieces of" in err and "are silent" in err) == (status == 2)
+    assert not (tmp_path / "valid").exists()
+    seed, _ = read_audio(tmp_path / "test/generated.wav")
+    assert not seed[:RATE].any()
+
+
 def test_a_refused_run_leaves_the_earlier_one_as_it_was(folder, monkeypatch, capsys):
     before = {path.name: path.read_bytes() for path in (folder / "run").iterdir()}
     status, _, _ = run(monkeypatch, capsys, "train", folder / "corpus.h5", folder / "run", *SMALL, "--n-units", "9")

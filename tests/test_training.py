@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnnaudio import engine
-from rnnaudio.app.audio_run import _annealing
+from rnnaudio.app.audio_run import _annealing, describe_row
 from rnnaudio.app.config import ModelConfig, TrainConfig
 from rnnaudio.data import ArrayPiece, Batch, ConsecutiveWindows, RandomWindows, Split, fixed_windows
 from rnnaudio.errors import RnnaudioError
@@ -264,6 +264,16 @@ def test_evaluation_is_a_mean_over_batches_of_any_size():
     x = frames[:-1].astype("float64")
     expected = np.sum((x @ weight + bias - x) ** 2) / np.sum(x**2)
     assert evaluate(parts)["normalised_mse"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_silence_is_trained_on_without_harm_and_its_error_is_nan(tmp_path):
+    silence = Split("train", (ArrayPiece(np.zeros(400, "float32")),), 16000)
+    model = Sequential([Dense(4, 4, rng=np.random.default_rng(0))])
+    _, result = run(tmp_path, 14, model=model, batches=RandomWindows(silence, seed=0, **SIZES))
+    assert all(np.isnan(row["train"]) and np.isfinite(row["valid"]) for row in result.history)
+    assert all(np.isfinite(value).all() for value in model.get_values().values())
+    assert "train nan (silence)  valid" in describe_row(result.history[0])
+    assert np.isnan(Evaluation(model, predict_next)(fixed_windows(silence, **SIZES))["normalised_mse"])
 
 
 def test_history_is_plain_json(tmp_path):

@@ -84,6 +84,10 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
         batches: Batches = BATCHERS[config.batches](corpus.train, seed=config.seed, **sizes)
         validation = fixed_windows(corpus.valid, **sizes)
+        if not any(np.ptp(batch.frames) for batch in validation):
+            raise RnnaudioError(
+                f"the validation pieces of {corpus_path} are silent; build it with music in that split"
+            )
         corpus.test.first(seed_seconds(config, corpus.sample_rate_hz))
         strategy = STRATEGIES[config.strategy]
         print(_checked(strategy, batches))
@@ -170,8 +174,8 @@ def start_from_linear_prediction(model: Layer, linear: LinearPrediction) -> None
 
 
 def in_decibel(normalised_mse: float) -> str:
-    """``-12.3 dB`` of a ratio of powers."""
-    return f"{float(decibel(normalised_mse)):.2f} dB"
+    """``-12.30 dB`` of a ratio of powers; NaN is the ratio to the power of silence."""
+    return "nan (silence)" if np.isnan(normalised_mse) else f"{float(decibel(normalised_mse)):.2f} dB"
 
 
 def in_words(scores: dict[str, float]) -> str:

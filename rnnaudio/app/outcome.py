@@ -18,7 +18,7 @@ from rnnaudio.data import AudioCorpus, fixed_windows, write_wav
 from rnnaudio.data.corpus import Split
 from rnnaudio.diagnostics import Probe, probe
 from rnnaudio.generation import Stepper, generate
-from rnnaudio.metrics import MINIMUM_RATE_HZ, STEINWAY_16_KHZ, Alive, AliveLimits, alive_seconds, calibrate
+from rnnaudio.metrics import MINIMUM_RATE_HZ, STEINWAY_16_KHZ, Alive, AliveLimits, alive_seconds, calibrate, decibel
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.report import write_report
 
@@ -168,7 +168,9 @@ def summarise(run: LoadedRun, sound: Sound, n_clipped: int) -> dict[str, Any]:
 
 
 def _rounded_decibel(value: float | None) -> float | None:
-    return None if not value else round(10.0 * float(np.log10(value)), 2)
+    """None for what is no number in JSON: not measured, silence, no error at all."""
+    in_decibel = float(decibel(np.nan if value is None else value))
+    return round(in_decibel, 2) if np.isfinite(in_decibel) else None
 
 
 def headline(summary: dict[str, Any]) -> str:
@@ -185,7 +187,8 @@ def _finite_baselines(run: LoadedRun) -> dict[str, float]:
 
 
 def _loss_rows(run: LoadedRun) -> list[dict[str, str]]:
-    rows = [{"predictor": "this model", "dB": in_decibel(run.record["stopping"]["best_loss"] or np.nan)}]
+    best = run.record["stopping"]["best_loss"]
+    rows = [{"predictor": "this model", "dB": "not measured" if best is None else in_decibel(best)}]
     return rows + [{"predictor": k, "dB": in_decibel(v)} for k, v in run.record["config"]["baselines"].items()]
 
 
