@@ -169,8 +169,8 @@ def summarise(run: LoadedRun, sound: Sound, n_clipped: int) -> dict[str, Any]:
 
 def _rounded_decibel(value: float | None) -> float | None:
     """None for what is no number in JSON: not measured, silence, no error at all."""
-    in_decibel = float(decibel(np.nan if value is None else value))
-    return round(in_decibel, 2) if np.isfinite(in_decibel) else None
+    value_db = float(decibel(np.nan if value is None else value))
+    return round(value_db, 2) if np.isfinite(value_db) else None
 
 
 def headline(summary: dict[str, Any]) -> str:
