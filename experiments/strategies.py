@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from experiments.results import record
+from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.audio_run import train_on_corpus
 from rnnaudio.app.config import TrainConfig
 from rnnaudio.app.outcome import write_outcome
@@ -25,7 +26,7 @@ class Options:
 
 def command(config: TrainConfig) -> None:
     """Train ``config`` on the piano corpus; recorded under experiments/results if run as frozen."""
-    options = tyro.cli(Options)
+    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     run_dir = options.run_dir or Path("runs") / config.strategy
     shortened = options.minutes is not None and options.minutes < config.minutes
     if options.minutes is not None:

@@ -5,12 +5,15 @@ by an error that :func:`main` must catch.
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.config import TrainConfig
 from rnnaudio.errors import RnnaudioError, run_command
 
@@ -23,10 +26,25 @@ app.command(corpus, name="corpus")
 def main() -> None:
     """Entry point."""
     description = "Recurrent networks that play raw audio."
-    run_command(lambda: app.cli(prog="rnnaudio", description=description), "rnnaudio")
+    read = functools.partial(app.cli, prog="rnnaudio", description=description, registry=REGISTRY)
+    run_command(lambda: parsed(read)(), "rnnaudio")
 
 
-@app.command
+def command(name: str, of: tyro.extras.SubcommandApp = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function a command: tyro reads its arguments, :func:`main` runs it with them."""
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def with_arguments(*args: Any, **kwargs: Any) -> Callable[[], None]:
+            return functools.partial(function, *args, **kwargs)
+
+        of.command(name=name)(with_arguments)
+        return function
+
+    return add
+
+
+@command("demo")
 def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
     """Train a small LSTM on a minute of real piano (no download) and let it play on; see RUN_DIR/report.html.
 
@@ -42,7 +60,7 @@ def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
     _train(dataclasses.replace(DEMO, minutes=minutes), corpus_path, run_dir, resuming=False)
 
 
-@app.command
+@command("info")
 def info() -> None:
     """What is used: engine, compile mode, BLAS, its threads and speed; and what would make it faster."""
     from rnnaudio.app.engine_report import report
@@ -50,7 +68,7 @@ def info() -> None:
     print(report())
 
 
-@app.command
+@command("train")
 def train(
     corpus: Annotated[Positional[Path], arg(metavar="CORPUS.h5")],
     run_dir: RunDir,
@@ -67,12 +85,15 @@ def train(
     _train(config, corpus, run_dir, resuming=resume)
 
 
-@app.command
-def resume(run_dir: RunDir, minutes: float | None = None, max_updates: int | None = None) -> None:
+@command("resume")
+def resume(
+    run_dir: RunDir, minutes: float | None = None, max_updates: int | None = None, corpus: Path | None = None
+) -> None:
     """Go on with a run, with its own settings.
 
     Args:
         run_dir: the folder of the run.
+        corpus: where the run's corpus is now, if it was moved.
         minutes: a new limit on the training time of all sittings together.
         max_updates: a new limit on the updates.
     """
@@ -86,10 +107,12 @@ def resume(run_dir: RunDir, minutes: float | None = None, max_updates: int | Non
         minutes=run.config.minutes if minutes is None else minutes,
         max_updates=run.config.max_updates if max_updates is None else max_updates,
     )
-    _train(config, Path(run.record["config"]["corpus"]["path"]), run_dir, resuming=True)
+    with run.open_corpus(corpus) as opened:
+        corpus = opened.path
+    _train(config, corpus, run_dir, resuming=True)
 
 
-@app.command
+@command("generate")
 def generate(
     run_dir: RunDir,
     out: Annotated[Positional[Path], arg(metavar="OUT.wav")],
@@ -97,6 +120,7 @@ def generate(
     seed_seconds: float = 1.0,
     seconds: float = 10.0,
     seed_index: int = 0,
+    corpus: Path | None = None,
 ) -> None:
     """Continue a second of sound with a trained model; writes a WAV with the seed in front.
 
@@ -107,13 +131,17 @@ def generate(
         seed_seconds: length of the seed.
         seconds: length of what is generated after it.
         seed_index: which place of the test split.
+        corpus: where the run's corpus is now, if it was moved.
     """
     from rnnaudio.app.play import play
 
-    print(play(run_dir, out, seed_file=seed_file, seed_seconds=seed_seconds, seconds=seconds, seed_index=seed_index))
+    text = play(
+        run_dir, out, corpus, seed_file=seed_file, seed_seconds=seed_seconds, seconds=seconds, seed_index=seed_index
+    )
+    print(text)
 
 
-@corpus.command(name="build")
+@command("build", of=corpus)
 def corpus_build(
     paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR-OR-FILES OUT.h5")],
     sample_rate_hz: int = 16_000,
@@ -145,7 +173,7 @@ def corpus_build(
     print(build_corpus(sources, out, sample_rate_hz=sample_rate_hz, dtype=dtype, trim_silence_db=trim, seed=seed))
 
 
-@corpus.command(name="info")
+@command("info", of=corpus)
 def corpus_info(path: Positional[Path], verify: bool = False) -> None:
     """What a corpus holds.
 

@@ -7,11 +7,12 @@ from rnnaudio.engine import tt
 
 
 def masked_mean(values: Any, mask: Any = None) -> Any:
-    """sum(values * mask) / sum(mask); the plain mean without a mask. ``values`` and ``mask`` have the same axes."""
+    """Mean of the values where the mask is 1; the plain mean without a mask. Both have the same axes."""
     if mask is None:
         return tt.mean(values)
-    mask = tt.cast(mask, values.dtype)  # float32 divided by a sum of integers would be float64
-    return tt.sum(values * mask) / tt.sum(mask)
+    # A switch, not a product: an infinite value that is left out would make NaN of 0 x inf. The cast: float32 divided
+    # by a sum of integers would be float64.
+    return tt.sum(tt.switch(mask, values, tt.zeros_like(values))) / tt.sum(tt.cast(mask, values.dtype))
 
 
 def mean_squared_error(prediction: Any, target: Any, mask: Any = None) -> Any:

@@ -26,7 +26,7 @@ STYLE = """
 body { max-width: 62rem; margin: 0 auto; padding: 1rem; color: var(--ink); background: var(--paper);
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-figure { margin: 1rem 0; } figcaption { margin-bottom: .3rem; }
+figure { margin: 1rem 0; } figcaption { margin-bottom: .3rem; } figcaption p { margin: 0; }
 img { max-width: max(100%, 44rem); height: auto; border-radius: 6px; } audio { width: 100%; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
@@ -43,6 +43,7 @@ def write_report(
     pictures: Mapping[str, str | Path],
     sounds: Mapping[str, str | Path],
     notes: Sequence[str] = (),
+    explanations: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the page of a run to ``path``, whole or not at all, and return the path.
 
@@ -51,18 +52,23 @@ def write_report(
         as a configuration, drawn as names and values.
     pictures, sounds: caption -> PNG or WAV file. One that is missing or is no such file is named on the page.
     notes: plain text each, such as warnings of the run.
+    explanations: heading or caption -> plain text that stands below it.
 
     All text is escaped. Raises RnnaudioError where the page cannot be written.
     """
+    words = explanations or {}
     sections = [f"<h1>{escape(title)}</h1>", *_paragraphs(summary)]
     if notes:
         sections += ["<h2>Notes</h2><ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]
     if sounds:
-        sections += ["<h2>Sounds</h2>", *(_sound(caption, Path(file)) for caption, file in sounds.items())]
+        sections += ["<h2>Sounds</h2>", *(_sound(caption, Path(file), words) for caption, file in sounds.items())]
     if pictures:
-        sections += ["<h2>Pictures</h2>", *(_picture(caption, Path(file)) for caption, file in pictures.items())]
+        sections += [
+            "<h2>Pictures</h2>",
+            *(_picture(caption, Path(file), words) for caption, file in pictures.items()),
+        ]
     for heading, content in tables.items():
-        sections += [f"<h2>{escape(heading)}</h2>", _table(content)]
+        sections += [f"<h2>{escape(heading)}</h2>", *_paragraphs(words.get(heading, "")), _table(content)]
     return write_atomically(path, _page(title, "\n".join(sections)).encode())
 
 
@@ -87,21 +93,26 @@ def _paragraphs(text: str) -> list[str]:
     return [f"<p>{escape(paragraph.strip())}</p>" for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
-def _picture(caption: str, file: Path) -> str:
+def _caption(caption: str, explanations: Mapping[str, str]) -> str:
+    below = "".join(_paragraphs(explanations.get(caption, "")))
+    return f"<figcaption><strong>{escape(caption)}</strong>{below}</figcaption>"
+
+
+def _picture(caption: str, file: Path, explanations: Mapping[str, str]) -> str:
     content = _content(file)
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return _missing("Picture", caption, file, "a PNG picture", content)
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     image = f'<div class="wide"><img alt="{escape(caption)}" src="{source}"></div>'  # smaller, its text is unreadable
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{image}</figure>"
+    return f"<figure>{_caption(caption, explanations)}{image}</figure>"
 
 
-def _sound(caption: str, file: Path) -> str:
+def _sound(caption: str, file: Path, explanations: Mapping[str, str]) -> str:
     content = _content(file)
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         return _missing("Sound", caption, file, "a WAV file", content)
     source = f"data:audio/wav;base64,{base64.b64encode(content).decode()}"
-    return f'<figure><figcaption>{escape(caption)}</figcaption><audio controls src="{source}"></audio></figure>'
+    return f'<figure>{_caption(caption, explanations)}<audio controls src="{source}"></audio></figure>'
 
 
 def _content(file: Path) -> bytes:

@@ -205,6 +205,13 @@ def test_fixed_windows_of_a_split_of_a_single_window():
 
 
 @pytest.mark.parametrize("kind", ALL)
+def test_a_silent_piece_gives_silent_windows(kind):
+    silent = Split("train", (ArrayPiece(np.zeros(900, np.float32)),), 100)
+    batches = [kind(silent, seed=0, **SIZES).batch(index) for index in range(3)] + fixed_windows(silent, **SIZES)
+    assert all(batch.frames.shape == (5, 6, 8) and not batch.frames.any() for batch in batches)
+
+
+@pytest.mark.parametrize("kind", ALL)
 def test_what_is_too_long_is_refused_with_the_longest_piece_and_what_to_lower(kind):
     with pytest.raises(RnnaudioError, match="frame_size is 101 samples, but the longest piece has 100: lower"):
         kind(ramps((100, 50)), frame_size=101, n_steps=1, batch_size=1, seed=0)

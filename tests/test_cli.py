@@ -1,6 +1,7 @@
 """The command line as its users meet it: a whole small run, and every kind of bad input."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -12,6 +13,7 @@ from rnnaudio.app import outcome
 from rnnaudio.cli import main
 from rnnaudio.data import read_audio, write_wav
 from rnnaudio.generation import Generated
+from rnnaudio.training import checkpoint as checkpoints
 
 RATE = 8000
 SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
@@ -70,6 +72,9 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
         "gradients.png",
         "update_ratios.png",
     }
+    for name in ("config.json", "summary.json"):
+        text = (folder / "run" / name).read_text()
+        assert json.loads(text) and text.endswith("}\n")
     summary = json.loads((folder / "run/summary.json").read_text())
     assert summary["updates"] == 8 and summary["baselines_decibel"]["predict zero"] == 0.0
     generated, rate = read_audio(folder / "run/generated.wav")
@@ -77,6 +82,14 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
     assert rate == RATE
     assert len(generated) == 11 * RATE
     np.testing.assert_allclose(generated[:RATE], original[:RATE], atol=2 / 32768)
+
+
+def test_every_figure_and_table_of_the_report_is_explained(folder):
+    page = (folder / "run/report.html").read_text()
+    named = re.findall(r"<figcaption><strong>(.*?)</strong><p>.+?</p></figcaption>", page)
+    named += re.findall(r"<h2>(.*?)</h2>\n<p>", page)
+    assert sorted(named) == sorted(outcome.EXPLANATIONS)
+    assert page.count("<figure>") == 7 and page.count("<table>") == 3
 
 
 def test_resume_goes_on(folder, monkeypatch, capsys):
@@ -129,6 +142,13 @@ def bad_inputs(folder, tmp):
         "frame longer than a piece": (["train", corpus, out, "--frame-size", "99999"], "frame_size"),
         "no sense": (["train", corpus, out, "--batch-size", "0"], "batch_size"),
         "unknown setting": (["train", corpus, out, "--n-unit", "7"], "--n-units"),
+        "no whole number": (["train", corpus, out, "--n-units", "x"], "--n-units: got 'x', expected a whole number"),
+        "no number": (["resume", trained, "--minutes", "x"], "--minutes: got 'x', expected a number or None"),
+        "no such choice": (["train", corpus, out, "--cell", "rnn"], "'rnn' for argument '--cell'. Expected one of"),
+        "argument missing": (["train", corpus], "RUN_DIR"),
+        "value missing": (["resume", trained, "--minutes"], "Missing value for argument '--minutes'"),
+        "no such command": (["trian"], "trian; Available subcommands: corpus, demo, info, train"),
+        "no command": ([], "Expected one of {corpus, demo"),
         "text as wav": (["corpus", "build", text, tmp / "x.h5"], "text.wav"),
         "empty folder": (["corpus", "build", empty, tmp / "x.h5"], "empty"),
         "no output named": (["corpus", "build", silent / "s.wav", silent / "s.wav"], ".h5"),
@@ -136,9 +156,21 @@ def bad_inputs(folder, tmp):
         "output of another kind": (["generate", trained, tmp / "x.mp3"], ".wav"),
         "only silence": (["corpus", "build", silent, tmp / "x.h5"], "silen"),
         "no run": (["generate", empty, tmp / "x.wav"], "no checkpoint"),
-        "seed shorter than a frame": (["generate", trained, tmp / "x.wav", "--seed-file", short], "seed"),
+        "corpus as run": (["generate", corpus, tmp / "x.wav"], f"{corpus} is a file; expected the folder of a run"),
+        "corpus as run to resume": (["resume", corpus], "corpus.h5 is a file; expected the folder of a run"),
+        "corpus as run to train": (["train", corpus, corpus], "corpus.h5 is a file; expected the folder of a run"),
+        "wav as demo": (["demo", "--run-dir", text], "text.wav is a file; expected the folder of a run"),
+        "seed shorter than a frame": (
+            ["generate", trained, tmp / "x.wav", "--seed-file", short, "--seed-seconds", 20 / RATE],
+            "the seed has 20 samples, less than one frame of 40",
+        ),
+        "seed file shorter than the seed": (
+            ["generate", trained, tmp / "x.wav", "--seed-file", folder / "0.wav", "--seed-seconds", "4.5"],
+            "0.wav is 4 s long, shorter than the seed of 4.5 s: take a longer file or a lower --seed-seconds",
+        ),
         "seed is text": (["generate", trained, tmp / "x.wav", "--seed-file", text], "text.wav"),
         "no place to write": (["generate", trained, tmp / "no/x.wav", "--seconds", "0.1"], "x.wav"),
+        "no such place": (["generate", trained, tmp / "x.wav", "--seed-index", "-1"], "seed_index is -1"),
         "no length": (["generate", trained, tmp / "x.wav", "--seconds", "0"], "seconds"),
     }
 
@@ -149,9 +181,48 @@ def test_bad_input_gives_one_clear_line_and_status_2(folder, monkeypatch, capsys
         assert status == 2, f"{name}: status {status}, {err}"
         assert expected in err, f"{name}: {err}"
         assert "Traceback" not in err
-        if name != "unknown setting":  # tyro draws a box
-            assert len(err.strip().splitlines()) == 1, f"{name}: {err}"
+        assert err.startswith("rnnaudio: ") and len(err.strip().splitlines()) == 1, f"{name}: {err}"
     assert not list(tmp_path.glob("x.*")) and not list(tmp_path.glob("**/*.part"))
+
+
+def test_a_corpus_that_was_moved_is_named_and_known_again(folder, monkeypatch, capsys, tmp_path):
+    shutil.copytree(folder / "run", tmp_path / "run")
+    shutil.copy(folder / "corpus.h5", tmp_path)
+    checkpoint = tmp_path / "run/checkpoint.safetensors"
+    saved = checkpoints.load(checkpoint)
+    saved.record["config"]["corpus"]["path"] = str(tmp_path / "gone.h5")
+    checkpoints.save(checkpoint, saved)
+    write_wav(tmp_path / "other.wav", notes(9.0, 7), RATE)
+    build = ["corpus", "build", tmp_path / "other.wav", tmp_path / "other.h5", "--sample-rate-hz", RATE]
+    assert run(monkeypatch, capsys, *build)[0] == 0
+    generate = ["generate", tmp_path / "run", tmp_path / "x.wav", "--seconds", 0.1]
+    resume = ["resume", tmp_path / "run", "--max-updates", 13]
+    for command in (generate, resume):
+        status, _, err = run(monkeypatch, capsys, *command)
+        assert status == 2 and "gone.h5" in err and "--corpus" in err
+        status, _, err = run(monkeypatch, capsys, *command, "--corpus", tmp_path / "other.h5")
+        assert status == 2 and "other.h5 is not the corpus of the run: mean was" in err
+    assert not (tmp_path / "x.wav").exists()
+    assert run(monkeypatch, capsys, *generate, "--corpus", tmp_path / "corpus.h5")[0] == 0
+    assert run(monkeypatch, capsys, *resume, "--corpus", tmp_path / "corpus.h5")[0] == 0
+    assert checkpoints.load(checkpoint).record["config"]["corpus"]["path"] == str(tmp_path / "corpus.h5")
+    assert run(monkeypatch, capsys, *generate)[0] == 0  # it is known there from now on
+
+
+def test_silent_validation_is_refused_and_a_silent_seed_is_played(monkeypatch, capsys, tmp_path):
+    """One recording is cut in time: 80 % to train on, 10 % to validate, 10 % to test."""
+    for name, seconds, expected in (("valid", 7.9, 2), ("test", 8.95, 0)):
+        sound = np.concatenate([notes(seconds, 1), np.zeros(round((10 - seconds) * RATE))])
+        write_wav(tmp_path / f"{name}.wav", sound, RATE)
+        build = ["corpus", "build", tmp_path / f"{name}.wav", tmp_path / f"{name}.h5", "--sample-rate-hz", RATE]
+        assert run(monkeypatch, capsys, *build, "--keep-silence")[0] == 0
+        train = ["train", tmp_path / f"{name}.h5", tmp_path / name, *SMALL, "--max-updates", 4]
+        status, out, err = run(monkeypatch, capsys, *train)
+        assert status == expected, err
+        assert "nan" not in out and ("validation pieces of" in err and "are silent" in err) == (status == 2)
+    assert not (tmp_path / "valid").exists()
+    seed, _ = read_audio(tmp_path / "test/generated.wav")
+    assert not seed[:RATE].any()
 
 
 def test_a_refused_run_leaves_the_earlier_one_as_it_was(folder, monkeypatch, capsys):

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from rnnaudio.app.audio_run import describe_row, duration
 from rnnaudio.app.build import build_model, build_optimizer
 from rnnaudio.app.config import ModelConfig, TrainConfig, from_dict
 from rnnaudio.errors import RnnaudioError
@@ -58,3 +59,13 @@ def test_equal_seeds_give_equal_models():
 
 def test_optimizer_takes_rate_and_clipping():
     assert build_optimizer(TrainConfig(learning_rate=0.5, max_gradient_norm=None)) == RMSprop(0.5)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.3, "0 s"), (7.6, "8 s"), (119.0, "119 s"), (120.0, "2.0 min"), (5400.0, "90.0 min")]
+)
+def test_short_times_are_shown_in_seconds(seconds, shown):
+    assert duration(seconds) == shown
+    row = {"epoch": 1.0, "seconds": seconds, "train": 0.1, "valid": 0.01, "is_best": True}
+    losses = "train -10.00 dB  valid -20.00 dB  * best"
+    assert " ".join(describe_row(row).split()) == " ".join(f"epoch 1.00 {shown} {losses}".split())

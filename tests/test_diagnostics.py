@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rnnaudio.app.audio_run import in_words
 from rnnaudio.data import Batch
 from rnnaudio.diagnostics import baselines, check_batch, linear_prediction, measured_shifts, probe
 from rnnaudio.diagnostics.baselines import contexts
@@ -39,6 +40,19 @@ def test_baselines_of_a_known_signal():
     assert scores["predict zero"] == 1.0
     assert scores["persistence"] == pytest.approx(4.0)
     assert scores["linear prediction"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_silence_has_no_baselines_but_breaks_nothing():
+    silence = np.zeros((9, 3, 2), "float32")
+    pairs = [(silence[:-1], silence[1:])]
+    linear = linear_prediction(pairs)
+    assert not linear.weight.any() and not linear.bias.any()
+    scores = baselines(pairs, linear)
+    assert len(scores) == 3 and np.isnan(list(scores.values())).all()
+    assert in_words(scores).count("nan (silence)") == 3
+    sound = frames()
+    expected = baselines([(sound[:-1], sound[1:])], linear)
+    assert baselines([*pairs, (sound[:-1], sound[1:])], linear) == expected  # silent windows beside others add nothing
 
 
 def test_batch_check_passes_both_strategies():

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,11 +130,18 @@ def test_functions_take_wider_floats_without_widening_the_graph():
     assert engine.function([x], 2 * x)(np.ones(2)).dtype == "float32"
 
 
+ROOT = Path(__file__).resolve().parent.parent
+
+
 def run_python(code, **environment):
     """(exit status, output) of a fresh interpreter in which rnnaudio finds these variables."""
+    return interpreter("-c", code, **environment)
+
+
+def interpreter(*arguments, **environment):
     keep = {name: value for name, value in os.environ.items() if not name.startswith("RNNAUDIO_")}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=keep | environment, capture_output=True, text=True, timeout=120, check=False)
+    options = {"capture_output": True, "text": True, "timeout": 120, "check": False, "cwd": ROOT}
+    done = subprocess.run([sys.executable, *arguments], env=keep | environment, **options)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -175,3 +183,28 @@ def test_theano_beside_a_new_numpy_says_what_to_do():
 def test_numba_is_not_a_mode_of_theano():
     status, output = run_python(IMPORT, RNNAUDIO_ENGINE="theano", RNNAUDIO_MODE="numba")
     assert status == 0 and "error: RNNAUDIO_MODE is 'numba'; expected one of c, python" in output
+
+
+def programs():
+    """The experiments that can be run: those with a main part."""
+    return sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if "__main__" in path.read_text())
+
+
+@pytest.mark.parametrize("name", programs())
+def test_an_experiment_refuses_a_wrong_engine_in_one_line(name):
+    status, output = interpreter("-m", f"experiments.{name}", RNNAUDIO_ENGINE="torch")
+    assert status == 2, output
+    assert output == "experiments: RNNAUDIO_ENGINE is 'torch'; expected one of pytensor, theano\n"
+
+
+def test_an_experiment_refuses_a_wrong_option_in_one_line():
+    status, output = interpreter("-m", "experiments.predict", "--minutes", "x", **HERE)
+    assert status == 2 and "Traceback" not in output, output
+    assert output.splitlines()[-1].startswith("predict: Error parsing --minutes: got 'x', expected a number"), output
+
+
+def test_an_experiment_refuses_a_wrong_mode_in_one_line():
+    status, output = interpreter("-m", "experiments.predict", **HERE | {"RNNAUDIO_MODE": "fast"})
+    assert status == 2 and "Traceback" not in output, output
+    # Theano says something about BLAS before.
+    assert output.splitlines()[-1].startswith("experiments: RNNAUDIO_MODE is 'fast'; expected one of c,"), output

@@ -57,11 +57,10 @@ def built(request, kernel) -> Built:
     def outputs(result):
         return [result[0], *flatten(result[1])]
 
-    widths = [value.shape[1] for value in (engine.function([], leaves)() if leaves else [])]
     return Built(
         model,
         rng.standard_normal((N_STEPS, N_BATCH, N_IN)).astype("float32"),
-        [rng.standard_normal((N_BATCH, width)).astype("float32") for width in widths],
+        [rng.standard_normal((N_BATCH, width)).astype("float32") for width in flatten(model.state_sizes)],
         engine.function([x, *states], outputs(model.unroll(x, state, Context.evaluation()))),
         engine.function([x, mask, *states], outputs(model.unroll(x, state, Context.evaluation(), mask))),
         engine.function([x_t, *states], outputs(model.step(x_t, state, Context.evaluation()))),
@@ -76,6 +75,18 @@ def test_shapes_and_dtypes(built):
     assert {leaf.dtype for leaf in final} <= {np.dtype("float32")}
     assert built.train(KEY, built.x, *built.state).dtype == "float32"
     assert {v.dtype for v in (built.model.parameters() | built.model.statistics()).values()} <= {"float32"}
+
+
+def test_state_sizes_are_those_of_the_initial_state(built):
+    state = built.model.initial_state(N_BATCH)
+    leaves = flatten(state)
+    values = engine.function([], leaves, mode="python")() if leaves else []
+    assert unflatten(state, [value.shape for value in values]) == shapes_of(built.model.state_sizes)
+
+
+def shapes_of(sizes):
+    """Each width n as the shape (N_BATCH, n), the nesting kept."""
+    return unflatten(sizes, [(N_BATCH, n) for n in flatten(sizes)])
 
 
 def test_no_float64_enters_a_float32_graph(built):
@@ -289,6 +300,49 @@ def test_batch_norm_equals_the_oracle(n_axes):
     np.testing.assert_allclose(after["running_variance"], expected.running_variance, rtol=1e-12)
     plain = oracles.batch_norm_forward(value, *arguments, training=False).output
     np.testing.assert_allclose(evaluated, plain, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6, 1e30])
+def test_what_stands_in_the_padding_does_not_reach_batch_norm(size):
+    """Valid steps and running statistics are those of the oracle, which sees the valid steps alone."""
+    rng = np.random.default_rng(14)
+    norm = randomise(BatchNorm(3, momentum=0.2), rng)
+    before = norm.get_values()
+    x, mask = engine.tensor("x", 3), engine.tensor("mask", 2, "int8")
+    context = Context.training_with(np.array([0, 0]))
+    y, _ = norm.unroll(x, (), context, mask)
+    gradient = engine.gradient(tt.sum(tt.switch(mask[..., None], y, 0) ** 3), [x])
+    function = engine.function([x, mask], [y, *gradient], context.updates)
+    value, valid = rng.standard_normal((5, 4, 3)).astype("float32"), rng.integers(0, 2, (5, 4)).astype("int8")
+    padded = np.where(valid[..., None], value, size * rng.standard_normal(value.shape)).astype("float32")
+    trained, pulled = function(padded, valid)
+    is_valid = valid.astype(bool)
+    arguments = [before[name].astype(float) for name in ("gain", "shift", "running_mean", "running_variance")]
+    expected = oracles.batch_norm_forward(value[is_valid].astype(float), *arguments, momentum=0.2)
+    np.testing.assert_allclose(trained[is_valid], expected.output, rtol=1e-4, atol=1e-5)
+    after = norm.get_values()
+    np.testing.assert_allclose(after["running_mean"], expected.running_mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(after["running_variance"], expected.running_variance, rtol=1e-5)
+    np.testing.assert_array_equal(pulled[~is_valid], 0.0)
+    assert np.isfinite(pulled).all()
+
+
+def test_padding_does_not_change_a_stack_with_batch_norm():
+    rng = np.random.default_rng(15)
+    model = randomise(Sequential([Dense(3, 4, rng=rng), BatchNorm(4), LSTM(4, 2, rng=rng)]), rng)
+    before = model.get_values()
+    x, mask = engine.tensor("x", 3), engine.tensor("mask", 2, "int8")
+    context = Context.training_with(np.array([0, 0]))
+    y, final = model.unroll(x, model.initial_state(x.shape[1]), context, mask)
+    function = engine.function([x, mask], [y, *flatten(final)], context.updates)
+    value, valid = rng.standard_normal((5, 4, 3)), rng.integers(0, 2, (5, 4)).astype("int8")
+    results = []
+    for padding in (0.0, 1e30):
+        model.set_values(before)
+        outputs, *state = function(np.where(valid[..., None], value, padding), valid)
+        results.append([outputs[valid.astype(bool)], *state, *model.get_values().values()])
+    for clean, dirty in zip(*results, strict=True):
+        np.testing.assert_array_equal(clean, dirty)
 
 
 def test_mlp_equals_the_oracle_and_leaves_its_last_layer_bare():

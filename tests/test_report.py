@@ -70,7 +70,7 @@ def test_pictures_and_sounds_are_embedded_byte_for_byte(tmp_path):
     assert player["src"].startswith("data:audio/wav;base64,")
     assert base64.b64decode(player["src"].partition(",")[2]) == WAV
     assert "controls" in player
-    assert page.text("figcaption") == ["Seed and generated", "Learning curve"]
+    assert page.text("strong") == ["Seed and generated", "Learning curve"]
 
 
 def test_nothing_is_loaded_from_outside_and_all_text_is_escaped(tmp_path):
@@ -82,6 +82,7 @@ def test_nothing_is_loaded_from_outside_and_all_text_is_escaped(tmp_path):
         pictures={HOSTILE: written(tmp_path, "a.png", PNG), HOSTILE + "2": tmp_path / '<img src="x">.png'},
         sounds={HOSTILE: written(tmp_path, "a.wav", WAV)},
         notes=[HOSTILE],
+        explanations={HOSTILE: HOSTILE + " explained"},
     )
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "link", "iframe", "object", "embed", "base", "form"}
@@ -90,8 +91,9 @@ def test_nothing_is_loaded_from_outside_and_all_text_is_escaped(tmp_path):
         for name in LOADING_ATTRIBUTES & set(attributes):
             assert attributes[name].startswith("data:")
     assert not any(word in style for style in page.text("style") for word in ("url(", "@import", "http"))
-    for tag in ("title", "h1", "p", "h2", "th", "td", "li", "figcaption"):
+    for tag in ("title", "h1", "p", "h2", "th", "td", "li", "strong"):
         assert HOSTILE in page.text(tag), tag
+    assert page.text("p").count(HOSTILE + " explained") == 3  # of the sound, the picture and the table
     assert len(page.attributes("img")) == 1
 
 
@@ -147,6 +149,19 @@ def test_tables_hold_every_row_and_the_union_of_the_columns(tmp_path):
 def test_a_configuration_is_a_table_of_names_and_values(tmp_path):
     page = page_of(tmp_path, tables={"Configuration": {"n_units": 300, "learning_rate": 1e-3, "resume": True}})
     assert page.text("td") == ["n_units", "300", "learning_rate", "0.001", "resume", "True"]
+
+
+def test_an_explanation_stands_below_its_heading_or_caption(tmp_path):
+    page = page_of(
+        tmp_path,
+        tables={"Losses": [{"dB": 0}], "Settings": [{"a": 1}]},
+        pictures={"Curve": written(tmp_path, "a.png", PNG)},
+        explanations={"Losses": "Lower is better.", "Curve": "The ring is the best."},
+    )
+    order = [words for _, words in page.words if words.strip()]
+    assert order[order.index("Losses") + 1] == "Lower is better."
+    assert order[order.index("Settings") + 1] == "a"
+    assert order[order.index("Curve") + 1] == "The ring is the best."
 
 
 def test_an_empty_table_says_so(tmp_path):

@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnaudio import engine
+from rnnaudio.app.audio_run import _annealing, describe_row
+from rnnaudio.app.config import ModelConfig, TrainConfig
 from rnnaudio.data import ArrayPiece, Batch, ConsecutiveWindows, RandomWindows, Split, fixed_windows
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.nn import GRU, LSTM, Dense, Noisy, Sequential
+from rnnaudio.nn import GRU, LSTM, Dense, LinearPredictor, Noisy, Sequential, mlp
+from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import predict_next, reconstruct_current
 from rnnaudio.optimizers import SGD, Adam, RMSprop
-from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, train
+from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, WarmupCosine, train
 from rnnaudio.training import checkpoint as checkpoints
 
 SIZES = {"frame_size": 4, "n_steps": 5, "batch_size": 3}
@@ -29,7 +33,10 @@ def noisy_model(seed=0):
     return Sequential([Noisy(LSTM(4, 6, rng=rng), std=0.1, state_std=0.05), Dense(6, 4, rng=rng)])
 
 
-def run(folder, n_updates, *, resume=False, model=None, batches=None, optimizer=None, on_update=None, patience=100):
+def run(
+    folder, n_updates, *, resume=False, model=None, batches=None, optimizer=None, schedule=None, on_update=None,
+    patience=100,
+):  # fmt: skip
     model = model or noisy_model()
     split = sines()
     result = train(
@@ -41,6 +48,7 @@ def run(folder, n_updates, *, resume=False, model=None, batches=None, optimizer=
         stopping=EarlyStopping(patience),
         run_dir=folder,
         limits=Limits(n_updates, validate_every=7),
+        schedule=schedule,
         seed=3,
         resume=resume,
         on_update=on_update,
@@ -59,14 +67,34 @@ def test_training_beats_predicting_zero_on_sines(tmp_path):
     assert [row["updates"] for row in result.history] == list(range(7, 141, 7))
 
 
-def test_resumed_run_is_bit_equal_in_the_middle_of_an_epoch(tmp_path):
-    """Noise, Adam's memory, carried state, history and early stopping all go on as if nothing had happened."""
-    run(tmp_path / "whole", 35)
+def carried_and_noisy():
+    return {"model": noisy_model()}
+
+
+def annealed():
+    """The noise falls to zero over 30 updates, as ``--anneal-noise-over 30`` makes it."""
+    model = Sequential([Noisy(LinearPredictor(4, 4), std=0.1, state_std=0.05)])
+    config = TrainConfig(model=ModelConfig(input_noise=0.1, state_noise=0.05), anneal_noise_over=30)
+    return {"model": model, "on_update": _annealing(model, config)}
+
+
+def cosine():
+    return {"model": Sequential([Dense(4, 4, rng=np.random.default_rng(0))]), "schedule": WarmupCosine(0.01, 10, 35)}
+
+
+def normalised():
+    return {"model": mlp([4, 6, 4], rng=np.random.default_rng(0), batch_norm=True)}
+
+
+@pytest.mark.parametrize("kind", [carried_and_noisy, annealed, cosine, normalised])
+def test_resumed_run_is_bit_equal_in_the_middle_of_an_epoch(tmp_path, kind):
+    """Noise, Adam's memory, carried state, schedules and running statistics go on as if nothing had happened."""
+    model, _ = run(tmp_path / "whole", 35, **kind())
     for n_updates, resume in ((13, False), (14, True), (35, True)):
-        run(tmp_path / "parts", n_updates, resume=resume)
+        run(tmp_path / "parts", n_updates, resume=resume, **kind())
     whole, parts = last_arrays(tmp_path / "whole"), last_arrays(tmp_path / "parts")
     assert whole.keys() == parts.keys()
-    assert any(name.startswith("carried/") for name in whole)
+    assert any(name.startswith("carried/") for name in whole) == bool(flatten(model.state_sizes))
     for name in whole:
         if not name.startswith("best/"):  # the break at 13 validated once more
             np.testing.assert_array_equal(whole[name], parts[name], err_msg=name)
@@ -152,6 +180,21 @@ def test_an_existing_run_is_never_overwritten(tmp_path):
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("what", ["name", "version", "mode"])
+def test_resuming_with_another_engine_says_that_bits_may_differ(tmp_path, capsys, what):
+    def go_on(n_updates):
+        run(tmp_path, n_updates, resume=True, model=Sequential([Dense(4, 4, rng=np.random.default_rng(0))]))
+        return capsys.readouterr().err
+
+    assert go_on(1) == go_on(2) == ""
+    saved = checkpoints.load(tmp_path / "checkpoint.safetensors")
+    saved.record["engine"][what] = "other"
+    checkpoints.save(tmp_path / "checkpoint.safetensors", saved)
+    (line,) = go_on(3).splitlines()
+    assert "other" in line and f"now {engine.NAME} {engine.VERSION}, mode {engine.MODE}" in line and "bits" in line
+    assert go_on(4) == ""  # the checkpoint is now this engine's
+
+
 def test_another_architecture_is_named(tmp_path):
     run(tmp_path, 2)
     rng = np.random.default_rng(0)
@@ -221,6 +264,16 @@ def test_evaluation_is_a_mean_over_batches_of_any_size():
     x = frames[:-1].astype("float64")
     expected = np.sum((x @ weight + bias - x) ** 2) / np.sum(x**2)
     assert evaluate(parts)["normalised_mse"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_silence_is_trained_on_without_harm_and_its_error_is_nan(tmp_path):
+    silence = Split("train", (ArrayPiece(np.zeros(400, "float32")),), 16000)
+    model = Sequential([Dense(4, 4, rng=np.random.default_rng(0))])
+    _, result = run(tmp_path, 14, model=model, batches=RandomWindows(silence, seed=0, **SIZES))
+    assert all(np.isnan(row["train"]) and np.isfinite(row["valid"]) for row in result.history)
+    assert all(np.isfinite(value).all() for value in model.get_values().values())
+    assert "train nan (silence)  valid" in describe_row(result.history[0])
+    assert np.isnan(Evaluation(model, predict_next)(fixed_windows(silence, **SIZES))["normalised_mse"])
 
 
 def test_history_is_plain_json(tmp_path):

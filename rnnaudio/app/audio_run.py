@@ -22,6 +22,7 @@ from rnnaudio.data import (
     ShiftedWindows,
     fixed_windows,
 )
+from rnnaudio.data.corpus import Scale
 from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_batch, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import decibel
@@ -52,13 +53,21 @@ class LoadedRun(NamedTuple):
     def sample_rate_hz(self) -> int:
         return int(self.record["config"]["corpus"]["sample_rate_hz"])
 
-    def standardise(self, audio: np.ndarray) -> np.ndarray:
-        corpus = self.record["config"]["corpus"]
-        return ((audio - corpus["mean"]) / corpus["std"]).astype(np.float32)
+    @property
+    def scale(self) -> Scale:
+        return Scale(self.record["config"]["corpus"]["mean"], self.record["config"]["corpus"]["std"])
 
-    def restore(self, audio: np.ndarray) -> np.ndarray:
-        corpus = self.record["config"]["corpus"]
-        return (audio * corpus["std"] + corpus["mean"]).astype(np.float32)
+    def open_corpus(self, path: Path | None = None) -> AudioCorpus:
+        """The corpus of the run, at ``path`` or where it was when last trained on; RnnaudioError if it is another."""
+        stored = self.record["config"]["corpus"]
+        if path is None and not Path(stored["path"]).exists():
+            raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: say where it is with --corpus")
+        corpus = AudioCorpus.open(path or Path(stored["path"]))
+        difference = _difference(stored, _description(corpus), unchecked={"path"})
+        if difference:
+            corpus.close()
+            raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {difference}; name that one (--corpus)")
+        return corpus
 
 
 def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
@@ -67,7 +76,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
     Before the first update a batch check proves target against input, the baselines are measured, and the test split
     is asked for the seed that will be needed at the end.
     """
-    path = Path(run_dir) / "checkpoint.safetensors"
+    path = checkpoints.path_in(run_dir)
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
     _say_what_the_mode_costs()
@@ -75,6 +84,10 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
         batches: Batches = BATCHERS[config.batches](corpus.train, seed=config.seed, **sizes)
         validation = fixed_windows(corpus.valid, **sizes)
+        if not any(np.ptp(batch.frames) for batch in validation):
+            raise RnnaudioError(
+                f"the validation pieces of {corpus_path} are silent; build it with music in that split"
+            )
         corpus.test.first(seed_seconds(config, corpus.sample_rate_hz))
         strategy = STRATEGIES[config.strategy]
         print(_checked(strategy, batches))
@@ -88,19 +101,13 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         start_from_linear_prediction(model, linear)
         record = {
             "train": dataclasses.asdict(config),
-            "corpus": {
-                "path": str(Path(corpus_path).resolve()),
-                "sample_rate_hz": corpus.sample_rate_hz,
-                "mean": corpus.mean,
-                "std": corpus.std,
-                "train_seconds": corpus.train.seconds,
-            },
+            "corpus": _description(corpus),
             "baselines": scores,
         }
         if path.exists():
             _check_resumable(record, path)
         print("compiling (half a minute or more the first time) ...")
-        write_atomically(Path(run_dir) / "config.json", json.dumps(record, indent=2).encode())
+        write_atomically(Path(run_dir) / "config.json", json.dumps(record, indent=2).encode() + b"\n")
         return train(
             model,
             strategy,
@@ -115,7 +122,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             resume=resume,
             config=record,
             on_update=_annealing(model, config),
-            on_validation=lambda row: tqdm.write(describe_row(row, scores)),
+            on_validation=lambda row: tqdm.write(describe_row(row)),
         )
 
 
@@ -147,7 +154,7 @@ def _say_what_the_mode_costs() -> None:
 
 def load_run(run_dir: Path) -> LoadedRun:
     """The model of a run with its best parameters (the last ones if it was never validated)."""
-    path = Path(run_dir) / "checkpoint.safetensors"
+    path = checkpoints.path_in(run_dir)
     saved = checkpoints.load(path)
     try:
         config = from_dict(TrainConfig, saved.record["config"]["train"])
@@ -167,8 +174,8 @@ def start_from_linear_prediction(model: Layer, linear: LinearPrediction) -> None
 
 
 def in_decibel(normalised_mse: float) -> str:
-    """``-12.3 dB`` of a ratio of powers."""
-    return f"{float(decibel(normalised_mse)):.2f} dB"
+    """``-12.30 dB`` of a ratio of powers; NaN is the ratio to the power of silence."""
+    return "nan (silence)" if np.isnan(normalised_mse) else f"{float(decibel(normalised_mse)):.2f} dB"
 
 
 def in_words(scores: dict[str, float]) -> str:
@@ -176,13 +183,16 @@ def in_words(scores: dict[str, float]) -> str:
     return ", ".join(f"{name} {in_decibel(score)}" for name, score in scores.items())
 
 
-def describe_row(row: Row, scores: dict[str, float]) -> str:
-    """One line of progress: the losses beside their baselines."""
+def duration(seconds: float) -> str:
+    """``45 s``, or ``12.3 min`` from two minutes on."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def describe_row(row: Row) -> str:
+    """One line of progress."""
     best = "  * best" if row["is_best"] else ""
-    return (
-        f"epoch {row['epoch']:7.2f}  {row['seconds'] / 60:5.1f} min  train {in_decibel(row['train'])}  "
-        f"valid {in_decibel(row['valid'])}  ({in_words(scores)}){best}"
-    )
+    losses = f"train {in_decibel(row['train'])}  valid {in_decibel(row['valid'])}"
+    return f"epoch {row['epoch']:7.2f}  {duration(row['seconds']):>9s}  {losses}{best}"
 
 
 def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None:
@@ -204,10 +214,26 @@ def _check_resumable(record: dict[str, Any], path: Path) -> None:
     may_change = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
     now = json.loads(json.dumps(record))
     for part, unchecked in (("train", may_change), ("corpus", {"path"})):
-        before = saved.get(part) or {}
-        for name, value in now[part].items():
-            if name not in unchecked and before.get(name) != value:
-                raise RnnaudioError(
-                    f"{path} was trained with {part} {name} = {before.get(name)}, now it is {value}: "
-                    "resume with the same settings and corpus, or train in another run directory"
-                )
+        difference = _difference(saved.get(part) or {}, now[part], unchecked)
+        if difference:
+            raise RnnaudioError(
+                f"{path} was trained with another {part} setting: {difference}; "
+                "resume with the same settings and corpus, or train in another run directory"
+            )
+
+
+def _description(corpus: AudioCorpus) -> dict[str, Any]:
+    """What a run stores of its corpus, to find it and to know it again."""
+    return {
+        "path": str(corpus.path.resolve()),
+        "sample_rate_hz": corpus.sample_rate_hz,
+        "mean": corpus.mean,
+        "std": corpus.std,
+        "train_seconds": corpus.train.seconds,
+    }
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any], unchecked: set[str]) -> str:
+    """The first setting that has changed, with both values; empty if none has."""
+    changed = (name for name in now if name not in unchecked and before.get(name) != now[name])
+    return next((f"{name} was {before.get(name)}, now it is {now[name]}" for name in changed), "")

@@ -20,7 +20,7 @@ DEMO = TrainConfig(
 
 def forget_earlier_demo(run_dir: Path) -> None:
     """Make the folder, and remove the checkpoint of an earlier demo there; RnnaudioError if it is another run's."""
-    path = run_dir / "checkpoint.safetensors"
+    path = checkpoint.path_in(run_dir)
     if path.exists():
         saved = (checkpoint.load(path).record.get("config") or {}).get("train", {})
         earlier = dataclasses.replace(from_dict(TrainConfig, saved), minutes=DEMO.minutes) if saved else None

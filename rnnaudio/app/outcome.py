@@ -11,14 +11,14 @@ import numpy as np
 import threadpoolctl
 
 from rnnaudio import engine, plots
-from rnnaudio.app.audio_run import LoadedRun, in_decibel, load_run, seed_seconds
+from rnnaudio.app.audio_run import LoadedRun, duration, in_decibel, load_run, seed_seconds
+from rnnaudio.app.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED, LOSSES
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, fixed_windows, write_wav
 from rnnaudio.data.corpus import Split
 from rnnaudio.diagnostics import Probe, probe
-from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper, generate
-from rnnaudio.metrics import MINIMUM_RATE_HZ, STEINWAY_16_KHZ, Alive, AliveLimits, alive_seconds, calibrate
+from rnnaudio.metrics import MINIMUM_RATE_HZ, STEINWAY_16_KHZ, Alive, AliveLimits, alive_seconds, calibrate, decibel
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.report import write_report
 
@@ -39,15 +39,11 @@ class Sound(NamedTuple):
 def continue_test_seed(run: LoadedRun, corpus: AudioCorpus, *, seconds: float, seed_index: int) -> Sound:
     """Continue a stretch of the test split, and measure for how long the result stays within real music's limits."""
     rate = corpus.sample_rate_hz
-    if rate != run.sample_rate_hz:
-        raise RnnaudioError(
-            f"the model was trained at {run.sample_rate_hz} Hz, {corpus.path} has {rate} Hz: use a corpus of that rate"
-        )
     seed_s = seed_seconds(run.config, rate)
-    stretch = corpus.restore(_seed_and_continuation(corpus.test, seed_index, seed_s, seconds))
-    seed, original = np.split(stretch, [round(seed_s * rate)])
-    result = generate(Stepper(run.model), run.standardise(seed), n_samples=round(seconds * rate), progress=True)
-    generated = run.restore(result.audio[result.n_seed :])
+    stretch = _seed_and_continuation(corpus.test, seed_index, seed_s, seconds)
+    heard, ahead = np.split(stretch, [round(seed_s * rate)])
+    result = generate(Stepper(run.model), heard, n_samples=round(seconds * rate), progress=True)
+    seed, generated, original = map(corpus.restore, (heard, result.audio[result.n_seed :], ahead))
     return Sound(seed, generated, original, judge(generated, corpus, result.stopped), result.stopped)
 
 
@@ -87,27 +83,28 @@ def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = 10.0, se
     """Write sound, pictures, ``summary.json`` and ``report.html`` of a trained run into its folder; the summary."""
     run_dir = Path(run_dir)
     run = load_run(run_dir)
-    with AudioCorpus.open(corpus_path) as corpus:
+    with run.open_corpus(corpus_path) as corpus:
         sound = continue_test_seed(run, corpus, seconds=seconds, seed_index=seed_index)
         inside = look_inside(run, corpus)
     n_clipped = write_wav(run_dir / "generated.wav", np.concatenate([sound.seed, sound.generated]), run.sample_rate_hz)
     write_wav(run_dir / "original.wav", np.concatenate([sound.seed, sound.original]), run.sample_rate_hz)
     summary = summarise(run, sound, n_clipped)
-    write_atomically(run_dir / "summary.json", json.dumps(summary, indent=2).encode())
+    write_atomically(run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     pictures = draw(run, sound, inside, run_dir)
     m = run.config.model
     write_report(
         run_dir / "report.html",
         title=f"{run.config.strategy}: {m.n_layers} x {m.n_units} {m.cell}",
-        summary=headline(summary),
+        summary=f"{headline(summary)}\n\n{HOW_IT_IS_JUDGED}",
         tables={
-            "Normalised mean squared error on the validation windows": _loss_rows(run),
+            LOSSES: _loss_rows(run),
             "Diagnostics": _diagnostic_rows(run, inside),
             "Settings": [{"setting": k, "value": str(v)} for k, v in _flat(dataclasses.asdict(run.config)).items()],
         },
         pictures=pictures,
         sounds={"seed and generated": run_dir / "generated.wav", "seed and original": run_dir / "original.wav"},
         notes=[f"{key}: {value}" for key, value in summary["versions"].items()],
+        explanations=EXPLANATIONS,
     )
     return summary
 
@@ -171,14 +168,16 @@ def summarise(run: LoadedRun, sound: Sound, n_clipped: int) -> dict[str, Any]:
 
 
 def _rounded_decibel(value: float | None) -> float | None:
-    return None if not value else round(10.0 * float(np.log10(value)), 2)
+    """None for what is no number in JSON: not measured, silence, no error at all."""
+    value_db = float(decibel(np.nan if value is None else value))
+    return round(value_db, 2) if np.isfinite(value_db) else None
 
 
 def headline(summary: dict[str, Any]) -> str:
     """Two sentences on a summary."""
     best = summary["best_validation_decibel"]
     figure = "never validated" if best is None else f"validation normalised MSE {best} dB"
-    trained = f"{summary['training_minutes']} minutes of training: {figure}."
+    trained = f"{duration(60 * summary['training_minutes'])} of training: {figure}."
     why = f" ({summary['death']})" if summary["death"] else ""
     return f"{trained} It kept sounding like music for {summary['alive_seconds']:.1f} s after the seed{why}."
 
@@ -188,7 +187,8 @@ def _finite_baselines(run: LoadedRun) -> dict[str, float]:
 
 
 def _loss_rows(run: LoadedRun) -> list[dict[str, str]]:
-    rows = [{"predictor": "this model", "dB": in_decibel(run.record["stopping"]["best_loss"] or np.nan)}]
+    best = run.record["stopping"]["best_loss"]
+    rows = [{"predictor": "this model", "dB": "not measured" if best is None else in_decibel(best)}]
     return rows + [{"predictor": k, "dB": in_decibel(v)} for k, v in run.record["config"]["baselines"].items()]
 
 

@@ -118,21 +118,34 @@ class Split:
         return pieces[number].read(start, start + n_seed)
 
 
+@dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of the training samples, on the scale -1 to 1; what they make of audio."""
+
+    mean: float
+    std: float
+
+    def standardise(self, audio: np.ndarray) -> np.ndarray:
+        """(audio - mean) / std, float32, for audio on the scale -1 to 1."""
+        return ((np.asarray(audio, np.float64) - self.mean) / self.std).astype(np.float32)
+
+    def restore(self, audio: np.ndarray) -> np.ndarray:
+        """audio * std + mean, float32: standardised audio back on the scale -1 to 1 (not clipped)."""
+        return (np.asarray(audio, np.float64) * self.std + self.mean).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False)
-class AudioCorpus:
+class AudioCorpus(Scale):
     """An open corpus file; a context manager.
 
         with AudioCorpus.open("corpus.h5") as corpus:
             audio = corpus.train.pieces[0].read(0, 16000)
 
-    `mean` and `std` belong to the training split, on the scale -1 to 1. `pieces` holds all pieces in the order of the
-    file; `train`, `valid` and `test` those of each split.
+    `pieces` holds all pieces in the order of the file; `train`, `valid` and `test` those of each split.
     """
 
     path: Path
     sample_rate_hz: int
-    mean: float
-    std: float
     pieces: tuple[Piece, ...]
     file: h5py.File
 
@@ -156,7 +169,7 @@ class AudioCorpus:
             )
             for dataset in file["pieces"].values()
         )
-        return cls(path, int(file.attrs["sample_rate_hz"]), mean, std, pieces, file)
+        return cls(mean, std, path, int(file.attrs["sample_rate_hz"]), pieces, file)
 
     def __enter__(self) -> "AudioCorpus":
         return self
@@ -181,14 +194,6 @@ class AudioCorpus:
 
     def _split(self, name: str) -> Split:
         return Split(name, tuple(piece for piece in self.pieces if piece.split == name), self.sample_rate_hz)
-
-    def standardise(self, audio: np.ndarray) -> np.ndarray:
-        """(audio - mean) / std, float32, for audio on the scale -1 to 1."""
-        return ((np.asarray(audio, np.float64) - self.mean) / self.std).astype(np.float32)
-
-    def restore(self, audio: np.ndarray) -> np.ndarray:
-        """audio * std + mean, float32: standardised audio back on the scale -1 to 1 (not clipped)."""
-        return (np.asarray(audio, np.float64) * self.std + self.mean).astype(np.float32)
 
     def verify(self) -> None:
         """Read every sample and compare the SHA-256 sums; RnnaudioError names the first piece that differs."""

@@ -32,7 +32,8 @@ def linear_prediction(pairs: Iterable[Any], *, n_frames: int = 2, ridge: float =
         gram = gram + c.T @ c
         cross = cross + c.T @ np.asarray(target, np.float64).reshape(len(c), -1)
     m = len(gram) - 1
-    penalty = np.full(m + 1, ridge * np.trace(gram[:m, :m]) / m)
+    least = np.finfo(np.float64).tiny  # of silence the coefficients are zero
+    penalty = np.full(m + 1, max(ridge * np.trace(gram[:m, :m]) / m, least))
     penalty[-1] = 0.0
     solution = np.linalg.solve(gram + np.diag(penalty), cross)
     return LinearPrediction(solution[:-1], solution[-1])
@@ -40,7 +41,7 @@ def linear_prediction(pairs: Iterable[Any], *, n_frames: int = 2, ridge: float =
 
 def baselines(pairs: Iterable[Any], linear: LinearPrediction) -> dict[str, float]:
     """Normalised mean squared error over (input, target) pairs of: predicting zero (1.0), repeating the input
-    (persistence), and linear prediction."""
+    (persistence), and linear prediction; NaN where all targets are zero."""
     n_frames = 0
     errors = dict.fromkeys(("predict zero", "persistence", "linear prediction"), 0.0)
     energy = 0.0
@@ -50,4 +51,4 @@ def baselines(pairs: Iterable[Any], linear: LinearPrediction) -> dict[str, float
         for name, guess in zip(errors, guesses, strict=True):
             errors[name] += float(np.sum(np.square(target - guess, dtype=np.float64)))
         energy += float(np.sum(np.square(target, dtype=np.float64)))
-    return {name: error / energy for name, error in errors.items()}
+    return {name: error / energy if energy else float("nan") for name, error in errors.items()}

@@ -118,7 +118,7 @@ def _compile(
     loss = objective.outcome(model, fields, state, context).loss
 
     n = int(objective.batch_size(*given))
-    given += [INITIAL_STATE_STD * rng.standard_normal((n, width)) for width in _state_widths(model)]
+    given += [INITIAL_STATE_STD * rng.standard_normal((n, width)) for width in flatten(model.state_sizes)]
     inputs = [*fields, *offsets]
     floats = [(v, a) for v, a in zip(inputs, given, strict=True) if a.dtype.kind == "f"]
     parameters = model.parameters()
@@ -129,11 +129,6 @@ def _compile(
     arrays = [_Array(name, v.get_value(), v.set_value) for name, v in parameters.items()]
     arrays += [_Array(v.name, a, lambda value: None) for v, a in floats]
     return lambda: float(loss_of(*given)), lambda: gradients_of(*given), arrays
-
-
-def _state_widths(model: Layer) -> list[int]:
-    state = flatten(model.initial_state(1))
-    return [array.shape[1] for array in engine.function([], state, mode="python")()] if state else []
 
 
 def _check_array(

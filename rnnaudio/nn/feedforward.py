@@ -113,8 +113,8 @@ class BatchNorm(FeedForward):
         leading = list(range(x.ndim - 1))
         if mask is None:
             return tt.mean(x, axis=leading)
-        weight = tt.cast(mask, x.dtype)[..., None]
-        return tt.sum(x * weight, axis=leading) / tt.sum(weight)
+        # A switch, not a product: what is left out may be so large that its square is infinite, and 0 x inf is NaN.
+        return tt.sum(tt.switch(mask[..., None], x, tt.zeros_like(x)), axis=leading) / tt.sum(tt.cast(mask, x.dtype))
 
 
 class Dropout(FeedForward):

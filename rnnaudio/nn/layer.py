@@ -126,6 +126,11 @@ class Layer:
         """How many numbers are trained."""
         return sum(v.get_value(borrow=True).size for v in self.parameters().values())
 
+    @property
+    def state_sizes(self) -> Any:
+        """The widths of the state's arrays, nested as the state is; ``()`` for layers without memory."""
+        return ()
+
     def initial_state(self, batch_size: Any) -> Any:
         """The state before the first step, each array (batch_size, n); ``()`` for layers without memory."""
         return ()

@@ -17,6 +17,10 @@ Run = Callable[[Layer, Any, Any], tuple[Any, Any]]
 class Composite(Layer):
     """A layer made of children: one wiring serves ``step`` and ``unroll``, so they cannot differ."""
 
+    @property
+    def state_sizes(self) -> Any:
+        return tuple(child.state_sizes for child in self._children.values())
+
     def initial_state(self, batch_size: Any) -> Any:
         return tuple(child.initial_state(batch_size) for child in self._children.values())
 

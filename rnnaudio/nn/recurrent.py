@@ -23,7 +23,7 @@ class Cell(Layer):
         what the layer shows of its states; any leading axes.
     """
 
-    state_sizes: Any  # a NamedTuple of widths
+    state_sizes: Any = ()  # a NamedTuple of widths
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)

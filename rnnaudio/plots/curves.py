@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from rnnaudio import metrics
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.plots.canvas import (
     BLUE,
@@ -110,8 +111,7 @@ def _column(records: Sequence[Mapping[str, Any]], key: str) -> Floats:
 
 def _finite_or_gap(values: ArrayLike, decibel: bool) -> Floats:
     """``values``, or 10 log10 of them, with NaN wherever there is no finite number to draw."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = 10 * np.log10(np.asarray(values, float)) if decibel else np.asarray(values, float)
+    drawn = metrics.decibel(values) if decibel else np.asarray(values, float)
     return np.where(np.isfinite(drawn), drawn, np.nan)
 
 

@@ -28,6 +28,13 @@ class Checkpoint(NamedTuple):
         return {key.removeprefix(f"{name}/"): a for key, a in self.arrays.items() if key.startswith(f"{name}/")}
 
 
+def path_in(run_dir: Path) -> Path:
+    """Where a run's checkpoint is; RnnaudioError if a file is given in place of the run's folder."""
+    if Path(run_dir).is_file():
+        raise RnnaudioError(f"{run_dir} is a file; expected the folder of a run, which holds its checkpoint")
+    return Path(run_dir) / "checkpoint.safetensors"
+
+
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Replace ``path``; RnnaudioError (no space, no permission) leaves the earlier file as it was."""
     metadata = {"format": FORMAT, "record": json.dumps(checkpoint.record)}

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ def train(
     RnnaudioError: there is a checkpoint although ``resume`` is off; it was trained with another model, objective,
     optimizer or seed; it cannot be written. A loss that is not finite ends the run and is never saved.
     """
-    path = Path(run_dir) / "checkpoint.safetensors"
+    path = checkpoint.path_in(run_dir)
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
     step, evaluate = TrainStep(model, objective, optimizer, seed=seed), Evaluation(model, objective)
@@ -224,10 +225,14 @@ def _save(path: Path, run: Run, model: Layer, step: TrainStep, about: dict[str, 
         "history": run.history,
         "totals": run.totals.sums,
         "stopping": to_json(run.stopping),
-        "engine": {"name": engine.NAME, "version": engine.VERSION, "mode": engine.MODE},
+        "engine": _engine(),
     }
     arrays = {f"{group}/{name}": a for group, members in groups.items() for name, a in members.items()}
     checkpoint.save(path, checkpoint.Checkpoint(arrays, record))
+
+
+def _engine() -> dict[str, str]:
+    return {"name": engine.NAME, "version": engine.VERSION, "mode": engine.MODE}
 
 
 def _resumed(path: Path, model: Layer, step: TrainStep, identity: dict[str, Any]) -> Run:
@@ -238,6 +243,9 @@ def _resumed(path: Path, model: Layer, step: TrainStep, identity: dict[str, Any]
                 f"{path} was trained with another {name}: {saved.record['identity'][name]}, now {value}; "
                 "resume with the same, or train in another run directory"
             )
+    if saved.record["engine"] != _engine():
+        before, now = ("{name} {version}, mode {mode}".format(**e) for e in (saved.record["engine"], _engine()))
+        print(f"trained with {before}, now {now}: the result may differ in its last bits", file=sys.stderr)
     set_model(model, saved.group("model"), path)
     for name, variable in step.memory.variables().items():
         variable.set_value(saved.group("memory")[name])

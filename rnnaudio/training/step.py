@@ -37,7 +37,7 @@ class Graph:
         self.outcome = objective.outcome(model, self.variables, unflatten(fresh, starts), context)
         self.inputs = [*self.variables, self.resets, *self.carried]
         self._objective = objective
-        self._widths = [array.shape[1] for array in flatten(initial_arrays(model, 1))]
+        self._widths = flatten(model.state_sizes)
 
     def arguments(self, batch: Any, state: list[np.ndarray] | None) -> list[np.ndarray]:
         """Values for ``inputs``; without a state every sequence starts anew."""
@@ -116,12 +116,3 @@ class Totals:
 
 def _pairs(names: list[str], flat: list[Any]) -> Values:
     return {name: (float(flat[2 * k]), float(flat[2 * k + 1])) for k, name in enumerate(names)}
-
-
-def initial_arrays(model: Layer, batch_size: int) -> Any:
-    """The model's initial state as NumPy arrays."""
-    variables = model.initial_state(batch_size)
-    leaves = flatten(variables)
-    if not leaves:
-        return variables
-    return unflatten(variables, engine.function([], leaves, mode="python")())

@@ -1,0 +1,64 @@
+"""What is typed on a command line, read by tyro; a mistake in it is one line like every other error."""
+
+import contextlib
+import io
+import re
+from collections.abc import Callable
+from typing import Any, get_args
+
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from rnnaudio.errors import RnnaudioError
+
+NUMBERS = {int: "a whole number", float: "a number"}
+REGISTRY = ConstructorRegistry()
+
+
+def parsed(read: Callable[[], Any]) -> Any:
+    """The result of ``read``, a call of tyro with ``REGISTRY`` that reads the arguments and runs nothing yet.
+
+    A mistake is an RnnaudioError with the text of the box that tyro draws: tyro has no setting for plain messages.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return read()
+    except SystemExit as end:
+        if not end.code:  # --help
+            raise
+        raise RnnaudioError(_in_one_line(said.getvalue())) from None
+
+
+def _in_one_line(box: str) -> str:
+    """What a box says: its title and help text are left out, a suggestion is kept."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│]", " ", box)  # colours, edges
+    sections = [" ".join(section.split()) for section in re.split("[─-]{4,}", plain)]  # - where there is no UTF-8
+    message, *others = sections[1:] or sections
+    hints = [other for other in others if other.startswith(("Perhaps you meant", "Available subcommands"))]
+    return "; ".join([message.rstrip("."), *(hints or ["--help lists what there is"])])
+
+
+@REGISTRY.primitive_rule
+def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Numbers, and numbers or None, as tyro reads them, but for what is said of a word that is none."""
+    options = get_args(info.type) or (info.type,)
+    kinds = [option for option in options if option in NUMBERS]
+    if len(kinds) != 1 or not set(options) <= {*kinds, type(None)}:
+        return None
+    or_none = " or None" * (len(options) - 1)
+
+    def read(words: list[str]) -> Any:
+        if or_none and words == ["None"]:
+            return None
+        try:
+            return kinds[0](words[0])
+        except ValueError:
+            raise ValueError(f"got {words[0]!r}, expected {NUMBERS[kinds[0]]}{or_none}") from None
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="|".join(["None"] * bool(or_none) + [kinds[0].__name__.upper()]),
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, int | float) or (bool(or_none) and value is None),
+        str_from_instance=lambda value: [str(value)],
+    )

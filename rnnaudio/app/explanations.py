@@ -1,0 +1,45 @@
+"""What the figures and pictures of a run mean, in words for those who never trained a network."""
+
+LOSSES = "Normalised mean squared error on the validation windows"
+
+HOW_IT_IS_JUDGED = (
+    "The figure in dB says how well music that was kept aside is predicted (or given back, in reconstruct_current); "
+    "lower is better. How long the result sounds like music is measured, not heard: for how long its loudness, its "
+    "noisiness and the change in its spectrum stay within what real music does."
+)
+
+EXPLANATIONS = {
+    "seed and generated": "First the true music that the model hears, then what it plays on by itself.",
+    "seed and original": "The same beginning, then how the recording really goes on.",
+    "Spectrogram": (
+        "Time runs to the right, pitch upwards, brighter is louder; up to the dashed line both show the seed. Where "
+        "the lower picture turns into level lines the model holds a tone, where it turns dark it has fallen silent."
+    ),
+    "Saturation": (
+        "How often each gate or unit of the network takes each value. One that is piled up at the ends is stuck open "
+        "or shut there, and learns little more."
+    ),
+    "Learning curve": (
+        "The error on the music that is trained on and on music kept aside, lower is better; the ring marks the model "
+        "that was kept. Grey lines are simple predictors that a network has to beat."
+    ),
+    "Gradient norms": (
+        "Left: how strongly the last batch pulled at each group of weights. Right: how much a frame that far back "
+        "still matters for the error now; where the line is a thousand times lower, little is learnt from it."
+    ),
+    "Update ratios": (
+        "How far one update moved the weights, relative to their size. About a thousandth is usual: far above it "
+        "training is unstable, far below it nothing moves."
+    ),
+    LOSSES: (
+        "How much of the sound's energy is predicted wrongly: 0 dB is all of it, as in predicting silence, and 10 dB "
+        "less is a tenth. Persistence repeats the last frame; linear prediction is the best weighted sum of the last "
+        "frames."
+    ),
+    "Diagnostics": (
+        "Saturated: the share of values within 5 % of their limits, or of relu units that are never active. "
+        "|update| / |parameter|: how far the last update moved the weights. |d loss_T / d x|: how much a frame so "
+        "many steps back matters for the error now."
+    ),
+    "Settings": "What the run was started with.",
+}
