@@ -115,10 +115,13 @@ def main(
             rows.append(row)
             ratios = [f"{1e3 * row[p]['seconds']:7.1f} x{row[p]['ratio']:5.2f}" for p in peers]
             size = ",".join(map(str, point))
-            print(f"{cell:4} {size:>22} {1e3 * ours:8.1f} {row['share_of_sgemm']:9.0%}  " + "  ".join(ratios), flush=True)
+            print(
+                f"{cell:4} {size:>22} {1e3 * ours:8.1f} {row['share_of_sgemm']:9.0%}  " + "  ".join(ratios), flush=True
+            )
         for peer in peers:
             ratios = [row[peer]["ratio"] for row in rows if row["cell"] == cell]
-            print(f"{cell}: {peer} / rnnaudio, geometric mean {np.exp(np.mean(np.log(ratios))):.2f}, least {min(ratios):.2f}")
+            mean = np.exp(np.mean(np.log(ratios)))
+            print(f"{cell}: {peer} / rnnaudio, geometric mean {mean:.2f}, least {min(ratios):.2f}")
     if not quick:
         record("bench", {"sgemm_gflops": rate, "rows": rows})
 

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ def rnnaudio_step(point: Point, cell: str) -> Step:
     rng = np.random.default_rng(0)
     make = {"lstm": LSTM, "gru": GRU}[cell]
     sizes = [point.n_in, *[point.n_units] * point.n_layers]
-    layers = [make(n_in, n_out, rng=rng) for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)]
+    layers = [make(n_in, n_out, rng=rng) for n_in, n_out in pairwise(sizes)]
     model = Sequential([*layers, Dense(point.n_units, point.n_in, rng=rng)])
     step = TrainStep(model, predict_next, RMSprop(1e-3, max_gradient_norm=1.0), seed=0)
     batch = Batch(point.frames(), np.ones(point.n_batch, bool))
@@ -67,7 +68,7 @@ def torch_step(point: Point, cell: str) -> Step:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 

@@ -1,9 +1,9 @@
 """What each compile mode costs: seconds to the first training step, with empty caches and with full ones, and
 milliseconds per step after that.
 
-    python -m experiments.compile_times [--modes c numba python]
+    python -m experiments.compile_times [--modes c numba python] [--kernels fused scan]
 
-The step is that of `make predict`: LSTM 200 -> 300 + Dense, 32 steps, 64 sequences, RMSprop with clipping, float32.
+The step: LSTM 200 -> 300 -> 300 -> 300 + Dense, 80 steps, 16 sequences, RMSprop with clipping, float32.
 Each figure comes from a process of its own; "cold" has an empty compile directory. Theano: run it with the Python of
 .venv-theano and RNNAUDIO_ENGINE=theano.
 """
@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from tempfile import TemporaryDirectory
-from typing import Annotated
 
 import numpy as np
 import tyro
@@ -34,9 +33,10 @@ def measure_here() -> None:
     from rnnaudio.training import TrainStep
 
     rng = np.random.default_rng(0)
-    model = Sequential([LSTM(200, 300, rng=rng), Dense(300, 200, rng=rng)])
+    layers = [LSTM(n_in, 300, rng=rng) for n_in in (200, 300, 300)]
+    model = Sequential([*layers, Dense(300, 200, rng=rng)])
     step = TrainStep(model, predict_next, RMSprop(max_gradient_norm=1.0), seed=0)
-    batch = Batch(rng.standard_normal((33, 64, 200)).astype("float32"), np.ones(64, bool))
+    batch = Batch(rng.standard_normal((81, 16, 200)).astype("float32"), np.ones(16, bool))
     times = []
     for update in range(N_STEPS):
         before = time.perf_counter()
@@ -47,27 +47,45 @@ def measure_here() -> None:
     print(first, 1e3 * float(np.median(times[1:])))
 
 
-def measure(mode: str, folder: str) -> tuple[float, float]:
+def measure(mode: str, kernel: str, folder: str) -> tuple[float, float]:
     """(seconds to the first step, milliseconds per step) of a fresh process in this compile directory."""
     caches = {name: f"base_compiledir={folder}" for name in ("PYTENSOR_FLAGS", "THEANO_FLAGS")}
-    environment = os.environ | caches | {"RNNAUDIO_MODE": mode, "NUMBA_CACHE_DIR": f"{folder}/numba"}
+    environment = (
+        os.environ
+        | caches
+        | {
+            "RNNAUDIO_MODE": mode,
+            "RNNAUDIO_KERNEL": kernel,
+            "NUMBA_CACHE_DIR": f"{folder}/numba",
+        }
+    )
     command = [sys.executable, "-c", "from experiments.compile_times import measure_here; measure_here()"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     first, per_step = done.stdout.split()[-2:]
     return float(first), float(per_step)
 
 
-def main(modes: Annotated[tuple[str, ...], tyro.conf.arg(help="which of c, numba, python")] = ("c", "python")) -> None:
-    """Measure and record."""
+def main(modes: tuple[str, ...] = ("python", "c"), kernels: tuple[str, ...] = ("fused", "scan")) -> None:
+    """Measure and record.
+
+    Args:
+        modes: which of c, numba, python.
+        kernels: which of fused, scan; scan in mode python is left out, for a step takes minutes.
+    """
     from rnnaudio import engine
 
     rows = []
-    for mode in modes:
-        with TemporaryDirectory() as folder:
-            cold, _ = measure(mode, folder)
-            warm, per_step = measure(mode, folder)
-        rows.append({"mode": mode, "cold_seconds": cold, "warm_seconds": warm, "milliseconds_per_step": per_step})
-        print(f"{engine.NAME} {mode:7s} cold {cold:6.1f} s   warm {warm:6.1f} s   {per_step:7.1f} ms per step")
+    for kernel in kernels:
+        for mode in modes:
+            if (kernel, mode) == ("scan", "python"):
+                continue
+            with TemporaryDirectory() as folder:
+                cold, _ = measure(mode, kernel, folder)
+                warm, per_step = measure(mode, kernel, folder)
+            row = {"kernel": kernel, "mode": mode, "cold_seconds": cold, "warm_seconds": warm}
+            rows.append(row | {"milliseconds_per_step": per_step})
+            times = f"cold {cold:6.1f} s   warm {warm:6.1f} s   {per_step:7.1f} ms per step"
+            print(f"{engine.NAME} {kernel:5} {mode:7} {times}", flush=True)
     record(f"compile-times-{engine.NAME}", {"rows": rows})
 
 

@@ -174,6 +174,7 @@ def function(
         mode=_compile_mode(mode or MODE),
         on_unused_input="ignore",
         allow_input_downcast=True,
+        accept_inplace=True,  # kernels update parameters in place
     )
 
 

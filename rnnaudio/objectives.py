@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from rnnaudio import losses
+from rnnaudio import fused, losses
 from rnnaudio.engine import tensor, tt
 from rnnaudio.nn import Context, Layer
 
@@ -69,7 +69,7 @@ class Strategy:
     def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
         x, target = self.split(variables[0])
         prediction, state = model.unroll(x, state, context)
-        terms = Terms(tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target)))
+        terms = Terms(*fused.squared_errors(prediction, target))
         return Outcome(losses.mean_squared_error(prediction, target), {"normalised_mse": terms}, state)
 
 

@@ -5,6 +5,9 @@ A rule is a frozen description with two methods that work on NumPy arrays and sy
 * ``slots``: the names of the arrays it remembers per parameter, all zero at first;
 * ``step(parameter, gradient, memory, learning_rate, n)``: new parameter and new memory at the n-th update (from 1).
 
+A rule may also name a ``kernel`` that does the same in one pass (:mod:`rnnaudio.kernels.elementwise`), and give the
+``constants(n)`` it takes; without one, the engine computes ``step``.
+
 :func:`updates` applies a rule to a symbolic loss. What rules remember is kept in :class:`OptimizerState`.
 """
 
@@ -14,8 +17,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from rnnaudio import engine
+from rnnaudio import engine, fused
 from rnnaudio.engine import tt
+from rnnaudio.kernels import elementwise
 
 Slots = tuple[Any, ...]
 
@@ -42,6 +46,10 @@ class SGD:
     learning_rate: float = 0.1
     max_gradient_norm: float | None = None
     slots = ()
+    kernel = staticmethod(elementwise.sgd)
+
+    def constants(self, n: int) -> tuple[float, ...]:
+        return ()
 
     def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
         return p - learning_rate * g, ()
@@ -55,6 +63,10 @@ class Momentum:
     momentum: float = 0.9
     max_gradient_norm: float | None = None
     slots = ("velocity",)
+    kernel = staticmethod(elementwise.momentum)
+
+    def constants(self, n: int) -> tuple[float, ...]:
+        return (self.momentum,)
 
     def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
         v = self.momentum * memory[0] - learning_rate * g
@@ -73,6 +85,10 @@ class RMSprop:
     epsilon: float = 1e-8
     max_gradient_norm: float | None = None
     slots = ("mean_square",)
+    kernel = staticmethod(elementwise.rmsprop)
+
+    def constants(self, n: int) -> tuple[float, ...]:
+        return self.rho, 1.0 - self.rho, self.epsilon
 
     def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
         r = self.rho * memory[0] + (1.0 - self.rho) * g * g
@@ -90,6 +106,11 @@ class Adam:
     epsilon: float = 1e-8
     max_gradient_norm: float | None = None
     slots = ("mean", "mean_square")
+    kernel = staticmethod(elementwise.adam)
+
+    def constants(self, n: int) -> tuple[float, ...]:
+        b1, b2 = self.beta1, self.beta2
+        return b1, 1.0 - b1, 1.0 - b1**n, b2, 1.0 - b2, 1.0 - b2**n, self.epsilon
 
     def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
         m = self.beta1 * memory[0] + (1.0 - self.beta1) * g
@@ -103,11 +124,13 @@ def global_norm(gradients: Sequence[Any]) -> Any:
     return sum((g * g).sum() for g in gradients) ** 0.5
 
 
-def clip_by_global_norm(gradients: Sequence[Any], limit: float) -> list[Any]:
-    """g <- g limit / max(norm, limit): the direction is kept. Pascanu et al. (2013)."""
-    norm = global_norm(gradients)
-    factor = limit / tt.maximum(norm, np.asarray(limit, norm.dtype))
-    return [g * factor for g in gradients]
+def clipping_factor(norm: Any, limit: float | None) -> Any:
+    """limit / max(norm, limit), what gradients of this global norm are scaled by; 1 without a limit.
+
+    The direction is kept. Pascanu et al. (2013).
+    """
+    one = np.asarray(1.0, norm.dtype)
+    return tt.as_tensor_variable(one) if limit is None else limit / tt.maximum(norm, one * limit)
 
 
 class OptimizerState:
@@ -138,15 +161,21 @@ def updates(
     optimizer: Optimizer, loss: Any, parameters: dict[str, Any], memory: OptimizerState, learning_rate: Any
 ) -> Step:
     """One step down the gradient of ``loss`` (a symbolic scalar), clipped by its global norm if the rule says so."""
-    gradients = engine.gradient(loss, list(parameters.values()))
-    norms = {name: global_norm([g]) for name, g in zip(parameters, gradients, strict=True)}
-    if optimizer.max_gradient_norm is not None:
-        gradients = clip_by_global_norm(gradients, optimizer.max_gradient_norm)
+    gradients = dict(zip(parameters, engine.gradient(loss, list(parameters.values())), strict=True))
+    squares = {name: fused.sum_of_squares(g) for name, g in gradients.items()}
+    clip = clipping_factor(sum(squares.values()) ** 0.5, optimizer.max_gradient_norm)
     n = memory.n_updates + 1
     pairs, ratios = [(memory.n_updates, n)], {}
-    for (name, p), g in zip(parameters.items(), gradients, strict=True):
+    for name, p in parameters.items():
         old = [memory.arrays[f"{name}/{slot}"] for slot in optimizer.slots]
-        new_p, new = optimizer.step(p, g, tuple(old), learning_rate, tt.cast(n, p.dtype))
+        # A subclass that changes the equation but names no kernel of its own must not get that of its parent.
+        if engine.kernel() == "fused" and "kernel" in vars(type(optimizer)):
+            new_p, change, size, *new = fused.Update(optimizer, p.ndim)(
+                p, gradients[name], clip, learning_rate, n, *old
+            )
+        else:
+            new_p, new = optimizer.step(p, gradients[name] * clip, tuple(old), learning_rate, tt.cast(n, p.dtype))
+            change, size = fused.sum_of_squares(new_p - p), fused.sum_of_squares(p)
         pairs += [(v, tt.cast(value, v.dtype)) for v, value in zip([p, *old], [new_p, *new], strict=True)]
-        ratios[name] = global_norm([new_p - p]) / global_norm([p])  # not a number where the parameter is zero
-    return Step(pairs, norms, ratios)
+        ratios[name] = (change / size) ** 0.5  # not a number where the parameter is zero
+    return Step(pairs, {name: square**0.5 for name, square in squares.items()}, ratios)

@@ -6,10 +6,10 @@ import pytest
 from agreement import Sizes, recurrence
 from gradient_cases import randomise
 
-from rnnaudio import engine
+from rnnaudio import engine, fused
 from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.kernels import activations, lstm, threads
+from rnnaudio.kernels import activations, buffers, elementwise, lstm, threads
 from rnnaudio.kernels.product import column_sums, product
 from rnnaudio.nn import GRU, LSTM, Context, Noisy
 
@@ -188,3 +188,61 @@ def test_a_bad_number_of_threads_is_refused(monkeypatch, value):
     monkeypatch.setenv("RNNAUDIO_THREADS", value)
     with pytest.raises(RnnaudioError, match="RNNAUDIO_THREADS is .* expected a number of threads"):
         threads._chosen()
+
+
+LARGE = 3 * elementwise.BLOCK + 17
+
+
+def test_sums_equal_numpy_and_do_not_depend_on_the_number_of_threads(use_threads):
+    rng = np.random.default_rng(8)
+    p, t = rng.standard_normal((2, LARGE)).astype("float32")
+    p64, t64 = p.astype("float64"), t.astype("float64")
+    results = []
+    for n_threads in (1, 2, 3):
+        use_threads(n_threads)
+        results.append([elementwise.sum_of_squares(p), *elementwise.squared_errors(p, t)])
+    np.testing.assert_allclose(results[0], [(p64**2).sum(), ((p - t).astype("float64") ** 2).sum(), (t64**2).sum()])
+    assert results[0] == results[1] == results[2]
+
+
+def test_sums_do_not_hide_nan_or_infinity():
+    for bad in (np.nan, np.inf):
+        x = np.ones(LARGE, "float32")
+        x[-3] = bad
+        assert not np.isfinite(elementwise.sum_of_squares(x))
+        assert not np.isfinite(elementwise.squared_errors(x, np.ones_like(x))[0])
+
+
+def test_squared_errors_have_the_gradient_of_both_sums():
+    rng = np.random.default_rng(9)
+    with engine.precision("float64"), engine.using_kernel("fused"):
+        p, t = engine.tensor("p", 2), engine.tensor("t", 2)
+        error, power = fused.squared_errors(p, t)
+        function = engine.function([p, t], engine.gradient(3 * error + tt.sqr(power), [p, t]))
+    a, b = rng.standard_normal((2, 4, 5))
+    d_p, d_t = function(a, b)
+    np.testing.assert_allclose(d_p, 6 * (a - b))
+    np.testing.assert_allclose(d_t, -6 * (a - b) + 2 * (b**2).sum() * 2 * b)
+
+
+def test_memory_is_used_again_only_when_nobody_refers_to_it():
+    buffers.clear()
+    shape = (buffers.LEAST_BYTES // 4, 2)
+    first = buffers.empty(shape, "float32")
+    address = first.ctypes.data
+    assert buffers.empty(shape, "float32").ctypes.data != address
+    part = first[3:7, 1]
+    del first
+    assert buffers.empty(shape, "float32").ctypes.data != address  # a view still refers to it
+    del part
+    assert buffers.empty(shape, "float32").ctypes.data == address
+    assert len(buffers._buffers) == 2
+    buffers.clear()
+    assert len(buffers._buffers) == 0
+
+
+def test_memory_stays_flat_whatever_sizes_are_asked_for():
+    for extra in range(3 * buffers.MOST_BUFFERS):
+        buffers.empty((buffers.LEAST_BYTES + extra,), "uint8")
+    assert len(buffers._buffers) <= buffers.MOST_BUFFERS
+    buffers.clear()

@@ -9,6 +9,7 @@ from agreement import descend, golden_optimizers, optimizer_errors, rule
 from rnnaudio import engine, optimizers
 from rnnaudio.engine import tt
 
+pytestmark = pytest.mark.usefixtures("kernel")
 GOLDEN = golden_optimizers()
 ORACLES = {
     "sgd": (optimizers.SGD(0.03), oracles.sgd, {}),
@@ -85,7 +86,7 @@ def test_a_wrong_epsilon_would_be_seen():
 
 
 @pytest.fixture(scope="module")
-def one_step():
+def one_step(kernel):
     """A step of clipped momentum on the golden problem: what it reports, and the memory afterwards."""
     with engine.precision("float64"):
         p = {name: engine.shared(value, name) for name, value in zip(("w", "b"), start(), strict=True)}
@@ -117,7 +118,8 @@ def test_memory_holds_slots_by_parameter_and_counts(one_step):
 def test_a_gradient_below_the_limit_is_left_alone():
     with engine.precision("float64"):
         g = [engine.tensor("a", 1), engine.tensor("b", 1)]
-        function = engine.function(g, [optimizers.global_norm(g), *optimizers.clip_by_global_norm(g, 5.0)])
+        norm = optimizers.global_norm(g)
+        function = engine.function(g, [norm, *[v * optimizers.clipping_factor(norm, 5.0) for v in g]])
     norm, a, b = function([3.0], [4.0, 0.0])
     assert norm == 5.0 and a == [3.0] and list(b) == [4.0, 0.0]
     norm, a, b = function([30.0], [40.0, 0.0])
@@ -134,6 +136,18 @@ def test_float32_parameters_stay_float32(case):
     step = optimizers.updates(ORACLES[case][0], tt.sum(tt.sqr(p["w"])), p, memory, rate)
     assert {new.dtype for v, new in step.pairs if v is not memory.n_updates} == {"float32"}
     assert {norm.dtype for norm in [*step.gradient_norms.values(), *step.update_ratios.values()]} == {"float32"}
+
+
+def test_a_rule_of_another_equation_does_not_inherit_the_kernel():
+    class Backwards(optimizers.SGD):
+        def step(self, p, g, memory, learning_rate, n):
+            return p + learning_rate * g, ()
+
+    p = {"w": engine.shared(np.ones(3), "w")}
+    rule = Backwards()
+    step = optimizers.updates(rule, tt.sum(p["w"]), p, optimizers.OptimizerState(rule, p), np.float32(0.5))
+    engine.function([], [], step.pairs)()
+    np.testing.assert_array_equal(p["w"].get_value(), [1.5, 1.5, 1.5])
 
 
 def test_live_pytorch_gives_the_recorded_numbers():

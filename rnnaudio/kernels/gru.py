@@ -11,6 +11,7 @@ from numba import njit
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
+from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.micro import BLOCK_ROWS
 from rnnaudio.kernels.product import column_sums, multiply, pack, padded, product
 
@@ -118,7 +119,7 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, h0: Any, mask: Any) 
     """All states and gates."""
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
-    out = Forward(*(np.empty((n_steps, batch, width), x.dtype) for width in (n, 3 * n, n)))
+    out = Forward(*(empty((n_steps, batch, width), x.dtype) for width in (n, 3 * n, n)))
     product(x.reshape(-1, x.shape[2]), w_input, out.gates.reshape(-1, 3 * n))
     r_gates, r_candidate = pack(w_hidden[:, : 2 * n]), pack(w_hidden[:, 2 * n :])
     shares = threads.split(batch, BLOCK_ROWS)
@@ -130,12 +131,12 @@ def backward(w_hidden: Any, h0: Any, mask: Any, states: Forward, dh_out: Any) ->
     """Gradients, given that of all hidden states (T, B, n)."""
     hidden, gates, reset = states
     _, batch, n = hidden.shape
-    dz, dh0 = np.empty_like(gates), np.empty_like(h0)
+    dz, dh0 = empty(gates.shape, gates.dtype), np.empty_like(h0)
     transposed = pack(w_hidden[:, : 2 * n].T), pack(w_hidden[:, 2 * n :].T)
     shares = threads.split(batch, BLOCK_ROWS)
     threads.run(_backward, [(*transposed, h0, mask, hidden, gates, dh_out, dz, dh0, *share) for share in shares])
     flat = dz.reshape(-1, 3 * n)
-    d_w = np.empty_like(w_hidden)
+    d_w = empty(w_hidden.shape, w_hidden.dtype)
     d_gates = d_w[:, : 2 * n]
     product(h0.T, dz[0, :, : 2 * n], d_gates)
     product(hidden[:-1].reshape(-1, n).T, flat[batch:, : 2 * n], d_gates, add=True)

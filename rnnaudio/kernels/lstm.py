@@ -11,6 +11,7 @@ from numba import njit
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
+from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.micro import BLOCK_ROWS
 from rnnaudio.kernels.product import column_sums, multiply, pack, padded, product
 
@@ -158,7 +159,7 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, h0: 
     """All states and gates."""
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
-    out = Forward(*(np.empty((n_steps, batch, width), x.dtype) for width in (n, n, 4 * n)))
+    out = Forward(*(empty((n_steps, batch, width), x.dtype) for width in (n, n, 4 * n)))
     product(x.reshape(-1, x.shape[2]), w_input, out.gates.reshape(-1, 4 * n))
     r = pack(w_hidden)
     shares = threads.split(batch, BLOCK_ROWS)
@@ -172,7 +173,7 @@ def backward(
     """Gradients, given those of all hidden and cell states (T, B, n); (0, 0, 0) stands for zero."""
     hidden, cell, gates = states
     _, batch, n = hidden.shape
-    dz, dh0, dc0 = np.empty_like(gates), np.empty_like(h0), np.empty_like(c0)
+    dz, dh0, dc0 = empty(gates.shape, gates.dtype), np.empty_like(h0), np.empty_like(c0)
     r_transposed = pack(w_hidden.T)
     shares = threads.split(batch, BLOCK_ROWS)
     threads.run(
@@ -180,7 +181,7 @@ def backward(
         [(r_transposed, peepholes, c0, mask, cell, gates, dh_out, dc_out, dz, dh0, dc0, *share) for share in shares],
     )
     flat = dz.reshape(-1, 4 * n)
-    d_w = np.empty_like(w_hidden)
+    d_w = empty(w_hidden.shape, w_hidden.dtype)
     product(h0.T, dz[0], d_w)
     product(hidden[:-1].reshape(-1, n).T, flat[batch:], d_w, add=True)
     d_peepholes = np.empty_like(peepholes)

@@ -26,12 +26,12 @@ def panel_width(dtype: Any) -> int:
     return VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
-def _generator(n_rows: int, itemsize: int) -> Any:
+def _generator(n_rows: int, n_vectors: int, itemsize: int) -> Any:
     number = {4: ir.FloatType(), 8: ir.DoubleType()}[itemsize]
     lanes = VECTOR_BYTES // itemsize
     vector = ir.VectorType(number, lanes)
     int64, int32 = ir.IntType(64), ir.IntType(32)
-    cells = [(r, v) for r in range(n_rows) for v in range(VECTORS)]
+    cells = [(r, v) for r in range(n_rows) for v in range(n_vectors)]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         a, a_row, a_k, b, c, c_row, k, add, _ = arguments
@@ -56,7 +56,7 @@ def _generator(n_rows: int, itemsize: int) -> Any:
         builder.position_at_end(loop)
         i, a_now, b_now = builder.phi(int64), builder.phi(int64), builder.phi(int64)
         sums = {cell: builder.phi(vector) for cell in cells}
-        row_of_b = [builder.load(at(b_now, int64(v * VECTOR_BYTES), vector), align=itemsize) for v in range(VECTORS)]
+        row_of_b = [builder.load(at(b_now, int64(v * VECTOR_BYTES), vector), align=itemsize) for v in range(n_vectors)]
         column_of_a = [spread(builder.load(at(a_now, row, number), align=itemsize)) for row in rows_of_a]
         added = {(r, v): builder.call(multiply_add, [column_of_a[r], row_of_b[v], sums[r, v]]) for r, v in cells}
         stepped = [
@@ -93,8 +93,8 @@ def _generator(n_rows: int, itemsize: int) -> Any:
     return generate
 
 
-def _block(n_rows: int) -> Any:
-    """The loop for ``n_rows`` rows and one panel, as a function of addresses and strides in bytes.
+def _block(n_rows: int, n_vectors: int = VECTORS) -> Any:
+    """The loop for ``n_rows`` rows and the first vectors of a panel, of addresses and strides in bytes.
 
     block(a, a_row, a_k, b, c, c_row, k, add, like): C (n_rows, panel) = A (n_rows, k) B (k, panel), added to C if
     ``add``. ``b`` is packed: k times one panel's width of consecutive numbers. ``like`` is any number of their type.
@@ -104,9 +104,29 @@ def _block(n_rows: int) -> Any:
     def block(
         typing: Any, a: Any, a_row: Any, a_k: Any, b: Any, c: Any, c_row: Any, k: Any, add: Any, like: Any
     ) -> Any:
-        return types.void(*[types.intp] * 8, like), _generator(n_rows, like.bitwidth // 8)
+        return types.void(*[types.intp] * 8, like), _generator(n_rows, n_vectors, like.bitwidth // 8)
 
     return block
 
 
-full_block, block_of_4, block_of_2, block_of_1 = _block(BLOCK_ROWS), _block(4), _block(2), _block(1)
+full_block, block_of_4, block_of_2, block_of_1 = (_block(rows) for rows in (BLOCK_ROWS, 4, 2, 1))
+narrow_block, narrow_block_of_4, narrow_block_of_2, narrow_block_of_1 = (
+    _block(rows, 1) for rows in (BLOCK_ROWS, 4, 2, 1)
+)
+
+
+@intrinsic
+def copy_panel_row(typing: Any, source: Any, target: Any, like: Any) -> Any:
+    """Copy one row of a panel between two addresses; ``like`` is any number of its type."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(8), VECTOR_BYTES)
+        for v in range(VECTORS):
+            offset = ir.Constant(ir.IntType(64), v * VECTOR_BYTES)
+            there, here = (
+                builder.inttoptr(builder.add(address, offset), vector.as_pointer()) for address in arguments[:2]
+            )
+            builder.store(builder.load(there, align=1), here, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, like), generate

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnaudio import engine
+from rnnaudio import engine, fused
 from rnnaudio.engine import tt
-from rnnaudio.nn import fused
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer
 

@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnaudio import engine
+from rnnaudio import engine, fused
 from rnnaudio.engine import sigmoid, tt
-from rnnaudio.nn import fused
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
 from rnnaudio.nn.layer import Context, Layer, flatten, leaf_names, unflatten
 

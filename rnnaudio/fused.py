@@ -6,8 +6,10 @@ import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.engine import tt
+from rnnaudio.kernels import elementwise
 from rnnaudio.kernels import gru as gru_kernel
 from rnnaudio.kernels import lstm as lstm_kernel
+from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.product import column_sums, product
 
 
@@ -34,7 +36,7 @@ class _Product(engine.Kernel):
     __props__ = ("ndims",)
 
     def compute(self, x: np.ndarray, w: np.ndarray) -> list[np.ndarray]:
-        y = np.empty((*x.shape[:-1], w.shape[1]), x.dtype)
+        y = empty((*x.shape[:-1], w.shape[1]), x.dtype)
         product(_rows(x), w, _rows(y))
         return [y]
 
@@ -49,7 +51,7 @@ class _WeightGradient(engine.Kernel):
     ndims = (2,)
 
     def compute(self, x: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
-        dw = np.empty((x.shape[-1], dy.shape[-1]), x.dtype)
+        dw = empty((x.shape[-1], dy.shape[-1]), x.dtype)
         product(_rows(x).T, _rows(dy), dw)
         return [dw]
 
@@ -63,7 +65,8 @@ class _AddBias(engine.Kernel):
     __props__ = ("ndims",)
 
     def compute(self, x: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
-        return [x + bias]
+        y = empty(x.shape, x.dtype)
+        return [np.add(x, bias, out=y)]
 
     def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
         return [output_gradients[0], _BiasGradient()(output_gradients[0])]
@@ -142,3 +145,82 @@ class _GRUSequenceGradient(engine.Kernel):
     def compute(self, *arrays: np.ndarray) -> Any:
         r, h0, mask, hidden, gates, reset, dh = map(np.ascontiguousarray, arrays)
         return gru_kernel.backward(r, h0, mask, gru_kernel.Forward(hidden, gates, reset), dh)
+
+
+# ---------------------------------------------------------------- losses and updates
+
+
+def squared_errors(prediction: Any, target: Any) -> tuple[Any, Any]:
+    """sum of (prediction - target)^2, and sum of target^2, over all elements."""
+    if engine.kernel() == "fused":
+        return tuple(_SquaredErrors()(prediction, target))
+    return tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target))
+
+
+def _scalars(values: list[float], dtype: Any) -> list[np.ndarray]:
+    with np.errstate(over="ignore"):  # a diverging run: infinity is what the caller looks for
+        return [np.asarray(value, dtype) for value in values]
+
+
+class _SquaredErrors(engine.Kernel):
+    ndims = (0, 0)
+
+    def compute(self, prediction: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        sums = elementwise.squared_errors(*map(np.ascontiguousarray, (prediction, target)))
+        return _scalars(sums, prediction.dtype)
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        (p, t), (d_error, d_power) = inputs, output_gradients
+        towards = None if d_error is None else _ScaledDifference(p.ndim)(p, t, 2 * d_error)
+        away = None if towards is None else -towards
+        if d_power is not None:
+            away = 2 * d_power * t if away is None else away + 2 * d_power * t
+        return [towards, away]
+
+
+class _ScaledDifference(engine.Kernel):
+    """factor (a - b)."""
+
+    __props__ = ("ndims",)
+
+    def __init__(self, ndim: int):
+        self.ndims = (ndim,)
+
+    def compute(self, a: np.ndarray, b: np.ndarray, factor: np.ndarray) -> list[np.ndarray]:
+        out = empty(a.shape, a.dtype)
+        elementwise.scaled_difference(np.ascontiguousarray(a), np.ascontiguousarray(b), float(factor), out)
+        return [out]
+
+
+def sum_of_squares(x: Any) -> Any:
+    """sum of x^2 over all elements."""
+    return _SumOfSquares()(x) if engine.kernel() == "fused" else tt.sum(tt.sqr(x))
+
+
+class _SumOfSquares(engine.Kernel):
+    ndims = (0,)
+
+    def compute(self, x: np.ndarray) -> list[np.ndarray]:
+        return _scalars([elementwise.sum_of_squares(np.ascontiguousarray(x))], x.dtype)
+
+
+class Update(engine.Kernel):
+    """p, g, clip, rate, n, memory... -> new p, |new p - p|^2, |p|^2, new memory...; p and the memory in place.
+
+    ``rule`` names its compiled function (``kernel``) and, for the n-th update, its ``constants(n)``.
+    """
+
+    __props__ = ("rule", "ndims")
+
+    def __init__(self, rule: Any, ndim: int):
+        n_slots = len(rule.slots)
+        self.rule, self.ndims = rule, (ndim, 0, 0, *[ndim] * n_slots)
+        self.destroy_map = {0: [0]} | {3 + k: [5 + k] for k in range(n_slots)}
+
+    def compute(
+        self, p: np.ndarray, g: np.ndarray, clip: np.ndarray, rate: np.ndarray, n: np.ndarray, *memory: np.ndarray
+    ) -> list[np.ndarray]:
+        constants = self.rule.constants(int(n))
+        g = np.ascontiguousarray(g)
+        sums = elementwise.update(self.rule.kernel, p, g, list(memory), float(clip), float(rate), constants)
+        return [p, *_scalars(sums, p.dtype), *memory]

@@ -1,0 +1,159 @@
+"""Sums and updates that read each array once, in blocks shared out between threads.
+
+Sums are taken in float64 per block and added up in order, so they do not depend on the number of threads.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from rnnaudio.kernels import threads
+
+BLOCK = 32_768
+
+# Lets sums be reordered into vector lanes. Nothing is assumed about NaN or infinity: they must come through.
+SUMS = {"reassoc", "nsz", "contract"}
+
+
+def _over_blocks(work: Callable[..., Any], size: int, n_sums: int, *arguments: Any) -> list[float]:
+    """work(*arguments, sums, first block, last block) on all blocks of ``size`` elements; the totals of its sums."""
+    n_blocks = max(1, -(-size // BLOCK))
+    sums = np.zeros((n_blocks, n_sums))
+    threads.run(work, [(*arguments, sums, first, last) for first, last in threads.split(n_blocks)])
+    return [float(total) for total in sums.sum(axis=0)]
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def _sum_of_squares(x: Any, sums: Any, first: int, last: int) -> None:
+    for block in range(first, last):
+        part = x[block * BLOCK : (block + 1) * BLOCK]
+        total = 0.0
+        for value in part:
+            total += np.float64(value) * np.float64(value)
+        sums[block, 0] = total
+
+
+def sum_of_squares(x: np.ndarray) -> float:
+    """sum of x^2 over all elements."""
+    return _over_blocks(_sum_of_squares, x.size, 1, x.reshape(-1))[0]
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def _squared_errors(prediction: Any, target: Any, sums: Any, first: int, last: int) -> None:
+    for block in range(first, last):
+        p, t = prediction[block * BLOCK : (block + 1) * BLOCK], target[block * BLOCK : (block + 1) * BLOCK]
+        error, power = 0.0, 0.0
+        for i in range(p.size):
+            d = np.float64(p[i] - t[i])
+            error += d * d
+            power += np.float64(t[i]) * np.float64(t[i])
+        sums[block, 0], sums[block, 1] = error, power
+
+
+def squared_errors(prediction: np.ndarray, target: np.ndarray) -> list[float]:
+    """sum of (prediction - target)^2, and sum of target^2."""
+    return _over_blocks(_squared_errors, prediction.size, 2, prediction.reshape(-1), target.reshape(-1))
+
+
+@njit(nogil=True, cache=True)
+def _scaled_difference(a: Any, b: Any, factor: Any, out: Any, sums: Any, first: int, last: int) -> None:
+    here = slice(first * BLOCK, last * BLOCK)
+    x, y, z = a[here], b[here], out[here]
+    for i in range(x.size):
+        z[i] = factor * (x[i] - y[i])
+
+
+def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarray) -> None:
+    """out = factor (a - b)."""
+    arrays = a.reshape(-1), b.reshape(-1), a.dtype.type(factor), out.reshape(-1)
+    _over_blocks(_scaled_difference, a.size, 0, *arrays)
+
+
+# ---------------------------------------------------------------- updates of parameters, in place
+#
+# Each takes a parameter p, its gradient g, the arrays that the rule remembers (or empty ones), the factor of gradient
+# clipping, the learning rate, and the rule's constants, and sums up (new p - p)^2 and p^2. The equations are those of
+# rnnaudio.optimizers.
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def sgd(p: Any, g: Any, _0: Any, _1: Any, clip: Any, rate: Any, _c: Any, sums: Any, first: int, last: int) -> None:
+    """p <- p - eta g."""
+    for block in range(first, last):
+        here = slice(block * BLOCK, (block + 1) * BLOCK)
+        q, d = p[here], g[here]
+        change, size = 0.0, 0.0
+        for i in range(q.size):
+            old = q[i]
+            q[i] = old - rate * (clip * d[i])
+            change += np.float64(q[i] - old) * np.float64(q[i] - old)
+            size += np.float64(old) * np.float64(old)
+        sums[block, 0], sums[block, 1] = change, size
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def momentum(p: Any, g: Any, v: Any, _1: Any, clip: Any, rate: Any, c: Any, sums: Any, first: int, last: int) -> None:
+    """v <- mu v - eta g;  p <- p + v."""
+    for block in range(first, last):
+        here = slice(block * BLOCK, (block + 1) * BLOCK)
+        q, d, w = p[here], g[here], v[here]
+        change, size = 0.0, 0.0
+        for i in range(q.size):
+            old = q[i]
+            w[i] = c[0] * w[i] - rate * (clip * d[i])
+            q[i] = old + w[i]
+            change += np.float64(q[i] - old) * np.float64(q[i] - old)
+            size += np.float64(old) * np.float64(old)
+        sums[block, 0], sums[block, 1] = change, size
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def rmsprop(p: Any, g: Any, r: Any, _1: Any, clip: Any, rate: Any, c: Any, sums: Any, first: int, last: int) -> None:
+    """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon); c: rho, 1 - rho, epsilon."""
+    for block in range(first, last):
+        here = slice(block * BLOCK, (block + 1) * BLOCK)
+        q, d, s = p[here], g[here], r[here]
+        change, size = 0.0, 0.0
+        for i in range(q.size):
+            old, slope = q[i], clip * d[i]
+            s[i] = c[0] * s[i] + c[1] * slope * slope
+            q[i] = old - rate * slope / np.sqrt(s[i] + c[2])
+            change += np.float64(q[i] - old) * np.float64(q[i] - old)
+            size += np.float64(old) * np.float64(old)
+        sums[block, 0], sums[block, 1] = change, size
+
+
+@njit(nogil=True, cache=True, fastmath=SUMS)
+def adam(p: Any, g: Any, m: Any, v: Any, clip: Any, rate: Any, c: Any, sums: Any, first: int, last: int) -> None:
+    """Adam; c: b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n, epsilon."""
+    for block in range(first, last):
+        here = slice(block * BLOCK, (block + 1) * BLOCK)
+        q, d, mean, square = p[here], g[here], m[here], v[here]
+        change, size = 0.0, 0.0
+        for i in range(q.size):
+            old, slope = q[i], clip * d[i]
+            mean[i] = c[0] * mean[i] + c[1] * slope
+            square[i] = c[3] * square[i] + c[4] * slope * slope
+            q[i] = old - rate * (mean[i] / c[2]) / (np.sqrt(square[i] / c[5]) + c[6])
+            change += np.float64(q[i] - old) * np.float64(q[i] - old)
+            size += np.float64(old) * np.float64(old)
+        sums[block, 0], sums[block, 1] = change, size
+
+
+def update(
+    rule: Callable[..., Any],
+    p: np.ndarray,
+    g: np.ndarray,
+    memory: list[np.ndarray],
+    clip: float,
+    rate: float,
+    constants: tuple[float, ...],
+) -> list[float]:
+    """Apply a rule in place; the sums of (new p - p)^2 and p^2."""
+    number = p.dtype.type
+    flat = [a.reshape(-1) for a in (p, g, *memory)]
+    nothing = [np.empty(0, p.dtype)] * (4 - len(flat))
+    arguments = *flat, *nothing, number(clip), number(rate), np.array(constants, p.dtype)
+    return _over_blocks(rule, p.size, 2, *arguments)
