@@ -13,7 +13,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.micro import BLOCK_ROWS
-from rnnaudio.kernels.product import column_sums, multiply, pack, padded, product
+from rnnaudio.kernels.product import address, at, clear_row, column_sums, copy_row, multiply, pack, padded, product
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -22,12 +22,12 @@ def _forward(
     h: Any, gates: Any, reset: Any, first: int, last: int,
 ) -> None:  # fmt: skip
     """All steps of sequences first..last; gates holds x W. Short loops, for the reason given in the LSTM's kernel."""
-    n, rows = h0.shape[1], last - first
+    n, rows, like = h0.shape[1], last - first, r_gates[0]
     z_gates = np.empty((rows, padded(2 * n, h.itemsize)), h.dtype)
     z_candidate = np.empty((rows, padded(n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0]):
         h_before = h0 if t == 0 else h[t - 1]
-        multiply(h_before[first:last], r_gates, 2 * n, z_gates, False)
+        multiply(at(h_before[first:last]), rows, n, address(r_gates), 2 * n, at(z_gates), False, like)
         for b in range(first, last):
             r_and_u, z, old, reset_b = gates[t, b, : 2 * n], z_gates[b - first], h_before[b], reset[t, b]
             for j in range(2 * n):
@@ -36,7 +36,7 @@ def _forward(
                 r_and_u[j] = sigmoid(r_and_u[j])
             for j in range(n):
                 reset_b[j] = old[j] * r_and_u[j]
-        multiply(reset[t, first:last], r_candidate, n, z_candidate, False)
+        multiply(at(reset[t, first:last]), rows, n, address(r_candidate), n, at(z_candidate), False, like)
         for b in range(first, last):
             u, k, bias_k = gates[t, b, n : 2 * n], gates[t, b, 2 * n :], bias[2 * n :]
             z, old, new = z_candidate[b - first], h_before[b], h[t, b]
@@ -45,7 +45,7 @@ def _forward(
             for j in range(n):
                 k[j] = tanh(k[j])
             if mask.size and mask[t, b] == 0:
-                new[:] = old
+                copy_row(old, new)
                 continue
             for j in range(n):
                 new[j] = u[j] * (k[j] - old[j])
@@ -59,11 +59,10 @@ def _backward(
     dz: Any, dh0: Any, first: int, last: int,
 ) -> None:  # fmt: skip
     """All steps back of sequences first..last."""
-    n, rows = h0.shape[1], last - first
+    n, rows, like = h0.shape[1], last - first, gates_transposed[0]
     one = h.dtype.type(1)
     dh = np.zeros((rows, padded(n, h.itemsize)), h.dtype)
     d_reset = np.empty((rows, padded(n, h.itemsize)), h.dtype)
-    from_gates = np.empty((rows, padded(n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0] - 1, -1, -1):
         h_before = h0 if t == 0 else h[t - 1]
         for b in range(first, last):
@@ -72,7 +71,7 @@ def _backward(
                 for j in range(n):
                     d[j] += dh_out[t, b, j]
             if mask.size and mask[t, b] == 0:
-                dz_b[:] = 0
+                clear_row(dz_b)
                 continue
             u, k, dz_u, dz_k = gate[n : 2 * n], gate[2 * n :], dz_b[n : 2 * n], dz_b[2 * n :]
             for j in range(n):
@@ -83,7 +82,8 @@ def _backward(
                 dz_u[j] = d[j] * (k[j] - old[j])
             for j in range(n):
                 dz_u[j] *= u[j] * (one - u[j])
-        multiply(dz[t, first:last, 2 * n :], candidate_transposed, n, d_reset, False)
+        dz_k_rows, dz_rows = at(dz[t, first:last, 2 * n :]), at(dz[t, first:last])
+        multiply(dz_k_rows, rows, n, address(candidate_transposed), n, at(d_reset), False, like)
         for b in range(first, last):
             if mask.size and mask[t, b] == 0:
                 continue
@@ -97,9 +97,9 @@ def _backward(
                 d[j] *= one - u[j]
             for j in range(n):
                 d[j] += dr[j] * gate[j]
-        multiply(dz[t, first:last, : 2 * n], gates_transposed, n, from_gates, False)
-        dh += from_gates
-    dh0[first:last] = dh[:, :n]
+        multiply(dz_rows, rows, 2 * n, address(gates_transposed), n, at(dh), True, like)
+    for k in range(rows):
+        copy_row(dh[k], dh0[first + k])
 
 
 class Forward(NamedTuple):

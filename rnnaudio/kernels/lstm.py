@@ -13,7 +13,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.micro import BLOCK_ROWS
-from rnnaudio.kernels.product import column_sums, multiply, pack, padded, product
+from rnnaudio.kernels.product import address, at, clear_row, column_sums, copy_row, multiply, pack, padded, product
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -58,11 +58,12 @@ def _forward(
     z = np.empty((last - first, padded(4 * n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0]):
         h_before, c_before = (h0, c0) if t == 0 else (h[t - 1], c[t - 1])
-        multiply(h_before[first:last], r, 4 * n, z, False)
+        multiply(at(h_before[first:last]), last - first, n, address(r), 4 * n, at(z), False, r[0])
         for b in range(first, last):
             if mask.size and mask[t, b] == 0:
-                h[t, b], c[t, b] = h_before[b], c_before[b]
-                gates[t, b] = 0
+                copy_row(h_before[b], h[t, b])
+                copy_row(c_before[b], c[t, b])
+                clear_row(gates[t, b])
             else:
                 _gates_of(z[b - first], bias, peepholes, c_before[b], gates[t, b], c[t, b], h[t, b])
 
@@ -128,16 +129,21 @@ def _backward(
                 for j in range(n):
                     dc[k, j] += dc_out[t, b, j]
             if mask.size and mask[t, b] == 0:
-                kept[k] = dh[k, :n]
-                dz[t, b] = 0
+                copy_row(dh[k], kept[k])
+                clear_row(dz[t, b])
             else:
                 _gates_back(gates[t, b], peepholes, c_before[b], c[t, b], dh[k, :n], dc[k], dz[t, b], row)
-        multiply(dz[t, first:last], r_transposed, n, dh, False)
+        multiply(
+            at(dz[t, first:last]), rows, 4 * n, address(r_transposed), n, at(dh), False, r_transposed[0]
+        )  # fmt: skip
         if mask.size:
-            dh[:, :n] += kept
-            kept[:] = 0
-    dh0[first:last] = dh[:, :n]
-    dc0[first:last] = dc
+            for k in range(rows):
+                for j in range(n):
+                    dh[k, j] += kept[k, j]
+                clear_row(kept[k])
+    for k in range(rows):
+        copy_row(dh[k], dh0[first + k])
+        copy_row(dc[k], dc0[first + k])
 
 
 class Forward(NamedTuple):

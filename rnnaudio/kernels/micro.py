@@ -130,3 +130,35 @@ def copy_panel_row(typing: Any, source: Any, target: Any, like: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, like), generate
+
+
+@intrinsic
+def load_number(typing: Any, address: Any, like: Any) -> Any:
+    """The number of the type of ``like`` at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = context.get_value_type(like)
+        return builder.load(builder.inttoptr(arguments[0], kind.as_pointer()))
+
+    return like(types.intp, like), generate
+
+
+@intrinsic
+def store_number(typing: Any, address: Any, value: Any) -> Any:
+    """Write a number to an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], context.get_value_type(value).as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, value), generate
+
+
+@intrinsic
+def size_of(typing: Any, like: Any) -> Any:
+    """Bytes of one number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(ir.IntType(64), like.bitwidth // 8)
+
+    return types.intp(like), generate

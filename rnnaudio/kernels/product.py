@@ -5,7 +5,7 @@ and padded with zeros. Sums run over k in order whatever the block, so a result 
 are shared out between threads, to the last bit.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -18,16 +18,42 @@ from rnnaudio.kernels.micro import (
     block_of_4,
     copy_panel_row,
     full_block,
+    load_number,
     narrow_block,
     narrow_block_of_1,
     narrow_block_of_2,
     narrow_block_of_4,
     panel_width,
+    size_of,
+    store_number,
 )
 
 PANEL_4, PANEL_8 = panel_width(np.float32), panel_width(np.float64)
 # `product` keeps GROUP panels of DEPTH rows (200 KB of float32) in the second-level cache while all rows of a pass.
 GROUP, DEPTH = 4, 384
+
+
+class At(NamedTuple):
+    """Where a matrix lies: the address of its first number, and the bytes from row to row and column to column.
+
+    numba compiles a function anew for every combination of array layouts; it compiles this one once.
+    """
+
+    address: int
+    row: int
+    column: int
+
+
+@njit(nogil=True, cache=True, inline="always")
+def address(a: Any) -> int:
+    """Of the first number, as the signed integer that Python passes."""
+    return np.intp(a.ctypes.data)  # type: ignore[return-value]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def at(a: Any) -> At:
+    """Where the matrix ``a`` lies."""
+    return At(address(a), a.strides[0], a.strides[1])
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -44,134 +70,152 @@ def padded(n: int, itemsize: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def pack_into(b: Any, panels: Any) -> None:
-    """Columns of b (k, n) -> panels, flat (padded(n) * k,)."""
-    k, n = b.shape
-    width = width_of(b.itemsize)
-    is_contiguous = b.strides[1] == b.itemsize
+def _pack(b: At, k: int, n: int, panels: int, like: Any) -> None:
+    """b (k, n) -> panels at an address."""
+    size = size_of(like)
+    width = width_of(size)
+    panel_row = width * size
     for first in range(0, n, width):
         valid = min(width, n - first)
-        panel = panels[first * k : (first + width) * k].reshape(k, width)
-        if valid == width and is_contiguous:
+        source, panel = b.address + first * b.column, panels + first * k * size
+        if valid == width and b.column == size:
             for i in range(k):
-                source = b.ctypes.data + i * b.strides[0] + first * b.itemsize
-                copy_panel_row(source, panel.ctypes.data + i * width * b.itemsize, panels[0])
+                copy_panel_row(source + i * b.row, panel + i * panel_row, like)
             continue
-        columns = b[:, first : first + valid]
         for top in range(0, k, 64):  # a part that stays in the first-level cache, for b may be a transpose
-            here, there = columns[top : top + 64], panel[top : top + 64]
-            for j in range(valid):
-                for i in range(here.shape[0]):
-                    there[i, j] = here[i, j]
-            for j in range(valid, width):
-                for i in range(here.shape[0]):
-                    there[i, j] = 0
+            rows = range(top, min(top + 64, k))
+            for j in range(width):
+                for i in rows:
+                    value = load_number(source + i * b.row + j * b.column, like) if j < valid else like - like
+                    store_number(panel + i * panel_row + j * size, value)
 
 
-@njit(nogil=True, cache=True)
 def pack(b: Any) -> Any:
-    """The panels of b (k, n), as :func:`multiply` wants them."""
-    panels = np.empty(padded(b.shape[1], b.itemsize) * b.shape[0], b.dtype)
-    pack_into(b, panels)
+    """The panels of the matrix b (k, n), as :func:`multiply` wants them; b may have any strides."""
+    k, n = b.shape
+    panels = np.empty(padded(n, b.itemsize) * k, b.dtype)
+    _pack(_at(b), k, n, panels.ctypes.data, b.dtype.type(0))
     return panels
 
 
 @njit(nogil=True, cache=True)
-def multiply(a: Any, panels: Any, n: int, c: Any, add: bool) -> None:
-    """c[:, :padded(n)] = a (m, k) times the packed matrix (k, n), added to c if ``add``; c must have that room."""
-    m, k = a.shape
-    size = a.itemsize
-    like = panels[0]
+def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, like: Any) -> None:
+    """c[:, :padded(n)] = a (m, k) times packed panels (k, n), added to c if ``add``; c must have that room.
+
+    ``panels`` is their address, ``like`` any number of the matrices' type; c has contiguous rows.
+    """
+    size = size_of(like)
     width = width_of(size)
-    a_row, a_k, c_row = a.strides[0], a.strides[1], c.strides[0]
-    a_at, b_at, c_at = a.ctypes.data, panels.ctypes.data, c.ctypes.data
     adding = 1 if add else 0
     for first in range(0, n, width):
-        b_now, place = b_at + first * k * size, c_at + first * size
+        b, c_first = panels + first * k * size, c.address + first * size
         is_narrow = n - first <= width // 2  # the rest of the panel is padding
         r = 0
         while r < m:
             left = m - r
-            a_now, c_now = a_at + r * a_row, place + r * c_row
+            a_now, c_now = a.address + r * a.row, c_first + r * c.row
             if left >= BLOCK_ROWS:
                 if is_narrow:
-                    narrow_block(a_now, a_row, a_k, b_now, c_now, c_row, k, adding, like)
+                    narrow_block(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
                 else:
-                    full_block(a_now, a_row, a_k, b_now, c_now, c_row, k, adding, like)
+                    full_block(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
                 r += BLOCK_ROWS
             elif left >= 4:
                 if is_narrow:
-                    narrow_block_of_4(a_now, a_row, a_k, b_now, c_now, c_row, k, adding, like)
+                    narrow_block_of_4(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
                 else:
-                    block_of_4(a_now, a_row, a_k, b_now, c_now, c_row, k, adding, like)
+                    block_of_4(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
                 r += 4
             elif left >= 2:
                 if is_narrow:
-                    narrow_block_of_2(a_now, a_row, a_k, b_now, c_now, c_row, k, adding, like)
+                    narrow_block_of_2(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
                 else:
-                    block_of_2(a_now, a_row, a_k, b_now, c_now, c_row, k, adding, like)
+                    block_of_2(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
                 r += 2
             else:
                 if is_narrow:
-                    narrow_block_of_1(a_now, a_row, a_k, b_now, c_now, c_row, k, adding, like)
+                    narrow_block_of_1(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
                 else:
-                    block_of_1(a_now, a_row, a_k, b_now, c_now, c_row, k, adding, like)
+                    block_of_1(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
                 r += 1
 
 
 @njit(nogil=True, cache=True)
-def _product_part(a: Any, b: Any, c: Any, first: int, last: int, add: bool) -> None:
-    """Columns first..last of c (m, n) = a (m, k) b (k, n), a block of b at a time that stays in the cache."""
-    m, k = a.shape
-    width = width_of(a.itemsize)
-    columns = GROUP * width
-    panels = np.empty(columns * min(k, DEPTH), c.dtype)
-    edge = np.empty((BLOCK_ROWS, columns), c.dtype)
-    is_transposed = a.strides[1] != a.itemsize
-    n_blocks = (m + BLOCK_ROWS - 1) // BLOCK_ROWS if is_transposed else 0
-    copied = np.empty((n_blocks, min(k, DEPTH), BLOCK_ROWS), c.dtype)  # a's rows of a block beside each other
+def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Any) -> None:
+    """a (m, k) -> blocks of BLOCK_ROWS rows, each stored column by column."""
+    size = size_of(like)
+    for block in range(0, m, BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, m - block)
+        for i in range(k):
+            source, target = a.address + block * a.row + i * a.column, to + (block * k + i * BLOCK_ROWS) * size
+            for j in range(rows):
+                store_number(target + j * size, load_number(source + j * a.row, like))
+
+
+@njit(nogil=True, cache=True)
+def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Any) -> None:
+    """c (m, n) = a (m, k) b (k, n), a block of b at a time that stays in the cache."""
+    size = size_of(like)
+    width = width_of(size)
+    columns, depth = GROUP * width, min(k, DEPTH)
+    panels = np.full(columns * depth, like)
+    edge = np.full((BLOCK_ROWS, columns), like)
+    is_transposed = a.column != size
+    room = (m + BLOCK_ROWS - 1) // BLOCK_ROWS * BLOCK_ROWS if is_transposed else 0
+    copied = np.full(room * depth, like)
     for k_first in range(0, max(k, 1), DEPTH):
-        k_last = min(k_first + DEPTH, k)
+        deep = min(DEPTH, k - k_first)
         adding = add or k_first > 0
-        for block in range(n_blocks):
-            r = block * BLOCK_ROWS
-            here, there = a[r : r + BLOCK_ROWS, k_first:k_last].T, copied[block]
-            for i in range(here.shape[0]):
-                for j in range(here.shape[1]):
-                    there[i, j] = here[i, j]
-        for start in range(first, last, columns):
-            end = min(start + columns, last)
-            pack_into(b[k_first:k_last, start:end], panels)
-            is_whole = (end - start) % width == 0  # else the last panel is wider than c
+        if is_transposed:
+            _copy_row_blocks(At(a.address + k_first * a.column, a.row, a.column), m, deep, address(copied), like)
+        for start in range(0, n, columns):
+            wide = min(columns, n - start)
+            _pack(
+                At(b.address + k_first * b.row + start * b.column, b.row, b.column),
+                deep, wide, address(panels), like,
+            )  # fmt: skip
             for r in range(0, m, BLOCK_ROWS):
                 rows = min(BLOCK_ROWS, m - r)
-                a_block = (
-                    copied[r // BLOCK_ROWS].T[:rows, : k_last - k_first]
-                    if is_transposed
-                    else a[r : r + rows, k_first:k_last]
-                )
-                if is_whole:
-                    multiply(a_block, panels, end - start, c[r : r + rows, start:end], adding)
+                if is_transposed:
+                    a_block = At(address(copied) + r * deep * size, size, BLOCK_ROWS * size)
                 else:
-                    multiply(a_block, panels, end - start, edge, False)
-                    for i in range(rows):
-                        for j in range(end - start):
-                            value = edge[i, j]
-                            c[r + i, start + j] = c[r + i, start + j] + value if adding else value
+                    a_block = At(a.address + r * a.row + k_first * a.column, a.row, a.column)
+                here = At(c.address + r * c.row + start * size, c.row, size)
+                if wide % width == 0:
+                    multiply(a_block, rows, deep, address(panels), wide, here, adding, like)
+                    continue
+                multiply(a_block, rows, deep, address(panels), wide, at(edge), False, like)  # wider than c
+                for i in range(rows):
+                    for j in range(wide):
+                        place = here.address + i * here.row + j * size
+                        old = load_number(place, like) if adding else like - like
+                        store_number(place, old + edge[i, j])
+
+
+def _at(a: Any) -> At:
+    return At(a.ctypes.data, *a.strides)
 
 
 def product(a: Any, b: Any, c: Any, *, add: bool = False) -> None:
     """c (m, n) = a (m, k) b (k, n), or c += a b; a and b may have any strides (transposes), c contiguous rows."""
-    m, n = c.shape
+    (m, n), k, like = c.shape, a.shape[1], c.dtype.type(0)
+    a_at, b_at, c_at = _at(a), _at(b), _at(c)
+    shares: list[tuple[Any, ...]] = []
     if m > n:  # by rows: each thread packs all of b, but neither has a panel more than the other
-        threads.run(_product_part, [(a[i:j], b, c[i:j], 0, n, add) for i, j in threads.split(m, BLOCK_ROWS)])
+        for i, j in threads.split(m, BLOCK_ROWS):
+            rows_of_a, rows_of_c = (x._replace(address=x.address + i * x.row) for x in (a_at, c_at))
+            shares.append((rows_of_a, b_at, rows_of_c, j - i, k, n, add, like))
     else:
-        threads.run(_product_part, [(a, b, c, i, j, add) for i, j in threads.split(n, panel_width(c.dtype))])
+        for i, j in threads.split(n, panel_width(c.dtype)):
+            columns_of_b, columns_of_c = (x._replace(address=x.address + i * x.column) for x in (b_at, c_at))
+            shares.append((a_at, columns_of_b, columns_of_c, m, k, j - i, add, like))
+    threads.run(_product, shares)
 
 
 @njit(nogil=True, cache=True)
 def _column_sums_part(a: Any, sums: Any, first: int, last: int) -> None:
-    sums[first:last] = 0
+    for j in range(first, last):
+        sums[j] = 0
     for i in range(a.shape[0]):
         for j in range(first, last):
             sums[j] += a[i, j]
@@ -182,3 +226,17 @@ def column_sums(a: Any) -> Any:
     sums = np.empty(a.shape[1], a.dtype)
     threads.run(_column_sums_part, [(a, sums, *share) for share in threads.split(a.shape[1], panel_width(a.dtype))])
     return sums
+
+
+@njit(nogil=True, cache=True)
+def copy_row(source: Any, target: Any) -> None:
+    """target[:] = source; the loop compiles in a tenth of the time of the assignment."""
+    for j in range(target.size):
+        target[j] = source[j]
+
+
+@njit(nogil=True, cache=True)
+def clear_row(target: Any) -> None:
+    """target[:] = 0."""
+    for j in range(target.size):
+        target[j] = 0
