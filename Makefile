@@ -14,7 +14,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct mnist verify gradcheck info corpus \
+.PHONY: help demo predict reconstruct mnist verify gradcheck bench info corpus \
         test test-modes test-theano theano lint types imports clean
 
 help: ## list these commands
@@ -38,6 +38,9 @@ verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct aga
 
 gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, optimisers
 	@$(BIN)/python -m experiments.gradcheck $(ARGS)
+
+bench: $(VENV)/.installed-bench ## time training steps against PyTorch's and raw scan's (installs PyTorch, 700 MB)
+	@$(BIN)/python -m experiments.bench $(ARGS)
 
 info: $(VENV)/.installed ## what computes: engine, compile mode, BLAS, threads, speed; what would make it faster
 	@$(BIN)/rnnaudio info $(ARGS)
@@ -99,6 +102,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 $(VENV)/.installed-corpus: $(VENV)/.installed
 	@echo "installing what building the corpus needs ..."
 	@$(BIN)/python $(PIP) install --editable '.[corpus]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	@echo "installing PyTorch ..."
+	@$(BIN)/python $(PIP) install --editable '.[bench]'
 	@touch $@
 
 $(CORPUS): datasets/mozart_steinway.py datasets/steinway.py | $(VENV)/.installed-corpus

@@ -8,6 +8,7 @@ over ours of the same turn, so above 1 means that rnnaudio is faster. The floor 
 alone would take at the machine's measured sgemm rate.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ import tyro
 
 from experiments.bench_peers import Point
 from experiments.results import record
+from rnnaudio import engine, fused
 from rnnaudio.app.engine_report import measure_gflops
 from rnnaudio.errors import RnnaudioError, run_command
 
@@ -57,7 +59,7 @@ class Peer:
         )
         self.name = name
         if self._read() != "ready\n":
-            raise RnnaudioError(f"the peer {name} did not start; `make bench` installs what it needs")
+            raise RnnaudioError(f"the peer {name} did not start; what it says stands above")
 
     def _read(self) -> str:
         assert self._process.stdout
@@ -103,7 +105,9 @@ def main(
         peers: torch, scan.
         quick: three points of the grid, few turns; less than a minute.
     """
-    rate = measure_gflops()
+    if "torch" in peers and not importlib.util.find_spec("torch"):
+        raise RnnaudioError("the peer torch needs PyTorch: `make bench`, or pip install 'rnnaudio[bench]'")
+    rate = max(measure_gflops(dot) for dot in (fused.dot, engine.tt.dot))
     print(f"sgemm: {rate:.0f} GFLOP/s")
     rows = []
     for cell in cells:

@@ -3,12 +3,14 @@
 import os
 import platform
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import threadpoolctl
 
-from rnnaudio import engine
+from rnnaudio import engine, fused
+from rnnaudio.kernels import micro, threads
 
 
 class Blas(NamedTuple):
@@ -19,14 +21,16 @@ class Blas(NamedTuple):
 
 
 class EngineReport(NamedTuple):
-    """gflops: single-precision matrix product through the engine in its mode, median of several, 2 n^3 / time."""
+    """kernel: fused or scan, of :func:`rnnaudio.engine.kernel`; the rates are from :func:`measure_gflops`."""
 
     name: str
     version: str
     mode: str
     has_compiler: bool
+    kernel: str
     blas: list[Blas]
     gflops: float
+    blas_gflops: float
     advice: list[str]
 
     def __str__(self) -> str:
@@ -34,10 +38,13 @@ class EngineReport(NamedTuple):
             f"engine     {self.name} {self.version} on Python {platform.python_version()}, NumPy {np.__version__}",
             f"mode       {self.mode} (C++ compiler {'found' if self.has_compiler else 'not found'})",
         ]
+        lanes = {64: "AVX-512", 32: "AVX2", 16: "128-bit vectors"}[micro.VECTOR_BYTES]
+        lines.append(f"kernels    {self.kernel}; {threads.n_threads()} threads, {lanes}")
         lines += [
             f"BLAS       {b.library} {b.version}, {b.threads} threads, kernels for {b.architecture}" for b in self.blas
         ]
-        lines.append(f"sgemm      {self.gflops:.0f} GFLOP/s (2048 x 2048, through the engine)")
+        rates = f"{self.gflops:.0f} GFLOP/s by the layers' product, {self.blas_gflops:.0f} by BLAS"
+        lines.append(f"sgemm      {rates} (2048 x 2048)")
         return "\n".join(lines + [f"faster:    {a}" for a in self.advice])
 
 
@@ -48,14 +55,25 @@ def report() -> EngineReport:
         for p in threadpoolctl.threadpool_info()
         if p["user_api"] == "blas"
     ]
-    gflops = measure_gflops()
-    return EngineReport(engine.NAME, engine.VERSION, engine.MODE, engine.HAS_COMPILER, blas, gflops, _advice(blas))
+    gflops, blas_gflops = measure_gflops(fused.dot), measure_gflops(engine.tt.dot)
+    advice = _advice(blas)
+    return EngineReport(
+        engine.NAME,
+        engine.VERSION,
+        engine.MODE,
+        engine.HAS_COMPILER,
+        engine.kernel(),
+        blas,
+        gflops,
+        blas_gflops,
+        advice,
+    )
 
 
-def measure_gflops(n: int = 2048, repeats: int = 7) -> float:
-    """GFLOP/s of C = A B in float32 with n x n matrices, through a compiled function of the engine."""
+def measure_gflops(dot: Callable[[Any, Any], Any], n: int = 2048, repeats: int = 7) -> float:
+    """GFLOP/s of C = A B in float32 with n x n matrices, 2 n^3 / median time, by a symbolic product."""
     a, b = engine.tensor("a", 2, "float32"), engine.tensor("b", 2, "float32")
-    multiply = engine.function([a, b], engine.tt.dot(a, b))
+    multiply = engine.function([a, b], dot(a, b))
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, n, n), dtype=np.float32)
     times = []
@@ -73,6 +91,11 @@ def _advice(blas: list[Blas]) -> list[str]:
     elif engine.MODE != "c":
         advice.append("unset RNNAUDIO_MODE: mode 'c' is the quickest for training")
     cores = os.cpu_count() or 1
+    if threads.n_threads() < cores:
+        advice.append(f"kernels use fewer threads than the {cores} cores: unset RNNAUDIO_THREADS or raise it")
+    if engine.kernel() == "fused":
+        return advice  # the rest is about BLAS, which the layers' kernels do not use
+    advice.append("unset RNNAUDIO_KERNEL: fused kernels are several times faster than scan")
     if blas and max(b.threads for b in blas) < cores:
         advice.append(f"BLAS uses fewer threads than the {cores} cores: unset OPENBLAS_NUM_THREADS or raise it")
     if any(b.architecture == "Haswell" for b in blas) and _has_avx512() and "OPENBLAS_CORETYPE" not in os.environ:
