@@ -10,8 +10,8 @@ Environment, read once at import:
 ``RNNAUDIO_ENGINE``
     ``pytensor`` (default) or ``theano``.
 ``RNNAUDIO_MODE``
-    ``c`` compiled C++ (default where a compiler is found), ``numba`` (PyTensor only; its default without a compiler),
-    or ``python`` (no compilation: for tests and tiny graphs). ``rnnaudio/README.md`` records what each costs.
+    ``c`` compiled C++ (default where a compiler is found), ``python`` (NumPy, the default without one: starts soonest;
+    slow with scan), or ``numba`` (PyTensor only). ``rnnaudio/README.md`` records what each costs.
 ``RNNAUDIO_KERNEL``
     ``fused`` (default): products and whole recurrences by :mod:`rnnaudio.kernels`; ``scan``: all by the engine.
 """
@@ -29,7 +29,7 @@ import numpy as np
 from rnnaudio.errors import RnnaudioError
 
 ENGINES = ("pytensor", "theano")
-MODES = {"pytensor": ("c", "numba", "python"), "theano": ("c", "python")}
+MODES = {"pytensor": ("c", "python", "numba"), "theano": ("c", "python")}
 KERNELS = ("fused", "scan")
 
 
@@ -83,7 +83,7 @@ NAME = _choose("RNNAUDIO_ENGINE", ENGINES, "pytensor")
 backend, tt, _scan = _import_theano() if NAME == "theano" else _import_pytensor()
 VERSION: str = backend.__version__
 HAS_COMPILER = bool(backend.config.cxx)
-MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else MODES[NAME][1])
+MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else "python")
 if MODE == "c" and not HAS_COMPILER:
     raise RnnaudioError("RNNAUDIO_MODE=c needs a C++ compiler and none was found; install g++ or clang, or unset it")
 _kernel = _choose("RNNAUDIO_KERNEL", KERNELS, "fused")
@@ -95,10 +95,15 @@ logging.getLogger(f"{NAME}.tensor.blas").setLevel(logging.ERROR)
 logging.getLogger(f"{NAME}.tensor.blas_headers").setLevel(logging.ERROR)
 
 
+# They make products and sums of three and more arrays, which the engines compute in a Python loop over elements where
+# there is no compiler; of two arrays NumPy computes them.
+_MAKES_MANY_ARGUMENTS = ("local_mul_canonizer", "local_add_canonizer")
+
+
 def _compile_mode(name: str) -> Any:
-    if NAME == "theano":
-        return backend.compile.mode.get_mode({"c": "FAST_RUN", "python": "FAST_COMPILE"}[name])
-    return backend.compile.mode.get_mode({"c": "CVM", "numba": "NUMBA", "python": "FAST_COMPILE"}[name])
+    names = {"c": "FAST_RUN" if NAME == "theano" else "CVM", "numba": "NUMBA", "python": "FAST_COMPILE"}
+    mode = backend.compile.mode.get_mode(names[name])
+    return mode.excluding(*_MAKES_MANY_ARGUMENTS) if name == "python" else mode
 
 
 def links_blas() -> bool:

@@ -164,7 +164,7 @@ NO_COMPILER = {"THEANO_FLAGS": "cxx=", "PYTENSOR_FLAGS": "cxx="}
         ({"RNNAUDIO_ENGINE": "torch"}, "error: RNNAUDIO_ENGINE is 'torch'; expected one of pytensor, theano"),
         (HERE | {"RNNAUDIO_MODE": "fast"}, "error: RNNAUDIO_MODE is 'fast'; expected one of c,"),
         (HERE | NO_COMPILER | {"RNNAUDIO_MODE": "c"}, "error: RNNAUDIO_MODE=c needs a C++"),
-        (HERE | NO_COMPILER, f"runs: {engine.NAME} {engine.MODES[engine.NAME][1]} False"),
+        (HERE | NO_COMPILER, f"runs: {engine.NAME} python False"),
     ],
     ids=["engine", "mode", "c without a compiler", "default without a compiler"],
 )

@@ -145,11 +145,12 @@ def _checked(strategy: Strategy, batches: Batches) -> BatchCheck:
 
 def _say_what_the_mode_costs() -> None:
     """Once per run, where training is slower or less tested than it could be; `rnnaudio info` says more."""
-    if engine.MODE == "python":
-        print("mode python: nothing is compiled, an update takes a minute and more; install g++ or clang")
+    if engine.MODE == "python" and engine.kernel() == "scan":
+        print("scan in mode python: an update takes a minute and more; unset RNNAUDIO_KERNEL, or install g++ or clang")
+    elif engine.MODE == "python" and not engine.HAS_COMPILER:
+        print("no C++ compiler found: what the kernels do not compute runs in NumPy, up to a third slower")
     elif engine.MODE == "numba":
-        why = "" if engine.HAS_COMPILER else " (no C++ compiler found; install g++ or clang for mode c)"
-        print(f"mode numba{why}: the start takes a minute or more, twice that of mode c")
+        print("mode numba: the start takes a minute; mode c or python takes seconds")
 
 
 def load_run(run_dir: Path) -> LoadedRun:
