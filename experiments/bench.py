@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -79,12 +80,15 @@ class Peer:
         self._process.wait()
 
 
-def compare(point: Point, cell: str, names: list[str], turns: int, turn_seconds: float) -> dict[str, Any]:
+def compare(
+    point: Point, cell: str, names: list[str], turns: int, turn_seconds: float, make_peer: Callable[..., Any] = Peer
+) -> dict[str, Any]:
     """Times of rnnaudio and its peers at one point of the grid."""
     with ExitStack() as stack:
-        peers = [Peer(name, cell, point) for name in ["rnnaudio", *names]]
-        for peer in peers:
-            stack.callback(peer.close)
+        peers = []
+        for name in ["rnnaudio", *names]:
+            peers.append(make_peer(name, cell, point))
+            stack.callback(peers[-1].close)
         steps = {peer.name: max(2, round(turn_seconds / peer.seconds(3))) for peer in peers}
         rounds = [{peer.name: peer.seconds(steps[peer.name]) for peer in peers} for _ in range(turns)]
     row: dict[str, Any] = {"cell": cell, "point": point._asdict(), "gflop": gflop(point, cell)}

@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from experiments.results import record
-from rnnaudio.errors import run_command
+from rnnaudio.errors import RnnaudioError, run_command
 
 N_STEPS = 15
 
@@ -60,7 +60,9 @@ def measure(mode: str, kernel: str, folder: str) -> tuple[float, float]:
         }
     )
     command = [sys.executable, "-c", "from experiments.compile_times import measure_here; measure_here()"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RnnaudioError(f"mode {mode}, kernel {kernel} failed; what it says stands above")
     first, per_step = done.stdout.split()[-2:]
     return float(first), float(per_step)
 

@@ -1,7 +1,7 @@
 """The proofs of the package as numbers: python -m experiments.gradcheck, from the checkout.
 
-1. every layer, loss and stack: symbolic gradients against central differences in float64;
-2. scan against plain NumPy loops: outputs, final states and back-propagated gradients of LSTM and GRU;
+1. every layer, loss and stack, by each kernel: symbolic gradients against central differences in float64;
+2. each kernel against plain NumPy loops: outputs, final states and back-propagated gradients of LSTM and GRU;
 3. this engine, in the compile mode of training, against the recorded one (PyTensor) after 50 updates of each model;
 4. the optimisers against PyTorch's recorded paths of 100 updates.
 
@@ -12,6 +12,7 @@ the checkout, not from an installed package. All but 3 are compiled in python mo
 
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,20 +42,24 @@ class Line(NamedTuple):
 
 
 def gradients() -> Iterator[Line]:
-    for case in gradient_cases.CASES:
-        report = gradient_cases.check(case, N_ENTRIES, mode="python")
+    for kernel, case in product(engine.KERNELS, gradient_cases.CASES):
+        with engine.using_kernel(kernel):
+            report = gradient_cases.check(case, N_ENTRIES, mode="python")
         worst = max(report.arrays, key=lambda array: array.error)
-        yield Line(f"{case.label}: {len(report.arrays)} arrays, worst {worst.name}", report.largest, 1e-6)
+        yield Line(f"{kernel}, {case.label}: {len(report.arrays)} arrays, worst {worst.name}", report.largest, 1e-6)
 
 
 def recurrences() -> Iterator[Line]:
-    for kind in ("lstm", "lstm peepholes", "gru"):
-        for masked in (False, True):
-            for truncate in (None, 3):
-                errors = agreement.recurrence(kind, masked=masked, truncate=truncate, mode="python")
-                settings = f"{'masked' if masked else 'unmasked'}{f', gradient cut at {truncate}' if truncate else ''}"
-                worst = max(errors, key=lambda name: errors[name])
-                yield Line(f"{kind}, {settings}: {len(errors)} arrays, worst {worst}", errors[worst], 1e-10)
+    settings = product(engine.KERNELS, ("lstm", "lstm peepholes", "gru"), (False, True), (None, 3))
+    for kernel, kind, masked, truncate in settings:
+        if kernel == "fused" and truncate:
+            continue  # computed by scan: the kernels cut no gradients
+        with engine.using_kernel(kernel):
+            errors = agreement.recurrence(kind, masked=masked, truncate=truncate, mode="python")
+        cut = f", gradient cut at {truncate}" if truncate else ""
+        worst = max(errors, key=lambda name: errors[name])
+        what = f"{kernel}, {kind}, {'masked' if masked else 'unmasked'}{cut}: {len(errors)} arrays, worst {worst}"
+        yield Line(what, errors[worst], 1e-10)
 
 
 def engines() -> Iterator[Line]:
@@ -73,7 +78,7 @@ def optimisers() -> Iterator[Line]:
 
 PROOFS = {
     "Gradients against central differences (float64, relative)": gradients,
-    "Scan against NumPy loops, outputs and gradients (float64, relative)": recurrences,
+    "Kernels against NumPy loops, outputs and gradients (float64, relative)": recurrences,
     "This engine against the recorded one, 50 updates (float64, absolute)": engines,
     "Optimisers against PyTorch (float64, absolute)": optimisers,
 }

@@ -12,6 +12,7 @@ import numpy as np
 
 from rnnaudio import __version__, engine
 from rnnaudio.atomic import write_atomically
+from rnnaudio.kernels import micro, threads
 
 FOLDER = Path(__file__).parent / "results"
 
@@ -24,7 +25,8 @@ def record(name: str, figures: dict[str, Any]) -> Path:
         "date": time.strftime("%Y-%m-%d"),
         "versions": {
             "rnnaudio": __version__,
-            "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}",
+            "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}, kernel {engine.kernel()}",
+            "threads": f"{threads.n_threads()} with vectors of {8 * micro.VECTOR_BYTES} bits",
             "python": platform.python_version(),
             "numpy": np.__version__,
         },

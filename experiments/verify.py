@@ -34,6 +34,7 @@ from rnnaudio.optimizers import Adam
 from rnnaudio.training import Evaluation, TrainStep
 
 N_UPDATES = 600
+NAMES = ("mnist", "predict_next", "reconstruct_current")
 WINDOWS = {"frame_size": FRAME, "n_steps": 20, "batch_size": 32}
 
 
@@ -165,12 +166,26 @@ def check_numpy(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]) 
     return [Check(f"{name}: {engine.NAME} = NumPy", f"{d:.1e}", d < 1e-10) for name, d in differences.items()]
 
 
+def check_scan(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> list[Check]:
+    """Outputs and parameters after 20 updates by raw scan against the fused kernels'."""
+    with engine.using_kernel("scan"):
+        scan = run_all(batches)
+    return _agreement("scan", "fused", scan, results, 1e-10)
+
+
+def _agreement(
+    one: str, other: str, results: dict[str, np.ndarray], others: dict[str, np.ndarray], limit: float
+) -> list[Check]:
+    differences = {key: float(np.max(np.abs(results[key] - value))) for key, value in others.items()}
+    largest = {name: max(d for key, d in differences.items() if key.startswith(f"{name}/")) for name in NAMES}
+    return [Check(f"{name}: {one} = {other}", f"{d:.1e}", d < limit) for name, d in largest.items()]
+
+
 def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray], theano_python: Path) -> list[Check]:
     """Outputs and parameters after 20 updates on Theano, in its own environment, against this engine's."""
-    names = ("mnist", "predict_next", "reconstruct_current")
     if not theano_python.exists():
         reason = "left out: needs Theano, so Python 3.11"
-        return [Check(f"{name}: {engine.NAME} = theano", reason, None) for name in names]
+        return [Check(f"{name}: {engine.NAME} = theano", reason, None) for name in NAMES]
     with TemporaryDirectory() as folder:
         source, target = Path(folder) / "batches.safetensors", Path(folder) / "results.safetensors"
         save_file(batches, source)
@@ -179,9 +194,7 @@ def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]
         if done.returncode:
             raise RnnaudioError(f"{' '.join(command)} failed: {done.stderr.strip().splitlines()[-1:]}")
         other = load_file(target)
-    differences = {key: float(np.max(np.abs(other[key] - value))) for key, value in results.items()}
-    largest = {name: max(d for key, d in differences.items() if key.startswith(f"{name}/")) for name in names}
-    return [Check(f"{name}: {engine.NAME} = theano", f"{d:.1e}", d < 1e-8) for name, d in largest.items()]
+    return _agreement(engine.NAME, "theano", other, results, 1e-8)
 
 
 def main(corpus: Path = CORPUS, theano_python: Path = Path(".venv-theano/bin/python")) -> int:
@@ -201,6 +214,7 @@ def main(corpus: Path = CORPUS, theano_python: Path = Path(".venv-theano/bin/pyt
             *check_same_outputs(frames),
             *check_training(piano.train, piano.valid, data),
             *check_numpy(batches, results),
+            *check_scan(batches, results),
             *check_engines(batches, results, theano_python),
         ]
     for check in checks:

@@ -153,7 +153,7 @@ def using_kernel(name: str) -> Iterator[None]:
 
 def shared(value: np.ndarray, name: str) -> Any:
     """A variable that keeps its value between calls; NumPy floats are cast to :func:`float_type`."""
-    value = np.asarray(value)
+    value = np.array(value, order="C")  # kernels update it in place, in memory order
     if value.dtype.kind == "f":
         value = value.astype(float_type())
     return backend.shared(value, name=name)
@@ -244,8 +244,8 @@ class Kernel(_graph.Op):
     """An operation that a NumPy function computes, in every mode of both engines; the base of the fused layers.
 
     A subclass sets ``ndims``, the axes of each output, and defines ``compute(*arrays)``, the outputs' values, and, to
-    be differentiable, :meth:`gradients`. Outputs have the dtype of the first input. No gradient flows to integer
-    inputs (masks).
+    be differentiable, :meth:`gradients`. All float inputs, and the first in any case, are
+    cast to their common type, which the outputs have too. No gradient flows to integer inputs (masks).
     """
 
     __props__: tuple[str, ...] = ()
@@ -259,7 +259,13 @@ class Kernel(_graph.Op):
 
     def make_node(self, *inputs: Any) -> Any:
         variables = [tt.as_tensor_variable(v) for v in inputs]
-        return _graph.Apply(self, variables, [tensor("", n, variables[0].dtype).type() for n in self.ndims])
+        dtype = backend.scalar.upcast(*(v.dtype for v in variables if v.dtype.startswith("float")))
+        if dtype not in ("float32", "float64"):
+            raise TypeError(f"{self} takes float32 or float64, got {[v.dtype for v in variables]}")
+        first, *others = variables
+        floats = [tt.cast(v, dtype) if v.dtype.startswith("float") else v for v in others]
+        variables = [tt.cast(first, dtype), *floats]
+        return _graph.Apply(self, variables, [tensor("", n, dtype).type() for n in self.ndims])
 
     def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
         for storage, value in zip(outputs, self.compute(*inputs), strict=True):

@@ -152,7 +152,7 @@ class _GRUSequenceGradient(engine.Kernel):
 
 def squared_errors(prediction: Any, target: Any) -> tuple[Any, Any]:
     """sum of (prediction - target)^2, and sum of target^2, over all elements."""
-    if engine.kernel() == "fused":
+    if engine.kernel() == "fused" and prediction.ndim == target.ndim:
         return tuple(_SquaredErrors()(prediction, target))
     return tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target))
 

@@ -13,6 +13,8 @@ os.environ.setdefault("RNNAUDIO_MODE", "python")
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+os.environ.setdefault("RNNAUDIO_THREADS", "2")  # so that more than one is tested, but not one per core and worker
+
 settings.register_profile("rnnaudio", derandomize=True, deadline=None, database=None)
 settings.load_profile("rnnaudio")
 

@@ -1,9 +1,12 @@
 """The benchmark counts what a step computes, and its peers answer."""
 
+from typing import ClassVar
+
 import pytest
 
-from experiments.bench import compare, gflop
+from experiments.bench import Peer, compare, gflop
 from experiments.bench_peers import Point
+from rnnaudio.errors import RnnaudioError
 
 
 @pytest.mark.parametrize(("cell", "n_blocks"), [("lstm", 4), ("gru", 3)])
@@ -22,9 +25,41 @@ def test_products_are_counted(cell, n_blocks, n_layers):
     assert gflop(point, cell) == pytest.approx(total / 1e9)
 
 
-def test_peers_take_turns_and_the_ratio_is_theirs_over_ours():
-    row = compare(Point(4, 3, 2, 2, 1), "gru", ["scan"], turns=3, turn_seconds=0.01)
-    assert row["rnnaudio"]["ratio"] == 1.0
-    for peer in ("rnnaudio", "scan"):
-        assert 0 < row[peer]["lowest"] <= row[peer]["seconds"] <= row[peer]["highest"]
-    assert row["scan"]["ratio"] > 0
+class Scripted:
+    """A peer whose steps take known times, one for each turn."""
+
+    times: ClassVar[dict[str, list[float]]] = {"rnnaudio": [9.0, 1.0, 2.0, 4.0], "torch": [9.0, 3.0, 4.0, 4.0]}
+    closed: ClassVar[list[str]] = []
+
+    def __init__(self, name, cell, point):
+        if name == "broken":
+            raise RnnaudioError("did not start")
+        self.name, self._left = name, iter(self.times[name])
+
+    def seconds(self, n_steps):
+        return next(self._left)
+
+    def close(self):
+        self.closed.append(self.name)
+
+
+POINT = Point(4, 3, 2, 2, 1)
+
+
+def test_the_ratio_is_the_median_of_theirs_over_ours_in_the_same_turn():
+    row = compare(POINT, "gru", ["torch"], turns=3, turn_seconds=1.0, make_peer=Scripted)
+    assert row["rnnaudio"] == {"seconds": 2.0, "lowest": 1.0, "highest": 4.0, "ratio": 1.0}
+    assert row["torch"] == {"seconds": 4.0, "lowest": 3.0, "highest": 4.0, "ratio": 2.0}
+
+
+def test_peers_that_started_are_closed_if_another_does_not():
+    Scripted.closed.clear()
+    with pytest.raises(RnnaudioError):
+        compare(POINT, "gru", ["broken"], turns=1, turn_seconds=1.0, make_peer=Scripted)
+    assert Scripted.closed == ["rnnaudio"]
+
+
+def test_a_real_peer_answers():
+    peer = Peer("scan", "gru", POINT)
+    assert 0 < peer.seconds(2) < 60
+    peer.close()

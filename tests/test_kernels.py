@@ -1,17 +1,24 @@
 """Compiled kernels against NumPy, against raw scan, and against themselves on other numbers of threads."""
 
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import oracles
 import pytest
 from agreement import Sizes, recurrence
 from gradient_cases import randomise
 
-from rnnaudio import engine, fused
+from rnnaudio import engine, fused, optimizers
 from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.kernels import activations, buffers, elementwise, lstm, threads
+from rnnaudio.kernels import activations, buffers, elementwise, gru, lstm, threads
+from rnnaudio.kernels.micro import BLOCK_ROWS
 from rnnaudio.kernels.product import column_sums, product
-from rnnaudio.nn import GRU, LSTM, Context, Noisy
+from rnnaudio.nn import GRU, LSTM, Context, LinearPredictor, Noisy
+from rnnaudio.nn.layer import flatten, unflatten
 
 ODD = [(1, 1, 3, 1), (2, 3, 2, 7), (500, 1, 2, 7), (3, 33, 5, 129), (2, 3, 1, 129), (4, 33, 2, 1)]  # T, B, in, units
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
@@ -66,10 +73,13 @@ def test_activations_equal_numpy(dtype, tolerance):
 
 
 def test_activations_do_not_hide_nan():
-    x, out = np.array([np.nan], "float32"), np.empty(1, "float32")
-    for row in (activations.tanh_row, activations.sigmoid_row):
-        row(x, np.zeros_like(x), out)
-        assert np.isnan(out).all()
+    for place in (0, 40, 66):  # in a vector, and in the rest after the last whole one
+        x = np.ones(67, "float32")
+        x[place] = np.nan
+        for row in (activations.tanh_row, activations.sigmoid_row):
+            out = np.empty_like(x)
+            row(x, np.zeros_like(x), out)
+            assert np.flatnonzero(np.isnan(out)).tolist() == [place]
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
@@ -81,12 +91,16 @@ def test_fused_equals_the_numpy_loop_at_odd_sizes(kind, sizes, masked):
     assert max(errors.values()) <= TOLERANCE["float64"], errors
 
 
+N_UNITS = 37  # more than a panel, and not a multiple of one
+
+
 def _cells(rng):
-    yield "lstm", LSTM(2, 7, rng=rng)
-    yield "lstm peepholes", LSTM(2, 7, rng=rng, peepholes=True)
-    yield "gru", GRU(2, 7, rng=rng)
-    yield "noisy", Noisy(LSTM(2, 7, rng=rng), std=0.3)
-    yield "noisy state", Noisy(GRU(2, 7, rng=rng), std=0.3, state_std=0.2)
+    yield "lstm", LSTM(2, N_UNITS, rng=rng)
+    yield "lstm peepholes", LSTM(2, N_UNITS, rng=rng, peepholes=True)
+    yield "gru", GRU(2, N_UNITS, rng=rng)
+    yield "noisy", Noisy(LSTM(2, N_UNITS, rng=rng), std=0.3)
+    yield "noisy state", Noisy(GRU(2, N_UNITS, rng=rng), std=0.3, state_std=0.2)
+    yield "noisy without a kernel", Noisy(LinearPredictor(2, N_UNITS, n_frames=2), std=0.3)
 
 
 def _outputs_and_gradients(cell, kernel, x, state, mask):
@@ -95,11 +109,12 @@ def _outputs_and_gradients(cell, kernel, x, state, mask):
         x_v, mask_v = engine.tensor("x", 3), engine.tensor("mask", 2, "int8")
         state_v = [engine.tensor(f"state_{k}", 2) for k in range(len(state))]
         context = Context.training_with(np.array([3, 4]))
-        y, final = cell.unroll(x_v, type(cell.state_sizes)(*state_v), context, None if mask is None else mask_v)
-        weights = np.random.default_rng(9).standard_normal((*x.shape[:2], 7)).astype(x.dtype)
-        cost = tt.sum(y * weights) + sum(tt.sum(leaf * weights[0]) for leaf in final)
+        y, final = cell.unroll(x_v, unflatten(cell.state_sizes, state_v), context, None if mask is None else mask_v)
+        weights = np.random.default_rng(9).standard_normal((*x.shape[:2], N_UNITS)).astype(x.dtype)
+        leaves = flatten(final)
+        cost = tt.sum(y * weights) + sum(tt.sum(tt.sqr(leaf)) for leaf in leaves)
         gradients = engine.gradient(cost, [x_v, *state_v, *cell.parameters().values()])
-        function = engine.function([x_v, mask_v, *state_v], [y, *final, *gradients])
+        function = engine.function([x_v, mask_v, *state_v], [y, *leaves, *gradients])
         return function(x, np.ones(x.shape[:2], "int8") if mask is None else mask, *state)
 
 
@@ -110,9 +125,10 @@ def test_fused_equals_scan(name, masked, dtype):
     rng = np.random.default_rng(5)
     with engine.precision(dtype):
         cell = randomise(dict(_cells(rng))[name], rng)
-        x = rng.standard_normal((11, 3, 2)).astype(dtype)
-        state = [rng.standard_normal((3, 7)).astype(dtype) for _ in cell.state_sizes]
-        mask = rng.integers(0, 2, (11, 3)).astype("int8") if masked else None
+        batch = 2 * BLOCK_ROWS + 3
+        x = rng.standard_normal((11, batch, 2)).astype(dtype)
+        state = [rng.standard_normal((batch, n)).astype(dtype) for n in flatten(cell.state_sizes)]
+        mask = rng.integers(0, 2, (11, batch)).astype("int8") if masked else None
         fused = _outputs_and_gradients(cell, "fused", x, state, mask)
         scan = _outputs_and_gradients(cell, "scan", x, state, mask)
     for one, other in zip(fused, scan, strict=True):
@@ -131,16 +147,27 @@ def test_fused_is_in_the_graph_and_scan_is_not():
 
 
 def test_a_cell_of_another_equation_does_not_inherit_the_kernel():
-    class Leaky(LSTM):
+    class Halved(LSTM):
         def equations(self, inputs, state):
             gates, new = super().equations(inputs, state)
             return gates, type(new)(0.5 * new.hidden, new.cell)
 
+    class Half:
+        def equations(self, inputs, state):
+            gates, new = super().equations(inputs, state)
+            return gates, type(new)(0.5 * new.hidden, new.cell)
+
+    class Mixed(Half, LSTM):
+        pass
+
     rng = np.random.default_rng(0)
-    x, state = rng.standard_normal((3, 2, 2)).astype("float32"), [np.zeros((2, 7), "float32")] * 2
-    cell = Leaky(2, 7, rng=rng)
-    fused, scan = (_outputs_and_gradients(cell, kernel, x, state, None)[0] for kernel in ("fused", "scan"))
-    np.testing.assert_array_equal(fused, scan)
+    x, state = rng.standard_normal((3, 2, 2)).astype("float32"), [np.zeros((2, N_UNITS), "float32")] * 2
+    assert LSTM(2, 3, rng=rng).has_kernel
+    for kind in (Halved, Mixed):
+        cell = kind(2, N_UNITS, rng=rng)
+        assert not cell.has_kernel
+        fused, scan = (_outputs_and_gradients(cell, kernel, x, state, None)[0] for kernel in ("fused", "scan"))
+        np.testing.assert_allclose(fused, scan, atol=1e-6)
 
 
 def test_results_do_not_depend_on_the_number_of_threads(use_threads):
@@ -241,8 +268,113 @@ def test_memory_is_used_again_only_when_nobody_refers_to_it():
     assert len(buffers._buffers) == 0
 
 
-def test_memory_stays_flat_whatever_sizes_are_asked_for():
-    for extra in range(3 * buffers.MOST_BUFFERS):
-        buffers.empty((buffers.LEAST_BYTES + extra,), "uint8")
-    assert len(buffers._buffers) <= buffers.MOST_BUFFERS
+def test_memory_stays_flat_whatever_sizes_are_asked_for(monkeypatch):
     buffers.clear()
+    monkeypatch.setattr(buffers, "MOST_UNUSED_BYTES", 10 * buffers.LEAST_BYTES)
+    for extra in range(100):
+        buffers.empty((buffers.LEAST_BYTES + extra,), "uint8")
+        assert sum(buffer.size for buffer in buffers._buffers) <= 10 * buffers.LEAST_BYTES
+    buffers.clear()
+
+
+def test_parameters_in_another_memory_order_are_updated_too():
+    value = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    p = {"w": engine.shared(value, "w")}
+    rule = optimizers.SGD()
+    with engine.using_kernel("fused"):
+        step = optimizers.updates(rule, tt.sum(p["w"]), p, optimizers.OptimizerState(rule, p), np.float32(0.5))
+        engine.function([], [], step.pairs)()
+    np.testing.assert_array_equal(p["w"].get_value(), value - 0.5)
+    with pytest.raises(ValueError, match="C-contiguous"):
+        elementwise.update(rule.kernel, value, np.ones_like(value), [], 1.0, 0.5, ())
+
+
+def test_a_step_that_is_lost_to_rounding_is_reported_as_none():
+    p, g = np.ones(100, "float32"), np.full(100, 1e-9, "float32")
+    assert elementwise.update(optimizers.SGD.kernel, p, g, [], 1.0, 1.0, ()) == [0.0, 100.0]
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    f = np.zeros
+    with pytest.raises(ValueError, match=r"expected a \(m, k\), b \(k, n\) and c \(m, n\) of one type"):
+        product(f((4, 5)), f((2, 3)), f((4, 3)))
+    with pytest.raises(ValueError, match="of one type"):
+        product(f((4, 2), "float32"), f((2, 3)), f((4, 3)))
+    with pytest.raises(ValueError, match=r"target is \(4, 3\); expected \(3, 4\)"):
+        elementwise.squared_errors(f((3, 4)), f((4, 3)))
+    nothing = f((0, 0))
+    with pytest.raises(ValueError, match=r"h0 is \(2, 3\); expected \(8, 3\)"):
+        lstm.forward(f((5, 8, 2)), f((2, 12)), f((3, 12)), f(12), nothing, f((2, 3)), f((8, 3)), nothing)
+    with pytest.raises(ValueError, match=r"mask is \(8, 5\); expected \(5, 8\)"):
+        gru.forward(f((5, 8, 2)), f((2, 9)), f((3, 9)), f(9), f((8, 3)), f((8, 5), "int8") + 1)
+
+
+def test_inputs_of_mixed_types_are_brought_to_one():
+    w = np.arange(6.0).reshape(2, 3)
+    x64, x_int = engine.tensor("x", 2, "float64"), engine.tensor("i", 2, "int64")
+    with engine.using_kernel("fused"):
+        function = engine.function(
+            [x64, x_int], [fused.dot(x, tt.as_tensor_variable(w.astype("float32"))) for x in (x64, x_int)]
+        )
+    values = np.array([[1, 2], [3, 4]])
+    for y, dtype in zip(function(values.astype("float64"), values), ("float64", "float32"), strict=True):
+        assert y.dtype == dtype
+        np.testing.assert_allclose(y, values @ w)
+
+
+def test_padding_of_a_masked_gru_may_hold_anything():
+    rng = np.random.default_rng(3)
+    x, mask = rng.standard_normal((3, 2, 2)).astype("float32"), np.array([[1, 1], [0, 1], [1, 1]], "int8")
+    w, r, bias = (rng.standard_normal(s).astype("float32") for s in ((2, 9), (3, 9), 9))
+    results = []
+    for padding in (0.0, np.float32(3e38)):
+        x[1, 0] = padding
+        states = gru.forward(x, w, r, bias, np.zeros((2, 3), "float32"), mask)
+        results.append(
+            [
+                states.hidden,
+                *gru.backward(
+                    r, np.zeros((2, 3), "float32"), mask, states, np.ones_like(x[..., :1]) + 0 * states.hidden
+                ),
+            ]
+        )
+    for clean, dirty in zip(*results, strict=True):
+        np.testing.assert_array_equal(clean, dirty)
+
+
+def test_all_shares_are_done_before_an_error_is_raised(use_threads):
+    use_threads(2)
+    done = []
+
+    def work(k):
+        if k == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+        done.append(k)
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.run(work, [(0,), (1,)])
+    assert done == [1]
+
+
+def test_a_forked_child_has_working_threads(use_threads):
+    use_threads(2)
+    code = (
+        "import os, sys; from rnnaudio.kernels import threads; threads.set_n_threads(2);"
+        "threads.run(print, [('',), ('',)]);"
+        "child = os.fork();"
+        "child or (threads.run(print, [('',), ('',)]), os._exit(0));"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_kernels_work_where_nothing_can_be_cached(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    code = (
+        "import numpy as np; from rnnaudio.kernels import compile, product; assert compile.CACHE_FOLDER is None;"
+        "c = np.empty((2, 2)); product.product(np.eye(2), np.eye(2), c); assert (c == np.eye(2)).all()"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(blocked)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=False).returncode == 0

@@ -9,8 +9,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
+
+from rnnaudio.kernels.compile import njit
 
 _LIMIT = np.float32(7.90531110763549805)
 _ODD = tuple(
@@ -73,14 +75,14 @@ def _sigmoid(x: Any) -> Any:
     return in_float32 if x == types.float32 else in_float64
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit()
 def sigmoid_row(x: Any, bias: Any, out: Any) -> None:
     """out = sigmoid(x + bias)."""
     for j in range(out.size):
         out[j] = sigmoid(x[j] + bias[j])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit()
 def tanh_row(x: Any, bias: Any, out: Any) -> None:
     """out = tanh(x + bias)."""
     for j in range(out.size):

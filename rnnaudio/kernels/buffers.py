@@ -4,6 +4,7 @@ A training step allocates the same large arrays each time. Fresh ones come from 
 which costs a fifth of a step of the usual size; these keep their pages.
 """
 
+import os
 import sys
 import threading
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 LEAST_BYTES = 256 * 1024  # smaller ones come from the heap and cost nothing
-MOST_BUFFERS = 128
+MOST_UNUSED_BYTES = 1 << 30  # beyond it, all unused ones are given back before another size is allocated
 
 _lock = threading.Lock()
 _buffers: list[np.ndarray] = []
@@ -27,6 +28,18 @@ _UNUSED = _references(0)
 _buffers.clear()
 
 
+def _is_unused(k: int) -> bool:
+    return _references(k) == _UNUSED
+
+
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_new_lock)  # another thread of the parent may have held it
+
+
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An array with arbitrary content, as numpy.empty gives."""
     dtype = np.dtype(dtype)
@@ -35,9 +48,9 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return np.empty(shape, dtype)
     with _lock:
         for k in range(len(_buffers)):
-            if _buffers[k].size == n_bytes and _references(k) == _UNUSED:
+            if _buffers[k].size == n_bytes and _is_unused(k):
                 return _buffers[k].view(dtype).reshape(shape)
-        if len(_buffers) >= MOST_BUFFERS:
+        if n_bytes + sum(_buffers[k].size for k in range(len(_buffers)) if _is_unused(k)) > MOST_UNUSED_BYTES:
             _forget_unused()
         _buffers.append(np.empty(n_bytes, np.uint8))
         return _buffers[-1].view(dtype).reshape(shape)
@@ -51,5 +64,5 @@ def clear() -> None:
 
 def _forget_unused() -> None:
     for k in reversed(range(len(_buffers))):
-        if _references(k) == _UNUSED:
+        if _is_unused(k):
             del _buffers[k]

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from rnnaudio.kernels import threads
+from rnnaudio.kernels.compile import njit
+from rnnaudio.kernels.product import require_shapes
 
 BLOCK = 32_768
 
@@ -25,7 +26,7 @@ def _over_blocks(work: Callable[..., Any], size: int, n_sums: int, *arguments: A
     return [float(total) for total in sums.sum(axis=0)]
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(fastmath=SUMS)
 def _sum_of_squares(x: Any, sums: Any, first: int, last: int) -> None:
     for block in range(first, last):
         part = x[block * BLOCK : (block + 1) * BLOCK]
@@ -40,7 +41,7 @@ def sum_of_squares(x: np.ndarray) -> float:
     return _over_blocks(_sum_of_squares, x.size, 1, x.reshape(-1))[0]
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(fastmath=SUMS)
 def _squared_errors(prediction: Any, target: Any, sums: Any, first: int, last: int) -> None:
     for block in range(first, last):
         p, t = prediction[block * BLOCK : (block + 1) * BLOCK], target[block * BLOCK : (block + 1) * BLOCK]
@@ -54,10 +55,11 @@ def _squared_errors(prediction: Any, target: Any, sums: Any, first: int, last: i
 
 def squared_errors(prediction: np.ndarray, target: np.ndarray) -> list[float]:
     """sum of (prediction - target)^2, and sum of target^2."""
+    require_shapes(target=(target, prediction.shape))
     return _over_blocks(_squared_errors, prediction.size, 2, prediction.reshape(-1), target.reshape(-1))
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def _scaled_difference(a: Any, b: Any, factor: Any, out: Any, sums: Any, first: int, last: int) -> None:
     here = slice(first * BLOCK, last * BLOCK)
     x, y, z = a[here], b[here], out[here]
@@ -67,6 +69,7 @@ def _scaled_difference(a: Any, b: Any, factor: Any, out: Any, sums: Any, first: 
 
 def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarray) -> None:
     """out = factor (a - b)."""
+    require_shapes(b=(b, a.shape), out=(out, a.shape))
     arrays = a.reshape(-1), b.reshape(-1), a.dtype.type(factor), out.reshape(-1)
     _over_blocks(_scaled_difference, a.size, 0, *arrays)
 
@@ -78,7 +81,14 @@ def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarr
 # rnnaudio.optimizers.
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit()
+def square_of_difference(new: Any, old: Any) -> Any:
+    """(new - old)^2 of what is stored: with reordering allowed, a step lost to rounding would not be 0."""
+    d = np.float64(new) - np.float64(old)
+    return d * d
+
+
+@njit(fastmath=SUMS)
 def sgd(p: Any, g: Any, _0: Any, _1: Any, clip: Any, rate: Any, _c: Any, sums: Any, first: int, last: int) -> None:
     """p <- p - eta g."""
     for block in range(first, last):
@@ -88,56 +98,59 @@ def sgd(p: Any, g: Any, _0: Any, _1: Any, clip: Any, rate: Any, _c: Any, sums: A
         for i in range(q.size):
             old = q[i]
             q[i] = old - rate * (clip * d[i])
-            change += np.float64(q[i] - old) * np.float64(q[i] - old)
+            change += square_of_difference(q[i], old)
             size += np.float64(old) * np.float64(old)
         sums[block, 0], sums[block, 1] = change, size
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(fastmath=SUMS)
 def momentum(p: Any, g: Any, v: Any, _1: Any, clip: Any, rate: Any, c: Any, sums: Any, first: int, last: int) -> None:
     """v <- mu v - eta g;  p <- p + v."""
+    mu = c[0]
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
         q, d, w = p[here], g[here], v[here]
         change, size = 0.0, 0.0
         for i in range(q.size):
             old = q[i]
-            w[i] = c[0] * w[i] - rate * (clip * d[i])
+            w[i] = mu * w[i] - rate * (clip * d[i])
             q[i] = old + w[i]
-            change += np.float64(q[i] - old) * np.float64(q[i] - old)
+            change += square_of_difference(q[i], old)
             size += np.float64(old) * np.float64(old)
         sums[block, 0], sums[block, 1] = change, size
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(fastmath=SUMS)
 def rmsprop(p: Any, g: Any, r: Any, _1: Any, clip: Any, rate: Any, c: Any, sums: Any, first: int, last: int) -> None:
     """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon); c: rho, 1 - rho, epsilon."""
+    rho, rest, epsilon = c[0], c[1], c[2]
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
         q, d, s = p[here], g[here], r[here]
         change, size = 0.0, 0.0
         for i in range(q.size):
             old, slope = q[i], clip * d[i]
-            s[i] = c[0] * s[i] + c[1] * slope * slope
-            q[i] = old - rate * slope / np.sqrt(s[i] + c[2])
-            change += np.float64(q[i] - old) * np.float64(q[i] - old)
+            s[i] = rho * s[i] + rest * slope * slope
+            q[i] = old - rate * slope / np.sqrt(s[i] + epsilon)
+            change += square_of_difference(q[i], old)
             size += np.float64(old) * np.float64(old)
         sums[block, 0], sums[block, 1] = change, size
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@njit(fastmath=SUMS)
 def adam(p: Any, g: Any, m: Any, v: Any, clip: Any, rate: Any, c: Any, sums: Any, first: int, last: int) -> None:
     """Adam; c: b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n, epsilon."""
+    b1, rest1, unbias1, b2, rest2, unbias2, epsilon = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
         q, d, mean, square = p[here], g[here], m[here], v[here]
         change, size = 0.0, 0.0
         for i in range(q.size):
             old, slope = q[i], clip * d[i]
-            mean[i] = c[0] * mean[i] + c[1] * slope
-            square[i] = c[3] * square[i] + c[4] * slope * slope
-            q[i] = old - rate * (mean[i] / c[2]) / (np.sqrt(square[i] / c[5]) + c[6])
-            change += np.float64(q[i] - old) * np.float64(q[i] - old)
+            mean[i] = b1 * mean[i] + rest1 * slope
+            square[i] = b2 * square[i] + rest2 * slope * slope
+            q[i] = old - rate * (mean[i] / unbias1) / (np.sqrt(square[i] / unbias2) + epsilon)
+            change += square_of_difference(q[i], old)
             size += np.float64(old) * np.float64(old)
         sums[block, 0], sums[block, 1] = change, size
 
@@ -152,6 +165,9 @@ def update(
     constants: tuple[float, ...],
 ) -> list[float]:
     """Apply a rule in place; the sums of (new p - p)^2 and p^2."""
+    require_shapes(gradient=(g, p.shape), **{f"memory {k}": (a, p.shape) for k, a in enumerate(memory)})
+    if not all(a.flags.c_contiguous for a in (p, *memory)):
+        raise ValueError("parameters and memory must be C-contiguous: a flat copy would take the update, not they")
     number = p.dtype.type
     flat = [a.reshape(-1) for a in (p, g, *memory)]
     nothing = [np.empty(0, p.dtype)] * (4 - len(flat))

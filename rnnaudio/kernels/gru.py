@@ -7,16 +7,27 @@ The equations are :class:`rnnaudio.nn.recurrent.GRU`'s; names below follow it. S
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
+from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.micro import BLOCK_ROWS
-from rnnaudio.kernels.product import address, at, clear_row, column_sums, copy_row, multiply, pack, padded, product
+from rnnaudio.kernels.product import (
+    address,
+    at,
+    clear_row,
+    column_sums,
+    copy_row,
+    multiply,
+    pack,
+    padded,
+    product,
+    require_shapes,
+)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit()
 def _forward(
     r_gates: Any, r_candidate: Any, bias: Any, h0: Any, mask: Any,
     h: Any, gates: Any, reset: Any, first: int, last: int,
@@ -27,7 +38,7 @@ def _forward(
     z_candidate = np.empty((rows, padded(n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0]):
         h_before = h0 if t == 0 else h[t - 1]
-        multiply(at(h_before[first:last]), rows, n, address(r_gates), 2 * n, at(z_gates), False, like)
+        multiply(at(h_before[first:last]), rows, n, address(r_gates), 2 * n, at(z_gates), False, t % 2 == 1, like)
         for b in range(first, last):
             r_and_u, z, old, reset_b = gates[t, b, : 2 * n], z_gates[b - first], h_before[b], reset[t, b]
             for j in range(2 * n):
@@ -36,7 +47,7 @@ def _forward(
                 r_and_u[j] = sigmoid(r_and_u[j])
             for j in range(n):
                 reset_b[j] = old[j] * r_and_u[j]
-        multiply(at(reset[t, first:last]), rows, n, address(r_candidate), n, at(z_candidate), False, like)
+        multiply(at(reset[t, first:last]), rows, n, address(r_candidate), n, at(z_candidate), False, t % 2 == 1, like)
         for b in range(first, last):
             u, k, bias_k = gates[t, b, n : 2 * n], gates[t, b, 2 * n :], bias[2 * n :]
             z, old, new = z_candidate[b - first], h_before[b], h[t, b]
@@ -46,6 +57,8 @@ def _forward(
                 k[j] = tanh(k[j])
             if mask.size and mask[t, b] == 0:
                 copy_row(old, new)
+                clear_row(gates[t, b])  # padding may hold anything: 0 x inf is not 0
+                clear_row(reset[t, b])
                 continue
             for j in range(n):
                 new[j] = u[j] * (k[j] - old[j])
@@ -53,7 +66,7 @@ def _forward(
                 new[j] += old[j]
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def _backward(
     gates_transposed: Any, candidate_transposed: Any, h0: Any, mask: Any, h: Any, gates: Any, dh_out: Any,
     dz: Any, dh0: Any, first: int, last: int,
@@ -83,7 +96,7 @@ def _backward(
             for j in range(n):
                 dz_u[j] *= u[j] * (one - u[j])
         dz_k_rows, dz_rows = at(dz[t, first:last, 2 * n :]), at(dz[t, first:last])
-        multiply(dz_k_rows, rows, n, address(candidate_transposed), n, at(d_reset), False, like)
+        multiply(dz_k_rows, rows, n, address(candidate_transposed), n, at(d_reset), False, t % 2 == 1, like)
         for b in range(first, last):
             if mask.size and mask[t, b] == 0:
                 continue
@@ -97,7 +110,7 @@ def _backward(
                 d[j] *= one - u[j]
             for j in range(n):
                 d[j] += dr[j] * gate[j]
-        multiply(dz_rows, rows, 2 * n, address(gates_transposed), n, at(dh), True, like)
+        multiply(dz_rows, rows, 2 * n, address(gates_transposed), n, at(dh), True, t % 2 == 1, like)
     for k in range(rows):
         copy_row(dh[k], dh0[first + k])
 
@@ -119,6 +132,10 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, h0: Any, mask: Any) 
     """All states and gates."""
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
+    require_shapes(
+        w_input=(w_input, (x.shape[2], 3 * n)), w_hidden=(w_hidden, (n, 3 * n)), bias=(bias, (3 * n,)),
+        h0=(h0, (batch, n)), mask=(mask, (n_steps, batch) if mask.size else mask.shape),
+    )  # fmt: skip
     out = Forward(*(empty((n_steps, batch, width), x.dtype) for width in (n, 3 * n, n)))
     product(x.reshape(-1, x.shape[2]), w_input, out.gates.reshape(-1, 3 * n))
     r_gates, r_candidate = pack(w_hidden[:, : 2 * n]), pack(w_hidden[:, 2 * n :])
@@ -131,6 +148,7 @@ def backward(w_hidden: Any, h0: Any, mask: Any, states: Forward, dh_out: Any) ->
     """Gradients, given that of all hidden states (T, B, n)."""
     hidden, gates, reset = states
     _, batch, n = hidden.shape
+    require_shapes(dh_out=(dh_out, hidden.shape))
     dz, dh0 = empty(gates.shape, gates.dtype), np.empty_like(h0)
     transposed = pack(w_hidden[:, : 2 * n].T), pack(w_hidden[:, 2 * n :].T)
     shares = threads.split(batch, BLOCK_ROWS)

@@ -1,22 +1,33 @@
 """A whole sequence of an LSTM, forward and backward, a share of the batch per thread.
 
 The equations are :class:`rnnaudio.nn.recurrent.LSTM`'s; names below follow it. Shapes: x (T, B, n_in), hidden and cell
-(T, B, n), gates (T, B, 4 n) in the order i, f, g, o, peepholes (3, n) for i, f, o or (0, n), mask (T, B) or (0, 0).
+(T, B, n), gates (T, B, 4 n) in the order i, f, g, o, peepholes (3, n) for i, f, o, mask (T, B); empty for none.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
+from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.micro import BLOCK_ROWS
-from rnnaudio.kernels.product import address, at, clear_row, column_sums, copy_row, multiply, pack, padded, product
+from rnnaudio.kernels.product import (
+    address,
+    at,
+    clear_row,
+    column_sums,
+    copy_row,
+    multiply,
+    pack,
+    padded,
+    product,
+    require_shapes,
+)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit()
 def _gates_of(z: Any, bias: Any, peepholes: Any, c_before: Any, gates: Any, c: Any, h: Any) -> None:
     """One step of one sequence: gates holds x W and z h R; -> gates, new cell, new hidden state.
 
@@ -49,7 +60,7 @@ def _gates_of(z: Any, bias: Any, peepholes: Any, c_before: Any, gates: Any, c: A
         h[j] = o[j] * tanh(c[j])
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def _forward(
     r: Any, bias: Any, peepholes: Any, h0: Any, c0: Any, mask: Any, h: Any, c: Any, gates: Any, first: int, last: int
 ) -> None:
@@ -58,7 +69,7 @@ def _forward(
     z = np.empty((last - first, padded(4 * n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0]):
         h_before, c_before = (h0, c0) if t == 0 else (h[t - 1], c[t - 1])
-        multiply(at(h_before[first:last]), last - first, n, address(r), 4 * n, at(z), False, r[0])
+        multiply(at(h_before[first:last]), last - first, n, address(r), 4 * n, at(z), False, t % 2 == 1, r[0])
         for b in range(first, last):
             if mask.size and mask[t, b] == 0:
                 copy_row(h_before[b], h[t, b])
@@ -68,7 +79,7 @@ def _forward(
                 _gates_of(z[b - first], bias, peepholes, c_before[b], gates[t, b], c[t, b], h[t, b])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit()
 def _gates_back(gates: Any, peepholes: Any, c_before: Any, c: Any, dh: Any, dc: Any, dz: Any, row: Any) -> None:
     """One step back of one sequence: dh, dc of the step -> dz, and dc of the step before. ``row`` (n,) is room."""
     n = c.size
@@ -107,7 +118,7 @@ def _gates_back(gates: Any, peepholes: Any, c_before: Any, c: Any, dh: Any, dc: 
             dc[j] += dz_f[j] * peepholes[1, j]
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def _backward(
     r_transposed: Any, peepholes: Any, c0: Any, mask: Any, c: Any, gates: Any, dh_out: Any, dc_out: Any,
     dz: Any, dh0: Any, dc0: Any, first: int, last: int,
@@ -134,7 +145,7 @@ def _backward(
             else:
                 _gates_back(gates[t, b], peepholes, c_before[b], c[t, b], dh[k, :n], dc[k], dz[t, b], row)
         multiply(
-            at(dz[t, first:last]), rows, 4 * n, address(r_transposed), n, at(dh), False, r_transposed[0]
+            at(dz[t, first:last]), rows, 4 * n, address(r_transposed), n, at(dh), False, t % 2 == 1, r_transposed[0]
         )  # fmt: skip
         if mask.size:
             for k in range(rows):
@@ -165,6 +176,11 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, h0: 
     """All states and gates."""
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
+    require_shapes(
+        w_input=(w_input, (x.shape[2], 4 * n)), w_hidden=(w_hidden, (n, 4 * n)), bias=(bias, (4 * n,)),
+        h0=(h0, (batch, n)), c0=(c0, (batch, n)), mask=(mask, (n_steps, batch) if mask.size else mask.shape),
+        peepholes=(peepholes, (3, n) if peepholes.size else peepholes.shape),
+    )  # fmt: skip
     out = Forward(*(empty((n_steps, batch, width), x.dtype) for width in (n, n, 4 * n)))
     product(x.reshape(-1, x.shape[2]), w_input, out.gates.reshape(-1, 4 * n))
     r = pack(w_hidden)
@@ -179,6 +195,10 @@ def backward(
     """Gradients, given those of all hidden and cell states (T, B, n); (0, 0, 0) stands for zero."""
     hidden, cell, gates = states
     _, batch, n = hidden.shape
+    require_shapes(
+        dh_out=(dh_out, hidden.shape if dh_out.size else dh_out.shape),
+        dc_out=(dc_out, hidden.shape if dc_out.size else dc_out.shape),
+    )
     dz, dh0, dc0 = empty(gates.shape, gates.dtype), np.empty_like(h0), np.empty_like(c0)
     r_transposed = pack(w_hidden.T)
     shares = threads.split(batch, BLOCK_ROWS)

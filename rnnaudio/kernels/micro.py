@@ -7,6 +7,7 @@ packs that matrix anew in each call, which costs it half of its speed at 32 rows
 numba has no vector type, so the loop is written as LLVM instructions; LLVM turns them into AVX-512, AVX2 or NEON.
 """
 
+import platform
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -16,8 +17,13 @@ from numba import types
 from numba.extending import intrinsic
 
 _FEATURES = llvm.get_host_cpu_features()
+_IS_ARM = platform.machine().lower() in ("arm64", "aarch64")
 #: bytes in a vector register, and rows of C in one block: rows x 2 accumulators must leave registers for A and B
-VECTOR_BYTES, BLOCK_ROWS = (64, 8) if _FEATURES.get("avx512f") else (32, 6) if _FEATURES.get("avx2") else (16, 8)
+VECTOR_BYTES, BLOCK_ROWS = (
+    (64, 8) if _FEATURES.get("avx512f") else (32, 6) if _FEATURES.get("avx2") else (16, 8) if _IS_ARM else (16, 4)
+)
+# Without the instruction, llvm.fma would call a function of the C library for every number.
+MULTIPLY_ADD = "llvm.fma" if _IS_ARM or _FEATURES.get("fma") else "llvm.fmuladd"
 VECTORS = 2
 
 
@@ -36,7 +42,7 @@ def _generator(n_rows: int, n_vectors: int, itemsize: int) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         a, a_row, a_k, b, c, c_row, k, add, _ = arguments
         multiply_add = builder.module.declare_intrinsic(
-            f"llvm.fma.v{lanes}f{8 * itemsize}", (), ir.FunctionType(vector, [vector] * 3)
+            f"{MULTIPLY_ADD}.v{lanes}f{8 * itemsize}", (), ir.FunctionType(vector, [vector] * 3)
         )
 
         def at(address: Any, offset: Any, kind: Any) -> Any:

@@ -8,9 +8,9 @@ are shared out between threads, to the last bit.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from rnnaudio.kernels import threads
+from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.micro import (
     BLOCK_ROWS,
     block_of_1,
@@ -44,32 +44,32 @@ class At(NamedTuple):
     column: int
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(inline="always")
 def address(a: Any) -> int:
     """Of the first number, as the signed integer that Python passes."""
     return np.intp(a.ctypes.data)  # type: ignore[return-value]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(inline="always")
 def at(a: Any) -> At:
     """Where the matrix ``a`` lies."""
     return At(address(a), a.strides[0], a.strides[1])
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(inline="always")
 def width_of(itemsize: int) -> int:
     """Columns of a panel."""
     return PANEL_4 if itemsize == 4 else PANEL_8
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def padded(n: int, itemsize: int) -> int:
     """``n`` columns rounded up to whole panels."""
     width = width_of(itemsize)
     return (n + width - 1) // width * width
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def _pack(b: At, k: int, n: int, panels: int, like: Any) -> None:
     """b (k, n) -> panels at an address."""
     size = size_of(like)
@@ -98,16 +98,20 @@ def pack(b: Any) -> Any:
     return panels
 
 
-@njit(nogil=True, cache=True)
-def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, like: Any) -> None:
+@njit()
+def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, backwards: bool, like: Any) -> None:
     """c[:, :padded(n)] = a (m, k) times packed panels (k, n), added to c if ``add``; c must have that room.
 
-    ``panels`` is their address, ``like`` any number of the matrices' type; c has contiguous rows.
+    ``panels`` is their address, ``like`` any number of the matrices' type; c has contiguous rows. ``backwards``: from
+    the last panel to the first. A recurrence turns round at every step: of a matrix larger than the cache, the panels
+    that were used last are still there.
     """
     size = size_of(like)
     width = width_of(size)
     adding = 1 if add else 0
-    for first in range(0, n, width):
+    n_panels = (n + width - 1) // width
+    for panel in range(n_panels):
+        first = (n_panels - 1 - panel if backwards else panel) * width
         b, c_first = panels + first * k * size, c.address + first * size
         is_narrow = n - first <= width // 2  # the rest of the panel is padding
         r = 0
@@ -140,7 +144,7 @@ def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, like:
                 r += 1
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Any) -> None:
     """a (m, k) -> blocks of BLOCK_ROWS rows, each stored column by column."""
     size = size_of(like)
@@ -152,7 +156,7 @@ def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Any) -> None:
                 store_number(target + j * size, load_number(source + j * a.row, like))
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Any) -> None:
     """c (m, n) = a (m, k) b (k, n), a block of b at a time that stays in the cache."""
     size = size_of(like)
@@ -182,9 +186,9 @@ def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Any) 
                     a_block = At(a.address + r * a.row + k_first * a.column, a.row, a.column)
                 here = At(c.address + r * c.row + start * size, c.row, size)
                 if wide % width == 0:
-                    multiply(a_block, rows, deep, address(panels), wide, here, adding, like)
+                    multiply(a_block, rows, deep, address(panels), wide, here, adding, False, like)
                     continue
-                multiply(a_block, rows, deep, address(panels), wide, at(edge), False, like)  # wider than c
+                multiply(a_block, rows, deep, address(panels), wide, at(edge), False, False, like)  # wider than c
                 for i in range(rows):
                     for j in range(wide):
                         place = here.address + i * here.row + j * size
@@ -198,6 +202,9 @@ def _at(a: Any) -> At:
 
 def product(a: Any, b: Any, c: Any, *, add: bool = False) -> None:
     """c (m, n) = a (m, k) b (k, n), or c += a b; a and b may have any strides (transposes), c contiguous rows."""
+    if (a.shape[0], *b.shape) != (c.shape[0], a.shape[1], c.shape[1]) or not a.dtype == b.dtype == c.dtype:
+        shapes = ", ".join(f"{x.dtype} {x.shape}" for x in (a, b, c))
+        raise ValueError(f"got {shapes}; expected a (m, k), b (k, n) and c (m, n) of one type")
     (m, n), k, like = c.shape, a.shape[1], c.dtype.type(0)
     a_at, b_at, c_at = _at(a), _at(b), _at(c)
     shares: list[tuple[Any, ...]] = []
@@ -212,7 +219,7 @@ def product(a: Any, b: Any, c: Any, *, add: bool = False) -> None:
     threads.run(_product, shares)
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def _column_sums_part(a: Any, sums: Any, first: int, last: int) -> None:
     for j in range(first, last):
         sums[j] = 0
@@ -228,15 +235,25 @@ def column_sums(a: Any) -> Any:
     return sums
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def copy_row(source: Any, target: Any) -> None:
     """target[:] = source; the loop compiles in a tenth of the time of the assignment."""
     for j in range(target.size):
         target[j] = source[j]
 
 
-@njit(nogil=True, cache=True)
+@njit()
 def clear_row(target: Any) -> None:
     """target[:] = 0."""
     for j in range(target.size):
         target[j] = 0
+
+
+def require_shapes(**arrays: tuple[Any, tuple[int, ...]]) -> None:
+    """ValueError that names the first array whose shape is not the expected one: name=(array, expected shape).
+
+    Compiled code does not check its indices.
+    """
+    for name, (array, expected) in arrays.items():
+        if array.shape != expected:
+            raise ValueError(f"{name} is {array.shape}; expected {expected}")

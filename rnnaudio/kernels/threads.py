@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,7 @@ def _chosen() -> int:
     text = os.environ.get("RNNAUDIO_THREADS", "").strip()
     if not text:
         return _usable_cores()
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise RnnaudioError(f"RNNAUDIO_THREADS is {text!r}; expected a number of threads, at least 1")
     return int(text)
 
@@ -25,7 +25,6 @@ def _chosen() -> int:
 class _Pool:
     def __init__(self, n: int):
         self.n = n
-        self._process = os.getpid()
         self._executor = ThreadPoolExecutor(n - 1, "rnnaudio-kernel") if n > 1 else None
 
     def run(self, work: Callable[..., Any], shares: list[tuple[Any, ...]]) -> None:
@@ -34,9 +33,24 @@ class _Pool:
                 work(*share)
             return
         waiting = [self._executor.submit(work, *share) for share in shares[1:]]
-        work(*shares[0])  # the caller's thread works as well
+        try:
+            work(*shares[0])  # the caller's thread works as well
+        finally:
+            _wait_for(waiting)  # whatever happened: they write to memory that belongs to the caller
         for future in waiting:
             future.result()
+
+
+def _wait_for(futures: list[Future[Any]]) -> None:
+    """Return when all are done; Ctrl-C is raised only then."""
+    interrupted = None
+    while not all(future.done() for future in futures):
+        try:
+            wait(futures)
+        except KeyboardInterrupt as error:
+            interrupted = error
+    if interrupted:
+        raise interrupted
 
 
 _pool = _Pool(_chosen())
@@ -53,11 +67,11 @@ def set_n_threads(n: int) -> None:
     _pool = _Pool(n)
 
 
+os.register_at_fork(after_in_child=lambda: set_n_threads(n_threads()))  # a child has the pool but not its threads
+
+
 def run(work: Callable[..., Any], shares: list[tuple[Any, ...]]) -> None:
     """work(*share) for each share, side by side; returns when all are done. The first error is raised."""
-    global _pool
-    if _pool._process != os.getpid():  # a forked child has the pool but not its threads
-        _pool = _Pool(_pool.n)
     _pool.run(work, shares)
 
 

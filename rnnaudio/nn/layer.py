@@ -119,7 +119,7 @@ class Layer:
         if difference:
             raise ValueError(difference)
         for name, variable in variables.items():
-            variable.set_value(np.asarray(values[name], dtype=variable.dtype))
+            variable.set_value(np.asarray(values[name], dtype=variable.dtype, order="C"))
 
     @property
     def n_parameters(self) -> int:

@@ -26,8 +26,18 @@ class Cell(Layer):
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
-        if {"sequences", "recur", "equations"} & vars(cls).keys() and "fused" not in vars(cls):
+        if cls._first_with({"sequences", "recur", "equations"}) < cls._first_with({"fused"}):
             cls.fused = Cell.fused  # type: ignore[method-assign]  # an inherited kernel computes another equation
+
+    @classmethod
+    def _first_with(cls, names: set[str]) -> int:
+        """Where in the order of inheritance one of the names is defined first."""
+        return next(k for k, parent in enumerate(cls.__mro__) if names & vars(parent).keys())
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether a compiled kernel computes this cell's equation."""
+        return type(self).fused is not Cell.fused
 
     def sequences(self, x: Any, context: Context) -> Any:
         raise NotImplementedError
@@ -293,6 +303,10 @@ class Wrapper(Cell):
     def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
         return self._cell.gates(inputs, state)
 
+    @property
+    def has_kernel(self) -> bool:
+        return self._cell.has_kernel
+
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
         return self._cell.fused(x, state, mask, context)
 
@@ -344,8 +358,8 @@ class Noisy(Wrapper):
         return self._cell.gates(inputs.inner, state)
 
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
-        if context.training and self._on_state:
-            return None  # the kernels take no noise on the state
+        if not self.has_kernel or (context.training and self._on_state):
+            return None  # the kernels take no noise on the state; no noise is drawn before that is known
         return self._cell.fused(self._with_noise(x, context), state, mask, context)
 
 

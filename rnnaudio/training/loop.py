@@ -95,7 +95,7 @@ def train(
     """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end it; leave it with its best parameters.
 
     ``run_dir/checkpoint.safetensors`` is replaced at each validation and at the end. With ``resume`` a run goes on
-    from it to the parameters, bit for bit, that it would have reached without the break (same engine, mode, threads).
+    from it to the parameters, bit for bit, that it would have reached without the break (same engine, mode, kernel).
 
     batches, validation
         training batches by index; the fixed batches that every validation uses.
@@ -232,7 +232,7 @@ def _save(path: Path, run: Run, model: Layer, step: TrainStep, about: dict[str, 
 
 
 def _engine() -> dict[str, str]:
-    return {"name": engine.NAME, "version": engine.VERSION, "mode": engine.MODE}
+    return {"name": engine.NAME, "version": engine.VERSION, "mode": engine.MODE, "kernel": engine.kernel()}
 
 
 def _resumed(path: Path, model: Layer, step: TrainStep, identity: dict[str, Any]) -> Run:

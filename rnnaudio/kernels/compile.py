@@ -1,0 +1,54 @@
+"""numba's ``njit`` as the kernels use it: without Python's lock, and cached where it can be.
+
+numba's own cache looks only at the file of a function, not at what it calls in other files: after a change of
+activations.py an unchanged lstm.py would go on with the old ones. So the folder's name holds a hash of all kernels.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+def _cache_folder() -> Path | None:
+    """Where compiled kernels are kept: ``NUMBA_CACHE_DIR``, or the user's cache; None where nothing can be written."""
+    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    content = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    folder = Path(base) / "rnnaudio" / f"kernels-{content}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+CACHE_FOLDER = _cache_folder()
+
+
+@contextlib.contextmanager
+def _cached_in(folder: Path) -> Iterator[None]:
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator: compile at the first call of each signature, keep the result for later processes."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        # Division as NumPy's: the check for zero that Python's needs would keep a loop from being vectorised.
+        settings = {"nogil": True, "error_model": "numpy"} | options
+        if CACHE_FOLDER is None:
+            return numba.njit(**settings)(function)
+        with _cached_in(CACHE_FOLDER):  # numba reads it when it decorates
+            return numba.njit(cache=True, **settings)(function)
+
+    return decorate
