@@ -178,10 +178,14 @@ def test_results_do_not_depend_on_the_number_of_threads(use_threads):
     h0, c0 = rng.standard_normal((2, batch, n)).astype("float32")
     p, mask = np.zeros((0, n), "float32"), rng.integers(0, 2, (5, batch)).astype("int8")
     dh = rng.standard_normal((5, batch, n)).astype("float32")
+    a, b = (rng.standard_normal(s).astype("float32") for s in ((64, 300), (300, 400)))
+    c = np.empty((64, 400), "float32")
+    assert a.shape[0] * b.size > 3 * threads.LEAST_WORK
 
     def everything():
         states = lstm.forward(x, w, r, bias, p, h0, c0, mask)
-        return [*states, *lstm.backward(r, p, h0, c0, mask, states, dh, np.zeros((0, 0, 0), "float32"))]
+        product(a, b, c)
+        return [c.copy(), *states, *lstm.backward(r, p, h0, c0, mask, states, dh, np.zeros((0, 0, 0), "float32"))]
 
     use_threads(1)
     alone = everything()
@@ -193,6 +197,8 @@ def test_results_do_not_depend_on_the_number_of_threads(use_threads):
 
 def test_work_is_shared_out_once_and_completely(use_threads):
     use_threads(3)
+    assert len(threads.split(100, work=2 * threads.LEAST_WORK)) == 2
+    assert len(threads.split(100, work=threads.LEAST_WORK - 1)) == 1
     for n, multiple in ((1, 8), (8, 8), (9, 8), (64, 8), (7, 1), (100, 6)):
         shares = threads.split(n, multiple)
         assert [i for first, last in shares for i in range(first, last)] == list(range(n))

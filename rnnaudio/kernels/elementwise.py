@@ -12,7 +12,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.product import require_shapes
 
-BLOCK = 32_768
+BLOCK = 131_072
 
 # Lets sums be reordered into vector lanes. Nothing is assumed about NaN or infinity: they must come through.
 SUMS = {"reassoc", "nsz", "contract"}

@@ -209,11 +209,11 @@ def product(a: Any, b: Any, c: Any, *, add: bool = False) -> None:
     a_at, b_at, c_at = _at(a), _at(b), _at(c)
     shares: list[tuple[Any, ...]] = []
     if m > n:  # by rows: each thread packs all of b, but neither has a panel more than the other
-        for i, j in threads.split(m, BLOCK_ROWS):
+        for i, j in threads.split(m, BLOCK_ROWS, m * n * k):
             rows_of_a, rows_of_c = (x._replace(address=x.address + i * x.row) for x in (a_at, c_at))
             shares.append((rows_of_a, b_at, rows_of_c, j - i, k, n, add, like))
     else:
-        for i, j in threads.split(n, panel_width(c.dtype)):
+        for i, j in threads.split(n, panel_width(c.dtype), m * n * k):
             columns_of_b, columns_of_c = (x._replace(address=x.address + i * x.column) for x in (b_at, c_at))
             shares.append((a_at, columns_of_b, columns_of_c, m, k, j - i, add, like))
     threads.run(_product, shares)
@@ -231,7 +231,8 @@ def _column_sums_part(a: Any, sums: Any, first: int, last: int) -> None:
 def column_sums(a: Any) -> Any:
     """a (m, n) -> (n,)."""
     sums = np.empty(a.shape[1], a.dtype)
-    threads.run(_column_sums_part, [(a, sums, *share) for share in threads.split(a.shape[1], panel_width(a.dtype))])
+    shares = threads.split(a.shape[1], panel_width(a.dtype), 2 * a.size)
+    threads.run(_column_sums_part, [(a, sums, *share) for share in shares])
     return sums
 
 

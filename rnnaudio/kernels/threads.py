@@ -75,9 +75,16 @@ def run(work: Callable[..., Any], shares: list[tuple[Any, ...]]) -> None:
     _pool.run(work, shares)
 
 
-def split(n: int, multiple: int = 1) -> list[tuple[int, int]]:
-    """Ranges that share ``n`` items out evenly, in multiples where there are enough; at most one per thread."""
+# What a thread must have to do, or handing it over costs more than it saves: multiplications, or numbers to read.
+LEAST_WORK = 2_000_000
+
+
+def split(n: int, multiple: int = 1, work: float = float("inf")) -> list[tuple[int, int]]:
+    """Ranges that share ``n`` items out evenly, in multiples where there are enough; at most one per thread.
+
+    ``work``: of all items together; little work is not shared.
+    """
     units = -(-n // multiple)
-    parts = max(1, min(n_threads(), units))
+    parts = int(max(1, min(n_threads(), units, work // LEAST_WORK)))
     bounds = [min(n, units * part // parts * multiple) for part in range(parts + 1)]
     return list(pairwise(bounds))
