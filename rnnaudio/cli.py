@@ -100,7 +100,7 @@ def resume(
     from rnnaudio.app.audio_run import load_run
 
     run = load_run(run_dir)
-    if run.record["stopping"]["should_stop"]:
+    if run.record["stopping"]["should_stop"] and (run_dir / "report.html").exists():  # else it was broken off before
         raise RnnaudioError(f"{run_dir} ended because {run.record['stopping']['reason']}: more time changes nothing")
     config = dataclasses.replace(
         run.config,
@@ -121,6 +121,7 @@ def generate(
     seconds: float = 10.0,
     seed_index: int = 0,
     corpus: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Continue a second of sound with a trained model; writes a WAV with the seed in front.
 
@@ -132,9 +133,12 @@ def generate(
         seconds: length of what is generated after it.
         seed_index: which place of the test split.
         corpus: where the run's corpus is now, if it was moved.
+        overwrite: replace a file of that name.
     """
     from rnnaudio.app.play import play
 
+    if out.exists() and not overwrite:
+        raise RnnaudioError(f"{out} exists: choose another name, or replace it with --overwrite")
     text = play(
         run_dir, out, corpus, seed_file=seed_file, seed_seconds=seed_seconds, seconds=seconds, seed_index=seed_index
     )

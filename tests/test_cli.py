@@ -97,11 +97,25 @@ def test_resume_goes_on(folder, monkeypatch, capsys):
     assert status == 0 and "12 updates" in out
 
 
+def test_resume_writes_the_report_of_a_run_that_was_broken_off_before_it(folder, monkeypatch, capsys, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(folder / "run", run_dir)
+    checkpoint = checkpoints.load(checkpoints.path_in(run_dir))
+    checkpoint.record["stopping"] |= {"should_stop": True, "reason": "patience is at an end"}
+    checkpoints.save(checkpoints.path_in(run_dir), checkpoint)
+    status, _, error = run(monkeypatch, capsys, "resume", run_dir)
+    assert status == 2 and "more time changes nothing" in error
+    (run_dir / "report.html").unlink()
+    status, out, _ = run(monkeypatch, capsys, "resume", run_dir)
+    assert status == 0 and "patience is at an end" in out and (run_dir / "report.html").exists()
+
+
 def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, monkeypatch, capsys, tmp_path):
     stereo = np.stack([notes(1.5, 9), notes(1.5, 8)], axis=1)
     soundfile.write(tmp_path / "stereo.wav", stereo, 44_100)
     for arguments in ([], ["--seed-file", tmp_path / "stereo.wav", "--seed-seconds", 0.1]):
         out = tmp_path / "out.wav"
+        arguments = [*arguments, "--overwrite"] if out.exists() else arguments
         status, text, _ = run(monkeypatch, capsys, "generate", folder / "run", out, "--seconds", 0.5, *arguments)
         assert status == 0 and "0.50 s generated" in text
         seconds = (0.1 if arguments else 1.0) + 0.5
@@ -156,6 +170,11 @@ def bad_inputs(folder, tmp):
         "output of another kind": (["generate", trained, tmp / "x.mp3"], ".wav"),
         "only silence": (["corpus", "build", silent, tmp / "x.h5"], "silen"),
         "no run": (["generate", empty, tmp / "x.wav"], "no checkpoint"),
+        "output exists": (["generate", trained, text], "exists: choose another name"),
+        "peepholes of a gru": (
+            ["train", corpus, tmp / "gru", "--cell", "gru", "--peepholes"],
+            "peepholes are an option of the LSTM only",
+        ),
         "corpus as run": (["generate", corpus, tmp / "x.wav"], f"{corpus} is a file; expected the folder of a run"),
         "corpus as run to resume": (["resume", corpus], "corpus.h5 is a file; expected the folder of a run"),
         "corpus as run to train": (["train", corpus, corpus], "corpus.h5 is a file; expected the folder of a run"),
@@ -206,7 +225,7 @@ def test_a_corpus_that_was_moved_is_named_and_known_again(folder, monkeypatch, c
     assert run(monkeypatch, capsys, *generate, "--corpus", tmp_path / "corpus.h5")[0] == 0
     assert run(monkeypatch, capsys, *resume, "--corpus", tmp_path / "corpus.h5")[0] == 0
     assert checkpoints.load(checkpoint).record["config"]["corpus"]["path"] == str(tmp_path / "corpus.h5")
-    assert run(monkeypatch, capsys, *generate)[0] == 0  # it is known there from now on
+    assert run(monkeypatch, capsys, *generate, "--overwrite")[0] == 0  # it is known there from now on
 
 
 def test_silent_validation_is_refused_and_a_silent_seed_is_played(monkeypatch, capsys, tmp_path):

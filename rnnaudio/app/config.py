@@ -26,6 +26,8 @@ class ModelConfig:
     linear_skip: int = 0  # frames of a linear predictor beside the stack; 0: none
 
     def __post_init__(self) -> None:
+        if self.cell != "lstm" and self.peepholes:
+            raise RnnaudioError(f"peepholes are an option of the LSTM only; the cell is {self.cell!r}")
         _require_more_than_zero(self, "n_units", "n_layers")
         for name in ("input_noise", "state_noise", "readout_units", "linear_skip"):
             if not getattr(self, name) >= 0:
