@@ -23,6 +23,7 @@ from rnnaudio.kernels.product import (
     pack,
     padded,
     product,
+    recurrent_gradient,
     require_shapes,
 )
 
@@ -155,8 +156,6 @@ def backward(w_hidden: Any, h0: Any, mask: Any, states: Forward, dh_out: Any) ->
     threads.run(_backward, [(*transposed, h0, mask, hidden, gates, dh_out, dz, dh0, *share) for share in shares])
     flat = dz.reshape(-1, 3 * n)
     d_w = empty(w_hidden.shape, w_hidden.dtype)
-    d_gates = d_w[:, : 2 * n]
-    product(h0.T, dz[0, :, : 2 * n], d_gates)
-    product(hidden[:-1].reshape(-1, n).T, flat[batch:, : 2 * n], d_gates, add=True)
+    recurrent_gradient(h0, hidden, dz[:, :, : 2 * n], d_w[:, : 2 * n])
     product(reset.reshape(-1, n).T, flat[:, 2 * n :], d_w[:, 2 * n :])
     return Backward(dz, d_w, column_sums(flat), dh0)

@@ -23,6 +23,7 @@ from rnnaudio.kernels.product import (
     pack,
     padded,
     product,
+    recurrent_gradient,
     require_shapes,
 )
 
@@ -208,8 +209,7 @@ def backward(
     )
     flat = dz.reshape(-1, 4 * n)
     d_w = empty(w_hidden.shape, w_hidden.dtype)
-    product(h0.T, dz[0], d_w)
-    product(hidden[:-1].reshape(-1, n).T, flat[batch:], d_w, add=True)
+    recurrent_gradient(h0, hidden, dz, d_w)
     d_peepholes = np.empty_like(peepholes)
     if peepholes.size:
         before = np.concatenate([c0[None], cell[:-1]])
