@@ -161,7 +161,7 @@ def shared(value: np.ndarray, name: str) -> Any:
 
 def tensor(name: str, ndim: int, dtype: str | None = None) -> Any:
     """A symbolic input with ``ndim`` axes."""
-    make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3)[ndim]
+    make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3, tt.tensor4)[ndim]
     return make(name, dtype=dtype or float_type())
 
 
@@ -245,11 +245,13 @@ class Kernel(_graph.Op):
 
     A subclass sets ``ndims``, the axes of each output, and defines ``compute(*arrays)``, the outputs' values, and, to
     be differentiable, :meth:`gradients`. All float inputs, and the first in any case, are
-    cast to their common type, which the outputs have too. No gradient flows to integer inputs (masks).
+    cast to their common type, which the outputs have too. No gradient flows to integer inputs (masks), nor to the
+    inputs whose places are in ``data``.
     """
 
     __props__: tuple[str, ...] = ()
     ndims: tuple[int, ...]
+    data: tuple[int, ...] = ()
 
     compute: Callable[..., Sequence[np.ndarray]]
 
@@ -272,7 +274,8 @@ class Kernel(_graph.Op):
             storage[0] = value
 
     def connection_pattern(self, node: Any) -> list[list[bool]]:
-        return [[v.dtype.startswith("float")] * len(node.outputs) for v in node.inputs]
+        connected = [v.dtype.startswith("float") and k not in self.data for k, v in enumerate(node.inputs)]
+        return [[is_connected] * len(node.outputs) for is_connected in connected]
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
         known = [None if isinstance(g.type, _Disconnected) else g for g in cotangents]
