@@ -38,8 +38,9 @@ def recurrence(
 ) -> dict[str, float]:
     """Relative difference of scan from the NumPy loop, by array: outputs, final state, gradients.
 
-    kind is one of KINDS; a memory LSTM of depth 2 takes its width from n_units alone. All parameters, the input and the carried state are random and
-    non-zero. The cost weighs every output with its own random number, and the final cell too.
+    kind is one of KINDS; a memory LSTM of depth 2 takes its width from n_units alone. All parameters, the input and
+    the carried state are random and non-zero. The cost weighs every output with its own random number, and the final
+    cell too.
     """
     rng = np.random.default_rng(2016)
     with engine.precision("float64"):
