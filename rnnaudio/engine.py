@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels.noise import draw
 
 ENGINES = ("pytensor", "theano")
 MODES = {"pytensor": ("c", "python", "numba"), "theano": ("c", "python")}
@@ -306,10 +307,7 @@ class _Random(_graph.Op):
 
     def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
         key, *shape = inputs
-        # The last number keeps these draws apart from batches and weights: NumPy pads shorter seeds with zeros.
-        rng = np.random.default_rng([*(int(k) for k in key), self.stream, 1])
-        draw: Any = rng.standard_normal if self.distribution == "normal" else rng.random
-        outputs[0][0] = draw([int(n) for n in shape], dtype=self.dtype)
+        outputs[0][0] = draw(self.distribution, [int(k) for k in key], self.stream, list(map(int, shape)), self.dtype)
 
     def connection_pattern(self, node: Any) -> list[list[bool]]:
         return [[False] for _ in node.inputs]

@@ -13,7 +13,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.compile import njit
-from rnnaudio.kernels.micro import BLOCK_ROWS
+from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
     address,
     at,
@@ -230,7 +230,7 @@ def forward(
         e.reshape(n_steps, batch, depth, -1) if e.size else np.empty((0, 0, 0, 0), x.dtype)
         for e in (noise_hidden, noise_gates)
     ]
-    shares = threads.split(batch, BLOCK_ROWS)
+    shares = threads.split(batch, SHARE_ROWS)
     given = packed, bias_hidden, bias_gates, *noises, x.dtype.type(std), m0.reshape(batch, depth, n), mask
     threads.run(_forward, [(*given, *out, *share) for share in shares])
     return out._replace(memory=out.memory.reshape(n_steps, batch, depth * n))
@@ -246,7 +246,7 @@ def backward(x: Any, w_hidden: Any, w_gates: Any, m0: Any, mask: Any, states: Fo
     packed = tuple(pack(w.T) for w in (w_hidden[:n], w_hidden[n:], *_blocks(w_gates)))
     dm0 = np.empty((batch, depth, n), x.dtype)
     given = packed, m0.reshape(batch, depth, n), mask, memory, states.hidden, states.gates, d_memory
-    shares = threads.split(batch, BLOCK_ROWS)
+    shares = threads.split(batch, SHARE_ROWS)
     threads.run(_backward, [(*given, d_hidden, d_gates, dm0, *share) for share in shares])
     lowest = d_hidden.reshape(n_steps * batch, -1)[:, : 6 * n]
     dx = empty(x.shape, x.dtype)

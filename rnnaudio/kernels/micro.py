@@ -25,6 +25,8 @@ VECTOR_BYTES, BLOCK_ROWS = (
 # Without the instruction, llvm.fma would call a function of the C library for every number.
 MULTIPLY_ADD = "llvm.fma" if _IS_ARM or _FEATURES.get("fma") else "llvm.fmuladd"
 VECTORS = 2
+#: rows of a batch come in multiples of this to a thread: whole blocks, or blocks of 4 in the place of a rest of 2
+SHARE_ROWS = 8 if BLOCK_ROWS == 8 else 4
 
 
 def panel_width(dtype: Any) -> int:

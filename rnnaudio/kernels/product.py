@@ -91,6 +91,14 @@ def pack(b: Any) -> Any:
     return panels
 
 
+@njit(inline="always")
+def _rows_of_next_block(left: int) -> int:
+    """8 rows left are 4 + 4, never 6 + 2: two rows are too few sums to keep the multipliers busy."""
+    if left >= BLOCK_ROWS and not (BLOCK_ROWS == 6 and left == 8):
+        return BLOCK_ROWS
+    return 4 if left >= 4 else 2 if left >= 2 else 1
+
+
 @njit()
 def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, backwards: bool, like: Any) -> None:
     """c[:, :padded(n)] = a (m, k) times packed panels (k, n), added to c if ``add``; c must have that room.
@@ -109,8 +117,7 @@ def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, backw
         is_narrow = n - first <= width // 2  # the rest of the panel is padding
         r = 0
         while r < m:
-            left = m - r
-            rows = BLOCK_ROWS if left >= BLOCK_ROWS else 4 if left >= 4 else 2 if left >= 2 else 1
+            rows = _rows_of_next_block(m - r)
             a_now, c_now = a.address + r * a.row, c_first + r * c.row
             multiply_block(rows, is_narrow, a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
             r += rows
