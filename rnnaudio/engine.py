@@ -203,8 +203,8 @@ def sigmoid(x: Any) -> Any:
 
 
 def relu(x: Any) -> Any:
-    """max(x, 0); the gradient at exactly 0 is 0 on both engines."""
-    return tt.switch(x > 0, x, tt.zeros_like(x))
+    """max(x, 0), NaN where x is; the gradient at exactly 0 is 0 on both engines."""
+    return tt.switch(x <= 0, tt.zeros_like(x), x)
 
 
 def log_softmax(x: Any) -> Any:

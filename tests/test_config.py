@@ -49,6 +49,28 @@ def test_model_widths_with_skip_connections_and_linear_skip():
     assert shapes["linear.weight"] == (16, 8)
 
 
+def test_a_memory_lstm_is_as_wide_as_a_frame_and_read_at_all_depths():
+    model = ModelConfig(cell="memory-lstm", n_layers=3, layer_noise=0.005, readout_units=16)
+    shapes = {n: v.get_value().shape for n, v in build_model(TrainConfig(frame_size=8, model=model)).parameters().items()}
+    assert shapes["memory_lstm.w_hidden"] == (16, 48)
+    assert shapes["sequential.dense.weight"] == (3 * 8, 16)
+    assert shapes["sequential.dense_2.weight"] == (16, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layer_noise": 0.1}, "layer_noise is an option of the memory-lstm only"),
+        ({"cell": "memory-lstm", "skip_connections": True}, "skip_connections join several layers"),
+        ({"cell": "memory-lstm", "peepholes": True}, "peepholes are an option of the LSTM only"),
+        ({"cell": "memory-lstm", "layer_noise": -1.0}, "layer_noise is -1.0; expected 0 or more"),
+    ],
+)
+def test_options_of_another_cell_are_refused(settings, message):
+    with pytest.raises(RnnaudioError, match=message):
+        ModelConfig(**settings)
+
+
 def test_equal_seeds_give_equal_models():
     config = TrainConfig(frame_size=8, model=ModelConfig(n_units=5, input_noise=0.1, readout_units=7))
     one, other = build_model(config).get_values(), build_model(config).get_values()

@@ -26,7 +26,7 @@ from rnnaudio.data.corpus import Scale
 from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_batch, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import decibel
-from rnnaudio.nn import Layer, LinearPredictor, Noisy
+from rnnaudio.nn import Layer, LinearPredictor, MemoryLSTM, Noisy
 from rnnaudio.objectives import STRATEGIES, Strategy
 from rnnaudio.training import Limits, LinearAnnealing, Run, train
 from rnnaudio.training import checkpoint as checkpoints
@@ -200,11 +200,14 @@ def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | Non
     if not config.anneal_noise_over:
         return None
     factor = LinearAnnealing(1.0, 0.0, config.anneal_noise_over)
-    noisy = [layer for _, layer in model.layers() if isinstance(layer, Noisy)]
+    noisy = [layer for _, layer in model.layers() if isinstance(layer, Noisy | MemoryLSTM)]
 
     def set_noise(update: int) -> None:
         for layer in noisy:
-            layer.set_std(config.model.input_noise * factor(update), config.model.state_noise * factor(update))
+            if isinstance(layer, MemoryLSTM):
+                layer.set_std(config.model.layer_noise * factor(update))
+            else:
+                layer.set_std(config.model.input_noise * factor(update), config.model.state_noise * factor(update))
 
     return set_noise
 

@@ -195,7 +195,7 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    x: Any
+    dz: Any  # (T, B, 6 n): gradient at the pre-activations of the lowest depth; that of x is a product with it
     w_hidden: Any
     bias_hidden: Any
     w_gates: Any
@@ -249,11 +249,9 @@ def backward(x: Any, w_hidden: Any, w_gates: Any, m0: Any, mask: Any, states: Fo
     shares = threads.split(batch, SHARE_ROWS)
     threads.run(_backward, [(*given, d_hidden, d_gates, dm0, *share) for share in shares])
     lowest = d_hidden.reshape(n_steps * batch, -1)[:, : 6 * n]
-    dx = empty(x.shape, x.dtype)
-    product(lowest, w_hidden[n:].T, dx.reshape(-1, n))
     flat_hidden, flat_gates = d_hidden.reshape(-1, 6 * n), d_gates.reshape(-1, 3 * n)
     return Backward(
-        dx,
+        d_hidden[:, :, 0],
         _d_w_hidden(x, m0, memory, d_hidden, lowest),
         column_sums(flat_hidden),
         _d_w_gates(states.hidden.reshape(-1, 6 * n), flat_gates),

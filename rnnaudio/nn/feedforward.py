@@ -4,12 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from rnnaudio import engine, fused
+from rnnaudio import fused
 from rnnaudio.engine import tt
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer
-
-ACTIVATIONS = {"linear": lambda x: x, "relu": engine.relu, "tanh": tt.tanh, "sigmoid": engine.sigmoid}
 
 
 class FeedForward(Layer):
@@ -28,14 +26,13 @@ class FeedForward(Layer):
 
 def known_activation(kind: str) -> str:
     """The name itself; ValueError if there is no such activation."""
-    if kind not in ACTIVATIONS:
-        raise ValueError(f"activation is {kind!r}; expected one of {', '.join(ACTIVATIONS)}")
+    if kind not in fused.ACTIVATIONS:
+        raise ValueError(f"activation is {kind!r}; expected one of {', '.join(fused.ACTIVATIONS)}")
     return kind
 
 
-def activate(layer: Layer, kind: str, x: Any, context: Context) -> Any:
-    """Apply an activation function by name, and show the result of a bounded one to diagnostics."""
-    y = ACTIVATIONS[kind](x)
+def tapped(layer: Layer, kind: str, y: Any, context: Context) -> Any:
+    """y itself; the result of an activation function that is not linear is shown to diagnostics."""
     if context.taps is not None and kind != "linear":
         context.taps.append((layer, {kind: y}))
     return y
@@ -61,7 +58,8 @@ class Dense(FeedForward):
         self.bias = self._parameter("bias", bias(rng, (n_out,)))
 
     def apply(self, x: Any, context: Context) -> Any:
-        return activate(self, self._activation, fused.affine(x, self.weight, self.bias), context)
+        y = fused.affine(x, self.weight, self.bias, self._activation)
+        return tapped(self, self._activation, y, context)
 
 
 class Activation(FeedForward):
@@ -73,7 +71,7 @@ class Activation(FeedForward):
         self._kind = known_activation(kind)
 
     def apply(self, x: Any, context: Context) -> Any:
-        return activate(self, self._kind, x, context)
+        return tapped(self, self._kind, fused.ACTIVATIONS[self._kind](x), context)
 
 
 class BatchNorm(FeedForward):

@@ -61,6 +61,12 @@ class MemoryLSTM(Cell):
         self.noise_std = self._statistic("noise_std", np.asarray(float(noise_std)))
         self._is_noisy = noise_std > 0
 
+    def set_std(self, std: float) -> None:
+        """Set the noise's standard deviation; ValueError if it was 0 at construction, for then there is none."""
+        if std > 0 and not self._is_noisy:
+            raise ValueError(f"noise of std {std} on a layer built with 0; build it with the largest std")
+        self.noise_std.set_value(np.asarray(std, dtype=self.noise_std.dtype))
+
     def sequences(self, x: Any, context: Context) -> MemoryInputs:
         return MemoryInputs(x, *(e if isinstance(e, tuple) else self.noise_std * e for e in self._draws(x, context)))
 

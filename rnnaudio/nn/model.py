@@ -116,9 +116,10 @@ def mlp(
         raise ValueError(f"an MLP needs an input and an output size, got {list(sizes)}")
     layers: list[Layer] = [GaussianNoise(sizes[0], noise)] if noise else []
     for n_in, n_out in pairwise(sizes[:-1]):
-        layers.append(Dense(n_in, n_out, rng=rng, weights=weights))
-        layers += [BatchNorm(n_out)] if batch_norm else []
-        layers.append(Activation(n_out, activation))
+        if batch_norm:
+            layers += [Dense(n_in, n_out, rng=rng, weights=weights), BatchNorm(n_out), Activation(n_out, activation)]
+        else:
+            layers.append(Dense(n_in, n_out, rng=rng, activation=activation, weights=weights))
         layers += [Dropout(n_out, dropout)] if dropout else []
     layers.append(Dense(sizes[-2], sizes[-1], rng=rng, weights=weights))
     return Sequential(layers)
