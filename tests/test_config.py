@@ -51,7 +51,8 @@ def test_model_widths_with_skip_connections_and_linear_skip():
 
 def test_a_memory_lstm_is_as_wide_as_a_frame_and_read_at_all_depths():
     model = ModelConfig(cell="memory-lstm", n_layers=3, layer_noise=0.005, readout_units=16)
-    shapes = {n: v.get_value().shape for n, v in build_model(TrainConfig(frame_size=8, model=model)).parameters().items()}
+    parameters = build_model(TrainConfig(frame_size=8, model=model)).parameters()
+    shapes = {name: v.get_value().shape for name, v in parameters.items()}
     assert shapes["memory_lstm.w_hidden"] == (16, 48)
     assert shapes["sequential.dense.weight"] == (3 * 8, 16)
     assert shapes["sequential.dense_2.weight"] == (16, 8)
