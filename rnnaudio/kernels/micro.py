@@ -57,12 +57,17 @@ def _generator(n_rows: int, n_vectors: int, itemsize: int) -> Any:
         before = builder.block
         loop, after = builder.append_basic_block("k"), builder.append_basic_block("after")
         rows_of_a = [builder.mul(a_row, int64(r)) for r in range(n_rows)]
+        panel = builder.mul(k, int64(VECTORS * VECTOR_BYTES))
+        vectors_of_b = [
+            builder.add(builder.mul(panel, int64(v // VECTORS)), int64(v % VECTORS * VECTOR_BYTES))
+            for v in range(n_vectors)
+        ]
         builder.cbranch(builder.icmp_signed(">", k, int64(0)), loop, after)
 
         builder.position_at_end(loop)
         i, a_now, b_now = builder.phi(int64), builder.phi(int64), builder.phi(int64)
         sums = {cell: builder.phi(vector) for cell in cells}
-        row_of_b = [builder.load(at(b_now, int64(v * VECTOR_BYTES), vector), align=itemsize) for v in range(n_vectors)]
+        row_of_b = [builder.load(at(b_now, offset, vector), align=itemsize) for offset in vectors_of_b]
         column_of_a = [spread(builder.load(at(a_now, row, number), align=itemsize)) for row in rows_of_a]
         added = {(r, v): builder.call(multiply_add, [column_of_a[r], row_of_b[v], sums[r, v]]) for r, v in cells}
         stepped = [
@@ -100,7 +105,7 @@ def _generator(n_rows: int, n_vectors: int, itemsize: int) -> Any:
 
 
 def _block(n_rows: int, n_vectors: int = VECTORS) -> Any:
-    """The loop for ``n_rows`` rows and the first vectors of a panel, of addresses and strides in bytes.
+    """The loop for ``n_rows`` rows and the first vectors of a panel (or whole panels), of addresses and strides in bytes.
 
     block(a, a_row, a_k, b, c, c_row, k, add, like): C (n_rows, panel) = A (n_rows, k) B (k, panel), added to C if
     ``add``. ``b`` is packed: k times one panel's width of consecutive numbers. ``like`` is any number of their type.
@@ -119,6 +124,9 @@ full_block, block_of_4, block_of_2, block_of_1 = (_block(rows) for rows in (BLOC
 narrow_block, narrow_block_of_4, narrow_block_of_2, narrow_block_of_1 = (
     _block(rows, 1) for rows in (BLOCK_ROWS, 4, 2, 1)
 )
+block_of_3 = _block(3)
+# One or two rows leave most registers free: two panels side by side, or each sum would wait for the one before.
+double_block_of_2, double_block_of_1 = (_block(rows, 2 * VECTORS) for rows in (2, 1))
 
 
 @intrinsic

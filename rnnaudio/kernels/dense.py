@@ -1,0 +1,73 @@
+"""One step of the layers that are a product, or an activation function, of their input."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnaudio.kernels.activations import KINDS, activate_row
+from rnnaudio.kernels.compile import njit
+from rnnaudio.kernels.few_rows import multiply_few
+from rnnaudio.kernels.product import address, at, pack, padded
+from rnnaudio.kernels.step import Step
+
+
+@njit()
+def _affine(x: Any, z: Any, y: Any, w: Any, bias: Any, kind: int) -> None:
+    """y = f(x W + b), f the ``kind``-th of KINDS; w holds the panels of W, z has room for whole panels."""
+    rows, k = x.shape
+    multiply_few(at(x), rows, k, address(w), bias.size, at(z), bias[0])
+    for b in range(rows):
+        activate_row(kind, z[b], bias, y[b])
+
+
+@njit()
+def _activate(x: Any, y: Any, zero: Any, kind: int) -> None:
+    for b in range(x.shape[0]):
+        activate_row(kind, x[b], zero, y[b])
+
+
+class DenseStep(Step):
+    """y = f(x W + b); ``kind`` names f, one of KINDS."""
+
+    def __init__(self, w: Any, bias: Any, kind: str, n_streams: int):
+        super().__init__(n_streams, len(w), [], [padded(bias.size, bias.itemsize), bias.size], bias.dtype)
+        self._weights = pack(w), bias, KINDS.index(kind)
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        _affine(x, *self.rows, *self._weights)
+        return self.rows[1]
+
+
+class ActivationStep(Step):
+    """y = f(x); ``kind`` names f, one of KINDS."""
+
+    def __init__(self, n: int, kind: str, n_streams: int, dtype: Any):
+        super().__init__(n_streams, n, [], [n], dtype)
+        self._weights = np.zeros(n, dtype), KINDS.index(kind)
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        _activate(x, *self.rows, *self._weights)
+        return self.rows[0]
+
+
+class LinearStep(Step):
+    """y = [x_t, x_{t-1}, ...] A + b. The state: the last frames, side by side in one array, the latest first."""
+
+    def __init__(self, w: Any, bias: Any, n_frames: int, n_streams: int):
+        nothing = [np.zeros(len(w) // n_frames, bias.dtype)] * n_frames
+        room = [len(w), padded(bias.size, bias.itemsize), bias.size]
+        super().__init__(n_streams, len(w) // n_frames, [], room, bias.dtype)
+        self.initial = nothing
+        self._weights = pack(w), bias, KINDS.index("linear")
+
+    @property
+    def state(self) -> list[np.ndarray]:
+        frames = self.rows[0]
+        return [frames[:, k * self.n_in : (k + 1) * self.n_in] for k in range(len(self.initial))]
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        frames, z, y = self.rows
+        frames[:, self.n_in :] = frames[:, : -self.n_in].copy()
+        frames[:, : self.n_in] = x
+        _affine(frames, z, y, *self._weights)
+        return y
