@@ -43,7 +43,7 @@ def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Any) -
 
 @njit()
 def _one_panel(a: At, m: int, k: int, b: int, c: int, c_row: int, like: Any) -> None:
-    """All rows by one panel. Blocks of fewer than three rows wait for their sums, so 8 = 4 + 4 is better than 6 + 2."""
+    """All rows by one panel. Blocks of one or two rows wait for their sums: 8 = 4 + 4 is faster than 6 + 2."""
     r = 0
     while r < m:
         left = m - r

@@ -105,7 +105,9 @@ def _generator(n_rows: int, n_vectors: int, itemsize: int) -> Any:
 
 
 def _block(n_rows: int, n_vectors: int = VECTORS) -> Any:
-    """The loop for ``n_rows`` rows and the first vectors of a panel (or whole panels), of addresses and strides in bytes.
+    """The loop for ``n_rows`` rows and the first vectors of a panel, or of the panels from there on.
+
+    All arguments are addresses and strides in bytes.
 
     block(a, a_row, a_k, b, c, c_row, k, add, like): C (n_rows, panel) = A (n_rows, k) B (k, panel), added to C if
     ``add``. ``b`` is packed: k times one panel's width of consecutive numbers. ``like`` is any number of their type.

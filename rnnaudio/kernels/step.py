@@ -1,7 +1,8 @@
 """One time step of a layer on NumPy arrays, its state kept in place: what a model generates by.
 
-A layer with an equation of its own subclasses :class:`Step` (:mod:`rnnaudio.kernels.lstm`, :mod:`.gru`, :mod:`.dense`);
-here is what needs no compiled code: stacks, normalisation, and layers that do nothing outside training.
+A layer with an equation of its own has a subclass of :class:`Step` beside its kernel (:mod:`rnnaudio.kernels.lstm`,
+:mod:`.gru`, :mod:`.dense`); here is what needs no compiled code: stacks, normalisation, and layers that do nothing
+outside training.
 """
 
 import copy
@@ -24,7 +25,9 @@ class Step:
         kept elsewhere, packed once, and shared by all :meth:`parts`.
     """
 
-    def __init__(self, n_streams: int, n_in: int, initial: Sequence[np.ndarray], room: Sequence[int], dtype: Any = None):
+    def __init__(
+        self, n_streams: int, n_in: int, initial: Sequence[np.ndarray], room: Sequence[int], dtype: Any = None
+    ):
         self.n_streams, self.n_in, self.initial = n_streams, n_in, list(initial)
         self.dtype = np.dtype(dtype or self.initial[0].dtype)
         widths = [len(row) for row in self.initial] + list(room)

@@ -66,7 +66,8 @@ class Dense(FeedForward):
         return activate(self, self._activation, fused.affine(x, self.weight, self.bias), context)
 
     def compiled_step(self, n_streams: int) -> Step:
-        return DenseStep(*current(self.weight, self.bias), self._activation, n_streams)
+        weight, bias = current(self.weight, self.bias)
+        return DenseStep(weight, bias, self._activation, n_streams)
 
 
 class Activation(FeedForward):

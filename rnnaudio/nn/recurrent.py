@@ -247,7 +247,8 @@ class GRU(GatedCell):
         return GRUState(fused.gru(x, self.w_input, self.w_hidden, self.bias, h, mask))
 
     def compiled_step(self, n_streams: int) -> Step:
-        return GRUStep(*current(self.w_input, self.w_hidden, self.bias), n_streams)
+        w, r, bias = current(self.w_input, self.w_hidden, self.bias)
+        return GRUStep(w, r, bias, n_streams)
 
 
 class LinearState(NamedTuple):
@@ -280,7 +281,8 @@ class LinearPredictor(Cell):
         return fused.affine(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight, self.bias)
 
     def compiled_step(self, n_streams: int) -> Step:
-        return LinearStep(*current(self.weight, self.bias), self.n_frames, n_streams)
+        weight, bias = current(self.weight, self.bias)
+        return LinearStep(weight, bias, self.n_frames, n_streams)
 
 
 def split(x: Any, n_blocks: int, width: int) -> list[Any]:
