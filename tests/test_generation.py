@@ -72,6 +72,8 @@ def test_an_exploding_model_stops_and_says_so():
     result = generate(Stepper(model), np.ones(FRAME), n_samples=100)
     assert "not finite after 1 frames" in result.stopped
     assert np.isfinite(result.audio).all() and len(result.audio) == 2 * FRAME
+    endless = generate(Stepper(model), np.ones(FRAME), n_samples=10**12)  # when all have stopped nothing is left to do
+    assert endless.audio.tobytes() == result.audio.tobytes()
 
 
 @pytest.mark.parametrize(

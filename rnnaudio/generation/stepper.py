@@ -67,8 +67,9 @@ class GraphStep(Step):
     """The engine's graph as a :class:`Step`, for layers that have no compiled one."""
 
     def __init__(self, stepper: Stepper, n_streams: int, dtype: str):
+        super().__init__(n_streams, stepper.n_in, dtype)
         self._stepper = stepper
-        super().__init__(n_streams, stepper.n_in, [], [], dtype)
+        self.start()
 
     @property
     def state(self) -> list[np.ndarray]:

@@ -30,7 +30,8 @@ class DenseStep(Step):
     """y = f(x W + b); ``kind`` names f, one of KINDS."""
 
     def __init__(self, w: Any, bias: Any, kind: str, n_streams: int):
-        super().__init__(n_streams, len(w), [], [padded(bias.size, bias.itemsize), bias.size], bias.dtype)
+        room = [padded(bias.size, bias.itemsize), bias.size]
+        super().__init__(n_streams, len(w), bias.dtype, room=room)
         self._weights = pack(w), bias, KINDS.index(kind)
 
     def advance(self, x: np.ndarray) -> np.ndarray:
@@ -42,7 +43,7 @@ class ActivationStep(Step):
     """y = f(x); ``kind`` names f, one of KINDS."""
 
     def __init__(self, n: int, kind: str, n_streams: int, dtype: Any):
-        super().__init__(n_streams, n, [], [n], dtype)
+        super().__init__(n_streams, n, dtype, room=[n])
         self._weights = np.zeros(n, dtype), KINDS.index(kind)
 
     def advance(self, x: np.ndarray) -> np.ndarray:
@@ -54,10 +55,9 @@ class LinearStep(Step):
     """y = [x_t, x_{t-1}, ...] A + b. The state: the last frames, side by side in one array, the latest first."""
 
     def __init__(self, w: Any, bias: Any, n_frames: int, n_streams: int):
-        nothing = [np.zeros(len(w) // n_frames, bias.dtype)] * n_frames
         room = [len(w), padded(bias.size, bias.itemsize), bias.size]
-        super().__init__(n_streams, len(w) // n_frames, [], room, bias.dtype)
-        self.initial = nothing
+        super().__init__(n_streams, len(w) // n_frames, bias.dtype, room=room)
+        self.initial = [np.zeros(self.n_in, bias.dtype)] * n_frames
         self._weights = pack(w), bias, KINDS.index("linear")
 
     @property
@@ -67,7 +67,7 @@ class LinearStep(Step):
 
     def advance(self, x: np.ndarray) -> np.ndarray:
         frames, z, y = self.rows
-        frames[:, self.n_in :] = frames[:, : -self.n_in].copy()
+        frames[:, self.n_in :] = frames[:, : -self.n_in]
         frames[:, : self.n_in] = x
         _affine(frames, z, y, *self._weights)
         return y

@@ -203,7 +203,7 @@ class GRUStep(Step):
     def __init__(self, w_input: Any, w_hidden: Any, bias: Any, n_streams: int):
         n_in, n = len(w_input), len(w_hidden)
         room = [padded(2 * n, bias.itemsize), padded(n, bias.itemsize), n, n_in + n]
-        super().__init__(n_streams, n_in, [np.zeros(n, bias.dtype)], room)
+        super().__init__(n_streams, n_in, bias.dtype, state=[n], room=room)
         w = np.concatenate([w_input, w_hidden])
         self._weights = pack(w[:, : 2 * n]), pack(w[:, 2 * n :]), bias, np.zeros_like(bias)
 

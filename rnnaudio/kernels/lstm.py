@@ -240,8 +240,8 @@ class LSTMStep(Step):
 
     def __init__(self, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, n_streams: int):
         n_in, n = len(w_input), len(w_hidden)
-        nothing = np.zeros(n, bias.dtype)
-        super().__init__(n_streams, n_in, [nothing, nothing], [padded(4 * n, bias.itemsize), n, n_in + n])
+        room = [padded(4 * n, bias.itemsize), n, n_in + n]
+        super().__init__(n_streams, n_in, bias.dtype, state=[n, n], room=room)
         self._weights = pack(np.concatenate([w_input, w_hidden])), bias, peepholes, np.zeros_like(bias)
 
     def advance(self, x: np.ndarray) -> np.ndarray:

@@ -18,21 +18,15 @@ from rnnaudio.kernels.product import require_shapes
 class Step:
     """y = step(x) for a fixed number of streams: x (n_streams, n_in) -> y (n_streams, n_out), valid until the next.
 
-    ``initial``
-        the state before the first step, one (width,) row for each leaf of ``Layer.initial_state``, in its order.
-    ``rows``
-        arrays with a row for each stream: first the state, then what else ``room`` asks for (widths). Weights are
-        kept elsewhere, packed once, and shared by all :meth:`parts`.
+    ``state`` and ``room`` are widths: of the state's leaves, in the order of ``Layer.initial_state``, and of what else
+    a subclass keeps for each stream. :attr:`rows` holds an array of each, in this order. Weights are packed once, kept
+    elsewhere, and shared by all :meth:`parts`. The state starts at zero, or at the rows :attr:`initial`.
     """
 
-    def __init__(
-        self, n_streams: int, n_in: int, initial: Sequence[np.ndarray], room: Sequence[int], dtype: Any = None
-    ):
-        self.n_streams, self.n_in, self.initial = n_streams, n_in, list(initial)
-        self.dtype = np.dtype(dtype or self.initial[0].dtype)
-        widths = [len(row) for row in self.initial] + list(room)
-        self.rows = [np.zeros((n_streams, width), self.dtype) for width in widths]
-        self.start()
+    def __init__(self, n_streams: int, n_in: int, dtype: Any, *, state: Sequence[int] = (), room: Sequence[int] = ()):
+        self.n_streams, self.n_in, self.dtype = n_streams, n_in, np.dtype(dtype)
+        self.initial = [np.zeros(width, dtype) for width in state]
+        self.rows = [np.zeros((n_streams, width), dtype) for width in (*state, *room)]
 
     @property
     def state(self) -> list[np.ndarray]:
@@ -68,7 +62,7 @@ class Unchanged(Step):
     """y = x."""
 
     def __init__(self, n: int, n_streams: int, dtype: Any):
-        super().__init__(n_streams, n, [], [], dtype)
+        super().__init__(n_streams, n, dtype)
 
     def advance(self, x: np.ndarray) -> np.ndarray:
         return x
@@ -78,7 +72,7 @@ class NormalisedStep(Step):
     """y = (x - mean) factor + shift."""
 
     def __init__(self, mean: np.ndarray, factor: np.ndarray, shift: np.ndarray, n_streams: int):
-        super().__init__(n_streams, len(mean), [], [len(mean)], mean.dtype)
+        super().__init__(n_streams, len(mean), mean.dtype, room=[len(mean)])
         self._weights = mean, factor, shift
 
     def advance(self, x: np.ndarray) -> np.ndarray:
@@ -94,9 +88,8 @@ class CompositeStep(Step):
 
     def __init__(self, steps: Sequence[Step], room: Sequence[int]):
         first = steps[0]
+        super().__init__(first.n_streams, first.n_in, first.dtype, room=room)
         self.steps = list(steps)
-        super().__init__(first.n_streams, first.n_in, [], room, first.dtype)
-        self.initial = [row for step in steps for row in step.initial]
 
     @property
     def state(self) -> list[np.ndarray]:
