@@ -3,15 +3,17 @@
     python -m experiments.generation_speed [--quick] [--cells lstm gru]
 
 The model: 3 layers of 300 units and a Dense read-out, float32, 200 samples a frame at 16 kHz: real time is 80 frames a
-second and stream. Beside it the engine's graph of the same step and, where PyTorch is installed, its layers stepped
-in inference mode, on as many threads. They take turns, so that what else the machine does meets all of them; a figure
-is the median over the turns, and the slowest and fastest turn are recorded too.
+second and stream. Beside it the graph of the same step, with the kernels' products and with the engine's own (scan),
+and, where PyTorch is installed, its layers stepped in inference mode, all on as many threads. They take turns, so that
+what else the machine does meets all of them; a figure is the median over the turns, and the slowest and fastest turn
+are recorded too.
 """
 
 import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +22,7 @@ import tyro
 from threadpoolctl import threadpool_limits
 
 from experiments.results import record
+from rnnaudio import engine
 from rnnaudio.errors import run_command
 from rnnaudio.generation import Stepper, generate_streams
 from rnnaudio.kernels import threads
@@ -51,9 +54,10 @@ def compiled_play(cell: str, n_streams: int) -> Play:
     return lambda n_frames: generate_streams(stepper, seeds, n_samples=n_frames * FRAME)[0].seconds
 
 
-def graph_play(cell: str, n_streams: int) -> Play:
+def graph_play(cell: str, n_streams: int, kernel: str) -> Play:
     """A graph of the engine, called once a frame, the state handed out and in again."""
-    stepper = Stepper(build(cell))
+    with engine.using_kernel(kernel):
+        stepper = Stepper(build(cell))
 
     def play(n_frames: int) -> float:
         x, state = first_frames(n_streams), stepper.start(n_streams)
@@ -102,7 +106,11 @@ def _on_threads(n: int) -> Iterator[None]:
 
 def measure(cell: str, n_streams: int, n_threads: int, turns: int, turn_seconds: float) -> dict[str, Any]:
     """Times real time, of all streams together, by who played."""
-    makers = {"rnnaudio": compiled_play, "graph": graph_play}
+    makers: dict[str, Callable[[str, int], Play]] = {
+        "rnnaudio": compiled_play,
+        "graph": partial(graph_play, kernel="fused"),
+        "scan": partial(graph_play, kernel="scan"),
+    }
     if importlib.util.find_spec("torch"):
         makers["torch"] = torch_play
     row: dict[str, Any] = {"cell": cell, "streams": n_streams, "threads": n_threads}
@@ -141,7 +149,7 @@ def main(cells: tuple[str, ...] = ("lstm", "gru"), quick: bool = False) -> None:
         for n_streams, n_threads in ((1, 1), (MANY, threads.n_threads())):
             row = measure(cell, n_streams, n_threads, 5 if quick else 25, 0.05 if quick else 0.2)
             rows.append(row)
-            figures = [described(row, name) for name in ("rnnaudio", "graph", "torch") if name in row]
+            figures = [described(row, name) for name in ("rnnaudio", "graph", "scan", "torch") if name in row]
             print(f"{cell:4} {n_streams:7} {n_threads:7}  " + "  ".join(figures), flush=True)
     if not quick:
         record("generation-speed", {"rows": rows})
