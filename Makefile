@@ -14,11 +14,11 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct mnist verify gradcheck bench info corpus \
+.PHONY: help demo predict reconstruct mnist verify gradcheck bench bench-generation info corpus \
         test test-modes test-theano theano lint types imports clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed ## train on the minute of piano in the package, play on, write runs/demo/report.html
 	@$(BIN)/rnnaudio demo $(ARGS)
@@ -41,6 +41,9 @@ gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, opt
 
 bench: $(VENV)/.installed-bench ## time training steps against PyTorch's and raw scan's (installs PyTorch, 700 MB)
 	@$(BIN)/python -m experiments.bench $(ARGS)
+
+bench-generation: $(VENV)/.installed-bench ## time generation, one stream and 16, against PyTorch's (installs PyTorch, 700 MB)
+	@$(BIN)/python -m experiments.generation_speed $(ARGS)
 
 info: $(VENV)/.installed ## what computes: engine, compile mode, BLAS, threads, speed; what would make it faster
 	@$(BIN)/rnnaudio info $(ARGS)

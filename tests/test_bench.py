@@ -4,9 +4,11 @@ from typing import ClassVar
 
 import pytest
 
+from experiments import generation_speed
 from experiments.bench import Peer, compare, gflop
 from experiments.bench_peers import Point
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels import threads
 
 
 @pytest.mark.parametrize(("cell", "n_blocks"), [("lstm", 4), ("gru", 3)])
@@ -63,3 +65,15 @@ def test_a_real_peer_answers():
     peer = Peer("scan", "gru", POINT)
     assert 0 < peer.seconds(2) < 60
     peer.close()
+
+
+@pytest.mark.parametrize("n_streams", [1, 3])
+def test_everyone_who_can_generate_is_timed_on_the_threads_asked_for(n_streams, monkeypatch):
+    monkeypatch.setattr(generation_speed, "SIZES", (200, 3, 3))
+    before = threads.n_threads()
+    row = generation_speed.measure("gru", n_streams, 1, turns=2, turn_seconds=1e-4)
+    assert {"rnnaudio", "graph", "scan"} <= row.keys() and row["threads"] == 1 and threads.n_threads() == before
+    for name in row.keys() & {"rnnaudio", "graph", "scan", "torch"}:
+        figures = row[name]
+        assert 0 < figures["lowest"] <= figures["step_seconds"] <= figures["highest"]
+        assert figures["times_real_time"] == pytest.approx(n_streams / figures["step_seconds"] / 80)

@@ -122,6 +122,31 @@ def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, monkey
         assert len(read_audio(out)[0]) == round(seconds * RATE)
 
 
+def test_generate_many_streams(folder, monkeypatch, capsys, tmp_path):
+    """Each from its own place of the test split, to the same sound as alone; all files or none."""
+    generate = ["generate", folder / "run", tmp_path / "out.wav", "--seconds", 0.5, "--seed-index", 2]
+    status, text, _ = run(monkeypatch, capsys, *generate, "--streams", 3)
+    names = [f"out-{k}.wav" for k in (1, 2, 3)]
+    assert status == 0 and sorted(path.name for path in tmp_path.iterdir()) == names
+    assert "out-1.wav to out-3.wav: 1.00 s seed + 0.50 s generated each" in text
+    assert re.search(r"generated each, [0-9.]+ times faster than real time in all", text)
+    played = [(tmp_path / name).read_bytes() for name in names]
+    assert len(set(played)) == 3
+    status, text, _ = run(monkeypatch, capsys, "generate", *generate[1:-1], 3)
+    assert re.search(r"generated, [0-9.]+ times faster than real time", text) and "in all" not in text
+    assert (tmp_path / "out.wav").read_bytes() == played[1]
+
+    (tmp_path / "out-1.wav").unlink()
+    status, _, error = run(monkeypatch, capsys, *generate, "--streams", 3)
+    assert status == 2 and "out-2.wav exists: choose another name" in error
+    (tmp_path / "out-3.wav").unlink()
+    (tmp_path / "out-3.wav").mkdir()
+    status, _, error = run(monkeypatch, capsys, *generate, "--streams", 3, "--seconds", 0.1, "--overwrite")
+    assert status == 2 and "out-3.wav: it is a folder" in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out-2.wav", "out-3.wav", "out.wav"]
+    assert (tmp_path / "out-2.wav").read_bytes() == played[1]
+
+
 def test_corpus_info_verifies(folder, monkeypatch, capsys):
     status, out, _ = run(monkeypatch, capsys, "corpus", "info", folder / "corpus.h5", "--verify")
     assert status == 0 and out.count("train") + out.count("valid") + out.count("test") >= 3
@@ -190,6 +215,11 @@ def bad_inputs(folder, tmp):
         "seed is text": (["generate", trained, tmp / "x.wav", "--seed-file", text], "text.wav"),
         "no place to write": (["generate", trained, tmp / "no/x.wav", "--seconds", "0.1"], "x.wav"),
         "no such place": (["generate", trained, tmp / "x.wav", "--seed-index", "-1"], "seed_index is -1"),
+        "no streams": (["generate", trained, tmp / "x.wav", "--streams", "0"], "streams is 0; expected 1 or more"),
+        "streams of one seed file": (
+            ["generate", trained, tmp / "x.wav", "--streams", "2", "--seed-file", folder / "0.wav"],
+            "--streams 2 from one --seed-file would all sound the same",
+        ),
         "no length": (["generate", trained, tmp / "x.wav", "--seconds", "0"], "seconds"),
     }
 

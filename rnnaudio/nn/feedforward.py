@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from rnnaudio import fused
+from rnnaudio import engine, fused
 from rnnaudio.engine import tt
+from rnnaudio.kernels.dense import ActivationStep, DenseStep
+from rnnaudio.kernels.step import NormalisedStep, Step, Unchanged
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
-from rnnaudio.nn.layer import Context, Layer
+from rnnaudio.nn.layer import Context, Layer, current
 
 
 class FeedForward(Layer):
@@ -61,6 +63,10 @@ class Dense(FeedForward):
         y = fused.affine(x, self.weight, self.bias, self._activation)
         return tapped(self, self._activation, y, context)
 
+    def compiled_step(self, n_streams: int) -> Step:
+        weight, bias = current(self.weight, self.bias)
+        return DenseStep(weight, bias, self._activation, n_streams)
+
 
 class Activation(FeedForward):
     """y = f(x), f one of linear, relu, tanh, sigmoid."""
@@ -72,6 +78,9 @@ class Activation(FeedForward):
 
     def apply(self, x: Any, context: Context) -> Any:
         return tapped(self, self._kind, fused.ACTIVATIONS[self._kind](x), context)
+
+    def compiled_step(self, n_streams: int) -> Step:
+        return ActivationStep(self.n_in, self._kind, n_streams, engine.float_type())
 
 
 class BatchNorm(FeedForward):
@@ -113,6 +122,10 @@ class BatchNorm(FeedForward):
         # A switch, not a product: what is left out may be so large that its square is infinite, and 0 x inf is NaN.
         return tt.sum(tt.switch(mask[..., None], x, tt.zeros_like(x)), axis=leading) / tt.sum(tt.cast(mask, x.dtype))
 
+    def compiled_step(self, n_streams: int) -> Step:
+        gain, shift, mean, variance = current(self.gain, self.shift, self.running_mean, self.running_variance)
+        return NormalisedStep(mean, gain / np.sqrt(variance + variance.dtype.type(self.epsilon)), shift, n_streams)
+
 
 class Dropout(FeedForward):
     """Training: y = x m / (1 - rate), m ~ Bernoulli(1 - rate) per element; evaluation: y = x. Srivastava (2014)."""
@@ -130,6 +143,9 @@ class Dropout(FeedForward):
         keep = context.uniform([x.shape[axis] for axis in range(x.ndim)]) >= self.rate
         return tt.switch(keep, x / np.asarray(1.0 - self.rate, x.dtype), tt.zeros_like(x))
 
+    def compiled_step(self, n_streams: int) -> Step:
+        return Unchanged(self.n_in, n_streams, engine.float_type())
+
 
 class GaussianNoise(FeedForward):
     """Training: y = x + N(0, std); evaluation: y = x. ``std`` is a statistic: saved, and may be annealed."""
@@ -143,3 +159,6 @@ class GaussianNoise(FeedForward):
         if not context.training:
             return x
         return x + self.std * context.normal([x.shape[axis] for axis in range(x.ndim)])
+
+    def compiled_step(self, n_streams: int) -> Step:
+        return Unchanged(self.n_in, n_streams, engine.float_type())

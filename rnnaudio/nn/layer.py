@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.kernels.step import Step
+
+# The methods that say what a layer computes: one that overrides any of them is another function.
+_EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "equations", "output", "_wire"}
 
 
 class Context:
@@ -63,6 +67,16 @@ class Layer:
 
     n_in: int
     n_out: int
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if cls._first_with(_EQUATION) < cls._first_with({"compiled_step"}):
+            cls.compiled_step = Layer.compiled_step  # type: ignore[method-assign]  # what is inherited is no longer true
+
+    @classmethod
+    def _first_with(cls, names: set[str]) -> int:
+        """Where in the order of inheritance one of the names is defined first."""
+        return next(k for k, parent in enumerate(cls.__mro__) if names & vars(parent).keys())
 
     def __init__(self) -> None:
         self._parameters: dict[str, Any] = {}
@@ -145,6 +159,19 @@ class Layer:
         mask (time, batch): where it is 0 the state is carried over unchanged.
         """
         raise NotImplementedError
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        """:meth:`step` in evaluation on arrays of :func:`engine.float_type`, its state kept in place.
+
+        It has the values that the parameters have now. None if the layer has no such step; then :meth:`step` is the
+        only one. A subclass that redefines the equation without redefining this has none.
+        """
+        return None
+
+
+def current(*variables: Any) -> list[np.ndarray]:
+    """Copies of the values of shared variables, as a compiled step takes them."""
+    return [np.ascontiguousarray(variable.get_value(), engine.float_type()) for variable in variables]
 
 
 def describe_difference(shapes: dict[str, tuple[int, ...]], values: dict[str, np.ndarray]) -> str:

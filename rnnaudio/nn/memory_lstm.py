@@ -6,8 +6,10 @@ import numpy as np
 
 from rnnaudio import fused
 from rnnaudio.engine import relu, sigmoid, tt
+from rnnaudio.kernels.memory_lstm import MemoryStep
+from rnnaudio.kernels.step import Step
 from rnnaudio.nn.initializers import Initializer, iso_2016, side_by_side
-from rnnaudio.nn.layer import Context
+from rnnaudio.nn.layer import Context, current
 from rnnaudio.nn.recurrent import Cell, split
 
 
@@ -110,3 +112,8 @@ class MemoryLSTM(Cell):
             fused.memory_lstm(x, *weights, state.memory, mask, *self._draws(x, context), self.noise_std)
         )
 
+    def compiled_step(self, n_streams: int) -> Step:
+        w_hidden, bias_hidden, w_gates, bias_gates = current(
+            self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates
+        )
+        return MemoryStep(w_hidden, bias_hidden, w_gates, bias_gates, self.depth, n_streams)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnnaudio.engine import tt
+from rnnaudio.kernels.step import Chain, Step, Total
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.initializers import Initializer, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer
@@ -32,6 +33,12 @@ class Composite(Layer):
 
     def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
         raise NotImplementedError
+
+    def _compiled_steps(self, n_streams: int) -> list[Step]:
+        """Those of all children; empty if one has none."""
+        steps = [child.compiled_step(n_streams) for child in self._children.values()]
+        known = [step for step in steps if step is not None]
+        return known if len(known) == len(steps) else []
 
 
 class Sequential(Composite):
@@ -76,6 +83,10 @@ class Sequential(Composite):
             states.append(new)
         return outputs[-1], tuple(states)
 
+    def compiled_step(self, n_streams: int) -> Step | None:
+        steps = self._compiled_steps(n_streams)
+        return Chain(steps, self._inputs_of) if steps else None
+
 
 class Sum(Composite):
     """y = f_1(x) + f_2(x) + ...: paths side by side, e.g. a linear skip path beside a stack."""
@@ -95,6 +106,10 @@ class Sum(Composite):
         for path, _ in results[1:]:
             y = y + path
         return y, tuple(new for _, new in results)
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        steps = self._compiled_steps(n_streams)
+        return Total(steps, self.n_out) if steps else None
 
 
 def mlp(

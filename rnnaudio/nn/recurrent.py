@@ -6,8 +6,12 @@ import numpy as np
 
 from rnnaudio import engine, fused
 from rnnaudio.engine import sigmoid, tt
+from rnnaudio.kernels.dense import LinearStep
+from rnnaudio.kernels.gru import GRUStep
+from rnnaudio.kernels.lstm import LSTMStep
+from rnnaudio.kernels.step import Step
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
-from rnnaudio.nn.layer import Context, Layer, flatten, leaf_names, unflatten
+from rnnaudio.nn.layer import Context, Layer, current, flatten, leaf_names, unflatten
 
 
 class Cell(Layer):
@@ -28,11 +32,6 @@ class Cell(Layer):
         super().__init_subclass__(**options)
         if cls._first_with({"sequences", "recur", "equations"}) < cls._first_with({"fused"}):
             cls.fused = Cell.fused  # type: ignore[method-assign]  # an inherited kernel computes another equation
-
-    @classmethod
-    def _first_with(cls, names: set[str]) -> int:
-        """Where in the order of inheritance one of the names is defined first."""
-        return next(k for k, parent in enumerate(cls.__mro__) if names & vars(parent).keys())
 
     @property
     def has_kernel(self) -> bool:
@@ -197,6 +196,10 @@ class LSTM(GatedCell):
         h, c = state
         return LSTMState(*fused.lstm(x, self.w_input, self.w_hidden, self.bias, self._peepholes, h, c, mask))
 
+    def compiled_step(self, n_streams: int) -> Step:
+        w, r, bias, *peepholes = current(self.w_input, self.w_hidden, self.bias, *self._peepholes)
+        return LSTMStep(w, r, bias, np.array(peepholes, bias.dtype).reshape(-1, self.n_out), n_streams)
+
 
 class GRUState(NamedTuple):
     hidden: Any
@@ -243,6 +246,10 @@ class GRU(GatedCell):
         (h,) = state
         return GRUState(fused.gru(x, self.w_input, self.w_hidden, self.bias, h, mask))
 
+    def compiled_step(self, n_streams: int) -> Step:
+        w, r, bias = current(self.w_input, self.w_hidden, self.bias)
+        return GRUStep(w, r, bias, n_streams)
+
 
 class LinearState(NamedTuple):
     frames: tuple[Any, ...]
@@ -272,6 +279,10 @@ class LinearPredictor(Cell):
     def output(self, states: Any) -> Any:
         latest = states.frames[0]
         return fused.affine(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight, self.bias)
+
+    def compiled_step(self, n_streams: int) -> Step:
+        weight, bias = current(self.weight, self.bias)
+        return LinearStep(weight, bias, self.n_frames, n_streams)
 
 
 def split(x: Any, n_blocks: int, width: int) -> list[Any]:
@@ -309,6 +320,9 @@ class Wrapper(Cell):
 
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
         return self._cell.fused(x, state, mask, context)
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        return self._cell.compiled_step(n_streams)
 
 
 class NoisyInputs(NamedTuple):
@@ -362,6 +376,9 @@ class Noisy(Wrapper):
             return None  # the kernels take no noise on the state; no noise is drawn before that is known
         return self._cell.fused(self._with_noise(x, context), state, mask, context)
 
+    def compiled_step(self, n_streams: int) -> Step | None:
+        return self._cell.compiled_step(n_streams)  # without noise
+
 
 class LearntInitialState(Wrapper):
     """A cell whose state before the first step is trained, the same row for every sequence; it starts at zero."""
@@ -373,3 +390,10 @@ class LearntInitialState(Wrapper):
 
     def initial_state(self, batch_size: Any) -> Any:
         return unflatten(self.state_sizes, [repeat_rows(row, batch_size) for row in self._rows])
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        step = self._cell.compiled_step(n_streams)
+        if step is not None:
+            step.initial = current(*self._rows)
+            step.start()
+        return step
