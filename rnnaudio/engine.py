@@ -11,12 +11,15 @@ Environment, read once at import:
     ``pytensor`` (default) or ``theano``.
 ``RNNAUDIO_MODE``
     ``c`` compiled C++ (default where a compiler is found), ``python`` (NumPy, the default without one: starts soonest;
-    slow with scan), or ``numba`` (PyTensor only). ``rnnaudio/README.md`` records what each costs.
+    slow with scan), or, PyTensor only, ``numba`` or ``jax`` (:mod:`rnnaudio.jax_mode`: on a GPU where JAX finds one).
+    ``rnnaudio/README.md`` records what each costs.
 ``RNNAUDIO_KERNEL``
-    ``fused`` (default): products and whole recurrences by :mod:`rnnaudio.kernels`; ``scan``: all by the engine.
+    ``fused`` (default): products and whole recurrences by :mod:`rnnaudio.kernels`; ``scan``: all by the engine, the
+    only way in mode ``jax``.
 """
 
 import contextlib
+import importlib
 import logging
 import os
 import sys
@@ -29,7 +32,7 @@ import numpy as np
 from rnnaudio.errors import RnnaudioError
 
 ENGINES = ("pytensor", "theano")
-MODES = {"pytensor": ("c", "python", "numba"), "theano": ("c", "python")}
+MODES = {"pytensor": ("c", "python", "numba", "jax"), "theano": ("c", "python")}
 KERNELS = ("fused", "scan")
 
 
@@ -86,7 +89,19 @@ HAS_COMPILER = bool(backend.config.cxx)
 MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else "python")
 if MODE == "c" and not HAS_COMPILER:
     raise RnnaudioError("RNNAUDIO_MODE=c needs a C++ compiler and none was found; install g++ or clang, or unset it")
-_kernel = _choose("RNNAUDIO_KERNEL", KERNELS, "fused")
+jax_mode: Any = importlib.import_module("rnnaudio.jax_mode") if MODE == "jax" else None
+
+
+def _checked_kernel(name: str) -> str:
+    if name == "fused" and MODE == "jax":
+        raise RnnaudioError(
+            "the kernel is 'fused' and the mode 'jax', which cannot go together: JAX compiles the loop over time itself "
+            "and cannot call our compiled kernels; take RNNAUDIO_KERNEL=scan, or another RNNAUDIO_MODE"
+        )
+    return name
+
+
+_kernel = _checked_kernel(_choose("RNNAUDIO_KERNEL", KERNELS, "scan" if MODE == "jax" else "fused"))
 if MODE == "python":
     backend.config.cxx = ""  # else both engines still compile constants and the step inside scan
 backend.config.floatX = "float32"
@@ -101,6 +116,8 @@ _MAKES_MANY_ARGUMENTS = ("local_mul_canonizer", "local_add_canonizer")
 
 
 def _compile_mode(name: str) -> Any:
+    if name == "jax":
+        return jax_mode.compile_mode()
     names = {"c": "FAST_RUN" if NAME == "theano" else "CVM", "numba": "NUMBA", "python": "FAST_COMPILE"}
     mode = backend.compile.mode.get_mode(names[name])
     return mode.excluding(*_MAKES_MANY_ARGUMENTS) if name == "python" else mode
@@ -140,11 +157,14 @@ def kernel() -> str:
 
 @contextlib.contextmanager
 def using_kernel(name: str) -> Iterator[None]:
-    """Build graphs by another kernel: ``with using_kernel("scan"): ...`` for the readable reference."""
+    """Build graphs by another kernel: ``with using_kernel("scan"): ...`` for the readable reference.
+
+    Raises RnnaudioError for ``fused`` in mode ``jax``.
+    """
     global _kernel
     if name not in KERNELS:
         raise ValueError(f"kernel is {name!r}; expected one of {', '.join(KERNELS)}")
-    before, _kernel = _kernel, name
+    before, _kernel = _kernel, _checked_kernel(name)
     try:
         yield
     finally:
@@ -156,7 +176,7 @@ def shared(value: np.ndarray, name: str) -> Any:
     value = np.array(value, order="C")  # kernels update it in place, in memory order
     if value.dtype.kind == "f":
         value = value.astype(float_type())
-    return backend.shared(value, name=name)
+    return jax_mode.shared(value, name) if MODE == "jax" else backend.shared(value, name=name)
 
 
 def tensor(name: str, ndim: int, dtype: str | None = None) -> Any:
@@ -172,7 +192,7 @@ def function(
 
     Inputs of a narrower type are cast (Python floats to float32 among them), never silently widened in the graph.
     """
-    return backend.function(
+    compiled = backend.function(
         list(inputs),
         outputs,
         updates=updates or [],
@@ -181,6 +201,7 @@ def function(
         allow_input_downcast=True,
         accept_inplace=True,  # kernels update parameters in place
     )
+    return jax_mode.to_numpy(compiled) if MODE == "jax" else compiled
 
 
 def gradient(loss: Any, variables: Sequence[Any]) -> list[Any]:
@@ -301,12 +322,15 @@ class _Random(_graph.Op):
         inputs = [tt.as_tensor_variable(v) for v in (key, *shape)]
         return _graph.Apply(self, inputs, [tensor("", self.ndim, self.dtype).type()])
 
-    def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
-        key, *shape = inputs
+    def draw(self, key: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         # The last number keeps these draws apart from batches and weights: NumPy pads shorter seeds with zeros.
         rng = np.random.default_rng([*(int(k) for k in key), self.stream, 1])
         draw: Any = rng.standard_normal if self.distribution == "normal" else rng.random
-        outputs[0][0] = draw([int(n) for n in shape], dtype=self.dtype)
+        return np.asarray(draw(shape, dtype=self.dtype))
+
+    def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
+        key, *shape = inputs
+        outputs[0][0] = self.draw(key, [int(n) for n in shape])
 
     def connection_pattern(self, node: Any) -> list[list[bool]]:
         return [[False] for _ in node.inputs]
@@ -314,6 +338,10 @@ class _Random(_graph.Op):
     def infer_shape(self, *arguments: Any) -> Any:
         node = arguments[-2]
         return [node.inputs[1:]]
+
+
+if MODE == "jax":
+    jax_mode.draw_on_host(_Random)
 
 
 def normal(key: Any, stream: int, shape: Sequence[Any]) -> Any:
