@@ -115,12 +115,20 @@ logging.getLogger(f"{NAME}.tensor.blas_headers").setLevel(logging.ERROR)
 _MAKES_MANY_ARGUMENTS = ("local_mul_canonizer", "local_add_canonizer")
 
 
-def _compile_mode(name: str) -> Any:
-    if name == "jax":
-        return jax_mode.compile_mode()
+def _compile_mode(name: str, graph: Sequence[Any]) -> Any:
+    """The engine's mode of this name, for a graph with these results."""
     names = {"c": "FAST_RUN" if NAME == "theano" else "CVM", "numba": "NUMBA", "python": "FAST_COMPILE"}
-    mode = backend.compile.mode.get_mode(names[name])
+    mode = jax_mode.compile_mode() if name == "jax" else backend.compile.mode.get_mode(names[name])
+    if NAME == "pytensor" and _is_truncated(graph):
+        # It multiplies the inputs of all steps by a gradient that has fewer, which do not fit.
+        mode = mode.excluding("scan_push_out_add")
     return mode.excluding(*_MAKES_MANY_ARGUMENTS) if name == "python" else mode
+
+
+def _is_truncated(graph: Sequence[Any]) -> bool:
+    """Whether a gradient in it runs back through a part of the time steps only."""
+    operations = [v.owner.op for v in backend.graph.traversal.ancestors(graph) if v.owner]
+    return any(getattr(op, "truncate_gradient", -1) >= 0 for op in operations)
 
 
 def links_blas() -> bool:
@@ -192,11 +200,13 @@ def function(
 
     Inputs of a narrower type are cast (Python floats to float32 among them), never silently widened in the graph.
     """
+    updates = updates or []
+    results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
     compiled = backend.function(
         list(inputs),
         outputs,
-        updates=updates or [],
-        mode=_compile_mode(mode or MODE),
+        updates=updates,
+        mode=_compile_mode(mode or MODE, results),
         on_unused_input="ignore",
         allow_input_downcast=True,
         accept_inplace=True,  # kernels update parameters in place
