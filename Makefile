@@ -15,7 +15,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 PARALLEL := -n 2 --dist loadfile
 
 .PHONY: help demo predict reconstruct mnist verify gradcheck bench info corpus \
-        test test-modes test-theano theano lint types imports clean
+        test test-modes test-jax test-theano theano lint types imports clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ test: $(VENV)/.installed ## run the tests on PyTensor
 test-modes: $(VENV)/.installed ## run the tests that depend on the compile mode again: compiled C, then numba
 	@RNNAUDIO_MODE=c $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
 	@RNNAUDIO_MODE=numba $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
+
+test-jax: $(VENV)/.installed-jax ## run the tests of mode jax, and every layer in it, on the CPU (installs JAX, 300 MB)
+	@JAX_PLATFORMS=cpu RNNAUDIO_MODE=jax $(BIN)/python -m pytest -n 2 -m "modes or jax" $(ARGS)
 
 test-theano: $(THEANO_VENV)/.installed ## run the tests on Theano 1.0.5 (Python 3.11 only)
 	@RNNAUDIO_ENGINE=theano $(THEANO_VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
@@ -107,6 +110,11 @@ $(VENV)/.installed-corpus: $(VENV)/.installed
 $(VENV)/.installed-bench: $(VENV)/.installed
 	@echo "installing PyTorch ..."
 	@$(BIN)/python $(PIP) install --editable '.[bench]'
+	@touch $@
+
+$(VENV)/.installed-jax: $(VENV)/.installed
+	@echo "installing JAX ..."
+	@$(BIN)/python $(PIP) install --editable '.[jax]'
 	@touch $@
 
 $(CORPUS): datasets/mozart_steinway.py datasets/steinway.py | $(VENV)/.installed-corpus

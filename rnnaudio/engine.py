@@ -1,6 +1,6 @@
 """The symbolic engine: PyTensor, or Theano 1.0.5, behind one set of names.
 
-This is the only module that imports ``pytensor`` or ``theano``. Everything above it is written once, against
+This is, with :mod:`rnnaudio.jax_mode`, the only module that imports ``pytensor`` or ``theano``. Everything above it is written once, against
 
 * ``tt``: the engine's tensor module, for what both spell alike (``tt.dot``, ``tt.tanh``, ``tt.concatenate``, ...);
 * the functions of this module, for what they spell differently (:func:`sigmoid`, :func:`scan`, :func:`normal`, ...).
@@ -131,6 +131,11 @@ def _is_truncated(graph: Sequence[Any]) -> bool:
     return any(getattr(op, "truncate_gradient", -1) >= 0 for op in operations)
 
 
+def devices() -> list[str]:
+    """What mode ``jax`` computes on, the first being used; empty in other modes."""
+    return jax_mode.devices() if MODE == "jax" else []
+
+
 def links_blas() -> bool:
     """Whether compiled code calls a BLAS library directly instead of NumPy's through NumPy."""
     config = backend.config
@@ -199,6 +204,8 @@ def function(
     """Compile ``inputs -> outputs`` in the chosen mode; ``updates`` is a list of (shared variable, new value).
 
     Inputs of a narrower type are cast (Python floats to float32 among them), never silently widened in the graph.
+    Results are NumPy arrays in every mode. In mode ``jax`` they may be read-only, and a new shape, or a new value of an
+    integer scalar among the inputs (a size), is compiled anew.
     """
     updates = updates or []
     results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
