@@ -1,7 +1,7 @@
 """The proofs of the package as numbers: python -m experiments.gradcheck, from the checkout.
 
 1. every layer, loss and stack, by each kernel: symbolic gradients against central differences in float64;
-2. each kernel against plain NumPy loops: outputs, final states and back-propagated gradients of LSTM and GRU;
+2. each kernel against plain NumPy loops: outputs, final states and back-propagated gradients of every cell;
 3. this engine, in the compile mode of training, against the recorded one (PyTensor) after 50 updates of each model;
 4. the optimisers against PyTorch's recorded paths of 100 updates.
 
@@ -50,7 +50,7 @@ def gradients() -> Iterator[Line]:
 
 
 def recurrences() -> Iterator[Line]:
-    settings = product(engine.KERNELS, ("lstm", "lstm peepholes", "gru"), (False, True), (None, 3))
+    settings = product(engine.KERNELS, agreement.KINDS, (False, True), (None, 3))
     for kernel, kind, masked, truncate in settings:
         if kernel == "fused" and truncate:
             continue  # computed by scan: the kernels cut no gradients

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels.noise import draw
 
 ENGINES = ("pytensor", "theano")
 MODES = {"pytensor": ("c", "python", "numba", "jax"), "theano": ("c", "python")}
@@ -194,7 +195,7 @@ def shared(value: np.ndarray, name: str) -> Any:
 
 def tensor(name: str, ndim: int, dtype: str | None = None) -> Any:
     """A symbolic input with ``ndim`` axes."""
-    make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3)[ndim]
+    make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3, tt.tensor4)[ndim]
     return make(name, dtype=dtype or float_type())
 
 
@@ -283,11 +284,13 @@ class Kernel(_graph.Op):
 
     A subclass sets ``ndims``, the axes of each output, and defines ``compute(*arrays)``, the outputs' values, and, to
     be differentiable, :meth:`gradients`. All float inputs, and the first in any case, are
-    cast to their common type, which the outputs have too. No gradient flows to integer inputs (masks).
+    cast to their common type, which the outputs have too. No gradient flows to integer inputs (masks), nor to the
+    inputs whose places are in ``data``.
     """
 
     __props__: tuple[str, ...] = ()
     ndims: tuple[int, ...]
+    data: tuple[int, ...] = ()
 
     compute: Callable[..., Sequence[np.ndarray]]
 
@@ -310,7 +313,8 @@ class Kernel(_graph.Op):
             storage[0] = value
 
     def connection_pattern(self, node: Any) -> list[list[bool]]:
-        return [[v.dtype.startswith("float")] * len(node.outputs) for v in node.inputs]
+        connected = [v.dtype.startswith("float") and k not in self.data for k, v in enumerate(node.inputs)]
+        return [[is_connected] * len(node.outputs) for is_connected in connected]
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
         known = [None if isinstance(g.type, _Disconnected) else g for g in cotangents]
@@ -339,15 +343,9 @@ class _Random(_graph.Op):
         inputs = [tt.as_tensor_variable(v) for v in (key, *shape)]
         return _graph.Apply(self, inputs, [tensor("", self.ndim, self.dtype).type()])
 
-    def draw(self, key: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-        # The last number keeps these draws apart from batches and weights: NumPy pads shorter seeds with zeros.
-        rng = np.random.default_rng([*(int(k) for k in key), self.stream, 1])
-        draw: Any = rng.standard_normal if self.distribution == "normal" else rng.random
-        return np.asarray(draw(shape, dtype=self.dtype))
-
     def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
         key, *shape = inputs
-        outputs[0][0] = self.draw(key, [int(n) for n in shape])
+        outputs[0][0] = draw(self.distribution, [int(k) for k in key], self.stream, list(map(int, shape)), self.dtype)
 
     def connection_pattern(self, node: Any) -> list[list[bool]]:
         return [[False] for _ in node.inputs]
@@ -358,7 +356,7 @@ class _Random(_graph.Op):
 
 
 if MODE == "jax":
-    jax_mode.draw_on_host(_Random)
+    jax_mode.register_draws(_Random)
 
 
 def normal(key: Any, stream: int, shape: Sequence[Any]) -> Any:

@@ -9,12 +9,17 @@ from rnnaudio.engine import tt
 from rnnaudio.kernels import elementwise
 from rnnaudio.kernels import gru as gru_kernel
 from rnnaudio.kernels import lstm as lstm_kernel
+from rnnaudio.kernels import memory_lstm as memory_kernel
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.product import column_sums, product
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
+def _contiguous(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x).reshape(x.shape)  # NumPy's gives scalars an axis
 
 
 def dot(x: Any, w: Any) -> Any:
@@ -102,6 +107,17 @@ def gru(x: Any, w: Any, r: Any, bias: Any, h0: Any, mask: Any) -> Any:
     return _GRUSequence()(x, w, r, bias, h0, _or_nothing(mask))[0]
 
 
+def memory_lstm(x: Any, *arguments: Any) -> Any:
+    """All memories of a MemoryLSTM: x (T, B, n) -> (T, B, k n).
+
+    The other arguments: w_hidden, bias_hidden, w_gates, bias_gates, m0, mask (T, B) or None, the noise of the hidden
+    layers and of the gates (or ()), and its standard deviation.
+    """
+    *parameters, mask, noise_hidden, noise_gates, std = arguments
+    noises = [_nothing(3, x.dtype) if isinstance(e, tuple) else e for e in (noise_hidden, noise_gates)]
+    return _MemoryLSTMSequence()(x, *parameters, _or_nothing(mask), *noises, std)[0]
+
+
 class _LSTMSequence(engine.Kernel):
     """x, W, R, b, p, h0, c0, mask -> all hidden states, all cell states, all gates."""
 
@@ -145,6 +161,30 @@ class _GRUSequenceGradient(engine.Kernel):
     def compute(self, *arrays: np.ndarray) -> Any:
         r, h0, mask, hidden, gates, reset, dh = map(np.ascontiguousarray, arrays)
         return gru_kernel.backward(r, h0, mask, gru_kernel.Forward(hidden, gates, reset), dh)
+
+
+class _MemoryLSTMSequence(engine.Kernel):
+    """x, w_hidden, bias_hidden, w_gates, bias_gates, m0, mask, noise (2), std -> memories, hidden layers, gates."""
+
+    ndims = (3, 4, 4)
+    data = (7, 8, 9)  # the noise
+
+    def compute(self, *arrays: np.ndarray) -> Any:
+        return memory_kernel.forward(*map(_contiguous, arrays))
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        x, w_hidden, _, w_gates, _, m0, mask, *noise = inputs
+        gradients = _MemoryLSTMSequenceGradient()(x, w_hidden, w_gates, m0, mask, *outputs, output_gradients[0])
+        return [*gradients, None, *[None] * len(noise)]
+
+
+class _MemoryLSTMSequenceGradient(engine.Kernel):
+    ndims = (3, 2, 1, 2, 1, 2)
+
+    def compute(self, *arrays: np.ndarray) -> Any:
+        x, w_hidden, w_gates, m0, mask, memory, hidden, gates, d_out = map(_contiguous, arrays)
+        states = memory_kernel.Forward(memory, hidden, gates)
+        return memory_kernel.backward(x, w_hidden, w_gates, m0, mask, states, d_out)
 
 
 # ---------------------------------------------------------------- losses and updates

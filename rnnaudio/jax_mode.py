@@ -5,7 +5,7 @@ operation; this module adds what its own linker lacks for us:
 
 * sizes are computed while JAX traces a function, by NumPy, so a size may be any expression of the inputs' shapes;
 * integer scalars among the inputs are sizes too: the function is traced anew for each value, as for each new shape;
-* noise is drawn by the same NumPy generator as in all other modes, on the host (:func:`draw_on_host`);
+* noise is drawn by the same NumPy generator as in all other modes, on the host (:func:`register_draws`);
 * what is trained stays on the device between calls, and its memory is used again (:class:`OnDevice`).
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels.noise import draw
 
 try:
     import jax
@@ -188,14 +189,18 @@ def _scan(op: Any, node: Any, **kwargs: Any) -> Callable[..., Any]:
     return scan
 
 
-def draw_on_host(op_type: type) -> None:
-    """Translate an operation (key, *shape) -> array that its method ``draw(key, shape)`` computes by NumPy."""
+def register_draws(op_type: type) -> None:
+    """Translate the engine's draws (key, *shape) -> array: by NumPy on the host, the same bits as in other modes."""
+    jax_funcify.register(op_type, _draws)
 
-    @jax_funcify.register(op_type)
-    def _draw(op: Any, **kwargs: Any) -> Callable[..., Any]:
-        def draw(key: Any, *shape: Any) -> Any:
-            sizes = tuple(int(n) for n in shape)
-            result = jax.ShapeDtypeStruct(sizes, op.dtype)
-            return jax.pure_callback(lambda key: op.draw(np.asarray(key), sizes), result, key)
 
-        return draw
+def _draws(op: Any, **kwargs: Any) -> Callable[..., Any]:
+    def draws(key: Any, *shape: Any) -> Any:
+        sizes = tuple(int(n) for n in shape)
+
+        def on_host(key: Any) -> np.ndarray:
+            return draw(op.distribution, [int(k) for k in np.asarray(key)], op.stream, sizes, op.dtype)
+
+        return jax.pure_callback(on_host, jax.ShapeDtypeStruct(sizes, op.dtype), key)
+
+    return draws

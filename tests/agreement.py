@@ -1,6 +1,7 @@
 """How far the package is from its independent oracles, as numbers: what the tests assert and gradcheck prints."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from gradient_cases import randomise
 
 from rnnaudio import engine, optimizers
 from rnnaudio.engine import tt
-from rnnaudio.nn import GRU, LSTM, Context
+from rnnaudio.nn import GRU, LSTM, Cell, Context, MemoryLSTM
 
 GOLDEN = Path(__file__).with_name("golden")
 Arrays = dict[str, np.ndarray]
@@ -24,6 +25,12 @@ class Sizes(NamedTuple):
 
 
 SIZES = Sizes(n_steps=6, n_batch=3, n_in=2, n_units=4)
+KINDS: dict[str, Callable[[int, int, np.random.Generator], Cell]] = {
+    "lstm": lambda n_in, n_units, rng: LSTM(n_in, n_units, rng=rng),
+    "lstm peepholes": lambda n_in, n_units, rng: LSTM(n_in, n_units, rng=rng, peepholes=True),
+    "gru": lambda n_in, n_units, rng: GRU(n_in, n_units, rng=rng),
+    "memory lstm": lambda n_in, n_units, rng: MemoryLSTM(n_units, 2, rng=rng),
+}
 
 
 def recurrence(
@@ -31,20 +38,21 @@ def recurrence(
 ) -> dict[str, float]:
     """Relative difference of scan from the NumPy loop, by array: outputs, final state, gradients.
 
-    kind is "lstm", "lstm peepholes" or "gru". All parameters, the input and the carried state are random and
-    non-zero. The cost weighs every output with its own random number, and the final cell too.
+    kind is one of KINDS; a memory LSTM of depth 2 takes its width from n_units alone. All parameters, the input and
+    the carried state are random and non-zero. The cost weighs every output with its own random number, and the final
+    cell too.
     """
     rng = np.random.default_rng(2016)
     with engine.precision("float64"):
-        n_in, n_units = sizes.n_in, sizes.n_units
-        cell = GRU(n_in, n_units, rng=rng) if kind == "gru" else LSTM(n_in, n_units, rng=rng, peepholes="peep" in kind)
-        randomise(cell, rng)
-        x = rng.standard_normal((sizes.n_steps, sizes.n_batch, n_in))
-        state = [rng.standard_normal((sizes.n_batch, n_units)) for _ in cell.state_sizes]
+        cell = KINDS[kind](sizes.n_in, sizes.n_units, rng)
+        randomise(cell, rng, std=min(0.5, 2 / np.sqrt(sizes.n_units)))
+        x = rng.standard_normal((sizes.n_steps, sizes.n_batch, cell.n_in))
+        state = [rng.standard_normal((sizes.n_batch, width)) for width in cell.state_sizes]
         weights = [rng.standard_normal((sizes.n_steps, *state[0].shape)), rng.standard_normal(state[0].shape)]
         mask = rng.integers(0, 2, (sizes.n_steps, sizes.n_batch)).astype("int8") if masked else None
         got = _symbolic(cell, x, state, weights, mask, truncate, mode)
-    expected = _numpy(cell.get_values(), x, state, weights, None if mask is None else mask.astype(float), truncate)
+    parameters = {name: value.get_value() for name, value in cell.parameters().items()}
+    expected = _numpy(parameters, x, state, weights, None if mask is None else mask.astype(float), truncate)
     return {name: oracles.max_relative_error(got[name], value) for name, value in expected.items()}
 
 
@@ -69,6 +77,11 @@ def _symbolic(
 def _numpy(
     p: Arrays, x: np.ndarray, state: list[np.ndarray], weights: list[np.ndarray], mask: Any, truncate: int | None
 ) -> Arrays:
+    if "w_gates" in p:
+        memory = oracles.memory_forward(x, state[0], p, mask)[0]
+        gradients = oracles.memory_backward(x, state[0], p, weights[0], mask, truncate=truncate)
+        gradients["h0"] = gradients.pop("m0")
+        return {"outputs": memory, "final h": memory[-1], **gradients}
     if len(state) == 1:
         hidden = oracles.gru_forward(x, state[0], p, mask)
         gradients = oracles.gru_backward(x, state[0], p, weights[0], mask, truncate)

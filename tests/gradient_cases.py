@@ -25,6 +25,7 @@ from rnnaudio.nn import (
     Layer,
     LearntInitialState,
     LinearPredictor,
+    MemoryLSTM,
     Noisy,
     Sequential,
     Sum,
@@ -101,6 +102,9 @@ LAYERS: dict[str, Build] = {
     "lstm": lambda rng: LSTM(N_IN, N_UNITS, rng=rng),
     "lstm peepholes": lambda rng: LSTM(N_IN, N_UNITS, rng=rng, peepholes=True),
     "gru": lambda rng: GRU(N_IN, N_UNITS, rng=rng),
+    "memory lstm": lambda rng: MemoryLSTM(N_IN, 3, rng=rng),
+    "memory lstm with noise": lambda rng: MemoryLSTM(N_IN, 2, rng=rng, noise_std=0.3),
+    "learnt memory lstm": lambda rng: LearntInitialState(MemoryLSTM(N_IN, 1, rng=rng)),
     "linear predictor": lambda rng: LinearPredictor(N_IN, N_UNITS, n_frames=3),
     "noisy lstm": lambda rng: Noisy(LSTM(N_IN, N_UNITS, rng=rng, peepholes=True), std=0.3, state_std=0.2),
     "noisy gru": lambda rng: Noisy(GRU(N_IN, N_UNITS, rng=rng), std=0.3, state_std=0.2),
@@ -142,7 +146,7 @@ def _cases() -> list[Case]:
         for name, build in (LAYERS | STACKS).items()
         for masked in (False, True)
     ]
-    for name in ("batch norm", "noisy lstm", "normalised dropped stack", "mlp"):
+    for name in ("batch norm", "noisy lstm", "memory lstm with noise", "normalised dropped stack", "mlp"):
         cases.append(Case(name, (LAYERS | STACKS)[name], Supervised(masked=True), False))
     for loss in LOSSES:
         for masked in (False, True):

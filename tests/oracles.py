@@ -214,6 +214,97 @@ def gru_backward(
     return {**gradients, "h0": dh * (first == 0)}
 
 
+# --- The memory-only LSTM of 2016 ---------------------------------------------------------------------------------
+
+
+class MemoryStep(NamedTuple):
+    """Of one depth at one step: z = [M(i-1, d), M(i, d-1)], hidden layers, gates and new memory."""
+
+    z: Array
+    h_f: Array
+    h_g: Array
+    h_c: Array
+    f: Array
+    g: Array
+    c: Array
+    memory: Array
+
+
+def memory_step(before: Array, below: Array, p: Arrays, e_hidden: Array, e_gates: Array) -> MemoryStep:
+    """M(i, d) from M(i-1, d) and M(i, d-1), each (batch, n), with the noise of both layers already scaled.
+
+    p holds w_hidden (2n, 6n), bias_hidden (6n,), w_gates (2n, 3n), bias_gates (3n,), columns in the order f, g, c.
+    """
+    z = np.concatenate([before, below], axis=1)
+    a_f, a_g, a_c = np.split(z @ p["w_hidden"] + e_hidden + p["bias_hidden"], 3, axis=1)
+    h_f, h_g, h_c = np.maximum(a_f, 0), np.maximum(a_g, 0), np.tanh(a_c)
+    v_f, v_g, v_c = np.split(p["w_gates"], 3, axis=1)
+    e_f, e_g, e_c = np.split(e_gates + p["bias_gates"], 3, axis=-1)
+    f, g, c = sigmoid(h_f @ v_f + e_f), sigmoid(h_g @ v_g + e_g), np.tanh(h_c @ v_c + e_c)
+    return MemoryStep(z, h_f, h_g, h_c, f, g, c, f * before + g * c)
+
+
+def memory_forward(
+    x: Array, m0: Array, p: Arrays, mask: Array | None = None, noise: tuple[Array, Array] | None = None
+) -> tuple[Array, list[list[MemoryStep]]]:
+    """All memories (T, B, k n) of x (T, B, n) from m0 (B, k n), and the steps by time and depth.
+
+    noise: (T, B, k 6n) and (T, B, k 3n), as it is added.
+    """
+    mask, n = _ones_unless(mask, x), x.shape[2]
+    depth = m0.shape[1] // n
+    memories, all_steps = [], []
+    before = m0
+    for t in range(len(x)):
+        below, steps, new = x[t], [], []
+        for d in range(depth):
+            here = slice(d * n, (d + 1) * n)
+            e_hidden, e_gates = (0.0, 0.0) if noise is None else (
+                noise[0][t, :, 6 * n * d : 6 * n * (d + 1)], noise[1][t, :, 3 * n * d : 3 * n * (d + 1)]
+            )  # fmt: skip
+            steps.append(memory_step(before[:, here], below, p, e_hidden, e_gates))
+            below = steps[-1].memory
+            new.append(mask[t][:, None] * below + (1 - mask[t][:, None]) * before[:, here])
+        before = np.concatenate(new, axis=1)
+        memories.append(before)
+        all_steps.append(steps)
+    return np.stack(memories), all_steps
+
+
+def memory_backward(
+    x: Array, m0: Array, p: Arrays, d_memory: Array, mask: Array | None = None, noise: Any = None,
+    truncate: int | None = None,
+) -> Arrays:  # fmt: skip
+    """Gradients of sum(d_memory * memories), back through ``truncate`` steps: x, m0 and every parameter."""
+    all_steps, mask, n = memory_forward(x, m0, p, mask, noise)[1], _ones_unless(mask, x), x.shape[2]
+    out = {name: np.zeros_like(value) for name, value in {"x": x, "m0": m0, **p}.items()}
+    v_f, v_g, v_c = np.split(p["w_gates"], 3, axis=1)
+    depth = len(all_steps[0])
+    d_next = np.zeros_like(m0)
+    first = _first_step(len(x), truncate)
+    for t in reversed(range(first, len(x))):
+        d_now, m = d_next + d_memory[t], mask[t][:, None]
+        d_next = (1 - m) * d_now  # what passes a masked step unchanged
+        d_from_above = np.zeros((x.shape[1], n))
+        for d in reversed(range(depth)):
+            s, here = all_steps[t][d], slice(d * n, (d + 1) * n)
+            before = s.z[:, :n]
+            dm = m * d_now[:, here] + d_from_above
+            b_f, b_g, b_c = dm * before * s.f * (1 - s.f), dm * s.c * s.g * (1 - s.g), dm * s.g * (1 - s.c**2)
+            a_f, a_g, a_c = b_f @ v_f.T * (s.h_f > 0), b_g @ v_g.T * (s.h_g > 0), b_c @ v_c.T * (1 - s.h_c**2)
+            a = np.concatenate([a_f, a_g, a_c], axis=1)
+            out["w_gates"] += np.concatenate([s.h_f.T @ b_f, s.h_g.T @ b_g, s.h_c.T @ b_c], axis=1)
+            out["bias_gates"] += np.concatenate([b_f, b_g, b_c], axis=1).sum(axis=0)
+            out["w_hidden"] += s.z.T @ a
+            out["bias_hidden"] += a.sum(axis=0)
+            d_before, d_from_above = np.split(a @ p["w_hidden"].T, 2, axis=1)
+            d_next[:, here] += dm * s.f + d_before
+        out["x"][t] = d_from_above
+    if first == 0:
+        out["m0"] = d_next
+    return out
+
+
 def _ones_unless(mask: Array | None, x: Array) -> Array:
     return np.ones(x.shape[:2]) if mask is None else mask
 

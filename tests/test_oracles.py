@@ -177,6 +177,53 @@ def test_gru_equals_torch_autograd():
     _assert_equals_torch(oracles.gru_backward(x, h0, p, d_hidden), t)
 
 
+@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+def test_memory_backward_equals_differences(mask):
+    x, m0, p, noise, weights = _memory_case()
+
+    def cost(x, m0, **p):
+        return (weights * oracles.memory_forward(x, m0, p, mask, noise)[0]).sum()
+
+    gradients = oracles.memory_backward(x, m0, p, weights, mask, noise)
+    _assert_gradients(gradients, cost, {"x": x, "m0": m0, **p}, tolerance=1e-7)
+
+
+def test_memory_lstm_equals_torch_autograd():
+    """Against the equations typed again in torch, one gate at a time."""
+    torch = pytest.importorskip("torch")
+    x, m0, p, noise, weights = _memory_case()
+    t = {name: torch.tensor(value, requires_grad=True) for name, value in {"x": x, "m0": m0, **p}.items()}
+    n = 2
+    before, outputs = list(t["m0"].split(n, dim=1)), []
+    for i, frame in enumerate(t["x"]):
+        below = frame
+        for d in range(2):
+            gates = []
+            for k, (inner, outer) in enumerate([(torch.relu, torch.sigmoid)] * 2 + [(torch.tanh, torch.tanh)]):
+                wide, narrow = slice(2 * n * k, 2 * n * (k + 1)), slice(n * k, n * (k + 1))
+                e_1 = torch.tensor(noise[0][i, :, 6 * n * d : 6 * n * (d + 1)][:, wide])
+                e_2 = torch.tensor(noise[1][i, :, 3 * n * d : 3 * n * (d + 1)][:, narrow])
+                w, v = t["w_hidden"][:, wide], t["w_gates"][:, narrow]
+                h = inner(before[d] @ w[:n] + below @ w[n:] + e_1 + t["bias_hidden"][wide])
+                gates.append(outer(h @ v + e_2 + t["bias_gates"][narrow]))
+            below = before[d] = gates[0] * before[d] + gates[1] * gates[2]
+        outputs.append(torch.cat(before, dim=1))
+    out = torch.stack(outputs)
+    (out * torch.tensor(weights)).sum().backward()
+    np.testing.assert_allclose(oracles.memory_forward(x, m0, p, None, noise)[0], out.detach().numpy(), atol=1e-13)
+    _assert_equals_torch(oracles.memory_backward(x, m0, p, weights, None, noise), t)
+
+
+def _memory_case():
+    """Width 2, depth 2, noise in every layer; no relu near its kink, or differences would cross it."""
+    rng = np.random.default_rng(1)
+    x, m0 = rng.normal(size=(N_STEPS, N_BATCH, 2)), rng.normal(size=(N_BATCH, 4))
+    shapes = {"w_hidden": (4, 12), "bias_hidden": (12,), "w_gates": (4, 6), "bias_gates": (6,)}
+    p = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    noise = 0.3 * rng.normal(size=(N_STEPS, N_BATCH, 24)), 0.3 * rng.normal(size=(N_STEPS, N_BATCH, 12))
+    return x, m0, p, noise, rng.normal(size=(N_STEPS, N_BATCH, 4))
+
+
 def test_mlp_and_dense_by_hand():
     x = np.array([[[1.0, -2.0]]])
     w1, b1 = np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([0.5, 0.0])

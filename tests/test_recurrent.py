@@ -4,17 +4,16 @@ import agreement
 import numpy as np
 import oracles
 import pytest
-from agreement import Sizes, recurrence
+from agreement import KINDS, Sizes, recurrence
 from gradient_cases import randomise
 
 from rnnaudio import engine
 from rnnaudio.engine import tt
-from rnnaudio.nn import GRU, LSTM, Context, LearntInitialState, LinearPredictor, Noisy
+from rnnaudio.nn import GRU, LSTM, Context, LearntInitialState, LinearPredictor, MemoryLSTM, Noisy
 from rnnaudio.nn.layer import flatten, unflatten
 
 pytestmark = pytest.mark.usefixtures("kernel")
 TOLERANCE = 1e-10
-KINDS = ("lstm", "lstm peepholes", "gru")
 MASK = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 1], [1, 0, 1]], "int8")  # a gap, a missing end, a missing beginning
 
 
@@ -22,21 +21,21 @@ MASK = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 1], [1, 0, 1]], "int8")  # a gap, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_unrolled_equals_the_numpy_loop(kind, masked):
     errors = recurrence(kind, masked=masked)
-    n_parameters = {"lstm": 3, "lstm peepholes": 6, "gru": 3}[kind]
-    n_states = 1 if kind == "gru" else 2
+    n_parameters = {"lstm": 3, "lstm peepholes": 6, "gru": 3, "memory lstm": 4}[kind]
+    n_states = 2 if kind.startswith("lstm") else 1
     assert len(errors) == 1 + n_states + 1 + n_states + n_parameters  # outputs, final states; x, initial states, ...
     assert max(errors.values()) <= TOLERANCE, errors
 
 
 @pytest.mark.parametrize("sizes", [(1, 3, 2, 4), (5, 1, 2, 4), (5, 3, 2, 1), (1, 1, 1, 1)], ids=str)
-@pytest.mark.parametrize("kind", ["lstm peepholes", "gru"])
+@pytest.mark.parametrize("kind", ["lstm peepholes", "gru", "memory lstm"])
 def test_sizes_of_one(kind, sizes):
     n_steps = sizes[0]
     assert max(recurrence(kind, Sizes(*sizes), masked=n_steps > 1).values()) <= TOLERANCE
 
 
 @pytest.mark.parametrize("truncate", [1, 3, 6])
-@pytest.mark.parametrize("kind", ["lstm peepholes", "gru"])
+@pytest.mark.parametrize("kind", ["lstm peepholes", "gru", "memory lstm"])
 def test_truncated_gradient_equals_the_truncated_numpy_loop(kind, truncate):
     errors = recurrence(kind, masked=True, truncate=truncate)
     assert max(errors.values()) <= TOLERANCE, errors
@@ -47,6 +46,26 @@ def test_a_planted_mistake_is_found(monkeypatch):
     monkeypatch.setattr(oracles, "gru_step", lambda x, h, p: step(x, 1.0001 * h, p))
     errors = recurrence("gru")
     assert errors["outputs"] > 1e-6 and errors["w_hidden"] > 1e-6
+
+
+def test_noise_enters_every_layer_of_a_memory_lstm_scaled_and_fresh():
+    rng = np.random.default_rng(11)
+    with engine.precision("float64"):
+        cell = MemoryLSTM(2, 2, rng=rng, noise_std=0.3)
+        x, m0 = rng.standard_normal((4, 3, 2)), rng.standard_normal((3, 4))
+        x_v, m0_v = engine.tensor("x", 3), engine.tensor("m0", 2)
+        outputs = []
+        for context in (Context.training_with(np.array([7, 9])), Context.evaluation()):
+            y, _ = cell.unroll(x_v, type(cell.state_sizes)(m0_v), context, engine.tt.as_tensor_variable(MASK))
+            outputs.append(y)
+        training, evaluation = engine.function([x_v, m0_v], outputs)(x, m0)
+    noise = tuple(
+        0.3 * np.random.default_rng([7, 9, stream, 1]).standard_normal((4, 3, width))
+        for stream, width in ((0, 2 * 12), (1, 2 * 6))
+    )
+    p = {name: value.get_value() for name, value in cell.parameters().items()}
+    np.testing.assert_allclose(training, oracles.memory_forward(x, m0, p, MASK, noise)[0], rtol=TOLERANCE)
+    np.testing.assert_allclose(evaluation, oracles.memory_forward(x, m0, p, MASK)[0], rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("wrap", [None, LearntInitialState], ids=["zero", "learnt"])

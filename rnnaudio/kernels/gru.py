@@ -12,7 +12,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.compile import njit
-from rnnaudio.kernels.micro import BLOCK_ROWS
+from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
     address,
     at,
@@ -23,6 +23,7 @@ from rnnaudio.kernels.product import (
     pack,
     padded,
     product,
+    recurrent_gradient,
     require_shapes,
 )
 
@@ -139,7 +140,7 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, h0: Any, mask: Any) 
     out = Forward(*(empty((n_steps, batch, width), x.dtype) for width in (n, 3 * n, n)))
     product(x.reshape(-1, x.shape[2]), w_input, out.gates.reshape(-1, 3 * n))
     r_gates, r_candidate = pack(w_hidden[:, : 2 * n]), pack(w_hidden[:, 2 * n :])
-    shares = threads.split(batch, BLOCK_ROWS)
+    shares = threads.split(batch, SHARE_ROWS)
     threads.run(_forward, [(r_gates, r_candidate, bias, h0, mask, *out, *share) for share in shares])
     return out
 
@@ -151,12 +152,10 @@ def backward(w_hidden: Any, h0: Any, mask: Any, states: Forward, dh_out: Any) ->
     require_shapes(dh_out=(dh_out, hidden.shape))
     dz, dh0 = empty(gates.shape, gates.dtype), np.empty_like(h0)
     transposed = pack(w_hidden[:, : 2 * n].T), pack(w_hidden[:, 2 * n :].T)
-    shares = threads.split(batch, BLOCK_ROWS)
+    shares = threads.split(batch, SHARE_ROWS)
     threads.run(_backward, [(*transposed, h0, mask, hidden, gates, dh_out, dz, dh0, *share) for share in shares])
     flat = dz.reshape(-1, 3 * n)
     d_w = empty(w_hidden.shape, w_hidden.dtype)
-    d_gates = d_w[:, : 2 * n]
-    product(h0.T, dz[0, :, : 2 * n], d_gates)
-    product(hidden[:-1].reshape(-1, n).T, flat[batch:, : 2 * n], d_gates, add=True)
+    recurrent_gradient(h0, hidden, dz[:, :, : 2 * n], d_w[:, : 2 * n])
     product(reset.reshape(-1, n).T, flat[:, 2 * n :], d_w[:, 2 * n :])
     return Backward(dz, d_w, column_sums(flat), dh0)

@@ -12,7 +12,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.compile import njit
-from rnnaudio.kernels.micro import BLOCK_ROWS
+from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
     address,
     at,
@@ -23,6 +23,7 @@ from rnnaudio.kernels.product import (
     pack,
     padded,
     product,
+    recurrent_gradient,
     require_shapes,
 )
 
@@ -184,7 +185,7 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, h0: 
     out = Forward(*(empty((n_steps, batch, width), x.dtype) for width in (n, n, 4 * n)))
     product(x.reshape(-1, x.shape[2]), w_input, out.gates.reshape(-1, 4 * n))
     r = pack(w_hidden)
-    shares = threads.split(batch, BLOCK_ROWS)
+    shares = threads.split(batch, SHARE_ROWS)
     threads.run(_forward, [(r, bias, peepholes, h0, c0, mask, *out, *share) for share in shares])
     return out
 
@@ -201,15 +202,14 @@ def backward(
     )
     dz, dh0, dc0 = empty(gates.shape, gates.dtype), np.empty_like(h0), np.empty_like(c0)
     r_transposed = pack(w_hidden.T)
-    shares = threads.split(batch, BLOCK_ROWS)
+    shares = threads.split(batch, SHARE_ROWS)
     threads.run(
         _backward,
         [(r_transposed, peepholes, c0, mask, cell, gates, dh_out, dc_out, dz, dh0, dc0, *share) for share in shares],
     )
     flat = dz.reshape(-1, 4 * n)
     d_w = empty(w_hidden.shape, w_hidden.dtype)
-    product(h0.T, dz[0], d_w)
-    product(hidden[:-1].reshape(-1, n).T, flat[batch:], d_w, add=True)
+    recurrent_gradient(h0, hidden, dz, d_w)
     d_peepholes = np.empty_like(peepholes)
     if peepholes.size:
         before = np.concatenate([c0[None], cell[:-1]])

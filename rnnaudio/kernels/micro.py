@@ -25,6 +25,8 @@ VECTOR_BYTES, BLOCK_ROWS = (
 # Without the instruction, llvm.fma would call a function of the C library for every number.
 MULTIPLY_ADD = "llvm.fma" if _IS_ARM or _FEATURES.get("fma") else "llvm.fmuladd"
 VECTORS = 2
+#: rows of a batch come in multiples of this to a thread: whole blocks, or blocks of 4 in the place of a rest of 2
+SHARE_ROWS = 8 if BLOCK_ROWS == 8 else 4
 
 
 def panel_width(dtype: Any) -> int:
@@ -32,93 +34,91 @@ def panel_width(dtype: Any) -> int:
     return VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
-def _generator(n_rows: int, n_vectors: int, itemsize: int) -> Any:
+def _emit_block(builder: Any, n_rows: int, n_vectors: int, itemsize: int, arguments: Any) -> None:
+    """The instructions of one kind of block: its sums start at zero, run over k in registers, go to C."""
     number = {4: ir.FloatType(), 8: ir.DoubleType()}[itemsize]
     lanes = VECTOR_BYTES // itemsize
     vector = ir.VectorType(number, lanes)
     int64, int32 = ir.IntType(64), ir.IntType(32)
     cells = [(r, v) for r in range(n_rows) for v in range(n_vectors)]
+    a, a_row, a_k, b, c, c_row, k, add, _ = arguments
+    multiply_add = builder.module.declare_intrinsic(
+        f"{MULTIPLY_ADD}.v{lanes}f{8 * itemsize}", (), ir.FunctionType(vector, [vector] * 3)
+    )
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, a_row, a_k, b, c, c_row, k, add, _ = arguments
-        multiply_add = builder.module.declare_intrinsic(
-            f"{MULTIPLY_ADD}.v{lanes}f{8 * itemsize}", (), ir.FunctionType(vector, [vector] * 3)
-        )
+    def at(address: Any, offset: Any, kind: Any) -> Any:
+        return builder.inttoptr(builder.add(address, offset), kind.as_pointer())
 
-        def at(address: Any, offset: Any, kind: Any) -> Any:
-            return builder.inttoptr(builder.add(address, offset), kind.as_pointer())
+    def spread(x: Any) -> Any:
+        undefined = ir.Constant(vector, ir.Undefined)
+        lane_zero = builder.insert_element(undefined, x, int32(0))
+        return builder.shuffle_vector(lane_zero, undefined, ir.Constant(ir.VectorType(int32, lanes), [0] * lanes))
 
-        def spread(x: Any) -> Any:
-            undefined = ir.Constant(vector, ir.Undefined)
-            lane_zero = builder.insert_element(undefined, x, int32(0))
-            return builder.shuffle_vector(lane_zero, undefined, ir.Constant(ir.VectorType(int32, lanes), [0] * lanes))
+    zero = ir.Constant(vector, [0.0] * lanes)
+    before = builder.block
+    loop, after = builder.append_basic_block("k"), builder.append_basic_block("after")
+    rows_of_a = [builder.mul(a_row, int64(r)) for r in range(n_rows)]
+    builder.cbranch(builder.icmp_signed(">", k, int64(0)), loop, after)
 
-        zero = ir.Constant(vector, [0.0] * lanes)
-        before = builder.block
-        loop, after = builder.append_basic_block("k"), builder.append_basic_block("after")
-        rows_of_a = [builder.mul(a_row, int64(r)) for r in range(n_rows)]
-        builder.cbranch(builder.icmp_signed(">", k, int64(0)), loop, after)
+    builder.position_at_end(loop)
+    i, a_now, b_now = builder.phi(int64), builder.phi(int64), builder.phi(int64)
+    sums = {cell: builder.phi(vector) for cell in cells}
+    row_of_b = [builder.load(at(b_now, int64(v * VECTOR_BYTES), vector), align=itemsize) for v in range(n_vectors)]
+    column_of_a = [spread(builder.load(at(a_now, row, number), align=itemsize)) for row in rows_of_a]
+    added = {(r, v): builder.call(multiply_add, [column_of_a[r], row_of_b[v], sums[r, v]]) for r, v in cells}
+    stepped = [
+        builder.add(i, int64(1)),
+        builder.add(a_now, a_k),
+        builder.add(b_now, int64(VECTORS * VECTOR_BYTES)),
+    ]
+    for phi, first, following in zip([i, a_now, b_now], [int64(0), a, b], stepped, strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(following, loop)
+    for cell in cells:
+        sums[cell].add_incoming(zero, before)
+        sums[cell].add_incoming(added[cell], loop)
+    builder.cbranch(builder.icmp_signed("<", stepped[0], k), loop, after)
 
-        builder.position_at_end(loop)
-        i, a_now, b_now = builder.phi(int64), builder.phi(int64), builder.phi(int64)
-        sums = {cell: builder.phi(vector) for cell in cells}
-        row_of_b = [builder.load(at(b_now, int64(v * VECTOR_BYTES), vector), align=itemsize) for v in range(n_vectors)]
-        column_of_a = [spread(builder.load(at(a_now, row, number), align=itemsize)) for row in rows_of_a]
-        added = {(r, v): builder.call(multiply_add, [column_of_a[r], row_of_b[v], sums[r, v]]) for r, v in cells}
-        stepped = [
-            builder.add(i, int64(1)),
-            builder.add(a_now, a_k),
-            builder.add(b_now, int64(VECTORS * VECTOR_BYTES)),
-        ]
-        for phi, first, following in zip([i, a_now, b_now], [int64(0), a, b], stepped, strict=True):
-            phi.add_incoming(first, before)
-            phi.add_incoming(following, loop)
-        for cell in cells:
-            sums[cell].add_incoming(zero, before)
-            sums[cell].add_incoming(added[cell], loop)
-        builder.cbranch(builder.icmp_signed("<", stepped[0], k), loop, after)
-
-        builder.position_at_end(after)
-        totals = {cell: builder.phi(vector) for cell in cells}
-        for cell in cells:
-            totals[cell].add_incoming(zero, before)
-            totals[cell].add_incoming(added[cell], loop)
-        places = {
-            (r, v): at(c, builder.add(builder.mul(c_row, int64(r)), int64(v * VECTOR_BYTES)), vector) for r, v in cells
-        }
-        with builder.if_else(builder.icmp_signed("!=", add, int64(0))) as (adding, replacing):
-            with adding:
-                for cell in cells:
-                    old = builder.load(places[cell], align=itemsize)
-                    builder.store(builder.fadd(old, totals[cell]), places[cell], align=itemsize)
-            with replacing:
-                for cell in cells:
-                    builder.store(totals[cell], places[cell], align=itemsize)
-        return context.get_dummy_value()
-
-    return generate
+    builder.position_at_end(after)
+    totals = {cell: builder.phi(vector) for cell in cells}
+    for cell in cells:
+        totals[cell].add_incoming(zero, before)
+        totals[cell].add_incoming(added[cell], loop)
+    places = {
+        (r, v): at(c, builder.add(builder.mul(c_row, int64(r)), int64(v * VECTOR_BYTES)), vector) for r, v in cells
+    }
+    with builder.if_else(builder.icmp_signed("!=", add, int64(0))) as (adding, replacing):
+        with adding:
+            for cell in cells:
+                old = builder.load(places[cell], align=itemsize)
+                builder.store(builder.fadd(old, totals[cell]), places[cell], align=itemsize)
+        with replacing:
+            for cell in cells:
+                builder.store(totals[cell], places[cell], align=itemsize)
 
 
-def _block(n_rows: int, n_vectors: int = VECTORS) -> Any:
-    """The loop for ``n_rows`` rows and the first vectors of a panel, of addresses and strides in bytes.
+@intrinsic
+def multiply_block(
+    typing: Any, rows: Any, is_narrow: Any,
+    a: Any, a_row: Any, a_k: Any, b: Any, c: Any, c_row: Any, k: Any, add: Any, like: Any,
+) -> Any:  # fmt: skip
+    """C (rows, panel) = A (rows, k) B (k, panel), added to C if ``add``, by addresses and strides in bytes.
 
-    block(a, a_row, a_k, b, c, c_row, k, add, like): C (n_rows, panel) = A (n_rows, k) B (k, panel), added to C if
-    ``add``. ``b`` is packed: k times one panel's width of consecutive numbers. ``like`` is any number of their type.
+    ``rows``: BLOCK_ROWS, 4, 2 or 1. ``is_narrow``: only the first half of the panel counts. ``b`` is packed: k times
+    one panel's width of consecutive numbers. ``like`` is any number of their type.
     """
 
-    @intrinsic
-    def block(
-        typing: Any, a: Any, a_row: Any, a_k: Any, b: Any, c: Any, c_row: Any, k: Any, add: Any, like: Any
-    ) -> Any:
-        return types.void(*[types.intp] * 8, like), _generator(n_rows, n_vectors, like.bitwidth // 8)
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        asked_rows, asked_narrow, *rest = arguments
+        for n_rows in sorted({BLOCK_ROWS, 4, 2, 1}):
+            for narrow, n_vectors in ((True, 1), (False, VECTORS)):
+                same_rows = builder.icmp_signed("==", asked_rows, ir.Constant(asked_rows.type, n_rows))
+                same_width = builder.icmp_signed("==", asked_narrow, ir.Constant(asked_narrow.type, int(narrow)))
+                with builder.if_then(builder.and_(same_rows, same_width)):
+                    _emit_block(builder, n_rows, n_vectors, like.bitwidth // 8, rest)
+        return context.get_dummy_value()
 
-    return block
-
-
-full_block, block_of_4, block_of_2, block_of_1 = (_block(rows) for rows in (BLOCK_ROWS, 4, 2, 1))
-narrow_block, narrow_block_of_4, narrow_block_of_2, narrow_block_of_1 = (
-    _block(rows, 1) for rows in (BLOCK_ROWS, 4, 2, 1)
-)
+    return types.void(types.intp, types.boolean, *[types.intp] * 8, like), generate
 
 
 @intrinsic

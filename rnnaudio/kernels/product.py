@@ -13,16 +13,9 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.micro import (
     BLOCK_ROWS,
-    block_of_1,
-    block_of_2,
-    block_of_4,
     copy_panel_row,
-    full_block,
     load_number,
-    narrow_block,
-    narrow_block_of_1,
-    narrow_block_of_2,
-    narrow_block_of_4,
+    multiply_block,
     panel_width,
     size_of,
     store_number,
@@ -98,6 +91,14 @@ def pack(b: Any) -> Any:
     return panels
 
 
+@njit(inline="always")
+def _rows_of_next_block(left: int) -> int:
+    """8 rows left are 4 + 4, never 6 + 2: two rows are too few sums to keep the multipliers busy."""
+    if left >= BLOCK_ROWS and not (BLOCK_ROWS == 6 and left == 8):
+        return BLOCK_ROWS
+    return 4 if left >= 4 else 2 if left >= 2 else 1
+
+
 @njit()
 def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, backwards: bool, like: Any) -> None:
     """c[:, :padded(n)] = a (m, k) times packed panels (k, n), added to c if ``add``; c must have that room.
@@ -116,32 +117,10 @@ def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, backw
         is_narrow = n - first <= width // 2  # the rest of the panel is padding
         r = 0
         while r < m:
-            left = m - r
+            rows = _rows_of_next_block(m - r)
             a_now, c_now = a.address + r * a.row, c_first + r * c.row
-            if left >= BLOCK_ROWS:
-                if is_narrow:
-                    narrow_block(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
-                else:
-                    full_block(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
-                r += BLOCK_ROWS
-            elif left >= 4:
-                if is_narrow:
-                    narrow_block_of_4(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
-                else:
-                    block_of_4(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
-                r += 4
-            elif left >= 2:
-                if is_narrow:
-                    narrow_block_of_2(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
-                else:
-                    block_of_2(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
-                r += 2
-            else:
-                if is_narrow:
-                    narrow_block_of_1(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
-                else:
-                    block_of_1(a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
-                r += 1
+            multiply_block(rows, is_narrow, a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
+            r += rows
 
 
 @njit()
@@ -217,6 +196,12 @@ def product(a: Any, b: Any, c: Any, *, add: bool = False) -> None:
             columns_of_b, columns_of_c = (x._replace(address=x.address + i * x.column) for x in (b_at, c_at))
             shares.append((a_at, columns_of_b, columns_of_c, m, k, j - i, add, like))
     threads.run(_product, shares)
+
+
+def recurrent_gradient(h0: Any, hidden: Any, dz: Any, out: Any) -> None:
+    """out = sum over t of h_{t-1}^T dz_t, the states h_0 (B, n) and h_1.. (T, B, n), dz (T, B, m)."""
+    product(h0.T, dz[0], out)
+    product(hidden[:-1].reshape(-1, hidden.shape[2]).T, dz[1:].reshape(-1, dz.shape[2]), out, add=True)
 
 
 @njit()

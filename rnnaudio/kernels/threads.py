@@ -1,6 +1,7 @@
 """Work shared out between threads: compiled functions that release Python's lock, one share each."""
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import pairwise
@@ -32,10 +33,21 @@ class _Pool:
             for share in shares:
                 work(*share)
             return
-        waiting = [self._executor.submit(work, *share) for share in shares[1:]]
+        left = deque(shares)
+
+        def work_off() -> None:
+            while True:
+                try:
+                    share = left.popleft()
+                except IndexError:
+                    return
+                work(*share)
+
+        waiting = [self._executor.submit(work_off) for _ in range(min(self.n, len(shares)) - 1)]
         try:
-            work(*shares[0])  # the caller's thread works as well
+            work_off()  # the caller's thread works as well
         finally:
+            left.clear()
             _wait_for(waiting)  # whatever happened: they write to memory that belongs to the caller
         for future in waiting:
             future.result()
@@ -79,12 +91,13 @@ def run(work: Callable[..., Any], shares: list[tuple[Any, ...]]) -> None:
 LEAST_WORK = 2_000_000
 
 
-def split(n: int, multiple: int = 1, work: float = float("inf")) -> list[tuple[int, int]]:
-    """Ranges that share ``n`` items out evenly, in multiples where there are enough; at most one per thread.
+def split(n: int, multiple: int = 1, work: float = float("inf"), per_thread: int = 1) -> list[tuple[int, int]]:
+    """Ranges that share ``n`` items out evenly, in multiples where there are enough; ``per_thread`` for each thread.
 
-    ``work``: of all items together; little work is not shared.
+    ``work``: of all items together; little work is not shared. With several for each, a thread that another process
+    keeps from its core is left with fewer.
     """
     units = -(-n // multiple)
-    parts = int(max(1, min(n_threads(), units, work // LEAST_WORK)))
+    parts = int(max(1, min(n_threads() * per_thread if n_threads() > 1 else 1, units, work // LEAST_WORK)))
     bounds = [min(n, units * part // parts * multiple) for part in range(parts + 1)]
     return list(pairwise(bounds))

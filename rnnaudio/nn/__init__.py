@@ -2,6 +2,7 @@
 
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.layer import Context, Layer
+from rnnaudio.nn.memory_lstm import MemoryLSTM
 from rnnaudio.nn.model import Sequential, Sum, mlp
 from rnnaudio.nn.recurrent import GRU, LSTM, Cell, LearntInitialState, LinearPredictor, Noisy, unroll
 
@@ -18,6 +19,7 @@ __all__ = [
     "Layer",
     "LearntInitialState",
     "LinearPredictor",
+    "MemoryLSTM",
     "Noisy",
     "Sequential",
     "Sum",

@@ -1,0 +1,287 @@
+"""A whole sequence of the memory-only LSTM of 2016, forward and backward, a share of the batch per thread.
+
+The equations are :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`'s; names below follow it. With depth k and width n:
+x (T, B, n), memory (T, B, k n), hidden (T, B, k, 6 n) and gates (T, B, k, 3 n), both in the order forget, input,
+candidate, noise like them or empty, mask (T, B) or (0, 0).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio.kernels import threads
+from rnnaudio.kernels.activations import sigmoid, tanh
+from rnnaudio.kernels.buffers import empty
+from rnnaudio.kernels.compile import njit
+from rnnaudio.kernels.micro import SHARE_ROWS
+from rnnaudio.kernels.product import (
+    address,
+    at,
+    clear_row,
+    column_sums,
+    copy_row,
+    multiply,
+    pack,
+    padded,
+    product,
+    recurrent_gradient,
+    require_shapes,
+)
+
+
+@njit()
+def _hidden_of(z: Any, bias: Any, noise: Any, std: Any, is_lowest: bool, hidden: Any) -> None:
+    """One hidden layer of the three MLPs: z, and for the lowest depth what ``hidden`` holds -> activations."""
+    n = hidden.size // 6
+    relus, tanhs = hidden[: 4 * n], hidden[4 * n :]
+    if is_lowest:
+        for j in range(6 * n):
+            hidden[j] += z[j] + bias[j]
+    else:
+        for j in range(6 * n):
+            hidden[j] = z[j] + bias[j]
+    if noise.size:
+        for j in range(6 * n):
+            hidden[j] += std * noise[j]
+    for j in range(4 * n):
+        relus[j] = max(relus[j], std - std)
+    for j in range(2 * n):
+        tanhs[j] = tanh(tanhs[j])
+
+
+@njit()
+def _gates_of(z: Any, bias: Any, noise: Any, std: Any, before: Any, gates: Any, new: Any) -> None:
+    """f, g, c of their pre-activations z (3, padded n), and the new memory f * before + g * c."""
+    n = new.size
+    f, g, c, f_and_g = gates[:n], gates[n : 2 * n], gates[2 * n :], gates[: 2 * n]
+    for k in range(3):
+        gate, z_k, bias_k = gates[k * n : (k + 1) * n], z[k], bias[k * n : (k + 1) * n]
+        for j in range(n):
+            gate[j] = z_k[j] + bias_k[j]
+    if noise.size:
+        for j in range(3 * n):
+            gates[j] += std * noise[j]
+    for j in range(2 * n):
+        f_and_g[j] = sigmoid(f_and_g[j])
+    for j in range(n):
+        c[j] = tanh(c[j])
+    for j in range(n):
+        new[j] = f[j] * before[j]
+    for j in range(n):
+        new[j] += g[j] * c[j]
+
+
+@njit()
+def _forward(
+    packed: Any, bias_1: Any, bias_2: Any, noise_1: Any, noise_2: Any, std: Any, m0: Any, mask: Any,
+    memory: Any, hidden: Any, gates: Any, first: int, last: int,
+) -> None:  # fmt: skip
+    """All steps of sequences first..last; the lowest depth of ``hidden`` holds x W_below."""
+    w_memory, w_below, w_forget, w_input, w_candidate = packed
+    n_steps, _, depth, n = memory.shape
+    rows, like = last - first, w_memory[0]
+    z = np.empty((rows, depth, padded(6 * n, memory.itemsize)), memory.dtype)
+    z_gates = np.empty((rows, 3, padded(n, memory.itemsize)), memory.dtype)
+    nothing = bias_1[:0]
+    for t in range(n_steps):
+        before = m0 if t == 0 else memory[t - 1]
+        of_all_depths = before[first:last].reshape(rows * depth, n)
+        z_all, back = at(z.reshape(rows * depth, z.shape[2])), t % 2 == 1
+        multiply(at(of_all_depths), rows * depth, n, address(w_memory), 6 * n, z_all, False, back, like)
+        for d in range(depth):
+            if d > 0:
+                below = at(memory[t, first:last, d - 1])
+                multiply(below, rows, n, address(w_below), 6 * n, at(z[:, d]), True, back, like)
+            for b in range(first, last):
+                e = noise_1[t, b, d] if noise_1.size else nothing
+                _hidden_of(z[b - first, d], bias_1, e, std, d == 0, hidden[t, b, d])
+            h = hidden[t, first:last, d]
+            multiply(at(h), rows, 2 * n, address(w_forget), n, at(z_gates[:, 0]), False, back, like)
+            multiply(at(h[:, 2 * n :]), rows, 2 * n, address(w_input), n, at(z_gates[:, 1]), False, back, like)
+            multiply(at(h[:, 4 * n :]), rows, 2 * n, address(w_candidate), n, at(z_gates[:, 2]), False, back, like)
+            for b in range(first, last):
+                if mask.size and mask[t, b] == 0:
+                    copy_row(before[b, d], memory[t, b, d])
+                    clear_row(hidden[t, b, d])  # padding may hold anything: 0 x inf is not 0
+                    clear_row(gates[t, b, d])
+                else:
+                    e = noise_2[t, b, d] if noise_2.size else nothing
+                    _gates_of(z_gates[b - first], bias_2, e, std, before[b, d], gates[t, b, d], memory[t, b, d])
+
+
+@njit()
+def _gates_back(gates: Any, before: Any, d_memory: Any, d_gates: Any) -> None:
+    """Gradient of the memory -> of the gates' pre-activations; d_memory becomes what reaches the memory before."""
+    n = before.size
+    f, g, c = gates[:n], gates[n : 2 * n], gates[2 * n :]
+    df, dg, dc = d_gates[:n], d_gates[n : 2 * n], d_gates[2 * n :]
+    one = before.dtype.type(1)
+    for j in range(n):
+        df[j] = d_memory[j] * before[j]
+    for j in range(n):
+        df[j] *= f[j] * (one - f[j])
+    for j in range(n):
+        dg[j] = d_memory[j] * c[j]
+    for j in range(n):
+        dg[j] *= g[j] * (one - g[j])
+    for j in range(n):
+        dc[j] = d_memory[j] * g[j]
+    for j in range(n):
+        dc[j] *= one - c[j] * c[j]
+    for j in range(n):
+        d_memory[j] *= f[j]
+
+
+@njit()
+def _hidden_back(hidden: Any, z: Any, d_hidden: Any) -> None:
+    """Gradient z (3, padded 2 n) of the activations -> of the pre-activations."""
+    n = hidden.size // 6
+    zero = hidden.dtype.type(0)
+    one = hidden.dtype.type(1)
+    for k in range(2):
+        d, h, z_k = d_hidden[k * 2 * n : (k + 1) * 2 * n], hidden[k * 2 * n : (k + 1) * 2 * n], z[k]
+        for j in range(2 * n):
+            d[j] = z_k[j] if h[j] > zero else zero
+    d, h, z_c = d_hidden[4 * n :], hidden[4 * n :], z[2]
+    for j in range(2 * n):
+        d[j] = z_c[j] * (one - h[j] * h[j])
+
+
+@njit()
+def _backward(
+    packed: Any, m0: Any, mask: Any, memory: Any, hidden: Any, gates: Any, d_out: Any,
+    d_hidden: Any, d_gates: Any, dm0: Any, first: int, last: int,
+) -> None:  # fmt: skip
+    """All steps back of sequences first..last, from the highest depth to the lowest."""
+    w_memory, w_below, w_forget, w_input, w_candidate = packed  # transposed
+    n_steps, _, depth, n = memory.shape
+    rows, like = last - first, w_memory[0]
+    dm = np.zeros((rows, depth, padded(n, memory.itemsize)), memory.dtype)
+    z = np.empty((rows, 3, padded(2 * n, memory.itemsize)), memory.dtype)
+    for t in range(n_steps - 1, -1, -1):
+        before, back = (m0 if t == 0 else memory[t - 1]), t % 2 == 1
+        for b in range(first, last):
+            for d in range(depth):
+                dm_d, out = dm[b - first, d], d_out[t, b, d]
+                for j in range(n):
+                    dm_d[j] += out[j]
+        for d in range(depth - 1, -1, -1):
+            for b in range(first, last):
+                if mask.size and mask[t, b] == 0:
+                    clear_row(d_gates[t, b, d])
+                else:
+                    _gates_back(gates[t, b, d], before[b, d], dm[b - first, d, :n], d_gates[t, b, d])
+            g = d_gates[t, first:last, d]
+            multiply(at(g), rows, n, address(w_forget), 2 * n, at(z[:, 0]), False, back, like)
+            multiply(at(g[:, n:]), rows, n, address(w_input), 2 * n, at(z[:, 1]), False, back, like)
+            multiply(at(g[:, 2 * n :]), rows, n, address(w_candidate), 2 * n, at(z[:, 2]), False, back, like)
+            for b in range(first, last):
+                _hidden_back(hidden[t, b, d], z[b - first], d_hidden[t, b, d])
+            if d > 0:
+                above = at(d_hidden[t, first:last, d])
+                multiply(above, rows, 6 * n, address(w_below), n, at(dm[:, d - 1]), True, back, like)
+        of_all_depths = at(d_hidden[t, first:last].reshape(rows * depth, 6 * n))
+        dm_all = at(dm.reshape(rows * depth, dm.shape[2]))
+        multiply(of_all_depths, rows * depth, 6 * n, address(w_memory), n, dm_all, True, back, like)
+    for k in range(rows):
+        for d in range(depth):
+            copy_row(dm[k, d, :n], dm0[first + k, d])
+
+
+class Forward(NamedTuple):
+    memory: Any
+    hidden: Any
+    gates: Any
+
+
+class Backward(NamedTuple):
+    x: Any
+    w_hidden: Any
+    bias_hidden: Any
+    w_gates: Any
+    bias_gates: Any
+    memory: Any  # before the first step
+
+
+def _blocks(w_gates: Any) -> list[Any]:
+    n = w_gates.shape[1] // 3
+    return [w_gates[:, k * n : (k + 1) * n] for k in range(3)]
+
+
+def forward(
+    x: Any, w_hidden: Any, bias_hidden: Any, w_gates: Any, bias_gates: Any, m0: Any, mask: Any,
+    noise_hidden: Any, noise_gates: Any, std: Any,
+) -> Forward:  # fmt: skip
+    """All memories, hidden layers and gates; m0 (B, k n); noise (T, B, k 6 n) and (T, B, k 3 n), times ``std``."""
+    n_steps, batch, n = x.shape
+    depth = m0.shape[1] // n
+    require_shapes(
+        w_hidden=(w_hidden, (2 * n, 6 * n)), bias_hidden=(bias_hidden, (6 * n,)),
+        w_gates=(w_gates, (2 * n, 3 * n)), bias_gates=(bias_gates, (3 * n,)), m0=(m0, (batch, depth * n)),
+        mask=(mask, (n_steps, batch) if mask.size else mask.shape),
+    )  # fmt: skip
+    for noise, width in ((noise_hidden, 6 * n), (noise_gates, 3 * n)):
+        require_shapes(noise=(noise, (n_steps, batch, depth * width) if noise.size else noise.shape))
+    out = Forward(*(empty((n_steps, batch, depth, width), x.dtype) for width in (n, 6 * n, 3 * n)))
+    lowest = out.hidden.reshape(n_steps * batch, -1)[:, : 6 * n]
+    product(x.reshape(-1, n), w_hidden[n:], lowest)
+    packed = tuple(map(pack, (w_hidden[:n], w_hidden[n:], *_blocks(w_gates))))
+    noises = [
+        e.reshape(n_steps, batch, depth, -1) if e.size else np.empty((0, 0, 0, 0), x.dtype)
+        for e in (noise_hidden, noise_gates)
+    ]
+    shares = threads.split(batch, SHARE_ROWS)
+    given = packed, bias_hidden, bias_gates, *noises, x.dtype.type(std), m0.reshape(batch, depth, n), mask
+    threads.run(_forward, [(*given, *out, *share) for share in shares])
+    return out._replace(memory=out.memory.reshape(n_steps, batch, depth * n))
+
+
+def backward(x: Any, w_hidden: Any, w_gates: Any, m0: Any, mask: Any, states: Forward, d_out: Any) -> Backward:
+    """Gradients, given that of all memories (T, B, k n)."""
+    n_steps, batch, n = x.shape
+    depth = m0.shape[1] // n
+    require_shapes(d_out=(d_out, (n_steps, batch, depth * n)))
+    memory, d_memory = (a.reshape(n_steps, batch, depth, n) for a in (states.memory, d_out))
+    d_hidden, d_gates = (empty(a.shape, a.dtype) for a in (states.hidden, states.gates))
+    packed = tuple(pack(w.T) for w in (w_hidden[:n], w_hidden[n:], *_blocks(w_gates)))
+    dm0 = np.empty((batch, depth, n), x.dtype)
+    given = packed, m0.reshape(batch, depth, n), mask, memory, states.hidden, states.gates, d_memory
+    shares = threads.split(batch, SHARE_ROWS)
+    threads.run(_backward, [(*given, d_hidden, d_gates, dm0, *share) for share in shares])
+    lowest = d_hidden.reshape(n_steps * batch, -1)[:, : 6 * n]
+    dx = empty(x.shape, x.dtype)
+    product(lowest, w_hidden[n:].T, dx.reshape(-1, n))
+    flat_hidden, flat_gates = d_hidden.reshape(-1, 6 * n), d_gates.reshape(-1, 3 * n)
+    return Backward(
+        dx,
+        _d_w_hidden(x, m0, memory, d_hidden, lowest),
+        column_sums(flat_hidden),
+        _d_w_gates(states.hidden.reshape(-1, 6 * n), flat_gates),
+        column_sums(flat_gates),
+        dm0.reshape(batch, depth * n),
+    )
+
+
+def _d_w_hidden(x: Any, m0: Any, memory: Any, d_hidden: Any, lowest: Any) -> Any:
+    """(2 n, 6 n): sums over steps and depths of M(i-1, d)^T dz, and of M(i, d-1)^T dz."""
+    n_steps, batch, depth, n = memory.shape
+    d_w = empty((2 * n, 6 * n), x.dtype)
+    rows_of_step = (batch * depth, n)
+    recurrent_gradient(
+        m0.reshape(rows_of_step), memory.reshape(n_steps, *rows_of_step),
+        d_hidden.reshape(n_steps, batch * depth, 6 * n), d_w[:n],
+    )  # fmt: skip
+    product(x.reshape(-1, n).T, lowest, d_w[n:])
+    by_depth, d_by_depth = memory.reshape(-1, depth, n), d_hidden.reshape(-1, depth, 6 * n)
+    for d in range(1, depth):
+        product(by_depth[:, d - 1].T, d_by_depth[:, d], d_w[n:], add=True)
+    return d_w
+
+
+def _d_w_gates(hidden: Any, d_gates: Any) -> Any:
+    """(2 n, 3 n): each gate's block is (its hidden layer)^T dz."""
+    n = d_gates.shape[1] // 3
+    d_w = empty((2 * n, 3 * n), hidden.dtype)
+    for k in range(3):
+        product(hidden[:, 2 * n * k : 2 * n * (k + 1)].T, d_gates[:, n * k : n * (k + 1)], d_w[:, n * k : n * (k + 1)])
+    return d_w

@@ -1,0 +1,106 @@
+"""The memory-only LSTM of the 2016 blog."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio import fused
+from rnnaudio.engine import relu, sigmoid, tt
+from rnnaudio.nn.initializers import Initializer, iso_2016, side_by_side
+from rnnaudio.nn.layer import Context
+from rnnaudio.nn.recurrent import Cell, split
+
+
+class MemoryState(NamedTuple):
+    memory: Any  # M(i, 1) .. M(i, k) side by side
+
+
+class MemoryInputs(NamedTuple):
+    x: Any
+    noise_hidden: Any  # k 6 n wide, or () for none
+    noise_gates: Any  # k 3 n wide
+
+
+class MemoryLSTM(Cell):
+    """Gates that are MLPs, a memory and nothing else: no hidden output, no output gate. The blog's model of 2016.
+
+    Memory d = 1..k of step i, M(i, 0) being the input, with z = [M(i-1, d), M(i, d-1)] and fresh noise
+    e ~ N(0, noise_std) in each layer (training only):
+
+        f = sigmoid(relu(z W_f + e + b_f) V_f + e + a_f)
+        g = sigmoid(relu(z W_g + e + b_g) V_g + e + a_g)
+        c = tanh   (tanh(z W_c + e + b_c) V_c + e + a_c)
+        M(i, d) = f * M(i-1, d) + g * c
+
+    The same weights serve all depths. The output is [M(i, 1), .., M(i, k)], k n wide; the blog read it out with an MLP
+    of one hidden layer. ``w_hidden`` (2 n, 6 n), ``bias_hidden`` (6 n,), ``w_gates`` (2 n, 3 n) and ``bias_gates``
+    (3 n,) hold the blocks f, g, c in this order; ``forget_bias`` is where b_f and a_f start, the others start at 0.
+    ``noise_std`` is a statistic: saved with the model and free to be annealed, unless it is 0 at construction.
+    """
+
+    def __init__(
+        self,
+        n_units: int,
+        depth: int,
+        *,
+        rng: np.random.Generator,
+        noise_std: float = 0.0,
+        forget_bias: tuple[float, float] = (2.0, 2.0),
+        weights: Initializer = iso_2016,
+    ):
+        super().__init__()
+        n = n_units
+        self.n_in, self.n_out, self.depth = n, depth * n, depth
+        self.state_sizes = MemoryState(depth * n)
+        of_hidden, of_gates = np.zeros(6 * n), np.zeros(3 * n)
+        of_hidden[: 2 * n], of_gates[:n] = forget_bias
+        self.w_hidden = self._parameter("w_hidden", side_by_side(weights, 3)(rng, (2 * n, 6 * n)))
+        self.bias_hidden = self._parameter("bias_hidden", of_hidden)
+        self.w_gates = self._parameter("w_gates", side_by_side(weights, 3)(rng, (2 * n, 3 * n)))
+        self.bias_gates = self._parameter("bias_gates", of_gates)
+        self.noise_std = self._statistic("noise_std", np.asarray(float(noise_std)))
+        self._is_noisy = noise_std > 0
+
+    def sequences(self, x: Any, context: Context) -> MemoryInputs:
+        return MemoryInputs(x, *(e if isinstance(e, tuple) else self.noise_std * e for e in self._draws(x, context)))
+
+    def _draws(self, x: Any, context: Context) -> list[Any]:
+        """N(0, 1) for the hidden layers and for the gates of all depths, () for none."""
+        if not (context.training and self._is_noisy):
+            return [(), ()]
+        leading = [x.shape[axis] for axis in range(x.ndim - 1)]
+        return [context.normal([*leading, blocks * self.n_out]) for blocks in (6, 3)]
+
+    def recur(self, inputs: MemoryInputs, state: MemoryState) -> MemoryState:
+        return self.equations(inputs, state)[1]
+
+    def gates(self, inputs: MemoryInputs, state: MemoryState) -> dict[str, Any]:
+        return self.equations(inputs, state)[0]
+
+    def equations(self, inputs: MemoryInputs, state: MemoryState) -> tuple[dict[str, Any], MemoryState]:
+        """One step, or all steps at once given all states: gate activations by name, and the new memories."""
+        n, axis, below = self.n_in, inputs.x.ndim - 1, inputs.x
+        e_hidden, e_gates = self._by_depth(inputs.noise_hidden, 6 * n), self._by_depth(inputs.noise_gates, 3 * n)
+        v_f, v_g, v_c = split(self.w_gates, 3, n)
+        activations: dict[str, Any] = {}
+        memories = []
+        for d, memory in enumerate(split(state.memory, self.depth, n)):
+            z = tt.concatenate([memory, below], axis=axis)
+            h_f, h_g, h_c = split(tt.dot(z, self.w_hidden) + e_hidden[d] + self.bias_hidden, 3, 2 * n)
+            z_gates = [tt.dot(relu(h_f), v_f), tt.dot(relu(h_g), v_g), tt.dot(tt.tanh(h_c), v_c)]
+            z_f, z_g, z_c = split(tt.concatenate(z_gates, axis=axis) + e_gates[d] + self.bias_gates, 3, n)
+            f, g, c = sigmoid(z_f), sigmoid(z_g), tt.tanh(z_c)
+            below = f * memory + g * c
+            memories.append(below)
+            activations |= {f"forget_{d + 1}": f, f"input_{d + 1}": g, f"candidate_{d + 1}": c}
+        return activations, MemoryState(tt.concatenate(memories, axis=axis))
+
+    def _by_depth(self, noise: Any, width: int) -> list[Any]:
+        return [0.0] * self.depth if isinstance(noise, tuple) else split(noise, self.depth, width)
+
+    def fused(self, x: Any, state: MemoryState, mask: Any, context: Context) -> MemoryState:
+        weights = self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates
+        return MemoryState(
+            fused.memory_lstm(x, *weights, state.memory, mask, *self._draws(x, context), self.noise_std)
+        )
+
