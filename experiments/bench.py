@@ -1,6 +1,6 @@
 """Training steps of rnnaudio against PyTorch's and the engine's own scan, as ratios in one run.
 
-    python -m experiments.bench [--quick] [--cells lstm gru] [--peers torch scan]
+    python -m experiments.bench [--quick] [--cells lstm gru] [--peers torch scan jax]
 
 Every peer is a process of its own, built once; they take turns, a few steps each, so that what else the machine does
 meets all of them. A figure is the median over the turns of the median within a turn; the ratio is the peer's time
@@ -39,6 +39,7 @@ GRID = [
 ]
 QUICK = [GRID[1], GRID[4], GRID[7]]
 N_BLOCKS = {"lstm": 4, "gru": 3}
+EXTRAS = {"torch": "bench", "scan": None, "jax": "jax"}  # the extra that installs a peer's library
 
 
 def gflop(point: Point, cell: str) -> float:
@@ -53,8 +54,8 @@ class Peer:
     """A process that does training steps on demand."""
 
     def __init__(self, name: str, cell: str, point: Point):
-        command = [sys.executable, "-m", "experiments.bench_peers", "torch" if name == "torch" else "rnnaudio", cell]
-        environment = os.environ | {"RNNAUDIO_KERNEL": "scan" if name == "scan" else "fused"}
+        command = [sys.executable, "-m", "experiments.bench_peers", "rnnaudio" if name == "scan" else name, cell]
+        environment = os.environ | {"RNNAUDIO_KERNEL": "scan" if name == "scan" or engine.MODE == "jax" else "fused"}
         self._process = subprocess.Popen(
             [*command, *map(str, point)], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -99,6 +100,15 @@ def compare(
     return row
 
 
+def check_peers(names: tuple[str, ...]) -> None:
+    """RnnaudioError for a peer that there is not, or whose library is not installed."""
+    for name in names:
+        if name not in EXTRAS:
+            raise RnnaudioError(f"the peer is {name!r}; expected some of {', '.join(EXTRAS)}")
+        if EXTRAS[name] and not importlib.util.find_spec(name):
+            raise RnnaudioError(f"the peer {name} is not installed: pip install 'rnnaudio[{EXTRAS[name]}]'")
+
+
 def main(
     cells: tuple[str, ...] = ("lstm", "gru"), peers: tuple[str, ...] = ("torch", "scan"), quick: bool = False
 ) -> None:
@@ -106,11 +116,10 @@ def main(
 
     Args:
         cells: lstm, gru.
-        peers: torch, scan.
+        peers: torch, scan, jax.
         quick: three points of the grid, few turns; less than a minute.
     """
-    if "torch" in peers and not importlib.util.find_spec("torch"):
-        raise RnnaudioError("the peer torch needs PyTorch: `make bench`, or pip install 'rnnaudio[bench]'")
+    check_peers(peers)
     rate = max(measure_gflops(dot) for dot in (fused.dot, engine.tt.dot))
     print(f"sgemm: {rate:.0f} GFLOP/s")
     rows = []

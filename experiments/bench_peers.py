@@ -24,6 +24,10 @@ class Point(NamedTuple):
     n_batch: int
     n_layers: int
 
+    def sizes(self) -> list[int]:
+        """Widths from the input through every layer."""
+        return [self.n_in, *[self.n_units] * self.n_layers]
+
     def frames(self) -> np.ndarray:
         """Standard normal frames (T + 1, B, I): input and target."""
         rng = np.random.default_rng(2016)
@@ -42,8 +46,7 @@ def rnnaudio_step(point: Point, cell: str) -> Step:
 
     rng = np.random.default_rng(0)
     make = {"lstm": LSTM, "gru": GRU}[cell]
-    sizes = [point.n_in, *[point.n_units] * point.n_layers]
-    layers = [make(n_in, n_out, rng=rng) for n_in, n_out in pairwise(sizes)]
+    layers = [make(n_in, n_out, rng=rng) for n_in, n_out in pairwise(point.sizes())]
     model = Sequential([*layers, Dense(point.n_units, point.n_in, rng=rng)])
     step = TrainStep(model, predict_next, RMSprop(1e-3, max_gradient_norm=1.0), seed=0)
     batch = Batch(point.frames(), np.ones(point.n_batch, bool))
@@ -73,7 +76,13 @@ def torch_step(point: Point, cell: str) -> Step:
     return step
 
 
-PEERS = {"rnnaudio": rnnaudio_step, "torch": torch_step}
+def jax_step(point: Point, cell: str) -> Step:
+    from experiments.bench_jax import prepare
+
+    return prepare(point.sizes(), point.frames(), cell)
+
+
+PEERS = {"rnnaudio": rnnaudio_step, "torch": torch_step, "jax": jax_step}
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The symbolic engine: PyTensor, or Theano 1.0.5, behind one set of names.
 
-This is, with :mod:`rnnaudio.jax_mode`, the only module that imports ``pytensor`` or ``theano``. Everything above it is written once, against
+This is, with :mod:`rnnaudio.jax_mode`, the only module that imports ``pytensor`` or ``theano``. Everything above is
+written once, against
 
 * ``tt``: the engine's tensor module, for what both spell alike (``tt.dot``, ``tt.tanh``, ``tt.concatenate``, ...);
 * the functions of this module, for what they spell differently (:func:`sigmoid`, :func:`scan`, :func:`normal`, ...).
@@ -96,8 +97,8 @@ jax_mode: Any = importlib.import_module("rnnaudio.jax_mode") if MODE == "jax" el
 def _checked_kernel(name: str) -> str:
     if name == "fused" and MODE == "jax":
         raise RnnaudioError(
-            "the kernel is 'fused' and the mode 'jax', which cannot go together: JAX compiles the loop over time itself "
-            "and cannot call our compiled kernels; take RNNAUDIO_KERNEL=scan, or another RNNAUDIO_MODE"
+            "the kernel is 'fused' and the mode 'jax', which cannot go together: JAX compiles the loop over time "
+            "itself and cannot call our compiled kernels; take RNNAUDIO_KERNEL=scan, or another RNNAUDIO_MODE"
         )
     return name
 
@@ -205,8 +206,8 @@ def function(
     """Compile ``inputs -> outputs`` in the chosen mode; ``updates`` is a list of (shared variable, new value).
 
     Inputs of a narrower type are cast (Python floats to float32 among them), never silently widened in the graph.
-    Results are NumPy arrays in every mode. In mode ``jax`` they may be read-only, and a new shape, or a new value of an
-    integer scalar among the inputs (a size), is compiled anew.
+    Results are NumPy arrays in every mode. In mode ``jax`` they may be read-only, and a new shape, or a new value of
+    an integer scalar among the inputs (a size), is compiled anew.
     """
     updates = updates or []
     results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
