@@ -54,7 +54,7 @@ test-modes: $(VENV)/.installed ## run the tests that depend on the compile mode 
 	@RNNAUDIO_MODE=c $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
 	@RNNAUDIO_MODE=numba $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
 
-test-jax: $(VENV)/.installed-jax ## run the tests of mode jax, and every layer in it, on the CPU (installs JAX, 300 MB)
+test-jax: $(VENV)/.installed-jax ## run the tests of mode jax, and every layer in it, on the CPU (installs JAX, 400 MB)
 	@JAX_PLATFORMS=cpu RNNAUDIO_MODE=jax $(BIN)/python -m pytest -n 2 -m "modes or jax" $(ARGS)
 
 test-theano: $(THEANO_VENV)/.installed ## run the tests on Theano 1.0.5 (Python 3.11 only)
