@@ -52,6 +52,8 @@ MEMORY_GRID = [
 GRIDS = {"lstm": GRID, "gru": GRID, "memory-lstm": MEMORY_GRID}
 QUICK_GRIDS = {"lstm": QUICK, "gru": QUICK, "memory-lstm": MEMORY_GRID[1:2]}
 N_BLOCKS = {"lstm": 4, "gru": 3}
+#: the extra that installs a peer's library
+EXTRAS = {"torch": "bench", "torch-compiled": "bench", "jax": "jax", "scan": None, "theano": None}
 
 
 def gflop(point: Point, cell: str) -> float:
@@ -70,7 +72,7 @@ def gflop(point: Point, cell: str) -> float:
 
 #: peers that are rnnaudio itself, by their environment
 OURS = {
-    "rnnaudio": {"RNNAUDIO_KERNEL": "fused"},
+    "rnnaudio": {},
     "scan": {"RNNAUDIO_KERNEL": "scan", "RNNAUDIO_MODE": "c"},
     "theano": {"RNNAUDIO_KERNEL": "scan", "RNNAUDIO_MODE": "c", "RNNAUDIO_ENGINE": "theano"},
 }
@@ -133,12 +135,13 @@ def peers_of(cell: str, peers: tuple[str, ...]) -> list[str]:
     return [peer for peer in peers if peer != other]
 
 
-def require(peers: tuple[str, ...]) -> None:
-    """RnnaudioError that names the first peer that is not installed, and what would install it."""
+def check_peers(peers: tuple[str, ...]) -> None:
+    """RnnaudioError for a peer that there is not, or that is not installed."""
     for peer in peers:
-        module = peer.partition("-")[0]
-        if module in ("torch", "jax") and not importlib.util.find_spec(module):
-            raise RnnaudioError(f"the peer {peer} is not installed: `make bench`, or pip install 'rnnaudio[bench]'")
+        if peer not in EXTRAS:
+            raise RnnaudioError(f"the peer is {peer!r}; expected some of {', '.join(EXTRAS)}")
+        if EXTRAS[peer] and not importlib.util.find_spec(peer.partition("-")[0]):
+            raise RnnaudioError(f"the peer {peer} is not installed: pip install 'rnnaudio[{EXTRAS[peer]}]'")
     if "theano" in peers and not Path(THEANO_PYTHON).exists():
         raise RnnaudioError(f"the peer theano needs {THEANO_PYTHON}: `make bench-theano` sets it up (Python 3.11)")
 
@@ -173,7 +176,7 @@ def main(
         quick: a few points of the grid, few turns; less than a minute with one peer.
         name: of the record.
     """
-    require(peers)
+    check_peers(peers)
     rate = max(measure_gflops(dot) for dot in (fused.dot, engine.tt.dot))
     print(f"sgemm: {rate:.0f} GFLOP/s; ms, and the ratio of each peer's time to ours")
     rows, summaries = [], []

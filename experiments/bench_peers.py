@@ -26,6 +26,10 @@ class Point(NamedTuple):
     n_batch: int
     n_layers: int
 
+    def sizes(self) -> list[int]:
+        """Widths from the input through every layer."""
+        return [self.n_in, *[self.n_units] * self.n_layers]
+
     def frames(self) -> np.ndarray:
         """Standard normal frames (T + 1, B, I): input and target."""
         rng = np.random.default_rng(2016)
@@ -53,7 +57,7 @@ def rnnaudio_step(point: Point, cell: str) -> Step:
         n = 2 * n
     else:
         make = {"lstm": LSTM, "gru": GRU}[cell]
-        layers = [make(n_in, n_out, rng=rng) for n_in, n_out in pairwise([point.n_in, *[n] * point.n_layers])]
+        layers = [make(n_in, n_out, rng=rng) for n_in, n_out in pairwise(point.sizes())]
     model = Sequential([*layers, Dense(n, point.n_in, rng=rng)])
     step = TrainStep(model, predict_next, RMSprop(1e-3, max_gradient_norm=1.0), seed=0)
     batch = Batch(point.frames(), np.ones(point.n_batch, bool))
@@ -86,8 +90,15 @@ def torch_step(point: Point, cell: str, *, compiled: bool = False) -> Step:
     return step
 
 
+def jax_step(point: Point, cell: str) -> Step:
+    from experiments.bench_jax import prepare
+
+    return prepare(point.sizes(), point.frames(), cell)
+
+
 PEERS: dict[str, Callable[[Point, str], Step]] = {
     "rnnaudio": rnnaudio_step, "torch": torch_step, "torch-compiled": partial(torch_step, compiled=True),
+    "jax": jax_step,
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The symbolic engine: PyTensor, or Theano 1.0.5, behind one set of names.
 
-This is the only module that imports ``pytensor`` or ``theano``. Everything above it is written once, against
+This is, with :mod:`rnnaudio.jax_mode`, the only module that imports ``pytensor`` or ``theano``. Everything above is
+written once, against
 
 * ``tt``: the engine's tensor module, for what both spell alike (``tt.dot``, ``tt.tanh``, ``tt.concatenate``, ...);
 * the functions of this module, for what they spell differently (:func:`sigmoid`, :func:`scan`, :func:`normal`, ...).
@@ -11,12 +12,15 @@ Environment, read once at import:
     ``pytensor`` (default) or ``theano``.
 ``RNNAUDIO_MODE``
     ``c`` compiled C++ (default where a compiler is found), ``python`` (NumPy, the default without one: starts soonest;
-    slow with scan), or ``numba`` (PyTensor only). ``rnnaudio/README.md`` records what each costs.
+    slow with scan), or, PyTensor only, ``numba`` or ``jax`` (:mod:`rnnaudio.jax_mode`: on a GPU where JAX finds one).
+    ``rnnaudio/README.md`` records what each costs.
 ``RNNAUDIO_KERNEL``
-    ``fused`` (default): products and whole recurrences by :mod:`rnnaudio.kernels`; ``scan``: all by the engine.
+    ``fused`` (default): products and whole recurrences by :mod:`rnnaudio.kernels`; ``scan``: all by the engine, the
+    only way in mode ``jax``.
 """
 
 import contextlib
+import importlib
 import logging
 import os
 import sys
@@ -30,7 +34,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.kernels.noise import draw
 
 ENGINES = ("pytensor", "theano")
-MODES = {"pytensor": ("c", "python", "numba"), "theano": ("c", "python")}
+MODES = {"pytensor": ("c", "python", "numba", "jax"), "theano": ("c", "python")}
 KERNELS = ("fused", "scan")
 
 
@@ -87,7 +91,19 @@ HAS_COMPILER = bool(backend.config.cxx)
 MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else "python")
 if MODE == "c" and not HAS_COMPILER:
     raise RnnaudioError("RNNAUDIO_MODE=c needs a C++ compiler and none was found; install g++ or clang, or unset it")
-_kernel = _choose("RNNAUDIO_KERNEL", KERNELS, "fused")
+jax_mode: Any = importlib.import_module("rnnaudio.jax_mode") if MODE == "jax" else None
+
+
+def _checked_kernel(name: str) -> str:
+    if name == "fused" and MODE == "jax":
+        raise RnnaudioError(
+            "the kernel is 'fused' and the mode 'jax', which cannot go together: JAX compiles the loop over time "
+            "itself and cannot call our compiled kernels; take RNNAUDIO_KERNEL=scan, or another RNNAUDIO_MODE"
+        )
+    return name
+
+
+_kernel = _checked_kernel(_choose("RNNAUDIO_KERNEL", KERNELS, "scan" if MODE == "jax" else "fused"))
 if MODE == "python":
     backend.config.cxx = ""  # else both engines still compile constants and the step inside scan
 backend.config.floatX = "float32"
@@ -101,10 +117,25 @@ logging.getLogger(f"{NAME}.tensor.blas_headers").setLevel(logging.ERROR)
 _MAKES_MANY_ARGUMENTS = ("local_mul_canonizer", "local_add_canonizer")
 
 
-def _compile_mode(name: str) -> Any:
+def _compile_mode(name: str, graph: Sequence[Any]) -> Any:
+    """The engine's mode of this name, for a graph with these results."""
     names = {"c": "FAST_RUN" if NAME == "theano" else "CVM", "numba": "NUMBA", "python": "FAST_COMPILE"}
-    mode = backend.compile.mode.get_mode(names[name])
+    mode = jax_mode.compile_mode() if name == "jax" else backend.compile.mode.get_mode(names[name])
+    if NAME == "pytensor" and _is_truncated(graph):
+        # It multiplies the inputs of all steps by a gradient that has fewer, which do not fit.
+        mode = mode.excluding("scan_push_out_add")
     return mode.excluding(*_MAKES_MANY_ARGUMENTS) if name == "python" else mode
+
+
+def _is_truncated(graph: Sequence[Any]) -> bool:
+    """Whether a gradient in it runs back through a part of the time steps only."""
+    operations = [v.owner.op for v in backend.graph.traversal.ancestors(graph) if v.owner]
+    return any(getattr(op, "truncate_gradient", -1) >= 0 for op in operations)
+
+
+def devices() -> list[str]:
+    """What mode ``jax`` computes on, the first being used; empty in other modes."""
+    return jax_mode.devices() if MODE == "jax" else []
 
 
 def links_blas() -> bool:
@@ -141,11 +172,14 @@ def kernel() -> str:
 
 @contextlib.contextmanager
 def using_kernel(name: str) -> Iterator[None]:
-    """Build graphs by another kernel: ``with using_kernel("scan"): ...`` for the readable reference."""
+    """Build graphs by another kernel: ``with using_kernel("scan"): ...`` for the readable reference.
+
+    Raises RnnaudioError for ``fused`` in mode ``jax``.
+    """
     global _kernel
     if name not in KERNELS:
         raise ValueError(f"kernel is {name!r}; expected one of {', '.join(KERNELS)}")
-    before, _kernel = _kernel, name
+    before, _kernel = _kernel, _checked_kernel(name)
     try:
         yield
     finally:
@@ -157,7 +191,7 @@ def shared(value: np.ndarray, name: str) -> Any:
     value = np.array(value, order="C")  # kernels update it in place, in memory order
     if value.dtype.kind == "f":
         value = value.astype(float_type())
-    return backend.shared(value, name=name)
+    return jax_mode.shared(value, name) if MODE == "jax" else backend.shared(value, name=name)
 
 
 def tensor(name: str, ndim: int, dtype: str | None = None) -> Any:
@@ -172,16 +206,21 @@ def function(
     """Compile ``inputs -> outputs`` in the chosen mode; ``updates`` is a list of (shared variable, new value).
 
     Inputs of a narrower type are cast (Python floats to float32 among them), never silently widened in the graph.
+    Results are NumPy arrays in every mode. In mode ``jax`` they may be read-only, and a new shape, or a new value of
+    an integer scalar among the inputs (a size), is compiled anew.
     """
-    return backend.function(
+    updates = updates or []
+    results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
+    compiled = backend.function(
         list(inputs),
         outputs,
-        updates=updates or [],
-        mode=_compile_mode(mode or MODE),
+        updates=updates,
+        mode=_compile_mode(mode or MODE, results),
         on_unused_input="ignore",
         allow_input_downcast=True,
         accept_inplace=True,  # kernels update parameters in place
     )
+    return jax_mode.to_numpy(compiled) if MODE == "jax" else compiled
 
 
 def gradient(loss: Any, variables: Sequence[Any]) -> list[Any]:
@@ -315,6 +354,10 @@ class _Random(_graph.Op):
     def infer_shape(self, *arguments: Any) -> Any:
         node = arguments[-2]
         return [node.inputs[1:]]
+
+
+if MODE == "jax":
+    jax_mode.register_draws(_Random)
 
 
 def normal(key: Any, stream: int, shape: Sequence[Any]) -> Any:

@@ -142,7 +142,7 @@ class OptimizerState:
             for name, p in parameters.items()
             for slot in optimizer.slots
         }
-        self.n_updates = engine.backend.shared(np.asarray(0, "int64"), name="n_updates")
+        self.n_updates = engine.shared(np.asarray(0, "int64"), "n_updates")
 
     def variables(self) -> dict[str, Any]:
         """Everything a checkpoint must hold, by name."""

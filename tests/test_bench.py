@@ -2,13 +2,19 @@
 
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from experiments import generation_speed
-from experiments.bench import Peer, compare, gflop
+from experiments.bench import Peer, check_peers, compare, gflop
 from experiments.bench_peers import Point
+from rnnaudio.data import Batch
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.kernels import threads
+from rnnaudio.nn import GRU, LSTM, Dense, Sequential
+from rnnaudio.objectives import predict_next
+from rnnaudio.optimizers import RMSprop
+from rnnaudio.training import TrainStep
 
 
 @pytest.mark.parametrize(("cell", "n_blocks"), [("lstm", 4), ("gru", 3)])
@@ -61,8 +67,41 @@ def test_peers_that_started_are_closed_if_another_does_not():
     assert Scripted.closed == ["rnnaudio"]
 
 
-def test_a_real_peer_answers():
-    peer = Peer("scan", "gru", POINT)
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_the_peer_in_jax_is_the_same_model_and_update(cell):
+    pytest.importorskip("jax")
+    from experiments.bench_jax import ReadOut, Recurrent, update
+
+    point = Point(4, 3, 5, 2, 2)
+    rng = np.random.default_rng(0)
+    make = {"lstm": LSTM, "gru": GRU}[cell]
+    model = Sequential([make(4, 3, rng=rng), make(3, 3, rng=rng), Dense(3, 4, rng=rng)])
+    values = [value.copy() for value in model.get_values().values()]
+    parameters = [Recurrent(*values[:3]), Recurrent(*values[3:6]), ReadOut(*values[6:])]
+    mean_squares = [type(p)(*map(np.zeros_like, p)) for p in parameters]
+    step = TrainStep(model, predict_next, RMSprop(1e-3, max_gradient_norm=1.0), seed=0)
+    batch = Batch(point.frames(), np.ones(2, bool))
+    for n in range(3):
+        parameters, mean_squares, loss = update(parameters, mean_squares, point.frames(), cell)
+        assert float(loss) == pytest.approx(step(batch, None, learning_rate=1e-3, update=n).loss, rel=1e-5)
+    for value, expected in zip([a for p in parameters for a in p], model.get_values().values(), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("jaxx", "expected some of torch, torch-compiled, jax"), ("jax", r"rnnaudio\[jax\]")]
+)
+def test_a_peer_that_is_not_there_is_refused(monkeypatch, name, message):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RnnaudioError, match=message):
+        check_peers((name,))
+
+
+@pytest.mark.parametrize("name", ["scan", "jax"])
+def test_a_real_peer_answers(name):
+    if name == "jax":
+        pytest.importorskip("jax")
+    peer = Peer(name, "gru", POINT)
     assert 0 < peer.seconds(2) < 60
     peer.close()
 

@@ -83,6 +83,7 @@ def test_batch_check_refuses_silence():
         check_batch(predict_next, Batch(np.zeros((9, 3, 2), "float32"), np.ones(3, bool)))
 
 
+@pytest.mark.jax
 def test_probe_sees_saturated_gates():
     """A huge forget bias saturates that gate and no other."""
     rng = np.random.default_rng(0)
@@ -106,6 +107,7 @@ def test_probe_sees_dead_relu_units():
     assert {"gru.reset", "gru.update", "gru.candidate"} <= set(histograms)
 
 
+@pytest.mark.jax
 def test_gradient_through_time_of_a_linear_predictor_is_its_coefficients():
     """loss = sum_b mean_j (y_T - target)^2, y_T = x_T A + x_{T-1} B: gradients 2/n (y - t) A' and B', then zero."""
     model = Sum(linear=LinearPredictor(2, 2, n_frames=2))

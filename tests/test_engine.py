@@ -76,6 +76,7 @@ def test_draws_in_float64_are_fresh_not_widened():
     assert not np.array_equal(value, value.astype("float32"))
 
 
+@pytest.mark.jax
 def test_no_gradient_runs_through_a_draw_and_none_is_lost_beside_it():
     w = engine.tensor("w", 1)
     z = engine.normal(np.array([3, 4]), 0, (w.shape[0],))
@@ -96,6 +97,7 @@ def test_precision_holds_inside_and_is_restored_after_an_error():
         pass
 
 
+@pytest.mark.jax
 def test_scan_carries_in_order_and_returns_every_step():
     """Two states, one of them the other's past: s' = a s + x, p' = s."""
     x, s_0, p_0, a = engine.tensor("x", 2), engine.tensor("s", 1), engine.tensor("p", 1), engine.tensor("a", 0)
@@ -119,6 +121,7 @@ def test_scan_is_strict():
         engine.scan(lambda x, s: [s + x * forgotten], [x], [s_0], [])
 
 
+@pytest.mark.jax
 def test_operations_equal_their_closed_forms():
     x = engine.tensor("x", 2)
     relu = engine.relu(x)

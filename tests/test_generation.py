@@ -38,6 +38,7 @@ def test_free_run_fed_with_true_frames_equals_the_unrolled_graph():
     np.testing.assert_allclose(stepped, unrolled, rtol=0, atol=1e-12)
 
 
+@pytest.mark.jax
 def test_free_run_is_the_recursion_written_out():
     """y_n = f(y_{n-1}) with the state carried: each generated frame is the step of the one before, consumed once."""
     model = stack()
@@ -65,6 +66,7 @@ def test_generation_is_deterministic():
     assert one.tobytes() == other.tobytes()
 
 
+@pytest.mark.jax
 def test_an_exploding_model_stops_and_says_so():
     rng = np.random.default_rng(0)
     model = Sequential([Dense(FRAME, FRAME, rng=rng)])

@@ -3,7 +3,7 @@
 import gradient_cases
 import numpy as np
 import pytest
-from gradient_cases import CASES, Batch, Supervised, randomise
+from gradient_cases import CASES, LAYERS, Batch, Supervised, randomise
 
 from rnnaudio import engine, nn
 from rnnaudio.diagnostics.gradient_check import check_gradients, relative_error
@@ -17,7 +17,14 @@ UNHEARD = {
 }
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
+def in_mode_jax(case):
+    """Marks every layer and loss once, masked and in training, and the stack of most kinds of layers."""
+    is_one = case.name in LAYERS or case.name == "normalised dropped stack" or case.name.endswith(("error", "entropy"))
+    marks = [pytest.mark.jax] if is_one and case.training and case.objective.masked else []
+    return pytest.param(case, marks=marks, id=case.label)
+
+
+@pytest.mark.parametrize("case", [in_mode_jax(case) for case in CASES])
 def test_gradient_equals_differences(case, kernel):
     report = gradient_cases.check(case)
     assert report.largest <= TOLERANCE, f"\n{report}"

@@ -139,7 +139,7 @@ def test_a_full_mask_changes_nothing_and_an_empty_one_keeps_the_state(built):
     for masked, plain in zip(
         built.evaluate_masked(built.x, ones, *built.state), built.evaluate(built.x, *built.state), strict=True
     ):
-        np.testing.assert_array_equal(masked, plain)
+        np.testing.assert_allclose(masked, plain, rtol=1e-6, atol=1e-7)  # a compiler may round another graph otherwise
     for kept, before in zip(built.evaluate_masked(built.x, zeros, *built.state)[1:], built.state, strict=True):
         np.testing.assert_array_equal(kept, before)
 

@@ -7,6 +7,7 @@ import pytest
 from rnnaudio import engine, losses
 from rnnaudio.engine import tt
 
+pytestmark = pytest.mark.jax
 PAIRS = [
     (losses.mean_squared_error, oracles.squared_error),
     (losses.normalised_mean_squared_error, oracles.normalised_squared_error),

@@ -9,7 +9,7 @@ from agreement import descend, golden_optimizers, optimizer_errors, rule
 from rnnaudio import engine, optimizers
 from rnnaudio.engine import tt
 
-pytestmark = pytest.mark.usefixtures("kernel")
+pytestmark = [pytest.mark.usefixtures("kernel"), pytest.mark.jax]
 GOLDEN = golden_optimizers()
 ORACLES = {
     "sgd": (optimizers.SGD(0.03), oracles.sgd, {}),

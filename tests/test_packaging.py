@@ -16,7 +16,8 @@ import rnnaudio
 ROOT = Path(__file__).resolve().parent.parent
 # Each with the only modules of the package that may import it.
 RESTRICTED = {
-    "pytensor": {"rnnaudio.engine"},
+    "pytensor": {"rnnaudio.engine", "rnnaudio.jax_mode"},
+    "jax": {"rnnaudio.jax_mode", "experiments.bench_jax"},
     "theano": {"rnnaudio.engine"},
     "matplotlib": {"rnnaudio.plots", "rnnaudio.report"},
 }

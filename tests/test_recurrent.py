@@ -183,9 +183,9 @@ def test_taps_show_the_gates_of_every_step(kind):
 
 
 @pytest.mark.modes
-@pytest.mark.parametrize("kind", ["lstm peepholes", "gru"])
-def test_this_mode_equals_the_numpy_loop(kind):
-    errors = recurrence(kind, Sizes(5, 2, 3, 4), masked=True)
+@pytest.mark.parametrize(("kind", "truncate"), [("lstm peepholes", None), ("gru", None), ("lstm peepholes", 3)])
+def test_this_mode_equals_the_numpy_loop(kind, truncate):
+    errors = recurrence(kind, Sizes(5, 2, 3, 4), masked=True, truncate=truncate)
     assert max(errors.values()) <= TOLERANCE, errors
 
 

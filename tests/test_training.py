@@ -86,6 +86,7 @@ def normalised():
     return {"model": mlp([4, 6, 4], rng=np.random.default_rng(0), batch_norm=True)}
 
 
+@pytest.mark.jax
 @pytest.mark.parametrize("kind", [carried_and_noisy, annealed, cosine, normalised])
 def test_resumed_run_is_bit_equal_in_the_middle_of_an_epoch(tmp_path, kind):
     """Noise, Adam's memory, carried state, schedules and running statistics go on as if nothing had happened."""
@@ -151,6 +152,7 @@ def test_early_stopping_ends_the_run(tmp_path):
     assert len(result.history) < 12
 
 
+@pytest.mark.jax
 def test_divergence_ends_the_run_and_the_checkpoint_stays_finite(tmp_path):
     """A gentle start that is saved, then a learning rate that ends in infinity."""
     split = sines()
@@ -240,6 +242,7 @@ def test_no_space_left_keeps_the_earlier_checkpoint(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["checkpoint.safetensors"]
 
 
+@pytest.mark.jax
 def test_carried_state_reaches_the_next_batch():
     """Two batches in a row with carried state give the outputs of one long batch: compared through the losses."""
     frames = sines().pieces[0].read(0, 4 * 3 * 21).reshape(3, 21, 4).transpose(1, 0, 2)
@@ -255,6 +258,7 @@ def test_carried_state_reaches_the_next_batch():
     np.testing.assert_allclose(second.state[0], whole.state[0], atol=1e-6)
 
 
+@pytest.mark.jax
 def test_evaluation_is_a_mean_over_batches_of_any_size():
     model = Sequential([Dense(4, 4, rng=np.random.default_rng(0))])
     frames = np.random.default_rng(0).standard_normal((6, 7, 4)).astype("float32")

@@ -151,6 +151,8 @@ def _say_what_the_mode_costs() -> None:
         print("no C++ compiler found: what the kernels do not compute runs in NumPy, up to a third slower")
     elif engine.MODE == "numba":
         print("mode numba: the start takes a minute; mode c or python takes seconds")
+    elif engine.devices() == ["cpu"]:
+        print("mode jax on a processor: without a GPU, unset RNNAUDIO_MODE for the fused kernels")
 
 
 def load_run(run_dir: Path) -> LoadedRun:

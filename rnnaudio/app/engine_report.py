@@ -21,7 +21,8 @@ class Blas(NamedTuple):
 
 
 class EngineReport(NamedTuple):
-    """kernel: fused or scan, of :func:`rnnaudio.engine.kernel`; the rates are from :func:`measure_gflops`."""
+    """kernel: fused or scan, of :func:`rnnaudio.engine.kernel`; the rates are from :func:`measure_gflops`; devices:
+    what JAX computes on in mode ``jax``, the first being used."""
 
     name: str
     version: str
@@ -31,6 +32,7 @@ class EngineReport(NamedTuple):
     blas: list[Blas]
     gflops: float
     blas_gflops: float
+    devices: list[str]
     advice: list[str]
 
     def __str__(self) -> str:
@@ -38,12 +40,15 @@ class EngineReport(NamedTuple):
             f"engine     {self.name} {self.version} on Python {platform.python_version()}, NumPy {np.__version__}",
             f"mode       {self.mode} (C++ compiler {'found' if self.has_compiler else 'not found'})",
         ]
+        if self.devices:
+            lines.append(f"devices    {', '.join(self.devices)}, found by JAX; the first is used")
         lanes = {64: "AVX-512", 32: "AVX2", 16: "128-bit vectors"}[micro.VECTOR_BYTES]
         lines.append(f"kernels    {self.kernel}; {threads.n_threads()} threads, {lanes}")
         lines += [
             f"BLAS       {b.library} {b.version}, {b.threads} threads, kernels for {b.architecture}" for b in self.blas
         ]
-        rates = f"{self.gflops:.0f} GFLOP/s by the layers' product, {self.blas_gflops:.0f} by BLAS"
+        other = "XLA" if self.mode == "jax" else "BLAS"
+        rates = f"{self.gflops:.0f} GFLOP/s by the layers' product, {self.blas_gflops:.0f} by {other}"
         lines.append(f"sgemm      {rates} (2048 x 2048)")
         return "\n".join(lines + [f"faster:    {a}" for a in self.advice])
 
@@ -66,6 +71,7 @@ def report() -> EngineReport:
         blas,
         gflops,
         blas_gflops,
+        engine.devices(),
         advice,
     )
 
@@ -85,6 +91,8 @@ def measure_gflops(dot: Callable[[Any, Any], Any], n: int = 2048, repeats: int =
 
 
 def _advice(blas: list[Blas]) -> list[str]:
+    if engine.MODE == "jax":
+        return _advice_on_devices(engine.devices())
     advice = []
     if not engine.HAS_COMPILER:
         advice.append("install a C++ compiler (g++ or clang): perceptrons train by a third faster in mode 'c'")
@@ -103,6 +111,15 @@ def _advice(blas: list[Blas]) -> list[str]:
     if engine.MODE == "c" and not engine.links_blas():
         advice.append("link a BLAS into the compiled code (Debian: libopenblas-dev); now it goes through NumPy's")
     return advice
+
+
+def _advice_on_devices(devices: list[str]) -> list[str]:
+    if devices != ["cpu"]:
+        return []
+    return [
+        "JAX finds no GPU: for one of NVIDIA's, pip install 'jax[cuda13]'; without one, unset RNNAUDIO_MODE, for the "
+        "fused kernels are made for processors"
+    ]
 
 
 def _has_avx512() -> bool:
