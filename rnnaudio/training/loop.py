@@ -18,6 +18,7 @@ from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
 from rnnaudio.training import checkpoint
 from rnnaudio.training.interrupt import Interrupt
+from rnnaudio.training.prefetch import prefetched
 from rnnaudio.training.schedules import Constant
 from rnnaudio.training.step import Evaluation, StepResult, Totals, TrainStep
 from rnnaudio.training.stopping import StoppingState, from_json, to_json
@@ -26,7 +27,10 @@ Row = dict[str, Any]  # one validation
 
 
 class Batches(Protocol):
-    """Where batches come from; ``batch(index)`` depends on the index alone, so a run may resume anywhere."""
+    """Where batches come from; ``batch(index)`` depends on the index alone, so a run may resume anywhere.
+
+    ``batch`` is called from another thread than the rest, one batch ahead.
+    """
 
     @property
     def batches_per_epoch(self) -> int: ...
@@ -120,12 +124,12 @@ def train(
     validate_every = limits.validate_every or batches.batches_per_epoch
     run.reason = run.stopping.reason or _beyond(limits, run)
     started = time.monotonic() - run.seconds
-    with Interrupt() as interrupt, _progress_bar(run, limits) as bar:
+    indices = range(run.n_updates, limits.max_updates)
+    with Interrupt() as interrupt, _progress_bar(run, limits) as bar, prefetched(batches.batch, indices) as coming:
         while not run.reason:
             if on_update:
                 on_update(run.n_updates)
-            batch = batches.batch(run.n_updates)
-            result = step(batch, run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
+            result = step(next(coming), run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
             if not all(map(isfinite, [result.loss, *result.gradient_norms.values()])):
                 run.reason = f"the loss ({result.loss:g}) or its gradient is not finite at update {run.n_updates + 1}"
                 break
