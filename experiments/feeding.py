@@ -67,7 +67,9 @@ def waiting(corpus: AudioCorpus, point: Point, seconds: float) -> dict[str, Any]
     step = TrainStep(lstm(point), predict_next, RMSprop(1e-3, max_gradient_norm=1.0), seed=0)
     batches = windows(corpus, point)
     step(batches.batch(0), None, learning_rate=1e-3, update=0)
-    alone, waits, steps = [], [], []
+    alone: list[float] = []
+    waits: list[float] = []
+    steps: list[float] = []
     for index in range(20):
         began = time.perf_counter()
         batches.batch(index)
@@ -82,8 +84,9 @@ def waiting(corpus: AudioCorpus, point: Point, seconds: float) -> dict[str, Any]
             waits.append(got - began)
             steps.append(time.perf_counter() - got)
     share = sum(waits[1:]) / (sum(waits[1:]) + sum(steps[1:]))  # nothing was prepared ahead of the first
-    times = {"step": steps[1:], "preparing_alone": alone, "waiting": waits[1:]}
-    return {"point": point._asdict(), "share": share} | {f"{k}_ms": 1e3 * float(np.median(v)) for k, v in times.items()}
+    times = {"step_ms": steps[1:], "preparing_alone_ms": alone, "waiting_ms": waits[1:]}
+    medians = {name: 1e3 * float(np.median(seconds)) for name, seconds in times.items()}
+    return {"point": point._asdict(), "share": share, **medians}
 
 
 def resident_mebibytes() -> float:

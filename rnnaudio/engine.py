@@ -288,8 +288,9 @@ class Kernel(_graph.Op):
 class _Random(_graph.Op):
     """Draws that depend on nothing but (key, stream, shape): no hidden generator, so any step can be replayed.
 
-    ``key`` is an int64 vector (seed, number of the update). Both engines and all modes give the same numbers, a
-    checkpoint needs only the two integers, and a resumed run draws what the uninterrupted one would have drawn.
+    ``key`` is an int64 vector: seed, number of the update and, where a sequence is cut in time, of the segment. Both
+    engines and all modes give the same numbers, a checkpoint needs only the first two, and a resumed run draws what
+    the uninterrupted one would have drawn.
     """
 
     __props__ = ("distribution", "stream", "ndim", "dtype")
@@ -303,7 +304,8 @@ class _Random(_graph.Op):
 
     def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
         key, *shape = inputs
-        # The last number keeps these draws apart from batches and weights: NumPy pads shorter seeds with zeros.
+        # The last number keeps these draws apart from batches and weights: NumPy pads shorter seeds with zeros. A key
+        # of three has one number more than NumPy pads to, so its draws are those of no key of two.
         rng = np.random.default_rng([*(int(k) for k in key), self.stream, 1])
         draw: Any = rng.standard_normal if self.distribution == "normal" else rng.random
         outputs[0][0] = draw([int(n) for n in shape], dtype=self.dtype)
@@ -317,10 +319,10 @@ class _Random(_graph.Op):
 
 
 def normal(key: Any, stream: int, shape: Sequence[Any]) -> Any:
-    """N(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update) and ``stream``."""
+    """N(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return _Random("normal", stream, len(shape), float_type())(key, *shape)
 
 
 def uniform(key: Any, stream: int, shape: Sequence[Any]) -> Any:
-    """U(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update) and ``stream``."""
+    """U(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return _Random("uniform", stream, len(shape), float_type())(key, *shape)

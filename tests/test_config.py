@@ -37,6 +37,13 @@ def test_settings_that_make_no_sense(name):
         TrainConfig(**{name: 0})
 
 
+@pytest.mark.parametrize("name", ["segment_steps", "seed", "anneal_noise_over", "min_improvement"])
+def test_settings_that_may_be_zero_but_not_less(name):
+    assert getattr(TrainConfig(**{name: 0}), name) == 0
+    with pytest.raises(RnnaudioError, match=f"{name} is -1; expected 0 or more"):
+        TrainConfig(**{name: -1})
+
+
 def test_model_widths_with_skip_connections_and_linear_skip():
     config = TrainConfig(
         frame_size=8,

@@ -119,6 +119,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             limits=Limits(config.max_updates, config.minutes * 60.0, config.validate_every),
             schedule=build_schedule(config),
             seed=config.seed,
+            segment_steps=config.segment_steps or None,
             resume=resume,
             config=record,
             on_update=_annealing(model, config),
@@ -212,6 +213,7 @@ def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | Non
 def _check_resumable(record: dict[str, Any], path: Path) -> None:
     """Refuse other settings, but for limits, and another corpus; a cosine schedule depends on its limit too."""
     saved = checkpoints.load(path).record.get("config") or {}
+    saved["train"] = dataclasses.asdict(from_dict(TrainConfig, saved.get("train") or {}))  # with later settings
     may_change = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
     now = json.loads(json.dumps(record))
     for part, unchecked in (("train", may_change), ("corpus", {"path"})):

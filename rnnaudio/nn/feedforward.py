@@ -84,6 +84,7 @@ class BatchNorm(FeedForward):
     """
 
     epsilon = 1e-5
+    needs_whole_sequence = True
 
     def __init__(self, n: int, *, momentum: float = 0.1):
         super().__init__()

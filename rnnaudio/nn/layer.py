@@ -31,7 +31,7 @@ class Context:
 
     @classmethod
     def training_with(cls, key: Any, *, truncate_gradient: int = -1) -> "Context":
-        """Training graph; ``key`` (int64 vector: seed, update) decides all its noise."""
+        """Training graph; ``key`` (int64 vector: seed, update and, if in segments, segment) decides all its noise."""
         return cls(True, key, truncate_gradient, None)
 
     @classmethod
@@ -63,6 +63,7 @@ class Layer:
 
     n_in: int
     n_out: int
+    needs_whole_sequence = False  # in training a step's output depends on later steps too: it cannot be cut in time
 
     def __init__(self) -> None:
         self._parameters: dict[str, Any] = {}
