@@ -8,6 +8,7 @@ import numpy as np
 from rnnaudio import fused, losses
 from rnnaudio.engine import tensor, tt
 from rnnaudio.nn import Context, Layer
+from rnnaudio.nn.activations import Activations, widths
 
 
 class Terms(NamedTuple):
@@ -83,6 +84,10 @@ class Strategy:
         """Input and target; slices, so it works on NumPy arrays and symbolic variables alike."""
         n_steps = frames.shape[0] - 1
         return frames[:n_steps], frames[self.shift : n_steps + self.shift]
+
+    def activations(self, model: Layer) -> Activations:
+        """What a training step holds beside the model's: the gradient at its output."""
+        return Activations(widths(), widths(model.n_out))
 
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:
         """Views, adjoining ones with a frame in common: the last target of one is the first input of the next."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from rnnaudio import engine, fused
 from rnnaudio.engine import tt
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer
 
@@ -60,6 +61,10 @@ class Dense(FeedForward):
         self.weight = self._parameter("weight", weights(rng, (n_in, n_out)))
         self.bias = self._parameter("bias", bias(rng, (n_out,)))
 
+    def activations(self) -> Activations:
+        bent = widths() if self._activation == "linear" else widths(self.n_out)
+        return Activations(widths(self.n_out) + bent, widths(self.n_in, self.n_out) + bent)
+
     def apply(self, x: Any, context: Context) -> Any:
         return activate(self, self._activation, fused.affine(x, self.weight, self.bias), context)
 
@@ -95,6 +100,9 @@ class BatchNorm(FeedForward):
         self.running_mean = self._statistic("running_mean", np.zeros(n))
         self.running_variance = self._statistic("running_variance", np.ones(n))
 
+    def activations(self) -> Activations:
+        return Activations(widths(*[self.n_out] * 3), widths(*[self.n_out] * 3))  # normalised, gained, shifted
+
     def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
         return self.apply(x, context, mask), ()
 
@@ -126,6 +134,9 @@ class Dropout(FeedForward):
             raise ValueError(f"dropout rate is {rate}; expected 0 <= rate < 1")
         self.n_in = self.n_out = n
         self.rate = rate
+
+    def activations(self) -> Activations:
+        return Activations(widths(self.n_out, self.n_out), widths(self.n_out, self.n_out))  # draws and output
 
     def apply(self, x: Any, context: Context) -> Any:
         if not context.training or self.rate == 0.0:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.nn.activations import Activations, widths
 
 
 class Context:
@@ -135,6 +136,10 @@ class Layer:
     def initial_state(self, batch_size: Any) -> Any:
         """The state before the first step, each array (batch_size, n); ``()`` for layers without memory."""
         return ()
+
+    def activations(self) -> Activations:
+        """What a training step holds for this layer, by the kernel in use; without an own answer, its output."""
+        return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
 
     def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
         """One time step: x (batch, n_in), state -> y (batch, n_out), new state."""
