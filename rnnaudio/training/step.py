@@ -93,16 +93,17 @@ class TrainStep:
 class Evaluation:
     """Reported values over a list of batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
 
-    With ``segment_steps`` each batch is gone through so many steps at a time, in the memory that these need; the
-    objective must be Divisible then.
+    With ``segment_steps`` each batch of a Divisible objective is gone through so many steps at a time, in the memory
+    that these need.
     """
 
     def __init__(self, model: Layer, objective: Objective, segment_steps: int | None = None):
         self._graph = graph = Graph(model, objective, Context.evaluation())
         self._objective, self._segment_steps = objective, segment_steps
         terms = flatten(tuple(tuple(t) for t in graph.outcome.terms.values()))
+        final = flatten(graph.outcome.state) if segment_steps else []
         self._terms = list(graph.outcome.terms)
-        self._function = engine.function(graph.inputs, [*terms, *flatten(graph.outcome.state)])
+        self._function = engine.function(graph.inputs, [*terms, *final])
 
     def __call__(self, batches: Iterable[Any]) -> dict[str, float]:
         total = Totals()
@@ -115,9 +116,8 @@ class Evaluation:
         return total.values()
 
     def _parts(self, arrays: list[np.ndarray]) -> list[list[np.ndarray]]:
-        if self._segment_steps is None:
+        if not (self._segment_steps and isinstance(self._objective, Divisible)):
             return [arrays]
-        assert isinstance(self._objective, Divisible)
         return [segment.arrays for segment in self._objective.segments(self._segment_steps, *arrays)]
 
 
