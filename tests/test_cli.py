@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from rnnaudio.app import outcome
+from rnnaudio.app import audio_run, outcome
 from rnnaudio.cli import main
 from rnnaudio.data import read_audio, write_wav
 from rnnaudio.generation import Generated
 from rnnaudio.training import checkpoint as checkpoints
+from rnnaudio.training import memory
 
 RATE = 8000
 SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
@@ -299,3 +300,29 @@ def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp
     summary = outcome.write_outcome(tmp_path / "run", folder / "corpus.h5")
     assert summary["generated_seconds"] == 80 / RATE and summary["death"] == "not finite after 2 frames"
     assert (tmp_path / "run/report.html").exists()
+
+
+def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(folder, monkeypatch, capsys):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
+    out = folder / "too-large"
+    status, _, err = run(monkeypatch, capsys, "train", folder / "corpus.h5", out, *SMALL)
+    assert status == 2 and not out.exists()
+    assert len(err.splitlines()) == 1
+    assert re.search(r"needs about \d+ MB.*1 MB are available: lower batch_size \(2\) or n_steps \(5\)", err)
+
+
+def test_training_in_segments_says_what_a_step_needs(folder, monkeypatch, capsys):
+    arguments = ["train", folder / "corpus.h5", folder / "segments", *SMALL, "--segment-steps", 2, "--max-updates", 2]
+    status, out, _ = run(monkeypatch, capsys, *arguments)
+    assert status == 0 and re.search(r"a step needs about \d+ MB of memory\n", out)
+    assert json.loads((folder / "segments/config.json").read_text())["train"]["segment_steps"] == 2
+
+
+def test_a_model_larger_than_the_memory_is_refused(folder, monkeypatch, capsys):
+    def too_large(config):
+        raise MemoryError("Unable to allocate 7 TiB")
+
+    monkeypatch.setattr(audio_run, "build_model", too_large)
+    status, _, err = run(monkeypatch, capsys, "train", folder / "corpus.h5", folder / "too-large", *SMALL)
+    assert status == 2 and not (folder / "too-large").exists()
+    assert "larger than the memory (Unable to allocate 7 TiB): lower n_units or n_layers" in err

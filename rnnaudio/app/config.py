@@ -47,6 +47,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     frame_size: int = 200  # samples a step
     n_steps: int = 32  # steps the gradient runs back through
+    segment_steps: int = 0  # train in segments of so many steps, same gradient in less memory; 0: all steps at once
     batch_size: int = 64
     batches: Literal["random", "shifted", "offsets", "consecutive"] = "random"
     optimizer: Literal["rmsprop", "adam", "momentum", "sgd"] = "rmsprop"
@@ -68,8 +69,9 @@ class TrainConfig:
             self, "frame_size", "n_steps", "batch_size", "learning_rate", "halve_every", "max_gradient_norm",
             "minutes", "max_updates", "validate_every", "patience",
         )  # fmt: skip
-        if self.seed < 0 or self.anneal_noise_over < 0 or self.min_improvement < 0:
-            raise RnnaudioError("seed, anneal_noise_over and min_improvement: expected 0 or more")
+        for name in ("segment_steps", "anneal_noise_over", "min_improvement", "seed"):
+            if getattr(self, name) < 0:
+                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
         if self.schedule == "cosine" and self.max_updates == TrainConfig.max_updates:
             raise RnnaudioError("the cosine schedule falls over max_updates: say how many (--max-updates)")
 

@@ -8,6 +8,7 @@ from rnnaudio import engine, fused
 from rnnaudio.engine import tt
 from rnnaudio.kernels.dense import ActivationStep, DenseStep
 from rnnaudio.kernels.step import NormalisedStep, Step, Unchanged
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer, current
 
@@ -59,6 +60,12 @@ class Dense(FeedForward):
         self.weight = self._parameter("weight", weights(rng, (n_in, n_out)))
         self.bias = self._parameter("bias", bias(rng, (n_out,)))
 
+    def activations(self) -> Activations:
+        bent = widths() if self._activation == "linear" else widths(self.n_out)
+        # The kernel of bias and activation needs its output only; an engine keeps what it is a function of.
+        kept = widths(self.n_out) + (widths() if engine.kernel() == "fused" else bent)
+        return Activations(kept, widths(self.n_in, self.n_out) + bent)
+
     def apply(self, x: Any, context: Context) -> Any:
         y = fused.affine(x, self.weight, self.bias, self._activation)
         return tapped(self, self._activation, y, context)
@@ -91,6 +98,7 @@ class BatchNorm(FeedForward):
     """
 
     epsilon = 1e-5
+    needs_whole_sequence = True
 
     def __init__(self, n: int, *, momentum: float = 0.1):
         super().__init__()
@@ -100,6 +108,9 @@ class BatchNorm(FeedForward):
         self.shift = self._parameter("shift", np.zeros(n))
         self.running_mean = self._statistic("running_mean", np.zeros(n))
         self.running_variance = self._statistic("running_variance", np.ones(n))
+
+    def activations(self) -> Activations:
+        return Activations(widths(*[self.n_out] * 3), widths(*[self.n_out] * 3))  # normalised, gained, shifted
 
     def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
         return self.apply(x, context, mask), ()
@@ -136,6 +147,9 @@ class Dropout(FeedForward):
             raise ValueError(f"dropout rate is {rate}; expected 0 <= rate < 1")
         self.n_in = self.n_out = n
         self.rate = rate
+
+    def activations(self) -> Activations:
+        return Activations(widths(self.n_out, self.n_out), widths(self.n_out, self.n_out))  # draws and output
 
     def apply(self, x: Any, context: Context) -> Any:
         if not context.training or self.rate == 0.0:

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.kernels.step import Step
+from rnnaudio.nn.activations import Activations, widths
 
 # The methods that say what a layer computes: one that overrides any of them is another function.
 _EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "equations", "output", "_wire"}
@@ -35,7 +36,7 @@ class Context:
 
     @classmethod
     def training_with(cls, key: Any, *, truncate_gradient: int = -1) -> "Context":
-        """Training graph; ``key`` (int64 vector: seed, update) decides all its noise."""
+        """Training graph; ``key`` (int64 vector: seed, update and, if in segments, segment) decides all its noise."""
         return cls(True, key, truncate_gradient, None)
 
     @classmethod
@@ -67,6 +68,7 @@ class Layer:
 
     n_in: int
     n_out: int
+    needs_whole_sequence = False  # in training a step's output depends on later steps too: it cannot be cut in time
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
@@ -148,6 +150,10 @@ class Layer:
     def initial_state(self, batch_size: Any) -> Any:
         """The state before the first step, each array (batch_size, n); ``()`` for layers without memory."""
         return ()
+
+    def activations(self) -> Activations:
+        """What a training step holds for this layer, by the kernel in use; without an own answer, its output."""
+        return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
 
     def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
         """One time step: x (batch, n_in), state -> y (batch, n_out), new state."""

@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnaudio import fused
+from rnnaudio import engine, fused
 from rnnaudio.engine import relu, sigmoid, tt
 from rnnaudio.kernels.memory_lstm import MemoryStep
 from rnnaudio.kernels.step import Step
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, iso_2016, side_by_side
 from rnnaudio.nn.layer import Context, current
 from rnnaudio.nn.recurrent import Cell, split
@@ -62,6 +63,15 @@ class MemoryLSTM(Cell):
         self.bias_gates = self._parameter("bias_gates", of_gates)
         self.noise_std = self._statistic("noise_std", np.asarray(float(noise_std)))
         self._is_noisy = noise_std > 0
+
+    def activations(self, scanned: bool = False) -> Activations:
+        hidden, gates = 6 * self.n_out, 3 * self.n_out
+        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # each again, as part of one product or sum
+            each = widths(self.n_out, hidden, gates)
+            return Activations(each + each, each | widths(self.n_in))
+        # The noise is gone before the gradients of its size come; the lowest depth's is copied for that of x.
+        working = widths(self.n_out, hidden, gates, 6 * self.n_in) | widths(self.n_in)
+        return Activations(widths(self.n_out, hidden, gates), working)
 
     def set_std(self, std: float) -> None:
         """Set the noise's standard deviation; ValueError if it was 0 at construction, for then there is none."""

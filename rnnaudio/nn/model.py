@@ -1,5 +1,6 @@
 """Stacks: layers put together into one layer."""
 
+import functools
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from rnnaudio.engine import tt
 from rnnaudio.kernels.step import Chain, Step, Total
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.initializers import Initializer, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer
@@ -24,6 +26,9 @@ class Composite(Layer):
 
     def initial_state(self, batch_size: Any) -> Any:
         return tuple(child.initial_state(batch_size) for child in self._children.values())
+
+    def activations(self) -> Activations:
+        return functools.reduce(Activations.beside, (child.activations() for child in self._children.values()))
 
     def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
         return self._wire(x, state, lambda child, x, state: child.step(x, state, context))
@@ -73,6 +78,11 @@ class Sequential(Composite):
             return [outputs[-1]]
         return outputs if k == len(self._children) - 1 else [x, outputs[-1]]
 
+    def activations(self) -> Activations:
+        joined = [child.n_in for child in list(self._children.values())[1:] if self._skip]
+        # Inputs put together are kept; their gradients are alive twice, together and taken apart.
+        return super().activations().beside(Activations(widths(*joined), widths(*joined, *joined)))
+
     def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
         outputs: list[Any] = []
         states = []
@@ -99,6 +109,9 @@ class Sum(Composite):
         if len(widths) != 1:
             raise ValueError(f"the paths of a Sum have widths {sorted(widths)}; expected one (n_in, n_out) for all")
         self.n_in, self.n_out = widths.pop()
+
+    def activations(self) -> Activations:
+        return super().activations().beside(Activations(widths(self.n_out), widths()))
 
     def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
         results = [run(child, x, old) for child, old in zip(self._children.values(), state, strict=True)]

@@ -10,6 +10,7 @@ from rnnaudio.kernels.dense import LinearStep
 from rnnaudio.kernels.gru import GRUStep
 from rnnaudio.kernels.lstm import LSTMStep
 from rnnaudio.kernels.step import Step
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
 from rnnaudio.nn.layer import Context, Layer, current, flatten, leaf_names, unflatten
 
@@ -54,6 +55,11 @@ class Cell(Layer):
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
         """All states by one compiled kernel, as :func:`unroll` returns them; None if there is none for this cell."""
         return None
+
+    def activations(self, scanned: bool = False) -> Activations:
+        """As every layer's; ``scanned``: by scan, whatever kernel is in use, and then a rough figure."""
+        states = widths(*flatten(self.state_sizes))
+        return Activations(states + states, states | widths(self.n_in))  # each state, and as the one before it
 
     def initial_state(self, batch_size: Any) -> Any:
         # The width comes from a stored vector, not a constant: Theano would take a constant width of 1 for an axis
@@ -130,6 +136,13 @@ class GatedCell(Cell):
 
     def sequences(self, x: Any, context: Context) -> Any:
         return fused.affine(x, self.w_input, self.bias)
+
+    def activations(self, scanned: bool = False) -> Activations:
+        n, gates = self.n_out, int(self.bias.get_value(borrow=True).size)
+        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # fitted to what was measured
+            return Activations(widths(n, n, n, n, gates, gates), widths(gates, n, n) | widths(self.n_in))
+        # LSTM: hidden, cell and gates; GRU: hidden, h * r and gates. Then the gates' gradient and those of x and h.
+        return Activations(widths(n, n, gates), widths(gates, n) | widths(self.n_in))
 
     def recur(self, inputs: Any, state: Any) -> Any:
         return self.equations(inputs, state)[1]
@@ -270,6 +283,11 @@ class LinearPredictor(Cell):
         self.weight = self._parameter("weight", np.zeros((n_frames * n_in, n_out)))
         self.bias = self._parameter("bias", np.zeros(n_out))
 
+    def activations(self, scanned: bool = False) -> Activations:
+        joined, y = widths(self.n_frames * self.n_in), widths(self.n_out)
+        frames = widths(*flatten(self.state_sizes))
+        return Activations(frames + joined + y, joined + y)
+
     def sequences(self, x: Any, context: Context) -> Any:
         return x
 
@@ -314,6 +332,9 @@ class Wrapper(Cell):
     def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
         return self._cell.gates(inputs, state)
 
+    def activations(self, scanned: bool = False) -> Activations:
+        return self._cell.activations(scanned)
+
     @property
     def has_kernel(self) -> bool:
         return self._cell.has_kernel
@@ -349,6 +370,13 @@ class Noisy(Wrapper):
             if value > 0 and not on:
                 raise ValueError(f"noise of std {value} on a part built with 0; build it with the largest std")
             variable.set_value(np.asarray(value, dtype=variable.dtype))
+
+    def activations(self, scanned: bool = False) -> Activations:
+        cell = self._cell.activations(scanned or self._on_state)
+        on_input = widths(self.n_in) if self._on_input else widths()
+        on_state = widths(*flatten(self.state_sizes)) if self._on_state else widths()
+        # On the input: noisy input; on the state, roughly: draws, noise, and its place in the sequences of a scan.
+        return cell.beside(Activations(on_input + on_state + on_state + on_state, on_input + on_state))
 
     def _with_noise(self, x: Any, context: Context) -> Any:
         if not (context.training and self._on_input):
