@@ -241,8 +241,6 @@ def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | Non
 def _check_resumable(record: dict[str, Any], path: Path) -> None:
     """Refuse other settings, but for limits, and another corpus; a cosine schedule depends on its limit too."""
     saved = checkpoints.load(path).record.get("config") or {}
-    if saved.get("train"):  # settings that there were not yet when it was trained have their defaults
-        saved["train"] = json.loads(json.dumps(dataclasses.asdict(from_dict(TrainConfig, saved["train"]))))
     saved["train"] = dataclasses.asdict(from_dict(TrainConfig, saved.get("train") or {}))  # with later settings
     may_change = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
     now = json.loads(json.dumps(record))
