@@ -16,6 +16,9 @@ from rnnaudio.training.available import available_bytes
 
 RESERVE = 256 << 20  # bytes for compiling and for the validation batches
 N_BATCHES = 2  # in use, and ahead
+# The gradient of a final state is filled into zeros as long as the segment; so many arrays of them were measured.
+# Where nothing is compiled it is not done in place.
+FINAL_ARRAYS = {"pytensor": 3, "theano": 8}[engine.NAME] if engine.MODE == "python" else 1
 
 
 class StepMemory(NamedTuple):
@@ -59,8 +62,7 @@ def step_memory(
     states = flatten(model.state_sizes)
     if segment_steps:
         copies += 1
-        # Gradients of final states, as long as the segment: zeros, filled in, and added to those of all states.
-        held = held.beside(Activations(widths(*states * 3), widths()))
+        held = held.beside(Activations(widths(*states * FINAL_ARRAYS), widths()))
     steps = segment + n_steps % segment
     return StepMemory(
         parameters=size * (copies * model.n_parameters + 2 * largest),
