@@ -14,11 +14,11 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct mnist verify gradcheck bench info corpus \
-        test test-modes test-jax test-theano theano lint types imports clean
+.PHONY: help demo predict reconstruct mnist verify gradcheck bench bench-generation bench-growth bench-mnist \
+        bench-theano info corpus test test-modes test-jax test-theano theano lint types imports clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed ## train on the minute of piano in the package, play on, write runs/demo/report.html
 	@$(BIN)/rnnaudio demo $(ARGS)
@@ -39,8 +39,20 @@ verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct aga
 gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, optimisers
 	@$(BIN)/python -m experiments.gradcheck $(ARGS)
 
-bench: $(VENV)/.installed-bench ## time training steps against PyTorch's and raw scan's (installs PyTorch, 700 MB)
+bench: $(VENV)/.installed-bench ## time training steps against PyTorch's, JAX's and raw scan's (installs both, 1.1 GB)
 	@$(BIN)/python -m experiments.bench $(ARGS)
+
+bench-theano: $(VENV)/.installed $(THEANO_VENV)/.installed ## the same against Theano 1.0.5 (Python 3.11 only)
+	@$(BIN)/python -m experiments.bench --cells lstm gru --peers theano --name bench-theano $(ARGS)
+
+bench-growth: $(VENV)/.installed ## how the time of a step grows with steps, batch, units and layers
+	@$(BIN)/python -m experiments.growth $(ARGS)
+
+bench-mnist: $(VENV)/.installed-bench ## time an epoch of the blog's MNIST network against PyTorch's
+	@$(BIN)/python -m experiments.bench_mnist $(ARGS)
+
+bench-generation: $(VENV)/.installed-bench ## time generation, one stream and 16, against PyTorch's (installs PyTorch, 700 MB)
+	@$(BIN)/python -m experiments.generation_speed $(ARGS)
 
 info: $(VENV)/.installed ## what computes: engine, compile mode, BLAS, threads, speed; what would make it faster
 	@$(BIN)/rnnaudio info $(ARGS)
@@ -107,7 +119,7 @@ $(VENV)/.installed-corpus: $(VENV)/.installed
 	@$(BIN)/python $(PIP) install --editable '.[corpus]'
 	@touch $@
 
-$(VENV)/.installed-bench: $(VENV)/.installed
+$(VENV)/.installed-bench: $(VENV)/.installed-jax
 	@echo "installing PyTorch ..."
 	@$(BIN)/python $(PIP) install --editable '.[bench]'
 	@touch $@

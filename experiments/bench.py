@@ -1,6 +1,6 @@
-"""Training steps of rnnaudio against PyTorch's and the engine's own scan, as ratios in one run.
+"""Training steps of rnnaudio against PyTorch's, JAX's and the engine's own scan, as ratios in one run.
 
-    python -m experiments.bench [--quick] [--cells lstm gru] [--peers torch scan jax]
+    python -m experiments.bench [--quick] [--cells lstm gru memory-lstm] [--peers torch torch-compiled jax scan theano]
 
 Every peer is a process of its own, built once; they take turns, a few steps each, so that what else the machine does
 meets all of them. A figure is the median over the turns of the median within a turn; the ratio is the peer's time
@@ -15,16 +15,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
 
 from experiments.bench_peers import Point
-from experiments.results import record
+from experiments.results import FOLDER, record
 from rnnaudio import engine, fused
 from rnnaudio.app.engine_report import measure_gflops
 from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.plots import speed_ratios
 
 GRID = [
     Point(200, 100, 160, 64, 1),
@@ -37,25 +39,52 @@ GRID = [
     Point(200, 300, 80, 16, 3),
     Point(200, 300, 80, 128, 3),
 ]
+THEANO_PYTHON = ".venv-theano/bin/python"  # of `make theano`
+PICTURES = FOLDER / "pictures"
 QUICK = [GRID[1], GRID[4], GRID[7]]
+MEMORY_GRID = [
+    Point(250, 250, 32, 64, 2),  # the blog's of 21 March
+    Point(64, 64, 32, 64, 2),
+    Point(250, 250, 32, 16, 2),
+    Point(500, 500, 32, 64, 2),
+    Point(250, 250, 60, 64, 1),
+]
+GRIDS = {"lstm": GRID, "gru": GRID, "memory-lstm": MEMORY_GRID}
+QUICK_GRIDS = {"lstm": QUICK, "gru": QUICK, "memory-lstm": MEMORY_GRID[1:2]}
 N_BLOCKS = {"lstm": 4, "gru": 3}
-EXTRAS = {"torch": "bench", "scan": None, "jax": "jax"}  # the extra that installs a peer's library
+#: the extra that installs a peer's library
+EXTRAS = {"torch": "bench", "torch-compiled": "bench", "jax": "jax", "scan": None, "theano": None}
 
 
 def gflop(point: Point, cell: str) -> float:
     """Multiplications and additions of all products of a step, in 1e9; the input's gradient is not needed."""
-    rows, n, blocks = point.n_steps * point.n_batch, point.n_units, N_BLOCKS[cell]
+    rows, n = point.n_steps * point.n_batch, point.n_units
+    if cell == "memory-lstm":
+        depth = point.n_layers
+        recurrence = 3 * (12 + 6) * n * n * depth - 6 * n * n  # hidden layers and gates, but the gradient of x
+        readout = 3 * (depth * n * 2 * n + 2 * n * n)
+        return 2 * rows * (recurrence + readout) / 1e9
+    blocks = N_BLOCKS[cell]
     first = 2 * point.n_in + 3 * n  # forward and weight gradient of the input; all three of the recurrence
     others = (point.n_layers - 1) * 6 * n
     return 2 * rows * (blocks * n * (first + others) + 3 * n * point.n_in) / 1e9
+
+
+#: peers that are rnnaudio itself, by their environment
+OURS = {
+    "rnnaudio": {},
+    "scan": {"RNNAUDIO_KERNEL": "scan", "RNNAUDIO_MODE": "c"},
+    "theano": {"RNNAUDIO_KERNEL": "scan", "RNNAUDIO_MODE": "c", "RNNAUDIO_ENGINE": "theano"},
+}
 
 
 class Peer:
     """A process that does training steps on demand."""
 
     def __init__(self, name: str, cell: str, point: Point):
-        command = [sys.executable, "-m", "experiments.bench_peers", "rnnaudio" if name == "scan" else name, cell]
-        environment = os.environ | {"RNNAUDIO_KERNEL": "scan" if name == "scan" or engine.MODE == "jax" else "fused"}
+        python = THEANO_PYTHON if name == "theano" else sys.executable
+        command = [python, "-m", "experiments.bench_peers", "rnnaudio" if name in OURS else name, cell]
+        environment = os.environ | OURS.get(name, {})
         self._process = subprocess.Popen(
             [*command, *map(str, point)], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -100,47 +129,73 @@ def compare(
     return row
 
 
-def check_peers(names: tuple[str, ...]) -> None:
-    """RnnaudioError for a peer that there is not, or whose library is not installed."""
-    for name in names:
-        if name not in EXTRAS:
-            raise RnnaudioError(f"the peer is {name!r}; expected some of {', '.join(EXTRAS)}")
-        if EXTRAS[name] and not importlib.util.find_spec(name):
-            raise RnnaudioError(f"the peer {name} is not installed: pip install 'rnnaudio[{EXTRAS[name]}]'")
+def peers_of(cell: str, peers: tuple[str, ...]) -> list[str]:
+    """Those that can compute a cell: PyTorch's own layers gain nothing by torch.compile, and JAX has LSTM and GRU."""
+    other = "jax" if cell == "memory-lstm" else "torch-compiled"
+    return [peer for peer in peers if peer != other]
+
+
+def check_peers(peers: tuple[str, ...]) -> None:
+    """RnnaudioError for a peer that there is not, or that is not installed."""
+    for peer in peers:
+        if peer not in EXTRAS:
+            raise RnnaudioError(f"the peer is {peer!r}; expected some of {', '.join(EXTRAS)}")
+        if EXTRAS[peer] and not importlib.util.find_spec(peer.partition("-")[0]):
+            raise RnnaudioError(f"the peer {peer} is not installed: pip install 'rnnaudio[{EXTRAS[peer]}]'")
+    if "theano" in peers and not Path(THEANO_PYTHON).exists():
+        raise RnnaudioError(f"the peer theano needs {THEANO_PYTHON}: `make bench-theano` sets it up (Python 3.11)")
+
+
+def line(row: dict[str, Any], names: list[str]) -> str:
+    """One line of the table."""
+    ratios = [f"{1e3 * row[name]['seconds']:7.1f} x{row[name]['ratio']:5.2f}" for name in names]
+    size, ours = ",".join(map(str, row["point"].values())), 1e3 * row["rnnaudio"]["seconds"]
+    return f"{row['cell']:11} {size:>22} {ours:8.1f} {row['share_of_sgemm']:9.0%}  " + "  ".join(ratios)
+
+
+def summary(cell: str, rows: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
+    """Geometric mean and least of the ratios of a cell, by peer."""
+    ratios = {name: [row[name]["ratio"] for row in rows] for name in names}
+    return {
+        name: {"cell": cell, "mean": float(np.exp(np.mean(np.log(values)))), "least": min(values)}
+        for name, values in ratios.items()
+    }
 
 
 def main(
-    cells: tuple[str, ...] = ("lstm", "gru"), peers: tuple[str, ...] = ("torch", "scan"), quick: bool = False
+    cells: tuple[str, ...] = ("lstm", "gru", "memory-lstm"),
+    peers: tuple[str, ...] = ("torch", "torch-compiled", "jax", "scan"),
+    quick: bool = False,
+    name: str = "bench",
 ) -> None:
-    """Measure; print the table and, unless quick, record it.
+    """Measure; print the table and, unless quick, record it with a picture.
 
     Args:
-        cells: lstm, gru.
-        peers: torch, scan, jax.
-        quick: three points of the grid, few turns; less than a minute.
+        cells: lstm, gru, memory-lstm.
+        peers: torch, torch-compiled, jax, scan, theano.
+        quick: a few points of the grid, few turns; less than a minute with one peer.
+        name: of the record.
     """
     check_peers(peers)
     rate = max(measure_gflops(dot) for dot in (fused.dot, engine.tt.dot))
-    print(f"sgemm: {rate:.0f} GFLOP/s")
-    rows = []
+    print(f"sgemm: {rate:.0f} GFLOP/s; ms, and the ratio of each peer's time to ours")
+    rows, summaries = [], []
     for cell in cells:
-        print(f"{cell:4} {'I H T B layers':>22} {'ms':>8} {'of sgemm':>9}  " + "  ".join(f"{p:>14}" for p in peers))
-        for point in QUICK if quick else GRID:
-            row = compare(point, cell, list(peers), 3 if quick else 7, 0.2 if quick else 0.5)
-            ours = row["rnnaudio"]["seconds"]
-            row["share_of_sgemm"] = row["gflop"] / rate / ours
-            rows.append(row)
-            ratios = [f"{1e3 * row[p]['seconds']:7.1f} x{row[p]['ratio']:5.2f}" for p in peers]
-            size = ",".join(map(str, point))
-            print(
-                f"{cell:4} {size:>22} {1e3 * ours:8.1f} {row['share_of_sgemm']:9.0%}  " + "  ".join(ratios), flush=True
-            )
-        for peer in peers:
-            ratios = [row[peer]["ratio"] for row in rows if row["cell"] == cell]
-            mean = np.exp(np.mean(np.log(ratios)))
-            print(f"{cell}: {peer} / rnnaudio, geometric mean {mean:.2f}, least {min(ratios):.2f}")
+        names = peers_of(cell, peers)
+        print(f"{cell:11} {'I H T B layers':>22} {'ms':>8} {'of sgemm':>9}  " + "  ".join(f"{p:>14}" for p in names))
+        of_cell = []
+        for point in (QUICK_GRIDS if quick else GRIDS)[cell]:
+            row = compare(point, cell, names, 3 if quick else 7, 0.2 if quick else 0.5)
+            row["share_of_sgemm"] = row["gflop"] / rate / row["rnnaudio"]["seconds"]
+            of_cell.append(row)
+            print(line(row, names), flush=True)
+        for peer, figures in summary(cell, of_cell, names).items():
+            print(f"{cell}: {peer} / rnnaudio, geometric mean {figures['mean']:.2f}, least {figures['least']:.2f}")
+            summaries.append(figures | {"peer": peer})
+        rows += of_cell
     if not quick:
-        record("bench", {"sgemm_gflops": rate, "rows": rows})
+        record(name, {"sgemm_gflops": rate, "summary": summaries, "rows": rows})
+        print(f"drew {speed_ratios(rows, PICTURES / f'{name}.png')}")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@
 
 Reads a number of steps per line from standard input, answers with the seconds of each as a JSON list. A step is
 forward, backward, clipping by the global norm and RMSprop, of layers of LSTM or GRU with a Dense read-out and mean
-squared error on T frames of I samples, float32.
+squared error on T frames of I samples, float32. The memory LSTM of 2016 is as wide as its input and LAYERS deep, has
+noise in all its layers and the blog's read-out, an MLP with one hidden layer.
 """
 
 import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -37,37 +39,49 @@ class Point(NamedTuple):
 Step = Callable[[], float]  # does one step, returns the loss
 
 
+NOISE_STD = 0.005  # of the memory LSTM, as in 2016
+
+
 def rnnaudio_step(point: Point, cell: str) -> Step:
     from rnnaudio.data import Batch
-    from rnnaudio.nn import GRU, LSTM, Dense, Sequential
+    from rnnaudio.nn import GRU, LSTM, Dense, Layer, MemoryLSTM, Sequential
     from rnnaudio.objectives import predict_next
     from rnnaudio.optimizers import RMSprop
     from rnnaudio.training import TrainStep
 
-    rng = np.random.default_rng(0)
-    make = {"lstm": LSTM, "gru": GRU}[cell]
-    layers = [make(n_in, n_out, rng=rng) for n_in, n_out in pairwise(point.sizes())]
-    model = Sequential([*layers, Dense(point.n_units, point.n_in, rng=rng)])
+    rng, n = np.random.default_rng(0), point.n_units
+    layers: list[Layer]
+    if cell == "memory-lstm":
+        layers = [MemoryLSTM(n, point.n_layers, rng=rng, noise_std=NOISE_STD)]
+        layers.append(Dense(point.n_layers * n, 2 * n, rng=rng, activation="relu"))
+        n = 2 * n
+    else:
+        make = {"lstm": LSTM, "gru": GRU}[cell]
+        layers = [make(n_in, n_out, rng=rng) for n_in, n_out in pairwise(point.sizes())]
+    model = Sequential([*layers, Dense(n, point.n_in, rng=rng)])
     step = TrainStep(model, predict_next, RMSprop(1e-3, max_gradient_norm=1.0), seed=0)
     batch = Batch(point.frames(), np.ones(point.n_batch, bool))
     return lambda: step(batch, None, learning_rate=1e-3, update=0).loss
 
 
-def torch_step(point: Point, cell: str) -> Step:
+def torch_step(point: Point, cell: str, *, compiled: bool = False) -> Step:
     import torch
 
+    from experiments.torch_models import MemoryLSTM, Recurrent
+
     torch.manual_seed(0)
-    make = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell]
-    recurrent = make(point.n_in, point.n_units, point.n_layers)
-    readout = torch.nn.Linear(point.n_units, point.n_in)
-    parameters = [*recurrent.parameters(), *readout.parameters()]
+    if cell == "memory-lstm":
+        model: torch.nn.Module = MemoryLSTM(point.n_units, point.n_layers, NOISE_STD, compiled)
+    else:
+        model = Recurrent(cell, point.n_in, point.n_units, point.n_layers)
+    parameters = list(model.parameters())
     optimizer = torch.optim.RMSprop(parameters, 1e-3, 0.9, foreach=True)  # faster than its default
     frames = torch.from_numpy(point.frames())
     x, target = frames[:-1], frames[1:]
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.mse_loss(readout(recurrent(x)[0]), target)
+        loss = torch.nn.functional.mse_loss(model(x), target)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -82,7 +96,10 @@ def jax_step(point: Point, cell: str) -> Step:
     return prepare(point.sizes(), point.frames(), cell)
 
 
-PEERS = {"rnnaudio": rnnaudio_step, "torch": torch_step, "jax": jax_step}
+PEERS: dict[str, Callable[[Point, str], Step]] = {
+    "rnnaudio": rnnaudio_step, "torch": torch_step, "torch-compiled": partial(torch_step, compiled=True),
+    "jax": jax_step,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -121,6 +121,7 @@ def generate(
     seconds: float = 10.0,
     seed_index: int = 0,
     corpus: Path | None = None,
+    streams: int = 1,
     overwrite: bool = False,
 ) -> None:
     """Continue a second of sound with a trained model; writes a WAV with the seed in front.
@@ -133,16 +134,13 @@ def generate(
         seconds: length of what is generated after it.
         seed_index: which place of the test split.
         corpus: where the run's corpus is now, if it was moved.
-        overwrite: replace a file of that name.
+        streams: continue so many places side by side, from seed_index on; writes OUT-1.wav, OUT-2.wav, ...
+        overwrite: replace files of that name.
     """
-    from rnnaudio.app.play import play
+    from rnnaudio.app.play import Seeds, play
 
-    if out.exists() and not overwrite:
-        raise RnnaudioError(f"{out} exists: choose another name, or replace it with --overwrite")
-    text = play(
-        run_dir, out, corpus, seed_file=seed_file, seed_seconds=seed_seconds, seconds=seconds, seed_index=seed_index
-    )
-    print(text)
+    seeds = Seeds(seed_file, seed_seconds, seed_index, streams)
+    print(play(run_dir, out, corpus, seeds=seeds, seconds=seconds, overwrite=overwrite))
 
 
 @command("build", of=corpus)

@@ -242,8 +242,8 @@ def sigmoid(x: Any) -> Any:
 
 
 def relu(x: Any) -> Any:
-    """max(x, 0); the gradient at exactly 0 is 0 on both engines."""
-    return tt.switch(x > 0, x, tt.zeros_like(x))
+    """max(x, 0), NaN where x is; the gradient at exactly 0 is 0 on both engines."""
+    return tt.switch(x <= 0, tt.zeros_like(x), x)
 
 
 def log_softmax(x: Any) -> Any:
@@ -331,8 +331,9 @@ class Kernel(_graph.Op):
 class _Random(_graph.Op):
     """Draws that depend on nothing but (key, stream, shape): no hidden generator, so any step can be replayed.
 
-    ``key`` is an int64 vector (seed, number of the update). Both engines and all modes give the same numbers, a
-    checkpoint needs only the two integers, and a resumed run draws what the uninterrupted one would have drawn.
+    ``key`` is an int64 vector: seed, number of the update and, where a sequence is cut in time, of the segment. Both
+    engines and all modes give the same numbers, a checkpoint needs only the first two, and a resumed run draws what
+    the uninterrupted one would have drawn.
     """
 
     __props__ = ("distribution", "stream", "ndim", "dtype")
@@ -361,10 +362,10 @@ if MODE == "jax":
 
 
 def normal(key: Any, stream: int, shape: Sequence[Any]) -> Any:
-    """N(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update) and ``stream``."""
+    """N(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return _Random("normal", stream, len(shape), float_type())(key, *shape)
 
 
 def uniform(key: Any, stream: int, shape: Sequence[Any]) -> Any:
-    """U(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update) and ``stream``."""
+    """U(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return _Random("uniform", stream, len(shape), float_type())(key, *shape)

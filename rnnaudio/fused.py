@@ -6,7 +6,7 @@ import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.engine import tt
-from rnnaudio.kernels import elementwise
+from rnnaudio.kernels import dense, elementwise
 from rnnaudio.kernels import gru as gru_kernel
 from rnnaudio.kernels import lstm as lstm_kernel
 from rnnaudio.kernels import memory_lstm as memory_kernel
@@ -27,9 +27,14 @@ def dot(x: Any, w: Any) -> Any:
     return _Product(x.ndim)(x, w) if engine.kernel() == "fused" else tt.dot(x, w)
 
 
-def affine(x: Any, w: Any, bias: Any) -> Any:
-    """x W + b: (..., k), (k, n), (n,) -> (..., n)."""
-    return _AddBias(x.ndim)(_Product(x.ndim)(x, w), bias) if engine.kernel() == "fused" else tt.dot(x, w) + bias
+ACTIVATIONS = {"linear": lambda x: x, "relu": engine.relu, "tanh": tt.tanh, "sigmoid": engine.sigmoid}
+
+
+def affine(x: Any, w: Any, bias: Any, activation: str = "linear") -> Any:
+    """f(x W + b), f one of ACTIVATIONS: (..., k), (k, n), (n,) -> (..., n)."""
+    if engine.kernel() == "fused":
+        return _AddBias(x.ndim, activation)(_Product(x.ndim)(x, w), bias)
+    return ACTIVATIONS[activation](tt.dot(x, w) + bias)
 
 
 class _Product(engine.Kernel):
@@ -62,19 +67,36 @@ class _WeightGradient(engine.Kernel):
 
 
 class _AddBias(engine.Kernel):
-    """x + b: (..., n), (n,) -> (..., n)."""
+    """f(z + b): (..., n), (n,) -> (..., n)."""
 
-    def __init__(self, ndim: int):
-        self.ndims = (ndim,)
+    def __init__(self, ndim: int, activation: str):
+        self.ndims, self.activation = (ndim,), activation
 
-    __props__ = ("ndims",)
+    __props__ = ("ndims", "activation")
 
-    def compute(self, x: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
-        y = empty(x.shape, x.dtype)
-        return [np.add(x, bias, out=y)]
+    def compute(self, z: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
+        y = empty(z.shape, z.dtype)
+        dense.add_bias(self.activation, _rows(z), bias, _rows(y))
+        return [y]
 
     def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
-        return [output_gradients[0], _BiasGradient()(output_gradients[0])]
+        (dy,) = output_gradients
+        dz = dy if self.activation == "linear" else _ActivationGradient(dy.ndim, self.activation)(outputs[0], dy)
+        return [dz, _BiasGradient()(dz)]
+
+
+class _ActivationGradient(engine.Kernel):
+    """dy f'(z), from y = f(z)."""
+
+    def __init__(self, ndim: int, activation: str):
+        self.ndims, self.activation = (ndim,), activation
+
+    __props__ = ("ndims", "activation")
+
+    def compute(self, y: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
+        dz = empty(y.shape, y.dtype)
+        dense.activation_gradient(self.activation, _rows(y), _rows(dy), _rows(dz))
+        return [dz]
 
 
 class _BiasGradient(engine.Kernel):
@@ -174,8 +196,8 @@ class _MemoryLSTMSequence(engine.Kernel):
 
     def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
         x, w_hidden, _, w_gates, _, m0, mask, *noise = inputs
-        gradients = _MemoryLSTMSequenceGradient()(x, w_hidden, w_gates, m0, mask, *outputs, output_gradients[0])
-        return [*gradients, None, *[None] * len(noise)]
+        dz, *rest = _MemoryLSTMSequenceGradient()(x, w_hidden, w_gates, m0, mask, *outputs, output_gradients[0])
+        return [_Product(3)(dz, w_hidden[x.shape[2] :].T), *rest, None, *[None] * len(noise)]
 
 
 class _MemoryLSTMSequenceGradient(engine.Kernel):

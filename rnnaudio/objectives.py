@@ -1,11 +1,14 @@
 """What a model is trained to do: how a batch becomes an input, a target and a loss."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
 
 from rnnaudio import fused, losses
 from rnnaudio.engine import tensor, tt
 from rnnaudio.nn import Context, Layer
+from rnnaudio.nn.activations import Activations, widths
 
 
 class Terms(NamedTuple):
@@ -43,6 +46,22 @@ class Objective(Protocol):
         ...
 
 
+class Segment(NamedTuple):
+    """A part of a batch in time."""
+
+    arrays: list[np.ndarray]  # one per field of the objective
+    weight: float  # the loss of the batch is the sum of weight * loss of its segments
+
+
+@runtime_checkable
+class Divisible(Objective, Protocol):
+    """An objective whose loss is a mean over time steps, so that a batch can be cut in time."""
+
+    def segments(self, segment_steps: int, *arrays: np.ndarray) -> list[Segment]:
+        """The batch in segments of so many steps, the last one shorter where they do not fit."""
+        ...
+
+
 @dataclass(frozen=True)
 class Strategy:
     """Frames (T+1, batch, n) -> input x_1..x_T and target, by mean squared error over all T steps.
@@ -65,6 +84,16 @@ class Strategy:
         """Input and target; slices, so it works on NumPy arrays and symbolic variables alike."""
         n_steps = frames.shape[0] - 1
         return frames[:n_steps], frames[self.shift : n_steps + self.shift]
+
+    def activations(self, model: Layer) -> Activations:
+        """What a training step holds beside the model's: the gradient at its output."""
+        return Activations(widths(), widths(model.n_out))
+
+    def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:
+        """Views, adjoining ones with a frame in common: the last target of one is the first input of the next."""
+        n = frames.shape[0] - 1
+        bounds = [(first, min(first + segment_steps, n)) for first in range(0, n, segment_steps)]
+        return [Segment([frames[first : last + 1]], (last - first) / n) for first, last in bounds]
 
     def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
         x, target = self.split(variables[0])

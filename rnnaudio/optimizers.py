@@ -8,7 +8,8 @@ A rule is a frozen description with two methods that work on NumPy arrays and sy
 A rule may also name a ``kernel`` that does the same in one pass (:mod:`rnnaudio.kernels.elementwise`), and give the
 ``constants(n)`` it takes; without one, the engine computes ``step``.
 
-:func:`updates` applies a rule to a symbolic loss. What rules remember is kept in :class:`OptimizerState`.
+:func:`updates` applies a rule to a symbolic loss, :func:`updates_from` to gradients. What rules remember is kept in
+:class:`OptimizerState`.
 """
 
 from collections.abc import Sequence
@@ -162,6 +163,17 @@ def updates(
 ) -> Step:
     """One step down the gradient of ``loss`` (a symbolic scalar), clipped by its global norm if the rule says so."""
     gradients = dict(zip(parameters, engine.gradient(loss, list(parameters.values())), strict=True))
+    return updates_from(optimizer, gradients, parameters, memory, learning_rate)
+
+
+def updates_from(
+    optimizer: Optimizer,
+    gradients: dict[str, Any],
+    parameters: dict[str, Any],
+    memory: OptimizerState,
+    learning_rate: Any,
+) -> Step:
+    """One step down these gradients (symbolic, by parameter), clipped by their global norm if the rule says so."""
     squares = {name: fused.sum_of_squares(g) for name, g in gradients.items()}
     clip = clipping_factor(sum(squares.values()) ** 0.5, optimizer.max_gradient_norm)
     n = memory.n_updates + 1

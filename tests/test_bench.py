@@ -5,10 +5,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from experiments import generation_speed
 from experiments.bench import Peer, check_peers, compare, gflop
 from experiments.bench_peers import Point
 from rnnaudio.data import Batch
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels import threads
 from rnnaudio.nn import GRU, LSTM, Dense, Sequential
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
@@ -87,7 +89,7 @@ def test_the_peer_in_jax_is_the_same_model_and_update(cell):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("jaxx", "expected some of torch, scan, jax"), ("jax", r"rnnaudio\[jax\]")]
+    ("name", "message"), [("jaxx", "expected some of torch, torch-compiled, jax"), ("jax", r"rnnaudio\[jax\]")]
 )
 def test_a_peer_that_is_not_there_is_refused(monkeypatch, name, message):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -102,3 +104,15 @@ def test_a_real_peer_answers(name):
     peer = Peer(name, "gru", POINT)
     assert 0 < peer.seconds(2) < 60
     peer.close()
+
+
+@pytest.mark.parametrize("n_streams", [1, 3])
+def test_everyone_who_can_generate_is_timed_on_the_threads_asked_for(n_streams, monkeypatch):
+    monkeypatch.setattr(generation_speed, "SIZES", (200, 3, 3))
+    before = threads.n_threads()
+    row = generation_speed.measure("gru", n_streams, 1, turns=2, turn_seconds=1e-4)
+    assert {"rnnaudio", "graph", "scan"} <= row.keys() and row["threads"] == 1 and threads.n_threads() == before
+    for name in row.keys() & {"rnnaudio", "graph", "scan", "torch"}:
+        figures = row[name]
+        assert 0 < figures["lowest"] <= figures["step_seconds"] <= figures["highest"]
+        assert figures["times_real_time"] == pytest.approx(n_streams / figures["step_seconds"] / 80)

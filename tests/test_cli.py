@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from rnnaudio.app import outcome
+from rnnaudio.app import audio_run, outcome
 from rnnaudio.cli import main
 from rnnaudio.data import read_audio, write_wav
 from rnnaudio.generation import Generated
 from rnnaudio.training import checkpoint as checkpoints
+from rnnaudio.training import memory
 
 RATE = 8000
 SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
@@ -122,6 +123,31 @@ def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, monkey
         assert len(read_audio(out)[0]) == round(seconds * RATE)
 
 
+def test_generate_many_streams(folder, monkeypatch, capsys, tmp_path):
+    """Each from its own place of the test split, to the same sound as alone; all files or none."""
+    generate = ["generate", folder / "run", tmp_path / "out.wav", "--seconds", 0.5, "--seed-index", 2]
+    status, text, _ = run(monkeypatch, capsys, *generate, "--streams", 3)
+    names = [f"out-{k}.wav" for k in (1, 2, 3)]
+    assert status == 0 and sorted(path.name for path in tmp_path.iterdir()) == names
+    assert "out-1.wav to out-3.wav: 1.00 s seed + 0.50 s generated each" in text
+    assert re.search(r"generated each, [0-9.]+ times faster than real time in all", text)
+    played = [(tmp_path / name).read_bytes() for name in names]
+    assert len(set(played)) == 3
+    status, text, _ = run(monkeypatch, capsys, "generate", *generate[1:-1], 3)
+    assert re.search(r"generated, [0-9.]+ times faster than real time", text) and "in all" not in text
+    assert (tmp_path / "out.wav").read_bytes() == played[1]
+
+    (tmp_path / "out-1.wav").unlink()
+    status, _, error = run(monkeypatch, capsys, *generate, "--streams", 3)
+    assert status == 2 and "out-2.wav exists: choose another name" in error
+    (tmp_path / "out-3.wav").unlink()
+    (tmp_path / "out-3.wav").mkdir()
+    status, _, error = run(monkeypatch, capsys, *generate, "--streams", 3, "--seconds", 0.1, "--overwrite")
+    assert status == 2 and "out-3.wav: it is a folder" in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out-2.wav", "out-3.wav", "out.wav"]
+    assert (tmp_path / "out-2.wav").read_bytes() == played[1]
+
+
 def test_corpus_info_verifies(folder, monkeypatch, capsys):
     status, out, _ = run(monkeypatch, capsys, "corpus", "info", folder / "corpus.h5", "--verify")
     assert status == 0 and out.count("train") + out.count("valid") + out.count("test") >= 3
@@ -190,6 +216,11 @@ def bad_inputs(folder, tmp):
         "seed is text": (["generate", trained, tmp / "x.wav", "--seed-file", text], "text.wav"),
         "no place to write": (["generate", trained, tmp / "no/x.wav", "--seconds", "0.1"], "x.wav"),
         "no such place": (["generate", trained, tmp / "x.wav", "--seed-index", "-1"], "seed_index is -1"),
+        "no streams": (["generate", trained, tmp / "x.wav", "--streams", "0"], "streams is 0; expected 1 or more"),
+        "streams of one seed file": (
+            ["generate", trained, tmp / "x.wav", "--streams", "2", "--seed-file", folder / "0.wav"],
+            "--streams 2 from one --seed-file would all sound the same",
+        ),
         "no length": (["generate", trained, tmp / "x.wav", "--seconds", "0"], "seconds"),
     }
 
@@ -269,3 +300,29 @@ def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp
     summary = outcome.write_outcome(tmp_path / "run", folder / "corpus.h5")
     assert summary["generated_seconds"] == 80 / RATE and summary["death"] == "not finite after 2 frames"
     assert (tmp_path / "run/report.html").exists()
+
+
+def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(folder, monkeypatch, capsys):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
+    out = folder / "too-large"
+    status, _, err = run(monkeypatch, capsys, "train", folder / "corpus.h5", out, *SMALL)
+    assert status == 2 and not out.exists()
+    assert len(err.splitlines()) == 1
+    assert re.search(r"needs about \d+ MB.*1 MB are available: lower batch_size \(2\) or n_steps \(5\)", err)
+
+
+def test_training_in_segments_says_what_a_step_needs(folder, monkeypatch, capsys):
+    arguments = ["train", folder / "corpus.h5", folder / "segments", *SMALL, "--segment-steps", 2, "--max-updates", 2]
+    status, out, _ = run(monkeypatch, capsys, *arguments)
+    assert status == 0 and re.search(r"a step needs about \d+ MB of memory\n", out)
+    assert json.loads((folder / "segments/config.json").read_text())["train"]["segment_steps"] == 2
+
+
+def test_a_model_larger_than_the_memory_is_refused(folder, monkeypatch, capsys):
+    def too_large(config):
+        raise MemoryError("Unable to allocate 7 TiB")
+
+    monkeypatch.setattr(audio_run, "build_model", too_large)
+    status, _, err = run(monkeypatch, capsys, "train", folder / "corpus.h5", folder / "too-large", *SMALL)
+    assert status == 2 and not (folder / "too-large").exists()
+    assert "larger than the memory (Unable to allocate 7 TiB): lower n_units or n_layers" in err

@@ -6,10 +6,14 @@ import json
 import numpy as np
 import pytest
 
+from rnnaudio.app import audio_run
 from rnnaudio.app.audio_run import describe_row, duration
 from rnnaudio.app.build import build_model, build_optimizer
 from rnnaudio.app.config import ModelConfig, TrainConfig, from_dict
+from rnnaudio.data import Batch
+from rnnaudio.diagnostics import baselines, linear_prediction
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
 
 
@@ -37,6 +41,13 @@ def test_settings_that_make_no_sense(name):
         TrainConfig(**{name: 0})
 
 
+@pytest.mark.parametrize("name", ["segment_steps", "seed", "anneal_noise_over", "min_improvement"])
+def test_settings_that_may_be_zero_but_not_less(name):
+    assert getattr(TrainConfig(**{name: 0}), name) == 0
+    with pytest.raises(RnnaudioError, match=f"{name} is -1; expected 0 or more"):
+        TrainConfig(**{name: -1})
+
+
 def test_model_widths_with_skip_connections_and_linear_skip():
     config = TrainConfig(
         frame_size=8,
@@ -47,6 +58,29 @@ def test_model_widths_with_skip_connections_and_linear_skip():
     assert shapes["stack.learnt_initial_state_3.lstm.w_input"] == (8 + 5, 20)
     assert shapes["stack.sequential.dense.weight"] == (15, 8)
     assert shapes["linear.weight"] == (16, 8)
+
+
+def test_a_memory_lstm_is_as_wide_as_a_frame_and_read_at_all_depths():
+    model = ModelConfig(cell="memory-lstm", n_layers=3, layer_noise=0.005, readout_units=16)
+    parameters = build_model(TrainConfig(frame_size=8, model=model)).parameters()
+    shapes = {name: v.get_value().shape for name, v in parameters.items()}
+    assert shapes["memory_lstm.w_hidden"] == (16, 48)
+    assert shapes["sequential.dense.weight"] == (3 * 8, 16)
+    assert shapes["sequential.dense_2.weight"] == (16, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layer_noise": 0.1}, "layer_noise is an option of the memory-lstm only"),
+        ({"cell": "memory-lstm", "skip_connections": True}, "skip_connections join several layers"),
+        ({"cell": "memory-lstm", "peepholes": True}, "peepholes are an option of the LSTM only"),
+        ({"cell": "memory-lstm", "layer_noise": -1.0}, "layer_noise is -1.0; expected 0 or more"),
+    ],
+)
+def test_options_of_another_cell_are_refused(settings, message):
+    with pytest.raises(RnnaudioError, match=message):
+        ModelConfig(**settings)
 
 
 def test_equal_seeds_give_equal_models():
@@ -69,3 +103,20 @@ def test_short_times_are_shown_in_seconds(seconds, shown):
     row = {"epoch": 1.0, "seconds": seconds, "train": 0.1, "valid": 0.01, "is_best": True}
     losses = "train -10.00 dB  valid -20.00 dB  * best"
     assert " ".join(describe_row(row).split()) == " ".join(f"epoch 1.00 {shown} {losses}".split())
+
+
+def test_baselines_of_large_batches_are_measured_a_few_sequences_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    batches = [Batch(rng.standard_normal((9, 5, 4), np.float32), np.ones(5, bool)) for _ in range(2)]
+
+    def measured():
+        linear = linear_prediction(audio_run._pairs(predict_next, batches))
+        return linear.weight, baselines(audio_run._pairs(predict_next, batches), linear)
+
+    weight, scores = measured()
+    monkeypatch.setattr(audio_run, "MOST_PAIR_SAMPLES", 80)
+    parts = list(audio_run._pairs(predict_next, batches))
+    assert [x.shape for x, _ in parts] == 2 * ([(8, 2, 4)] * 2 + [(8, 1, 4)])
+    again, same = measured()
+    np.testing.assert_allclose(again, weight, rtol=1e-9)
+    assert same == pytest.approx(scores, rel=1e-9)

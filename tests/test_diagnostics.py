@@ -103,7 +103,7 @@ def test_probe_sees_dead_relu_units():
     values["sequential.dense.bias"] = np.array([-100.0, 100.0, 100.0, 100.0])
     model.set_values(values)
     histograms = probe(model, *predict_next.split(frames())).saturation
-    assert histograms["sequential.activation.relu"].saturated == 0.25
+    assert histograms["sequential.dense.relu"].saturated == 0.25
     assert {"gru.reset", "gru.update", "gru.candidate"} <= set(histograms)
 
 

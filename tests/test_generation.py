@@ -5,7 +5,8 @@ import pytest
 
 from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation import Stepper, generate
+from rnnaudio.generation import Stepper, generate, generate_streams
+from rnnaudio.kernels import threads
 from rnnaudio.nn import GRU, LSTM, Context, Dense, LearntInitialState, LinearPredictor, Noisy, Sequential, Sum
 
 FRAME = 3
@@ -73,6 +74,8 @@ def test_an_exploding_model_stops_and_says_so():
     result = generate(Stepper(model), np.ones(FRAME), n_samples=100)
     assert "not finite after 1 frames" in result.stopped
     assert np.isfinite(result.audio).all() and len(result.audio) == 2 * FRAME
+    endless = generate(Stepper(model), np.ones(FRAME), n_samples=10**12)  # when all have stopped nothing is left to do
+    assert endless.audio.tobytes() == result.audio.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -81,3 +84,63 @@ def test_an_exploding_model_stops_and_says_so():
 def test_bad_seeds(seed, message):
     with pytest.raises(RnnaudioError, match=message):
         generate(Stepper(stack()), seed, n_samples=3)
+
+
+@pytest.fixture
+def use_threads():
+    before = threads.n_threads()
+    yield threads.set_n_threads
+    threads.set_n_threads(before)
+
+
+def test_many_streams_are_the_single_ones_to_the_last_bit_on_any_number_of_threads(use_threads):
+    stepper = Stepper(stack())
+    seeds = np.random.default_rng(5).standard_normal((7, 4 * FRAME + 1)).astype("float32")
+    alone = [generate(stepper, seed, n_samples=251 * FRAME).audio for seed in seeds]  # more than threads play at once
+    for n_threads in (1, 2, 5):
+        use_threads(n_threads)
+        together = generate_streams(stepper, list(seeds), n_samples=251 * FRAME)
+        assert [result.audio.tobytes() for result in together] == [audio.tobytes() for audio in alone]
+
+
+def test_the_graph_plays_many_streams_too():
+    seeds = np.random.default_rng(6).standard_normal((3, 4 * FRAME)).astype("float32")
+    model = stack()
+    with engine.using_kernel("scan"):
+        by_graph = Stepper(model)
+    played = [generate_streams(stepper, seeds, n_samples=20) for stepper in (by_graph, Stepper(model))]
+    for one, other in zip(*played, strict=True):
+        assert len(one.audio) == len(other.audio) == 4 * FRAME + 20
+        np.testing.assert_allclose(one.audio, other.audio, atol=1e-5)
+
+
+def test_a_stream_that_explodes_stops_alone_and_the_others_go_on():
+    model = Sequential([Dense(FRAME, FRAME, rng=np.random.default_rng(0))])
+    model.set_values({"dense.weight": np.diag([1e20, 1.0, 1.0]), "dense.bias": np.zeros(FRAME)})
+    seeds = np.array([[0, 1, 2], [1, 1, 1], [1e-20, 3, 4]], "float32")
+    quiet, exploding, later = generate_streams(Stepper(model), seeds, n_samples=300 * FRAME)
+    assert quiet.stopped == "" and len(quiet.audio) == 301 * FRAME
+    np.testing.assert_array_equal(quiet.audio.reshape(-1, FRAME), np.tile(seeds[0], (301, 1)))
+    for result, n_frames in ((exploding, 1), (later, 2)):
+        assert result.stopped == f"not finite after {n_frames} frames"
+        assert len(result.audio) == (1 + n_frames) * FRAME and np.isfinite(result.audio).all()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ([], "no seeds"),
+        ([np.ones(FRAME), np.ones(FRAME + 1)], "from 3 to 4 samples; cut them to one length"),
+        ([np.ones(FRAME), np.full(FRAME, np.inf)], "seed 2 of 2 holds NaN"),
+        ([np.ones(FRAME - 1), np.ones(FRAME)], "seed 1 of 2 has 2 samples, less than one frame of 3"),
+        (np.ones((2, 2, FRAME)), r"has the shape \(2, 3\)"),
+    ],
+)
+def test_bad_seeds_of_many_streams(seeds, message):
+    with pytest.raises(RnnaudioError, match=message):
+        generate_streams(Stepper(stack()), seeds, n_samples=3)
+
+
+def test_a_model_that_cannot_be_fed_what_it_says_is_refused():
+    with pytest.raises(ValueError, match="2 samples of 3"):
+        generate(Stepper(Dense(3, 2, rng=np.random.default_rng(0))), np.ones(3), n_samples=3)

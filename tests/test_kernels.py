@@ -14,7 +14,7 @@ from gradient_cases import randomise
 from rnnaudio import engine, fused, optimizers
 from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.kernels import activations, buffers, elementwise, gru, lstm, threads
+from rnnaudio.kernels import activations, buffers, dense, elementwise, gru, lstm, threads
 from rnnaudio.kernels.micro import BLOCK_ROWS
 from rnnaudio.kernels.product import column_sums, product
 from rnnaudio.nn import GRU, LSTM, Context, LinearPredictor, MemoryLSTM, Noisy
@@ -388,3 +388,28 @@ def test_kernels_work_where_nothing_can_be_cached(tmp_path):
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": str(blocked)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", fused.ACTIVATIONS)
+def test_a_dense_layer_and_its_gradients_equal_the_engines(kind, dtype):
+    rng = np.random.default_rng(12)
+    values = [rng.standard_normal(shape).astype(dtype) for shape in ((5, 3, 2), (2, 37), (37,))]
+    results = []
+    for name in engine.KERNELS:
+        with engine.precision(dtype), engine.using_kernel(name):
+            x, w, bias = engine.tensor("x", 3), engine.tensor("w", 2), engine.tensor("bias", 1)
+            y = fused.affine(x, w, bias, kind)
+            gradients = engine.gradient(tt.sum(tt.sqr(y)), [x, w, bias])
+            results.append(engine.function([x, w, bias], [y, *gradients])(*values))
+    for one, other in zip(*results, strict=True):
+        assert one.dtype == dtype
+        assert oracles.max_relative_error(one, other, floor=1e-1) <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("kind", fused.ACTIVATIONS)
+def test_a_dense_layer_does_not_hide_nan(kind):
+    z = np.ones((3, 37), "float32")
+    z[1, 20] = np.nan
+    dense.add_bias(kind, z, np.zeros(37, "float32"), z)
+    assert np.argwhere(np.isnan(z)).tolist() == [[1, 20]]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from rnnaudio.app.config import TrainConfig, from_dict
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import (
     AudioCorpus,
+    Batch,
     Batches,
     ConsecutiveWindows,
     FrameOffsets,
@@ -26,11 +27,12 @@ from rnnaudio.data.corpus import Scale
 from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_batch, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import decibel
-from rnnaudio.nn import Layer, LinearPredictor, Noisy
+from rnnaudio.nn import Layer, LinearPredictor, MemoryLSTM, Noisy
 from rnnaudio.objectives import STRATEGIES, Strategy
 from rnnaudio.training import Limits, LinearAnnealing, Run, train
 from rnnaudio.training import checkpoint as checkpoints
 from rnnaudio.training.loop import Row, set_model
+from rnnaudio.training.memory import check_memory, in_bytes
 
 BATCHERS: dict[str, type[Any]] = {
     "random": RandomWindows,
@@ -39,6 +41,8 @@ BATCHERS: dict[str, type[Any]] = {
     "consecutive": ConsecutiveWindows,
 }
 N_BASELINE_WINDOWS = 3200  # whatever the batch size: the linear baseline must not depend on it
+MOST_BASELINE_FRAMES = 256_000  # less windows where they are long
+MOST_PAIR_SAMPLES = 1 << 22
 N_CHECKED_BATCHES = 100
 
 
@@ -73,15 +77,19 @@ class LoadedRun(NamedTuple):
 def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
     """Train the model of ``config`` on a corpus; everything goes to ``run_dir`` (see :func:`rnnaudio.training.train`).
 
-    Before the first update a batch check proves target against input, the baselines are measured, and the test split
-    is asked for the seed that will be needed at the end.
+    A step that needs more memory than there is is refused before anything is read or written. Before the first update
+    a batch check proves target against input, the baselines are measured, and the test split is asked for the seed
+    that will be needed at the end.
     """
     path = checkpoints.path_in(run_dir)
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
     _say_what_the_mode_costs()
+    strategy, model, optimizer = STRATEGIES[config.strategy], _built(config), build_optimizer(config)
+    steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}
+    memory = check_memory(model, strategy, optimizer, segment_steps=config.segment_steps, **steps)
     with AudioCorpus.open(corpus_path) as corpus:
-        sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
+        sizes = {"frame_size": config.frame_size, **steps}
         batches: Batches = BATCHERS[config.batches](corpus.train, seed=config.seed, **sizes)
         validation = fixed_windows(corpus.valid, **sizes)
         if not any(np.ptp(batch.frames) for batch in validation):
@@ -89,15 +97,13 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
                 f"the validation pieces of {corpus_path} are silent; build it with music in that split"
             )
         corpus.test.first(seed_seconds(config, corpus.sample_rate_hz))
-        strategy = STRATEGIES[config.strategy]
         print(_checked(strategy, batches))
         anywhere = RandomWindows(corpus.train, seed=config.seed, **sizes)
-        n_batches = -(-N_BASELINE_WINDOWS // config.batch_size)
-        pairs = (strategy.split(anywhere.batch(k).frames) for k in range(n_batches))
-        linear = linear_prediction(pairs, n_frames=config.model.linear_skip or 2)
-        scores = baselines((strategy.split(b.frames) for b in validation), linear)
+        n_windows = min(N_BASELINE_WINDOWS, -(-MOST_BASELINE_FRAMES // config.n_steps))
+        some = (anywhere.batch(k) for k in range(-(-n_windows // config.batch_size)))
+        linear = linear_prediction(_pairs(strategy, some), n_frames=config.model.linear_skip or 2)
+        scores = baselines(_pairs(strategy, validation), linear)
         print(f"validation baselines: {in_words(scores)}")
-        model = build_model(config)
         start_from_linear_prediction(model, linear)
         record = {
             "train": dataclasses.asdict(config),
@@ -106,6 +112,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         }
         if path.exists():
             _check_resumable(record, path)
+        print(f"a step needs about {in_bytes(memory.total)} of memory")
         print("compiling (half a minute or more the first time) ...")
         write_atomically(Path(run_dir) / "config.json", json.dumps(record, indent=2).encode() + b"\n")
         return train(
@@ -113,17 +120,34 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             strategy,
             batches,
             validation,
-            optimizer=build_optimizer(config),
+            optimizer=optimizer,
             stopping=build_stopping(config),
             run_dir=Path(run_dir),
             limits=Limits(config.max_updates, config.minutes * 60.0, config.validate_every),
             schedule=build_schedule(config),
             seed=config.seed,
+            segment_steps=config.segment_steps or None,
             resume=resume,
             config=record,
             on_update=_annealing(model, config),
             on_validation=lambda row: tqdm.write(describe_row(row)),
         )
+
+
+def _built(config: TrainConfig) -> Layer:
+    try:
+        return build_model(config)
+    except MemoryError as error:
+        message = f"the model alone is larger than the memory ({error}): lower n_units or n_layers"
+        raise RnnaudioError(message) from error
+
+
+def _pairs(strategy: Strategy, batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
+    """Inputs and targets, of large batches a few sequences at a time: the baselines take many times their memory."""
+    for batch in batches:
+        n_parts = -(-batch.frames.size // MOST_PAIR_SAMPLES)
+        for frames in np.array_split(batch.frames, min(n_parts, batch.frames.shape[1]), axis=1):
+            yield strategy.split(frames)
 
 
 def seed_seconds(config: TrainConfig, sample_rate_hz: int) -> float:
@@ -202,11 +226,14 @@ def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | Non
     if not config.anneal_noise_over:
         return None
     factor = LinearAnnealing(1.0, 0.0, config.anneal_noise_over)
-    noisy = [layer for _, layer in model.layers() if isinstance(layer, Noisy)]
+    noisy = [layer for _, layer in model.layers() if isinstance(layer, Noisy | MemoryLSTM)]
 
     def set_noise(update: int) -> None:
         for layer in noisy:
-            layer.set_std(config.model.input_noise * factor(update), config.model.state_noise * factor(update))
+            if isinstance(layer, MemoryLSTM):
+                layer.set_std(config.model.layer_noise * factor(update))
+            else:
+                layer.set_std(config.model.input_noise * factor(update), config.model.state_noise * factor(update))
 
     return set_noise
 
@@ -214,6 +241,9 @@ def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | Non
 def _check_resumable(record: dict[str, Any], path: Path) -> None:
     """Refuse other settings, but for limits, and another corpus; a cosine schedule depends on its limit too."""
     saved = checkpoints.load(path).record.get("config") or {}
+    if saved.get("train"):  # settings that there were not yet when it was trained have their defaults
+        saved["train"] = json.loads(json.dumps(dataclasses.asdict(from_dict(TrainConfig, saved["train"]))))
+    saved["train"] = dataclasses.asdict(from_dict(TrainConfig, saved.get("train") or {}))  # with later settings
     may_change = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
     now = json.loads(json.dumps(record))
     for part, unchecked in (("train", may_change), ("corpus", {"path"})):

@@ -1,11 +1,23 @@
 """From settings to a model, an optimizer, a schedule and a stopping rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from rnnaudio.app.config import ModelConfig, TrainConfig
-from rnnaudio.nn import GRU, LSTM, Cell, Layer, LearntInitialState, LinearPredictor, Noisy, Sequential, Sum, mlp
+from rnnaudio.nn import (
+    GRU,
+    LSTM,
+    Cell,
+    Layer,
+    LearntInitialState,
+    LinearPredictor,
+    MemoryLSTM,
+    Noisy,
+    Sequential,
+    Sum,
+    mlp,
+)
 from rnnaudio.optimizers import SGD, Adam, Momentum, Optimizer, RMSprop
 from rnnaudio.training import Constant, EarlyStopping, ExponentialDecay, MeanDifferenceStopping, WarmupCosine
 from rnnaudio.training.loop import StoppingRule
@@ -15,11 +27,8 @@ def build_model(config: TrainConfig) -> Layer:
     """The model of a config, initialised from its seed."""
     rng = np.random.default_rng((config.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
     n, m = config.frame_size, config.model
-    layers: list[Layer] = [
-        _recurrent_layer(m, (n if k == 0 else m.n_units) + (n if k and m.skip_connections else 0), rng)
-        for k in range(m.n_layers)
-    ]
-    n_read = m.n_units * (m.n_layers if m.skip_connections else 1)
+    layers: list[Layer] = list(_recurrent_layers(m, n, rng))
+    n_read = sum(layer.n_out for layer in layers) if m.skip_connections else layers[-1].n_out
     hidden = [m.readout_units] if m.readout_units else []
     readout = mlp([n_read, *hidden, n], rng=rng)
     layers.append(readout)
@@ -32,12 +41,20 @@ def build_model(config: TrainConfig) -> Layer:
     return Sum(stack=stack, linear=LinearPredictor(n, n, n_frames=m.linear_skip))
 
 
-def _recurrent_layer(config: ModelConfig, n_in: int, rng: np.random.Generator) -> Cell:
-    cell: Cell
-    if config.cell == "lstm":
-        cell = LSTM(n_in, config.n_units, rng=rng, peepholes=config.peepholes, forget_bias=config.forget_bias)
-    else:
-        cell = GRU(n_in, config.n_units, rng=rng)
+def _recurrent_layers(config: ModelConfig, frame_size: int, rng: np.random.Generator) -> Iterator[Layer]:
+    if config.cell == "memory-lstm":
+        yield _wrapped(config, MemoryLSTM(frame_size, config.n_layers, rng=rng, noise_std=config.layer_noise))
+        return
+    for k in range(config.n_layers):
+        n_in = (frame_size if k == 0 else config.n_units) + (frame_size if k and config.skip_connections else 0)
+        if config.cell == "lstm":
+            lstm = LSTM(n_in, config.n_units, rng=rng, peepholes=config.peepholes, forget_bias=config.forget_bias)
+            yield _wrapped(config, lstm)
+        else:
+            yield _wrapped(config, GRU(n_in, config.n_units, rng=rng))
+
+
+def _wrapped(config: ModelConfig, cell: Cell) -> Layer:
     if config.input_noise or config.state_noise:
         cell = Noisy(cell, std=config.input_noise, state_std=config.state_noise)
     return LearntInitialState(cell) if config.learn_initial_state else cell

@@ -13,14 +13,15 @@ from rnnaudio.errors import RnnaudioError
 class ModelConfig:
     """A stack of recurrent layers with a read-out."""
 
-    cell: Literal["lstm", "gru"] = "lstm"
-    n_units: int = 300  # per layer
-    n_layers: int = 1
+    cell: Literal["lstm", "gru", "memory-lstm"] = "lstm"  # memory-lstm: the blog's of 2016, as wide as a frame
+    n_units: int = 300  # per layer; not of the memory-lstm
+    n_layers: int = 1  # of the memory-lstm: its depth
     peepholes: bool = False  # LSTM only
     forget_bias: float = 1.0  # LSTM only
     learn_initial_state: bool = False
     input_noise: float = 0.0  # standard deviation, on the input of every recurrent layer, in training
     state_noise: float = 0.0  # the same on the state
+    layer_noise: float = 0.0  # memory-lstm only: the same in each layer of its gates; the blog's was 0.005
     skip_connections: bool = False  # the input to every layer, every layer to the read-out
     readout_units: int = 0  # hidden units of the read-out MLP; 0: a linear layer
     linear_skip: int = 0  # frames of a linear predictor beside the stack; 0: none
@@ -28,8 +29,12 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.cell != "lstm" and self.peepholes:
             raise RnnaudioError(f"peepholes are an option of the LSTM only; the cell is {self.cell!r}")
+        if self.cell != "memory-lstm" and self.layer_noise:
+            raise RnnaudioError(f"layer_noise is an option of the memory-lstm only; the cell is {self.cell!r}")
+        if self.cell == "memory-lstm" and self.skip_connections:
+            raise RnnaudioError("skip_connections join several layers; a memory-lstm is one, read at all its depths")
         _require_more_than_zero(self, "n_units", "n_layers")
-        for name in ("input_noise", "state_noise", "readout_units", "linear_skip"):
+        for name in ("input_noise", "state_noise", "layer_noise", "readout_units", "linear_skip"):
             if not getattr(self, name) >= 0:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
 
@@ -42,6 +47,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     frame_size: int = 200  # samples a step
     n_steps: int = 32  # steps the gradient runs back through
+    segment_steps: int = 0  # train in segments of so many steps, same gradient in less memory; 0: all steps at once
     batch_size: int = 64
     batches: Literal["random", "shifted", "offsets", "consecutive"] = "random"
     optimizer: Literal["rmsprop", "adam", "momentum", "sgd"] = "rmsprop"
@@ -63,8 +69,9 @@ class TrainConfig:
             self, "frame_size", "n_steps", "batch_size", "learning_rate", "halve_every", "max_gradient_norm",
             "minutes", "max_updates", "validate_every", "patience",
         )  # fmt: skip
-        if self.seed < 0 or self.anneal_noise_over < 0 or self.min_improvement < 0:
-            raise RnnaudioError("seed, anneal_noise_over and min_improvement: expected 0 or more")
+        for name in ("segment_steps", "anneal_noise_over", "min_improvement", "seed"):
+            if getattr(self, name) < 0:
+                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
         if self.schedule == "cosine" and self.max_updates == TrainConfig.max_updates:
             raise RnnaudioError("the cosine schedule falls over max_updates: say how many (--max-updates)")
 

@@ -72,10 +72,10 @@ def _seed_and_continuation(split: Split, index: int, seed_seconds: float, second
 
 
 def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
-    """The probe on a batch of the validation split."""
+    """The probe on a batch of the validation split; of a run in segments, as long as one of them."""
     c = run.config
-    n_items = min(16, c.batch_size)
-    windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=c.n_steps, batch_size=n_items)
+    n_items, n_steps = min(16, c.batch_size), min(c.segment_steps or c.n_steps, c.n_steps)
+    windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=n_steps, batch_size=n_items)
     return probe(run.model, *STRATEGIES[c.strategy].split(windows[0].frames))
 
 

@@ -109,10 +109,11 @@ class _Windows:
 
     def read(self, numbers: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """The frames of the windows at these starts, time-major."""
-        windows = np.empty((len(starts), self.window), np.float32)
+        frames = np.empty((self.n_steps + 1, len(starts), self.frame_size), np.float32)
         for item, (number, start) in enumerate(zip(numbers.tolist(), starts.tolist(), strict=True)):
-            windows[item] = self.pieces[number].read(start, start + self.window)
-        return _time_major(windows, self.frame_size)
+            window = self.pieces[number].read(start, start + self.window)
+            frames[:, item] = window.reshape(-1, self.frame_size)
+        return frames
 
     def _refuse(self) -> None:
         longest = max((piece.n_samples for piece in self.split.pieces), default=0)
@@ -164,7 +165,9 @@ class ShiftedWindows(_Windows):
         (number,), (start,) = self.locate(place)
         stretch = self.pieces[number].read(int(start), int(start) + self.span)
         windows = np.lib.stride_tricks.sliding_window_view(stretch, self.window)
-        return Batch(_time_major(windows, self.frame_size), _all_reset(self.batch_size))
+        frames = windows.reshape(self.batch_size, -1, self.frame_size)  # a view, as the windows are
+        # axes change: (batch, time) -> (time, batch)
+        return Batch(np.ascontiguousarray(frames.transpose(1, 0, 2)), _all_reset(self.batch_size))
 
 
 class FrameOffsets(_Windows):
@@ -239,12 +242,6 @@ def fixed_windows(split: HasPieces, *, frame_size: int, n_steps: int, batch_size
     n_items = n_batches * batch_size
     places = (2 * np.arange(n_items) + 1) * windows.n_places() // (2 * n_items)  # the middles of equal parts
     return [Batch(windows.read(*windows.locate(part)), _all_reset(batch_size)) for part in np.split(places, n_batches)]
-
-
-def _time_major(windows: np.ndarray, frame_size: int) -> np.ndarray:
-    """(batch, samples) -> (frames, batch, frame_size), contiguous."""
-    frames = windows.reshape(len(windows), -1, frame_size)
-    return np.ascontiguousarray(frames.transpose(1, 0, 2))  # axes change: (batch, time) -> (time, batch)
 
 
 def _all_reset(batch_size: int) -> np.ndarray:

@@ -56,7 +56,9 @@ def open_checked(path: Path) -> h5py.File:
     if not path.is_file():
         raise RnnaudioError(f"{path}: no such corpus file; build one with 'rnnaudio corpus build'")
     try:
-        file = h5py.File(path, "r", locking=False)  # a corpus is replaced, never changed: locks only fail on NFS
+        # A corpus is replaced, never changed: locks only fail on NFS. No cache of chunks, for HDF5 keeps one of a
+        # megabyte and more a piece, so that memory would grow up to the size of the corpus.
+        file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
     except OSError as error:
         raise _refusal(path, _why_not_opened(error)) from error
     try:

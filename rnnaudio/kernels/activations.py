@@ -87,3 +87,22 @@ def tanh_row(x: Any, bias: Any, out: Any) -> None:
     """out = tanh(x + bias)."""
     for j in range(out.size):
         out[j] = tanh(x[j] + bias[j])
+
+
+KINDS = ("linear", "relu", "tanh", "sigmoid")
+
+
+@njit()
+def activate_row(kind: int, x: Any, bias: Any, out: Any) -> None:
+    """out = f(x + bias), f the ``kind``-th of KINDS."""
+    if kind == 2:
+        tanh_row(x, bias, out)
+    elif kind == 3:
+        sigmoid_row(x, bias, out)
+    else:
+        for j in range(out.size):
+            out[j] = x[j] + bias[j]
+    if kind == 1:
+        zero = out.dtype.type(0)
+        for j in range(out.size):
+            out[j] = zero if out[j] <= zero else out[j]  # this way round NaN comes through

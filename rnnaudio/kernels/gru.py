@@ -12,6 +12,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.compile import njit
+from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
     address,
@@ -26,6 +27,36 @@ from rnnaudio.kernels.product import (
     recurrent_gradient,
     require_shapes,
 )
+from rnnaudio.kernels.step import Step
+
+
+@njit()
+def _gates_of(z: Any, bias: Any, old: Any, r_and_u: Any, reset: Any) -> None:
+    """Half a step of one sequence: r_and_u holds x W and z h R; -> the gates r and u, and reset = h * r.
+
+    Short loops, for the reason given in the LSTM's kernel.
+    """
+    n = old.size
+    for j in range(2 * n):
+        r_and_u[j] += z[j] + bias[j]
+    for j in range(2 * n):
+        r_and_u[j] = sigmoid(r_and_u[j])
+    for j in range(n):
+        reset[j] = old[j] * r_and_u[j]
+
+
+@njit()
+def _state_of(z: Any, bias_k: Any, old: Any, u: Any, k: Any, new: Any) -> None:
+    """The other half: k holds x W_k and z (h * r) R_k; -> the candidate k, and the new state."""
+    n = old.size
+    for j in range(n):
+        k[j] += z[j] + bias_k[j]
+    for j in range(n):
+        k[j] = tanh(k[j])
+    for j in range(n):
+        new[j] = u[j] * (k[j] - old[j])
+    for j in range(n):
+        new[j] += old[j]
 
 
 @njit()
@@ -33,7 +64,7 @@ def _forward(
     r_gates: Any, r_candidate: Any, bias: Any, h0: Any, mask: Any,
     h: Any, gates: Any, reset: Any, first: int, last: int,
 ) -> None:  # fmt: skip
-    """All steps of sequences first..last; gates holds x W. Short loops, for the reason given in the LSTM's kernel."""
+    """All steps of sequences first..last; gates holds x W."""
     n, rows, like = h0.shape[1], last - first, r_gates[0]
     z_gates = np.empty((rows, padded(2 * n, h.itemsize)), h.dtype)
     z_candidate = np.empty((rows, padded(n, h.itemsize)), h.dtype)
@@ -41,30 +72,16 @@ def _forward(
         h_before = h0 if t == 0 else h[t - 1]
         multiply(at(h_before[first:last]), rows, n, address(r_gates), 2 * n, at(z_gates), False, t % 2 == 1, like)
         for b in range(first, last):
-            r_and_u, z, old, reset_b = gates[t, b, : 2 * n], z_gates[b - first], h_before[b], reset[t, b]
-            for j in range(2 * n):
-                r_and_u[j] += z[j] + bias[j]
-            for j in range(2 * n):
-                r_and_u[j] = sigmoid(r_and_u[j])
-            for j in range(n):
-                reset_b[j] = old[j] * r_and_u[j]
+            _gates_of(z_gates[b - first], bias, h_before[b], gates[t, b, : 2 * n], reset[t, b])
         multiply(at(reset[t, first:last]), rows, n, address(r_candidate), n, at(z_candidate), False, t % 2 == 1, like)
         for b in range(first, last):
-            u, k, bias_k = gates[t, b, n : 2 * n], gates[t, b, 2 * n :], bias[2 * n :]
-            z, old, new = z_candidate[b - first], h_before[b], h[t, b]
-            for j in range(n):
-                k[j] += z[j] + bias_k[j]
-            for j in range(n):
-                k[j] = tanh(k[j])
             if mask.size and mask[t, b] == 0:
-                copy_row(old, new)
+                copy_row(h_before[b], h[t, b])
                 clear_row(gates[t, b])  # padding may hold anything: 0 x inf is not 0
                 clear_row(reset[t, b])
-                continue
-            for j in range(n):
-                new[j] = u[j] * (k[j] - old[j])
-            for j in range(n):
-                new[j] += old[j]
+            else:
+                u, k = gates[t, b, n : 2 * n], gates[t, b, 2 * n :]
+                _state_of(z_candidate[b - first], bias[2 * n :], h_before[b], u, k, h[t, b])
 
 
 @njit()
@@ -159,3 +176,36 @@ def backward(w_hidden: Any, h0: Any, mask: Any, states: Forward, dh_out: Any) ->
     recurrent_gradient(h0, hidden, dz[:, :, : 2 * n], d_w[:, : 2 * n])
     product(reset.reshape(-1, n).T, flat[:, 2 * n :], d_w[:, 2 * n :])
     return Backward(dz, d_w, column_sums(flat), dh0)
+
+
+@njit()
+def _step(
+    x: Any, h: Any, r_and_u: Any, k: Any, new: Any, both: Any, w_gates: Any, w_candidate: Any, bias: Any, zero: Any
+) -> None:
+    """One step of all streams, in place; ``both`` has room for x beside h, then x beside h * r."""
+    (rows, n_in), n, like = x.shape, h.shape[1], bias[0]
+    for b in range(rows):
+        copy_row(x[b], both[b, :n_in])
+        copy_row(h[b], both[b, n_in:])
+    multiply_few(at(both), rows, n_in + n, address(w_gates), 2 * n, at(r_and_u), like)
+    for b in range(rows):
+        _gates_of(zero, bias, h[b], r_and_u[b, : 2 * n], both[b, n_in:])
+    multiply_few(at(both), rows, n_in + n, address(w_candidate), n, at(k), like)
+    for b in range(rows):
+        _state_of(zero, bias[2 * n :], h[b], r_and_u[b, n : 2 * n], k[b], new[b])
+        copy_row(new[b], h[b])
+
+
+class GRUStep(Step):
+    """State and output: hidden."""
+
+    def __init__(self, w_input: Any, w_hidden: Any, bias: Any, n_streams: int):
+        n_in, n = len(w_input), len(w_hidden)
+        room = [padded(2 * n, bias.itemsize), padded(n, bias.itemsize), n, n_in + n]
+        super().__init__(n_streams, n_in, bias.dtype, state=[n], room=room)
+        w = np.concatenate([w_input, w_hidden])
+        self._weights = pack(w[:, : 2 * n]), pack(w[:, 2 * n :]), bias, np.zeros_like(bias)
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        _step(x, *self.rows, *self._weights)
+        return self.rows[0]

@@ -12,6 +12,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.compile import njit
+from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
     address,
@@ -26,6 +27,7 @@ from rnnaudio.kernels.product import (
     recurrent_gradient,
     require_shapes,
 )
+from rnnaudio.kernels.step import Step
 
 
 @njit()
@@ -216,3 +218,32 @@ def backward(
         for row, cells, block in ((0, before, 0), (1, before, 1), (2, cell, 3)):
             d_peepholes[row] = np.einsum("tbn,tbn->n", cells, dz[:, :, block * n : (block + 1) * n])
     return Backward(dz, d_w, column_sums(flat), d_peepholes, dh0, dc0)
+
+
+@njit()
+def _step(
+    x: Any, h: Any, c: Any, gates: Any, c_before: Any, both: Any, w: Any, bias: Any, peepholes: Any, zero: Any
+) -> None:
+    """One step of all streams, in place; ``both`` has room for x beside h, w holds the panels of W above R."""
+    (rows, n_in), n = x.shape, h.shape[1]
+    for b in range(rows):
+        copy_row(x[b], both[b, :n_in])
+        copy_row(h[b], both[b, n_in:])
+    multiply_few(at(both), rows, n_in + n, address(w), 4 * n, at(gates), bias[0])
+    for b in range(rows):
+        copy_row(c[b], c_before[b])
+        _gates_of(zero, bias, peepholes, c_before[b], gates[b, : 4 * n], c[b], h[b])
+
+
+class LSTMStep(Step):
+    """State: hidden and cell; output: hidden."""
+
+    def __init__(self, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, n_streams: int):
+        n_in, n = len(w_input), len(w_hidden)
+        room = [padded(4 * n, bias.itemsize), n, n_in + n]
+        super().__init__(n_streams, n_in, bias.dtype, state=[n, n], room=room)
+        self._weights = pack(np.concatenate([w_input, w_hidden])), bias, peepholes, np.zeros_like(bias)
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        _step(x, *self.rows, *self._weights)
+        return self.rows[0]

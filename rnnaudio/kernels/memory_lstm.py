@@ -13,6 +13,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.compile import njit
+from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
     address,
@@ -27,6 +28,7 @@ from rnnaudio.kernels.product import (
     recurrent_gradient,
     require_shapes,
 )
+from rnnaudio.kernels.step import Step
 
 
 @njit()
@@ -195,7 +197,7 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    x: Any
+    dz: Any  # (T, B, 6 n): gradient at the pre-activations of the lowest depth; that of x is a product with it
     w_hidden: Any
     bias_hidden: Any
     w_gates: Any
@@ -249,11 +251,9 @@ def backward(x: Any, w_hidden: Any, w_gates: Any, m0: Any, mask: Any, states: Fo
     shares = threads.split(batch, SHARE_ROWS)
     threads.run(_backward, [(*given, d_hidden, d_gates, dm0, *share) for share in shares])
     lowest = d_hidden.reshape(n_steps * batch, -1)[:, : 6 * n]
-    dx = empty(x.shape, x.dtype)
-    product(lowest, w_hidden[n:].T, dx.reshape(-1, n))
     flat_hidden, flat_gates = d_hidden.reshape(-1, 6 * n), d_gates.reshape(-1, 3 * n)
     return Backward(
-        dx,
+        d_hidden[:, :, 0],
         _d_w_hidden(x, m0, memory, d_hidden, lowest),
         column_sums(flat_hidden),
         _d_w_gates(states.hidden.reshape(-1, 6 * n), flat_gates),
@@ -285,3 +285,44 @@ def _d_w_gates(hidden: Any, d_gates: Any) -> Any:
     for k in range(3):
         product(hidden[:, 2 * n * k : 2 * n * (k + 1)].T, d_gates[:, n * k : n * (k + 1)], d_w[:, n * k : n * (k + 1)])
     return d_w
+
+
+@njit()
+def _step(
+    x: Any, memory: Any, both: Any, z: Any, z_gates: Any, hidden: Any, gates: Any, before: Any,
+    w_hidden: Any, w_gates: Any, bias_1: Any, bias_2: Any,
+) -> None:  # fmt: skip
+    """One step of all streams, in place; ``both`` has room for M(i-1, d) beside M(i, d-1)."""
+    (rows, n), zero = x.shape, bias_1[0] - bias_1[0]
+    depth, nothing = memory.shape[1] // n, bias_1[:0]
+    width = z_gates.shape[1] // 3
+    for d in range(depth):
+        for b in range(rows):
+            below = x[b] if d == 0 else memory[b, (d - 1) * n : d * n]
+            copy_row(memory[b, d * n : (d + 1) * n], both[b, :n])
+            copy_row(below, both[b, n:])
+        multiply_few(at(both), rows, 2 * n, address(w_hidden), 6 * n, at(z), zero)
+        for b in range(rows):
+            _hidden_of(z[b], bias_1, nothing, zero, False, hidden[b])
+        for k in range(3):
+            panels = address(w_gates[k])
+            multiply_few(at(hidden[:, 2 * n * k :]), rows, 2 * n, panels, n, at(z_gates[:, width * k :]), zero)
+        for b in range(rows):
+            copy_row(both[b, :n], before[b])
+            new = memory[b, d * n : (d + 1) * n]
+            _gates_of(z_gates[b].reshape(3, width), bias_2, nothing, zero, before[b], gates[b], new)
+
+
+class MemoryStep(Step):
+    """State and output: all memories, side by side."""
+
+    def __init__(self, w_hidden: Any, bias_hidden: Any, w_gates: Any, bias_gates: Any, depth: int, n_streams: int):
+        n = len(w_hidden) // 2
+        wide, narrow = (padded(width, bias_gates.itemsize) for width in (6 * n, n))
+        room = [2 * n, wide, 3 * narrow, 6 * n, 3 * n, n]
+        super().__init__(n_streams, n, bias_gates.dtype, state=[depth * n], room=room)
+        self._weights = pack(w_hidden), np.stack([pack(w) for w in _blocks(w_gates)]), bias_hidden, bias_gates
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        _step(x, *self.rows, *self._weights)
+        return self.rows[0]

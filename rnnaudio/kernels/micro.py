@@ -8,6 +8,7 @@ numba has no vector type, so the loop is written as LLVM instructions; LLVM turn
 """
 
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -58,12 +59,17 @@ def _emit_block(builder: Any, n_rows: int, n_vectors: int, itemsize: int, argume
     before = builder.block
     loop, after = builder.append_basic_block("k"), builder.append_basic_block("after")
     rows_of_a = [builder.mul(a_row, int64(r)) for r in range(n_rows)]
+    panel = builder.mul(k, int64(VECTORS * VECTOR_BYTES))
+    vectors_of_b = [
+        builder.add(builder.mul(panel, int64(v // VECTORS)), int64(v % VECTORS * VECTOR_BYTES))
+        for v in range(n_vectors)
+    ]
     builder.cbranch(builder.icmp_signed(">", k, int64(0)), loop, after)
 
     builder.position_at_end(loop)
     i, a_now, b_now = builder.phi(int64), builder.phi(int64), builder.phi(int64)
     sums = {cell: builder.phi(vector) for cell in cells}
-    row_of_b = [builder.load(at(b_now, int64(v * VECTOR_BYTES), vector), align=itemsize) for v in range(n_vectors)]
+    row_of_b = [builder.load(at(b_now, offset, vector), align=itemsize) for offset in vectors_of_b]
     column_of_a = [spread(builder.load(at(a_now, row, number), align=itemsize)) for row in rows_of_a]
     added = {(r, v): builder.call(multiply_add, [column_of_a[r], row_of_b[v], sums[r, v]]) for r, v in cells}
     stepped = [
@@ -97,28 +103,41 @@ def _emit_block(builder: Any, n_rows: int, n_vectors: int, itemsize: int, argume
                 builder.store(totals[cell], places[cell], align=itemsize)
 
 
-@intrinsic
-def multiply_block(
-    typing: Any, rows: Any, is_narrow: Any,
-    a: Any, a_row: Any, a_k: Any, b: Any, c: Any, c_row: Any, k: Any, add: Any, like: Any,
-) -> Any:  # fmt: skip
-    """C (rows, panel) = A (rows, k) B (k, panel), added to C if ``add``, by addresses and strides in bytes.
+def _blocks(kinds: Sequence[tuple[int, int]]) -> Any:
+    """The loop for these kinds of blocks, (rows, vectors); vectors beyond a panel's are those of the next panel.
 
-    ``rows``: BLOCK_ROWS, 4, 2 or 1. ``is_narrow``: only the first half of the panel counts. ``b`` is packed: k times
-    one panel's width of consecutive numbers. ``like`` is any number of their type.
+    block(rows, vectors, a, a_row, a_k, b, c, c_row, k, add, like): C (rows, vectors) = A (rows, k) B (k, vectors),
+    added to C if ``add``, by addresses and strides in bytes. ``b`` is packed: k times one panel's width of consecutive
+    numbers. ``like`` is any number of their type.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        asked_rows, asked_narrow, *rest = arguments
-        for n_rows in sorted({BLOCK_ROWS, 4, 2, 1}):
-            for narrow, n_vectors in ((True, 1), (False, VECTORS)):
+    @intrinsic
+    def block(
+        typing: Any, rows: Any, vectors: Any,
+        a: Any, a_row: Any, a_k: Any, b: Any, c: Any, c_row: Any, k: Any, add: Any, like: Any,
+    ) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            asked_rows, asked_vectors, *rest = arguments
+            for n_rows, n_vectors in kinds:
                 same_rows = builder.icmp_signed("==", asked_rows, ir.Constant(asked_rows.type, n_rows))
-                same_width = builder.icmp_signed("==", asked_narrow, ir.Constant(asked_narrow.type, int(narrow)))
+                same_width = builder.icmp_signed("==", asked_vectors, ir.Constant(asked_vectors.type, n_vectors))
                 with builder.if_then(builder.and_(same_rows, same_width)):
                     _emit_block(builder, n_rows, n_vectors, like.bitwidth // 8, rest)
-        return context.get_dummy_value()
+            return context.get_dummy_value()
 
-    return types.void(types.intp, types.boolean, *[types.intp] * 8, like), generate
+        return types.void(types.intp, types.intp, *[types.intp] * 8, like), generate
+
+    return block
+
+
+#: what a whole sequence needs: half a panel where the rest is padding
+multiply_block = _blocks(
+    [(rows, vectors) for rows in sorted({BLOCK_ROWS, 4, 2, 1}) for vectors in (VECTORS // 2, VECTORS)]
+)
+#: what a step of few rows needs. One or two leave most registers free: two panels, or each sum would wait for the last
+multiply_few_block = _blocks(
+    [*((rows, VECTORS) for rows in sorted({BLOCK_ROWS, 4, 3, 2, 1})), (2, 2 * VECTORS), (1, 2 * VECTORS)]
+)
 
 
 @intrinsic

@@ -15,7 +15,8 @@ def draw(distribution: str, key: Sequence[int], stream: int, shape: Sequence[int
     """N(0, 1) ("normal") or U(0, 1) ("uniform"), decided by (key, stream) alone.
 
     The first block of numbers comes from NumPy's generator of the seed (*key, stream, 1), block k of (.., 1, k). The 1
-    keeps these draws apart from batches and weights, for NumPy pads shorter seeds with zeros.
+    keeps these draws apart from batches and weights, for NumPy pads shorter seeds with zeros. A key of three has one
+    number more than NumPy pads to, so its draws are those of no key of two.
     """
     out = empty(tuple(shape), dtype)
     flat = out.reshape(-1)

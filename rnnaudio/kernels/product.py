@@ -13,6 +13,7 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.micro import (
     BLOCK_ROWS,
+    VECTORS,
     copy_panel_row,
     load_number,
     multiply_block,
@@ -114,12 +115,12 @@ def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, backw
     for panel in range(n_panels):
         first = (n_panels - 1 - panel if backwards else panel) * width
         b, c_first = panels + first * k * size, c.address + first * size
-        is_narrow = n - first <= width // 2  # the rest of the panel is padding
+        vectors = VECTORS // 2 if n - first <= width // 2 else VECTORS  # the rest of the panel is padding
         r = 0
         while r < m:
             rows = _rows_of_next_block(m - r)
             a_now, c_now = a.address + r * a.row, c_first + r * c.row
-            multiply_block(rows, is_narrow, a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
+            multiply_block(rows, vectors, a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
             r += rows
 
 

@@ -6,10 +6,11 @@ import numpy as np
 
 from rnnaudio import engine, fused
 from rnnaudio.engine import tt
+from rnnaudio.kernels.dense import ActivationStep, DenseStep
+from rnnaudio.kernels.step import NormalisedStep, Step, Unchanged
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
-from rnnaudio.nn.layer import Context, Layer
-
-ACTIVATIONS = {"linear": lambda x: x, "relu": engine.relu, "tanh": tt.tanh, "sigmoid": engine.sigmoid}
+from rnnaudio.nn.layer import Context, Layer, current
 
 
 class FeedForward(Layer):
@@ -28,14 +29,13 @@ class FeedForward(Layer):
 
 def known_activation(kind: str) -> str:
     """The name itself; ValueError if there is no such activation."""
-    if kind not in ACTIVATIONS:
-        raise ValueError(f"activation is {kind!r}; expected one of {', '.join(ACTIVATIONS)}")
+    if kind not in fused.ACTIVATIONS:
+        raise ValueError(f"activation is {kind!r}; expected one of {', '.join(fused.ACTIVATIONS)}")
     return kind
 
 
-def activate(layer: Layer, kind: str, x: Any, context: Context) -> Any:
-    """Apply an activation function by name, and show the result of a bounded one to diagnostics."""
-    y = ACTIVATIONS[kind](x)
+def tapped(layer: Layer, kind: str, y: Any, context: Context) -> Any:
+    """y itself; the result of an activation function that is not linear is shown to diagnostics."""
     if context.taps is not None and kind != "linear":
         context.taps.append((layer, {kind: y}))
     return y
@@ -60,8 +60,19 @@ class Dense(FeedForward):
         self.weight = self._parameter("weight", weights(rng, (n_in, n_out)))
         self.bias = self._parameter("bias", bias(rng, (n_out,)))
 
+    def activations(self) -> Activations:
+        bent = widths() if self._activation == "linear" else widths(self.n_out)
+        # The kernel of bias and activation needs its output only; an engine keeps what it is a function of.
+        kept = widths(self.n_out) + (widths() if engine.kernel() == "fused" else bent)
+        return Activations(kept, widths(self.n_in, self.n_out) + bent)
+
     def apply(self, x: Any, context: Context) -> Any:
-        return activate(self, self._activation, fused.affine(x, self.weight, self.bias), context)
+        y = fused.affine(x, self.weight, self.bias, self._activation)
+        return tapped(self, self._activation, y, context)
+
+    def compiled_step(self, n_streams: int) -> Step:
+        weight, bias = current(self.weight, self.bias)
+        return DenseStep(weight, bias, self._activation, n_streams)
 
 
 class Activation(FeedForward):
@@ -73,7 +84,10 @@ class Activation(FeedForward):
         self._kind = known_activation(kind)
 
     def apply(self, x: Any, context: Context) -> Any:
-        return activate(self, self._kind, x, context)
+        return tapped(self, self._kind, fused.ACTIVATIONS[self._kind](x), context)
+
+    def compiled_step(self, n_streams: int) -> Step:
+        return ActivationStep(self.n_in, self._kind, n_streams, engine.float_type())
 
 
 class BatchNorm(FeedForward):
@@ -84,6 +98,7 @@ class BatchNorm(FeedForward):
     """
 
     epsilon = 1e-5
+    needs_whole_sequence = True
 
     def __init__(self, n: int, *, momentum: float = 0.1):
         super().__init__()
@@ -93,6 +108,9 @@ class BatchNorm(FeedForward):
         self.shift = self._parameter("shift", np.zeros(n))
         self.running_mean = self._statistic("running_mean", np.zeros(n))
         self.running_variance = self._statistic("running_variance", np.ones(n))
+
+    def activations(self) -> Activations:
+        return Activations(widths(*[self.n_out] * 3), widths(*[self.n_out] * 3))  # normalised, gained, shifted
 
     def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
         return self.apply(x, context, mask), ()
@@ -115,6 +133,10 @@ class BatchNorm(FeedForward):
         # A switch, not a product: what is left out may be so large that its square is infinite, and 0 x inf is NaN.
         return tt.sum(tt.switch(mask[..., None], x, tt.zeros_like(x)), axis=leading) / tt.sum(tt.cast(mask, x.dtype))
 
+    def compiled_step(self, n_streams: int) -> Step:
+        gain, shift, mean, variance = current(self.gain, self.shift, self.running_mean, self.running_variance)
+        return NormalisedStep(mean, gain / np.sqrt(variance + variance.dtype.type(self.epsilon)), shift, n_streams)
+
 
 class Dropout(FeedForward):
     """Training: y = x m / (1 - rate), m ~ Bernoulli(1 - rate) per element; evaluation: y = x. Srivastava (2014)."""
@@ -126,11 +148,17 @@ class Dropout(FeedForward):
         self.n_in = self.n_out = n
         self.rate = rate
 
+    def activations(self) -> Activations:
+        return Activations(widths(self.n_out, self.n_out), widths(self.n_out, self.n_out))  # draws and output
+
     def apply(self, x: Any, context: Context) -> Any:
         if not context.training or self.rate == 0.0:
             return x
         keep = context.uniform([x.shape[axis] for axis in range(x.ndim)]) >= self.rate
         return tt.switch(keep, x / np.asarray(1.0 - self.rate, x.dtype), tt.zeros_like(x))
+
+    def compiled_step(self, n_streams: int) -> Step:
+        return Unchanged(self.n_in, n_streams, engine.float_type())
 
 
 class GaussianNoise(FeedForward):
@@ -145,3 +173,6 @@ class GaussianNoise(FeedForward):
         if not context.training:
             return x
         return x + self.std * context.normal([x.shape[axis] for axis in range(x.ndim)])
+
+    def compiled_step(self, n_streams: int) -> Step:
+        return Unchanged(self.n_in, n_streams, engine.float_type())

@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.kernels.step import Step
+from rnnaudio.nn.activations import Activations, widths
+
+# The methods that say what a layer computes: one that overrides any of them is another function.
+_EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "equations", "output", "_wire"}
 
 
 class Context:
@@ -31,7 +36,7 @@ class Context:
 
     @classmethod
     def training_with(cls, key: Any, *, truncate_gradient: int = -1) -> "Context":
-        """Training graph; ``key`` (int64 vector: seed, update) decides all its noise."""
+        """Training graph; ``key`` (int64 vector: seed, update and, if in segments, segment) decides all its noise."""
         return cls(True, key, truncate_gradient, None)
 
     @classmethod
@@ -63,6 +68,17 @@ class Layer:
 
     n_in: int
     n_out: int
+    needs_whole_sequence = False  # in training a step's output depends on later steps too: it cannot be cut in time
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if cls._first_with(_EQUATION) < cls._first_with({"compiled_step"}):
+            cls.compiled_step = Layer.compiled_step  # type: ignore[method-assign]  # what is inherited is no longer true
+
+    @classmethod
+    def _first_with(cls, names: set[str]) -> int:
+        """Where in the order of inheritance one of the names is defined first."""
+        return next(k for k, parent in enumerate(cls.__mro__) if names & vars(parent).keys())
 
     def __init__(self) -> None:
         self._parameters: dict[str, Any] = {}
@@ -135,6 +151,10 @@ class Layer:
         """The state before the first step, each array (batch_size, n); ``()`` for layers without memory."""
         return ()
 
+    def activations(self) -> Activations:
+        """What a training step holds for this layer, by the kernel in use; without an own answer, its output."""
+        return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
+
     def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
         """One time step: x (batch, n_in), state -> y (batch, n_out), new state."""
         raise NotImplementedError
@@ -145,6 +165,19 @@ class Layer:
         mask (time, batch): where it is 0 the state is carried over unchanged.
         """
         raise NotImplementedError
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        """:meth:`step` in evaluation on arrays of :func:`engine.float_type`, its state kept in place.
+
+        It has the values that the parameters have now. None if the layer has no such step; then :meth:`step` is the
+        only one. A subclass that redefines the equation without redefining this has none.
+        """
+        return None
+
+
+def current(*variables: Any) -> list[np.ndarray]:
+    """Copies of the values of shared variables, as a compiled step takes them."""
+    return [np.ascontiguousarray(variable.get_value(), engine.float_type()) for variable in variables]
 
 
 def describe_difference(shapes: dict[str, tuple[int, ...]], values: dict[str, np.ndarray]) -> str:

@@ -4,10 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnaudio import fused
+from rnnaudio import engine, fused
 from rnnaudio.engine import relu, sigmoid, tt
+from rnnaudio.kernels.memory_lstm import MemoryStep
+from rnnaudio.kernels.step import Step
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, iso_2016, side_by_side
-from rnnaudio.nn.layer import Context
+from rnnaudio.nn.layer import Context, current
 from rnnaudio.nn.recurrent import Cell, split
 
 
@@ -61,6 +64,21 @@ class MemoryLSTM(Cell):
         self.noise_std = self._statistic("noise_std", np.asarray(float(noise_std)))
         self._is_noisy = noise_std > 0
 
+    def activations(self, scanned: bool = False) -> Activations:
+        hidden, gates = 6 * self.n_out, 3 * self.n_out
+        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # each again, as part of one product or sum
+            each = widths(self.n_out, hidden, gates)
+            return Activations(each + each, each | widths(self.n_in))
+        # The noise is gone before the gradients of its size come; the lowest depth's is copied for that of x.
+        working = widths(self.n_out, hidden, gates, 6 * self.n_in) | widths(self.n_in)
+        return Activations(widths(self.n_out, hidden, gates), working)
+
+    def set_std(self, std: float) -> None:
+        """Set the noise's standard deviation; ValueError if it was 0 at construction, for then there is none."""
+        if std > 0 and not self._is_noisy:
+            raise ValueError(f"noise of std {std} on a layer built with 0; build it with the largest std")
+        self.noise_std.set_value(np.asarray(std, dtype=self.noise_std.dtype))
+
     def sequences(self, x: Any, context: Context) -> MemoryInputs:
         return MemoryInputs(x, *(e if isinstance(e, tuple) else self.noise_std * e for e in self._draws(x, context)))
 
@@ -104,3 +122,8 @@ class MemoryLSTM(Cell):
             fused.memory_lstm(x, *weights, state.memory, mask, *self._draws(x, context), self.noise_std)
         )
 
+    def compiled_step(self, n_streams: int) -> Step:
+        w_hidden, bias_hidden, w_gates, bias_gates = current(
+            self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates
+        )
+        return MemoryStep(w_hidden, bias_hidden, w_gates, bias_gates, self.depth, n_streams)

@@ -1,5 +1,6 @@
 """Stacks: layers put together into one layer."""
 
+import functools
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from rnnaudio.engine import tt
+from rnnaudio.kernels.step import Chain, Step, Total
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.initializers import Initializer, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer
@@ -24,6 +27,9 @@ class Composite(Layer):
     def initial_state(self, batch_size: Any) -> Any:
         return tuple(child.initial_state(batch_size) for child in self._children.values())
 
+    def activations(self) -> Activations:
+        return functools.reduce(Activations.beside, (child.activations() for child in self._children.values()))
+
     def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
         return self._wire(x, state, lambda child, x, state: child.step(x, state, context))
 
@@ -32,6 +38,12 @@ class Composite(Layer):
 
     def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
         raise NotImplementedError
+
+    def _compiled_steps(self, n_streams: int) -> list[Step]:
+        """Those of all children; empty if one has none."""
+        steps = [child.compiled_step(n_streams) for child in self._children.values()]
+        known = [step for step in steps if step is not None]
+        return known if len(known) == len(steps) else []
 
 
 class Sequential(Composite):
@@ -66,6 +78,11 @@ class Sequential(Composite):
             return [outputs[-1]]
         return outputs if k == len(self._children) - 1 else [x, outputs[-1]]
 
+    def activations(self) -> Activations:
+        joined = [child.n_in for child in list(self._children.values())[1:] if self._skip]
+        # Inputs put together are kept; their gradients are alive twice, together and taken apart.
+        return super().activations().beside(Activations(widths(*joined), widths(*joined, *joined)))
+
     def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
         outputs: list[Any] = []
         states = []
@@ -75,6 +92,10 @@ class Sequential(Composite):
             outputs.append(y)
             states.append(new)
         return outputs[-1], tuple(states)
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        steps = self._compiled_steps(n_streams)
+        return Chain(steps, self._inputs_of) if steps else None
 
 
 class Sum(Composite):
@@ -89,12 +110,19 @@ class Sum(Composite):
             raise ValueError(f"the paths of a Sum have widths {sorted(widths)}; expected one (n_in, n_out) for all")
         self.n_in, self.n_out = widths.pop()
 
+    def activations(self) -> Activations:
+        return super().activations().beside(Activations(widths(self.n_out), widths()))
+
     def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
         results = [run(child, x, old) for child, old in zip(self._children.values(), state, strict=True)]
         y = results[0][0]
         for path, _ in results[1:]:
             y = y + path
         return y, tuple(new for _, new in results)
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        steps = self._compiled_steps(n_streams)
+        return Total(steps, self.n_out) if steps else None
 
 
 def mlp(
@@ -116,9 +144,10 @@ def mlp(
         raise ValueError(f"an MLP needs an input and an output size, got {list(sizes)}")
     layers: list[Layer] = [GaussianNoise(sizes[0], noise)] if noise else []
     for n_in, n_out in pairwise(sizes[:-1]):
-        layers.append(Dense(n_in, n_out, rng=rng, weights=weights))
-        layers += [BatchNorm(n_out)] if batch_norm else []
-        layers.append(Activation(n_out, activation))
+        if batch_norm:
+            layers += [Dense(n_in, n_out, rng=rng, weights=weights), BatchNorm(n_out), Activation(n_out, activation)]
+        else:
+            layers.append(Dense(n_in, n_out, rng=rng, activation=activation, weights=weights))
         layers += [Dropout(n_out, dropout)] if dropout else []
     layers.append(Dense(sizes[-2], sizes[-1], rng=rng, weights=weights))
     return Sequential(layers)

@@ -6,8 +6,13 @@ import numpy as np
 
 from rnnaudio import engine, fused
 from rnnaudio.engine import sigmoid, tt
+from rnnaudio.kernels.dense import LinearStep
+from rnnaudio.kernels.gru import GRUStep
+from rnnaudio.kernels.lstm import LSTMStep
+from rnnaudio.kernels.step import Step
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
-from rnnaudio.nn.layer import Context, Layer, flatten, leaf_names, unflatten
+from rnnaudio.nn.layer import Context, Layer, current, flatten, leaf_names, unflatten
 
 
 class Cell(Layer):
@@ -28,11 +33,6 @@ class Cell(Layer):
         super().__init_subclass__(**options)
         if cls._first_with({"sequences", "recur", "equations"}) < cls._first_with({"fused"}):
             cls.fused = Cell.fused  # type: ignore[method-assign]  # an inherited kernel computes another equation
-
-    @classmethod
-    def _first_with(cls, names: set[str]) -> int:
-        """Where in the order of inheritance one of the names is defined first."""
-        return next(k for k, parent in enumerate(cls.__mro__) if names & vars(parent).keys())
 
     @property
     def has_kernel(self) -> bool:
@@ -55,6 +55,11 @@ class Cell(Layer):
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
         """All states by one compiled kernel, as :func:`unroll` returns them; None if there is none for this cell."""
         return None
+
+    def activations(self, scanned: bool = False) -> Activations:
+        """As every layer's; ``scanned``: by scan, whatever kernel is in use, and then a rough figure."""
+        states = widths(*flatten(self.state_sizes))
+        return Activations(states + states, states | widths(self.n_in))  # each state, and as the one before it
 
     def initial_state(self, batch_size: Any) -> Any:
         # The width comes from a stored vector, not a constant: Theano would take a constant width of 1 for an axis
@@ -132,6 +137,13 @@ class GatedCell(Cell):
     def sequences(self, x: Any, context: Context) -> Any:
         return fused.affine(x, self.w_input, self.bias)
 
+    def activations(self, scanned: bool = False) -> Activations:
+        n, gates = self.n_out, int(self.bias.get_value(borrow=True).size)
+        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # fitted to what was measured
+            return Activations(widths(n, n, n, n, gates, gates), widths(gates, n, n) | widths(self.n_in))
+        # LSTM: hidden, cell and gates; GRU: hidden, h * r and gates. Then the gates' gradient and those of x and h.
+        return Activations(widths(n, n, gates), widths(gates, n) | widths(self.n_in))
+
     def recur(self, inputs: Any, state: Any) -> Any:
         return self.equations(inputs, state)[1]
 
@@ -197,6 +209,10 @@ class LSTM(GatedCell):
         h, c = state
         return LSTMState(*fused.lstm(x, self.w_input, self.w_hidden, self.bias, self._peepholes, h, c, mask))
 
+    def compiled_step(self, n_streams: int) -> Step:
+        w, r, bias, *peepholes = current(self.w_input, self.w_hidden, self.bias, *self._peepholes)
+        return LSTMStep(w, r, bias, np.array(peepholes, bias.dtype).reshape(-1, self.n_out), n_streams)
+
 
 class GRUState(NamedTuple):
     hidden: Any
@@ -243,6 +259,10 @@ class GRU(GatedCell):
         (h,) = state
         return GRUState(fused.gru(x, self.w_input, self.w_hidden, self.bias, h, mask))
 
+    def compiled_step(self, n_streams: int) -> Step:
+        w, r, bias = current(self.w_input, self.w_hidden, self.bias)
+        return GRUStep(w, r, bias, n_streams)
+
 
 class LinearState(NamedTuple):
     frames: tuple[Any, ...]
@@ -263,6 +283,11 @@ class LinearPredictor(Cell):
         self.weight = self._parameter("weight", np.zeros((n_frames * n_in, n_out)))
         self.bias = self._parameter("bias", np.zeros(n_out))
 
+    def activations(self, scanned: bool = False) -> Activations:
+        joined, y = widths(self.n_frames * self.n_in), widths(self.n_out)
+        frames = widths(*flatten(self.state_sizes))
+        return Activations(frames + joined + y, joined + y)
+
     def sequences(self, x: Any, context: Context) -> Any:
         return x
 
@@ -272,6 +297,10 @@ class LinearPredictor(Cell):
     def output(self, states: Any) -> Any:
         latest = states.frames[0]
         return fused.affine(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight, self.bias)
+
+    def compiled_step(self, n_streams: int) -> Step:
+        weight, bias = current(self.weight, self.bias)
+        return LinearStep(weight, bias, self.n_frames, n_streams)
 
 
 def split(x: Any, n_blocks: int, width: int) -> list[Any]:
@@ -303,12 +332,18 @@ class Wrapper(Cell):
     def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
         return self._cell.gates(inputs, state)
 
+    def activations(self, scanned: bool = False) -> Activations:
+        return self._cell.activations(scanned)
+
     @property
     def has_kernel(self) -> bool:
         return self._cell.has_kernel
 
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
         return self._cell.fused(x, state, mask, context)
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        return self._cell.compiled_step(n_streams)
 
 
 class NoisyInputs(NamedTuple):
@@ -336,6 +371,13 @@ class Noisy(Wrapper):
                 raise ValueError(f"noise of std {value} on a part built with 0; build it with the largest std")
             variable.set_value(np.asarray(value, dtype=variable.dtype))
 
+    def activations(self, scanned: bool = False) -> Activations:
+        cell = self._cell.activations(scanned or self._on_state)
+        on_input = widths(self.n_in) if self._on_input else widths()
+        on_state = widths(*flatten(self.state_sizes)) if self._on_state else widths()
+        # On the input: noisy input; on the state, roughly: draws, noise, and its place in the sequences of a scan.
+        return cell.beside(Activations(on_input + on_state + on_state + on_state, on_input + on_state))
+
     def _with_noise(self, x: Any, context: Context) -> Any:
         if not (context.training and self._on_input):
             return x
@@ -362,6 +404,9 @@ class Noisy(Wrapper):
             return None  # the kernels take no noise on the state; no noise is drawn before that is known
         return self._cell.fused(self._with_noise(x, context), state, mask, context)
 
+    def compiled_step(self, n_streams: int) -> Step | None:
+        return self._cell.compiled_step(n_streams)  # without noise
+
 
 class LearntInitialState(Wrapper):
     """A cell whose state before the first step is trained, the same row for every sequence; it starts at zero."""
@@ -373,3 +418,10 @@ class LearntInitialState(Wrapper):
 
     def initial_state(self, batch_size: Any) -> Any:
         return unflatten(self.state_sizes, [repeat_rows(row, batch_size) for row in self._rows])
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        step = self._cell.compiled_step(n_streams)
+        if step is not None:
+            step.initial = current(*self._rows)
+            step.start()
+        return step

@@ -17,10 +17,13 @@ from rnnaudio.plots.inside import (
     update_ratios_figure,
 )
 from rnnaudio.plots.sound import level_dbfs, spectrogram, spectrogram_dbfs, spectrogram_figure
+from rnnaudio.plots.speed import growth, growth_figure, speed_ratios, speed_ratios_figure
 
 __all__ = [
     "gradient_norms",
     "gradient_norms_figure",
+    "growth",
+    "growth_figure",
     "learning_curve",
     "learning_curve_figure",
     "level_dbfs",
@@ -29,6 +32,8 @@ __all__ = [
     "spectrogram",
     "spectrogram_dbfs",
     "spectrogram_figure",
+    "speed_ratios",
+    "speed_ratios_figure",
     "update_ratios",
     "update_ratios_figure",
 ]

@@ -2,6 +2,7 @@
 
 from rnnaudio.training.loop import Limits, Run, train
 from rnnaudio.training.schedules import Constant, ExponentialDecay, LinearAnnealing, WarmupCosine
+from rnnaudio.training.segmented import SegmentedTrainStep
 from rnnaudio.training.step import Evaluation, TrainStep
 from rnnaudio.training.stopping import EarlyStopping, MeanDifferenceStopping
 
@@ -14,6 +15,7 @@ __all__ = [
     "LinearAnnealing",
     "MeanDifferenceStopping",
     "Run",
+    "SegmentedTrainStep",
     "TrainStep",
     "WarmupCosine",
     "train",

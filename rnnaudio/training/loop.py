@@ -18,7 +18,9 @@ from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
 from rnnaudio.training import checkpoint
 from rnnaudio.training.interrupt import Interrupt
+from rnnaudio.training.prefetch import prefetched
 from rnnaudio.training.schedules import Constant
+from rnnaudio.training.segmented import SegmentedTrainStep
 from rnnaudio.training.step import Evaluation, StepResult, Totals, TrainStep
 from rnnaudio.training.stopping import StoppingState, from_json, to_json
 
@@ -26,7 +28,10 @@ Row = dict[str, Any]  # one validation
 
 
 class Batches(Protocol):
-    """Where batches come from; ``batch(index)`` depends on the index alone, so a run may resume anywhere."""
+    """Where batches come from; ``batch(index)`` depends on the index alone, so a run may resume anywhere.
+
+    ``batch`` is called from another thread than the rest, one batch ahead.
+    """
 
     @property
     def batches_per_epoch(self) -> int: ...
@@ -87,6 +92,7 @@ def train(
     limits: Limits = Limits(),
     schedule: Callable[[int], float] | None = None,
     seed: int = 0,
+    segment_steps: int | None = None,
     resume: bool = False,
     config: dict[str, Any] | None = None,
     on_update: Callable[[int], None] | None = None,
@@ -101,31 +107,42 @@ def train(
         training batches by index; the fixed batches that every validation uses.
     schedule
         learning rate of an update, counted from 0; default: the optimizer's own throughout.
+    segment_steps
+        go through each batch so many steps at a time, by the same gradient in less memory (:class:`SegmentedTrainStep`
+        says for what it is not); default: the whole sequence at once.
     config
         saved with the run, for those who load it.
     on_update, on_validation
         called before each update with its number (to anneal noise), and with each new row (default: print it).
 
     RnnaudioError: there is a checkpoint although ``resume`` is off; it was trained with another model, objective,
-    optimizer or seed; it cannot be written. A loss that is not finite ends the run and is never saved.
+    optimizer, seed or segments; it cannot be written; the model or objective cannot be cut into segments. A loss that
+    is not finite ends the run and is never saved.
     """
     path = checkpoint.path_in(run_dir)
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
-    step, evaluate = TrainStep(model, objective, optimizer, seed=seed), Evaluation(model, objective)
-    identity = {"objective": objective.name, "optimizer": repr(optimizer), "seed": seed}
+    step: TrainStep | SegmentedTrainStep
+    if segment_steps is None:
+        step = TrainStep(model, objective, optimizer, seed=seed)
+    else:
+        step = SegmentedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps)
+    evaluate = Evaluation(model, objective, segment_steps)
+    identity = {
+        "objective": objective.name, "optimizer": repr(optimizer), "seed": seed, "segment_steps": segment_steps
+    }  # fmt: skip
     record = {"config": config, "identity": identity}
     run = _resumed(path, model, step, identity) if path.exists() else Run(stopping.initial())
     schedule = schedule or Constant(optimizer.learning_rate)
     validate_every = limits.validate_every or batches.batches_per_epoch
     run.reason = run.stopping.reason or _beyond(limits, run)
     started = time.monotonic() - run.seconds
-    with Interrupt() as interrupt, _progress_bar(run, limits) as bar:
+    indices = range(run.n_updates, limits.max_updates)
+    with Interrupt() as interrupt, _progress_bar(run, limits) as bar, prefetched(batches.batch, indices) as coming:
         while not run.reason:
             if on_update:
                 on_update(run.n_updates)
-            batch = batches.batch(run.n_updates)
-            result = step(batch, run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
+            result = step(next(coming), run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
             if not all(map(isfinite, [result.loss, *result.gradient_norms.values()])):
                 run.reason = f"the loss ({result.loss:g}) or its gradient is not finite at update {run.n_updates + 1}"
                 break
@@ -211,7 +228,7 @@ def _share_done(run: Run, limits: Limits) -> float:
 # ---------------------------------------------------------------- to and from the checkpoint
 
 
-def _save(path: Path, run: Run, model: Layer, step: TrainStep, about: dict[str, Any]) -> None:
+def _save(path: Path, run: Run, model: Layer, step: TrainStep | SegmentedTrainStep, about: dict[str, Any]) -> None:
     groups = {
         "model": model.get_values(),
         "best": run.best,
@@ -235,12 +252,13 @@ def _engine() -> dict[str, str]:
     return {"name": engine.NAME, "version": engine.VERSION, "mode": engine.MODE, "kernel": engine.kernel()}
 
 
-def _resumed(path: Path, model: Layer, step: TrainStep, identity: dict[str, Any]) -> Run:
+def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, identity: dict[str, Any]) -> Run:
     saved = checkpoint.load(path)
     for name, value in identity.items():
-        if saved.record["identity"][name] != value:
+        before = saved.record["identity"].get(name)  # segment_steps is not in those of earlier versions: None
+        if before != value:
             raise RnnaudioError(
-                f"{path} was trained with another {name}: {saved.record['identity'][name]}, now {value}; "
+                f"{path} was trained with another {name}: {before}, now {value}; "
                 "resume with the same, or train in another run directory"
             )
     if saved.record["engine"] != _engine():

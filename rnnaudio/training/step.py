@@ -9,7 +9,7 @@ from rnnaudio import engine, optimizers
 from rnnaudio.engine import tt
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
-from rnnaudio.objectives import Objective
+from rnnaudio.objectives import Divisible, Objective
 
 Values = dict[str, tuple[float, float]]  # name -> (numerator, denominator)
 
@@ -41,12 +41,19 @@ class Graph:
 
     def arguments(self, batch: Any, state: list[np.ndarray] | None) -> list[np.ndarray]:
         """Values for ``inputs``; without a state every sequence starts anew."""
-        arrays = [getattr(batch, field) for field in self._objective.fields]
-        n = int(self._objective.batch_size(*arrays))
+        return [*self.arrays(batch), *self.start(batch, state)]
+
+    def arrays(self, batch: Any) -> list[np.ndarray]:
+        """Values for ``variables``."""
+        return [getattr(batch, field) for field in self._objective.fields]
+
+    def start(self, batch: Any, state: list[np.ndarray] | None) -> list[np.ndarray]:
+        """Values for ``resets`` and ``carried``."""
+        n = int(self._objective.batch_size(*self.arrays(batch)))
         if state is None:
             nothing = [np.zeros((n, width), engine.float_type()) for width in self._widths]
-            return [*arrays, np.ones(n, "int8"), *nothing]
-        return [*arrays, np.asarray(batch.resets, "int8"), *state]
+            return [np.ones(n, "int8"), *nothing]
+        return [np.asarray(batch.resets, "int8"), *state]
 
 
 class TrainStep:
@@ -79,23 +86,39 @@ class TrainStep:
         norms, ratios = (
             dict(zip(self.parameters, map(float, row), strict=True)) for row in rest[n_terms : n_terms + 2]
         )
-        values = _pairs(self._terms, rest[:n_terms])
-        return StepResult(float(loss), values, norms, ratios, rest[n_terms + 2 :])
+        values = pairs(self._terms, rest[:n_terms])
+        return StepResult(float(loss), values, norms, ratios, copies(rest[n_terms + 2 :]))
 
 
 class Evaluation:
-    """Reported values over a list of batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``."""
+    """Reported values over a list of batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
 
-    def __init__(self, model: Layer, objective: Objective):
+    With ``segment_steps`` each batch of a Divisible objective is gone through so many steps at a time, in the memory
+    that these need.
+    """
+
+    def __init__(self, model: Layer, objective: Objective, segment_steps: int | None = None):
         self._graph = graph = Graph(model, objective, Context.evaluation())
+        self._objective, self._segment_steps = objective, segment_steps
+        terms = flatten(tuple(tuple(t) for t in graph.outcome.terms.values()))
+        final = flatten(graph.outcome.state) if segment_steps else []
         self._terms = list(graph.outcome.terms)
-        self._function = engine.function(graph.inputs, flatten(tuple(tuple(t) for t in graph.outcome.terms.values())))
+        self._function = engine.function(graph.inputs, [*terms, *final])
 
     def __call__(self, batches: Iterable[Any]) -> dict[str, float]:
         total = Totals()
         for batch in batches:
-            total.add(_pairs(self._terms, self._function(*self._graph.arguments(batch, None))))
+            start = self._graph.start(batch, None)
+            for arrays in self._parts(self._graph.arrays(batch)):
+                values = self._function(*arrays, *start)
+                total.add(pairs(self._terms, values[: 2 * len(self._terms)]))
+                start = going_on(values[2 * len(self._terms) :], start)
         return total.values()
+
+    def _parts(self, arrays: list[np.ndarray]) -> list[list[np.ndarray]]:
+        if not (self._segment_steps and isinstance(self._objective, Divisible)):
+            return [arrays]
+        return [segment.arrays for segment in self._objective.segments(self._segment_steps, *arrays)]
 
 
 class Totals:
@@ -114,5 +137,16 @@ class Totals:
         return {name: n / d if d else float("nan") for name, (n, d) in self.sums.items()}
 
 
-def _pairs(names: list[str], flat: list[Any]) -> Values:
+def pairs(names: list[str], flat: list[Any]) -> Values:
+    """Numerator and denominator by name."""
     return {name: (float(flat[2 * k]), float(flat[2 * k + 1])) for k, name in enumerate(names)}
+
+
+def copies(states: list[np.ndarray]) -> list[np.ndarray]:
+    """Final states by themselves: an engine gives views, which keep the states of all steps in memory."""
+    return [np.array(state) for state in states]
+
+
+def going_on(states: list[np.ndarray], start: list[np.ndarray]) -> list[np.ndarray]:
+    """Values for ``resets`` and ``carried`` of the segment after the one that began with ``start``."""
+    return [np.zeros_like(start[0]), *copies(states)]

@@ -1,0 +1,41 @@
+"""The product of a generating model: a few rows, one a stream, by a matrix that is read anew at every step.
+
+With one or two rows the time is that of reading the matrix from the third-level cache; with more, that of the
+multiplications. Each sum runs over k in order, as in :func:`rnnaudio.kernels.product.multiply`, so a stream gets the
+same bits whatever others are computed beside it.
+"""
+
+from typing import Any
+
+from rnnaudio.kernels.compile import njit
+from rnnaudio.kernels.micro import BLOCK_ROWS, VECTORS, multiply_few_block, size_of
+from rnnaudio.kernels.product import At, width_of
+
+
+@njit()
+def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Any) -> None:
+    """c[:, :padded(n)] = a (m, k) times packed panels (k, n); c has that room. Arguments as for ``multiply``."""
+    panel_bytes = width_of(size_of(like)) * size_of(like)
+    n_panels = (n * size_of(like) + panel_bytes - 1) // panel_bytes
+    panel = 0
+    while m <= 2 and panel + 2 <= n_panels:
+        b, c_now = panels + panel * k * panel_bytes, c.address + panel * panel_bytes
+        multiply_few_block(m, 2 * VECTORS, a.address, a.row, a.column, b, c_now, c.row, k, 0, like)
+        panel += 2
+    while panel < n_panels:
+        b, c_now = panels + panel * k * panel_bytes, c.address + panel * panel_bytes
+        r = 0
+        while r < m:
+            rows = _rows_of_next_block(m - r)
+            a_now = a.address + r * a.row
+            multiply_few_block(rows, VECTORS, a_now, a.row, a.column, b, c_now + r * c.row, c.row, k, 0, like)
+            r += rows
+        panel += 1
+
+
+@njit(inline="always")
+def _rows_of_next_block(left: int) -> int:
+    """Blocks of one or two rows wait for their sums: 8 = 4 + 4 is faster than 6 + 2."""
+    if left == BLOCK_ROWS or left >= BLOCK_ROWS + 3:
+        return BLOCK_ROWS
+    return 4 if left >= 4 else left

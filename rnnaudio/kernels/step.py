@@ -1,0 +1,136 @@
+"""One time step of a layer on NumPy arrays, its state kept in place: what a model generates by.
+
+A layer with an equation of its own has a subclass of :class:`Step` beside its kernel (:mod:`rnnaudio.kernels.lstm`,
+:mod:`.gru`, :mod:`.dense`); here is what needs no compiled code: stacks, normalisation, and layers that do nothing
+outside training.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnaudio.kernels import threads
+from rnnaudio.kernels.product import require_shapes
+
+
+class Step:
+    """y = step(x) for a fixed number of streams: x (n_streams, n_in) -> y (n_streams, n_out), valid until the next.
+
+    ``state`` and ``room`` are widths: of the state's leaves, in the order of ``Layer.initial_state``, and of what else
+    a subclass keeps for each stream. :attr:`rows` holds an array of each, in this order. Weights are packed once, kept
+    elsewhere, and shared by all :meth:`parts`. The state starts at zero, or at the rows :attr:`initial`.
+    """
+
+    def __init__(self, n_streams: int, n_in: int, dtype: Any, *, state: Sequence[int] = (), room: Sequence[int] = ()):
+        self.n_streams, self.n_in, self.dtype = n_streams, n_in, np.dtype(dtype)
+        self.initial = [np.zeros(width, dtype) for width in state]
+        self.rows = [np.zeros((n_streams, width), dtype) for width in (*state, *room)]
+
+    @property
+    def state(self) -> list[np.ndarray]:
+        """The state's leaves (n_streams, width): written to by every step, and free to be written to between steps."""
+        return self.rows[: len(self.initial)]
+
+    def start(self) -> None:
+        """Go back to the state before the first step."""
+        for leaf, row in zip(self.state, self.initial, strict=True):
+            leaf[...] = row
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        x = np.ascontiguousarray(x, self.dtype)
+        require_shapes(x=(x, (self.n_streams, self.n_in)))
+        return self.advance(x)
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        """The step itself, of a C-contiguous x of the right shape and type: compiled code checks neither."""
+        raise NotImplementedError
+
+    def part(self, first: int, last: int) -> "Step":
+        """The step of streams first..last alone, on the same weights and the same state."""
+        part = copy.copy(self)
+        part.n_streams, part.rows = last - first, [rows[first:last] for rows in self.rows]
+        return part
+
+    def parts(self) -> list["Step"]:
+        """All streams, shared out: one part for each thread. Parts may be stepped at the same time."""
+        return [self.part(*share) for share in threads.split(self.n_streams)]
+
+
+class Unchanged(Step):
+    """y = x."""
+
+    def __init__(self, n: int, n_streams: int, dtype: Any):
+        super().__init__(n_streams, n, dtype)
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+
+class NormalisedStep(Step):
+    """y = (x - mean) factor + shift."""
+
+    def __init__(self, mean: np.ndarray, factor: np.ndarray, shift: np.ndarray, n_streams: int):
+        super().__init__(n_streams, len(mean), mean.dtype, room=[len(mean)])
+        self._weights = mean, factor, shift
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        mean, factor, shift = self._weights
+        (y,) = self.rows
+        np.subtract(x, mean, out=y)
+        np.multiply(y, factor, out=y)
+        return np.add(y, shift, out=y)
+
+
+class CompositeStep(Step):
+    """Steps put together; the state is theirs, one after the other."""
+
+    def __init__(self, steps: Sequence[Step], room: Sequence[int]):
+        first = steps[0]
+        super().__init__(first.n_streams, first.n_in, first.dtype, room=room)
+        self.steps = list(steps)
+
+    @property
+    def state(self) -> list[np.ndarray]:
+        return [leaf for step in self.steps for leaf in step.state]
+
+    def start(self) -> None:
+        for step in self.steps:
+            step.start()
+
+    def part(self, first: int, last: int) -> "CompositeStep":
+        part: Any = super().part(first, last)
+        part.steps = [step.part(first, last) for step in self.steps]
+        return part
+
+
+class Chain(CompositeStep):
+    """One after the other; ``inputs_of(k, x, outputs)``: what reaches the k-th, side by side."""
+
+    def __init__(self, steps: Sequence[Step], inputs_of: Callable[[int, Any, list[Any]], list[Any]]):
+        super().__init__(steps, [step.n_in for step in steps])
+        self._inputs_of = inputs_of
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        outputs: list[np.ndarray] = []
+        for k, step in enumerate(self.steps):
+            inputs = self._inputs_of(k, x, outputs)
+            joined = inputs[0] if len(inputs) == 1 else np.concatenate(inputs, axis=1, out=self.rows[k])
+            outputs.append(step.advance(joined))
+        return outputs[-1]
+
+
+class Total(CompositeStep):
+    """y = f_1(x) + f_2(x) + ..., each of width ``n_out``."""
+
+    def __init__(self, steps: Sequence[Step], n_out: int):
+        super().__init__(steps, [n_out])
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        outputs = [step.advance(x) for step in self.steps]
+        y = self.rows[0]
+        y[...] = outputs[0]
+        for output in outputs[1:]:
+            np.add(y, output, out=y)
+        return y

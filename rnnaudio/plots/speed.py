@@ -1,0 +1,90 @@
+"""How fast something is: beside others, and as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.plots.canvas import BLUE, COLOURS, GREY, new_figure, save
+
+RATIO_TICKS = (0.5, 1, 2, 3, 5, 10, 20, 50)
+
+
+def speed_ratios(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
+    """Draw how many times longer each peer takes; see ``speed_ratios_figure``."""
+    return save(speed_ratios_figure(rows), path)
+
+
+def speed_ratios_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """A panel for each cell, a line for each size, a dot for each peer: its time over ours, on a logarithmic axis.
+
+    rows: ``cell``, ``point`` (its sizes by name), and for each peer by name ``{"seconds": .., "ratio": ..}``; the
+        entry ``rnnaudio`` is what they are compared with. Raises RnnaudioError for no rows.
+    """
+    if not rows:
+        raise RnnaudioError("speed: got no rows, expected at least one measurement; run the benchmark first")
+    cells = list(dict.fromkeys(row["cell"] for row in rows))
+    by_cell = [[row for row in rows if row["cell"] == cell] for cell in cells]
+    peers = list(dict.fromkeys(name for row in rows for name in row if name != "rnnaudio" and _is_peer(row[name])))
+    figure = new_figure(8.0, 1.6 + 0.3 * len(rows))
+    panels = figure.subplots(
+        len(cells), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": [len(group) + 1 for group in by_cell]}
+    )[:, 0]
+    for axes, cell, group in zip(panels, cells, by_cell, strict=True):
+        places = np.arange(len(group))[::-1]
+        for peer, colour in zip(peers, COLOURS, strict=False):
+            shown = [(row[peer]["ratio"], place) for row, place in zip(group, places, strict=True) if peer in row]
+            if shown:
+                axes.scatter(*zip(*shown, strict=True), color=colour, s=28, label=peer, zorder=3)
+        axes.axvline(1.0, color=GREY, linewidth=1)
+        axes.set_yticks(places, [", ".join(map(str, row["point"].values())) for row in group], fontsize=8)
+        axes.set_ylim(-0.7, len(group) - 0.3)
+        axes.grid(axis="x", color="#E5E5E5")
+        axes.set_xscale("log")
+        axes.set_title(f"{cell}: input, units, steps, batch, layers", loc="left", fontsize=9)
+    panels[-1].xaxis.set_major_locator(FixedLocator(RATIO_TICKS))
+    panels[-1].xaxis.set_major_formatter(ScalarFormatter())
+    panels[-1].xaxis.set_minor_formatter(NullFormatter())
+    panels[-1].set_xlabel("time of the peer / time of rnnaudio, one training step (above 1: rnnaudio is faster)")
+    handles = {text: h for axes in panels for h, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=len(handles), frameon=False)
+    return figure
+
+
+def _is_peer(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and "ratio" in entry
+
+
+def growth(series: Mapping[str, Mapping[str, Any]], path: str | Path) -> Path:
+    """Draw time against size; see ``growth_figure``."""
+    return save(growth_figure(series), path)
+
+
+def growth_figure(series: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """A panel for each thing that grows: measured milliseconds on two logarithmic axes, and the fitted power.
+
+    series: label of the x axis -> ``values`` (sizes), ``seconds``, ``exponent`` of the fit and ``predicted``, the
+        exponent of the multiplications.
+    """
+    if not series:
+        raise RnnaudioError("growth: got no series, expected at least one; measure first")
+    figure = new_figure(2.6 * len(series), 3.2)
+    panels = figure.subplots(1, len(series), squeeze=False)[0]
+    for axes, (label, one) in zip(panels, series.items(), strict=True):
+        sizes, milliseconds = np.asarray(one["values"], float), 1e3 * np.asarray(one["seconds"])
+        level = np.exp(np.mean(np.log(milliseconds) - one["exponent"] * np.log(sizes)))
+        axes.loglog(sizes, level * sizes ** one["exponent"], color=GREY, linewidth=1)
+        axes.loglog(sizes, milliseconds, "o", color=BLUE, markersize=4)
+        axes.set_title(f"exponent {one['exponent']:.2f}\n(multiplications: {one['predicted']:.2f})", fontsize=9)
+        axes.set_xlabel(label)
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes], fontsize=8)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(color="#E5E5E5")
+    panels[0].set_ylabel("training step, ms")
+    return figure

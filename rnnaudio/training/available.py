@@ -1,0 +1,69 @@
+"""How much memory this process may still take."""
+
+import os
+from pathlib import Path
+
+MEMORY_INFO = Path("/proc/meminfo")
+CONTROL_GROUP = Path("/proc/self/cgroup")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+# Limit, usage, and the entry of memory.stat on file caches that are not in use.
+FIRST_VERSION = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
+
+
+def available_bytes() -> int | None:
+    """What can be had without swapping, within the limits of this process' control groups; None where unknown.
+
+    Linux says it. Elsewhere, as on macOS, only the size of the whole memory is known, and that is the answer.
+    """
+    limits = [left for left in (_left_of_the_machine(), *_left_of_the_groups()) if left is not None]
+    return min(limits) if limits else None
+
+
+def _left_of_the_machine() -> int | None:
+    for line in _lines(MEMORY_INFO):
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+
+
+def _left_of_the_groups() -> list[int]:
+    """Limit less use, of the control group of this process and those above; file caches are given back on demand."""
+    left = []
+    for folder, limit, usage, cache in _groups():
+        most = _number(folder / limit)
+        if most is not None:
+            given_back = {line.split()[0]: int(line.split()[1]) for line in _lines(folder / "memory.stat")}
+            left.append(max(0, most - (_number(folder / usage) or 0) + given_back.get(cache, 0)))
+    return left
+
+
+def _groups() -> list[tuple[Path, str, str, str]]:
+    """Folders with the names of what is in them, by either version of control groups; a container may see its own
+    group as the root, whatever path it is told."""
+    found = []
+    for line in _lines(CONTROL_GROUP):
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        root = CONTROL_GROUPS / controllers
+        own = root / path.strip("/")
+        folders = [folder for folder in (own, *own.parents) if folder.is_relative_to(root)]
+        found += [(folder, *(FIRST_VERSION if controllers else SECOND_VERSION)) for folder in folders]
+    return found
+
+
+def _number(path: Path) -> int | None:
+    text = "".join(_lines(path)[:1]).strip()
+    return int(text) if text.isdecimal() else None  # "max": no limit
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,97 @@
+"""How much memory a training step will take, told before it starts."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.nn import Layer
+from rnnaudio.nn.activations import Activations, widths
+from rnnaudio.nn.layer import flatten
+from rnnaudio.objectives import Strategy
+from rnnaudio.optimizers import Optimizer
+from rnnaudio.training.available import available_bytes
+
+RESERVE = 256 << 20  # bytes for compiling and for the validation batches
+N_BATCHES = 2  # in use, and ahead
+
+
+class StepMemory(NamedTuple):
+    """Bytes that a training step takes at most.
+
+    With T steps, B sequences and f bytes a number:
+
+    parameters
+        themselves, their gradients, what the optimizer remembers of each, and the largest twice more, as kernels pack
+        it; in segments the gradients once more, for their sum.
+    batches
+        2 f (T + 1) B n_in: one in use, one ahead.
+    activations
+        f R B times the numbers that the layers say (:mod:`rnnaudio.nn.activations`); R = T, or the steps of a segment
+        and those of the last one where it is shorter, whose arrays have a size of their own.
+    states
+        f B times the widths of the states, for each segment.
+
+    By the fused kernels that is about what was measured; by scan it is rough.
+    """
+
+    parameters: int
+    batches: int
+    activations: int
+    states: int
+
+    @property
+    def total(self) -> int:
+        return sum(self)
+
+
+def step_memory(
+    model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
+) -> StepMemory:
+    """Predict the memory of a step; segment_steps 0: the whole sequence at once."""
+    size = np.dtype(engine.float_type()).itemsize
+    segment = min(segment_steps or n_steps, n_steps)
+    held = model.activations().beside(objective.activations(model))
+    copies = 2 + len(optimizer.slots)  # itself and its gradient
+    largest = max((p.get_value(borrow=True).size for p in model.parameters().values()), default=0)
+    states = flatten(model.state_sizes)
+    if segment_steps:
+        copies += 1
+        # Gradients of final states, as long as the segment: zeros, filled in, and added to those of all states.
+        held = held.beside(Activations(widths(*states * 3), widths()))
+    steps = segment + n_steps % segment
+    return StepMemory(
+        parameters=size * (copies * model.n_parameters + 2 * largest),
+        batches=N_BATCHES * size * (n_steps + 1) * batch_size * model.n_in,
+        activations=size * steps * batch_size * held.floats,
+        states=size * batch_size * sum(states) * math.ceil(n_steps / segment) if segment_steps else 0,
+    )
+
+
+def check_memory(
+    model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
+) -> StepMemory:
+    """The memory of a step; RnnaudioError that says what to do if it is more than there is."""
+
+    def memory(segment: int) -> StepMemory:
+        sizes = {"n_steps": n_steps, "batch_size": batch_size, "segment_steps": segment}
+        return step_memory(model, objective, optimizer, **sizes)
+
+    needed, available = memory(segment_steps), available_bytes()
+    if available is None or needed.total + RESERVE <= available:
+        return needed
+    segment = math.isqrt(n_steps - 1) + 1
+    less = memory(segment)
+    advice = f", or train in segments: --segment-steps {segment} needs about {in_bytes(less.total)}"
+    raise RnnaudioError(
+        f"a training step needs about {in_bytes(needed.total)} of memory and {in_bytes(RESERVE)} for the rest, but "
+        f"{in_bytes(available)} are available: lower batch_size ({batch_size}) or n_steps ({n_steps})"
+        f"{advice if less.total < needed.total else ', or the model'}"
+    )
+
+
+def in_bytes(n_bytes: float) -> str:
+    """``340 MB``, or ``1.2 GB`` from a thousand on."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

@@ -1,0 +1,126 @@
+"""An update by the gradient over a long sequence, in the memory of a short one: checkpointing in time.
+
+The sequence is cut into segments. A first pass runs through them forwards and keeps only the state at the start of
+each. A second pass goes through them backwards: each is run forwards again, now with all that its gradient needs, and
+hands the gradient at its initial state on to the segment before it. With x_k the frames of segment k, s_k the state at
+its start, w_k its share of the steps and L = sum_k w_k loss_k,
+
+    s_{k+1}, loss_k = run(x_k, s_k)
+    d_k = dL / ds_k,  g_k = what segment k adds to dL / d parameters:
+    (g_k, d_k) = d [w_k loss_k + <d_{k+1}, s_{k+1}>] / d (parameters, s_k),  d_{k+1} a constant, 0 for the last
+
+so the sum of all g_k is the gradient of L, exactly. Segments of sqrt(T) steps need the least memory, for the price of
+one more forward pass. Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
+"""
+
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio import engine, optimizers
+from rnnaudio.engine import tt
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.nn import Context, Layer
+from rnnaudio.nn.layer import flatten
+from rnnaudio.objectives import Divisible, Objective, Segment
+from rnnaudio.training.step import Graph, StepResult, Totals, Values, copies, going_on, pairs
+
+
+class Backward(NamedTuple):
+    """The loss of a whole batch, its reported values, its final state, and its gradient by parameter."""
+
+    loss: float
+    values: Values
+    state: list[np.ndarray]
+    gradients: dict[str, np.ndarray]
+
+
+class SegmentedTrainStep:
+    """:class:`TrainStep` in segments of ``segment_steps`` steps: the same call, the same update up to rounding.
+
+    But for noise: its draws depend on (seed, update, segment), so that both passes see the same ones, and are others
+    than those of the uncut sequence.
+
+    RnnaudioError: the objective, or a layer of the model, needs the whole sequence at once; no step in a segment.
+    """
+
+    def __init__(
+        self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int, segment_steps: int
+    ):
+        if segment_steps < 1:
+            raise RnnaudioError(f"segment_steps is {segment_steps}; expected 1 or more steps")
+        self._objective = divisible(model, objective)
+        self._segment_steps, self._seed = segment_steps, seed
+        self.parameters = model.parameters()
+        self.memory = optimizers.OptimizerState(optimizer, self.parameters)
+        self._compile_passes(model)
+        rate = engine.tensor("learning_rate", 0)
+        given = {name: engine.tensor("gradient", p.ndim) for name, p in self.parameters.items()}
+        step = optimizers.updates_from(optimizer, given, self.parameters, self.memory, rate)
+        about = [tt.stack(list(v.values())) for v in (step.gradient_norms, step.update_ratios)]
+        self._update = engine.function([*given.values(), rate], about, step.pairs)
+
+    def _compile_passes(self, model: Layer) -> None:
+        key, weight = tt.vector("key", dtype="int64"), engine.tensor("weight", 0)
+        self._graph = graph = Graph(model, self._objective, Context.training_with(key))
+        loss, terms, final = graph.outcome
+        states, self._terms = flatten(final), list(terms)
+        self._n_states = len(states)
+        towards = [engine.tensor(f"state_gradient_{k}", 2) for k in range(len(states))]
+        cost = weight * loss + sum(tt.sum(d * s) for d, s in zip(towards, states, strict=True))
+        gradients = engine.gradient(cost, [*graph.carried, *self.parameters.values()])
+        inputs = [*graph.inputs, key]
+        self._forward = engine.function(inputs, states)
+        outputs = [loss, *flatten(tuple(tuple(t) for t in terms.values())), *states, *gradients]
+        self._backward = engine.function([*inputs, weight, *towards], outputs)
+
+    def __call__(self, batch: Any, state: list[np.ndarray] | None, *, learning_rate: float, update: int) -> StepResult:
+        loss, values, final, gradients = self.gradients(batch, state, update=update)
+        norms, ratios = (
+            dict(zip(self.parameters, map(float, row), strict=True))
+            for row in self._update(*gradients.values(), learning_rate)
+        )
+        return StepResult(loss, values, norms, ratios, final)
+
+    def gradients(self, batch: Any, state: list[np.ndarray] | None, *, update: int) -> Backward:
+        """Both passes, without an update."""
+        segments = self._objective.segments(self._segment_steps, *self._graph.arrays(batch))
+        inputs = self._forwards(segments, self._graph.start(batch, state), update)
+        sums = {name: np.zeros_like(p.get_value(borrow=True)) for name, p in self.parameters.items()}
+        towards = [np.zeros_like(s) for s in inputs[0][-1 - self._n_states : -1]]
+        loss, total, final = 0.0, Totals(), None
+        for segment, given in zip(reversed(segments), reversed(inputs), strict=True):
+            part = iter(self._backward(*given, segment.weight, *towards))
+            loss += segment.weight * float(next(part))
+            total.add(pairs(self._terms, list(islice(part, 2 * len(self._terms)))))
+            end = copies(list(islice(part, self._n_states)))
+            final = end if final is None else final
+            towards = copies(list(islice(part, self._n_states)))
+            for array, gradient in zip(sums.values(), part, strict=True):
+                array += gradient
+        return Backward(loss, {name: (n, d) for name, (n, d) in total.sums.items()}, final or [], sums)
+
+    def _forwards(self, segments: list[Segment], start: list[np.ndarray], update: int) -> list[list[np.ndarray]]:
+        """What each segment's run needs: its arrays, how it starts, and its key."""
+        inputs = []
+        for k, segment in enumerate(segments):
+            inputs.append([*segment.arrays, *start, np.asarray([self._seed, update, k], "int64")])
+            if k + 1 < len(segments):
+                start = going_on(self._forward(*inputs[-1]), start)
+        return inputs
+
+
+def divisible(model: Layer, objective: Objective) -> Divisible:
+    """The objective, if it and all layers of the model can be cut in time; RnnaudioError if not."""
+    if not isinstance(objective, Divisible):
+        raise RnnaudioError(
+            f"the objective {objective.name!r} cannot be cut in time: it is no mean over steps; train without segments"
+        )
+    for path, layer in model.layers():
+        if layer.needs_whole_sequence:
+            raise RnnaudioError(
+                f"the layer {path or layer.kind!r} ({type(layer).__name__}) needs the whole sequence at once, so it "
+                "cannot be trained in segments: leave it out, or train without segments (segment_steps 0)"
+            )
+    return objective
