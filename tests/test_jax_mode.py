@@ -8,6 +8,7 @@ from rnnaudio import engine
 from rnnaudio.data import Batch
 from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels.noise import draw
 from rnnaudio.nn import GRU, LSTM, BatchNorm, Dense, Dropout, Noisy, Sequential
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import Adam
@@ -133,3 +134,14 @@ def test_a_program_in_this_mode_says_what_it_runs_on():
     status, output = run_python(code, **JAX | {"JAX_PLATFORMS": "cpu"})
     assert status == 0 and "\nmode       jax" in output and "\ndevices    cpu, found by JAX" in output, output
     assert "faster:    JAX finds no GPU" in output
+
+
+@in_this_mode
+def test_large_draws_of_one_step_do_not_share_memory():
+    shape = (40, 64, 300)  # more than a block of numbers, and memory that is used again
+    key = engine.tensor("key", 1, "int64")
+    function = engine.function([key], [engine.normal(key, stream, shape) for stream in range(3)])
+    for update in range(4):
+        got = function([7, update])
+        for stream, value in enumerate(got):
+            np.testing.assert_array_equal(value, draw("normal", [7, update], stream, shape, "float32"))
