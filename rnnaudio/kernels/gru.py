@@ -15,6 +15,7 @@ from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
+    add_row,
     address,
     at,
     clear_row,
@@ -99,8 +100,7 @@ def _backward(
         for b in range(first, last):
             d, dz_b, gate, old = dh[b - first], dz[t, b], gates[t, b], h_before[b]
             if dh_out.size:
-                for j in range(n):
-                    d[j] += dh_out[t, b, j]
+                add_row(dh_out[t, b], d)
             if mask.size and mask[t, b] == 0:
                 clear_row(dz_b)
                 continue

@@ -15,6 +15,7 @@ from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
+    add_row,
     address,
     at,
     clear_row,
@@ -137,11 +138,9 @@ def _backward(
         for b in range(first, last):
             k = b - first
             if dh_out.size:
-                for j in range(n):
-                    dh[k, j] += dh_out[t, b, j]
+                add_row(dh_out[t, b], dh[k])
             if dc_out.size:
-                for j in range(n):
-                    dc[k, j] += dc_out[t, b, j]
+                add_row(dc_out[t, b], dc[k])
             if mask.size and mask[t, b] == 0:
                 copy_row(dh[k], kept[k])
                 clear_row(dz[t, b])
@@ -152,8 +151,7 @@ def _backward(
         )  # fmt: skip
         if mask.size:
             for k in range(rows):
-                for j in range(n):
-                    dh[k, j] += kept[k, j]
+                add_row(kept[k], dh[k])
                 clear_row(kept[k])
     for k in range(rows):
         copy_row(dh[k], dh0[first + k])

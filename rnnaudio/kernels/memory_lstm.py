@@ -16,6 +16,7 @@ from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
+    add_row,
     address,
     at,
     clear_row,
@@ -164,9 +165,7 @@ def _backward(
         before, back = (m0 if t == 0 else memory[t - 1]), t % 2 == 1
         for b in range(first, last):
             for d in range(depth):
-                dm_d, out = dm[b - first, d], d_out[t, b, d]
-                for j in range(n):
-                    dm_d[j] += out[j]
+                add_row(d_out[t, b, d], dm[b - first, d])
         for d in range(depth - 1, -1, -1):
             for b in range(first, last):
                 if mask.size and mask[t, b] == 0:
