@@ -11,8 +11,9 @@ Environment, read once at import:
 ``RNNAUDIO_ENGINE``
     ``pytensor`` (default) or ``theano``.
 ``RNNAUDIO_MODE``
-    ``c`` compiled C++ (default where a compiler is found), ``python`` (NumPy, the default without one: starts soonest;
-    slow with scan), or, PyTensor only, ``numba`` or ``jax`` (:mod:`rnnaudio.jax_mode`: on a GPU where JAX finds one).
+    ``auto`` (default where a C++ compiler is found): ``python`` for graphs with a recurrence that a kernel computes,
+    ``c`` for all others. ``c``: compiled C++. ``python``: NumPy, the default without a compiler (starts soonest; slow
+    with scan). PyTensor only: ``numba``, or ``jax`` (:mod:`rnnaudio.jax_mode`: on a GPU where JAX finds one).
     ``rnnaudio/README.md`` records what each costs.
 ``RNNAUDIO_KERNEL``
     ``fused`` (default): products and whole recurrences by :mod:`rnnaudio.kernels`; ``scan``: all by the engine, the
@@ -34,7 +35,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.kernels.noise import draw
 
 ENGINES = ("pytensor", "theano")
-MODES = {"pytensor": ("c", "python", "numba", "jax"), "theano": ("c", "python")}
+MODES = {"pytensor": ("auto", "c", "python", "numba", "jax"), "theano": ("auto", "c", "python")}
 KERNELS = ("fused", "scan")
 
 
@@ -88,9 +89,11 @@ NAME = _choose("RNNAUDIO_ENGINE", ENGINES, "pytensor")
 backend, tt, _scan = _import_theano() if NAME == "theano" else _import_pytensor()
 VERSION: str = backend.__version__
 HAS_COMPILER = bool(backend.config.cxx)
-MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "c" if HAS_COMPILER else "python")
-if MODE == "c" and not HAS_COMPILER:
-    raise RnnaudioError("RNNAUDIO_MODE=c needs a C++ compiler and none was found; install g++ or clang, or unset it")
+MODE = _choose("RNNAUDIO_MODE", MODES[NAME], "auto" if HAS_COMPILER else "python")
+if MODE in ("auto", "c") and not HAS_COMPILER:
+    raise RnnaudioError(
+        f"RNNAUDIO_MODE={MODE} needs a C++ compiler and none was found; install g++ or clang, or unset it"
+    )
 jax_mode: Any = importlib.import_module("rnnaudio.jax_mode") if MODE == "jax" else None
 
 
@@ -127,10 +130,39 @@ def _compile_mode(name: str, graph: Sequence[Any]) -> Any:
     return mode.excluding(*_MAKES_MANY_ARGUMENTS) if name == "python" else mode
 
 
+def _operations(graph: Sequence[Any]) -> list[Any]:
+    """All operations that these variables come from."""
+    ancestors = backend.gof.graph.ancestors if NAME == "theano" else backend.graph.traversal.ancestors
+    return [v.owner.op for v in ancestors(list(graph)) if v.owner]
+
+
 def _is_truncated(graph: Sequence[Any]) -> bool:
     """Whether a gradient in it runs back through a part of the time steps only."""
-    operations = [v.owner.op for v in backend.graph.traversal.ancestors(graph) if v.owner]
-    return any(getattr(op, "truncate_gradient", -1) >= 0 for op in operations)
+    return any(getattr(op, "truncate_gradient", -1) >= 0 for op in _operations(graph))
+
+
+def mode_for(graph: Sequence[Any]) -> str:
+    """What mode ``auto`` means for a graph with these results; any other mode is itself.
+
+    Where a kernel computes whole sequences, little is left that C++ would make faster, and ten seconds of compiling
+    do not pay. In a perceptron's step the many small operations count.
+    """
+    if MODE != "auto":
+        return MODE
+    has_sequence = any(isinstance(op, Kernel) and op.is_sequence for op in _operations(graph))
+    return "python" if has_sequence else "c"
+
+
+@contextlib.contextmanager
+def _without_compiler(name: str) -> Iterator[None]:
+    """In mode python: no C++ for constants either."""
+    before = backend.config.cxx
+    if name == "python":
+        backend.config.cxx = ""
+    try:
+        yield
+    finally:
+        backend.config.cxx = before
 
 
 def devices() -> list[str]:
@@ -211,15 +243,17 @@ def function(
     """
     updates = updates or []
     results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
-    compiled = backend.function(
-        list(inputs),
-        outputs,
-        updates=updates,
-        mode=_compile_mode(mode or MODE, results),
-        on_unused_input="ignore",
-        allow_input_downcast=True,
-        accept_inplace=True,  # kernels update parameters in place
-    )
+    mode = mode or mode_for([v for v in results if hasattr(v, "owner")])
+    with _without_compiler(mode):
+        compiled = backend.function(
+            list(inputs),
+            outputs,
+            updates=updates,
+            mode=_compile_mode(mode, results),
+            on_unused_input="ignore",
+            allow_input_downcast=True,
+            accept_inplace=True,  # kernels update parameters in place
+        )
     return jax_mode.to_numpy(compiled) if MODE == "jax" else compiled
 
 
@@ -292,6 +326,7 @@ class Kernel(_graph.Op):
     __props__: tuple[str, ...] = ()
     ndims: tuple[int, ...]
     data: tuple[int, ...] = ()
+    is_sequence = False  # computes a recurrence over all time steps: a step's time is its
 
     compute: Callable[..., Sequence[np.ndarray]]
 

@@ -144,6 +144,7 @@ class _LSTMSequence(engine.Kernel):
     """x, W, R, b, p, h0, c0, mask -> all hidden states, all cell states, all gates."""
 
     ndims = (3, 3, 3)
+    is_sequence = True
 
     def compute(self, x: np.ndarray, *others: np.ndarray) -> Any:
         return lstm_kernel.forward(np.ascontiguousarray(x), *map(np.ascontiguousarray, others))
@@ -167,6 +168,7 @@ class _GRUSequence(engine.Kernel):
     """x, W, R, b, h0, mask -> all hidden states, all gates, all h * r."""
 
     ndims = (3, 3, 3)
+    is_sequence = True
 
     def compute(self, *arrays: np.ndarray) -> Any:
         return gru_kernel.forward(*map(np.ascontiguousarray, arrays))
@@ -189,6 +191,7 @@ class _MemoryLSTMSequence(engine.Kernel):
     """x, w_hidden, bias_hidden, w_gates, bias_gates, m0, mask, noise (2), std -> memories, hidden layers, gates."""
 
     ndims = (3, 4, 4)
+    is_sequence = True
     data = (7, 8, 9)  # the noise
 
     def compute(self, *arrays: np.ndarray) -> Any:

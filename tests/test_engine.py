@@ -11,6 +11,7 @@ import pytest
 from rnnaudio import engine
 from rnnaudio.engine import tt
 from rnnaudio.kernels import noise, threads
+from rnnaudio.nn import GRU, LSTM, Context, Dense, MemoryLSTM
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +181,7 @@ NO_COMPILER = {"THEANO_FLAGS": "cxx=", "PYTENSOR_FLAGS": "cxx="}
     ("environment", "expected"),
     [
         ({"RNNAUDIO_ENGINE": "torch"}, "error: RNNAUDIO_ENGINE is 'torch'; expected one of pytensor, theano"),
-        (HERE | {"RNNAUDIO_MODE": "fast"}, "error: RNNAUDIO_MODE is 'fast'; expected one of c,"),
+        (HERE | {"RNNAUDIO_MODE": "fast"}, "error: RNNAUDIO_MODE is 'fast'; expected one of auto, c,"),
         (HERE | NO_COMPILER | {"RNNAUDIO_MODE": "c"}, "error: RNNAUDIO_MODE=c needs a C++"),
         (HERE | NO_COMPILER, f"runs: {engine.NAME} python False"),
     ],
@@ -200,7 +201,7 @@ def test_theano_beside_a_new_numpy_says_what_to_do():
 @pytest.mark.skipif(engine.NAME != "theano", reason="Theano has no numba mode")
 def test_numba_is_not_a_mode_of_theano():
     status, output = run_python(IMPORT, RNNAUDIO_ENGINE="theano", RNNAUDIO_MODE="numba")
-    assert status == 0 and "error: RNNAUDIO_MODE is 'numba'; expected one of c, python" in output
+    assert status == 0 and "error: RNNAUDIO_MODE is 'numba'; expected one of auto, c, python" in output
 
 
 def programs():
@@ -225,4 +226,20 @@ def test_an_experiment_refuses_a_wrong_mode_in_one_line():
     status, output = interpreter("-m", "experiments.predict", **HERE | {"RNNAUDIO_MODE": "fast"})
     assert status == 2 and "Traceback" not in output, output
     # Theano says something about BLAS before.
-    assert output.splitlines()[-1].startswith("experiments: RNNAUDIO_MODE is 'fast'; expected one of c,"), output
+    assert output.splitlines()[-1].startswith("experiments: RNNAUDIO_MODE is 'fast'; expected one of auto, c,"), output
+
+
+def test_mode_auto_is_python_where_a_kernel_computes_a_recurrence_and_c_elsewhere(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, frames = engine.tensor("x", 2), engine.tensor("frames", 3)
+    perceptron, _ = Dense(2, 3, rng=rng).step(x, (), Context.evaluation())
+    cells = (LSTM(2, 3, rng=rng), GRU(2, 3, rng=rng), MemoryLSTM(2, 1, rng=rng))
+    with engine.using_kernel("fused"):
+        unrolled = [cell.unroll(frames, cell.initial_state(4), Context.evaluation())[0] for cell in cells]
+    with engine.using_kernel("scan"):
+        scanned, _ = cells[0].unroll(frames, cells[0].initial_state(4), Context.evaluation())
+    monkeypatch.setattr(engine, "MODE", "auto")
+    assert [engine.mode_for([tt.sum(y)]) for y in (perceptron, scanned)] == ["c", "c"]
+    assert [engine.mode_for([perceptron, tt.sum(y)]) for y in unrolled] == ["python"] * 3
+    monkeypatch.setattr(engine, "MODE", "numba")
+    assert engine.mode_for([perceptron]) == "numba"

@@ -96,8 +96,8 @@ def _advice(blas: list[Blas]) -> list[str]:
     advice = []
     if not engine.HAS_COMPILER:
         advice.append("install a C++ compiler (g++ or clang): perceptrons train by a third faster in mode 'c'")
-    elif engine.MODE != "c":
-        advice.append("unset RNNAUDIO_MODE: mode 'c' is the quickest for training")
+    elif engine.MODE != "auto":
+        advice.append("unset RNNAUDIO_MODE: by itself each model gets the mode that suits it")
     cores = os.cpu_count() or 1
     if threads.n_threads() < cores:
         advice.append(f"kernels use fewer threads than the {cores} cores: unset RNNAUDIO_THREADS or raise it")
@@ -108,7 +108,7 @@ def _advice(blas: list[Blas]) -> list[str]:
         advice.append(f"BLAS uses fewer threads than the {cores} cores: unset OPENBLAS_NUM_THREADS or raise it")
     if any(b.architecture == "Haswell" for b in blas) and _has_avx512() and "OPENBLAS_CORETYPE" not in os.environ:
         advice.append("this processor has AVX-512, but OpenBLAS took it for a Haswell: set OPENBLAS_CORETYPE=SkylakeX")
-    if engine.MODE == "c" and not engine.links_blas():
+    if engine.MODE in ("auto", "c") and not engine.links_blas():
         advice.append("link a BLAS into the compiled code (Debian: libopenblas-dev); now it goes through NumPy's")
     return advice
 

@@ -158,6 +158,19 @@ def copy_panel_row(typing: Any, source: Any, target: Any, like: Any) -> Any:
 
 
 @intrinsic
+def copy_block_column(typing: Any, source: Any, target: Any, like: Any) -> Any:
+    """Copy BLOCK_ROWS consecutive numbers between two addresses; ``like`` is any number of their type."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        column = ir.VectorType(context.get_value_type(like), BLOCK_ROWS)
+        there, here = (builder.inttoptr(address, column.as_pointer()) for address in arguments[:2])
+        builder.store(builder.load(there, align=like.bitwidth // 8), here, align=like.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, like), generate
+
+
+@intrinsic
 def load_number(typing: Any, address: Any, like: Any) -> Any:
     """The number of the type of ``like`` at an address."""
 

@@ -14,6 +14,7 @@ from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.micro import (
     BLOCK_ROWS,
     VECTORS,
+    copy_block_column,
     copy_panel_row,
     load_number,
     multiply_block,
@@ -130,6 +131,11 @@ def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Any) -> None:
     size = size_of(like)
     for block in range(0, m, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, m - block)
+        if rows == BLOCK_ROWS and a.row == size:  # a transpose
+            source, target = a.address + block * size, to + block * k * size
+            for i in range(k):
+                copy_block_column(source + i * a.column, target + i * BLOCK_ROWS * size, like)
+            continue
         for i in range(k):
             source, target = a.address + block * a.row + i * a.column, to + (block * k + i * BLOCK_ROWS) * size
             for j in range(rows):

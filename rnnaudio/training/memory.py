@@ -18,7 +18,7 @@ RESERVE = 256 << 20  # bytes for compiling and for the validation batches
 N_BATCHES = 2  # in use, and ahead
 # The gradient of a final state is filled into zeros as long as the segment; so many arrays of them were measured.
 # Where nothing is compiled it is not done in place.
-FINAL_ARRAYS = {"pytensor": 3, "theano": 8}[engine.NAME] if engine.MODE == "python" else 1
+FINAL_ARRAYS = {"pytensor": 3, "theano": 8}[engine.NAME] if engine.MODE in ("auto", "python") else 1
 
 
 class StepMemory(NamedTuple):
