@@ -1,3 +1,5 @@
 """Recurrent neural networks that hear and play raw audio."""
 
 __version__ = "0.1.0"
+
+from rnnaudio import blas  # noqa: F401  (before NumPy is loaded)

@@ -10,6 +10,7 @@ import numpy as np
 import threadpoolctl
 
 from rnnaudio import engine, fused
+from rnnaudio.blas import IS_CHOSEN_HERE, NEEDED, VARIABLE, processor_flags
 from rnnaudio.kernels import micro, threads
 
 
@@ -45,12 +46,20 @@ class EngineReport(NamedTuple):
         lanes = {64: "AVX-512", 32: "AVX2", 16: "128-bit vectors"}[micro.VECTOR_BYTES]
         lines.append(f"kernels    {self.kernel}; {threads.n_threads()} threads, {lanes}")
         lines += [
-            f"BLAS       {b.library} {b.version}, {b.threads} threads, kernels for {b.architecture}" for b in self.blas
+            f"BLAS       {b.library} {b.version}, {b.threads} threads, kernels for {b.architecture}{_why()}"
+            for b in self.blas
         ]
         other = "XLA" if self.mode == "jax" else "BLAS"
         rates = f"{self.gflops:.0f} GFLOP/s by the layers' product, {self.blas_gflops:.0f} by {other}"
         lines.append(f"sgemm      {rates} (2048 x 2048)")
         return "\n".join(lines + [f"faster:    {a}" for a in self.advice])
+
+
+def _why() -> str:
+    """Who chose OpenBLAS' kernels, if it was not OpenBLAS itself."""
+    if VARIABLE not in os.environ:
+        return ""
+    return f" ({VARIABLE}: set by {'rnnaudio, for this processor has AVX-512' if IS_CHOSEN_HERE else 'you'})"
 
 
 def report() -> EngineReport:
@@ -106,7 +115,8 @@ def _advice(blas: list[Blas]) -> list[str]:
     advice.append("unset RNNAUDIO_KERNEL: fused kernels are several times faster than scan")
     if blas and max(b.threads for b in blas) < cores:
         advice.append(f"BLAS uses fewer threads than the {cores} cores: unset OPENBLAS_NUM_THREADS or raise it")
-    if any(b.architecture == "Haswell" for b in blas) and _has_avx512() and "OPENBLAS_CORETYPE" not in os.environ:
+    too_low = any(b.architecture == "Haswell" for b in blas) and processor_flags() >= NEEDED
+    if too_low and VARIABLE not in os.environ:  # NumPy was loaded before rnnaudio
         advice.append("this processor has AVX-512, but OpenBLAS took it for a Haswell: set OPENBLAS_CORETYPE=SkylakeX")
     if engine.MODE in ("auto", "c") and not engine.links_blas():
         advice.append("link a BLAS into the compiled code (Debian: libopenblas-dev); now it goes through NumPy's")
@@ -120,11 +130,3 @@ def _advice_on_devices(devices: list[str]) -> list[str]:
         "JAX finds no GPU: for one of NVIDIA's, pip install 'jax[cuda13]'; without one, unset RNNAUDIO_MODE, for the "
         "fused kernels are made for processors"
     ]
-
-
-def _has_avx512() -> bool:
-    try:
-        with open("/proc/cpuinfo") as file:
-            return "avx512f" in file.read()
-    except OSError:
-        return False
