@@ -315,7 +315,7 @@ _Disconnected: Any = backend.gradient.DisconnectedType
 
 
 class Kernel(_graph.Op):
-    """An operation that a NumPy function computes, in every mode of both engines; the base of the fused layers.
+    """An operation that a NumPy function computes, in every mode but ``jax``; the base of the fused layers.
 
     A subclass sets ``ndims``, the axes of each output, and defines ``compute(*arrays)``, the outputs' values, and, to
     be differentiable, :meth:`gradients`. All float inputs, and the first in any case, are
@@ -394,6 +394,7 @@ class _Random(_graph.Op):
 
 if MODE == "jax":
     jax_mode.register_draws(_Random)
+    jax_mode.refuse(Kernel)
 
 
 def normal(key: Any, stream: int, shape: Sequence[Any]) -> Any:

@@ -189,6 +189,17 @@ def _scan(op: Any, node: Any, **kwargs: Any) -> Callable[..., Any]:
     return scan
 
 
+def refuse(op_type: type) -> None:
+    """Operations of this type are an error: they compute on the host."""
+
+    @jax_funcify.register(op_type)
+    def _refuse(op: Any, **kwargs: Any) -> Callable[..., Any]:
+        raise RnnaudioError(
+            f"the graph holds {type(op).__name__}, which computes on the host and cannot be part of a function of "
+            "JAX; build the graph with the kernel 'scan', or take another RNNAUDIO_MODE"
+        )
+
+
 def register_draws(op_type: type) -> None:
     """Translate the engine's draws (key, *shape) -> array: by NumPy on the host, the same bits as in other modes."""
     jax_funcify.register(op_type, _draws)

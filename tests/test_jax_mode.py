@@ -40,6 +40,20 @@ def test_fused_kernels_are_refused_in_a_program_and_scan_is_the_default():
     assert engine.kernel() == "scan"
 
 
+class OnTheHost(engine.Kernel):
+    ndims = (1,)
+
+    def compute(self, x):
+        return [x]
+
+
+@in_this_mode
+def test_an_operation_of_the_host_is_refused():
+    x = engine.tensor("x", 1)
+    with pytest.raises(RnnaudioError, match="the graph holds OnTheHost"):
+        engine.function([x], OnTheHost()(x))
+
+
 @pytest.fixture(scope="module")
 def compilations():
     """How often XLA has compiled something since the start of this module."""

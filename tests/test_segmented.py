@@ -179,6 +179,7 @@ class NoiseOnly(Dense):
         return Recorded()(noise) + 0.0 * super().apply(x, context)
 
 
+@pytest.mark.skipif(engine.MODE == "jax", reason="what records the noise computes on the host")
 def test_both_passes_see_the_noise_of_seed_update_and_segment():
     class Remembering(NoiseOnly):
         """Its output is a state too, so that the first pass draws as well."""

@@ -190,6 +190,7 @@ def test_a_layer_with_another_equation_has_no_compiled_step_and_neither_has_a_st
         np.testing.assert_array_equal(run(step, x), stepper.prime(x)[0])
 
 
+@pytest.mark.skipif(engine.MODE == "jax", reason="the only kernel is scan")
 def test_the_kernel_chooses_and_parameters_are_those_of_the_moment():
     rng = np.random.default_rng(11)
     model = Dense(2, 2, rng=rng)
