@@ -223,6 +223,6 @@ def test_few_rows_are_multiplied_as_many_to_the_last_bit(dtype):
             c, d = (np.full((m, padded(n, a.itemsize)), np.nan, dtype) for _ in range(2))
             a_at, c_at, d_at = (At(array.ctypes.data, *array.strides) for array in (a, c, d))
             multiply_few(a_at, m, k, panels.ctypes.data, n, c_at, like)
-            multiply(a_at, m, k, panels.ctypes.data, n, d_at, False, False, like)
+            multiply(a_at, m, k, panels.ctypes.data, n, d_at, 0, like)
             assert c[:, :n].tobytes() == d[:, :n].tobytes(), (m, n)
             np.testing.assert_allclose(c[:, :n], a @ b, atol=1e-5 if dtype == "float32" else 1e-13)

@@ -89,20 +89,32 @@ def tanh_row(x: Any, bias: Any, out: Any) -> None:
         out[j] = tanh(x[j] + bias[j])
 
 
+@njit()
+def linear_row(x: Any, bias: Any, out: Any) -> None:
+    """out = x + bias."""
+    for j in range(out.size):
+        out[j] = x[j] + bias[j]
+
+
+@njit()
+def relu_row(x: Any, bias: Any, out: Any) -> None:
+    """out = max(x + bias, 0), NaN where that is."""
+    for j in range(out.size):
+        s = x[j] + bias[j]
+        out[j] = s - s if s <= 0 else s
+
+
 KINDS = ("linear", "relu", "tanh", "sigmoid")
 
 
 @njit()
 def activate_row(kind: int, x: Any, bias: Any, out: Any) -> None:
     """out = f(x + bias), f the ``kind``-th of KINDS."""
-    if kind == 2:
+    if kind == 0:
+        linear_row(x, bias, out)
+    elif kind == 1:
+        relu_row(x, bias, out)
+    elif kind == 2:
         tanh_row(x, bias, out)
-    elif kind == 3:
-        sigmoid_row(x, bias, out)
     else:
-        for j in range(out.size):
-            out[j] = x[j] + bias[j]
-    if kind == 1:
-        zero = out.dtype.type(0)
-        for j in range(out.size):
-            out[j] = zero if out[j] <= zero else out[j]  # this way round NaN comes through
+        sigmoid_row(x, bias, out)

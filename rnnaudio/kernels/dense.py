@@ -5,17 +5,37 @@ from typing import Any
 import numpy as np
 
 from rnnaudio.kernels import threads
-from rnnaudio.kernels.activations import KINDS, activate_row
+from rnnaudio.kernels.activations import KINDS, activate_row, linear_row, relu_row, sigmoid_row, tanh_row
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.product import address, at, pack, padded, require_shapes
 from rnnaudio.kernels.step import Step
 
+# One function for each kind: a model pays for compiling those that it uses.
+
 
 @njit()
-def _add_bias(kind: int, z: Any, bias: Any, y: Any, first: int, last: int) -> None:
+def _linear(z: Any, bias: Any, y: Any, first: int, last: int) -> None:
     for i in range(first, last):
-        activate_row(kind, z[i], bias, y[i])
+        linear_row(z[i], bias, y[i])
+
+
+@njit()
+def _relu(z: Any, bias: Any, y: Any, first: int, last: int) -> None:
+    for i in range(first, last):
+        relu_row(z[i], bias, y[i])
+
+
+@njit()
+def _tanh(z: Any, bias: Any, y: Any, first: int, last: int) -> None:
+    for i in range(first, last):
+        tanh_row(z[i], bias, y[i])
+
+
+@njit()
+def _sigmoid(z: Any, bias: Any, y: Any, first: int, last: int) -> None:
+    for i in range(first, last):
+        sigmoid_row(z[i], bias, y[i])
 
 
 @njit()
@@ -41,6 +61,7 @@ def _sigmoid_back(y: Any, dy: Any, dz: Any, first: int, last: int) -> None:
             dz[i, j] = dy[i, j] * (y[i, j] * (one - y[i, j]))
 
 
+FORWARD = {"linear": _linear, "relu": _relu, "tanh": _tanh, "sigmoid": _sigmoid}
 BACKWARD = {"relu": _relu_back, "tanh": _tanh_back, "sigmoid": _sigmoid_back}
 
 
@@ -48,7 +69,7 @@ def add_bias(kind: str, z: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
     """y = f(z + bias), f one of KINDS; z and y (rows, n), bias (n,); y may be z."""
     require_shapes(bias=(bias, z.shape[1:]), y=(y, z.shape))
     shares = threads.split(z.shape[0], work=z.size)
-    threads.run(_add_bias, [(KINDS.index(kind), z, bias, y, *share) for share in shares])
+    threads.run(FORWARD[kind], [(z, bias, y, *share) for share in shares])
 
 
 def activation_gradient(kind: str, y: np.ndarray, dy: np.ndarray, dz: np.ndarray) -> None:

@@ -15,6 +15,8 @@ from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
+    ADD,
+    BACKWARDS,
     add_row,
     address,
     at,
@@ -70,11 +72,11 @@ def _forward(
     z_gates = np.empty((rows, padded(2 * n, h.itemsize)), h.dtype)
     z_candidate = np.empty((rows, padded(n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0]):
-        h_before = h0 if t == 0 else h[t - 1]
-        multiply(at(h_before[first:last]), rows, n, address(r_gates), 2 * n, at(z_gates), False, t % 2 == 1, like)
+        h_before, back = (h0 if t == 0 else h[t - 1]), BACKWARDS * (t % 2)
+        multiply(at(h_before[first:last]), rows, n, address(r_gates), 2 * n, at(z_gates), back, like)
         for b in range(first, last):
             _gates_of(z_gates[b - first], bias, h_before[b], gates[t, b, : 2 * n], reset[t, b])
-        multiply(at(reset[t, first:last]), rows, n, address(r_candidate), n, at(z_candidate), False, t % 2 == 1, like)
+        multiply(at(reset[t, first:last]), rows, n, address(r_candidate), n, at(z_candidate), back, like)
         for b in range(first, last):
             if mask.size and mask[t, b] == 0:
                 copy_row(h_before[b], h[t, b])
@@ -114,7 +116,7 @@ def _backward(
             for j in range(n):
                 dz_u[j] *= u[j] * (one - u[j])
         dz_k_rows, dz_rows = at(dz[t, first:last, 2 * n :]), at(dz[t, first:last])
-        multiply(dz_k_rows, rows, n, address(candidate_transposed), n, at(d_reset), False, t % 2 == 1, like)
+        multiply(dz_k_rows, rows, n, address(candidate_transposed), n, at(d_reset), BACKWARDS * (t % 2), like)
         for b in range(first, last):
             if mask.size and mask[t, b] == 0:
                 continue
@@ -128,7 +130,7 @@ def _backward(
                 d[j] *= one - u[j]
             for j in range(n):
                 d[j] += dr[j] * gate[j]
-        multiply(dz_rows, rows, 2 * n, address(gates_transposed), n, at(dh), True, t % 2 == 1, like)
+        multiply(dz_rows, rows, 2 * n, address(gates_transposed), n, at(dh), ADD + BACKWARDS * (t % 2), like)
     for k in range(rows):
         copy_row(dh[k], dh0[first + k])
 

@@ -15,6 +15,7 @@ from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
+    BACKWARDS,
     add_row,
     address,
     at,
@@ -73,7 +74,7 @@ def _forward(
     z = np.empty((last - first, padded(4 * n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0]):
         h_before, c_before = (h0, c0) if t == 0 else (h[t - 1], c[t - 1])
-        multiply(at(h_before[first:last]), last - first, n, address(r), 4 * n, at(z), False, t % 2 == 1, r[0])
+        multiply(at(h_before[first:last]), last - first, n, address(r), 4 * n, at(z), BACKWARDS * (t % 2), r[0])
         for b in range(first, last):
             if mask.size and mask[t, b] == 0:
                 copy_row(h_before[b], h[t, b])
@@ -146,9 +147,8 @@ def _backward(
                 clear_row(dz[t, b])
             else:
                 _gates_back(gates[t, b], peepholes, c_before[b], c[t, b], dh[k, :n], dc[k], dz[t, b], row)
-        multiply(
-            at(dz[t, first:last]), rows, 4 * n, address(r_transposed), n, at(dh), False, t % 2 == 1, r_transposed[0]
-        )  # fmt: skip
+        dz_rows, flags = at(dz[t, first:last]), BACKWARDS * (t % 2)
+        multiply(dz_rows, rows, 4 * n, address(r_transposed), n, at(dh), flags, r_transposed[0])
         if mask.size:
             for k in range(rows):
                 add_row(kept[k], dh[k])

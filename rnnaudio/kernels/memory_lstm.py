@@ -16,6 +16,8 @@ from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.micro import SHARE_ROWS
 from rnnaudio.kernels.product import (
+    ADD,
+    BACKWARDS,
     add_row,
     address,
     at,
@@ -89,19 +91,19 @@ def _forward(
     for t in range(n_steps):
         before = m0 if t == 0 else memory[t - 1]
         of_all_depths = before[first:last].reshape(rows * depth, n)
-        z_all, back = at(z.reshape(rows * depth, z.shape[2])), t % 2 == 1
-        multiply(at(of_all_depths), rows * depth, n, address(w_memory), 6 * n, z_all, False, back, like)
+        z_all, back = at(z.reshape(rows * depth, z.shape[2])), BACKWARDS * (t % 2)
+        multiply(at(of_all_depths), rows * depth, n, address(w_memory), 6 * n, z_all, back, like)
         for d in range(depth):
             if d > 0:
                 below = at(memory[t, first:last, d - 1])
-                multiply(below, rows, n, address(w_below), 6 * n, at(z[:, d]), True, back, like)
+                multiply(below, rows, n, address(w_below), 6 * n, at(z[:, d]), ADD + back, like)
             for b in range(first, last):
                 e = noise_1[t, b, d] if noise_1.size else nothing
                 _hidden_of(z[b - first, d], bias_1, e, std, d == 0, hidden[t, b, d])
             h = hidden[t, first:last, d]
-            multiply(at(h), rows, 2 * n, address(w_forget), n, at(z_gates[:, 0]), False, back, like)
-            multiply(at(h[:, 2 * n :]), rows, 2 * n, address(w_input), n, at(z_gates[:, 1]), False, back, like)
-            multiply(at(h[:, 4 * n :]), rows, 2 * n, address(w_candidate), n, at(z_gates[:, 2]), False, back, like)
+            multiply(at(h), rows, 2 * n, address(w_forget), n, at(z_gates[:, 0]), back, like)
+            multiply(at(h[:, 2 * n :]), rows, 2 * n, address(w_input), n, at(z_gates[:, 1]), back, like)
+            multiply(at(h[:, 4 * n :]), rows, 2 * n, address(w_candidate), n, at(z_gates[:, 2]), back, like)
             for b in range(first, last):
                 if mask.size and mask[t, b] == 0:
                     copy_row(before[b, d], memory[t, b, d])
@@ -162,7 +164,7 @@ def _backward(
     dm = np.zeros((rows, depth, padded(n, memory.itemsize)), memory.dtype)
     z = np.empty((rows, 3, padded(2 * n, memory.itemsize)), memory.dtype)
     for t in range(n_steps - 1, -1, -1):
-        before, back = (m0 if t == 0 else memory[t - 1]), t % 2 == 1
+        before, back = (m0 if t == 0 else memory[t - 1]), BACKWARDS * (t % 2)
         for b in range(first, last):
             for d in range(depth):
                 add_row(d_out[t, b, d], dm[b - first, d])
@@ -173,17 +175,17 @@ def _backward(
                 else:
                     _gates_back(gates[t, b, d], before[b, d], dm[b - first, d, :n], d_gates[t, b, d])
             g = d_gates[t, first:last, d]
-            multiply(at(g), rows, n, address(w_forget), 2 * n, at(z[:, 0]), False, back, like)
-            multiply(at(g[:, n:]), rows, n, address(w_input), 2 * n, at(z[:, 1]), False, back, like)
-            multiply(at(g[:, 2 * n :]), rows, n, address(w_candidate), 2 * n, at(z[:, 2]), False, back, like)
+            multiply(at(g), rows, n, address(w_forget), 2 * n, at(z[:, 0]), back, like)
+            multiply(at(g[:, n:]), rows, n, address(w_input), 2 * n, at(z[:, 1]), back, like)
+            multiply(at(g[:, 2 * n :]), rows, n, address(w_candidate), 2 * n, at(z[:, 2]), back, like)
             for b in range(first, last):
                 _hidden_back(hidden[t, b, d], z[b - first], d_hidden[t, b, d])
             if d > 0:
                 above = at(d_hidden[t, first:last, d])
-                multiply(above, rows, 6 * n, address(w_below), n, at(dm[:, d - 1]), True, back, like)
+                multiply(above, rows, 6 * n, address(w_below), n, at(dm[:, d - 1]), ADD + back, like)
         of_all_depths = at(d_hidden[t, first:last].reshape(rows * depth, 6 * n))
         dm_all = at(dm.reshape(rows * depth, dm.shape[2]))
-        multiply(of_all_depths, rows * depth, 6 * n, address(w_memory), n, dm_all, True, back, like)
+        multiply(of_all_depths, rows * depth, 6 * n, address(w_memory), n, dm_all, ADD + back, like)
     for k in range(rows):
         for d in range(depth):
             copy_row(dm[k, d, :n], dm0[first + k, d])

@@ -93,6 +93,9 @@ def pack(b: Any) -> Any:
     return panels
 
 
+ADD, BACKWARDS = 1, 2  # flags of `multiply`
+
+
 @njit(inline="always")
 def _rows_of_next_block(left: int) -> int:
     """8 rows left are 4 + 4, never 6 + 2: two rows are too few sums to keep the multipliers busy."""
@@ -102,26 +105,26 @@ def _rows_of_next_block(left: int) -> int:
 
 
 @njit()
-def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, add: bool, backwards: bool, like: Any) -> None:
-    """c[:, :padded(n)] = a (m, k) times packed panels (k, n), added to c if ``add``; c must have that room.
+def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like: Any) -> None:
+    """c[:, :padded(n)] = a (m, k) times packed panels (k, n); c must have that room, and contiguous rows.
 
-    ``panels`` is their address, ``like`` any number of the matrices' type; c has contiguous rows. ``backwards``: from
-    the last panel to the first. A recurrence turns round at every step: of a matrix larger than the cache, the panels
-    that were used last are still there.
+    ``panels`` is their address, ``like`` any number of the matrices' type. ``flags``: ADD to what is in c; BACKWARDS,
+    from the last panel to the first. A recurrence turns round at every step: of a matrix larger than the cache, the
+    panels that were used last are still there. (One number and no constants: numba compiles anew for each constant.)
     """
     size = size_of(like)
     width = width_of(size)
-    adding = 1 if add else 0
+    add = flags % 2
     n_panels = (n + width - 1) // width
     for panel in range(n_panels):
-        first = (n_panels - 1 - panel if backwards else panel) * width
+        first = (n_panels - 1 - panel if flags >= BACKWARDS else panel) * width
         b, c_first = panels + first * k * size, c.address + first * size
         vectors = VECTORS // 2 if n - first <= width // 2 else VECTORS  # the rest of the panel is padding
         r = 0
         while r < m:
             rows = _rows_of_next_block(m - r)
             a_now, c_now = a.address + r * a.row, c_first + r * c.row
-            multiply_block(rows, vectors, a_now, a.row, a.column, b, c_now, c.row, k, adding, like)
+            multiply_block(rows, vectors, a_now, a.row, a.column, b, c_now, c.row, k, add, like)
             r += rows
 
 
@@ -155,7 +158,7 @@ def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Any) 
     copied = np.full(room * depth, like)
     for k_first in range(0, max(k, 1), DEPTH):
         deep = min(DEPTH, k - k_first)
-        adding = add or k_first > 0
+        adding = 1 if add or k_first > 0 else 0
         if is_transposed:
             _copy_row_blocks(At(a.address + k_first * a.column, a.row, a.column), m, deep, address(copied), like)
         for start in range(0, n, columns):
@@ -172,14 +175,15 @@ def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Any) 
                     a_block = At(a.address + r * a.row + k_first * a.column, a.row, a.column)
                 here = At(c.address + r * c.row + start * size, c.row, size)
                 if wide % width == 0:
-                    multiply(a_block, rows, deep, address(panels), wide, here, adding, False, like)
+                    multiply(a_block, rows, deep, address(panels), wide, here, adding, like)
                     continue
-                multiply(a_block, rows, deep, address(panels), wide, at(edge), False, False, like)  # wider than c
+                for i in range(rows):  # the last panel is wider than c
+                    for j in range(wide):
+                        edge[i, j] = load_number(here.address + i * here.row + j * size, like)
+                multiply(a_block, rows, deep, address(panels), wide, at(edge), adding, like)
                 for i in range(rows):
                     for j in range(wide):
-                        place = here.address + i * here.row + j * size
-                        old = load_number(place, like) if adding else like - like
-                        store_number(place, old + edge[i, j])
+                        store_number(here.address + i * here.row + j * size, edge[i, j])
 
 
 def _at(a: Any) -> At:
