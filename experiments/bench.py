@@ -70,6 +70,7 @@ def gflop(point: Point, cell: str) -> float:
     return 2 * rows * (blocks * n * (first + others) + 3 * n * point.n_in) / 1e9
 
 
+CHOICES = ("RNNAUDIO_ENGINE", "RNNAUDIO_KERNEL", "RNNAUDIO_MODE")  # a peer has those of OURS, else the defaults
 #: peers that are rnnaudio itself, by their environment
 OURS = {
     "rnnaudio": {},
@@ -84,7 +85,8 @@ class Peer:
     def __init__(self, name: str, cell: str, point: Point):
         python = THEANO_PYTHON if name == "theano" else sys.executable
         command = [python, "-m", "experiments.bench_peers", "rnnaudio" if name in OURS else name, cell]
-        environment = os.environ | OURS.get(name, {})
+        inherited = {key: value for key, value in os.environ.items() if key not in CHOICES}
+        environment = inherited | OURS.get(name, {})
         self._process = subprocess.Popen(
             [*command, *map(str, point)], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

@@ -144,13 +144,14 @@ def _is_truncated(graph: Sequence[Any]) -> bool:
 def mode_for(graph: Sequence[Any]) -> str:
     """What mode ``auto`` means for a graph with these results; any other mode is itself.
 
-    Where a kernel computes whole sequences, little is left that C++ would make faster, and ten seconds of compiling
-    do not pay. In a perceptron's step the many small operations count.
+    Where kernels compute all whole sequences, little is left that C++ would make faster, and ten seconds of compiling
+    do not pay. In a perceptron's step the many small operations count, and a scan in python mode takes minutes.
     """
     if MODE != "auto":
         return MODE
-    has_sequence = any(isinstance(op, Kernel) and op.is_sequence for op in _operations(graph))
-    return "python" if has_sequence else "c"
+    operations = _operations(graph)
+    has_sequence = any(isinstance(op, Kernel) and op.is_sequence for op in operations)
+    return "python" if has_sequence and not any(type(op).__name__ == "Scan" for op in operations) else "c"
 
 
 @contextlib.contextmanager

@@ -85,10 +85,11 @@ def test_activations_do_not_hide_nan():
 @pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("sizes", ODD, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_fused_equals_the_numpy_loop_at_odd_sizes(kind, sizes, masked):
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_fused_equals_the_numpy_loop_at_odd_sizes(dtype, kind, sizes, masked):
     with engine.using_kernel("fused"):
-        errors = recurrence(kind, Sizes(*sizes), masked=masked)
-    assert max(errors.values()) <= TOLERANCE["float64"], errors
+        errors = recurrence(kind, Sizes(*sizes), masked=masked, dtype=dtype)
+    assert max(errors.values()) <= TOLERANCE[dtype], errors
 
 
 N_UNITS = 37  # more than a panel, and not a multiple of one
@@ -103,7 +104,7 @@ def _cells(rng):
     yield "memory lstm", MemoryLSTM(2, 3, rng=rng)
     yield "memory lstm of an odd width", MemoryLSTM(N_UNITS, 2, rng=rng)
     yield "noisy memory lstm", MemoryLSTM(3, 2, rng=rng, noise_std=0.3)
-    yield "noisy without a kernel", Noisy(LinearPredictor(2, N_UNITS, n_frames=2), std=0.3)
+    yield "noisy linear predictor", Noisy(LinearPredictor(2, N_UNITS, n_frames=2), std=0.3)
 
 
 def _outputs_and_gradients(cell, kernel, x, state, mask):

@@ -236,3 +236,18 @@ def test_the_comparison_is_not_of_zeros_with_zeros():
         values = randomise(LSTM(2, 3, rng=rng, peepholes=True), rng).get_values()
     assert all(np.abs(value).min() > 0 for value in values.values())
     assert agreement.recurrence("lstm peepholes", Sizes(3, 2, 2, 3)).keys() >= set(values)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_wrapped_noise_is_drawn_once_and_the_same_by_both_kernels(masked):
+    values = []
+    for kernel in engine.KERNELS:
+        with engine.using_kernel(kernel), engine.precision("float64"):
+            rng = np.random.default_rng(4)
+            inner = Noisy(LearntInitialState(GRU(2, 3, rng=rng)), state_std=0.2)
+            cell = Noisy(inner, std=0.3)
+            x = engine.tt.as_tensor_variable(np.random.default_rng(5).standard_normal((4, 3, 2)))
+            mask = engine.tt.as_tensor_variable(MASK) if masked else None
+            y, _ = cell.unroll(x, cell.initial_state(3), Context.training_with(np.array([7, 9])), mask)
+            values.append(engine.function([], y)())
+    np.testing.assert_allclose(*values, rtol=TOLERANCE)

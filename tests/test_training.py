@@ -194,7 +194,8 @@ def test_resuming_with_another_engine_says_that_bits_may_differ(tmp_path, capsys
     saved.record["engine"][what] = "other"
     checkpoints.save(tmp_path / "checkpoint.safetensors", saved)
     (line,) = go_on(3).splitlines()
-    assert "other" in line and f"now {engine.NAME} {engine.VERSION}, mode {engine.MODE}" in line and "bits" in line
+    now = f"now {engine.NAME} {engine.VERSION}, mode {engine.MODE}, kernel {engine.kernel()}"
+    assert "other" in line and now in line and "bits" in line
     assert go_on(4) == ""  # the checkpoint is now this engine's
 
 

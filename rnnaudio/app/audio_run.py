@@ -113,7 +113,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         if path.exists():
             _check_resumable(record, path)
         print(f"a step needs about {in_bytes(memory.total)} of memory")
-        print("compiling (half a minute or more the first time) ...")
+        print("compiling ...")
         write_atomically(Path(run_dir) / "config.json", json.dumps(record, indent=2).encode() + b"\n")
         return train(
             model,

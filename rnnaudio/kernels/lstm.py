@@ -212,9 +212,10 @@ def backward(
     recurrent_gradient(h0, hidden, dz, d_w)
     d_peepholes = np.empty_like(peepholes)
     if peepholes.size:
-        before = np.concatenate([c0[None], cell[:-1]])
-        for row, cells, block in ((0, before, 0), (1, before, 1), (2, cell, 3)):
-            d_peepholes[row] = np.einsum("tbn,tbn->n", cells, dz[:, :, block * n : (block + 1) * n])
+        d_i, d_f, _, d_o = (dz[:, :, block * n : (block + 1) * n] for block in range(4))
+        for row, d in ((0, d_i), (1, d_f)):  # they see the cell of the step before
+            d_peepholes[row] = np.einsum("bn,bn->n", c0, d[0]) + np.einsum("tbn,tbn->n", cell[:-1], d[1:])
+        d_peepholes[2] = np.einsum("tbn,tbn->n", cell, d_o)
     return Backward(dz, d_w, column_sums(flat), d_peepholes, dh0, dc0)
 
 

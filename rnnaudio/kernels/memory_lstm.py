@@ -37,7 +37,7 @@ from rnnaudio.kernels.step import Step
 @njit()
 def _hidden_of(z: Any, bias: Any, noise: Any, std: Any, is_lowest: bool, hidden: Any) -> None:
     """One hidden layer of the three MLPs: z, and for the lowest depth what ``hidden`` holds -> activations."""
-    n = hidden.size // 6
+    n, zero = hidden.size // 6, hidden.dtype.type(0)
     relus, tanhs = hidden[: 4 * n], hidden[4 * n :]
     if is_lowest:
         for j in range(6 * n):
@@ -49,7 +49,7 @@ def _hidden_of(z: Any, bias: Any, noise: Any, std: Any, is_lowest: bool, hidden:
         for j in range(6 * n):
             hidden[j] += std * noise[j]
     for j in range(4 * n):
-        relus[j] = max(relus[j], std - std)
+        relus[j] = zero if relus[j] <= zero else relus[j]  # this way round NaN comes through
     for j in range(2 * n):
         tanhs[j] = tanh(tanhs[j])
 
@@ -146,7 +146,7 @@ def _hidden_back(hidden: Any, z: Any, d_hidden: Any) -> None:
     for k in range(2):
         d, h, z_k = d_hidden[k * 2 * n : (k + 1) * 2 * n], hidden[k * 2 * n : (k + 1) * 2 * n], z[k]
         for j in range(2 * n):
-            d[j] = z_k[j] if h[j] > zero else zero
+            d[j] = zero if h[j] <= zero else z_k[j]
     d, h, z_c = d_hidden[4 * n :], hidden[4 * n :], z[2]
     for j in range(2 * n):
         d[j] = z_c[j] * (one - h[j] * h[j])
@@ -294,7 +294,7 @@ def _step(
     w_hidden: Any, w_gates: Any, bias_1: Any, bias_2: Any,
 ) -> None:  # fmt: skip
     """One step of all streams, in place; ``both`` has room for M(i-1, d) beside M(i, d-1)."""
-    (rows, n), zero = x.shape, bias_1[0] - bias_1[0]
+    (rows, n), zero = x.shape, x.dtype.type(0)
     depth, nothing = memory.shape[1] // n, bias_1[:0]
     width = z_gates.shape[1] // 3
     for d in range(depth):

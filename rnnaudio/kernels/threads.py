@@ -48,6 +48,7 @@ class _Pool:
             work_off()  # the caller's thread works as well
         finally:
             left.clear()
+            waiting = [future for future in waiting if not future.cancel()]  # who has not begun finds nothing left
             _wait_for(waiting)  # whatever happened: they write to memory that belongs to the caller
         for future in waiting:
             future.result()
@@ -91,13 +92,13 @@ def run(work: Callable[..., Any], shares: list[tuple[Any, ...]]) -> None:
 LEAST_WORK = 2_000_000
 
 
-def split(n: int, multiple: int = 1, work: float = float("inf"), per_thread: int = 1) -> list[tuple[int, int]]:
-    """Ranges that share ``n`` items out evenly, in multiples where there are enough; ``per_thread`` for each thread.
+def split(n: int, multiple: int = 1, work: int | None = None) -> list[tuple[int, int]]:
+    """Ranges that share ``n`` items out evenly, in multiples where there are enough; at most one per thread.
 
-    ``work``: of all items together; little work is not shared. With several for each, a thread that another process
-    keeps from its core is left with fewer.
+    ``work``: of all items together, None for much; little work is not shared.
     """
     units = -(-n // multiple)
-    parts = int(max(1, min(n_threads() * per_thread if n_threads() > 1 else 1, units, work // LEAST_WORK)))
+    most = n_threads() if work is None else min(n_threads(), work // LEAST_WORK)
+    parts = max(1, min(most, units))
     bounds = [min(n, units * part // parts * multiple) for part in range(parts + 1)]
     return list(pairwise(bounds))

@@ -39,6 +39,10 @@ class Cell(Layer):
         """Whether a compiled kernel computes this cell's equation."""
         return type(self).fused is not Cell.fused
 
+    def can_fuse(self, masked: bool, context: Context) -> bool:
+        """Whether :meth:`fused` computes this graph; asked first, for noise must be drawn once only."""
+        return self.has_kernel
+
     def sequences(self, x: Any, context: Context) -> Any:
         raise NotImplementedError
 
@@ -53,8 +57,8 @@ class Cell(Layer):
         return {}
 
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
-        """All states by one compiled kernel, as :func:`unroll` returns them; None if there is none for this cell."""
-        return None
+        """All states by one compiled kernel, as :func:`unroll` returns them, where :meth:`can_fuse`."""
+        raise NotImplementedError
 
     def activations(self, scanned: bool = False) -> Activations:
         """As every layer's; ``scanned``: by scan, whatever kernel is in use, and then a rough figure."""
@@ -72,10 +76,10 @@ class Cell(Layer):
         return self.output(new), new
 
     def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
-        states = None
-        if engine.kernel() == "fused" and context.taps is None and context.truncate_gradient < 0:
+        may_fuse = engine.kernel() == "fused" and context.taps is None and context.truncate_gradient < 0
+        if may_fuse and self.can_fuse(mask is not None, context):
             states = self.fused(x, state, mask, context)
-        if states is None:
+        else:
             inputs = self.sequences(x, context)
             states = unroll(self, inputs, state, mask, context.truncate_gradient)
         if context.taps is not None:
@@ -298,6 +302,14 @@ class LinearPredictor(Cell):
         latest = states.frames[0]
         return fused.affine(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight, self.bias)
 
+    def can_fuse(self, masked: bool, context: Context) -> bool:
+        return not masked  # a masked step repeats frames
+
+    def fused(self, x: Any, state: LinearState, mask: Any, context: Context) -> LinearState:
+        history = tt.concatenate([*(frame[None] for frame in reversed(state.frames)), x])
+        starts = range(self.n_frames, 0, -1)  # the latest frame of each step, the one before it, ...
+        return LinearState(tuple(history[start : start + x.shape[0]] for start in starts))
+
     def compiled_step(self, n_streams: int) -> Step:
         weight, bias = current(self.weight, self.bias)
         return LinearStep(weight, bias, self.n_frames, n_streams)
@@ -337,7 +349,10 @@ class Wrapper(Cell):
 
     @property
     def has_kernel(self) -> bool:
-        return self._cell.has_kernel
+        return super().has_kernel and self._cell.has_kernel
+
+    def can_fuse(self, masked: bool, context: Context) -> bool:
+        return self.has_kernel and self._cell.can_fuse(masked, context)
 
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
         return self._cell.fused(x, state, mask, context)
@@ -378,6 +393,9 @@ class Noisy(Wrapper):
         # On the input: noisy input; on the state, roughly: draws, noise, and its place in the sequences of a scan.
         return cell.beside(Activations(on_input + on_state + on_state + on_state, on_input + on_state))
 
+    def can_fuse(self, masked: bool, context: Context) -> bool:
+        return super().can_fuse(masked, context) and not (context.training and self._on_state)
+
     def _with_noise(self, x: Any, context: Context) -> Any:
         if not (context.training and self._on_input):
             return x
@@ -400,8 +418,6 @@ class Noisy(Wrapper):
         return self._cell.gates(inputs.inner, state)
 
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
-        if not self.has_kernel or (context.training and self._on_state):
-            return None  # the kernels take no noise on the state; no noise is drawn before that is known
         return self._cell.fused(self._with_noise(x, context), state, mask, context)
 
     def compiled_step(self, n_streams: int) -> Step | None:

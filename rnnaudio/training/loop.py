@@ -262,7 +262,8 @@ def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, ide
                 "resume with the same, or train in another run directory"
             )
     if saved.record["engine"] != _engine():
-        before, now = ("{name} {version}, mode {mode}".format(**e) for e in (saved.record["engine"], _engine()))
+        words = "{name} {version}, mode {mode}, kernel {kernel}"
+        before, now = (words.format(**e) for e in (saved.record["engine"], _engine()))
         print(f"trained with {before}, now {now}: the result may differ in its last bits", file=sys.stderr)
     set_model(model, saved.group("model"), path)
     for name, variable in step.memory.variables().items():

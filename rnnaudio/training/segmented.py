@@ -54,26 +54,32 @@ class SegmentedTrainStep:
         self._segment_steps, self._seed = segment_steps, seed
         self.parameters = model.parameters()
         self.memory = optimizers.OptimizerState(optimizer, self.parameters)
-        self._compile_passes(model)
+        mode = self._compile_passes(model)
         rate = engine.tensor("learning_rate", 0)
         given = {name: engine.tensor("gradient", p.ndim) for name, p in self.parameters.items()}
         step = optimizers.updates_from(optimizer, given, self.parameters, self.memory, rate)
         about = [tt.stack(list(v.values())) for v in (step.gradient_norms, step.update_ratios)]
-        self._update = engine.function([*given.values(), rate], about, step.pairs)
+        self._update = engine.function([*given.values(), rate], about, step.pairs, mode=mode)
 
-    def _compile_passes(self, model: Layer) -> None:
+    def _compile_passes(self, model: Layer) -> str:
+        """Both passes, in one mode, which is returned."""
         key, weight = tt.vector("key", dtype="int64"), engine.tensor("weight", 0)
-        self._graph = graph = Graph(model, self._objective, Context.training_with(key))
+        context = Context.training_with(key)
+        self._graph = graph = Graph(model, self._objective, context)
+        if context.updates:
+            names = ", ".join(str(variable.name) for variable, _ in context.updates)
+            raise RnnaudioError(f"{names}: statistics of whole sequences cannot be kept in segments; train without")
         loss, terms, final = graph.outcome
         states, self._terms = flatten(final), list(terms)
         self._n_states = len(states)
         towards = [engine.tensor(f"state_gradient_{k}", 2) for k in range(len(states))]
         cost = weight * loss + sum(tt.sum(d * s) for d, s in zip(towards, states, strict=True))
         gradients = engine.gradient(cost, [*graph.carried, *self.parameters.values()])
-        inputs = [*graph.inputs, key]
-        self._forward = engine.function(inputs, states)
+        inputs, mode = [*graph.inputs, key], engine.mode_for([loss])
+        self._forward = engine.function(inputs, states, mode=mode)
         outputs = [loss, *flatten(tuple(tuple(t) for t in terms.values())), *states, *gradients]
-        self._backward = engine.function([*inputs, weight, *towards], outputs)
+        self._backward = engine.function([*inputs, weight, *towards], outputs, mode=mode)
+        return mode
 
     def __call__(self, batch: Any, state: list[np.ndarray] | None, *, learning_rate: float, update: int) -> StepResult:
         loss, values, final, gradients = self.gradients(batch, state, update=update)
