@@ -29,3 +29,13 @@ def kernel(request):
         pytest.skip("JAX cannot call the compiled kernels")
     with engine.using_kernel(request.param):
         yield request.param
+
+
+@pytest.fixture
+def use_threads():
+    """Sets the number of the kernels' threads; afterwards it is as before."""
+    from rnnaudio.kernels import threads
+
+    before = threads.n_threads()
+    yield threads.set_n_threads
+    threads.set_n_threads(before)

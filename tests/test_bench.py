@@ -8,10 +8,11 @@ import pytest
 from experiments import generation_speed
 from experiments.bench import Peer, check_peers, compare, gflop
 from experiments.bench_peers import Point
+from rnnaudio import engine
 from rnnaudio.data import Batch
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.kernels import threads
-from rnnaudio.nn import GRU, LSTM, Dense, Sequential
+from rnnaudio.nn import GRU, LSTM, Context, Dense, MemoryLSTM, Sequential
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
 from rnnaudio.training import TrainStep
@@ -31,6 +32,54 @@ def test_products_are_counted(cell, n_blocks, n_layers):
         total += by_state + (by_input if layer else 0)  # gradients of the state and, but for the data, of the input
     total += 3 * 2 * rows * n * 5  # the read-out: forward, weight, input
     assert gflop(point, cell) == pytest.approx(total / 1e9)
+
+
+def test_products_of_a_memory_lstm_are_counted():
+    n, depth, rows = 7, 2, 3 * 2
+    total = 0
+    for d in range(depth):
+        hidden, gates = 2 * rows * 2 * n * 6 * n, 3 * 2 * rows * 2 * n * n
+        total += 3 * (hidden + gates)  # forward, weights, inputs
+        total -= 2 * rows * 6 * n * n if d == 0 else 0  # but the gradient of the data
+    total += 3 * 2 * rows * (depth * n * 2 * n + 2 * n * n)  # the read-out
+    assert gflop(Point(n, n, 3, 2, depth), "memory-lstm") == pytest.approx(total / 1e9)
+
+
+def test_the_memory_lstm_in_torch_has_the_same_loss_and_gradients():
+    torch = pytest.importorskip("torch")
+    from experiments.torch_models import MemoryLSTM as TorchMemoryLSTM
+
+    n, depth, rng = 4, 2, np.random.default_rng(0)
+    with engine.precision("float64"):
+        layers = [MemoryLSTM(n, depth, rng=rng), Dense(depth * n, 2 * n, rng=rng, activation="relu")]
+        model = Sequential([*layers, Dense(2 * n, n, rng=rng)])
+        frames = engine.tensor("frames", 3)
+        loss = predict_next.outcome(model, [frames], model.initial_state(3), Context.evaluation()).loss
+        names = list(model.parameters())
+        gradients = engine.gradient(loss, list(model.parameters().values()))
+        values = rng.standard_normal((6, 3, n))
+        ours = dict(zip(["loss", *names], engine.function([frames], [loss, *gradients])(values), strict=True))
+    peer = TorchMemoryLSTM(n, depth, std=0.0, compiled=False).double()
+    p = {name: torch.tensor(value.get_value()) for name, value in model.parameters().items()}
+    same = {
+        "memory_lstm.w_hidden": (peer.w_hidden, lambda a: a),
+        "memory_lstm.bias_hidden": (peer.bias_hidden, lambda a: a),
+        "memory_lstm.w_gates": (peer.w_gates, lambda a: a.reshape(2 * n, 3, n).transpose(0, 1)),
+        "memory_lstm.bias_gates": (peer.bias_gates, lambda a: a.reshape(3, 1, n)),
+        "dense.weight": (peer.readout[0].weight, lambda a: a.T),
+        "dense.bias": (peer.readout[0].bias, lambda a: a),
+        "dense_2.weight": (peer.readout[2].weight, lambda a: a.T),
+        "dense_2.bias": (peer.readout[2].bias, lambda a: a),
+    }
+    with torch.no_grad():
+        for name, (theirs, arranged) in same.items():
+            theirs.copy_(arranged(p[name]))
+    sequence = torch.tensor(values)
+    their_loss = torch.nn.functional.mse_loss(peer(sequence[:-1]), sequence[1:])
+    their_loss.backward()
+    np.testing.assert_allclose(ours["loss"], their_loss.item(), rtol=1e-12)
+    for name, (theirs, arranged) in same.items():
+        np.testing.assert_allclose(arranged(torch.tensor(ours[name])), theirs.grad, rtol=1e-9, atol=1e-12)
 
 
 class Scripted:

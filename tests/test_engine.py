@@ -10,7 +10,7 @@ import pytest
 
 from rnnaudio import engine
 from rnnaudio.engine import tt
-from rnnaudio.kernels import noise, threads
+from rnnaudio.kernels import noise
 from rnnaudio.nn import GRU, LSTM, Context, Dense, MemoryLSTM
 
 
@@ -36,18 +36,14 @@ def test_draws_are_numpys_for_the_same_seed_update_and_stream(draws):
         np.testing.assert_array_equal(value, reference)
 
 
-def test_many_draws_are_blocks_of_generators_whatever_the_number_of_threads():
+def test_many_draws_are_blocks_of_generators_whatever_the_number_of_threads(use_threads):
     n = 2 * noise.BLOCK + 5
     seeds = ([7, 9, 3, 1], [7, 9, 3, 1, 1], [7, 9, 3, 1, 2])
     expected = [np.random.default_rng(seed).random(noise.BLOCK, dtype="float32") for seed in seeds]
-    before = threads.n_threads()
-    try:
-        for n_threads in (1, 3):
-            threads.set_n_threads(n_threads)
-            got = noise.draw("uniform", [7, 9], 3, (n, 1), "float32")
-            np.testing.assert_array_equal(got[:, 0], np.concatenate(expected)[:n])
-    finally:
-        threads.set_n_threads(before)
+    for n_threads in (1, 3):
+        use_threads(n_threads)
+        got = noise.draw("uniform", [7, 9], 3, (n, 1), "float32")
+        np.testing.assert_array_equal(got[:, 0], np.concatenate(expected)[:n])
 
 
 def test_same_key_same_draws_and_other_key_or_stream_other_draws(draws):

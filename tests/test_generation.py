@@ -6,7 +6,6 @@ import pytest
 from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper, generate, generate_streams
-from rnnaudio.kernels import threads
 from rnnaudio.nn import GRU, LSTM, Context, Dense, LearntInitialState, LinearPredictor, Noisy, Sequential, Sum
 
 FRAME = 3
@@ -84,13 +83,6 @@ def test_an_exploding_model_stops_and_says_so():
 def test_bad_seeds(seed, message):
     with pytest.raises(RnnaudioError, match=message):
         generate(Stepper(stack()), seed, n_samples=3)
-
-
-@pytest.fixture
-def use_threads():
-    before = threads.n_threads()
-    yield threads.set_n_threads
-    threads.set_n_threads(before)
 
 
 @pytest.mark.skipif(engine.MODE == "jax", reason="XLA rounds products of other numbers of rows otherwise")

@@ -14,7 +14,7 @@ from gradient_cases import randomise
 from rnnaudio import engine, fused, optimizers
 from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.kernels import activations, buffers, dense, elementwise, gru, lstm, threads
+from rnnaudio.kernels import activations, buffers, dense, elementwise, gru, lstm, memory_lstm, threads
 from rnnaudio.kernels.micro import BLOCK_ROWS
 from rnnaudio.kernels.product import column_sums, product
 from rnnaudio.nn import GRU, LSTM, Context, LinearPredictor, MemoryLSTM, Noisy
@@ -22,13 +22,6 @@ from rnnaudio.nn.layer import flatten, unflatten
 
 ODD = [(1, 1, 3, 1), (2, 3, 2, 7), (500, 1, 2, 7), (3, 33, 5, 129), (2, 3, 1, 129), (4, 33, 2, 1)]  # T, B, in, units
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
-
-
-@pytest.fixture
-def use_threads():
-    before = threads.n_threads()
-    yield threads.set_n_threads
-    threads.set_n_threads(before)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (7, 9, 33), (13, 20, 65), (32, 200, 800), (9, 2100, 70)])
@@ -175,25 +168,40 @@ def test_a_cell_of_another_equation_does_not_inherit_the_kernel():
         np.testing.assert_allclose(fused, scan, atol=1e-6)
 
 
-def test_results_do_not_depend_on_the_number_of_threads(use_threads):
+def test_results_do_not_depend_on_the_number_of_threads(use_threads, monkeypatch):
+    """Of every kernel, to the last bit: however little the work, it is shared out."""
+    monkeypatch.setattr(threads, "LEAST_WORK", 1)
     rng = np.random.default_rng(7)
     n, batch = 37, 29
-    x = rng.standard_normal((5, batch, 11)).astype("float32")
-    w, r, bias = (rng.standard_normal(s).astype("float32") for s in ((11, 4 * n), (n, 4 * n), 4 * n))
-    h0, c0 = rng.standard_normal((2, batch, n)).astype("float32")
-    p, mask = np.zeros((0, n), "float32"), rng.integers(0, 2, (5, batch)).astype("int8")
-    dh = rng.standard_normal((5, batch, n)).astype("float32")
-    a, b = (rng.standard_normal(s).astype("float32") for s in ((64, 300), (300, 400)))
-    c = np.empty((64, 400), "float32")
-    assert a.shape[0] * b.size > 3 * threads.LEAST_WORK
+
+    def f(*shape):
+        return rng.standard_normal(shape).astype("float32")
+
+    x, h0, c0, dh, narrow = f(5, batch, 11), f(batch, n), f(batch, n), f(5, batch, n), f(5, batch, n)
+    mask, nothing = rng.integers(0, 2, (5, batch)).astype("int8"), np.zeros((0, 0, 0), "float32")
+    of_lstm, of_gru = (f(11, 4 * n), f(n, 4 * n), f(4 * n)), (f(11, 3 * n), f(n, 3 * n), f(3 * n))
+    p, m0, dm = f(3, n), f(batch, 2 * n), f(5, batch, 2 * n)
+    of_memory = 0.1 * f(2 * n, 6 * n), f(6 * n), 0.1 * f(2 * n, 3 * n), f(3 * n)
+    noise = f(5, batch, 12 * n), f(5, batch, 6 * n)
+    a, b, wide = f(64, 300), f(300, 400), f(70, 400)
 
     def everything():
-        states = lstm.forward(x, w, r, bias, p, h0, c0, mask)
+        c, y, dz = np.empty((64, 400), "float32"), np.empty_like(wide), np.empty_like(wide)
         product(a, b, c)
-        return [c.copy(), *states, *lstm.backward(r, p, h0, c0, mask, states, dh, np.zeros((0, 0, 0), "float32"))]
+        dense.add_bias("tanh", wide, b[0], y)
+        dense.activation_gradient("tanh", y, wide, dz)
+        one = lstm.forward(x, *of_lstm, p, h0, c0, mask)
+        two = gru.forward(x, *of_gru, h0, mask)
+        three = memory_lstm.forward(narrow, *of_memory, m0, mask, *noise, 0.1)
+        return [
+            *(c, y, dz, column_sums(wide), *one, *two, *three),
+            *lstm.backward(of_lstm[1], p, h0, c0, mask, one, dh, nothing),
+            *gru.backward(of_gru[1], h0, mask, two, dh),
+            *memory_lstm.backward(narrow, of_memory[0], of_memory[2], m0, mask, three, dm),
+        ]
 
     use_threads(1)
-    alone = everything()
+    alone = [array.copy() for array in everything()]
     for n_threads in (2, 3, 2):
         use_threads(n_threads)
         for one, other in zip(alone, everything(), strict=True):
@@ -333,7 +341,7 @@ def test_inputs_of_mixed_types_are_brought_to_one():
         np.testing.assert_allclose(y, values @ w)
 
 
-def test_padding_of_a_masked_gru_may_hold_anything():
+def test_padding_of_a_masked_gru_may_hold_any_finite_number():
     rng = np.random.default_rng(3)
     x, mask = rng.standard_normal((3, 2, 2)).astype("float32"), np.array([[1, 1], [0, 1], [1, 1]], "int8")
     w, r, bias = (rng.standard_normal(s).astype("float32") for s in ((2, 9), (3, 9), 9))

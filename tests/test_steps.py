@@ -21,13 +21,6 @@ TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
 ODD = [(1, 1), (3, 7), (5, 129), (33, 37)]  # n_in, units
 
 
-@pytest.fixture
-def use_threads():
-    before = threads.n_threads()
-    yield threads.set_n_threads
-    threads.set_n_threads(before)
-
-
 def run(step, x):
     """All outputs (time, streams, n_out)."""
     return np.stack([step(frame).copy() for frame in x])

@@ -35,7 +35,7 @@ def noisy_model(seed=0):
 
 def run(
     folder, n_updates, *, resume=False, model=None, batches=None, optimizer=None, schedule=None, on_update=None,
-    patience=100, segment_steps=None,
+    patience=100, segment_steps=0,
 ):  # fmt: skip
     model = model or noisy_model()
     split = sines()
@@ -312,7 +312,7 @@ def test_a_run_in_segments_learns_the_same_and_resumes_to_the_same_bits(tmp_path
 
 def test_resuming_with_other_segments_is_refused(tmp_path):
     run(tmp_path, 2, segment_steps=2)
-    with pytest.raises(RnnaudioError, match="another segment_steps: 2, now None"):
+    with pytest.raises(RnnaudioError, match="another segment_steps: 2, now 0"):
         run(tmp_path, 4, resume=True)
 
 

@@ -126,7 +126,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             limits=Limits(config.max_updates, config.minutes * 60.0, config.validate_every),
             schedule=build_schedule(config),
             seed=config.seed,
-            segment_steps=config.segment_steps or None,
+            segment_steps=config.segment_steps,
             resume=resume,
             config=record,
             on_update=_annealing(model, config),

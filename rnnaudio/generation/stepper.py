@@ -77,10 +77,16 @@ class GraphStep(Step):
 
     def start(self) -> None:
         self.rows = self._stepper.start(self.n_streams)
+        self._make_writable()
 
     def advance(self, x: np.ndarray) -> np.ndarray:
         y, self.rows = self._stepper(x, self.rows)
+        self._make_writable()
         return y
+
+    def _make_writable(self) -> None:
+        """The state is free to be written to; an engine's results may not be."""
+        self.rows = [row if row.flags.writeable else row.copy() for row in self.rows]
 
     def parts(self) -> list[Step]:
         """One: the engines' functions keep what they compute with, and so serve one thread."""

@@ -92,7 +92,7 @@ def train(
     limits: Limits = Limits(),
     schedule: Callable[[int], float] | None = None,
     seed: int = 0,
-    segment_steps: int | None = None,
+    segment_steps: int = 0,
     resume: bool = False,
     config: dict[str, Any] | None = None,
     on_update: Callable[[int], None] | None = None,
@@ -109,7 +109,7 @@ def train(
         learning rate of an update, counted from 0; default: the optimizer's own throughout.
     segment_steps
         go through each batch so many steps at a time, by the same gradient in less memory (:class:`SegmentedTrainStep`
-        says for what it is not); default: the whole sequence at once.
+        says for what it is not); 0: the whole sequence at once.
     config
         saved with the run, for those who load it.
     on_update, on_validation
@@ -123,7 +123,7 @@ def train(
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
     step: TrainStep | SegmentedTrainStep
-    if segment_steps is None:
+    if segment_steps == 0:
         step = TrainStep(model, objective, optimizer, seed=seed)
     else:
         step = SegmentedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps)
@@ -255,7 +255,7 @@ def _engine() -> dict[str, str]:
 def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, identity: dict[str, Any]) -> Run:
     saved = checkpoint.load(path)
     for name, value in identity.items():
-        before = saved.record["identity"].get(name)  # segment_steps is not in those of earlier versions: None
+        before = saved.record["identity"].get(name, 0)  # segment_steps is not in those of earlier versions
         if before != value:
             raise RnnaudioError(
                 f"{path} was trained with another {name}: {before}, now {value}; "

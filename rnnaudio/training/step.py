@@ -97,7 +97,7 @@ class Evaluation:
     that these need.
     """
 
-    def __init__(self, model: Layer, objective: Objective, segment_steps: int | None = None):
+    def __init__(self, model: Layer, objective: Objective, segment_steps: int = 0):
         self._graph = graph = Graph(model, objective, Context.evaluation())
         self._objective, self._segment_steps = objective, segment_steps
         terms = flatten(tuple(tuple(t) for t in graph.outcome.terms.values()))
