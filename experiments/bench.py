@@ -70,7 +70,7 @@ def gflop(point: Point, cell: str) -> float:
     return 2 * rows * (blocks * n * (first + others) + 3 * n * point.n_in) / 1e9
 
 
-CHOICES = ("RNNAUDIO_ENGINE", "RNNAUDIO_KERNEL", "RNNAUDIO_MODE")  # a peer has those of OURS, else the defaults
+CHOICES = ("RNNAUDIO_KERNEL", "RNNAUDIO_MODE")  # a peer has those of OURS, else the defaults
 #: peers that are rnnaudio itself, by their environment
 OURS = {
     "rnnaudio": {},

@@ -306,7 +306,8 @@ class LinearPredictor(Cell):
         return not masked  # a masked step repeats frames
 
     def fused(self, x: Any, state: LinearState, mask: Any, context: Context) -> LinearState:
-        history = tt.concatenate([*(frame[None] for frame in reversed(state.frames)), x])
+        before = tt.stack([*reversed(state.frames), state.frames[0]])[:-1]  # two at least: Theano trips over one
+        history = tt.concatenate([before, x])
         starts = range(self.n_frames, 0, -1)  # the latest frame of each step, the one before it, ...
         return LinearState(tuple(history[start : start + x.shape[0]] for start in starts))
 
