@@ -101,7 +101,16 @@ def resume(
 
     run = load_run(run_dir)
     if run.record["stopping"]["should_stop"] and (run_dir / "report.html").exists():  # else it was broken off before
-        raise RnnaudioError(f"{run_dir} ended because {run.record['stopping']['reason']}: more time changes nothing")
+        raise RnnaudioError(
+            f"{run_dir} ended because {run.record['stopping']['reason']}: more time changes nothing; "
+            "train in another run directory with a higher --patience"
+        )
+    for name, asked, done in (
+        ("minutes", minutes, run.record["seconds"] / 60.0),
+        ("max-updates", max_updates, run.record["n_updates"]),
+    ):
+        if asked is not None and asked <= done:
+            raise RnnaudioError(f"--{name} is {asked:g}, but {run_dir} has had {done:.4g} already: give more")
     config = dataclasses.replace(
         run.config,
         minutes=run.config.minutes if minutes is None else minutes,
@@ -199,7 +208,7 @@ def _train(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resuming: b
     from rnnaudio.app.outcome import headline, write_outcome
 
     run = train_on_corpus(config, corpus_path, run_dir, resume=resuming)
-    print(f"training ended: {run.reason}")
+    print(f"training ended: {run.reason}; playing on and writing the report ...", flush=True)
     summary = write_outcome(run_dir, corpus_path)
     print(headline(summary))
     print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")

@@ -72,10 +72,10 @@ def test_a_memory_lstm_is_as_wide_as_a_frame_and_read_at_all_depths():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layer_noise": 0.1}, "layer_noise is an option of the memory-lstm only"),
+        ({"layer_noise": 0.1}, "layer_noise is an option of the memory-lstm only, not of lstm"),
         ({"cell": "memory-lstm", "skip_connections": True}, "skip_connections join several layers"),
         ({"cell": "memory-lstm", "peepholes": True}, "peepholes are an option of the LSTM only"),
-        ({"cell": "memory-lstm", "n_units": 200}, "n_units is no option of the memory-lstm"),
+        ({"cell": "memory-lstm", "n_units": 200}, "n_units is 200, but is no option of the memory-lstm"),
         ({"cell": "memory-lstm", "layer_noise": -1.0}, "layer_noise is -1.0; expected 0 or more"),
     ],
 )

@@ -412,3 +412,29 @@ def test_pictures_of_nothing_are_refused():
     ):
         with pytest.raises(RnnaudioError, match="expected (at least )?one"):
             call()
+
+
+def test_speed_ratios_stand_where_they_belong():
+    rows = [
+        {"cell": cell, "point": {"n_in": 2, "n_units": n}, "rnnaudio": {"seconds": 1.0, "ratio": 1.0}, "gflop": 3.0}
+        | {"torch": {"seconds": ratio, "ratio": ratio}}
+        for cell, n, ratio in (("lstm", 5, 1.5), ("lstm", 6, 3.0), ("gru", 5, 0.75))
+    ]
+    panels = plots.speed_ratios_figure(rows).axes
+    assert [panel.get_title(loc="left").split(":")[0] for panel in panels] == ["lstm", "gru"]
+    drawn = [[tuple(map(float, dot)) for c in panel.collections for dot in c.get_offsets()] for panel in panels]
+    assert drawn == [[(1.5, 1.0), (3.0, 0.0)], [(0.75, 0.0)]]
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["2, 5", "2, 6"]
+    with pytest.raises(RnnaudioError, match="got no rows"):
+        plots.speed_ratios_figure([])
+
+
+def test_growth_draws_the_measured_times_and_says_both_exponents():
+    series = {"units": {"values": [1, 2, 4], "seconds": [0.001, 0.004, 0.016], "exponent": 2.0, "predicted": 1.9}}
+    (panel,) = plots.growth_figure(series).axes
+    fit, measured = panel.lines
+    np.testing.assert_allclose(measured.get_ydata(), [1.0, 4.0, 16.0])
+    np.testing.assert_allclose(fit.get_ydata(), [1.0, 4.0, 16.0])
+    assert "2.00" in panel.get_title() and "1.90" in panel.get_title() and panel.get_xlabel() == "units"
+    with pytest.raises(RnnaudioError, match="got no series"):
+        plots.growth_figure({})

@@ -30,10 +30,13 @@ class ModelConfig:
         if self.cell != "lstm" and self.peepholes:
             raise RnnaudioError(f"peepholes are an option of the LSTM only; the cell is {self.cell!r}")
         if self.cell != "memory-lstm" and self.layer_noise:
-            raise RnnaudioError(f"layer_noise is an option of the memory-lstm only; the cell is {self.cell!r}")
+            raise RnnaudioError(f"layer_noise is an option of the memory-lstm only, not of {self.cell}: leave it out")
         for name in ("n_units", "forget_bias"):
             if self.cell == "memory-lstm" and getattr(self, name) != getattr(ModelConfig, name):
-                raise RnnaudioError(f"{name} is no option of the memory-lstm, whose width is frame_size")
+                raise RnnaudioError(
+                    f"{name} is {getattr(self, name)}, but is no option of the memory-lstm, whose width is "
+                    "frame_size: leave it out"
+                )
         if self.cell == "memory-lstm" and self.skip_connections:
             raise RnnaudioError("skip_connections join several layers; a memory-lstm is one, read at all its depths")
         _require_more_than_zero(self, "n_units", "n_layers")

@@ -92,9 +92,10 @@ def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = 10.0, se
     write_atomically(run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     pictures = draw(run, sound, inside, run_dir)
     m = run.config.model
+    n_units = run.config.frame_size if m.cell == "memory-lstm" else m.n_units
     write_report(
         run_dir / "report.html",
-        title=f"{run.config.strategy}: {m.n_layers} x {m.n_units} {m.cell}",
+        title=f"{run.config.strategy}: {m.n_layers} x {n_units} {m.cell}",
         summary=f"{headline(summary)}\n\n{HOW_IT_IS_JUDGED}",
         tables={
             LOSSES: _loss_rows(run),

@@ -12,6 +12,8 @@ from rnnaudio.data import read_audio, write_wav
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Generated, Stepper, generate_streams
 
+MOST_SAMPLES = 2**29  # 2 GiB in memory while they are played; a WAV file ends at twice that
+
 
 class Seeds(NamedTuple):
     """What is continued: the beginning of ``file``, or ``streams`` places of the test split from ``place`` on."""
@@ -34,6 +36,11 @@ def play(
     run = load_run(run_dir)
     heard = _heard(run, seeds, corpus)
     n_samples = round(seconds * run.sample_rate_hz)
+    if n_samples * len(heard) > MOST_SAMPLES:
+        raise RnnaudioError(
+            f"{len(heard)} x {seconds:g} s are {n_samples * len(heard):.2g} samples; expected at most {MOST_SAMPLES} "
+            f"({MOST_SAMPLES / run.sample_rate_hz / 3600:.0f} hours) at a time: ask for less"
+        )
     results = generate_streams(Stepper(run.model), heard, n_samples=n_samples, progress=True)
     n_clipped = _write_all(targets, [run.scale.restore(result.audio) for result in results], run.sample_rate_hz)
     return _described(targets, results, run.sample_rate_hz) + (f"; {n_clipped} samples clipped" if n_clipped else "")

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.plots.canvas import BLUE, COLOURS, GREY, new_figure, save
 
-RATIO_TICKS = (0.5, 1, 2, 3, 5, 10, 20, 50)
+RATIO_TICKS = (0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 20, 50)
 
 
 def speed_ratios(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:

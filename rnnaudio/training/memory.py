@@ -86,11 +86,13 @@ def check_memory(
         return needed
     segment = math.isqrt(n_steps - 1) + 1
     less = memory(segment)
-    advice = f", or train in segments: --segment-steps {segment} needs about {in_bytes(less.total)}"
+    in_segments = f"--segment-steps {segment} needs about {in_bytes(less.total)}"
+    fits = less.total + RESERVE <= available
+    advice = f", or train in segments: {in_segments}" if fits else f"; segments alone are not enough ({in_segments})"
     raise RnnaudioError(
         f"a training step needs about {in_bytes(needed.total)} of memory and {in_bytes(RESERVE)} for the rest, but "
         f"{in_bytes(available)} are available: lower batch_size ({batch_size}) or n_steps ({n_steps})"
-        f"{advice if less.total < needed.total else ', or the model'}"
+        f"{advice}"
     )
 
 
