@@ -24,7 +24,7 @@ class MemoryLSTM(torch.nn.Module):
 
     What a careful user would do is done: the three gates share one product for their hidden layers, and the part of
     it that depends on the input alone is one large product before the loop. ``compiled``: a time step by
-    torch.compile. (The whole loop compiled at once takes many minutes to compile.)
+    torch.compile, not the whole loop at once.
     """
 
     def __init__(self, n: int, depth: int, std: float, compiled: bool):
