@@ -7,6 +7,7 @@ import numpy as np
 
 from rnnaudio import fused, losses
 from rnnaudio.engine import tensor, tt
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.activations import Activations, widths
 
@@ -64,15 +65,18 @@ class Divisible(Objective, Protocol):
 
 @dataclass(frozen=True)
 class Strategy:
-    """Frames (T+1, batch, n) -> input x_1..x_T and target, by mean squared error over all T steps.
+    """Frames (T+1, batch, n) -> input x_1..x_T and target, by mean squared error.
 
     shift = 1: the target is the next frame (predict). shift = 0: the target is the input itself (reconstruct).
-    Reported: ``normalised_mse`` = sum of squared errors / sum of squared targets.
+    The cost is the mean over the steps from ``first_scored`` on: 0 all of them, n after a burn-in of n steps, -1 the
+    last step alone (as in 2016). Reported is always, whatever the cost counts: ``normalised_mse`` = sum of squared
+    errors / sum of squared targets, of all T steps.
     """
 
     name: str
     shift: int
     fields: tuple[str, ...] = ("frames",)
+    first_scored: int = 0
 
     def variables(self) -> list[Any]:
         return [tensor("frames", 3)]
@@ -91,6 +95,8 @@ class Strategy:
 
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:
         """Views, adjoining ones with a frame in common: the last target of one is the first input of the next."""
+        if self.first_scored:
+            raise RnnaudioError("a cost that leaves out steps cannot be cut in time: train without segments")
         n = frames.shape[0] - 1
         bounds = [(first, min(first + segment_steps, n)) for first in range(0, n, segment_steps)]
         return [Segment([frames[first : last + 1]], (last - first) / n) for first, last in bounds]
@@ -99,6 +105,8 @@ class Strategy:
         x, target = self.split(variables[0])
         prediction, state = model.unroll(x, state, context)
         terms = Terms(*fused.squared_errors(prediction, target))
+        if self.first_scored:
+            prediction, target = prediction[self.first_scored :], target[self.first_scored :]
         return Outcome(losses.mean_squared_error(prediction, target), {"normalised_mse": terms}, state)
 
 

@@ -97,6 +97,24 @@ class RMSprop:
 
 
 @dataclass(frozen=True)
+class RMSprop2016:
+    """r <- rho r + (1 - rho) g^2;  p <- p - eta g: the blog's own, which computed r and then forgot to divide by it.
+
+    It is plain gradient descent that saves r as if it were used. With the small gradients of a mean squared error its
+    steps are thousands of times smaller than those of :class:`RMSprop`.
+    """
+
+    learning_rate: float = 1e-3
+    rho: float = 0.9
+    max_gradient_norm: float | None = None
+    slots = ("mean_square",)
+
+    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
+        r = self.rho * memory[0] + (1.0 - self.rho) * g * g
+        return p - learning_rate * g, (r,)
+
+
+@dataclass(frozen=True)
 class Adam:
     """m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - eta m^ / (sqrt(v^) + epsilon),
     with m^ = m / (1 - b1^n) and v^ = v / (1 - b2^n). Kingma and Ba (2015)."""

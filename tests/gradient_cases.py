@@ -20,13 +20,16 @@ from rnnaudio.nn import (
     BatchNorm,
     Context,
     Dense,
+    DrawnInitialState,
     Dropout,
     GaussianNoise,
+    GRUEarly2016,
     Layer,
     LearntInitialState,
     LinearPredictor,
     MemoryLSTM,
     Noisy,
+    Repeated,
     Sequential,
     Sum,
     mlp,
@@ -104,17 +107,24 @@ LAYERS: dict[str, Build] = {
     "gru": lambda rng: GRU(N_IN, N_UNITS, rng=rng),
     "memory lstm": lambda rng: MemoryLSTM(N_IN, 3, rng=rng),
     "memory lstm with noise": lambda rng: MemoryLSTM(N_IN, 2, rng=rng, noise_std=0.3),
+    "bounded memory lstm": lambda rng: MemoryLSTM(N_IN, 2, rng=rng, noise_std=0.3, bounded=True),
     "learnt memory lstm": lambda rng: LearntInitialState(MemoryLSTM(N_IN, 1, rng=rng)),
     "linear predictor": lambda rng: LinearPredictor(N_IN, N_UNITS, n_frames=3),
     "noisy lstm": lambda rng: Noisy(LSTM(N_IN, N_UNITS, rng=rng, peepholes=True), std=0.3, state_std=0.2),
     "noisy gru": lambda rng: Noisy(GRU(N_IN, N_UNITS, rng=rng), std=0.3, state_std=0.2),
     "learnt initial state": lambda rng: LearntInitialState(LSTM(N_IN, N_UNITS, rng=rng, peepholes=True)),
+    "drawn initial state": lambda rng: DrawnInitialState(LSTM(N_IN, N_UNITS, rng=rng), std=0.5),
+    "early gru of 2016": lambda rng: GRUEarly2016(N_IN, N_UNITS, rng=rng),
+    "repeated gru": lambda rng: Repeated(GRU(N_IN, N_IN, rng=rng), 3),
     "learnt and noisy gru": lambda rng: LearntInitialState(Noisy(GRU(N_IN, N_UNITS, rng=rng), state_std=0.2)),
 }
 STACKS: dict[str, Build] = {
     "stack": lambda rng: Sequential([LSTM(N_IN, 3, rng=rng), GRU(3, 2, rng=rng), Dense(2, 2, rng=rng)]),
     "skip stack": lambda rng: Sequential(
         [LSTM(N_IN, 2, rng=rng), GRU(N_IN + 2, 3, rng=rng), Dense(2 + 3, 2, rng=rng)], skip=True
+    ),
+    "tower": lambda rng: Sequential(
+        [GRU(N_IN, 3, rng=rng), LSTM(3, 2, rng=rng), Dense(3 + 2, 2, rng=rng)], read_all=True
     ),
     "linear path beside a stack": lambda rng: Sum(
         stack=Sequential([Noisy(GRU(N_IN, 3, rng=rng), std=0.3), Dense(3, 2, rng=rng)]),

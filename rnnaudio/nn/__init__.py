@@ -3,8 +3,9 @@
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.layer import Context, Layer
 from rnnaudio.nn.memory_lstm import MemoryLSTM
-from rnnaudio.nn.model import Sequential, Sum, mlp
-from rnnaudio.nn.recurrent import GRU, LSTM, Cell, LearntInitialState, LinearPredictor, Noisy, unroll
+from rnnaudio.nn.model import Repeated, Sequential, Sum, mlp
+from rnnaudio.nn.recurrent import GRU, LSTM, Cell, GRUEarly2016, LinearPredictor, unroll
+from rnnaudio.nn.wrappers import DrawnInitialState, LearntInitialState, Noisy
 
 __all__ = [
     "GRU",
@@ -14,13 +15,16 @@ __all__ = [
     "Cell",
     "Context",
     "Dense",
+    "DrawnInitialState",
     "Dropout",
+    "GRUEarly2016",
     "GaussianNoise",
     "Layer",
     "LearntInitialState",
     "LinearPredictor",
     "MemoryLSTM",
     "Noisy",
+    "Repeated",
     "Sequential",
     "Sum",
     "mlp",

@@ -39,6 +39,10 @@ class MemoryLSTM(Cell):
     of one hidden layer. ``w_hidden`` (2 n, 6 n), ``bias_hidden`` (6 n,), ``w_gates`` (2 n, 3 n) and ``bias_gates``
     (3 n,) hold the blocks f, g, c in this order; ``forget_bias`` is where b_f and a_f start, the others start at 0.
     ``noise_std`` is a statistic: saved with the model and free to be annealed, unless it is 0 at construction.
+
+    The memory is not bounded, and as the blog started it, it grows from step to step whatever the input. With
+    ``bounded=True`` g is 1 - f: the weights of g are those of f, the last ones negated, and W and V hold f and c only.
+    Then each memory is a mean of the one before and c, and stays within -1 and 1 (up to the noise).
     """
 
     def __init__(
@@ -50,19 +54,31 @@ class MemoryLSTM(Cell):
         noise_std: float = 0.0,
         forget_bias: tuple[float, float] = (2.0, 2.0),
         weights: Initializer = iso_2016,
+        bounded: bool = False,
     ):
         super().__init__()
-        n = n_units
+        n, blocks = n_units, 2 if bounded else 3
         self.n_in, self.n_out, self.depth = n, depth * n, depth
+        self._bounded = bounded
         self.state_sizes = MemoryState(depth * n)
-        of_hidden, of_gates = np.zeros(6 * n), np.zeros(3 * n)
+        of_hidden, of_gates = np.zeros(2 * blocks * n), np.zeros(blocks * n)
         of_hidden[: 2 * n], of_gates[:n] = forget_bias
-        self.w_hidden = self._parameter("w_hidden", side_by_side(weights, 3)(rng, (2 * n, 6 * n)))
+        self.w_hidden = self._parameter("w_hidden", side_by_side(weights, blocks)(rng, (2 * n, 2 * blocks * n)))
         self.bias_hidden = self._parameter("bias_hidden", of_hidden)
-        self.w_gates = self._parameter("w_gates", side_by_side(weights, 3)(rng, (2 * n, 3 * n)))
+        self.w_gates = self._parameter("w_gates", side_by_side(weights, blocks)(rng, (2 * n, blocks * n)))
         self.bias_gates = self._parameter("bias_gates", of_gates)
         self.noise_std = self._statistic("noise_std", np.asarray(float(noise_std)))
         self._is_noisy = noise_std > 0
+
+    def _weights(self, hold: Any, join: Any) -> list[Any]:
+        """W, b, V and a with the blocks f, g, c, of what ``hold`` gives of the parameters, put together by ``join``."""
+        n = self.n_in
+        w, b, v, a = map(hold, (self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates))
+        if not self._bounded:
+            return [w, b, v, a]
+        w, b = (join([x[..., : 2 * n], x], axis=x.ndim - 1) for x in (w, b))
+        v, a = (join([x[..., :n], -x[..., :n], x[..., n:]], axis=x.ndim - 1) for x in (v, a))  # sigmoid(-z) = 1 - f
+        return [w, b, v, a]
 
     def activations(self, scanned: bool = False) -> Activations:
         hidden, gates = 6 * self.n_out, 3 * self.n_out
@@ -98,15 +114,16 @@ class MemoryLSTM(Cell):
     def equations(self, inputs: MemoryInputs, state: MemoryState) -> tuple[dict[str, Any], MemoryState]:
         """One step, or all steps at once given all states: gate activations by name, and the new memories."""
         n, axis, below = self.n_in, inputs.x.ndim - 1, inputs.x
+        w_hidden, bias_hidden, w_gates, bias_gates = self._weights(lambda parameter: parameter, tt.concatenate)
         e_hidden, e_gates = self._by_depth(inputs.noise_hidden, 6 * n), self._by_depth(inputs.noise_gates, 3 * n)
-        v_f, v_g, v_c = split(self.w_gates, 3, n)
+        v_f, v_g, v_c = split(w_gates, 3, n)
         activations: dict[str, Any] = {}
         memories = []
         for d, memory in enumerate(split(state.memory, self.depth, n)):
             z = tt.concatenate([memory, below], axis=axis)
-            h_f, h_g, h_c = split(tt.dot(z, self.w_hidden) + e_hidden[d] + self.bias_hidden, 3, 2 * n)
+            h_f, h_g, h_c = split(tt.dot(z, w_hidden) + e_hidden[d] + bias_hidden, 3, 2 * n)
             z_gates = [tt.dot(relu(h_f), v_f), tt.dot(relu(h_g), v_g), tt.dot(tt.tanh(h_c), v_c)]
-            z_f, z_g, z_c = split(tt.concatenate(z_gates, axis=axis) + e_gates[d] + self.bias_gates, 3, n)
+            z_f, z_g, z_c = split(tt.concatenate(z_gates, axis=axis) + e_gates[d] + bias_gates, 3, n)
             f, g, c = sigmoid(z_f), sigmoid(z_g), tt.tanh(z_c)
             below = f * memory + g * c
             memories.append(below)
@@ -117,13 +134,10 @@ class MemoryLSTM(Cell):
         return [0.0] * self.depth if isinstance(noise, tuple) else split(noise, self.depth, width)
 
     def fused(self, x: Any, state: MemoryState, mask: Any, context: Context) -> MemoryState:
-        weights = self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates
+        weights = self._weights(lambda parameter: parameter, tt.concatenate)
         return MemoryState(
             fused.memory_lstm(x, *weights, state.memory, mask, *self._draws(x, context), self.noise_std)
         )
 
     def compiled_step(self, n_streams: int) -> Step:
-        w_hidden, bias_hidden, w_gates, bias_gates = current(
-            self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates
-        )
-        return MemoryStep(w_hidden, bias_hidden, w_gates, bias_gates, self.depth, n_streams)
+        return MemoryStep(*self._weights(lambda parameter: current(parameter)[0], np.concatenate), self.depth, n_streams)

@@ -51,14 +51,15 @@ class Sequential(Composite):
 
     With ``skip=True`` (Graves 2013) each later layer sees the input beside the output below it, and the last one sees
     all outputs before it: f_k([x, y_{k-1}]) and f_K([y_1, ..., y_{K-1}]); build its layers with those widths.
+    ``read_all=True``: only the latter.
     Children are named after their class, numbered from the second of a kind on: lstm, lstm_2, dense.
     """
 
-    def __init__(self, layers: Sequence[Layer], *, skip: bool = False):
+    def __init__(self, layers: Sequence[Layer], *, skip: bool = False, read_all: bool = False):
         super().__init__()
         if not layers:
             raise ValueError("Sequential got no layers; expected at least one")
-        self._skip = skip
+        self._skip, self._read_all = skip, read_all or skip
         for layer in layers:
             kind = layer.kind
             count = sum(other.kind == kind for other in self._children.values()) + 1
@@ -74,12 +75,13 @@ class Sequential(Composite):
         """What reaches layer k, given the input and the outputs of the layers before it (or their widths)."""
         if k == 0:
             return [x]
-        if not self._skip:
-            return [outputs[-1]]
-        return outputs if k == len(self._children) - 1 else [x, outputs[-1]]
+        if k == len(self._children) - 1:
+            return outputs if self._read_all else outputs[-1:]
+        return [x, outputs[-1]] if self._skip else outputs[-1:]
 
     def activations(self) -> Activations:
-        joined = [child.n_in for child in list(self._children.values())[1:] if self._skip]
+        later = list(self._children.values())[1:]
+        joined = [child.n_in for child in (later if self._skip else later[-1:] if self._read_all else [])]
         # Inputs put together are kept; their gradients are alive twice, together and taken apart.
         return super().activations().beside(Activations(widths(*joined), widths(*joined, *joined)))
 
@@ -96,6 +98,50 @@ class Sequential(Composite):
     def compiled_step(self, n_streams: int) -> Step | None:
         steps = self._compiled_steps(n_streams)
         return Chain(steps, self._inputs_of) if steps else None
+
+
+class Repeated(Layer):
+    """One layer applied ``times`` times, with the same weights and a state of its own each time: y = f(f(... f(x))).
+
+    The depth sharing of 2016 (DGRU). ValueError if the layer's input and output differ in width.
+    """
+
+    def __init__(self, layer: Layer, times: int):
+        super().__init__()
+        if layer.n_in != layer.n_out or times < 1:
+            got = f"a layer {layer.n_in} -> {layer.n_out}, {times} times"
+            raise ValueError(f"Repeated got {got}; expected equal widths, and once at least")
+        self.n_in, self.n_out, self._times = layer.n_in, layer.n_out, times
+        self._layer = self._child(layer.kind, layer)
+
+    @property
+    def state_sizes(self) -> Any:
+        return (self._layer.state_sizes,) * self._times
+
+    def initial_state(self, batch_size: Any) -> Any:
+        return tuple(self._layer.initial_state(batch_size) for _ in range(self._times))
+
+    def activations(self) -> Activations:
+        return functools.reduce(Activations.beside, [self._layer.activations()] * self._times)
+
+    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
+        return self._through(x, state, lambda y, old: self._layer.step(y, old, context))
+
+    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+        return self._through(x, state, lambda y, old: self._layer.unroll(y, old, context, mask))
+
+    @staticmethod
+    def _through(x: Any, state: Any, run: Callable[[Any, Any], tuple[Any, Any]]) -> tuple[Any, Any]:
+        states = []
+        for old in state:
+            x, new = run(x, old)
+            states.append(new)
+        return x, tuple(states)
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        steps = [self._layer.compiled_step(n_streams) for _ in range(self._times)]
+        known = [step for step in steps if step is not None]
+        return Chain(known, lambda k, x, outputs: outputs[-1:] or [x]) if len(known) == self._times else None
 
 
 class Sum(Composite):

@@ -12,7 +12,7 @@ from rnnaudio.kernels.lstm import LSTMStep
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
-from rnnaudio.nn.layer import Context, Layer, current, flatten, leaf_names, unflatten
+from rnnaudio.nn.layer import Context, Layer, current, flatten, unflatten
 
 
 class Cell(Layer):
@@ -268,6 +268,22 @@ class GRU(GatedCell):
         return GRUStep(w, r, bias, n_streams)
 
 
+class GRUEarly2016(GRU):
+    """The GRU with the candidate of an early script of 2016, which saw r where h * r was meant:
+
+    k  = tanh(x W_k + r R_k + b_k)
+    """
+
+    def equations(self, inputs: Any, state: Any) -> tuple[dict[str, Any], GRUState]:
+        (h,) = state
+        n = self.n_out
+        x_r, x_u, x_k = split(inputs, 3, n)
+        h_r, h_u = split(tt.dot(h, self.w_hidden[:, : 2 * n]), 2, n)
+        r, u = sigmoid(x_r + h_r), sigmoid(x_u + h_u)
+        k = tt.tanh(x_k + tt.dot(r, self.w_hidden[:, 2 * n :]))
+        return {"reset": r, "update": u, "candidate": k}, GRUState((1 - u) * h + u * k)
+
+
 class LinearState(NamedTuple):
     frames: tuple[Any, ...]
 
@@ -319,126 +335,3 @@ class LinearPredictor(Cell):
 def split(x: Any, n_blocks: int, width: int) -> list[Any]:
     """Equal blocks of the last axis."""
     return [x[..., k * width : (k + 1) * width] for k in range(n_blocks)]
-
-
-class Wrapper(Cell):
-    """A cell that is another cell but for what its subclass redefines."""
-
-    def __init__(self, cell: Cell):
-        super().__init__()
-        self._cell = cell
-        self._child(cell.kind, cell)
-        self.n_in, self.n_out, self.state_sizes = cell.n_in, cell.n_out, cell.state_sizes
-
-    def initial_state(self, batch_size: Any) -> Any:
-        return self._cell.initial_state(batch_size)
-
-    def sequences(self, x: Any, context: Context) -> Any:
-        return self._cell.sequences(x, context)
-
-    def recur(self, inputs: Any, state: Any) -> Any:
-        return self._cell.recur(inputs, state)
-
-    def output(self, states: Any) -> Any:
-        return self._cell.output(states)
-
-    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
-        return self._cell.gates(inputs, state)
-
-    def activations(self, scanned: bool = False) -> Activations:
-        return self._cell.activations(scanned)
-
-    @property
-    def has_kernel(self) -> bool:
-        return super().has_kernel and self._cell.has_kernel
-
-    def can_fuse(self, masked: bool, context: Context) -> bool:
-        return self.has_kernel and self._cell.can_fuse(masked, context)
-
-    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
-        return self._cell.fused(x, state, mask, context)
-
-    def compiled_step(self, n_streams: int) -> Step | None:
-        return self._cell.compiled_step(n_streams)
-
-
-class NoisyInputs(NamedTuple):
-    inner: Any
-    state_noise: Any  # one array per leaf of the state, or () for none
-
-
-class Noisy(Wrapper):
-    """A cell with N(0, std) noise on its input and N(0, state_std) on its state at each step, in training only.
-
-    The noise is drawn outside the loop and enters it as sequences. Both deviations are statistics: saved with the
-    model, and free to be annealed (:meth:`set_std`).
-    """
-
-    def __init__(self, cell: Cell, *, std: float = 0.0, state_std: float = 0.0):
-        super().__init__(cell)
-        self.std = self._statistic("std", np.asarray(float(std)))
-        self.state_std = self._statistic("state_std", np.asarray(float(state_std)))
-        self._on_input, self._on_state = std > 0, state_std > 0
-
-    def set_std(self, std: float, state_std: float) -> None:
-        """Set both standard deviations; ValueError for a kind that was 0 at construction and so not in the graph."""
-        for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
-            if value > 0 and not on:
-                raise ValueError(f"noise of std {value} on a part built with 0; build it with the largest std")
-            variable.set_value(np.asarray(value, dtype=variable.dtype))
-
-    def activations(self, scanned: bool = False) -> Activations:
-        cell = self._cell.activations(scanned or self._on_state)
-        on_input = widths(self.n_in) if self._on_input else widths()
-        on_state = widths(*flatten(self.state_sizes)) if self._on_state else widths()
-        # On the input: noisy input; on the state, roughly: draws, noise, and its place in the sequences of a scan.
-        return cell.beside(Activations(on_input + on_state + on_state + on_state, on_input + on_state))
-
-    def can_fuse(self, masked: bool, context: Context) -> bool:
-        return super().can_fuse(masked, context) and not (context.training and self._on_state)
-
-    def _with_noise(self, x: Any, context: Context) -> Any:
-        if not (context.training and self._on_input):
-            return x
-        return x + self.std * context.normal([x.shape[axis] for axis in range(x.ndim)])
-
-    def sequences(self, x: Any, context: Context) -> NoisyInputs:
-        leading = [x.shape[axis] for axis in range(x.ndim - 1)]
-        x = self._with_noise(x, context)
-        noise: Any = ()
-        if context.training and self._on_state:
-            noise = tuple(self.state_std * context.normal([*leading, n]) for n in flatten(self.state_sizes))
-        return NoisyInputs(self._cell.sequences(x, context), noise)
-
-    def recur(self, inputs: NoisyInputs, state: Any) -> Any:
-        if inputs.state_noise:
-            state = unflatten(state, [s + e for s, e in zip(flatten(state), inputs.state_noise, strict=True)])
-        return self._cell.recur(inputs.inner, state)
-
-    def gates(self, inputs: NoisyInputs, state: Any) -> dict[str, Any]:
-        return self._cell.gates(inputs.inner, state)
-
-    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
-        return self._cell.fused(self._with_noise(x, context), state, mask, context)
-
-    def compiled_step(self, n_streams: int) -> Step | None:
-        return self._cell.compiled_step(n_streams)  # without noise
-
-
-class LearntInitialState(Wrapper):
-    """A cell whose state before the first step is trained, the same row for every sequence; it starts at zero."""
-
-    def __init__(self, cell: Cell):
-        super().__init__(cell)
-        names = zip(leaf_names(self.state_sizes), flatten(self.state_sizes), strict=True)
-        self._rows = [self._parameter(f"initial_{name}", np.zeros(width)) for name, width in names]
-
-    def initial_state(self, batch_size: Any) -> Any:
-        return unflatten(self.state_sizes, [repeat_rows(row, batch_size) for row in self._rows])
-
-    def compiled_step(self, n_streams: int) -> Step | None:
-        step = self._cell.compiled_step(n_streams)
-        if step is not None:
-            step.initial = current(*self._rows)
-            step.start()
-        return step
