@@ -68,6 +68,23 @@ def info() -> None:
     print(report())
 
 
+@command("defects")
+def defects(run_dir: Annotated[Positional[Path | None], arg(metavar="[RUN_DIR]")] = None) -> None:
+    """The 24 defects of the 2016 experiments: what each was, and the settings of `train` that have and repair it.
+
+    Args:
+        run_dir: only those that this run has.
+    """
+    from rnnaudio.app.defects import DEFECTS, as_text, present_in
+
+    if run_dir is None:
+        print(as_text(DEFECTS))
+    else:
+        from rnnaudio.app.audio_run import load_run
+
+        print(as_text(present_in(load_run(run_dir).config)))
+
+
 @command("train")
 def train(
     corpus: Annotated[Positional[Path], arg(metavar="CORPUS.h5")],

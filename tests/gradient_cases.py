@@ -107,7 +107,7 @@ LAYERS: dict[str, Build] = {
     "gru": lambda rng: GRU(N_IN, N_UNITS, rng=rng),
     "memory lstm": lambda rng: MemoryLSTM(N_IN, 3, rng=rng),
     "memory lstm with noise": lambda rng: MemoryLSTM(N_IN, 2, rng=rng, noise_std=0.3),
-    "bounded memory lstm": lambda rng: MemoryLSTM(N_IN, 2, rng=rng, noise_std=0.3, bounded=True),
+    "bounded memory lstm with noise": lambda rng: MemoryLSTM(N_IN, 2, rng=rng, noise_std=0.3, bounded=True),
     "learnt memory lstm": lambda rng: LearntInitialState(MemoryLSTM(N_IN, 1, rng=rng)),
     "linear predictor": lambda rng: LinearPredictor(N_IN, N_UNITS, n_frames=3),
     "noisy lstm": lambda rng: Noisy(LSTM(N_IN, N_UNITS, rng=rng, peepholes=True), std=0.3, state_std=0.2),

@@ -292,11 +292,12 @@ def test_demo_refuses_a_folder_with_another_run(folder, monkeypatch, capsys):
 def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp_path):
     """A free run that overflows after a few frames gives less than a second of sound; it is judged and shown too."""
 
-    def explode(stepper, seed, **_):
-        return Generated(np.concatenate([seed, 0.1 * seed[:80]]), len(seed), "not finite after 2 frames")
+    def explode(stepper, seeds, **_):
+        (seed,) = seeds
+        return [Generated(np.concatenate([seed, 0.1 * seed[:80]]), len(seed), "not finite after 2 frames")]
 
     shutil.copytree(folder / "run", tmp_path / "run")
-    monkeypatch.setattr(outcome, "generate", explode)
+    monkeypatch.setattr(audio_run, "generate_streams", explode)
     summary = outcome.write_outcome(tmp_path / "run", folder / "corpus.h5")
     assert summary["generated_seconds"] == 80 / RATE and summary["death"] == "not finite after 2 frames"
     assert (tmp_path / "run/report.html").exists()

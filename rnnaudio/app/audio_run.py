@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +10,16 @@ import numpy as np
 from tqdm import tqdm
 
 from rnnaudio import engine
-from rnnaudio.app.build import build_model, build_optimizer, build_schedule, build_stopping
+from rnnaudio.app.build import (
+    build_judging,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    build_stopping,
+    build_strategy,
+)
 from rnnaudio.app.config import TrainConfig, from_dict
+from rnnaudio.app.defects import present_in
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import (
     AudioCorpus,
@@ -23,9 +31,10 @@ from rnnaudio.data import (
     ShiftedWindows,
     fixed_windows,
 )
-from rnnaudio.data.corpus import Scale
+from rnnaudio.data.corpus import Scale, Split
 from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_batch, linear_prediction
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation import Generated, OutputNoise, Stepper, generate_streams
 from rnnaudio.metrics import decibel
 from rnnaudio.nn import Layer, LinearPredictor, MemoryLSTM, Noisy
 from rnnaudio.objectives import STRATEGIES, Strategy
@@ -44,6 +53,7 @@ N_BASELINE_WINDOWS = 3200  # whatever the batch size: the linear baseline must n
 MOST_BASELINE_FRAMES = 256_000  # less windows where they are long
 MOST_PAIR_SAMPLES = 1 << 22
 N_CHECKED_BATCHES = 100
+SAME_PIECES_SHARE = 0.1
 
 
 class LoadedRun(NamedTuple):
@@ -66,12 +76,48 @@ class LoadedRun(NamedTuple):
         stored = self.record["config"]["corpus"]
         if path is None and not Path(stored["path"]).exists():
             raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: say where it is with --corpus")
-        corpus = AudioCorpus.open(path or Path(stored["path"]))
+        corpus = open_corpus(path or Path(stored["path"]), self.config)
         difference = _difference(stored, _description(corpus), unchecked={"path"})
         if difference:
             corpus.close()
             raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {difference}; name that one (--corpus)")
         return corpus
+
+
+    @property
+    def strategy(self) -> Strategy:
+        return build_strategy(self.config)
+
+    @property
+    def output_noise_std(self) -> float:
+        """Root of the mean squared error on the validation windows; 0 if there was no validation."""
+        best = self.record["stopping"]["best_loss"]
+        return float(np.sqrt((best or 0.0) * self.record["config"]["validation_power"]))
+
+    def continue_seeds(self, seeds: Sequence[np.ndarray], n_samples: int) -> list[Generated]:
+        """Let the model play on from each seed, in the way that the run's settings say."""
+        c = self.config
+        return generate_streams(
+            Stepper(self.model, noise_seed=c.seed if c.noise_in_evaluation else None),
+            seeds,
+            n_samples=n_samples,
+            noise=OutputNoise(self.output_noise_std, c.seed) if c.generation_noise else None,
+            two_functions=c.generation == "two_functions_2016",
+            progress=True,
+        )
+
+
+def open_corpus(path: Path, config: TrainConfig) -> AudioCorpus:
+    """A corpus as the run hears it."""
+    corpus = AudioCorpus.open(path)
+    return corpus.min_max_2016() if config.scaling == "min_max_2016" else corpus
+
+
+def train_and_valid(corpus: AudioCorpus, config: TrainConfig) -> tuple[Split, Split]:
+    """What is trained and what is validated on."""
+    if config.validation == "same_pieces":
+        return corpus.train.cut(SAME_PIECES_SHARE)
+    return corpus.train, corpus.train if config.validation == "training" else corpus.valid
 
 
 def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
@@ -85,20 +131,21 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
     _say_what_the_mode_costs()
-    strategy, model, optimizer = STRATEGIES[config.strategy], _built(config), build_optimizer(config)
+    strategy, model, optimizer = build_strategy(config), _built(config), build_optimizer(config)
     steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}
     memory = check_memory(model, strategy, optimizer, segment_steps=config.segment_steps, **steps)
-    with AudioCorpus.open(corpus_path) as corpus:
+    with open_corpus(corpus_path, config) as corpus:
+        to_train, to_validate = train_and_valid(corpus, config)
         sizes = {"frame_size": config.frame_size, **steps}
-        batches: Batches = BATCHERS[config.batches](corpus.train, seed=config.seed, **sizes)
-        validation = fixed_windows(corpus.valid, **sizes)
+        batches: Batches = BATCHERS[config.batches](to_train, seed=config.seed, **sizes)
+        validation = fixed_windows(to_validate, **sizes)
         if not any(np.ptp(batch.frames) for batch in validation):
             raise RnnaudioError(
                 f"the validation pieces of {corpus_path} are silent; build it with music in that split"
             )
         corpus.test.first(seed_seconds(config, corpus.sample_rate_hz))
-        print(_checked(strategy, batches))
-        anywhere = RandomWindows(corpus.train, seed=config.seed, **sizes)
+        print(_checked(strategy, batches, config))
+        anywhere = RandomWindows(to_train, seed=config.seed, **sizes)
         n_windows = min(N_BASELINE_WINDOWS, -(-MOST_BASELINE_FRAMES // config.n_steps))
         some = (anywhere.batch(k) for k in range(-(-n_windows // config.batch_size)))
         linear = linear_prediction(_pairs(strategy, some), n_frames=config.model.linear_skip or 2)
@@ -109,6 +156,8 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             "train": dataclasses.asdict(config),
             "corpus": _description(corpus),
             "baselines": scores,
+            "validation_power": _power(target for _, target in _pairs(strategy, validation)),
+            "defects": [defect.name for defect in present_in(config)],
         }
         if path.exists():
             _check_resumable(record, path)
@@ -127,6 +176,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             schedule=build_schedule(config),
             seed=config.seed,
             segment_steps=config.segment_steps,
+            judging=build_judging(config),
             resume=resume,
             config=record,
             on_update=_annealing(model, config),
@@ -155,14 +205,20 @@ def seed_seconds(config: TrainConfig, sample_rate_hz: int) -> float:
     return max(1.0, config.frame_size / sample_rate_hz)
 
 
-def _checked(strategy: Strategy, batches: Batches) -> BatchCheck:
-    """The batch check on the first batch that is not silence."""
+def _power(arrays: Iterable[np.ndarray]) -> float:
+    """Mean of squares."""
+    squares, n = zip(*((np.sum(np.square(a, dtype=np.float64)), a.size) for a in arrays), strict=True)
+    return float(sum(squares) / sum(n))
+
+
+def _checked(strategy: Strategy, batches: Batches, config: TrainConfig) -> BatchCheck:
+    """The batch check on the first batch that is not silence; a failure ends the run unless it was asked for."""
     sounding = (b for b in map(batches.batch, range(N_CHECKED_BATCHES)) if np.ptp(b.frames, axis=0).any())
     batch = next(sounding, None)
     if batch is None:
         raise RnnaudioError(f"the first {N_CHECKED_BATCHES} batches are silent; train on music")
-    check = check_batch(strategy, batch)
-    if not check.passed:
+    check = check_batch(strategy, batch)._replace(expected=STRATEGIES[config.strategy].shift)
+    if not check.passed and config.target_shift is None:
         raise RnnaudioError(f"{check}: the strategy is wired wrongly")
     return check
 

@@ -17,9 +17,7 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, fixed_windows, write_wav
 from rnnaudio.data.corpus import Split
 from rnnaudio.diagnostics import Probe, probe
-from rnnaudio.generation import Stepper, generate
 from rnnaudio.metrics import MINIMUM_RATE_HZ, STEINWAY_16_KHZ, Alive, AliveLimits, alive_seconds, calibrate, decibel
-from rnnaudio.objectives import STRATEGIES
 from rnnaudio.report import write_report
 
 LEAST_CALIBRATION_SECONDS = 300.0
@@ -42,7 +40,7 @@ def continue_test_seed(run: LoadedRun, corpus: AudioCorpus, *, seconds: float, s
     seed_s = seed_seconds(run.config, rate)
     stretch = _seed_and_continuation(corpus.test, seed_index, seed_s, seconds)
     heard, ahead = np.split(stretch, [round(seed_s * rate)])
-    result = generate(Stepper(run.model), heard, n_samples=round(seconds * rate), progress=True)
+    (result,) = run.continue_seeds([heard], round(seconds * rate))
     seed, generated, original = map(corpus.restore, (heard, result.audio[result.n_seed :], ahead))
     return Sound(seed, generated, original, judge(generated, corpus, result.stopped), result.stopped)
 
@@ -76,7 +74,7 @@ def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
     c = run.config
     n_items, n_steps = min(16, c.batch_size), min(c.segment_steps or c.n_steps, c.n_steps)
     windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=n_steps, batch_size=n_items)
-    return probe(run.model, *STRATEGIES[c.strategy].split(windows[0].frames))
+    return probe(run.model, *run.strategy.split(windows[0].frames))
 
 
 def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = 10.0, seed_index: int = 0) -> dict[str, Any]:
@@ -158,6 +156,7 @@ def summarise(run: LoadedRun, sound: Sound, n_clipped: int) -> dict[str, Any]:
         "alive_seconds": sound.alive.seconds,
         "death": sound.alive.reason or sound.stopped,
         "clipped_samples": n_clipped,
+        "defects": run.record["config"].get("defects", []),
         "versions": {
             "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}",
             "python": platform.python_version(),

@@ -10,7 +10,7 @@ from rnnaudio.app.audio_run import LoadedRun, load_run
 from rnnaudio.atomic import replacing
 from rnnaudio.data import read_audio, write_wav
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation import Generated, Stepper, generate_streams
+from rnnaudio.generation import Generated
 
 MOST_SAMPLES = 2**29  # 2 GiB in memory while they are played; a WAV file ends at twice that
 
@@ -41,7 +41,7 @@ def play(
             f"{len(heard)} x {seconds:g} s are {n_samples * len(heard):.2g} samples; expected at most {MOST_SAMPLES} "
             f"({MOST_SAMPLES / run.sample_rate_hz / 3600:.0f} hours) at a time: ask for less"
         )
-    results = generate_streams(Stepper(run.model), heard, n_samples=n_samples, progress=True)
+    results = run.continue_seeds(heard, n_samples)
     n_clipped = _write_all(targets, [run.scale.restore(result.audio) for result in results], run.sample_rate_hz)
     return _described(targets, results, run.sample_rate_hz) + (f"; {n_clipped} samples clipped" if n_clipped else "")
 

@@ -1,5 +1,6 @@
 """Reading a corpus: splits of pieces, standardised, a stretch at a time."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from rnnaudio.data.corpus_format import SAMPLE_SCALE, open_checked, sha256_of
 from rnnaudio.errors import RnnaudioError
 
+CHUNK = 1 << 22  # samples read at once where a whole corpus is gone through
 GOLDEN_RATIO_PART = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -39,6 +41,24 @@ class ArrayPiece:
         """Samples start to stop - 1, (stop - start,)."""
         _check_range(start, stop, self.n_samples)
         return np.array(self.audio[start:stop], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """A part of a piece, samples first to last - 1, as a piece of its own."""
+
+    piece: Samples
+    first: int
+    last: int
+
+    @property
+    def n_samples(self) -> int:
+        return self.last - self.first
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Samples start to stop - 1 of the stretch."""
+        _check_range(start, stop, self.n_samples)
+        return self.piece.read(self.first + start, self.first + stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +107,14 @@ class Split:
     @property
     def seconds(self) -> float:
         return self.n_samples / self.sample_rate_hz
+
+    def cut(self, share: float) -> tuple["Split", "Split"]:
+        """The same pieces without their last ``share``, and those last parts alone."""
+        cuts = [round((1.0 - share) * piece.n_samples) for piece in self.pieces]
+        pairs = list(zip(self.pieces, cuts, strict=True))
+        begun = tuple(Stretch(piece, 0, cut) for piece, cut in pairs)
+        ends = tuple(Stretch(piece, cut, piece.n_samples) for piece, cut in pairs)
+        return Split(self.name, begun, self.sample_rate_hz), Split(self.name, ends, self.sample_rate_hz)
 
     def first(self, seconds: float) -> np.ndarray:
         """The beginning of the first piece that is long enough, float32, standardised.
@@ -191,6 +219,29 @@ class AudioCorpus(Scale):
     @property
     def test(self) -> Split:
         return self._split("test")
+
+    def min_max_2016(self) -> "AudioCorpus":
+        """The corpus scaled as in 2016: the lowest sample of all its pieces -1, the highest 1, so silence is not 0.
+
+        RnnaudioError if all samples are equal.
+        """
+        bounds = [
+            (part.min(), part.max())
+            for piece in self.pieces
+            for start in range(0, piece.n_samples, CHUNK)
+            for part in [piece.read(start, min(start + CHUNK, piece.n_samples))]
+        ]
+        low, high = self.restore(np.array([min(a for a, _ in bounds), max(b for _, b in bounds)])).astype(float)
+        if low == high:
+            raise RnnaudioError(f"{self.path}: all samples are {low:g}; min/max scaling needs sound")
+        return self._rescaled(float(low + high) / 2.0, float(high - low) / 2.0)
+
+    def _rescaled(self, mean: float, std: float) -> "AudioCorpus":
+        """The same file, its samples read as (audio - mean) / std."""
+        pieces = tuple(
+            dataclasses.replace(piece, gain=piece.gain * self.std / std, offset=mean / std) for piece in self.pieces
+        )
+        return dataclasses.replace(self, mean=mean, std=std, pieces=pieces)
 
     def _split(self, name: str) -> Split:
         return Split(name, tuple(piece for piece in self.pieces if piece.split == name), self.sample_rate_hz)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation.stepper import Stepper
+from rnnaudio.generation.stepper import Stepper, TwoFunctions
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.step import Step
 
@@ -28,18 +28,44 @@ class Generated(NamedTuple):
     seconds: float = 0.0
 
 
-def generate(stepper: Stepper, seed: np.ndarray, *, n_samples: int, progress: bool = False) -> Generated:
+class OutputNoise(NamedTuple):
+    """N(0, std) added to every generated sample before it is fed back; ``seed`` and the stream's number decide it."""
+
+    std: float
+    seed: int
+
+
+def generate(
+    stepper: Stepper,
+    seed: np.ndarray,
+    *,
+    n_samples: int,
+    noise: OutputNoise | None = None,
+    two_functions: bool = False,
+    progress: bool = False,
+) -> Generated:
     """Continue standardised audio by ``n_samples``, frame by frame, each output being the next input.
 
     seed
         (n,) samples; the last whole frames of it prime the model (a remainder at its beginning is only kept in front
         of the result). RnnaudioError if it is shorter than a frame or holds NaN.
+    noise
+        of the variance of the validation error it gives back the energy that squared error takes away.
+    two_functions
+        generate as in 2016 (:class:`rnnaudio.generation.stepper.TwoFunctions`).
     """
-    return generate_streams(stepper, [seed], n_samples=n_samples, progress=progress)[0]
+    options: Any = {"noise": noise, "two_functions": two_functions, "progress": progress}
+    return generate_streams(stepper, [seed], n_samples=n_samples, **options)[0]
 
 
 def generate_streams(
-    stepper: Stepper, seeds: Sequence[np.ndarray] | np.ndarray, *, n_samples: int, progress: bool = False
+    stepper: Stepper,
+    seeds: Sequence[np.ndarray] | np.ndarray,
+    *,
+    n_samples: int,
+    noise: OutputNoise | None = None,
+    two_functions: bool = False,
+    progress: bool = False,
 ) -> list[Generated]:
     """Continue many seeds of one length side by side; each result is that of :func:`generate`, to the last bit.
 
@@ -53,7 +79,8 @@ def generate_streams(
     parts = stepper.streams(len(true)).parts()
     bounds = list(accumulate(part.n_streams for part in parts))
     players = [
-        _Player(part, own.swapaxes(0, 1)) for part, own in zip(parts, np.split(frames, bounds[:-1]), strict=True)
+        _Player(part, own.swapaxes(0, 1), noise, last - part.n_streams, two_functions)
+        for part, own, last in zip(parts, np.split(frames, bounds[:-1]), bounds, strict=True)
     ]
     threads.run(_Player.prime, [(player,) for player in players])
     started = time.perf_counter()
@@ -66,16 +93,21 @@ def generate_streams(
 class _Player:
     """The streams of one thread: true frames (time, n_streams, n), then generated ones."""
 
-    def __init__(self, step: Step, true: np.ndarray):
-        self.step, self._true = step, true
+    def __init__(self, step: Step, true: np.ndarray, noise: OutputNoise | None, first: int, two_functions: bool):
+        self.step, self._true, self._two_functions = step, true, two_functions
+        self._std = noise.std if noise else 0.0
+        streams = range(first, first + step.n_streams)
+        self._sources = [np.random.default_rng((noise.seed, k, 3)) for k in streams] if noise else []  # 3: the purpose
         self._played: list[np.ndarray] = []
         self._x = true[-1]  # the frame to be consumed next
 
     def prime(self) -> None:
-        """Consume all true frames but the last."""
+        """Consume all true frames but the last; for the two functions of 2016 the last one too."""
         with np.errstate(all="ignore"):
-            for frame in self._true[:-1]:
+            for frame in self._true if self._two_functions else self._true[:-1]:
                 self.step(frame)
+        if self._two_functions:
+            self.step = TwoFunctions(self.step)
 
     def play(self, n_frames: int) -> None:
         """Generate so many frames more."""
@@ -83,6 +115,8 @@ class _Player:
         with np.errstate(all="ignore"):  # what overflows is looked for afterwards, and ends its stream
             for frame in frames:
                 frame[...] = self.step(self._x)
+                for row, source in zip(frame, self._sources, strict=False):  # none without noise
+                    row += self._std * source.standard_normal(len(row), frame.dtype)
                 self._x = frame
         self._played.append(frames)
 

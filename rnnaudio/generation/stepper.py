@@ -19,10 +19,13 @@ class Stepper:
     list of arrays; :meth:`start` gives the model's own initial state. The graph is compiled at the first call.
 
     :meth:`streams` is the fast way: the same function with its state kept in place, by compiled kernels.
+
+    With ``noise_seed`` it is the training graph, noise and dropout on, drawn anew at every call (as in 2016).
     """
 
-    def __init__(self, model: Layer):
+    def __init__(self, model: Layer, *, noise_seed: int | None = None):
         self.n_in, self.n_out = model.n_in, model.n_out
+        self._noise_seed, self._n_calls = noise_seed, 0
         self._model = model
         self._kernel, self._float_type = engine.kernel(), engine.float_type()
 
@@ -34,15 +37,20 @@ class Stepper:
             n = engine.tt.lscalar("batch_size")
             fresh = self._model.initial_state(n)
             old = [engine.tensor(f"state_{k}", 2) for k in range(len(flatten(fresh)))]
-            y, new = self._model.step(x, unflatten(fresh, old), Context.evaluation())
-            return engine.function([x, *old], [y, *flatten(new)]), engine.function([n], flatten(fresh))
+            key = engine.tt.vector("key", dtype="int64")
+            context = Context.evaluation() if self._noise_seed is None else Context.training_with(key)
+            y, new = self._model.step(x, unflatten(fresh, old), context)
+            step = engine.function([x, *old, key], [y, *flatten(new)])
+            return step, engine.function([n], flatten(fresh))
 
     def start(self, batch_size: int) -> list[np.ndarray]:
         """The state before the first frame."""
         return [np.asarray(a) for a in self._functions[1](batch_size)]
 
     def __call__(self, x: np.ndarray, state: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        y, *new = self._functions[0](x, *state)
+        key = np.asarray([self._noise_seed or 0, self._n_calls], "int64")
+        self._n_calls += 1
+        y, *new = self._functions[0](x, *state, key)
         return y, new
 
     def prime(self, frames: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -56,11 +64,32 @@ class Stepper:
     def streams(self, n_streams: int) -> Step:
         """The step of so many streams, from the initial state, with the values that the parameters have now.
 
-        Compiled where the kernel is ``fused`` and every layer has such a step; else the graph.
+        Compiled where the kernel is ``fused``, no noise is on, and every layer has such a step; else the graph.
         """
+        compiled = self._kernel == "fused" and self._noise_seed is None
         with engine.using_kernel(self._kernel), engine.precision(self._float_type):
-            step = self._model.compiled_step(n_streams) if self._kernel == "fused" else None
+            step = self._model.compiled_step(n_streams) if compiled else None
         return step or GraphStep(self, n_streams, self._float_type)
+
+
+class TwoFunctions(Step):
+    """The blog's way to generate (2016): k = f(k, h), then h = f2(k, h), by two functions in turn.
+
+    f computes the next frame and forgets the state it made; f2 computes the state from the *new* frame. So each frame
+    is consumed twice, and the memory is one frame ahead of where training had it.
+    """
+
+    def __init__(self, step: Step):
+        super().__init__(step.n_streams, step.n_in, step.dtype)
+        self._step = step
+
+    def advance(self, x: np.ndarray) -> np.ndarray:
+        before = [leaf.copy() for leaf in self._step.state]
+        y = self._step.advance(x).copy()
+        for leaf, old in zip(self._step.state, before, strict=True):
+            leaf[...] = old
+        self._step.advance(y)
+        return y
 
 
 class GraphStep(Step):

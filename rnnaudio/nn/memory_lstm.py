@@ -71,7 +71,7 @@ class MemoryLSTM(Cell):
         self._is_noisy = noise_std > 0
 
     def _weights(self, hold: Any, join: Any) -> list[Any]:
-        """W, b, V and a with the blocks f, g, c, of what ``hold`` gives of the parameters, put together by ``join``."""
+        """W, b, V and a, blocks f, g, c, of what ``hold`` gives of the parameters, put together by ``join``."""
         n = self.n_in
         w, b, v, a = map(hold, (self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates))
         if not self._bounded:
@@ -140,4 +140,5 @@ class MemoryLSTM(Cell):
         )
 
     def compiled_step(self, n_streams: int) -> Step:
-        return MemoryStep(*self._weights(lambda parameter: current(parameter)[0], np.concatenate), self.depth, n_streams)
+        w, b, v, a = self._weights(lambda parameter: current(parameter)[0], np.concatenate)
+        return MemoryStep(w, b, v, a, self.depth, n_streams)

@@ -1,6 +1,6 @@
 """Training: the loop, early stopping, schedules, checkpoints."""
 
-from rnnaudio.training.loop import Limits, Run, train
+from rnnaudio.training.loop import Judging, Limits, Run, train
 from rnnaudio.training.schedules import Constant, ExponentialDecay, LinearAnnealing, WarmupCosine
 from rnnaudio.training.segmented import SegmentedTrainStep
 from rnnaudio.training.step import Evaluation, TrainStep
@@ -11,6 +11,7 @@ __all__ = [
     "EarlyStopping",
     "Evaluation",
     "ExponentialDecay",
+    "Judging",
     "Limits",
     "LinearAnnealing",
     "MeanDifferenceStopping",

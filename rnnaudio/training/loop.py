@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -57,6 +57,24 @@ class Limits:
     validate_every: int | None = None  # updates; None: once per epoch
 
 
+@dataclass(frozen=True)
+class Judging:
+    """How a run is judged and what is kept of it. Other settings than these defaults are the mistakes of 2016.
+
+    by
+        ``valid``: the validation batches decide about stopping and the best parameters; ``train``: the mean over the
+        training batches since the last validation, noise and all.
+    with_noise
+        validate in the training graph.
+    keep_all
+        False: the saved history is cut after its best row.
+    """
+
+    by: Literal["valid", "train"] = "valid"
+    with_noise: bool = False
+    keep_all: bool = True
+
+
 @dataclass
 class Run:
     """Where a run stands; all of it is in the checkpoint.
@@ -93,6 +111,7 @@ def train(
     schedule: Callable[[int], float] | None = None,
     seed: int = 0,
     segment_steps: int = 0,
+    judging: Judging = Judging(),
     resume: bool = False,
     config: dict[str, Any] | None = None,
     on_update: Callable[[int], None] | None = None,
@@ -110,6 +129,8 @@ def train(
     segment_steps
         go through each batch so many steps at a time, by the same gradient in less memory (:class:`SegmentedTrainStep`
         says for what it is not); 0: the whole sequence at once.
+    judging
+        what decides about the best parameters.
     config
         saved with the run, for those who load it.
     on_update, on_validation
@@ -127,7 +148,7 @@ def train(
         step = TrainStep(model, objective, optimizer, seed=seed)
     else:
         step = SegmentedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps)
-    evaluate = Evaluation(model, objective, segment_steps)
+    evaluate = Evaluation(model, objective, segment_steps, seed if judging.with_noise else None)
     identity = {
         "objective": objective.name, "optimizer": repr(optimizer), "seed": seed, "segment_steps": segment_steps
     }  # fmt: skip
@@ -153,17 +174,17 @@ def train(
             _advance(bar, run, limits)
             over = _beyond(limits, run)
             if run.n_updates % validate_every == 0 or (over and not run.history):
-                run.stopping = _validated(run, result, evaluate(validation), stopping, model)
+                run.stopping = _validated(run, result, evaluate(validation), stopping, model, judging.by)
                 run.history[-1]["epoch"] = run.n_updates / batches.batches_per_epoch
                 run.history[-1]["learning_rate"] = schedule(run.n_updates - 1)
                 (on_validation or _print)(run.history[-1])
                 if not isfinite(run.history[-1]["valid"]):
                     run.reason = run.stopping.reason
                     break
-                _save(path, run, model, step, record)
+                _save(path, run, model, step, record, judging.keep_all)
             run.reason = run.stopping.reason or over or interrupt.reason
         else:
-            _save(path, run, model, step, record)
+            _save(path, run, model, step, record, judging.keep_all)
             run.is_complete = not interrupt.reason
     if run.best:
         model.set_values(run.best)
@@ -171,17 +192,18 @@ def train(
 
 
 def _validated(
-    run: Run, result: StepResult, values: dict[str, float], stopping: StoppingRule, model: Layer
+    run: Run, result: StepResult, values: dict[str, float], stopping: StoppingRule, model: Layer, by: str
 ) -> StoppingState:
     """Add a row to the history, keep the parameters if they are the best; the new state of the stopping rule."""
     first, *others = values
-    state = stopping.update(run.stopping, values[first])
+    train = run.totals.values()[first]
+    state = stopping.update(run.stopping, train if by == "train" else values[first])
     if state.improved:
         run.best = model.get_values()
     row = {
         "updates": run.n_updates,
         "seconds": run.seconds,
-        "train": run.totals.values()[first],
+        "train": train,
         "valid": values[first],
         **{f"valid_{name}": values[name] for name in others},
         "is_best": state.improved,
@@ -228,7 +250,15 @@ def _share_done(run: Run, limits: Limits) -> float:
 # ---------------------------------------------------------------- to and from the checkpoint
 
 
-def _save(path: Path, run: Run, model: Layer, step: TrainStep | SegmentedTrainStep, about: dict[str, Any]) -> None:
+def _save(
+    path: Path,
+    run: Run,
+    model: Layer,
+    step: TrainStep | SegmentedTrainStep,
+    about: dict[str, Any],
+    keep_all: bool,
+) -> None:
+    best = max((k for k, row in enumerate(run.history, 1) if row["is_best"]), default=0)
     groups = {
         "model": model.get_values(),
         "best": run.best,
@@ -239,7 +269,7 @@ def _save(path: Path, run: Run, model: Layer, step: TrainStep | SegmentedTrainSt
         **about,
         "n_updates": run.n_updates,
         "seconds": run.seconds,
-        "history": run.history,
+        "history": run.history if keep_all else run.history[:best],
         "totals": run.totals.sums,
         "stopping": to_json(run.stopping),
         "engine": _engine(),

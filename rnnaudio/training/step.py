@@ -94,23 +94,27 @@ class Evaluation:
     """Reported values over a list of batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
 
     With ``segment_steps`` each batch of a Divisible objective is gone through so many steps at a time, in the memory
-    that these need.
+    that these need. With ``noise_seed`` it is the training graph instead, noise and dropout on (as in 2016).
     """
 
-    def __init__(self, model: Layer, objective: Objective, segment_steps: int = 0):
-        self._graph = graph = Graph(model, objective, Context.evaluation())
+    def __init__(self, model: Layer, objective: Objective, segment_steps: int = 0, noise_seed: int | None = None):
+        self._noise_seed = noise_seed
+        key = tt.vector("key", dtype="int64")
+        context = Context.evaluation() if noise_seed is None else Context.training_with(key)
+        self._graph = graph = Graph(model, objective, context)
         self._objective, self._segment_steps = objective, segment_steps
         terms = flatten(tuple(tuple(t) for t in graph.outcome.terms.values()))
         final = flatten(graph.outcome.state) if segment_steps else []
         self._terms = list(graph.outcome.terms)
-        self._function = engine.function(graph.inputs, [*terms, *final])
+        self._function = engine.function([*graph.inputs, key], [*terms, *final])
 
     def __call__(self, batches: Iterable[Any]) -> dict[str, float]:
         total = Totals()
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            key = np.asarray([self._noise_seed or 0, number], "int64")
             start = self._graph.start(batch, None)
             for arrays in self._parts(self._graph.arrays(batch)):
-                values = self._function(*arrays, *start)
+                values = self._function(*arrays, *start, key)
                 total.add(pairs(self._terms, values[: 2 * len(self._terms)]))
                 start = going_on(values[2 * len(self._terms) :], start)
         return total.values()
