@@ -187,7 +187,7 @@ def bad_inputs(folder, tmp):
         "no such choice": (["train", corpus, out, "--cell", "rnn"], "'rnn' for argument '--cell'. Expected one of"),
         "argument missing": (["train", corpus], "RUN_DIR"),
         "value missing": (["resume", trained, "--minutes"], "Missing value for argument '--minutes'"),
-        "no such command": (["trian"], "trian; Available subcommands: corpus, demo, info, train"),
+        "no such command": (["trian"], "trian; Available subcommands: corpus, demo, info, defects, train"),
         "no command": ([], "Expected one of {corpus, demo"),
         "text as wav": (["corpus", "build", text, tmp / "x.h5"], "text.wav"),
         "empty folder": (["corpus", "build", empty, tmp / "x.h5"], "empty"),
