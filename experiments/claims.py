@@ -1,0 +1,152 @@
+"""One experiment a claim of the blog: variants are trained, played on and judged alike, and told in one table.
+
+Each experiment calls :func:`reproduce` with its variants' frozen settings. A variant's run lies in
+``runs/<experiment>/<variant>`` with report, sound and pictures; what is finished there is not computed again.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import tyro
+
+from experiments.results import record
+from experiments.strategies import CORPUS
+from rnnaudio.app.arguments import REGISTRY, parsed
+from rnnaudio.app.audio_run import LoadedRun, load_run, train_on_corpus
+from rnnaudio.app.config import TrainConfig
+from rnnaudio.app.outcome import write_outcome
+from rnnaudio.data import AudioCorpus, fixed_windows
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.objectives import STRATEGIES
+from rnnaudio.training import Evaluation, checkpoint
+
+SMOKE: dict[str, Any] = {"n_steps": 4, "batch_size": 2, "max_updates": 2, "validate_every": 1, "schedule": "constant"}
+Figures = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """What the blog says, its figure, and how ours is read off the figures of the variants."""
+
+    says: str
+    figure_2016: str
+    ours: Callable[[Mapping[str, Figures]], str]
+    why: str  # where they differ, or what explains it
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to run the experiment; its settings are frozen in its file."""
+
+    corpus: Path = CORPUS
+    runs: Path = Path("runs")
+    smoke: bool = False  # two updates of each variant on the piano in the package; nothing is recorded
+
+
+def reproduce(name: str, variants: Mapping[str, TrainConfig], claims: list[Claim]) -> None:
+    """The command of an experiment: train and judge all variants, print and record figures and claims."""
+    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
+    if options.smoke:
+        with TemporaryDirectory() as folder:
+            corpus = build_demo_corpus(Path(folder) / "corpus.h5")
+            configs = {variant: smoke(config) for variant, config in variants.items()}
+            tell(run_all(configs, corpus, Path(folder) / name, seconds=1.0), claims)
+        return
+    figures = run_all(variants, options.corpus, options.runs / name)
+    told = tell(figures, claims)
+    if options.corpus == CORPUS:
+        record(name, {"claims": told, "variants": figures})
+
+
+def smoke(config: TrainConfig) -> TrainConfig:
+    """The same in seconds."""
+    segments = {"segment_steps": min(config.segment_steps, 2)}
+    return dataclasses.replace(config, **SMOKE, **segments, burn_in=min(config.burn_in, 1))
+
+
+def run_all(
+    variants: Mapping[str, TrainConfig], corpus: Path, folder: Path, seconds: float = 10.0
+) -> dict[str, Figures]:
+    """The figures of each variant."""
+    figures = {}
+    for variant, config in variants.items():
+        print(f"---- {variant}", flush=True)
+        figures[variant] = run_one(config, corpus, folder / variant, seconds)
+        print(in_a_line(figures[variant]), flush=True)
+    return figures
+
+
+def run_one(config: TrainConfig, corpus: Path, run_dir: Path, seconds: float) -> Figures:
+    """Train, or go on with what is there; figures of the finished run."""
+    done = run_dir / "figures.json"
+    if not done.exists():
+        run = train_on_corpus(config, corpus, run_dir, resume=checkpoint.path_in(run_dir).exists())
+        if not run.is_complete and "finite" not in run.reason:
+            raise KeyboardInterrupt  # the run is saved; called again, it goes on
+        summary = write_outcome(run_dir, corpus, seconds=seconds)
+        figures = {
+            **equal_terms(load_run(run_dir), corpus),
+            "alive_seconds": summary["alive_seconds"],
+            "death": summary["death"],
+            "updates": run.n_updates,
+            "minutes": round(run.seconds / 60, 1),
+            "ended": run.reason,
+            "defects": summary["defects"],
+            "diagnosis": diagnosis(run_dir, corpus),
+        }
+        done.write_text(json.dumps(figures, indent=2) + "\n")
+    figures = json.loads(done.read_text())
+    return dict(figures)
+
+
+def diagnosis(run_dir: Path, corpus: Path) -> list[str]:
+    """The causes that `rnnaudio diagnose` ranks first."""
+    return []
+
+
+def equal_terms(run: LoadedRun, corpus_path: Path) -> dict[str, float | None]:
+    """Squared error over variance on the validation split, noise off, for both tasks, however the run was scaled.
+
+    ``predict_mse``: against the next frame, ``reconstruct_mse``: against the current one. 1 is what predicting silence
+    scores.
+    """
+    c = run.config
+    sizes = {"frame_size": c.frame_size, "n_steps": c.n_steps, "batch_size": c.batch_size}
+    with AudioCorpus.open(corpus_path) as standard:
+        mean = standard.mean
+    with run.open_corpus(corpus_path) as corpus:
+        windows = fixed_windows(corpus.valid, **sizes)
+    errors = {}
+    for strategy in STRATEGIES.values():
+        targets = [strategy.split(batch.frames)[1].astype(np.float64) for batch in windows]
+        scaled = sum(float(np.sum(target**2)) for target in targets)
+        true = sum(float(np.sum((target * run.scale.std + run.scale.mean - mean) ** 2)) for target in targets)
+        value = Evaluation(run.model, strategy, c.segment_steps)(windows)["normalised_mse"]
+        mse = value * scaled * run.scale.std**2 / true
+        errors[f"{strategy.name.split('_')[0]}_mse"] = float(f"{mse:.4g}") if np.isfinite(mse) else None
+    return errors
+
+
+def in_a_line(figures: Figures) -> str:
+    """The figures of a variant."""
+    causes = "; diagnosis: " + ", ".join(figures["diagnosis"]) if figures["diagnosis"] else ""
+    return (
+        f"normalised MSE: predict {figures['predict_mse']}, reconstruct {figures['reconstruct_mse']}; "
+        f"kept sounding {figures['alive_seconds']:.1f} s ({figures['death'] or 'to the end'}); "
+        f"{figures['updates']} updates, {figures['minutes']} min{causes}"
+    )
+
+
+def tell(figures: Mapping[str, Figures], claims: list[Claim]) -> list[dict[str, str]]:
+    """Print what the blog said and what was measured."""
+    told = []
+    for claim in claims:
+        row = {"says": claim.says, "2016": claim.figure_2016, "ours": claim.ours(figures), "why": claim.why}
+        print(f'"{claim.says}"\n  2016: {row["2016"]}\n  ours: {row["ours"]}\n  {row["why"]}', flush=True)
+        told.append(row)
+    return told
