@@ -1,0 +1,44 @@
+"""Week 28 March: the same LSTM told to predict the next frame (strategy 1) or to reconstruct this one (strategy 2).
+
+    python -m experiments.week_28_march [--smoke]
+
+2 s of gradient, 32 steps of 1000 samples. Both strategies are judged on both tasks, so that their errors compare. Then
+"bigger models doesn't mean better results": the repaired predictor at four sizes, 2 s of gradient each.
+"""
+
+import dataclasses
+
+from experiments.claims import Claim, reproduce
+from experiments.models_2016 import memory_lstm_2016, repaired
+from rnnaudio.errors import run_command
+
+FAITHFUL = memory_lstm_2016(1000, 32, 8, target_shift=None, max_updates=150, validate_every=25, minutes=4.0)
+BY_STRATEGY = {
+    f"{strategy.split('_')[0]}-{kind}": dataclasses.replace(config, strategy=strategy)
+    for kind, config in (("faithful", FAITHFUL), ("repaired", repaired(FAITHFUL)))
+    for strategy in ("predict_next", "reconstruct_current")
+}
+SIZES = (64, 125, 250, 500)
+BY_SIZE = {
+    f"size-{n}": repaired(memory_lstm_2016(n, 32_000 // n, 8, max_updates=300, validate_every=50, minutes=2.0))
+    for n in SIZES
+}
+CLAIMS = [
+    Claim(
+        "with the first strategy it produces noise; the second was able to produce the right frequency and overtones",
+        "no figures",
+        lambda f: "; ".join(
+            "{}: predict {predict_mse}, reconstruct {reconstruct_mse}".format(name, **f[name]) for name in BY_STRATEGY
+        ),
+        "until 3 April the batches of both strategies had the same target, the current input; not so here",
+    ),
+    Claim(
+        "bigger models doesn't mean better results",
+        "every model stuck at the same minimum",
+        lambda f: ", ".join(f"{n}: {f[f'size-{n}']['predict_mse']}" for n in SIZES) + " (in 2 min each)",
+        "shorter frames are easier to predict, and give more updates a minute: size is not what held the models back",
+    ),
+]
+
+if __name__ == "__main__":
+    run_command(lambda: reproduce("week-28-march", BY_STRATEGY | BY_SIZE, CLAIMS), "week_28_march")
