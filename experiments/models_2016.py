@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 from rnnaudio.app.config import ModelConfig, TrainConfig
-from rnnaudio.app.defects import present_in, that_apply_to, without
+from rnnaudio.app.defects import that_apply_to, without
 
 COMMON: dict[str, Any] = {
     "optimizer": "rmsprop_2016",
@@ -49,8 +49,11 @@ def gru_2016(n: int, n_layers: int, n_steps: int, batch_size: int, **settings: A
 
 
 def repaired(config: TrainConfig, keep: tuple[str, ...] = ()) -> TrainConfig:
-    """The config without any of its defects but those of these names, and without toy problems before each run."""
-    names = [d.name for d in present_in(config) if d.name not in (*keep, "no-toy-problem")]
+    """The config with every repair that it can have but of these defects, and without toy problems before each run.
+
+    Last ones first: of ways to make batches the carried state is wanted.
+    """
+    names = [name for name in reversed(switchable(config)) if name not in (*keep, "no-toy-problem")]
     return reduce(without, names, config)
 
 

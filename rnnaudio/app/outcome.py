@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import platform
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,9 +59,17 @@ def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
     rate = corpus.sample_rate_hz
     if corpus.train.seconds < LEAST_CALIBRATION_SECONDS and rate == STEINWAY_16_KHZ.sample_rate_hz:
         return STEINWAY_16_KHZ
-    n_each = round(MOST_CALIBRATION_SECONDS * rate / len(corpus.train.pieces))
-    pieces = (piece.read(0, min(piece.n_samples, max(n_each, rate))) for piece in corpus.train.pieces)
-    return calibrate((corpus.restore(audio) for audio in pieces), rate)
+    return _measured_limits(corpus.path, corpus.path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _measured_limits(path: Path, changed_ns: int) -> AliveLimits:
+    """Kept, for it goes through an hour of music; by the time of change, for a corpus may be built anew."""
+    with AudioCorpus.open(path) as corpus:
+        rate, pieces = corpus.sample_rate_hz, corpus.train.pieces
+        n_each = round(MOST_CALIBRATION_SECONDS * rate / len(pieces))
+        audio = (piece.read(0, min(piece.n_samples, max(n_each, rate))) for piece in pieces)
+        return calibrate(map(corpus.restore, audio), rate)
 
 
 def _seed_and_continuation(split: Split, index: int, seed_seconds: float, seconds: float) -> np.ndarray:

@@ -1,0 +1,144 @@
+"""Which defects mattered? One repaired at a time from the faithful models, one planted at a time in the repaired ones.
+
+    python -m experiments.ablation [--seeds 3] [--smoke]
+
+GRU (3 x 200, frames of 200, top h the output) and memory-LSTM (n 64, depth 2), 2016's settings of each, every defect
+that such a run can have. Of each run: squared error over variance of the next frame on the validation split (equal
+terms: noise off, standard scale, whatever the run was trained with), median seconds that three test seeds keep
+sounding, and the cause that `rnnaudio diagnose` ranks first. Medians over seeds.
+
+Finished runs stay in RUNS/ablation; the command goes on where it was broken off. Two commands with different --first
+share the work.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import tyro
+
+from experiments.claims import Figures, run_one, smoke
+from experiments.models_2016 import gru_2016, memory_lstm_2016, repaired, switchable
+from experiments.results import record
+from experiments.strategies import CORPUS
+from rnnaudio.app.config import TrainConfig
+from rnnaudio.app.defects import with_defect, without
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.errors import RnnaudioError, run_command
+
+BUDGET: dict[str, Any] = {"max_updates": 300, "validate_every": 50, "minutes": 5.0}
+FAITHFUL = {
+    "gru": gru_2016(200, 3, 32, 16, **BUDGET),
+    "memory-lstm": memory_lstm_2016(64, 64, 16, **BUDGET),
+}
+NOT_SEEN_IN_A_RUN = ("no-toy-problem", "history-cut")  # these change what is known of a run, not the run
+
+
+class Variant(NamedTuple):
+    model: str
+    start: str  # faithful or repaired
+    change: str  # the defect that is repaired or planted; "" for none
+    config: TrainConfig
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}-{self.start}{'-' if self.change else ''}{self.change}"
+
+
+def variants() -> Iterator[Variant]:
+    """Both starting points of both models, and every single change of them that is one."""
+    for model, faithful in FAITHFUL.items():
+        mended = repaired(faithful)
+        yield Variant(model, "faithful", "", faithful)
+        yield Variant(model, "repaired", "", mended)
+        for name in switchable(faithful):
+            if name in NOT_SEEN_IN_A_RUN:
+                continue
+            with suppress(RnnaudioError):  # no read-out, and noise in it
+                if (changed := without(faithful, name)) != faithful:
+                    yield Variant(model, "faithful", name, changed)
+            with suppress(RnnaudioError):
+                if (changed := with_defect(mended, name)) != mended:
+                    yield Variant(model, "repaired", name, changed)
+
+
+def middle(values: list[float | None]) -> float | None:
+    """The median; None, which is a run that broke down, counts as infinite."""
+    value = float(np.median([np.inf if v is None else v for v in values]))
+    return float(f"{value:.3g}") if np.isfinite(value) else None
+
+
+def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -> dict[str, Any]:
+    """A line of the table; ``gain``: how many dB lower the error is than without the change."""
+    errors = [figures["predict_mse"] for figures in seeds]
+    causes = [figures["diagnosis"][0] if figures["diagnosis"] else "none" for figures in seeds]
+    row = {
+        "model": variant.model,
+        "start": variant.start,
+        "change": variant.change,
+        "predict_mse": middle(errors),
+        "of_seeds": errors,
+        "alive_seconds": middle([figures["alive_seconds"] for figures in seeds]),
+        "diagnosis": max(causes, key=causes.count),
+    }
+    before = middle([figures["predict_mse"] for figures in base]) if base else None
+    if before and row["predict_mse"]:
+        row["gain_db"] = round(float(10.0 * np.log10(before / row["predict_mse"])), 2)
+    return row
+
+
+def in_a_line(row: dict[str, Any]) -> str:
+    verb = {"faithful": "repair", "repaired": "plant"}[row["start"]]
+    change = f"{verb} {row['change']}" if row["change"] else "as it is"
+    return (
+        f"{row['model']:12s} {row['start']:9s} {change:34s} {row['predict_mse']!s:>9} {row.get('gain_db', ''):>7} "
+        f"{row['alive_seconds']:>6.1f} s  {row['diagnosis']}"
+    )
+
+
+def main(
+    seeds: int = 3, first: int = 0, corpus: Path = CORPUS, runs: Path = Path("runs"), smoke_test: bool = False
+) -> None:
+    """Run what is missing, print the table and record it.
+
+    Args:
+        seeds: runs of each variant.
+        first: begin with this seed; the table is made by the command that has them all.
+        corpus: the piano corpus.
+        runs: where runs are kept.
+        smoke_test: two updates of four variants on the piano in the package; nothing is recorded.
+    """
+    if smoke_test:
+        with TemporaryDirectory() as folder:
+            some = [v._replace(config=smoke(v.config)) for v in list(variants())[:4]]
+            table(some, 1, 0, build_demo_corpus(Path(folder) / "corpus.h5"), Path(folder), 1.0)
+        return
+    rows = table(list(variants()), seeds, first, corpus, runs / "ablation", 5.0)
+    if first == 0 and corpus == CORPUS:
+        record("ablation", {"rows": rows, "seeds": seeds})
+
+
+def table(
+    every: list[Variant], seeds: int, first: int, corpus: Path, folder: Path, seconds: float
+) -> list[dict[str, Any]]:
+    """Figures of all variants, a seed at a time, so that a part of the work is a whole table."""
+    figures: dict[str, list[Figures]] = {variant.name: [] for variant in every}
+    for seed in range(first, seeds):
+        for variant in every:
+            config = dataclasses.replace(variant.config, seed=2016 + seed)
+            run_dir = folder / f"{variant.name}-{seed}"
+            print(f"---- {run_dir.name}", flush=True)
+            figures[variant.name].append(run_one(config, corpus, run_dir, seconds, report=False))
+    base = {(v.model, v.start): figures[v.name] for v in every if not v.change}
+    rows = [as_row(v, figures[v.name], base[v.model, v.start] if v.change else None) for v in every]
+    for row in rows:
+        print(in_a_line(row))
+    return rows
+
+
+if __name__ == "__main__":
+    run_command(lambda: tyro.cli(main), "ablation")
