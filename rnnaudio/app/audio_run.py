@@ -179,7 +179,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             judging=build_judging(config),
             resume=resume,
             config=record,
-            on_update=_annealing(model, config),
+            on_update=annealing(model, config),
             on_validation=lambda row: tqdm.write(describe_row(row)),
         )
 
@@ -278,7 +278,8 @@ def describe_row(row: Row) -> str:
     return f"epoch {row['epoch']:7.2f}  {duration(row['seconds']):>9s}  {losses}{best}"
 
 
-def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None:
+def annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None:
+    """What sets the model's noise to that of an update; None if it is constant."""
     if not config.anneal_noise_over:
         return None
     factor = LinearAnnealing(1.0, 0.0, config.anneal_noise_over)

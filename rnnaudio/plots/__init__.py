@@ -8,6 +8,7 @@ Values that are not finite are drawn as gaps and said so. Colours: Okabe and Ito
 """
 
 from rnnaudio.plots.curves import learning_curve, learning_curve_figure
+from rnnaudio.plots.diagnosis import confusion, confusion_figure, diagnosis, diagnosis_figure
 from rnnaudio.plots.inside import (
     gradient_norms,
     gradient_norms_figure,
@@ -20,6 +21,10 @@ from rnnaudio.plots.sound import level_dbfs, spectrogram, spectrogram_dbfs, spec
 from rnnaudio.plots.speed import growth, growth_figure, speed_ratios, speed_ratios_figure
 
 __all__ = [
+    "confusion",
+    "confusion_figure",
+    "diagnosis",
+    "diagnosis_figure",
     "gradient_norms",
     "gradient_norms_figure",
     "growth",
