@@ -29,7 +29,6 @@ from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements, Subject
 from rnnaudio.nn import Layer
 from rnnaudio.training import SegmentedTrainStep, TrainStep
 
-N_VALIDATION_BATCHES = 4
 LINE = 100  # characters
 
 
@@ -44,13 +43,10 @@ def diagnose_run(run_dir: Path, corpus_path: Path | None = None) -> Diagnosis:
         to_train, to_validate = train_and_valid(corpus, c)
         sizes = {"frame_size": c.frame_size, "n_steps": c.n_steps, "batch_size": c.batch_size}
         batches: Batches = BATCHERS[c.batches](to_train, seed=c.seed, **sizes)
-        validation = spread(fixed_windows(to_validate, **sizes), N_VALIDATION_BATCHES)
-        return diagnose(subject_of(run, batches, validation, to_train.pieces))
+        return diagnose(subject_of(run, batches, fixed_windows(to_validate, **sizes), to_train.pieces))
 
 
-def subject_of(
-    run: LoadedRun, batches: Batches, validation: Sequence[Batch], pieces: Sequence[Samples]
-) -> Subject:
+def subject_of(run: LoadedRun, batches: Batches, validation: Sequence[Batch], pieces: Sequence[Samples]) -> Subject:
     """A run as the diagnosis sees it: the parts that trained and play it, under the names that they claim."""
     c = run.config
     set_noise = annealing(run.model, c)
@@ -96,11 +92,6 @@ def player(run: LoadedRun) -> Callable[[np.ndarray, int], np.ndarray]:
     return play
 
 
-def spread(batches: Sequence[Batch], n: int) -> list[Batch]:
-    """At most ``n`` of the batches, spread evenly over them."""
-    return [batches[k * len(batches) // n] for k in range(n)] if len(batches) > n else list(batches)
-
-
 # ---------------------------------------------------------------- what is left of it
 
 
@@ -135,8 +126,8 @@ def as_text(diagnosis: Diagnosis) -> str:
     causes = [_described(k, cause) for k, cause in enumerate(diagnosis.causes, 1)]
     found = "\n".join(causes) or "nothing was found wrong"
     errors = diagnosis.measured.errors
-    lines = [found, f"errors on validation windows: {in_words(errors)}" if errors else "", free_run(diagnosis.measured)]
-    return "\n".join(line for line in lines if line)
+    scores = f"errors on validation windows: {in_words(errors)}" if errors else ""
+    return "\n".join(line for line in (found, scores, free_run(diagnosis.measured)) if line)
 
 
 def _described(number: int, cause: Cause) -> str:
