@@ -520,7 +520,7 @@ def test_many_parameters_and_a_step_of_no_size():
 
 def test_confusion_counts_and_frames_the_true_cause():
     rows = [
-        *({"planted": "sgd", "cause": "step", "ranked": ranked} for ranked in (["step", "other"], ["step"], ["other"])),
+        *({"planted": "sgd", "cause": "step", "ranked": [first, "x"]} for first in ("step", "step", "other")),
         {"planted": "healthy", "cause": "", "ranked": []},
         {"planted": "noise", "cause": "floor", "ranked": ["step"]},
     ]

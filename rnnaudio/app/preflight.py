@@ -9,7 +9,7 @@ not is diagnosed with nothing but a sine to look at.
 import dataclasses
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,9 +89,9 @@ class Climbed(NamedTuple):
 
 
 def _near(frequency_hz: float, frame_size: int, part: float) -> float:
-    """Cycles per sample near a frequency, such that a frame is some whole periods and ``part`` of one: then neither the
-    last frame nor its negative is the next one, whatever the frame size. An irrational part never repeats itself, so
-    that no stretch to validate on is one of those trained on."""
+    """Cycles per sample near a frequency, such that a frame is some whole periods and ``part`` of one: then neither
+    the last frame nor its negative is the next one, whatever the frame size. An irrational part never repeats itself,
+    so that no stretch to validate on is one of those trained on."""
     return (round(frequency_hz * frame_size / RATE_HZ) + part) / frame_size
 
 
@@ -115,8 +115,8 @@ def _chirp(frame_size: int, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _clip(frame_size: int, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
     """Two seconds of piano, again and again where a window is longer; the same to train and to validate on."""
-    recording = next(r for r in embedded_recordings() if r.split == "train")
-    audio, rate = recording.load()
+    load: Any = next(recording.load for recording in embedded_recordings() if recording.split == "train")
+    audio, rate = load()
     clip = np.resize(audio[rate : 3 * rate], max(n_samples // 2, 2 * rate))
     return clip, clip
 
@@ -137,7 +137,7 @@ RUNGS = (
         600,
         "it trains on what it is judged by: two seconds of piano to know by heart",
         by_design=("validation-is-training",),
-    ),  # fmt: skip
+    ),
 )
 
 
