@@ -30,7 +30,7 @@ from rnnaudio.app.defects import with_defect, without
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError, run_command
 
-BUDGET: dict[str, Any] = {"max_updates": 300, "validate_every": 50, "minutes": 5.0}
+BUDGET: dict[str, Any] = {"max_updates": 200, "validate_every": 100, "minutes": 5.0}
 FAITHFUL = {
     "gru": gru_2016(200, 3, 32, 16, **BUDGET),
     "memory-lstm": memory_lstm_2016(64, 64, 16, **BUDGET),
