@@ -83,7 +83,6 @@ class LoadedRun(NamedTuple):
             raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {difference}; name that one (--corpus)")
         return corpus
 
-
     @property
     def strategy(self) -> Strategy:
         return build_strategy(self.config)
@@ -297,9 +296,9 @@ def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | Non
 def _check_resumable(record: dict[str, Any], path: Path) -> None:
     """Refuse other settings, but for limits, and another corpus; a cosine schedule depends on its limit too."""
     saved = checkpoints.load(path).record.get("config") or {}
-    saved["train"] = dataclasses.asdict(from_dict(TrainConfig, saved.get("train") or {}))  # with later settings
+    before = from_dict(TrainConfig, saved.get("train") or {})  # with the settings that came later
+    saved, now = (json.loads(json.dumps(r)) for r in (saved | {"train": dataclasses.asdict(before)}, record))
     may_change = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
-    now = json.loads(json.dumps(record))
     for part, unchecked in (("train", may_change), ("corpus", {"path"})):
         difference = _difference(saved.get(part) or {}, now[part], unchecked)
         if difference:

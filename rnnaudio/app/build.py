@@ -72,7 +72,7 @@ def _readout(config: ModelConfig, sizes: list[int], rng: np.random.Generator) ->
 
 
 def _recurrent_layers(config: ModelConfig, frame_size: int, rng: np.random.Generator) -> list[Layer]:
-    n, depth = config.n_units, config.n_layers
+    depth = config.n_layers
     if config.cell == "memory-lstm":
         depths = [1] * depth if not config.shared_depth else [depth]
         options: dict[str, Any] = {"noise_std": config.layer_noise, "bounded": config.bounded_memory}
@@ -83,19 +83,22 @@ def _recurrent_layers(config: ModelConfig, frame_size: int, rng: np.random.Gener
             for k in depths
         ]
     if config.shared_depth:
-        if frame_size != n:
-            raise RnnaudioError(f"shared_depth needs n_units {n} = frame_size {frame_size}: the layers are one")
-        return [Repeated(_wrapped(config, _cell(config, n, rng)), depth)]
-    widths = [frame_size] + [n + (frame_size if config.skip_connections else 0)] * (depth - 1)
-    return [_wrapped(config, _cell(config, n_in, rng)) for n_in in widths]
+        if frame_size != config.n_units:
+            raise RnnaudioError(
+                f"shared_depth needs n_units {config.n_units} = frame_size {frame_size}: the layers are one"
+            )
+        return [Repeated(_wrapped(config, _cell(config, frame_size, frame_size, rng)), depth)]
+    beside = frame_size if config.skip_connections else 0
+    n_ins = [frame_size, *[n + beside for n in config.layer_widths[:-1]]]
+    return [_wrapped(config, _cell(config, *sizes, rng)) for sizes in zip(n_ins, config.layer_widths, strict=True)]
 
 
-def _cell(config: ModelConfig, n_in: int, rng: np.random.Generator) -> Cell:
+def _cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Generator) -> Cell:
     if config.cell == "lstm":
         options: dict[str, Any] = {"peepholes": config.peepholes, "forget_bias": config.forget_bias}
-        cell: Cell = LSTM(n_in, config.n_units, rng=rng, **options)
+        cell: Cell = LSTM(n_in, n_units, rng=rng, **options)
     else:
-        cell = (GRU if config.cell == "gru" else GRUEarly2016)(n_in, config.n_units, rng=rng)
+        cell = (GRU if config.cell == "gru" else GRUEarly2016)(n_in, n_units, rng=rng)
     if config.weights != "usual":
         _start_as_in_2016(cell, WEIGHTS[config.weights], rng)
     return cell
