@@ -55,8 +55,27 @@ def test_widths_that_do_not_fit(settings, message):
 
 def test_widths_on_the_command_line():
     words = ["--units", "200", "100", "100", "--n-layers", "3"]
-    config = tyro.cli(OmitArgPrefixes[TrainConfig], args=words, registry=REGISTRY)
-    assert config.model.units == (200, 100, 100)
+    assert typed(words).model.units == (200, 100, 100)
+
+
+def typed(words):
+    """The settings of `rnnaudio train WORDS`."""
+
+    def train(config: OmitArgPrefixes[TrainConfig] = TrainConfig()):  # noqa: B008 (frozen)
+        return config
+
+    return tyro.cli(train, args=words, registry=REGISTRY)
+
+
+def test_a_memory_lstm_shares_its_depth_however_its_settings_come_about():
+    of_the_command_line = typed(["--cell", "memory-lstm", "--n-layers", "2"]).model
+    changed = dataclasses.replace(ModelConfig(n_layers=2), cell="memory-lstm")
+    read = from_dict(ModelConfig, {"cell": "memory-lstm", "n_layers": 2})
+    assert of_the_command_line == changed == read and read.shares_depth
+    assert not dataclasses.replace(read, cell="gru").shares_depth
+    for shared in (True, False):
+        assert dataclasses.replace(read, shared_depth=shared).shares_depth is shared
+        assert typed(["--cell", "gru", "--shared-depth", str(shared)]).model.shares_depth is shared
 
 
 @pytest.mark.parametrize(

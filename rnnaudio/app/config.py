@@ -37,8 +37,6 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", tuple(self.units))  # JSON knows lists only
-        if self.shared_depth is None:
-            object.__setattr__(self, "shared_depth", self.cell == "memory-lstm")
         if self.units:
             self._check_units()
         if self.cell != "lstm" and self.peepholes:
@@ -80,6 +78,11 @@ class ModelConfig:
             raise RnnaudioError(f"units is {self.units}, for n_layers {self.n_layers}; expected one number a layer")
         if min(self.units) <= 0:
             raise RnnaudioError(f"units is {self.units}; expected more than 0 for each layer")
+
+    @property
+    def shares_depth(self) -> bool:
+        """Whether all layers have one set of weights."""
+        return self.cell == "memory-lstm" if self.shared_depth is None else self.shared_depth
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
