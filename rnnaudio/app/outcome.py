@@ -148,11 +148,10 @@ def draw(run: LoadedRun, sound: Sound, inside: Probe, folder: Path) -> dict[str,
 def summarise(run: LoadedRun, sound: Sound, n_clipped: int) -> dict[str, Any]:
     """The figures of a run, as they go into ``summary.json``."""
     history = run.record["history"]
-    stopping = run.record["stopping"]
     return {
         "strategy": run.config.strategy,
-        "best_validation_normalised_mse": stopping["best_loss"],
-        "best_validation_decibel": _rounded_decibel(stopping["best_loss"]),
+        "best_validation_normalised_mse": run.best_validation_loss,
+        "best_validation_decibel": _rounded_decibel(run.best_validation_loss),
         "baselines_decibel": {name: _rounded_decibel(v) for name, v in run.record["config"]["baselines"].items()},
         "updates": run.record["n_updates"],
         "epochs": history[-1]["epoch"] if history else 0.0,
@@ -193,7 +192,7 @@ def _finite_baselines(run: LoadedRun) -> dict[str, float]:
 
 
 def _loss_rows(run: LoadedRun) -> list[dict[str, str]]:
-    best = run.record["stopping"]["best_loss"]
+    best = run.best_validation_loss
     rows = [{"predictor": "this model", "dB": "not measured" if best is None else in_decibel(best)}]
     return rows + [{"predictor": k, "dB": in_decibel(v)} for k, v in run.record["config"]["baselines"].items()]
 
