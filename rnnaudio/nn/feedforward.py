@@ -169,6 +169,10 @@ class GaussianNoise(FeedForward):
         self.n_in = self.n_out = n
         self.std = self._statistic("std", np.asarray(float(std)))
 
+    def set_std(self, std: float) -> None:
+        """Set the noise's standard deviation."""
+        self.std.set_value(np.asarray(std, dtype=self.std.dtype))
+
     def apply(self, x: Any, context: Context) -> Any:
         if not context.training:
             return x
