@@ -76,7 +76,7 @@ def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -
     """A line of the table; ``gain``: how many dB lower the error is than without the change."""
     errors = [figures["predict_mse"] for figures in seeds]
     causes = [figures["diagnosis"][0] if figures["diagnosis"] else "none" for figures in seeds]
-    row = {
+    row: dict[str, Any] = {
         "model": variant.model,
         "start": variant.start,
         "change": variant.change,

@@ -66,8 +66,8 @@ def reproduce(name: str, variants: Mapping[str, TrainConfig], claims: list[Claim
 
 def smoke(config: TrainConfig) -> TrainConfig:
     """The same in seconds."""
-    segments = {"segment_steps": min(config.segment_steps, 2)}
-    return dataclasses.replace(config, **SMOKE, **segments, burn_in=min(config.burn_in, 1))
+    segment_steps, burn_in = min(config.segment_steps, 2), min(config.burn_in, 1)
+    return dataclasses.replace(config, **SMOKE, segment_steps=segment_steps, burn_in=burn_in)
 
 
 def run_all(

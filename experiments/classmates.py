@@ -7,11 +7,13 @@ MSE .266 on the class track, after 7.1 hours of a GPU of 2016. Ours: the same fr
 beside a linear skip path. The same number of updates for both.
 """
 
+from typing import Any
+
 from experiments.claims import Claim, reproduce
 from rnnaudio.app.config import ModelConfig, TrainConfig
 from rnnaudio.errors import run_command
 
-COMMON = {
+COMMON: dict[str, Any] = {
     "frame_size": 1600, "n_steps": 20, "batch_size": 32, "max_updates": 1000, "validate_every": 50, "minutes": 12.0
 }  # fmt: skip
 THEIRS = TrainConfig(

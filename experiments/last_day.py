@@ -8,6 +8,7 @@ own rule.
 """
 
 import dataclasses
+from typing import Any
 
 from experiments.claims import Claim, reproduce
 from rnnaudio.app.config import ModelConfig, TrainConfig
@@ -27,11 +28,12 @@ LAST_TRY = TrainConfig(
     minutes=4.0,
     patience=1000,
 )
-BATCHES = ("shifted", "random", "offsets")
+BATCHES: tuple[Any, ...] = ("shifted", "random", "offsets")
+RULES: tuple[Any, ...] = ("rmsprop", "rmsprop_2016")
 VARIANTS = {
     f"{batches}-{rule}": dataclasses.replace(LAST_TRY, batches=batches, optimizer=rule)
     for batches in BATCHES
-    for rule in ("rmsprop", "rmsprop_2016")
+    for rule in RULES
 }
 CLAIMS = [
     Claim(
