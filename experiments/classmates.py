@@ -24,6 +24,7 @@ OURS = TrainConfig(
     model=ModelConfig(n_units=300, n_layers=3, skip_connections=True, linear_skip=1, learn_initial_state=True),
     optimizer="adam", learning_rate=1e-3, schedule="cosine", patience=1000, **COMMON,
 )  # fmt: skip
+VARIANTS = {"theirs": THEIRS, "ours": OURS}
 CLAIMS = [
     Claim(
         "the classmates' best: normalised MSE .266 at frames of .1 s (on the class track)",
@@ -34,4 +35,4 @@ CLAIMS = [
 ]
 
 if __name__ == "__main__":
-    run_command(lambda: reproduce("classmates", {"theirs": THEIRS, "ours": OURS}, CLAIMS), "classmates")
+    run_command(lambda: reproduce("classmates", VARIANTS, CLAIMS), "classmates")

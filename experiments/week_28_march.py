@@ -23,6 +23,7 @@ BY_SIZE = {
     f"size-{n}": repaired(memory_lstm_2016(n, 32_000 // n, 8, max_updates=300, validate_every=50, minutes=1.5))
     for n in SIZES
 }
+VARIANTS = BY_STRATEGY | BY_SIZE
 CLAIMS = [
     Claim(
         "with the first strategy it produces noise; the second was able to produce the right frequency and overtones",
@@ -41,4 +42,4 @@ CLAIMS = [
 ]
 
 if __name__ == "__main__":
-    run_command(lambda: reproduce("week-28-march", BY_STRATEGY | BY_SIZE, CLAIMS), "week_28_march")
+    run_command(lambda: reproduce("week-28-march", VARIANTS, CLAIMS), "week_28_march")
