@@ -14,7 +14,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct mnist verify gradcheck bench bench-generation bench-growth bench-mnist \
+.PHONY: help demo predict reconstruct timit mnist verify gradcheck bench bench-generation bench-growth bench-mnist \
         bench-theano info corpus test test-modes test-jax test-theano theano lint types imports clean
 
 help: ## list these commands
@@ -28,6 +28,9 @@ predict: $(VENV)/.installed $(CORPUS) ## the blog's main job: predict the next f
 
 reconstruct: $(VENV)/.installed $(CORPUS) ## the same model and data, told to give back the current frame
 	@$(BIN)/python -m experiments.reconstruct $(ARGS)
+
+timit: $(VENV)/.installed ## both strategies on speech, your own copy of TIMIT: make timit DIR=the folder with TRAIN and TEST
+	@$(BIN)/python -m experiments.timit $(if $(DIR),'$(DIR)') $(ARGS)
 
 mnist: $(VENV)/.installed ## the blog's perceptron on MNIST (downloads 20 MB once)
 	@$(BIN)/python -m experiments.mnist $(ARGS)

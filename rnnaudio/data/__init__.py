@@ -14,6 +14,7 @@ from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Piece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
 from rnnaudio.data.mnist import Mnist, MnistSplit, fetch_mnist, load_mnist
+from rnnaudio.data.timit import build_timit_corpus
 
 __all__ = [
     "ArrayPiece",
@@ -33,6 +34,7 @@ __all__ = [
     "ShiftedWindows",
     "Split",
     "build_corpus",
+    "build_timit_corpus",
     "fetch_mnist",
     "fixed_windows",
     "load_mnist",
