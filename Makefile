@@ -14,7 +14,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct timit mnist verify gradcheck bench bench-generation bench-growth bench-mnist \
+.PHONY: help demo predict reconstruct timit mnist fourier verify gradcheck bench bench-generation bench-growth bench-mnist \
         bench-theano info corpus test test-modes test-jax test-theano theano lint types imports clean
 
 help: ## list these commands
@@ -32,8 +32,11 @@ reconstruct: $(VENV)/.installed $(CORPUS) ## the same model and data, told to gi
 timit: $(VENV)/.installed ## both strategies on speech, your own copy of TIMIT: make timit DIR=the folder with TRAIN and TEST
 	@$(BIN)/python -m experiments.timit $(if $(DIR),'$(DIR)') $(ARGS)
 
-mnist: $(VENV)/.installed ## the blog's perceptron on MNIST (downloads 20 MB once)
+mnist: $(VENV)/.installed ## the blog's perceptron on MNIST (downloads 20 MB once); as recorded: ARGS="--setting recorded"
 	@$(BIN)/python -m experiments.mnist $(ARGS)
+
+fourier: $(VENV)/.installed $(CORPUS) ## the blog's last plan: predict magnitudes instead of samples (no phase)
+	@$(BIN)/python -m experiments.fourier_2016 $(ARGS)
 
 verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
 	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(MAKE) --no-print-directory $(THEANO_VENV)/.installed; fi
