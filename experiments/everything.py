@@ -1,8 +1,9 @@
 """The blog, post by post: every experiment run, and one table of what was said, what was measured then, and now.
 
-    python -m experiments.everything [--smoke] [--table]
+    python -m experiments.everything [--smoke] [--table] [--again]
 
-Experiments that are finished are not computed again, so a command that was broken off goes on. ``--smoke``: all of
+Experiments that have a record, and runs that are finished, are not computed again, so a command that was broken off
+goes on. Records come with the repository: ``--again`` makes them anew. ``--smoke``: all of
 them, tiny, on the piano in the package; nothing is recorded. ``--table``: only the table of what is recorded.
 """
 
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import tyro
@@ -21,13 +23,18 @@ from rnnaudio.errors import RnnaudioError, run_command
 
 
 class Experiment(NamedTuple):
-    """A module of this package, the post it belongs to, the name of its record, and its arguments."""
+    """A module of this package, the post it belongs to, the name of its record, its arguments; ``smoke``: those of
+    its tiny form, None where another entry has the same one."""
 
     module: str
     post: str
     record: str
     arguments: tuple[str, ...] = ()
-    smoke: tuple[str, ...] | None = ("--smoke",)  # None: has no tiny form, for it has nothing small to run on
+    smoke: tuple[str, ...] | None = ("--smoke",)
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / f"{self.record}.json"
 
     @property
     def command(self) -> str:
@@ -35,7 +42,9 @@ class Experiment(NamedTuple):
 
 
 EXPERIMENTS = (
-    Experiment("mnist", "week 2", "mnist-blog", ("--setting", "blog", "--seeds", "5"), ("--smoke",)),
+    Experiment("mnist", "week 2", "mnist-blog", ("--setting", "blog", "--seeds", "3")),
+    Experiment("mnist", "week 2", "mnist-february", ("--setting", "february", "--seeds", "3"), smoke=None),
+    Experiment("mnist", "week 2", "mnist-march", ("--setting", "march", "--seeds", "3"), smoke=None),
     Experiment("week_21_march", "week 21 March", "week-21-march"),
     Experiment("week_28_march", "week 28 March", "week-28-march"),
     Experiment("last_week", "last week", "last-week"),
@@ -44,8 +53,8 @@ EXPERIMENTS = (
     Experiment("last_day", "the last day", "last-day"),
     Experiment("final_post", "final post", "final-post"),
     Experiment("classmates", "not in the blog", "classmates"),
-    Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016"),
-    Experiment("timit", "announced, never run", "timit", smoke=("--smoke",)),
+    Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016-gru"),
+    Experiment("timit", "last week", "timit", ("--smoke",)),  # a copy of TIMIT is the user's own
     Experiment("ablation", "all", "ablation", smoke=("--smoke-test",)),
     Experiment("blind_test", "all", "blind-test", smoke=("--quick",)),
 )
@@ -54,8 +63,7 @@ EXPERIMENTS = (
 def claims() -> Iterator[dict[str, str]]:
     """A row for each claim of what is recorded."""
     for experiment in EXPERIMENTS:
-        path = FOLDER / f"{experiment.record}.json"
-        recorded = json.loads(path.read_text()) if path.exists() else {}
+        recorded = json.loads(experiment.path.read_text()) if experiment.path.exists() else {}
         for claim in recorded.get("claims", []):
             yield {"post": experiment.post, "command": experiment.command, **claim}
 
@@ -85,14 +93,16 @@ def run(experiment: Experiment, smoke: bool) -> bool:
     return done.returncode == 0
 
 
-def main(smoke: bool = False, table: bool = False) -> None:
-    """Run all experiments, then print the table.
+def main(smoke: bool = False, table: bool = False, again: bool = False) -> None:
+    """Run the experiments that have no record yet, then print the table.
 
     Args:
+        again: also those that have one.
         smoke: each in its tiny form.
         table: print the table of what is recorded, and run nothing.
     """
-    failed = [e.module for e in EXPERIMENTS if not (table or run(e, smoke))]
+    missing = [e for e in EXPERIMENTS if not table and (smoke or again or not e.path.exists())]
+    failed = [e.module for e in missing if not run(e, smoke)]
     if not smoke:
         print(as_markdown())
     if failed:
