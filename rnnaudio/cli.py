@@ -169,6 +169,41 @@ def generate(
     print(play(run_dir, out, corpus, seeds=seeds, seconds=seconds, overwrite=overwrite))
 
 
+@command("diagnose")
+def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = False) -> None:
+    """Why does a run not play? Measures everything that trained and plays it, and ranks the causes found.
+
+    Prints them and writes RUN_DIR/diagnosis.json and RUN_DIR/diagnosis.png.
+
+    Args:
+        run_dir: the folder of the run, finished or broken off.
+        corpus: where the run's corpus is now, if it was moved.
+        preflight: then also try toy problems with the run's settings.
+    """
+    from rnnaudio.app.audio_run import load_run
+    from rnnaudio.app.diagnose import as_text, diagnose_run, write_diagnosis
+    from rnnaudio.app.preflight import preflight as try_toy_problems
+
+    found = diagnose_run(run_dir, corpus)
+    print(as_text(found))
+    text, picture = write_diagnosis(run_dir, found)
+    print(f"look: {picture}   figures: {text}")
+    if preflight:
+        try_toy_problems(load_run(run_dir).config)
+
+
+@command("preflight")
+def preflight(config: OmitArgPrefixes[TrainConfig] = TrainConfig()) -> None:  # noqa: B008 (frozen)
+    """Toy problems before training: a sine, two sines, a chirp, a clip of piano; needs no corpus.
+
+    Stops at the first that the settings (those of `train`) do not learn, and names the cause; exit status 1.
+    """
+    from rnnaudio.app.preflight import preflight as try_toy_problems
+
+    if not try_toy_problems(config):
+        raise SystemExit(1)
+
+
 @command("build", of=corpus)
 def corpus_build(
     paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR-OR-FILES OUT.h5")],

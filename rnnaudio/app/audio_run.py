@@ -140,7 +140,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
     _say_what_the_mode_costs()
-    strategy, model, optimizer = build_strategy(config), _built(config), build_optimizer(config)
+    strategy, model, optimizer = build_strategy(config), built(config), build_optimizer(config)
     steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}
     memory = check_memory(model, strategy, optimizer, segment_steps=config.segment_steps, **steps)
     with open_corpus(corpus_path, config) as corpus:
@@ -157,19 +157,23 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         anywhere = RandomWindows(to_train, seed=config.seed, **sizes)
         n_windows = min(N_BASELINE_WINDOWS, -(-MOST_BASELINE_FRAMES // config.n_steps))
         some = (anywhere.batch(k) for k in range(-(-n_windows // config.batch_size)))
-        linear = linear_prediction(_pairs(strategy, some), n_frames=config.model.linear_skip or 2)
-        scores = baselines(_pairs(strategy, validation), linear)
+        linear = linear_prediction(pairs(strategy, some), n_frames=config.model.linear_skip or 2)
+        scores = baselines(pairs(strategy, validation), linear)
         print(f"validation baselines: {in_words(scores)}")
         start_from_linear_prediction(model, linear)
         record = {
             "train": dataclasses.asdict(config),
             "corpus": _description(corpus),
             "baselines": scores,
-            "validation_power": _power(target for _, target in _pairs(strategy, validation)),
+            "validation_power": power(target for _, target in pairs(strategy, validation)),
             "defects": [defect.name for defect in present_in(config)],
         }
         if path.exists():
             _check_resumable(record, path)
+        if config.preflight and not path.exists():
+            from rnnaudio.app.preflight import require  # it trains in turn
+
+            require(config)
         print(f"a step needs about {in_bytes(memory.total)} of memory")
         print("compiling ...")
         write_atomically(Path(run_dir) / "config.json", json.dumps(record, indent=2).encode() + b"\n")
@@ -188,12 +192,13 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             judging=build_judging(config),
             resume=resume,
             config=record,
-            on_update=_annealing(model, config),
+            on_update=annealing(model, config),
             on_validation=lambda row: tqdm.write(describe_row(row)),
         )
 
 
-def _built(config: TrainConfig) -> Layer:
+def built(config: TrainConfig) -> Layer:
+    """The model of a config; RnnaudioError if it is larger than the memory."""
     try:
         return build_model(config)
     except MemoryError as error:
@@ -201,7 +206,7 @@ def _built(config: TrainConfig) -> Layer:
         raise RnnaudioError(message) from error
 
 
-def _pairs(strategy: Strategy, batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
+def pairs(strategy: Strategy, batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
     """Inputs and targets, of large batches a few sequences at a time: the baselines take many times their memory."""
     for batch in batches:
         n_parts = -(-batch.frames.size // MOST_PAIR_SAMPLES)
@@ -214,7 +219,7 @@ def seed_seconds(config: TrainConfig, sample_rate_hz: int) -> float:
     return max(1.0, config.frame_size / sample_rate_hz)
 
 
-def _power(arrays: Iterable[np.ndarray]) -> float:
+def power(arrays: Iterable[np.ndarray]) -> float:
     """Mean of squares."""
     squares, n = zip(*((np.sum(np.square(a, dtype=np.float64)), a.size) for a in arrays), strict=True)
     return float(sum(squares) / sum(n))
@@ -287,7 +292,8 @@ def describe_row(row: Row) -> str:
     return f"epoch {row['epoch']:7.2f}  {duration(row['seconds']):>9s}  {losses}{best}"
 
 
-def _annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None:
+def annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None:
+    """What sets the model's noise to that of an update; None if it is constant."""
     if not config.anneal_noise_over:
         return None
     factor, m = LinearAnnealing(1.0, 0.0, config.anneal_noise_over), config.model

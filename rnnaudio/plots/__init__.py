@@ -8,6 +8,7 @@ Values that are not finite are drawn as gaps and said so. Colours: Okabe and Ito
 """
 
 from rnnaudio.plots.curves import learning_curve, learning_curve_figure
+from rnnaudio.plots.diagnosis import confusion, confusion_figure, diagnosis, diagnosis_figure
 from rnnaudio.plots.inside import (
     gradient_norms,
     gradient_norms_figure,
@@ -23,6 +24,10 @@ from rnnaudio.plots.speed import growth, growth_figure, speed_ratios, speed_rati
 __all__ = [
     "against_record",
     "against_record_figure",
+    "confusion",
+    "confusion_figure",
+    "diagnosis",
+    "diagnosis_figure",
     "gradient_norms",
     "gradient_norms_figure",
     "growth",
