@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import signal
 
 from rnnaudio import optimizers
 from rnnaudio.app.audio_run import start_from_linear_prediction
@@ -35,7 +36,7 @@ from rnnaudio.training.step import Evaluation, TrainStep
 
 RATE_HZ = 8000
 N_TRAIN, N_VALID = 8, 3
-N_HARMONICS = 4
+N_HARMONICS = 3
 
 
 class Size(NamedTuple):
@@ -53,18 +54,29 @@ class Size(NamedTuple):
 
 
 def music(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """Decaying notes of a tempered scale, four harmonics each, that begin at random, a few at a time; (n,) float64."""
+    """Decaying notes of a tempered scale, three harmonics each, that begin at random, a few at a time; (n,) float64."""
     n = int(seconds * RATE_HZ)
-    audio = 0.01 * rng.standard_normal(n)
-    for start in np.cumsum(rng.exponential(0.08 * RATE_HZ, int(n / (0.05 * RATE_HZ)))).astype(int):
+    audio = 0.003 * rng.standard_normal(n)
+    for start in np.cumsum(rng.exponential(0.2 * RATE_HZ, int(n / (0.1 * RATE_HZ)))).astype(int):
         if start >= n:
             break
         t = np.arange(n - start) / RATE_HZ
-        pitch_hz = 110.0 * 2.0 ** (rng.integers(0, 37) / 12.0)
+        pitch_hz = 55.0 * 2.0 ** (rng.integers(0, 30) / 12.0)
         envelope = np.exp(-t / rng.uniform(0.1, 0.5)) * np.minimum(1.0, t / 0.003) * rng.uniform(0.3, 1.0)
         for k in range(1, N_HARMONICS + 1):
-            audio[start:] += envelope * np.sin(2.0 * np.pi * (k * pitch_hz * t + rng.random())) / k
+            audio[start:] += envelope * np.sin(2.0 * np.pi * (k * pitch_hz * t + rng.random())) / k**2
     return audio
+
+
+def breath(rng: np.random.Generator, seconds: float) -> np.ndarray:
+    """White noise through four resonances of 100 to 1000 Hz, x_t = e_t + 2 r cos(w) x_{t-1} - r^2 x_{t-2}, r = .995:
+    sound of which the next frame can be told in part only; (n,) float64."""
+    n, total = int(seconds * RATE_HZ), 0.0
+    for pitch_hz in (110.0, 230.0, 420.0, 870.0):
+        w, r = 2.0 * np.pi * pitch_hz / RATE_HZ, 0.995
+        resonance = signal.lfilter([1.0 - r], [1.0, -2.0 * r * np.cos(w), r**2], rng.standard_normal(n + RATE_HZ))
+        total = total + resonance[RATE_HZ:]
+    return np.asarray(total)
 
 
 def standardised(train: list[np.ndarray], valid: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -221,6 +233,7 @@ def spoilt(build: Callable[[Size, np.random.Generator], Layer], name: str, chang
 class Plan:
     """How a run is made. ``claimed``: the rule that it says it uses, if another."""
 
+    sound: Callable[[np.random.Generator, float], np.ndarray] = music
     scale: Callable[..., Any] = standardised
     batches: Callable[..., Any] = RandomWindows
     around: Callable[[Any], Any] = lambda batches: batches
@@ -255,7 +268,7 @@ class Frozen:
 def subject_of(plan: Plan, size: Size, seed: int) -> Subject:
     """Train as planned, and hand over what a diagnosis looks at."""
     rng = np.random.default_rng((seed, 77))
-    sound = [[music(rng, size.seconds) for _ in range(n)] for n in (N_TRAIN, N_VALID)]
+    sound = [[plan.sound(rng, size.seconds) for _ in range(n)] for n in (N_TRAIN, N_VALID)]
     train, valid = (
         Split(name, [ArrayPiece(a.astype(np.float32)) for a in part], RATE_HZ)
         for name, part in zip(("train", "valid"), plan.scale(*sound), strict=True)
@@ -318,18 +331,15 @@ def run(
 
 def player(plan: Plan, model: Layer, validation: Any, seed: int) -> Callable[[np.ndarray, int], np.ndarray]:
     """Generation as planned; noise of the variance of the validation error."""
-    errors = []
-    for batch in validation[:4]:
-        y = Stepper(model).prime(batch.frames[:-1])[0]
-        errors.append(np.mean(np.square(y - batch.frames[1:])))
-    std = float(np.sqrt(np.mean(errors)))
+    power = float(np.mean([np.mean(np.square(batch.frames[1:])) for batch in validation]))
+    std = float(np.sqrt(power * Evaluation(model, predict_next)(validation)["normalised_mse"]))
+    stepper = Stepper(model)
 
     def play(frames: np.ndarray, n_frames: int) -> np.ndarray:
         noise = OutputNoise(std, seed) if plan.noise and np.isfinite(std) else None
         n = frames.shape[1]
-        played = generate(
-            Stepper(model), frames.ravel(), n_samples=n_frames * n, noise=noise, two_functions=plan.two_functions
-        )
+        options: dict[str, Any] = {"noise": noise, "two_functions": plan.two_functions}
+        played = generate(stepper, frames.ravel(), n_samples=n_frames * n, **options)
         new = played.audio[played.n_seed :]
         return new[: len(new) // n * n].reshape(-1, n)
 
@@ -352,6 +362,7 @@ HEALTHY = (
     Plan(),
     Plan(model=gru),
     Plan(batches=ConsecutiveWindows),
+    Plan(sound=breath),
     Plan(optimizer=optimizers.Adam(max_gradient_norm=1.0), learning_rate=1e-3),
     Plan(objective=Masked("predict_next", 1), **MASKED),
 )
@@ -363,7 +374,7 @@ FAULTS = (
         Plan(optimizer=optimizers.RMSprop2016(max_gradient_norm=1.0), claimed=optimizers.RMSprop(max_gradient_norm=1.0)),
     ),
     Fault("cost on the last step", "last-step-cost", Plan(objective=Strategy("predict_next", 1, first_scored=-1))),
-    Fault("feedback without noise", "noiseless-feedback", Plan(noise=False)),
+    Fault("feedback without noise", "noiseless-feedback", Plan(sound=breath, noise=False)),
     Fault("memory that grows", "unbounded-memory", Plan(model=memory_lstm)),
     Fault("noise after the read-out", "noise-in-readout", Plan(model=noisy_readout)),
     Fault("judged by training cost", "judged-by-training-cost", Plan(judged_by="train")),
@@ -388,5 +399,5 @@ FAULTS = (
     Fault("clipped sound", "clipped-data", Plan(scale=clipped)),
     Fault("dead relu", "dead-units", Plan(model=spoilt(with_relu, "dense.bias", lambda b: b - 10.0))),
     Fault("weights x 20", "saturated-gates", Plan(model=spoilt(lstm, "lstm.w_input", lambda w: 20.0 * w))),
-    Fault("forget bias -5", "vanishing-gradient", Plan(model=spoilt(lstm, "lstm.bias", lambda b: b - 0.0))),
+    Fault("forget bias -5", "vanishing-gradient", Plan(model=spoilt(lstm, "lstm.bias", lambda b: np.concatenate([b[: len(b) // 4], b[len(b) // 4 : len(b) // 2] - 6.0, b[len(b) // 2 :]])))),
 )  # fmt: skip

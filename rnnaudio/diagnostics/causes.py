@@ -307,11 +307,13 @@ def two_functions(m: Measurements) -> Found | None:
 
 def noiseless_feedback(m: Measurements) -> Found | None:
     fall, period = m.figures["level_fall_db"], m.figures["period"]
-    dies = fall > 15.0 or period > 0
+    drones = m.figures["unrest_db"] < 0.3
+    dies = fall > 15.0 or period > 0 or drones
     works = m.errors.get("this model", 1.0) < 0.7
     if not (dies and works and m.figures["play_against_unrolled"] < 1e-2):
         return None
     what = f"repeats itself every {period:.0f} frames" if period > 0 else f"falls by {fall:.0f} dB"
+    what = f"ends in a steady tone (its level moves by {m.figures['unrest_db']:.2f} dB)" if drones else what
     return Found(
         1.0,
         f"the free run {what} (energy half-life {m.figures['half_life']:.0f} frames) although prediction from true "

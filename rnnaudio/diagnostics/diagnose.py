@@ -154,7 +154,7 @@ def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements)
     """Does the run play the function that it trained, and what becomes of its sound?"""
     figures = measured.figures
     figures |= dict.fromkeys(("play_against_unrolled", "play_against_two_functions"), NOT_MEASURED)
-    figures |= dict.fromkeys(("level_fall_db", "half_life", "period", "repeats_from", "noise_from"), NOT_MEASURED)
+    figures |= dict.fromkeys(("level_fall_db", "half_life", "period", "repeats_from", "noise_from", "unrest_db"), NOT_MEASURED)
     if subject.play is None:
         return
     frames = subject.validation[0].frames
@@ -180,6 +180,7 @@ def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements)
     figures["level_fall_db"] = float(usual - np.median(measured.level_db[-len(generated) // 4 :]))
     figures |= {"half_life": result.half_life, "period": float(result.period)}
     figures |= {"repeats_from": result.repeats_from, "noise_from": result.noise_from}
+    figures["unrest_db"] = result.unrest_db
 
 
 def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

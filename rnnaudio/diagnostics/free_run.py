@@ -10,17 +10,20 @@ FLOOR_DB = -120.0
 BLOCK = 512  # samples of one spectrum
 NOISY = 0.4  # spectral flatness; white noise has 0.56, a note less than 0.01
 MOST_PERIOD = 64
+STEADY_BLOCK = 16  # frames
 STILL = 1e-3  # relative
 
 
 class Health(NamedTuple):
     """Frames until: half the energy is gone, it repeats itself, it is noise; infinite for never. period: of what it
-    repeats, in frames: 1 a fixed point, 0 none."""
+    repeats, in frames: 1 a fixed point, 0 none. unrest_db: standard deviation of the level of blocks of 16 frames in the
+    last half."""
 
     half_life: float
     repeats_from: float
     period: int
     noise_from: float
+    unrest_db: float
 
 
 def levels_db(frames: np.ndarray) -> np.ndarray:
@@ -32,7 +35,7 @@ def levels_db(frames: np.ndarray) -> np.ndarray:
 def health(frames: np.ndarray) -> Health:
     """Of generated frames (time, n)."""
     period, since = repetition(frames)
-    return Health(half_life(levels_db(frames)), since, period, noise_onset(frames))
+    return Health(half_life(levels_db(frames)), since, period, noise_onset(frames), unrest_db(frames))
 
 
 def half_life(level_db: np.ndarray) -> float:
@@ -42,6 +45,14 @@ def half_life(level_db: np.ndarray) -> float:
         return 0.0
     slope = np.polyfit(t, level_db[t] * np.log(10.0) / 10.0, 1)[0]
     return float(np.log(2.0) / -slope) if slope < 0 else float("inf")
+
+
+def unrest_db(frames: np.ndarray) -> float:
+    """A steady tone, whatever its period, has next to none; music has several decibels."""
+    late = np.asarray(frames, np.float64)[len(frames) // 2 :]
+    n = len(late) // STEADY_BLOCK
+    blocks = late[: n * STEADY_BLOCK].reshape(n, -1)
+    return float(np.std(levels_db(blocks))) if n > 1 else float("nan")
 
 
 def repetition(frames: np.ndarray) -> tuple[int, float]:
