@@ -375,7 +375,7 @@ FAULTS = (
     ),
     Fault("cost on the last step", "last-step-cost", Plan(objective=Strategy("predict_next", 1, first_scored=-1))),
     Fault("feedback without noise", "noiseless-feedback", Plan(sound=breath, noise=False)),
-    Fault("memory that grows", "unbounded-memory", Plan(model=memory_lstm)),
+    Fault("memory that grows", "unbounded-memory", Plan(model=memory_lstm, learning_rate=1e-4)),
     Fault("noise after the read-out", "noise-in-readout", Plan(model=noisy_readout)),
     Fault("judged by training cost", "judged-by-training-cost", Plan(judged_by="train")),
     Fault("validation from training", "validation-is-training", Plan(validate_on_training=True)),

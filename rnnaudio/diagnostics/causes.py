@@ -294,13 +294,13 @@ def vanishing_gradient(m: Measurements) -> Found | None:
 
 
 def two_functions(m: Measurements) -> Found | None:
-    apart, twice = m.figures["play_against_unrolled"], m.figures["play_against_two_functions"]
-    if not (apart > 1e-3 and twice < 0.7 * apart):
+    apart, towards = m.figures["two_functions_apart"], m.figures["play_towards_twice"]
+    if not (apart > 1e-3 and towards > 0.5):
         return None
     return Found(
-        min(1.0, 0.5 + 0.5 * (1.0 - twice / apart)),
-        f"the first frame played is {apart:.2g} (rms, of the output's) from what the trained graph says after the same "
-        f"seed, and {twice:.2g} from what it says if the last frame is consumed twice",
+        min(1.0, towards),
+        f"the first frame played lies {towards:.2f} of the way from what the trained graph says after the same seed "
+        f"(0) to what it says if the last frame is consumed twice (1); these are {apart:.2g} of an output apart",
         "one step function: consume each frame once",
     )
 

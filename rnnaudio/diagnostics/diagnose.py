@@ -17,7 +17,7 @@ from rnnaudio.diagnostics.updates import update_figures
 from rnnaudio.objectives import STRATEGIES
 
 N_BATCHES = 4
-N_PLAYED = 4
+N_PLAYED = 8
 N_SEED_FRAMES = 16
 N_FREE_FRAMES = 400
 MOST_VALIDATION_SAMPLES = 1 << 21
@@ -153,22 +153,20 @@ def look_at_validation(subject: Subject, stepped: Stepped, measured: Measurement
 def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements) -> None:
     """Does the run play the function that it trained, and what becomes of its sound?"""
     figures = measured.figures
-    figures |= dict.fromkeys(("play_against_unrolled", "play_against_two_functions"), NOT_MEASURED)
+    figures |= dict.fromkeys(("play_against_unrolled", "two_functions_apart", "play_towards_twice"), NOT_MEASURED)
     figures |= dict.fromkeys(("level_fall_db", "half_life", "period", "repeats_from", "noise_from", "unrest_db"), NOT_MEASURED)
     if subject.play is None:
         return
     frames = subject.validation[0].frames
     loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]
     seeds = frames[:N_SEED_FRAMES, loud]
-    once, twice, played = [], [], []
-    for seed in seeds.swapaxes(0, 1):
-        first = subject.play(seed, 1)[0]
-        said, again = first_frames(stepped, seed)
-        once.append(first - said)
-        twice.append(first - again)
-        played.append(said)
-    figures["play_against_unrolled"] = rms(once) / max(rms(played), 1e-30)
-    figures["play_against_two_functions"] = rms(twice) / max(rms(played), 1e-30)
+    pairs = [first_frames(stepped, seed) for seed in seeds.swapaxes(0, 1)]
+    said, again = (np.array(frames) for frames in zip(*pairs, strict=True))
+    first = np.array([subject.play(seed, 1)[0] for seed in seeds.swapaxes(0, 1)])
+    figures["play_against_unrolled"] = rms(first - said) / max(rms(said), 1e-30)
+    figures["two_functions_apart"] = rms(again - said) / max(rms(said), 1e-30)
+    apart = (again - said).astype(np.float64)
+    figures["play_towards_twice"] = float(np.sum((first - said) * apart) / max(np.sum(apart**2), 1e-30))
     seed = seeds[:, 0]
     generated = subject.play(seed, N_FREE_FRAMES)
     measured.n_seed_frames = len(seed)
