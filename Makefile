@@ -14,8 +14,10 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct mnist verify gradcheck bench bench-generation bench-growth bench-mnist \
-        bench-theano info corpus test test-modes test-jax test-theano theano lint types imports clean
+.PHONY: help demo predict reconstruct timit mnist fourier verify gradcheck bench bench-generation bench-growth \
+        bench-mnist bench-theano experiments experiments-smoke ablation week-21-march week-28-march last-week \
+        last-week-checks last-week-grid last-day final-post classmates info corpus test test-modes test-jax test-theano \
+        theano lint types imports clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -29,8 +31,27 @@ predict: $(VENV)/.installed $(CORPUS) ## the blog's main job: predict the next f
 reconstruct: $(VENV)/.installed $(CORPUS) ## the same model and data, told to give back the current frame
 	@$(BIN)/python -m experiments.reconstruct $(ARGS)
 
-mnist: $(VENV)/.installed ## the blog's perceptron on MNIST (downloads 20 MB once)
+timit: $(VENV)/.installed ## both strategies on speech, your own copy of TIMIT: make timit DIR=the folder with TRAIN and TEST
+	@$(BIN)/python -m experiments.timit $(if $(DIR),'$(DIR)') $(ARGS)
+
+mnist: $(VENV)/.installed ## the blog's perceptron on MNIST (downloads 20 MB once); as recorded: ARGS="--setting recorded"
 	@$(BIN)/python -m experiments.mnist $(ARGS)
+
+experiments: $(VENV)/.installed $(CORPUS) ## every experiment of the blog, then a table of its claims (hours; goes on where it was)
+	@$(BIN)/python -m experiments.everything $(ARGS)
+
+experiments-smoke: $(VENV)/.installed ## all of them in tiny form, on the piano in the package (minutes)
+	@$(BIN)/python -m experiments.everything --smoke $(ARGS)
+
+ablation: $(VENV)/.installed $(CORPUS) ## which of the 24 defects of 2016 mattered: one repaired, one planted at a time
+	@$(BIN)/python -m experiments.ablation $(ARGS)
+
+week-21-march week-28-march last-week last-week-checks last-week-grid last-day final-post classmates: \
+    $(VENV)/.installed $(CORPUS)
+	@$(BIN)/python -m experiments.$(subst -,_,$@) $(ARGS)
+
+fourier: $(VENV)/.installed $(CORPUS) ## the blog's last plan: predict magnitudes instead of samples (no phase)
+	@$(BIN)/python -m experiments.fourier_2016 $(ARGS)
 
 verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
 	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(MAKE) --no-print-directory $(THEANO_VENV)/.installed; fi

@@ -8,6 +8,7 @@ own rule.
 """
 
 import dataclasses
+from typing import Any
 
 from experiments.claims import Claim, reproduce
 from rnnaudio.app.config import ModelConfig, TrainConfig
@@ -22,16 +23,17 @@ LAST_TRY = TrainConfig(
     optimizer="rmsprop",
     learning_rate=1e-3,
     max_gradient_norm=None,
-    max_updates=800,
+    max_updates=500,
     validate_every=50,
     minutes=4.0,
     patience=1000,
 )
-BATCHES = ("shifted", "random", "offsets")
+BATCHES: tuple[Any, ...] = ("shifted", "random", "offsets")
+RULES: tuple[Any, ...] = ("rmsprop", "rmsprop_2016")
 VARIANTS = {
     f"{batches}-{rule}": dataclasses.replace(LAST_TRY, batches=batches, optimizer=rule)
     for batches in BATCHES
-    for rule in ("rmsprop", "rmsprop_2016")
+    for rule in RULES
 }
 CLAIMS = [
     Claim(

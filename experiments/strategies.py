@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -31,11 +32,19 @@ def command(config: TrainConfig) -> None:
     shortened = options.minutes is not None and options.minutes < config.minutes
     if options.minutes is not None:
         config = dataclasses.replace(config, minutes=options.minutes)
-    run = train_on_corpus(config, options.corpus, run_dir, resume=options.resume)
+    is_complete, summary = train_and_listen(config, options.corpus, run_dir, resume=options.resume)
+    if is_complete and not shortened and options.corpus == CORPUS:
+        record(config.strategy, summary)
+
+
+def train_and_listen(
+    config: TrainConfig, corpus: Path, run_dir: Path, *, resume: bool = False
+) -> tuple[bool, dict[str, Any]]:
+    """Train, play on and print what came of it; whether the run ended by itself, and its summary."""
+    run = train_on_corpus(config, corpus, run_dir, resume=resume)
     print(f"training ended: {run.reason}")
-    summary = write_outcome(run_dir, options.corpus)
+    summary = write_outcome(run_dir, corpus)
     print(f"validation {summary['best_validation_decibel']} dB; baselines {summary['baselines_decibel']}")
     print(f"kept sounding for {summary['alive_seconds']:.1f} s after the seed: {summary['death'] or 'to the end'}")
     print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")
-    if run.is_complete and not shortened and options.corpus == CORPUS:
-        record(config.strategy, summary)
+    return run.is_complete, summary

@@ -228,12 +228,28 @@ def corpus_build(
     *sources, out = paths or (Path(),)
     if not sources:
         raise RnnaudioError("corpus build got fewer than two paths; expected what to read, then the .h5 file to write")
-    if out.suffix.lower() not in (".h5", ".hdf5"):
-        raise RnnaudioError(f"the last path is the corpus to write, expected a name that ends in .h5; got {out}")
-    if out.exists() and not overwrite:
-        raise RnnaudioError(f"{out} exists: choose another name, or replace it with --overwrite")
+    _check_corpus_name(out, overwrite)
     trim = None if keep_silence else -60.0
     print(build_corpus(sources, out, sample_rate_hz=sample_rate_hz, dtype=dtype, trim_silence_db=trim, seed=seed))
+
+
+@command("timit", of=corpus)
+def corpus_timit(
+    folder: Annotated[Positional[Path], arg(metavar="DIR")],
+    out: Annotated[Positional[Path], arg(metavar="OUT.h5")],
+    overwrite: bool = False,
+) -> None:
+    """Make a corpus of your own copy of TIMIT (LDC93S1, NIST SPHERE files), in its usual splits.
+
+    Args:
+        folder: the one with TRAIN and TEST, or TIMIT above them; capitals or not.
+        out: the HDF5 file to write.
+        overwrite: replace a corpus of that name.
+    """
+    from rnnaudio.data import build_timit_corpus
+
+    _check_corpus_name(out, overwrite)
+    print(build_timit_corpus(folder, out))
 
 
 @command("info", of=corpus)
@@ -253,6 +269,14 @@ def corpus_info(path: Positional[Path], verify: bool = False) -> None:
         for piece in opened.pieces:
             seconds = piece.n_samples / opened.sample_rate_hz
             print(f"{piece.split:6s} {seconds:8.1f} s  {piece.title}  ({piece.source}; {piece.licence})")
+
+
+def _check_corpus_name(out: Path, overwrite: bool) -> None:
+    """RnnaudioError if the file to write has another ending, or is there and may not be replaced."""
+    if out.suffix.lower() not in (".h5", ".hdf5"):
+        raise RnnaudioError(f"the last path is the corpus to write, expected a name that ends in .h5; got {out}")
+    if out.exists() and not overwrite:
+        raise RnnaudioError(f"{out} exists: choose another name, or replace it with --overwrite")
 
 
 def _train(config: TrainConfig, corpus_path: Path, run_dir: Path, *, resuming: bool) -> None:

@@ -37,3 +37,20 @@ def cross_entropy(logits: Any, labels: Any, mask: Any = None) -> Any:
     flat = labels.reshape((-1,))
     picked = log_probability[tt.arange(flat.shape[0]), flat]
     return masked_mean(-picked, None if mask is None else mask.reshape((-1,)))
+
+
+def cross_entropy_2016(logits: Any, labels: Any, mask: Any = None) -> Any:
+    """-log max_k(y_k p_k), p = softmax(logits), as in 2016: nats, mean over unmasked elements; logits (..., classes).
+
+    labels: (...) integers, or the y_k themselves, (..., classes). With one y_k = 1 it is :func:`cross_entropy` until
+    p_k underflows: then it is infinite, and its gradient NaN. With soft labels it is another function.
+    """
+    last = logits.ndim - 1
+    y = labels
+    if labels.ndim == last:
+        y = tt.cast(tt.eq(labels[..., None], tt.arange(logits.shape[last])), logits.dtype)
+    p = tt.exp(engine.log_softmax(logits))
+    return masked_mean(-tt.log(tt.max(y * p, axis=last)), mask)
+
+
+CROSS_ENTROPIES = {"cross_entropy": cross_entropy, "cross_entropy_2016": cross_entropy_2016}

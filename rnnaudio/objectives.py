@@ -117,7 +117,7 @@ STRATEGIES = {strategy.name: strategy for strategy in (predict_next, reconstruct
 
 @dataclass(frozen=True)
 class Classification:
-    """Images (batch, n) -> class labels (batch,), by cross-entropy in nats.
+    """Images (batch, n) -> class labels (batch,), by cross-entropy in nats; ``loss`` is one of CROSS_ENTROPIES.
 
     Reported: ``cross_entropy`` and ``error_rate``; the one that ``judged_by`` names decides early stopping.
     """
@@ -125,6 +125,7 @@ class Classification:
     name: str = "classification"
     fields: tuple[str, ...] = ("images", "labels")
     judged_by: str = "cross_entropy"
+    loss: str = "cross_entropy"
 
     def variables(self) -> list[Any]:
         return [tensor("images", 2), tensor("labels", 1, "int64")]
@@ -135,7 +136,7 @@ class Classification:
     def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
         images, labels = variables
         logits, state = model.step(images, state, context)
-        loss = losses.cross_entropy(logits, labels)
+        loss = losses.CROSS_ENTROPIES[self.loss](logits, labels)
         n = tt.cast(labels.shape[0], loss.dtype)
         wrong = tt.sum(tt.cast(tt.neq(tt.argmax(logits, axis=1), labels), loss.dtype))
         terms = {"cross_entropy": Terms(loss * n, n), "error_rate": Terms(wrong, n)}

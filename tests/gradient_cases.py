@@ -25,6 +25,7 @@ from rnnaudio.nn import (
     GaussianNoise,
     GRUEarly2016,
     Layer,
+    Layer2016,
     LearntInitialState,
     LinearPredictor,
     MemoryLSTM,
@@ -33,9 +34,12 @@ from rnnaudio.nn import (
     Sequential,
     Sum,
     mlp,
+    mlp_2016,
 )
+from rnnaudio.nn.feedforward import FeedForward
 
 N_STEPS, N_BATCH, N_IN, N_UNITS = 4, 3, 2, 3
+CROSS_ENTROPIES = tuple(losses.CROSS_ENTROPIES.values())
 # A gap in the middle, an end and a beginning left out: each sequence of the batch another.
 MASK = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 1], [1, 0, 1]])
 
@@ -59,7 +63,7 @@ class Supervised:
     fields: tuple[str, ...] = ("inputs", "targets", "mask")
 
     def variables(self) -> list[Any]:
-        labels = self.loss is losses.cross_entropy
+        labels = self.loss in CROSS_ENTROPIES
         targets = engine.tensor("targets", 2, "int64") if labels else engine.tensor("targets", 3)
         return [engine.tensor("inputs", 3), targets, engine.tensor("mask", 2, "int8")]
 
@@ -90,6 +94,11 @@ def randomise(model: Layer, rng: np.random.Generator, std: float = 0.5) -> Layer
     return model
 
 
+def between_2016(n: int) -> list[FeedForward]:
+    """All that the blog put between product and bias, in its order."""
+    return [BatchNorm(n, shift=False), GaussianNoise(n, 0.3), Dropout(n, 0.5)]
+
+
 Build = Callable[[np.random.Generator], Layer]
 
 LAYERS: dict[str, Build] = {
@@ -102,6 +111,8 @@ LAYERS: dict[str, Build] = {
     "batch norm": lambda rng: BatchNorm(N_IN),
     "dropout": lambda rng: Dropout(N_IN, 0.4),
     "gaussian noise": lambda rng: GaussianNoise(N_IN, 0.3),
+    "layer of 2016": lambda rng: Layer2016(N_IN, N_UNITS, rng=rng, between=between_2016(N_UNITS), activation="tanh"),
+    "plain layer of 2016": lambda rng: Layer2016(N_IN, N_UNITS, rng=rng),
     "lstm": lambda rng: LSTM(N_IN, N_UNITS, rng=rng),
     "lstm peepholes": lambda rng: LSTM(N_IN, N_UNITS, rng=rng, peepholes=True),
     "gru": lambda rng: GRU(N_IN, N_UNITS, rng=rng),
@@ -133,9 +144,10 @@ STACKS: dict[str, Build] = {
     "normalised dropped stack": lambda rng: Sequential(
         [Noisy(LSTM(N_IN, 3, rng=rng), state_std=0.2), BatchNorm(3), Dropout(3, 0.3), Dense(3, 2, rng=rng)]
     ),
+    "mlp of 2016": lambda rng: mlp_2016([N_IN, 5, 2], rng=rng, between=between_2016),
     "mlp": lambda rng: mlp([N_IN, 6, 5, 2], rng=rng, batch_norm=True, dropout=0.3, noise=0.3),
 }
-LOSSES = (losses.mean_squared_error, losses.normalised_mean_squared_error, losses.cross_entropy)
+LOSSES = (losses.mean_squared_error, losses.normalised_mean_squared_error, *CROSS_ENTROPIES)
 
 
 class Case(NamedTuple):
@@ -156,7 +168,8 @@ def _cases() -> list[Case]:
         for name, build in (LAYERS | STACKS).items()
         for masked in (False, True)
     ]
-    for name in ("batch norm", "noisy lstm", "memory lstm with noise", "normalised dropped stack", "mlp"):
+    evaluated = "batch norm", "layer of 2016", "noisy lstm", "memory lstm with noise", "normalised dropped stack"
+    for name in (*evaluated, "mlp"):
         cases.append(Case(name, (LAYERS | STACKS)[name], Supervised(masked=True), False))
     for loss in LOSSES:
         for masked in (False, True):
@@ -173,7 +186,7 @@ def check(case: Case, n_entries: int = 3, mode: str | None = None) -> GradientRe
     with engine.precision("float64"):
         model = randomise(case.build(rng), rng)
     inputs = rng.standard_normal((N_STEPS, N_BATCH, N_IN))
-    if case.objective.loss is losses.cross_entropy:
+    if case.objective.loss in CROSS_ENTROPIES:
         targets = rng.integers(model.n_out, size=(N_STEPS, N_BATCH))
     else:
         targets = rng.standard_normal((N_STEPS, N_BATCH, model.n_out))

@@ -369,6 +369,33 @@ def batch_norm_forward(
     return BatchNorm(output, running_mean, running_variance)
 
 
+def layer_2016(
+    x: Array,
+    w: Array,
+    bias: Array,
+    *,
+    gain: Array | None = None,
+    statistics: tuple[Array, Array] | None = None,
+    noise: Array | float = 0.0,
+    keep: Array | None = None,
+    activation: str = "relu",
+) -> Array:
+    """One layer as in 2016: x w -> [normalised, gain only] -> [+ noise] -> [dropout .5, times 2] -> + bias -> f.
+
+    x (rows, n_in). gain (n,): normalise with the batch's mean and (biased) variance, or with the (mean, variance)
+    given as ``statistics``. noise (rows, n): what is added. keep (rows, n): 1 where a unit is kept.
+    """
+    a = x @ w
+    if gain is not None:
+        mean = a.sum(axis=0) / len(a)
+        mean, variance = statistics or (mean, ((a - mean) ** 2).sum(axis=0) / len(a))
+        a = gain * (a - mean) / np.sqrt(variance + 1e-5)
+    a = a + noise
+    if keep is not None:
+        a = 2.0 * keep * a
+    return ACTIVATIONS[activation](a + bias)
+
+
 # --- Losses -------------------------------------------------------------------------------------------------------
 
 
@@ -382,6 +409,12 @@ def softmax_cross_entropy(logits: Array, labels: Array, mask: Array | None = Non
     cost = log_sum - np.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
     weight = np.ones(cost.shape) if mask is None else mask
     return float((weight * cost).sum() / weight.sum())
+
+
+def cross_entropy_2016(logits: Array, y: Array) -> float:
+    """Mean over the rows of -log max_k(y_k p_k), p = softmax(logits): as in 2016. logits and y (..., n_classes)."""
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return float(np.mean(-np.log((y * e / e.sum(axis=-1, keepdims=True)).max(axis=-1))))
 
 
 def squared_error(prediction: Array, target: Array, mask: Array | None = None) -> float:

@@ -2,11 +2,15 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
+import tyro
+from tyro.conf import OmitArgPrefixes
 
 from rnnaudio.app import audio_run
+from rnnaudio.app.arguments import REGISTRY
 from rnnaudio.app.audio_run import describe_row, duration
 from rnnaudio.app.build import build_model, build_optimizer
 from rnnaudio.app.config import ModelConfig, TrainConfig, from_dict
@@ -20,6 +24,58 @@ from rnnaudio.optimizers import RMSprop
 def test_round_trip_through_json():
     config = TrainConfig(model=ModelConfig(cell="gru", n_layers=3, skip_connections=True), validate_every=5)
     assert from_dict(TrainConfig, json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+def test_layers_of_different_widths():
+    config = TrainConfig(frame_size=8, model=ModelConfig(n_layers=3, units=(7, 5, 4), skip_connections=True))
+    read = from_dict(TrainConfig, json.loads(json.dumps(dataclasses.asdict(config))))
+    assert read == config
+    assert read.model.units == (7, 5, 4)
+    shapes = {name: v.get_value().shape for name, v in build_model(config).parameters().items()}
+    assert shapes["lstm.w_input"] == (8, 28)
+    assert shapes["lstm_2.w_input"] == (8 + 7, 20)
+    assert shapes["lstm_3.w_input"] == (8 + 5, 16)
+    assert shapes["sequential.dense.weight"] == (7 + 5 + 4, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"units": (7, 5)}, "units is (7, 5), for n_layers 1; expected one number a layer"),
+        ({"units": (7, 0), "n_layers": 2}, "units is (7, 0); expected more than 0 for each layer"),
+        ({"units": (7,), "n_units": 7}, "either n_units 7 or units (7,): leave out one"),
+        ({"units": (7,), "cell": "memory-lstm"}, "all layers of the memory-lstm have one width"),
+        ({"units": (7, 7), "n_layers": 2, "shared_depth": True}, "all layers of shared_depth have one width"),
+    ],
+)
+def test_widths_that_do_not_fit(settings, message):
+    with pytest.raises(RnnaudioError, match=re.escape(message)):
+        ModelConfig(**settings)
+
+
+def test_widths_on_the_command_line():
+    words = ["--units", "200", "100", "100", "--n-layers", "3"]
+    assert typed(words).model.units == (200, 100, 100)
+
+
+def typed(words):
+    """The settings of `rnnaudio train WORDS`."""
+
+    def train(config: OmitArgPrefixes[TrainConfig] = TrainConfig()):  # noqa: B008 (frozen)
+        return config
+
+    return tyro.cli(train, args=words, registry=REGISTRY)
+
+
+def test_a_memory_lstm_shares_its_depth_however_its_settings_come_about():
+    of_the_command_line = typed(["--cell", "memory-lstm", "--n-layers", "2"]).model
+    changed = dataclasses.replace(ModelConfig(n_layers=2), cell="memory-lstm")
+    read = from_dict(ModelConfig, {"cell": "memory-lstm", "n_layers": 2})
+    assert of_the_command_line == changed == read and read.shares_depth
+    assert not dataclasses.replace(read, cell="gru").shares_depth
+    for shared in (True, False):
+        assert dataclasses.replace(read, shared_depth=shared).shares_depth is shared
+        assert typed(["--cell", "gru", "--shared-depth", str(shared)]).model.shares_depth is shared
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,12 @@ def test_rand_2016_is_glorot_divided_by_root_24():
     np.testing.assert_allclose(np.sqrt(24.0) * small, glorot, rtol=1e-10, atol=1e-15)
 
 
+def test_rand_february_2016():
+    w = init.rand_february_2016(rng(), (784, 100))
+    assert np.abs(w).max() == pytest.approx(0.5 / 884, rel=1e-3)
+    assert np.array_equal(init.rand_mnist_2016(rng(), (784, 100)), w / 1000)
+
+
 def test_rand_mnist_2016():
     w = init.rand_mnist_2016(rng(), (784, 100))
     bound = 0.5 / 884 / 1000
@@ -80,7 +86,15 @@ def test_gates_are_initialised_apart():
 
 
 @pytest.mark.parametrize(
-    "draw", [init.glorot_uniform, init.orthogonal, init.rand_2016, init.iso_2016, init.rand_mnist_2016]
+    "draw",
+    [
+        init.glorot_uniform,
+        init.orthogonal,
+        init.rand_2016,
+        init.iso_2016,
+        init.rand_february_2016,
+        init.rand_mnist_2016,
+    ],
 )
 def test_same_generator_same_values_in_float64(draw):
     a, b, other = draw(rng(), (6, 4)), draw(rng(), (6, 4)), draw(np.random.default_rng(1), (6, 4))

@@ -18,6 +18,7 @@ from rnnaudio.nn import (
     Dropout,
     GaussianNoise,
     Layer,
+    Layer2016,
     LearntInitialState,
     LinearPredictor,
     MemoryLSTM,
@@ -25,6 +26,7 @@ from rnnaudio.nn import (
     Sequential,
     Sum,
     mlp,
+    mlp_2016,
 )
 from rnnaudio.nn.feedforward import FeedForward
 from rnnaudio.nn.layer import flatten, unflatten
@@ -367,6 +369,42 @@ def test_mlp_equals_the_oracle_and_leaves_its_last_layer_bare():
     assert kinds == ["gaussian_noise", *hidden, *hidden, "dense"]
 
 
+@pytest.mark.parametrize("with_norm", [False, True], ids=["plain", "normalised"])
+@pytest.mark.parametrize("dropped", [False, True], ids=["kept", "dropped"])
+def test_the_perceptron_of_2016_equals_its_transcription(with_norm, dropped, kernel):
+    """Two layers, the last one disturbed like the first, in training and evaluation, with the draws that it made."""
+    sizes, n_rows, std, key = [4, 6, 3], 7, 0.3, np.array([5, 5])
+
+    def between(n):
+        norm, dropout = [BatchNorm(n, shift=False)] * with_norm, [Dropout(n, 0.5)] * dropped
+        return [*norm, GaussianNoise(n, std), *dropout]
+
+    rng = np.random.default_rng(16)
+    with engine.precision("float64"):
+        model = randomise(mlp_2016(sizes, rng=rng, between=between), rng)
+        x, context, draws = engine.tensor("x", 2), Context.training_with(key), Context.training_with(key)
+        graphs = [model.step(x, model.initial_state(1), c)[0] for c in (context, Context.evaluation())]
+        for n in sizes[1:]:  # the same streams in the same order
+            graphs.append(draws.normal([n_rows, n]))
+            graphs += [draws.uniform([n_rows, n])] if dropped else []
+        values = model.get_values()
+        x_value = rng.standard_normal((n_rows, sizes[0]))
+        trained, evaluated, *drawn = engine.function([x], graphs)(x_value)
+    expected, plain = x_value, x_value
+    for name, activation in (("layer2016", "relu"), ("layer2016_2", "linear")):
+        w, bias = values[f"{name}.weight"], values[f"{name}.bias"]
+        noise, gain, stored, keep = std * drawn.pop(0), None, None, None
+        if with_norm:
+            gain = values[f"{name}.batch_norm.gain"]
+            stored = values[f"{name}.batch_norm.running_mean"], values[f"{name}.batch_norm.running_variance"]
+        if dropped:
+            keep = drawn.pop(0) >= 0.5
+        expected = oracles.layer_2016(expected, w, bias, gain=gain, noise=noise, keep=keep, activation=activation)
+        plain = oracles.layer_2016(plain, w, bias, gain=gain, statistics=stored, activation=activation)
+    np.testing.assert_allclose(trained, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(evaluated, plain, rtol=1e-10, atol=1e-12)
+
+
 def test_skip_connections_are_wired_as_documented():
     """f_1(x), f_2([x, y_1]), f_3([y_1, y_2]) with layers that show their input: y = x W."""
     rng = np.random.default_rng(10)
@@ -426,6 +464,7 @@ def test_forget_bias_and_initial_values():
         (lambda rng: Dense(2, 3, rng=rng, activation="swish"), "activation is 'swish'; expected one of"),
         (lambda rng: Dropout(2, 1.0), "dropout rate is 1.0"),
         (lambda rng: Sequential([]), "no layers"),
+        (lambda rng: Layer2016(2, 3, rng=rng, between=[Dropout(2, 0.5)]), "dropout between is 2 -> 2; expected 3"),
         (lambda rng: Sum(a=Dense(2, 3, rng=rng), b=Dense(2, 4, rng=rng)), "the paths of a Sum have widths"),
         (lambda rng: mlp([3], rng=rng), "input and an output size"),
     ],

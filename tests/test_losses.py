@@ -49,6 +49,29 @@ def test_cross_entropy_equals_the_oracle(shape, rng):
         assert evaluate(losses.cross_entropy, *arguments) == pytest.approx(expected, rel=1e-13)
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (4, 3, 5)], ids=str)
+def test_cross_entropy_of_2016_equals_the_oracle_and_is_wrong_for_soft_labels(shape, rng):
+    logits, labels = 3 * rng.standard_normal(shape), rng.integers(0, shape[-1], shape[:-1])
+    value = evaluate(losses.cross_entropy_2016, logits, labels)
+    assert value == pytest.approx(oracles.cross_entropy_2016(logits, np.eye(shape[-1])[labels]), rel=1e-13)
+    assert value == pytest.approx(evaluate(losses.cross_entropy, logits, labels), rel=1e-13)  # equal for hard labels
+    soft = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+    value = evaluate(losses.cross_entropy_2016, logits, soft)
+    assert value == pytest.approx(oracles.cross_entropy_2016(logits, soft), rel=1e-13)
+    e = np.exp(logits)
+    right = -np.mean(np.sum(soft * np.log(e / e.sum(axis=-1, keepdims=True)), axis=-1))
+    assert abs(value - right) > 0.1
+
+
+def test_cross_entropy_of_2016_breaks_where_the_probability_underflows():
+    p = engine.tensor("p", 2)
+    loss = losses.cross_entropy_2016(p, np.array([0]))
+    value, gradient = engine.function([p], [loss, tt.grad(loss, p)])(np.array([[-200.0, 200.0]], "float32"))
+    assert np.isposinf(value) and np.isnan(gradient).any()
+    logits = np.array([[-200.0, 200.0]])
+    assert evaluate(losses.cross_entropy, logits, np.array([0])) == pytest.approx(400.0)
+
+
 def test_closed_forms():
     zeros, twos = np.zeros((4, 3, 5)), np.full((4, 3, 5), 2.0)
     assert evaluate(losses.mean_squared_error, zeros, twos) == 4.0
@@ -82,6 +105,6 @@ def test_float32_losses_are_float32(mask_type):
     p, t, m = engine.tensor("p", 3), engine.tensor("t", 3), engine.tensor("m", 2, mask_type)
     labels = engine.tensor("labels", 2, "int64")
     graphs = [loss(p, t, mask) for loss, _ in PAIRS for mask in (None, m)]
-    graphs += [losses.cross_entropy(p, labels, mask) for mask in (None, m)]
+    graphs += [loss(p, labels, mask) for loss in losses.CROSS_ENTROPIES.values() for mask in (None, m)]
     assert {graph.dtype for graph in graphs} == {"float32"}
     assert {tt.grad(graph, p).dtype for graph in graphs} == {"float32"}

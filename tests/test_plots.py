@@ -73,6 +73,7 @@ def test_each_function_writes_a_png_of_its_figures_size_and_returns_the_path(tmp
         "curve": (960, 576, lambda path: plots.learning_curve(history_of([1.0, 0.5]), path, quantity="Loss (nat)")),
         "spectrum": (1080, 864, lambda path: plots.spectrogram(sine(440, 0.1), sine(1, 0.1), [], RATE, path)),
         "saturation": (480, 348, lambda path: plots.saturation({"gate": (edges, counts, 0.1)}, path)),
+        "record": (960, 576, lambda path: plots.against_record([{1: 2.0, 2: 1.0}], {2: 1.5}, path, quantity="%")),
         "norms": (1200, 480, lambda path: plots.gradient_norms({"w": 1.0}, [1.0, 0.1], path)),
         "ratios": (780, 456, lambda path: plots.update_ratios({"w": [(0, 1e-3), (1, 1e-2)]}, path)),
         "diagnosis": (1320, 1258, lambda path: plots.diagnosis(Diagnosis((), measured()), path)),
@@ -533,3 +534,16 @@ def test_confusion_counts_and_frames_the_true_cause():
     assert [patch.get_xy() for patch in axes.patches] == [(-0.5, -0.5), (0.5, 0.5), (1.5, 1.5)]
     with pytest.raises(RnnaudioError, match="expected one at least"):
         plots.confusion_figure([])
+
+
+def test_runs_stand_beside_what_was_recorded():
+    figure = plots.against_record_figure([{1: 5.0, 2: 3.0}, {1: 6.0}], {1: 4.0, 10: 1.0}, quantity="Error (%)")
+    (axes,) = figure.axes
+    first, second, recorded = axes.lines
+    assert first.get_xydata().tolist() == [[1, 5], [2, 3]] and second.get_xydata().tolist() == [[1, 6]]
+    assert recorded.get_xydata().tolist() == [[1, 4], [10, 1]] and recorded.get_label() == "2016, as recorded"
+    assert first.get_label() == "rnnaudio, 2 seeds" and axes.get_ylabel() == "Error (%)"
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    for none in ([], [{}]):
+        with pytest.raises(RnnaudioError, match="got none"):
+            plots.against_record_figure(none, {}, quantity="%")

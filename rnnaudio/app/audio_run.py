@@ -36,7 +36,7 @@ from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Generated, OutputNoise, Stepper, generate_streams
 from rnnaudio.metrics import decibel
-from rnnaudio.nn import Layer, LinearPredictor, MemoryLSTM, Noisy
+from rnnaudio.nn import GaussianNoise, Layer, LinearPredictor, MemoryLSTM, Noisy
 from rnnaudio.objectives import STRATEGIES, Strategy
 from rnnaudio.training import Limits, LinearAnnealing, Run, train
 from rnnaudio.training import checkpoint as checkpoints
@@ -83,16 +83,25 @@ class LoadedRun(NamedTuple):
             raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {difference}; name that one (--corpus)")
         return corpus
 
-
     @property
     def strategy(self) -> Strategy:
         return build_strategy(self.config)
 
     @property
+    def best_validation_loss(self) -> float | None:
+        """Of the parameters that the model has, whatever they were chosen by; None if it was never validated."""
+        return next((row["valid"] for row in reversed(self.record["history"]) if row["is_best"]), None)
+
+    @property
     def output_noise_std(self) -> float:
-        """Root of the mean squared error on the validation windows; 0 if there was no validation."""
-        best = self.record["stopping"]["best_loss"]
-        return float(np.sqrt((best or 0.0) * self.record["config"]["validation_power"]))
+        """Root of the mean squared error on the validation windows; 0 if there was no validation.
+
+        RnnaudioError for a run of an early version, which did not store their power.
+        """
+        power = self.record["config"].get("validation_power")
+        if power is None:
+            raise RnnaudioError("the run does not say how loud its validation windows are: train it again for noise")
+        return float(np.sqrt((self.best_validation_loss or 0.0) * power))
 
     def continue_seeds(self, seeds: Sequence[np.ndarray], n_samples: int) -> list[Generated]:
         """Let the model play on from each seed, in the way that the run's settings say."""
@@ -287,15 +296,13 @@ def annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None
     """What sets the model's noise to that of an update; None if it is constant."""
     if not config.anneal_noise_over:
         return None
-    factor = LinearAnnealing(1.0, 0.0, config.anneal_noise_over)
-    noisy = [layer for _, layer in model.layers() if isinstance(layer, Noisy | MemoryLSTM)]
+    factor, m = LinearAnnealing(1.0, 0.0, config.anneal_noise_over), config.model
+    stds = {Noisy: (m.input_noise, m.state_noise), MemoryLSTM: (m.layer_noise,), GaussianNoise: (m.readout_noise,)}
+    noisy: list[Any] = [layer for _, layer in model.layers() if type(layer) in stds]
 
     def set_noise(update: int) -> None:
         for layer in noisy:
-            if isinstance(layer, MemoryLSTM):
-                layer.set_std(config.model.layer_noise * factor(update))
-            else:
-                layer.set_std(config.model.input_noise * factor(update), config.model.state_noise * factor(update))
+            layer.set_std(*(std * factor(update) for std in stds[type(layer)]))
 
     return set_noise
 
@@ -303,9 +310,9 @@ def annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None
 def _check_resumable(record: dict[str, Any], path: Path) -> None:
     """Refuse other settings, but for limits, and another corpus; a cosine schedule depends on its limit too."""
     saved = checkpoints.load(path).record.get("config") or {}
-    saved["train"] = dataclasses.asdict(from_dict(TrainConfig, saved.get("train") or {}))  # with later settings
+    before = from_dict(TrainConfig, saved.get("train") or {})  # with the settings that came later
+    saved, now = (json.loads(json.dumps(r)) for r in (saved | {"train": dataclasses.asdict(before)}, record))
     may_change = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
-    now = json.loads(json.dumps(record))
     for part, unchecked in (("train", may_change), ("corpus", {"path"})):
         difference = _difference(saved.get(part) or {}, now[part], unchecked)
         if difference:

@@ -42,12 +42,13 @@ def build_model(config: TrainConfig) -> Layer:
     n, m = config.frame_size, config.model
     layers = _recurrent_layers(m, n, rng)
     read_all = m.skip_connections or m.cell == "memory-lstm"
-    n_read = sum(layer.n_out for layer in layers) if read_all else layers[-1].n_out
+    n_top = layers[-1].n_out
     readout: list[Layer] = []
     if m.readout != "none":
+        n_read = sum(layer.n_out for layer in layers) if read_all else n_top
         readout = [_readout(m, [n_read, *([m.readout_units] if m.readout_units else []), n], rng)]
-    elif n_read != n:
-        raise RnnaudioError(f"without a read-out the top layer is the output: got {n_read} units for frames of {n}")
+    elif n_top != n:
+        raise RnnaudioError(f"without a read-out the top layer is the output: got {n_top} units for frames of {n}")
     stack = Sequential([*layers, *readout], skip=m.skip_connections, read_all=bool(readout) and read_all)
     if not m.linear_skip:
         return stack
@@ -72,30 +73,34 @@ def _readout(config: ModelConfig, sizes: list[int], rng: np.random.Generator) ->
 
 
 def _recurrent_layers(config: ModelConfig, frame_size: int, rng: np.random.Generator) -> list[Layer]:
-    n, depth = config.n_units, config.n_layers
+    depth = config.n_layers
     if config.cell == "memory-lstm":
-        depths = [1] * depth if not config.shared_depth else [depth]
+        depths = [depth] if config.shares_depth else [1] * depth
         options: dict[str, Any] = {"noise_std": config.layer_noise, "bounded": config.bounded_memory}
         bias = (config.forget_bias_hidden, 2.0)
         weights = WEIGHTS.get(config.weights, iso_2016)
         return [
-            _wrapped(config, MemoryLSTM(frame_size, k, rng=rng, weights=weights, forget_bias=bias, **options))
-            for k in depths
+            _wrapped(config, MemoryLSTM(frame_size, k, rng=rng, weights=weights, forget_bias=bias, **options), number)
+            for number, k in enumerate(depths)
         ]
-    if config.shared_depth:
-        if frame_size != n:
-            raise RnnaudioError(f"shared_depth needs n_units {n} = frame_size {frame_size}: the layers are one")
-        return [Repeated(_wrapped(config, _cell(config, n, rng)), depth)]
-    widths = [frame_size] + [n + (frame_size if config.skip_connections else 0)] * (depth - 1)
-    return [_wrapped(config, _cell(config, n_in, rng)) for n_in in widths]
+    if config.shares_depth:
+        if frame_size != config.n_units:
+            raise RnnaudioError(
+                f"shared_depth needs n_units {config.n_units} = frame_size {frame_size}: the layers are one"
+            )
+        return [Repeated(_wrapped(config, _cell(config, frame_size, frame_size, rng), 0), depth)]
+    beside = frame_size if config.skip_connections else 0
+    n_ins = [frame_size, *[n + beside for n in config.layer_widths[:-1]]]
+    sizes = zip(n_ins, config.layer_widths, strict=True)
+    return [_wrapped(config, _cell(config, *pair, rng), number) for number, pair in enumerate(sizes)]
 
 
-def _cell(config: ModelConfig, n_in: int, rng: np.random.Generator) -> Cell:
+def _cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Generator) -> Cell:
     if config.cell == "lstm":
         options: dict[str, Any] = {"peepholes": config.peepholes, "forget_bias": config.forget_bias}
-        cell: Cell = LSTM(n_in, config.n_units, rng=rng, **options)
+        cell: Cell = LSTM(n_in, n_units, rng=rng, **options)
     else:
-        cell = (GRU if config.cell == "gru" else GRUEarly2016)(n_in, config.n_units, rng=rng)
+        cell = (GRU if config.cell == "gru" else GRUEarly2016)(n_in, n_units, rng=rng)
     if config.weights != "usual":
         _start_as_in_2016(cell, WEIGHTS[config.weights], rng)
     return cell
@@ -111,11 +116,11 @@ def _start_as_in_2016(cell: Cell, weights: Initializer, rng: np.random.Generator
     cell.set_values(values)
 
 
-def _wrapped(config: ModelConfig, cell: Cell) -> Layer:
+def _wrapped(config: ModelConfig, cell: Cell, number: int) -> Layer:
     if config.input_noise or config.state_noise:
         cell = Noisy(cell, std=config.input_noise, state_std=config.state_noise)
     if config.initial_state_noise:
-        return DrawnInitialState(cell, std=config.initial_state_noise)
+        return DrawnInitialState(cell, std=config.initial_state_noise, number=number)
     return LearntInitialState(cell) if config.learn_initial_state else cell
 
 

@@ -16,6 +16,7 @@ class ModelConfig:
     cell: Literal["lstm", "gru", "gru-early-2016", "memory-lstm"] = "lstm"  # memory-lstm: of 2016, wide as a frame
     n_units: int = 300  # per layer; not of the memory-lstm
     n_layers: int = 1  # of the memory-lstm: its depth
+    units: tuple[int, ...] = ()  # of each layer, where they differ; (): n_units each
     peepholes: bool = False  # LSTM only
     forget_bias: float = 1.0  # LSTM only
     learn_initial_state: bool = False
@@ -35,8 +36,9 @@ class ModelConfig:
     linear_skip: int = 0  # frames of a linear predictor beside the stack; 0: none
 
     def __post_init__(self) -> None:
-        if self.shared_depth is None:
-            object.__setattr__(self, "shared_depth", self.cell == "memory-lstm")
+        object.__setattr__(self, "units", tuple(self.units))  # JSON knows lists only
+        if self.units:
+            self._check_units()
         if self.cell != "lstm" and self.peepholes:
             raise RnnaudioError(f"peepholes are an option of the LSTM only; the cell is {self.cell!r}")
         if self.cell != "memory-lstm" and self.layer_noise:
@@ -65,6 +67,27 @@ class ModelConfig:
         ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
+
+    def _check_units(self) -> None:
+        if self.cell == "memory-lstm" or self.shared_depth:
+            what = "the memory-lstm" if self.cell == "memory-lstm" else "shared_depth"
+            raise RnnaudioError(f"units is {self.units}, but all layers of {what} have one width: leave it out")
+        if self.n_units != ModelConfig.n_units:
+            raise RnnaudioError(f"the layers have either n_units {self.n_units} or units {self.units}: leave out one")
+        if len(self.units) != self.n_layers:
+            raise RnnaudioError(f"units is {self.units}, for n_layers {self.n_layers}; expected one number a layer")
+        if min(self.units) <= 0:
+            raise RnnaudioError(f"units is {self.units}; expected more than 0 for each layer")
+
+    @property
+    def shares_depth(self) -> bool:
+        """Whether all layers have one set of weights."""
+        return self.cell == "memory-lstm" if self.shared_depth is None else self.shared_depth
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """Units of each layer; not of the memory-lstm, which is as wide as a frame."""
+        return self.units or (self.n_units,) * self.n_layers
 
 
 @dataclass(frozen=True)

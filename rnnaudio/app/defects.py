@@ -9,7 +9,7 @@ effect of each by measurement.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,7 +22,8 @@ Config = TypeVar("Config")
 class Defect:
     """weight: 3 decisive, 2 grave, 1 slight; settings by name, those of the model as ``model.<name>``; ``of``: the
     kind of run that has them, ``audio`` (:class:`rnnaudio.app.config.TrainConfig`) or ``mnist`` (experiments.mnist);
-    ``where``: settings without which the defect means nothing.
+    ``where``: settings without which the defect means nothing; ``present``: whether such a config has the defect, if
+    it may have it with other settings than the faithful ones too.
     """
 
     number: int
@@ -34,6 +35,13 @@ class Defect:
     repaired: Mapping[str, Any]
     of: str = "audio"
     where: Mapping[str, Any] = field(default_factory=dict)
+    present: Callable[[Any], bool] | None = None
+
+    def is_in(self, config: Any) -> bool:
+        """Whether a config has the defect."""
+        if not (_has(config, self.faithful) and _fits(config, self.where)):
+            return False
+        return self.present(config) if self.present else _fits(config, self.faithful)
 
 
 ABLATION = "python -m experiments.ablation"
@@ -42,7 +50,7 @@ DEFECTS = (
     Defect(
         1, "target-is-input", 3,
         "the batcher returned the current input as the target: a predictor that was trained to copy",
-        ABLATION, {"target_shift": 0}, {"target_shift": None},
+        ABLATION, {"target_shift": 0}, {"target_shift": None}, where={"strategy": "predict_next"},
     ),
     Defect(
         2, "unscaled-rmsprop", 3,
@@ -68,11 +76,12 @@ DEFECTS = (
     Defect(
         6, "forget-bias-in-hidden", 2, "the forget bias of 2 stood on the hidden relu layer of the gate's MLP too",
         ABLATION, {"model.forget_bias_hidden": 2.0}, {"model.forget_bias_hidden": 0.0},
-        where={"model.cell": "memory-lstm"},
+        where={"model.cell": "memory-lstm"}, present=lambda config: config.model.forget_bias_hidden > 0.0,
     ),
     Defect(
         7, "noise-in-readout", 2, "noise s in the last layer of the read-out puts a floor of s^2 under the cost",
         ABLATION, {"model.readout_noise": 0.05}, {"model.readout_noise": 0.0},
+        present=lambda config: config.model.readout_noise > 0.0,
     ),
     Defect(
         8, "judged-by-training-cost", 2, "the best parameters were chosen by the cost of training batches, noise on",
@@ -109,6 +118,7 @@ DEFECTS = (
     Defect(
         15, "always-reset", 2, "trained from a fresh state on short windows, then run on and on in generation",
         ABLATION, {"batches": "random"}, {"batches": "consecutive"},
+        present=lambda config: config.batches != "consecutive",
     ),
     Defect(
         16, "shifted-batch", 2, "a batch was one window moved by 0..B-1 samples: an effective batch of about one",
@@ -142,6 +152,7 @@ DEFECTS = (
     Defect(
         23, "shared-depth", 1, "one set of gates for all depths, which sees sound below and memory above",
         ABLATION, {"model.shared_depth": True}, {"model.shared_depth": False},
+        present=lambda config: config.model.shares_depth and config.model.n_layers > 1,
     ),
     Defect(
         24, "no-toy-problem", 1, "no sine, no two sines, no single clip was ever tried first",
@@ -169,8 +180,8 @@ def without(config: Config, name: str) -> Config:
 
 
 def present_in(config: Any) -> list[Defect]:
-    """The defects whose faithful settings the config has, all of them."""
-    return [defect for defect in DEFECTS if _fits(config, {**defect.where, **defect.faithful})]
+    """The defects that the config has."""
+    return [defect for defect in DEFECTS if defect.is_in(config)]
 
 
 def that_apply_to(config: Any) -> list[Defect]:
@@ -193,9 +204,11 @@ def _in_words(settings: Mapping[str, Any]) -> str:
 
 def _has(config: Any, settings: Mapping[str, Any]) -> bool:
     try:
-        return bool([_get(config, path) for path in settings] or True)
+        for path in settings:
+            _get(config, path)
     except AttributeError:  # settings of another kind of run
         return False
+    return True
 
 
 def _fits(config: Any, settings: Mapping[str, Any]) -> bool:

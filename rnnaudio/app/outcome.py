@@ -13,6 +13,7 @@ import threadpoolctl
 
 from rnnaudio import engine, plots
 from rnnaudio.app.audio_run import LoadedRun, duration, in_decibel, load_run, seed_seconds
+from rnnaudio.app.config import TrainConfig
 from rnnaudio.app.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED, LOSSES
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, fixed_windows, write_wav
@@ -98,11 +99,9 @@ def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = 10.0, se
     summary = summarise(run, sound, n_clipped)
     write_atomically(run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     pictures = draw(run, sound, inside, run_dir)
-    m = run.config.model
-    n_units = run.config.frame_size if m.cell == "memory-lstm" else m.n_units
     write_report(
         run_dir / "report.html",
-        title=f"{run.config.strategy}: {m.n_layers} x {n_units} {m.cell}",
+        title=_title(run.config),
         summary=f"{headline(summary)}\n\n{HOW_IT_IS_JUDGED}",
         tables={
             LOSSES: _loss_rows(run),
@@ -115,6 +114,13 @@ def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = 10.0, se
         explanations=EXPLANATIONS,
     )
     return summary
+
+
+def _title(config: TrainConfig) -> str:
+    """``predict_next: 3 x 200 lstm``, or ``200-100-100 lstm``."""
+    m = config.model
+    n_units = config.frame_size if m.cell == "memory-lstm" else m.n_units
+    return f"{config.strategy}: {'-'.join(map(str, m.units)) or f'{m.n_layers} x {n_units}'} {m.cell}"
 
 
 def draw(run: LoadedRun, sound: Sound, inside: Probe, folder: Path) -> dict[str, Path]:
@@ -151,11 +157,10 @@ def draw(run: LoadedRun, sound: Sound, inside: Probe, folder: Path) -> dict[str,
 def summarise(run: LoadedRun, sound: Sound, n_clipped: int) -> dict[str, Any]:
     """The figures of a run, as they go into ``summary.json``."""
     history = run.record["history"]
-    stopping = run.record["stopping"]
     return {
         "strategy": run.config.strategy,
-        "best_validation_normalised_mse": stopping["best_loss"],
-        "best_validation_decibel": _rounded_decibel(stopping["best_loss"]),
+        "best_validation_normalised_mse": run.best_validation_loss,
+        "best_validation_decibel": _rounded_decibel(run.best_validation_loss),
         "baselines_decibel": {name: _rounded_decibel(v) for name, v in run.record["config"]["baselines"].items()},
         "updates": run.record["n_updates"],
         "epochs": history[-1]["epoch"] if history else 0.0,
@@ -196,7 +201,7 @@ def _finite_baselines(run: LoadedRun) -> dict[str, float]:
 
 
 def _loss_rows(run: LoadedRun) -> list[dict[str, str]]:
-    best = run.record["stopping"]["best_loss"]
+    best = run.best_validation_loss
     rows = [{"predictor": "this model", "dB": "not measured" if best is None else in_decibel(best)}]
     return rows + [{"predictor": k, "dB": in_decibel(v)} for k, v in run.record["config"]["baselines"].items()]
 

@@ -6,6 +6,7 @@ from rnnaudio.data.batches import (
     Batches,
     ConsecutiveWindows,
     FrameOffsets,
+    RandomRuns,
     RandomWindows,
     ShiftedWindows,
     fixed_windows,
@@ -14,6 +15,8 @@ from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Piece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
 from rnnaudio.data.mnist import Mnist, MnistSplit, fetch_mnist, load_mnist
+from rnnaudio.data.spectra import Magnitudes, MagnitudeScale
+from rnnaudio.data.timit import build_timit_corpus
 
 __all__ = [
     "ArrayPiece",
@@ -24,15 +27,19 @@ __all__ = [
     "CorpusSummary",
     "Decoder",
     "FrameOffsets",
+    "MagnitudeScale",
+    "Magnitudes",
     "Mnist",
     "MnistSplit",
     "Piece",
     "PieceSummary",
+    "RandomRuns",
     "RandomWindows",
     "Recording",
     "ShiftedWindows",
     "Split",
     "build_corpus",
+    "build_timit_corpus",
     "fetch_mnist",
     "fixed_windows",
     "load_mnist",

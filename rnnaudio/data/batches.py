@@ -1,8 +1,8 @@
-"""Batches of windows: four ways to choose them, each a pure function of (seed, index).
+"""Batches of windows: five ways to choose them, each a pure function of (seed, index).
 
 A window is n_steps + 1 frames of frame_size adjoining samples of one piece: n_steps inputs, and one frame more so that
 the targets may lie a frame ahead. A batcher is a frozen description; it remembers nothing, so a run resumes in the
-middle of an epoch with the index alone. In all four an epoch is one set's worth of samples: as many batches as hold
+middle of an epoch with the index alone. In all of them an epoch is one set's worth of samples: as many batches as hold
 the split once, so that epochs cost the same. Pieces shorter than a window are left out.
 """
 
@@ -229,6 +229,33 @@ class ConsecutiveWindows(_Windows):
         within = walked - ends[streams, numbers] + counts[streams, numbers]
         starts = phases[streams, numbers] + within * self.hop
         return Batch(self.read(numbers, starts), (within == 0) | (step == 0))
+
+
+@dataclass(frozen=True, eq=False)
+class RandomRuns(_Windows):
+    """The Fourier batches of 2016: random places, each followed for `n_segments` adjoining windows with carried state.
+
+    `resets` is True for all items in every n_segments-th batch, which begins at new places, and in no other.
+    """
+
+    _: KW_ONLY
+    n_segments: int = 10
+    carries_state: ClassVar[bool] = True
+
+    @property
+    def span(self) -> int:
+        return self.n_segments * self.hop + self.frame_size
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return self.n_set
+
+    def batch(self, index: int) -> Batch:
+        """The batch of that index: segment index mod n_segments of places drawn from (seed, index // n_segments)."""
+        run, segment = divmod(index, self.n_segments)
+        places = np.random.default_rng((self.seed, run)).integers(self.n_places(), size=self.batch_size)
+        numbers, starts = self.locate(places)
+        return Batch(self.read(numbers, starts + segment * self.hop), np.full(self.batch_size, segment == 0))
 
 
 def fixed_windows(split: HasPieces, *, frame_size: int, n_steps: int, batch_size: int) -> list[Batch]:

@@ -99,7 +99,7 @@ def _gather(sources: Sequence[Path | Recording]) -> list[Recording]:
         for path in _audio_files(Path(source)):
             if path.resolve() not in seen:
                 seen.add(path.resolve())
-                recordings.append(Recording(_printable(path.stem), _printable(path), "not stated", None, path))
+                recordings.append(Recording(printable(path.stem), printable(path), "not stated", None, path))
     wrong = {recording.split for recording in recordings} - {None, *SPLITS}
     if wrong:
         raise RnnaudioError(f"split: got {wrong.pop()!r}, expected one of {', '.join(SPLITS)} or None")
@@ -119,7 +119,8 @@ def _audio_files(source: Path) -> list[Path]:
     return paths
 
 
-def _printable(name: Path | str) -> str:
+def printable(name: Path | str) -> str:
+    """A name as text, whatever bytes it is made of."""
     return str(name).encode("utf-8", "replace").decode()  # HDF5 takes no bytes that are not text
 
 

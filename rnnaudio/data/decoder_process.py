@@ -6,6 +6,7 @@ is a line of JSON, {"error": text} or {"sample_rate_hz": int, "n_samples": int},
 """
 
 import json
+import math
 import os
 import signal
 import struct
@@ -21,6 +22,7 @@ BLOCK_SAMPLES = 2**18
 OGG_PAGE_BYTES = 65_307  # the longest page there can be
 MP3_FRAME_SAMPLES = 1152
 MAX_MP3_TAIL_BYTES = 2**15  # tags behind the sound
+SPHERE_HEADER_BYTES = 1024
 
 
 class Unusable(Exception):
@@ -55,12 +57,14 @@ def _resampled(sound: soundfile.SoundFile, sample_rate_hz: int | None) -> tuple[
 
 
 def refuse_cut_off(file: BinaryIO) -> None:
-    """Raise Unusable if a WAV or Ogg file ends too early: libsndfile reads what is left and says nothing."""
+    """Raise Unusable if a WAV, Ogg or SPHERE file ends too early: libsndfile reads what is left and says nothing."""
     head = file.read(12)
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         _refuse_short_wav(file)
     elif head[:4] == b"OggS":
         _refuse_unfinished_ogg(file)
+    elif head[:7] == b"NIST_1A":
+        _refuse_odd_sphere(file)
 
 
 def _refuse_short_wav(file: BinaryIO) -> None:
@@ -94,6 +98,31 @@ def _refuse_unfinished_ogg(file: BinaryIO) -> None:
     is_whole = len(page) >= 27 and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
     if not (page.startswith(b"OggS") and is_whole and page[5] & 4):
         raise Unusable("truncated: its last Ogg page is not the end of the stream; copy or download it again")
+
+
+def _refuse_odd_sphere(file: BinaryIO) -> None:
+    """Compare what a NIST SPHERE header states with the bytes behind it; libsndfile ignores the stated length.
+
+    The header is text: ``NIST_1A``, its own length, lines ``name -type value``, ``end_head``, and padding.
+    """
+    file.seek(0)
+    lines = [line.split() for line in file.read(SPHERE_HEADER_BYTES).decode("latin-1").split("\n")]
+    if lines[1:2] != [[str(SPHERE_HEADER_BYTES)]] or ["end_head"] not in lines:
+        raise Unusable(f"its SPHERE header is not one of {SPHERE_HEADER_BYTES} bytes: damaged; copy it again")
+    header = {line[0]: line[2] for line in lines[2 : lines.index(["end_head"])] if len(line) == 3}
+    if "shorten" in header.get("sample_coding", ""):
+        raise Unusable(
+            "a SPHERE file compressed with shorten, which is not read here: convert it with NIST's own program, "
+            "'w_decode -o pcm IN OUT'"
+        )
+    try:
+        sizes = [int(header[name]) for name in ("sample_count", "channel_count", "sample_n_bytes")]
+    except (KeyError, ValueError) as error:
+        raise Unusable(f"its SPHERE header lacks a number it must have ({error}): damaged; copy it again") from None
+    n_stated, n_there = math.prod(sizes), max(0, os.fstat(file.fileno()).st_size - SPHERE_HEADER_BYTES)
+    if n_stated != n_there:
+        what = "truncated" if n_stated > n_there else "its header is wrong"
+        raise Unusable(f"{what}: it states {n_stated} bytes of samples, {n_there} are there; copy it again")
 
 
 def refuse_incomplete(file: BinaryIO, sound: soundfile.SoundFile, n_read: int) -> None:

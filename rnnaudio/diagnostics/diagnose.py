@@ -1,8 +1,190 @@
 """Look at everything that trains and plays a model, and say what is wrong with it, the true cause first."""
 
+from typing import Any
+
+import numpy as np
+
+from rnnaudio.diagnostics.baselines import baselines, linear_prediction
+from rnnaudio.diagnostics.causes import causes
+from rnnaudio.diagnostics.cost import Cost, cost_coverage, measured_target_shift, noise_figures
+from rnnaudio.diagnostics.excerpt import excerpt, rms
+from rnnaudio.diagnostics.free_run import health, levels_db
+from rnnaudio.diagnostics.memory import Stepped, memory_figures
+from rnnaudio.diagnostics.probe import probe
+from rnnaudio.diagnostics.signal import continuity, effective_batch_size, scale_figures, share_found, state_figures
 from rnnaudio.diagnostics.subject import Diagnosis, Measurements, Subject
+from rnnaudio.diagnostics.updates import update_figures
+from rnnaudio.objectives import STRATEGIES
+
+N_BATCHES = 4
+N_PLAYED = 8
+N_SEED_FRAMES = 16
+N_FREE_FRAMES = 400
+MOST_VALIDATION_SAMPLES = 1 << 21
+NOT_MEASURED = float("nan")
 
 
 def diagnose(subject: Subject) -> Diagnosis:
     """Measure the subject (it is left as it was) and rank the causes found."""
-    return Diagnosis((), Measurements())
+    measured = Measurements()
+    rng = np.random.default_rng(2016)
+    batches = [subject.batches.batch(k) for k in range(N_BATCHES)]
+    look_at_data(subject, batches, measured, rng)
+    parts = [excerpt(batch, subject.objective) for batch in batches]
+    loudest = max(parts, key=lambda part: rms(part.frames))
+    cost = Cost(subject.model, subject.objective)
+    look_at_cost(subject, cost, loudest, measured, rng)
+    stepped = Stepped(subject.model)
+    look_at_memory(subject, stepped, loudest, measured, rng)
+    look_at_updates(subject, parts, measured)
+    look_at_validation(subject, stepped, measured)
+    look_at_free_run(subject, stepped, measured)
+    return Diagnosis(causes(measured), measured)
+
+
+def look_at_data(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
+    """Scale, order of axes, effective size, what begins where."""
+    figures = measured.figures
+    measured.frame_size = subject.model.n_in
+    scale = scale_figures(subject.pieces)
+    figures |= {"data_std": scale.std, "data_dc": scale.dc, "samples_at_ends": scale.at_ends}
+    figures |= {"data_peak": scale.peak, "range_used": scale.used}
+    jumps = [continuity(batch.frames, rng) for batch in batches]
+    figures["jump_along_time"] = float(np.median([jump.along_time for jump in jumps]))
+    figures["jump_along_batch"] = float(np.median([jump.along_batch for jump in jumps]))
+    figures["effective_batch_size"] = float(np.mean([effective_batch_size(batch.frames) for batch in batches]))
+    figures["batch_size"] = float(batches[0].frames.shape[1])
+    state = state_figures(subject.batches)
+    figures["starts_unmarked"] = state.unmarked
+    figures["validation_in_training"] = share_found(subject.validation, subject.pieces)
+
+
+def look_at_cost(subject: Subject, cost: Cost, part: Any, measured: Measurements, rng: np.random.Generator) -> None:
+    """Which steps count, towards what; noise in the output."""
+    figures = measured.figures
+    coverage = cost_coverage(cost, part, rng)
+    measured.coverage = np.sqrt(np.mean(np.square(coverage), axis=1))
+    shift = measured_target_shift(cost, part, coverage)
+    known = STRATEGIES.get(subject.objective.name)
+    figures["target_shift"] = NOT_MEASURED if shift is None else float(shift)
+    figures["promised_shift"] = float(known.shift) if known else NOT_MEASURED
+    target = promised_target(subject, part.frames)
+    sounding = np.any(target != 0, axis=2)
+    counts = coverage > 1e-6 * coverage.max()
+    figures["covered_sounding"] = float(counts[sounding].mean()) if sounding.any() else NOT_MEASURED
+    figures["covered_silent"] = float(counts[~sounding].mean()) if not sounding.all() else NOT_MEASURED
+    noise = noise_figures(subject.model, part.frames[:16])
+    measured.noise_floor = noise.total
+    figures["floor_after_weights"] = noise.after_weights
+
+
+def promised_target(subject: Subject, frames: np.ndarray) -> np.ndarray:
+    """What the objective's name says the output should be: the next frame, unless the name says otherwise."""
+    known = STRATEGIES.get(subject.objective.name)
+    shift = known.shift if known else 1
+    return frames[shift : len(frames) - 1 + shift]
+
+
+def look_at_memory(
+    subject: Subject, stepped: Stepped, part: Any, measured: Measurements, rng: np.random.Generator
+) -> None:
+    """Gates, gradient by lag, growth, echo, flip, reach."""
+    x, target = part.frames[:-1], promised_target(subject, part.frames)
+    inside = probe(subject.model, x, target)
+    measured.saturation = {name: histogram.saturated for name, histogram in inside.saturation.items()}
+    measured.gradient_by_lag = g = inside.gradient_through_time
+    measured.figures["gradient_growth"] = float(g.max() / g[0]) if g[0] > 0 else NOT_MEASURED
+    memory = memory_figures(stepped, x, rng)
+    measured.growth_with_input, measured.growth_without = memory.growth_with_input, memory.growth_without
+    measured.echo, measured.flip = memory.echo, memory.flip
+    measured.figures["constant_units"] = memory.constant_units
+    measured.figures["late_growth"] = late_growth(memory.growth_with_input)
+    measured.figures["late_growth_without_input"] = late_growth(memory.growth_without)
+    reach = np.max([np.abs(stepped.outputs(scale * x[:8])).max(axis=(0, 1)) for scale in (1.0, 10.0, 100.0)], axis=0)
+    measured.figures["reach"] = float(reach.max())
+    measured.figures["reach_spread"] = float(reach.std() / max(reach.mean(), 1e-30))
+    measured.figures["target_p999"] = float(np.percentile(np.abs(target), 99.9))
+
+
+def late_growth(sizes: np.ndarray) -> float:
+    """The size at the end over that in the middle."""
+    return float(sizes[-1] / max(sizes[len(sizes) // 2], 1e-30)) if len(sizes) else NOT_MEASURED
+
+
+def look_at_updates(subject: Subject, parts: list[Any], measured: Measurements) -> None:
+    """Sizes of updates, each against its parameter and against the rule's promise."""
+    figures = measured.figures
+    seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.learning_rate, parts)
+    moved = [name for name in seen.ratios if seen.gradients[name] > 0]
+    measured.step_sizes = {name: (seen.ratios[name], seen.kept_promise[name]) for name in moved}
+    moving = [name for name in moved if seen.ratios[name] > 0]
+    matrices = [seen.ratios[name] for name in moving if seen.n_axes[name] > 1]
+    figures["update_ratio"] = float(np.median(matrices)) if matrices else NOT_MEASURED
+    kept = [seen.kept_promise[name] for name in moving]
+    figures["kept_promise"] = float(np.median(kept)) if kept else NOT_MEASURED
+    figures["loss_after_updates"], figures["reset_leak"] = seen.rise, seen.leak
+    figures["gradient_norm"] = float(np.median(seen.norms))
+
+
+def look_at_validation(subject: Subject, stepped: Stepped, measured: Measurements) -> None:
+    """Errors of model and baselines on the validation windows; what the run recorded of them."""
+    figures = measured.figures
+    pairs, n = [], 0
+    for batch in subject.validation:
+        if n > MOST_VALIDATION_SAMPLES:
+            break
+        pairs.append((batch.frames[:-1], promised_target(subject, batch.frames)))
+        n += batch.frames.size
+    outputs = [stepped.outputs(x) for x, _ in pairs]
+    wrong = sum(np.sum(np.square(y - t, dtype=np.float64)) for y, (_, t) in zip(outputs, pairs, strict=True))
+    energy = sum(np.sum(np.square(t, dtype=np.float64)) for _, t in pairs)
+    measured.loss = float(wrong / sum(t.size for _, t in pairs))
+    training = (subject.batches.batch(k).frames for k in range(8))
+    linear = linear_prediction((f[:-1], promised_target(subject, f)) for f in training)
+    measured.errors = {"this model": float(wrong / energy), **baselines(pairs, linear)}
+    figures["validation_loss"] = measured.errors["this model"]
+    figures["validation_is_whole"] = float(len(pairs) == len(subject.validation))
+    figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
+    for kind in ("valid", "train"):
+        rows = [row[kind] for row in subject.history if kind in row]
+        figures[f"history_lowest_{kind}"] = float(min(rows)) if rows else NOT_MEASURED
+
+
+def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements) -> None:
+    """Does the run play the function that it trained, and what becomes of its sound?"""
+    figures = measured.figures
+    figures |= dict.fromkeys(("play_against_unrolled", "two_functions_apart", "play_towards_twice"), NOT_MEASURED)
+    figures |= dict.fromkeys(("level_fall_db", "half_life", "period", "repeats_from", "noise_from", "unrest_db"), NOT_MEASURED)
+    if subject.play is None:
+        return
+    frames = subject.validation[0].frames
+    loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]
+    seeds = frames[:N_SEED_FRAMES, loud]
+    pairs = [first_frames(stepped, seed) for seed in seeds.swapaxes(0, 1)]
+    said, again = (np.array(frames) for frames in zip(*pairs, strict=True))
+    first = np.array([subject.play(seed, 1)[0] for seed in seeds.swapaxes(0, 1)])
+    figures["play_against_unrolled"] = rms(first - said) / max(rms(said), 1e-30)
+    figures["two_functions_apart"] = rms(again - said) / max(rms(said), 1e-30)
+    apart = (again - said).astype(np.float64)
+    figures["play_towards_twice"] = float(np.sum((first - said) * apart) / max(np.sum(apart**2), 1e-30))
+    seed = seeds[:, 0]
+    generated = subject.play(seed, N_FREE_FRAMES)
+    measured.n_seed_frames = len(seed)
+    measured.level_db = levels_db(np.concatenate([seed, generated]))
+    if len(generated) < 8:
+        return
+    result = health(generated)
+    usual = np.median(levels_db(frames.reshape(-1, frames.shape[-1])))
+    figures["level_fall_db"] = float(usual - np.median(measured.level_db[-len(generated) // 4 :]))
+    figures |= {"half_life": result.half_life, "period": float(result.period)}
+    figures |= {"repeats_from": result.repeats_from, "noise_from": result.noise_from}
+    figures["unrest_db"] = result.unrest_db
+
+
+def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the trained graph says after a seed (time, n), and what it says if it hears the last frame twice."""
+    state, y = stepped.start(1), seed[-1:]
+    for frame in seed:
+        y, state = stepped(frame[None], state)
+    again, _ = stepped(seed[-1:], state)
+    return y[0], again[0]

@@ -29,7 +29,10 @@ class Generated(NamedTuple):
 
 
 class OutputNoise(NamedTuple):
-    """N(0, std) added to every generated sample before it is fed back; ``seed`` and the stream's number decide it."""
+    """N(0, std) added to every generated sample before it is fed back.
+
+    ``seed`` and the stream's number decide it, whatever the number of streams and threads.
+    """
 
     std: float
     seed: int
@@ -69,6 +72,7 @@ def generate_streams(
 ) -> list[Generated]:
     """Continue many seeds of one length side by side; each result is that of :func:`generate`, to the last bit.
 
+    But for noise, which each stream has of its own: that of :func:`generate` is the first stream's.
     Streams are shared out between threads. One that is no longer finite ends there; the others go on.
     """
     if stepper.n_out != stepper.n_in:
@@ -94,7 +98,8 @@ class _Player:
     """The streams of one thread: true frames (time, n_streams, n), then generated ones."""
 
     def __init__(self, step: Step, true: np.ndarray, noise: OutputNoise | None, first: int, two_functions: bool):
-        self.step, self._true, self._two_functions = step, true, two_functions
+        self._step, self._true = step, true
+        self._speak = TwoFunctions(step) if two_functions else step
         self._std = noise.std if noise else 0.0
         streams = range(first, first + step.n_streams)
         self._sources = [np.random.default_rng((noise.seed, k, 3)) for k in streams] if noise else []  # 3: the purpose
@@ -102,19 +107,17 @@ class _Player:
         self._x = true[-1]  # the frame to be consumed next
 
     def prime(self) -> None:
-        """Consume all true frames but the last; for the two functions of 2016 the last one too."""
+        """Consume all true frames but the last."""
         with np.errstate(all="ignore"):
-            for frame in self._true if self._two_functions else self._true[:-1]:
-                self.step(frame)
-        if self._two_functions:
-            self.step = TwoFunctions(self.step)
+            for frame in self._true[:-1]:
+                self._step(frame)
 
     def play(self, n_frames: int) -> None:
         """Generate so many frames more."""
-        frames = np.empty((n_frames, *self._x.shape), self.step.dtype)
+        frames = np.empty((n_frames, *self._x.shape), self._step.dtype)
         with np.errstate(all="ignore"):  # what overflows is looked for afterwards, and ends its stream
             for frame in frames:
-                frame[...] = self.step(self._x)
+                frame[...] = self._speak(self._x)
                 for row, source in zip(frame, self._sources, strict=False):  # none without noise
                     row += self._std * source.standard_normal(len(row), frame.dtype)
                 self._x = frame
@@ -127,7 +130,7 @@ class _Player:
 
     def generated(self) -> np.ndarray:
         """(n_streams, time, n)."""
-        played = self._played or [np.empty((0, *self._x.shape), self.step.dtype)]
+        played = self._played or [np.empty((0, *self._x.shape), self._step.dtype)]
         return np.concatenate(played).swapaxes(0, 1)
 
 

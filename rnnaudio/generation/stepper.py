@@ -73,10 +73,11 @@ class Stepper:
 
 
 class TwoFunctions(Step):
-    """The blog's way to generate (2016): k = f(k, h), then h = f2(k, h), by two functions in turn.
+    """The blog's way to generate (2016): h = f2(k, h), then k = f(k, h), by two functions in turn.
 
-    f computes the next frame and forgets the state it made; f2 computes the state from the *new* frame. So each frame
-    is consumed twice, and the memory is one frame ahead of where training had it.
+    f2 computes the state from a frame; f computes the next frame from the same frame and that state, and forgets the
+    state it made. So each frame is consumed twice, and when f speaks the memory is one frame ahead of where training
+    had it.
     """
 
     def __init__(self, step: Step):
@@ -84,11 +85,11 @@ class TwoFunctions(Step):
         self._step = step
 
     def advance(self, x: np.ndarray) -> np.ndarray:
-        before = [leaf.copy() for leaf in self._step.state]
-        y = self._step.advance(x).copy()
-        for leaf, old in zip(self._step.state, before, strict=True):
-            leaf[...] = old
-        self._step.advance(y)
+        self._step.advance(x)
+        ahead = [leaf.copy() for leaf in self._step.state]
+        y = self._step.advance(x).copy()  # it may be a part of the state
+        for leaf, kept in zip(self._step.state, ahead, strict=True):
+            leaf[...] = kept
         return y
 
 

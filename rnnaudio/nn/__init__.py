@@ -2,6 +2,7 @@
 
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.layer import Context, Layer
+from rnnaudio.nn.layer_2016 import Layer2016, mlp_2016
 from rnnaudio.nn.memory_lstm import MemoryLSTM
 from rnnaudio.nn.model import Repeated, Sequential, Sum, mlp
 from rnnaudio.nn.recurrent import GRU, LSTM, Cell, GRUEarly2016, LinearPredictor, unroll
@@ -20,6 +21,7 @@ __all__ = [
     "GRUEarly2016",
     "GaussianNoise",
     "Layer",
+    "Layer2016",
     "LearntInitialState",
     "LinearPredictor",
     "MemoryLSTM",
@@ -28,5 +30,6 @@ __all__ = [
     "Sequential",
     "Sum",
     "mlp",
+    "mlp_2016",
     "unroll",
 ]

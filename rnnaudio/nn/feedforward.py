@@ -95,17 +95,18 @@ class BatchNorm(FeedForward):
 
     Training takes mean and (biased) variance over all leading axes of the batch, unmasked steps only, and moves the
     running statistics by ``r <- (1 - momentum) r + momentum batch``; evaluation uses the running statistics.
+    ``shift=False``: gain only, the shift is zero and not trained.
     """
 
     epsilon = 1e-5
     needs_whole_sequence = True
 
-    def __init__(self, n: int, *, momentum: float = 0.1):
+    def __init__(self, n: int, *, momentum: float = 0.1, shift: bool = True):
         super().__init__()
         self.n_in = self.n_out = n
         self.momentum = momentum
         self.gain = self._parameter("gain", np.ones(n))
-        self.shift = self._parameter("shift", np.zeros(n))
+        self.shift = self._parameter("shift", np.zeros(n)) if shift else None
         self.running_mean = self._statistic("running_mean", np.zeros(n))
         self.running_variance = self._statistic("running_variance", np.ones(n))
 
@@ -124,7 +125,8 @@ class BatchNorm(FeedForward):
                 context.updates.append((stored, tt.cast(moved, stored.dtype)))
         else:
             mean, variance = self.running_mean, self.running_variance
-        return self.gain * (x - mean) / tt.sqrt(variance + self.epsilon) + self.shift
+        y = self.gain * (x - mean) / tt.sqrt(variance + self.epsilon)
+        return y if self.shift is None else y + self.shift
 
     def _mean(self, x: Any, mask: Any) -> Any:
         leading = list(range(x.ndim - 1))
@@ -134,7 +136,8 @@ class BatchNorm(FeedForward):
         return tt.sum(tt.switch(mask[..., None], x, tt.zeros_like(x)), axis=leading) / tt.sum(tt.cast(mask, x.dtype))
 
     def compiled_step(self, n_streams: int) -> Step:
-        gain, shift, mean, variance = current(self.gain, self.shift, self.running_mean, self.running_variance)
+        gain, mean, variance = current(self.gain, self.running_mean, self.running_variance)
+        shift = np.zeros_like(mean) if self.shift is None else current(self.shift)[0]
         return NormalisedStep(mean, gain / np.sqrt(variance + variance.dtype.type(self.epsilon)), shift, n_streams)
 
 
@@ -168,6 +171,10 @@ class GaussianNoise(FeedForward):
         super().__init__()
         self.n_in = self.n_out = n
         self.std = self._statistic("std", np.asarray(float(std)))
+
+    def set_std(self, std: float) -> None:
+        """Set the noise's standard deviation."""
+        self.std.set_value(np.asarray(std, dtype=self.std.dtype))
 
     def apply(self, x: Any, context: Context) -> Any:
         if not context.training:

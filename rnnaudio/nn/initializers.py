@@ -47,6 +47,11 @@ def iso_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return u @ vt
 
 
+def rand_february_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """U(-.5, .5) / (n_in + n_out), the weights of February 2016 on MNIST: at 784-100 Glorot's / 146."""
+    return rng.uniform(-0.5, 0.5, shape) / sum(shape)
+
+
 def rand_mnist_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """U(-.5, .5) / (n_in + n_out) / 1000, the weights of the blog's 97.7 % on MNIST."""
     return rng.uniform(-0.5, 0.5, shape) / sum(shape) / 1000.0

@@ -76,9 +76,12 @@ class Cell(Layer):
         return self.output(new), new
 
     def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
-        may_fuse = engine.kernel() == "fused" and context.taps is None and context.truncate_gradient < 0
+        # What is tapped is computed from the states again, which noise must not be: it is drawn once only.
+        may_fuse = engine.kernel() == "fused" and context.truncate_gradient < 0
+        may_fuse = may_fuse and not (context.training and context.taps is not None)
         if may_fuse and self.can_fuse(mask is not None, context):
             states = self.fused(x, state, mask, context)
+            inputs = None if context.taps is None else self.sequences(x, context)
         else:
             inputs = self.sequences(x, context)
             states = unroll(self, inputs, state, mask, context.truncate_gradient)

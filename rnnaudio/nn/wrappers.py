@@ -1,4 +1,4 @@
-"""Cells that are another cell but for one thing: noise, a learnt initial state."""
+"""Cells that are another cell but for one thing: noise, a learnt or drawn initial state."""
 
 from typing import Any, NamedTuple
 
@@ -139,15 +139,15 @@ class DrawnInitialState(Wrapper):
     """A cell whose state before the first step is N(0, std), not learnt, a row of its own for each sequence.
 
     The blog drew it anew at every call. Here it is the same draw at every call, so that validation and generation
-    are repeatable.
+    are repeatable: ``number`` decides it, another one for each layer of a stack.
     """
 
-    def __init__(self, cell: Cell, *, std: float = 0.01):
+    def __init__(self, cell: Cell, *, std: float = 0.01, number: int = 0):
         super().__init__(cell)
-        self._std = std
+        self._std, self._number = std, number
 
     def initial_state(self, batch_size: Any) -> Any:
-        key = tt.as_tensor_variable(np.array([2016, 0], "int64"))
+        key = tt.as_tensor_variable(np.array([2016, self._number], "int64"))
         leaves = flatten(self.state_sizes)
         drawn = [self._std * engine.normal(key, k, [batch_size, width]) for k, width in enumerate(leaves)]
         return unflatten(self.state_sizes, drawn)

@@ -17,10 +17,13 @@ from rnnaudio.plots.inside import (
     update_ratios,
     update_ratios_figure,
 )
+from rnnaudio.plots.record import against_record, against_record_figure
 from rnnaudio.plots.sound import level_dbfs, spectrogram, spectrogram_dbfs, spectrogram_figure
 from rnnaudio.plots.speed import growth, growth_figure, speed_ratios, speed_ratios_figure
 
 __all__ = [
+    "against_record",
+    "against_record_figure",
     "confusion",
     "confusion_figure",
     "diagnosis",

@@ -179,7 +179,7 @@ def train(
                 run.history[-1]["learning_rate"] = schedule(run.n_updates - 1)
                 (on_validation or _print)(run.history[-1])
                 if not isfinite(run.history[-1]["valid"]):
-                    run.reason = run.stopping.reason
+                    run.reason = run.stopping.reason or f"the validation loss is not finite at update {run.n_updates}"
                     break
                 _save(path, run, model, step, record, judging.keep_all)
             run.reason = run.stopping.reason or over or interrupt.reason

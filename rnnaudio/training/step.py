@@ -111,10 +111,14 @@ class Evaluation:
     def __call__(self, batches: Iterable[Any]) -> dict[str, float]:
         total = Totals()
         for number, batch in enumerate(batches):
-            key = np.asarray([self._noise_seed or 0, number], "int64")
             start = self._graph.start(batch, None)
-            for arrays in self._parts(self._graph.arrays(batch)):
-                values = self._function(*arrays, *start, key)
+            for k, arrays in enumerate(self._parts(self._graph.arrays(batch))):
+                key = [
+                    self._noise_seed or 0,
+                    number,
+                    *([k] if self._segment_steps else []),
+                ]  # as a training step has it
+                values = self._function(*arrays, *start, np.asarray(key, "int64"))
                 total.add(pairs(self._terms, values[: 2 * len(self._terms)]))
                 start = going_on(values[2 * len(self._terms) :], start)
         return total.values()

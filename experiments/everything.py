@@ -1,0 +1,113 @@
+"""The blog, post by post: every experiment run, and one table of what was said, what was measured then, and now.
+
+    python -m experiments.everything [--smoke] [--table] [--again]
+
+Experiments that have a record, and runs that are finished, are not computed again, so a command that was broken off
+goes on. Records come with the repository: ``--again`` makes them anew. ``--smoke``: all of
+them, tiny, on the piano in the package; nothing is recorded. ``--table``: only the table of what is recorded.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import tyro
+
+from experiments.results import FOLDER
+from rnnaudio.errors import RnnaudioError, run_command
+
+
+class Experiment(NamedTuple):
+    """A module of this package, the post it belongs to, the name of its record, its arguments; ``smoke``: those of
+    its tiny form, None where another entry has the same one."""
+
+    module: str
+    post: str
+    record: str
+    arguments: tuple[str, ...] = ()
+    smoke: tuple[str, ...] | None = ("--smoke",)
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / f"{self.record}.json"
+
+    @property
+    def command(self) -> str:
+        return " ".join(["python -m", f"experiments.{self.module}", *self.arguments])
+
+
+EXPERIMENTS = (
+    Experiment("mnist", "week 2", "mnist-blog", ("--setting", "blog", "--seeds", "3")),
+    Experiment("mnist", "week 2", "mnist-february", ("--setting", "february", "--seeds", "3"), smoke=None),
+    Experiment("mnist", "week 2", "mnist-march", ("--setting", "march", "--seeds", "3"), smoke=None),
+    Experiment("week_21_march", "week 21 March", "week-21-march"),
+    Experiment("week_28_march", "week 28 March", "week-28-march"),
+    Experiment("last_week", "last week", "last-week"),
+    Experiment("last_week_checks", "last week", "last-week-checks"),
+    Experiment("last_week_grid", "last week", "last-week-grid"),
+    Experiment("last_day", "the last day", "last-day"),
+    Experiment("final_post", "final post", "final-post"),
+    Experiment("classmates", "not in the blog", "classmates"),
+    Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016-gru"),
+    Experiment("timit", "last week", "timit", ("--smoke",)),  # a copy of TIMIT is the user's own
+    Experiment("ablation", "all", "ablation", smoke=("--smoke-test",)),
+    Experiment("blind_test", "all", "blind-test", smoke=("--quick",)),
+)
+
+
+def claims() -> Iterator[dict[str, str]]:
+    """A row for each claim of what is recorded."""
+    for experiment in EXPERIMENTS:
+        recorded = json.loads(experiment.path.read_text()) if experiment.path.exists() else {}
+        for claim in recorded.get("claims", []):
+            yield {"post": experiment.post, "command": experiment.command, **claim}
+
+
+def as_markdown() -> str:
+    """The table for README.md."""
+    lines = ["| post | the blog says | command | 2016 | here | why |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {row['post']} | {row['says']} | `{row['command']}` | {row['2016']} | {row['ours']} | {row['why']} |"
+        for row in claims()
+    ]
+    return "\n".join(lines)
+
+
+def run(experiment: Experiment, smoke: bool) -> bool:
+    """One experiment in a process of its own; whether it ended well."""
+    arguments = experiment.smoke if smoke else experiment.arguments
+    if arguments is None:
+        return True
+    started = time.monotonic()
+    print(f"==== {experiment.post}: {experiment.module}", flush=True)
+    command = [sys.executable, "-m", f"experiments.{experiment.module}", *arguments]
+    done = subprocess.run(command, check=False, env=os.environ)
+    print(f"==== {experiment.module}: {time.monotonic() - started:.0f} s, status {done.returncode}", flush=True)
+    if done.returncode == 130:
+        raise KeyboardInterrupt
+    return done.returncode == 0
+
+
+def main(smoke: bool = False, table: bool = False, again: bool = False) -> None:
+    """Run the experiments that have no record yet, then print the table.
+
+    Args:
+        again: also those that have one.
+        smoke: each in its tiny form.
+        table: print the table of what is recorded, and run nothing.
+    """
+    missing = [e for e in EXPERIMENTS if not table and (smoke or again or not e.path.exists())]
+    failed = [e.module for e in missing if not run(e, smoke)]
+    if not smoke:
+        print(as_markdown())
+    if failed:
+        raise RnnaudioError(f"{len(failed)} experiments failed: {', '.join(failed)}; what they say stands above")
+
+
+if __name__ == "__main__":
+    run_command(lambda: tyro.cli(main), "experiments")

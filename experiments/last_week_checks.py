@@ -1,0 +1,118 @@
+"""Last week: the four checks the author made, each with what it shows and what it could not show.
+
+    python -m experiments.last_week_checks [--smoke]
+
+"Check if the non-linearities were saturated; if the way I generated the batches was fine; if my implementation of
+RMSprop was doing the same thing as other implementations; if everything is well linked in my LSTM and GRU. And
+everything seems fine." Made on the models and settings of 2016 (experiments.models_2016).
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+import tyro
+
+from experiments.claims import Options
+from experiments.models_2016 import gru_2016, memory_lstm_2016
+from experiments.results import record
+from experiments.strategies import CORPUS
+from rnnaudio.app.arguments import REGISTRY, parsed
+from rnnaudio.app.build import build_model, build_strategy
+from rnnaudio.app.config import TrainConfig
+from rnnaudio.data import AudioCorpus, Batch, fixed_windows
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.diagnostics import check_batch, check_gradients, probe
+from rnnaudio.errors import run_command
+from rnnaudio.objectives import STRATEGIES
+from rnnaudio.optimizers import RMSprop, RMSprop2016
+
+MODELS = {"gru": gru_2016(200, 3, 40, 16), "memory-lstm": memory_lstm_2016(250, 128, 8)}
+
+
+class Check(NamedTuple):
+    what: str
+    evidence: str
+    verdict: str  # what the author could see, and what it hid
+
+
+def non_linearities(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
+    """The share of gates within 5 % of an end of their range, at the start, on piano scaled as in 2016."""
+    strategy = build_strategy(config)
+    inside = probe(build_model(config), *strategy.split(frames))
+    worst = max(inside.saturation, key=lambda gate: inside.saturation[gate].saturated)
+    lags = inside.gradient_through_time
+    evidence = (
+        f"{100 * inside.saturation[worst].saturated:.1f} % saturated at most ({worst}); the gradient of the last step "
+        f"falls from {lags[0]:.1e} to {lags[min(10, len(lags) - 1)]:.1e} within ten steps"
+    )
+    return Check(f"non-linearities, {name}", evidence, "fine, and beside the point: look at how far gradients reach")
+
+
+def batches(name: str, config: TrainConfig, batch: Batch) -> Check:
+    """Which shift the target has, measured; what the strategy promises."""
+    promised = STRATEGIES[config.strategy].shift
+    check = check_batch(build_strategy(config), batch)._replace(expected=promised)
+    return Check(f"batches, {name}", str(check), "fine" if check.passed else "NOT fine: a predictor trained to copy")
+
+
+def rmsprop(n_steps: int = 200, learning_rate: float = 1e-3) -> list[Check]:
+    """Both classes of 2016 against the rule in plain NumPy, on gradients of the size that the audio runs have."""
+    rng = np.random.default_rng(2016)
+    gradients = 1e-5 * rng.standard_normal((n_steps, 100))
+    checks = []
+    for said, rule in (("uRMSPROP", RMSprop()), ("RMSPROP", RMSprop2016())):
+        p, memory, q, r = np.ones(100), (np.zeros(100),), np.ones(100), np.zeros(100)
+        for n, g in enumerate(gradients, 1):
+            p, memory = rule.step(p, g, memory, learning_rate, n)
+            r = 0.9 * r + 0.1 * g**2
+            q = q - learning_rate * g / np.sqrt(r + 1e-8)
+        distance, right = (float(np.sqrt(np.mean((value - 1.0) ** 2))) for value in (p, q))
+        same = abs(distance / right - 1.0) < 1e-6
+        evidence = f"moved {distance:.2e} in {n_steps} steps, the rule in NumPy {right:.2e}"
+        checks.append(Check(f"RMSprop, the class {said}", evidence, "fine" if same else "NOT fine: it never divided"))
+    return checks
+
+
+def wiring(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
+    """All gradients against differences, in float64; and how much of the sequence the cost counts."""
+    strategy = build_strategy(config)
+    model = build_model(config)
+    cut = Batch(frames[:4, :2].astype(np.float64), np.ones(2, bool))
+    report = check_gradients(model, strategy, cut, rng=np.random.default_rng(0), training=False, n_entries=2)
+    counted = "the last step only" if strategy.first_scored else "every step"
+    evidence = f"gradients differ from differences by {report.largest:.1e} at most; the cost counts {counted}"
+    return Check(f"wiring, {name}", evidence, "fine" if not strategy.first_scored else "fine, of a cost that is not")
+
+
+def main() -> None:
+    """Make all four, print and record them."""
+    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
+    with TemporaryDirectory() as folder:
+        path = build_demo_corpus(Path(folder) / "corpus.h5") if options.smoke else options.corpus
+        checks = list(every(path))
+    for check in checks:
+        print(f"{check.what:34s} {check.evidence}\n{'':34s} {check.verdict}")
+    if options.corpus == CORPUS and not options.smoke:
+        record("last-week-checks", {"checks": [check._asdict() for check in checks]})
+
+
+def every(path: Path) -> list[Check]:
+    """The four checks on each model."""
+    checks = []
+    with AudioCorpus.open(path) as standard:
+        corpus = standard.min_max_2016()
+        for name, config in MODELS.items():
+            sizes = {"frame_size": config.frame_size, "n_steps": min(config.n_steps, 40), "batch_size": 8}
+            batch = fixed_windows(corpus.train, **sizes)[0]
+            checks += [
+                non_linearities(name, config, batch.frames),
+                batches(name, config, batch),
+                wiring(name, config, batch.frames),
+            ]
+    return [*checks, *rmsprop()]
+
+
+if __name__ == "__main__":
+    run_command(main, "last_week_checks")

@@ -1,0 +1,96 @@
+"""The feed-forward layer of 2016 and its perceptron: bias last, whatever else between product and bias."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from rnnaudio import engine, fused
+from rnnaudio.kernels.dense import ActivationStep, DenseStep
+from rnnaudio.kernels.step import Chain, NormalisedStep, Step
+from rnnaudio.nn.activations import Activations, widths
+from rnnaudio.nn.feedforward import FeedForward, known_activation, tapped
+from rnnaudio.nn.initializers import Initializer, rand_2016
+from rnnaudio.nn.layer import Context, current
+from rnnaudio.nn.model import Sequential
+
+
+class Layer2016(FeedForward):
+    """y = activation(between(x W) + b): the order of operations of 2016. W (n_in, n_out), b (n_out,).
+
+    ``between`` are feed-forward layers n_out wide. The blog's were, in this order and each of them optional,
+    ``BatchNorm(n, shift=False)`` (the bias does that), ``GaussianNoise(n, s)`` and ``Dropout(n, 0.5)``: noise and
+    dropout before the bias, so that a unit which is dropped still says activation(b).
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        rng: np.random.Generator,
+        between: Sequence[FeedForward] = (),
+        activation: str = "relu",
+        weights: Initializer = rand_2016,
+    ):
+        super().__init__()
+        self.n_in, self.n_out = n_in, n_out
+        self._activation = known_activation(activation)
+        self._between = list(between)
+        self.weight = self._parameter("weight", weights(rng, (n_in, n_out)))
+        self.bias = self._parameter("bias", np.zeros(n_out))
+        for layer in between:
+            if (layer.n_in, layer.n_out) != (n_out, n_out):
+                raise ValueError(f"{layer.kind} between is {layer.n_in} -> {layer.n_out}; expected {n_out} -> {n_out}")
+            self._child(layer.kind, layer)
+
+    def activations(self) -> Activations:
+        total = Activations(widths(*[self.n_out] * 2), widths(self.n_in, self.n_out, self.n_out))
+        for layer in self._between:
+            total = total.beside(layer.activations())
+        return total
+
+    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+        return self.apply(x, context, mask), ()
+
+    def apply(self, x: Any, context: Context, mask: Any = None) -> Any:
+        y = fused.dot(x, self.weight)
+        for layer in self._between:
+            y, _ = layer.unroll(y, (), context, mask)
+        return tapped(self, self._activation, fused.ACTIVATIONS[self._activation](y + self.bias), context)
+
+    def compiled_step(self, n_streams: int) -> Step | None:
+        weight, bias = current(self.weight, self.bias)
+        within = [layer.compiled_step(n_streams) for layer in self._between]
+        known = [step for step in within if step is not None]
+        if len(known) < len(within):
+            return None
+        nothing = np.zeros_like(bias)
+        first = DenseStep(weight, nothing, "linear", n_streams)
+        shifted = NormalisedStep(nothing, np.ones_like(bias), bias, n_streams)
+        last = ActivationStep(self.n_out, self._activation, n_streams, engine.float_type())
+        return Chain([first, *known, shifted, last], lambda k, x, outputs: outputs[-1:] or [x])
+
+
+def mlp_2016(
+    sizes: Sequence[int],
+    *,
+    rng: np.random.Generator,
+    between: Callable[[int], Sequence[FeedForward]] = lambda n: (),
+    inner: str = "relu",
+    final: str = "linear",
+    weights: Initializer = rand_2016,
+) -> Sequential:
+    """A perceptron sizes[0] -> ... -> sizes[-1] of :class:`Layer2016`, with ``between(n)`` in *every* layer.
+
+    In the last one too, as in 2016: noise and dropout on what is compared with the target are a floor under the cost.
+    """
+    pairs = list(pairwise(sizes))
+    activations = [inner] * (len(pairs) - 1) + [final]
+    return Sequential(
+        [
+            Layer2016(n_in, n, rng=rng, between=between(n), activation=activation, weights=weights)
+            for (n_in, n), activation in zip(pairs, activations, strict=True)
+        ]
+    )
