@@ -14,6 +14,7 @@ from rnnaudio.app.config import ModelConfig, TrainConfig
 from rnnaudio.app.diagnose import as_text, diagnose_run, free_run, write_diagnosis
 from rnnaudio.app.preflight import RUNGS, Reached, climb, spread
 from rnnaudio.cli import main
+from rnnaudio.data import Batch
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.errors import RnnaudioError
@@ -115,6 +116,18 @@ def test_a_free_run_that_overflows_is_filled_up_with_nan(folder, monkeypatch):
     monkeypatch.setattr(audio_run, "generate_streams", lambda *_, **__: [result])
     played = app.player(loaded)(np.ones((2, 40), np.float32), 3)
     np.testing.assert_array_equal(np.isfinite(played).all(axis=1), [True, False, False])
+
+
+def test_the_rule_of_2016_claims_to_be_rmsprop(folder):
+    """What it is believed to do is what its steps are held against; the steps are its own."""
+    loaded = audio_run.load_run(folder / "run")
+    config = dataclasses.replace(loaded.config, optimizer="rmsprop_2016")
+    subject = app.subject_of(loaded._replace(config=config), None, [], ())
+    assert type(subject.optimizer).__name__ == "RMSprop" and subject.optimizer.learning_rate == 1e-3
+    step = subject.make_step(subject.model)
+    ones = np.ones((6, 4, 40), np.float32)
+    result = step(Batch(ones, np.ones(4, bool)), None, learning_rate=1e-3, update=0)
+    assert max(result.update_ratios.values()) < 1e-3
 
 
 def test_segments_train_in_segments(folder):

@@ -21,12 +21,14 @@ from rnnaudio.app.audio_run import (
     train_and_valid,
 )
 from rnnaudio.app.build import build_optimizer
+from rnnaudio.app.config import TrainConfig
 from rnnaudio.atomic import replacing
 from rnnaudio.data import Batch, Batches, fixed_windows
 from rnnaudio.data.corpus import Samples
 from rnnaudio.diagnostics.diagnose import diagnose
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements, Subject
 from rnnaudio.nn import Layer
+from rnnaudio.optimizers import Optimizer
 from rnnaudio.training import SegmentedTrainStep, TrainStep
 
 LINE = 100  # characters
@@ -55,7 +57,7 @@ def subject_of(run: LoadedRun, batches: Batches, validation: Sequence[Batch], pi
     return Subject(
         model=run.model,
         objective=run.strategy,
-        optimizer=build_optimizer(c),
+        optimizer=claimed_optimizer(c),
         learning_rate=c.learning_rate,
         batches=batches,
         validation=validation,
@@ -65,6 +67,12 @@ def subject_of(run: LoadedRun, batches: Batches, validation: Sequence[Batch], pi
         history=run.record["history"],
         best_loss=run.record["stopping"]["best_loss"],
     )
+
+
+def claimed_optimizer(config: TrainConfig) -> Optimizer:
+    """The rule that the run believes in: that of 2016 which does not divide was called, and thought to be, RMSprop."""
+    claimed = "rmsprop" if config.optimizer == "rmsprop_2016" else config.optimizer
+    return build_optimizer(dataclasses.replace(config, optimizer=claimed))
 
 
 def step_maker(run: LoadedRun) -> Callable[[Layer], Any]:
