@@ -19,6 +19,7 @@ from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import STRATEGIES
+from rnnaudio.report import write_report
 from rnnaudio.training import checkpoint as checkpoints
 
 TINY = TrainConfig(
@@ -140,8 +141,12 @@ def test_segments_train_in_segments(folder):
 
 
 def test_diagnose_prints_causes_and_leaves_json_and_picture(folder, found, monkeypatch, capsys):
-    status, out, err = run(monkeypatch, capsys, "diagnose", folder / "run")
+    write_report(folder / "run/report.html", title="Run", summary="", tables={}, pictures={}, sounds={})
+    for _ in range(2):
+        status, out, err = run(monkeypatch, capsys, "diagnose", folder / "run")
     assert status == 0, err
+    page = (folder / "run/report.html").read_text()
+    assert page.count("<h2>Causes</h2>") == page.count("Divide by sqrt(r).") == page.count("<img") == 1
     first, second = out.index("1. unscaled-rmsprop (severity 0.90)"), out.index("2. last-step-cost (severity 0.40)")
     assert first < out.index("advice: Divide by sqrt(r).") < second < out.index("31 of 32 steps")
     assert "errors on validation windows: this model -3.01 dB" in out

@@ -22,6 +22,7 @@ from rnnaudio.app.audio_run import (
 )
 from rnnaudio.app.build import build_optimizer
 from rnnaudio.app.config import TrainConfig
+from rnnaudio.app.explanations import OF_A_DIAGNOSIS
 from rnnaudio.atomic import replacing
 from rnnaudio.data import Batch, Batches, fixed_windows
 from rnnaudio.data.corpus import Samples
@@ -29,6 +30,7 @@ from rnnaudio.diagnostics.diagnose import diagnose
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements, Subject
 from rnnaudio.nn import Layer
 from rnnaudio.optimizers import Optimizer
+from rnnaudio.report import extend_report
 from rnnaudio.training import SegmentedTrainStep, TrainStep
 
 LINE = 100  # characters
@@ -104,12 +106,21 @@ def player(run: LoadedRun) -> Callable[[np.ndarray, int], np.ndarray]:
 
 
 def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
-    """Write ``diagnosis.json`` and ``diagnosis.png`` into the run's folder, both or neither; their paths."""
+    """Write ``diagnosis.json`` and ``diagnosis.png`` into the run's folder, both or neither; their paths.
+
+    The run's report, if there is one, shows them from then on.
+    """
     targets = Path(run_dir) / "diagnosis.json", Path(run_dir) / "diagnosis.png"
     with ExitStack() as stack:
         text, picture = (stack.enter_context(replacing(target)) for target in targets)
         text.write_text(json.dumps(as_json(diagnosis), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         plots.diagnosis(diagnosis, picture)
+    report = Path(run_dir) / "report.html"
+    if report.exists():
+        causes = [cause._asdict() for cause in diagnosis.causes] or [{"cause": "nothing was found wrong"}]
+        extend_report(
+            report, tables={"Causes": causes}, pictures={"Diagnosis": targets[1]}, explanations=OF_A_DIAGNOSIS
+        )
     return targets
 
 
