@@ -128,7 +128,7 @@ def test_the_rule_of_2016_claims_to_be_rmsprop(folder):
     step = subject.make_step(subject.model)
     ones = np.ones((6, 4, 40), np.float32)
     result = step(Batch(ones, np.ones(4, bool)), None, learning_rate=1e-3, update=0)
-    assert max(result.update_ratios.values()) < 1e-3
+    assert np.median(list(result.update_ratios.values())) < 1e-4  # RMSprop moves weights by about 1e-2
 
 
 def test_segments_train_in_segments(folder):

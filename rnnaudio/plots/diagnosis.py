@@ -124,7 +124,8 @@ def _draw_levels(axes: Axes, m: Measurements) -> None:
         axes.axvline(m.n_seed_frames - 0.5, color=VERMILION, linestyle="--", linewidth=1.2, label="end of the seed")
     size = f" of {m.frame_size} samples" if m.frame_size else ""
     _label(axes, "Level of seed and free run", f"Frame{size}", "Level (dB)")
-    axes.legend(fontsize=8, loc="lower left")
+    axes.set_ymargin(0.25)  # room for the legend
+    axes.legend(fontsize=8, loc="upper right", ncols=3)
 
 
 def _draw_errors(axes: Axes, m: Measurements) -> None:
@@ -165,7 +166,7 @@ def _draw_growth(axes: Axes, m: Measurements) -> None:
 
 def _draw_echo(axes: Axes, m: Measurements) -> None:
     _draw_curves(axes, {"": m.echo}, first=1)
-    flip = f"\nOne input frame negated: the next state moves by {100 * m.flip:.2g} %" if math.isfinite(m.flip) else ""
+    flip = f"\nNegating a frame moves the next state by {100 * m.flip:.3g} %" if math.isfinite(m.flip) else ""
     _label(axes, f"How long the initial state echoes{flip}", "Step", "Relative distance (no unit)")
 
 
