@@ -12,7 +12,7 @@ from experiments.claims import Claim, reproduce
 from experiments.models_2016 import memory_lstm_2016, repaired
 from rnnaudio.errors import run_command
 
-FAITHFUL = memory_lstm_2016(1000, 32, 8, target_shift=None, max_updates=80, validate_every=20, minutes=4.0)
+FAITHFUL = memory_lstm_2016(1000, 32, 8, target_shift=None, max_updates=80, validate_every=20, minutes=20.0)
 BY_STRATEGY = {
     f"{strategy.split('_')[0]}-{kind}": dataclasses.replace(config, strategy=strategy)
     for kind, config in (("faithful", FAITHFUL), ("repaired", repaired(FAITHFUL)))
