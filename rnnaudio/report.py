@@ -13,10 +13,14 @@ from numbers import Integral, Real
 from pathlib import Path
 
 from rnnaudio.atomic import write_atomically
+from rnnaudio.errors import RnnaudioError
 
 Row = Mapping[str, object]
 
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+
+ADDED = "<!-- added later -->"
+END = "</body>\n</html>\n"
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --line: #d0d0d0; --warn: #9c3d00; }
@@ -72,6 +76,29 @@ def write_report(
     return write_atomically(path, _page(title, "\n".join(sections)).encode())
 
 
+def extend_report(
+    path: str | Path,
+    *,
+    tables: Mapping[str, Row | Sequence[Row]],
+    pictures: Mapping[str, str | Path],
+    explanations: Mapping[str, str],
+) -> Path:
+    """Add tables and pictures at the end of a page of ``write_report``, in place of those added before.
+
+    Raises RnnaudioError where the page cannot be read or written; it then stays as it was.
+    """
+    path = Path(path)
+    try:
+        page = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RnnaudioError(f"{path} cannot be read ({error}); make it anew: `rnnaudio resume`") from error
+    before, _, _ = page.partition(ADDED if ADDED in page else END)
+    sections = [_picture(caption, Path(file), explanations) for caption, file in pictures.items()]
+    for heading, content in tables.items():
+        sections += [f"<h2>{escape(heading)}</h2>", *_paragraphs(explanations.get(heading, "")), _table(content)]
+    return write_atomically(path, "\n".join([before + ADDED, *sections, END]).encode())
+
+
 def _page(title: str, body: str) -> str:
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -84,9 +111,7 @@ def _page(title: str, body: str) -> str:
 </head>
 <body>
 {body}
-</body>
-</html>
-"""
+{END}"""
 
 
 def _paragraphs(text: str) -> list[str]:

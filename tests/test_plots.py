@@ -9,6 +9,7 @@ import pytest
 from matplotlib.text import Text
 
 from rnnaudio import plots
+from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.plots import canvas
 from rnnaudio.plots.sound import MOST_COLUMNS
@@ -47,6 +48,24 @@ def assert_png(path, width, height):
     assert [file.name for file in path.parent.iterdir()] == [path.name]  # no temporary file beside it
 
 
+def measured(n_steps=32):
+    """Measurements of all kinds."""
+    steps = np.arange(n_steps)
+    return Measurements(
+        gradient_by_lag=0.5 ** (steps + 1.0), growth_with_input=2.0 ** (steps / 4), growth_without=1.9 ** (steps / 4),
+        echo=0.9 ** (steps + 1.0), flip=0.001, coverage=(steps == n_steps - 1) * 0.01,
+        step_sizes={f"layer_{k}.w": (1e-8, 10.0**-k) for k in range(5)}, saturation={"gate": 0.9, "candidate": 0.1},
+        level_db=np.linspace(-20, -60, 100), n_seed_frames=20, frame_size=200,
+        errors={"this model": 0.5, "predict zero": 1.0, "persistence": 2.0},
+    )  # fmt: skip
+
+
+CAUSES = (
+    Cause("unscaled-rmsprop", 0.9, "An update is 1e-4 of what $the rule$ promises. " * 6, "Divide by sqrt(r)."),
+    Cause("last-step-cost", 0.4, "31 of 32 steps have no gradient.", "Count all steps."),
+)
+
+
 # --- files ----------------------------------------------------------------------------------------------------------
 def test_each_function_writes_a_png_of_its_figures_size_and_returns_the_path(tmp_path):
     edges, counts = np.linspace(0, 1, 11), np.ones(10)
@@ -57,6 +76,8 @@ def test_each_function_writes_a_png_of_its_figures_size_and_returns_the_path(tmp
         "record": (960, 576, lambda path: plots.against_record([{1: 2.0, 2: 1.0}], {2: 1.5}, path, quantity="%")),
         "norms": (1200, 480, lambda path: plots.gradient_norms({"w": 1.0}, [1.0, 0.1], path)),
         "ratios": (780, 456, lambda path: plots.update_ratios({"w": [(0, 1e-3), (1, 1e-2)]}, path)),
+        "diagnosis": (1320, 1258, lambda path: plots.diagnosis(Diagnosis((), measured()), path)),
+        "confusion": (403, 344, lambda path: plots.confusion([{"planted": "a", "cause": "b", "ranked": ["b"]}], path)),
     }
     for name, (width, height, call) in calls.items():
         path = tmp_path / name / "picture.png"
@@ -439,6 +460,80 @@ def test_growth_draws_the_measured_times_and_says_both_exponents():
     assert "2.00" in panel.get_title() and "1.90" in panel.get_title() and panel.get_xlabel() == "units"
     with pytest.raises(RnnaudioError, match="got no series"):
         plots.growth_figure({})
+
+
+# --- diagnosis ------------------------------------------------------------------------------------------------------
+def panels_of(figure):
+    """title -> axes, of all but the words."""
+    return {axes.get_title(loc="left").split("\n")[0]: axes for axes in figure.axes[1:]}
+
+
+def test_a_diagnosis_has_its_causes_in_words_and_a_labelled_panel_for_each_measurement():
+    figure = plots.diagnosis_figure(Diagnosis(CAUSES, measured()))
+    figure.canvas.draw()
+    words, *panels = figure.axes
+    written = [text.get_text() for text in words.texts]
+    assert written[0] == "1. unscaled rmsprop   (severity 0.90)" and "2. last step cost   (severity 0.40)" in written
+    assert all(len(one) <= 140 for one in written) and r"\$the rule\$" in written[1]
+    assert not texts_overlap(words.texts)
+    assert max(Text.get_window_extent(text).x1 for text in words.texts) <= figure.bbox.x1
+    assert len(panels) == 8 and all(axes.get_xlabel() and axes.get_title(loc="left") for axes in panels)
+    titles = [axes.title if axes.get_title() else axes._left_title for axes in panels]
+    assert all(Text.get_window_extent(title).x1 <= figure.bbox.x1 for title in titles)
+
+
+def test_what_is_drawn_is_what_was_measured():
+    m = measured()
+    panels = panels_of(plots.diagnosis_figure(Diagnosis((), m)))
+    gradient = panels["How far back the gradient reaches"]
+    assert gradient.get_yscale() == "log"
+    np.testing.assert_array_equal(gradient.lines[0].get_xydata(), np.column_stack([np.arange(32), m.gradient_by_lag]))
+    sizes = panels["Size of an update over what the rule promises"]
+    assert [one.get_text() for one in sizes.get_yticklabels()] == list(m.step_sizes)
+    assert any(one.get_linestyle() == "--" and set(one.get_xdata()) == {1.0} for one in sizes.lines)
+    levels = panels["Level of seed and free run"]
+    np.testing.assert_array_equal(line(levels, "free run").get_xdata(), np.arange(20, 100))
+    assert set(line(levels, "end of the seed").get_xdata()) == {19.5}
+    coverage = panels["Which steps the cost counts: none at 31 of 32 steps"]
+    assert [bar.get_height() for bar in coverage.patches][-2:] == [0.0, 0.01]
+    errors = panels["Error on validation windows (lower is better)"]
+    np.testing.assert_allclose([bar.get_width() for bar in errors.patches], [-3.0103, 0.0, 3.0103], atol=1e-4)
+
+
+def test_what_was_not_measured_is_left_out():
+    assert len(plots.diagnosis_figure(Diagnosis((), Measurements())).axes) == 1
+    nothing = Measurements(
+        gradient_by_lag=np.zeros(4), echo=np.full(4, np.nan), level_db=np.full(4, -np.inf), errors={"model": np.nan}
+    )
+    assert len(plots.diagnosis_figure(Diagnosis(CAUSES, nothing)).axes) == 1
+    figure = plots.diagnosis_figure(Diagnosis((), Measurements(echo=np.array([1.0, np.inf, 0.0]))))
+    assert "2 of 3 values are zero or not finite" in [text.get_text() for text in figure.axes[1].texts]
+    figure.canvas.draw()
+
+
+def test_many_parameters_and_a_step_of_no_size():
+    sizes = {f"w{k}": (0.0, 1.0) for k in range(40)} | {"silent": (0.0, 0.0), "wild": (1.0, 1e6)}
+    (axes,) = plots.diagnosis_figure(Diagnosis((), Measurements(step_sizes=sizes))).axes[1:]
+    names = [one.get_text() for one in axes.get_yticklabels()]
+    assert len(names) == 16 and names[-2:] == ["silent", "wild"]
+    assert " 0" in [text.get_text() for text in axes.texts]
+
+
+def test_confusion_counts_and_frames_the_true_cause():
+    rows = [
+        *({"planted": "sgd", "cause": "step", "ranked": [first, "x"]} for first in ("step", "step", "other")),
+        {"planted": "healthy", "cause": "", "ranked": []},
+        {"planted": "noise", "cause": "floor", "ranked": ["step"]},
+    ]
+    axes = plots.confusion_figure(rows).axes[0]
+    assert [one.get_text() for one in axes.get_xticklabels()] == ["step", "(nothing)", "floor", "other"]
+    assert [one.get_text() for one in axes.get_yticklabels()] == ["sgd", "healthy", "noise"]
+    assert {(text.get_position(), text.get_text()) for text in axes.texts} == {
+        ((0, 0), "2"), ((3, 0), "1"), ((1, 1), "1"), ((0, 2), "1"),
+    }  # fmt: skip
+    assert [patch.get_xy() for patch in axes.patches] == [(-0.5, -0.5), (0.5, 0.5), (1.5, 1.5)]
+    with pytest.raises(RnnaudioError, match="expected one at least"):
+        plots.confusion_figure([])
 
 
 def test_runs_stand_beside_what_was_recorded():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.report import write_report
+from rnnaudio.report import extend_report, write_report
 
 PNG = base64.b64decode(  # one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -187,3 +187,19 @@ def test_an_earlier_page_survives_a_full_disk(tmp_path, monkeypatch):
         page_of(tmp_path, title="Second")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_page_is_extended_and_what_was_added_is_replaced(tmp_path):
+    picture = written(tmp_path, "a.png", PNG)
+    page_of(tmp_path, tables={"First": {"a": 1}})
+    path = tmp_path / "report.html"
+    words = {"Causes": "In words."}
+    for cause in ("old", HOSTILE):
+        extend_report(path, tables={"Causes": [{"cause": cause}]}, pictures={"P": picture}, explanations=words)
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.text("h2") == ["First", "Causes"] and "In words." in page.text("p")
+    assert HOSTILE in page.text("td") and "old" not in page.text("td") and len(page.attributes("img")) == 1
+    assert text.endswith("</body>\n</html>\n") and text.count("</body>") == 1
+    with pytest.raises(RnnaudioError, match="none.html cannot be read"):
+        extend_report(tmp_path / "none.html", tables={}, pictures={}, explanations={})

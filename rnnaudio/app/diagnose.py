@@ -22,6 +22,7 @@ from rnnaudio.app.audio_run import (
 )
 from rnnaudio.app.build import build_optimizer
 from rnnaudio.app.config import TrainConfig
+from rnnaudio.app.explanations import OF_A_DIAGNOSIS
 from rnnaudio.atomic import replacing
 from rnnaudio.data import Batch, Batches, fixed_windows
 from rnnaudio.data.corpus import Samples
@@ -29,9 +30,9 @@ from rnnaudio.diagnostics.diagnose import diagnose
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements, Subject
 from rnnaudio.nn import Layer
 from rnnaudio.optimizers import Optimizer
+from rnnaudio.report import extend_report
 from rnnaudio.training import SegmentedTrainStep, TrainStep
 
-N_VALIDATION_BATCHES = 4
 LINE = 100  # characters
 
 
@@ -46,13 +47,10 @@ def diagnose_run(run_dir: Path, corpus_path: Path | None = None) -> Diagnosis:
         to_train, to_validate = train_and_valid(corpus, c)
         sizes = {"frame_size": c.frame_size, "n_steps": c.n_steps, "batch_size": c.batch_size}
         batches: Batches = BATCHERS[c.batches](to_train, seed=c.seed, **sizes)
-        validation = spread(fixed_windows(to_validate, **sizes), N_VALIDATION_BATCHES)
-        return diagnose(subject_of(run, batches, validation, to_train.pieces))
+        return diagnose(subject_of(run, batches, fixed_windows(to_validate, **sizes), to_train.pieces))
 
 
-def subject_of(
-    run: LoadedRun, batches: Batches, validation: Sequence[Batch], pieces: Sequence[Samples]
-) -> Subject:
+def subject_of(run: LoadedRun, batches: Batches, validation: Sequence[Batch], pieces: Sequence[Samples]) -> Subject:
     """A run as the diagnosis sees it: the parts that trained and play it, under the names that they claim."""
     c = run.config
     set_noise = annealing(run.model, c)
@@ -61,7 +59,7 @@ def subject_of(
     return Subject(
         model=run.model,
         objective=run.strategy,
-        optimizer=claimed_rule(c),
+        optimizer=claimed_optimizer(c),
         learning_rate=c.learning_rate,
         batches=batches,
         validation=validation,
@@ -73,10 +71,10 @@ def subject_of(
     )
 
 
-def claimed_rule(config: TrainConfig) -> Optimizer:
-    """The rule that a run says it has: the class of 2016 was called RMSprop too."""
-    name: Any = config.optimizer.removesuffix("_2016")
-    return build_optimizer(dataclasses.replace(config, optimizer=name))
+def claimed_optimizer(config: TrainConfig) -> Optimizer:
+    """The rule that the run believes in: that of 2016 which does not divide was called, and thought to be, RMSprop."""
+    claimed = "rmsprop" if config.optimizer == "rmsprop_2016" else config.optimizer
+    return build_optimizer(dataclasses.replace(config, optimizer=claimed))
 
 
 def step_maker(run: LoadedRun) -> Callable[[Layer], Any]:
@@ -104,21 +102,25 @@ def player(run: LoadedRun) -> Callable[[np.ndarray, int], np.ndarray]:
     return play
 
 
-def spread(batches: Sequence[Batch], n: int) -> list[Batch]:
-    """At most ``n`` of the batches, spread evenly over them."""
-    return [batches[k * len(batches) // n] for k in range(n)] if len(batches) > n else list(batches)
-
-
 # ---------------------------------------------------------------- what is left of it
 
 
 def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
-    """Write ``diagnosis.json`` and ``diagnosis.png`` into the run's folder, both or neither; their paths."""
+    """Write ``diagnosis.json`` and ``diagnosis.png`` into the run's folder, both or neither; their paths.
+
+    The run's report, if there is one, shows them from then on.
+    """
     targets = Path(run_dir) / "diagnosis.json", Path(run_dir) / "diagnosis.png"
     with ExitStack() as stack:
         text, picture = (stack.enter_context(replacing(target)) for target in targets)
         text.write_text(json.dumps(as_json(diagnosis), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         plots.diagnosis(diagnosis, picture)
+    report = Path(run_dir) / "report.html"
+    if report.exists():
+        causes = [cause._asdict() for cause in diagnosis.causes] or [{"cause": "nothing was found wrong"}]
+        extend_report(
+            report, tables={"Causes": causes}, pictures={"Diagnosis": targets[1]}, explanations=OF_A_DIAGNOSIS
+        )
     return targets
 
 
@@ -143,8 +145,8 @@ def as_text(diagnosis: Diagnosis) -> str:
     causes = [_described(k, cause) for k, cause in enumerate(diagnosis.causes, 1)]
     found = "\n".join(causes) or "nothing was found wrong"
     errors = diagnosis.measured.errors
-    lines = [found, f"errors on validation windows: {in_words(errors)}" if errors else "", free_run(diagnosis.measured)]
-    return "\n".join(line for line in lines if line)
+    scores = f"errors on validation windows: {in_words(errors)}" if errors else ""
+    return "\n".join(line for line in (found, scores, free_run(diagnosis.measured)) if line)
 
 
 def _described(number: int, cause: Cause) -> str:

@@ -43,3 +43,13 @@ EXPLANATIONS = {
     ),
     "Settings": "What the run was started with.",
 }
+
+OF_A_DIAGNOSIS = {
+    "Diagnosis": (
+        "The causes in words, then what was measured of the model, of its training and of what it plays by itself."
+    ),
+    "Causes": (
+        "What keeps the model from playing, the gravest first: what was measured, and what to change. Those further "
+        "down may be consequences of those above."
+    ),
+}

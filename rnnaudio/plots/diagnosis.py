@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
@@ -239,38 +242,41 @@ def _label(axes: Axes, title: str, x: str, y: str) -> None:
 # ---------------------------------------------------------------- many diagnoses
 
 
-def confusion(rows: Mapping[str, Mapping[str, int]], path: str | Path) -> Path:
+NO_CAUSE = "(nothing)"
+
+
+def confusion(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
     """Draw which cause was ranked first for which planted fault; see ``confusion_figure``."""
     return save(confusion_figure(rows), path)
 
 
-def confusion_figure(rows: Mapping[str, Mapping[str, int]]) -> Figure:
-    """A table of counts: planted faults downwards, causes ranked first to the right, coloured by the share of a row.
+def confusion_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Planted faults downwards, causes ranked first to the right: how many runs, coloured by the share of the row.
 
-    rows: planted fault -> cause ranked first -> how often. Causes that bear the name of a fault stand on the diagonal,
-    in a frame; others follow. Raises RnnaudioError where there is no row.
+    rows: a run each, as experiments.blind_test records them (``rows`` and ``healthy``): ``planted``, the name of the
+        fault; ``cause``, its true cause, empty for a healthy run; ``ranked``, the causes named, first one first.
+
+    The true cause of each row is in a frame. Raises RnnaudioError where there is no row.
     """
     if not rows:
-        raise RnnaudioError("confusion: got no planted fault, expected at least one; run the blind test first")
-    ranked = {cause for row in rows.values() for cause in row}
-    causes = [fault for fault in rows if fault in ranked] + sorted(ranked - set(rows))
-    counts = np.array([[row.get(cause, 0) for cause in causes] for row in rows.values()], float)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
-    figure = new_figure(3.0 + 0.42 * len(causes), 2.4 + 0.3 * len(rows))
+        raise RnnaudioError("confusion: got no run, expected one at least; run the blind test first")
+    true = {row["planted"]: row["cause"] or NO_CAUSE for row in rows}
+    first = Counter((row["planted"], (row["ranked"] or [NO_CAUSE])[0]) for row in rows)
+    causes = list(dict.fromkeys([*true.values(), *sorted(cause for _, cause in first)]))
+    counts = np.array([[first[planted, cause] for cause in causes] for planted in true], float)
+    figure = new_figure(3.0 + 0.36 * len(causes), 2.6 + 0.27 * len(true))
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    axes.imshow(counts / counts.sum(axis=1, keepdims=True), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
     for (i, j), count in np.ndenumerate(counts):
         if count:
-            colour = "white" if shares[i, j] > 0.5 else "black"
+            colour = "white" if 2 * count > counts[i].sum() else "black"
             axes.text(j, i, f"{count:.0f}", ha="center", va="center", fontsize=8, color=colour)
-    for i, fault in enumerate(rows):
-        if fault in causes:
-            j = causes.index(fault)
-            axes.plot([j - 0.5, j + 0.5, j + 0.5, j - 0.5, j - 0.5], [i - 0.5, i - 0.5, i + 0.5, i + 0.5, i - 0.5],
-                      color=VERMILION, linewidth=1.2)  # fmt: skip
-    axes.set_yticks(range(len(rows)), list(rows), fontsize=8)
+    for i, cause in enumerate(true.values()):
+        corner = (causes.index(cause) - 0.5, i - 0.5)
+        axes.add_patch(Rectangle(corner, 1.0, 1.0, fill=False, edgecolor=VERMILION, linewidth=1.5))
+    axes.set_yticks(range(len(true)), list(true), fontsize=8)
     axes.set_xticks(range(len(causes)), causes, fontsize=8, rotation=90)
-    axes.set_xlabel("Cause ranked first (in a frame: the one planted)", fontsize=9)
+    axes.set_xlabel("Cause ranked first (in a frame: the true one)", fontsize=9)
     axes.set_ylabel("Planted fault", fontsize=9)
     axes.set_title("Number of runs; colour: share of the row", fontsize=9, loc="left")
     return figure
