@@ -232,12 +232,12 @@ def bounded_output(m: Measurements) -> Found | None:
 
 def unbounded_memory(m: Measurements) -> Found | None:
     growth, silent = m.figures["late_growth"], m.figures["late_growth_without_input"]
-    if not (growth > 1.25 and silent > 1.25 and m.growth_with_input[-1] > 1.0):
+    if not (growth > 1.25 and silent > 1.25 and m.echo[-1] > 0.3):
         return None
     return Found(
         min(1.0, growth / 4),
         f"the memory grows {growth:.1f}-fold in the second half of the run, {silent:.1f}-fold with zeros for input; "
-        f"negating a frame changes it by {100 * m.flip:.1f} %",
+        f"negating a frame changes it by {100 * m.flip:.1f} %, and two initial states are still {m.echo[-1]:.2f} apart",
         "bound the memory: let what is kept and what is added sum to one",
     )
 
@@ -277,15 +277,12 @@ def exploding_gradient(m: Measurements) -> Found | None:
 
 
 def vanishing_gradient(m: Measurements) -> Found | None:
-    g = m.gradient_by_lag
-    if len(g) < 16 or not g[0] > 0:
-        return None
-    memory = int(np.flatnonzero(g > 1e-3 * g[0])[-1])
-    if memory >= 6:
+    kept = m.figures["gradient_kept_per_step"]
+    if not kept < 0.5:
         return None
     return Found(
-        1.0 - memory / 6,
-        f"beyond a lag of {memory} steps the gradient is less than a thousandth of that at lag 0",
+        1.0 - kept,
+        f"from a lag of 2 to one of 10 frames the gradient keeps {kept:.2f} of its size in each step",
         "a forget bias of 1 or 2, orthogonal recurrent weights",
     )
 
@@ -319,6 +316,17 @@ def noiseless_feedback(m: Measurements) -> Found | None:
         f"the free run {what} (energy half-life {m.figures['half_life']:.0f} frames) although prediction from true "
         f"frames leaves {m.errors['this model']:.2f} of the energy, and nothing is added to what is fed back",
         "sample, or add noise of the validation error's variance to each generated frame",
+    )
+
+
+def free_run_explodes(m: Measurements) -> Found | None:
+    rise = -m.figures["level_fall_db"]
+    if not rise > 40.0:
+        return None
+    return Found(
+        min(1.0, rise / 100.0),
+        f"the free run ends {rise:.0f} dB above the sound it was trained on",
+        "noise on the input in training; a larger ridge in the linear prediction beside the model",
     )
 
 
@@ -360,6 +368,7 @@ CAUSES: tuple[tuple[str, Rule, float], ...] = (
     ("exploding-gradient", exploding_gradient, 0.3),
     ("vanishing-gradient", vanishing_gradient, 0.3),
     ("two-functions", two_functions, 0.3),
+    ("free-run-explodes", free_run_explodes, 0.2),
     ("noiseless-feedback", noiseless_feedback, 0.2),
     ("worse-than-baseline", worse_than_baseline, 0.1),
 )

@@ -94,6 +94,7 @@ def look_at_memory(
     measured.saturation = {name: histogram.saturated for name, histogram in inside.saturation.items()}
     measured.gradient_by_lag = g = inside.gradient_through_time
     measured.figures["gradient_growth"] = float(g.max() / g[0]) if g[0] > 0 else NOT_MEASURED
+    measured.figures["gradient_kept_per_step"] = kept_per_step(g)
     memory = memory_figures(stepped, x, rng)
     measured.growth_with_input, measured.growth_without = memory.growth_with_input, memory.growth_without
     measured.echo, measured.flip = memory.echo, memory.flip
@@ -104,6 +105,13 @@ def look_at_memory(
     measured.figures["reach"] = float(reach.max())
     measured.figures["reach_spread"] = float(reach.std() / max(reach.mean(), 1e-30))
     measured.figures["target_p999"] = float(np.percentile(np.abs(target), 99.9))
+
+
+def kept_per_step(gradient_by_lag: np.ndarray, first: int = 2, last: int = 10) -> float:
+    """(g_10 / g_2)^(1/8): what a step keeps, between the lags that a linear path beside the model does not reach."""
+    if len(gradient_by_lag) <= last or not gradient_by_lag[first] > 0:
+        return NOT_MEASURED
+    return float((gradient_by_lag[last] / gradient_by_lag[first]) ** (1.0 / (last - first)))
 
 
 def late_growth(sizes: np.ndarray) -> float:

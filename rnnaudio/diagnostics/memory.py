@@ -11,6 +11,7 @@ from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
 
 LEAST_STEPS = 64
+NUDGE = 0.01
 CONSTANT = 1e-4  # a unit that moves by less, against the rms of all units of its array, tells nothing
 
 State = list[np.ndarray]
@@ -66,9 +67,10 @@ class Stepped:
 
 
 def memory_figures(stepped: Stepped, x: np.ndarray, rng: np.random.Generator) -> MemoryFigures:
-    """Run over x (time, batch, n), repeated to 64 steps at least; all with s_0 the model's own unless said otherwise.
+    """Run over x (time, batch, n), repeated to 64 steps at least, from the model's own s_0 unless said otherwise.
 
-    growth      rms of all states s_t, with the input and with zeros
+    growth      rms of all states s_t, with the input; and with zeros, from s_0 + N(0, 0.01): a memory that starts at
+                exactly 0 might stay there by accident
     echo        |s_t - s'_t| / sqrt((|s_t|^2 + |s'_t|^2) / 2), s'_0 = s_0 + N(0, rms of s_T)
     flip        |s(x_T, s) - s(-x_T, s)| / |s(x_T, s)|, s the state before the last frame
     """
@@ -77,7 +79,8 @@ def memory_figures(stepped: Stepped, x: np.ndarray, rng: np.random.Generator) ->
     if not start:
         return MemoryFigures(np.empty(0), np.empty(0), np.empty(0), float("nan"), float("nan"))
     heard = stepped.states(x, start)
-    silent = stepped.states(np.zeros_like(x), start)
+    nudged = [s + NUDGE * rng.standard_normal(s.shape).astype(x.dtype) for s in start]
+    silent = stepped.states(np.zeros_like(x), nudged)
     elsewhere = [s + (rms(last) + 1e-3) * rng.standard_normal(s.shape) for s, last in zip(start, heard[-1], strict=True)]
     other = stepped.states(x, [s.astype(x.dtype) for s in elsewhere])
     turned = stepped(-x[-1], heard[-2])[1]
