@@ -165,7 +165,7 @@ def _draw_growth(axes: Axes, m: Measurements) -> None:
 
 def _draw_echo(axes: Axes, m: Measurements) -> None:
     _draw_curves(axes, {"": m.echo}, first=1)
-    flip = f"\nOne input frame negated: the next state moves by {100 * m.flip:.2g} %" if math.isfinite(m.flip) else ""
+    flip = f"\nLast frame negated: the state moves by {100 * m.flip:.2g} %" if math.isfinite(m.flip) else ""
     _label(axes, f"How long the initial state echoes{flip}", "Step", "Relative distance (no unit)")
 
 
