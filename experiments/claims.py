@@ -20,6 +20,7 @@ from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.audio_run import LoadedRun, load_run, seed_seconds, train_on_corpus
 from rnnaudio.app.config import TrainConfig
 from rnnaudio.app.defects import present_in
+from rnnaudio.app.diagnose import diagnose_run
 from rnnaudio.app.outcome import judge, write_outcome
 from rnnaudio.data import AudioCorpus, fixed_windows
 from rnnaudio.data.demo import build_demo_corpus
@@ -132,8 +133,8 @@ def free_run(run: LoadedRun, corpus_path: Path, seconds: float, n_seeds: int = 1
 
 
 def diagnosis(run_dir: Path, corpus: Path) -> list[str]:
-    """The causes that `rnnaudio diagnose` ranks first."""
-    return []
+    """The causes that `rnnaudio diagnose` names, most severe first."""
+    return [cause.name for cause in diagnose_run(run_dir, corpus).causes]
 
 
 def equal_terms(

@@ -14,7 +14,7 @@ from rnnaudio.app.config import ModelConfig, TrainConfig
 from rnnaudio.errors import run_command
 
 COMMON: dict[str, Any] = {
-    "frame_size": 1600, "n_steps": 20, "batch_size": 32, "max_updates": 1000, "validate_every": 50, "minutes": 12.0
+    "frame_size": 1600, "n_steps": 20, "batch_size": 32, "max_updates": 1000, "validate_every": 50, "minutes": 30.0
 }  # fmt: skip
 THEIRS = TrainConfig(
     model=ModelConfig(n_units=300, n_layers=3), optimizer="rmsprop", learning_rate=1e-2, max_gradient_norm=None,

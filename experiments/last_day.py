@@ -25,7 +25,7 @@ LAST_TRY = TrainConfig(
     max_gradient_norm=None,
     max_updates=500,
     validate_every=50,
-    minutes=4.0,
+    minutes=20.0,
     patience=1000,
 )
 BATCHES: tuple[Any, ...] = ("shifted", "random", "offsets")

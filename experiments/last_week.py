@@ -10,7 +10,7 @@ from experiments.models_2016 import gru_2016, repaired
 from rnnaudio.app.defects import without
 from rnnaudio.errors import run_command
 
-FAITHFUL = gru_2016(400, 3, 40, 16, max_updates=400, validate_every=50, minutes=5.0)
+FAITHFUL = gru_2016(400, 3, 40, 16, max_updates=400, validate_every=50, minutes=20.0)
 BOTH = without(without(FAITHFUL, "unscaled-rmsprop"), "last-step-cost")
 VARIANTS = {
     "faithful": FAITHFUL,

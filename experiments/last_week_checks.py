@@ -1,4 +1,4 @@
-"""Last week: the four checks the author made, each with what it shows and what it could not show.
+"""Last week: the four checks the author made, each with what it shows; and one that he did not make.
 
     python -m experiments.last_week_checks [--smoke]
 
@@ -24,6 +24,7 @@ from rnnaudio.app.config import TrainConfig
 from rnnaudio.data import AudioCorpus, Batch, fixed_windows
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics import check_batch, check_gradients, probe
+from rnnaudio.diagnostics.memory import Stepped, memory_figures
 from rnnaudio.errors import run_command
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.optimizers import RMSprop, RMSprop2016
@@ -38,7 +39,7 @@ class Check(NamedTuple):
 
 
 def non_linearities(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
-    """The share of gates within 5 % of an end of their range, at the start, on piano scaled as in 2016."""
+    """The share of gates within 5 % of an end of their range, untrained, on piano scaled as in 2016."""
     strategy = build_strategy(config)
     inside = probe(build_model(config), *strategy.split(frames))
     worst = max(inside.saturation, key=lambda gate: inside.saturation[gate].saturated)
@@ -47,7 +48,9 @@ def non_linearities(name: str, config: TrainConfig, frames: np.ndarray) -> Check
         f"{100 * inside.saturation[worst].saturated:.1f} % saturated at most ({worst}); the gradient of the last step "
         f"falls from {lags[0]:.1e} to {lags[min(10, len(lags) - 1)]:.1e} within ten steps"
     )
-    return Check(f"non-linearities, {name}", evidence, "fine, and beside the point: look at how far gradients reach")
+    saturated = inside.saturation[worst].saturated > 0.3
+    verdict = "NOT fine after 40 steps: what grows is the memory" if saturated else "fine"
+    return Check(f"non-linearities, {name}", evidence, verdict)
 
 
 def batches(name: str, config: TrainConfig, batch: Batch) -> Check:
@@ -86,6 +89,20 @@ def wiring(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
     return Check(f"wiring, {name}", evidence, "fine" if not strategy.first_scored else "fine, of a cost that is not")
 
 
+def memory(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
+    """What was not checked: whether the memory stays bounded, forgets where it began, and hears its input."""
+    figures = memory_figures(Stepped(build_model(config)), frames[:32], np.random.default_rng(0))
+    heard, silent = figures.growth_with_input, figures.growth_without
+    evidence = (
+        f"memory rms {heard[0]:.2f} after 1 step, {heard[15]:.2f} after 16, {heard[31]:.2f} after 32; with silence "
+        f"{silent[31]:.2f} after 32; two starts, one input: distance {figures.echo[31]:.2f} after 32 steps; "
+        f"turning the last frame round changes it by {100 * figures.flip:.2g} %"
+    )
+    deaf = figures.flip < 0.02
+    verdict = "NOT fine: it grows by itself and hardly hears" if deaf else "it hears its input"
+    return Check(f"not checked: memory, {name}", evidence, verdict)
+
+
 def main() -> None:
     """Make all four, print and record them."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
@@ -99,7 +116,7 @@ def main() -> None:
 
 
 def every(path: Path) -> list[Check]:
-    """The four checks on each model."""
+    """The checks on each model."""
     checks = []
     with AudioCorpus.open(path) as standard:
         corpus = standard.min_max_2016()
@@ -110,6 +127,7 @@ def every(path: Path) -> list[Check]:
                 non_linearities(name, config, batch.frames),
                 batches(name, config, batch),
                 wiring(name, config, batch.frames),
+                memory(name, config, batch.frames),
             ]
     return [*checks, *rmsprop()]
 

@@ -25,7 +25,7 @@ RANGES = {
     "n_steps": (6, 20, 60),
 }
 CENTRE = {"n_layers": 3, "n_units": 200, "frame_size": 2000, "n_steps": 20}
-SECONDS = 25.0
+SECONDS = 12.0
 BATCH_SIZE = 8
 
 

@@ -198,7 +198,10 @@ def compare(name: str, rows: list[dict[str, Any]]) -> None:
 SAID = {
     "blog": ("I got 97.7 % accuracy on the test set", "its records do not say how batches were ordered"),
     "february": ("the same network in February, batches of 50", "another order of batches and other draws"),
-    "march": ("784-256-128-10 with batch normalisation and noise; broken off", "both with the noise on; how 2016 averaged its stored statistics is not told"),
+    "march": (
+        "784-256-128-10 with batch normalisation and noise; broken off",
+        "both with the noise on; how 2016 averaged its stored statistics is not told",
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from experiments.claims import Claim, reproduce
 from experiments.models_2016 import memory_lstm_2016, repaired
 from rnnaudio.errors import run_command
 
-FAITHFUL = memory_lstm_2016(250, 128, 16, max_updates=300, validate_every=50, minutes=10.0)
+FAITHFUL = memory_lstm_2016(250, 128, 16, max_updates=300, validate_every=50, minutes=20.0)
 VARIANTS = {
     "faithful": FAITHFUL,
     "right-target": dataclasses.replace(FAITHFUL, target_shift=None),

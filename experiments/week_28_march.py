@@ -12,7 +12,7 @@ from experiments.claims import Claim, reproduce
 from experiments.models_2016 import memory_lstm_2016, repaired
 from rnnaudio.errors import run_command
 
-FAITHFUL = memory_lstm_2016(1000, 32, 8, target_shift=None, max_updates=80, validate_every=20, minutes=4.0)
+FAITHFUL = memory_lstm_2016(1000, 32, 8, target_shift=None, max_updates=80, validate_every=20, minutes=20.0)
 BY_STRATEGY = {
     f"{strategy.split('_')[0]}-{kind}": dataclasses.replace(config, strategy=strategy)
     for kind, config in (("faithful", FAITHFUL), ("repaired", repaired(FAITHFUL)))
@@ -20,7 +20,7 @@ BY_STRATEGY = {
 }
 SIZES = (64, 125, 250, 500)
 BY_SIZE = {
-    f"size-{n}": repaired(memory_lstm_2016(n, 32_000 // n, 8, max_updates=300, validate_every=50, minutes=1.5))
+    f"size-{n}": repaired(memory_lstm_2016(n, 32_000 // n, 8, max_updates=300, validate_every=50, minutes=0.75))
     for n in SIZES
 }
 VARIANTS = BY_STRATEGY | BY_SIZE
@@ -36,7 +36,7 @@ CLAIMS = [
     Claim(
         "bigger models doesn't mean better results",
         "every model stuck at the same minimum",
-        lambda f: ", ".join(f"{n}: {f[f'size-{n}']['predict_mse']}" for n in SIZES) + " (in 1.5 min each)",
+        lambda f: ", ".join(f"{n}: {f[f'size-{n}']['predict_mse']}" for n in SIZES) + " (45 s each)",
         "shorter frames are easier to predict, and give more updates a minute: size is not what held the models back",
     ),
 ]

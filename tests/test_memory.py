@@ -17,12 +17,15 @@ from rnnaudio.nn import (
     LSTM,
     BatchNorm,
     Dense,
+    DrawnInitialState,
     Dropout,
+    GRUEarly2016,
     Layer,
     LearntInitialState,
     LinearPredictor,
     MemoryLSTM,
     Noisy,
+    Repeated,
     Sequential,
     Sum,
 )
@@ -55,6 +58,9 @@ def test_floats_of_layers_in_closed_form():
         (Dense(5, 7, rng=rng), 7, 7 + 5),
         (Dense(5, 7, rng=rng, activation="tanh"), 7, 2 * 7 + 5),
         (MemoryLSTM(5, 2, rng=rng), 10 * 2 * 5, 10 * 2 * 5 + 6 * 5 + 5),
+        (MemoryLSTM(5, 2, rng=rng, bounded=True), 10 * 2 * 5, 10 * 2 * 5 + 6 * 5 + 5),
+        (DrawnInitialState(GRU(5, 7, rng=rng)), 5 * 7, 3 * 7 + 7 + 5),
+        (Repeated(GRU(7, 7, rng=rng), 3), 3 * 5 * 7, 3 * 7 + 7),
         (LinearPredictor(5, 7, n_frames=3), 3 * 5 + 3 * 5 + 7, 3 * 5 + 7),
         (Dropout(7, 0.5), 2 * 7, 2 * 7),
         (BatchNorm(7), 3 * 7, 3 * 7),
@@ -73,6 +79,8 @@ def test_paths_side_by_side_and_joined_inputs_are_counted():
     plain = Sequential([GRU(4, 3, rng=rng), GRU(3, 3, rng=rng), Dense(3, 4, rng=rng)])
     joined = Sequential([GRU(4, 3, rng=rng), GRU(3 + 4, 3, rng=rng), Dense(3 + 3, 4, rng=rng)], skip=True)
     assert sum(joined.activations().kept.elements()) == sum(plain.activations().kept.elements()) + 7 + 6
+    tower = Sequential([GRU(4, 3, rng=rng), GRU(3, 3, rng=rng), Dense(3 + 3, 4, rng=rng)], read_all=True)
+    assert sum(tower.activations().kept.elements()) == sum(plain.activations().kept.elements()) + 6
     beside = Sum(stack=plain, linear=LinearPredictor(4, 4))
     assert sum(beside.activations().kept.elements()) == sum(plain.activations().kept.elements()) + 2 * 8 + 4 + 4
 
@@ -84,6 +92,8 @@ def test_a_cell_that_scan_computes_says_more():
         assert LSTM(5, 7, rng=rng).activations().floats > 1.5 * fused
     noisy = Noisy(LSTM(5, 7, rng=rng), state_std=0.1)  # the kernels take no noise on the state
     assert noisy.activations().floats > 1.5 * fused
+    early = GRUEarly2016(5, 7, rng=rng)  # no kernel computes it
+    assert early.activations().floats > 1.5 * GRU(5, 7, rng=rng).activations().floats
 
 
 def test_a_layer_of_the_users_own_has_an_answer():

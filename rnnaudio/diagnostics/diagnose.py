@@ -9,7 +9,7 @@ from rnnaudio.diagnostics.causes import causes
 from rnnaudio.diagnostics.cost import Cost, cost_coverage, measured_target_shift, noise_figures
 from rnnaudio.diagnostics.excerpt import excerpt, rms
 from rnnaudio.diagnostics.free_run import health, levels_db
-from rnnaudio.diagnostics.memory import Stepped, memory_figures
+from rnnaudio.diagnostics.memory import Stepped, memory_figures, unrolled
 from rnnaudio.diagnostics.probe import probe
 from rnnaudio.diagnostics.signal import continuity, effective_batch_size, scale_figures, share_found, state_figures
 from rnnaudio.diagnostics.subject import Diagnosis, Measurements, Subject
@@ -19,8 +19,11 @@ from rnnaudio.objectives import STRATEGIES
 N_BATCHES = 4
 N_PLAYED = 8
 N_SEED_FRAMES = 16
+N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
 N_FREE_FRAMES = 400
 MOST_VALIDATION_SAMPLES = 1 << 21
+MOST_BASELINE_SAMPLES = 1 << 19  # of the validation windows, for baselines and the model beside them
+N_BASELINE_BATCHES = 8
 NOT_MEASURED = float("nan")
 
 
@@ -37,7 +40,7 @@ def diagnose(subject: Subject) -> Diagnosis:
     stepped = Stepped(subject.model)
     look_at_memory(subject, stepped, loudest, measured, rng)
     look_at_updates(subject, parts, measured)
-    look_at_validation(subject, stepped, measured)
+    look_at_validation(subject, measured)
     look_at_free_run(subject, stepped, measured)
     return Diagnosis(causes(measured), measured)
 
@@ -73,7 +76,7 @@ def look_at_cost(subject: Subject, cost: Cost, part: Any, measured: Measurements
     counts = coverage > 1e-6 * coverage.max()
     figures["covered_sounding"] = float(counts[sounding].mean()) if sounding.any() else NOT_MEASURED
     figures["covered_silent"] = float(counts[~sounding].mean()) if not sounding.all() else NOT_MEASURED
-    noise = noise_figures(subject.model, part.frames[:16])
+    noise = noise_figures(subject.model, part.frames[:N_NOISY_STEPS, :N_NOISY_ITEMS])
     measured.noise_floor = noise.total
     figures["floor_after_weights"] = noise.after_weights
 
@@ -94,6 +97,7 @@ def look_at_memory(
     measured.saturation = {name: histogram.saturated for name, histogram in inside.saturation.items()}
     measured.gradient_by_lag = g = inside.gradient_through_time
     measured.figures["gradient_growth"] = float(g.max() / g[0]) if g[0] > 0 else NOT_MEASURED
+    measured.figures["gradient_kept_per_step"] = kept_per_step(g)
     memory = memory_figures(stepped, x, rng)
     measured.growth_with_input, measured.growth_without = memory.growth_with_input, memory.growth_without
     measured.echo, measured.flip = memory.echo, memory.flip
@@ -104,6 +108,13 @@ def look_at_memory(
     measured.figures["reach"] = float(reach.max())
     measured.figures["reach_spread"] = float(reach.std() / max(reach.mean(), 1e-30))
     measured.figures["target_p999"] = float(np.percentile(np.abs(target), 99.9))
+
+
+def kept_per_step(gradient_by_lag: np.ndarray, first: int = 2, last: int = 10) -> float:
+    """(g_10 / g_2)^(1/8): what a step keeps, between the lags that a linear path beside the model does not reach."""
+    if len(gradient_by_lag) <= last or not gradient_by_lag[first] > 0:
+        return NOT_MEASURED
+    return float((gradient_by_lag[last] / gradient_by_lag[first]) ** (1.0 / (last - first)))
 
 
 def late_growth(sizes: np.ndarray) -> float:
@@ -126,7 +137,7 @@ def look_at_updates(subject: Subject, parts: list[Any], measured: Measurements) 
     figures["gradient_norm"] = float(np.median(seen.norms))
 
 
-def look_at_validation(subject: Subject, stepped: Stepped, measured: Measurements) -> None:
+def look_at_validation(subject: Subject, measured: Measurements) -> None:
     """Errors of model and baselines on the validation windows; what the run recorded of them."""
     figures = measured.figures
     pairs, n = [], 0
@@ -135,14 +146,15 @@ def look_at_validation(subject: Subject, stepped: Stepped, measured: Measurement
             break
         pairs.append((batch.frames[:-1], promised_target(subject, batch.frames)))
         n += batch.frames.size
-    outputs = [stepped.outputs(x) for x, _ in pairs]
-    wrong = sum(np.sum(np.square(y - t, dtype=np.float64)) for y, (_, t) in zip(outputs, pairs, strict=True))
-    energy = sum(np.sum(np.square(t, dtype=np.float64)) for _, t in pairs)
-    measured.loss = float(wrong / sum(t.size for _, t in pairs))
-    training = (subject.batches.batch(k).frames for k in range(8))
+    said = unrolled(subject.model)
+    wrong = np.array([np.sum(np.square(said(x) - t, dtype=np.float64)) for x, t in pairs])
+    energy = np.array([np.sum(np.square(t, dtype=np.float64)) for _, t in pairs])
+    measured.loss = float(wrong.sum() / sum(t.size for _, t in pairs))
+    figures["validation_loss"] = float(wrong.sum() / energy.sum())
+    training = (subject.batches.batch(k).frames for k in range(N_BASELINE_BATCHES))
     linear = linear_prediction((f[:-1], promised_target(subject, f)) for f in training)
-    measured.errors = {"this model": float(wrong / energy), **baselines(pairs, linear)}
-    figures["validation_loss"] = measured.errors["this model"]
+    few = max(1, MOST_BASELINE_SAMPLES // pairs[0][0].size)
+    measured.errors = {"this model": float(wrong[:few].sum() / energy[:few].sum()), **baselines(pairs[:few], linear)}
     figures["validation_is_whole"] = float(len(pairs) == len(subject.validation))
     figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
     for kind in ("valid", "train"):
@@ -154,7 +166,8 @@ def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements)
     """Does the run play the function that it trained, and what becomes of its sound?"""
     figures = measured.figures
     figures |= dict.fromkeys(("play_against_unrolled", "two_functions_apart", "play_towards_twice"), NOT_MEASURED)
-    figures |= dict.fromkeys(("level_fall_db", "half_life", "period", "repeats_from", "noise_from", "unrest_db"), NOT_MEASURED)
+    later = ("level_fall_db", "half_life", "period", "repeats_from", "noise_from", "unrest_db")
+    figures |= dict.fromkeys(later, NOT_MEASURED)
     if subject.play is None:
         return
     frames = subject.validation[0].frames

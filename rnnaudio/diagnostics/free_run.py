@@ -16,8 +16,8 @@ STILL = 1e-3  # relative
 
 class Health(NamedTuple):
     """Frames until: half the energy is gone, it repeats itself, it is noise; infinite for never. period: of what it
-    repeats, in frames: 1 a fixed point, 0 none. unrest_db: standard deviation of the level of blocks of 16 frames in the
-    last half."""
+    repeats, in frames: 1 a fixed point, 0 none. unrest_db: standard deviation of the level of blocks of 16 frames in
+    the last half."""
 
     half_life: float
     repeats_from: float

@@ -1,6 +1,7 @@
 """What a model's memory does: does it grow, does it forget where it began, does it hear its input?"""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
 
 LEAST_STEPS = 64
+NUDGE = 0.01
 CONSTANT = 1e-4  # a unit that moves by less, against the rms of all units of its array, tells nothing
 
 State = list[np.ndarray]
@@ -28,25 +30,50 @@ class MemoryFigures(NamedTuple):
 
 
 class Stepped:
-    """One step of a model, compiled: ``stepped(x (batch, n), state) -> (y, state)``, in evaluation or with noise."""
+    """One step of a model: ``stepped(x (batch, n), state) -> (y, state)``, in evaluation or, ``noisy``, in training.
+
+    By the layers' compiled steps where all have one and there is no noise; else by a graph.
+    """
 
     def __init__(self, model: Layer, *, noisy: bool = False):
+        self._model, self._noisy = model, noisy
+        self._has_kernel = not noisy and engine.kernel() == "fused" and model.compiled_step(1) is not None
+        self._compiled: dict[int, Any] = {}
+
+    def _of(self, n_streams: int) -> Any:
+        """The compiled step of so many sequences."""
+        if n_streams not in self._compiled:
+            self._compiled[n_streams] = self._model.compiled_step(n_streams)
+        return self._compiled[n_streams]
+
+    @cached_property
+    def _graph(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """(step, start)."""
         x, n = engine.tensor("x", 2), engine.tt.lscalar("batch_size")
         key = engine.tt.vector("key", dtype="int64")
-        fresh = model.initial_state(n)
+        fresh = self._model.initial_state(n)
         old = [engine.tensor(f"state_{k}", 2) for k in range(len(flatten(fresh)))]
-        context = Context.training_with(key) if noisy else Context.evaluation()
-        y, new = model.step(x, unflatten(fresh, old), context)
-        self._step = engine.function([key, x, *old], [y, *flatten(new)], mode=quick_mode())
-        self._start: Callable[..., Any] = engine.function([n], flatten(fresh), mode=quick_mode())
+        context = Context.training_with(key) if self._noisy else Context.evaluation()
+        y, new = self._model.step(x, unflatten(fresh, old), context)
+        step = engine.function([key, x, *old], [y, *flatten(new)], mode=quick_mode())
+        return step, engine.function([n], flatten(fresh), mode=quick_mode())
 
     def start(self, batch_size: int) -> State:
         """The state before the first frame."""
-        return [np.array(leaf) for leaf in self._start(batch_size)]
+        if self._has_kernel:
+            self._of(batch_size).start()
+            return [leaf.copy() for leaf in self._of(batch_size).state]
+        return [np.array(leaf) for leaf in self._graph[1](batch_size)]
 
     def __call__(self, x: np.ndarray, state: State, key: tuple[int, int] = (0, 0)) -> tuple[np.ndarray, State]:
-        y, *new = self._step(np.array(key, "int64"), x, *state)
-        return np.array(y), [np.array(leaf) for leaf in new]
+        if not self._has_kernel:
+            y, *new = self._graph[0](np.array(key, "int64"), x, *state)
+            return np.array(y), [np.array(leaf) for leaf in new]
+        step = self._of(len(x))
+        for leaf, value in zip(step.state, state, strict=True):
+            leaf[...] = value
+        with np.errstate(all="ignore"):
+            return step(x).copy(), [leaf.copy() for leaf in step.state]
 
     def outputs(self, x: np.ndarray, seed: int = 0) -> np.ndarray:
         """The outputs for x (time, batch, n) from the start; ``seed`` decides the noise, if there is any."""
@@ -65,10 +92,19 @@ class Stepped:
         return visited
 
 
-def memory_figures(stepped: Stepped, x: np.ndarray, rng: np.random.Generator) -> MemoryFigures:
-    """Run over x (time, batch, n), repeated to 64 steps at least; all with s_0 the model's own unless said otherwise.
+def unrolled(model: Layer) -> Callable[[np.ndarray], np.ndarray]:
+    """The evaluation graph over whole sequences, compiled: x (time, batch, n) -> y."""
+    x = engine.tensor("x", 3)
+    y, _ = model.unroll(x, model.initial_state(x.shape[1]), Context.evaluation())
+    function: Callable[[np.ndarray], np.ndarray] = engine.function([x], y, mode=quick_mode())
+    return function
 
-    growth      rms of all states s_t, with the input and with zeros
+
+def memory_figures(stepped: Stepped, x: np.ndarray, rng: np.random.Generator) -> MemoryFigures:
+    """Run over x (time, batch, n), repeated to 64 steps at least, from the model's own s_0 unless said otherwise.
+
+    growth      rms of all states s_t, with the input; and with zeros, from s_0 + N(0, 0.01): a memory that starts at
+                exactly 0 might stay there by accident
     echo        |s_t - s'_t| / sqrt((|s_t|^2 + |s'_t|^2) / 2), s'_0 = s_0 + N(0, rms of s_T)
     flip        |s(x_T, s) - s(-x_T, s)| / |s(x_T, s)|, s the state before the last frame
     """
@@ -77,8 +113,10 @@ def memory_figures(stepped: Stepped, x: np.ndarray, rng: np.random.Generator) ->
     if not start:
         return MemoryFigures(np.empty(0), np.empty(0), np.empty(0), float("nan"), float("nan"))
     heard = stepped.states(x, start)
-    silent = stepped.states(np.zeros_like(x), start)
-    elsewhere = [s + (rms(last) + 1e-3) * rng.standard_normal(s.shape) for s, last in zip(start, heard[-1], strict=True)]
+    nudged = [s + NUDGE * rng.standard_normal(s.shape).astype(x.dtype) for s in start]
+    silent = stepped.states(np.zeros_like(x), nudged)
+    sizes = [rms(leaf) + 1e-3 for leaf in heard[-1]]
+    elsewhere = [s + a * rng.standard_normal(s.shape) for s, a in zip(start, sizes, strict=True)]
     other = stepped.states(x, [s.astype(x.dtype) for s in elsewhere])
     turned = stepped(-x[-1], heard[-2])[1]
     return MemoryFigures(

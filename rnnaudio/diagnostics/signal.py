@@ -62,8 +62,8 @@ def continuity(frames: np.ndarray, rng: np.random.Generator) -> Continuity:
 
 def effective_batch_size(frames: np.ndarray) -> float:
     """B^2 / sum_ij cos^2(w_i, w_j), the participation ratio of the items w of frames (time, batch, n), each as one
-    vector of mean 0 and length 1: B for items that have nothing to do with each other, 1 for copies. Silent items are left
-    out."""
+    vector of mean 0 and length 1: B for items that have nothing to do with each other, 1 for copies. Silent items are
+    left out."""
     items = np.asarray(frames, np.float64).swapaxes(0, 1).reshape(frames.shape[1], -1)
     items = items - items.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(items, axis=1)

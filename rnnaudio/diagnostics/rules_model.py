@@ -1,0 +1,148 @@
+"""Rules: what is wrong with the model and its free run. Each sees measurements only, and names one cause."""
+
+from math import isfinite
+
+import numpy as np
+
+from rnnaudio.diagnostics.rules_training import Found
+from rnnaudio.diagnostics.subject import Measurements
+
+# ---------------------------------------------------------------- the model
+
+
+def noise_in_readout(m: Measurements) -> Found | None:
+    floor = m.figures["floor_after_weights"]
+    share = floor / max(m.loss, 1e-30)
+    if not share > 0.01:
+        return None
+    return Found(
+        min(1.0, share),
+        f"noise behind the last weights puts a floor of {floor:.2e} under the training cost; the loss without it is "
+        f"{m.loss:.2e}",
+        "put noise on input and recurrence only",
+    )
+
+
+def bounded_output(m: Measurements) -> Found | None:
+    reach, wanted = m.figures["reach"], m.figures["target_p999"]
+    if not (reach < 0.9 * wanted and m.figures["reach_spread"] < 0.05):
+        return None
+    return Found(
+        1.0 - reach / wanted,
+        f"no input brings an output beyond {reach:.2f}; one target in a thousand is beyond {wanted:.2f}",
+        "read the output out with a linear layer",
+    )
+
+
+def unbounded_memory(m: Measurements) -> Found | None:
+    growth, silent = m.figures["late_growth"], m.figures["late_growth_without_input"]
+    if not (growth > 1.25 and silent > 1.25 and m.echo[-1] > 0.3):
+        return None
+    return Found(
+        min(1.0, growth / 4),
+        f"the memory grows {growth:.1f}-fold in the second half of the run, {silent:.1f}-fold with zeros for input; "
+        f"negating a frame changes it by {100 * m.flip:.1f} %, and two initial states stay {m.echo[-1]:.2f} apart",
+        "bound the memory: let what is kept and what is added sum to one",
+    )
+
+
+def saturated_gates(m: Measurements) -> Found | None:
+    shares = {name: share for name, share in m.saturation.items() if not name.endswith("relu")}
+    mean = float(np.mean(list(shares.values()))) if shares else 0.0
+    if mean < 0.6:
+        return None
+    worst = max(shares, key=lambda name: shares[name])
+    return Found(
+        mean,
+        f"{100 * mean:.0f} % of all gate values are within 5 % of an end of their range, most in {worst}",
+        "smaller initial weights, a lower learning rate, inputs of standard deviation 1",
+    )
+
+
+def dead_units(m: Measurements) -> Found | None:
+    dead = {name: share for name, share in m.saturation.items() if name.endswith("relu") and share > 0.5}
+    constant = m.figures["constant_units"]
+    if not dead and not constant > 0.5:
+        return None
+    words = [f"{100 * share:.0f} % of {name} are never active" for name, share in dead.items()]
+    words += [f"{100 * constant:.0f} % of the memory never moves"] if constant > 0.5 else []
+    advice = "smaller steps, biases at 0, or another activation"
+    return Found(max([*dead.values(), constant]), "; ".join(words), advice)
+
+
+def exploding_gradient(m: Measurements) -> Found | None:
+    ratio = m.figures["gradient_growth"]
+    if not ratio > 30.0:
+        return None
+    return Found(
+        min(1.0, np.log10(ratio) / 6),
+        f"the gradient of the last step is {ratio:.1e} times larger at an earlier frame than at its own",
+        "clip the gradient's norm; smaller or orthogonal recurrent weights",
+    )
+
+
+def vanishing_gradient(m: Measurements) -> Found | None:
+    kept = m.figures["gradient_kept_per_step"]
+    if not kept < 0.5:
+        return None
+    return Found(
+        1.0 - kept,
+        f"from a lag of 2 to one of 10 frames the gradient keeps {kept:.2f} of its size in each step",
+        "a forget bias of 1 or 2, orthogonal recurrent weights",
+    )
+
+
+# ---------------------------------------------------------------- the free run
+
+
+def two_functions(m: Measurements) -> Found | None:
+    apart, towards = m.figures["two_functions_apart"], m.figures["play_towards_twice"]
+    if not (apart > 1e-3 and towards > 0.5):
+        return None
+    return Found(
+        min(1.0, towards),
+        f"the first frame played lies {towards:.2f} of the way from what the trained graph says after the same seed "
+        f"(0) to what it says if the last frame is consumed twice (1); these are {apart:.2g} of an output apart",
+        "one step function: consume each frame once",
+    )
+
+
+def noiseless_feedback(m: Measurements) -> Found | None:
+    fall, period = m.figures["level_fall_db"], m.figures["period"]
+    drones = m.figures["unrest_db"] < 0.3
+    dies = fall > 15.0 or period > 0 or drones
+    works = m.errors.get("this model", 1.0) < 0.7
+    if not (dies and works and m.figures["play_against_unrolled"] < 1e-2):
+        return None
+    what = f"repeats itself every {period:.0f} frames" if period > 0 else f"falls by {fall:.0f} dB"
+    what = f"ends in a steady tone (its level moves by {m.figures['unrest_db']:.2f} dB)" if drones else what
+    return Found(
+        1.0,
+        f"the free run {what} (energy half-life {m.figures['half_life']:.0f} frames) although prediction from true "
+        f"frames leaves {m.errors['this model']:.2f} of the energy, and nothing is added to what is fed back",
+        "sample, or add noise of the validation error's variance to each generated frame",
+    )
+
+
+def free_run_explodes(m: Measurements) -> Found | None:
+    rise = -m.figures["level_fall_db"]
+    if not rise > 40.0:
+        return None
+    return Found(
+        min(1.0, rise / 100.0),
+        f"the free run ends {rise:.0f} dB above the sound it was trained on",
+        "noise on the input in training; a larger ridge in the linear prediction beside the model",
+    )
+
+
+def worse_than_baseline(m: Measurements) -> Found | None:
+    others = {name: error for name, error in m.errors.items() if name != "this model" and isfinite(error)}
+    mine = m.errors.get("this model", float("nan"))
+    if not others or mine <= 1.05 * min(others.values()):
+        return None
+    best = min(others, key=lambda name: others[name])
+    return Found(
+        min(1.0, 1.0 - others[best] / mine) if isfinite(mine) else 1.0,
+        f"normalised error {mine:.3g} on the validation batches; {best} has {others[best]:.3g}",
+        "train on, or start from linear prediction beside the model",
+    )
