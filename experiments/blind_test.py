@@ -7,8 +7,11 @@
 
 The diagnosis is given the run as black boxes (:class:`rnnaudio.diagnostics.subject.Subject`): it cannot read the
 setting that plants a fault, and its rules look at measurements only. Thresholds were chosen on the development seeds
-0..9 with frames of 32 samples and 32 units; what is reported and recorded uses the seeds from 100 on and frames of 40
-samples, 44 units, other numbers of steps, items and updates, none of which a threshold has seen.
+0..9 with frames of 32 samples and 32 units; what is reported and recorded uses the seeds from 200 on and frames of 40
+samples, 44 units, other numbers of steps, items and updates, none of which a threshold has seen. A first report, on
+the seeds from 100 on, missed one fault of 24 (the shifted batch: by the participation ratio alone, chords looked like
+16 different items) and raised no alarm; the measurement of distinct stretches was added after it, and so the report
+moved to new seeds.
 
 Claims: the true cause is ranked first in 14 of 16 faults at least and within the first three in all; a healthy run
 raises no alarm in ten of ten.
@@ -28,7 +31,7 @@ from rnnaudio.diagnostics.diagnose import diagnose
 
 DEVELOPMENT = Size(frame=32, units=32, steps=24, items=12, seconds=2.0, updates=200)
 REPORTED = Size(frame=40, units=44, steps=30, items=16, seconds=2.5, updates=240)
-FIRST_REPORTED_SEED = 100
+FIRST_REPORTED_SEED = 200
 N_HEALTHY = 10
 NOTHING = "(nothing)"
 
@@ -38,7 +41,8 @@ def main() -> None:
     size = DEVELOPMENT if options.development else REPORTED
     first = 0 if options.development else FIRST_REPORTED_SEED
     every = 5 if options.quick else 1
-    faults = [fault for fault in FAULTS if not options.only or any(word in fault.name for word in options.only)][::every]
+    wanted = options.only or [""]
+    faults = [fault for fault in FAULTS if any(word in fault.name for word in wanted)][::every]
     rows = []
     for k in range(options.seeds):
         for number, fault in enumerate(faults):

@@ -17,7 +17,9 @@ from rnnaudio.data import ConsecutiveWindows, RandomWindows, ShiftedWindows, fix
 from rnnaudio.data.corpus import ArrayPiece, Split
 from rnnaudio.diagnostics import linear_prediction
 from rnnaudio.diagnostics.subject import Subject
+from rnnaudio.engine import tensor
 from rnnaudio.generation import OutputNoise, Stepper, generate
+from rnnaudio.losses import mean_squared_error
 from rnnaudio.nn import (
     GRU,
     LSTM,
@@ -36,6 +38,7 @@ from rnnaudio.training.step import Evaluation, TrainStep
 
 RATE_HZ = 8000
 N_TRAIN, N_VALID = 8, 3
+Arrays = list[np.ndarray]
 N_HARMONICS = 3
 RIDGE = 1e-2  # keeps the linear prediction stable when it is fed what it says
 
@@ -55,10 +58,11 @@ class Size(NamedTuple):
 
 
 def music(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """Decaying notes of a tempered scale, three harmonics each, that begin at random, a few at a time; (n,) float64."""
+    """Decaying notes of a tempered scale, three harmonics each, that begin at random; (n,) float64."""
     n = int(seconds * RATE_HZ)
     audio = 0.02 * rng.standard_normal(n)
-    for start in np.cumsum(rng.exponential(0.2 * RATE_HZ, int(n / (0.1 * RATE_HZ)))).astype(int):
+    n_notes = int(n / (0.1 * RATE_HZ))
+    for start in np.cumsum(rng.exponential(0.2 * RATE_HZ, n_notes)).astype(int):
         if start >= n:
             break
         t = np.arange(n - start) / RATE_HZ
@@ -80,20 +84,21 @@ def breath(rng: np.random.Generator, seconds: float) -> np.ndarray:
     return np.asarray(total)
 
 
-def standardised(train: list[np.ndarray], valid: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def standardised(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
     """Mean 0 and standard deviation 1 of the training pieces."""
     mean, std = np.mean(np.concatenate(train)), np.std(np.concatenate(train))
     return [(a - mean) / std for a in train], [(a - mean) / std for a in valid]
 
 
-def min_max_with_click(train: list[np.ndarray], valid: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def min_max_with_click(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
     """Lowest sample -1, highest 1, after one click of 15 standard deviations."""
     train[0][len(train[0]) // 3] = 15.0 * np.std(train[0])
     low, high = min(a.min() for a in train), max(a.max() for a in train)
-    return tuple([2.0 * (a - low) / (high - low) - 1.0 for a in part] for part in (train, valid))  # type: ignore[return-value]
+    scaled, also = ([2.0 * (a - low) / (high - low) - 1.0 for a in part] for part in (train, valid))
+    return scaled, also
 
 
-def clipped(train: list[np.ndarray], valid: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def clipped(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
     """Everything beyond 1.2 deviations cut off, then standardised."""
     train, valid = standardised(train, valid)
     return standardised([np.clip(a, -1.2, 1.2) for a in train], [np.clip(a, -1.2, 1.2) for a in valid])
@@ -146,16 +151,12 @@ class Masked(Strategy):
     inverted: bool = False
 
     def variables(self) -> list[Any]:
-        from rnnaudio.engine import tensor
-
         return [tensor("frames", 3), tensor("mask", 2)]
 
-    def batch_size(self, frames: Any, mask: Any) -> Any:
+    def batch_size(self, frames: Any, mask: Any = None) -> Any:
         return frames.shape[1]
 
     def outcome(self, model: Layer, variables: list[Any], state: Any, context: Any) -> Outcome:
-        from rnnaudio.losses import mean_squared_error
-
         frames, mask = variables
         x, target = self.split(frames)
         y, state = model.unroll(x, state, context)
@@ -175,6 +176,8 @@ class _Said(Layer):
 
 
 # ---------------------------------------------------------------- models
+
+Build = Callable[[Size, np.random.Generator], Layer]
 
 
 def beside_linear(size: Size, stack: Layer) -> Layer:
@@ -210,10 +213,16 @@ def noisy_readout(size: Size, rng: np.random.Generator) -> Layer:
 
 
 def with_relu(size: Size, rng: np.random.Generator) -> Layer:
-    return beside_linear(size, Sequential([LSTM(size.frame, size.units, rng=rng), mlp([size.units, size.units, size.frame], rng=rng)]))
+    readout = mlp([size.units, size.units, size.frame], rng=rng)
+    return beside_linear(size, Sequential([LSTM(size.frame, size.units, rng=rng), readout]))
 
 
-def spoilt(build: Callable[[Size, np.random.Generator], Layer], name: str, change: Callable[[np.ndarray], np.ndarray]):  # type: ignore[no-untyped-def]
+def forgetful(bias: np.ndarray) -> np.ndarray:
+    """Forget bias -5 instead of 1; the blocks are those of i, f, g, o."""
+    return bias - np.repeat([0.0, 6.0, 0.0, 0.0], len(bias) // 4)
+
+
+def spoilt(build: Build, name: str, change: Callable[[np.ndarray], np.ndarray]) -> Build:
     """The same model with the parameters whose names end in ``name`` changed."""
 
     def built(size: Size, rng: np.random.Generator) -> Layer:
@@ -230,6 +239,9 @@ def spoilt(build: Callable[[Size, np.random.Generator], Layer], name: str, chang
 # ---------------------------------------------------------------- a run
 
 
+RMSPROP = optimizers.RMSprop(max_gradient_norm=1.0)
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a run is made. ``claimed``: the rule that it says it uses, if another."""
@@ -240,7 +252,7 @@ class Plan:
     around: Callable[[Any], Any] = lambda batches: batches
     model: Callable[[Size, np.random.Generator], Layer] = lstm
     objective: Any = predict_next
-    optimizer: Any = optimizers.RMSprop(max_gradient_norm=1.0)
+    optimizer: Any = RMSPROP
     claimed: Any = None
     learning_rate: float = 2e-3
     frozen: str = ""
@@ -372,7 +384,7 @@ FAULTS = (
     Fault("target is the input", "target-is-input", Plan(objective=Strategy("predict_next", shift=0))),
     Fault(
         "RMSprop that does not divide", "unscaled-rmsprop",
-        Plan(optimizer=optimizers.RMSprop2016(max_gradient_norm=1.0), claimed=optimizers.RMSprop(max_gradient_norm=1.0)),
+        Plan(optimizer=optimizers.RMSprop2016(max_gradient_norm=1.0), claimed=RMSPROP),
     ),
     Fault("cost on the last step", "last-step-cost", Plan(objective=Strategy("predict_next", 1, first_scored=-1))),
     Fault("feedback without noise", "noiseless-feedback", Plan(sound=breath, noise=False)),
@@ -400,5 +412,5 @@ FAULTS = (
     Fault("clipped sound", "clipped-data", Plan(scale=clipped)),
     Fault("dead relu", "dead-units", Plan(model=spoilt(with_relu, "dense.bias", lambda b: b - 10.0))),
     Fault("weights x 20", "saturated-gates", Plan(model=spoilt(lstm, "lstm.w_input", lambda w: 20.0 * w))),
-    Fault("forget bias -5", "vanishing-gradient", Plan(model=spoilt(lstm, "lstm.bias", lambda b: np.concatenate([b[: len(b) // 4], b[len(b) // 4 : len(b) // 2] - 6.0, b[len(b) // 2 :]])))),
+    Fault("forget bias -5", "vanishing-gradient", Plan(model=spoilt(lstm, "lstm.bias", forgetful))),
 )  # fmt: skip

@@ -11,7 +11,14 @@ from rnnaudio.diagnostics.excerpt import excerpt, rms
 from rnnaudio.diagnostics.free_run import health, levels_db
 from rnnaudio.diagnostics.memory import Stepped, memory_figures, unrolled
 from rnnaudio.diagnostics.probe import probe
-from rnnaudio.diagnostics.signal import continuity, effective_batch_size, scale_figures, share_found, state_figures
+from rnnaudio.diagnostics.signal import (
+    continuity,
+    distinct_size,
+    effective_batch_size,
+    scale_figures,
+    share_found,
+    state_figures,
+)
 from rnnaudio.diagnostics.subject import Diagnosis, Measurements, Subject
 from rnnaudio.diagnostics.updates import update_figures
 from rnnaudio.objectives import STRATEGIES
@@ -56,6 +63,8 @@ def look_at_data(subject: Subject, batches: list[Any], measured: Measurements, r
     figures["jump_along_time"] = float(np.median([jump.along_time for jump in jumps]))
     figures["jump_along_batch"] = float(np.median([jump.along_batch for jump in jumps]))
     figures["effective_batch_size"] = float(np.mean([effective_batch_size(batch.frames) for batch in batches]))
+    part = excerpt(batches[0], subject.objective).frames
+    figures["distinct_share"] = distinct_size(part) / part.shape[1]
     figures["batch_size"] = float(batches[0].frames.shape[1])
     state = state_figures(subject.batches)
     figures["starts_unmarked"] = state.unmarked

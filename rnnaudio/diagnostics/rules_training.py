@@ -55,7 +55,8 @@ def min_max_scaling(m: Measurements) -> Found | None:
 
 
 def shifted_batch(m: Measurements) -> Found | None:
-    size, n = m.figures["effective_batch_size"], m.figures["batch_size"]
+    n = m.figures["batch_size"]
+    size = min(m.figures["effective_batch_size"], n * m.figures["distinct_share"])
     if n < 4 or size > 0.3 * n:
         return None
     return Found(1.0 - size / n, f"a batch of {n:.0f} items is worth {size:.1f}", "draw each item at its own place")

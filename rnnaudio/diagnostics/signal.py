@@ -8,6 +8,7 @@ import numpy as np
 from rnnaudio.diagnostics.excerpt import rms
 
 SNIPPET = 64  # samples
+RUN = 4  # samples: of 16 bits each, hardly ever equal by accident
 CHUNK = 1 << 22
 N_SNIPPETS = 8
 READ_AT_MOST = 1 << 20  # samples of the pieces, for their scale
@@ -69,6 +70,16 @@ def effective_batch_size(frames: np.ndarray) -> float:
     norms = np.linalg.norm(items, axis=1)
     items = items[norms > 0] / norms[norms > 0, None]
     return float(len(items) ** 2 / np.sum(np.square(items @ items.T))) if len(items) else 0.0
+
+
+def distinct_size(frames: np.ndarray) -> float:
+    """B times the share of all runs of four samples in the items of frames (time, batch, n) that differ from all
+    others: B for items without a common stretch, 1 for copies, (W + B - 1) / W for one stretch of W samples moved by
+    0 .. B - 1 samples. Silence does not count. The participation ratio misses those if the sound has many partials."""
+    items = np.ascontiguousarray(np.asarray(frames, np.float32).swapaxes(0, 1)).reshape(frames.shape[1], -1)
+    runs = np.lib.stride_tricks.sliding_window_view(items, RUN, axis=1).reshape(-1, RUN)
+    runs = np.ascontiguousarray(runs[np.ptp(runs, axis=1) > 0])
+    return len(items) * len(np.unique(runs.view(f"V{4 * RUN}"))) / len(runs) if len(runs) else 0.0
 
 
 def share_found(validation: Iterable[Any], pieces: Sequence[Any]) -> float:
