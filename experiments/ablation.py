@@ -126,25 +126,26 @@ def main(
     if smoke_test:
         with TemporaryDirectory() as folder:
             some = [v._replace(config=smoke(v.config)) for v in list(variants())[:4]]
-            table(some, 1, 0, build_demo_corpus(Path(folder) / "corpus.h5"), Path(folder), 1.0)
+            table(some, 1, 0, build_demo_corpus(Path(folder) / "corpus.h5"), Path(folder), quick=True)
         return
-    rows = table(list(variants()), seeds, first, corpus, runs / "ablation", 3.0)
+    rows = table(list(variants()), seeds, first, corpus, runs / "ablation")
     if first == 0 and corpus == CORPUS:
         record("ablation", {"rows": rows, "seeds": seeds})
 
 
 def table(
-    every: list[Variant], seeds: int, first: int, corpus: Path, folder: Path, seconds: float
+    every: list[Variant], seeds: int, first: int, corpus: Path, folder: Path, *, quick: bool = False
 ) -> list[dict[str, Any]]:
     """Figures of all variants, a seed at a time, so that a part of the work is a whole table."""
     figures: dict[str, list[Figures]] = {variant.name: [] for variant in every}
+    seconds = 1.0 if quick else 3.0
     for seed in range(first, seeds):
         for variant in every:
             config = dataclasses.replace(variant.config, seed=2016 + seed)
             run_dir = folder / f"{variant.name}-{seed}"
             print(f"---- {run_dir.name}", flush=True)
-            measure = predicted_and_diagnosed if seed == 0 else predicted
-            figures[variant.name].append(run_one(config, corpus, run_dir, seconds, report=False, measure=measure))
+            measure = predicted_and_diagnosed if seed == 0 and not quick else predicted
+            figures[variant.name].append(run_one(config, corpus, run_dir, seconds, measure, report=False))
     base = {(v.model, v.start): figures[v.name] for v in every if not v.change}
     rows = [as_row(v, figures[v.name], base[v.model, v.start] if v.change else None) for v in every]
     for row in rows:

@@ -74,11 +74,12 @@ def smoke(config: TrainConfig) -> TrainConfig:
 def run_all(
     variants: Mapping[str, TrainConfig], corpus: Path, folder: Path, *, quick: bool = False
 ) -> dict[str, Figures]:
-    """The figures of each variant; ``quick``: a second of sound, and a report of the first one only."""
+    """The figures of each variant; ``quick``: a second of sound, no report and no diagnosis."""
     figures: dict[str, Figures] = {}
+    measure, seconds = (on_equal_terms, 1.0) if quick else (measured, 10.0)
     for variant, config in variants.items():
         print(f"---- {variant}", flush=True)
-        figures[variant] = run_one(config, corpus, folder / variant, 1.0 if quick else 10.0, not (quick and figures))
+        figures[variant] = run_one(config, corpus, folder / variant, seconds, measure, report=not quick)
         print(in_a_line(figures[variant]), flush=True)
     return figures
 
@@ -87,14 +88,17 @@ def run_one(
     config: TrainConfig,
     corpus: Path,
     run_dir: Path,
-    seconds: float = 10.0,
-    report: bool = True,
-    measure: Callable[[Path, Path], Figures] | None = None,
+    seconds: float,
+    measure: Callable[[Path, Path], Figures],
+    *,
+    report: bool,
 ) -> Figures:
     """Train, or go on with what is there; figures of the finished run.
 
+    seconds
+        of sound that is generated.
     measure
-        (run_dir, corpus) -> more figures; by default errors on equal terms and the diagnosis.
+        (run_dir, corpus) -> figures beside those of the free run.
     """
     done = run_dir / "figures.json"
     if not done.exists():
@@ -104,7 +108,7 @@ def run_one(
         if report:
             write_outcome(run_dir, corpus, seconds=seconds)
         figures = {
-            **(measure or measured)(run_dir, corpus),
+            **measure(run_dir, corpus),
             **free_run(load_run(run_dir), corpus, seconds),
             "updates": run.n_updates,
             "minutes": round(run.seconds / 60, 1),
@@ -116,9 +120,14 @@ def run_one(
     return dict(figures)
 
 
+def on_equal_terms(run_dir: Path, corpus: Path) -> Figures:
+    """Errors on equal terms alone."""
+    return equal_terms(load_run(run_dir), corpus)
+
+
 def measured(run_dir: Path, corpus: Path) -> Figures:
     """Errors on equal terms and the diagnosis."""
-    return {**equal_terms(load_run(run_dir), corpus), "diagnosis": diagnosis(run_dir, corpus)}
+    return {**on_equal_terms(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
 
 
 def free_run(run: LoadedRun, corpus_path: Path, seconds: float, n_seeds: int = 1) -> Figures:
@@ -165,7 +174,7 @@ def equal_terms(
 
 def in_a_line(figures: Figures) -> str:
     """The figures of a variant."""
-    causes = "; diagnosis: " + ", ".join(figures["diagnosis"]) if figures["diagnosis"] else ""
+    causes = f"; diagnosis: {', '.join(figures['diagnosis'])}" if figures.get("diagnosis") else ""
     return (
         f"normalised MSE: predict {figures['predict_mse']}, reconstruct {figures['reconstruct_mse']}; "
         f"kept sounding {figures['alive_seconds']:.1f} s ({figures['death'] or 'to the end'}); "
