@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.faults import FAULTS, HEALTHY, Plan, Size, subject_of
+from experiments.fault_parts import Size
+from experiments.faults import FAULTS, HEALTHY, Plan, subject_of
 from experiments.results import record
 from rnnaudio.diagnostics.causes import CAUSES
 from rnnaudio.diagnostics.diagnose import diagnose
