@@ -15,7 +15,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 PARALLEL := -n 2 --dist loadfile
 
 .PHONY: help demo predict reconstruct timit mnist fourier verify gradcheck bench bench-generation bench-growth \
-        bench-mnist bench-theano experiments experiments-smoke ablation week-21-march week-28-march last-week \
+        bench-mnist bench-theano blind-test experiments experiments-smoke ablation week-21-march week-28-march last-week \
         last-week-checks last-week-grid last-day final-post classmates info corpus test test-modes test-jax test-theano \
         theano lint types imports clean
 
@@ -59,6 +59,9 @@ verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct aga
 
 gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, optimisers
 	@$(BIN)/python -m experiments.gradcheck $(ARGS)
+
+blind-test: $(VENV)/.installed ## plant 24 faults in small runs; `diagnose` must name each without being told
+	@$(BIN)/python -m experiments.blind_test $(ARGS)
 
 bench: $(VENV)/.installed-bench ## time training steps against PyTorch's, JAX's and raw scan's (installs both, 1.1 GB)
 	@$(BIN)/python -m experiments.bench $(ARGS)

@@ -17,17 +17,22 @@ Claims: the true cause is ranked first in 14 of 16 faults at least and within th
 raises no alarm in ten of ten.
 """
 
-import argparse
+import dataclasses
 import time
 from collections import Counter
 from typing import Any
 
 import numpy as np
+import tyro
 
-from experiments.faults import FAULTS, HEALTHY, Plan, Size, subject_of
-from experiments.results import record
+from experiments.fault_parts import Size
+from experiments.faults import FAULTS, HEALTHY, Plan, subject_of
+from experiments.results import FOLDER, record
+from rnnaudio import plots
+from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.diagnostics.causes import CAUSES
 from rnnaudio.diagnostics.diagnose import diagnose
+from rnnaudio.errors import run_command
 
 DEVELOPMENT = Size(frame=32, units=32, steps=24, items=12, seconds=2.0, updates=200)
 REPORTED = Size(frame=40, units=44, steps=30, items=16, seconds=2.5, updates=240)
@@ -37,11 +42,12 @@ NOTHING = "(nothing)"
 
 
 def main() -> None:
-    options = parsed_options()
+    """The command."""
+    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     size = DEVELOPMENT if options.development else REPORTED
     first = 0 if options.development else FIRST_REPORTED_SEED
     every = 5 if options.quick else 1
-    wanted = options.only or [""]
+    wanted = options.only or ("",)
     faults = [fault for fault in FAULTS if any(word in fault.name for word in wanted)][::every]
     rows = []
     for k in range(options.seeds):
@@ -60,17 +66,19 @@ def main() -> None:
     print(in_short(figures))
     if not (options.quick or options.development or options.only):
         causes = [name for name, _, _ in CAUSES]
+        plots.confusion(rows + healthy, FOLDER / "pictures" / "blind-test.png")
         record("blind-test", {"size": size._asdict(), **figures, "causes": causes, "rows": rows, "healthy": healthy})
 
 
-def parsed_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each fault")
-    parser.add_argument("--healthy", type=int, default=N_HEALTHY, help="healthy runs")
-    parser.add_argument("--quick", action="store_true", help="every fifth fault and one healthy run; nothing recorded")
-    parser.add_argument("--development", action="store_true", help="the seeds and size of tuning; nothing recorded")
-    parser.add_argument("--only", nargs="*", default=(), help="faults with one of these words in their name")
-    return parser.parse_args()
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Plant faults, diagnose them blind, print the confusion table and record it."""
+
+    seeds: int = 1  # runs of each fault
+    healthy: int = N_HEALTHY  # healthy runs
+    quick: bool = False  # every fifth fault and one healthy run; nothing is recorded
+    development: bool = False  # the seeds and size that thresholds were tuned on; nothing is recorded
+    only: tuple[str, ...] = ()  # faults with one of these words in their name
 
 
 def diagnosed(plan: Plan, size: Size, seed: int) -> dict[str, Any]:
@@ -132,4 +140,4 @@ def in_short(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "blind_test")

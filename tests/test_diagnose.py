@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.faults import FAULTS, Masked, Plan, Size, padded, subject_of
+from experiments.fault_parts import Masked, Size, padded
+from experiments.faults import FAULTS, Plan, subject_of
 from rnnaudio.data import Batch, ConsecutiveWindows, RandomWindows, ShiftedWindows
 from rnnaudio.data.corpus import ArrayPiece, Split
 from rnnaudio.diagnostics import causes as causes_module

@@ -184,7 +184,10 @@ def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements)
     seeds = frames[:N_SEED_FRAMES, loud]
     pairs = [first_frames(stepped, seed) for seed in seeds.swapaxes(0, 1)]
     said, again = (np.array(frames) for frames in zip(*pairs, strict=True))
-    first = np.array([subject.play(seed, 1)[0] for seed in seeds.swapaxes(0, 1)])
+    firsts = [subject.play(seed, 1) for seed in seeds.swapaxes(0, 1)]
+    if not all(len(frames) for frames in firsts):  # not finite from the beginning
+        return
+    first = np.array([frames[0] for frames in firsts])
     figures["play_against_unrolled"] = rms(first - said) / max(rms(said), 1e-30)
     figures["two_functions_apart"] = rms(again - said) / max(rms(said), 1e-30)
     apart = (again - said).astype(np.float64)

@@ -105,7 +105,7 @@ def target_is_input(m: Measurements) -> Found | None:
 def last_step_cost(m: Measurements) -> Found | None:
     covered = m.coverage > 1e-3 * m.coverage.max() if m.coverage.size else np.ones(1, bool)
     share = float(covered.mean())
-    if share > 0.25:
+    if share > 0.25 or not np.isfinite(m.coverage).all():
         return None
     return Found(
         1.0 - share,
