@@ -15,9 +15,8 @@ PIP := -m pip --quiet --disable-pip-version-check
 PARALLEL := -n 2 --dist loadfile
 
 .PHONY: help demo predict reconstruct timit mnist fourier verify gradcheck bench bench-generation bench-growth \
-        bench-mnist bench-theano blind-test experiments experiments-smoke ablation week-21-march week-28-march last-week \
-        last-week-checks last-week-grid last-day final-post classmates info corpus test test-modes test-jax test-theano \
-        theano lint types imports clean
+        bench-mnist bench-theano blind-test experiment experiments experiments-smoke ablation info corpus test test-modes \
+        test-jax test-theano theano lint types imports clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -46,9 +45,8 @@ experiments-smoke: $(VENV)/.installed ## all of them in tiny form, on the piano 
 ablation: $(VENV)/.installed $(CORPUS) ## which of the 24 defects of 2016 mattered: one repaired, one planted at a time
 	@$(BIN)/python -m experiments.ablation $(ARGS)
 
-week-21-march week-28-march last-week last-week-checks last-week-grid last-day final-post classmates: \
-    $(VENV)/.installed $(CORPUS)
-	@$(BIN)/python -m experiments.$(subst -,_,$@) $(ARGS)
+experiment: $(VENV)/.installed $(CORPUS) ## one experiment of the blog: make experiment NAME=last_day (a file of experiments/)
+	@$(BIN)/python -m experiments.$(NAME) $(ARGS)
 
 fourier: $(VENV)/.installed $(CORPUS) ## the blog's last plan: predict magnitudes instead of samples (no phase)
 	@$(BIN)/python -m experiments.fourier_2016 $(ARGS)

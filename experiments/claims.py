@@ -28,6 +28,7 @@ from rnnaudio.objectives import STRATEGIES
 from rnnaudio.training import Evaluation, checkpoint
 
 SMOKE: dict[str, Any] = {"n_steps": 4, "batch_size": 2, "max_updates": 2, "validate_every": 1, "schedule": "constant"}
+NARROW = 50  # units, and samples a frame
 Figures = dict[str, Any]
 
 
@@ -66,9 +67,19 @@ def reproduce(name: str, variants: Mapping[str, TrainConfig], claims: list[Claim
 
 
 def smoke(config: TrainConfig) -> TrainConfig:
-    """The same in seconds."""
-    segment_steps, burn_in = min(config.segment_steps, 2), min(config.burn_in, 1)
-    return dataclasses.replace(config, **SMOKE, segment_steps=segment_steps, burn_in=burn_in)
+    """The same in seconds: a few steps of a narrow model."""
+    m = config.model
+    narrow: dict[str, Any] = {"readout_units": min(m.readout_units, NARROW), "units": tuple(NARROW for _ in m.units)}
+    if m.cell != "memory-lstm" and not m.units:  # a memory-lstm is as wide as a frame
+        narrow["n_units"] = min(m.n_units, NARROW)
+    return dataclasses.replace(
+        config,
+        **SMOKE,
+        model=dataclasses.replace(m, **narrow),
+        frame_size=min(config.frame_size, NARROW),
+        segment_steps=min(config.segment_steps, 2),
+        burn_in=min(config.burn_in, 1),
+    )
 
 
 def run_all(

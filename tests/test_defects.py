@@ -453,7 +453,7 @@ def test_annealing_reaches_every_noise():
     model = ModelConfig("memory-lstm", input_noise=0.4, layer_noise=0.2, readout_noise=0.1, readout_units=8)
     config = TrainConfig(frame_size=FRAME, model=model, anneal_noise_over=10)
     built = build_model(config)
-    anneal = audio_run._annealing(built, config)
+    anneal = audio_run.annealing(built, config)
 
     def stds():
         found = SimpleNamespace(noisy=[], layer=[], readout=[])
