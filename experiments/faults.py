@@ -41,7 +41,7 @@ from rnnaudio.diagnostics import linear_prediction
 from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.generation import OutputNoise, Stepper, generate
 from rnnaudio.nn import Layer
-from rnnaudio.objectives import Strategy, predict_next
+from rnnaudio.objectives import Strategy, predict_next, reconstruct_current
 from rnnaudio.training.step import Evaluation, TrainStep
 
 N_TRAIN, N_VALID = 8, 3
@@ -190,6 +190,10 @@ HEALTHY = (
     Plan(sound=breath),
     Plan(optimizer=optimizers.Adam(max_gradient_norm=1.0), learning_rate=1e-3),
     Plan(objective=Masked("predict_next", 1), **MASKED),
+    Plan(objective=reconstruct_current),
+    Plan(objective=Strategy("predict_next", 1, first_scored=8)),
+    Plan(optimizer=optimizers.SGD(max_gradient_norm=1.0), learning_rate=0.2),
+    Plan(sound=lambda rng, seconds: 0.02 * music(rng, seconds)),
 )
 
 FAULTS = (

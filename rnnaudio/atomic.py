@@ -1,15 +1,15 @@
 """Files that appear whole or not at all."""
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rnnaudio.errors import RnnaudioError
 
 
-@contextmanager
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the path of a temporary file in the same folder; when the block ends well it takes the name `path`.
 
@@ -34,7 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {reason}; nothing was changed: mend this or choose another place and start again"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that cannot be written to must not hide the message above
+            temporary.unlink(missing_ok=True)
 
 
 def _fsync(path: Path) -> None:

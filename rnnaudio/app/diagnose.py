@@ -34,6 +34,10 @@ from rnnaudio.report import extend_report
 from rnnaudio.training import SegmentedTrainStep, TrainStep
 
 LINE = 100  # characters
+NOTHING_FOUND = (
+    "no mistake was found in how it was trained; if it does not play all the same, look at its errors (more training,\n"
+    "a larger model) and remember that a squared error fed back fades or freezes by itself"
+)
 
 
 def diagnose_run(run_dir: Path, corpus_path: Path | None = None) -> Diagnosis:
@@ -68,6 +72,7 @@ def subject_of(run: LoadedRun, batches: Batches, validation: Sequence[Batch], pi
         play=player(run),
         history=run.record["history"],
         best_loss=run.record["stopping"]["best_loss"],
+        late_rate=next((row["learning_rate"] for row in reversed(run.record["history"]) if row["is_best"]), None),
     )
 
 
@@ -117,7 +122,7 @@ def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
         plots.diagnosis(diagnosis, picture)
     report = Path(run_dir) / "report.html"
     if report.exists():
-        causes = [cause._asdict() for cause in diagnosis.causes] or [{"cause": "nothing was found wrong"}]
+        causes = [cause._asdict() for cause in diagnosis.causes] or [{"cause": NOTHING_FOUND}]
         extend_report(
             report, tables={"Causes": causes}, pictures={"Diagnosis": targets[1]}, explanations=OF_A_DIAGNOSIS
         )
@@ -143,7 +148,9 @@ def _plain(value: Any) -> Any:
 def as_text(diagnosis: Diagnosis) -> str:
     """The causes, most severe first, each with its evidence and advice; and what the free run did."""
     causes = [_described(k, cause) for k, cause in enumerate(diagnosis.causes, 1)]
-    found = "\n".join(causes) or "nothing was found wrong"
+    found = "\n".join(causes) or NOTHING_FOUND
+    if len(causes) > 1:
+        found += "\nthe first is furthest upstream: later ones may follow from it, so mend it first"
     errors = diagnosis.measured.errors
     scores = f"errors on validation windows: {in_words(errors)}" if errors else ""
     return "\n".join(line for line in (found, scores, free_run(diagnosis.measured)) if line)

@@ -27,7 +27,7 @@ N_BATCHES = 4
 N_PLAYED = 8
 N_SEED_FRAMES = 16
 N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
-N_FREE_FRAMES = 400
+FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # of the free run; at least and at most so many frames
 MOST_VALIDATION_SAMPLES = 1 << 21
 MOST_BASELINE_SAMPLES = 1 << 19  # of the validation windows, for baselines and the model beside them
 N_BASELINE_BATCHES = 8
@@ -134,12 +134,13 @@ def late_growth(sizes: np.ndarray) -> float:
 def look_at_updates(subject: Subject, parts: list[Any], measured: Measurements) -> None:
     """Sizes of updates, each against its parameter and against the rule's promise."""
     figures = measured.figures
-    seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.learning_rate, parts)
-    moved = [name for name in seen.ratios if seen.gradients[name] > 0]
+    seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.rate_now, parts)
+    moved = [name for name, ratio in seen.ratios.items() if seen.gradients[name] > 0 and (ratio or seen.visible[name])]
     measured.step_sizes = {name: (seen.ratios[name], seen.kept_promise[name]) for name in moved}
     moving = [name for name in moved if seen.ratios[name] > 0]
     matrices = [seen.ratios[name] for name in moving if seen.n_axes[name] > 1]
     figures["update_ratio"] = float(np.median(matrices)) if matrices else NOT_MEASURED
+    figures["update_ratio_at_peak"] = figures["update_ratio"] * subject.learning_rate / subject.rate_now
     kept = [seen.kept_promise[name] for name in moving]
     figures["kept_promise"] = float(np.median(kept)) if kept else NOT_MEASURED
     figures["loss_after_updates"], figures["reset_leak"] = seen.rise, seen.leak
@@ -193,13 +194,14 @@ def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements)
     apart = (again - said).astype(np.float64)
     figures["play_towards_twice"] = float(np.sum((first - said) * apart) / max(np.sum(apart**2), 1e-30))
     seed = seeds[:, 0]
-    generated = subject.play(seed, N_FREE_FRAMES)
+    generated = subject.play(seed, int(np.clip(FREE_SAMPLES // seed.shape[1], *FREE_FRAMES)))
     measured.n_seed_frames = len(seed)
     measured.level_db = levels_db(np.concatenate([seed, generated]))
     if len(generated) < 8:
         return
     result = health(generated)
-    usual = np.median(levels_db(frames.reshape(-1, frames.shape[-1])))
+    levels = levels_db(frames.reshape(-1, frames.shape[-1]))
+    usual = np.median(levels[levels > levels.max() - 60.0])  # without its silences
     figures["level_fall_db"] = float(usual - np.median(measured.level_db[-len(generated) // 4 :]))
     figures |= {"half_life": result.half_life, "period": float(result.period)}
     figures |= {"repeats_from": result.repeats_from, "noise_from": result.noise_from}

@@ -15,8 +15,10 @@ MOST_ITEMS = 16
 
 
 def excerpt(batch: Any, objective: Objective) -> Any:
-    """At most 16 items and the first 64 steps of a batch: ``frames``, ``resets`` and the objective's fields, cut."""
-    n_cut = max(0, len(batch.frames) - (MOST_STEPS + 1))
+    """At most 16 items and the first 64 steps of a batch, after a burn-in of the cost if it has one: ``frames``,
+    ``resets`` and the objective's fields, cut."""
+    burn_in = max(0, getattr(objective, "first_scored", 0))
+    n_cut = max(0, len(batch.frames) - (burn_in + MOST_STEPS + 1))
 
     def cut(array: Any) -> np.ndarray:
         array = np.asarray(array)

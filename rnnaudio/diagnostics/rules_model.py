@@ -83,7 +83,7 @@ def exploding_gradient(m: Measurements) -> Found | None:
 
 def vanishing_gradient(m: Measurements) -> Found | None:
     kept = m.figures["gradient_kept_per_step"]
-    if not kept < 0.5:
+    if not kept < 0.5 or m.figures["promised_shift"] == 0:  # to give back the current frame needs no memory
         return None
     return Found(
         1.0 - kept,
@@ -97,7 +97,8 @@ def vanishing_gradient(m: Measurements) -> Found | None:
 
 def two_functions(m: Measurements) -> Found | None:
     apart, towards = m.figures["two_functions_apart"], m.figures["play_towards_twice"]
-    if not (apart > 1e-3 and towards > 0.5):
+    drowned = m.figures["play_against_unrolled"] > 3.0 * apart  # noise that is added on purpose hides the difference
+    if not (apart > 1e-3 and towards > 0.5) or drowned:
         return None
     return Found(
         min(1.0, towards),
@@ -111,7 +112,8 @@ def noiseless_feedback(m: Measurements) -> Found | None:
     fall, period = m.figures["level_fall_db"], m.figures["period"]
     drones = m.figures["unrest_db"] < 0.3
     dies = fall > 15.0 or period > 0 or drones
-    works = m.errors.get("this model", 1.0) < 0.7
+    mine = m.errors.get("this model", 1.0)
+    works = mine < 0.7 or mine < min((e for name, e in m.errors.items() if name != "this model"), default=0.0)
     if not (dies and works and m.figures["play_against_unrolled"] < 1e-2):
         return None
     what = f"repeats itself every {period:.0f} frames" if period > 0 else f"falls by {fall:.0f} dB"
@@ -136,7 +138,9 @@ def free_run_explodes(m: Measurements) -> Found | None:
 
 
 def worse_than_baseline(m: Measurements) -> Found | None:
-    others = {name: error for name, error in m.errors.items() if name != "this model" and isfinite(error)}
+    copying = m.figures["promised_shift"] == 0  # what needs no learning then makes no error
+    names = ("predict zero",) if copying else [name for name in m.errors if name != "this model"]
+    others = {name: m.errors[name] for name in names if isfinite(m.errors.get(name, float("nan")))}
     mine = m.errors.get("this model", float("nan"))
     if not others or mine <= 1.05 * min(others.values()):
         return None

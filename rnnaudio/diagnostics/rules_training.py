@@ -56,7 +56,7 @@ def min_max_scaling(m: Measurements) -> Found | None:
 
 def shifted_batch(m: Measurements) -> Found | None:
     n = m.figures["batch_size"]
-    size = min(m.figures["effective_batch_size"], n * m.figures["distinct_share"])
+    size = n * m.figures["distinct_share"]
     if n < 4 or size > 0.3 * n:
         return None
     return Found(1.0 - size / n, f"a batch of {n:.0f} items is worth {size:.1f}", "draw each item at its own place")
@@ -105,7 +105,7 @@ def target_is_input(m: Measurements) -> Found | None:
 def last_step_cost(m: Measurements) -> Found | None:
     covered = m.coverage > 1e-3 * m.coverage.max() if m.coverage.size else np.ones(1, bool)
     share = float(covered.mean())
-    if share > 0.25 or not np.isfinite(m.coverage).all():
+    if share > 0.25 or covered.sum() > 3 or not np.isfinite(m.coverage).all():  # more is a burn-in
         return None
     return Found(
         1.0 - share,
@@ -141,7 +141,7 @@ def frozen_layer(m: Measurements) -> Found | None:
 
 def learning_rate_too_high(m: Measurements) -> Found | None:
     ratio, rise = m.figures["update_ratio"], m.figures["loss_after_updates"]
-    if ratio < 0.1 and rise < 1.5 and isfinite(rise):
+    if not (ratio >= 0.1 or rise >= 1.5):
         return None
     return Found(
         min(1.0, ratio + 0.2 * rise) if isfinite(rise) else 1.0,
@@ -152,8 +152,10 @@ def learning_rate_too_high(m: Measurements) -> Found | None:
 
 
 def learning_rate_too_low(m: Measurements) -> Found | None:
-    ratio = m.figures["update_ratio"]
-    if not ratio < 2e-5:
+    ratio = m.figures["update_ratio_at_peak"]
+    others = [error for name, error in m.errors.items() if name != "this model" and isfinite(error)]
+    has_learnt = bool(others) and m.errors["this model"] < min(others)  # then gradients are small for a good reason
+    if not ratio < 2e-5 or has_learnt:
         return None
     return Found(
         min(1.0, -np.log10(max(ratio, 1e-12)) / 8),

@@ -1,6 +1,7 @@
 """What is in the batches: scale, clipping, order of the axes, how different the items are, what is shared (NumPy)."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,9 +9,10 @@ import numpy as np
 from rnnaudio.diagnostics.excerpt import rms
 
 SNIPPET = 64  # samples
-RUN = 4  # samples: of 16 bits each, hardly ever equal by accident
+RUN = 16  # samples: hardly ever equal by accident, even where the sound has a few values only
 CHUNK = 1 << 22
 N_SNIPPETS = 8
+N_PLACES = 16
 READ_AT_MOST = 1 << 20  # samples of the pieces, for their scale
 
 
@@ -27,12 +29,14 @@ class ScaleFigures(NamedTuple):
 
 
 def scale_figures(pieces: Sequence[Any]) -> ScaleFigures:
-    """Of up to a million samples of the pieces, a stretch in the middle of each."""
-    n_each = max(1, READ_AT_MOST // max(1, len(pieces)))
+    """Of up to a million samples of the pieces, from 16 places spread over each in proportion to its length."""
+    share = min(1.0, READ_AT_MOST / max(1, sum(piece.n_samples for piece in pieces)))
     parts = []
     for piece in pieces:
-        start = max(0, (piece.n_samples - n_each) // 2)
-        parts.append(np.asarray(piece.read(start, min(piece.n_samples, start + n_each)), np.float64))
+        bounds = np.linspace(0, piece.n_samples, N_PLACES + 1).astype(int)
+        for start, stop in pairwise(bounds):
+            end = start + max(1, int(share * (stop - start)))
+            parts.append(np.asarray(piece.read(int(start), int(min(stop, end))), np.float64))
     x = np.concatenate(parts)
     low, high, std = x.min(), x.max(), x.std()
     near = 1e-6 * max(high - low, 1e-30)
@@ -73,7 +77,7 @@ def effective_batch_size(frames: np.ndarray) -> float:
 
 
 def distinct_size(frames: np.ndarray) -> float:
-    """B times the share of all runs of four samples in the items of frames (time, batch, n) that differ from all
+    """B times the share of all runs of 16 samples in the items of frames (time, batch, n) that differ from all
     others: B for items without a common stretch, 1 for copies, (W + B - 1) / W for one stretch of W samples moved by
     0 .. B - 1 samples. Silence does not count. The participation ratio misses those if the sound has many partials."""
     items = np.ascontiguousarray(np.asarray(frames, np.float32).swapaxes(0, 1)).reshape(frames.shape[1], -1)

@@ -25,6 +25,8 @@ class Subject:
         (model) -> a training step ``step(batch, state, learning_rate=, update=)`` of that model; it is given copies.
     play
         (true frames (time, n), n_frames) -> generated frames (n_frames, n), in the run's own way; None: not played.
+    learning_rate, late_rate
+        the highest of the run, and that of the update that made these parameters, where a schedule lowers it.
     history, best_loss
         what the run recorded: rows of validation, and the loss by which its parameters were chosen.
     """
@@ -40,6 +42,12 @@ class Subject:
     play: Callable[[np.ndarray, int], np.ndarray] | None = None
     history: Sequence[dict[str, Any]] = ()
     best_loss: float | None = None
+    late_rate: float | None = None
+
+    @property
+    def rate_now(self) -> float:
+        """The learning rate that the parameters are used to; not less than a thousandth of the highest."""
+        return self.learning_rate if self.late_rate is None else max(self.late_rate, 1e-3 * self.learning_rate)
 
 
 class Cause(NamedTuple):

@@ -11,13 +11,15 @@ from rnnaudio.optimizers import Optimizer
 
 WARM_UP = 8
 N_UPDATES = 3
+ROUNDING = 1e-6  # relative: a few times the last bit of float32
 GARBAGE = 3.0  # a state far from any that a model makes
 
 
 class UpdateFigures(NamedTuple):
     """By parameter: rms(change) / rms(parameter) of an update, rms(change) over what the rule promises, |gradient|,
     and the parameter's rms and number of axes; then loss after the updates over the loss before, on the same batch and
-    noise; relative change of the loss by a state that the batch says to reset; largest over median gradient norm."""
+    noise; relative change of the loss by a state that the batch says to reset; gradient norms; and by parameter
+    whether the promised change is more than its floating point can lose."""
 
     ratios: dict[str, float]
     kept_promise: dict[str, float]
@@ -26,6 +28,7 @@ class UpdateFigures(NamedTuple):
     rise: float
     leak: float
     norms: np.ndarray
+    visible: dict[str, bool]
 
 
 def update_figures(
@@ -64,10 +67,18 @@ def update_figures(
         {name: c / p if (p := float(np.median(promises[name]))) else float("nan") for name, c in change.items()},
         {name: float(np.median([row[name] for row in norms])) for name in change},
         {name: v.ndim for name, v in model.parameters().items()},
-        final.loss / idle.loss if idle.loss else 1.0,
+        rise(idle.loss, final.loss),
         reset_leak(step, batch, idle),
         np.array([np.sqrt(np.sum(np.square(list(row.values())))) for row in norms]),
+        {name: float(np.median(promises[name])) > ROUNDING * sizes[name] for name in change},
     )
+
+
+def rise(before: float, after: float) -> float:
+    """after / before; infinite where the updates made the loss overflow, NaN where it was no number before."""
+    if np.isfinite(before) and not np.isfinite(after):
+        return float("inf")
+    return after / before if before else 1.0
 
 
 def reset_leak(step: Any, batch: Any, fresh: Any) -> float:
