@@ -9,9 +9,9 @@ The diagnosis is given the run as black boxes (:class:`rnnaudio.diagnostics.subj
 setting that plants a fault, and its rules look at measurements only. Thresholds were chosen on the development seeds
 0..9 with frames of 32 samples and 32 units; reported and recorded are seeds from 300 on, with frames of 40 samples, 44
 units, other numbers of steps, items and updates. Two earlier reports were of the same size: on seeds from 100 on one
-fault of 24 was missed (the shifted batch) and a measurement added; on seeds from 200 on none was, of 48, and then rules
-were changed that misfired on ordinary runs which the test did not have (a reconstruction, a burn-in, plain descent,
-quiet sound: they are among the healthy ones now). So the seeds are new, the size and the kinds of fault are not.
+fault of 24 was missed (the shifted batch) and a measurement added; on seeds from 200 on none was, of 48, and then
+rules were changed that misfired on ordinary runs which the test did not have (a reconstruction, a burn-in, plain
+descent, quiet sound: they are among the healthy ones now). So the seeds are new, the size and kinds of fault are not.
 
 Wanted: the true cause is ranked first in 14 of 16 faults at least and within the first three in all; a healthy run
 raises no alarm in ten of ten.

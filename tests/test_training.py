@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnnaudio import engine
-from rnnaudio.app.audio_run import _annealing, describe_row
+from rnnaudio.app.audio_run import annealing, describe_row
 from rnnaudio.app.config import ModelConfig, TrainConfig
 from rnnaudio.data import ArrayPiece, Batch, ConsecutiveWindows, RandomWindows, Split, fixed_windows
 from rnnaudio.errors import RnnaudioError
@@ -76,7 +76,7 @@ def annealed():
     """The noise falls to zero over 30 updates, as ``--anneal-noise-over 30`` makes it."""
     model = Sequential([Noisy(LinearPredictor(4, 4), std=0.1, state_std=0.05)])
     config = TrainConfig(model=ModelConfig(input_noise=0.1, state_noise=0.05), anneal_noise_over=30)
-    return {"model": model, "on_update": _annealing(model, config)}
+    return {"model": model, "on_update": annealing(model, config)}
 
 
 def cosine():

@@ -35,8 +35,8 @@ from rnnaudio.training import SegmentedTrainStep, TrainStep
 
 LINE = 100  # characters
 NOTHING_FOUND = (
-    "no mistake was found in how it was trained; if it does not play all the same, look at its errors (more training,\n"
-    "a larger model) and remember that a squared error fed back fades or freezes by itself"
+    "no mistake was found in how it was trained; if it does not play all the same, look at its errors (more\n"
+    "training, a larger model) and remember that a squared error fed back fades or freezes by itself"
 )
 
 
