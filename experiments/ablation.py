@@ -2,7 +2,8 @@
 
     python -m experiments.ablation [--seeds 3] [--smoke]
 
-GRU (3 x 200, frames of 200, top h the output) and memory-LSTM (n 64, depth 2), 2016's settings of each, every defect
+GRU (3 x 200, frames of 200, top h the output) and memory-LSTM (n 64, depth 2), 2016's settings of each; the same with
+the right RMSprop, for with the unscaled one nothing moves and no other repair can show; and repaired. Every defect
 that such a run can have. Of each run: squared error over variance of the next frame on validation windows (equal
 terms: noise off, standard scale, whatever the run was trained with), seconds that it keeps sounding after a test
 seed, and the cause that `rnnaudio diagnose` ranks first. Medians over seeds; the diagnosis of the first.
@@ -27,7 +28,7 @@ from experiments.results import record
 from experiments.strategies import CORPUS
 from rnnaudio.app.audio_run import load_run
 from rnnaudio.app.config import TrainConfig
-from rnnaudio.app.defects import with_defect, without
+from rnnaudio.app.defects import present_in, with_defect, without
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError, run_command
 
@@ -36,12 +37,13 @@ FAITHFUL = {
     "gru": gru_2016(200, 3, 32, 16, **BUDGET),
     "memory-lstm": memory_lstm_2016(64, 64, 16, **BUDGET),
 }
+COMES_WITH = {"shifted-batch": ("always-reset",)}
 NOT_SEEN_IN_A_RUN = ("no-toy-problem", "history-cut")  # these change what is known of a run, not the run
 
 
 class Variant(NamedTuple):
     model: str
-    start: str  # faithful or repaired
+    start: str  # faithful, moving (faithful but for the right RMSprop) or repaired
     change: str  # the defect that is repaired or planted; "" for none
     config: TrainConfig
 
@@ -51,20 +53,26 @@ class Variant(NamedTuple):
 
 
 def variants() -> Iterator[Variant]:
-    """Both starting points of both models, and every single change of them that is one."""
+    """The starting points of both models, and every change of them that takes away or adds a single defect."""
     for model, faithful in FAITHFUL.items():
-        mended = repaired(faithful)
-        yield Variant(model, "faithful", "", faithful)
-        yield Variant(model, "repaired", "", mended)
-        for name in switchable(faithful):
-            if name in NOT_SEEN_IN_A_RUN:
-                continue
-            with suppress(RnnaudioError):  # no read-out, and noise in it
-                if (changed := without(faithful, name)) != faithful:
-                    yield Variant(model, "faithful", name, changed)
-            with suppress(RnnaudioError):
-                if (changed := with_defect(mended, name)) != mended:
-                    yield Variant(model, "repaired", name, changed)
+        starts = {
+            "faithful": (faithful, without),
+            "moving": (without(faithful, "unscaled-rmsprop"), without),
+            "repaired": (repaired(faithful), with_defect),
+        }
+        for start, (config, change) in starts.items():
+            yield Variant(model, start, "", config)
+            for name in switchable(faithful):
+                with suppress(RnnaudioError):  # no read-out, and noise in it
+                    changed = change(config, name)
+                    if is_single(config, changed, name):
+                        yield Variant(model, start, name, changed)
+
+
+def is_single(before: TrainConfig, after: TrainConfig, name: str) -> bool:
+    """Whether this defect is all that the two differ in, but for what comes with it."""
+    one, other = ({defect.name for defect in present_in(config)} for config in (before, after))
+    return name not in NOT_SEEN_IN_A_RUN and {name} <= one ^ other <= {name, *COMES_WITH.get(name, ())}
 
 
 def predicted(run_dir: Path, corpus: Path) -> Figures:
@@ -103,7 +111,7 @@ def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -
 
 
 def in_a_line(row: dict[str, Any]) -> str:
-    verb = {"faithful": "repair", "repaired": "plant"}[row["start"]]
+    verb = "plant" if row["start"] == "repaired" else "repair"
     change = f"{verb} {row['change']}" if row["change"] else "as it is"
     return (
         f"{row['model']:12s} {row['start']:9s} {change:34s} {row['predict_mse']!s:>9} {row.get('gain_db', ''):>7} "

@@ -40,6 +40,18 @@ def test_the_ablation_s_tiny_form(capsys):
     assert "memory-lstm-repaired-unbounded-memory" in names
 
 
+def test_each_variant_of_the_ablation_differs_from_its_start_in_one_defect():
+    from experiments.ablation import COMES_WITH, variants
+    from rnnaudio.app.defects import present_in
+
+    every = list(variants())
+    starts = {(v.model, v.start): v.config for v in every if not v.change}
+    assert len({(v.start, repr(v.config)) for v in every}) == len(every)
+    for v in every:
+        one, other = ({d.name for d in present_in(c)} for c in (v.config, starts[v.model, v.start]))
+        assert one ^ other == ({v.change, *COMES_WITH.get(v.change, ())} if v.change else set())
+
+
 def test_table_of_claims_has_all_columns():
     rows = list(claims())
     assert all({"post", "says", "2016", "ours", "why", "command"} <= row.keys() for row in rows)
