@@ -22,8 +22,10 @@ from rnnaudio.app.config import TrainConfig
 from rnnaudio.app.defects import present_in
 from rnnaudio.app.diagnose import diagnose_run
 from rnnaudio.app.outcome import judge, write_outcome
+from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, fixed_windows
 from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.training import Evaluation, checkpoint
 
@@ -112,23 +114,27 @@ def run_one(
         (run_dir, corpus) -> figures beside those of the free run.
     """
     done = run_dir / "figures.json"
+    settings = json.loads(json.dumps({"settings": dataclasses.asdict(config), "corpus": corpus.stat().st_size}))
+    if done.exists() and {name: json.loads(done.read_text()).get(name) for name in settings} != settings:
+        raise RnnaudioError(f"{done} is of other settings or another corpus: remove {run_dir} to run it anew")
     if not done.exists():
         run = train_on_corpus(config, corpus, run_dir, resume=checkpoint.path_in(run_dir).exists())
-        if not run.is_complete and "finite" not in run.reason:
+        if run.reason.startswith("interrupted"):
             raise KeyboardInterrupt  # the run is saved; called again, it goes on
-        if report:
-            write_outcome(run_dir, corpus, seconds=seconds)
-        figures = {
-            **measure(run_dir, corpus),
-            **free_run(load_run(run_dir), corpus, seconds),
+        if checkpoint.path_in(run_dir).exists():
+            if report:
+                write_outcome(run_dir, corpus, seconds=seconds)
+            figures = {**measure(run_dir, corpus), **free_run(load_run(run_dir), corpus, seconds)}
+        else:  # it broke down before the first validation
+            figures = {"predict_mse": None, "reconstruct_mse": None, "alive_seconds": 0.0, "death": run.reason}
+        figures |= {
             "updates": run.n_updates,
             "minutes": round(run.seconds / 60, 1),
             "ended": run.reason,
             "defects": [defect.name for defect in present_in(config)],
         }
-        done.write_text(json.dumps(figures, indent=2) + "\n")
-    figures = json.loads(done.read_text())
-    return dict(figures)
+        write_atomically(done, json.dumps({**figures, **settings}, indent=2).encode() + b"\n")
+    return {name: value for name, value in json.loads(done.read_text()).items() if name not in settings}
 
 
 def on_equal_terms(run_dir: Path, corpus: Path) -> Figures:
@@ -141,15 +147,13 @@ def measured(run_dir: Path, corpus: Path) -> Figures:
     return {**on_equal_terms(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
 
 
-def free_run(run: LoadedRun, corpus_path: Path, seconds: float, n_seeds: int = 1) -> Figures:
-    """For how long what it plays after seeds from the test split stays within real music's limits: the median."""
+def free_run(run: LoadedRun, corpus_path: Path, seconds: float) -> Figures:
+    """For how long what it plays after the first seed of the test split stays within real music's limits."""
     with run.open_corpus(corpus_path) as corpus:
-        seeds = [corpus.test.seed_at(k, seed_seconds(run.config, corpus.sample_rate_hz)) for k in range(n_seeds)]
-        played = run.continue_seeds(seeds, round(seconds * corpus.sample_rate_hz))
-        lives = [judge(corpus.restore(one.audio[one.n_seed :]), corpus, one.stopped) for one in played]
-    lives.sort()
-    middle = lives[(len(lives) - 1) // 2]
-    return {"alive_seconds": middle.seconds, "death": middle.reason}
+        seed = corpus.test.first(seed_seconds(run.config, corpus.sample_rate_hz))
+        (played,) = run.continue_seeds([seed], round(seconds * corpus.sample_rate_hz))
+        alive = judge(corpus.restore(played.audio[played.n_seed :]), corpus, played.stopped)
+    return {"alive_seconds": alive.seconds, "death": alive.reason}
 
 
 def diagnosis(run_dir: Path, corpus: Path) -> list[str]:

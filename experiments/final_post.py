@@ -38,7 +38,7 @@ CONFIG = TrainConfig(
 )  # fmt: skip
 UPDATES, EVERY = 400, 25
 SECONDS = 60.0
-STILL = 1e-3  # of the sound's range: frames that differ by less repeat each other
+STILL = 1e-2  # of the sound's range: frames that differ by less repeat each other
 
 
 def halves(split: Split) -> tuple[Split, Split]:
@@ -68,6 +68,8 @@ def fit(corpus: AudioCorpus, folder: Path, n_updates: int, sizes: dict[str, int]
             resume=True,
             on_validation=lambda row: None,
         )
+        if not run.is_complete:
+            raise KeyboardInterrupt  # it is saved; called again, it goes on
     return model, run
 
 
@@ -86,7 +88,7 @@ def seconds_to_standstill(generated: np.ndarray, rate_hz: int, longest_frames: i
     for start in range(len(spectra) - longest_frames):
         rest = spectra[start:]
         for lag in range(1, min(longest_frames, len(rest) // 2) + 1):
-            if np.linalg.norm(rest[lag:] - rest[:-lag], axis=1).max() < STILL * range_ * 10:
+            if np.linalg.norm(rest[lag:] - rest[:-lag], axis=1).max() < STILL * range_:
                 return start * 0.1
     return None
 

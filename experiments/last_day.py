@@ -40,7 +40,7 @@ CLAIMS = [
         "just one long note but the best that I generated so far",
         "one note",
         lambda f: "predict {predict_mse}, kept sounding {alive_seconds:.1f} s".format(**f["shifted-rmsprop"]),
-        "squared error, fed back without noise, ends in a fixed point",
+        "trained for 500 updates it fades; squared error, fed back without noise, fades or freezes",
     ),
     Claim(
         "shifting is important: the model can learn more easily to be equivariant to shifts",
@@ -50,7 +50,7 @@ CLAIMS = [
             f"{f[f'{b}-rmsprop_2016']['predict_mse']} with the blog's"
             for b in BATCHES
         ),
-        "what changed was the optimiser; copies of one window a sample apart hold little more than one window does",
+        "one seed each: the rule decides; copies of one window a sample apart cost about a decibel",
     ),
 ]
 
