@@ -37,7 +37,7 @@ CLAIMS = [
         "bigger models doesn't mean better results",
         "every model stuck at the same minimum",
         lambda f: ", ".join(f"{n}: {f[f'size-{n}']['predict_mse']}" for n in SIZES) + " (45 s each)",
-        "frame and width are one number in this cell, and short frames an easier task: size and task are not told apart",
+        "frame and width are one number in this cell, and short frames an easier task: not told apart here",
     ),
 ]
 
