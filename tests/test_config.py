@@ -167,12 +167,12 @@ def test_baselines_of_large_batches_are_measured_a_few_sequences_at_a_time(monke
     batches = [Batch(rng.standard_normal((9, 5, 4), np.float32), np.ones(5, bool)) for _ in range(2)]
 
     def measured():
-        linear = linear_prediction(audio_run._pairs(predict_next, batches))
-        return linear.weight, baselines(audio_run._pairs(predict_next, batches), linear)
+        linear = linear_prediction(audio_run.pairs(predict_next, batches))
+        return linear.weight, baselines(audio_run.pairs(predict_next, batches), linear)
 
     weight, scores = measured()
     monkeypatch.setattr(audio_run, "MOST_PAIR_SAMPLES", 80)
-    parts = list(audio_run._pairs(predict_next, batches))
+    parts = list(audio_run.pairs(predict_next, batches))
     assert [x.shape for x, _ in parts] == 2 * ([(8, 2, 4)] * 2 + [(8, 1, 4)])
     again, same = measured()
     np.testing.assert_allclose(again, weight, rtol=1e-9)

@@ -208,7 +208,7 @@ def test_effective_batch_size_of_copies_and_of_orthogonal_items():
 def test_distinct_size_counts_what_items_have_in_common():
     sizes = {"frame_size": 8, "n_steps": 20, "batch_size": 12, "seed": 0}
     assert distinct_size(RandomWindows(split(40_000), **sizes).batch(0).frames) > 10
-    n_runs = 21 * 8 - 3  # of four samples in a window
+    n_runs = 21 * 8 - 15  # of 16 samples in a window
     expected = (n_runs + 11) / n_runs
     assert distinct_size(ShiftedWindows(split(), **sizes).batch(0).frames) == pytest.approx(expected)
     assert distinct_size(np.zeros((5, 6, 8))) == 0.0

@@ -114,24 +114,37 @@ class MemoryLSTM(Cell):
     def equations(self, inputs: MemoryInputs, state: MemoryState) -> tuple[dict[str, Any], MemoryState]:
         """One step, or all steps at once given all states: gate activations by name, and the new memories."""
         n, axis, below = self.n_in, inputs.x.ndim - 1, inputs.x
-        w_hidden, bias_hidden, w_gates, bias_gates = self._weights(lambda parameter: parameter, tt.concatenate)
+        sign = -1.0 if self._bounded else 1.0
         e_hidden, e_gates = self._by_depth(inputs.noise_hidden, 6 * n), self._by_depth(inputs.noise_gates, 3 * n)
-        v_f, v_g, v_c = split(w_gates, 3, n)
+        v_f, v_g, v_c = self._three(self.w_gates, n)
+        b_f, b_g, b_c = self._three(self.bias_hidden, 2 * n)
+        a_f, a_g, a_c = self._three(self.bias_gates, n)
         activations: dict[str, Any] = {}
         memories = []
         for d, memory in enumerate(split(state.memory, self.depth, n)):
             z = tt.concatenate([memory, below], axis=axis)
-            h_f, h_g, h_c = split(tt.dot(z, w_hidden) + e_hidden[d] + bias_hidden, 3, 2 * n)
-            z_gates = [tt.dot(relu(h_f), v_f), tt.dot(relu(h_g), v_g), tt.dot(tt.tanh(h_c), v_c)]
-            z_f, z_g, z_c = split(tt.concatenate(z_gates, axis=axis) + e_gates[d] + bias_gates, 3, n)
-            f, g, c = sigmoid(z_f), sigmoid(z_g), tt.tanh(z_c)
+            h_f, h_g, h_c = self._three(tt.dot(z, self.w_hidden), 2 * n)
+            e_f, e_g, e_c = e_hidden[d]
+            h_f, h_g, h_c = relu(h_f + e_f + b_f), relu(h_g + e_g + b_g), tt.tanh(h_c + e_c + b_c)
+            e_f, e_g, e_c = e_gates[d]
+            f = sigmoid(tt.dot(h_f, v_f) + e_f + a_f)
+            g = sigmoid(sign * (tt.dot(h_g, v_g) + a_g) + e_g)
+            c = tt.tanh(tt.dot(h_c, v_c) + e_c + a_c)
             below = f * memory + g * c
             memories.append(below)
             activations |= {f"forget_{d + 1}": f, f"input_{d + 1}": g, f"candidate_{d + 1}": c}
         return activations, MemoryState(tt.concatenate(memories, axis=axis))
 
+    def _three(self, x: Any, width: int) -> list[Any]:
+        """The blocks f, g, c of the last axis; where g is 1 - f its block is that of f."""
+        blocks = split(x, 2 if self._bounded else 3, width)
+        return [blocks[0], *blocks] if self._bounded else blocks
+
     def _by_depth(self, noise: Any, width: int) -> list[Any]:
-        return [0.0] * self.depth if isinstance(noise, tuple) else split(noise, self.depth, width)
+        """By depth, the noise of f, g and c; zeros for none."""
+        if isinstance(noise, tuple):
+            return [(0.0, 0.0, 0.0)] * self.depth
+        return [split(part, 3, width // 3) for part in split(noise, self.depth, width)]
 
     def fused(self, x: Any, state: MemoryState, mask: Any, context: Context) -> MemoryState:
         weights = self._weights(lambda parameter: parameter, tt.concatenate)
