@@ -1,7 +1,9 @@
 """Every experiment of the blog in its tiny form: it runs to its end, on real piano, and prints finite figures."""
 
 import importlib
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +58,13 @@ def test_table_of_claims_has_all_columns():
     rows = list(claims())
     assert all({"post", "says", "2016", "ours", "why", "command"} <= row.keys() for row in rows)
     assert as_markdown().count("\n") == 1 + len(rows)
+
+
+def test_readme_has_the_table_of_what_is_recorded_and_no_gaps():
+    root = Path(__file__).parents[1]
+    assert f"-->\n{as_markdown()}\n<!-- end of table" in (root / "README.md").read_text()
+    for page in (root / "README.md", *(root / "docs").glob("*.md")):
+        assert not re.findall(r"@[A-Z]+@", page.read_text())
 
 
 def test_a_failing_experiment_is_named(monkeypatch):
