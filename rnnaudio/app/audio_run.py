@@ -155,9 +155,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         corpus.test.first(seed_seconds(config, corpus.sample_rate_hz))
         print(_checked(strategy, batches, config))
         anywhere = RandomWindows(to_train, seed=config.seed, **sizes)
-        n_windows = min(N_BASELINE_WINDOWS, -(-MOST_BASELINE_FRAMES // config.n_steps))
-        some = (anywhere.batch(k) for k in range(-(-n_windows // config.batch_size)))
-        linear = linear_prediction(pairs(strategy, some), n_frames=config.model.linear_skip or 2)
+        linear = _linear_prediction(strategy, anywhere, n_frames=config.model.linear_skip or 2)
         scores = baselines(pairs(strategy, validation), linear)
         print(f"validation baselines: {in_words(scores)}")
         start_from_linear_prediction(model, linear)
@@ -195,6 +193,13 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             on_update=annealing(model, config),
             on_validation=lambda row: tqdm.write(describe_row(row)),
         )
+
+
+def _linear_prediction(strategy: Strategy, anywhere: RandomWindows, *, n_frames: int) -> LinearPrediction:
+    """Fitted to random windows, about as many whatever the batch size."""
+    n_windows = min(N_BASELINE_WINDOWS, -(-MOST_BASELINE_FRAMES // anywhere.n_steps))
+    some = (anywhere.batch(k) for k in range(-(-n_windows // anywhere.batch_size)))
+    return linear_prediction(pairs(strategy, some), n_frames=n_frames)
 
 
 def built(config: TrainConfig) -> Layer:

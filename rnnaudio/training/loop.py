@@ -143,11 +143,7 @@ def train(
     path = checkpoint.path_in(run_dir)
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
-    step: TrainStep | SegmentedTrainStep
-    if segment_steps == 0:
-        step = TrainStep(model, objective, optimizer, seed=seed)
-    else:
-        step = SegmentedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps)
+    step = _compiled(model, objective, optimizer, seed, segment_steps)
     evaluate = Evaluation(model, objective, segment_steps, seed if judging.with_noise else None)
     identity = {
         "objective": objective.name, "optimizer": repr(optimizer), "seed": seed, "segment_steps": segment_steps
@@ -189,6 +185,14 @@ def train(
     if run.best:
         model.set_values(run.best)
     return run
+
+
+def _compiled(
+    model: Layer, objective: Objective, optimizer: Optimizer, seed: int, segment_steps: int
+) -> TrainStep | SegmentedTrainStep:
+    if segment_steps == 0:
+        return TrainStep(model, objective, optimizer, seed=seed)
+    return SegmentedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps)
 
 
 def _validated(
