@@ -262,7 +262,9 @@ def load_run(run_dir: Path) -> LoadedRun:
         config = from_dict(TrainConfig, saved.record["config"]["train"])
     except (KeyError, TypeError) as error:
         raise RnnaudioError(f"{path} holds no audio run (settings: {error}); name a run of `train`") from error
-    model = build_model(config)
+    # The saved parameters replace the drawn ones: those that take no time to draw do.
+    quick = dataclasses.replace(config.model, weights="gaussian_2016")
+    model = build_model(dataclasses.replace(config, model=quick))
     set_model(model, saved.group("best") or saved.group("model"), path)
     return LoadedRun(config, model, saved.record)
 
