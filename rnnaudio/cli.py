@@ -184,12 +184,12 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
     from rnnaudio.app.diagnose import as_text, diagnose_run, write_diagnosis
     from rnnaudio.app.preflight import preflight as try_toy_problems
 
-    found = diagnose_run(run_dir, corpus)
-    print(as_text(found))
+    found, config = diagnose_run(run_dir, corpus), load_run(run_dir).config
+    print(as_text(found, config))
     text, picture = write_diagnosis(run_dir, found)
     print(f"look: {picture}   figures: {text}")
     if preflight:
-        try_toy_problems(load_run(run_dir).config)
+        try_toy_problems(config)
 
 
 @command("preflight")

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -327,3 +328,12 @@ def test_a_model_larger_than_the_memory_is_refused(folder, monkeypatch, capsys):
     status, _, err = run(monkeypatch, capsys, "train", folder / "corpus.h5", folder / "too-large", *SMALL)
     assert status == 2 and not (folder / "too-large").exists()
     assert "larger than the memory (Unable to allocate 7 TiB): lower n_units or n_layers" in err
+
+
+def test_a_reader_that_has_seen_enough():
+    """`rnnaudio defects | head -1`: no traceback."""
+    command = [sys.executable, "-c", "from rnnaudio.cli import main; main()", "defects"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child.stdout.close()
+    assert (child.stderr.read(), child.wait()) == (b"", 141)
+    child.stderr.close()

@@ -7,11 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+import tyro
 
 from rnnaudio.app import audio_run, preflight
 from rnnaudio.app import diagnose as app
 from rnnaudio.app.config import ModelConfig, TrainConfig
-from rnnaudio.app.diagnose import as_text, diagnose_run, free_run, write_diagnosis
+from rnnaudio.app.defects import DEFECTS, in_words, present_in
+from rnnaudio.app.diagnose import as_text, diagnose_run, free_run, remedy, write_diagnosis
 from rnnaudio.app.preflight import RUNGS, Reached, climb, spread
 from rnnaudio.cli import main
 from rnnaudio.data import Batch
@@ -161,8 +163,29 @@ def test_diagnose_prints_causes_and_leaves_json_and_picture(folder, found, monke
 
 
 def test_a_sound_run_and_one_that_was_not_played(capsys):
-    assert as_text(Diagnosis((), Measurements())).startswith("no mistake was found in how it was trained")
+    assert as_text(Diagnosis((), Measurements()), TINY).startswith("no mistake was found in how it was trained")
     assert free_run(Measurements(level_db=np.zeros(3), n_seed_frames=3)) == ""
+
+
+def test_advice_comes_as_options_of_train():
+    """Each remedy, typed behind `rnnaudio train`, gives a config that has the defect no more."""
+    faithful = dataclasses.replace(TINY, optimizer="rmsprop_2016", cost="last_step", max_gradient_norm=None)
+    for cause in ("unscaled-rmsprop", "last-step-cost"):
+        repaired = tyro.cli(tyro.conf.OmitArgPrefixes[TrainConfig], args=remedy(cause, faithful).split())
+        assert cause not in {defect.name for defect in present_in(repaired)}
+    assert "train with: --optimizer rmsprop\n" in as_text(FOUND, faithful)
+    assert "train with" not in as_text(FOUND, TINY)  # these are no settings of that run
+    assert remedy("learning-rate-too-high", TINY) == "--learning-rate 0.0001"
+    assert remedy("exploding-gradient", faithful) == "--max-gradient-norm 1.0"
+    assert remedy("exploding-gradient", TINY) == remedy("axes-swapped", TINY) == ""
+
+
+@pytest.mark.parametrize("defect", [d for d in DEFECTS if d.of == "audio"], ids=lambda d: d.name)
+def test_settings_of_defects_are_options_of_train(defect):
+    for settings in (defect.faithful, defect.repaired):
+        typed = tyro.cli(tyro.conf.OmitArgPrefixes[TrainConfig], args=in_words({**defect.where, **settings}).split())
+        model = {f"model.{name}": value for name, value in dataclasses.asdict(typed.model).items()}
+        assert settings.items() <= (dataclasses.asdict(typed) | model).items()
 
 
 def test_both_files_or_neither(folder, tmp_path):

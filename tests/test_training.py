@@ -215,7 +215,7 @@ def test_another_optimizer_is_named(tmp_path):
         run(tmp_path, 4, resume=True, optimizer=RMSprop(0.1))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "version"])
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "version", "overwritten", "record"])
 def test_damaged_checkpoints(tmp_path, damage):
     run(tmp_path, 2)
     path = tmp_path / "checkpoint.safetensors"
@@ -223,6 +223,9 @@ def test_damaged_checkpoints(tmp_path, damage):
     if damage == "version":
         content = content.replace(checkpoints.FORMAT.encode(), b"rnnaudio-checkpoint-0")
     damaged = {"truncated": content[: len(content) // 2], "garbage": b"x" * 100, "empty": b"", "version": content}
+    damaged["overwritten"] = content[:-8] + b"\0\0\0\x40\0\0\0\x40"
+    damaged["record"] = content.replace(b'n_updates\\": 2', b'n_updates\\": 3')
+    assert damaged["record"] != content or damage != "record"
     path.write_bytes(damaged[damage])
     with pytest.raises(RnnaudioError, match="checkpoint"):
         checkpoints.load(path)

@@ -172,6 +172,8 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             from rnnaudio.app.preflight import require  # it trains in turn
 
             require(config)
+        for name in ("diagnosis.json", "diagnosis.png"):  # of the run as it was before
+            (Path(run_dir) / name).unlink(missing_ok=True)
         print(f"a step needs about {in_bytes(memory.total)} of memory")
         print("compiling ...")
         write_atomically(Path(run_dir) / "config.json", json.dumps(record, indent=2).encode() + b"\n")

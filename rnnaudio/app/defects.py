@@ -193,13 +193,22 @@ def as_text(defects: Iterable[Defect] = DEFECTS) -> str:
     """Some lines a defect, to print."""
     return "\n".join(
         f"{d.number:2d} {d.name} {'*' * d.weight}\n   {d.mechanism}\n"
-        f"   2016: {_in_words(d.faithful)}; repaired: {_in_words(d.repaired)}; see {d.evidence}"
+        f"   2016: {in_words(d.faithful, d.of)}; repaired: {in_words(d.repaired, d.of)}; see {d.evidence}"
         for d in defects
     )
 
 
-def _in_words(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in settings.items())
+def in_words(settings: Mapping[str, Any], of: str = "audio") -> str:
+    """Settings as the options of ``rnnaudio train``; those of other kinds of run by name, for they are no options."""
+    if of != "audio":
+        return ", ".join(f"{name}={value}" for name, value in settings.items())
+    return " ".join(_option(path.removeprefix("model.").replace("_", "-"), v) for path, v in settings.items())
+
+
+def _option(name: str, value: Any) -> str:
+    if isinstance(value, bool) and name != "shared-depth":  # which may be None too, and takes a word
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {value}"
 
 
 def _has(config: Any, settings: Mapping[str, Any]) -> bool:

@@ -22,6 +22,8 @@ from rnnaudio.app.audio_run import (
 )
 from rnnaudio.app.build import build_optimizer
 from rnnaudio.app.config import TrainConfig
+from rnnaudio.app.defects import in_words as in_options
+from rnnaudio.app.defects import present_in
 from rnnaudio.app.explanations import OF_A_DIAGNOSIS
 from rnnaudio.atomic import replacing
 from rnnaudio.data import Batch, Batches, fixed_windows
@@ -34,6 +36,15 @@ from rnnaudio.report import extend_report
 from rnnaudio.training import SegmentedTrainStep, TrainStep
 
 LINE = 100  # characters
+# Beside the repairs of :mod:`rnnaudio.app.defects`: what to change for causes that the blog's models did not have.
+REMEDIES: dict[str, Callable[[TrainConfig], dict[str, Any]]] = {
+    "learning-rate-too-high": lambda config: {"learning_rate": config.learning_rate / 10.0},
+    "learning-rate-too-low": lambda config: {"learning_rate": config.learning_rate * 10.0},
+    "exploding-gradient": lambda config: {"max_gradient_norm": 1.0} if config.max_gradient_norm is None else {},
+    "bounded-output": lambda config: {"model.readout": "linear"},
+    "free-run-explodes": lambda config: {"model.input_noise": 0.1} if not config.model.input_noise else {},
+    "worse-than-baseline": lambda config: {"model.linear_skip": 2} if not config.model.linear_skip else {},
+}
 NOTHING_FOUND = (
     "no mistake was found in how it was trained; if it does not play all the same, look at its errors (more\n"
     "training, a larger model) and remember that a squared error fed back fades or freezes by itself"
@@ -145,9 +156,9 @@ def _plain(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
-def as_text(diagnosis: Diagnosis) -> str:
-    """The causes, most severe first, each with its evidence and advice; and what the free run did."""
-    causes = [_described(k, cause) for k, cause in enumerate(diagnosis.causes, 1)]
+def as_text(diagnosis: Diagnosis, config: TrainConfig) -> str:
+    """The causes, most severe first, each with its evidence, advice and options of `train`; what the free run did."""
+    causes = [_described(k, cause, remedy(cause.name, config)) for k, cause in enumerate(diagnosis.causes, 1)]
     found = "\n".join(causes) or NOTHING_FOUND
     if len(causes) > 1:
         found += "\nthe first is furthest upstream: later ones may follow from it, so mend it first"
@@ -156,11 +167,19 @@ def as_text(diagnosis: Diagnosis) -> str:
     return "\n".join(line for line in (found, scores, free_run(diagnosis.measured)) if line)
 
 
-def _described(number: int, cause: Cause) -> str:
+def remedy(cause: str, config: TrainConfig) -> str:
+    """The options of `train` that mend a cause; empty where it is no setting of this run."""
+    for defect in present_in(config):
+        if defect.name == cause:
+            return in_options(defect.repaired)
+    return in_options(REMEDIES[cause](config)) if cause in REMEDIES else ""
+
+
+def _described(number: int, cause: Cause, options: str) -> str:
     lines = [f"{number}. {cause.name} (severity {cause.severity:.2f})"]
     for text in (cause.evidence, f"advice: {cause.advice}"):
         lines += wrap(text, LINE, initial_indent="   ", subsequent_indent="   ")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"   train with: {options}"] if options else lines)
 
 
 def free_run(measured: Measurements) -> str:

@@ -273,7 +273,7 @@ def preflight(config: TrainConfig, say: Callable[[str], None] = print) -> bool:
     for climbed in climb(config):
         say(str(climbed))
         if climbed.diagnosis is not None:
-            say(f"needed because: {climbed.rung.why}\n{as_text(climbed.diagnosis)}")
+            say(f"needed because: {climbed.rung.why}\n{as_text(climbed.diagnosis, config)}")
             return False
     say("preflight passed")
     return True

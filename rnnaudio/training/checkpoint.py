@@ -4,6 +4,8 @@ One file, because two could be torn apart by a crash; safetensors, because loadi
 """
 
 import json
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,8 +39,9 @@ def path_in(run_dir: Path) -> Path:
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Replace ``path``; RnnaudioError (no space, no permission) leaves the earlier file as it was."""
-    metadata = {"format": FORMAT, "record": json.dumps(checkpoint.record)}
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}
+    record = json.dumps(checkpoint.record)
+    metadata = {"format": FORMAT, "record": record, "crc32": checksum(record, arrays)}
     write_atomically(path, safetensors.numpy.save(arrays, metadata))
 
 
@@ -58,4 +61,15 @@ def load(path: Path) -> Checkpoint:
             f"{path} has format {metadata.get('format')!r}, this version reads {FORMAT!r}; "
             "use the rnnaudio that wrote it or train again"
         )
-    return Checkpoint(arrays, json.loads(metadata.get("record", "{}")))
+    record = metadata.get("record", "{}")
+    if metadata.get("crc32", "") not in ("", checksum(record, arrays)):  # early ones have none
+        raise RnnaudioError(f"{path} is damaged: its checksum is not that of its content; take another or train again")
+    return Checkpoint(arrays, json.loads(record))
+
+
+def checksum(record: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """CRC-32 of the record and of all arrays by name, in hexadecimal."""
+    value = zlib.crc32(record.encode())
+    for name in sorted(arrays):
+        value = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, zlib.crc32(name.encode(), value))
+    return f"{value:08x}"

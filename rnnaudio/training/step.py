@@ -12,6 +12,7 @@ from rnnaudio.nn.layer import flatten, unflatten
 from rnnaudio.objectives import Divisible, Objective
 
 Values = dict[str, tuple[float, float]]  # name -> (numerator, denominator)
+NO_UPDATE = 1 << 40  # evaluation counts its batches from here, so that its noise is not that of an update
 
 
 class StepResult(NamedTuple):
@@ -113,11 +114,8 @@ class Evaluation:
         for number, batch in enumerate(batches):
             start = self._graph.start(batch, None)
             for k, arrays in enumerate(self._parts(self._graph.arrays(batch))):
-                key = [
-                    self._noise_seed or 0,
-                    number,
-                    *([k] if self._segment_steps else []),
-                ]  # as a training step has it
+                segment = [k] if self._segment_steps else []  # as a training step has it
+                key = [self._noise_seed or 0, NO_UPDATE + number, *segment]
                 values = self._function(*arrays, *start, np.asarray(key, "int64"))
                 total.add(pairs(self._terms, values[: 2 * len(self._terms)]))
                 start = going_on(values[2 * len(self._terms) :], start)
