@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnaudio import metrics
+import rnnaudio
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import (
     STEINWAY_16_KHZ,
@@ -18,10 +18,12 @@ from rnnaudio.metrics import (
     decibel,
     log_mel,
     normalised_mse,
+    spectrum,
 )
+from rnnaudio.metrics.alive import _first_run
 
 RATE_HZ = 16000
-PIANO = sorted((Path(metrics.__file__).parent / "data" / "piano").glob("*.flac"))
+PIANO = sorted((Path(rnnaudio.__file__).parent / "data" / "piano").glob("*.flac"))
 
 
 def seconds(duration):
@@ -126,7 +128,7 @@ def test_log_mel_of_white_noise_has_the_expected_power():
 def test_blocks_of_frames_do_not_show(monkeypatch):
     audio = music(6.0, 77)
     whole = log_mel(audio, RATE_HZ)
-    monkeypatch.setattr(metrics, "BLOCK_FRAMES", 7)
+    monkeypatch.setattr(spectrum, "BLOCK_FRAMES", 7)
     np.testing.assert_allclose(log_mel(audio, RATE_HZ), whole, rtol=0, atol=1e-9)
 
 
@@ -241,8 +243,8 @@ def test_a_short_rest_is_not_death():
 def test_seven_windows_are_not_enough():
     features = np.zeros(30, dtype=bool)
     features[[*range(3, 10), *range(12, 20)]] = True
-    assert metrics._first_run(features) == 12
-    assert metrics._first_run(features[:19]) is None
+    assert _first_run(features) == 12
+    assert _first_run(features[:19]) is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -1,11 +1,10 @@
-"""Numbers for sound (NumPy only): how wrong a prediction is, and how long a generated sound stays music.
+"""How long a generated sound stays music: levels, spectra and their change, against those of real recordings.
 
 Audio is mono, floating point, one axis of samples with full scale at -1 and 1.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,64 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics.prediction import FloatArray, decibel
+from rnnaudio.metrics.spectrum import FLOOR_POWER, FRAME_SAMPLES, HOP_SAMPLES, checked, frame_features
 
-FloatArray = NDArray[np.float64]
-
-FRAME_SAMPLES = 2048
-HOP_SAMPLES = 256
-N_MEL_BANDS = 64
-FLOOR_POWER = 1e-10  # -100 dB of full scale: above 16-bit quantisation in any band, below every recording
 N_WINDOWS_DEAD = 8
 PERCENTILES = (0.5, 99.5)
-MINIMUM_RATE_HZ = 4000  # a window of 1 s must hold several frames
-BLOCK_FRAMES = 1024
-
-
-def decibel(power_ratio: ArrayLike) -> FloatArray:
-    """10 log10(power_ratio), elementwise, of ratios of powers (squared amplitudes); 0 gives -infinity, < 0 NaN."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 10.0 * np.log10(np.asarray(power_ratio, dtype=np.float64))
-
-
-def normalised_mse(prediction: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> float:
-    """sum (prediction - target)^2 / sum target^2: 1.0 (0 dB) is what predicting zero gives, 0.0 is perfect.
-
-    prediction and target have the same shape (..., n_features); mask, if given, has their shape without the last axis
-    and counts the positions where it is 1. RnnaudioError if the shapes differ or the target is zero throughout.
-    """
-    prediction, target = np.asarray(prediction, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    if prediction.shape != target.shape:
-        raise RnnaudioError(f"the prediction has shape {prediction.shape}, the target {target.shape}: make them equal")
-    weight = np.ones(target.shape) if mask is None else _feature_mask(mask, target)
-    energy = np.sum(weight * target**2)
-    if energy == 0.0:
-        raise RnnaudioError("the target is zero throughout, so no error can be measured against it: choose another")
-    return float(np.sum(weight * (prediction - target) ** 2) / energy)
-
-
-def _feature_mask(mask: ArrayLike, target: FloatArray) -> FloatArray:
-    weight = np.asarray(mask, dtype=np.float64)
-    if weight.shape != target.shape[:-1]:
-        raise RnnaudioError(
-            f"the mask has shape {weight.shape}, expected {target.shape[:-1]}: the target's but the last"
-        )
-    return weight[..., None]
-
-
-def log_mel(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Log-mel spectrogram (n_frames, 64) in dB: frames of 2048 samples (Hann), hop 256, no padding at the ends.
-
-    Frame j is samples [256 j, 256 j + 2048). Power is scaled so that a sine of amplitude 1 at a bin's centre has 0 dB
-    in that bin, summed with triangular weights on the scale mel = 2595 log10(1 + f / 700) from 0 to half the rate,
-    and floored at -100 dB. RnnaudioError if the audio is not mono, floating point and finite, or is shorter than a
-    frame, or the rate is below 4 kHz.
-    """
-    samples = _checked(audio, sample_rate_hz)
-    if len(samples) < FRAME_SAMPLES:
-        raise RnnaudioError(f"{len(samples)} samples of audio are less than a frame of {FRAME_SAMPLES}: give more")
-    if not np.isfinite(samples).all():
-        raise RnnaudioError("the audio holds samples that are not finite: repair it first")
-    return _frame_features(samples, sample_rate_hz)[0]
 
 
 class WindowFeatures(NamedTuple):
@@ -138,7 +84,7 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
     """
     windows = []
     for number, recording in enumerate(real_recordings):
-        samples = _checked(recording, sample_rate_hz)
+        samples = checked(recording, sample_rate_hz)
         if not np.isfinite(samples).all():
             raise RnnaudioError(f"recording {number} holds samples that are not finite: repair it or leave it out")
         if len(samples) >= sample_rate_hz:
@@ -167,13 +113,7 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) ->
 
     RnnaudioError if the audio is not mono and floating point, is shorter than 1 s, or the limits are of another rate.
     """
-    samples = _checked(audio, sample_rate_hz)
-    if limits.sample_rate_hz != sample_rate_hz:
-        raise RnnaudioError(
-            f"the limits are for {limits.sample_rate_hz} Hz, the audio is {sample_rate_hz} Hz: resample it"
-        )
-    if len(samples) < sample_rate_hz:
-        raise RnnaudioError(f"{len(samples) / sample_rate_hz:.2f} s of audio cannot be judged: give at least 1 s")
+    samples = _to_judge(audio, sample_rate_hz, limits)
     n_finite = int(np.argmin(np.append(np.isfinite(samples), False)))
     seconds, reason = n_finite / sample_rate_hz, ""
     if n_finite < len(samples):
@@ -181,7 +121,7 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) ->
     if n_finite < sample_rate_hz:
         return Alive(seconds, reason)
     features = _window_features(samples[:n_finite], sample_rate_hz)
-    outside = {(name, side): _outside(features, limits, name, side) for name, side, _ in _DEATHS}
+    outside = _sides(features, limits)
     start = _first_run(np.any(list(outside.values()), axis=0))
     if start is None:
         return Alive(seconds, reason)
@@ -189,19 +129,46 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) ->
     return Alive(start * _hop(sample_rate_hz) / sample_rate_hz, _death(features, limits, outside, run))
 
 
-def _checked(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    samples = np.asarray(audio)
-    if samples.ndim != 1:
-        raise RnnaudioError(f"the audio has shape {samples.shape}, expected one axis (mono): mix the channels first")
-    if samples.dtype.kind != "f":
+class InRange(NamedTuple):
+    """fraction: share of windows within the limits; dead_from_s: where the end begins that has 8 windows or more, all
+    of them outside: a death without return. None if there is none."""
+
+    fraction: float
+    dead_from_s: float | None
+
+
+def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> InRange:
+    """How much of a sound is within the limits of real music, whatever it did before; see `alive_seconds`.
+
+    Windows with a sample that is not finite are outside. Errors as there.
+    """
+    samples = _to_judge(audio, sample_rate_hz, limits)
+    finite = np.isfinite(samples)
+    inside = ~np.any(
+        list(_sides(_window_features(np.where(finite, samples, 0.0), sample_rate_hz), limits).values()), 0
+    )
+    hop = _hop(sample_rate_hz)
+    inside &= [bool(finite[k * hop : k * hop + sample_rate_hz].all()) for k in range(len(inside))]
+    n_dead = len(inside) if not inside.any() else int(np.argmax(inside[::-1]))
+    is_dead = n_dead >= min(N_WINDOWS_DEAD, len(inside))
+    return InRange(float(inside.mean()), (len(inside) - n_dead) * hop / sample_rate_hz if is_dead else None)
+
+
+def _to_judge(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> FloatArray:
+    """The samples, if they can be held against the limits."""
+    samples = checked(audio, sample_rate_hz)
+    if limits.sample_rate_hz != sample_rate_hz:
         raise RnnaudioError(
-            f"the audio is {samples.dtype}, expected floats between -1 and 1: divide by full scale first"
+            f"the limits are for {limits.sample_rate_hz} Hz, the audio is {sample_rate_hz} Hz: resample it"
         )
-    if sample_rate_hz < MINIMUM_RATE_HZ:
-        raise RnnaudioError(
-            f"the rate is {sample_rate_hz} Hz, expected {MINIMUM_RATE_HZ} Hz or more: resample the audio"
-        )
-    return samples.astype(np.float64, copy=False)
+    if len(samples) < sample_rate_hz:
+        raise RnnaudioError(f"{len(samples) / sample_rate_hz:.2f} s of audio cannot be judged: give at least 1 s")
+    return samples
+
+
+def _sides(features: WindowFeatures, limits: AliveLimits) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """For each side of each feature, in which windows it is out of range."""
+    return {(name, side): _outside(features, limits, name, side) for name, side, _ in _DEATHS}
 
 
 def _hop(sample_rate_hz: int) -> int:
@@ -210,7 +177,7 @@ def _hop(sample_rate_hz: int) -> int:
 
 def _window_features(samples: FloatArray, sample_rate_hz: int) -> WindowFeatures:
     """Features of each window, from the frames that lie wholly inside it."""
-    mel, flatness = _frame_features(samples, sample_rate_hz)
+    mel, flatness = frame_features(samples, sample_rate_hz)
     flux = np.abs(np.diff(mel, axis=0)).mean(axis=1)
     rows = []
     for start in range(0, len(samples) - sample_rate_hz + 1, _hop(sample_rate_hz)):
@@ -220,33 +187,6 @@ def _window_features(samples: FloatArray, sample_rate_hz: int) -> WindowFeatures
         frames = slice(first, last + 1)
         rows.append((level, flatness[frames].mean(), flux[first:last].mean(), mel[frames].std(axis=0).mean()))
     return WindowFeatures(*np.array(rows, dtype=np.float64).T)
-
-
-def _frame_features(samples: FloatArray, sample_rate_hz: int) -> tuple[FloatArray, FloatArray]:
-    """log_mel (n_frames, 64) and flatness (n_frames,) in dB, in blocks of frames so that memory stays small."""
-    frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
-    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)
-    weights = _mel_weights(sample_rate_hz)
-    frequency_hz = np.fft.rfftfreq(FRAME_SAMPLES, 1.0 / sample_rate_hz)
-    heard = (frequency_hz >= 60.0) & (frequency_hz <= 0.45 * sample_rate_hz)
-    mel, flatness = [], []
-    for start in range(0, len(frames), BLOCK_FRAMES):
-        spectrum = np.fft.rfft(frames[start : start + BLOCK_FRAMES] * hann, axis=1)
-        power = (2.0 / hann.sum()) ** 2 * np.abs(spectrum) ** 2
-        mel.append(decibel(np.maximum(power @ weights, FLOOR_POWER)))
-        audible = power[:, heard] + FLOOR_POWER
-        flatness.append(decibel(audible).mean(axis=1) - decibel(audible.mean(axis=1)))
-    return np.concatenate(mel), np.concatenate(flatness)
-
-
-def _mel_weights(sample_rate_hz: int) -> FloatArray:
-    """(n_bins, 64) triangles of height 1, each from the centre of the band below to that of the band above."""
-    frequency_hz = np.fft.rfftfreq(FRAME_SAMPLES, 1.0 / sample_rate_hz)[:, None]
-    highest_mel = 2595.0 * math.log10(1.0 + 0.5 * sample_rate_hz / 700.0)
-    edges_hz = 700.0 * (10.0 ** (np.linspace(0.0, highest_mel, N_MEL_BANDS + 2) / 2595.0) - 1.0)
-    below, centre, above = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
-    rising, falling = (frequency_hz - below) / (centre - below), (above - frequency_hz) / (above - centre)
-    return np.maximum(0.0, np.minimum(rising, falling))
 
 
 def _outside(features: WindowFeatures, limits: AliveLimits, name: str, side: str) -> NDArray[np.bool_]:

@@ -1,0 +1,36 @@
+"""Numbers for sound, NumPy and SciPy only: how wrong a prediction is, how long it stays music, how like it."""
+
+from rnnaudio.metrics.alive import STEINWAY_16_KHZ, Alive, AliveLimits, InRange, alive_seconds, calibrate, in_range
+from rnnaudio.metrics.likeness import Corpus, Vocabulary, frechet_distance, jensen_shannon_distance, loop_score
+from rnnaudio.metrics.music import Structure, chroma, onsets_per_second, onsets_seconds, pitch_class_entropy, structure
+from rnnaudio.metrics.prediction import decibel, normalised_mse
+from rnnaudio.metrics.spectrum import MINIMUM_RATE_HZ, N_MEL_BANDS, log_mel
+from rnnaudio.metrics.two_sample import area_under_curve, told_apart
+
+__all__ = [
+    "MINIMUM_RATE_HZ",
+    "N_MEL_BANDS",
+    "STEINWAY_16_KHZ",
+    "Alive",
+    "AliveLimits",
+    "Corpus",
+    "InRange",
+    "Structure",
+    "Vocabulary",
+    "alive_seconds",
+    "area_under_curve",
+    "calibrate",
+    "chroma",
+    "decibel",
+    "frechet_distance",
+    "in_range",
+    "jensen_shannon_distance",
+    "log_mel",
+    "loop_score",
+    "normalised_mse",
+    "onsets_per_second",
+    "onsets_seconds",
+    "pitch_class_entropy",
+    "structure",
+    "told_apart",
+]

@@ -1,0 +1,142 @@
+"""How like real music a sound is, by what its frames are: distances of distributions, loops and copies.
+
+None of these hears. Each sees one side: a Markov chain over real frames passes most of them, so they are read beside
+that control and beside what another part of the same real music scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.cluster.vq import kmeans2, vq
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics.prediction import FloatArray
+from rnnaudio.metrics.spectrum import HOP_SAMPLES, log_mel
+
+N_BINS = 50
+LOOP_LAGS_SECONDS = (0.25, 8.0)
+MOST_FRAMES_OF_BINS = 20_000
+
+
+def frechet_distance(a: FloatArray, b: FloatArray) -> float:
+    """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)) of two sets of frames (n, n_features), by mean and covariance.
+
+    The squared 2-Wasserstein distance of the two Gaussians (Frechet inception distance, Heusel et al. 2017, on log-mel
+    frames in dB). The trace of the root is the sum of the roots of the eigenvalues of S_a^(1/2) S_b S_a^(1/2).
+    """
+    for frames in (a, b):
+        if frames.ndim != 2 or len(frames) < 2:
+            raise RnnaudioError(f"got frames of shape {frames.shape}, expected (2 or more, features): give more sound")
+    mean = a.mean(axis=0) - b.mean(axis=0)
+    s_a, s_b = (np.atleast_2d(np.cov(frames, rowvar=False)) for frames in (a, b))
+    values, vectors = np.linalg.eigh(s_a)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    mixed = np.linalg.eigvalsh(root @ s_b @ root)
+    cross = float(np.sum(np.sqrt(np.maximum(mixed, 0.0))))
+    return float(max(0.0, mean @ mean + np.trace(s_a) + np.trace(s_b) - 2.0 * cross))
+
+
+def jensen_shannon_distance(p: ArrayLike, q: ArrayLike) -> float:
+    """Root of the Jensen-Shannon divergence in bits of two histograms: 0 for equal ones, 1 for disjoint ones.
+
+    sqrt((KL(p | m) + KL(q | m)) / 2), m = (p + q) / 2; counts are normalised. RnnaudioError if one is empty.
+    """
+    counts = [np.asarray(h, np.float64) for h in (p, q)]
+    shapes = [h.shape for h in counts]
+    if shapes[0] != shapes[1] or not all(h.sum() > 0 for h in counts):
+        raise RnnaudioError(f"got histograms of shapes {shapes[0]}, {shapes[1]}; expected equal ones, not empty")
+    shares = [h / h.sum() for h in counts]
+    m = (shares[0] + shares[1]) / 2.0
+    halves = [float(np.sum(h[h > 0] * np.log2(h[h > 0] / m[h > 0]))) for h in shares]
+    return float(np.sqrt(max(0.0, sum(halves) / 2.0)))
+
+
+def loop_score(audio: ArrayLike, sample_rate_hz: int) -> float:
+    """Highest autocorrelation of the log-mel spectrogram at lags of .25 to 8 s, and at most half the sound.
+
+    c(l) = sum_t x_t . x_(t+l) / sqrt(sum |x_t|^2 sum |x_(t+l)|^2), x the frames in dB less their mean. A tiled second
+    has 1, real music at most about .6. RnnaudioError as log_mel, or if the sound is shorter than .5 s.
+    """
+    x = log_mel(audio, sample_rate_hz)
+    x = x - x.mean(axis=0)
+    first, last = (round(s * sample_rate_hz / HOP_SAMPLES) for s in LOOP_LAGS_SECONDS)
+    last = min(last, len(x) // 2)
+    if last < first:
+        raise RnnaudioError(f"{len(x)} frames are too few to look for loops: give half a second of sound or more")
+    n = 1 << (2 * len(x) - 1).bit_length()
+    spectra = np.fft.rfft(x, n, axis=0)
+    products = np.fft.irfft(np.sum(np.abs(spectra) ** 2, axis=1), n)
+    energy = np.concatenate([[0.0], np.cumsum(np.sum(x**2, axis=1))])
+    lags = np.arange(first, last + 1)
+    early, late = energy[len(x) - lags], energy[-1] - energy[lags]
+    return float(np.max(products[lags] / np.maximum(np.sqrt(early * late), 1e-12)))
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """k-means centres of log-mel frames of real music: (n_bins, 64) in dB; what a frame is, as one number."""
+
+    centres: FloatArray
+
+    @classmethod
+    def learn(cls, frames: FloatArray, n_bins: int = N_BINS, *, seed: int = 2016) -> Vocabulary:
+        """From frames (n, 64) of real music, evenly thinned where they are very many."""
+        if len(frames) < n_bins:
+            raise RnnaudioError(f"{len(frames)} frames are too few for {n_bins} bins: give more music")
+        some = frames[:: -(-len(frames) // MOST_FRAMES_OF_BINS)]
+        centres, _ = kmeans2(some, n_bins, minit="++", seed=seed)
+        return cls(centres)
+
+    def words(self, frames: FloatArray) -> NDArray[np.int64]:
+        """The nearest centre of each frame: (n, 64) -> (n,)."""
+        return np.asarray(vq(frames, self.centres)[0], np.int64)
+
+    def histogram(self, frames: FloatArray) -> NDArray[np.int64]:
+        """How often each centre is the nearest."""
+        return np.bincount(self.words(frames), minlength=len(self.centres))
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Sequences of codes that were learnt from, to look for copies in."""
+
+    sequences: tuple[NDArray[np.int64], ...]
+
+    @classmethod
+    def of(cls, sequences: Iterable[ArrayLike]) -> Corpus:
+        """Of one sequence of whole numbers a piece."""
+        return cls(tuple(np.asarray(s, np.int64) for s in sequences))
+
+    @cached_property
+    def _runs(self) -> dict[int, set[bytes]]:
+        return {}
+
+    def runs(self, n: int) -> set[bytes]:
+        """All runs of n codes that occur in it."""
+        if n not in self._runs:
+            self._runs[n] = {w.tobytes() for s in self.sequences if len(s) >= n for w in windows(s, n)}
+        return self._runs[n]
+
+    def copied_share(self, codes: ArrayLike, n: int) -> float:
+        """The share of codes that lie in a run of n or more which occurs in the corpus; n counts codes, at least 1."""
+        codes = np.asarray(codes, np.int64)
+        if n < 1 or codes.ndim != 1:
+            raise RnnaudioError(f"got runs of {n} in codes of shape {codes.shape}; expected 1 or more, and one axis")
+        if len(codes) < n:
+            return 0.0
+        known = self.runs(n)
+        found = np.array([w.tobytes() in known for w in windows(codes, n)])
+        copied = np.zeros(len(codes), bool)
+        for start in np.flatnonzero(found):
+            copied[start : start + n] = True
+        return float(copied.mean())
+
+
+def windows(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """(len - n + 1, n): every run of n."""
+    return np.lib.stride_tricks.sliding_window_view(codes, n)

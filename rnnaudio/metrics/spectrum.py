@@ -1,0 +1,79 @@
+"""What is heard of a sound: its log-mel spectrogram, on which most measures stand.
+
+Audio is mono, floating point, one axis of samples with full scale at -1 and 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics.prediction import FloatArray, decibel
+
+FRAME_SAMPLES = 2048
+HOP_SAMPLES = 256
+N_MEL_BANDS = 64
+FLOOR_POWER = 1e-10  # -100 dB of full scale: above 16-bit quantisation in any band, below every recording
+MINIMUM_RATE_HZ = 4000  # a window of 1 s must hold several frames
+BLOCK_FRAMES = 1024
+
+
+def log_mel(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
+    """Log-mel spectrogram (n_frames, 64) in dB: frames of 2048 samples (Hann), hop 256, no padding at the ends.
+
+    Frame j is samples [256 j, 256 j + 2048). Power is scaled so that a sine of amplitude 1 at a bin's centre has 0 dB
+    in that bin, summed with triangular weights on the scale mel = 2595 log10(1 + f / 700) from 0 to half the rate,
+    and floored at -100 dB. RnnaudioError if the audio is not mono, floating point and finite, or is shorter than a
+    frame, or the rate is below 4 kHz.
+    """
+    samples = checked(audio, sample_rate_hz)
+    if len(samples) < FRAME_SAMPLES:
+        raise RnnaudioError(f"{len(samples)} samples of audio are less than a frame of {FRAME_SAMPLES}: give more")
+    if not np.isfinite(samples).all():
+        raise RnnaudioError("the audio holds samples that are not finite: repair it first")
+    return frame_features(samples, sample_rate_hz)[0]
+
+
+def checked(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
+    samples = np.asarray(audio)
+    if samples.ndim != 1:
+        raise RnnaudioError(f"the audio has shape {samples.shape}, expected one axis (mono): mix the channels first")
+    if samples.dtype.kind != "f":
+        raise RnnaudioError(
+            f"the audio is {samples.dtype}, expected floats between -1 and 1: divide by full scale first"
+        )
+    if sample_rate_hz < MINIMUM_RATE_HZ:
+        raise RnnaudioError(
+            f"the rate is {sample_rate_hz} Hz, expected {MINIMUM_RATE_HZ} Hz or more: resample the audio"
+        )
+    return samples.astype(np.float64, copy=False)
+
+
+def frame_features(samples: FloatArray, sample_rate_hz: int) -> tuple[FloatArray, FloatArray]:
+    """log_mel (n_frames, 64) and flatness (n_frames,) in dB, in blocks of frames so that memory stays small."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)
+    weights = mel_weights(sample_rate_hz)
+    frequency_hz = np.fft.rfftfreq(FRAME_SAMPLES, 1.0 / sample_rate_hz)
+    heard = (frequency_hz >= 60.0) & (frequency_hz <= 0.45 * sample_rate_hz)
+    mel, flatness = [], []
+    for start in range(0, len(frames), BLOCK_FRAMES):
+        spectrum = np.fft.rfft(frames[start : start + BLOCK_FRAMES] * hann, axis=1)
+        power = (2.0 / hann.sum()) ** 2 * np.abs(spectrum) ** 2
+        mel.append(decibel(np.maximum(power @ weights, FLOOR_POWER)))
+        audible = power[:, heard] + FLOOR_POWER
+        flatness.append(decibel(audible).mean(axis=1) - decibel(audible.mean(axis=1)))
+    return np.concatenate(mel), np.concatenate(flatness)
+
+
+def mel_weights(sample_rate_hz: int) -> FloatArray:
+    """(n_bins, 64) triangles of height 1, each from the centre of the band below to that of the band above."""
+    frequency_hz = np.fft.rfftfreq(FRAME_SAMPLES, 1.0 / sample_rate_hz)[:, None]
+    highest_mel = 2595.0 * math.log10(1.0 + 0.5 * sample_rate_hz / 700.0)
+    edges_hz = 700.0 * (10.0 ** (np.linspace(0.0, highest_mel, N_MEL_BANDS + 2) / 2595.0) - 1.0)
+    below, centre, above = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
+    rising, falling = (frequency_hz - below) / (centre - below), (above - frequency_hz) / (above - centre)
+    return np.maximum(0.0, np.minimum(rising, falling))
