@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from rnnaudio import engine, fused
 from rnnaudio.engine import tt
 
@@ -25,6 +27,38 @@ def mean_squared_error(prediction: Any, target: Any, mask: Any = None) -> Any:
 def normalised_mean_squared_error(prediction: Any, target: Any, mask: Any = None) -> Any:
     """sum (prediction - target)^2 / sum target^2 over unmasked elements: 1.0 is what predicting zero scores."""
     return mean_squared_error(prediction, target, mask) / masked_mean(tt.mean(tt.sqr(target), axis=-1), mask)
+
+
+def phase_distance(prediction: Any, target: Any, mask: Any = None, weight: Any = None) -> Any:
+    """sum a sin^2((target - prediction) / 2) / sum a over unmasked elements: angles in radians, (..., n); mask (...).
+
+    ``weight``: a, (..., n), amplitudes, so that phases count where there is sound; None: 1 for all. Whole turns cost
+    nothing; the gradient, sin(prediction - target) / 2 an element, vanishes at opposite angles too. What it is a
+    measure of: :func:`rnnaudio.metrics.spectra.phase_distance`.
+    """
+    # (1 - cos) / 2, the same, would round the distance of near angles to zero in float32.
+    distances = tt.sqr(tt.sin((target - prediction) / np.asarray(2.0, prediction.dtype)))
+    if weight is None:
+        return masked_mean(tt.mean(distances, axis=-1), mask)
+    return masked_mean(tt.mean(weight * distances, axis=-1), mask) / masked_mean(tt.mean(weight, axis=-1), mask)
+
+
+def gaussian_likelihood(prediction: Any, target: Any, mask: Any = None, least_variance: float = 1e-4) -> Any:
+    """-log N(target; m, v) in nats, mean over unmasked values: (log(2 pi v) + (target - m)^2 / v) / 2.
+
+    prediction (..., 2 n): m, then the logarithm of the variance above the least, v = exp(.) + least_variance, which
+    keeps silence, foretold exactly, from a cost of minus infinity. target (..., n), mask (...). Bishop (1994).
+    """
+    mean, log_variance = gaussian_parts(prediction)
+    variance = tt.exp(log_variance) + np.asarray(least_variance, prediction.dtype)
+    nats = (tt.log(variance) + tt.sqr(target - mean) / variance) / 2
+    return masked_mean(tt.mean(nats, axis=-1), mask) + np.asarray(np.log(2 * np.pi) / 2, prediction.dtype)
+
+
+def gaussian_parts(prediction: Any) -> tuple[Any, Any]:
+    """(..., 2 n) -> m and log v, (..., n) each; of NumPy arrays and symbolic variables alike."""
+    n = prediction.shape[prediction.ndim - 1] // 2
+    return prediction[..., :n], prediction[..., n:]
 
 
 def cross_entropy(logits: Any, labels: Any, mask: Any = None) -> Any:

@@ -40,6 +40,13 @@ from rnnaudio.nn.feedforward import FeedForward
 
 N_STEPS, N_BATCH, N_IN, N_UNITS = 4, 3, 2, 3
 CROSS_ENTROPIES = tuple(losses.CROSS_ENTROPIES.values())
+
+
+def weighted_phase_distance(prediction: Any, target: Any, mask: Any = None) -> Any:
+    """With weights that depend on the target, so that both have a gradient."""
+    return losses.phase_distance(prediction, target, mask, weight=tt.sqr(target) + 0.1)
+
+
 # A gap in the middle, an end and a beginning left out: each sequence of the batch another.
 MASK = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 1], [1, 0, 1]])
 
@@ -147,7 +154,15 @@ STACKS: dict[str, Build] = {
     "mlp of 2016": lambda rng: mlp_2016([N_IN, 5, 2], rng=rng, between=between_2016),
     "mlp": lambda rng: mlp([N_IN, 6, 5, 2], rng=rng, batch_norm=True, dropout=0.3, noise=0.3),
 }
-LOSSES = (losses.mean_squared_error, losses.normalised_mean_squared_error, *CROSS_ENTROPIES)
+EVEN: Build = lambda rng: Dense(N_IN, 4, rng=rng)  # noqa: E731
+LOSSES = (
+    losses.mean_squared_error,
+    losses.normalised_mean_squared_error,
+    losses.phase_distance,
+    weighted_phase_distance,
+    losses.gaussian_likelihood,
+    *CROSS_ENTROPIES,
+)
 
 
 class Case(NamedTuple):
@@ -172,8 +187,9 @@ def _cases() -> list[Case]:
     for name in (*evaluated, "mlp"):
         cases.append(Case(name, (LAYERS | STACKS)[name], Supervised(masked=True), False))
     for loss in LOSSES:
+        build = EVEN if loss is losses.gaussian_likelihood else LAYERS["dense linear"]
         for masked in (False, True):
-            cases.append(Case(loss.__name__.replace("_", " "), LAYERS["dense linear"], Supervised(loss, masked), True))
+            cases.append(Case(loss.__name__.replace("_", " "), build, Supervised(loss, masked), True))
     return cases
 
 
@@ -189,7 +205,8 @@ def check(case: Case, n_entries: int = 3, mode: str | None = None) -> GradientRe
     if case.objective.loss in CROSS_ENTROPIES:
         targets = rng.integers(model.n_out, size=(N_STEPS, N_BATCH))
     else:
-        targets = rng.standard_normal((N_STEPS, N_BATCH, model.n_out))
+        parts = 2 if case.objective.loss is losses.gaussian_likelihood else 1  # a mean and a variance to each target
+        targets = rng.standard_normal((N_STEPS, N_BATCH, model.n_out // parts))
     batch = Batch(inputs, targets, MASK)
     options = {"training": case.training, "n_entries": n_entries, "mode": mode}
     return check_gradients(model, case.objective, batch, rng=rng, **options)

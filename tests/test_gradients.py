@@ -19,7 +19,8 @@ UNHEARD = {
 
 def in_mode_jax(case):
     """Marks every layer and loss once, masked and in training, and the stack of most kinds of layers."""
-    is_one = case.name in LAYERS or case.name == "normalised dropped stack" or case.name.endswith(("error", "entropy"))
+    is_loss = case.name.endswith(("error", "entropy", "distance", "likelihood"))
+    is_one = is_loss or case.name in LAYERS or case.name == "normalised dropped stack"
     marks = [pytest.mark.jax] if is_one and case.training and case.objective.masked else []
     return pytest.param(case, marks=marks, id=case.label)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import oracles
 import pytest
+import scipy.stats
 
 from rnnaudio import engine, losses
 from rnnaudio.engine import tt
@@ -80,6 +81,52 @@ def test_closed_forms():
     assert evaluate(losses.cross_entropy, zeros, labels) == pytest.approx(np.log(5), rel=1e-15)
 
 
+def test_phase_distance_is_half_the_chord_squared(rng):
+    prediction, target = 10.0 * rng.standard_normal((2, 4, 3, 5))
+    mask = rng.integers(0, 2, (4, 3)).astype("int8")
+    chords = np.abs(np.exp(1j * prediction) - np.exp(1j * target))
+    assert evaluate(losses.phase_distance, prediction, target) == pytest.approx(np.mean(chords**2) / 4, rel=1e-12)
+    counted = chords[mask == 1] ** 2 / 4
+    assert evaluate(losses.phase_distance, prediction, target, mask) == pytest.approx(np.mean(counted), rel=1e-12)
+    weights = rng.uniform(0.0, 2.0, (4, 3, 5))
+
+    def weighted(p, t, m=None):
+        return losses.phase_distance(p, t, m, weight=tt.as_tensor_variable(weights))
+
+    value = evaluate(weighted, prediction, target)
+    assert value == pytest.approx(np.average(chords**2 / 4, weights=weights), rel=1e-12)
+    value = evaluate(weighted, prediction, target, mask)
+    assert value == pytest.approx(np.average(counted, weights=weights[mask == 1]), rel=1e-12)
+
+
+def test_the_likelihood_is_scipy_s_and_least_at_the_truth(rng):
+    mean, target = rng.standard_normal((2, 4, 3, 5))
+    log_variance = rng.uniform(-3.0, 1.0, (4, 3, 5))
+    mask = rng.integers(0, 2, (4, 3)).astype("int8")
+    prediction = np.concatenate([mean, log_variance], axis=-1)
+    nats = -scipy.stats.norm.logpdf(target, mean, np.sqrt(np.exp(log_variance) + 1e-4))
+    assert evaluate(losses.gaussian_likelihood, prediction, target) == pytest.approx(nats.mean(), rel=1e-12)
+    value = evaluate(losses.gaussian_likelihood, prediction, target, mask)
+    assert value == pytest.approx(nats[mask == 1].mean(), rel=1e-12)
+    # With one m and v for all targets the least is at their mean and variance: log(2 pi e v) / 2.
+    best = np.log(target.var() - 1e-4)
+    flat = np.concatenate([np.full(target.shape, target.mean()), np.full(target.shape, best)], axis=-1)
+    least = evaluate(losses.gaussian_likelihood, flat, target)
+    assert least == pytest.approx(np.log(2 * np.pi * np.e * target.var()) / 2, rel=1e-12)
+    for shift in (-0.1, 0.1):
+        for part in (slice(0, 5), slice(5, 10)):
+            other = flat.copy()
+            other[..., part] += shift
+            assert evaluate(losses.gaussian_likelihood, other, target) > least
+
+
+def test_silence_foretold_exactly_has_a_finite_likelihood():
+    prediction = np.concatenate([np.zeros((1, 5)), np.full((1, 5), -1e6)], axis=-1)
+    assert evaluate(losses.gaussian_likelihood, prediction, np.zeros((1, 5))) == pytest.approx(
+        np.log(2 * np.pi * 1e-4) / 2
+    )
+
+
 @pytest.mark.parametrize("size", [1e9, 1e200])  # squared, the second is infinite
 def test_what_the_mask_leaves_out_does_not_count(rng, size):
     prediction, target = rng.standard_normal((2, 4, 3, 5))
@@ -105,6 +152,8 @@ def test_float32_losses_are_float32(mask_type):
     p, t, m = engine.tensor("p", 3), engine.tensor("t", 3), engine.tensor("m", 2, mask_type)
     labels = engine.tensor("labels", 2, "int64")
     graphs = [loss(p, t, mask) for loss, _ in PAIRS for mask in (None, m)]
+    graphs += [losses.phase_distance(p, t, mask, weight) for mask in (None, m) for weight in (None, t)]
+    graphs += [losses.gaussian_likelihood(p, t, mask) for mask in (None, m)]
     graphs += [loss(p, labels, mask) for loss in losses.CROSS_ENTROPIES.values() for mask in (None, m)]
     assert {graph.dtype for graph in graphs} == {"float32"}
     assert {tt.grad(graph, p).dtype for graph in graphs} == {"float32"}

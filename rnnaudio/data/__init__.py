@@ -15,10 +15,20 @@ from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Piece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
 from rnnaudio.data.mnist import Mnist, MnistSplit, fetch_mnist, load_mnist
+from rnnaudio.data.scaling import (
+    LogScale,
+    MelScale,
+    SpectralFrames,
+    spectra_of_hops,
+    spectral_batch,
+    steps_for,
+)
 from rnnaudio.data.spectra import Magnitudes, MagnitudeScale
+from rnnaudio.data.stft import STFT
 from rnnaudio.data.timit import build_timit_corpus
 
 __all__ = [
+    "STFT",
     "ArrayPiece",
     "AudioCorpus",
     "Batch",
@@ -27,8 +37,10 @@ __all__ = [
     "CorpusSummary",
     "Decoder",
     "FrameOffsets",
+    "LogScale",
     "MagnitudeScale",
     "Magnitudes",
+    "MelScale",
     "Mnist",
     "MnistSplit",
     "Piece",
@@ -37,6 +49,7 @@ __all__ = [
     "RandomWindows",
     "Recording",
     "ShiftedWindows",
+    "SpectralFrames",
     "Split",
     "build_corpus",
     "build_timit_corpus",
@@ -45,6 +58,9 @@ __all__ = [
     "load_mnist",
     "read_audio",
     "resample",
+    "spectra_of_hops",
+    "spectral_batch",
+    "steps_for",
     "trim_silence",
     "write_wav",
 ]

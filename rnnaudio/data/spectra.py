@@ -1,17 +1,20 @@
 """Frames of magnitudes instead of samples, as in the "frequency domain" of 2016, and the way back to sound.
 
-A frame of n samples becomes n // 2 + 1 magnitudes, without window and overlap, scaled to -1 .. 1 by the smallest and
-largest of the training data. What is wrong with that is kept: bins of 80 Hz (200 samples at 16 kHz), leakage without
-a window, nearly all values close to -1 beside a few loud ones, and no phase.
+A frame of n samples becomes n // 2 + 1 magnitudes, by :class:`rnnaudio.data.stft.STFT` with a rectangular window and a
+hop of n, that is without overlap, scaled to -1 .. 1 by the smallest and largest of the training data. What is wrong
+with that is kept: bins of 80 Hz (200 samples at 16 kHz), leakage without a window, nearly all values close to -1
+beside a few loud ones, and no phase. Windows that overlap, and a logarithm, are in ``scaling.py``.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio.data.batches import Batch, Batches, HasPieces
+from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
 
 FRAMES_AT_ONCE = 4096
@@ -57,7 +60,7 @@ class MagnitudeScale(NamedTuple):
         """
         magnitudes = np.maximum((scaled.astype(np.float64) + 1.0) / 2.0 * (self.high - self.low) + self.low, 0.0)
         spectra = magnitudes if phases is None else magnitudes * np.exp(1j * phases)
-        return np.fft.irfft(spectra, self.frame_size, axis=-1).reshape(-1).astype(np.float32)
+        return adjoining_frames(self.frame_size).inverse(spectra).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +86,13 @@ class Magnitudes:
 
 def magnitudes_of(frames: np.ndarray) -> np.ndarray:
     """|rfft| over the last axis: (..., n) -> (..., n // 2 + 1) float64."""
-    return np.abs(np.fft.rfft(np.asarray(frames, np.float64), axis=-1))
+    return np.abs(adjoining_frames(np.shape(frames)[-1]).of_frames(frames))
+
+
+@lru_cache(maxsize=4)
+def adjoining_frames(frame_size: int) -> STFT:
+    """The transform of 2016."""
+    return STFT(frame_size, frame_size, "rectangular", "none")
 
 
 def _adjoining(split: HasPieces, frame_size: int) -> Iterator[np.ndarray]:

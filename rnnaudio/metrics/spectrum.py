@@ -5,12 +5,11 @@ Audio is mono, floating point, one axis of samples with full scale at -1 and 1.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.mel import mel_weights
 from rnnaudio.metrics.prediction import FloatArray, decibel
 
 FRAME_SAMPLES = 2048
@@ -56,7 +55,7 @@ def frame_features(samples: FloatArray, sample_rate_hz: int) -> tuple[FloatArray
     """log_mel (n_frames, 64) and flatness (n_frames,) in dB, in blocks of frames so that memory stays small."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)
-    weights = mel_weights(sample_rate_hz)
+    weights = mel_weights(FRAME_SAMPLES, sample_rate_hz, N_MEL_BANDS)
     frequency_hz = np.fft.rfftfreq(FRAME_SAMPLES, 1.0 / sample_rate_hz)
     heard = (frequency_hz >= 60.0) & (frequency_hz <= 0.45 * sample_rate_hz)
     mel, flatness = [], []
@@ -67,13 +66,3 @@ def frame_features(samples: FloatArray, sample_rate_hz: int) -> tuple[FloatArray
         audible = power[:, heard] + FLOOR_POWER
         flatness.append(decibel(audible).mean(axis=1) - decibel(audible.mean(axis=1)))
     return np.concatenate(mel), np.concatenate(flatness)
-
-
-def mel_weights(sample_rate_hz: int) -> FloatArray:
-    """(n_bins, 64) triangles of height 1, each from the centre of the band below to that of the band above."""
-    frequency_hz = np.fft.rfftfreq(FRAME_SAMPLES, 1.0 / sample_rate_hz)[:, None]
-    highest_mel = 2595.0 * math.log10(1.0 + 0.5 * sample_rate_hz / 700.0)
-    edges_hz = 700.0 * (10.0 ** (np.linspace(0.0, highest_mel, N_MEL_BANDS + 2) / 2595.0) - 1.0)
-    below, centre, above = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
-    rising, falling = (frequency_hz - below) / (centre - below), (above - frequency_hz) / (above - centre)
-    return np.maximum(0.0, np.minimum(rising, falling))

@@ -1,0 +1,20 @@
+"""The mel scale: triangles of equal width to the ear, for metrics and spectra alike (NumPy only)."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def mel_weights(n_samples: int, sample_rate_hz: int, n_bands: int) -> NDArray[np.float64]:
+    """(n_samples // 2 + 1, n_bands) triangles of height 1, each from the centre of the band below to that above.
+
+    The rows are the bins of a transform of ``n_samples``; centres lie evenly on mel = 2595 log10(1 + f / 700), from 0
+    to half the rate. A band narrower than a bin may be zero throughout.
+    """
+    frequency_hz = np.fft.rfftfreq(n_samples, 1.0 / sample_rate_hz)[:, None]
+    highest_mel = 2595.0 * math.log10(1.0 + 0.5 * sample_rate_hz / 700.0)
+    edges_hz = 700.0 * (10.0 ** (np.linspace(0.0, highest_mel, n_bands + 2) / 2595.0) - 1.0)
+    below, centre, above = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
+    rising, falling = (frequency_hz - below) / (centre - below), (above - frequency_hz) / (above - centre)
+    return np.maximum(0.0, np.minimum(rising, falling))

@@ -1,0 +1,25 @@
+"""Phase from magnitudes: iterations in bulk and in a stream, differences and their integration (NumPy only)."""
+
+from rnnaudio.phase.differences import (
+    Differences,
+    magnitude_differences,
+    phase_differences,
+    wrapped,
+)
+from rnnaudio.phase.griffin_lim import griffin_lim, starting_phases, with_phases
+from rnnaudio.phase.integration import PhaseIntegrator, integrated
+from rnnaudio.phase.online import OnlineGriffinLim, streamed
+
+__all__ = [
+    "Differences",
+    "OnlineGriffinLim",
+    "PhaseIntegrator",
+    "griffin_lim",
+    "integrated",
+    "magnitude_differences",
+    "phase_differences",
+    "starting_phases",
+    "streamed",
+    "with_phases",
+    "wrapped",
+]

@@ -1,0 +1,100 @@
+"""Griffin-Lim in a stream: each frame's phase is settled a few frames after it came."""
+
+import numpy as np
+
+from rnnaudio.data.stft import STFT
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.phase.griffin_lim import checked_magnitudes, with_phases, with_phases_of
+
+
+class OnlineGriffinLim:
+    """Real-time iterative spectrogram inversion with look-ahead: Zhu, Beauregard and Wyse (2007).
+
+    A frame that comes takes the phase that the sound so far has under its window, nothing where there is none yet.
+    Then all frames that are not settled (``look_ahead`` + 1 at most) are projected ``n_iterations`` times, the settled
+    ones standing still. The oldest is settled when there are more; what no later frame covers is given out:
+
+        stream = OnlineGriffinLim(stft)
+        for frame in magnitudes:
+            play(stream.push(frame))   # (hop,) float64, for the first frames shorter or empty
+        play(stream.flush())
+
+    Together these are as many samples as ``stft.n_samples(n_frames)``, ``look_ahead`` + 1 hops late (and, with full
+    padding, the offset). A frame may come with phases of its own (``push(frame, phases)``) as a start; with
+    ``n_iterations=0`` and ``look_ahead=0`` that is the inverse transform in a stream.
+    """
+
+    def __init__(self, stft: STFT, *, look_ahead: int = 3, n_iterations: int = 5):
+        if look_ahead < 0 or n_iterations < 0:
+            raise RnnaudioError(f"look_ahead is {look_ahead}, n_iterations {n_iterations}: expected 0 or more")
+        self.stft, self.look_ahead, self.n_iterations = stft, look_ahead, n_iterations
+        length = stft.window_samples + look_ahead * stft.hop_samples
+        # Of the settled frames, from the first sample of the oldest frame that is not settled.
+        self._sum, self._squares = np.zeros(length), np.zeros(length)
+        self._magnitudes: list[np.ndarray] = []
+        self._spectra: list[np.ndarray] = []
+        self._to_drop = stft.offset
+        self._is_over = False
+
+    def push(self, magnitudes: np.ndarray, phases: np.ndarray | None = None) -> np.ndarray:
+        """The next frame, (n_bins,) |X|; the samples that are settled by it."""
+        if self._is_over:
+            raise RnnaudioError("the stream was flushed: make a new one")
+        (frame,) = checked_magnitudes(np.asarray(magnitudes)[None], self.stft)
+        if phases is None:
+            start = len(self._spectra) * self.stft.hop_samples
+            heard = self._sound()[start : start + self.stft.window_samples]
+            spectrum = with_phases_of(frame, self.stft.of_frames(heard))
+        else:
+            spectrum = with_phases(frame, phases)
+        self._magnitudes.append(frame)
+        self._spectra.append(spectrum)
+        for _ in range(self.n_iterations):
+            self._project()
+        return self._settle() if len(self._spectra) > self.look_ahead else np.empty(0)
+
+    def flush(self) -> np.ndarray:
+        """All that is left; the stream is over."""
+        self._is_over = True
+        parts = [self._settle() for _ in range(len(self._spectra))]
+        if self.stft.padding == "none" and (parts or self._squares.any()):
+            tail = slice(self.stft.window_samples - self.stft.hop_samples)
+            parts.append(self._sum[tail] / _divisors(self._squares[tail]))
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _project(self) -> None:
+        sound = np.lib.stride_tricks.sliding_window_view(self._sound(), self.stft.window_samples)
+        frames = sound[:: self.stft.hop_samples][: len(self._spectra)]
+        self._spectra = list(with_phases_of(np.stack(self._magnitudes), self.stft.of_frames(frames)))
+
+    def _sound(self) -> np.ndarray:
+        """What settled and other frames make together."""
+        total, squares = self._sum.copy(), self._squares.copy()
+        for k, spectrum in enumerate(self._spectra):
+            span = slice(k * self.stft.hop_samples, k * self.stft.hop_samples + self.stft.window_samples)
+            total[span] += self.stft.to_frames(spectrum)
+            squares[span] += self.stft.weights**2
+        return total / _divisors(squares)
+
+    def _settle(self) -> np.ndarray:
+        """Settle the oldest frame; the samples under it alone."""
+        n, hop = self.stft.window_samples, self.stft.hop_samples
+        self._magnitudes.pop(0)
+        self._sum[:n] += self.stft.to_frames(self._spectra.pop(0))
+        self._squares[:n] += self.stft.weights**2
+        ready = self._sum[:hop] / _divisors(self._squares[:hop])
+        for array in (self._sum, self._squares):
+            array[:-hop] = array[hop:].copy()
+            array[-hop:] = 0.0
+        ready, self._to_drop = ready[self._to_drop :], max(0, self._to_drop - hop)
+        return ready
+
+
+def streamed(magnitudes: np.ndarray, stft: STFT, *, look_ahead: int = 3, n_iterations: int = 5) -> np.ndarray:
+    """All frames, (n_frames, n_bins), through one stream."""
+    stream = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
+    return np.concatenate([*(stream.push(frame) for frame in magnitudes), stream.flush()])
+
+
+def _divisors(squares: np.ndarray) -> np.ndarray:
+    return np.where(squares > np.finfo(np.float64).tiny, squares, 1.0)
