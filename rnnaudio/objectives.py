@@ -116,6 +116,34 @@ STRATEGIES = {strategy.name: strategy for strategy in (predict_next, reconstruct
 
 
 @dataclass(frozen=True)
+class NextCodes:
+    """Codes (T+1, batch, stages) -> the probabilities of the next frame's, by :class:`rnnaudio.nn.CodeModel`.
+
+    Loss: bits a frame, all stages together. Reported: ``bits``, and ``bits_<k>`` of each of several stages.
+    """
+
+    name: str = "next_codes"
+    fields: tuple[str, ...] = ("codes",)
+
+    def variables(self) -> list[Any]:
+        return [tensor("codes", 3, "int64")]
+
+    def batch_size(self, codes: Any) -> Any:
+        return codes.shape[1]
+
+    def outcome(self, model: Any, variables: list[Any], state: Any, context: Context) -> Outcome:
+        codes = variables[0]
+        hidden, state = model.unroll(model.heard(codes[:-1]), state, context)
+        stages = [nats / np.asarray(np.log(2.0), nats.dtype) for nats in model.nats(hidden, codes[1:], context)]
+        bits = sum(stages[1:], stages[0])
+        n = tt.cast((codes.shape[0] - 1) * codes.shape[1], bits.dtype)
+        terms = {"bits": Terms(bits * n, n)}
+        if len(stages) > 1:
+            terms |= {f"bits_{k}": Terms(stage * n, n) for k, stage in enumerate(stages, 1)}
+        return Outcome(bits, terms, state)
+
+
+@dataclass(frozen=True)
 class Classification:
     """Images (batch, n) -> class labels (batch,), by cross-entropy in nats; ``loss`` is one of CROSS_ENTROPIES.
 

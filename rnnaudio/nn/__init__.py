@@ -1,5 +1,6 @@
 """Layers, recurrent cells and stacks."""
 
+from rnnaudio.nn.code_model import CodeModel
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.layer import Context, Layer
 from rnnaudio.nn.layer_2016 import Layer2016, mlp_2016
@@ -14,6 +15,7 @@ __all__ = [
     "Activation",
     "BatchNorm",
     "Cell",
+    "CodeModel",
     "Context",
     "Dense",
     "DrawnInitialState",

@@ -1,0 +1,147 @@
+"""Sound as whole numbers: each spectral frame by the nearest of some learnt ones, in one stage or more.
+
+What a model of codes can play is at best what the codes of real music give back: the codec's own ceiling
+(:attr:`Codec.lost`, and a round trip through it) belongs beside every figure.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.cluster.vq import kmeans2, vq
+
+from rnnaudio.data.batches import HasPieces
+from rnnaudio.data.scaling import LogScale, spread_magnitudes
+from rnnaudio.data.stft import STFT
+from rnnaudio.errors import RnnaudioError
+
+MOST_FRAMES = 30_000
+N_ITERATIONS = 12
+BLOCK_FRAMES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Codec:
+    """Log-magnitude frames -> principal components -> the nearest centre of each stage, and back.
+
+    scale
+        sound's magnitudes as features, :class:`LogScale` with n_components.
+    stages
+        (n_stages, n_codes, n_features) float32: stage s holds centres of what the stages before left over (residual
+        vector quantisation, Juang and Gray 1982). A frame is the sum of its centres.
+    lost
+        share of the features' variance that is left over after all stages, on the frames it was learnt from.
+    """
+
+    scale: LogScale
+    stages: np.ndarray
+    lost: float
+
+    @classmethod
+    def fit(
+        cls,
+        split: HasPieces,
+        stft: STFT,
+        *,
+        n_codes: int = 1024,
+        n_stages: int = 1,
+        n_components: int = 128,
+        seed: int = 2016,
+    ) -> "Codec":
+        """k-means in each stage, on at most 30,000 frames spread over a split (give the training one).
+
+        RnnaudioError: sizes below 1, fewer frames than codes, and what :meth:`LogScale.fit` refuses.
+        """
+        for name, value in (("n_codes", n_codes), ("n_stages", n_stages)):
+            if value < 1:
+                raise RnnaudioError(f"{name}: got {value}, expected 1 or more")
+        scale = LogScale.fit(split, stft, n_components=n_components)
+        frames = np.concatenate([scale.scaled(part) for part in spread_magnitudes(split, stft, MOST_FRAMES)])
+        if len(frames) < n_codes:
+            raise RnnaudioError(f"{len(frames)} frames are too few for {n_codes} codes: give more sound or ask less")
+        left, stages = frames.astype(np.float64), []
+        for number in range(n_stages):
+            centres, nearest = kmeans2(left, n_codes, iter=N_ITERATIONS, minit="++", seed=seed + number)
+            stages.append(centres)
+            left = left - centres[nearest]
+        lost = float(np.sum(left**2) / np.sum((frames - frames.mean(axis=0)) ** 2))
+        return cls(scale, np.array(stages, np.float32), lost)
+
+    @property
+    def stft(self) -> STFT:
+        return self.scale.stft
+
+    @property
+    def n_stages(self) -> int:
+        return len(self.stages)
+
+    @property
+    def n_codes(self) -> int:
+        return self.stages.shape[1]
+
+    @property
+    def n_features(self) -> int:
+        return self.stages.shape[2]
+
+    @cached_property
+    def deviations(self) -> np.ndarray:
+        """(n_features,): of the first stage's centres, all counting the same."""
+        return np.asarray(self.stages[0].std(axis=0))
+
+    def encode(self, audio: np.ndarray) -> np.ndarray:
+        """(n_samples,) standardised -> (n_frames, n_stages) int64, of whole frames; errors as :class:`STFT`."""
+        stft, hop, n = self.stft, self.stft.hop_samples, self.stft.window_samples
+        if len(audio) < n:
+            raise RnnaudioError(f"{len(audio)} samples hold no frame of {n}: give more sound")
+        if not np.isfinite(audio).all():
+            raise RnnaudioError("the sound holds NaN or infinite samples: repair it first")
+        frames = np.lib.stride_tricks.sliding_window_view(np.asarray(audio), n)[::hop]
+        blocks = (frames[start : start + BLOCK_FRAMES] for start in range(0, len(frames), BLOCK_FRAMES))
+        return np.concatenate([self.nearest(self.scale.scaled(np.abs(stft.of_frames(block)))) for block in blocks])
+
+    def nearest(self, features: np.ndarray) -> np.ndarray:
+        """(n_frames, n_features) -> (n_frames, n_stages): stage by stage the nearest to what is left."""
+        left, codes = np.asarray(features, np.float32), []
+        for centres in self.stages:
+            codes.append(vq(left, centres)[0])
+            left = left - centres[codes[-1]]
+        return np.stack(codes, axis=1).astype(np.int64)
+
+    def features(self, codes: np.ndarray) -> np.ndarray:
+        """(..., n_stages) -> (..., n_features) float32; RnnaudioError for a code that there is not."""
+        codes = np.asarray(codes)
+        if codes.dtype.kind not in "iu" or codes.shape[-1:] != (self.n_stages,):
+            raise RnnaudioError(
+                f"got codes {codes.dtype} of shape {codes.shape}; expected whole numbers (..., {self.n_stages})"
+            )
+        if codes.size and not 0 <= codes.min() <= codes.max() < self.n_codes:
+            raise RnnaudioError(f"codes from {codes.min()} to {codes.max()}; expected 0 to {self.n_codes - 1}")
+        return np.asarray(sum(stage[codes[..., k]] for k, stage in enumerate(self.stages)))
+
+    def magnitudes(self, codes: np.ndarray) -> np.ndarray:
+        """(..., n_stages) -> (..., n_bins) |X| float64."""
+        return self.scale.magnitudes(self.features(codes))
+
+    # ---------------------------------------------------------------- saved with a run
+
+    def as_arrays(self) -> dict[str, np.ndarray]:
+        """What :meth:`from_arrays` needs beside :meth:`as_record`."""
+        basis = np.empty((self.stft.n_bins, 0)) if self.scale.basis is None else self.scale.basis
+        return {"mean": self.scale.mean, "basis": basis, "stages": self.stages}
+
+    def as_record(self) -> dict[str, Any]:
+        """Settings as JSON can hold them."""
+        stft = {name: getattr(self.stft, name) for name in ("window_samples", "hop_samples", "window", "padding")}
+        scale = {name: getattr(self.scale, name) for name in ("compression", "deviation", "lost")}
+        return {"stft": {**stft, "sample_rate_hz": self.stft.sample_rate_hz}, "scale": scale, "lost": self.lost}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> "Codec":
+        """The codec that was saved; RnnaudioError if what is there is no codec."""
+        try:
+            basis = arrays["basis"] if arrays["basis"].shape[1] else None
+            scale = LogScale(STFT(**record["stft"]), mean=arrays["mean"], basis=basis, **record["scale"])
+            return cls(scale, arrays["stages"], record["lost"])
+        except (KeyError, TypeError, IndexError) as error:
+            raise RnnaudioError(f"this holds no codec ({error}): name a run over codes") from error

@@ -1,0 +1,355 @@
+"""Codes: the codec against its definition, batches that go on, bits against NumPy, sampling, the free run."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import log_softmax, softmax
+
+from rnnaudio import engine
+from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
+from rnnaudio.data.codec import Codec
+from rnnaudio.data.stft import STFT
+from rnnaudio.diagnostics import check_gradients
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation.codes import CodePlayer, SoundStream, sound
+from rnnaudio.generation.sampling import Sampling
+from rnnaudio.nn import LSTM, CodeModel, Context, Dense, Sequential, mlp
+from rnnaudio.objectives import NextCodes
+from rnnaudio.optimizers import Adam
+from rnnaudio.training import EarlyStopping, Evaluation, Limits, train
+from tests.test_metrics import RATE_HZ, music
+
+
+class Piece:
+    def __init__(self, audio):
+        self.audio, self.n_samples = np.asarray(audio, np.float32), len(audio)
+
+    def read(self, start, stop):
+        return self.audio[start:stop]
+
+
+class Pieces:
+    sample_rate_hz = RATE_HZ
+
+    def __init__(self, *audio):
+        self.pieces = tuple(map(Piece, audio))
+
+
+MUSIC = [20.0 * music(8.0, seed) for seed in (3, 4)]
+TRANSFORM = STFT(512, 256, padding="none", sample_rate_hz=RATE_HZ)
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return Codec.fit(Pieces(*MUSIC), TRANSFORM, n_codes=12, n_stages=2, n_components=10)
+
+
+# ---------------------------------------------------------------- the codec
+
+
+def test_a_frame_is_the_nearest_centre_of_what_is_left(codec):
+    spectra = np.abs(TRANSFORM.forward(MUSIC[0]))
+    features = codec.scale.scaled(spectra)
+    codes = codec.encode(MUSIC[0])
+    assert codes.shape == (len(spectra), 2) and codes.dtype == np.int64
+    left = features.astype(np.float64)
+    for k, centres in enumerate(codec.stages.astype(np.float64)):
+        distances = ((left[:, None] - centres) ** 2).sum(axis=2)
+        assert (np.take_along_axis(distances, codes[:, k : k + 1], 1)[:, 0] <= distances.min(axis=1) + 1e-4).all()
+        left = left - centres[codes[:, k]]
+    np.testing.assert_allclose(codec.features(codes), features - left, atol=1e-4)
+
+
+def test_more_codes_and_stages_lose_less():
+    lost = {
+        (n, k): Codec.fit(Pieces(*MUSIC), TRANSFORM, n_codes=n, n_stages=k, n_components=10).lost
+        for n, k in ((4, 1), (32, 1), (32, 2))
+    }
+    assert 0.0 < lost[32, 2] < lost[32, 1] < lost[4, 1] < 1.0
+
+
+def test_a_codec_survives_saving(codec):
+    again = Codec.from_arrays(codec.as_arrays(), codec.as_record())
+    codes = again.encode(MUSIC[1])
+    assert (codes == codec.encode(MUSIC[1])).all() and again.lost == codec.lost
+    np.testing.assert_array_equal(again.magnitudes(codes), codec.magnitudes(codes))
+    with pytest.raises(RnnaudioError, match="no codec"):
+        Codec.from_arrays({}, {})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_codes": 0}, "n_codes: got 0"),
+        ({"n_stages": 0}, "n_stages: got 0"),
+        ({"n_codes": 10_000}, "too few for 10000 codes"),
+    ],
+)
+def test_sizes_that_are_refused(options, message):
+    with pytest.raises(RnnaudioError, match=message):
+        Codec.fit(Pieces(*MUSIC), TRANSFORM, n_components=10, **options)
+
+
+def test_sounds_and_codes_that_are_refused(codec):
+    with pytest.raises(RnnaudioError, match="hold no frame"):
+        codec.encode(np.zeros(100, np.float32))
+    with pytest.raises(RnnaudioError, match="NaN"):
+        codec.encode(np.full(1000, np.nan, np.float32))
+    with pytest.raises(RnnaudioError, match="expected 0 to 11"):
+        codec.features(np.array([[3, 12]]))
+    with pytest.raises(RnnaudioError, match="whole numbers"):
+        codec.features(np.array([[0.5, 1.0]]))
+    with pytest.raises(RnnaudioError, match="silent"):
+        Codec.fit(Pieces(np.zeros(20_000)), TRANSFORM, n_codes=4, n_components=10)
+
+
+# ---------------------------------------------------------------- batches
+
+
+def numbered(*lengths):
+    """Sequences whose codes say where they are from: 1000 x sequence + frame."""
+    return tuple(1000 * k + np.arange(n)[:, None] for k, n in enumerate(lengths))
+
+
+@given(st.lists(st.integers(2, 40), min_size=1, max_size=4), st.integers(1, 6), st.integers(1, 5), st.integers(0, 9))
+def test_streams_go_on_where_they_ended_or_reset(lengths, n_steps, batch_size, seed):
+    if max(lengths) <= n_steps:
+        return
+    batches = CodeStreams(numbered(*lengths), n_steps=n_steps, batch_size=batch_size, seed=seed)
+    before = None
+    for index in range(2 * batches.batches_per_epoch):
+        codes, resets = batches.batch(index)
+        assert codes.shape == (n_steps + 1, batch_size, 1)
+        assert (np.diff(codes[..., 0], axis=0) == 1).all()  # within one sequence, frame by frame
+        goes_on = np.zeros(batch_size, bool) if before is None else before[-1, :, 0] == codes[0, :, 0]
+        assert (goes_on | resets).all()
+        assert resets.all() == (index % batches.batches_per_epoch == 0) or resets.all()
+        before = codes
+        assert (batches.batch(index).codes == codes).all()
+
+
+def test_an_epoch_goes_through_all_windows_once():
+    batches = CodeStreams(numbered(41, 81), n_steps=4, batch_size=1, seed=0)
+    seen = np.concatenate([batches.batch(k).codes[1:, 0, 0] for k in range(batches.batches_per_epoch)])
+    assert len(seen) - len(set(seen)) <= 2 * 4  # a phase may cost a piece one window; the walk then begins again
+    assert len(set(seen)) >= 40 + 80 - 2 * 2 * 4
+    resets = [batches.batch(k).resets[0] for k in range(batches.batches_per_epoch)]
+    assert sum(resets) <= 3  # the beginning, the other piece, and where the walk was begun in the middle
+
+
+def test_fixed_windows_hold_all_of_the_split():
+    batches = fixed_code_windows(numbered(21, 9), 4, 3)
+    seen = {tuple(item) for codes, _ in batches for item in codes[..., 0].T}
+    assert seen == {tuple(range(s, s + 5)) for s in (0, 4, 8, 12, 16, 1000, 1004)}
+    with pytest.raises(RnnaudioError, match="lower it"):
+        fixed_code_windows(numbered(3), 4, 3)
+    with pytest.raises(RnnaudioError, match="lower it"):
+        CodeStreams(numbered(3), n_steps=4, batch_size=2, seed=0)
+
+
+# ---------------------------------------------------------------- the model
+
+
+def code_model(n_codes=12, n_features=10, n_stages=2, n_units=6, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(n_stages, n_codes, n_features)).astype(np.float32)
+    body = Sequential([Dense(n_features, 7, rng=rng, activation="relu"), LSTM(7, n_units, rng=rng)])
+    heads = [mlp([n_units + (n_features if k else 0), 5, n_codes], rng=rng) for k in range(n_stages)]
+    return CodeModel(body, heads, centres=centres, deviations=centres[0].std(axis=0))
+
+
+class Codes:
+    fields = ("codes",)
+
+    def __init__(self, codes):
+        self.codes, self.resets = codes, np.ones(codes.shape[1], bool)
+
+
+def some_codes(n_steps=6, batch_size=3, n_stages=2, n_codes=12):
+    return np.random.default_rng(1).integers(0, n_codes, (n_steps + 1, batch_size, n_stages))
+
+
+def dense(x, layer, bend):
+    w = layer.get_values()
+    return bend(x @ w["weight"] + w["bias"])
+
+
+def in_numpy(model, codes):
+    """Bits of each stage, from the equations."""
+    relu, same, sigmoid = (lambda x: np.maximum(x, 0.0)), (lambda x: x), (lambda x: 1.0 / (1.0 + np.exp(-x)))
+    centres = [c.get_value() for c in model.centres]
+    first, lstm = model.body._children.values()
+    w = lstm.get_values()
+    h = c = np.zeros((codes.shape[1], lstm.n_out))
+    bits = np.zeros(model.n_stages)
+    for now, then in pairwise(codes):
+        x = dense(sum(e[now[:, k]] for k, e in enumerate(centres)), first, relu)
+        z = x @ w["w_input"] + h @ w["w_hidden"] + w["bias"]
+        i, f, g, o = np.split(z, 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        said = h
+        for k, head in enumerate(model.heads):
+            hidden, last = (layer for _, layer in head.layers() if isinstance(layer, Dense))
+            logits = dense(dense(said, hidden, relu), last, same)
+            bits[k] -= log_softmax(logits, axis=1)[np.arange(len(then)), then[:, k]].sum() / np.log(2.0)
+            said = np.concatenate([h, sum(e[then[:, j]] for j, e in enumerate(centres[: k + 1]))], axis=1)
+    return bits / (len(codes) - 1) / codes.shape[1]
+
+
+@pytest.mark.modes
+@pytest.mark.jax
+def test_bits_are_those_of_the_equations(kernel):
+    with engine.precision("float64"):
+        model, codes = code_model(), some_codes()
+        said = Evaluation(model, NextCodes())([Codes(codes)])
+    first, second = in_numpy(model, codes)
+    assert said["bits_1"] == pytest.approx(first, rel=1e-9)
+    assert said["bits_2"] == pytest.approx(second, rel=1e-9)
+    assert said["bits"] == pytest.approx(first + second, rel=1e-9)
+
+
+def test_uniform_heads_need_log2_of_the_codes():
+    model = code_model(n_stages=1)
+    for _, layer in model.heads[0].layers():
+        if isinstance(layer, Dense):
+            layer.set_values({name: np.zeros_like(v) for name, v in layer.get_values().items()})
+    assert Evaluation(model, NextCodes())([Codes(some_codes(n_stages=1))])["bits"] == pytest.approx(
+        np.log2(12), rel=1e-6
+    )
+
+
+@pytest.mark.modes
+def test_gradients_through_stages(kernel):
+    with engine.precision("float64"):
+        report = check_gradients(code_model(), NextCodes(), Codes(some_codes()), rng=np.random.default_rng(0))
+    assert report.largest < 1e-6
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="heads are"):
+        CodeModel(LSTM(10, 6, rng=rng), [], centres=np.zeros((1, 12, 10)), deviations=np.ones(10))
+
+
+def test_a_model_learns_a_cycle_of_codes_and_plays_it(tmp_path, codec):
+    """Codes that go round: after training the next one is certain, and the free run goes on with them."""
+    cycle = np.tile(np.array([[1, 5], [2, 6], [3, 7], [4, 8]]), (40, 1))
+    model = code_model(n_units=16)
+    train(
+        model,
+        NextCodes(),
+        CodeStreams((cycle,), n_steps=8, batch_size=4, seed=0),
+        fixed_code_windows((cycle,), 8, 4),
+        optimizer=Adam(3e-2),
+        stopping=EarlyStopping(50),
+        run_dir=tmp_path,
+        limits=Limits(80, validate_every=80),
+        on_validation=lambda row: None,
+    )
+    assert Evaluation(model, NextCodes())(fixed_code_windows((cycle,), 8, 4))["bits"] < 0.1
+    seeds = np.stack([cycle[:9], cycle[2:11]])
+    played = CodePlayer(model, codec, seeds, Sampling(0.5), seed=1).frames(20)
+    np.testing.assert_array_equal(played[0], cycle[9:29])
+    np.testing.assert_array_equal(played[1], cycle[11:31])
+
+
+# ---------------------------------------------------------------- the free run
+
+
+def test_streams_play_what_each_plays_alone(codec):
+    model = code_model()
+    seeds = some_codes(8, 3).swapaxes(0, 1)
+    together = CodePlayer(model, codec, seeds, Sampling(1.0), seed=7).frames(15)
+    np.testing.assert_array_equal(together, CodePlayer(model, codec, seeds, Sampling(1.0), seed=7).frames(15))
+    alone = CodePlayer(model, codec, seeds[:1], Sampling(1.0), seed=7).frames(15)
+    np.testing.assert_array_equal(together[0], alone[0])
+    assert (CodePlayer(model, codec, seeds, Sampling(1.0), seed=8).frames(15) != together).any()
+
+
+def test_codes_are_drawn_with_the_models_probabilities(codec):
+    """The first drawn frame of many streams of one seed, against the softmax of the graph."""
+    model = code_model(n_stages=1, n_units=6)
+    one = Codec(codec.scale, codec.stages[:1], codec.lost)
+    seed = some_codes(4, 1, 1)
+    n = 4000
+    drawn = CodePlayer(model, one, np.repeat(seed.swapaxes(0, 1), n, axis=0), Sampling(0.7), seed=3).frames(1)[:, 0, 0]
+    codes = engine.tensor("codes", 3, "int64")
+    hidden, _ = model.unroll(model.heard(codes), model.initial_state(codes.shape[1]), Context.evaluation())
+    said, _ = model.heads[0].unroll(hidden, model.heads[0].initial_state(1), Context.evaluation())
+    logits = engine.function([codes], said)(seed)[-1, 0]
+    expected = softmax(np.asarray(logits, np.float64) / 0.7)
+    found = np.bincount(drawn, minlength=12) / n
+    assert np.abs(found - expected).max() < 5.0 * np.sqrt(0.25 / n)
+
+
+def test_seeds_that_are_refused(codec):
+    with pytest.raises(RnnaudioError, match="one at least"):
+        CodePlayer(code_model(), codec, np.zeros((1, 0, 2), int), Sampling())
+    with pytest.raises(RnnaudioError, match="expected 0 to 11"):
+        CodePlayer(code_model(), codec, np.full((1, 3, 2), 99), Sampling())
+    with pytest.raises(RnnaudioError, match="1 or more"):
+        CodePlayer(code_model(), codec, np.zeros((1, 3, 2), int), Sampling()).frames(0)
+
+
+def test_sound_comes_as_it_is_played_and_is_the_same_at_the_end(codec):
+    codes = codec.encode(MUSIC[0])[:40]
+    stream = SoundStream(codec)
+    parts = [stream.push(frame) for frame in codes]
+    assert sum(map(len, parts[:8])) > 0  # after a few frames, not at the end
+    whole = np.concatenate([*parts, stream.flush()])
+    np.testing.assert_array_equal(whole, sound(codec, codes))
+    assert len(whole) == TRANSFORM.n_samples(40) and whole.dtype == np.float32
+
+
+# ---------------------------------------------------------------- sampling
+
+
+def test_probabilities_of_a_small_example():
+    logits = np.log([[0.5, 0.3, 0.15, 0.05]])
+    np.testing.assert_allclose(Sampling().probabilities(logits), [[0.5, 0.3, 0.15, 0.05]])
+    squared = np.array([0.25, 0.09, 0.0225, 0.0025])
+    np.testing.assert_allclose(Sampling(0.5).probabilities(logits)[0], squared / squared.sum())
+    np.testing.assert_allclose(Sampling(top_k=2).probabilities(logits), [[0.625, 0.375, 0.0, 0.0]])
+    np.testing.assert_allclose(Sampling(nucleus=0.6).probabilities(logits), [[0.625, 0.375, 0.0, 0.0]])
+    np.testing.assert_allclose(Sampling(nucleus=0.01).probabilities(logits), [[1.0, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(Sampling(nucleus=1.0, top_k=9).probabilities(logits), [[0.5, 0.3, 0.15, 0.05]])
+
+
+@given(
+    st.lists(st.floats(-800, 800), min_size=2, max_size=9), st.floats(0.05, 5.0), st.integers(0, 9), st.floats(0.05, 1)
+)
+def test_probabilities_sum_to_one_and_keep_the_order(logits, temperature, top_k, nucleus):
+    p = Sampling(temperature, top_k, nucleus).probabilities(np.array([logits]))[0]
+    assert p.sum() == pytest.approx(1.0) and (p >= 0.0).all()
+    assert p[np.argmax(logits)] == p.max()
+
+
+def test_codes_are_drawn_by_inversion():
+    logits = np.log([[0.5, 0.3, 0.2]]).repeat(5, axis=0)
+    drawn = Sampling().draw(logits, np.array([0.0, 0.499, 0.501, 0.81, 0.9999999]))
+    assert drawn.tolist() == [0, 0, 1, 2, 2]
+    assert Sampling(top_k=1).draw(logits, np.array([0.1, 0.5, 0.9, 0.99, 0.0])).tolist() == [0] * 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": 0.0}, "more than 0"),
+        ({"temperature": -1.0}, "more than 0"),
+        ({"temperature": np.nan}, "more than 0"),
+        ({"top_k": -1}, "top_k is -1"),
+        ({"nucleus": 0.0}, "nucleus 0"),
+    ],
+)
+def test_sampling_that_is_refused(options, message):
+    with pytest.raises(RnnaudioError, match=message):
+        Sampling(**options)
+
+
+def test_logits_that_are_not_finite_are_refused():
+    with pytest.raises(RnnaudioError, match="broke down"):
+        Sampling().probabilities(np.array([[0.0, np.nan]]))
