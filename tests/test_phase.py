@@ -6,6 +6,12 @@ import pytest
 from rnnaudio.data import STFT
 from rnnaudio.data.demo import embedded_recordings
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics.spectra import (
+    best_shift,
+    mean_phase_distance,
+    phase_distance_up_to_shift,
+    spectral_convergence_db,
+)
 from rnnaudio.phase import (
     OnlineGriffinLim,
     PhaseIntegrator,
@@ -17,12 +23,6 @@ from rnnaudio.phase import (
     streamed,
     with_phases,
     wrapped,
-)
-from rnnaudio.metrics.spectra import (
-    best_shift,
-    mean_phase_distance,
-    phase_distance_up_to_shift,
-    spectral_convergence_db,
 )
 
 STFT_1024 = STFT(1024, 256, sample_rate_hz=16_000)

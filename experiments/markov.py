@@ -1,0 +1,94 @@
+"""The control of `experiments.music`: Markov chains over the same codes, which know nothing beyond two frames."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from rnnaudio.errors import RnnaudioError
+
+N_EM_STEPS = 30
+
+
+class Markov:
+    """P(c_t | c_{t-1}, .., c_{t-order}) = sum_k w_k P_k, k = 0 (uniform), 1 (unigram) .. order + 1, of counts.
+
+    P_k is the relative frequency after the last k - 1 codes; where these never occurred its weight falls to those of
+    shorter contexts. The weights are those of the highest likelihood on other sequences, by EM (Jelinek and Mercer
+    1980). RnnaudioError without a sequence longer than the order.
+    """
+
+    def __init__(self, sequences: Sequence[np.ndarray], n_codes: int, order: int):
+        self.n_codes, self.order = n_codes, order
+        self.weights = np.full(order + 2, 1.0 / (order + 2))
+        self._counts: list[dict[bytes, tuple[np.ndarray, np.ndarray]]] = []
+        for n_context in range(order + 1):
+            runs = [_runs(s, n_context + 1) for s in sequences if len(s) > n_context]
+            if not runs:
+                raise RnnaudioError(f"no sequence is longer than {n_context}: give longer ones")
+            self._counts.append(_counted(np.concatenate(runs)))
+
+    def tune(self, sequences: Sequence[np.ndarray]) -> "Markov":
+        """Set the weights to those of highest likelihood on these sequences (not the ones counted)."""
+        p = np.concatenate([self._each(s) for s in sequences if len(s) > self.order])
+        for _ in range(N_EM_STEPS):
+            share = self.weights * _filled(p)
+            share /= share.sum(axis=1, keepdims=True)
+            self.weights = share.mean(axis=0)
+        return self
+
+    def bits(self, sequences: Sequence[np.ndarray]) -> float:
+        """Mean -log2 P of a code that has ``order`` others before it."""
+        p = np.concatenate([self._each(s) for s in sequences if len(s) > self.order])
+        return float(-np.mean(np.log2(_filled(p) @ self.weights)))
+
+    def play(self, n: int, seed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """n codes after the seed, (n,), drawn from the longest context that occurred (no smoothing)."""
+        codes = list(np.asarray(seed, np.int64))
+        for _ in range(n):
+            for n_context in range(min(self.order, len(codes)), -1, -1):
+                found = self._counts[n_context].get(_key(codes[len(codes) - n_context :]))
+                if found:
+                    values, counts = found
+                    codes.append(int(values[np.searchsorted(np.cumsum(counts), rng.random() * counts.sum(), "right")]))
+                    break
+        return np.array(codes[len(codes) - n :])
+
+    def _each(self, sequence: np.ndarray) -> np.ndarray:
+        """(n, order + 2): what each order says of each code; NaN after a context that never occurred."""
+        rows = np.full((len(sequence) - self.order, self.order + 2), np.nan)
+        rows[:, 0] = 1.0 / self.n_codes
+        for n_context in range(self.order + 1):
+            for row, at in enumerate(range(self.order, len(sequence))):
+                found = self._counts[n_context].get(_key(sequence[at - n_context : at]))
+                if found:
+                    values, counts = found
+                    k = int(np.searchsorted(values, sequence[at]))
+                    hit = counts[k] if k < len(values) and values[k] == sequence[at] else 0
+                    rows[row, n_context + 1] = hit / counts.sum()
+        return rows
+
+
+def _filled(p: np.ndarray) -> np.ndarray:
+    """What is unknown says what the next shorter context says."""
+    p = p.copy()
+    for k in range(1, p.shape[1]):
+        p[:, k] = np.where(np.isnan(p[:, k]), p[:, k - 1], p[:, k])
+    return p
+
+
+def _runs(sequence: np.ndarray, n: int) -> np.ndarray:
+    return np.lib.stride_tricks.sliding_window_view(np.asarray(sequence, np.int64), n)
+
+
+def _key(context: Sequence[int] | np.ndarray) -> bytes:
+    return np.asarray(context, np.int64).tobytes()
+
+
+def _counted(runs: np.ndarray) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
+    """context -> (codes in order, how often each came next)."""
+    distinct, counts = np.unique(runs, axis=0, return_counts=True)
+    changes = np.flatnonzero(np.any(np.diff(distinct[:, :-1], axis=0) != 0, axis=1)) + 1
+    bounds = [0, *changes, len(distinct)]
+    spans = (slice(a, b) for a, b in pairwise(bounds))
+    return {_key(distinct[span.start, :-1]): (distinct[span, -1], counts[span]) for span in spans}

@@ -1,0 +1,88 @@
+"""All measures of likeness to music in one row, against the training and the unseen music of a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics.alive import AliveLimits, alive_seconds, calibrate, in_range
+from rnnaudio.metrics.likeness import Vocabulary, frechet_distance, jensen_shannon_distance, loop_score
+from rnnaudio.metrics.music import onsets_per_second, pitch_class_entropy, structure
+from rnnaudio.metrics.prediction import FloatArray
+from rnnaudio.metrics.spectrum import log_mel
+from rnnaudio.metrics.two_sample import told_apart
+
+MOST_SECONDS = 1200.0
+STRUCTURE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """Real music to compare with: limits and words from training music, frames of unseen music.
+
+    training, unseen: log-mel frames, (n, 64) in dB; ``distance`` is the Frechet distance between them, which others
+    are divided by, so 1 is what the training music scores; ``real``: stretches of unseen music as long as each other.
+    """
+
+    sample_rate_hz: int
+    limits: AliveLimits
+    vocabulary: Vocabulary
+    unseen: FloatArray
+    distance: float
+    real: tuple[FloatArray, ...]
+
+    @classmethod
+    def of(
+        cls, training: Sequence[ArrayLike], unseen: Sequence[ArrayLike], sample_rate_hz: int, stretch_seconds: float
+    ) -> Yardstick:
+        """From pieces, on the scale -1 to 1; of the training music 20 minutes at most, spread over the pieces.
+
+        RnnaudioError if the unseen music has no stretch of that length.
+        """
+        most = round(MOST_SECONDS * sample_rate_hz / max(1, len(training)))
+        some = [np.asarray(piece, np.float64)[:most] for piece in training]
+        heard = np.concatenate([log_mel(piece, sample_rate_hz) for piece in some])
+        new = np.concatenate([log_mel(np.asarray(piece, np.float64), sample_rate_hz) for piece in unseen])
+        n = round(stretch_seconds * sample_rate_hz)
+        real = [np.asarray(p, np.float64)[k : k + n] for p in unseen for k in range(0, len(np.asarray(p)) - n + 1, n)]
+        if not real:
+            raise RnnaudioError(f"no unseen piece is as long as {stretch_seconds:g} s: ask for shorter stretches")
+        limits = calibrate(some, sample_rate_hz)
+        distance = frechet_distance(heard, new)
+        return cls(sample_rate_hz, limits, Vocabulary.learn(heard), new, distance, tuple(real))
+
+    def measure(self, sounds: Sequence[ArrayLike]) -> dict[str, Any]:
+        """One row: medians over the sounds, but the distances, which are of all of them together."""
+        rate = self.sample_rate_hz
+        audio = [np.asarray(sound, np.float64) for sound in sounds]
+        frames = np.concatenate([log_mel(sound, rate) for sound in audio])
+        alive = [alive_seconds(sound, rate, self.limits) for sound in audio]
+        within = [in_range(sound, rate, self.limits) for sound in audio]
+        words = self.vocabulary.histogram
+        row: dict[str, Any] = {
+            "sounds": len(audio),
+            "seconds_each": round(min(len(sound) for sound in audio) / rate, 1),
+            "alive_seconds": sorted(round(a.seconds, 2) for a in alive),
+            "deaths": sorted({a.reason.split(" (")[0] for a in alive if a.reason}),
+            "dead_for_good": sum(w.dead_from_s is not None for w in within),
+            "in_range": round(float(np.mean([w.fraction for w in within])), 4),
+            "frechet_ratio": round(frechet_distance(frames, self.unseen) / self.distance, 4),
+            "jensen_shannon": round(jensen_shannon_distance(words(frames), words(self.unseen)), 4),
+            "onsets_per_second": round(float(np.mean([onsets_per_second(s, rate) for s in audio])), 3),
+            "pitch_class_entropy": round(float(np.median([pitch_class_entropy(s, rate) for s in audio])), 3),
+            "loop_score": sorted(round(loop_score(s, rate), 3) for s in audio),
+        }
+        if min(map(len, audio)) >= STRUCTURE_SECONDS * rate:
+            rows = np.array([structure(s, rate) for s in audio])
+            row |= {name: round(float(v), 3) for name, v in zip(FIELDS, np.median(rows, axis=0), strict=True)}
+        if min(len(audio), len(self.real)) >= 4:
+            row["told_from_real"] = round(told_apart(self.real, audio, rate), 3)
+        return row
+
+
+FIELDS = ("beat", "beat_seconds", "chord_seconds", "key_stability", "key_clarity")

@@ -1,0 +1,52 @@
+"""The control of `experiments.music` against counts by hand."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from experiments.markov import Markov
+from rnnaudio.errors import RnnaudioError
+
+
+def test_relative_frequencies_are_those_of_counting():
+    sequence = np.random.default_rng(0).integers(0, 5, 300)
+    chain = Markov([sequence], 5, 2)
+    rows = chain._each(sequence[:50])
+    pairs, singles = Counter(pairwise(sequence)), Counter(sequence[:-1])
+    threes = list(zip(sequence, sequence[1:], sequence[2:], strict=False))
+    triples, heads = Counter(threes), Counter(pairwise(sequence[:-1]))
+    for row, (a, b, c) in zip(rows, threes, strict=False):
+        expected = [1 / 5, np.mean(sequence == c), pairs[b, c] / singles[b], triples[a, b, c] / heads[a, b]]
+        np.testing.assert_allclose(row, expected)
+
+
+def test_weights_find_the_order_of_the_source():
+    """A first-order source: the bigram's entropy is its own, and the trigram adds nothing."""
+    rng = np.random.default_rng(1)
+    matrix = rng.dirichlet(np.ones(6) * 0.3, 6)
+    codes = [0]
+    for u in rng.random(20_000):
+        codes.append(min(5, int(np.searchsorted(np.cumsum(matrix[codes[-1]]), u))))
+    parts = np.split(np.array(codes), [10_000, 15_000])
+    share = np.bincount(codes, minlength=6) / len(codes)
+    entropy = -np.sum(share[:, None] * matrix * np.log2(np.maximum(matrix, 1e-12)))
+    bits = [Markov([parts[0]], 6, order).tune([parts[1]]).bits([parts[2]]) for order in (0, 1, 2)]
+    assert bits[1] == pytest.approx(entropy, abs=0.06) and bits[2] == pytest.approx(bits[1], abs=0.03)
+    assert bits[0] > bits[1] + 0.3
+
+
+def test_what_never_occurred_is_told_by_shorter_contexts():
+    chain = Markov([np.array([0, 1, 0, 1, 2])], 4, 1).tune([np.array([3, 0, 1, 3])])
+    assert np.isfinite(chain.bits([np.array([3, 3, 3])]))
+    with pytest.raises(RnnaudioError, match="longer"):
+        Markov([np.array([1])], 4, 1)
+
+
+def test_the_chain_plays_what_it_saw():
+    cycle = np.tile([0, 1, 2], 20)
+    played = Markov([cycle], 3, 1).play(9, np.array([1]), np.random.default_rng(0))
+    assert played.tolist() == [2, 0, 1, 2, 0, 1, 2, 0, 1]
+    fair = Markov([np.random.default_rng(0).integers(0, 2, 5000)], 2, 1).play(4000, [0], np.random.default_rng(1))
+    assert abs(fair.mean() - 0.5) < 0.05
