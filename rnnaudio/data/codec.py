@@ -61,8 +61,8 @@ class Codec:
         if len(frames) < n_codes:
             raise RnnaudioError(f"{len(frames)} frames are too few for {n_codes} codes: give more sound or ask less")
         left, stages = frames.astype(np.float64), []
-        for number in range(n_stages):
-            centres, nearest = kmeans2(left, n_codes, iter=N_ITERATIONS, minit="++", seed=seed + number)
+        for number in range(n_stages):  # k-means++ would compare each centre with all before: minutes for a thousand
+            centres, nearest = kmeans2(left, n_codes, iter=N_ITERATIONS, minit="points", seed=seed + number)
             stages.append(centres)
             left = left - centres[nearest]
         lost = float(np.sum(left**2) / np.sum((frames - frames.mean(axis=0)) ** 2))
