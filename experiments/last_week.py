@@ -26,7 +26,7 @@ CLAIMS = [
         lambda f: "; ".join(
             f"{name}: predict {f[name]['predict_mse']}, {f[name]['alive_seconds']:.1f} s" for name in VARIANTS
         ),
-        "frames are predicted as their mean, fed back without noise: all repairs of training leave that",
+        "repaired it predicts; but what it predicts is a mean, and a mean fed back is no music, with or without noise",
     ),
     Claim(
         "the curve seems to still go down, just really, really slowly; it took one whole day to train on a GPU",

@@ -13,6 +13,7 @@ from rnnaudio.app.audio_run import annealing, describe_row
 from rnnaudio.app.config import ModelConfig, TrainConfig
 from rnnaudio.data import ArrayPiece, Batch, ConsecutiveWindows, RandomWindows, Split, fixed_windows
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels import threads
 from rnnaudio.nn import GRU, LSTM, Dense, LinearPredictor, Noisy, Sequential, mlp
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import predict_next, reconstruct_current
@@ -245,6 +246,26 @@ def test_no_space_left_keeps_the_earlier_checkpoint(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["checkpoint.safetensors"]
+
+
+@pytest.mark.parametrize("cell", [LSTM, GRU])
+def test_training_gives_the_same_bits_again_on_any_number_of_threads(cell, use_threads, monkeypatch):
+    """Whole updates: forward, backward, products, loss, optimiser; wide enough and shared out, however little."""
+    monkeypatch.setattr(threads, "LEAST_WORK", 1)
+    frames = np.random.default_rng(0).standard_normal((6, 33, 20)).astype(engine.float_type())
+
+    def trained(n_threads):
+        use_threads(n_threads)
+        rng = np.random.default_rng(1)
+        model = Sequential([Noisy(cell(20, 37, rng=rng), std=0.1), Dense(37, 20, rng=rng)])
+        step = TrainStep(model, predict_next, Adam(1e-2, max_gradient_norm=1.0), seed=5)
+        for update in range(4):
+            step(Batch(frames, np.ones(33, bool)), None, learning_rate=1e-2, update=update)
+        return {name: value.tobytes() for name, value in model.get_values().items()}
+
+    first = trained(2)
+    assert trained(2) == first
+    assert trained(1) == trained(3) == first
 
 
 @pytest.mark.jax
