@@ -15,8 +15,8 @@ PIP := -m pip --quiet --disable-pip-version-check
 PARALLEL := -n 2 --dist loadfile
 
 .PHONY: help demo predict reconstruct timit mnist fourier phase amplitude verify gradcheck bench \
-        bench-generation bench-growth bench-mnist bench-theano blind-test experiment experiments experiments-smoke ablation info corpus test test-modes \
-        test-jax test-theano theano lint types imports clean
+        bench-generation bench-growth bench-mnist bench-theano blind-test experiment experiments \
+        experiments-smoke ablation info corpus test test-modes test-jax test-theano theano lint types imports clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile

@@ -53,7 +53,6 @@ from rnnaudio.phase import griffin_lim, integrated, magnitude_differences
 from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, train
 
 SEED = 2016
-WINDOW_S, HOP_S = 0.128, 0.032
 N_STEPS, BATCH_SIZE = 48, 24
 SECONDS_HEARD, SECONDS_AHEAD = 2.0, 1.0
 TEMPERATURES = (0.5, 1.0)
@@ -67,12 +66,13 @@ class Options:
 
     corpus: Path = CORPUS
     run_dir: Path = Path("runs/amplitude")
+    window_s: float = 0.128  # the hop is a quarter
     n_units: int = 256
     n_components: int = 128
     input_noise: float = 0.15
     dropout: float = 0.3  # before the read-out
-    max_updates: int = 1000
-    minutes: float = 5.0  # of training, each model
+    max_updates: int = 400
+    minutes: float = 10.0  # of training, each model, at most
     n_places: int = 32  # of the test split, where errors are measured
     n_played: int = 4  # of these, how many are played on from
     seconds: float = 10.0  # of playing
@@ -104,7 +104,15 @@ def main() -> None:
         if options.corpus == CORPUS:
             keep(options, figures)
         return
-    tiny = {"n_units": 4, "n_components": 6, "max_updates": 2, "n_places": 3, "n_played": 1, "seconds": 1.5}
+    tiny: dict[str, Any] = {
+        "window_s": 0.032,
+        "n_units": 4,
+        "n_components": 6,
+        "max_updates": 2,
+        "n_places": 3,
+        "n_played": 1,
+        "seconds": 1.5,
+    }
     with TemporaryDirectory() as folder:
         small = dataclasses.replace(options, run_dir=Path(folder) / "run", **tiny)
         with AudioCorpus.open(build_demo_corpus(Path(folder) / "corpus.h5")) as corpus:
@@ -113,7 +121,7 @@ def main() -> None:
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; runs, pictures and sounds go to the folder."""
-    stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=WINDOW_S, hop_s=HOP_S)
+    stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=options.window_s, hop_s=options.window_s / 4)
     scale = LogScale.fit(corpus.train, stft, n_components=options.n_components)
     models = [trained(kind, scale, corpus, options) for kind in KINDS]
     errors, seconds = errors_ahead(models, corpus, options)
@@ -339,7 +347,7 @@ def keep(options: Options, figures: Figures) -> None:
     """Record the figures and the pictures of a full run."""
     settings = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
     settings = {key: value for key, value in settings.items() if not isinstance(value, Path)}
-    settings |= {"window_s": WINDOW_S, "hop_s": HOP_S, "n_steps": N_STEPS, "batch_size": BATCH_SIZE}
+    settings |= {"hop_s": options.window_s / 4, "n_steps": N_STEPS, "batch_size": BATCH_SIZE}
     record("amplitude", {"settings": settings, **figures, "claims": [claim(figures)]})
     for picture in ("errors", "amplitude", "distribution-temperature-1"):
         shutil.copy(options.run_dir / f"{picture}.png", FOLDER / "pictures" / f"amplitude-{picture}.png")
