@@ -25,6 +25,7 @@ import numpy as np
 import tyro
 
 from experiments.results import FOLDER, record
+from experiments.spectral_runs import with_transform
 from experiments.strategies import CORPUS
 from rnnaudio import plots
 from rnnaudio.app.arguments import REGISTRY, parsed
@@ -171,6 +172,7 @@ def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -
         limits=Limits(options.max_updates, 60.0 * options.minutes, max(1, options.max_updates // 20)),
         seed=SEED,
         resume=options.resume,
+        config=with_transform(options.run_dir / kind, stft),
     )
     print(f"training ended: {done.reason}")
     draw_curve(done, objective, options.run_dir / kind)

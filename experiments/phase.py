@@ -21,6 +21,7 @@ import numpy as np
 import tyro
 
 from experiments.results import FOLDER, record
+from experiments.spectral_runs import with_transform
 from experiments.strategies import CORPUS
 from rnnaudio import plots
 from rnnaudio.app.arguments import REGISTRY, parsed
@@ -141,6 +142,7 @@ def learn(model: Sum, hearing: Hearing, corpus: AudioCorpus, options: Options) -
         limits=Limits(options.max_updates, 60.0 * options.minutes, max(1, options.max_updates // 20)),
         seed=SEED,
         resume=options.resume,
+        config=with_transform(options.run_dir, hearing.stft),
     )
 
 

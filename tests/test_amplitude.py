@@ -1,15 +1,20 @@
 """The experiment on amplitudes: where its models start, what its baselines are, and its way back to sound."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from experiments import amplitude as experiment
+from experiments.spectral_runs import with_transform
 from rnnaudio.data import STFT, LogScale
 from rnnaudio.data.corpus import ArrayPiece, Split
 from rnnaudio.data.demo import embedded_recordings
 from rnnaudio.diagnostics.baselines import LinearPrediction
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper
 from rnnaudio.spectral_metrics import spectral_convergence_db
+from rnnaudio.training import checkpoint
 
 STFT_512 = STFT(512, 128, sample_rate_hz=16_000)
 
@@ -65,3 +70,13 @@ def test_logarithms_go_there_and_back(hops):
     magnitudes = np.abs(experiment.spectra_of_hops(hops, STFT_512))
     np.testing.assert_allclose(experiment.scale_back(logs, scale), magnitudes, rtol=1e-9)
     np.testing.assert_allclose(scale.log_magnitudes(scale.scaled(magnitudes)), logs, atol=1e-4)
+
+
+def test_a_run_is_not_resumed_with_another_transform(tmp_path):
+    """Of 128 components each, models for other windows have the same shapes."""
+    config = with_transform(tmp_path, STFT_512)
+    checkpoint.save(checkpoint.path_in(tmp_path), checkpoint.Checkpoint({}, {"config": config}))
+    assert with_transform(tmp_path, STFT_512) == config
+    other = dataclasses.replace(STFT_512, window_samples=1024, hop_samples=256)
+    with pytest.raises(RnnaudioError, match="window_samples is 1024, expected 512; hop_samples is 256, expected 128"):
+        with_transform(tmp_path, other)
