@@ -14,9 +14,9 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct timit mnist fourier verify gradcheck bench bench-generation bench-growth \
-        bench-mnist bench-theano blind-test experiment experiments experiments-smoke ablation info corpus test test-modes \
-        test-jax test-theano theano lint types imports clean
+.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude verify gradcheck bench \
+        bench-generation bench-growth bench-mnist bench-theano blind-test experiment experiments \
+        experiments-smoke ablation info corpus test test-modes test-jax test-theano theano lint types imports clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,12 @@ experiment: $(VENV)/.installed $(CORPUS) ## one experiment of the blog: make exp
 
 fourier: $(VENV)/.installed $(CORPUS) ## the blog's last plan: predict magnitudes instead of samples (no phase)
 	@$(BIN)/python -m experiments.fourier_2016 $(ARGS)
+
+phase: $(VENV)/.installed $(CORPUS) ## learn phases from amplitudes, against Griffin-Lim and its kin (10 minutes)
+	@$(BIN)/python -m experiments.phase $(ARGS)
+
+amplitude: $(VENV)/.installed $(CORPUS) ## predict amplitudes of overlapping windows, against predicting samples (20 minutes)
+	@$(BIN)/python -m experiments.amplitude $(ARGS)
 
 verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
 	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(MAKE) --no-print-directory $(THEANO_VENV)/.installed; fi

@@ -7,6 +7,8 @@ import numpy as np
 from rnnaudio import engine, fused
 from rnnaudio.engine import tt
 
+LEAST_VARIANCE = 1e-4  # of data of the order of 1
+
 
 def masked_mean(values: Any, mask: Any = None) -> Any:
     """Mean of the values where the mask is 1; the plain mean without a mask. Both have the same axes."""
@@ -43,14 +45,14 @@ def phase_distance(prediction: Any, target: Any, mask: Any = None, weight: Any =
     return masked_mean(tt.mean(weight * distances, axis=-1), mask) / masked_mean(tt.mean(weight, axis=-1), mask)
 
 
-def gaussian_likelihood(prediction: Any, target: Any, mask: Any = None, least_variance: float = 1e-4) -> Any:
+def gaussian_likelihood(prediction: Any, target: Any, mask: Any = None) -> Any:
     """-log N(target; m, v) in nats, mean over unmasked values: (log(2 pi v) + (target - m)^2 / v) / 2.
 
-    prediction (..., 2 n): m, then the logarithm of the variance above the least, v = exp(.) + least_variance, which
+    prediction (..., 2 n): m, then the logarithm of the variance above the least, v = exp(.) + LEAST_VARIANCE, which
     keeps silence, foretold exactly, from a cost of minus infinity. target (..., n), mask (...). Bishop (1994).
     """
     mean, log_variance = gaussian_parts(prediction)
-    variance = tt.exp(log_variance) + np.asarray(least_variance, prediction.dtype)
+    variance = tt.exp(log_variance) + np.asarray(LEAST_VARIANCE, prediction.dtype)
     nats = (tt.log(variance) + tt.sqr(target - mean) / variance) / 2
     return masked_mean(tt.mean(nats, axis=-1), mask) + np.asarray(np.log(2 * np.pi) / 2, prediction.dtype)
 

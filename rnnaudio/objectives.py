@@ -144,6 +144,50 @@ class NextCodes:
 
 
 @dataclass(frozen=True)
+class NextFrameDistribution(Strategy):
+    """Frames (T+1, batch, n) -> a Gaussian for each value of the next frame, by its likelihood.
+
+    The model says 2 n numbers, :func:`rnnaudio.losses.gaussian_likelihood`. Reported: ``nats`` a value, by which early
+    stopping goes, and the means' ``normalised_mse``.
+    """
+
+    name: str = "next_frame_distribution"
+    shift: int = 1
+
+    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+        x, target = self.split(variables[0])
+        prediction, state = model.unroll(x, state, context)
+        loss = losses.gaussian_likelihood(prediction, target)
+        n = tt.cast(target.size, loss.dtype)
+        mse = Terms(tt.sum(tt.sqr(losses.gaussian_parts(prediction)[0] - target)), tt.sum(tt.sqr(target)))
+        return Outcome(loss, {"nats": Terms(loss * n, n), "normalised_mse": mse}, state)
+
+
+@dataclass(frozen=True)
+class PhaseDifferences:
+    """Magnitudes around bins, (T, rows, n) -> two differences of phases a row, by their distance, loud ones more.
+
+    Reported: ``phase_distance``, 0 to 1, of both differences together.
+    """
+
+    name: str = "phase_differences"
+    fields: tuple[str, ...] = ("inputs", "differences", "weights")
+
+    def variables(self) -> list[Any]:
+        return [tensor(field, 3) for field in self.fields]
+
+    def batch_size(self, inputs: Any, *others: Any) -> Any:
+        return inputs.shape[1]
+
+    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+        inputs, differences, weights = variables
+        said, state = model.unroll(inputs, state, context)
+        loss = losses.phase_distance(said, differences, weight=weights)
+        n = tt.sum(weights)
+        return Outcome(loss, {"phase_distance": Terms(loss * n, n)}, state)
+
+
+@dataclass(frozen=True)
 class Classification:
     """Images (batch, n) -> class labels (batch,), by cross-entropy in nats; ``loss`` is one of CROSS_ENTROPIES.
 

@@ -77,6 +77,9 @@ def test_each_function_writes_a_png_of_its_figures_size_and_returns_the_path(tmp
         "norms": (1200, 480, lambda path: plots.gradient_norms({"w": 1.0}, [1.0, 0.1], path)),
         "ratios": (780, 456, lambda path: plots.update_ratios({"w": [(0, 1e-3), (1, 1e-2)]}, path)),
         "diagnosis": (1320, 1258, lambda path: plots.diagnosis(Diagnosis((), measured()), path)),
+        "panels": (1080, 372, lambda path: plots.spectral_panels({"a": np.ones((3, 2))}, [0, 1, 2], [0, 1], path)),
+        "methods": (960, 196, lambda path: plots.methods({"a": [1.0]}, path, quantity="dB")),
+        "horizons": (1020, 576, lambda path: plots.error_by_horizon({"a": [1.0, 2.0]}, [1, 2], path, quantity="MSE")),
         "confusion": (403, 344, lambda path: plots.confusion([{"planted": "a", "cause": "b", "ranked": ["b"]}], path)),
     }
     for name, (width, height, call) in calls.items():

@@ -1,6 +1,18 @@
 """Generation: prime on a seed, then free-run."""
 
+from rnnaudio.generation.frames import continue_frames
 from rnnaudio.generation.generate import Generated, OutputNoise, generate, generate_streams
+from rnnaudio.generation.learnt_phase import LearntPhase, Settled, learnt_phases
 from rnnaudio.generation.stepper import Stepper
 
-__all__ = ["Generated", "OutputNoise", "Stepper", "generate", "generate_streams"]
+__all__ = [
+    "Generated",
+    "LearntPhase",
+    "OutputNoise",
+    "Settled",
+    "Stepper",
+    "continue_frames",
+    "generate",
+    "generate_streams",
+    "learnt_phases",
+]

@@ -8,15 +8,20 @@ from rnnaudio.phase.differences import (
 )
 from rnnaudio.phase.griffin_lim import griffin_lim, starting_phases, with_phases
 from rnnaudio.phase.integration import PhaseIntegrator, integrated
+from rnnaudio.phase.learning import Hearing, PhaseBatch, PhaseBatches, phase_batch
 from rnnaudio.phase.online import OnlineGriffinLim, streamed
 
 __all__ = [
     "Differences",
+    "Hearing",
     "OnlineGriffinLim",
+    "PhaseBatch",
+    "PhaseBatches",
     "PhaseIntegrator",
     "griffin_lim",
     "integrated",
     "magnitude_differences",
+    "phase_batch",
     "phase_differences",
     "starting_phases",
     "streamed",

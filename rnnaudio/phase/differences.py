@@ -61,13 +61,18 @@ def magnitude_differences(magnitudes: np.ndarray, stft: STFT) -> Differences:
     by central differences, means of the two ends. A frame needs the one after it. RnnaudioError for a rectangular
     window, which no Gaussian is near to.
     """
-    if stft.window not in NEAREST_GAUSSIAN:
-        raise RnnaudioError(f"no Gaussian is near to a {stft.window} window: take {', '.join(NEAREST_GAUSSIAN)}")
+    slope = gradient_slope(stft)
     logs = np.log(np.maximum(checked_magnitudes(magnitudes, stft), 1e-10))
-    slope = stft.hop_samples / (NEAREST_GAUSSIAN[stft.window] * stft.window_samples)
     along_bins = np.gradient(logs, axis=1) * slope if stft.n_bins > 1 else np.zeros(logs.shape)
     along_time = -np.gradient(logs, axis=0) / slope if len(logs) > 1 else np.zeros(logs.shape)
     time, frequency = np.zeros(logs.shape), np.zeros(logs.shape)
     time[1:] = wrapped((along_bins[1:] + along_bins[:-1]) / 2.0)
     frequency[:, 1:] = wrapped((along_time[:, 1:] + along_time[:, :-1]) / 2.0)
     return Differences(time, frequency)
+
+
+def gradient_slope(stft: STFT) -> float:
+    """hop n / gamma; RnnaudioError for a rectangular window."""
+    if stft.window not in NEAREST_GAUSSIAN:
+        raise RnnaudioError(f"no Gaussian is near to a {stft.window} window: take {', '.join(NEAREST_GAUSSIAN)}")
+    return stft.hop_samples / (NEAREST_GAUSSIAN[stft.window] * stft.window_samples)

@@ -19,15 +19,27 @@ from rnnaudio.plots.inside import (
 )
 from rnnaudio.plots.record import against_record, against_record_figure
 from rnnaudio.plots.sound import level_dbfs, spectrogram, spectrogram_dbfs, spectrogram_figure
+from rnnaudio.plots.spectra import (
+    Angles,
+    error_by_horizon,
+    error_by_horizon_figure,
+    methods,
+    methods_figure,
+    spectral_panels,
+    spectral_panels_figure,
+)
 from rnnaudio.plots.speed import growth, growth_figure, speed_ratios, speed_ratios_figure
 
 __all__ = [
+    "Angles",
     "against_record",
     "against_record_figure",
     "confusion",
     "confusion_figure",
     "diagnosis",
     "diagnosis_figure",
+    "error_by_horizon",
+    "error_by_horizon_figure",
     "gradient_norms",
     "gradient_norms_figure",
     "growth",
@@ -35,8 +47,12 @@ __all__ = [
     "learning_curve",
     "learning_curve_figure",
     "level_dbfs",
+    "methods",
+    "methods_figure",
     "saturation",
     "saturation_figure",
+    "spectral_panels",
+    "spectral_panels_figure",
     "spectrogram",
     "spectrogram_dbfs",
     "spectrogram_figure",

@@ -1,0 +1,359 @@
+"""The blog's plan of 28 March 2016: "try the first strategy on the amplitude of the frequency domain".
+
+    python -m experiments.amplitude [--minutes 5] [--smoke]
+
+The first strategy is to foretell the next frame. Three models of one size hear the same pieces for as many updates:
+
+    amplitude      log-magnitudes of overlapping Hann windows, 128 principal components, squared error
+    distribution   the same, a Gaussian for each component, by its likelihood
+    time           the samples of a hop, squared error, as all runs of the blog
+
+each an LSTM beside a linear path that starts as the least-squares predictor from two frames. On equal terms: after two
+seconds of test pieces each runs freely, and what it says is turned into log-magnitudes of the same windows as the
+truth (the samples of ``time`` behind the true ones before them), so that errors compare, at every distance ahead.
+Windows that begin after the last true sample hold nothing that was heard; of earlier ones ``time`` knows a part
+exactly.
+"""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import tyro
+
+from experiments.results import FOLDER, record
+from experiments.spectral_runs import with_transform
+from experiments.strategies import CORPUS
+from rnnaudio import plots
+from rnnaudio.app.arguments import REGISTRY, parsed
+from rnnaudio.app.outcome import judge
+from rnnaudio.data import (
+    STFT,
+    AudioCorpus,
+    LogScale,
+    RandomWindows,
+    SpectralFrames,
+    fixed_windows,
+    spectra_of_hops,
+    spectral_batch,
+    steps_for,
+    write_wav,
+)
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.diagnostics.baselines import LinearPrediction, contexts, linear_prediction
+from rnnaudio.errors import run_command
+from rnnaudio.generation import Stepper, continue_frames
+from rnnaudio.nn import LSTM, Dense, Dropout, LinearPredictor, Noisy, Sequential, Sum
+from rnnaudio.nn.initializers import constant
+from rnnaudio.objectives import NextFrameDistribution, Strategy, predict_next
+from rnnaudio.optimizers import Adam
+from rnnaudio.phase import griffin_lim, integrated, magnitude_differences
+from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, train
+
+SEED = 2016
+N_STEPS, BATCH_SIZE = 48, 24
+SECONDS_HEARD, SECONDS_AHEAD = 2.0, 1.0
+TEMPERATURES = (0.5, 1.0)
+KINDS = ("amplitude", "distribution", "time")
+Figures = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The first strategy on amplitudes, and on samples beside it."""
+
+    corpus: Path = CORPUS
+    run_dir: Path = Path("runs/amplitude")
+    window_s: float = 0.128  # the hop is a quarter
+    n_units: int = 256
+    n_components: int = 128
+    input_noise: float = 0.15
+    dropout: float = 0.3  # before the read-out
+    max_updates: int = 400
+    minutes: float = 10.0  # of training, each model, at most
+    n_places: int = 32  # of the test split, where errors are measured
+    n_played: int = 4  # of these, how many are played on from
+    seconds: float = 10.0  # of playing
+    smoke: bool = False  # a few updates of small models on the piano in the package; nothing is recorded
+    resume: bool = False
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A model of one kind; ``linear``: the least squares that it started from."""
+
+    kind: str
+    stepper: Stepper
+    scale: LogScale
+    linear: LinearPrediction
+    run: Run
+
+    @property
+    def is_time(self) -> bool:
+        return self.kind == "time"
+
+
+def main() -> None:
+    """Train, measure, play, record."""
+    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
+    if not options.smoke:
+        with AudioCorpus.open(options.corpus) as corpus:
+            figures = run(options, corpus)
+        if options.corpus == CORPUS:
+            keep(options, figures)
+        return
+    tiny: dict[str, Any] = {
+        "window_s": 0.032,
+        "n_units": 4,
+        "n_components": 6,
+        "max_updates": 2,
+        "n_places": 3,
+        "n_played": 1,
+        "seconds": 1.5,
+    }
+    with TemporaryDirectory() as folder:
+        small = dataclasses.replace(options, run_dir=Path(folder) / "run", **tiny)
+        with AudioCorpus.open(build_demo_corpus(Path(folder) / "corpus.h5")) as corpus:
+            run(small, corpus)
+
+
+def run(options: Options, corpus: AudioCorpus) -> Figures:
+    """The figures; runs, pictures and sounds go to the folder."""
+    stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=options.window_s, hop_s=options.window_s / 4)
+    scale = LogScale.fit(corpus.train, stft, n_components=options.n_components)
+    models = [trained(kind, scale, corpus, options) for kind in KINDS]
+    errors, seconds = errors_ahead(models, corpus, options)
+    quantity = "share of the variance of log-magnitudes left"
+    title = f"What is left after {SECONDS_HEARD:g} s heard, {options.n_places} places of test pieces"
+    plots.error_by_horizon(errors, seconds, options.run_dir / "errors.png", quantity=quantity, title=title)
+    n_overlapping = stft.window_samples // stft.hop_samples
+    named = {"next_frame": 0, "first_frame_wholly_ahead": n_overlapping - 1, "a_second_ahead": len(seconds) - 1}
+    figures: Figures = {
+        "variance_lost_by_components": round(scale.lost, 4),
+        "share_of_variance_left": {
+            when: {name: float(f"{row[k]:.4g}") for name, row in errors.items()} for when, k in named.items()
+        },
+        "training": {model.kind: told(model.run) for model in models},
+        "played": played(models, corpus, options),
+    }
+    for part in ("share_of_variance_left", "training", "played"):
+        for name, row in figures[part].items():
+            print(f"{part}, {name}: {row}")
+    return figures
+
+
+def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -> Trained:
+    """One of KINDS."""
+    print(f"---- {kind}", flush=True)
+    stft = scale.stft
+    n_steps = N_STEPS if kind == "time" else steps_for(N_STEPS, stft)
+    sizes = {"frame_size": stft.hop_samples, "n_steps": n_steps, "batch_size": BATCH_SIZE}
+    windows: Any = RandomWindows(corpus.train, seed=SEED, **sizes)
+    batches = windows if kind == "time" else SpectralFrames(windows, scale)
+    objective = NextFrameDistribution() if kind == "distribution" else predict_next
+    linear = linear_prediction(
+        predict_next.split(batches.batch(k).frames) for k in range(min(60, options.max_updates))
+    )
+    model = build(linear, kind == "distribution", options)
+    held_out = fixed_windows(corpus.valid, **sizes)
+    held_out = held_out[:: -(-len(held_out) // 20)]
+    done = train(
+        model,
+        objective,
+        batches,
+        held_out if kind == "time" else [spectral_batch(batch, scale) for batch in held_out],
+        optimizer=Adam(2e-3, max_gradient_norm=1.0),
+        schedule=WarmupCosine(2e-3, min(50, options.max_updates - 1), options.max_updates),
+        stopping=EarlyStopping(20),
+        run_dir=options.run_dir / kind,
+        limits=Limits(options.max_updates, 60.0 * options.minutes, max(1, options.max_updates // 20)),
+        seed=SEED,
+        resume=options.resume,
+        config=with_transform(options.run_dir / kind, stft),
+    )
+    print(f"training ended: {done.reason}")
+    draw_curve(done, objective, options.run_dir / kind)
+    return Trained(kind, Stepper(model), scale, linear, done)
+
+
+def build(linear: LinearPrediction, says_variance: bool, options: Options) -> Sum:
+    """An LSTM, its input noisy in training, beside the linear path; it starts as this alone, with variance 1."""
+    n, rng = len(linear.bias), np.random.default_rng((SEED, 0, 2))  # 2: the purpose; batches draw from the same seed
+    n_out = 2 * n if says_variance else n
+    cell = Noisy(LSTM(n, options.n_units, rng=rng), std=options.input_noise)
+    path = LinearPredictor(n, n_out)
+    weight, bias = path.weight.get_value(), path.bias.get_value()
+    weight[:, :n], bias[:n] = linear.weight, linear.bias
+    path.weight.set_value(weight)
+    path.bias.set_value(bias)
+    read_out = Dense(options.n_units, n_out, rng=rng, weights=constant(0.0))
+    return Sum(stack=Sequential([cell, Dropout(options.n_units, options.dropout), read_out]), linear=path)
+
+
+def errors_ahead(
+    models: list[Trained], corpus: AudioCorpus, options: Options
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """By predictor, squared errors of log-magnitudes over their variance, for each frame ahead; the seconds ahead."""
+    scale, hop = models[0].scale, models[0].scale.stft.hop_samples
+    n_heard, n_ahead = (round(s * corpus.sample_rate_hz) // hop for s in (SECONDS_HEARD, SECONDS_AHEAD))
+    n_samples = (n_heard + n_ahead) * hop
+    places = [corpus.test.seed_at(k, n_samples / corpus.sample_rate_hz) for k in range(options.n_places)]
+    hops = (
+        np.stack(places).reshape(options.n_places, -1, hop).swapaxes(0, 1)
+    )  # axes change: (place, time) -> (time, ...)
+    target = logs_of(hops, scale)
+    n_known = len(target) - n_ahead
+    target = target[n_known:]
+    variance = np.var(target, axis=(0, 1)).sum()
+    known = scale.scaled(np.abs(spectra_of_hops(hops[:n_heard], scale.stft)))
+    guesses = {model.kind: foretold(model, hops[:n_heard], known, n_ahead) for model in models}
+    last = logs_of(hops[:n_heard], scale)[-1]
+    linear = rolled(models[0].linear, known, n_ahead)
+    guesses |= {
+        "linear prediction of log-magnitudes": scale.log_magnitudes(linear),
+        "the last frame again": np.broadcast_to(last, target.shape),
+        "the mean of all frames": np.broadcast_to(scale.mean, target.shape),
+        "the truth through the components": scale.log_magnitudes(scale.scaled(scale_back(target, scale))),
+    }
+    errors = {name: np.sum((g - target) ** 2, axis=2).mean(axis=1) / variance for name, g in guesses.items()}
+    return errors, np.arange(1, n_ahead + 1) * hop / corpus.sample_rate_hz
+
+
+def foretold(model: Trained, hops: np.ndarray, known: np.ndarray, n_ahead: int) -> np.ndarray:
+    """Log-magnitudes (n_ahead, places, n_bins) of a free run without noise."""
+    if not model.is_time:
+        return model.scale.log_magnitudes(continue_frames(model.stepper, known, n_ahead))
+    new = continue_frames(model.stepper, hops, n_ahead)
+    return logs_of(np.concatenate([hops, new]), model.scale)[-n_ahead:]
+
+
+def logs_of(hops: np.ndarray, scale: LogScale) -> np.ndarray:
+    """(time, places, hop) samples -> log-magnitudes of all whole windows, (n_frames, places, n_bins)."""
+    return np.log1p(scale.compression / np.sqrt(scale.stft.window_samples) * np.abs(spectra_of_hops(hops, scale.stft)))
+
+
+def scale_back(logs: np.ndarray, scale: LogScale) -> np.ndarray:
+    """Magnitudes of log-magnitudes."""
+    return np.expm1(logs) * np.sqrt(scale.stft.window_samples) / scale.compression
+
+
+def rolled(linear: LinearPrediction, known: np.ndarray, n_ahead: int) -> np.ndarray:
+    """Linear prediction fed with itself."""
+    frames = list(known)
+    for _ in range(n_ahead):
+        frames.append((contexts(np.stack(frames[-2:]), 2) @ linear.weight + linear.bias)[-1])
+    return np.stack(frames[-n_ahead:])
+
+
+def played(models: list[Trained], corpus: AudioCorpus, options: Options) -> dict[str, Figures]:
+    """How long each stays music in a free run of some seconds, mean of the places, and how it ends at each."""
+    scale, rate = models[0].scale, corpus.sample_rate_hz
+    hop = scale.stft.hop_samples
+    n_heard, n_new = (round(s * rate) // hop for s in (SECONDS_HEARD, options.seconds))
+    seconds = (n_heard + n_new) * hop / rate
+    hops = np.stack([corpus.test.seed_at(k, seconds) for k in range(options.n_played)])
+    hops = hops.reshape(options.n_played, -1, hop).swapaxes(0, 1)
+    magnitudes = np.abs(spectra_of_hops(hops, scale.stft))
+    n_known = len(magnitudes) - n_new
+    known, sounds = scale.scaled(magnitudes[:n_known]), {}
+    for model in models:
+        if model.is_time:
+            sounds[model.kind] = np.concatenate(
+                [hops[:n_heard], continue_frames(model.stepper, hops[:n_heard], n_new)]
+            )
+            continue
+        for heat in (0.0, *TEMPERATURES) if model.kind == "distribution" else (0.0,):
+            new = continue_frames(model.stepper, known, n_new, temperature=heat, seed=SEED)
+            name = f"{model.kind}, temperature {heat:g}" if model.kind == "distribution" else model.kind
+            sounds[name] = sounded(np.concatenate([magnitudes[:n_known], scale.magnitudes(new)]), scale.stft, hops)
+    through = scale.magnitudes(scale.scaled(magnitudes))
+    sounds["true amplitudes through the components"] = sounded(through, scale.stft, hops)
+    sounds["the recording"] = hops
+    return {name: judged(name, sound, n_heard, hops, corpus, options) for name, sound in sounds.items()}
+
+
+def sounded(magnitudes: np.ndarray, stft: STFT, hops: np.ndarray) -> np.ndarray:
+    """(n_frames, places, n_bins) -> hops of samples by fast Griffin-Lim from the phase gradient.
+
+    The first samples, which lie under fewer windows than the rest, are those of the recording.
+    """
+    result = np.array(hops)
+    for place in range(magnitudes.shape[1]):
+        rows = magnitudes[:, place]
+        start = integrated(rows, magnitude_differences(rows, stft), stft, seed=SEED)
+        audio = griffin_lim(rows, stft, start=start)
+        flat = result[:, place].reshape(-1)
+        flat[stft.offset : stft.offset + len(audio)] = audio[: len(flat) - stft.offset]
+        result[:, place] = flat.reshape(-1, hops.shape[2])
+    return result
+
+
+def judged(
+    name: str, sound: np.ndarray, n_heard: int, hops: np.ndarray, corpus: AudioCorpus, options: Options
+) -> Figures:
+    """Alive seconds and deaths of all places; the first one's sound and spectrogram go to the folder."""
+    rate, lives = corpus.sample_rate_hz, []
+    for place in range(sound.shape[1]):
+        audio, true = (corpus.restore(all_hops[:, place].reshape(-1)) for all_hops in (sound, hops))
+        seed, generated = np.split(audio, [n_heard * hops.shape[2]])
+        lives.append(judge(generated, corpus, ""))
+        if place == 0:
+            stem = name.replace(", ", "-").replace(" ", "-")
+            write_wav(options.run_dir / f"{stem}.wav", audio, rate)
+            original = true[len(seed) :]
+            path = options.run_dir / f"{stem}.png"
+            plots.spectrogram(true[: len(seed)], generated, original, rate, path, title=name)
+    ends = [life.reason.split(" (")[0] or "alive to the end" for life in lives]
+    return {
+        "alive_seconds": round(float(np.mean([life.seconds for life in lives])), 2),
+        "ends": {end: ends.count(end) for end in sorted(set(ends))},
+    }
+
+
+def told(done: Run) -> Figures:
+    """What is recorded of a training run."""
+    best = min(done.history, key=lambda row: row["valid"])
+    losses = {name: float(f"{best[name]:.4g}") for name in best if name.startswith("valid")}
+    return {**losses, "updates": done.n_updates, "minutes": round(done.seconds / 60, 2), "ended": done.reason}
+
+
+def draw_curve(done: Run, objective: Strategy, folder: Path) -> None:
+    """The learning curve."""
+    quantity = (
+        "nats a value" if isinstance(objective, NextFrameDistribution) else "error over the targets' mean square"
+    )
+    plots.learning_curve(done.history, folder / "learning-curve.png", quantity=quantity, title=folder.name)
+
+
+def claim(figures: Figures) -> dict[str, str]:
+    """Whether it is enough."""
+    left, lives = figures["share_of_variance_left"], figures["played"]
+    ahead = left["first_frame_wholly_ahead"]
+    hot = "distribution, temperature 1"
+    return {
+        "says": "try the first strategy on the amplitude of the frequency domain to see if these model is enough "
+        "(overlapping windows, logarithm)",
+        "2016": "no result",
+        "ours": f"of the variance of the first window wholly ahead {ahead['amplitude']} is left (time domain "
+        f"{ahead['time']}, the last frame again {ahead['the last frame again']}); in free run alive for "
+        f"{lives['amplitude']['alive_seconds']} s by squared error, {lives[hot]['alive_seconds']} s sampled from the "
+        f"distribution, {lives['time']['alive_seconds']} s in the time domain",
+        "why": "amplitudes change slowly, so they can be foretold; squared error still runs into a mean",
+    }
+
+
+def keep(options: Options, figures: Figures) -> None:
+    """Record the figures and the pictures of a full run."""
+    settings = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
+    settings = {key: value for key, value in settings.items() if not isinstance(value, Path)}
+    settings |= {"hop_s": options.window_s / 4, "n_steps": N_STEPS, "batch_size": BATCH_SIZE}
+    record("amplitude", {"settings": settings, **figures, "claims": [claim(figures)]})
+    for picture in ("errors", "amplitude", "distribution-temperature-1"):
+        shutil.copy(options.run_dir / f"{picture}.png", FOLDER / "pictures" / f"amplitude-{picture}.png")
+
+
+if __name__ == "__main__":
+    run_command(main, "amplitude")
