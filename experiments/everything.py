@@ -57,6 +57,7 @@ EXPERIMENTS = (
     Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016-gru"),
     Experiment("phase", "week 28 March (part 2)", "phase"),
     Experiment("amplitude", "week 28 March (part 2)", "amplitude"),
+    Experiment("music", "not in the blog", "music"),
     Experiment("timit", "last week", "timit", ("--smoke",), has_record=False),  # a copy of TIMIT is the user's own
     Experiment("ablation", "all", "ablation", smoke=("--smoke-test",)),
     Experiment("blind_test", "all", "blind-test", smoke=("--quick",)),
