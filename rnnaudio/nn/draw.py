@@ -1,0 +1,216 @@
+"""DRAW: a recurrent net that paints an image in many small steps. Gregor et al. (2015)."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio.engine import sigmoid, tt
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.nn import attention
+from rnnaudio.nn.activations import Activations, widths
+from rnnaudio.nn.attention import AttentiveWrite, Window
+from rnnaudio.nn.feedforward import Dense
+from rnnaudio.nn.initializers import glorot_uniform, side_by_side
+from rnnaudio.nn.layer import Context, Layer, flatten, unflatten
+from rnnaudio.nn.recurrent import LSTM, Cell, LSTMState, repeat_rows, split, unroll
+from rnnaudio.nn.wrappers import LearntInitialState
+
+Size = tuple[int, int]
+
+
+class PainterState(NamedTuple):
+    decoder: Any  # LSTMState
+    canvas: Any  # (batch, pixels), in logits
+
+
+class Painter(Cell):
+    """The half that generates: codes in, a canvas that fills.
+
+        h_t = LSTM(z_t, h_{t-1})        c_t = c_{t-1} + write(h_t)
+
+    z_t (batch, n_codes); the output is the canvas c_t (batch, height width). ``write`` is W h + b, or with
+    ``n_write`` filters a side a patch through a grid of Gaussians (:class:`AttentiveWrite`). The first canvas and both
+    states of the LSTM are trained.
+    """
+
+    def __init__(self, n_codes: int, size: Size, n_units: int, *, rng: np.random.Generator, n_write: int = 0):
+        super().__init__()
+        _check_grid("write", n_write, size)
+        self.n_in, self.n_out, self.size = n_codes, size[0] * size[1], size
+        lstm = LSTM(n_codes, n_units, rng=rng)
+        self.decoder = LearntInitialState(lstm)
+        self._child("decoder", self.decoder)
+        self.write: Dense | AttentiveWrite = (
+            AttentiveWrite(n_units, size, n_write, rng=rng) if n_write else Dense(n_units, self.n_out, rng=rng)
+        )
+        self._child("write", self.write)
+        self._canvas = self._parameter("canvas", np.zeros(self.n_out))
+        self.state_sizes = PainterState(self.decoder.state_sizes, self.n_out)
+
+    def initial_state(self, batch_size: Any) -> PainterState:
+        return PainterState(self.decoder.initial_state(batch_size), repeat_rows(self._canvas, batch_size))
+
+    def sequences(self, x: Any, context: Context) -> Any:
+        return self.decoder.sequences(x, context)
+
+    def recur(self, inputs: Any, state: PainterState) -> PainterState:
+        decoder = self.decoder.recur(inputs, state.decoder)
+        return PainterState(decoder, state.canvas + self.write.apply(decoder.hidden, Context.evaluation()))
+
+    def output(self, states: PainterState) -> Any:
+        return states.canvas
+
+
+class Reader(Layer):
+    """What the encoder sees of the image x and of the error x - sigmoid(canvas), as its pre-activations.
+
+    Subclasses give ``prepare(x)``, what depends on the image alone (any leading axes), and ``glance(prepared, canvas,
+    hidden)``, the rest, at each step; hidden is the decoder's.
+    """
+
+    def prepare(self, x: Any) -> Any:
+        raise NotImplementedError
+
+    def glance(self, prepared: Any, canvas: Any, hidden: Any) -> Any:
+        raise NotImplementedError
+
+
+class PlainReader(Reader):
+    """[x, x - sigmoid(c)] W: all of it; as x (W_1 + W_2) - sigmoid(c) W_2 the image's part needs no loop."""
+
+    def __init__(self, n_pixels: int, n_out: int, *, rng: np.random.Generator):
+        super().__init__()
+        self.n_in, self.n_out = n_pixels, n_out
+        both = side_by_side(glorot_uniform, 4)(rng, (2 * n_pixels, n_out))
+        self.w_image = self._parameter("w_image", both[:n_pixels])
+        self.w_error = self._parameter("w_error", both[n_pixels:])
+
+    def prepare(self, x: Any) -> Any:
+        return tt.dot(x, self.w_image + self.w_error)
+
+    def glance(self, prepared: Any, canvas: Any, hidden: Any) -> Any:
+        return prepared - tt.dot(sigmoid(canvas), self.w_error)
+
+
+class AttentiveReader(Reader):
+    """[read(x), read(x - sigmoid(c))] W, both through one grid of N x N filters that the decoder's state places."""
+
+    def __init__(self, size: Size, n: int, n_units: int, n_out: int, *, rng: np.random.Generator):
+        super().__init__()
+        self.n_in, self.n_out, self.size, self.n = size[0] * size[1], n_out, size, n
+        self._place = self._child("place", Dense(n_units, attention.N_NUMBERS, rng=rng))
+        self._weight = self._parameter("weight", side_by_side(glorot_uniform, 4)(rng, (2 * n * n, n_out)))
+
+    def window(self, hidden: Any) -> Window:
+        """Where it looks after the decoder was in this state (batch, n_units)."""
+        return attention.window(self._place.apply(hidden, Context.evaluation()), self.size, self.n)
+
+    def prepare(self, x: Any) -> Any:
+        return x
+
+    def glance(self, prepared: Any, canvas: Any, hidden: Any) -> Any:
+        at = self.window(hidden)
+        of = attention.banks(at, self.size, self.n)
+        shape = (canvas.shape[0], *self.size)
+        seen = [attention.read(x.reshape(shape), at, of) for x in (prepared, prepared - sigmoid(canvas))]
+        return tt.dot(tt.concatenate(seen, axis=1), self._weight)
+
+
+class DrawState(NamedTuple):
+    encoder: Any  # LSTMState
+    painter: Any  # PainterState
+    nats: Any  # (batch, n_codes): KL(q || N(0, 1)) of each code, summed over the steps so far
+
+
+class DrawInputs(NamedTuple):
+    image: Any  # what the reader has prepared
+    noise: Any  # (batch, n_codes), or () in evaluation: then a code is its mean
+
+
+class Draw(Cell):
+    """An encoder that looks at the image and at what is not painted yet, and tells a :class:`Painter` what to add.
+
+        e_t = x - sigmoid(c_{t-1})
+        k_t = LSTM([read(x, e_t, h_{t-1}), h_{t-1}], k_{t-1})
+        m_t, log s_t = W k_t + b          z_t = m_t + s_t * noise_t
+        h_t, c_t = painter(z_t)
+        nats_t = nats_{t-1} + (m_t^2 + s_t^2 - 1) / 2 - log s_t
+
+    The input is the image at each step, (time, batch, height width), values within 0 and 1; :meth:`paint` takes one
+    image for all steps. The output is the canvas, in logits. In evaluation there is no noise, and what the state then
+    says of nats is that of the means: a bound needs the draws of training.
+
+    n_read, n_write
+        filters a side of the grids that read and write; 0: all pixels, by a matrix each.
+
+    RnnaudioError if a grid has more filters a side than the image has pixels.
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        n_units: int,
+        n_codes: int,
+        *,
+        rng: np.random.Generator,
+        n_read: int = 0,
+        n_write: int = 0,
+    ):
+        super().__init__()
+        _check_grid("read", n_read, size)
+        n_pixels = size[0] * size[1]
+        self.n_in = self.n_out = n_pixels
+        self.size, self.n_codes = size, n_codes
+        self.reader: PlainReader | AttentiveReader = (
+            AttentiveReader(size, n_read, n_units, 4 * n_units, rng=rng)
+            if n_read
+            else PlainReader(n_pixels, 4 * n_units, rng=rng)
+        )
+        self._child("reader", self.reader)
+        self._lstm = LSTM(n_units, n_units, rng=rng)
+        self.encoder = LearntInitialState(self._lstm)
+        self._child("encoder", self.encoder)
+        self._codes = self._child("codes", Dense(n_units, 2 * n_codes, rng=rng))
+        self.painter = Painter(n_codes, size, n_units, rng=rng, n_write=n_write)
+        self._child("painter", self.painter)
+        self.state_sizes = DrawState(self.encoder.state_sizes, self.painter.state_sizes, n_codes)
+
+    def initial_state(self, batch_size: Any) -> DrawState:
+        none = repeat_rows(super().initial_state(1).nats[0], batch_size)
+        return DrawState(self.encoder.initial_state(batch_size), self.painter.initial_state(batch_size), none)
+
+    def sequences(self, x: Any, context: Context) -> DrawInputs:
+        leading = [x.shape[axis] for axis in range(x.ndim - 1)]
+        return DrawInputs(self.reader.prepare(x), self._noise(leading, context))
+
+    def _noise(self, leading: list[Any], context: Context) -> Any:
+        return context.normal([*leading, self.n_codes]) if context.training else ()
+
+    def recur(self, inputs: DrawInputs, state: DrawState) -> DrawState:
+        evaluation = Context.evaluation()  # the children take no noise
+        h = state.painter.decoder.hidden
+        seen = self.reader.glance(inputs.image, state.painter.canvas, h)
+        encoder = self.encoder.recur(seen + self.encoder.sequences(h, evaluation), state.encoder)
+        mean, log_std = split(self._codes.apply(encoder.hidden, evaluation), 2, self.n_codes)
+        std = tt.exp(log_std)
+        code = mean if isinstance(inputs.noise, tuple) else mean + std * inputs.noise
+        painter = self.painter.recur(self.painter.sequences(code, evaluation), state.painter)
+        nats = 0.5 * (tt.sqr(mean) + tt.sqr(std) - 1) - log_std
+        return DrawState(encoder, painter, state.nats + nats)
+
+    def output(self, states: DrawState) -> Any:
+        return states.painter.canvas
+
+    def paint(self, images: Any, n_steps: int, state: DrawState, context: Context) -> DrawState:
+        """All states of ``n_steps`` steps on images (batch, height width): what they need alone is computed once."""
+        once = self.reader.prepare(images)
+        every = tt.zeros((n_steps, 1, 1), dtype=once.dtype) + once[None]
+        noise = self._noise([n_steps, images.shape[0]], context)
+        return unroll(self, DrawInputs(every, noise), state, None, context.truncate_gradient)
+
+
+def _check_grid(what: str, n: int, size: Size) -> None:
+    if not 0 <= n <= min(size):
+        raise RnnaudioError(
+            f"n_{what} is {n} for images of {size[0]} x {size[1]} pixels; expected 0 (no attention) to {min(size)}"
+        )
