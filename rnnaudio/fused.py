@@ -9,6 +9,7 @@ from rnnaudio.engine import tt
 from rnnaudio.kernels import dense, elementwise
 from rnnaudio.kernels import gru as gru_kernel
 from rnnaudio.kernels import lstm as lstm_kernel
+from rnnaudio.kernels import lstm_gates as gates_kernel
 from rnnaudio.kernels import memory_lstm as memory_kernel
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.product import column_sums, product
@@ -35,6 +36,13 @@ def affine(x: Any, w: Any, bias: Any, activation: str = "linear") -> Any:
     if engine.kernel() == "fused":
         return _AddBias(x.ndim, activation)(_Product(x.ndim)(x, w), bias)
     return ACTIVATIONS[activation](tt.dot(x, w) + bias)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    if engine.kernel() == "fused":
+        return _AddBias(x.ndim, "sigmoid")(x, tt.zeros((x.shape[x.ndim - 1],), dtype=x.dtype))
+    return engine.sigmoid(x)
 
 
 class _Product(engine.Kernel):
@@ -138,6 +146,36 @@ def memory_lstm(x: Any, *arguments: Any) -> Any:
     *parameters, mask, noise_hidden, noise_gates, std = arguments
     noises = [_nothing(3, x.dtype) if isinstance(e, tuple) else e for e in (noise_hidden, noise_gates)]
     return _MemoryLSTMSequence()(x, *parameters, _or_nothing(mask), *noises, std)[0]
+
+
+def lstm_gates(inputs: Any, z: Any, c: Any, peepholes: list[Any]) -> tuple[Any, Any]:
+    """One step of an LSTM after its products: pre-activations inputs + z (B, 4 n), cell (B, n) -> hidden, cell."""
+    p = tt.stack(peepholes) if peepholes else _nothing(2, inputs.dtype)
+    hidden, cell, _ = _LSTMGates()(inputs, z, p, c)
+    return hidden, cell
+
+
+class _LSTMGates(engine.Kernel):
+    """inputs, z, peepholes, c -> hidden, cell, gates."""
+
+    ndims = (2, 2, 2)
+
+    def compute(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        return gates_kernel.forward(*map(np.ascontiguousarray, arrays))
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        _, _, p, c_before = inputs
+        hidden, c, gates = outputs
+        dh, dc = (tt.zeros_like(hidden) if g is None else g for g in output_gradients[:2])
+        dz, dc_before, dp = _LSTMGatesGradient()(gates, p, c_before, c, dh, dc)
+        return [dz, dz, dp, dc_before]
+
+
+class _LSTMGatesGradient(engine.Kernel):
+    ndims = (2, 2, 2)
+
+    def compute(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        return gates_kernel.backward(*map(np.ascontiguousarray, arrays))
 
 
 class _LSTMSequence(engine.Kernel):

@@ -14,6 +14,7 @@ from rnnaudio.data.batches import (
 from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Piece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
+from rnnaudio.data.images import ImageBatch, ImageBatches, binarised, checked_images, in_batches, nearest
 from rnnaudio.data.mnist import Mnist, MnistSplit, fetch_mnist, load_mnist
 from rnnaudio.data.spectra import Magnitudes, MagnitudeScale
 from rnnaudio.data.timit import build_timit_corpus
@@ -27,6 +28,8 @@ __all__ = [
     "CorpusSummary",
     "Decoder",
     "FrameOffsets",
+    "ImageBatch",
+    "ImageBatches",
     "MagnitudeScale",
     "Magnitudes",
     "Mnist",
@@ -38,11 +41,15 @@ __all__ = [
     "Recording",
     "ShiftedWindows",
     "Split",
+    "binarised",
     "build_corpus",
     "build_timit_corpus",
+    "checked_images",
     "fetch_mnist",
     "fixed_windows",
+    "in_batches",
     "load_mnist",
+    "nearest",
     "read_audio",
     "resample",
     "trim_silence",

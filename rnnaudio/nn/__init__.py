@@ -1,5 +1,7 @@
 """Layers, recurrent cells and stacks."""
 
+from rnnaudio.nn.attention import AttentiveWrite
+from rnnaudio.nn.draw import Draw, Painter
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.layer import Context, Layer
 from rnnaudio.nn.layer_2016 import Layer2016, mlp_2016
@@ -12,10 +14,12 @@ __all__ = [
     "GRU",
     "LSTM",
     "Activation",
+    "AttentiveWrite",
     "BatchNorm",
     "Cell",
     "Context",
     "Dense",
+    "Draw",
     "DrawnInitialState",
     "Dropout",
     "GRUEarly2016",
@@ -26,6 +30,7 @@ __all__ = [
     "LinearPredictor",
     "MemoryLSTM",
     "Noisy",
+    "Painter",
     "Repeated",
     "Sequential",
     "Sum",

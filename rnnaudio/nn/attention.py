@@ -95,6 +95,11 @@ def write(patch: Any, at: Window, of: Banks) -> Any:
     return flat / at.intensity[:, None]
 
 
+def in_loop(dense: Dense, x: Any) -> Any:
+    """x W + b as a product that scan knows: of all steps' gradients of W it makes one product after the loop."""
+    return tt.dot(x, dense.weight) + dense.bias
+
+
 class AttentiveWrite(FeedForward):
     """y = F_Y^T w F_X / gamma, the patch w (N x N) and its window linear in the input.
 
@@ -106,15 +111,16 @@ class AttentiveWrite(FeedForward):
         super().__init__()
         self.n_in, self.n_out = n_in, size[0] * size[1]
         self.size, self.n = size, n
-        self._dense = self._child("dense", Dense(n_in, n * n + N_NUMBERS, rng=rng))
+        self._dense = Dense(n_in, n * n + N_NUMBERS, rng=rng)
+        self._child("dense", self._dense)
 
-    def window(self, x: Any, context: Context) -> Window:
+    def window(self, x: Any) -> Window:
         """Where it writes: x (batch, n_in)."""
-        return window(self._dense.apply(x, context)[:, self.n * self.n :], self.size, self.n)
+        return window(in_loop(self._dense, x)[:, self.n * self.n :], self.size, self.n)
 
     def apply(self, x: Any, context: Context) -> Any:
         leading = [x.shape[axis] for axis in range(x.ndim - 1)]
-        numbers = self._dense.apply(x.reshape((-1, self.n_in)) if x.ndim > 2 else x, context)
+        numbers = in_loop(self._dense, x.reshape((-1, self.n_in)) if x.ndim > 2 else x)
         at = window(numbers[:, self.n * self.n :], self.size, self.n)
         patch = numbers[:, : self.n * self.n].reshape((numbers.shape[0], self.n, self.n))
         y = write(patch, at, banks(at, self.size, self.n))

@@ -4,14 +4,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnaudio.engine import sigmoid, tt
+from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.fused import sigmoid
 from rnnaudio.nn import attention
-from rnnaudio.nn.activations import Activations, widths
-from rnnaudio.nn.attention import AttentiveWrite, Window
+from rnnaudio.nn.attention import AttentiveWrite, Window, in_loop
 from rnnaudio.nn.feedforward import Dense
 from rnnaudio.nn.initializers import glorot_uniform, side_by_side
-from rnnaudio.nn.layer import Context, Layer, flatten, unflatten
+from rnnaudio.nn.layer import Context, Layer
 from rnnaudio.nn.recurrent import LSTM, Cell, LSTMState, repeat_rows, split, unroll
 from rnnaudio.nn.wrappers import LearntInitialState
 
@@ -40,6 +40,7 @@ class Painter(Cell):
         lstm = LSTM(n_codes, n_units, rng=rng)
         self.decoder = LearntInitialState(lstm)
         self._child("decoder", self.decoder)
+        self._lstm = lstm
         self.write: Dense | AttentiveWrite = (
             AttentiveWrite(n_units, size, n_write, rng=rng) if n_write else Dense(n_units, self.n_out, rng=rng)
         )
@@ -53,9 +54,15 @@ class Painter(Cell):
     def sequences(self, x: Any, context: Context) -> Any:
         return self.decoder.sequences(x, context)
 
+    def receive(self, code: Any) -> Any:
+        """:meth:`sequences` of one step, inside a loop."""
+        return tt.dot(code, self._lstm.w_input) + self._lstm.bias
+
     def recur(self, inputs: Any, state: PainterState) -> PainterState:
         decoder = self.decoder.recur(inputs, state.decoder)
-        return PainterState(decoder, state.canvas + self.write.apply(decoder.hidden, Context.evaluation()))
+        h = decoder.hidden
+        stroke = in_loop(self.write, h) if isinstance(self.write, Dense) else self.write.apply(h, Context.evaluation())
+        return PainterState(decoder, state.canvas + stroke)
 
     def output(self, states: PainterState) -> Any:
         return states.canvas
@@ -98,12 +105,13 @@ class AttentiveReader(Reader):
     def __init__(self, size: Size, n: int, n_units: int, n_out: int, *, rng: np.random.Generator):
         super().__init__()
         self.n_in, self.n_out, self.size, self.n = size[0] * size[1], n_out, size, n
-        self._place = self._child("place", Dense(n_units, attention.N_NUMBERS, rng=rng))
+        self._place = Dense(n_units, attention.N_NUMBERS, rng=rng)
+        self._child("place", self._place)
         self._weight = self._parameter("weight", side_by_side(glorot_uniform, 4)(rng, (2 * n * n, n_out)))
 
     def window(self, hidden: Any) -> Window:
         """Where it looks after the decoder was in this state (batch, n_units)."""
-        return attention.window(self._place.apply(hidden, Context.evaluation()), self.size, self.n)
+        return attention.window(in_loop(self._place, hidden), self.size, self.n)
 
     def prepare(self, x: Any) -> Any:
         return x
@@ -142,6 +150,8 @@ class Draw(Cell):
 
     n_read, n_write
         filters a side of the grids that read and write; 0: all pixels, by a matrix each.
+    learns_std
+        for Gaussian pixels, of mean sigmoid(c): their common ``log_std`` is trained too.
 
     RnnaudioError if a grid has more filters a side than the image has pixels.
     """
@@ -155,6 +165,7 @@ class Draw(Cell):
         rng: np.random.Generator,
         n_read: int = 0,
         n_write: int = 0,
+        learns_std: bool = False,
     ):
         super().__init__()
         _check_grid("read", n_read, size)
@@ -170,9 +181,11 @@ class Draw(Cell):
         self._lstm = LSTM(n_units, n_units, rng=rng)
         self.encoder = LearntInitialState(self._lstm)
         self._child("encoder", self.encoder)
-        self._codes = self._child("codes", Dense(n_units, 2 * n_codes, rng=rng))
+        self._codes = Dense(n_units, 2 * n_codes, rng=rng)
+        self._child("codes", self._codes)
         self.painter = Painter(n_codes, size, n_units, rng=rng, n_write=n_write)
         self._child("painter", self.painter)
+        self.log_std = self._parameter("log_std", np.asarray(0.0)) if learns_std else None
         self.state_sizes = DrawState(self.encoder.state_sizes, self.painter.state_sizes, n_codes)
 
     def initial_state(self, batch_size: Any) -> DrawState:
@@ -187,14 +200,14 @@ class Draw(Cell):
         return context.normal([*leading, self.n_codes]) if context.training else ()
 
     def recur(self, inputs: DrawInputs, state: DrawState) -> DrawState:
-        evaluation = Context.evaluation()  # the children take no noise
         h = state.painter.decoder.hidden
         seen = self.reader.glance(inputs.image, state.painter.canvas, h)
-        encoder = self.encoder.recur(seen + self.encoder.sequences(h, evaluation), state.encoder)
-        mean, log_std = split(self._codes.apply(encoder.hidden, evaluation), 2, self.n_codes)
+        seen = seen + tt.dot(h, self._lstm.w_input) + self._lstm.bias
+        encoder = self.encoder.recur(seen, state.encoder)
+        mean, log_std = split(in_loop(self._codes, encoder.hidden), 2, self.n_codes)
         std = tt.exp(log_std)
         code = mean if isinstance(inputs.noise, tuple) else mean + std * inputs.noise
-        painter = self.painter.recur(self.painter.sequences(code, evaluation), state.painter)
+        painter = self.painter.recur(self.painter.receive(code), state.painter)
         nats = 0.5 * (tt.sqr(mean) + tt.sqr(std) - 1) - log_std
         return DrawState(encoder, painter, state.nats + nats)
 
