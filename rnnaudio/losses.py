@@ -59,7 +59,7 @@ def bernoulli_nats(logits: Any, target: Any) -> Any:
 
     As log(1 + e^l) - x l it is finite for every finite logit. The target may be anything within 0 and 1.
     """
-    return tt.sum(engine.softplus(logits) - target * logits, axis=-1)
+    return fused.bernoulli_nats(logits, target)
 
 
 def gaussian_nats(mean: Any, log_std: Any, target: Any) -> Any:

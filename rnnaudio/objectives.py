@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkab
 import numpy as np
 
 from rnnaudio import fused, losses
-from rnnaudio.engine import tensor, tt
+from rnnaudio.engine import sigmoid, tensor, tt
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.activations import Activations, widths
@@ -179,11 +179,11 @@ class Bound:
             raise RnnaudioError(f"the bound was asked of {type(model).__name__}; expected a Draw")
         (images,) = variables
         states = model.paint(images, self.n_steps, state, context)
-        canvas, kl = states.painter.canvas[-1], tt.sum(states.nats[-1])
+        canvas, kl = fused.last(states.painter.canvas), tt.sum(fused.last(states.nats))
         if self.likelihood == "bernoulli":
             reconstruction = tt.sum(losses.bernoulli_nats(canvas, images))
         else:
-            reconstruction = tt.sum(losses.gaussian_nats(fused.sigmoid(canvas), model.log_std, images))
+            reconstruction = tt.sum(losses.gaussian_nats(sigmoid(canvas), model.log_std, images))
         n = tt.cast(images.shape[0], canvas.dtype)
         parts = {"bound": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
         # The final state is nothing that another batch could go on from.

@@ -39,7 +39,7 @@ def reconstruct_images(model: Draw, images: np.ndarray, n_steps: int, seed: int)
     start = model.initial_state(x.shape[0])
     states = model.paint(x, n_steps, start, Context.training_with(key))
     hidden = states.painter.decoder.hidden
-    before = tt.concatenate([start.painter.decoder.hidden[None], hidden[:-1]])
+    before = tt.concatenate([tt.shape_padleft(start.painter.decoder.hidden), hidden[:-1]])
     reads, writes = _reads(model, before), _writes(model, hidden)
     function = engine.function([x, key], [engine.sigmoid(states.painter.canvas), *reads, *writes])
     canvases, *boxes = function(images, np.asarray([seed, 0], "int64"))

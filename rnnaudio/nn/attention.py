@@ -111,16 +111,16 @@ class AttentiveWrite(FeedForward):
         super().__init__()
         self.n_in, self.n_out = n_in, size[0] * size[1]
         self.size, self.n = size, n
-        self._dense = Dense(n_in, n * n + N_NUMBERS, rng=rng)
-        self._child("dense", self._dense)
+        self.dense = Dense(n_in, n * n + N_NUMBERS, rng=rng)
+        self._child("dense", self.dense)
 
     def window(self, x: Any) -> Window:
         """Where it writes: x (batch, n_in)."""
-        return window(in_loop(self._dense, x)[:, self.n * self.n :], self.size, self.n)
+        return window(in_loop(self.dense, x)[:, self.n * self.n :], self.size, self.n)
 
     def apply(self, x: Any, context: Context) -> Any:
         leading = [x.shape[axis] for axis in range(x.ndim - 1)]
-        numbers = in_loop(self._dense, x.reshape((-1, self.n_in)) if x.ndim > 2 else x)
+        numbers = in_loop(self.dense, x.reshape((-1, self.n_in)) if x.ndim > 2 else x)
         at = window(numbers[:, self.n * self.n :], self.size, self.n)
         patch = numbers[:, : self.n * self.n].reshape((numbers.shape[0], self.n, self.n))
         y = write(patch, at, banks(at, self.size, self.n))

@@ -4,14 +4,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnaudio.engine import tt
+from rnnaudio import engine, fused_draw
+from rnnaudio.engine import sigmoid, tt
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.fused import sigmoid
+from rnnaudio.kernels.draw import Grids
 from rnnaudio.nn import attention
 from rnnaudio.nn.attention import AttentiveWrite, Window, in_loop
 from rnnaudio.nn.feedforward import Dense
 from rnnaudio.nn.initializers import glorot_uniform, side_by_side
-from rnnaudio.nn.layer import Context, Layer
+from rnnaudio.nn.layer import Context, Layer, flatten, unflatten
 from rnnaudio.nn.recurrent import LSTM, Cell, LSTMState, repeat_rows, split, unroll
 from rnnaudio.nn.wrappers import LearntInitialState
 
@@ -36,11 +37,11 @@ class Painter(Cell):
     def __init__(self, n_codes: int, size: Size, n_units: int, *, rng: np.random.Generator, n_write: int = 0):
         super().__init__()
         _check_grid("write", n_write, size)
-        self.n_in, self.n_out, self.size = n_codes, size[0] * size[1], size
+        self.n_in, self.n_out, self.size, self.n_write = n_codes, size[0] * size[1], size, n_write
         lstm = LSTM(n_codes, n_units, rng=rng)
         self.decoder = LearntInitialState(lstm)
         self._child("decoder", self.decoder)
-        self._lstm = lstm
+        self.lstm = lstm
         self.write: Dense | AttentiveWrite = (
             AttentiveWrite(n_units, size, n_write, rng=rng) if n_write else Dense(n_units, self.n_out, rng=rng)
         )
@@ -56,13 +57,18 @@ class Painter(Cell):
 
     def receive(self, code: Any) -> Any:
         """:meth:`sequences` of one step, inside a loop."""
-        return tt.dot(code, self._lstm.w_input) + self._lstm.bias
+        return tt.dot(code, self.lstm.w_input) + self.lstm.bias
 
     def recur(self, inputs: Any, state: PainterState) -> PainterState:
         decoder = self.decoder.recur(inputs, state.decoder)
         h = decoder.hidden
         stroke = in_loop(self.write, h) if isinstance(self.write, Dense) else self.write.apply(h, Context.evaluation())
         return PainterState(decoder, state.canvas + stroke)
+
+    def stroke_weights(self) -> list[Any]:
+        """Weight and bias of what is made of the decoder's state: pixels, or a patch and its window."""
+        dense = self.write if isinstance(self.write, Dense) else self.write.dense
+        return [dense.weight, dense.bias]
 
     def output(self, states: PainterState) -> Any:
         return states.canvas
@@ -72,13 +78,19 @@ class Reader(Layer):
     """What the encoder sees of the image x and of the error x - sigmoid(canvas), as its pre-activations.
 
     Subclasses give ``prepare(x)``, what depends on the image alone (any leading axes), and ``glance(prepared, canvas,
-    hidden)``, the rest, at each step; hidden is the decoder's.
+    hidden)``, the rest, at each step; hidden is the decoder's. ``weights()`` is what a kernel takes: what multiplies
+    that which is seen of the canvas, then weight and bias of the window, or None.
     """
+
+    n: int  # filters a side, 0 for none
 
     def prepare(self, x: Any) -> Any:
         raise NotImplementedError
 
     def glance(self, prepared: Any, canvas: Any, hidden: Any) -> Any:
+        raise NotImplementedError
+
+    def weights(self) -> list[Any]:
         raise NotImplementedError
 
 
@@ -87,7 +99,7 @@ class PlainReader(Reader):
 
     def __init__(self, n_pixels: int, n_out: int, *, rng: np.random.Generator):
         super().__init__()
-        self.n_in, self.n_out = n_pixels, n_out
+        self.n_in, self.n_out, self.n = n_pixels, n_out, 0
         both = side_by_side(glorot_uniform, 4)(rng, (2 * n_pixels, n_out))
         self.w_image = self._parameter("w_image", both[:n_pixels])
         self.w_error = self._parameter("w_error", both[n_pixels:])
@@ -97,6 +109,9 @@ class PlainReader(Reader):
 
     def glance(self, prepared: Any, canvas: Any, hidden: Any) -> Any:
         return prepared - tt.dot(sigmoid(canvas), self.w_error)
+
+    def weights(self) -> list[Any]:
+        return [-self.w_error, None, None]
 
 
 class AttentiveReader(Reader):
@@ -122,6 +137,9 @@ class AttentiveReader(Reader):
         shape = (canvas.shape[0], *self.size)
         seen = [attention.read(x.reshape(shape), at, of) for x in (prepared, prepared - sigmoid(canvas))]
         return tt.dot(tt.concatenate(seen, axis=1), self._weight)
+
+    def weights(self) -> list[Any]:
+        return [self._weight, self._place.weight, self._place.bias]
 
 
 class DrawState(NamedTuple):
@@ -216,10 +234,35 @@ class Draw(Cell):
 
     def paint(self, images: Any, n_steps: int, state: DrawState, context: Context) -> DrawState:
         """All states of ``n_steps`` steps on images (batch, height width): what they need alone is computed once."""
-        once = self.reader.prepare(images)
-        every = tt.zeros((n_steps, 1, 1), dtype=once.dtype) + once[None]
+        once = tt.shape_padleft(self.reader.prepare(images))
         noise = self._noise([n_steps, images.shape[0]], context)
+        if engine.kernel() == "fused" and context.truncate_gradient < 0 and self.can_fuse(False, context):
+            if isinstance(noise, tuple):
+                noise = tt.zeros((n_steps, images.shape[0], self.n_codes), dtype=once.dtype)
+            return self._by_kernel(once, noise, state)
+        every = tt.zeros((n_steps, 1, 1), dtype=once.dtype) + once
         return unroll(self, DrawInputs(every, noise), state, None, context.truncate_gradient)
+
+    def can_fuse(self, masked: bool, context: Context) -> bool:
+        return self.has_kernel and not masked
+
+    def fused(self, x: Any, state: DrawState, mask: Any, context: Context) -> DrawState:
+        prepared, noise = self.sequences(x, context)
+        if isinstance(noise, tuple):
+            noise = tt.zeros((x.shape[0], x.shape[1], self.n_codes), dtype=x.dtype)
+        return self._by_kernel(prepared, noise, state)
+
+    def _by_kernel(self, prepared: Any, noise: Any, state: DrawState) -> DrawState:
+        encoder, decoder = self._lstm, self.painter.lstm
+        seen, *place = self.reader.weights()
+        weights = [
+            tt.concatenate([seen, encoder.w_input, encoder.w_hidden]), encoder.bias,
+            self._codes.weight, self._codes.bias,
+            tt.concatenate([decoder.w_input, decoder.w_hidden]), decoder.bias,
+            *self.painter.stroke_weights(), *place,
+        ]  # fmt: skip
+        grids = Grids(*self.size, self.reader.n, self.painter.n_write)
+        return unflatten(state, fused_draw.paint(prepared, noise, weights, flatten(state), grids))
 
 
 def _check_grid(what: str, n: int, size: Size) -> None:

@@ -212,12 +212,6 @@ class LSTM(GatedCell):
         h = o * tt.tanh(c)
         return {"input": i, "forget": f, "candidate": g, "output": o}, LSTMState(h, c)
 
-    def recur(self, inputs: Any, state: Any) -> LSTMState:
-        if engine.kernel() != "fused" or not self.has_kernel:
-            return LSTMState(*super().recur(inputs, state))
-        h, c = state
-        return LSTMState(*fused.lstm_gates(inputs, tt.dot(h, self.w_hidden), c, self._peepholes))
-
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> LSTMState:
         h, c = state
         return LSTMState(*fused.lstm(x, self.w_input, self.w_hidden, self.bias, self._peepholes, h, c, mask))
