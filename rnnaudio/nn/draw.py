@@ -199,8 +199,8 @@ class Draw(Cell):
         self._lstm = LSTM(n_units, n_units, rng=rng)
         self.encoder = LearntInitialState(self._lstm)
         self._child("encoder", self.encoder)
-        self._codes = Dense(n_units, 2 * n_codes, rng=rng)
-        self._child("codes", self._codes)
+        self.codes = Dense(n_units, 2 * n_codes, rng=rng)
+        self._child("codes", self.codes)
         self.painter = Painter(n_codes, size, n_units, rng=rng, n_write=n_write)
         self._child("painter", self.painter)
         self.log_std = self._parameter("log_std", np.asarray(0.0)) if learns_std else None
@@ -222,7 +222,7 @@ class Draw(Cell):
         seen = self.reader.glance(inputs.image, state.painter.canvas, h)
         seen = seen + tt.dot(h, self._lstm.w_input) + self._lstm.bias
         encoder = self.encoder.recur(seen, state.encoder)
-        mean, log_std = split(in_loop(self._codes, encoder.hidden), 2, self.n_codes)
+        mean, log_std = split(in_loop(self.codes, encoder.hidden), 2, self.n_codes)
         std = tt.exp(log_std)
         code = mean if isinstance(inputs.noise, tuple) else mean + std * inputs.noise
         painter = self.painter.recur(self.painter.receive(code), state.painter)
@@ -234,7 +234,8 @@ class Draw(Cell):
 
     def paint(self, images: Any, n_steps: int, state: DrawState, context: Context) -> DrawState:
         """All states of ``n_steps`` steps on images (batch, height width): what they need alone is computed once."""
-        once = tt.shape_padleft(self.reader.prepare(images))
+        once = self.reader.prepare(images)
+        once = once.reshape((1, once.shape[0], once.shape[1]))  # Theano could not undo an added axis in the gradient
         noise = self._noise([n_steps, images.shape[0]], context)
         if engine.kernel() == "fused" and context.truncate_gradient < 0 and self.can_fuse(False, context):
             if isinstance(noise, tuple):
@@ -257,7 +258,7 @@ class Draw(Cell):
         seen, *place = self.reader.weights()
         weights = [
             tt.concatenate([seen, encoder.w_input, encoder.w_hidden]), encoder.bias,
-            self._codes.weight, self._codes.bias,
+            self.codes.weight, self.codes.bias,
             tt.concatenate([decoder.w_input, decoder.w_hidden]), decoder.bias,
             *self.painter.stroke_weights(), *place,
         ]  # fmt: skip
