@@ -14,7 +14,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct timit mnist fourier verify gradcheck bench bench-generation bench-growth \
+.PHONY: help demo predict reconstruct timit mnist fourier draw verify gradcheck bench bench-generation bench-growth \
         bench-mnist bench-theano blind-test experiment experiments experiments-smoke ablation info corpus test test-modes \
         test-jax test-theano theano lint types imports clean
 
@@ -50,6 +50,9 @@ experiment: $(VENV)/.installed $(CORPUS) ## one experiment of the blog: make exp
 
 fourier: $(VENV)/.installed $(CORPUS) ## the blog's last plan: predict magnitudes instead of samples (no phase)
 	@$(BIN)/python -m experiments.fourier_2016 $(ARGS)
+
+draw: $(VENV)/.installed ## the blog's plan after that: DRAW paints digits, 20 minutes; ARGS="--attention" looks at parts of them
+	@$(BIN)/python -m experiments.draw $(ARGS)
 
 verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
 	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(MAKE) --no-print-directory $(THEANO_VENV)/.installed; fi

@@ -26,7 +26,6 @@ from experiments.results import FOLDER, record
 from rnnaudio import plots
 from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.data import (
-    ImageBatch,
     ImageBatches,
     binarised,
     checked_images,
@@ -40,7 +39,17 @@ from rnnaudio.generation.painting import reconstruct_images, sample_images
 from rnnaudio.nn import Draw
 from rnnaudio.objectives import Bound
 from rnnaudio.optimizers import Adam
-from rnnaudio.training import EarlyStopping, Evaluation, Judging, Limits, Run, TrainStep, WarmupCosine, checkpoint, train
+from rnnaudio.training import (
+    EarlyStopping,
+    Evaluation,
+    Judging,
+    Limits,
+    Run,
+    TrainStep,
+    WarmupCosine,
+    checkpoint,
+    train,
+)
 
 SIZE = (28, 28)
 PAPER = {"paper, no attention": 87.40, "paper, attention": 80.97}
@@ -112,8 +121,8 @@ def prepared(training: np.ndarray, valid: np.ndarray, test: np.ndarray) -> Digit
 
 def build(options: Options) -> Draw:
     rng = np.random.default_rng((options.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
-    grids = {"n_read": options.n_read, "n_write": options.n_write} if options.attention else {}
-    return Draw(SIZE, options.n_units, options.n_codes, rng=rng, **grids)
+    n_read, n_write = (options.n_read, options.n_write) if options.attention else (0, 0)
+    return Draw(SIZE, options.n_units, options.n_codes, rng=rng, n_read=n_read, n_write=n_write)
 
 
 def run(options: Options, digits: Digits, run_dir: Path, pictures: Path) -> dict[str, Any]:
@@ -250,7 +259,7 @@ def claims(options: Options, figures: Mapping[str, Any]) -> list[dict[str, str]]
             "says": "If it's not enough try a more powerful model such as D.R.A.W.",
             "2016": "a plan, not tried",
             "ours": ours,
-            "why": f"the paper's {paper:.2f} nats are of far longer training; target here: {TARGET_NATS:.0f} nats in 20 minutes",
+            "why": f"the paper's {paper:.2f} nats are of far longer training; goal: {TARGET_NATS:.0f} in 20 minutes",
         }
     ]
 

@@ -55,6 +55,8 @@ EXPERIMENTS = (
     Experiment("final_post", "final post", "final-post"),
     Experiment("classmates", "not in the blog", "classmates"),
     Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016-gru"),
+    Experiment("draw", "week 28 March (part 2)", "draw"),
+    Experiment("draw", "week 28 March (part 2)", "draw-attention", ("--attention",), ("--attention", "--smoke")),
     Experiment("timit", "last week", "timit", ("--smoke",), has_record=False),  # a copy of TIMIT is the user's own
     Experiment("ablation", "all", "ablation", smoke=("--smoke-test",)),
     Experiment("blind_test", "all", "blind-test", smoke=("--quick",)),

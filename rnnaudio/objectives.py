@@ -152,7 +152,8 @@ class Bound:
         E_q[-log p(x | c_T)] + sum_t KL(q(z_t) || N(0, 1)) >= -log p(x)
 
     by one draw of the codes. ``bernoulli``: a pixel is 1 with probability sigmoid(c_T). ``gaussian``: a pixel is
-    N(sigmoid(c_T), std), std being the model's and trained with it. Reported: ``bound``, and its parts ``reconstruction`` and ``kl``.
+    N(sigmoid(c_T), std), std being the model's and trained with it.
+    Reported: ``bound``, and its parts ``reconstruction`` and ``kl``.
 
     ValueError in evaluation: without draws it is no bound. Validate with ``Judging(with_noise=True)`` and evaluate
     with ``Evaluation(..., noise_seed=...)``.
@@ -174,7 +175,7 @@ class Bound:
 
     def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
         if not context.training:
-            raise ValueError("the bound was asked for without draws; it is an expectation over them: give a noise seed")
+            raise ValueError("the bound was asked for without draws, of which it is the mean: give a noise seed")
         if not isinstance(model, Draw):
             raise RnnaudioError(f"the bound was asked of {type(model).__name__}; expected a Draw")
         (images,) = variables

@@ -101,6 +101,11 @@ def between_2016(n: int) -> list[FeedForward]:
     return [BatchNorm(n, shift=False), GaussianNoise(n, 0.3), Dropout(n, 0.5)]
 
 
+def attentive_draw(rng: np.random.Generator) -> Layer:
+    """An image of 3 x 4 pixels, read and written through grids of filters."""
+    return Draw((3, 4), 3, 2, rng=rng, n_read=3, n_write=2)
+
+
 Build = Callable[[np.random.Generator], Layer]
 
 LAYERS: dict[str, Build] = {
@@ -175,7 +180,7 @@ def _cases() -> list[Case]:
     evaluated = "batch norm", "layer of 2016", "noisy lstm", "memory lstm with noise", "normalised dropped stack"
     for name in (*evaluated, "mlp"):
         cases.append(Case(name, (LAYERS | STACKS)[name], Supervised(masked=True), False))
-    cases.append(Case("draw with attention", lambda rng: Draw((3, 4), 3, 2, rng=rng, n_read=3, n_write=2), Supervised(), True))
+    cases.append(Case("draw with attention", attentive_draw, Supervised(), True))
     for loss in LOSSES:
         for masked in (False, True):
             cases.append(Case(loss.__name__.replace("_", " "), LAYERS["dense linear"], Supervised(loss, masked), True))

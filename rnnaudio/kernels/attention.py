@@ -1,7 +1,7 @@
 """A grid of Gaussian filters on one image, forward and backward; the equations are rnnaudio.nn.attention's.
 
-``numbers`` (5,): g~_X, g~_Y, log variance, log d~, log gamma. Rows of filters: fy (N, height), fx (N, width). Room, for
-what is in between: two arrays like fx and two like fy, and the gradients of the numbers.
+``numbers`` (5,): g~_X, g~_Y, log variance, log d~, log gamma. Rows of filters: fy (N, height), fx (N, width). Room,
+for what is in between, is like fx.
 """
 
 import math

@@ -5,7 +5,7 @@ input is [what is seen, h, k] times [W; R] together. Shapes: T steps, B images, 
 
 prepared (T or 1, B, 4 n), what reader and bias give the gates, or with attention the images (T or 1, B, P);
 noise (T, B, m); w_encoder (S + 2 n, 4 n), S what is seen of the canvas: P, or with attention 2 n_read^2 glimpses;
-w_codes (n, 2 m); w_decoder (m + n, 4 n); w_write (n, P) or (n, n_write^2 + 5); w_place (n, 5), empty without attention.
+w_codes (n, 2 m); w_decoder (m + n, 4 n); w_write (n, P) or (n, n_write^2 + 5); w_place (n, 5), or empty.
 """
 
 from typing import Any, NamedTuple
@@ -116,9 +116,7 @@ def backward(
     n_steps, batch, m = noise.shape
     n = start.encoder_hidden.shape[1]
     require_shapes(
-        **{
-            name: (d, getattr(states, name).shape if d.size else d.shape) for name, d in d_states._asdict().items()
-        }
+        **{name: (d, getattr(states, name).shape if d.size else d.shape) for name, d in d_states._asdict().items()}
     )
     d_gates, d_codes, d_decoder_gates, d_strokes, d_places = (
         empty((n_steps, batch, width), noise.dtype)

@@ -56,9 +56,7 @@ def _stroke_back(stroke: Any, height: int, width: int, d_canvas: Any, room: Any,
     numbers, d_numbers = stroke[n * n :], d_stroke[n * n :]
     place(numbers, fy, fx)
     gamma = stroke.dtype.type(math.exp(numbers[4]))
-    d_numbers[4] = write_back(
-        stroke[: n * n], gamma, fy, fx, d_canvas, rows, d_rows, dfy, dfx, d_stroke[: n * n]
-    )
+    d_numbers[4] = write_back(stroke[: n * n], gamma, fy, fx, d_canvas, rows, d_rows, dfy, dfx, d_stroke[: n * n])
     place_back(numbers, fy, fx, dfy, dfx, d_numbers)
 
 
@@ -109,10 +107,10 @@ def through_steps(
     error = np.empty(n_pixels, h.dtype)
     for t in range(noise.shape[0]):
         t_image, back = (t if prepared.shape[0] > 1 else 0), BACKWARDS * (t % 2)
-        if t == 0:
-            k_0, ck_0, h_0, ch_0, canvas_0, nats_0 = start
-        else:
-            k_0, ck_0, h_0, ch_0, canvas_0, nats_0 = k[t - 1], ck[t - 1], h[t - 1], ch[t - 1], canvas[t - 1], nats[t - 1]
+        k_0, ck_0, h_0, ch_0, canvas_0, nats_0 = start
+        if t > 0:
+            k_0, ck_0, h_0, ch_0 = k[t - 1], ck[t - 1], h[t - 1], ch[t - 1]
+            canvas_0, nats_0 = canvas[t - 1], nats[t - 1]
         if n_read:
             multiply(at(h_0[first:last]), rows, n, address(p_place), 5, at(z), back, like)
             for b in range(first, last):
@@ -121,9 +119,7 @@ def through_steps(
                 image = prepared[t_image, b]
                 for j in range(n_pixels):
                     error[j] = image[j] - error[j]
-                _glimpse(
-                    places[t, b], image, error, n_read, height, width, room[:, :n_read], seen[t, b, :n_seen]
-                )
+                _glimpse(places[t, b], image, error, n_read, height, width, room[:, :n_read], seen[t, b, :n_seen])
                 for j in range(4 * n):
                     gates[t, b, j] = none[0]
         else:
@@ -174,9 +170,9 @@ def back_through_steps(
 ) -> None:  # fmt: skip
     """All steps back of images first..last; what is carried back lies in ``d_start``, where it ends up."""
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
-    k, ck, h, ch, canvas, nats = states
-    k_first, ck_first, h_first, ch_first, canvas_first, nats_first = start
-    seen, gates, codes, joined, decoder_gates, places, strokes = kept
+    _, ck, h, ch, canvas, _ = states
+    _, ck_first, _, ch_first, canvas_first, _ = start
+    seen, gates, codes, _, decoder_gates, places, strokes = kept
     dk, dck, dh, dch, d_canvas, d_nats = d_start
     height, width, n_read, n_write = grids
     n, m, n_pixels, rows, size = h.shape[2], noise.shape[2], canvas.shape[2], last - first, h.itemsize

@@ -75,9 +75,7 @@ def filters(centre: Any, stride: Any, variance: Any, n: int, n_pixels: int) -> A
 def banks(at: Window, size: tuple[int, int], n: int) -> Banks:
     """F_Y and F_X of a window."""
     height, width = size
-    return Banks(
-        filters(at.y, at.stride, at.variance, n, height), filters(at.x, at.stride, at.variance, n, width)
-    )
+    return Banks(filters(at.y, at.stride, at.variance, n, height), filters(at.x, at.stride, at.variance, n, width))
 
 
 def read(image: Any, at: Window, of: Banks) -> Any:

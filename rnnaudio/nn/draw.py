@@ -13,7 +13,7 @@ from rnnaudio.nn.attention import AttentiveWrite, Window, in_loop
 from rnnaudio.nn.feedforward import Dense
 from rnnaudio.nn.initializers import glorot_uniform, side_by_side
 from rnnaudio.nn.layer import Context, Layer, flatten, unflatten
-from rnnaudio.nn.recurrent import LSTM, Cell, LSTMState, repeat_rows, split, unroll
+from rnnaudio.nn.recurrent import LSTM, Cell, repeat_rows, split, unroll
 from rnnaudio.nn.wrappers import LearntInitialState
 
 Size = tuple[int, int]
