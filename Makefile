@@ -14,7 +14,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude music verify gradcheck bench \
+.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude draw music verify gradcheck bench \
         bench-generation bench-growth bench-mnist bench-theano blind-test experiment experiments \
         experiments-smoke ablation info corpus test test-modes test-jax test-theano theano lint types imports clean
 
@@ -59,6 +59,9 @@ amplitude: $(VENV)/.installed $(CORPUS) ## predict amplitudes of overlapping win
 
 music: $(VENV)/.installed $(CORPUS) ## learn codes of spectra and play on for five minutes, with a Markov chain as control (an hour)
 	@$(BIN)/python -m experiments.music $(ARGS)
+
+draw: $(VENV)/.installed ## the blog's plan after that: DRAW paints digits, 20 minutes; ARGS="--attention" looks at parts of them
+	@$(BIN)/python -m experiments.draw $(ARGS)
 
 verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
 	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(MAKE) --no-print-directory $(THEANO_VENV)/.installed; fi

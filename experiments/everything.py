@@ -58,6 +58,8 @@ EXPERIMENTS = (
     Experiment("phase", "week 28 March (part 2)", "phase"),
     Experiment("amplitude", "week 28 March (part 2)", "amplitude"),
     Experiment("music", "not in the blog", "music"),
+    Experiment("draw", "week 28 March (part 2)", "draw"),
+    Experiment("draw", "week 28 March (part 2)", "draw-attention", ("--attention",), ("--attention", "--smoke")),
     Experiment("timit", "last week", "timit", ("--smoke",), has_record=False),  # a copy of TIMIT is the user's own
     Experiment("ablation", "all", "ablation", smoke=("--smoke-test",)),
     Experiment("blind_test", "all", "blind-test", smoke=("--quick",)),

@@ -263,6 +263,11 @@ def gradient(loss: Any, variables: Sequence[Any]) -> list[Any]:
     return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
 
 
+def constant_to_gradient(x: Any) -> Any:
+    """x itself; to :func:`gradient` it is a constant."""
+    return backend.gradient.disconnected_grad(x)
+
+
 def describe(variable: Any) -> str:
     """The graph that computes ``variable``, as text: one operation a line."""
     return str(backend.printing.debugprint(variable, file="str"))
@@ -279,6 +284,16 @@ def sigmoid(x: Any) -> Any:
 def relu(x: Any) -> Any:
     """max(x, 0), NaN where x is; the gradient at exactly 0 is 0 on both engines."""
     return tt.switch(x <= 0, tt.zeros_like(x), x)
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), without overflow; its gradient is :func:`sigmoid`."""
+    return tt.nnet.softplus(x) if NAME == "theano" else tt.softplus(x)
+
+
+def batched_dot(a: Any, b: Any) -> Any:
+    """a_k b_k for each k: (batch, m, n), (batch, n, p) -> (batch, m, p)."""
+    return tt.batched_dot(a, b) if NAME == "theano" else tt.matmul(a, b)
 
 
 def log_softmax(x: Any) -> Any:

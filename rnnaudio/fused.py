@@ -108,25 +108,25 @@ class _BiasGradient(engine.Kernel):
         return [column_sums(_rows(dy))]
 
 
-def _nothing(ndim: int, dtype: str) -> Any:
+def nothing(ndim: int, dtype: str) -> Any:
     """What kernels take for an argument that is not there."""
     return tt.as_tensor_variable(np.zeros((0,) * ndim, dtype))
 
 
-def _or_nothing(mask: Any) -> Any:
-    return _nothing(2, "int8") if mask is None else tt.cast(tt.neq(mask, 0), "int8")
+def _ornothing(mask: Any) -> Any:
+    return nothing(2, "int8") if mask is None else tt.cast(tt.neq(mask, 0), "int8")
 
 
 def lstm(x: Any, w: Any, r: Any, bias: Any, peepholes: list[Any], h0: Any, c0: Any, mask: Any) -> tuple[Any, Any]:
     """All hidden and all cell states of an LSTM: x (T, B, n_in) -> 2 x (T, B, n); mask (T, B) or None."""
-    p = tt.stack(peepholes) if peepholes else _nothing(2, x.dtype)
-    hidden, cell, _ = _LSTMSequence()(x, w, r, bias, p, h0, c0, _or_nothing(mask))
+    p = tt.stack(peepholes) if peepholes else nothing(2, x.dtype)
+    hidden, cell, _ = _LSTMSequence()(x, w, r, bias, p, h0, c0, _ornothing(mask))
     return hidden, cell
 
 
 def gru(x: Any, w: Any, r: Any, bias: Any, h0: Any, mask: Any) -> Any:
     """All hidden states of a GRU: x (T, B, n_in) -> (T, B, n); mask (T, B) or None."""
-    return _GRUSequence()(x, w, r, bias, h0, _or_nothing(mask))[0]
+    return _GRUSequence()(x, w, r, bias, h0, _ornothing(mask))[0]
 
 
 def memory_lstm(x: Any, *arguments: Any) -> Any:
@@ -136,8 +136,8 @@ def memory_lstm(x: Any, *arguments: Any) -> Any:
     layers and of the gates (or ()), and its standard deviation.
     """
     *parameters, mask, noise_hidden, noise_gates, std = arguments
-    noises = [_nothing(3, x.dtype) if isinstance(e, tuple) else e for e in (noise_hidden, noise_gates)]
-    return _MemoryLSTMSequence()(x, *parameters, _or_nothing(mask), *noises, std)[0]
+    noises = [nothing(3, x.dtype) if isinstance(e, tuple) else e for e in (noise_hidden, noise_gates)]
+    return _MemoryLSTMSequence()(x, *parameters, _ornothing(mask), *noises, std)[0]
 
 
 class _LSTMSequence(engine.Kernel):
@@ -151,7 +151,7 @@ class _LSTMSequence(engine.Kernel):
 
     def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
         x, w, r, _, p, h0, c0, mask = inputs
-        dh, dc = (_nothing(3, x.dtype) if g is None else g for g in output_gradients[:2])
+        dh, dc = (nothing(3, x.dtype) if g is None else g for g in output_gradients[:2])
         dz, *rest = _LSTMSequenceGradient()(r, p, h0, c0, mask, *outputs, dh, dc)
         return [_Product(3)(dz, w.T), _WeightGradient()(x, dz), *rest, None]
 
@@ -241,6 +241,53 @@ class _SquaredErrors(engine.Kernel):
         if d_power is not None:
             away = 2 * d_power * t if away is None else away + 2 * d_power * t
         return [towards, away]
+
+
+def last(x: Any) -> Any:
+    """x[-1] of (time, batch, n). In mode python the engine fills the gradient's zeros in a Python loop."""
+    return _Last()(x) if engine.kernel() == "fused" else x[-1]
+
+
+class _Last(engine.Kernel):
+    ndims = (2,)
+
+    def compute(self, x: np.ndarray) -> list[np.ndarray]:
+        return [x[-1].copy()]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        return [_LastGradient()(output_gradients[0], inputs[0].shape[0])]
+
+
+class _LastGradient(engine.Kernel):
+    """The gradient at the last step, the number of steps -> that of all steps."""
+
+    ndims = (3,)
+
+    def compute(self, d: np.ndarray, n_steps: np.ndarray) -> list[np.ndarray]:
+        out = empty((int(n_steps), *d.shape), d.dtype)
+        out[:-1], out[-1] = 0, d
+        return [out]
+
+
+def bernoulli_nats(logits: Any, target: Any) -> Any:
+    """log(1 + e^l) - x l summed over the last axis: 2 x (batch, n) -> (batch,)."""
+    if engine.kernel() == "fused" and logits.ndim == target.ndim == 2:
+        return _Bernoulli()(logits, target)
+    return tt.sum(engine.softplus(logits) - target * logits, axis=-1)
+
+
+class _Bernoulli(engine.Kernel):
+    """logits, target (batch, n) -> nats (batch,): in mode python the engine's softplus is a Python loop."""
+
+    ndims = (1,)
+
+    def compute(self, logits: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        tail = np.log1p(np.exp(-np.abs(logits)))
+        return [np.sum(np.maximum(logits, 0) - target * logits + tail, axis=1)]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        (logits, target), (d,) = inputs, output_gradients
+        return [(engine.sigmoid(logits) - target) * d[:, None], -logits * d[:, None]]
 
 
 class _ScaledDifference(engine.Kernel):

@@ -1,5 +1,6 @@
 """Losses: symbolic scalars to be minimised. ``mask`` (the leading axes) is 1 where an element counts, 0 elsewhere."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,20 @@ def cross_entropy_2016(logits: Any, labels: Any, mask: Any = None) -> Any:
         y = tt.cast(tt.eq(labels[..., None], tt.arange(logits.shape[last])), logits.dtype)
     p = tt.exp(engine.log_softmax(logits))
     return masked_mean(-tt.log(tt.max(y * p, axis=last)), mask)
+
+
+def bernoulli_nats(logits: Any, target: Any) -> Any:
+    """-log p(target), each value 1 with probability sigmoid(logit): (..., n) -> (...), summed over the last axis.
+
+    As log(1 + e^l) - x l it is finite for every finite logit. The target may be anything within 0 and 1.
+    """
+    return fused.bernoulli_nats(logits, target)
+
+
+def gaussian_nats(mean: Any, log_std: Any, target: Any) -> Any:
+    """-log N(target; mean, e^log_std): (..., n) -> (...), summed over the last axis; below zero where it is dense."""
+    scaled = (target - mean) * tt.exp(-log_std)
+    return tt.sum(0.5 * tt.sqr(scaled) + log_std + 0.5 * math.log(2 * math.pi), axis=-1)
 
 
 CROSS_ENTROPIES = {"cross_entropy": cross_entropy, "cross_entropy_2016": cross_entropy_2016}

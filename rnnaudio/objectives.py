@@ -1,15 +1,16 @@
 """What a model is trained to do: how a batch becomes an input, a target and a loss."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from rnnaudio import fused, losses
-from rnnaudio.engine import tensor, tt
+from rnnaudio.engine import sigmoid, tensor, tt
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.activations import Activations, widths
+from rnnaudio.nn.draw import Draw
 
 
 class Terms(NamedTuple):
@@ -214,3 +215,49 @@ class Classification:
         terms = {"cross_entropy": Terms(loss * n, n), "error_rate": Terms(wrong, n)}
         first = {self.judged_by: terms[self.judged_by]}
         return Outcome(loss, first | terms, state)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Images (batch, n) -> the negative variational bound of a :class:`Draw` after ``n_steps`` steps, nats an image.
+
+        E_q[-log p(x | c_T)] + sum_t KL(q(z_t) || N(0, 1)) >= -log p(x)
+
+    by one draw of the codes. ``bernoulli``: a pixel is 1 with probability sigmoid(c_T). ``gaussian``: a pixel is
+    N(sigmoid(c_T), std), std being the model's and trained with it.
+    Reported: ``bound``, and its parts ``reconstruction`` and ``kl``.
+
+    ValueError in evaluation: without draws it is no bound. Validate with ``Judging(with_noise=True)`` and evaluate
+    with ``Evaluation(..., noise_seed=...)``.
+    """
+
+    n_steps: int
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    fields: ClassVar[tuple[str, ...]] = ("images",)
+
+    @property
+    def name(self) -> str:
+        return f"bound, {self.n_steps} steps, {self.likelihood}"
+
+    def variables(self) -> list[Any]:
+        return [tensor("images", 2)]
+
+    def batch_size(self, images: Any) -> Any:
+        return images.shape[0]
+
+    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+        if not context.training:
+            raise ValueError("the bound was asked for without draws, of which it is the mean: give a noise seed")
+        if not isinstance(model, Draw):
+            raise RnnaudioError(f"the bound was asked of {type(model).__name__}; expected a Draw")
+        (images,) = variables
+        states = model.paint(images, self.n_steps, state, context)
+        canvas, kl = fused.last(states.painter.canvas), tt.sum(fused.last(states.nats))
+        if self.likelihood == "bernoulli":
+            reconstruction = tt.sum(losses.bernoulli_nats(canvas, images))
+        else:
+            reconstruction = tt.sum(losses.gaussian_nats(sigmoid(canvas), model.log_std, images))
+        n = tt.cast(images.shape[0], canvas.dtype)
+        parts = {"bound": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+        # The final state is nothing that another batch could go on from.
+        return Outcome(parts["bound"] / n, {name: Terms(value, n) for name, value in parts.items()}, ())

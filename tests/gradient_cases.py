@@ -20,6 +20,7 @@ from rnnaudio.nn import (
     BatchNorm,
     Context,
     Dense,
+    Draw,
     DrawnInitialState,
     Dropout,
     GaussianNoise,
@@ -30,6 +31,7 @@ from rnnaudio.nn import (
     LinearPredictor,
     MemoryLSTM,
     Noisy,
+    Painter,
     Repeated,
     Sequential,
     Sum,
@@ -106,6 +108,11 @@ def between_2016(n: int) -> list[FeedForward]:
     return [BatchNorm(n, shift=False), GaussianNoise(n, 0.3), Dropout(n, 0.5)]
 
 
+def attentive_draw(rng: np.random.Generator) -> Layer:
+    """An image of 3 x 4 pixels, read and written through grids of filters."""
+    return Draw((3, 4), 3, 2, rng=rng, n_read=3, n_write=2)
+
+
 Build = Callable[[np.random.Generator], Layer]
 
 LAYERS: dict[str, Build] = {
@@ -134,6 +141,8 @@ LAYERS: dict[str, Build] = {
     "drawn initial state": lambda rng: DrawnInitialState(LSTM(N_IN, N_UNITS, rng=rng), std=0.5),
     "early gru of 2016": lambda rng: GRUEarly2016(N_IN, N_UNITS, rng=rng),
     "repeated gru": lambda rng: Repeated(GRU(N_IN, N_IN, rng=rng), 3),
+    "painter": lambda rng: Painter(N_IN, (2, 3), 3, rng=rng),
+    "draw": lambda rng: Draw((1, N_IN), 3, 2, rng=rng),
     "learnt and noisy gru": lambda rng: LearntInitialState(Noisy(GRU(N_IN, N_UNITS, rng=rng), state_std=0.2)),
 }
 STACKS: dict[str, Build] = {
@@ -186,6 +195,7 @@ def _cases() -> list[Case]:
     evaluated = "batch norm", "layer of 2016", "noisy lstm", "memory lstm with noise", "normalised dropped stack"
     for name in (*evaluated, "mlp"):
         cases.append(Case(name, (LAYERS | STACKS)[name], Supervised(masked=True), False))
+    cases.append(Case("draw with attention", attentive_draw, Supervised(), True))
     for loss in LOSSES:
         build = EVEN if loss is losses.gaussian_likelihood else LAYERS["dense linear"]
         for masked in (False, True):
@@ -201,7 +211,7 @@ def check(case: Case, n_entries: int = 3, mode: str | None = None) -> GradientRe
     rng = np.random.default_rng(zlib.crc32(case.label.encode()))
     with engine.precision("float64"):
         model = randomise(case.build(rng), rng)
-    inputs = rng.standard_normal((N_STEPS, N_BATCH, N_IN))
+    inputs = rng.standard_normal((N_STEPS, N_BATCH, model.n_in))
     if case.objective.loss in CROSS_ENTROPIES:
         targets = rng.integers(model.n_out, size=(N_STEPS, N_BATCH))
     else:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import oracles
 import pytest
-from gradient_cases import LAYERS, N_BATCH, N_IN, N_STEPS, STACKS, randomise
+from gradient_cases import LAYERS, N_BATCH, N_STEPS, STACKS, randomise
 
 from rnnaudio import engine
 from rnnaudio.engine import tt
@@ -15,6 +15,7 @@ from rnnaudio.nn import (
     BatchNorm,
     Context,
     Dense,
+    Draw,
     Dropout,
     GaussianNoise,
     Layer,
@@ -62,7 +63,7 @@ def built(request, kernel) -> Built:
 
     return Built(
         model,
-        rng.standard_normal((N_STEPS, N_BATCH, N_IN)).astype("float32"),
+        rng.standard_normal((N_STEPS, N_BATCH, model.n_in)).astype("float32"),
         [rng.standard_normal((N_BATCH, width)).astype("float32") for width in flatten(model.state_sizes)],
         engine.function([x, *states], outputs(model.unroll(x, state, Context.evaluation()))),
         engine.function([x, mask, *states], outputs(model.unroll(x, state, Context.evaluation(), mask))),
@@ -160,7 +161,7 @@ def test_evaluation_is_deterministic(built):
 
 def draws_noise(layer):
     of_2016 = isinstance(layer, MemoryLSTM) and layer.noise_std.get_value() > 0
-    return of_2016 or isinstance(layer, Dropout | GaussianNoise | Noisy)
+    return of_2016 or isinstance(layer, Draw | Dropout | GaussianNoise | Noisy)
 
 
 def test_training_noise_is_decided_by_the_key(built):

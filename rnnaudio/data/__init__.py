@@ -14,6 +14,7 @@ from rnnaudio.data.batches import (
 from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Piece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
+from rnnaudio.data.images import ImageBatch, ImageBatches, binarised, checked_images, in_batches, nearest
 from rnnaudio.data.mnist import Mnist, MnistSplit, fetch_mnist, load_mnist
 from rnnaudio.data.scaling import (
     LogScale,
@@ -37,6 +38,8 @@ __all__ = [
     "CorpusSummary",
     "Decoder",
     "FrameOffsets",
+    "ImageBatch",
+    "ImageBatches",
     "LogScale",
     "MagnitudeScale",
     "Magnitudes",
@@ -51,11 +54,15 @@ __all__ = [
     "ShiftedWindows",
     "SpectralFrames",
     "Split",
+    "binarised",
     "build_corpus",
     "build_timit_corpus",
+    "checked_images",
     "fetch_mnist",
     "fixed_windows",
+    "in_batches",
     "load_mnist",
+    "nearest",
     "read_audio",
     "resample",
     "spectra_of_hops",

@@ -33,7 +33,7 @@ from rnnaudio.kernels.step import Step
 
 
 @njit()
-def _gates_of(z: Any, bias: Any, peepholes: Any, c_before: Any, gates: Any, c: Any, h: Any) -> None:
+def gates_of(z: Any, bias: Any, peepholes: Any, c_before: Any, gates: Any, c: Any, h: Any) -> None:
     """One step of one sequence: gates holds x W and z h R; -> gates, new cell, new hidden state.
 
     Several short loops over slices: a compiler turns a loop into vector instructions only if it can rule out that its
@@ -81,11 +81,11 @@ def _forward(
                 copy_row(c_before[b], c[t, b])
                 clear_row(gates[t, b])
             else:
-                _gates_of(z[b - first], bias, peepholes, c_before[b], gates[t, b], c[t, b], h[t, b])
+                gates_of(z[b - first], bias, peepholes, c_before[b], gates[t, b], c[t, b], h[t, b])
 
 
 @njit()
-def _gates_back(gates: Any, peepholes: Any, c_before: Any, c: Any, dh: Any, dc: Any, dz: Any, row: Any) -> None:
+def gates_back(gates: Any, peepholes: Any, c_before: Any, c: Any, dh: Any, dc: Any, dz: Any, row: Any) -> None:
     """One step back of one sequence: dh, dc of the step -> dz, and dc of the step before. ``row`` (n,) is room."""
     n = c.size
     one = c.dtype.type(1)
@@ -146,7 +146,7 @@ def _backward(
                 copy_row(dh[k], kept[k])
                 clear_row(dz[t, b])
             else:
-                _gates_back(gates[t, b], peepholes, c_before[b], c[t, b], dh[k, :n], dc[k], dz[t, b], row)
+                gates_back(gates[t, b], peepholes, c_before[b], c[t, b], dh[k, :n], dc[k], dz[t, b], row)
         dz_rows, flags = at(dz[t, first:last]), BACKWARDS * (t % 2)
         multiply(dz_rows, rows, 4 * n, address(r_transposed), n, at(dh), flags, r_transposed[0])
         if mask.size:
@@ -231,7 +231,7 @@ def _step(
     multiply_few(at(both), rows, n_in + n, address(w), 4 * n, at(gates), bias[0])
     for b in range(rows):
         copy_row(c[b], c_before[b])
-        _gates_of(zero, bias, peepholes, c_before[b], gates[b, : 4 * n], c[b], h[b])
+        gates_of(zero, bias, peepholes, c_before[b], gates[b, : 4 * n], c[b], h[b])
 
 
 class LSTMStep(Step):

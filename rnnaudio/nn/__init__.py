@@ -1,6 +1,8 @@
 """Layers, recurrent cells and stacks."""
 
+from rnnaudio.nn.attention import AttentiveWrite
 from rnnaudio.nn.code_model import CodeModel
+from rnnaudio.nn.draw import Draw, Painter
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.layer import Context, Layer
 from rnnaudio.nn.layer_2016 import Layer2016, mlp_2016
@@ -13,11 +15,13 @@ __all__ = [
     "GRU",
     "LSTM",
     "Activation",
+    "AttentiveWrite",
     "BatchNorm",
     "Cell",
     "CodeModel",
     "Context",
     "Dense",
+    "Draw",
     "DrawnInitialState",
     "Dropout",
     "GRUEarly2016",
@@ -28,6 +32,7 @@ __all__ = [
     "LinearPredictor",
     "MemoryLSTM",
     "Noisy",
+    "Painter",
     "Repeated",
     "Sequential",
     "Sum",

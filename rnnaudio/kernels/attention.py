@@ -1,0 +1,184 @@
+"""A grid of Gaussian filters on one image, forward and backward; the equations are rnnaudio.nn.attention's.
+
+``numbers`` (5,): g~_X, g~_Y, log variance, log d~, log gamma. Rows of filters: fy (N, height), fx (N, width). Room,
+for what is in between, is like fx.
+"""
+
+import math
+from typing import Any
+
+from rnnaudio.kernels.compile import njit
+
+
+@njit()
+def _filters(centre: Any, stride: Any, variance: Any, f: Any) -> None:
+    """f[i, a] = exp(-(a - m_i)^2 / 2 variance) / Z_i, the largest exponent of a row taken out."""
+    n, size = f.shape
+    like = f.dtype.type(0)
+    for i in range(n):
+        mean = centre + (i + 0.5 - 0.5 * n) * stride
+        nearest = min(max(math.floor(mean + 0.5), 1.0), float(size))
+        largest = (nearest - mean) * (nearest - mean)
+        total = like
+        for a in range(size):
+            distance = a + 1.0 - mean
+            f[i, a] = math.exp((largest - distance * distance) / (2.0 * variance))
+            total += f[i, a]
+        for a in range(size):
+            f[i, a] /= total
+
+
+@njit()
+def _filters_back(centre: Any, stride: Any, variance: Any, f: Any, df: Any) -> Any:
+    """Gradients of centre, log stride and log variance, given that of f."""
+    n, size = f.shape
+    d_centre, d_stride, d_variance = 0.0, 0.0, 0.0
+    for i in range(n):
+        offset = i + 0.5 - 0.5 * n
+        mean = centre + offset * stride
+        common = 0.0
+        for a in range(size):
+            common += f[i, a] * df[i, a]
+        d_mean = 0.0
+        for a in range(size):
+            d_exponent = f[i, a] * (df[i, a] - common)
+            distance = a + 1.0 - mean
+            d_mean += d_exponent * distance
+            d_variance += d_exponent * distance * distance
+        d_centre += d_mean
+        d_stride += d_mean * offset
+    return d_centre / variance, d_stride / variance * stride, d_variance / (2.0 * variance)
+
+
+@njit()
+def _widest(height: int, width: int, n: int) -> float:
+    return (max(height, width) - 1.0) / max(n - 1, 1)
+
+
+@njit()
+def place(numbers: Any, fy: Any, fx: Any) -> None:
+    """The filters of both axes."""
+    n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
+    variance, stride = math.exp(numbers[2]), _widest(height, width, n) * math.exp(numbers[3])
+    _filters(0.5 * (width + 1) * (numbers[0] + 1), stride, variance, fx)
+    _filters(0.5 * (height + 1) * (numbers[1] + 1), stride, variance, fy)
+
+
+@njit()
+def place_back(numbers: Any, fy: Any, fx: Any, dfy: Any, dfx: Any, d_numbers: Any) -> None:
+    """Gradients of the numbers but the last, given those of the filters."""
+    n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
+    variance, stride = math.exp(numbers[2]), _widest(height, width, n) * math.exp(numbers[3])
+    x, x_stride, x_variance = _filters_back(0.5 * (width + 1) * (numbers[0] + 1), stride, variance, fx, dfx)
+    y, y_stride, y_variance = _filters_back(0.5 * (height + 1) * (numbers[1] + 1), stride, variance, fy, dfy)
+    d_numbers[0], d_numbers[1] = 0.5 * (width + 1) * x, 0.5 * (height + 1) * y
+    d_numbers[2], d_numbers[3] = x_variance + y_variance, x_stride + y_stride
+
+
+@njit()
+def _rows_of(image: Any, fy: Any, width: int, out: Any) -> None:
+    """out (N, width) = fy image; image is flat, row by row."""
+    for i in range(fy.shape[0]):
+        row = out[i]
+        row[:] = 0
+        for h in range(fy.shape[1]):
+            weight, line = fy[i, h], image[h * width : (h + 1) * width]
+            for w in range(width):
+                row[w] += weight * line[w]
+
+
+@njit()
+def _dot(a: Any, b: Any) -> Any:
+    total = a.dtype.type(0)
+    for j in range(a.size):
+        total += a[j] * b[j]
+    return total
+
+
+@njit()
+def read(image: Any, gamma: Any, fy: Any, fx: Any, room: Any, seen: Any) -> None:
+    """seen (N N,) = gamma fy image fx^T."""
+    n, width = fx.shape
+    _rows_of(image, fy, width, room)
+    for i in range(n):
+        for j in range(n):
+            seen[i * n + j] = gamma * _dot(room[i], fx[j])
+
+
+@njit()
+def read_back(
+    image: Any, gamma: Any, fy: Any, fx: Any, d_seen: Any, room: Any, d_room: Any, dfy: Any, dfx: Any, d_image: Any
+) -> Any:
+    """Adds to the gradients of filters and image; returns that of log gamma."""
+    n, width = fx.shape
+    _rows_of(image, fy, width, room)
+    d_log_gamma = 0.0
+    for i in range(n):
+        d_row = d_room[i]
+        d_row[:] = 0
+        for j in range(n):
+            d = gamma * d_seen[i * n + j]
+            d_log_gamma += d * _dot(room[i], fx[j])
+            for w in range(width):
+                d_row[w] += d * fx[j, w]
+            for w in range(width):
+                dfx[j, w] += d * room[i, w]
+        for h in range(fy.shape[1]):
+            line, d_line = image[h * width : (h + 1) * width], d_image[h * width : (h + 1) * width]
+            dfy[i, h] += _dot(d_row, line)
+            weight = fy[i, h]
+            for w in range(width):
+                d_line[w] += weight * d_row[w]
+    return d_log_gamma
+
+
+@njit()
+def _columns_of(patch: Any, fx: Any, out: Any) -> None:
+    """out (N, width) = patch fx; patch is flat, row by row."""
+    n, width = fx.shape
+    for i in range(n):
+        row = out[i]
+        row[:] = 0
+        for j in range(n):
+            weight = patch[i * n + j]
+            for w in range(width):
+                row[w] += weight * fx[j, w]
+
+
+@njit()
+def write(patch: Any, gamma: Any, fy: Any, fx: Any, room: Any, canvas: Any) -> None:
+    """canvas += fy^T patch fx / gamma; canvas is flat, row by row."""
+    n, width = fx.shape
+    _columns_of(patch, fx, room)
+    for i in range(n):
+        row = room[i]
+        for h in range(fy.shape[1]):
+            weight, line = fy[i, h] / gamma, canvas[h * width : (h + 1) * width]
+            for w in range(width):
+                line[w] += weight * row[w]
+
+
+@njit()
+def write_back(
+    patch: Any, gamma: Any, fy: Any, fx: Any, d_canvas: Any, room: Any, d_room: Any, dfy: Any, dfx: Any, d_patch: Any
+) -> Any:
+    """Sets the gradients of filters and patch; returns that of log gamma."""
+    n, width = fx.shape
+    _columns_of(patch, fx, room)
+    dfx[:] = 0
+    d_log_gamma = 0.0
+    for i in range(n):
+        row, d_row = room[i], d_room[i]
+        d_row[:] = 0
+        for h in range(fy.shape[1]):
+            weight, d_line = fy[i, h] / gamma, d_canvas[h * width : (h + 1) * width]
+            dfy[i, h] = _dot(d_line, row) / gamma
+            for w in range(width):
+                d_row[w] += weight * d_line[w]
+        d_log_gamma -= _dot(row, d_row)
+        for j in range(n):
+            d_patch[i * n + j] = _dot(d_row, fx[j])
+            weight = patch[i * n + j]
+            for w in range(width):
+                dfx[j, w] += weight * d_row[w]
+    return d_log_gamma

@@ -1,0 +1,154 @@
+"""A whole painting of a DRAW, forward and backward, a share of the batch per thread.
+
+The equations are :class:`rnnaudio.nn.draw.Draw`'s. Products that share a left or right side are one: the encoder's
+input is [what is seen, h, k] times [W; R] together. Shapes: T steps, B images, n units, m codes, P pixels;
+
+prepared (T or 1, B, 4 n), what reader and bias give the gates, or with attention the images (T or 1, B, P);
+noise (T, B, m); w_encoder (S + 2 n, 4 n), S what is seen of the canvas: P, or with attention 2 n_read^2 glimpses;
+w_codes (n, 2 m); w_decoder (m + n, 4 n); w_write (n, P) or (n, n_write^2 + 5); w_place (n, 5), or empty.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio.kernels import threads
+from rnnaudio.kernels.buffers import empty
+from rnnaudio.kernels.draw_steps import back_through_steps, through_steps
+from rnnaudio.kernels.micro import SHARE_ROWS
+from rnnaudio.kernels.product import column_sums, pack, product, require_shapes
+
+
+class Grids(NamedTuple):
+    """What of the model is no array: the image's size, and filters a side (0: none)."""
+
+    height: int
+    width: int
+    n_read: int
+    n_write: int
+
+
+class Weights(NamedTuple):
+    w_encoder: Any
+    b_encoder: Any
+    w_codes: Any
+    b_codes: Any
+    w_decoder: Any
+    b_decoder: Any
+    w_write: Any
+    b_write: Any
+    w_place: Any
+    b_place: Any
+
+
+class States(NamedTuple):
+    """After each step; (B, ...) each where it is the state before the first."""
+
+    encoder_hidden: Any
+    encoder_cell: Any
+    decoder_hidden: Any
+    decoder_cell: Any
+    canvas: Any
+    nats: Any
+
+
+class Kept(NamedTuple):
+    """What the way back needs beside the states."""
+
+    seen: Any  # (T, B, S + 2 n)
+    encoder_gates: Any  # (T, B, 4 n)
+    codes: Any  # (T, B, 2 m): mean, log std
+    joined: Any  # (T, B, m + n): code and decoder's state
+    decoder_gates: Any  # (T, B, 4 n)
+    places: Any  # (T, B, 5), empty without attention
+    strokes: Any  # (T, B, n_write^2 + 5), empty without attention
+
+
+def forward(prepared: Any, noise: Any, weights: Weights, start: States, grids: Grids) -> tuple[States, Kept]:
+    """All states."""
+    n_steps, batch, m = noise.shape
+    n, n_pixels = start.encoder_hidden.shape[1], grids.height * grids.width
+    n_seen = 2 * grids.n_read**2 or n_pixels
+    n_stroke = grids.n_write**2 + 5 if grids.n_write else n_pixels
+    n_place = 5 if grids.n_read else 0
+    _check(prepared, weights, start, n_steps, batch, n, m, n_pixels, n_seen, n_stroke, n_place, bool(grids.n_read))
+
+    def room(*width: int) -> list[np.ndarray]:
+        return [empty((n_steps, batch, w), noise.dtype) for w in width]
+
+    states = States(*room(n, n, n, n, n_pixels, m))
+    kept = Kept(*room(n_seen + 2 * n, 4 * n, 2 * m, m + n, 4 * n, n_place, n_stroke if grids.n_write else 0))
+    packed = tuple(pack(w) if w.size else w for w in weights[::2])
+    shares = threads.split(batch, SHARE_ROWS)
+    fixed = (prepared, noise, packed, tuple(weights[1::2]), tuple(start), tuple(states), tuple(kept), tuple(grids))
+    threads.run(through_steps, [(*fixed, *share) for share in shares])
+    return states, kept
+
+
+def _check(
+    prepared: Any, weights: Weights, start: States, n_steps: int, batch: int, n: int, m: int,
+    n_pixels: int, n_seen: int, n_stroke: int, n_place: int, attends: bool,
+) -> None:  # fmt: skip
+    w = weights
+    require_shapes(
+        prepared=(prepared, (n_steps if len(prepared) > 1 else 1, batch, n_pixels if attends else 4 * n)),
+        w_encoder=(w.w_encoder, (n_seen + 2 * n, 4 * n)), w_codes=(w.w_codes, (n, 2 * m)),
+        w_decoder=(w.w_decoder, (m + n, 4 * n)), w_write=(w.w_write, (n, n_stroke)),
+        w_place=(w.w_place, (n, n_place) if n_place else w.w_place.shape),
+        b_encoder=(w.b_encoder, (4 * n,)), b_codes=(w.b_codes, (2 * m,)), b_decoder=(w.b_decoder, (4 * n,)),
+        b_write=(w.b_write, (n_stroke,)), b_place=(w.b_place, (n_place,) if n_place else w.b_place.shape),
+        canvas=(start.canvas, (batch, n_pixels)), nats=(start.nats, (batch, m)),
+        **{name: (value, (batch, n)) for name, value in start._asdict().items() if name not in ("canvas", "nats")},
+    )  # fmt: skip
+
+
+class Backward(NamedTuple):
+    prepared: Any
+    weights: Weights
+    start: States
+
+
+def backward(
+    prepared: Any, noise: Any, weights: Weights, start: States, grids: Grids, states: States, kept: Kept,
+    d_states: States,
+) -> Backward:  # fmt: skip
+    """Gradients, given those of all states; (0, 0, 0) stands for zero."""
+    n_steps, batch, m = noise.shape
+    n = start.encoder_hidden.shape[1]
+    require_shapes(
+        **{name: (d, getattr(states, name).shape if d.size else d.shape) for name, d in d_states._asdict().items()}
+    )
+    d_gates, d_codes, d_decoder_gates, d_strokes, d_places = (
+        empty((n_steps, batch, width), noise.dtype)
+        for width in (4 * n, 2 * m, 4 * n, weights.w_write.shape[1], kept.places.shape[2])
+    )
+    d_start = States(*(np.zeros_like(x) for x in start))
+    d_image = np.zeros_like(prepared) if grids.n_read else prepared[:, :0]
+    packed = tuple(pack(w.T) if w.size else w for w in weights[::2])
+    fixed = (prepared, noise, packed, tuple(start), tuple(states), tuple(kept), tuple(d_states), tuple(grids))
+    grads = (d_gates, d_codes, d_decoder_gates, d_strokes, d_places, d_image)
+    shares = threads.split(batch, SHARE_ROWS)
+    threads.run(back_through_steps, [(*fixed, *grads, tuple(d_start), *share) for share in shares])
+    d_prepared = d_image if grids.n_read else d_gates if len(prepared) > 1 or n_steps == 1 else None
+    if d_prepared is None:
+        d_prepared = d_gates.sum(axis=0, keepdims=True)
+    before = np.concatenate([start.decoder_hidden[None], states.decoder_hidden[:-1]]) if grids.n_read else None
+    pairs = (
+        (kept.seen, d_gates),
+        (states.encoder_hidden, d_codes),
+        (kept.joined, d_decoder_gates),
+        (states.decoder_hidden, d_strokes),
+        (before, d_places),
+    )
+    gradients: list[np.ndarray] = []
+    for (x, dy), w, b in zip(pairs, weights[::2], weights[1::2], strict=True):
+        gradients += [np.empty_like(w), np.empty_like(b)] if x is None else _of_affine(x, dy)
+    return Backward(d_prepared, Weights(*gradients), d_start)
+
+
+def _of_affine(x: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
+    """Gradients of W and b of x W + b, all steps in one product."""
+    flat_x, flat_dy = x.reshape(-1, x.shape[2]), dy.reshape(-1, dy.shape[2])
+    d_w = empty((x.shape[2], dy.shape[2]), x.dtype)
+    product(flat_x.T, flat_dy, d_w)
+    return [d_w, column_sums(flat_dy)]

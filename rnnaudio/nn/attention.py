@@ -1,0 +1,125 @@
+"""A grid of Gaussian filters that looks at a part of an image, or paints there. Gregor et al. (2015), section 3.2."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.engine import tt
+from rnnaudio.nn.feedforward import Dense, FeedForward
+from rnnaudio.nn.layer import Context
+
+N_NUMBERS = 5  # of a window, as a layer gives them: centre, variance, stride and intensity
+
+
+class Window(NamedTuple):
+    """Where a grid of N x N filters lies, each (batch,): what a layer's five numbers mean.
+
+    x, y
+        its centre in pixels; the first pixel's is 1, so (A + 1) / 2 is the middle of A columns.
+    stride
+        pixels from one filter to the next.
+    variance
+        of each filter, in pixels^2.
+    intensity
+        what a reading is multiplied by, and a writing divided by.
+    """
+
+    x: Any
+    y: Any
+    stride: Any
+    variance: Any
+    intensity: Any
+
+
+class Banks(NamedTuple):
+    rows: Any  # F_Y (batch, N, height)
+    columns: Any  # F_X (batch, N, width)
+
+
+def window(numbers: Any, size: tuple[int, int], n: int) -> Window:
+    """(g~_X, g~_Y, log variance, log d~, log gamma), (batch, 5) -> a window over an image of (height, width).
+
+        g_X = (A + 1) / 2 (g~_X + 1)      g_Y = (B + 1) / 2 (g~_Y + 1)      d = (max(A, B) - 1) / (N - 1) d~
+
+    with A the width and B the height, so that zeros are a grid over the whole image. A single filter (N = 1) has no
+    stride: it is taken as (max(A, B) - 1) d~.
+    """
+    height, width = size
+    widest = (max(size) - 1) / max(n - 1, 1)
+    return Window(
+        0.5 * (width + 1) * (numbers[:, 0] + 1),
+        0.5 * (height + 1) * (numbers[:, 1] + 1),
+        widest * tt.exp(numbers[:, 3]),
+        tt.exp(numbers[:, 2]),
+        tt.exp(numbers[:, 4]),
+    )
+
+
+def filters(centre: Any, stride: Any, variance: Any, n: int, n_pixels: int) -> Any:
+    """F[b, i, a] = exp(-(a - m_i)^2 / 2 s^2) / Z_i, m_i = g + (i - N/2 - 1/2) d; i = 1..N, a = 1..n_pixels.
+
+    The arguments are (batch,), the result (batch, n, n_pixels); each row sums to one. Z_i is taken with the row's
+    largest exponent out, so that a filter far outside the image is not 0 / 0 but the nearest pixel.
+    """
+    dtype = engine.float_type()
+    offsets = np.asarray(np.arange(1, n + 1) - n / 2 - 0.5, dtype)
+    pixels = np.asarray(np.arange(1, n_pixels + 1), dtype)
+    means = centre[:, None] + offsets[None, :] * stride[:, None]
+    exponents = -tt.sqr(pixels[None, None, :] - means[:, :, None]) / (2 * variance[:, None, None])
+    # The largest one is a constant to the gradient: the normalised row does not depend on what is taken out.
+    weights = tt.exp(exponents - engine.constant_to_gradient(tt.max(exponents, axis=2, keepdims=True)))
+    return weights / tt.sum(weights, axis=2, keepdims=True)
+
+
+def banks(at: Window, size: tuple[int, int], n: int) -> Banks:
+    """F_Y and F_X of a window."""
+    height, width = size
+    return Banks(filters(at.y, at.stride, at.variance, n, height), filters(at.x, at.stride, at.variance, n, width))
+
+
+def read(image: Any, at: Window, of: Banks) -> Any:
+    """gamma F_Y x F_X^T: (batch, height, width) -> (batch, N N), row by row."""
+    columns = engine.batched_dot(image, of.columns.dimshuffle(0, 2, 1))
+    seen = engine.batched_dot(of.rows, columns)
+    n = seen.shape[1]
+    return at.intensity[:, None] * seen.reshape((seen.shape[0], n * n))
+
+
+def write(patch: Any, at: Window, of: Banks) -> Any:
+    """F_Y^T w F_X / gamma: (batch, N, N) -> (batch, height width), row by row."""
+    painted = engine.batched_dot(engine.batched_dot(of.rows.dimshuffle(0, 2, 1), patch), of.columns)
+    flat = painted.reshape((painted.shape[0], painted.shape[1] * painted.shape[2]))
+    return flat / at.intensity[:, None]
+
+
+def in_loop(dense: Dense, x: Any) -> Any:
+    """x W + b as a product that scan knows: of all steps' gradients of W it makes one product after the loop."""
+    return tt.dot(x, dense.weight) + dense.bias
+
+
+class AttentiveWrite(FeedForward):
+    """y = F_Y^T w F_X / gamma, the patch w (N x N) and its window linear in the input.
+
+    One product gives both: ``dense`` (n_in, N N + 5), the patch row by row, then the five numbers of :func:`window`.
+    Images are rows of height x width pixels.
+    """
+
+    def __init__(self, n_in: int, size: tuple[int, int], n: int, *, rng: np.random.Generator):
+        super().__init__()
+        self.n_in, self.n_out = n_in, size[0] * size[1]
+        self.size, self.n = size, n
+        self.dense = Dense(n_in, n * n + N_NUMBERS, rng=rng)
+        self._child("dense", self.dense)
+
+    def window(self, x: Any) -> Window:
+        """Where it writes: x (batch, n_in)."""
+        return window(in_loop(self.dense, x)[:, self.n * self.n :], self.size, self.n)
+
+    def apply(self, x: Any, context: Context) -> Any:
+        leading = [x.shape[axis] for axis in range(x.ndim - 1)]
+        numbers = in_loop(self.dense, x.reshape((-1, self.n_in)) if x.ndim > 2 else x)
+        at = window(numbers[:, self.n * self.n :], self.size, self.n)
+        patch = numbers[:, : self.n * self.n].reshape((numbers.shape[0], self.n, self.n))
+        y = write(patch, at, banks(at, self.size, self.n))
+        return y.reshape((*leading, self.n_out)) if x.ndim > 2 else y

@@ -1,0 +1,136 @@
+"""Images, and how they were painted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.plots.canvas import BLUE, VERMILION, new_figure, save
+
+TILE_IN = 0.62  # inches a side
+GAP = 0.08  # between tiles, of a tile
+
+
+def filling(
+    images: ArrayLike,
+    canvases: ArrayLike,
+    path: str | Path,
+    *,
+    reads: ArrayLike | None = None,
+    writes: ArrayLike | None = None,
+    title: str = "",
+) -> Path:
+    """Draw images and the canvases on the way to them; see ``filling_figure``."""
+    return save(filling_figure(images, canvases, reads=reads, writes=writes, title=title), path)
+
+
+def filling_figure(
+    images: ArrayLike,
+    canvases: ArrayLike,
+    *,
+    reads: ArrayLike | None = None,
+    writes: ArrayLike | None = None,
+    title: str = "",
+) -> Figure:
+    """A row for each image: the image, then its canvas after each step.
+
+    images: (n, height, width), or empty for what was painted from nothing. canvases: (n_steps, n, height, width);
+        both within 0 and 1.
+    reads, writes: (n_steps, n, 3), where the grids lay: column and row of the centre, counted from 1, and the side,
+        all in pixels. What was read is drawn one column to the left: it is the canvas that was looked at.
+    Raises RnnaudioError if the sizes do not fit each other.
+    """
+    shown, strokes = np.asarray(images, float), np.asarray(canvases, float)
+    if strokes.ndim != 4 or (shown.size and shown.shape != strokes.shape[1:]):
+        raise RnnaudioError(f"canvases are {strokes.shape} and images {shown.shape}; expected (steps, *images)")
+    n_steps, n, height, width = strokes.shape
+    first = 1 if shown.size else 0
+    figure, axes = _wall(n, n_steps + first, (height, width), title)
+    corners = _corners(n, n_steps + first, (height, width))
+    for row in range(n):
+        for column in range(n_steps + first):
+            _hang(axes, shown[row] if column < first else strokes[column - first, row], corners[row, column])
+        for step in range(n_steps):
+            if writes is not None:
+                _box(axes, np.asarray(writes)[step, row], corners[row, step + first], (height, width), VERMILION)
+            if reads is not None and step + first > 0:
+                _box(axes, np.asarray(reads)[step, row], corners[row, step + first - 1], (height, width), BLUE)
+    heads = ["image"] * first + [f"{step + 1}" for step in range(n_steps)]
+    axes.set_xticks([corners[0, column][0] + width / 2 for column in range(len(heads))], heads, fontsize=8)
+    handles = [Rectangle((0, 0), 1, 1, fill=False, edgecolor=colour) for colour in (VERMILION, BLUE)]
+    labels = ["written here in this step", "read here for the next step"]
+    n_labels = 0 if writes is None and reads is None else 1 if reads is None else 2
+    if n_labels:
+        figure.legend(handles[:n_labels], labels[:n_labels], loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def beside_nearest(samples: ArrayLike, nearest: ArrayLike, path: str | Path, *, title: str = "") -> Path:
+    """Draw samples beside their neighbours; see ``beside_nearest_figure``."""
+    return save(beside_nearest_figure(samples, nearest, title=title), path)
+
+
+def beside_nearest_figure(samples: ArrayLike, nearest: ArrayLike, *, title: str = "") -> Figure:
+    """Pairs side by side: what was generated, framed, and the nearest image of the training set right of it.
+
+    samples, nearest: (n, height, width), within 0 and 1. Raises RnnaudioError if their sizes differ.
+    """
+    one, other = np.asarray(samples, float), np.asarray(nearest, float)
+    if one.shape != other.shape or one.ndim != 3 or not len(one):
+        raise RnnaudioError(f"samples are {one.shape} and neighbours {other.shape}; expected equal (n, height, width)")
+    size = one.shape[1], one.shape[2]
+    n_across = min(8, len(one))
+    n_rows = -(-len(one) // n_across)
+    figure, axes = _wall(n_rows, 2 * n_across, size, title)
+    corners = _corners(n_rows, 2 * n_across, size)
+    for k in range(len(one)):
+        row, column = divmod(k, n_across)
+        for image, place in ((one[k], corners[row, 2 * column]), (other[k], corners[row, 2 * column + 1])):
+            _hang(axes, image, place)
+        axes.add_patch(Rectangle(corners[row, 2 * column], size[1], size[0], fill=False, edgecolor=VERMILION))
+    axes.set_xlabel("framed: generated; right of each: its nearest neighbour in the training set", fontsize=9)
+    return figure
+
+
+def _wall(n_rows: int, n_columns: int, size: tuple[int, int], title: str) -> tuple[Figure, Axes]:
+    """One axes for all tiles, in pixels of the images: hundreds of axes would take half a minute."""
+    tall = TILE_IN * size[0] / size[1]
+    figure = new_figure(max(4.0, TILE_IN * n_columns * (1 + GAP)), tall * n_rows * (1 + GAP) + 1.0)
+    figure.suptitle(title, fontsize=10)
+    axes = figure.add_subplot()
+    right, bottom = n_columns * size[1] * (1 + GAP), n_rows * size[0] * (1 + GAP)
+    axes.set(xlim=(-1, right), ylim=(bottom, -1), xticks=[], yticks=[], aspect="equal")
+    axes.set_autoscale_on(False)  # images would set limits of their own
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return figure, axes
+
+
+def _corners(n_rows: int, n_columns: int, size: tuple[int, int]) -> np.ndarray:
+    """(rows, columns, 2): x and y of each tile's upper left corner."""
+    x, y = np.meshgrid(np.arange(n_columns) * size[1] * (1 + GAP), np.arange(n_rows) * size[0] * (1 + GAP))
+    return np.stack([x, y], axis=2)
+
+
+def _hang(axes: Axes, image: np.ndarray, corner: np.ndarray) -> None:
+    """``image`` with its upper left corner there."""
+    x, y = corner
+    extent = (x, x + image.shape[1], y + image.shape[0], y)
+    axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", extent=extent, aspect="equal")
+
+
+def _box(axes: Axes, box: np.ndarray, corner: np.ndarray, size: tuple[int, int], colour: str) -> None:
+    """x, y (from 1) and side -> a frame, as much of it as lies on the tile."""
+    x, y, side = (float(value) for value in box)
+    left, right = np.clip([x - 0.5 - side / 2, x - 0.5 + side / 2], 0, size[1])
+    top, bottom = np.clip([y - 0.5 - side / 2, y - 0.5 + side / 2], 0, size[0])
+    at = (corner[0] + left, corner[1] + top)
+    axes.add_patch(Rectangle(at, right - left, bottom - top, fill=False, edgecolor=colour, linewidth=1.0))
