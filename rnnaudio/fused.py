@@ -304,6 +304,40 @@ class _ScaledDifference(engine.Kernel):
         return [out]
 
 
+def gaussian_nats(prediction: Any, target: Any, least_variance: float) -> Any:
+    """(log v + (target - m)^2 / v) / 2, elementwise: (..., 2 n), m and log (v - least_variance), and (..., n)."""
+    if engine.kernel() == "fused":
+        return _GaussianNats(target.ndim, least_variance)(prediction, target)
+    n = prediction.shape[prediction.ndim - 1] // 2
+    mean, log_variance = prediction[..., :n], prediction[..., n:]
+    variance = tt.exp(log_variance) + np.asarray(least_variance, prediction.dtype)
+    return (tt.log(variance) + tt.sqr(target - mean) / variance) / 2
+
+
+class _GaussianNats(engine.Kernel):
+    # As a graph its gradient has products of three and more arrays, which take seconds in mode python.
+    __props__ = ("ndims", "least_variance")
+
+    def __init__(self, ndim: int, least_variance: float):
+        self.ndims, self.least_variance = (ndim,), least_variance
+
+    def compute(self, prediction: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        return [elementwise.gaussian_nats(prediction, target, self.least_variance)]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        return list(_GaussianGradients(self.ndims[0], self.least_variance)(*inputs, *output_gradients))
+
+
+class _GaussianGradients(engine.Kernel):
+    __props__ = ("ndims", "least_variance")
+
+    def __init__(self, ndim: int, least_variance: float):
+        self.ndims, self.least_variance = (ndim, ndim), least_variance
+
+    def compute(self, prediction: np.ndarray, target: np.ndarray, d_nats: np.ndarray) -> list[np.ndarray]:
+        return list(elementwise.gaussian_gradients(prediction, target, d_nats, self.least_variance))
+
+
 def sum_of_squares(x: Any) -> Any:
     """sum of x^2 over all elements."""
     return _SumOfSquares()(x) if engine.kernel() == "fused" else tt.sum(tt.sqr(x))

@@ -160,7 +160,7 @@ class NextFrameDistribution(Strategy):
         prediction, state = model.unroll(x, state, context)
         loss = losses.gaussian_likelihood(prediction, target)
         n = tt.cast(target.size, loss.dtype)
-        mse = Terms(tt.sum(tt.sqr(losses.gaussian_parts(prediction)[0] - target)), tt.sum(tt.sqr(target)))
+        mse = Terms(*fused.squared_errors(losses.gaussian_parts(prediction)[0], target))
         return Outcome(loss, {"nats": Terms(loss * n, n), "normalised_mse": mse}, state)
 
 

@@ -157,3 +157,19 @@ def test_float32_losses_are_float32(mask_type):
     graphs += [loss(p, labels, mask) for loss in losses.CROSS_ENTROPIES.values() for mask in (None, m)]
     assert {graph.dtype for graph in graphs} == {"float32"}
     assert {tt.grad(graph, p).dtype for graph in graphs} == {"float32"}
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_the_likelihood_and_its_gradient_are_the_same_by_kernel_and_graph(rng, ndim):
+    shape = (4, 3, 5)[:ndim]
+    prediction, target = rng.standard_normal((*shape[:-1], 2 * shape[-1])), rng.standard_normal(shape)
+    results = []
+    for kernel in engine.KERNELS:
+        if kernel == "fused" and engine.MODE == "jax":
+            continue
+        with engine.using_kernel(kernel), engine.precision("float64"):
+            p, t = engine.tensor("p", ndim), engine.tensor("t", ndim)
+            loss = losses.gaussian_likelihood(p, t)
+            results.append(engine.function([p, t], [loss, *tt.grad(loss, [p, t])])(prediction, target))
+    for one, other in zip(results[0], results[-1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)

@@ -173,3 +173,25 @@ def update(
     nothing = [np.empty(0, p.dtype)] * (4 - len(flat))
     arguments = *flat, *nothing, number(clip), number(rate), np.array(constants, p.dtype)
     return _over_blocks(rule, p.size, 2, *arguments)
+
+
+def gaussian_nats(prediction: np.ndarray, target: np.ndarray, least_variance: float) -> np.ndarray:
+    """(log v + (target - m)^2 / v) / 2 of prediction (..., 2 n): m and log (v - least_variance); (..., n)."""
+    mean, log_variance = np.split(prediction, 2, axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverging run: infinity is what the caller looks for
+        variance = np.exp(log_variance) + prediction.dtype.type(least_variance)
+        return (np.log(variance) + (target - mean) ** 2 / variance) / 2
+
+
+def gaussian_gradients(
+    prediction: np.ndarray, target: np.ndarray, d_nats: np.ndarray, least_variance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Those of :func:`gaussian_nats` with respect to prediction and target, times d_nats (..., n)."""
+    mean, log_variance = np.split(prediction, 2, axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        above = np.exp(log_variance)
+        variance = above + prediction.dtype.type(least_variance)
+        off = (mean - target) / variance
+        d_mean = d_nats * off
+        d_log = d_nats * (above / variance - off * off * above) / 2
+    return np.concatenate([d_mean, d_log], axis=-1), -d_mean
