@@ -119,16 +119,19 @@ def prepared(training: np.ndarray, valid: np.ndarray, test: np.ndarray) -> Digit
     return Digits(checked_images(training, n_pixels, "training digits"), *fixed)
 
 
-def build(options: Options) -> Draw:
+def build(options: Options, mean: np.ndarray) -> Draw:
+    """The model; its first canvas is the mean of the training digits."""
     rng = np.random.default_rng((options.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
     n_read, n_write = (options.n_read, options.n_write) if options.attention else (0, 0)
-    return Draw(SIZE, options.n_units, options.n_codes, rng=rng, n_read=n_read, n_write=n_write)
+    model = Draw(SIZE, options.n_units, options.n_codes, rng=rng, n_read=n_read, n_write=n_write)
+    model.painter.start_from(mean)
+    return model
 
 
 def run(options: Options, digits: Digits, run_dir: Path, pictures: Path) -> dict[str, Any]:
     """Train, or go on; the figures of the run."""
     started = time.perf_counter()
-    model, bound = build(options), Bound(options.n_steps)
+    model, bound = build(options, digits.train.mean(axis=0)), Bound(options.n_steps)
     batches = ImageBatches(digits.train, options.batch_size, options.seed)
     settings = {k: v for k, v in dataclasses.asdict(options).items() if k not in ("run_dir", "resume", "smoke")}
     n_updates = planned(options, settings, run_dir) or timed(options, batches)
@@ -176,7 +179,7 @@ def planned(options: Options, settings: Mapping[str, Any], run_dir: Path) -> int
 def timed(options: Options, batches: ImageBatches) -> int:
     """Updates that fit the minutes, by the time of a few on a model that is thrown away; validation gets a tenth."""
     optimizer = Adam(options.learning_rate, max_gradient_norm=options.max_gradient_norm)
-    step = TrainStep(build(options), Bound(options.n_steps), optimizer, seed=options.seed)
+    step = TrainStep(build(options, batches.images.mean(axis=0)), Bound(options.n_steps), optimizer, seed=options.seed)
     times = []
     for update in range(TIMED_UPDATES):
         batch, started = batches.batch(update), time.perf_counter()

@@ -150,6 +150,16 @@ def test_painter_paints_what_draw_paints_from_the_same_codes():
     np.testing.assert_allclose(again, canvases, rtol=1e-12)
 
 
+def test_the_first_canvas_is_the_given_mean():
+    painter = Painter(2, SIZE, 3, rng=np.random.default_rng(0))
+    mean = np.linspace(0.05, 0.95, 20)
+    painter.start_from(mean)
+    start = engine.function([], engine.sigmoid(painter.initial_state(2).canvas), mode="python")()
+    np.testing.assert_allclose(start, [mean, mean], rtol=1e-6)
+    painter.start_from(np.tile([0.0, 1.0], 10))
+    assert np.isfinite(painter.get_values()["canvas"]).all()
+
+
 def test_paint_is_unroll_on_an_image_that_stands_still():
     model = built(3, 2)
     with engine.precision("float64"):

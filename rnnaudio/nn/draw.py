@@ -52,6 +52,11 @@ class Painter(Cell):
     def initial_state(self, batch_size: Any) -> PainterState:
         return PainterState(self.decoder.initial_state(batch_size), repeat_rows(self._canvas, batch_size))
 
+    def start_from(self, mean: np.ndarray) -> None:
+        """Let the first canvas be this image (pixels,), values within 0 and 1: the mean of the training set, say."""
+        q = np.clip(np.asarray(mean, float), 0.01, 0.99)
+        self._canvas.set_value(np.log(q / (1 - q)).astype(self._canvas.dtype))
+
     def sequences(self, x: Any, context: Context) -> Any:
         return self.decoder.sequences(x, context)
 

@@ -65,7 +65,7 @@ class Judging:
         ``valid``: the validation batches decide about stopping and the best parameters; ``train``: the mean over the
         training batches since the last validation, noise and all.
     with_noise
-        validate in the training graph.
+        validate in the training graph: for a :class:`rnnaudio.objectives.Bound`, which is a mean over draws, the way.
     keep_all
         False: the saved history is cut after its best row.
     """
