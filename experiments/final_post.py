@@ -73,6 +73,12 @@ def fit(corpus: AudioCorpus, folder: Path, n_updates: int, sizes: dict[str, int]
     return model, run
 
 
+def in_equal_epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Epochs as long as those of the first subset throughout: the halves differ in length, and time runs one way."""
+    per_epoch = history[0]["updates"] / history[0]["epoch"]
+    return [{**row, "epoch": row["updates"] / per_epoch} for row in history]
+
+
 def step_in_the_curve(history: list[dict[str, Any]], n_updates: int) -> float:
     """How much the training figure moved at the change of subset, in dB."""
     before = [row["train"] for row in history if row["updates"] <= n_updates // 2]
@@ -131,7 +137,7 @@ def experiment(path: Path, folder: Path, n_updates: int, seconds: float, sizes: 
     write_wav(folder / "generated.wav", np.concatenate([seed, generated]), rate)
     shown = 3 * rate
     plots.spectrogram(seed, generated[:shown], original[:shown], rate, folder / "spectrogram.png")
-    plots.learning_curve(run.history, folder / "learning-curve.png", quantity="normalised MSE", decibel=True)
+    plots.learning_curve(in_equal_epochs(run.history), folder / "learning-curve.png", quantity="normalised MSE", decibel=True)
     ours = (
         f"validation {run.stopping.best_loss:.3g} of the variance; the training figure moved by "
         f"{step_in_the_curve(run.history, n_updates):+.1f} dB at the change of subset; kept sounding "
