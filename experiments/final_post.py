@@ -73,6 +73,12 @@ def fit(corpus: AudioCorpus, folder: Path, n_updates: int, sizes: dict[str, int]
     return model, run
 
 
+def in_equal_epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Epochs as long as those of the first subset throughout: the halves differ in length, and time runs one way."""
+    per_epoch = history[0]["updates"] / history[0]["epoch"]
+    return [{**row, "epoch": row["updates"] / per_epoch} for row in history]
+
+
 def step_in_the_curve(history: list[dict[str, Any]], n_updates: int) -> float:
     """How much the training figure moved at the change of subset, in dB."""
     before = [row["train"] for row in history if row["updates"] <= n_updates // 2]
@@ -131,11 +137,14 @@ def experiment(path: Path, folder: Path, n_updates: int, seconds: float, sizes: 
     write_wav(folder / "generated.wav", np.concatenate([seed, generated]), rate)
     shown = 3 * rate
     plots.spectrogram(seed, generated[:shown], original[:shown], rate, folder / "spectrogram.png")
-    plots.learning_curve(run.history, folder / "learning-curve.png", quantity="normalised MSE", decibel=True)
+    history = in_equal_epochs(run.history)
+    plots.learning_curve(history, folder / "learning-curve.png", quantity="normalised MSE", decibel=True)
+    still = seconds_to_standstill(generated, rate)
     ours = (
         f"validation {run.stopping.best_loss:.3g} of the variance; the training figure moved by "
-        f"{step_in_the_curve(run.history, n_updates):+.1f} dB at the change of subset; kept sounding "
-        f"{alive.seconds:.1f} s ({alive.reason or 'to the end'})"
+        f"{step_in_the_curve(run.history, n_updates):+.1f} dB at the change of subset; "
+        f"{'no fixed point within a minute' if still is None else f'fixed point or cycle after {still:.1f} s'}; kept "
+        f"sounding {alive.seconds:.1f} s ({alive.reason or 'to the end'})"
     )
     claim = {
         "says": "it generates something good for two seconds before getting stuck in a fixed point",
@@ -147,7 +156,7 @@ def experiment(path: Path, folder: Path, n_updates: int, seconds: float, sizes: 
         "claims": [claim],
         "alive_seconds": alive.seconds,
         "death": alive.reason,
-        "seconds_to_standstill": seconds_to_standstill(generated, rate),
+        "seconds_to_standstill": still,
         "updates": run.n_updates,
         "minutes": round(run.seconds / 60, 1),
     }
