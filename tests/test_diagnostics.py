@@ -1,5 +1,7 @@
 """Baselines, batch check and probe, each against a closed form or a planted fault."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -120,3 +122,21 @@ def test_gradient_through_time_of_a_linear_predictor_is_its_coefficients():
     expected = [np.sqrt(np.mean(np.sum((error @ w.T) ** 2, axis=1))) for w in (weight[:2], weight[2:])]
     np.testing.assert_allclose(through_time[:2], expected, rtol=1e-4)
     np.testing.assert_array_equal(through_time[2:], 0.0)
+
+
+def test_frames_too_wide_for_normal_equations_have_no_linear_baseline():
+    wide = np.zeros((3, 1, 5000), np.float32)
+    wide[:, :, 0] = 1.0
+    linear = linear_prediction([(wide[:-1], wide[1:])])
+    assert linear is None
+    assert baselines([(wide[:-1], wide[1:])], linear) == {"predict zero": 1.0, "persistence": 0.0}
+
+
+def test_wide_frames_are_not_all_gone_through(monkeypatch):
+    """Rows beyond twice the inputs are left out once the products are many; the coefficients are those of the rest."""
+    monkeypatch.setattr(sys.modules[contexts.__module__], "MOST_PRODUCTS", 1e3)
+    pairs = [(x, x[::-1]) for x in np.random.default_rng(0).standard_normal((9, 10, 4, 5))]
+    few = linear_prediction(pairs, n_frames=1)
+    np.testing.assert_array_equal(few.weight, linear_prediction(pairs[:2], n_frames=1).weight)
+    monkeypatch.undo()
+    assert not np.allclose(few.weight, linear_prediction(pairs, n_frames=1).weight)

@@ -197,7 +197,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         )
 
 
-def _linear_prediction(strategy: Strategy, anywhere: RandomWindows, *, n_frames: int) -> LinearPrediction:
+def _linear_prediction(strategy: Strategy, anywhere: RandomWindows, *, n_frames: int) -> LinearPrediction | None:
     """Fitted to random windows, about as many whatever the batch size."""
     n_windows = min(N_BASELINE_WINDOWS, -(-MOST_BASELINE_FRAMES // anywhere.n_steps))
     some = (anywhere.batch(k) for k in range(-(-n_windows // anywhere.batch_size)))
@@ -271,8 +271,10 @@ def load_run(run_dir: Path) -> LoadedRun:
     return LoadedRun(config, model, saved.record)
 
 
-def start_from_linear_prediction(model: Layer, linear: LinearPrediction) -> None:
-    """Give the model's linear skip path, if it has one, the least-squares coefficients."""
+def start_from_linear_prediction(model: Layer, linear: LinearPrediction | None) -> None:
+    """Give the model's linear skip path, if it has one, the least-squares coefficients, if there are any."""
+    if linear is None:
+        return
     for _, layer in model.layers():
         if isinstance(layer, LinearPredictor):
             layer.weight.set_value(linear.weight.astype(layer.weight.dtype))

@@ -13,20 +13,32 @@ class LinearPrediction(NamedTuple):
     bias: np.ndarray
 
 
+MOST_INPUTS = 8192  # of a linear prediction: the normal equations of more take gigabytes and minutes
+MOST_PRODUCTS = 2e11  # then twice as many rows as inputs are enough
+
+
 def contexts(x: np.ndarray, n_frames: int) -> np.ndarray:
     """(time, batch, n) -> (time, batch, n_frames * n): each frame beside those before it, zeros before the first."""
     padded = np.concatenate([np.zeros((n_frames - 1, *x.shape[1:]), x.dtype), x])
     return np.concatenate([padded[n_frames - 1 - k : len(padded) - k] for k in range(n_frames)], axis=2)
 
 
-def linear_prediction(pairs: Iterable[Any], *, n_frames: int = 2, ridge: float = 1e-4) -> LinearPrediction:
+def linear_prediction(pairs: Iterable[Any], *, n_frames: int = 2, ridge: float = 1e-4) -> LinearPrediction | None:
     """argmin sum |y_t - (c_t A + b)|^2 + ridge tr(C) / m |A|^2, c_t the last ``n_frames`` frames, m their width.
 
-    pairs: (input, target) arrays (time, batch, n), gone through once; only the normal equations are kept, in float64.
+    pairs: (input, target) arrays (time, batch, n), gone through once, of wide frames not all; only the normal
+    equations are kept, in float64. None if ``n_frames`` frames have more than 8192 values.
     """
     gram: Any = 0.0
     cross: Any = 0.0
+    n_rows = 0
     for x, target in pairs:
+        width = n_frames * x.shape[2]
+        if width > MOST_INPUTS:
+            return None
+        if n_rows > 2 * width and n_rows * width**2 > MOST_PRODUCTS:
+            break
+        n_rows += x.shape[0] * x.shape[1]
         c = contexts(np.asarray(x, np.float64), n_frames).reshape(-1, n_frames * x.shape[2])
         c = np.column_stack([c, np.ones(len(c))])
         gram = gram + c.T @ c
@@ -39,15 +51,16 @@ def linear_prediction(pairs: Iterable[Any], *, n_frames: int = 2, ridge: float =
     return LinearPrediction(solution[:-1], solution[-1])
 
 
-def baselines(pairs: Iterable[Any], linear: LinearPrediction) -> dict[str, float]:
+def baselines(pairs: Iterable[Any], linear: LinearPrediction | None) -> dict[str, float]:
     """Normalised mean squared error over (input, target) pairs of: predicting zero (1.0), repeating the input
-    (persistence), and linear prediction; NaN where all targets are zero."""
-    n_frames = 0
-    errors = dict.fromkeys(("predict zero", "persistence", "linear prediction"), 0.0)
+    (persistence), and linear prediction, if there is one; NaN where all targets are zero."""
+    names = ("predict zero", "persistence", *(["linear prediction"] if linear else []))
+    errors = dict.fromkeys(names, 0.0)
     energy = 0.0
     for x, target in pairs:
-        n_frames = linear.weight.shape[0] // x.shape[2]
-        guesses = (0.0, x, contexts(x, n_frames) @ linear.weight + linear.bias)
+        guesses = [0.0, x]
+        if linear:
+            guesses.append(contexts(x, linear.weight.shape[0] // x.shape[2]) @ linear.weight + linear.bias)
         for name, guess in zip(errors, guesses, strict=True):
             errors[name] += float(np.sum(np.square(target - guess, dtype=np.float64)))
         energy += float(np.sum(np.square(target, dtype=np.float64)))
