@@ -7,7 +7,7 @@ import oracle_draw as oracle
 import pytest
 from gradient_cases import randomise
 
-from rnnaudio import engine, losses
+from rnnaudio import engine, losses, plots
 from rnnaudio.data import ImageBatch, ImageBatches, binarised, checked_images, in_batches, nearest
 from rnnaudio.diagnostics.gradient_check import check_gradients
 from rnnaudio.engine import tt
@@ -280,6 +280,23 @@ def test_paintings_have_their_shapes_windows_and_are_decided_by_the_seed(n_read,
     expected = [3 * (numbers[0] + 1), 2.5 * (numbers[1] + 1), n_read * 4 / (n_read - 1) * np.exp(numbers[3])]
     np.testing.assert_allclose(shown.reads[0], np.tile(expected, (6, 1)), rtol=1e-4)
     assert shown.writes.shape == (N_STEPS, 6, 3) and made.writes.shape == (N_STEPS, 4, 3)
+
+
+def test_windows_are_drawn_where_they_lie_and_pictures_of_other_sizes_are_refused():
+    canvases, images = np.zeros((3, 2, 4, 5)), np.zeros((2, 4, 5))
+    boxes = np.tile([3.0, 2.5, 2.0], (3, 2, 1))  # the middle of 5 x 4 pixels, two pixels wide
+    figure = plots.filling_figure(images, canvases, reads=boxes, writes=boxes)
+    (axes,) = figure.axes
+    assert len(axes.images) == 2 * 4 and len(axes.patches) == 2 * 3 * 2
+    first_read = next(patch for patch in axes.patches if patch.get_x() < 5)
+    assert (first_read.get_x(), first_read.get_y()) == (1.5, 1.0)
+    assert (first_read.get_width(), first_read.get_height()) == (2.0, 2.0)
+    assert len(plots.filling_figure([], canvases).axes[0].images) == 2 * 3
+    assert len(plots.beside_nearest_figure(images, images).axes[0].images) == 4
+    with pytest.raises(RnnaudioError, match=r"images \(3, 4, 5\)"):
+        plots.filling_figure(np.zeros((3, 4, 5)), canvases)
+    with pytest.raises(RnnaudioError, match=r"neighbours \(1, 4, 5\)"):
+        plots.beside_nearest_figure(images, images[:1])
 
 
 @pytest.mark.skipif(engine.NAME == "theano", reason="the package's tests cover Theano")
