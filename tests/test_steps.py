@@ -18,7 +18,7 @@ from rnnaudio.nn.layer import flatten
 
 N_FRAMES = 6
 TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
-BY_GRAPH = {"drawn initial state", "early gru of 2016"}
+BY_GRAPH = {"draw", "drawn initial state", "early gru of 2016", "painter"}
 ODD = [(1, 1), (3, 7), (5, 129), (33, 37)]  # n_in, units
 
 
