@@ -29,7 +29,8 @@ CAN_BE_CUT = {
     for name, build in (LAYERS | STACKS).items()
     if not says_it_cannot_be_cut(build) and build(np.random.default_rng(0)).parameters()  # else there is no gradient
 }
-DRAWS = {name for name in CAN_BE_CUT if any(word in name for word in ("noisy", "noise", "dropout", "linear path"))}
+NOISE = ("noisy", "noise", "dropout", "linear path")
+DRAWS = {name for name in CAN_BE_CUT if name == "draw" or any(word in name for word in NOISE)}
 
 
 class Pairs:
