@@ -44,7 +44,7 @@ from rnnaudio.data import (
 )
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.baselines import LinearPrediction, contexts, linear_prediction
-from rnnaudio.errors import run_command
+from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.generation import Stepper, continue_frames
 from rnnaudio.nn import LSTM, Dense, Dropout, LinearPredictor, Noisy, Sequential, Sum
 from rnnaudio.nn.initializers import constant
@@ -157,6 +157,8 @@ def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -
     linear = linear_prediction(
         predict_next.split(batches.batch(k).frames) for k in range(min(60, options.max_updates))
     )
+    if linear is None:
+        raise RnnaudioError(f"frames of {scale.n_features} values are too many for linear prediction: take fewer")
     model = build(linear, kind == "distribution", options)
     held_out = fixed_windows(corpus.valid, **sizes)
     held_out = held_out[:: -(-len(held_out) // 20)]
