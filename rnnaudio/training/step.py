@@ -12,7 +12,6 @@ from rnnaudio.nn.layer import flatten, unflatten
 from rnnaudio.objectives import Divisible, Objective
 
 Values = dict[str, tuple[float, float]]  # name -> (numerator, denominator)
-NO_UPDATE = 1 << 40  # evaluation counts its batches from here, so that its noise is not that of an update
 
 
 class StepResult(NamedTuple):
@@ -115,7 +114,7 @@ class Evaluation:
             start = self._graph.start(batch, None)
             for k, arrays in enumerate(self._parts(self._graph.arrays(batch))):
                 segment = [k] if self._segment_steps else []  # as a training step has it
-                key = [self._noise_seed or 0, NO_UPDATE + number, *segment]
+                key = [self._noise_seed or 0, number, *segment]
                 values = self._function(*arrays, *start, np.asarray(key, "int64"))
                 total.add(pairs(self._terms, values[: 2 * len(self._terms)]))
                 start = going_on(values[2 * len(self._terms) :], start)
