@@ -18,17 +18,15 @@ exactly.
 import dataclasses
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import tyro
 
+from experiments.on_corpus import full_or_tiny
 from experiments.results import FOLDER, record
 from experiments.spectral_runs import with_transform
 from experiments.strategies import CORPUS
 from rnnaudio import plots
-from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.outcome import judge
 from rnnaudio.data import (
     STFT,
@@ -42,7 +40,6 @@ from rnnaudio.data import (
     steps_for,
     write_wav,
 )
-from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.baselines import LinearPrediction, contexts, linear_prediction
 from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.generation import Stepper, continue_frames
@@ -96,28 +93,20 @@ class Trained:
         return self.kind == "time"
 
 
+TINY: dict[str, Any] = {
+    "window_s": 0.032,
+    "n_units": 4,
+    "n_components": 6,
+    "max_updates": 2,
+    "n_places": 3,
+    "n_played": 1,
+    "seconds": 1.5,
+}
+
+
 def main() -> None:
     """Train, measure, play, record."""
-    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
-    if not options.smoke:
-        with AudioCorpus.open(options.corpus) as corpus:
-            figures = run(options, corpus)
-        if options.corpus == CORPUS:
-            keep(options, figures)
-        return
-    tiny: dict[str, Any] = {
-        "window_s": 0.032,
-        "n_units": 4,
-        "n_components": 6,
-        "max_updates": 2,
-        "n_places": 3,
-        "n_played": 1,
-        "seconds": 1.5,
-    }
-    with TemporaryDirectory() as folder:
-        small = dataclasses.replace(options, run_dir=Path(folder) / "run", **tiny)
-        with AudioCorpus.open(build_demo_corpus(Path(folder) / "corpus.h5")) as corpus:
-            run(small, corpus)
+    full_or_tiny(Options, TINY, run, keep)
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:

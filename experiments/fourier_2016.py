@@ -13,16 +13,14 @@ only 4 are there (320 frames, 20 s if a frame had the 1000 samples of the runs b
 import dataclasses
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
-import tyro
 
+from experiments.on_corpus import full_or_tiny
 from experiments.results import FOLDER, record
 from experiments.strategies import CORPUS
 from rnnaudio import plots
-from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.outcome import judge
 from rnnaudio.data import (
     AudioCorpus,
@@ -33,7 +31,6 @@ from rnnaudio.data import (
     fixed_windows,
     write_wav,
 )
-from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import run_command
 from rnnaudio.generation import Stepper, generate
 from rnnaudio.nn import GRU, LSTM, Dense, Sequential
@@ -57,6 +54,7 @@ class Options:
     batch_size: int = 32
     max_updates: int = 2000
     minutes: float = 8.0
+    seconds: float = 10.0  # that are played
     defect_9: bool = False  # validate on training batches, 4 s of them
     smoke: bool = False  # a few updates of a small model on the piano in the package; nothing is recorded
     resume: bool = False
@@ -64,21 +62,10 @@ class Options:
 
 def main() -> None:
     """Train, play on, look, record."""
-    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
-    if not options.smoke:
-        with AudioCorpus.open(options.corpus) as corpus:
-            figures = run(options, corpus, seconds=10.0)
-        if options.corpus == CORPUS:
-            keep(options, figures)
-        return
-    small = dataclasses.replace(options, n_units=8, batch_size=4, max_updates=4)
-    with TemporaryDirectory() as folder:
-        small = dataclasses.replace(small, run_dir=Path(folder) / "run")
-        with AudioCorpus.open(build_demo_corpus(Path(folder) / "corpus.h5")) as corpus:
-            run(small, corpus, seconds=2.0)
+    full_or_tiny(Options, {"n_units": 8, "batch_size": 4, "max_updates": 4, "seconds": 2.0}, run, keep)
 
 
-def run(options: Options, corpus: AudioCorpus, seconds: float) -> dict[str, Any]:
+def run(options: Options, corpus: AudioCorpus) -> dict[str, Any]:
     """The figures of a run; curve, spectrogram and sound go to its folder."""
     scale = MagnitudeScale.fit(corpus.train, FRAME)
     held_out = on_held_out(scale, corpus, options.batch_size)
@@ -98,7 +85,7 @@ def run(options: Options, corpus: AudioCorpus, seconds: float) -> dict[str, Any]
         resume=options.resume,
     )
     print(f"training ended: {done.reason}")
-    figures = measured(model, held_out, done) | listen(model, scale, corpus, options.run_dir, seconds)
+    figures = measured(model, held_out, done) | listen(model, scale, corpus, options.run_dir, options.seconds)
     draw_curve(done, options)
     for name, value in figures.items():
         print(f"{name}: {value}")

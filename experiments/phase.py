@@ -14,19 +14,16 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import tyro
 
+from experiments.on_corpus import full_or_tiny
 from experiments.results import FOLDER, record
 from experiments.spectral_runs import with_transform
 from experiments.strategies import CORPUS
 from rnnaudio import plots
-from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.data import STFT, AudioCorpus, RandomWindows, fixed_windows, steps_for, write_wav
-from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import run_command
 from rnnaudio.generation import Stepper, learnt_phases
 from rnnaudio.metrics.spectra import mean_phase_distance, phase_distance_up_to_shift, spectral_convergence_db
@@ -74,18 +71,7 @@ class Options:
 
 def main() -> None:
     """Train, reconstruct, compare, record."""
-    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
-    if not options.smoke:
-        with AudioCorpus.open(options.corpus) as corpus:
-            figures = run(options, corpus)
-        if options.corpus == CORPUS:
-            keep(options, figures)
-        return
-    small = dataclasses.replace(options, n_units=4, max_updates=3, n_places=2, seconds=0.5)
-    with TemporaryDirectory() as folder:
-        small = dataclasses.replace(small, run_dir=Path(folder) / "run")
-        with AudioCorpus.open(build_demo_corpus(Path(folder) / "corpus.h5")) as corpus:
-            run(small, corpus)
+    full_or_tiny(Options, {"n_units": 4, "max_updates": 3, "n_places": 2, "seconds": 0.5}, run, keep)
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:

@@ -13,7 +13,6 @@ import numpy as np
 from tqdm import tqdm
 
 from rnnaudio.app.config import from_dict
-from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, resample
 from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
 from rnnaudio.data.codec import Codec
@@ -161,8 +160,6 @@ def codec_path(run_dir: Path) -> Path:
 
 def save_codec(codec: Codec, run_dir: Path) -> None:
     """Beside the run's checkpoint."""
-    write_atomically(Path(run_dir) / ".keep", b"")
-    (Path(run_dir) / ".keep").unlink()
     checkpoint.save(codec_path(run_dir), checkpoint.Checkpoint(codec.as_arrays(), codec.as_record()))
 
 
