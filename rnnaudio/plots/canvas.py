@@ -29,7 +29,8 @@ NO_SOUND_COLOUR = "#D9D9D9"
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    figure = Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
+    size = (round(width_in, 6), round(height_in, 6))  # .8 + 2.3 < 3.1: older Matplotlibs cut a pixel off
+    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
