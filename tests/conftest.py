@@ -1,6 +1,7 @@
 """Settings of every test, made before rnnaudio.engine is imported; what the environment already says wins."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -39,3 +40,20 @@ def use_threads():
     before = threads.n_threads()
     yield threads.set_n_threads
     threads.set_n_threads(before)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """``command("train", ...)``: (exit status, stdout, stderr) of ``rnnaudio train ...``."""
+    from rnnaudio.cli import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["rnnaudio", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return run

@@ -21,17 +21,6 @@ RATE = 8000
 SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
 
 
-def run(monkeypatch, capsys, *arguments):
-    """(exit status, stdout, stderr) of `rnnaudio ARGUMENTS`."""
-    monkeypatch.setattr(sys, "argv", ["rnnaudio", *map(str, arguments)])
-    status = 0
-    try:
-        main()
-    except SystemExit as end:
-        status = end.code or 0
-    return status, *capsys.readouterr()
-
-
 def notes(seconds, seed):
     """Decaying notes: something with onsets, at a moderate level."""
     rng = np.random.default_rng(seed)
@@ -94,68 +83,68 @@ def test_every_figure_and_table_of_the_report_is_explained(folder):
     assert page.count("<figure>") == 7 and page.count("<table>") == 3
 
 
-def test_resume_goes_on(folder, monkeypatch, capsys):
-    status, out, _ = run(monkeypatch, capsys, "resume", folder / "run", "--max-updates", 12)
+def test_resume_goes_on(folder, command):
+    status, out, _ = command("resume", folder / "run", "--max-updates", 12)
     assert status == 0 and "12 updates" in out
 
 
-def test_resume_writes_the_report_of_a_run_that_was_broken_off_before_it(folder, monkeypatch, capsys, tmp_path):
+def test_resume_writes_the_report_of_a_run_that_was_broken_off_before_it(folder, tmp_path, command):
     run_dir = tmp_path / "run"
     shutil.copytree(folder / "run", run_dir)
     checkpoint = checkpoints.load(checkpoints.path_in(run_dir))
     checkpoint.record["stopping"] |= {"should_stop": True, "reason": "patience is at an end"}
     checkpoints.save(checkpoints.path_in(run_dir), checkpoint)
-    status, _, error = run(monkeypatch, capsys, "resume", run_dir)
+    status, _, error = command("resume", run_dir)
     assert status == 2 and "more time changes nothing" in error
     (run_dir / "report.html").unlink()
-    status, out, _ = run(monkeypatch, capsys, "resume", run_dir)
+    status, out, _ = command("resume", run_dir)
     assert status == 0 and "patience is at an end" in out and (run_dir / "report.html").exists()
 
 
-def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, monkeypatch, capsys, tmp_path):
+def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, tmp_path, command):
     stereo = np.stack([notes(1.5, 9), notes(1.5, 8)], axis=1)
     soundfile.write(tmp_path / "stereo.wav", stereo, 44_100)
     for arguments in ([], ["--seed-file", tmp_path / "stereo.wav", "--seed-seconds", 0.1]):
         out = tmp_path / "out.wav"
         arguments = [*arguments, "--overwrite"] if out.exists() else arguments
-        status, text, _ = run(monkeypatch, capsys, "generate", folder / "run", out, "--seconds", 0.5, *arguments)
+        status, text, _ = command("generate", folder / "run", out, "--seconds", 0.5, *arguments)
         assert status == 0 and "0.50 s generated" in text
         seconds = (0.1 if arguments else 1.0) + 0.5
         assert len(read_audio(out)[0]) == round(seconds * RATE)
 
 
-def test_generate_many_streams(folder, monkeypatch, capsys, tmp_path):
+def test_generate_many_streams(folder, tmp_path, command):
     """Each from its own place of the test split, to the same sound as alone; all files or none."""
     generate = ["generate", folder / "run", tmp_path / "out.wav", "--seconds", 0.5, "--seed-index", 2]
-    status, text, _ = run(monkeypatch, capsys, *generate, "--streams", 3)
+    status, text, _ = command(*generate, "--streams", 3)
     names = [f"out-{k}.wav" for k in (1, 2, 3)]
     assert status == 0 and sorted(path.name for path in tmp_path.iterdir()) == names
     assert "out-1.wav to out-3.wav: 1.00 s seed + 0.50 s generated each" in text
     assert re.search(r"generated each, [0-9.]+ times faster than real time in all", text)
     played = [(tmp_path / name).read_bytes() for name in names]
     assert len(set(played)) == 3
-    status, text, _ = run(monkeypatch, capsys, "generate", *generate[1:-1], 3)
+    status, text, _ = command("generate", *generate[1:-1], 3)
     assert re.search(r"generated, [0-9.]+ times faster than real time", text) and "in all" not in text
     assert (tmp_path / "out.wav").read_bytes() == played[1]
 
     (tmp_path / "out-1.wav").unlink()
-    status, _, error = run(monkeypatch, capsys, *generate, "--streams", 3)
+    status, _, error = command(*generate, "--streams", 3)
     assert status == 2 and "out-2.wav exists: choose another name" in error
     (tmp_path / "out-3.wav").unlink()
     (tmp_path / "out-3.wav").mkdir()
-    status, _, error = run(monkeypatch, capsys, *generate, "--streams", 3, "--seconds", 0.1, "--overwrite")
+    status, _, error = command(*generate, "--streams", 3, "--seconds", 0.1, "--overwrite")
     assert status == 2 and "out-3.wav: it is a folder" in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out-2.wav", "out-3.wav", "out.wav"]
     assert (tmp_path / "out-2.wav").read_bytes() == played[1]
 
 
-def test_corpus_info_verifies(folder, monkeypatch, capsys):
-    status, out, _ = run(monkeypatch, capsys, "corpus", "info", folder / "corpus.h5", "--verify")
+def test_corpus_info_verifies(folder, command):
+    status, out, _ = command("corpus", "info", folder / "corpus.h5", "--verify")
     assert status == 0 and out.count("train") + out.count("valid") + out.count("test") >= 3
 
 
-def test_info_names_engine_and_speed(monkeypatch, capsys):
-    status, out, _ = run(monkeypatch, capsys, "info")
+def test_info_names_engine_and_speed(command):
+    status, out, _ = command("info")
     assert status == 0
     for word in ("engine", "mode", "BLAS", "GFLOP/s"):
         assert word in out
@@ -226,9 +215,9 @@ def bad_inputs(folder, tmp):
     }
 
 
-def test_bad_input_gives_one_clear_line_and_status_2(folder, monkeypatch, capsys, tmp_path):
+def test_bad_input_gives_one_clear_line_and_status_2(folder, tmp_path, command):
     for name, (arguments, expected) in bad_inputs(folder, tmp_path).items():
-        status, _, err = run(monkeypatch, capsys, *arguments)
+        status, _, err = command(*arguments)
         assert status == 2, f"{name}: status {status}, {err}"
         assert expected in err, f"{name}: {err}"
         assert "Traceback" not in err
@@ -236,7 +225,7 @@ def test_bad_input_gives_one_clear_line_and_status_2(folder, monkeypatch, capsys
     assert not list(tmp_path.glob("x.*")) and not list(tmp_path.glob("**/*.part"))
 
 
-def test_a_corpus_that_was_moved_is_named_and_known_again(folder, monkeypatch, capsys, tmp_path):
+def test_a_corpus_that_was_moved_is_named_and_known_again(folder, tmp_path, command):
     shutil.copytree(folder / "run", tmp_path / "run")
     shutil.copy(folder / "corpus.h5", tmp_path)
     checkpoint = tmp_path / "run/checkpoint.safetensors"
@@ -245,30 +234,30 @@ def test_a_corpus_that_was_moved_is_named_and_known_again(folder, monkeypatch, c
     checkpoints.save(checkpoint, saved)
     write_wav(tmp_path / "other.wav", notes(9.0, 7), RATE)
     build = ["corpus", "build", tmp_path / "other.wav", tmp_path / "other.h5", "--sample-rate-hz", RATE]
-    assert run(monkeypatch, capsys, *build)[0] == 0
+    assert command(*build)[0] == 0
     generate = ["generate", tmp_path / "run", tmp_path / "x.wav", "--seconds", 0.1]
     resume = ["resume", tmp_path / "run", "--max-updates", 13]
-    for command in (generate, resume):
-        status, _, err = run(monkeypatch, capsys, *command)
+    for arguments in (generate, resume):
+        status, _, err = command(*arguments)
         assert status == 2 and "gone.h5" in err and "--corpus" in err
-        status, _, err = run(monkeypatch, capsys, *command, "--corpus", tmp_path / "other.h5")
+        status, _, err = command(*arguments, "--corpus", tmp_path / "other.h5")
         assert status == 2 and "other.h5 is not the corpus of the run: mean was" in err
     assert not (tmp_path / "x.wav").exists()
-    assert run(monkeypatch, capsys, *generate, "--corpus", tmp_path / "corpus.h5")[0] == 0
-    assert run(monkeypatch, capsys, *resume, "--corpus", tmp_path / "corpus.h5")[0] == 0
+    assert command(*generate, "--corpus", tmp_path / "corpus.h5")[0] == 0
+    assert command(*resume, "--corpus", tmp_path / "corpus.h5")[0] == 0
     assert checkpoints.load(checkpoint).record["config"]["corpus"]["path"] == str(tmp_path / "corpus.h5")
-    assert run(monkeypatch, capsys, *generate, "--overwrite")[0] == 0  # it is known there from now on
+    assert command(*generate, "--overwrite")[0] == 0  # it is known there from now on
 
 
-def test_silent_validation_is_refused_and_a_silent_seed_is_played(monkeypatch, capsys, tmp_path):
+def test_silent_validation_is_refused_and_a_silent_seed_is_played(tmp_path, command):
     """One recording is cut in time: 80 % to train on, 10 % to validate, 10 % to test."""
     for name, seconds, expected in (("valid", 7.9, 2), ("test", 8.95, 0)):
         sound = np.concatenate([notes(seconds, 1), np.zeros(round((10 - seconds) * RATE))])
         write_wav(tmp_path / f"{name}.wav", sound, RATE)
         build = ["corpus", "build", tmp_path / f"{name}.wav", tmp_path / f"{name}.h5", "--sample-rate-hz", RATE]
-        assert run(monkeypatch, capsys, *build, "--keep-silence")[0] == 0
+        assert command(*build, "--keep-silence")[0] == 0
         train = ["train", tmp_path / f"{name}.h5", tmp_path / name, *SMALL, "--max-updates", 4]
-        status, out, err = run(monkeypatch, capsys, *train)
+        status, out, err = command(*train)
         assert status == expected, err
         assert "nan" not in out and ("validation pieces of" in err and "are silent" in err) == (status == 2)
     assert not (tmp_path / "valid").exists()
@@ -276,16 +265,16 @@ def test_silent_validation_is_refused_and_a_silent_seed_is_played(monkeypatch, c
     assert not seed[:RATE].any()
 
 
-def test_a_refused_run_leaves_the_earlier_one_as_it_was(folder, monkeypatch, capsys):
+def test_a_refused_run_leaves_the_earlier_one_as_it_was(folder, command):
     before = {path.name: path.read_bytes() for path in (folder / "run").iterdir()}
-    status, _, _ = run(monkeypatch, capsys, "train", folder / "corpus.h5", folder / "run", *SMALL, "--n-units", "9")
+    status, _, _ = command("train", folder / "corpus.h5", folder / "run", *SMALL, "--n-units", "9")
     assert status == 2
     assert {path.name: path.read_bytes() for path in (folder / "run").iterdir()} == before
 
 
-def test_demo_refuses_a_folder_with_another_run(folder, monkeypatch, capsys):
+def test_demo_refuses_a_folder_with_another_run(folder, command):
     before = {path.name for path in (folder / "run").iterdir()}
-    status, _, err = run(monkeypatch, capsys, "demo", "--run-dir", folder / "run")
+    status, _, err = command("demo", "--run-dir", folder / "run")
     assert status == 2 and "not a demo's" in err
     assert {path.name for path in (folder / "run").iterdir()} == before
 
@@ -304,28 +293,28 @@ def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp
     assert (tmp_path / "run/report.html").exists()
 
 
-def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(folder, monkeypatch, capsys):
+def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(folder, monkeypatch, command):
     monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
     out = folder / "too-large"
-    status, _, err = run(monkeypatch, capsys, "train", folder / "corpus.h5", out, *SMALL)
+    status, _, err = command("train", folder / "corpus.h5", out, *SMALL)
     assert status == 2 and not out.exists()
     assert len(err.splitlines()) == 1
     assert re.search(r"needs about \d+ MB.*1 MB are available: lower batch_size \(2\) or n_steps \(5\)", err)
 
 
-def test_training_in_segments_says_what_a_step_needs(folder, monkeypatch, capsys):
+def test_training_in_segments_says_what_a_step_needs(folder, command):
     arguments = ["train", folder / "corpus.h5", folder / "segments", *SMALL, "--segment-steps", 2, "--max-updates", 2]
-    status, out, _ = run(monkeypatch, capsys, *arguments)
+    status, out, _ = command(*arguments)
     assert status == 0 and re.search(r"a step needs about \d+ MB of memory\n", out)
     assert json.loads((folder / "segments/config.json").read_text())["train"]["segment_steps"] == 2
 
 
-def test_a_model_larger_than_the_memory_is_refused(folder, monkeypatch, capsys):
+def test_a_model_larger_than_the_memory_is_refused(folder, monkeypatch, command):
     def too_large(config):
         raise MemoryError("Unable to allocate 7 TiB")
 
     monkeypatch.setattr(audio_run, "build_model", too_large)
-    status, _, err = run(monkeypatch, capsys, "train", folder / "corpus.h5", folder / "too-large", *SMALL)
+    status, _, err = command("train", folder / "corpus.h5", folder / "too-large", *SMALL)
     assert status == 2 and not (folder / "too-large").exists()
     assert "larger than the memory (Unable to allocate 7 TiB): lower n_units or n_layers" in err
 

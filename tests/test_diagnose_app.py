@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from rnnaudio.app.config import ModelConfig, TrainConfig
 from rnnaudio.app.defects import DEFECTS, in_words, present_in
 from rnnaudio.app.diagnose import as_text, diagnose_run, free_run, remedy, write_diagnosis
 from rnnaudio.app.preflight import RUNGS, Reached, climb, spread
-from rnnaudio.cli import main
 from rnnaudio.data import Batch
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
@@ -40,17 +38,6 @@ FOUND = Diagnosis(
         errors={"this model": 0.5},
     ),
 )
-
-
-def run(monkeypatch, capsys, *arguments):
-    """(exit status, stdout, stderr) of `rnnaudio ARGUMENTS`."""
-    monkeypatch.setattr(sys, "argv", ["rnnaudio", *map(str, arguments)])
-    status = 0
-    try:
-        main()
-    except SystemExit as end:
-        status = end.code or 0
-    return status, *capsys.readouterr()
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +129,10 @@ def test_segments_train_in_segments(folder):
     assert isinstance(app.step_maker(in_segments)(loaded.model), SegmentedTrainStep)
 
 
-def test_diagnose_prints_causes_and_leaves_json_and_picture(folder, found, monkeypatch, capsys):
+def test_diagnose_prints_causes_and_leaves_json_and_picture(folder, found, command):
     write_report(folder / "run/report.html", title="Run", summary="", tables={}, pictures={}, sounds={})
     for _ in range(2):
-        status, out, err = run(monkeypatch, capsys, "diagnose", folder / "run")
+        status, out, err = command("diagnose", folder / "run")
     assert status == 0, err
     page = (folder / "run/report.html").read_text()
     assert page.count("<h2>Causes</h2>") == page.count("Divide by sqrt(r).") == page.count("<img") == 1
@@ -198,7 +185,7 @@ def test_both_files_or_neither(folder, tmp_path):
     assert not (tmp_path / "run/diagnosis.json").exists() and not list((tmp_path / "run").glob(".*"))
 
 
-def test_bad_runs_give_one_line_and_status_2(folder, found, monkeypatch, capsys, tmp_path):
+def test_bad_runs_give_one_line_and_status_2(folder, found, tmp_path, command):
     shutil.copytree(folder / "run", tmp_path / "damaged")
     checkpoint = tmp_path / "damaged/checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])
@@ -213,9 +200,9 @@ def test_bad_runs_give_one_line_and_status_2(folder, found, monkeypatch, capsys,
         ([tmp_path / "moved"], "say where it is with --corpus"),
         ([folder / "run", "--corpus", checkpoint], "checkpoint.safetensors"),
     ):
-        status, _, err = run(monkeypatch, capsys, "diagnose", *arguments)
+        status, _, err = command("diagnose", *arguments)
         assert status == 2 and expected in err and len(err.splitlines()) == 1, err
-    status, out, _ = run(monkeypatch, capsys, "diagnose", tmp_path / "moved", "--corpus", folder / "corpus.h5")
+    status, out, _ = command("diagnose", tmp_path / "moved", "--corpus", folder / "corpus.h5")
     assert status == 0 and "unscaled-rmsprop" in out
 
 
@@ -275,30 +262,30 @@ def test_the_threshold_stops_the_training():
     assert rule.update(state, 0.1).should_stop
 
 
-def test_preflight_says_how_each_rung_went(monkeypatch, capsys, found):
+def test_preflight_says_how_each_rung_went(monkeypatch, found, command):
     arguments = ["--frame-size", 16, "--n-steps", 5, "--batch-size", 4, "--n-units", 24, "--optimizer", "adam"]
     monkeypatch.setattr(preflight.climb, "__defaults__", (RUNGS[:1],))
-    status, out, _ = run(monkeypatch, capsys, "preflight", *arguments, "--learning-rate", 0.01)
+    status, out, _ = command("preflight", *arguments, "--learning-rate", 0.01)
     assert status == 0 and "sine       passed: -" in out and out.endswith("preflight passed\n")
-    status, out, _ = run(monkeypatch, capsys, "preflight", *arguments, "--target-shift", 0)
+    status, out, _ = command("preflight", *arguments, "--target-shift", 0)
     assert status == 1 and "sine       FAILED" in out and "1. unscaled-rmsprop" in out and "passed" not in out
-    status, _, err = run(monkeypatch, capsys, "preflight", "--cell", "gru", "--peepholes")
+    status, _, err = command("preflight", "--cell", "gru", "--peepholes")
     assert status == 2 and "peepholes are an option of the LSTM only" in err
 
 
-def test_a_failed_preflight_trains_nothing(folder, found, monkeypatch, capsys):
+def test_a_failed_preflight_trains_nothing(folder, found, monkeypatch, command):
     """Asked for by train: after its own checks, before anything is written."""
     monkeypatch.setattr(preflight.climb, "__defaults__", (RUNGS[:1],))
     out_dir = folder / "refused"
     arguments = ["--frame-size", 16, "--n-steps", 5, "--batch-size", 4, "--n-units", 4, "--max-updates", 2]
     train = ["train", folder / "corpus.h5", out_dir, *arguments, "--preflight"]
-    status, out, err = run(monkeypatch, capsys, *train, "--optimizer", "rmsprop_2016")
+    status, out, err = command(*train, "--optimizer", "rmsprop_2016")
     assert status == 2 and "FAILED" in out and "leave out --preflight" in err and not out_dir.exists()
 
 
-def test_diagnose_with_preflight(folder, found, monkeypatch, capsys):
+def test_diagnose_with_preflight(folder, found, monkeypatch, command):
     monkeypatch.setattr(preflight.climb, "__defaults__", (RUNGS[:1],))
-    status, out, _ = run(monkeypatch, capsys, "diagnose", folder / "run", "--preflight")
+    status, out, _ = command("diagnose", folder / "run", "--preflight")
     assert status == 0 and out.index("look: ") < out.index("preflight: toy problems")
 
 

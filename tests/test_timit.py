@@ -9,7 +9,6 @@ import pytest
 
 from experiments import timit as experiment
 from experiments.synthetic_speech import sphere, utterance, write_tree
-from rnnaudio import cli
 from rnnaudio.data import AudioCorpus, read_audio
 from rnnaudio.data.timit import CORE_TEST, DEVELOPMENT, build_timit_corpus, find_utterances
 from rnnaudio.errors import RnnaudioError
@@ -136,24 +135,13 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(tree, tmp_path, spo
     assert not (tmp_path / "a.h5").exists()
 
 
-def run(monkeypatch, capsys, *arguments):
-    """(exit status, stdout, stderr) of `rnnaudio corpus timit ARGUMENTS`."""
-    monkeypatch.setattr(sys, "argv", ["rnnaudio", "corpus", "timit", *map(str, arguments)])
-    status = 0
-    try:
-        cli.main()
-    except SystemExit as end:
-        status = end.code or 0
-    return status, *capsys.readouterr()
-
-
-def test_the_command(tree, tmp_path, monkeypatch, capsys):
-    status, out, _ = run(monkeypatch, capsys, tree, tmp_path / "a.h5")
+def test_the_command(tree, tmp_path, command):
+    status, out, _ = command("corpus", "timit", tree, tmp_path / "a.h5")
     assert status == 0 and "18 pieces" in out and "note: not the whole of TIMIT" in out
-    status, _, error = run(monkeypatch, capsys, tree, tmp_path / "a.h5")
+    status, _, error = command("corpus", "timit", tree, tmp_path / "a.h5")
     assert status == 2 and re.fullmatch(r"rnnaudio: .*a.h5 exists: choose another name, .*--overwrite\n", error)
-    assert run(monkeypatch, capsys, tree, tmp_path / "a.h5", "--overwrite")[0] == 0
-    status, _, error = run(monkeypatch, capsys, tmp_path / "nowhere", tmp_path / "b.h5")
+    assert command("corpus", "timit", tree, tmp_path / "a.h5", "--overwrite")[0] == 0
+    status, _, error = command("corpus", "timit", tmp_path / "nowhere", tmp_path / "b.h5")
     assert status == 2 and "nowhere: no such folder" in error and error.count("\n") == 1
 
 
