@@ -29,10 +29,11 @@ class OnlineGriffinLim:
             raise RnnaudioError(f"look_ahead is {look_ahead}, n_iterations {n_iterations}: expected 0 or more")
         self.stft, self.look_ahead, self.n_iterations = stft, look_ahead, n_iterations
         length = stft.window_samples + look_ahead * stft.hop_samples
-        # Of the settled frames, from the first sample of the oldest frame that is not settled.
-        self._sum, self._squares = np.zeros(length), np.zeros(length)
-        self._magnitudes: list[np.ndarray] = []
-        self._spectra: list[np.ndarray] = []
+        # From the first sample of the oldest frame that is not settled: what the settled ones add up to, and the sum of
+        # w^2 under these and under all.
+        self._sum, self._settled, self._squares = np.zeros(length), np.zeros(length), np.zeros(length)
+        self._magnitudes = np.empty((0, stft.n_bins))
+        self._spectra = np.empty((0, stft.n_bins), complex)
         self._to_drop = stft.offset
         self._is_over = False
 
@@ -41,49 +42,52 @@ class OnlineGriffinLim:
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
         (frame,) = checked_magnitudes(np.asarray(magnitudes)[None], self.stft)
+        span = self._span(len(self._spectra))
         if phases is None:
-            start = len(self._spectra) * self.stft.hop_samples
-            heard = self._sound()[start : start + self.stft.window_samples]
-            spectrum = with_phases_of(frame, self.stft.of_frames(heard))
+            spectrum = with_phases_of(frame, self.stft.of_frames(self._sound(_divisors(self._squares))[span]))
         else:
             spectrum = with_phases(frame, phases)
-        self._magnitudes.append(frame)
-        self._spectra.append(spectrum)
+        self._magnitudes = np.vstack([self._magnitudes, frame])
+        self._spectra = np.vstack([self._spectra, spectrum])
+        self._squares[span] += self.stft.weights**2
+        divisors = _divisors(self._squares)
         for _ in range(self.n_iterations):
-            self._project()
+            self._project(divisors)
         return self._settle() if len(self._spectra) > self.look_ahead else np.empty(0)
 
     def flush(self) -> np.ndarray:
         """All that is left; the stream is over."""
         self._is_over = True
         parts = [self._settle() for _ in range(len(self._spectra))]
-        if self.stft.padding == "none" and (parts or self._squares.any()):
+        if self.stft.padding == "none" and (parts or self._settled.any()):
             tail = slice(self.stft.window_samples - self.stft.hop_samples)
-            parts.append(self._sum[tail] / _divisors(self._squares[tail]))
+            parts.append(self._sum[tail] / _divisors(self._settled[tail]))
         return np.concatenate(parts) if parts else np.empty(0)
 
-    def _project(self) -> None:
-        sound = np.lib.stride_tricks.sliding_window_view(self._sound(), self.stft.window_samples)
-        frames = sound[:: self.stft.hop_samples][: len(self._spectra)]
-        self._spectra = list(with_phases_of(np.stack(self._magnitudes), self.stft.of_frames(frames)))
+    def _span(self, k: int) -> slice:
+        """The samples under frame k of those that are not settled."""
+        return slice(k * self.stft.hop_samples, k * self.stft.hop_samples + self.stft.window_samples)
 
-    def _sound(self) -> np.ndarray:
-        """What settled and other frames make together."""
-        total, squares = self._sum.copy(), self._squares.copy()
-        for k, spectrum in enumerate(self._spectra):
-            span = slice(k * self.stft.hop_samples, k * self.stft.hop_samples + self.stft.window_samples)
-            total[span] += self.stft.to_frames(spectrum)
-            squares[span] += self.stft.weights**2
-        return total / _divisors(squares)
+    def _project(self, divisors: np.ndarray) -> None:
+        sound = np.lib.stride_tricks.sliding_window_view(self._sound(divisors), self.stft.window_samples)
+        frames = sound[:: self.stft.hop_samples][: len(self._spectra)]
+        self._spectra = with_phases_of(self._magnitudes, self.stft.of_frames(frames))
+
+    def _sound(self, divisors: np.ndarray) -> np.ndarray:
+        """What settled and other frames make together, over the sums of w^2 under them."""
+        total = self._sum.copy()
+        for k, frame in enumerate(self.stft.to_frames(self._spectra)):
+            total[self._span(k)] += frame
+        return total / divisors
 
     def _settle(self) -> np.ndarray:
         """Settle the oldest frame; the samples under it alone."""
-        n, hop = self.stft.window_samples, self.stft.hop_samples
-        self._magnitudes.pop(0)
-        self._sum[:n] += self.stft.to_frames(self._spectra.pop(0))
-        self._squares[:n] += self.stft.weights**2
-        ready = self._sum[:hop] / _divisors(self._squares[:hop])
-        for array in (self._sum, self._squares):
+        hop, span = self.stft.hop_samples, self._span(0)
+        self._sum[span] += self.stft.to_frames(self._spectra[0])
+        self._settled[span] += self.stft.weights**2
+        ready = self._sum[:hop] / _divisors(self._settled[:hop])
+        self._magnitudes, self._spectra = self._magnitudes[1:], self._spectra[1:]
+        for array in (self._sum, self._settled, self._squares):
             array[:-hop] = array[hop:].copy()
             array[-hop:] = 0.0
         ready, self._to_drop = ready[self._to_drop :], max(0, self._to_drop - hop)
