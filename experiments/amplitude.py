@@ -22,10 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.on_corpus import full_or_tiny
+from experiments.on_corpus import CORPUS, full_or_tiny
 from experiments.results import FOLDER, record
 from experiments.spectral_runs import with_transform
-from experiments.strategies import CORPUS
 from rnnaudio import plots
 from rnnaudio.app.outcome import judge
 from rnnaudio.data import (

@@ -6,6 +6,7 @@ Each experiment calls :func:`reproduce` with its variants' frozen settings. A va
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 import tyro
 
-from experiments.results import record
-from experiments.strategies import CORPUS
+from experiments.on_corpus import CORPUS
+from experiments.results import record, versions
 from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.audio_run import LoadedRun, load_run, seed_seconds, train_on_corpus
 from rnnaudio.app.config import TrainConfig
@@ -53,22 +54,29 @@ class Options:
     smoke: bool = False  # two updates of two variants on the piano in the package; no claims, nothing is recorded
 
 
-def reproduce(name: str, variants: Mapping[str, TrainConfig], claims: list[Claim]) -> None:
-    """The command of an experiment: train and judge all variants, print and record figures and claims."""
+def reproduce(
+    name: str, variants: Mapping[str, TrainConfig], claims: list[Claim], show: Callable[[], None] = lambda: None
+) -> None:
+    """The command of an experiment: train and judge all variants, print and record figures and claims.
+
+    show
+        what is told before the runs.
+    """
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     if options.smoke:
         with TemporaryDirectory() as folder:
             corpus = build_demo_corpus(Path(folder) / "corpus.h5")
             ends = list(variants)[:: max(1, len(variants) - 1)]
-            run_all({variant: smoke(variants[variant]) for variant in ends}, corpus, Path(folder), quick=True)
+            run_all({variant: tiny(variants[variant]) for variant in ends}, corpus, Path(folder), quick=True)
         return
+    show()
     figures = run_all(variants, options.corpus, options.runs / name)
     told = tell(figures, claims)
     if options.corpus == CORPUS:
         record(name, {"claims": told, "variants": figures})
 
 
-def smoke(config: TrainConfig) -> TrainConfig:
+def tiny(config: TrainConfig) -> TrainConfig:
     """The same in seconds: a few steps of a narrow model."""
     m = config.model
     narrow: dict[str, Any] = {"readout_units": min(m.readout_units, NARROW), "units": tuple(NARROW for _ in m.units)}
@@ -113,7 +121,7 @@ def run_one(
     measure
         (run_dir, corpus) -> figures beside those of the free run.
     """
-    done = run_dir / "figures.json"
+    done = run_dir / "figures.json"  # with the date and versions that they are of
     settings = json.loads(json.dumps({"settings": dataclasses.asdict(config), "corpus": corpus.stat().st_size}))
     if done.exists() and {name: json.loads(done.read_text()).get(name) for name in settings} != settings:
         raise RnnaudioError(f"{done} is of other settings or another corpus: remove {run_dir} to run it anew")
@@ -132,6 +140,8 @@ def run_one(
             "minutes": round(run.seconds / 60, 1),
             "ended": run.reason,
             "defects": [defect.name for defect in present_in(config)],
+            "date": time.strftime("%Y-%m-%d"),
+            "versions": versions(),
         }
         write_atomically(done, json.dumps({**figures, **settings}, indent=2).encode() + b"\n")
     return {name: value for name, value in json.loads(done.read_text()).items() if name not in settings}

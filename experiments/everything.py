@@ -3,8 +3,9 @@
     python -m experiments.everything [--smoke] [--table] [--again]
 
 Experiments that have a record, and runs that are finished, are not computed again, so a command that was broken off
-goes on. Records come with the repository: ``--again`` makes them anew. ``--smoke``: all of
-them, tiny, on the piano in the package; nothing is recorded. ``--table``: only the table of what is recorded.
+goes on. Records come with the repository: ``--again`` makes them anew, and sets the runs aside that are there
+(``runs/NAME.before``). ``--smoke``: all of them, tiny, on the piano in the package; nothing is recorded. ``--table``:
+only the table of what is recorded.
 """
 
 import json
@@ -32,6 +33,11 @@ class Experiment(NamedTuple):
     arguments: tuple[str, ...] = ()
     smoke: tuple[str, ...] | None = ("--smoke",)
     has_record: bool = True
+    runs: str = ""  # the folder of its runs, if not that of its record's name
+
+    @property
+    def folder(self) -> Path:
+        return Path("runs") / (self.runs or self.record)
 
     @property
     def path(self) -> Path:
@@ -54,14 +60,14 @@ EXPERIMENTS = (
     Experiment("last_day", "the last day", "last-day"),
     Experiment("final_post", "final post", "final-post"),
     Experiment("classmates", "not in the blog", "classmates"),
-    Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016-gru"),
+    Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016-gru", runs="fourier-2016"),
     Experiment("phase", "week 28 March (part 2)", "phase"),
     Experiment("amplitude", "week 28 March (part 2)", "amplitude"),
     Experiment("music", "not in the blog", "music"),
     Experiment("draw", "week 28 March (part 2)", "draw"),
     Experiment("draw", "week 28 March (part 2)", "draw-attention", ("--attention",), ("--attention", "--smoke")),
     Experiment("timit", "last week", "timit", ("--smoke",), has_record=False),  # a copy of TIMIT is the user's own
-    Experiment("ablation", "all", "ablation", smoke=("--smoke-test",)),
+    Experiment("ablation", "all", "ablation"),
     Experiment("blind_test", "all", "blind-test", smoke=("--quick",)),
 )
 
@@ -99,15 +105,27 @@ def run(experiment: Experiment, smoke: bool) -> bool:
     return done.returncode == 0
 
 
+def set_aside(folders: list[Path]) -> None:
+    """Rename those that are there; RnnaudioError, and nothing is renamed, where an earlier one is still set aside."""
+    there = {folder: folder.with_name(f"{folder.name}.before") for folder in folders if folder.exists()}
+    for before in there.values():
+        if before.exists():
+            raise RnnaudioError(f"{before} is still there: remove it or move it away first")
+    for folder, before in there.items():
+        folder.rename(before)
+
+
 def main(smoke: bool = False, table: bool = False, again: bool = False) -> None:
     """Run the experiments that have no record yet, then print the table.
 
     Args:
-        again: also those that have one.
+        again: also those that have one; their runs are set aside.
         smoke: each in its tiny form.
         table: print the table of what is recorded, and run nothing.
     """
     missing = [e for e in EXPERIMENTS if not table and (smoke or again or (e.has_record and not e.path.exists()))]
+    if again and not smoke:
+        set_aside([e.folder for e in missing])
     failed = [e.module for e in missing if not run(e, smoke)]
     if not smoke:
         print(as_markdown())

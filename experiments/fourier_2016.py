@@ -1,13 +1,14 @@
 """The last plan of 28 March 2016: "try the first strategy on the amplitude of the frequency domain".
 
-    python -m experiments.fourier_2016 [--cell gru|lstm] [--defect-9] [--smoke]
+    python -m experiments.fourier_2016 [--cell gru|lstm] [--frames samples] [--defect-9] [--smoke]
 
 Frames of 200 samples, no window, no overlap, to 101 magnitudes scaled to -1 .. 1 by minimum and maximum; the gradient
 over 40 frames, the state carried through 10 segments; the next frame by squared error. The phase is dropped, so what
 is played has phase zero and buzzes at the frame rate, 80 Hz, whatever the model has learnt (defect 19).
 
-``--defect-9``: validation calls the training batcher, so that early stopping and curve judge heard sound; and of 20 s
-only 4 are there (320 frames, 20 s if a frame had the 1000 samples of the runs before: that is our reading).
+``--frames samples``: the same net, batches and training on the samples of the frames. ``--defect-9``: validation
+calls the training batcher, so that early stopping and curve judge heard sound; and of 20 s only 4 are there (320
+frames, 20 s if a frame had the 1000 samples of the runs before: that is our reading).
 """
 
 import dataclasses
@@ -17,14 +18,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.on_corpus import full_or_tiny
+from experiments.on_corpus import CORPUS, full_or_tiny
 from experiments.results import FOLDER, record
-from experiments.strategies import CORPUS
 from rnnaudio import plots
 from rnnaudio.app.outcome import judge
 from rnnaudio.data import (
     AudioCorpus,
     Batch,
+    Batches,
     Magnitudes,
     MagnitudeScale,
     RandomRuns,
@@ -55,9 +56,25 @@ class Options:
     max_updates: int = 2000
     minutes: float = 8.0
     seconds: float = 10.0  # that are played
+    frames: Literal["magnitudes_2016", "samples"] = "magnitudes_2016"  # samples: the same net on the sound itself
     defect_9: bool = False  # validate on training batches, 4 s of them
     smoke: bool = False  # a few updates of a small model on the piano in the package; nothing is recorded
     resume: bool = False
+
+
+class Samples:
+    """Frames as they are, in the place of a :class:`MagnitudeScale`."""
+
+    n_bins = FRAME
+
+    def scaled(self, frames: np.ndarray) -> np.ndarray:
+        return frames
+
+    def audio(self, frames: np.ndarray) -> np.ndarray:
+        return frames.reshape(-1)
+
+
+Scale = MagnitudeScale | Samples
 
 
 def main() -> None:
@@ -67,11 +84,12 @@ def main() -> None:
 
 def run(options: Options, corpus: AudioCorpus) -> dict[str, Any]:
     """The figures of a run; curve, spectrogram and sound go to its folder."""
-    scale = MagnitudeScale.fit(corpus.train, FRAME)
+    scale = MagnitudeScale.fit(corpus.train, FRAME) if options.frames == "magnitudes_2016" else Samples()
     held_out = on_held_out(scale, corpus, options.batch_size)
     model = build(options, scale.n_bins)
     sizes = {"frame_size": FRAME, "n_steps": N_STEPS, "batch_size": options.batch_size}
-    batches = Magnitudes(RandomRuns(corpus.train, n_segments=N_SEGMENTS, seed=SEED, **sizes), scale)
+    runs = RandomRuns(corpus.train, n_segments=N_SEGMENTS, seed=SEED, **sizes)
+    batches = Magnitudes(runs, scale) if isinstance(scale, MagnitudeScale) else runs
     done = train(
         model,
         predict_next,
@@ -99,13 +117,13 @@ def build(options: Options, n_bins: int) -> Sequential:
     return Sequential([cell(n_bins, options.n_units, rng=rng), Dense(options.n_units, n_bins, rng=rng)])
 
 
-def on_held_out(scale: MagnitudeScale, corpus: AudioCorpus, batch_size: int) -> list[Batch]:
+def on_held_out(scale: Scale, corpus: AudioCorpus, batch_size: int) -> list[Batch]:
     """The validation split, as it should be."""
     windows = fixed_windows(corpus.valid, frame_size=FRAME, n_steps=N_STEPS, batch_size=batch_size)
     return [Batch(scale.scaled(frames), resets) for frames, resets in windows]
 
 
-def on_training_sound(batches: Magnitudes) -> list[Batch]:
+def on_training_sound(batches: Batches) -> list[Batch]:
     """Defect 9: the first sequences of the training batcher, 320 frames in all where 20 s were meant (1600)."""
     first = batches.batch(0)
     n = max(1, FRAMES_OF_DEFECT_9 // N_STEPS)
@@ -140,13 +158,14 @@ def measured(model: Sequential, held_out: list[Batch], done: Run) -> dict[str, A
 
 
 def listen(
-    model: Sequential, scale: MagnitudeScale, corpus: AudioCorpus, folder: Path, seconds: float
+    model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, seconds: float
 ) -> dict[str, Any]:
     """Continue a second of the test split in magnitudes, phase zero; write sound and spectrogram."""
     rate = corpus.sample_rate_hz
     n_seed, n_new = rate // FRAME, round(seconds * rate) // FRAME
     stretch = corpus.test.seed_at(0, (n_seed + n_new) * FRAME / rate)
     true = scale.scaled(stretch.reshape(-1, FRAME))
+    title = "Magnitudes of 2016, played with phase zero" if isinstance(scale, MagnitudeScale) else "Frames of samples"
     played = generate(Stepper(model), true[:n_seed].reshape(-1), n_samples=n_new * scale.n_bins)
     frames = played.audio.reshape(-1, scale.n_bins)[n_seed:]
     seed, original = np.split(corpus.restore(stretch), [n_seed * FRAME])
@@ -155,15 +174,15 @@ def listen(
     n_clipped = write_wav(folder / "generated.wav", np.concatenate([heard, generated]), rate)
     write_wav(folder / "original.wav", np.concatenate([seed, original]), rate)
     plots.spectrogram(
-        seed, generated, original, rate, folder / "spectrogram.png", title="Magnitudes of 2016, played with phase zero"
+        seed, generated, original, rate, folder / "spectrogram.png", title=title
     )
     alive = judge(generated, corpus, played.stopped)
     truth = judge(corpus.restore(scale.audio(true[n_seed:])), corpus, "")
     return {
         "alive_seconds": alive.seconds,
         "death": alive.reason,
-        "true_magnitudes_with_phase_zero_alive_seconds": truth.seconds,
-        "true_magnitudes_with_phase_zero_death": truth.reason,
+        "true_frames_played_back_alive_seconds": truth.seconds,
+        "true_frames_played_back_death": truth.reason,
         "clipped_samples": n_clipped,
     }
 
@@ -189,7 +208,8 @@ def claim(figures: dict[str, Any]) -> dict[str, str]:
 
 def keep(options: Options, figures: dict[str, Any]) -> None:
     """Record the figures and the pictures of a full run."""
-    name = f"fourier-2016-{options.cell}" + ("-defect-9" if options.defect_9 else "")
+    kind = "" if options.frames == "magnitudes_2016" else f"-{options.frames}"
+    name = f"fourier-2016-{options.cell}{kind}" + ("-defect-9" if options.defect_9 else "")
     settings = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
     settings = {key: value for key, value in settings.items() if not isinstance(value, Path)}
     record(name, {"settings": settings, **figures, "claims": [claim(figures)]})

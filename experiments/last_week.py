@@ -22,7 +22,7 @@ VARIANTS = {
 CLAIMS = [
     Claim(
         "one note and then noise, which is the best I got; it still manages to get some frequency before fading away",
-        "a few tenths of a second",
+        "no figure",
         lambda f: "; ".join(
             f"{name}: predict {f[name]['predict_mse']}, {f[name]['alive_seconds']:.1f} s" for name in VARIANTS
         ),
@@ -31,7 +31,7 @@ CLAIMS = [
     Claim(
         "the curve seems to still go down, just really, really slowly; it took one whole day to train on a GPU",
         "a curve",
-        lambda f: f"{f['faithful']['diagnosis'][:3]}",
+        lambda f: f"diagnosis: {', '.join(f['faithful']['diagnosis'][:3])}",
         "steps of the unscaled gradient, of a cost that one step in forty counts for",
     ),
 ]

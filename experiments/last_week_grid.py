@@ -2,9 +2,10 @@
 
     python -m experiments.last_week_grid [--smoke]
 
-Layers 1 to 5, units 200 to 2000, inputs of 200 to 32000 samples, sequences of 6 to 60 steps. Bytes and multiplications
-of a training step are computed for every corner before anything runs; run are one centre and the ends of each range
-with the rest at the centre, the GRU of 2016 as it was and repaired, each for the same number of updates.
+Layers 1 to 5, units 200 to 2000, inputs of 200 to 32000 samples, sequences of 6 to 60 steps. Parameters and
+multiplications of a training step are computed for every point of the grid before anything runs, bytes for those
+that are run: one centre and the ends of each range with the rest at the centre, the GRU of 2016 as it was and
+repaired, each for the same number of updates.
 """
 
 import dataclasses
@@ -52,7 +53,7 @@ def multiplications(point: dict[str, int]) -> float:
 
 
 def predicted() -> list[dict[str, Any]]:
-    """Memory and multiplications of every corner of the grid."""
+    """Parameters and multiplications of every point of the grid."""
     rows = []
     for values in itertools.product(*RANGES.values()):
         point = dict(zip(RANGES, values, strict=True))
@@ -65,7 +66,7 @@ def predicted() -> list[dict[str, Any]]:
 def show_grid() -> None:
     """The extremes of the grid, and the memory of those that are run."""
     rows = sorted(predicted(), key=lambda row: row["multiplications"])
-    print(f"{len(rows)} corners; multiplications of a step from {rows[0]['multiplications']:.1e} to ", end="")
+    print(f"{len(rows)} points; multiplications of a step from {rows[0]['multiplications']:.1e} to ", end="")
     print(f"{rows[-1]['multiplications']:.1e}, parameters up to {rows[-1]['parameters'] / 1e6:.0f} million")
     for name, point in star().items():
         config = setting(**point)
@@ -93,5 +94,4 @@ CLAIMS = [
 
 
 if __name__ == "__main__":
-    show_grid()
-    run_command(lambda: reproduce("last-week-grid", VARIANTS, CLAIMS), "last_week_grid")
+    run_command(lambda: reproduce("last-week-grid", VARIANTS, CLAIMS, show_grid), "last_week_grid")

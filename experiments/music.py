@@ -21,8 +21,8 @@ import numpy as np
 import tyro
 
 from experiments.markov import Markov
+from experiments.on_corpus import CORPUS
 from experiments.results import FOLDER, record
-from experiments.strategies import CORPUS
 from rnnaudio import plots
 from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.music import (

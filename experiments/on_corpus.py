@@ -8,11 +8,11 @@ from typing import Any
 
 import tyro
 
-from experiments.strategies import CORPUS
 from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.demo import build_demo_corpus
 
+CORPUS = Path("datasets/mozart-steinway.h5")
 Figures = dict[str, Any]
 
 
@@ -20,14 +20,15 @@ def full_or_tiny(
     kind: type[Any],
     tiny: dict[str, Any],
     run: Callable[[Any, AudioCorpus], Figures],
-    keep: Callable[[Any, Figures], None],
+    keep: Callable[[Any, Figures], object],
 ) -> None:
     """``run`` with the options typed, of that kind, and ``keep`` what it found if it was on our corpus; with --smoke
     ``run`` alone, in a folder that goes away, with the options that ``tiny`` names changed."""
     options = parsed(lambda: tyro.cli(kind, registry=REGISTRY))
     if options.smoke:
         with TemporaryDirectory() as folder:
-            small = dataclasses.replace(options, run_dir=Path(folder) / "run", **tiny)
+            place = {"run_dir": Path(folder) / "run"} if hasattr(options, "run_dir") else {}
+            small = dataclasses.replace(options, **place, **tiny)
             with AudioCorpus.open(build_demo_corpus(Path(folder) / "corpus.h5")) as corpus:
                 run(small, corpus)
         return

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.on_corpus import full_or_tiny
+from experiments.on_corpus import CORPUS, full_or_tiny
 from experiments.results import FOLDER, record
 from experiments.spectral_runs import with_transform
-from experiments.strategies import CORPUS
 from rnnaudio import plots
 from rnnaudio.data import STFT, AudioCorpus, RandomWindows, fixed_windows, steps_for, write_wav
 from rnnaudio.errors import run_command

@@ -6,13 +6,12 @@ from typing import Any
 
 import tyro
 
+from experiments.on_corpus import CORPUS
 from experiments.results import record
 from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.audio_run import train_on_corpus
 from rnnaudio.app.config import TrainConfig
 from rnnaudio.app.outcome import write_outcome
-
-CORPUS = Path("datasets/mozart-steinway.h5")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ import tyro
 from safetensors.numpy import load_file, save_file
 
 from experiments.mnist import DATA
-from experiments.strategies import CORPUS
+from experiments.on_corpus import CORPUS
 from experiments.verify_models import FRAME, SEED, UNITS, mnist_model, outputs, recurrent_model, run_all
 from rnnaudio import engine
 from rnnaudio.data import AudioCorpus, Batch, Mnist, RandomWindows, Split, fetch_mnist, fixed_windows, load_mnist

@@ -31,7 +31,7 @@ CLAIMS = [
     Claim(
         "it was clearly under train, the training curve was still going down",
         "a curve",
-        lambda f: f"{f['faithful']['updates']} updates; {f['faithful']['diagnosis'][:3]}",
+        lambda f: f"{f['faithful']['updates']} updates; diagnosis: {', '.join(f['faithful']['diagnosis'][:3])}",
         "RMSprop did not divide by its mean square: steps of the raw gradient, thousands of times too small",
     ),
 ]

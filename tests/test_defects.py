@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from experiments import fourier_2016, mnist
 from rnnaudio import engine
 from rnnaudio.app import audio_run, defects
 from rnnaudio.app.audio_run import BATCHERS, LoadedRun, load_run, open_corpus, train_and_valid, train_on_corpus
@@ -23,10 +24,11 @@ from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper
 from rnnaudio.nn import Context, Dense
+from rnnaudio.optimizers import SGD
+from rnnaudio.training import EarlyStopping
 from rnnaudio.training import checkpoint as checkpoints
 
 RATE_HZ, FRAME = 8000, 16
-AUDIO = [d for d in DEFECTS if d.of == "audio"]
 OTHERS = {"raw-fourier-frames": "fourier", "product-cross-entropy": "mnist", "noise-on-logits": "mnist"}
 GRU = TrainConfig(
     frame_size=FRAME, n_steps=4, batch_size=3, batches="consecutive", generation_noise=True, preflight=True,
@@ -51,8 +53,14 @@ FAITHFUL = TrainConfig(
 )  # fmt: skip
 
 
+DIGITS = mnist.Setting((10,), 10, SGD(0.1), 1, EarlyStopping(1))
+FOURIER = fourier_2016.Options(frames="samples")
+
+
 def base(defect):
     """A config that may have the defect and has no other."""
+    if defect.of != "audio":
+        return {"mnist": DIGITS, "fourier": FOURIER}[defect.of]
     return MEMORY if "model.cell" in defect.where else GRU
 
 
@@ -116,15 +124,15 @@ def test_the_command_prints_them_all(monkeypatch, capsys):
 
 
 def test_the_repaired_configs_have_no_defect():
-    assert present_in(GRU) == present_in(MEMORY) == []
+    assert present_in(GRU) == present_in(MEMORY) == present_in(DIGITS) == present_in(FOURIER) == []
 
 
 def flat(config):
     values = dataclasses.asdict(config)
-    return values | {f"model.{name}": value for name, value in values.pop("model").items()}
+    return values | {f"model.{name}": value for name, value in values.pop("model", {}).items()}
 
 
-@pytest.mark.parametrize("defect", AUDIO, ids=lambda d: d.name)
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda d: d.name)
 def test_planting_and_repairing(defect):
     config = base(defect)
     assert defect in that_apply_to(config)
@@ -157,6 +165,8 @@ def test_defects_of_any_strength_are_found():
     assert names(forget_bias_hidden=0.5, n_layers=2, **bounded) == ["forget-bias-in-hidden", "shared-depth"]
     assert names(forget_bias_hidden=0.0, readout_noise=0.005, **bounded) == ["noise-in-readout"]
     assert names(forget_bias_hidden=0.0) == ["unbounded-memory"]
+    assert names(forget_bias_hidden=0.0, learn_initial_state=True) == ["unbounded-memory"]
+    assert names(forget_bias_hidden=0.0, readout_weights="rand_2016", **bounded) == ["small-readout"]
     for batches in ("random", "offsets", "shifted"):
         assert "always-reset" in [d.name for d in present_in(dataclasses.replace(GRU, batches=batches))]
 
@@ -374,7 +384,8 @@ def test_a_faithful_run_trains_and_records_its_defects(corpus_path, tmp_path, ca
     summary = write_outcome(tmp_path, corpus_path, seconds=0.5)
     expected = [
         "target-is-input", "unscaled-rmsprop", "last-step-cost", "noiseless-feedback", "unbounded-memory",
-        "forget-bias-in-hidden", "noise-in-readout", "judged-by-training-cost", "two-functions", "min-max-scaling",
+        "forget-bias-in-hidden", "noise-in-readout", "judged-by-training-cost", "two-functions", "small-readout",
+        "min-max-scaling",
         "no-clipping", "always-reset", "shifted-batch", "same-piece-validation", "history-cut",
         "noise-in-evaluation", "shared-depth", "no-toy-problem",
     ]  # fmt: skip

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.everything import EXPERIMENTS, as_markdown, claims
@@ -22,7 +23,7 @@ def test_tiny_form(experiment, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", [experiment.module, *experiment.smoke])
     module = importlib.import_module(f"experiments.{experiment.module}")
     if hasattr(module, "VARIANTS"):
-        module.reproduce(experiment.record, module.VARIANTS, module.CLAIMS)
+        module.reproduce(experiment.record, module.VARIANTS, module.CLAIMS, getattr(module, "show_grid", lambda: None))
     else:
         module.main()
     out = capsys.readouterr().out
@@ -35,7 +36,7 @@ def test_tiny_form(experiment, monkeypatch, capsys, tmp_path):
 def test_the_ablation_s_tiny_form(capsys):
     from experiments.ablation import main, variants
 
-    main(smoke_test=True)
+    main(smoke=True)
     assert capsys.readouterr().out.count("gru ") >= 4
     names = [variant.name for variant in variants()]
     assert len(names) == len(set(names)) and "gru-faithful-unscaled-rmsprop" in names
@@ -73,3 +74,42 @@ def test_a_failing_experiment_is_named(monkeypatch):
     monkeypatch.setattr(everything, "run", lambda experiment, smoke: experiment.module != "last_day")
     with pytest.raises(RnnaudioError, match="1 experiments failed: last_day"):
         everything.main(smoke=True)
+
+
+def test_what_is_made_again_is_set_aside_and_nothing_is_lost(tmp_path, monkeypatch):
+    from experiments import everything
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("last-week", "fourier-2016"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    monkeypatch.setattr(everything, "run", lambda experiment, smoke: True)
+    everything.main(again=True)
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["fourier-2016.before", "last-week.before"]
+    (tmp_path / "runs" / "last-week").mkdir()
+    with pytest.raises(RnnaudioError, match=r"last-week\.before is still there: remove it or move it away"):
+        everything.main(again=True)
+    assert (tmp_path / "runs" / "last-week").exists()
+
+
+@pytest.mark.parametrize(("largest", "verdict"), [(1e-8, "fine, of a cost that is not"), (0.1, "NOT fine")])
+def test_a_wrong_gradient_is_not_called_fine(largest, verdict, monkeypatch):
+    """And how many steps the cost counts is measured: one of the four that the GRU of 2016 sees here."""
+    from types import SimpleNamespace
+
+    from experiments import last_week_checks
+
+    monkeypatch.setattr(last_week_checks, "check_gradients", lambda *_, **__: SimpleNamespace(largest=largest))
+    config = last_week_checks.gru_2016(8, 1, 4, 2)
+    frames = np.random.default_rng(0).standard_normal((5, 2, 8)).astype("float32")
+    check = last_week_checks.wiring("gru", config, frames)
+    assert check.verdict.startswith(verdict) and "counts 1 of 4 steps" in check.evidence
+
+
+def test_a_sound_that_fades_has_not_come_to_a_standstill_and_a_cycle_has():
+    from experiments.final_post import seconds_to_standstill
+
+    t = np.arange(16_000 * 4) / 16_000
+    tone = np.sin(2 * np.pi * 440 * t)
+    assert seconds_to_standstill(tone * np.exp(-t), 16_000) is None
+    started = np.where(t < 1.0, np.random.default_rng(0).standard_normal(len(t)), 1e-3 * tone)
+    assert seconds_to_standstill(started, 16_000) == pytest.approx(1.0, abs=0.02)

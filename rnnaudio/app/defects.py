@@ -71,7 +71,7 @@ DEFECTS = (
         "the memory-only LSTM grows from step to step whatever its input and hardly hears it",
         "python -m experiments.week_21_march", {"model.bounded_memory": False, "model.learn_initial_state": False},
         {"model.bounded_memory": True, "model.initial_state_noise": 0.0, "model.learn_initial_state": True},
-        where={"model.cell": "memory-lstm"},
+        where={"model.cell": "memory-lstm"}, present=lambda config: not config.model.bounded_memory,
     ),
     Defect(
         6, "forget-bias-in-hidden", 2, "the forget bias of 2 stood on the hidden relu layer of the gate's MLP too",
@@ -105,6 +105,9 @@ DEFECTS = (
         12, "small-readout", 2, "read-out weights 4.9 times smaller than Glorot's, through a tanh",
         ABLATION, {"model.readout": "tanh", "model.readout_weights": "rand_2016"},
         {"model.readout": "linear", "model.readout_weights": "glorot"},
+        present=lambda config: config.model.readout == "tanh" or (
+            config.model.readout == "linear" and config.model.readout_weights == "rand_2016"
+        ),
     ),
     Defect(
         13, "min-max-scaling", 2,
@@ -130,20 +133,24 @@ DEFECTS = (
     ),
     Defect(
         18, "history-cut", 1, "what was saved ended at the best point of the curve",
-        "tests/test_defects.py", {"saved_history": "until_best"}, {"saved_history": "all"},
+        "a test alone: it changes what is known of a run, not the run",
+        {"saved_history": "until_best"}, {"saved_history": "all"},
     ),
     Defect(
         19, "raw-fourier-frames", 1,
         "frames of the Fourier runs: magnitudes min/max scaled, no window, no overlap, phase dropped",
-        "python -m experiments.fourier_2016", {"frames": "magnitudes_2016"}, {"frames": "samples"}, of="fourier",
+        "python -m experiments.fourier_2016 --frames samples",
+        {"frames": "magnitudes_2016"}, {"frames": "samples"}, of="fourier",
     ),
     Defect(
         20, "product-cross-entropy", 1, "-log(max(y p)): wrong for soft labels, not a number on underflow",
-        "python -m experiments.mnist", {"loss": "cross_entropy_2016"}, {"loss": "cross_entropy"}, of="mnist",
+        "python -m experiments.mnist --setting february",
+        {"loss": "cross_entropy_2016"}, {"loss": "cross_entropy"}, of="mnist",
     ),
     Defect(
         21, "noise-on-logits", 1, "normalisation, dropout and noise on the logits too; dropout before the bias",
-        "python -m experiments.mnist", {"order": "2016"}, {"order": "usual"}, of="mnist",
+        "python -m experiments.mnist --setting march",
+        {"order": "2016"}, {"order": "usual"}, of="mnist",
     ),
     Defect(
         22, "noise-in-evaluation", 1, "noise stayed on in validation and generation",

@@ -29,8 +29,8 @@ class OnlineGriffinLim:
             raise RnnaudioError(f"look_ahead is {look_ahead}, n_iterations {n_iterations}: expected 0 or more")
         self.stft, self.look_ahead, self.n_iterations = stft, look_ahead, n_iterations
         length = stft.window_samples + look_ahead * stft.hop_samples
-        # From the first sample of the oldest frame that is not settled: what the settled ones add up to, and the sum of
-        # w^2 under these and under all.
+        # From the first sample of the oldest frame that is not settled: what the settled ones add up to, and the sum
+        # of w^2 under these and under all.
         self._sum, self._settled, self._squares = np.zeros(length), np.zeros(length), np.zeros(length)
         self._magnitudes = np.empty((0, stft.n_bins))
         self._spectra = np.empty((0, stft.n_bins), complex)
