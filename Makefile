@@ -36,7 +36,7 @@ timit: $(VENV)/.installed ## both strategies on speech, your own copy of TIMIT: 
 mnist: $(VENV)/.installed ## the blog's perceptron on MNIST (downloads 20 MB once); as recorded: ARGS="--setting recorded"
 	@$(BIN)/python -m experiments.mnist $(ARGS)
 
-experiments: $(VENV)/.installed $(CORPUS) ## every experiment of the blog, then a table of its claims (hours; goes on where it was)
+experiments: $(VENV)/.installed $(CORPUS) ## each experiment of the blog without a record, then a table; ARGS=--again: all (hours; goes on where it was)
 	@$(BIN)/python -m experiments.everything $(ARGS)
 
 experiments-smoke: $(VENV)/.installed ## all of them in tiny form, on the piano in the package (minutes)

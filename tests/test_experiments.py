@@ -1,6 +1,7 @@
 """Every experiment of the blog in its tiny form: it runs to its end, on real piano, and prints finite figures."""
 
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.everything import EXPERIMENTS, as_markdown, claims
+from experiments.results import FOLDER
 from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
 
@@ -113,3 +115,27 @@ def test_a_sound_that_fades_has_not_come_to_a_standstill_and_a_cycle_has():
     assert seconds_to_standstill(tone * np.exp(-t), 16_000) is None
     started = np.where(t < 1.0, np.random.default_rng(0).standard_normal(len(t)), 1e-3 * tone)
     assert seconds_to_standstill(started, 16_000) == pytest.approx(1.0, abs=0.02)
+
+
+def numbers(value):
+    """All numbers in a record, those within its sentences too."""
+    if isinstance(value, dict):
+        value = [of for name, of in value.items() if name != "versions"]
+    if isinstance(value, list):
+        return [number for of in value for number in numbers(of)]
+    if isinstance(value, str):
+        return [float(number) for number in re.findall(r"\d*\.?\d+(?:e-?\d+)?", value)]
+    return [float(value)] if isinstance(value, int | float) else []
+
+
+def test_each_decimal_number_of_the_autopsy_is_recorded():
+    """In some record, to the digits that are told; which one is not checked, so a short number proves little."""
+    text = re.sub(r"\(\.\./[^)]*\)", "", (Path(__file__).parents[1] / "docs/autopsy.md").read_text())
+    recorded = np.abs([number for path in FOLDER.glob("*.json") for number in numbers(json.loads(path.read_text()))])
+    complement = {"97.71": 100.0 - 2.29}  # he recorded the error
+    for told in re.findall(r"(?<![\w.])\d*\.\d+(?:e-?\d+)?", text):
+        digits, _, exponent = told.partition("e")
+        unit = 10.0 ** (int(exponent or 0) - len(digits.split(".")[1]))
+        known = np.append(recorded, complement.get(told, 0.0))
+        distance = np.abs(np.multiply.outer([1.0, 100.0], known) - float(told))  # per cent of a share, too
+        assert distance.min() <= 0.5001 * unit, f"{told} is in no record"

@@ -35,6 +35,9 @@ from rnnaudio.training import SegmentedTrainStep, TrainStep, available, memory
 from rnnaudio.training.memory import check_memory, in_bytes, step_memory
 
 GIGA = 1_000_000_000
+IN_SEGMENTS = TrainConfig(n_steps=400, batch_size=32, segment_steps=40, model=ModelConfig("gru", n_units=200, n_layers=2))
+
+not_on_theano = pytest.mark.skipif(engine.NAME == "theano", reason="minutes of compiling there, and the same kernels")
 
 
 def lstm_stack(n_in=200, n_units=300, n_layers=3):
@@ -162,7 +165,7 @@ def test_the_kernels_take_the_memory_that_was_predicted(cell, n_layers):
     "config",
     [
         TrainConfig(n_steps=40, batch_size=64, frame_size=200, model=ModelConfig(n_units=300)),
-        TrainConfig(n_steps=400, batch_size=32, segment_steps=40, model=ModelConfig("gru", n_units=200, n_layers=2)),
+        pytest.param(IN_SEGMENTS, marks=not_on_theano),
     ],
     ids=["whole", "segments"],
 )
@@ -186,6 +189,7 @@ def peak_of(step, n_steps):
     return peak
 
 
+@not_on_theano
 def test_memory_in_segments_grows_with_the_root_of_the_steps():
     """Sixteen times the steps, four times the memory; the whole sequence at once takes sixteen times."""
     whole = TrainStep(lstm_stack(20, 20, 2), predict_next, SGD(), seed=0)
