@@ -35,7 +35,8 @@ from rnnaudio.training import SegmentedTrainStep, TrainStep, available, memory
 from rnnaudio.training.memory import check_memory, in_bytes, step_memory
 
 GIGA = 1_000_000_000
-IN_SEGMENTS = TrainConfig(n_steps=400, batch_size=32, segment_steps=40, model=ModelConfig("gru", n_units=200, n_layers=2))
+GRUS = ModelConfig("gru", n_units=200, n_layers=2)
+IN_SEGMENTS = TrainConfig(n_steps=400, batch_size=32, segment_steps=40, model=GRUS)
 
 not_on_theano = pytest.mark.skipif(engine.NAME == "theano", reason="minutes of compiling there, and the same kernels")
 
