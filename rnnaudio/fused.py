@@ -367,6 +367,6 @@ class Update(engine.Kernel):
         self, p: np.ndarray, g: np.ndarray, clip: np.ndarray, rate: np.ndarray, n: np.ndarray, *memory: np.ndarray
     ) -> list[np.ndarray]:
         constants = self.rule.constants(int(n))
-        g = np.ascontiguousarray(g)
+        g = _contiguous(g)
         sums = elementwise.update(self.rule.kernel, p, g, list(memory), float(clip), float(rate), constants)
         return [p, *_scalars(sums, p.dtype), *memory]
