@@ -124,6 +124,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     gaussians, baselines = closed_forms(patches, options.n_codes)
     for name, nats in baselines.items():
         print(f"{name}: {nats['test']:.1f} nats a patch ({nats['valid']:.1f} in validation)", flush=True)
+    print(f"below, until training ends, nats are of pixels: {patches.nats_of_unit:.1f} more are of values", flush=True)
     subject = Subject(
         PatchBatches(patches.training, options.n_frames, options.batch_size, options.seed),
         patches.valid[np.random.default_rng((options.seed, 11)).permutation(len(patches.valid))],
@@ -167,9 +168,7 @@ def build(options: Options, patches: Patches) -> Draw:
     return model
 
 
-def closed_forms(
-    patches: Patches, n_codes: int
-) -> tuple[dict[str, PrincipalGaussian], dict[str, dict[str, float]]]:
+def closed_forms(patches: Patches, n_codes: int) -> tuple[dict[str, PrincipalGaussian], dict[str, dict[str, float]]]:
     """By name, probabilistic PCA with ``n_codes`` components and with the best number; nats of these and of
     independent values, test and validation."""
     moments, added = patches.moments, patches.nats_of_unit
@@ -244,11 +243,13 @@ def as_pictures(images: np.ndarray, patches: Patches) -> np.ndarray:
 def sides(patches: Patches) -> plots.Rulers:
     """Seconds across, hertz up; twice as high as wide."""
     stft, (height, width) = patches.scale.stft, patches.size
-    seconds = width * stft.hop_samples / stft.rate()
+    frames_a_second = stft.rate() / stft.hop_samples
+    step = 10.0 ** math.floor(math.log10(width / frames_a_second))
+    seconds = [k * step for k in range(1, 10) if k * step < 0.95 * width / frames_a_second]
     hertz = stft.frequencies_hz()[: patches.scale.n_bins]
     return plots.Rulers(
         "Time (s)",
-        {0.0: "0", float(width): f"{seconds:.3g}"},
+        {s * frames_a_second: f"{s:.1g}" for s in seconds},
         "Frequency (Hz)",
         {k + 0.5: f"{hertz[k]:.0f}" for k in (0, height // 2)},
         2.0 * width / height,
