@@ -23,31 +23,19 @@ import numpy as np
 from experiments import drawing
 from experiments.drawing import Figures, Subject
 from experiments.on_corpus import full_or_tiny
+from experiments.piano_patches import Patches, closed_forms, patches_of, prepared, sounded
 from experiments.results import FOLDER, record
 from experiments.strategies import CORPUS
 from rnnaudio import plots
-from rnnaudio.data import (
-    STFT,
-    AudioCorpus,
-    PatchBatches,
-    PatchScale,
-    checked_images,
-    nearest_patches,
-    regular_patches,
-    rows_of_patches,
-    spectrograms,
-    write_wav,
-)
+from rnnaudio.data import AudioCorpus, PatchBatches, nearest_patches, write_wav
 from rnnaudio.errors import run_command
 from rnnaudio.generation.painting import reconstruct_images, sample_images
-from rnnaudio.metrics.gaussian import Moments, PrincipalGaussian
+from rnnaudio.metrics.gaussian import PrincipalGaussian
 from rnnaudio.metrics.spectra import spectral_convergence_db
 from rnnaudio.nn import Draw
 from rnnaudio.objectives import Bound
-from rnnaudio.phase import griffin_lim, integrated, magnitude_differences
 from rnnaudio.training import Run
 
-N_COMPONENTS = (200, 400, 700, 1000, 1400)  # of which validation chooses
 PICTURES = ("curve", "canvas", "samples", "convergence")
 
 
@@ -87,31 +75,6 @@ TINY = {
 }
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Patches:
-    """training: spectrograms, (time, n_bins) each; valid, test: adjoining patches, (n, pixels)."""
-
-    scale: PatchScale
-    n_frames: int
-    training: list[np.ndarray]
-    valid: np.ndarray
-    test: np.ndarray
-    moments: Moments  # of training patches, half a patch apart
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.scale.n_bins, self.n_frames
-
-    @property
-    def n_values(self) -> int:
-        return self.scale.n_bins * self.n_frames
-
-    @property
-    def nats_of_unit(self) -> float:
-        """What the change from pixels to values (pixel / deviation) adds to the nats of a patch."""
-        return -self.n_values * math.log(self.scale.deviation)
-
-
 def main() -> None:
     """Train, measure, paint, play, record."""
     full_or_tiny(Options, TINY, run, keep)
@@ -120,7 +83,7 @@ def main() -> None:
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; curve, pictures and sounds go to the run's folder."""
     started = time.perf_counter()
-    patches = prepared(options, corpus)
+    patches = prepared(corpus, options.window_s, options.n_bins, options.n_frames)
     gaussians, baselines = closed_forms(patches, options.n_codes)
     for name, nats in baselines.items():
         print(f"{name}: {nats['test']:.1f} nats a patch ({nats['valid']:.1f} in validation)", flush=True)
@@ -129,7 +92,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
         PatchBatches(patches.training, options.n_frames, options.batch_size, options.seed),
         patches.valid[np.random.default_rng((options.seed, 11)).permutation(len(patches.valid))],
         patches.test,
-        lambda: build(options, patches),
+        lambda: drawing.model_of(options, patches.size, patches.moments.mean, patches.scale.deviation / 2),
         Bound(options.n_steps, "gaussian"),
     )
     model, done = drawing.learn(subject, options, options.folder)
@@ -147,49 +110,8 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return figures
 
 
-def prepared(options: Options, corpus: AudioCorpus) -> Patches:
-    """Spectrograms and patches of a corpus; RnnaudioError where there are none."""
-    stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=options.window_s, hop_s=options.window_s / 4)
-    scale, n = PatchScale.fit(corpus.train, stft, options.n_bins), options.n_frames
-    training, *held_out = (spectrograms(split, scale, n) for split in (corpus.train, corpus.valid, corpus.test))
-    valid, test = (
-        checked_images(regular_patches(rows, n), options.n_bins * n, f"{name} patches")
-        for name, rows in zip(("validation", "test"), held_out, strict=True)
-    )
-    moments = Moments.of(regular_patches([rows], n, max(1, n // 2)) for rows in training)
-    return Patches(scale, n, training, valid, test, moments)
-
-
-def build(options: Options, patches: Patches) -> Draw:
-    """The model; its first canvas is the mean patch, its pixels half as wide as those of training."""
-    model = drawing.model_of(options, patches.size, patches.moments.mean, learns_std=True)
-    assert model.log_std is not None
-    model.log_std.set_value(np.asarray(math.log(0.5 * patches.scale.deviation), model.log_std.dtype))
-    return model
-
-
-def closed_forms(patches: Patches, n_codes: int) -> tuple[dict[str, PrincipalGaussian], dict[str, dict[str, float]]]:
-    """By name, probabilistic PCA with ``n_codes`` components and with the best number; nats of these and of
-    independent values, test and validation."""
-    moments, added = patches.moments, patches.nats_of_unit
-    held_out = {"test": patches.test, "valid": patches.valid}
-    nats = {"independent values": {k: added + float(moments.diagonal_nats(x).mean()) for k, x in held_out.items()}}
-    tried = {}
-    for q in {n_codes, *N_COMPONENTS}:
-        if q < patches.n_values:
-            tried[q] = PrincipalGaussian.of(moments, q)
-    best = min(tried, key=lambda q: float(tried[q].nats(patches.valid).mean()))
-    gaussians = {f"PCA, {q} components": tried[q] for q in sorted({n_codes, best})}
-    nats |= {
-        name: {k: added + float(gaussian.nats(x).mean()) for k, x in held_out.items()}
-        for name, gaussian in gaussians.items()
-    }
-    return gaussians, nats
-
-
 def told(model: Draw, found: dict[str, dict[str, float]], patches: Patches) -> Figures:
     """The bounds in nats a patch and bits a value, and the width of a value."""
-    assert model.log_std is not None
     added, test = patches.nats_of_unit, found["test"]
     return {
         "test_bound_nats": round(test["bound"] + added, 2),
@@ -197,7 +119,7 @@ def told(model: Draw, found: dict[str, dict[str, float]], patches: Patches) -> F
         "test_reconstruction_nats": round(test["reconstruction"] + added, 2),
         "test_kl_nats": round(test["kl"], 2),
         "valid_bound_nats": round(found["valid"]["bound"] + added, 2),
-        "width_of_a_value": round(math.exp(float(model.log_std.get_value())) / patches.scale.deviation, 4),
+        "width_of_a_value": round(math.exp(float(model.get_values()["log_std"])) / patches.scale.deviation, 4),
         "n_values_a_patch": patches.n_values,
         "share_of_test_values_cut": float(np.mean(patches.test >= 1.0)),
     }
@@ -290,11 +212,6 @@ def heard(
     return {name: round(float(np.mean(row)), 2) for name, row in places.items()}
 
 
-def patches_of(magnitudes: np.ndarray, patches: Patches) -> np.ndarray:
-    """(n_frames, bins of the window) |X|, a whole number of patches, side by side as images."""
-    return regular_patches([patches.scale.scaled(magnitudes)], patches.n_frames)
-
-
 def given_back(
     model: Draw, gaussians: dict[str, PrincipalGaussian], images: np.ndarray, options: Options
 ) -> dict[str, np.ndarray]:
@@ -303,18 +220,10 @@ def given_back(
     return painted | {name: np.clip(g.reconstructed(images), 0.0, 1.0) for name, g in gaussians.items()}
 
 
-def sounded(images: np.ndarray, patches: Patches, n_samples: int) -> np.ndarray:
-    """Patches one after another, (n, pixels) -> (n_samples,), by fast Griffin-Lim from the phase gradient."""
-    stft = patches.scale.stft
-    magnitudes = patches.scale.magnitudes(rows_of_patches(images, patches.n_frames))
-    start = integrated(magnitudes, magnitude_differences(magnitudes, stft), stft)
-    return griffin_lim(magnitudes, stft, start=start, n_samples=n_samples)
-
-
 def write_sound(path: Path, sound: np.ndarray, corpus: AudioCorpus) -> None:
     """Standardised sound as a file whose name has no commas, spaces and brackets."""
-    stem = path.stem.translate(str.maketrans({",": None, "(": None, ")": None, " ": "-"}))
-    write_wav(path.with_stem(stem), corpus.restore(sound), corpus.sample_rate_hz)
+    path = path.with_stem(path.stem.translate(str.maketrans(" ", "-", ",()")))
+    write_wav(path, corpus.restore(sound), corpus.sample_rate_hz)
 
 
 def claim(options: Options, figures: Figures) -> dict[str, str]:

@@ -90,13 +90,15 @@ class Subject:
     bound: Bound
 
 
-def model_of(options: Options, size: tuple[int, int], mean: np.ndarray, *, learns_std: bool = False) -> Draw:
-    """The model; its first canvas is ``mean``, (pixels,)."""
+def model_of(options: Options, size: tuple[int, int], mean: np.ndarray, std: float | None = None) -> Draw:
+    """The model; its first canvas is ``mean``, (pixels,), the width of its pixels, if they have one, ``std``."""
     rng = np.random.default_rng((options.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
     n_read, n_write = (options.n_read, options.n_write) if options.attention else (0, 0)
     sizes = {"n_read": n_read, "n_write": n_write}
-    model = Draw(size, options.n_units, options.n_codes, rng=rng, learns_std=learns_std, **sizes)
+    model = Draw(size, options.n_units, options.n_codes, rng=rng, learns_std=std is not None, **sizes)
     model.painter.start_from(mean)
+    if std is not None:
+        model.set_values(model.get_values() | {"log_std": np.asarray(np.log(std))})
     return model
 
 
@@ -188,7 +190,7 @@ def print_figures(figures: Figures) -> None:
     print("\n".join(f"{name}: {value}" for name, value in figures.items() if name != "curve"))
 
 
-def on_the_way(painted: Painted) -> tuple[np.ndarray, dict[str, np.ndarray | None]]:
+def on_the_way(painted: Painted) -> tuple[np.ndarray, dict[str, Any]]:
     """The canvases for which a picture has room, first and last among them, and where their grids lay."""
     n = len(painted.canvases)
     every = np.unique(np.linspace(0, n - 1, min(n, MOST_STEPS_SHOWN)).round().astype(int))

@@ -102,13 +102,13 @@ def test_batches_are_pure_and_reach_every_place_of_every_piece_but_none_across_t
 
 
 def test_held_out_patches_are_those_of_held_out_pieces_and_of_no_training_piece():
-    from experiments.draw_piano import Options, prepared
+    from experiments.piano_patches import prepared
 
     splits = {"train": (300, 450), "valid": (370,), "test": (520, 220)}
     corpus = SimpleNamespace(
         sample_rate_hz=RATE_HZ, **{name: split_of(*map(tone, row), name=name) for name, row in splits.items()}
     )
-    patches = prepared(Options(window_s=0.016, n_bins=N_BINS, n_frames=N_FRAMES), corpus)
+    patches = prepared(corpus, 0.016, N_BINS, N_FRAMES)
     top = patches.scale.logs.deviation
     for name in ("valid", "test"):
         rows = [by_hand(tone(hertz), top) for hertz in splits[name]]
@@ -133,7 +133,7 @@ def test_the_nearest_patch_is_brute_force():
 
 
 def test_patches_become_the_sound_they_are_of():
-    from experiments.draw_piano import Patches, patches_of, sounded
+    from experiments.piano_patches import Patches, patches_of, sounded
     from rnnaudio.metrics.spectra import spectral_convergence_db
 
     n = TRANSFORM.n_samples(20 * N_FRAMES)
@@ -201,7 +201,7 @@ def test_the_bound_of_gaussian_pixels_is_scipy_s_where_the_codes_say_nothing():
 
 
 def test_figures_are_in_the_unit_of_a_standard_deviation(scale):
-    from experiments.draw_piano import Patches
+    from experiments.piano_patches import Patches
 
     patches = Patches(scale, N_FRAMES, [], *np.zeros((2, 1, 1)), moments=None)
     x, n = np.random.default_rng(8).random(N_BINS * N_FRAMES), N_BINS * N_FRAMES

@@ -15,8 +15,9 @@ LOG_2_PI = math.log(2.0 * math.pi)
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """mean (d,) and covariance (d, d) of vectors."""
+    """mean (d,) and covariance (d, d) of ``n`` vectors."""
 
+    n: int
     mean: FloatArray
     covariance: FloatArray
 
@@ -30,7 +31,7 @@ class Moments:
         if n == 0 or not np.isfinite(products).all():
             raise RnnaudioError(f"moments of {n} vectors, or of values that are not finite: give sound without NaN")
         mean = total / n
-        return cls(mean, products / n - np.outer(mean, mean))
+        return cls(n, mean, products / n - np.outer(mean, mean))
 
     def diagonal_nats(self, x: np.ndarray) -> FloatArray:
         """-log N(x; mean, diagonal of the covariance): (n, d) -> (n,). RnnaudioError where a value never varies."""
