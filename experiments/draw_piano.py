@@ -84,15 +84,19 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; curve, pictures and sounds go to the run's folder."""
     started = time.perf_counter()
     patches = prepared(corpus, options.window_s, options.n_bins, options.n_frames)
+    audios = excerpts(options, patches, corpus)
     gaussians, baselines = closed_forms(patches, options.n_codes)
     for name, nats in baselines.items():
         print(f"{name}: {nats['test']:.1f} nats a patch ({nats['valid']:.1f} in validation)", flush=True)
     print(f"below, until training ends, nats are of pixels: {patches.nats_of_unit:.1f} more are of values", flush=True)
+    order = np.random.default_rng((options.seed, 0, 11)).permutation(len(patches.valid))  # 11: the purpose
     subject = Subject(
         PatchBatches(patches.training, options.n_frames, options.batch_size, options.seed),
-        patches.valid[np.random.default_rng((options.seed, 11)).permutation(len(patches.valid))],
+        patches.valid[order],  # so that the first ones, of which a validation is made, are of all pieces
         patches.test,
-        lambda: drawing.model_of(options, patches.size, patches.moments.mean, patches.scale.deviation / 2),
+        lambda: drawing.model_of(
+            options, patches.size, patches.moments.mean, std=patches.scale.deviation / 2, filters_meet=True
+        ),
         Bound(options.n_steps, "gaussian"),
     )
     model, done = drawing.learn(subject, options, options.folder)
@@ -103,7 +107,8 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     }
     draw_curve(done, options, patches, {name: nats["valid"] for name, nats in baselines.items()})
     draw_patches(model, options, patches)
-    figures["convergence_db"] = heard(model, gaussians, patches, options, corpus)
+    figures["convergence_db"] = heard(model, gaussians, patches, audios, options, corpus)
+    play_samples(model, gaussians, patches, audios.shape[1], options, corpus)
     figures["whole_command_seconds"] = round(time.perf_counter() - started, 1)
     figures["curve"] = drawing.curve(done)
     drawing.print_figures(figures)
@@ -178,46 +183,64 @@ def sides(patches: Patches) -> plots.Rulers:
     )
 
 
-def heard(
-    model: Draw, gaussians: dict[str, PrincipalGaussian], patches: Patches, options: Options, corpus: AudioCorpus
-) -> dict[str, float]:
-    """Spectral convergence in dB of what was given back at places of the test split, means; sounds of the first two
-    places, and of samples one patch after another."""
-    stft, folder = patches.scale.stft, options.folder
+def excerpts(options: Options, patches: Patches, corpus: AudioCorpus) -> np.ndarray:
+    """(places, n_samples) of the test pieces, each a whole number of patches; RnnaudioError if no piece is so long."""
+    stft = patches.scale.stft
     n_patches = max(2, round(options.seconds * stft.rate() / stft.hop_samples / patches.n_frames))
-    n_samples = stft.n_samples(n_patches * patches.n_frames)
+    seconds = stft.n_samples(n_patches * patches.n_frames) / stft.rate()
+    return np.stack([corpus.test.seed_at(place, seconds) for place in range(options.n_places)]).astype(np.float64)
+
+
+def heard(
+    model: Draw,
+    gaussians: dict[str, PrincipalGaussian],
+    patches: Patches,
+    audios: np.ndarray,
+    options: Options,
+    corpus: AudioCorpus,
+) -> dict[str, float]:
+    """Spectral convergence in dB of what was given back of excerpts, means; sounds of the first two."""
+    stft = patches.scale.stft
+    true = np.abs(stft.forward(audios))
+    images = np.concatenate([patches_of(magnitudes, patches) for magnitudes in true])
+    back = {
+        "true patches (the ceiling)": images,
+        "DRAW": reconstruct_images(model, images, options.n_steps, options.seed).canvases[-1],
+        **{name: np.clip(gaussian.reconstructed(images), 0.0, 1.0) for name, gaussian in gaussians.items()},
+    }
     places: dict[str, list[float]] = {}
-    for place in range(options.n_places):
-        audio = corpus.test.seed_at(place, n_samples / stft.rate()).astype(np.float64)
-        true = np.abs(stft.forward(audio))
-        images = patches_of(true, patches)
-        back = {"true patches (the ceiling)": images} | given_back(model, gaussians, images, options)
-        sounds = {name: sounded(found, patches, n_samples) for name, found in back.items()}
-        for name, sound in sounds.items():
-            places.setdefault(name, []).append(spectral_convergence_db(true, np.abs(stft.forward(sound))))
-        if place < 2:
-            for name, sound in {"the recording": audio, **sounds}.items():
-                write_sound(folder / f"place-{place + 1}-{name}.wav", sound, corpus)
-    made = {"DRAW": sample_images(model, n_patches, options.n_steps, options.seed).canvases[-1]}
-    rng = np.random.default_rng((options.seed, 12))
-    made |= {name: np.clip(gaussian.sampled(n_patches, rng), 0.0, 1.0) for name, gaussian in gaussians.items()}
-    for name, images in made.items():
-        write_sound(folder / f"samples-{name}.wav", sounded(images, patches, n_samples), corpus)
+    for name, found in {"the recording": None, **back}.items():
+        for k, audio in enumerate(audios):
+            sound = audio
+            if found is not None:
+                sound = sounded(np.array_split(found, len(audios))[k], patches, audio.size)
+                places.setdefault(name, []).append(spectral_convergence_db(true[k], np.abs(stft.forward(sound))))
+            if k < 2:
+                write_sound(options.folder / f"place-{k + 1}-{name}.wav", sound, corpus)
     plots.methods(
         places,
-        folder / "convergence.png",
+        options.folder / "convergence.png",
         quantity="spectral convergence (dB)",
-        title=f"Sound of test patches given back, {options.n_places} times {n_samples / stft.rate():.1f} s",
+        title=f"Sound of test patches given back, {len(audios)} times {audios.shape[1] / stft.rate():.1f} s",
     )
     return {name: round(float(np.mean(row)), 2) for name, row in places.items()}
 
 
-def given_back(
-    model: Draw, gaussians: dict[str, PrincipalGaussian], images: np.ndarray, options: Options
-) -> dict[str, np.ndarray]:
-    """By name, what each model makes of images (n, pixels) that it saw."""
-    painted = {"DRAW": reconstruct_images(model, images, options.n_steps, options.seed).canvases[-1]}
-    return painted | {name: np.clip(g.reconstructed(images), 0.0, 1.0) for name, g in gaussians.items()}
+def play_samples(
+    model: Draw,
+    gaussians: dict[str, PrincipalGaussian],
+    patches: Patches,
+    n_samples: int,
+    options: Options,
+    corpus: AudioCorpus,
+) -> None:
+    """Sounds of patches from the prior, one after another."""
+    n = patches.scale.stft.n_frames(n_samples) // patches.n_frames
+    made = {"DRAW": sample_images(model, n, options.n_steps, options.seed).canvases[-1]}
+    rng = np.random.default_rng((options.seed, 0, 12))  # 12: the purpose
+    made |= {name: np.clip(gaussian.sampled(n, rng), 0.0, 1.0) for name, gaussian in gaussians.items()}
+    for name, images in made.items():
+        write_sound(options.folder / f"samples-{name}.wav", sounded(images, patches, n_samples), corpus)
 
 
 def write_sound(path: Path, sound: np.ndarray, corpus: AudioCorpus) -> None:

@@ -90,15 +90,26 @@ class Subject:
     bound: Bound
 
 
-def model_of(options: Options, size: tuple[int, int], mean: np.ndarray, std: float | None = None) -> Draw:
-    """The model; its first canvas is ``mean``, (pixels,), the width of its pixels, if they have one, ``std``."""
+def model_of(
+    options: Options, size: tuple[int, int], mean: np.ndarray, *, std: float | None = None, filters_meet: bool = False
+) -> Draw:
+    """The model; its first canvas is ``mean``, (pixels,), the width of its pixels, if they have one, ``std``.
+
+    filters_meet: the grids of attention start with filters half a stride wide, so that nothing between them is unseen
+    (the paper's are one pixel wide, over the whole image).
+    """
     rng = np.random.default_rng((options.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
     n_read, n_write = (options.n_read, options.n_write) if options.attention else (0, 0)
     sizes = {"n_read": n_read, "n_write": n_write}
     model = Draw(size, options.n_units, options.n_codes, rng=rng, learns_std=std is not None, **sizes)
     model.painter.start_from(mean)
+    values = model.get_values()
     if std is not None:
-        model.set_values(model.get_values() | {"log_std": np.asarray(np.log(std))})
+        values["log_std"] = np.asarray(np.log(std))
+    if filters_meet and options.attention:
+        for name, n, place in (("reader.place.bias", n_read, 2), ("painter.write.dense.bias", n_write, -3)):
+            values[name][place] = 2.0 * np.log(0.5 * (max(size) - 1) / max(1, n - 1))  # the log of the variance
+    model.set_values(values)
     return model
 
 

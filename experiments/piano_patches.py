@@ -69,7 +69,7 @@ def closed_forms(patches: Patches, n_codes: int) -> tuple[dict[str, PrincipalGau
     tried = {q: PrincipalGaussian.of(moments, q) for q in {n_codes, *N_COMPONENTS} if q < fewer_than}
     if not tried:
         raise RnnaudioError(
-            f"{n_codes} codes for {moments.n} training patches of {patches.n_values}: take fewer codes"
+            f"{n_codes} codes, {moments.n} training patches of {patches.n_values} values: take fewer codes"
         )
     best = min(tried, key=lambda q: float(tried[q].nats(patches.valid).mean()))
     gaussians = {f"PCA, {q} components": tried[q] for q in sorted({n_codes, best}) if q in tried}

@@ -220,6 +220,21 @@ def test_the_width_is_trained():
     assert after.shape == () and after == pytest.approx(before - 1e-3, rel=1e-3)
 
 
+def test_filters_that_meet_are_half_a_stride_wide_whatever_the_state():
+    from experiments.drawing import Options, model_of
+
+    options = Options(attention=True, n_units=5, n_codes=2, n_read=4, n_write=3)
+    model = model_of(options, (9, 4), np.full(36, 0.3), std=0.2, filters_meet=True)
+    assert model.get_values()["log_std"] == pytest.approx(np.log(0.2))
+    at = model.reader.window(np.zeros((1, 5), np.float32))
+    stride, variance = engine.function([], [at.stride, at.variance], mode="python")()
+    np.testing.assert_allclose(np.sqrt(variance), stride / 2, rtol=1e-6)
+    at = model.painter.write.window(np.zeros((1, 5), np.float32))
+    stride, variance = engine.function([], [at.stride, at.variance], mode="python")()
+    assert stride == pytest.approx(8 / 2)  # over the nine rows, two strides
+    np.testing.assert_allclose(np.sqrt(variance), stride / 2, rtol=1e-6)
+
+
 # --- pictures and mistakes ------------------------------------------------------------------------------------------
 
 
@@ -235,6 +250,25 @@ def test_sides_are_measured_in_seconds_and_hertz():
     assert below.get_xlabel() == "Time (s)"
     np.testing.assert_allclose(below.get_xticks()[:4], [0.0, 4.0, 4.32, 8.32])
     assert [text.get_text() for text in axes.get_xticklabels()] == ["image", "1", "2", "3"]
+
+
+def test_baselines_need_more_patches_than_codes_and_say_nats_of_the_same_unit():
+    from experiments.piano_patches import Patches, closed_forms
+
+    rng = np.random.default_rng(9)
+    x = (0.3 + 0.05 * rng.standard_normal((40, 2)) @ rng.standard_normal((2, 6))).astype(np.float32)
+    x += 0.01 * rng.standard_normal(x.shape).astype(np.float32)
+    scale = SimpleNamespace(n_bins=3, deviation=0.05)
+    patches = Patches(scale, 2, [], x[:15], x[15:], Moments.of([x]))
+    gaussians, nats = closed_forms(patches, 2)
+    assert list(gaussians) == ["PCA, 2 components"]  # the other numbers are more than there are values
+    scaled = x.astype(float) / 0.05
+    independent = -norm(scaled.mean(axis=0), scaled.std(axis=0)).logpdf(scaled).sum(axis=1)
+    assert nats["independent values"]["test"] == pytest.approx(independent[15:].mean(), rel=1e-6)
+    assert nats["independent values"]["valid"] == pytest.approx(independent[:15].mean(), rel=1e-6)
+    assert nats["PCA, 2 components"]["test"] < nats["independent values"]["test"]
+    with pytest.raises(RnnaudioError, match="6 codes, 40 training patches of 6 values: take fewer codes"):
+        closed_forms(patches, 6)
 
 
 @pytest.mark.parametrize(

@@ -125,8 +125,8 @@ def _wall(
     """One axes for all tiles, in pixels of the images: hundreds of axes would take half a minute."""
     aspect = rulers.pixel_aspect if rulers else 1.0
     tall = TILE_IN * aspect * size[0] / size[1]
-    margin = 0.7 if rulers else 0.0
-    figure = new_figure(max(4.0, TILE_IN * n_columns * (1 + GAP)) + margin, tall * n_rows * (1 + GAP) + 1.0 + margin)
+    beside, below = (0.7, 0.3) if rulers else (0.0, 0.0)
+    figure = new_figure(max(4.0, TILE_IN * n_columns * (1 + GAP)) + beside, tall * n_rows * (1 + GAP) + 1.0 + below)
     figure.suptitle(title, fontsize=10)
     axes = figure.add_subplot()
     right, bottom = n_columns * size[1] * (1 + GAP), n_rows * size[0] * (1 + GAP)
