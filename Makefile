@@ -14,8 +14,8 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude draw music verify gradcheck bench \
-        bench-generation bench-growth bench-mnist bench-theano blind-test experiment experiments \
+.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude draw draw-piano music verify gradcheck \
+        bench bench-generation bench-growth bench-mnist bench-theano blind-test experiment experiments \
         experiments-smoke ablation info corpus test test-modes test-jax test-theano theano lint types imports clean
 
 help: ## list these commands
@@ -62,6 +62,9 @@ music: $(VENV)/.installed $(CORPUS) ## learn codes of spectra and play on for fi
 
 draw: $(VENV)/.installed ## the blog's plan after that: DRAW paints digits, 20 minutes; ARGS="--attention" looks at parts of them
 	@$(BIN)/python -m experiments.draw $(ARGS)
+
+draw-piano: $(VENV)/.installed $(CORPUS) ## the same on log-amplitudes of piano: nats, pictures, sound (20 minutes; ARGS="--attention")
+	@$(BIN)/python -m experiments.draw_piano $(ARGS)
 
 verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
 	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(MAKE) --no-print-directory $(THEANO_VENV)/.installed; fi

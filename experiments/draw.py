@@ -6,9 +6,6 @@ DRAW (Gregor et al. 2015) on MNIST. Training digits are made binary anew in each
 with probability p; those of validation and test once, by a fixed seed. The figure is the negative variational bound in
 nats over all 10,000 test digits, one draw of the codes for each. Settings are frozen below; what they were chosen by
 is in rnnaudio/README.md.
-
-The learning rate falls along a cosine, so the number of updates must be known: it is found by timing a few on this
-machine, unless ``--updates`` says it, and is kept with the run.
 """
 
 import dataclasses
@@ -21,68 +18,27 @@ from typing import Any
 import numpy as np
 import tyro
 
+from experiments import drawing
+from experiments.drawing import Figures, Subject
 from experiments.mnist import DATA
 from experiments.results import FOLDER, record
 from rnnaudio import plots
 from rnnaudio.app.arguments import REGISTRY, parsed
-from rnnaudio.data import (
-    ImageBatches,
-    binarised,
-    checked_images,
-    fetch_mnist,
-    in_batches,
-    load_mnist,
-    nearest,
-)
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.data import ImageBatches, binarised, checked_images, fetch_mnist, load_mnist, nearest
+from rnnaudio.errors import run_command
 from rnnaudio.generation.painting import reconstruct_images, sample_images
 from rnnaudio.nn import Draw
 from rnnaudio.objectives import Bound
-from rnnaudio.optimizers import Adam
-from rnnaudio.training import (
-    EarlyStopping,
-    Evaluation,
-    Judging,
-    Limits,
-    Run,
-    TrainStep,
-    WarmupCosine,
-    checkpoint,
-    train,
-)
+from rnnaudio.training import Run
 
 SIZE = (28, 28)
 PAPER = {"paper, no attention": 87.40, "paper, attention": 80.97}
 TARGET_NATS = 105.0
-TIMED_UPDATES = 12
-VALIDATIONS = 30  # a run
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(drawing.Options):
     """DRAW on MNIST."""
-
-    attention: bool = False  # read and write through grids of Gaussian filters
-    minutes: float = 20.0  # of training, all sittings together
-    updates: int = 0  # 0: as many as fit the minutes, by timing a few
-    n_steps: int = 10  # of drawing
-    n_units: int = 256  # of encoder and decoder
-    n_codes: int = 100  # latent numbers a step
-    n_read: int = 5  # filters a side, with attention
-    n_write: int = 5
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    max_gradient_norm: float = 10.0
-    n_warmup: int = 200
-    n_valid: int = 2500  # digits of each validation
-    seed: int = 2016
-    run_dir: Path | None = None  # default: runs/draw or runs/draw-attention
-    resume: bool = False
-    smoke: bool = False  # two updates of a small model on made-up digits; nothing is recorded
-
-    @property
-    def name(self) -> str:
-        return "draw-attention" if self.attention else "draw"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +56,7 @@ def main() -> None:
     if not options.smoke:
         mnist = load_mnist(fetch_mnist(DATA))
         digits = prepared(*(split.images for split in mnist))
-        figures = run(options, digits, options.run_dir or Path("runs") / options.name, FOLDER / "pictures")
+        figures = run(options, digits, options.folder, FOLDER / "pictures")
         record(options.name, figures | {"claims": claims(options, figures)})
         return
     small = dataclasses.replace(
@@ -119,105 +75,30 @@ def prepared(training: np.ndarray, valid: np.ndarray, test: np.ndarray) -> Digit
     return Digits(checked_images(training, n_pixels, "training digits"), *fixed)
 
 
-def build(options: Options, mean: np.ndarray) -> Draw:
-    """The model; its first canvas is the mean of the training digits."""
-    rng = np.random.default_rng((options.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
-    n_read, n_write = (options.n_read, options.n_write) if options.attention else (0, 0)
-    model = Draw(SIZE, options.n_units, options.n_codes, rng=rng, n_read=n_read, n_write=n_write)
-    model.painter.start_from(mean)
-    return model
-
-
-def run(options: Options, digits: Digits, run_dir: Path, pictures: Path) -> dict[str, Any]:
+def run(options: Options, digits: Digits, run_dir: Path, pictures: Path) -> Figures:
     """Train, or go on; the figures of the run."""
-    started = time.perf_counter()
-    model, bound = build(options, digits.train.mean(axis=0)), Bound(options.n_steps)
-    batches = ImageBatches(digits.train, options.batch_size, options.seed)
-    settings = {k: v for k, v in dataclasses.asdict(options).items() if k not in ("run_dir", "resume", "smoke")}
-    n_updates = planned(options, settings, run_dir) or timed(options, batches)
-    optimizer = Adam(options.learning_rate, max_gradient_norm=options.max_gradient_norm)
-    done = train(
-        model,
-        bound,
-        batches,
-        in_batches(digits.valid[: options.n_valid], 500),
-        optimizer=optimizer,
-        stopping=EarlyStopping(VALIDATIONS),
-        run_dir=run_dir,
-        limits=Limits(n_updates, 60.0 * options.minutes, max(1, n_updates // VALIDATIONS)),
-        schedule=WarmupCosine(options.learning_rate, min(options.n_warmup, n_updates // 2), n_updates),
-        seed=options.seed,
-        judging=Judging(with_noise=True),  # a bound is an expectation over draws
-        resume=options.resume,
-        config={"settings": settings, "n_updates": n_updates},
+    started, mean = time.perf_counter(), digits.train.mean(axis=0)
+    subject = Subject(
+        ImageBatches(digits.train, options.batch_size, options.seed),
+        digits.valid,
+        digits.test,
+        lambda: drawing.model_of(options, SIZE, mean),
+        Bound(options.n_steps),
     )
-    if done.reason.startswith("interrupted"):
-        raise KeyboardInterrupt  # the run is saved; --resume goes on
-    print(f"training ended: {done.reason}")
-    figures = measured(model, options, digits, done)
+    model, done = drawing.learn(subject, options, run_dir)
+    found = drawing.bounds(model, subject, options)
+    figures: Figures = {f"test_{name}_nats": round(value, 3) for name, value in found["test"].items()}
+    figures["valid_bound_nats"] = round(found["valid"]["bound"], 3)
+    figures |= drawing.course(model, subject, options, done) | {"curve": drawing.curve(done)}
     draw(model, options, digits, done, pictures)
     figures["whole_command_seconds"] = round(time.perf_counter() - started, 1)
-    print("\n".join(f"{name}: {value}" for name, value in figures.items() if name != "curve"))
+    drawing.print_figures(figures)
     return figures
-
-
-def planned(options: Options, settings: Mapping[str, Any], run_dir: Path) -> int:
-    """How many updates the run is to have, if that is known; RnnaudioError where a run of other settings is there."""
-    path = checkpoint.path_in(run_dir)
-    if not path.exists() or not options.resume:
-        return options.updates
-    config = checkpoint.load(path).record["config"]
-    for name, value in settings.items():
-        if name not in ("minutes", "updates") and config["settings"].get(name) != value:
-            raise RnnaudioError(
-                f"{path} was trained with {name} {config['settings'].get(name)}, now {value}; "
-                "resume with the same, or name another --run-dir"
-            )
-    return int(config["n_updates"])
-
-
-def timed(options: Options, batches: ImageBatches) -> int:
-    """Updates that fit the minutes, by the time of a few on a model that is thrown away; validation gets a tenth."""
-    optimizer = Adam(options.learning_rate, max_gradient_norm=options.max_gradient_norm)
-    step = TrainStep(build(options, batches.images.mean(axis=0)), Bound(options.n_steps), optimizer, seed=options.seed)
-    times = []
-    for update in range(TIMED_UPDATES):
-        batch, started = batches.batch(update), time.perf_counter()
-        step(batch, None, learning_rate=1e-5, update=update)
-        times.append(time.perf_counter() - started)
-    seconds = float(np.median(times[2:]))
-    n_updates = max(10, int(0.9 * 60.0 * options.minutes / seconds))
-    print(f"an update takes {1000 * seconds:.0f} ms: {n_updates} fit {options.minutes:g} minutes", flush=True)
-    return n_updates
-
-
-def measured(model: Draw, options: Options, digits: Digits, done: Run) -> dict[str, Any]:
-    """Bounds at the best parameters, and the course of the run."""
-    evaluate = Evaluation(model, Bound(options.n_steps), noise_seed=options.seed + 1)
-    test, valid = (evaluate(in_batches(images, 500)) for images in (digits.test, digits.valid))
-    return {
-        "test_bound_nats": round(test["bound"], 3),
-        "test_reconstruction_nats": round(test["reconstruction"], 3),
-        "test_kl_nats": round(test["kl"], 3),
-        "valid_bound_nats": round(valid["bound"], 3),
-        "n_test": len(digits.test),
-        "updates": done.n_updates,
-        "epochs": round(done.n_updates * options.batch_size / len(digits.train), 2),
-        "minutes": round(done.seconds / 60, 2),
-        "ms_per_update": round(1000 * done.seconds / max(1, done.n_updates), 1),
-        "n_parameters": model.n_parameters,
-        "seed": options.seed,
-        "settings": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(options).items()},
-        "ended": done.reason,
-        "curve": [{k: round(float(row[k]), 4) for k in ("updates", "epoch", "seconds", "train", "valid")}
-                  for row in done.history],
-    }  # fmt: skip
 
 
 def draw(model: Draw, options: Options, digits: Digits, done: Run, folder: Path) -> None:
     """Curve, canvases on the way to test digits, samples beside their nearest neighbours, samples on the way."""
-    name, n = options.name, options.n_steps
-    how = "with attention" if options.attention else "without attention"
+    name, how, n = options.name, options.how, options.n_steps
     plots.learning_curve(
         done.history,
         folder / f"{name}-curve.png",
@@ -227,12 +108,9 @@ def draw(model: Draw, options: Options, digits: Digits, done: Run, folder: Path)
     )
     shown = digits.test[:6]
     painted = reconstruct_images(model, shown, n, options.seed)
-    every = np.unique(np.linspace(0, n - 1, min(n, 12)).round().astype(int))
-    boxes = {k: None if v is None else v[every] for k, v in (("reads", painted.reads), ("writes", painted.writes))}
-    if len(every) < n:
-        boxes["reads"] = None  # it would be drawn on a canvas of another step
+    canvases, boxes = drawing.on_the_way(painted)
     plots.filling(
-        as_pictures(shown), as_pictures(painted.canvases[every]), folder / f"{name}-canvas.png", **boxes,
+        as_pictures(shown), as_pictures(canvases), folder / f"{name}-canvas.png", **boxes,
         title=f"DRAW {how}: test digits and the canvas after step ...",
     )  # fmt: skip
     made = sample_images(model, 32, n, options.seed)
@@ -251,7 +129,7 @@ def as_pictures(images: np.ndarray) -> np.ndarray:
 
 def claims(options: Options, figures: Mapping[str, Any]) -> list[dict[str, str]]:
     """The row of the blog's plan."""
-    how = "with attention" if options.attention else "without attention"
+    how = options.how
     paper = PAPER["paper, attention" if options.attention else "paper, no attention"]
     ours = (
         f"{figures['test_bound_nats']:.1f} nats on the test set {how}, after {figures['minutes']:.0f} minutes, "

@@ -66,6 +66,10 @@ EXPERIMENTS = (
     Experiment("music", "not in the blog", "music"),
     Experiment("draw", "week 28 March (part 2)", "draw"),
     Experiment("draw", "week 28 March (part 2)", "draw-attention", ("--attention",), ("--attention", "--smoke")),
+    Experiment("draw_piano", "week 28 March (part 2)", "draw-piano"),
+    Experiment(
+        "draw_piano", "week 28 March (part 2)", "draw-piano-attention", ("--attention",), ("--attention", "--smoke")
+    ),
     Experiment("timit", "last week", "timit", ("--smoke",), has_record=False),  # a copy of TIMIT is the user's own
     Experiment("ablation", "all", "ablation"),
     Experiment("blind_test", "all", "blind-test", smoke=("--quick",)),

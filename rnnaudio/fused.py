@@ -1,5 +1,6 @@
 """Operations of a graph that are computed by the kernels of :mod:`rnnaudio.kernels`, and their gradients."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -290,6 +291,35 @@ class _Bernoulli(engine.Kernel):
         return [(engine.sigmoid(logits) - target) * d[:, None], -logits * d[:, None]]
 
 
+def pixel_nats(logits: Any, log_std: Any, target: Any) -> Any:
+    """-log N(target; sigmoid(logit), e^log_std) summed over the last axis: (batch, n), (), (batch, n) -> (batch,)."""
+    if engine.kernel() == "fused" and logits.ndim == target.ndim == 2 and np.ndim(log_std) == 0:
+        return _PixelNats()(logits, log_std, target)
+    scaled = (target - engine.sigmoid(logits)) * tt.exp(-log_std)
+    return tt.sum(0.5 * tt.sqr(scaled) + log_std + 0.5 * math.log(2 * math.pi), axis=-1)
+
+
+class _PixelNats(engine.Kernel):
+    # As a graph its gradient has products of three and more arrays, which take seconds in mode python.
+    ndims = (1,)
+
+    def compute(self, logits: np.ndarray, log_std: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        return [elementwise.pixel_nats(logits, log_std, target)]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        return list(_PixelGradients()(*inputs, *output_gradients))
+
+
+class _PixelGradients(engine.Kernel):
+    ndims = (2, 0, 2)
+
+    def compute(
+        self, logits: np.ndarray, log_std: np.ndarray, target: np.ndarray, d_nats: np.ndarray
+    ) -> list[np.ndarray]:
+        d_logits, d_log_std, d_target = elementwise.pixel_gradients(logits, log_std, target, d_nats)
+        return [d_logits, *_scalars([d_log_std], logits.dtype), d_target]
+
+
 class _ScaledDifference(engine.Kernel):
     """factor (a - b)."""
 
@@ -367,6 +397,6 @@ class Update(engine.Kernel):
         self, p: np.ndarray, g: np.ndarray, clip: np.ndarray, rate: np.ndarray, n: np.ndarray, *memory: np.ndarray
     ) -> list[np.ndarray]:
         constants = self.rule.constants(int(n))
-        g = np.ascontiguousarray(g)
+        g = _contiguous(g)
         sums = elementwise.update(self.rule.kernel, p, g, list(memory), float(clip), float(rate), constants)
         return [p, *_scalars(sums, p.dtype), *memory]

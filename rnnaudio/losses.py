@@ -1,6 +1,5 @@
 """Losses: symbolic scalars to be minimised. ``mask`` (the leading axes) is 1 where an element counts, 0 elsewhere."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -96,10 +95,12 @@ def bernoulli_nats(logits: Any, target: Any) -> Any:
     return fused.bernoulli_nats(logits, target)
 
 
-def gaussian_nats(mean: Any, log_std: Any, target: Any) -> Any:
-    """-log N(target; mean, e^log_std): (..., n) -> (...), summed over the last axis; below zero where it is dense."""
-    scaled = (target - mean) * tt.exp(-log_std)
-    return tt.sum(0.5 * tt.sqr(scaled) + log_std + 0.5 * math.log(2 * math.pi), axis=-1)
+def pixel_nats(logits: Any, log_std: Any, target: Any) -> Any:
+    """-log N(target; sigmoid(logit), e^log_std): (..., n), (), (..., n) -> (...), summed over the last axis.
+
+    Below zero where it is dense.
+    """
+    return fused.pixel_nats(logits, log_std, target)
 
 
 CROSS_ENTROPIES = {"cross_entropy": cross_entropy, "cross_entropy_2016": cross_entropy_2016}

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkab
 import numpy as np
 
 from rnnaudio import fused, losses
-from rnnaudio.engine import sigmoid, tensor, tt
+from rnnaudio.engine import tensor, tt
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.activations import Activations, widths
@@ -256,7 +256,7 @@ class Bound:
         if self.likelihood == "bernoulli":
             reconstruction = tt.sum(losses.bernoulli_nats(canvas, images))
         else:
-            reconstruction = tt.sum(losses.gaussian_nats(sigmoid(canvas), model.log_std, images))
+            reconstruction = tt.sum(losses.pixel_nats(canvas, model.log_std, images))
         n = tt.cast(images.shape[0], canvas.dtype)
         parts = {"bound": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
         # The final state is nothing that another batch could go on from.

@@ -185,8 +185,8 @@ def test_nats_of_bernoulli_and_gaussian_pixels():
     np.testing.assert_allclose(huge, 800.0)
     from scipy.stats import norm
 
-    got = symbolic(lambda mean, x: losses.gaussian_nats(mean, np.log(0.3), x), logits, x)
-    np.testing.assert_allclose(got, -norm.logpdf(x, logits, 0.3).sum(axis=1), rtol=1e-12)
+    got = symbolic(lambda logits, x: losses.pixel_nats(logits, np.log(0.3), x), logits, x)
+    np.testing.assert_allclose(got, -norm.logpdf(x, q, 0.3).sum(axis=1), rtol=1e-12)
 
 
 def test_divergence_is_zero_where_the_codes_are_the_prior_and_the_bound_of_grey_is_log_two():

@@ -16,6 +16,15 @@ from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
 from rnnaudio.data.images import ImageBatch, ImageBatches, binarised, checked_images, in_batches, nearest
 from rnnaudio.data.mnist import Mnist, MnistSplit, fetch_mnist, load_mnist
+from rnnaudio.data.patches import (
+    PatchBatches,
+    PatchScale,
+    nearest_patches,
+    patches_at,
+    regular_patches,
+    rows_of_patches,
+    spectrograms,
+)
 from rnnaudio.data.scaling import (
     LogScale,
     MelScale,
@@ -46,6 +55,8 @@ __all__ = [
     "MelScale",
     "Mnist",
     "MnistSplit",
+    "PatchBatches",
+    "PatchScale",
     "Piece",
     "PieceSummary",
     "RandomRuns",
@@ -63,10 +74,15 @@ __all__ = [
     "in_batches",
     "load_mnist",
     "nearest",
+    "nearest_patches",
+    "patches_at",
     "read_audio",
+    "regular_patches",
     "resample",
+    "rows_of_patches",
     "spectra_of_hops",
     "spectral_batch",
+    "spectrograms",
     "steps_for",
     "trim_silence",
     "write_wav",

@@ -43,9 +43,7 @@ class LogScale:
         RnnaudioError: no piece has a frame, all are silent, the split has another sampling rate, more components than
         bins or frames.
         """
-        rate = getattr(split, "sample_rate_hz", stft.sample_rate_hz)
-        if stft.sample_rate_hz not in (None, rate):
-            raise RnnaudioError(f"the sound has {rate} Hz, the transform {stft.sample_rate_hz} Hz: resample the sound")
+        check_rate(split, stft)
         logs = np.concatenate([_log(part, stft, compression) for part in spread_magnitudes(split, stft)])
         mean = logs.mean(axis=0)
         centred = logs - mean
@@ -192,6 +190,13 @@ def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> 
             audio: Any = piece.read(first * hop, (first + n - 1) * hop + stft.window_samples)
             frames = np.lib.stride_tricks.sliding_window_view(audio, stft.window_samples)[::hop]
             yield np.abs(stft.of_frames(frames))
+
+
+def check_rate(split: HasPieces, stft: STFT) -> None:
+    """RnnaudioError if the transform is for another sampling rate than the split's."""
+    rate = getattr(split, "sample_rate_hz", stft.sample_rate_hz)
+    if stft.sample_rate_hz not in (None, rate):
+        raise RnnaudioError(f"the sound has {rate} Hz, the transform {stft.sample_rate_hz} Hz: resample the sound")
 
 
 def _log(magnitudes: np.ndarray, stft: STFT, compression: float) -> np.ndarray:

@@ -3,10 +3,12 @@
 Sums are taken in float64 per block and added up in order, so they do not depend on the number of threads.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.compile import njit
@@ -173,6 +175,25 @@ def update(
     nothing = [np.empty(0, p.dtype)] * (4 - len(flat))
     arguments = *flat, *nothing, number(clip), number(rate), np.array(constants, p.dtype)
     return _over_blocks(rule, p.size, 2, *arguments)
+
+
+def pixel_nats(logits: np.ndarray, log_std: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """-log N(target; sigmoid(logit), e^log_std): (batch, n), (), (batch, n) -> (batch,)."""
+    error = target - scipy.special.expit(logits)
+    constant = logits.shape[1] * (log_std + logits.dtype.type(0.5 * math.log(2 * math.pi)))
+    return 0.5 * np.exp(-2 * log_std) * np.sum(error * error, axis=1) + constant
+
+
+def pixel_gradients(
+    logits: np.ndarray, log_std: np.ndarray, target: np.ndarray, d_nats: np.ndarray
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Those of :func:`pixel_nats` with respect to logits, log_std and target, times d_nats (batch,)."""
+    mean = scipy.special.expit(logits)
+    error = target - mean
+    precision = np.exp(-2 * log_std)
+    d_target = error * (precision * d_nats)[:, None]
+    d_log_std = np.sum(d_nats * (logits.shape[1] - precision * np.sum(error * error, axis=1)))
+    return d_target * (mean * (mean - 1)), float(d_log_std), d_target
 
 
 def gaussian_nats(prediction: np.ndarray, target: np.ndarray, least_variance: float) -> np.ndarray:

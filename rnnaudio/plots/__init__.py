@@ -17,7 +17,7 @@ from rnnaudio.plots.inside import (
     update_ratios,
     update_ratios_figure,
 )
-from rnnaudio.plots.painting import beside_nearest, beside_nearest_figure, filling, filling_figure
+from rnnaudio.plots.painting import Rulers, beside_nearest, beside_nearest_figure, filling, filling_figure
 from rnnaudio.plots.record import against_record, against_record_figure
 from rnnaudio.plots.sound import level_dbfs, spectrogram, spectrogram_dbfs, spectrogram_figure
 from rnnaudio.plots.spectra import (
@@ -33,6 +33,7 @@ from rnnaudio.plots.speed import growth, growth_figure, speed_ratios, speed_rati
 
 __all__ = [
     "Angles",
+    "Rulers",
     "against_record",
     "against_record_figure",
     "beside_nearest",

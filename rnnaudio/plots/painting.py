@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +19,19 @@ TILE_IN = 0.62  # inches a side
 GAP = 0.08  # between tiles, of a tile
 
 
+class Rulers(NamedTuple):
+    """What the sides of an image measure: the labels, and by pixels from its lower left corner what is written there.
+
+    ``pixel_aspect``: the height of a pixel over its width, as drawn.
+    """
+
+    across: str
+    across_at: Mapping[float, str]
+    up: str
+    up_at: Mapping[float, str]
+    pixel_aspect: float = 1.0
+
+
 def filling(
     images: ArrayLike,
     canvases: ArrayLike,
@@ -24,10 +39,11 @@ def filling(
     *,
     reads: ArrayLike | None = None,
     writes: ArrayLike | None = None,
+    rulers: Rulers | None = None,
     title: str = "",
 ) -> Path:
     """Draw images and the canvases on the way to them; see ``filling_figure``."""
-    return save(filling_figure(images, canvases, reads=reads, writes=writes, title=title), path)
+    return save(filling_figure(images, canvases, reads=reads, writes=writes, rulers=rulers, title=title), path)
 
 
 def filling_figure(
@@ -36,6 +52,7 @@ def filling_figure(
     *,
     reads: ArrayLike | None = None,
     writes: ArrayLike | None = None,
+    rulers: Rulers | None = None,
     title: str = "",
 ) -> Figure:
     """A row for each image: the image, then its canvas after each step.
@@ -51,7 +68,7 @@ def filling_figure(
         raise RnnaudioError(f"canvases are {strokes.shape} and images {shown.shape}; expected (steps, *images)")
     n_steps, n, height, width = strokes.shape
     first = 1 if shown.size else 0
-    figure, axes = _wall(n, n_steps + first, (height, width), title)
+    figure, axes = _wall(n, n_steps + first, (height, width), title, rulers)
     corners = _corners(n, n_steps + first, (height, width))
     for row in range(n):
         for column in range(n_steps + first):
@@ -71,12 +88,16 @@ def filling_figure(
     return figure
 
 
-def beside_nearest(samples: ArrayLike, nearest: ArrayLike, path: str | Path, *, title: str = "") -> Path:
+def beside_nearest(
+    samples: ArrayLike, nearest: ArrayLike, path: str | Path, *, rulers: Rulers | None = None, title: str = ""
+) -> Path:
     """Draw samples beside their neighbours; see ``beside_nearest_figure``."""
-    return save(beside_nearest_figure(samples, nearest, title=title), path)
+    return save(beside_nearest_figure(samples, nearest, rulers=rulers, title=title), path)
 
 
-def beside_nearest_figure(samples: ArrayLike, nearest: ArrayLike, *, title: str = "") -> Figure:
+def beside_nearest_figure(
+    samples: ArrayLike, nearest: ArrayLike, *, rulers: Rulers | None = None, title: str = ""
+) -> Figure:
     """Pairs side by side: what was generated, framed, and the nearest image of the training set right of it.
 
     samples, nearest: (n, height, width), within 0 and 1. Raises RnnaudioError if their sizes differ.
@@ -87,31 +108,51 @@ def beside_nearest_figure(samples: ArrayLike, nearest: ArrayLike, *, title: str 
     size = one.shape[1], one.shape[2]
     n_across = min(8, len(one))
     n_rows = -(-len(one) // n_across)
-    figure, axes = _wall(n_rows, 2 * n_across, size, title)
+    figure, axes = _wall(n_rows, 2 * n_across, size, title, rulers)
     corners = _corners(n_rows, 2 * n_across, size)
     for k in range(len(one)):
         row, column = divmod(k, n_across)
         for image, place in ((one[k], corners[row, 2 * column]), (other[k], corners[row, 2 * column + 1])):
             _hang(axes, image, place)
         axes.add_patch(Rectangle(corners[row, 2 * column], size[1], size[0], fill=False, edgecolor=VERMILION))
-    axes.set_xlabel("framed: generated; right of each: its nearest neighbour in the training set", fontsize=9)
+    figure.supxlabel("framed: generated; right of each: its nearest neighbour in the training set", fontsize=9)
     return figure
 
 
-def _wall(n_rows: int, n_columns: int, size: tuple[int, int], title: str) -> tuple[Figure, Axes]:
+def _wall(
+    n_rows: int, n_columns: int, size: tuple[int, int], title: str, rulers: Rulers | None
+) -> tuple[Figure, Axes]:
     """One axes for all tiles, in pixels of the images: hundreds of axes would take half a minute."""
-    tall = TILE_IN * size[0] / size[1]
-    figure = new_figure(max(4.0, TILE_IN * n_columns * (1 + GAP)), tall * n_rows * (1 + GAP) + 1.0)
+    aspect = rulers.pixel_aspect if rulers else 1.0
+    tall = TILE_IN * aspect * size[0] / size[1]
+    beside, below = (0.7, 0.3) if rulers else (0.0, 0.0)
+    figure = new_figure(max(4.0, TILE_IN * n_columns * (1 + GAP)) + beside, tall * n_rows * (1 + GAP) + 1.0 + below)
     figure.suptitle(title, fontsize=10)
     axes = figure.add_subplot()
     right, bottom = n_columns * size[1] * (1 + GAP), n_rows * size[0] * (1 + GAP)
-    axes.set(xlim=(-1, right), ylim=(bottom, -1), xticks=[], yticks=[], aspect="equal")
+    axes.set(xlim=(-1, right), ylim=(bottom, -1), xticks=[], yticks=[], aspect=aspect)
     axes.set_autoscale_on(False)  # images would set limits of their own
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+    if rulers:
+        _measure(axes, rulers, _corners(n_rows, n_columns, size), size)
     return figure, axes
+
+
+def _measure(axes: Axes, rulers: Rulers, corners: np.ndarray, size: tuple[int, int]) -> None:
+    """Ticks left of the first column and below the last row."""
+    up = [(corner[1] + size[0] - place, name) for corner in corners[:, 0] for place, name in rulers.up_at.items()]
+    axes.set_yticks([place for place, _ in up], [name for _, name in up], fontsize=7)
+    axes.set_ylabel(rulers.up, fontsize=9)
+    across = [(corner[0] + place, name) for corner in corners[-1] for place, name in rulers.across_at.items()]
+    below = axes.secondary_xaxis("bottom")
+    below.set_xticks([place for place, _ in across], [name for _, name in across], fontsize=7)
+    below.set_xlabel(rulers.across, fontsize=9)
+    below.spines["bottom"].set_visible(False)
+    for side in (axes.yaxis, below.xaxis):
+        side.set_tick_params(length=2.5)
 
 
 def _corners(n_rows: int, n_columns: int, size: tuple[int, int]) -> np.ndarray:
@@ -124,7 +165,8 @@ def _hang(axes: Axes, image: np.ndarray, corner: np.ndarray) -> None:
     """``image`` with its upper left corner there."""
     x, y = corner
     extent = (x, x + image.shape[1], y + image.shape[0], y)
-    axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", extent=extent, aspect="equal")
+    aspect = axes.get_aspect()  # which images would set to their own
+    axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", extent=extent, aspect=aspect)
 
 
 def _box(axes: Axes, box: np.ndarray, corner: np.ndarray, size: tuple[int, int], colour: str) -> None:
