@@ -22,10 +22,9 @@ import numpy as np
 
 from experiments import drawing
 from experiments.drawing import Figures, Subject
-from experiments.on_corpus import full_or_tiny
+from experiments.on_corpus import CORPUS, full_or_tiny
 from experiments.piano_patches import Patches, closed_forms, patches_of, prepared, sounded
 from experiments.results import FOLDER, record
-from experiments.on_corpus import CORPUS
 from rnnaudio import plots
 from rnnaudio.data import AudioCorpus, PatchBatches, nearest_patches, write_wav
 from rnnaudio.errors import run_command
