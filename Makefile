@@ -46,6 +46,8 @@ ablation: $(VENV)/.installed $(CORPUS) ## which of the 24 defects of 2016 matter
 	@$(BIN)/python -m experiments.ablation $(ARGS)
 
 experiment: $(VENV)/.installed $(CORPUS) ## one experiment of the blog: make experiment NAME=last_day (a file of experiments/)
+	@test -f 'experiments/$(NAME).py' || { echo "no experiment '$(NAME)'; expected NAME= one of week_21_march," \
+	    "week_28_march, last_week, last_week_checks, last_week_grid, last_day, final_post, classmates" >&2; exit 2; }
 	@$(BIN)/python -m experiments.$(NAME) $(ARGS)
 
 fourier: $(VENV)/.installed $(CORPUS) ## the blog's last plan: predict magnitudes instead of samples (no phase)

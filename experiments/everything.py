@@ -97,11 +97,8 @@ def as_markdown() -> str:
 def run(experiment: Experiment, smoke: bool) -> bool:
     """One experiment in a process of its own; whether it ended well."""
     arguments = experiment.smoke if smoke else experiment.arguments
-    if arguments is None:
-        return True
     started = time.monotonic()
-    print(f"==== {experiment.post}: {experiment.module}", flush=True)
-    command = [sys.executable, "-m", f"experiments.{experiment.module}", *arguments]
+    command = [sys.executable, "-m", f"experiments.{experiment.module}", *(arguments or ())]
     done = subprocess.run(command, check=False, env=os.environ)
     print(f"==== {experiment.module}: {time.monotonic() - started:.0f} s, status {done.returncode}", flush=True)
     if done.returncode == 130:
@@ -127,13 +124,18 @@ def main(smoke: bool = False, table: bool = False, again: bool = False) -> None:
         smoke: each in its tiny form.
         table: print the table of what is recorded, and run nothing.
     """
-    missing = [e for e in EXPERIMENTS if not table and (smoke or again or (e.has_record and not e.path.exists()))]
+    wanted = [e for e in EXPERIMENTS if not table and (smoke or again or (e.has_record and not e.path.exists()))]
+    missing = [e for e in wanted if not smoke or e.smoke is not None]
     if again and not smoke:
         set_aside([e.folder for e in missing])
-    failed = [e.module for e in missing if not run(e, smoke)]
+    failed = []
+    for number, experiment in enumerate(missing, 1):
+        print(f"==== {number} of {len(missing)}, {experiment.post}: {experiment.module}", flush=True)
+        if not run(experiment, smoke):
+            failed.append(experiment.module)
     if not smoke:
         print(as_markdown())
-        without = [e.module for e in EXPERIMENTS if e.has_record and not e.path.exists()]
+        without = [e.record for e in EXPERIMENTS if e.has_record and not e.path.exists()]
         print(f"not recorded yet: {', '.join(without) or 'none'}", file=sys.stderr)
     if failed:
         raise RnnaudioError(f"{len(failed)} experiments failed: {', '.join(failed)}; what they say stands above")

@@ -8,6 +8,7 @@ everything seems fine." Made on the models and settings of 2016 (experiments.mod
 """
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ def non_linearities(name: str, config: TrainConfig, frames: np.ndarray) -> Check
     lags = inside.gradient_through_time
     evidence = (
         f"{100 * inside.saturation[worst].saturated:.1f} % saturated at most ({worst}); the gradient of the last step "
-        f"falls from {lags[0]:.1e} to {lags[min(10, len(lags) - 1)]:.1e} within ten steps"
+        f"goes from {lags[0]:.1e} to {lags[min(10, len(lags) - 1)]:.1e} within ten steps"
     )
     saturated = inside.saturation[worst].saturated > 0.3
     verdict = "NOT fine after 40 steps: what grows is the memory" if saturated else "fine"
@@ -146,28 +147,25 @@ def main() -> None:
 
 def run(_: Options, corpus: AudioCorpus) -> Figures:
     """Checks and claims."""
-    checks = list(every(corpus))
-    for check in checks:
-        print(f"{check.what:34s} {check.evidence}\n{'':34s} {check.verdict}")
+    checks = []
+    for check in every(corpus):
+        print(f"{check.what:34s} {check.evidence}\n{'':34s} {check.verdict}", flush=True)
+        checks.append(check)
     return {"claims": told(checks), "checks": [check._asdict() for check in checks]}
 
 
-def every(standard: AudioCorpus) -> list[Check]:
+def every(standard: AudioCorpus) -> Iterator[Check]:
     """The checks on each model."""
-    checks = []
     corpus = standard.min_max_2016()
     for name, config in MODELS.items():
         sizes = {"frame_size": config.frame_size, "n_steps": min(config.n_steps, 40), "batch_size": 8}
         batch = fixed_windows(corpus.train, **sizes)[0]
-        checks += [
-            non_linearities(name, config, batch.frames),
-            batches(name, config, batch),
-            wiring(name, config, batch.frames),
-            memory(name, config, batch.frames),
-        ]
+        yield non_linearities(name, config, batch.frames)
+        yield batches(name, config, batch)
+        yield wiring(name, config, batch.frames)
+        yield memory(name, config, batch.frames)
         if name == "gru":
-            checks += rmsprop(gradient_rms(config, batch))
-    return checks
+            yield from rmsprop(gradient_rms(config, batch))
 
 
 def told(checks: list[Check]) -> list[dict[str, str]]:

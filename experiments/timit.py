@@ -22,7 +22,7 @@ from experiments.strategies import train_and_listen
 from experiments.synthetic_speech import write_tree
 from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.config import TrainConfig
-from rnnaudio.data.timit import build_timit_corpus
+from rnnaudio.data.timit import build_timit_corpus, find_utterances
 from rnnaudio.errors import RnnaudioError, run_command
 
 QUICK_UPDATES = 100
@@ -71,6 +71,7 @@ def run_both(folder: Path, run_dir: Path, configs: list[TrainConfig], *, resume:
     """The summaries of the runs that ended by themselves, by strategy; Ctrl-C in the first leaves out the second."""
     corpus = run_dir / "corpus.h5"
     if not corpus.exists():
+        find_utterances(folder)  # refuses what is no TIMIT before a folder is made for it
         run_dir.mkdir(parents=True, exist_ok=True)
         print(build_timit_corpus(folder, corpus))
     elif not resume:

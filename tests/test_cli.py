@@ -201,7 +201,7 @@ def bad_inputs(folder, tmp):
         ),
         "seed file shorter than the seed": (
             ["generate", trained, tmp / "x.wav", "--seed-file", folder / "0.wav", "--seed-seconds", "4.5"],
-            "0.wav is 4 s long, shorter than the seed of 4.5 s: take a longer file or a lower --seed-seconds",
+            "the seed is to have 4.5 s: take a longer file or a lower --seed-seconds",
         ),
         "seed is text": (["generate", trained, tmp / "x.wav", "--seed-file", text], "text.wav"),
         "no place to write": (["generate", trained, tmp / "no/x.wav", "--seconds", "0.1"], "x.wav"),

@@ -153,7 +153,8 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
                 f"the validation pieces of {corpus_path} are silent; build it with music in that split"
             )
         corpus.test.first(seed_seconds(config, corpus.sample_rate_hz))
-        print(_checked(strategy, batches, config))
+        check = _checked(strategy, batches, config)
+        print(check if check.passed else f"{check}; trained all the same, for target_shift is {config.target_shift}")
         anywhere = RandomWindows(to_train, seed=config.seed, **sizes)
         linear = _linear_prediction(strategy, anywhere, n_frames=config.model.linear_skip or 2)
         scores = baselines(pairs(strategy, validation), linear)

@@ -1,5 +1,6 @@
 """Let a trained model continue seeds, to WAV files."""
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -87,9 +88,11 @@ def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:
     n_seed = round(seconds * rate)
     if len(audio) < n_seed:
         raise RnnaudioError(
-            f"{path} is {len(audio) / rate:g} s long, shorter than the seed of {seconds:g} s: "
-            "take a longer file or a lower --seed-seconds"
+            f"{path} has {len(audio) / rate:.3g} s of sound ({len(audio)} samples at {rate} Hz), the seed is to have "
+            f"{seconds:g} s: take a longer file or a lower --seed-seconds"
         )
+    if not np.any(audio[:n_seed]):
+        print(f"note: {path} begins with silence: what you will hear is the model alone", file=sys.stderr)
     return run.scale.standardise(audio[:n_seed])
 
 
