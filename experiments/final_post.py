@@ -142,7 +142,15 @@ def experiment(options: Options, corpus: AudioCorpus) -> Figures:
     shown = 3 * rate
     plots.spectrogram(seed, generated[:shown], original[:shown], rate, folder / "spectrogram.png")
     history = in_equal_epochs(run.history)
-    plots.learning_curve(history, folder / "learning-curve.png", quantity="normalised MSE", decibel=True)
+    change = max(row["epoch"] for row in history if row["updates"] <= n_updates // 2)
+    plots.learning_curve(
+        history,
+        folder / "learning-curve.png",
+        quantity="normalised MSE",
+        decibel=True,
+        title="LSTM 400-200-200-200, broken off and resumed",
+        changes={"from here on the other half of the pieces": change},
+    )
     still = seconds_to_standstill(generated, rate)
     ours = (
         f"validation {run.stopping.best_loss:.3g} of the variance; the training figure moved by "

@@ -135,6 +135,13 @@ def test_decibels_are_ten_log10_of_the_ratio():
     assert "persistence, −3.01 dB" in [text.get_text() for text in axes.texts]
 
 
+def test_a_change_of_what_is_trained_on_is_marked_at_its_epoch():
+    figure = plots.learning_curve_figure(history_of([1.0, 0.5, 0.4]), quantity="Loss (nat)", changes={"new": 2.0})
+    (axes, *_) = figure.axes
+    assert any(one.get_linestyle() == "--" and list(one.get_xdata()) == [2.0, 2.0] for one in axes.lines)
+    assert "new" in [text.get_text() for text in axes.texts]
+
+
 def test_the_ringed_epoch_is_the_last_marked_best():
     figure = plots.learning_curve_figure(history_of([3.0, 2.0, 1.0, 0.9], best=(0, 1, 2)), quantity="Loss (nat)")
     ring = line(figure.axes[0], "best")

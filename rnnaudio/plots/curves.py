@@ -40,9 +40,12 @@ def learning_curve(
     baselines: Mapping[str, float] | None = None,
     decibel: bool = False,
     title: str = "",
+    changes: Mapping[str, float] | None = None,
 ) -> Path:
     """Draw training and validation loss against epochs and time; see ``learning_curve_figure``."""
-    figure = learning_curve_figure(history, quantity=quantity, baselines=baselines, decibel=decibel, title=title)
+    figure = learning_curve_figure(
+        history, quantity=quantity, baselines=baselines, decibel=decibel, title=title, changes=changes
+    )
     return save(figure, path)
 
 
@@ -53,6 +56,7 @@ def learning_curve_figure(
     baselines: Mapping[str, float] | None = None,
     decibel: bool = False,
     title: str = "",
+    changes: Mapping[str, float] | None = None,
 ) -> Figure:
     """Training and validation loss, the kept epoch ringed, baselines as labelled lines, time on the upper axis.
 
@@ -63,6 +67,7 @@ def learning_curve_figure(
     baselines: name -> loss, in the unit of the history.
     decibel: the values are mean squared errors over the signal's power, drawn as 10 log10(value) dB (0 dB: predict 0).
         Otherwise the y axis turns logarithmic when positive values span more than a factor of 30.
+    changes: name -> epoch, where something else was trained on: dashed lines.
 
     The ringed epoch is the last with ``is_best`` set: the one whose parameters were kept.
     Raises RnnaudioError for an empty history.
@@ -85,6 +90,17 @@ def learning_curve_figure(
     is_log = not decibel and spans_decades(drawn)
     axes.set(xlabel="Epoch", ylabel=f"{quantity} (dB)" if decibel else quantity, yscale="log" if is_log else "linear")
     axes.set_xlim(*padded(epochs))
+    for name, epoch in (changes or {}).items():
+        axes.axvline(epoch, color=GREY, linestyle="--", linewidth=1)
+        axes.annotate(
+            name,
+            (epoch, 0.02),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=9,
+            color=GREY,
+        )
     if np.all(epochs == np.round(epochs)):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _draw_baselines(axes, levels, "dB" if decibel else "")
