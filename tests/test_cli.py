@@ -326,3 +326,10 @@ def test_a_reader_that_has_seen_enough():
     child.stdout.close()
     assert (child.stderr.read(), child.wait()) == (b"", 141)
     child.stderr.close()
+
+
+def test_a_silent_seed_file_is_played_and_named(folder, tmp_path, command):
+    write_wav(tmp_path / "silent.wav", np.zeros(2 * RATE), RATE)
+    files = [tmp_path / "x.wav", "--seed-file", tmp_path / "silent.wav"]
+    status, _, err = command("generate", folder / "run", *files, "--seconds", 0.1)
+    assert status == 0 and "silent.wav begins with silence" in err and (tmp_path / "x.wav").exists()

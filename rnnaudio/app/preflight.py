@@ -8,6 +8,7 @@ not is diagnosed with nothing but a sine to look at.
 
 import dataclasses
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -183,6 +184,7 @@ def climb(config: TrainConfig, rungs: tuple[Rung, ...] = RUNGS) -> Iterator[Clim
     options = {"n_steps": config.n_steps, "batch_size": config.batch_size, "segment_steps": config.segment_steps}
     check_memory(built(config), build_strategy(config), build_optimizer(config), **options)
     for rung in rungs:
+        print(f"{rung.name}: {rung.max_updates} updates at most ...", file=sys.stderr, flush=True)
         climbed = attempt(config, rung)
         yield climbed
         if not climbed.passed:
