@@ -1,0 +1,220 @@
+"""The model of samples: against its equations in NumPy, against differences, against its own free run."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from gradient_cases import randomise
+from oracle_samples import categorical_bits, centres, logistic_bits, said_of_each
+
+from rnnaudio import engine
+from rnnaudio.diagnostics import check_gradients
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation.samples import SamplePlayer
+from rnnaudio.generation.sampling import Sampling
+from rnnaudio.nn import Context, sample_model
+from rnnaudio.nn.layer import flatten
+from rnnaudio.objectives import NextSamples
+from rnnaudio.readouts import Categorical, LogisticMixture
+from rnnaudio.readouts.logistic import LEAST_SCALE
+from rnnaudio.training import Evaluation
+
+N_LEVELS, WINDOW, DEVIATION = 11, 3, 0.4
+LOGISTIC, CATEGORICAL = LogisticMixture(2, N_LEVELS, 0.2), Categorical(N_LEVELS)
+TAPS = np.array([1.2, -0.5, 0.1, -0.2, 0.05, 0.01])
+
+
+class Case(NamedTuple):
+    frames: tuple[int, ...]
+    readout: object
+    taps: np.ndarray | None
+    cell: str
+
+
+CASES = {
+    "two tiers, categorical": Case((4,), CATEGORICAL, None, "lstm"),
+    "three tiers, logistic about a linear prediction": Case((4, 2), LOGISTIC, TAPS, "gru"),
+    "three tiers, logistic": Case((6, 2), LOGISTIC, None, "lstm"),
+}
+
+
+def built(case, seed=0, n_units=3):
+    rng = np.random.default_rng(seed)
+    model = sample_model(
+        case.frames, WINDOW, n_units, case.readout, rng=rng, cell=case.cell, deviation=DEVIATION, taps=case.taps
+    )
+    values = model.get_values()
+    randomise(model, rng)
+    if case.taps is not None:
+        model.taps.set_value(values["taps"])
+    return model
+
+
+class Levels:
+    def __init__(self, codes, resets=None):
+        self.codes = np.asarray(codes, np.int64)
+        self.resets = np.ones(codes.shape[1], bool) if resets is None else resets
+
+
+def some_levels(model, n=12, batch=3, seed=1):
+    return np.random.default_rng(seed).integers(0, N_LEVELS, (model.n_context + n, batch, 1))
+
+
+def oracle_bits(model, case, levels):
+    """(n,) bits of one sequence."""
+    values, begin = model.get_values(), model.n_context
+    said = said_of_each(
+        values, levels, begin, frames=case.frames, window=WINDOW, n_levels=N_LEVELS, deviation=DEVIATION,
+        cell=case.cell,
+    )  # fmt: skip
+    if case.readout is CATEGORICAL:
+        return categorical_bits(said, levels[begin:])
+    centre = np.zeros(len(said)) if case.taps is None else centres(values, levels, begin, N_LEVELS)
+    return logistic_bits(said, levels[begin:], centre, N_LEVELS, 0.2, LEAST_SCALE * 2 / (N_LEVELS - 1))
+
+
+@pytest.mark.modes
+@pytest.mark.jax
+@pytest.mark.parametrize("name", CASES)
+def test_bits_are_those_of_the_equations(name, kernel):
+    case = CASES[name]
+    with engine.precision("float64"):
+        model = built(case)
+        levels = some_levels(model)
+        bits = Evaluation(model, NextSamples(model.n_context))([Levels(levels)])["bits"]
+    expected = np.mean([oracle_bits(model, case, levels[:, k, 0]) for k in range(3)])
+    assert bits == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.modes
+@pytest.mark.parametrize("name", list(CASES)[:2])
+def test_gradients_through_all_tiers(name):
+    case, rng = CASES[name], np.random.default_rng(0)
+    with engine.precision("float64"):
+        model = built(case)
+        report = check_gradients(
+            model, NextSamples(model.n_context), Levels(some_levels(model, 8, 2)), rng=rng, n_entries=4
+        )
+    assert report.largest < 1e-6, str(report)
+    assert {array.name for array in report.arrays if not array.largest_gradient} == set(), str(report)
+
+
+def test_a_segment_goes_on_where_the_one_before_ended():
+    """Cut in time, a recording is as likely as the whole: the state and the context are handed on."""
+    case = CASES["three tiers, logistic about a linear prediction"]
+    with engine.precision("float64"):
+        model = built(case)
+        objective, batch = NextSamples(model.n_context), Levels(some_levels(model, 16))
+        whole = Evaluation(model, objective)([batch])
+        cut = Evaluation(model, objective, segment_steps=4)([batch])
+        anew = Evaluation(model, objective)([Levels(batch.codes[k : k + model.n_context + 4]) for k in (0, 4, 8, 12)])
+    assert cut["bits"] == pytest.approx(whole["bits"], rel=1e-12)
+    assert abs(anew["bits"] - whole["bits"]) > 1e-6
+
+
+def test_a_sample_depends_on_those_before_it_only_and_on_all_of_them():
+    model = built(CASES["three tiers, logistic"])
+    codes = engine.tensor("codes", 3, "int64")
+    said, state = model.unroll(codes, model.initial_state(codes.shape[1]), Context.evaluation())
+    f = engine.function([codes], [said, *flatten(state)])
+    levels = some_levels(model, 12, 1)
+    before = f(levels)[0]
+    for at in range(model.n_context, len(levels)):
+        other = levels.copy()
+        other[at] = (other[at] + 5) % N_LEVELS
+        after, first = f(other)[0], at - model.n_context
+        np.testing.assert_array_equal(after[: first + 1], before[: first + 1])
+        assert first + 1 == len(after) or (np.abs(after[first + 1 :] - before[first + 1 :]).max(axis=(1, 2)) > 0).any()
+
+
+def test_what_does_not_fit_is_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="no location"):
+        sample_model((4,), WINDOW, 3, CATEGORICAL, rng=rng, taps=TAPS)
+    with pytest.raises(ValueError, match="takes 3 for each 4"):
+        sample_model((6, 4), WINDOW, 3, CATEGORICAL, rng=rng)
+    with pytest.raises(ValueError, match="equal parts"):
+        sample_model((4,), WINDOW, 3, CATEGORICAL, rng=rng, cell="elman")
+
+
+# ---------------------------------------------------------------- the free run
+
+
+def seeds_for(model, n_streams, n_more=0, seed=3):
+    return np.random.default_rng(seed).integers(0, N_LEVELS, (n_streams, model.n_context + n_more))
+
+
+def nats_of(case, said, levels):
+    """(n,) nats of levels, from what the player says of each."""
+    bits = (
+        categorical_bits(said, levels)
+        if case.readout is CATEGORICAL
+        else logistic_bits(said, levels, np.zeros(len(said)), N_LEVELS, 0.2, LEAST_SCALE * 2 / (N_LEVELS - 1))
+    )
+    return bits * np.log(2.0)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_played_has_the_likelihood_that_training_gives_it(name):
+    """The product of the player's probabilities of what it drew is the teacher-forced likelihood of the same samples,
+    the seed before it; with the state that the seed left."""
+    case, n_frames = CASES[name], 9
+    with engine.precision("float64"):
+        model = built(case)
+        longest = case.frames[0]
+        seeds = seeds_for(model, 3, 2 * longest)
+        player = SamplePlayer(model, seeds, Sampling(), seed=5)
+        played, nats = [], []
+        for _ in range(n_frames * longest // case.frames[-1]):
+            played.append(next(player))
+            nats += [[nats_of(case, player.said[:, b], played[-1][b]) for b in range(3)]]
+        levels = np.concatenate([seeds, *played], axis=1)
+        objective = NextSamples(model.n_context)
+        evaluate = Evaluation(model, objective)
+        n_seed, n_all = 2 * longest, levels.shape[1] - model.n_context
+        whole = evaluate([Levels(levels.T[..., None])])["bits"] * n_all * 3
+        heard = evaluate([Levels(seeds.T[..., None])])["bits"] * n_seed * 3
+    assert np.sum(nats) / np.log(2.0) == pytest.approx(whole - heard, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", list(CASES)[:2])
+def test_the_compiled_draws_are_those_of_the_readout(name):
+    """Sample by sample with the read-out's own sampler: the same numbers, so the same levels."""
+    model = built(CASES[name])
+    seeds = seeds_for(model, 4, 8)
+    fast = SamplePlayer(model, seeds, Sampling(0.8), seed=2)
+    slow = SamplePlayer(model, seeds, Sampling(0.8), seed=2)
+    slow._kind = -1
+    np.testing.assert_array_equal(fast.levels(200), slow.levels(200))
+
+
+def test_streams_play_what_each_plays_alone_and_go_on():
+    model = built(CASES["three tiers, logistic"])
+    seeds = seeds_for(model, 3, 5)
+    together = SamplePlayer(model, seeds, Sampling(), seed=7).levels(60)
+    np.testing.assert_array_equal(together, SamplePlayer(model, seeds, Sampling(), seed=7).levels(60))
+    np.testing.assert_array_equal(together[:1], SamplePlayer(model, seeds[:1], Sampling(), seed=7).levels(60))
+    assert (SamplePlayer(model, seeds, Sampling(), seed=8).levels(60) != together).any()
+    player = SamplePlayer(model, seeds, Sampling(), seed=7)
+    np.testing.assert_array_equal(np.concatenate([player.levels(36), player.levels(24)], axis=1), together)
+
+
+def test_the_likeliest_level_alone_is_drawn():
+    model = built(CASES["two tiers, categorical"])
+    player = SamplePlayer(model, seeds_for(model, 2), Sampling(top_k=1))
+    for _ in range(5):
+        levels = next(player)
+        np.testing.assert_array_equal(levels.T, player.said.argmax(axis=2))
+
+
+def test_seeds_that_are_refused():
+    model = built(CASES["two tiers, categorical"])
+    for seeds, message in [
+        (np.zeros((2, 3), int), "expected whole numbers .streams, 4 or more"),
+        (np.zeros((1, 9)), "float64 seeds"),
+        (np.full((1, 9), N_LEVELS), "expected 0 to 10"),
+    ]:
+        with pytest.raises(RnnaudioError, match=message):
+            SamplePlayer(model, seeds, Sampling())
+    with pytest.raises(RnnaudioError, match="1 or more"):
+        SamplePlayer(model, np.zeros((1, 9), int), Sampling()).levels(0)
