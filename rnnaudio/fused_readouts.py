@@ -23,7 +23,7 @@ def logistic_nats(said: Any, target: Any, n_levels: int, half_step: float, least
     value = tt.cast(2 * level - (n_levels - 1), said.dtype) * d
     above, below = softplus((m - value - d) / s), softplus((value - d - m) / s)
     not_last, not_first = (tt.cast(x, said.dtype) for x in (tt.lt(level, n_levels - 1), tt.gt(level, 0)))
-    narrow = tt.log(-tt.expm1(-2 * d / s))
+    narrow = tt.log(-tt.expm1(-np.asarray(2.0 * half_step, said.dtype) / s))
     log_p = not_last * (not_first * narrow - above) - not_first * below
     return engine.log_sum_exp(logits, -2) - engine.log_sum_exp(logits + log_p, -2)
 

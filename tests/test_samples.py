@@ -8,6 +8,10 @@ from gradient_cases import randomise
 from oracle_samples import categorical_bits, centres, logistic_bits, said_of_each
 
 from rnnaudio import engine
+from rnnaudio.app.samples import SamplesConfig, linear_path, load_samples, measured_facts, play, train_samples
+from rnnaudio.data import ArrayPiece, AudioCorpus, Split
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.data.sample_batches import fitted_quantizer, levels_of, stretches
 from rnnaudio.diagnostics import check_gradients
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.samples import SamplePlayer
@@ -22,6 +26,12 @@ from rnnaudio.training import Evaluation
 N_LEVELS, WINDOW, DEVIATION = 11, 3, 0.4
 LOGISTIC, CATEGORICAL = LogisticMixture(2, N_LEVELS, 0.2), Categorical(N_LEVELS)
 TAPS = np.array([1.2, -0.5, 0.1, -0.2, 0.05, 0.01])
+
+
+TINY = SamplesConfig(
+    frames=(16, 4), window=4, n_units=8, n_components=2, n_taps=4, batch_size=4, n_steps=64, learning_rate=1e-2,
+    max_updates=12, validate_every=6, n_valid=256, valid_stretches=3,
+)  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -218,3 +228,78 @@ def test_seeds_that_are_refused():
             SamplePlayer(model, seeds, Sampling())
     with pytest.raises(RnnaudioError, match="1 or more"):
         SamplePlayer(model, np.zeros((1, 9), int), Sampling()).levels(0)
+
+
+# ---------------------------------------------------------------- recordings as levels, and a run from end to end
+
+
+def recordings(*lengths, seed=4):
+    """A split of noise that a linear prediction of two taps nearly foretells."""
+    rng, pieces = np.random.default_rng(seed), []
+    for length in lengths:
+        x = rng.standard_normal(length)
+        for t in range(2, length):
+            x[t] = 1.8 * x[t - 1] - 0.9 * x[t - 2] + 0.1 * x[t]
+        pieces.append(ArrayPiece(x.astype(np.float32)))
+    return Split("train", tuple(pieces), 16000)
+
+
+def test_a_split_becomes_levels_and_their_counts():
+    split = recordings(500, 300)
+    quantizer = fitted_quantizer(split, 64, "linear")
+    assert quantizer.peak == max(np.abs(piece.audio).max() for piece in split.pieces)
+    levels = levels_of(split, quantizer)
+    assert [s.shape for s in levels.sequences] == [(500, 1), (300, 1)] and levels.sequences[0].dtype == np.uint8
+    np.testing.assert_array_equal(levels.sequences[1][:, 0], quantizer.levels(split.pieces[1].audio))
+    assert levels.counts.tolist() == np.bincount(np.concatenate(levels.sequences)[:, 0], minlength=64).tolist()
+
+
+def test_stretches_are_spread_over_all():
+    sequences = [np.arange(10), np.arange(100, 125)]
+    assert [s[0] for s in stretches(sequences, 5, 3)] == [0, 105, 120]
+    assert len(stretches(sequences, 5, 99)) == 7
+    with pytest.raises(RnnaudioError, match="longest piece, 25"):
+        stretches(sequences, 26, 3)
+
+
+def test_the_linear_path_is_least_squares():
+    split = recordings(4000)
+    quantizer = fitted_quantizer(split, 65536, "linear")
+    facts = measured_facts(levels_of(split, quantizer), quantizer, 2)
+    np.testing.assert_allclose(facts.taps, [1.8, -0.9, 0.0], atol=0.02)
+    assert facts.unit * quantizer.peak == pytest.approx(0.1, rel=0.05)
+    v = quantizer.values(quantizer.levels(split.pieces[0].audio))
+    assert facts.deviation == pytest.approx(v.std(), rel=1e-6)
+    foretold = facts.taps[0] * v[1:-1] + facts.taps[1] * v[:-2] + facts.taps[2]
+    np.testing.assert_allclose(linear_path(v, np.array(facts.taps)), foretold)
+
+
+def test_a_run_learns_is_loaded_and_plays(tmp_path):
+    path = build_demo_corpus(tmp_path / "corpus.h5")
+    train_samples(TINY, path, tmp_path / "run")
+    with pytest.raises(RnnaudioError, match="exists: go on with it"):
+        train_samples(TINY, path, tmp_path / "run")
+    sampler = load_samples(tmp_path / "run")
+    history = sampler.record["history"]
+    assert history[-1]["valid"] < history[0]["valid"] < 8.0
+    with AudioCorpus.open(path) as corpus:
+        seeds = [corpus.test.seed_at(k, 0.05) for k in range(2)]
+    first, again = (play(load_samples(tmp_path / "run"), seeds, 0.05, 16000, Sampling()) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert first.shape == (2, 800) and np.isfinite(first).all() and np.abs(first).max() <= sampler.quantizer.peak
+    with pytest.raises(RnnaudioError, match="no checkpoint"):
+        load_samples(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"frames": (6, 4)}, "whole number of the next"),
+        ({"frames": ()}, "whole number of the next"),
+        ({"n_steps": 100}, "n_steps is 100: expected a whole number of frames of 128"),
+        ({"n_valid": 0}, "n_valid is 0"),
+    ],
+)
+def test_settings_that_are_refused(options, message):
+    with pytest.raises(RnnaudioError, match=message):
+        SamplesConfig(**options)
