@@ -28,7 +28,7 @@ class SampleRNN(torch.nn.Module):
         self.rest = torch.nn.Sequential(
             torch.nn.ReLU(), torch.nn.Linear(n, n), torch.nn.ReLU(), torch.nn.Linear(n, n_said)
         )
-        self.register_buffer("taps", torch.tensor(facts.taps))
+        self.register_buffer("taps", torch.tensor(facts.taps, dtype=torch.float32))
 
     def forward(self, levels: Any, states: Any, resets: Any) -> tuple[Any, Any]:
         c, begin = self.config, self.n_context
