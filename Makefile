@@ -14,8 +14,8 @@ PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude draw draw-piano music verify gradcheck \
-        bench bench-generation bench-growth bench-mnist bench-theano blind-test experiment experiments \
+.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude draw draw-piano music samples verify gradcheck \
+        bench bench-generation bench-growth bench-mnist bench-samples bench-theano blind-test experiment experiments \
         experiments-smoke ablation info corpus test test-modes test-jax test-theano theano lint types imports clean
 
 help: ## list these commands
@@ -62,6 +62,9 @@ amplitude: $(VENV)/.installed $(CORPUS) ## predict amplitudes of overlapping win
 music: $(VENV)/.installed $(CORPUS) ## learn codes of spectra and play on for five minutes, with a Markov chain as control (an hour)
 	@$(BIN)/python -m experiments.music $(ARGS)
 
+samples: $(VENV)/.installed $(CORPUS) ## learn music sample by sample (SampleRNN), 15 minutes; ARGS="--tiers 2 --readout categorical"
+	@$(BIN)/python -m experiments.samples $(ARGS)
+
 draw: $(VENV)/.installed ## the blog's plan after that: DRAW paints digits, 20 minutes; ARGS="--attention" looks at parts of them
 	@$(BIN)/python -m experiments.draw $(ARGS)
 
@@ -89,6 +92,9 @@ bench-growth: $(VENV)/.installed ## how the time of a step grows with steps, bat
 
 bench-mnist: $(VENV)/.installed-bench ## time an epoch of the blog's MNIST network against PyTorch's
 	@$(BIN)/python -m experiments.bench_mnist $(ARGS)
+
+bench-samples: $(VENV)/.installed-bench $(CORPUS) ## the model of `make samples` in PyTorch, as many minutes (installs PyTorch, 700 MB)
+	@$(BIN)/python -m experiments.samples_torch $(ARGS)
 
 bench-generation: $(VENV)/.installed-bench ## time generation, one stream and 16, against PyTorch's (installs PyTorch, 700 MB)
 	@$(BIN)/python -m experiments.generation_speed $(ARGS)

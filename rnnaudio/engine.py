@@ -302,6 +302,13 @@ def log_softmax(x: Any) -> Any:
     return shifted - tt.log(tt.sum(tt.exp(shifted), axis=-1, keepdims=True))
 
 
+def log_sum_exp(x: Any, axis: int) -> Any:
+    """log sum exp x over an axis, which goes, without overflow for any finite x."""
+    largest = constant_to_gradient(tt.max(x, axis=axis, keepdims=True))
+    total = tt.log(tt.sum(tt.exp(x - largest), axis=axis))
+    return total + tt.sum(largest, axis=axis)  # of one
+
+
 def scan(
     step: Callable[..., list[Any]],
     sequences: Sequence[Any],

@@ -38,6 +38,13 @@ def affine(x: Any, w: Any, bias: Any, activation: str = "linear") -> Any:
     return ACTIVATIONS[activation](tt.dot(x, w) + bias)
 
 
+def activated(x: Any, activation: str) -> Any:
+    """f(x), f one of ACTIVATIONS: (..., n) -> (..., n)."""
+    if engine.kernel() == "fused":
+        return _AddBias(x.ndim, activation)(x, tt.zeros((x.shape[x.ndim - 1],), x.dtype))
+    return ACTIVATIONS[activation](x)
+
+
 class _Product(engine.Kernel):
     """x W: (..., k), (k, n) -> (..., n)."""
 

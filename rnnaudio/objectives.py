@@ -11,6 +11,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.draw import Draw
+from rnnaudio.readouts import GAUSSIAN, FrameReadout
 
 
 class Terms(NamedTuple):
@@ -146,22 +147,55 @@ class NextCodes:
 
 @dataclass(frozen=True)
 class NextFrameDistribution(Strategy):
-    """Frames (T+1, batch, n) -> a Gaussian for each value of the next frame, by its likelihood.
+    """Frames (T+1, batch, n) -> a distribution of each value of the next frame, by its likelihood.
 
-    The model says 2 n numbers, :func:`rnnaudio.losses.gaussian_likelihood`. Reported: ``nats`` a value, by which early
-    stopping goes, and the means' ``normalised_mse``.
+    The model says ``readout.n_parameters`` n numbers. Reported: ``nats`` a value, by which early stopping goes, and
+    the means' ``normalised_mse``.
     """
 
     name: str = "next_frame_distribution"
     shift: int = 1
+    readout: FrameReadout = GAUSSIAN
 
     def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
         x, target = self.split(variables[0])
-        prediction, state = model.unroll(x, state, context)
-        loss = losses.gaussian_likelihood(prediction, target)
+        said, state = model.unroll(x, state, context)
+        loss = self.readout.nats(said, target)
         n = tt.cast(target.size, loss.dtype)
-        mse = Terms(*fused.squared_errors(losses.gaussian_parts(prediction)[0], target))
+        mse = Terms(*fused.squared_errors(self.readout.mean(said), target))
         return Outcome(loss, {"nats": Terms(loss * n, n), "normalised_mse": mse}, state)
+
+
+@dataclass(frozen=True)
+class NextSamples:
+    """Levels (n_context + T, batch, 1) -> the probability of each of the last T, by :class:`rnnaudio.nn.SampleModel`.
+
+    n_context is the model's. Loss, and reported: ``bits`` a sample.
+    """
+
+    n_context: int
+    name: str = "next_samples"
+    fields: tuple[str, ...] = ("codes",)
+
+    def variables(self) -> list[Any]:
+        return [tensor("codes", 3, "int64")]
+
+    def batch_size(self, codes: Any) -> Any:
+        return codes.shape[1]
+
+    def segments(self, segment_steps: int, codes: np.ndarray) -> list[Segment]:
+        """Views, each with the samples before it that are only heard."""
+        n = len(codes) - self.n_context
+        bounds = [(first, min(first + segment_steps, n)) for first in range(0, n, segment_steps)]
+        return [Segment([codes[first : self.n_context + last]], (last - first) / n) for first, last in bounds]
+
+    def outcome(self, model: Any, variables: list[Any], state: Any, context: Context) -> Outcome:
+        codes = variables[0]
+        said, state = model.unroll(codes, state, context)
+        nats = model.samples.readout.nats(said, codes[self.n_context :])
+        bits = nats / np.asarray(np.log(2.0), nats.dtype)
+        n = tt.cast((codes.shape[0] - self.n_context) * codes.shape[1], bits.dtype)
+        return Outcome(bits, {"bits": Terms(bits * n, n)}, state)
 
 
 @dataclass(frozen=True)

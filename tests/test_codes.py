@@ -114,17 +114,20 @@ def numbered(*lengths):
     return tuple(1000 * k + np.arange(n)[:, None] for k, n in enumerate(lengths))
 
 
-@given(st.lists(st.integers(2, 40), min_size=1, max_size=4), st.integers(1, 6), st.integers(1, 5), st.integers(0, 9))
-def test_streams_go_on_where_they_ended_or_reset(lengths, n_steps, batch_size, seed):
-    if max(lengths) <= n_steps:
+@given(
+    st.lists(st.integers(2, 40), min_size=1, max_size=4), st.integers(1, 6), st.integers(1, 5), st.integers(0, 9),
+    st.integers(1, 5),
+)  # fmt: skip
+def test_streams_go_on_where_they_ended_or_reset(lengths, n_steps, batch_size, seed, n_context):
+    if max(lengths) < n_context + n_steps:
         return
-    batches = CodeStreams(numbered(*lengths), n_steps=n_steps, batch_size=batch_size, seed=seed)
+    batches = CodeStreams(numbered(*lengths), n_steps, batch_size, seed, n_context)
     before = None
     for index in range(2 * batches.batches_per_epoch):
         codes, resets = batches.batch(index)
-        assert codes.shape == (n_steps + 1, batch_size, 1)
+        assert codes.shape == (n_context + n_steps, batch_size, 1)
         assert (np.diff(codes[..., 0], axis=0) == 1).all()  # within one sequence, frame by frame
-        goes_on = np.zeros(batch_size, bool) if before is None else before[-1, :, 0] == codes[0, :, 0]
+        goes_on = np.zeros(batch_size, bool) if before is None else before[-1, :, 0] == codes[n_context - 1, :, 0]
         assert (goes_on | resets).all()
         assert resets.all() == (index % batches.batches_per_epoch == 0) or resets.all()
         before = codes
@@ -146,6 +149,8 @@ def test_fixed_windows_hold_all_of_the_split():
     assert seen == {tuple(range(s, s + 5)) for s in (0, 4, 8, 12, 16, 1000, 1004)}
     with pytest.raises(RnnaudioError, match="lower it"):
         fixed_code_windows(numbered(3), 4, 3)
+    (heard,) = fixed_code_windows(numbered(13), 4, 3, n_context=5)
+    assert heard.codes[..., 0].T.tolist() == [list(range(s, s + 9)) for s in (0, 4)]
     with pytest.raises(RnnaudioError, match="lower it"):
         CodeStreams(numbered(3), n_steps=4, batch_size=2, seed=0)
 

@@ -70,6 +70,14 @@ def test_readme_has_the_table_of_what_is_recorded_and_no_gaps():
         assert not re.findall(r"@[A-Z]+@", page.read_text())
 
 
+def test_without_pytorch_its_extra_is_named(monkeypatch):
+    from experiments import samples_torch
+
+    monkeypatch.setattr(samples_torch.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RnnaudioError, match="extra bench"):
+        samples_torch.main()
+
+
 def test_a_failing_experiment_is_named(monkeypatch):
     from experiments import everything
 

@@ -38,8 +38,9 @@ def test_every_layer_has_a_case():
     for case in CASES:
         used |= {type(layer) for _, layer in case.build(np.random.default_rng(0)).layers()}
     exported = {getattr(nn, name) for name in nn.__all__ if isinstance(getattr(nn, name), type)}
-    # The heads of a model of codes are parts of its objective, so it is checked with that: tests/test_codes.py.
-    assert exported - used == {nn.Cell, nn.CodeModel, nn.Context, nn.Layer}
+    # Models of codes and of samples are checked with their objectives: tests/test_codes.py, tests/test_samples.py.
+    of_samples = {nn.FrameTier, nn.SampleModel, nn.SampleTier}
+    assert exported - used - of_samples == {nn.Cell, nn.CodeModel, nn.Context, nn.Layer}
 
 
 def test_parameters_inputs_targets_and_initial_states_are_all_checked():

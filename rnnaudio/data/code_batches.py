@@ -10,7 +10,8 @@ from rnnaudio.errors import RnnaudioError
 
 
 class CodeBatch(NamedTuple):
-    """codes: (n_steps + 1, batch_size, n_stages) int64; resets: (batch_size,) bool, True where a state starts anew."""
+    """codes: (n_context + n_steps, batch_size, n_stages), whole numbers of the sequences' type; resets: (batch_size,)
+    bool, True where a state starts anew."""
 
     codes: np.ndarray
     resets: np.ndarray
@@ -19,6 +20,8 @@ class CodeBatch(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class CodeStreams:
     """Parallel walks through sequences (n_frames, n_stages): item b of a batch goes on where item b of the last ended.
+
+    A window is n_context frames that are only heard, and n_steps that are foretold.
 
     For each epoch the seed puts the sequences in an order, end to end, and the streams at equal distances in them,
     from a place drawn too, so that together they go through all of it once. A window does not reach over the end of
@@ -30,20 +33,20 @@ class CodeStreams:
     n_steps: int
     batch_size: int
     seed: int
+    n_context: int = 1
     carries_state: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self._usable:
-            longest = max((len(sequence) for sequence in self.sequences), default=0)
-            raise RnnaudioError(f"n_steps is {self.n_steps}, but the longest piece has {longest} frames: lower it")
+            raise too_short(self.sequences, self.n_steps, "piece")
 
     @cached_property
     def _usable(self) -> tuple[np.ndarray, ...]:
-        return tuple(sequence for sequence in self.sequences if len(sequence) > self.n_steps)
+        return tuple(sequence for sequence in self.sequences if len(sequence) >= self.n_context + self.n_steps)
 
     @property
     def batches_per_epoch(self) -> int:
-        return max(1, sum((len(s) - 1) // self.n_steps for s in self._usable) // self.batch_size)
+        return max(1, sum((n - 1) // self.n_steps for n in self._lengths) // self.batch_size)
 
     def batch(self, index: int) -> CodeBatch:
         """The batch of that index."""
@@ -51,13 +54,14 @@ class CodeStreams:
         windows = walk(self._lengths, self.n_steps, self.seed, epoch)
         places = (np.arange(self.batch_size) * len(windows) // self.batch_size + step) % len(windows)
         before = windows[places - 1]
-        items = [self._usable[n][start : start + self.n_steps + 1] for n, start in windows[places]]
+        items = [self._usable[n][start : start + self.n_context + self.n_steps] for n, start in windows[places]]
         goes_on = (before[:, 0] == windows[places, 0]) & (before[:, 1] + self.n_steps == windows[places, 1])
         return CodeBatch(np.stack(items, axis=1), ~goes_on | (step == 0))
 
     @cached_property
     def _lengths(self) -> tuple[int, ...]:
-        return tuple(len(sequence) for sequence in self._usable)
+        """Those of the sequences, as if only one frame were heard before a window."""
+        return tuple(len(sequence) - self.n_context + 1 for sequence in self._usable)
 
 
 @lru_cache(maxsize=4)
@@ -71,18 +75,25 @@ def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> np.nd
     return np.roll(np.array(rows), -int(rng.integers(len(rows))), axis=0)
 
 
-def fixed_code_windows(sequences: tuple[np.ndarray, ...], n_steps: int, batch_size: int) -> list[CodeBatch]:
+def fixed_code_windows(
+    sequences: tuple[np.ndarray, ...], n_steps: int, batch_size: int, n_context: int = 1
+) -> list[CodeBatch]:
     """Adjoining windows of all sequences for validation, each from a fresh state; the rest of a batch is filled up."""
     windows = [
-        sequence[start : start + n_steps + 1]
+        sequence[start : start + n_context + n_steps]
         for sequence in sequences
-        for start in range(0, len(sequence) - n_steps, n_steps)
+        for start in range(0, len(sequence) - n_context - n_steps + 1, n_steps)
     ]
     if not windows:
-        longest = max((len(sequence) for sequence in sequences), default=0)
-        raise RnnaudioError(f"n_steps is {n_steps}, but the longest validation piece has {longest} frames: lower it")
+        raise too_short(sequences, n_steps, "validation piece")
     fill = [windows[k % len(windows)] for k in range(-len(windows) % min(batch_size, len(windows)))]
     parts = [*windows, *fill]
     size = min(batch_size, len(windows))
     batches = [np.stack(parts[k : k + size], axis=1) for k in range(0, len(parts), size)]
     return [CodeBatch(codes, np.ones(codes.shape[1], bool)) for codes in batches]
+
+
+def too_short(sequences: tuple[np.ndarray, ...], n_steps: int, what: str) -> RnnaudioError:
+    """For windows that no sequence holds."""
+    longest = max((len(sequence) for sequence in sequences), default=0)
+    return RnnaudioError(f"n_steps is {n_steps}, but the longest {what} has {longest} frames: lower it")

@@ -4,39 +4,45 @@ import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation.sampling import Sampling
 from rnnaudio.generation.stepper import Stepper
-from rnnaudio.losses import LEAST_VARIANCE, gaussian_parts
+from rnnaudio.readouts import GAUSSIAN, FrameReadout
 
 
 def continue_frames(
-    stepper: Stepper, true: np.ndarray, n_frames: int, *, temperature: float = 0.0, seed: int = 0
+    stepper: Stepper,
+    true: np.ndarray,
+    n_frames: int,
+    *,
+    temperature: float = 0.0,
+    seed: int = 0,
+    readout: FrameReadout = GAUSSIAN,
 ) -> np.ndarray:
     """Prime on true frames (time, batch, n), then feed the model what it says: (n_frames, batch, n).
 
-    A model of n outputs says the next frame; one of 2 n a Gaussian for each value of it
-    (:func:`rnnaudio.losses.gaussian_likelihood`), of which the next frame is m + temperature sqrt(v) N(0, 1), drawn
-    from the seed: 0 the mean, 1 what was learnt. RnnaudioError: no true frame, NaN, a temperature below 0, or above 0
-    for a model that says no variance; ValueError: a model of other widths.
+    A model of n outputs says the next frame; one of P n, P the parameters of the ``readout``, a distribution of each
+    value of it, of which the next frame is the mean (temperature 0) or drawn from the seed: 1 as it was learnt.
+    RnnaudioError: no true frame, NaN, a temperature below 0, or above 0 for a model that says no distribution;
+    ValueError: a model of other widths.
     """
-    n = stepper.n_in
-    is_gaussian = stepper.n_out == 2 * n
-    if stepper.n_out not in (n, 2 * n):
-        raise ValueError(f"the model says {stepper.n_out} values of {n}; expected {n}, or {2 * n} with variances")
-    if temperature < 0.0 or (temperature > 0.0 and not is_gaussian):
+    n, n_said = stepper.n_in, readout.n_parameters * stepper.n_in
+    is_drawn = stepper.n_out == n_said
+    if stepper.n_out not in (n, n_said):
+        raise ValueError(f"the model says {stepper.n_out} values of {n}; expected {n}, or {n_said} with variances")
+    if temperature < 0.0 or (temperature > 0.0 and not is_drawn):
         raise RnnaudioError(
-            f"the temperature is {temperature}, but the model says {'' if is_gaussian else 'no '}variances: expected "
-            f"{'0 or more' if is_gaussian else '0'}"
+            f"the temperature is {temperature}, but the model says {'' if is_drawn else 'no '}variances: expected "
+            f"{'0 or more' if is_drawn else '0'}"
         )
     if true.ndim != 3 or true.shape[2] != n or not len(true) or not np.isfinite(true).all():
         raise RnnaudioError(f"got true frames {true.shape}, expected (time, batch, {n}), one at least, none NaN")
     rng = np.random.default_rng((seed, 8))  # 8: the purpose
 
     def read(said: np.ndarray) -> np.ndarray:
-        if not is_gaussian:
+        if not is_drawn:
             return said
-        mean, log_variance = gaussian_parts(said)
-        std = np.sqrt(np.exp(log_variance) + LEAST_VARIANCE)
-        return np.asarray(mean + temperature * std * rng.standard_normal(mean.shape), engine.float_type())
+        next_frame = readout.sample(said, Sampling(temperature), rng) if temperature else readout.mean(said)
+        return np.asarray(next_frame, engine.float_type())
 
     outputs, state = stepper.prime(np.asarray(true, engine.float_type()))
     frames = [read(outputs[-1])]

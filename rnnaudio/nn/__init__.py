@@ -9,6 +9,7 @@ from rnnaudio.nn.layer_2016 import Layer2016, mlp_2016
 from rnnaudio.nn.memory_lstm import MemoryLSTM
 from rnnaudio.nn.model import Repeated, Sequential, Sum, mlp
 from rnnaudio.nn.recurrent import GRU, LSTM, Cell, GRUEarly2016, LinearPredictor, unroll
+from rnnaudio.nn.sample_model import FrameTier, SampleModel, SampleTier, sample_model
 from rnnaudio.nn.wrappers import DrawnInitialState, LearntInitialState, Noisy
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Draw",
     "DrawnInitialState",
     "Dropout",
+    "FrameTier",
     "GRUEarly2016",
     "GaussianNoise",
     "Layer",
@@ -34,9 +36,12 @@ __all__ = [
     "Noisy",
     "Painter",
     "Repeated",
+    "SampleModel",
+    "SampleTier",
     "Sequential",
     "Sum",
     "mlp",
     "mlp_2016",
+    "sample_model",
     "unroll",
 ]

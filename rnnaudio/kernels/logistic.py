@@ -1,0 +1,117 @@
+"""The likelihood of a mixture of logistic distributions cut into levels, and its gradient.
+
+With b, a the upper and lower edge of the level seen from a component, (v + d - m) / s and (v - d - m) / s, and F the
+logistic function,
+
+    F(b) - F(a) = F(b) F(-a) (1 - e^(a - b)),    b - a = 2 d / s
+
+so nothing is subtracted that is nearly equal; the lowest level has no factor of a, the highest none of b. Sums are in
+float64: there are few numbers here, and the last bits of a sharp peak count.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rnnaudio.kernels import threads
+from rnnaudio.kernels.compile import njit
+from rnnaudio.kernels.product import require_shapes
+
+
+@njit(inline="always")
+def softplus(x: float) -> float:
+    """log(1 + e^x)."""
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+@njit(inline="always")
+def logistic(x: float) -> float:
+    """1 / (1 + e^-x)."""
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+@njit()
+def _log_parts(said: Any, level: int, j: int, n_levels: int, half_step: float, least: float, parts: Any) -> Any:
+    """parts (4, K): log w_k, log P(level | k), b and s of each component; the log of the sum of all products."""
+    k_all = parts.shape[1]
+    value = (2.0 * level - (n_levels - 1)) * half_step
+    most = np.float64(said[0, j])
+    for k in range(1, k_all):
+        most = max(most, np.float64(said[k, j]))
+    total = 0.0
+    for k in range(k_all):
+        total += math.exp(said[k, j] - most)
+    highest = -np.inf
+    for k in range(k_all):
+        s = softplus(np.float64(said[2 * k_all + k, j])) + least
+        b = (value + half_step - said[k_all + k, j]) / s
+        width = 2.0 * half_step / s
+        log_p = 0.0
+        if level < n_levels - 1:
+            log_p -= softplus(-b)
+        if level > 0:
+            log_p -= softplus(b - width)
+        if 0 < level < n_levels - 1:
+            log_p += math.log(-math.expm1(-width))
+        parts[0, k], parts[1, k] = said[k, j] - most - math.log(total), log_p
+        parts[2, k], parts[3, k] = b, s
+        highest = max(highest, parts[0, k] + log_p)
+    total = 0.0
+    for k in range(k_all):
+        total += math.exp(parts[0, k] + parts[1, k] - highest)
+    return highest + math.log(total)
+
+
+@njit()
+def _nats(
+    said: Any, target: Any, n_levels: int, half_step: float, least: float, out: Any, first: int, last: int
+) -> None:
+    parts = np.empty((4, said.shape[1] // 3))
+    for i in range(first, last):
+        for j in range(said.shape[2]):
+            out[i, j] = -_log_parts(said[i], target[i, j], j, n_levels, half_step, least, parts)
+
+
+@njit()
+def _gradient(
+    said: Any, target: Any, d_nats: Any, n_levels: int, half_step: float, least: float, out: Any, first: int, last: int
+) -> None:
+    k_all = said.shape[1] // 3
+    parts = np.empty((4, k_all))
+    for i in range(first, last):
+        for j in range(said.shape[2]):
+            level, d = target[i, j], np.float64(d_nats[i, j])
+            log_all = _log_parts(said[i], level, j, n_levels, half_step, least, parts)
+            for k in range(k_all):
+                share = math.exp(parts[0, k] + parts[1, k] - log_all)
+                b, s = parts[2, k], parts[3, k]
+                width = 2.0 * half_step / s
+                a = b - width
+                above = logistic(-b) if level < n_levels - 1 else 0.0
+                below = logistic(a) if level > 0 else 0.0
+                narrow = width / math.expm1(width) if 0 < level < n_levels - 1 else 0.0
+                d_raw = logistic(np.float64(said[i, 2 * k_all + k, j]))
+                out[i, k, j] = d * (math.exp(parts[0, k]) - share)
+                out[i, k_all + k, j] = d * share * (above - below) / s
+                out[i, 2 * k_all + k, j] = d * share * (above * b - below * a + narrow) / s * d_raw
+
+
+def nats(said: np.ndarray, target: np.ndarray, n_levels: int, half_step: float, least: float) -> np.ndarray:
+    """-log P of each target: said (rows, 3 K, n) of logits, m and raw s in units, target (rows, n) -> (rows, n)."""
+    require_shapes(target=(target, (said.shape[0], said.shape[2])))
+    out = np.empty(target.shape, said.dtype)
+    shares = threads.split(len(said), work=100 * said.size)
+    threads.run(_nats, [(said, target, n_levels, half_step, least, out, *share) for share in shares])
+    return out
+
+
+def gradients(
+    said: np.ndarray, target: np.ndarray, d_nats: np.ndarray, n_levels: int, half_step: float, least: float
+) -> tuple[np.ndarray]:
+    """That at ``said``, given that of each nat, (rows, n)."""
+    require_shapes(target=(target, (said.shape[0], said.shape[2])), d_nats=(d_nats, target.shape))
+    out = np.empty(said.shape, said.dtype)
+    shares = threads.split(len(said), work=200 * said.size)
+    threads.run(_gradient, [(said, target, d_nats, n_levels, half_step, least, out, *share) for share in shares])
+    return (out,)

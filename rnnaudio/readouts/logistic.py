@@ -1,0 +1,76 @@
+"""Mixtures of logistic distributions cut into levels."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnnaudio import fused_readouts
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.readouts.readout import Sampling, blocks, chosen, drawn_component
+
+LEAST_SCALE = 0.05  # of the distance of two levels: the middle one of a sharp peak has all but 1e-4 of it
+
+
+@dataclass(frozen=True)
+class LogisticMixture:
+    """P(level l) = sum_k w_k [F((v_l + d - m_k) / s_k) - F((v_l - d - m_k) / s_k)], F(x) = 1 / (1 + e^-x).
+
+    The n_levels levels stand for values v from -1 to 1, 2 d apart; the lowest has all below it, the highest all above.
+    Salimans et al., PixelCNN++ (2017). P = 3 K: logits of w, then what gives m and s:
+
+        m = unit (.),   s = unit (softplus(.) + least),   unit least = LEAST_SCALE 2 d
+
+    ``unit``: how large an error is usual, in the values -1 to 1, so that a model speaks in numbers of the order of 1.
+    Drawn: a component of the logits over the temperature, then m + temperature s log(u / (1 - u)), to the next level.
+    """
+
+    n_components: int
+    n_levels: int
+    unit: float = 1.0
+    kernel: str = "logistic"
+
+    def __post_init__(self) -> None:
+        if self.n_components < 1 or self.n_levels < 2 or not self.unit > 0.0:
+            got = f"{self.n_components} components, {self.n_levels} levels, a unit of {self.unit}"
+            raise RnnaudioError(f"got {got}: expected 1 or more, 2 or more, and above 0")
+
+    @property
+    def n_parameters(self) -> int:
+        return 3 * self.n_components
+
+    @property
+    def half_step(self) -> float:
+        """d in units."""
+        return 1.0 / (self.n_levels - 1) / self.unit
+
+    @property
+    def least_scale(self) -> float:
+        """Of s, in units."""
+        return LEAST_SCALE * 2.0 * self.half_step
+
+    @property
+    def kernel_constants(self) -> tuple[float, float]:
+        return self.unit, self.least_scale
+
+    def nats(self, said: Any, target: Any) -> Any:
+        rows = blocks(said, self.n_parameters)
+        return fused_readouts.logistic_nats(rows, target, self.n_levels, self.half_step, self.least_scale).mean()
+
+    def about(self, said: Any, centre: Any) -> Any:
+        places = np.repeat([0.0, 1.0 / self.unit, 0.0], self.n_components)[:, None].astype(said.dtype)
+        moved = blocks(said, self.n_parameters) + centre[..., None, :] * places
+        return moved.reshape([said.shape[axis] for axis in range(said.ndim)])
+
+    def sample(self, said: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
+        rows, k = blocks(said, self.n_parameters).astype(np.float64), self.n_components
+        shape = rows[..., 0, :].shape
+        uniform = rng.random((*shape, 2))
+        component = drawn_component(rows[..., :k, :], sampling, uniform[..., 0])
+        mean, raw = chosen(rows[..., k : 2 * k, :], component), chosen(rows[..., 2 * k :, :], component)
+        scale = sampling.temperature * (np.logaddexp(0.0, raw) + self.least_scale)
+        u = uniform[..., 1]
+        with np.errstate(divide="ignore"):  # u = 0 is the lowest level
+            value = self.unit * (mean + scale * (np.log(u) - np.log1p(-u)))
+        level = np.floor((np.clip(value, -1.0, 1.0) + 1.0) / 2.0 * (self.n_levels - 1) + 0.5)
+        return np.asarray(level, np.int64)
