@@ -7,11 +7,13 @@
 
 The diagnosis is given the run as black boxes (:class:`rnnaudio.diagnostics.subject.Subject`): it cannot read the
 setting that plants a fault, and its rules look at measurements only. Thresholds were chosen on the development seeds
-0..9 with frames of 32 samples and 32 units; reported and recorded are seeds from 300 on, with frames of 40 samples, 44
-units, other numbers of steps, items and updates. Two earlier reports were of the same size: on seeds from 100 on one
+0..9 with frames of 32 samples and 32 units; reported and recorded are seeds from 400 on, with frames of 40 samples, 44
+units, other numbers of steps, items and updates. Three earlier reports were of the same size: on seeds from 100 on one
 fault of 24 was missed (the shifted batch) and a measurement added; on seeds from 200 on none was, of 48, and then
 rules were changed that misfired on ordinary runs which the test did not have (a reconstruction, a burn-in, plain
-descent, quiet sound: they are among the healthy ones now). So the seeds are new, the size and kinds of fault are not.
+descent, quiet sound: they are among the healthy ones now); on seeds from 300 on one of 48 was missed, a vanishing
+gradient, whose limit was then put halfway between the faulty (.41 at most) and the healthy (.74 at least) of the
+development seeds. So the seeds are new, the size and kinds of fault are not.
 
 Wanted: the true cause is ranked first in 14 of 16 faults at least and within the first three in all; a healthy run
 raises no alarm in ten of ten.
@@ -36,7 +38,7 @@ from rnnaudio.errors import run_command
 
 DEVELOPMENT = Size(frame=32, units=32, steps=24, items=12, seconds=2.0, updates=200)
 REPORTED = Size(frame=40, units=44, steps=30, items=16, seconds=2.5, updates=240)
-FIRST_REPORTED_SEED = 300
+FIRST_REPORTED_SEED = 400
 N_HEALTHY = 20
 NOTHING = "(nothing)"
 

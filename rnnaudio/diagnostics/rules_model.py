@@ -83,7 +83,7 @@ def exploding_gradient(m: Measurements) -> Found | None:
 
 def vanishing_gradient(m: Measurements) -> Found | None:
     kept = m.figures["gradient_kept_per_step"]
-    if not kept < 0.5 or m.figures["promised_shift"] == 0:  # to give back the current frame needs no memory
+    if not kept < 0.57 or m.figures["promised_shift"] == 0:  # to give back the current frame needs no memory
         return None
     return Found(
         1.0 - kept,
