@@ -217,7 +217,6 @@ def test_about_moves_the_location():
 # ---------------------------------------------------------------- gradients, and as an objective of frames
 
 
-@pytest.mark.modes
 @pytest.mark.parametrize("name", LEVELS)
 def test_gradients_equal_differences(name, kernel):
     readout = LEVELS[name]
