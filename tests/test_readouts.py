@@ -233,7 +233,6 @@ def test_gradients_equal_differences(name, kernel):
         assert gradient[index] == pytest.approx(difference, abs=1e-8 + 1e-6 * np.abs(gradient).max())
 
 
-@pytest.mark.modes
 def test_gradients_of_frames_through_a_recurrence(kernel):
     """Of a Gaussian they are among those of all losses: tests/test_gradients.py."""
     readout, r = GaussianMixture(2), rng()
