@@ -15,7 +15,8 @@ import numpy as np
 from experiments.on_corpus import full_or_tiny
 from experiments.results import record
 from experiments.samples import SEGMENT, TINY, Figures, Options, config_of
-from rnnaudio.app.samples import SamplesConfig, Task, prepare, schedule_of, windows_of
+from rnnaudio.app.code_run import schedule_of
+from rnnaudio.app.samples import SamplesConfig, Task, prepare, windows_of
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import CodeBatch
 from rnnaudio.errors import RnnaudioError, run_command

@@ -136,9 +136,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
     a batch check proves target against input, the baselines are measured, and the test split is asked for the seed
     that will be needed at the end.
     """
-    path = checkpoints.path_in(run_dir)
-    if path.exists() and not resume:
-        raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
+    path = checkpoints.path_to_write(run_dir, resume)
     _say_what_the_mode_costs()
     strategy, model, optimizer = build_strategy(config), built(config), build_optimizer(config)
     steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from rnnaudio.app.code_run import train_on_codes
 from rnnaudio.app.config import from_dict
 from rnnaudio.data import AudioCorpus, resample
 from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
@@ -24,8 +25,7 @@ from rnnaudio.generation.sampling import Sampling
 from rnnaudio.metrics import frechet_distance, log_mel
 from rnnaudio.nn import LSTM, CodeModel, Dense, Dropout, GaussianNoise, Layer, Sequential, mlp
 from rnnaudio.objectives import NextCodes
-from rnnaudio.optimizers import Adam
-from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, checkpoint, train
+from rnnaudio.training import Run, checkpoint
 from rnnaudio.training.loop import set_model
 
 
@@ -109,9 +109,7 @@ def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,)) -> Iter
 
 def train_music(config: MusicConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
     """Learn the codec, then the model; both go to ``run_dir``. RnnaudioError as the parts say."""
-    path = checkpoint.path_in(run_dir)
-    if path.exists() and not resume:
-        raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
+    path = checkpoint.path_to_write(run_dir, resume)
     with AudioCorpus.open(corpus_path) as corpus:
         stft = STFT(config.window_samples, config.hop_samples, sample_rate_hz=corpus.sample_rate_hz)
         if path.exists():
@@ -127,30 +125,16 @@ def train_music(config: MusicConfig, corpus_path: Path, run_dir: Path, *, resume
         validation = fixed_code_windows(tuple(encoded(corpus.valid, codec)), config.n_steps, config.batch_size)
         facts = {"mean": corpus.mean, "std": corpus.std, "sample_rate_hz": corpus.sample_rate_hz}
         about = {"music": dataclasses.asdict(config), "corpus": {**facts, "path": str(corpus_path)}}
-    n_warmup = min(100, config.max_updates // 10)
-    return train(
+    return train_on_codes(
         build_model(config, codec),
         NextCodes(),
         batches,
         validation,
-        optimizer=Adam(config.learning_rate, max_gradient_norm=1.0),
-        stopping=EarlyStopping(1000),
-        run_dir=Path(run_dir),
-        limits=Limits(config.max_updates, config.minutes * 60.0, config.validate_every),
-        schedule=WarmupCosine(config.learning_rate, n_warmup, config.max_updates, 0.03),
-        seed=config.seed,
+        settings=config,
+        run_dir=run_dir,
         resume=resume,
         config=about,
-        on_validation=lambda row: tqdm.write(in_a_line(row)),
-    )
-
-
-def in_a_line(row: dict[str, Any]) -> str:
-    """Progress."""
-    best = "  * best" if row["is_best"] else ""
-    return (
-        f"epoch {row['epoch']:6.2f}  {row['updates']:6d} updates  {row['seconds']:6.0f} s  "
-        f"train {row['train']:.3f}  valid {row['valid']:.3f} bits a frame{best}"
+        unit="frame",
     )
 
 

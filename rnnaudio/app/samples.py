@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from rnnaudio.app.code_run import train_on_codes
 from rnnaudio.app.config import from_dict
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import CodeBatch, CodeStreams, fixed_code_windows
@@ -22,9 +22,8 @@ from rnnaudio.generation.samples import SamplePlayer
 from rnnaudio.generation.sampling import Sampling
 from rnnaudio.nn import SampleModel, sample_model
 from rnnaudio.objectives import NextSamples
-from rnnaudio.optimizers import Adam
 from rnnaudio.readouts import Categorical, LevelReadout, LogisticMixture
-from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, checkpoint, train
+from rnnaudio.training import Run, checkpoint
 from rnnaudio.training.loop import set_model
 
 FIT_SAMPLES, FIT_STRETCHES = 16384, 48  # what the linear path is fitted on
@@ -156,32 +155,21 @@ def prepare(config: SamplesConfig, corpus: AudioCorpus) -> Task:
     return Task(model, facts, quantizer, batches, validation)
 
 
-def schedule_of(config: SamplesConfig) -> WarmupCosine:
-    """Of the learning rate."""
-    return WarmupCosine(config.learning_rate, min(100, config.max_updates // 10), config.max_updates, 0.03)
-
-
 def train_samples(config: SamplesConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
     """Prepare and train; all of it goes to ``run_dir``. RnnaudioError as the parts say."""
-    path = checkpoint.path_in(run_dir)
-    if path.exists() and not resume:
-        raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
+    checkpoint.path_to_write(run_dir, resume)
     with AudioCorpus.open(corpus_path) as corpus:
         task = prepare(config, corpus)
-    return train(
+    return train_on_codes(
         task.model,
         NextSamples(task.model.n_context),
         task.batches,
         task.validation,
-        optimizer=Adam(config.learning_rate, max_gradient_norm=1.0),
-        stopping=EarlyStopping(1000),
-        run_dir=Path(run_dir),
-        limits=Limits(config.max_updates, config.minutes * 60.0, config.validate_every),
-        schedule=schedule_of(config),
-        seed=config.seed,
+        settings=config,
+        run_dir=run_dir,
         resume=resume,
         config={"samples": dataclasses.asdict(config), "facts": dataclasses.asdict(task.facts)},
-        on_validation=lambda row: tqdm.write(in_a_line(row)),
+        unit="sample",
     )
 
 
@@ -189,15 +177,6 @@ def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int,
     """One batch of stretches, spread over a split, each n_context samples that are heard and n_steps more."""
     parts = stretches(levels_of(split, quantizer).sequences, n_context + n_steps, most)
     return fixed_code_windows(parts, n_steps, len(parts), n_context)
-
-
-def in_a_line(row: dict[str, Any]) -> str:
-    """Progress."""
-    best = "  * best" if row["is_best"] else ""
-    return (
-        f"epoch {row['epoch']:6.2f}  {row['updates']:6d} updates  {row['seconds']:6.0f} s  "
-        f"train {row['train']:.3f}  valid {row['valid']:.3f} bits a sample{best}"
-    )
 
 
 def load_samples(run_dir: Path) -> Sampler:

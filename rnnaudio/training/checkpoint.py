@@ -37,6 +37,14 @@ def path_in(run_dir: Path) -> Path:
     return Path(run_dir) / "checkpoint.safetensors"
 
 
+def path_to_write(run_dir: Path, resume: bool) -> Path:
+    """The same, for a run that begins or, with ``resume``, goes on; RnnaudioError if it would replace another."""
+    path = path_in(run_dir)
+    if path.exists() and not resume:
+        raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
+    return path
+
+
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Replace ``path``; RnnaudioError (no space, no permission) leaves the earlier file as it was."""
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}

@@ -140,9 +140,7 @@ def train(
     optimizer, seed or segments; it cannot be written; the model or objective cannot be cut into segments. A loss that
     is not finite ends the run and is never saved.
     """
-    path = checkpoint.path_in(run_dir)
-    if path.exists() and not resume:
-        raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
+    path = checkpoint.path_to_write(run_dir, resume)
     step = _compiled(model, objective, optimizer, seed, segment_steps)
     evaluate = Evaluation(model, objective, segment_steps, seed if judging.with_noise else None)
     identity = {
