@@ -90,17 +90,7 @@ def learning_curve_figure(
     is_log = not decibel and spans_decades(drawn)
     axes.set(xlabel="Epoch", ylabel=f"{quantity} (dB)" if decibel else quantity, yscale="log" if is_log else "linear")
     axes.set_xlim(*padded(epochs))
-    for name, epoch in (changes or {}).items():
-        axes.axvline(epoch, color=GREY, linestyle="--", linewidth=1)
-        axes.annotate(
-            name,
-            (epoch, 0.02),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            fontsize=9,
-            color=GREY,
-        )
+    _mark_changes(axes, changes or {})
     if np.all(epochs == np.round(epochs)):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _draw_baselines(axes, levels, "dB" if decibel else "")
@@ -110,6 +100,13 @@ def learning_curve_figure(
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _mark_changes(axes: Axes, changes: Mapping[str, float]) -> None:
+    for name, epoch in changes.items():
+        axes.axvline(epoch, color=GREY, linestyle="--", linewidth=1)
+        place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (4, 0), "textcoords": "offset points"}
+        axes.annotate(name, (epoch, 0.02), fontsize=9, color=GREY, **place)
 
 
 def _drop_superseded(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
