@@ -142,27 +142,12 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
     steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}
     memory = check_memory(model, strategy, optimizer, segment_steps=config.segment_steps, **steps)
     with open_corpus(corpus_path, config) as corpus:
-        to_train, to_validate = train_and_valid(corpus, config)
-        sizes = {"frame_size": config.frame_size, **steps}
-        batches: Batches = BATCHERS[config.batches](to_train, seed=config.seed, **sizes)
-        validation = fixed_windows(to_validate, **sizes)
-        if not any(np.ptp(batch.frames) for batch in validation):
-            raise RnnaudioError(
-                f"the validation pieces of {corpus_path} are silent; build it with music in that split"
-            )
-        corpus.test.first(seed_seconds(config, corpus.sample_rate_hz))
-        check = _checked(strategy, batches, config)
-        print(check if check.passed else f"{check}; trained all the same, for target_shift is {config.target_shift}")
-        anywhere = RandomWindows(to_train, seed=config.seed, **sizes)
-        linear = _linear_prediction(strategy, anywhere, n_frames=config.model.linear_skip or 2)
-        scores = baselines(pairs(strategy, validation), linear)
-        print(f"validation baselines: {in_words(scores)}")
+        batches, validation, linear, measured = _looked_at(corpus, config, strategy)
         start_from_linear_prediction(model, linear)
         record = {
             "train": dataclasses.asdict(config),
             "corpus": _description(corpus),
-            "baselines": scores,
-            "validation_power": power(target for _, target in pairs(strategy, validation)),
+            **measured,
             "defects": [defect.name for defect in present_in(config)],
         }
         if path.exists():
@@ -194,6 +179,27 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
             on_update=annealing(model, config),
             on_validation=lambda row: tqdm.write(describe_row(row)),
         )
+
+
+def _looked_at(
+    corpus: AudioCorpus, config: TrainConfig, strategy: Strategy
+) -> tuple[Batches, list[Batch], LinearPrediction | None, dict[str, Any]]:
+    """Batches, validation, linear prediction, and what is measured of them, for the record."""
+    sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
+    to_train, to_validate = train_and_valid(corpus, config)
+    batches: Batches = BATCHERS[config.batches](to_train, seed=config.seed, **sizes)
+    validation = fixed_windows(to_validate, **sizes)
+    if not any(np.ptp(batch.frames) for batch in validation):
+        raise RnnaudioError(f"the validation pieces of {corpus.path} are silent; build it with music in that split")
+    corpus.test.first(seed_seconds(config, corpus.sample_rate_hz))
+    check = _checked(strategy, batches, config)
+    print(check if check.passed else f"{check}; trained all the same, for target_shift is {config.target_shift}")
+    anywhere = RandomWindows(to_train, seed=config.seed, **sizes)
+    linear = _linear_prediction(strategy, anywhere, n_frames=config.model.linear_skip or 2)
+    scores = baselines(pairs(strategy, validation), linear)
+    print(f"validation baselines: {in_words(scores)}")
+    loudness = power(target for _, target in pairs(strategy, validation))
+    return batches, validation, linear, {"baselines": scores, "validation_power": loudness}
 
 
 def _linear_prediction(strategy: Strategy, anywhere: RandomWindows, *, n_frames: int) -> LinearPrediction | None:
