@@ -122,6 +122,7 @@ def run_one(
         (run_dir, corpus) -> figures beside those of the free run.
     """
     done = run_dir / "figures.json"  # with the date and versions that they are of
+    AudioCorpus.open(corpus).close()  # refuses what is none
     settings = json.loads(json.dumps({"settings": dataclasses.asdict(config), "corpus": corpus.stat().st_size}))
     if done.exists() and {name: json.loads(done.read_text()).get(name) for name in settings} != settings:
         raise RnnaudioError(f"{done} is of other settings or another corpus: remove {run_dir} to run it anew")

@@ -60,6 +60,18 @@ class Options:
     resume: bool = False
     smoke: bool = False  # a few updates of a small model on made-up or packaged data; nothing is recorded
 
+    def __post_init__(self) -> None:
+        at_least_one = ("n_steps", "n_units", "n_codes", "n_read", "n_write", "batch_size", "n_valid")
+        for name in at_least_one:
+            if getattr(self, name) < 1:
+                raise RnnaudioError(f"{name} is {getattr(self, name)}: expected 1 or more")
+        for name in ("minutes", "learning_rate", "max_gradient_norm"):
+            if not getattr(self, name) > 0.0:
+                raise RnnaudioError(f"{name} is {getattr(self, name):g}: expected more than 0")
+        for name in ("updates", "n_warmup"):
+            if getattr(self, name) < 0:
+                raise RnnaudioError(f"{name} is {getattr(self, name)}: expected 0 or more")
+
     @property
     def name(self) -> str:
         return f"{self.stem}-attention" if self.attention else self.stem

@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -147,3 +149,22 @@ def test_each_decimal_number_of_the_autopsy_is_recorded():
         known = np.append(recorded, complement.get(told, 0.0))
         distance = np.abs(np.multiply.outer([1.0, 100.0], known) - float(told))  # per cent of a share, too
         assert distance.min() <= 0.5001 * unit, f"{told} is in no record"
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "expected"),
+    [
+        ("draw", ("--n-steps", "0"), "n_steps is 0: expected 1 or more"),
+        ("draw", ("--minutes", "-1"), "minutes is -1: expected more than 0"),
+        ("draw_piano", ("--batch-size", "0"), "batch_size is 0: expected 1 or more"),
+        ("ablation", ("--corpus", "none.h5"), "none.h5: no such corpus file"),
+        ("last_week", ("--corpus", "none.h5"), "none.h5: no such corpus file"),
+        ("samples", ("--corpus", "none.h5"), "none.h5: no such corpus file"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(module, arguments, expected, tmp_path):
+    command = [sys.executable, "-m", f"experiments.{module}", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and expected in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -105,8 +105,8 @@ def learning_curve_figure(
 def _mark_changes(axes: Axes, changes: Mapping[str, float]) -> None:
     for name, epoch in changes.items():
         axes.axvline(epoch, color=GREY, linestyle="--", linewidth=1)
-        place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (4, 0), "textcoords": "offset points"}
-        axes.annotate(name, (epoch, 0.02), fontsize=9, color=GREY, **place)
+        right: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "fontsize": 9, "color": GREY}
+        axes.annotate(name, (epoch, 0.02), xycoords=("data", "axes fraction"), **right)
 
 
 def _drop_superseded(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
