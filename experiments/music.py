@@ -1,15 +1,17 @@
 """Music that keeps playing: codes learnt from an hour of piano, and five minutes played on from unseen seconds.
 
-    python -m experiments.music [--smoke]
+    python -m experiments.music [--seed 2016] [--corpus MINE.h5 --run-dir runs/mine] [--smoke]
 
 Trains a model of codes for at most 15 minutes, chooses parameters and temperature on validation seeds, and continues
 16 seconds of unseen works for five minutes each. In one table with it: the codec alone (real music through it), which
-is its ceiling; the training music; and a bigram chain over the same codes, which passes most acoustic measures and
-knows nothing of music. What the chain passes proves nothing. The proofs of learning are bits a frame below tuned
-chains, and a classifier that tells it from real music less easily.
+is its ceiling; the training music; a bigram chain over the same codes, which passes most acoustic measures and knows
+nothing of music; and a regressor over frames, as in 2016 but repaired, as it is and with noise. What the chain passes
+proves nothing. The proofs of learning are bits a frame below tuned chains, and a classifier that tells it from real
+music less easily.
 """
 
 import dataclasses
+import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -23,31 +25,26 @@ import tyro
 from experiments.markov import Markov
 from experiments.on_corpus import CORPUS
 from experiments.results import FOLDER, record
-from rnnaudio import plots
 from rnnaudio.app.arguments import REGISTRY, parsed
-from rnnaudio.app.music import (
-    Choice,
-    MusicConfig,
-    Musician,
-    choose,
-    encoded,
-    load_music,
-    play,
-    train_music,
-)
+from rnnaudio.app.audio_run import load_run, train_on_corpus
+from rnnaudio.app.config import TrainConfig
+from rnnaudio.app.music import Musician, encoded, load_music, train_music
+from rnnaudio.app.music_choice import choose
+from rnnaudio.app.music_config import MusicConfig
+from rnnaudio.app.music_outcome import draw
 from rnnaudio.data import AudioCorpus, write_wav
 from rnnaudio.data.code_batches import fixed_code_windows
-from rnnaudio.data.codec import Codec
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import run_command
-from rnnaudio.generation.codes import CodePlayer, SoundStream, sound
-from rnnaudio.generation.sampling import Sampling
+from rnnaudio.generation.codes import sound
 from rnnaudio.metrics import Corpus
 from rnnaudio.metrics.yardstick import Yardstick
 from rnnaudio.objectives import NextCodes
 from rnnaudio.training import Evaluation
 
 COPIES_SECONDS = (0.5, 1.0, 2.0)
+CLEAN_SECONDS = (60.0, 300.0)
+Figures = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +54,8 @@ class Sizes:
     n_seeds: int = 16
     seconds: float = 300.0
     n_choosing: int = 6
-    choosing_seconds: float = 20.0
+    choosing_seconds: float = 60.0
+    stretch_seconds: float = 30.0  # of real music, for the classifier
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +64,16 @@ class Options:
 
     corpus: Path = CORPUS
     run_dir: Path = Path("runs/music")
+    regressor_dir: Path = Path("runs/music-regressor")
+    name: str = "music"  # of the record; recorded are runs of our corpus, and others that are given a name
     seed: int = 2016
     minutes: float = 15.0  # of training, at most
+    max_updates: int = 0  # 0: chosen from the corpus
     smoke: bool = False  # a small model of the piano in the package, a few updates; nothing is recorded
 
 
 SMOKE = MusicConfig(
-    n_components=16, n_codes=24, transpose=(), n_dense=16, n_units=16, head_units=16, n_steps=16, batch_size=4,
-    max_updates=4, validate_every=2,
+    n_components=16, n_codes=24, transpose=(), n_units=16, n_steps=16, batch_size=4, max_updates=4, validate_every=2,
 )  # fmt: skip
 
 
@@ -82,128 +82,211 @@ def main() -> None:
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     if options.smoke:
         with TemporaryDirectory() as folder:
-            path = build_demo_corpus(Path(folder) / "corpus.h5")
-            train_music(SMOKE, path, Path(folder) / "run")
-            print(experiment(path, Path(folder) / "run", Sizes(2, 3.0, 1, 2.0)))
+            home = Path(folder)
+            path = build_demo_corpus(home / "corpus.h5")
+            places = {"corpus": path, "run_dir": home / "run", "regressor_dir": home / "regressor"}
+            small = dataclasses.replace(options, **places, minutes=0.1)
+            train_music(SMOKE, path, small.run_dir)
+            print(experiment(small, Sizes(2, 3.0, 1, 2.0)))
         return
-    config = MusicConfig(seed=options.seed, minutes=options.minutes)
+    config = MusicConfig(seed=options.seed, minutes=options.minutes, max_updates=options.max_updates)
     run = train_music(config, options.corpus, options.run_dir, resume=True)
     if not run.is_complete:
         raise KeyboardInterrupt  # it is saved; called again, it goes on
-    figures = experiment(options.corpus, options.run_dir, Sizes())
+    figures = experiment(options, Sizes())
     figures |= {"updates": run.n_updates, "training_minutes": round(run.seconds / 60.0, 1)}
-    if options.corpus == CORPUS:
-        name = "music" if options.seed == MusicConfig().seed else f"music-{options.seed}"
+    if options.corpus == CORPUS or options.name != Options.name:
+        name = options.name if options.seed == MusicConfig().seed else f"{options.name}-{options.seed}"
         shutil.copy(options.run_dir / "spectrogram.png", FOLDER / "pictures" / f"{name}-spectrogram.png")
         record(name, figures)
 
 
-def experiment(path: Path, run_dir: Path, sizes: Sizes) -> dict[str, Any]:
-    """All but the training; the figures."""
-    with AudioCorpus.open(path) as corpus:
-        chosen = choose(run_dir, corpus, n_seeds=sizes.n_choosing, seconds=sizes.choosing_seconds)
-        print(f"chosen on validation seeds: {chosen}")
-        musician = load_music(run_dir, chosen.parameters)
-        rate = corpus.sample_rate_hz
+def experiment(options: Options, sizes: Sizes) -> Figures:
+    """All but the training of codes; the figures."""
+    with AudioCorpus.open(options.corpus) as corpus:
+        playing = choose(options.run_dir, corpus, n_seeds=sizes.n_choosing, seconds=sizes.choosing_seconds)
+        print(f"chosen on validation seeds: {playing.parameters} {playing.temperature}; {playing.scores}", flush=True)
+        musician = load_music(options.run_dir)
+        longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
+        stretch = min(sizes.stretch_seconds, sizes.seconds, longest)
+        chains = chains_of(musician, corpus)
         seeds = [corpus.test.seed_at(k, 1.0) for k in range(sizes.n_seeds)]
-        sounds = perform(musician, corpus, seeds, sizes.seconds, chosen)
-        pieces = {
-            split.name: [corpus.restore(p.read(0, p.n_samples)) for p in split.pieces]
-            for split in (corpus.train, corpus.test)
+        codes, ours = played(musician, seeds, sizes.seconds)
+        leave(options.run_dir, musician, corpus, seeds, ours)
+        sounds = {
+            **real_sounds(musician, corpus, sizes),
+            "codes": ours,
+            "bigram chain": by_chain(chains["bigram"], musician, seeds, sizes.seconds),
+            **by_regressor(options, corpus, seeds, sizes.seconds),
         }
-        stretch = min(sizes.seconds, 30.0)
-        yardstick = Yardstick.of(pieces["train"], pieces["test"], rate, stretch)
-        sounds["training music"] = parts(pieces["train"], rate, sizes.seconds, sizes.n_seeds)
-        sounds["codec alone"] = [
-            corpus.restore(sound(musician.codec, codes)) for codes in encoded(corpus.test, musician.codec)
-        ]
+        yardstick = Yardstick.of(pieces(corpus, "train"), pieces(corpus, "test"), corpus.sample_rate_hz, stretch)
         table = {}
         for name, of_it in sounds.items():
-            table[name] = yardstick.measure(of_it)
+            table[name] = yardstick.measure(of_it) | clean(of_it, yardstick)
             print(f"{name}: {table[name]}", flush=True)
-        figures = {"table": table, "choice": chosen._asdict(), **bits(musician, corpus), **speed(musician, seeds[0])}
-        figures["copies"] = copies(musician, corpus, seeds, sizes, chosen)
-        leave(run_dir, corpus, seeds[0], sounds["codes"][0])
-    print({name: value for name, value in figures.items() if name != "table"})
+        figures = {
+            "table": table,
+            "choice": {"parameters": playing.parameters, "temperature": playing.temperature, "scores": playing.scores},
+            "settings": dataclasses.asdict(musician.config),
+            "codec_lost": round(musician.codec.lost, 3),
+            "bits": bits(musician, corpus, chains),
+            "copies": copies(musician, corpus, codes),
+            **speed(musician, seeds[0]),
+        }
+    figures["goals"] = goals(figures)
+    print(json.dumps({name: value for name, value in figures.items() if name != "table"}, indent=1))
     return figures
 
 
-def perform(
-    musician: Musician, corpus: AudioCorpus, seeds: Sequence[np.ndarray], seconds: float, chosen: Choice
-) -> dict[str, list[np.ndarray]]:
-    """What the model plays, and what the bigram chain plays over the same codes, on the scale of the recording."""
-    ours = play(musician, seeds, seconds, Sampling(chosen.temperature))
-    codec = musician.codec
-    chain = Markov([codes[:, 0] for codes in encoded(corpus.train, codec)], codec.n_codes, 1)
-    n = round(seconds * corpus.sample_rate_hz)
-    n_frames = n // codec.stft.hop_samples + codec.stft.window_samples // codec.stft.hop_samples
-    control = []
-    if codec.n_stages == 1:
-        for k, seed in enumerate(seeds):
-            codes = chain.play(n_frames, codec.encode(seed)[:, 0], np.random.default_rng((k, 10)))
-            control.append(sound(codec, codes[:, None])[:n])
-    return {
-        name: [corpus.restore(s) for s in them] for name, them in (("codes", ours), ("bigram chain", control)) if them
-    }
+def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
+    """Of a split, on the scale of the recording."""
+    return [corpus.restore(p.read(0, p.n_samples)) for p in getattr(corpus, split).pieces]
 
 
-def parts(pieces: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> list[np.ndarray]:
+def real_sounds(musician: Musician, corpus: AudioCorpus, sizes: Sizes) -> dict[str, list[np.ndarray]]:
+    """Unseen music, training music and unseen music through the codec, cut as long as what is played."""
+    rate = corpus.sample_rate_hz
+    through = [corpus.restore(sound(musician.codec, codes)) for codes in encoded(corpus.test, musician.codec)]
+    whole = {"unseen music": pieces(corpus, "test"), "codec alone": through, "training music": pieces(corpus, "train")}
+    return {name: parts(of_it, rate, sizes.seconds, sizes.n_seeds) for name, of_it in whole.items()}
+
+
+def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> list[np.ndarray]:
     """Stretches of so many seconds, at most so many; of shorter pieces all."""
     n = round(seconds * rate)
-    found = [piece[k : k + n] for piece in pieces for k in range(0, max(1, len(piece) - n + 1), n)]
+    found = [piece[k : k + n] for piece in whole for k in range(0, max(1, len(piece) - n + 1), n)]
     return found[:: max(1, len(found) // most)][:most]
 
 
-def bits(musician: Musician, corpus: AudioCorpus) -> dict[str, Any]:
-    """Bits a frame on the test split: the model's, and those of tuned chains of the first stage's codes."""
+def played(musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
+    """As chosen: codes of the first stage (n_seeds, n_frames), and sounds on the scale of the recording."""
+    blocks = list(musician.play(seeds, round(seconds * musician.sample_rate_hz)))
+    audio = np.concatenate([block.audio for block in blocks], axis=1)
+    return np.concatenate([block.codes for block in blocks], axis=1)[..., 0], list(map(musician.scale.restore, audio))
+
+
+def chains_of(musician: Musician, corpus: AudioCorpus) -> dict[str, Markov]:
+    """Of the first stage's codes, counted on what the model was trained on, tuned on the validation split."""
+    codec = musician.codec
+    train = [codes[:, 0] for codes in encoded(corpus.train, codec, (0, *musician.config.transpose))]
+    valid = [codes[:, 0] for codes in encoded(corpus.valid, codec)]
+    return {
+        name: Markov(train, codec.n_codes, order).tune(valid)
+        for order, name in enumerate(("unigram", "bigram", "trigram"))
+    }
+
+
+def by_chain(chain: Markov, musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> list[np.ndarray]:
+    """What a chain plays on, of the first stage's codes alone."""
+    codec, n = musician.codec, round(seconds * musician.sample_rate_hz)
+    n_frames = n // codec.stft.hop_samples + codec.stft.window_samples // codec.stft.hop_samples + 1
+    sounds = []
+    for k, seed in enumerate(seeds):
+        codes = chain.play(n_frames, codec.encode(seed)[:, 0], np.random.default_rng((k, 10)))
+        sounds.append(musician.scale.restore(sound(codec.first_stage, codes[:, None])[:n]))
+    return sounds
+
+
+def by_regressor(
+    options: Options, corpus: AudioCorpus, seeds: Sequence[np.ndarray], seconds: float
+) -> dict[str, list[np.ndarray]]:
+    """A repaired model over frames, trained as long: what it says, and with noise of its validation error's size."""
+    config = TrainConfig(minutes=options.minutes)
+    if not (options.regressor_dir / "summary.json").exists():
+        run = train_on_corpus(config, corpus.path, options.regressor_dir, resume=True)
+        if not run.is_complete:
+            raise KeyboardInterrupt
+    run, n = load_run(options.regressor_dir), round(seconds * corpus.sample_rate_hz)
+    rows = {}
+    for name, noisy in (("regressor", False), ("regressor with noise", True)):
+        told = run._replace(config=dataclasses.replace(run.config, generation_noise=noisy))
+        rows[name] = [corpus.restore(g.audio[g.n_seed :]) for g in told.continue_seeds(seeds, n)]
+    return rows
+
+
+def clean(sounds: Sequence[np.ndarray], yardstick: Yardstick) -> Figures:
+    """How many left the limits of real music for no two seconds, of those that are so long."""
+    rate = yardstick.sample_rate_hz
+    long = {s: [audio for audio in sounds if len(audio) >= s * rate] for s in CLEAN_SECONDS}
+    return {f"clean_at_{s:g}_s": sum(yardstick.is_clean(audio, s) for audio in them) for s, them in long.items()}
+
+
+def bits(musician: Musician, corpus: AudioCorpus, chains: dict[str, Markov]) -> dict[str, float]:
+    """Bits a frame of the first stage's codes on the test split: the model's, and those of the chains."""
     codec, c = musician.codec, musician.config
     test = tuple(encoded(corpus.test, codec))
-    ours = Evaluation(musician.model, NextCodes())(fixed_code_windows(test, c.n_steps, c.batch_size))
-    figures: dict[str, Any] = {"bits": {"codes": round(ours.get("bits_1", ours["bits"]), 3)}}
-    train = [codes[:, 0] for codes in encoded(corpus.train, codec, (0, *c.transpose))]
-    valid = [codes[:, 0] for codes in encoded(corpus.valid, codec)]
-    for name, order in (("unigram", 0), ("bigram", 1), ("trigram", 2)):
-        chain = Markov(train, codec.n_codes, order).tune(valid)
-        figures["bits"][name] = round(chain.bits([codes[:, 0] for codes in test]), 3)
-    return figures
+    said = Evaluation(musician.model, NextCodes())(fixed_code_windows(test, c.n_steps, c.batch_size))
+    rows = {name: chain.bits([codes[:, 0] for codes in test]) for name, chain in chains.items()}
+    rows = {"codes": said.get("bits_1", said["bits"]), **rows}
+    return {name: round(value, 3) for name, value in rows.items()}
 
 
 def speed(musician: Musician, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
-    """One stream on one machine: times real time, phases included, and seconds to the first sound."""
-    codec = musician.codec
-    codes = codec.encode(seed)[None]
+    """One stream as it is heard: times real time, phases included, and seconds to the first sound."""
+    n, first = round(seconds * musician.sample_rate_hz), 0.0
+    next(musician.play([seed], n, n_at_once=1))  # compiled by now
     started = time.perf_counter()
-    player, stream = CodePlayer(musician.model, codec, codes, Sampling()), SoundStream(codec)
-    n, first = 0, 0.0
-    while n < seconds * codec.stft.rate():
-        n += len(stream.push(next(player)[0]))
-        first = first or (time.perf_counter() - started if n else 0.0)
+    for block in musician.play([seed], n, n_at_once=1):
+        first = first or (time.perf_counter() - started if block.audio.size else 0.0)
     took = time.perf_counter() - started
     return {"times_real_time": round(seconds / took, 2), "first_sound_seconds": round(first, 3)}
 
 
-def copies(
-    musician: Musician, corpus: AudioCorpus, seeds: Sequence[np.ndarray], sizes: Sizes, chosen: Choice
-) -> dict[str, float]:
+def copies(musician: Musician, corpus: AudioCorpus, codes: np.ndarray) -> dict[str, float]:
     """Share of played frames in runs that stand in the training music (and its transpositions), by length."""
-    codec: Codec = musician.codec
-    known = Corpus.of(codes[:, 0] for codes in encoded(corpus.train, codec, (0, *musician.config.transpose)))
-    per_second = corpus.sample_rate_hz / codec.stft.hop_samples
-    start = np.stack([codec.encode(seed) for seed in seeds])
-    player = CodePlayer(musician.model, codec, start, Sampling(chosen.temperature), seed=musician.config.seed)
-    played = player.frames(round(sizes.seconds * per_second))[:, :, 0]
+    every = encoded(corpus.train, musician.codec, (0, *musician.config.transpose))
+    known = Corpus.of(one[:, 0] for one in every)
+    per_second = musician.sample_rate_hz / musician.codec.stft.hop_samples
     return {
-        f"{s:g} s": round(float(np.mean([known.copied_share(codes, round(s * per_second)) for codes in played])), 4)
+        f"{s:g} s": round(float(np.mean([known.copied_share(one, round(s * per_second)) for one in codes])), 4)
         for s in COPIES_SECONDS
     }
 
 
-def leave(run_dir: Path, corpus: AudioCorpus, seed: np.ndarray, played: np.ndarray) -> None:
-    """Sound and picture of the first test seed."""
-    rate, heard = corpus.sample_rate_hz, corpus.restore(seed)
-    write_wav(run_dir / "music.wav", np.concatenate([heard, played]), rate)
-    shown = played[: 29 * rate]
-    plots.spectrogram(heard, shown, corpus.restore(corpus.test.first(1.0)), rate, run_dir / "spectrogram.png")
+def goals(figures: Figures) -> dict[str, list[Any]]:
+    """What was asked of codes, as [measured, goal, whether it is met]."""
+    table = figures["table"]
+    ours, codec, real, chain = (table[n] for n in ("codes", "codec alone", "unseen music", "bigram chain"))
+    said, copied, n = figures["bits"], figures["copies"], ours["sounds"]
+    onsets = ours["onsets_per_second"], codec["onsets_per_second"], real["onsets_per_second"]
+    asked = {
+        "dead for good": (ours["dead_for_good"], "= 0", ours["dead_for_good"] == 0),
+        "clean at 60 s": (ours["clean_at_60_s"], ">= 15 of 16", ours["clean_at_60_s"] >= 15 / 16 * n),
+        "clean at 300 s": (ours["clean_at_300_s"], ">= 12 of 16", ours["clean_at_300_s"] >= 12 / 16 * n),
+        "in range": (ours["in_range"], ">= .96", ours["in_range"] >= 0.96),
+        "Frechet ratio": (ours["frechet_ratio"], "<= .40", ours["frechet_ratio"] <= 0.40),
+        "Jensen-Shannon": (ours["jensen_shannon"], "<= .09", ours["jensen_shannon"] <= 0.09),
+        "onsets / the codec's": (ratio(onsets[0], onsets[1]), ">= .85", onsets[0] >= 0.85 * onsets[1]),
+        "codec's onsets / real": (ratio(onsets[1], onsets[2]), ">= .95", onsets[1] >= 0.95 * onsets[2]),
+        "loop score": (ours["loop_score"][-1], f"<= {real['loop_score'][-1]}, real music's most",
+                       ours["loop_score"][-1] <= real["loop_score"][-1]),
+        "copies of 1 s": (copied["1 s"], "< .03", copied["1 s"] < 0.03),
+        "copies of 2 s": (copied["2 s"], "= 0", copied["2 s"] == 0),
+        "bits below bigram": (round(said["bigram"] - said["codes"], 3), ">= 1", said["bigram"] - said["codes"] >= 1),
+        "bits below trigram": (round(said["trigram"] - said["codes"], 3), "> 0", said["trigram"] > said["codes"]),
+        "faster than real time": (figures["times_real_time"], ">= 15", figures["times_real_time"] >= 15),
+        "first sound, s": (figures["first_sound_seconds"], "<= .5", figures["first_sound_seconds"] <= 0.5),
+    }  # fmt: skip
+    if "told_from_real" in ours and "told_from_real" in chain:
+        a, b = ours["told_from_real"], chain["told_from_real"]
+        asked["told from real, less than the chain"] = (a, f"< {b}", a < b)
+    return {name: [value, goal, bool(is_met)] for name, (value, goal, is_met) in asked.items()}
+
+
+def ratio(a: float, b: float) -> float:
+    return round(a / b, 3) if b else 0.0
+
+
+def leave(
+    run_dir: Path, musician: Musician, corpus: AudioCorpus, seeds: Sequence[np.ndarray], ours: Sequence[np.ndarray]
+) -> None:
+    """Sounds of all test seeds, pictures of the first."""
+    rate = corpus.sample_rate_hz
+    for k, (seed, played_on) in enumerate(zip(seeds, ours, strict=True)):
+        write_wav(run_dir / f"music-{k + 1}.wav", np.concatenate([corpus.restore(seed), played_on]), rate)
+    longest = max(piece.n_samples for piece in corpus.test.pieces) / rate
+    real = corpus.restore(corpus.test.seed_at(0, min(30.0, longest)))
+    draw(musician, real[:rate], ours[0][: 29 * rate], real[rate:], run_dir)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ from rnnaudio.app.samples import (
     linear_path,
     load_samples,
     measured_facts,
-    play,
     train_samples,
     windows_of,
 )
@@ -38,7 +37,7 @@ from rnnaudio.data import AudioCorpus, write_wav
 from rnnaudio.data.sample_batches import Levels, levels_of, stretches
 from rnnaudio.errors import run_command
 from rnnaudio.generation.samples import SamplePlayer
-from rnnaudio.generation.sampling import Sampling
+from rnnaudio.generation.sampling import Course, Sampling
 from rnnaudio.objectives import NextSamples
 from rnnaudio.training import Evaluation, Run
 
@@ -198,7 +197,8 @@ def played(sampler: Sampler, corpus: AudioCorpus, options: Options, folder: Path
     rate = corpus.sample_rate_hz
     seeds = [corpus.test.seed_at(k, 1.0) for k in range(options.n_seeds)]
     lives = []
-    for k, audio in enumerate(play(sampler, seeds, options.seconds, rate, Sampling(options.temperature))):
+    blocks = sampler.play(seeds, round(options.seconds * rate), Course((options.temperature,)))
+    for k, audio in enumerate(np.concatenate(list(blocks), axis=1)):
         lives.append(judge(corpus.restore(audio), corpus, ""))
         write_wav(folder / f"played-{k}.wav", corpus.restore(np.concatenate([seeds[k], audio])), rate)
     ends = [life.reason.split(" (")[0] or "alive to the end" for life in lives]

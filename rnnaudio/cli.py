@@ -6,6 +6,7 @@ by an error that :func:`main` must catch.
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.config import TrainConfig
+from rnnaudio.app.music_config import MusicConfig
 from rnnaudio.errors import RnnaudioError, run_command
 
 app = tyro.extras.SubcommandApp()
@@ -149,12 +151,16 @@ def generate(
     corpus: Path | None = None,
     streams: int = 1,
     overwrite: bool = False,
+    temperature: tuple[float, ...] = (),
+    top_k: int = 0,
+    nucleus: float = 1.0,
+    draw_seed: int | None = None,
 ) -> None:
     """Continue a second of sound with a trained model; writes a WAV with the seed in front.
 
     Args:
-        run_dir: the folder of the run.
-        out: the WAV file to write.
+        run_dir: the folder of the run: of `train`, `music` or `make samples`.
+        out: the WAV file to write; - plays to standard output: rnnaudio generate RUN - --seconds 300 | aplay
         seed_file: take the seed from the beginning of this audio file instead of the corpus' test split.
         seed_seconds: length of the seed.
         seconds: length of what is generated after it.
@@ -162,11 +168,41 @@ def generate(
         corpus: where the run's corpus is now, if it was moved.
         streams: continue so many places side by side, from seed_index on; writes OUT-1.wav, OUT-2.wav, ...
         overwrite: replace files of that name.
+        temperature: of what is drawn: 1 as learnt, less is safer, more bolder. Several: from one to the next in the
+            course of the piece. Default: as chosen for the run.
+        top_k: draw from so many likeliest only; 0: from all.
+        nucleus: draw from the likeliest whose probabilities reach this sum only.
+        draw_seed: other random numbers, another piece; the same number, the same piece.
     """
     from rnnaudio.app.play import Seeds, play
+    from rnnaudio.app.players import How
 
-    seeds = Seeds(seed_file, seed_seconds, seed_index, streams)
-    print(play(run_dir, out, corpus, seeds=seeds, seconds=seconds, overwrite=overwrite))
+    seeds, how = Seeds(seed_file, seed_seconds, seed_index, streams), How(temperature, top_k, nucleus, draw_seed)
+    said = play(run_dir, out, corpus, seeds=seeds, seconds=seconds, how=how, overwrite=overwrite)
+    print(said, file=sys.stderr if str(out) == "-" else sys.stdout)
+
+
+@command("music")
+def music(
+    corpus: Annotated[Positional[Path], arg(metavar="CORPUS.h5")],
+    run_dir: RunDir,
+    config: OmitArgPrefixes[MusicConfig] = MusicConfig(),  # noqa: B008 (frozen)
+    resume: bool = False,
+) -> None:
+    """Learn codes of spectra and play on: music that lasts. Then `rnnaudio generate RUN_DIR OUT.wav`.
+
+    Args:
+        corpus: an HDF5 corpus made by `rnnaudio corpus build` or `make corpus`: any genre, a minute or hours.
+        run_dir: a new folder for checkpoint, sound, pictures and report.
+        resume: go on with the run in that folder; the settings must be the same.
+    """
+    from rnnaudio.app.music import train_music
+    from rnnaudio.app.music_outcome import headline, write_outcome
+
+    run = train_music(config, corpus, run_dir, resume=resume)
+    print(f"training ended: {run.reason}; choosing how to play, playing on and writing the report ...", flush=True)
+    print(headline(write_outcome(run_dir, corpus)))
+    print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")
 
 
 @command("diagnose")

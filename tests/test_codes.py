@@ -14,8 +14,8 @@ from rnnaudio.data.codec import Codec
 from rnnaudio.data.stft import STFT
 from rnnaudio.diagnostics import check_gradients
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation.codes import CodePlayer, SoundStream, sound
-from rnnaudio.generation.sampling import Sampling
+from rnnaudio.generation.codes import CodePlayer, SoundStream, ending_frames, played_on, sound
+from rnnaudio.generation.sampling import Course, Sampling
 from rnnaudio.nn import LSTM, CodeModel, Context, Dense, Sequential, mlp
 from rnnaudio.objectives import NextCodes
 from rnnaudio.optimizers import Adam
@@ -310,6 +310,30 @@ def test_sound_comes_as_it_is_played_and_is_the_same_at_the_end(codec):
     assert len(whole) == TRANSFORM.n_samples(40) and whole.dtype == np.float32
 
 
+def test_the_stream_goes_on_from_what_was_heard(codec):
+    """True frames first, in their own phases: given the true magnitudes next, what comes is nearly the recording."""
+    fine = Codec.fit(Pieces(*MUSIC), TRANSFORM, n_codes=400, n_components=64)
+    heard, ahead = MUSIC[0][:8000], MUSIC[0][8000:16000]
+    np.testing.assert_array_equal(ending_frames(heard, TRANSFORM)[-1], heard[-TRANSFORM.window_samples :])
+    coming = fine.encode(MUSIC[0][8000 - TRANSFORM.window_samples + TRANSFORM.hop_samples : 16000])
+    joined, alone = SoundStream(fine, heard), SoundStream(fine)
+    said = np.concatenate([*(joined.push(frame) for frame in coming), joined.flush()])
+    n = TRANSFORM.hop_samples
+    error = np.mean((said[:n] - ahead[:n]) ** 2)
+    cold = np.concatenate([*(alone.push(frame) for frame in coming), alone.flush()])
+    assert error < 0.5 * np.mean((cold[:n] - ahead[:n]) ** 2) and error < 0.3 * np.mean(ahead[:n] ** 2)
+
+
+def test_blocks_hold_all_samples_whatever_their_length(codec):
+    seeds = np.stack([MUSIC[0][:5000], MUSIC[1][:5000]]).astype(np.float32)
+    one, many = (list(played_on(code_model(), codec, seeds, 3000, Course().at, seed=4, n_at_once=n)) for n in (1, 7))
+    whole = [np.concatenate([block.audio for block in blocks], axis=1) for blocks in (one, many)]
+    np.testing.assert_array_equal(*whole)
+    assert whole[0].shape == (2, 3000) and len(one) > len(many)
+    with pytest.raises(RnnaudioError, match="expected 1 or more"):
+        next(played_on(code_model(), codec, seeds, 0, Course().at))
+
+
 # ---------------------------------------------------------------- sampling
 
 
@@ -353,6 +377,15 @@ def test_codes_are_drawn_by_inversion():
 def test_sampling_that_is_refused(options, message):
     with pytest.raises(RnnaudioError, match=message):
         Sampling(**options)
+
+
+def test_the_temperature_goes_through_its_values():
+    course = Course((0.8, 1.2, 1.0), top_k=3)
+    assert [course.at(s).temperature for s in (0.0, 0.25, 0.5, 0.75, 1.0)] == pytest.approx([0.8, 1.0, 1.2, 1.1, 1.0])
+    assert Course((0.7,)).at(0.4) == Sampling(0.7) and course.at(0.3).top_k == 3
+    for temperatures in ((), (1.0, 0.0), (-1.0,)):
+        with pytest.raises(RnnaudioError, match="temperature"):
+            Course(temperatures)
 
 
 def test_logits_that_are_not_finite_are_refused():

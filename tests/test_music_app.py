@@ -1,21 +1,31 @@
 """Music over codes from a corpus to sound: what is saved, chosen and refused; the yardstick in one row."""
 
 import dataclasses
+import io
+import json
+import sys
+import wave
 
 import numpy as np
 import pytest
 
-from rnnaudio.app.music import MusicConfig, choose, encoded, load_music, play, train_music, transposed
-from rnnaudio.data import AudioCorpus
+from rnnaudio.app.music import Playing, encoded, load_music, load_playing, save_playing, train_music, transposed
+from rnnaudio.app.music_choice import choose, healthiest, played
+from rnnaudio.app.music_config import MusicConfig, fitted
+from rnnaudio.app.music_outcome import write_outcome
+from rnnaudio.app.players import How, Watch, gathered, load_player
+from rnnaudio.cli import main
+from rnnaudio.data import AudioCorpus, read_audio, write_wav
+from rnnaudio.data.corpus import Scale
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation.sampling import Sampling
+from rnnaudio.generation.sampling import Course
+from rnnaudio.metrics import STEINWAY_16_KHZ, calibrate
 from rnnaudio.metrics.yardstick import Yardstick
 from tests.test_metrics import RATE_HZ, music, noise, sine
 
 TINY = MusicConfig(
-    n_components=8, n_codes=12, transpose=(), n_dense=8, n_units=8, head_units=8, n_steps=16, batch_size=4,
-    max_updates=4, validate_every=2,
+    n_components=8, n_codes=12, transpose=(), n_units=8, n_steps=16, batch_size=4, max_updates=4, validate_every=2,
 )  # fmt: skip
 
 
@@ -28,23 +38,163 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_a_run_is_loaded_and_plays_the_same_again(folder):
+@pytest.fixture(scope="module")
+def seeds(folder):
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
-        seeds = [corpus.test.seed_at(k, 1.0) for k in range(2)]
+        return [corpus.test.seed_at(k, 1.0) for k in range(2)]
+
+
+def test_a_run_is_loaded_and_plays_the_same_again(folder, seeds):
     runs = [load_music(folder / "run") for _ in range(2)]
-    first, again = (play(run, seeds, 1.5, Sampling(1.0)) for run in runs)
+    first, again = (played(run, seeds, 24_000, Course((1.0,))) for run in runs)
     for a, b in zip(first, again, strict=True):
         assert a.shape == (24_000,) and np.isfinite(a).all()
         np.testing.assert_array_equal(a, b)
     last = load_music(folder / "run", "model")
-    assert last.config == TINY and last.codec.n_codes == 12
+    assert last.config == fitted(TINY, 1.0, RATE_HZ) and last.codec.n_codes == 12
 
 
-def test_the_choice_is_the_lowest_score(folder):
+def test_it_plays_the_same_in_blocks_and_frame_by_frame(folder, seeds):
+    run = load_music(folder / "run")
+    one, many = (
+        np.concatenate([block.audio for block in run.play(seeds, 9_000, n_at_once=n)], axis=1) for n in (1, 50)
+    )
+    np.testing.assert_array_equal(one, many)
+    other = np.concatenate([block.audio for block in run.play(seeds, 9_000, seed=1)], axis=1)
+    assert (other != one).any()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "found"),
+    [
+        (60.0, 16_000, (2048, 512, 128, 32, 128, 64, 200)),
+        (600.0, 44_100, (4096, 1024, 128, 512, 256, 128, 673)),
+        (3600.0, 16_000, (2048, 512, 128, 1024, 512, 256, 1000)),
+        (0.5, 8_000, (1024, 256, 8, 16, 128, 64, 200)),
+    ],
+)
+def test_sizes_come_from_the_duration(seconds, rate, found):
+    """Worked out by hand: frames = seconds rate / hop, a power of two of codes with 40 frames or more each."""
+    c = fitted(MusicConfig(), seconds, rate)
+    assert found[:4] == (c.window_samples, c.hop_samples, c.n_components, c.n_codes)
+    assert found[4:] == (c.n_units, c.head_units, c.max_updates)
+    assert fitted(c, 9.0, 8_000) == c  # what is set stays
+
+
+def test_the_healthiest_is_chosen(folder):
+    rows = {
+        "best 1.0": {"dead_for_good": 1, "frechet": 2.0, "in_range": 1.0},
+        "best 1.1": {"dead_for_good": 0, "frechet": 5.0, "in_range": 0.99},
+        "model 1.0": {"dead_for_good": 0, "frechet": 4.1, "in_range": 0.90},
+        "model 1.1": {"dead_for_good": 0, "frechet": 4.0, "in_range": 0.80},
+    }
+    assert healthiest(rows) == "model 1.0"
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
         chosen = choose(folder / "run", corpus, temperatures=(0.8, 1.2), n_seeds=1, seconds=2.0)
     assert set(chosen.scores) == {"best 0.8", "best 1.2", "model 0.8", "model 1.2"}
-    assert chosen.scores[f"{chosen.parameters} {chosen.temperature}"] == min(chosen.scores.values())
+    assert f"{chosen.parameters} {chosen.temperature}" == healthiest(chosen.scores)
+    assert load_music(folder / "run").playing == chosen == load_playing(folder / "run")
+
+
+def test_what_was_never_chosen_plays_as_learnt(tmp_path):
+    assert load_playing(tmp_path) == Playing("model", 1.0, {}, None)
+    save_playing(Playing("best", 1.1, {"a": {"b": 1.0}}, STEINWAY_16_KHZ), tmp_path)
+    assert load_playing(tmp_path) == Playing("best", 1.1, {"a": {"b": 1.0}}, STEINWAY_16_KHZ)
+    (tmp_path / "playing.json").write_text("{}")
+    with pytest.raises(RnnaudioError, match="does not say how the run plays"):
+        load_playing(tmp_path)
+
+
+def test_a_run_leaves_a_page_and_sounds(folder):
+    summary = write_outcome(folder / "run", folder / "corpus.h5", seconds=3.0)
+    names = {path.name for path in (folder / "run").iterdir()}
+    assert {"generated.wav", "original.wav", "codec_alone.wav", "spectrogram.png", "report.html"} <= names
+    assert json.loads((folder / "run/summary.json").read_text()) == summary
+    assert "codec alone" in (folder / "run/report.html").read_text()
+
+
+# ---------------------------------------------------------------- what generate plays
+
+
+def generate(monkeypatch, *arguments):
+    """The exit status of ``rnnaudio generate``."""
+    monkeypatch.setattr(sys, "argv", ["rnnaudio", "generate", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def test_generate_streams_a_whole_wav_to_a_pipe(folder, monkeypatch, capsysbinary, tmp_path):
+    arguments = ("--seconds", 0.7, "--temperature", 0.9, "--draw-seed", 4)
+    assert generate(monkeypatch, folder / "run", "-", *arguments) == 0
+    out, err = capsysbinary.readouterr()
+    with wave.open(io.BytesIO(out)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE_HZ, 1, 2)
+        assert file.getnframes() == round(1.7 * RATE_HZ)
+        sent = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert len(sent) == round(1.7 * RATE_HZ) and b"1.00 s seed + 0.70 s generated" in err
+    assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *arguments) == 0
+    written, _ = read_audio(tmp_path / "x.wav")
+    np.testing.assert_array_equal(written, sent / np.float32(32768))
+
+
+def test_generate_from_a_file_of_another_rate_says_so(folder, monkeypatch, capsys, tmp_path):
+    write_wav(tmp_path / "seed.wav", 0.1 * sine(440.0, 2.0), 22_050)
+    seed = ("--seed-file", tmp_path / "seed.wav", "--seconds", 0.3)
+    assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *seed) == 0
+    assert "has 22050 Hz, the run 16000 Hz: it is resampled" in capsys.readouterr().err
+    assert len(read_audio(tmp_path / "x.wav")[0]) == round(1.3 * RATE_HZ)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--temperature", "0"], "the temperature is 0.0: expected more than 0"),
+        (["--temperature", "1", "nan"], "the temperature is nan"),
+        (["--seconds", "0"], "seconds is 0"),
+        (["--nucleus", "0"], "nucleus 0"),
+        (["--seed-seconds", "0.05"], "hold no frame of 2048: give more sound"),
+    ],
+)
+def test_wishes_that_are_refused_write_nothing(folder, monkeypatch, capsys, tmp_path, arguments, message):
+    assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *arguments) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_streams_do_not_fit_in_a_pipe(folder, monkeypatch, capsys):
+    assert generate(monkeypatch, folder / "run", "-", "--streams", 2) == 2
+    assert "cannot all go to standard output" in capsys.readouterr().err
+
+
+def test_a_loaded_player_continues_and_streams_the_same(folder, seeds):
+    player = load_player(folder / "run")
+    how = How(temperatures=(0.8, 1.2), seed=3)
+    (whole,) = player.continue_seeds(seeds[:1], 8_000, how)
+    streamed = np.concatenate(list(player.stream(seeds[0], 8_000, how)))
+    assert whole.n_seed == 16_000 and len(whole.audio) == 24_000 and not whole.stopped
+    # the temperature is set for each frame in a stream and for each block else: the beginning is the same
+    np.testing.assert_array_equal(streamed[:512], whole.audio[16_000 : 16_000 + 512])
+    with pytest.raises(RnnaudioError, match="more than 0"):
+        player.continue_seeds(seeds, 800, How(temperatures=(1.0, 0.0)))
+
+
+def test_a_stream_that_dies_is_cut_and_says_when():
+    """20 s of music, then silence: after ten seconds of it the stream ends; the other goes on."""
+    rate, limits = RATE_HZ, calibrate([music(20.0, seed) for seed in range(8)], RATE_HZ)
+    alive = np.concatenate([music(20.0, seed) for seed in (1, 2, 3)])
+    dying = np.concatenate([music(20.0, 4), np.zeros(40 * rate)])
+    blocks = np.stack([alive, dying]).reshape(2, -1, rate // 2)
+    results = gathered(
+        [np.zeros(10)] * 2, iter(blocks.swapaxes(0, 1)), 60 * rate, Watch(limits, Scale(0.0, 1.0))
+    )
+    assert results[0].stopped == "" and len(results[0].audio) == 10 + 60 * rate
+    assert "faded to silence" in results[1].stopped
+    assert 30.0 <= (len(results[1].audio) - 10) / rate <= 34.0
+    died = float(results[1].stopped.split("from ")[1].split(" s")[0])
+    assert died == pytest.approx(20.0, abs=1.5)
 
 
 def test_a_finished_run_is_not_overwritten(folder):

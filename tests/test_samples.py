@@ -16,7 +16,6 @@ from rnnaudio.app.samples import (
     linear_path,
     load_samples,
     measured_facts,
-    play,
     train_samples,
 )
 from rnnaudio.data import ArrayPiece, AudioCorpus, Split
@@ -25,7 +24,7 @@ from rnnaudio.data.sample_batches import fitted_quantizer, levels_of, stretches
 from rnnaudio.diagnostics import check_gradients
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.samples import SamplePlayer
-from rnnaudio.generation.sampling import Sampling
+from rnnaudio.generation.sampling import Course, Sampling
 from rnnaudio.nn import Context, sample_model
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import NextSamples
@@ -295,7 +294,9 @@ def test_a_run_learns_is_loaded_and_plays(tmp_path):
     assert history[-1]["valid"] < history[0]["valid"] < 8.0
     with AudioCorpus.open(path) as corpus:
         seeds = [corpus.test.seed_at(k, 0.05) for k in range(2)]
-    first, again = (play(load_samples(tmp_path / "run"), seeds, 0.05, 16000, Sampling()) for _ in range(2))
+    first, again = (
+        np.concatenate(list(load_samples(tmp_path / "run").play(seeds, 800, Course())), axis=1) for _ in range(2)
+    )
     np.testing.assert_array_equal(first, again)
     assert first.shape == (2, 800) and np.isfinite(first).all() and np.abs(first).max() <= sampler.quantizer.peak
     with pytest.raises(RnnaudioError, match="no checkpoint"):

@@ -20,6 +20,7 @@ from rnnaudio.app.build import (
 )
 from rnnaudio.app.config import TrainConfig, from_dict
 from rnnaudio.app.defects import present_in
+from rnnaudio.app.run_record import check_same, description, open_known
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import (
     AudioCorpus,
@@ -73,15 +74,7 @@ class LoadedRun(NamedTuple):
 
     def open_corpus(self, path: Path | None = None) -> AudioCorpus:
         """The corpus of the run, at ``path`` or where it was when last trained on; RnnaudioError if it is another."""
-        stored = self.record["config"]["corpus"]
-        if path is None and not Path(stored["path"]).exists():
-            raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: say where it is with --corpus")
-        corpus = open_corpus(path or Path(stored["path"]), self.config)
-        difference = _difference(stored, _description(corpus), unchecked={"path"})
-        if difference:
-            corpus.close()
-            raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {difference}; name that one (--corpus)")
-        return corpus
+        return open_known(self.record["config"]["corpus"], path, lambda where: open_corpus(where, self.config))
 
     @property
     def strategy(self) -> Strategy:
@@ -146,7 +139,7 @@ def train_on_corpus(config: TrainConfig, corpus_path: Path, run_dir: Path, *, re
         start_from_linear_prediction(model, linear)
         record = {
             "train": dataclasses.asdict(config),
-            "corpus": _description(corpus),
+            "corpus": description(corpus),
             **measured,
             "defects": [defect.name for defect in present_in(config)],
         }
@@ -327,29 +320,5 @@ def _check_resumable(record: dict[str, Any], path: Path) -> None:
     """Refuse other settings, but for limits, and another corpus; a cosine schedule depends on its limit too."""
     saved = checkpoints.load(path).record.get("config") or {}
     before = from_dict(TrainConfig, saved.get("train") or {})  # with the settings that came later
-    saved, now = (json.loads(json.dumps(r)) for r in (saved | {"train": dataclasses.asdict(before)}, record))
-    may_change = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
-    for part, unchecked in (("train", may_change), ("corpus", {"path"})):
-        difference = _difference(saved.get(part) or {}, now[part], unchecked)
-        if difference:
-            raise RnnaudioError(
-                f"{path} was trained with another {part} setting: {difference}; "
-                "resume with the same settings and corpus, or train in another run directory"
-            )
-
-
-def _description(corpus: AudioCorpus) -> dict[str, Any]:
-    """What a run stores of its corpus, to find it and to know it again."""
-    return {
-        "path": str(corpus.path.resolve()),
-        "sample_rate_hz": corpus.sample_rate_hz,
-        "mean": corpus.mean,
-        "std": corpus.std,
-        "train_seconds": corpus.train.seconds,
-    }
-
-
-def _difference(before: dict[str, Any], now: dict[str, Any], unchecked: set[str]) -> str:
-    """The first setting that has changed, with both values; empty if none has."""
-    changed = (name for name in now if name not in unchecked and before.get(name) != now[name])
-    return next((f"{name} was {before.get(name)}, now it is {now[name]}" for name in changed), "")
+    limits = {"minutes"} if record["train"]["schedule"] == "cosine" else {"minutes", "max_updates"}
+    check_same(saved | {"train": dataclasses.asdict(before)}, record, {"train": limits, "corpus": {"path"}}, path)

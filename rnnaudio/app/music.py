@@ -1,11 +1,8 @@
-"""Music over codes: learn a codec and a model of a corpus, choose how to play by ear of the measures, play on.
-
-The settings' defaults are those that a feasibility study found to play on (November 2026).
-"""
+"""Music over codes: learn a codec and a model of a corpus, play on."""
 
 import dataclasses
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,64 +11,72 @@ from tqdm import tqdm
 
 from rnnaudio.app.code_run import train_on_codes
 from rnnaudio.app.config import from_dict
+from rnnaudio.app.music_config import MusicConfig, fitted
+from rnnaudio.app.run_record import check_same, description
+from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, resample
 from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
 from rnnaudio.data.codec import Codec
-from rnnaudio.data.corpus import Split
+from rnnaudio.data.corpus import Scale, Split
 from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation.codes import CodePlayer, sound
-from rnnaudio.generation.sampling import Sampling
-from rnnaudio.metrics import frechet_distance, log_mel
+from rnnaudio.generation.codes import Block, played_on
+from rnnaudio.generation.sampling import Course
+from rnnaudio.metrics import AliveLimits
 from rnnaudio.nn import LSTM, CodeModel, Dense, Dropout, GaussianNoise, Layer, Sequential, mlp
 from rnnaudio.objectives import NextCodes
 from rnnaudio.training import Run, checkpoint
 from rnnaudio.training.loop import set_model
 
 
-@dataclass(frozen=True)
-class MusicConfig:
-    """Everything that decides a run over codes."""
+class Playing(NamedTuple):
+    """How a run plays, chosen on validation seeds: parameters ``best`` (lowest validation loss) or ``model`` (the last
+    ones), temperature, the scores that chose them; limits of real music, by which it notices its own death."""
 
-    window_samples: int = 2048
-    hop_samples: int = 512
-    n_components: int = 128  # principal components of the log-magnitudes
-    n_codes: int = 1024
-    n_stages: int = 1
-    transpose: tuple[int, ...] = (-5, -2, 2, 5)  # semitones: copies of the training music, resampled
-    n_dense: int = 512
-    n_units: int = 512
-    n_layers: int = 1
-    head_units: int = 256
-    dropout: float = 0.2
-    input_noise: float = 0.15  # of each component's deviation
-    batch_size: int = 24
-    n_steps: int = 64  # frames
-    learning_rate: float = 2e-3
-    max_updates: int = 1000
-    validate_every: int = 100
-    minutes: float = 15.0
-    seed: int = 2016
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "transpose", tuple(self.transpose))  # JSON has lists only
-
-
-class Choice(NamedTuple):
-    """Which parameters and temperature to play with, and the score that chose them (Frechet distance, lower)."""
-
-    parameters: str  # best (lowest validation loss) or model (the last ones)
+    parameters: str
     temperature: float
-    scores: dict[str, float]
+    scores: dict[str, dict[str, float]]
+    limits: AliveLimits | None
 
 
 class Musician(NamedTuple):
-    """A trained run over codes."""
+    """A trained run over codes; playing: as chosen for it, or the last parameters as learnt if nothing was chosen."""
 
     config: MusicConfig
     codec: Codec
     model: CodeModel
     record: dict[str, Any]
+    playing: Playing
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return self.codec.stft.rate()
+
+    @property
+    def scale(self) -> Scale:
+        return Scale(self.record["config"]["corpus"]["mean"], self.record["config"]["corpus"]["std"])
+
+    @property
+    def course(self) -> Course:
+        """As chosen."""
+        return Course((self.playing.temperature,))
+
+    def play(
+        self,
+        seeds: Sequence[np.ndarray],
+        n_samples: int,
+        course: Course | None = None,
+        *,
+        seed: int | None = None,
+        n_at_once: int = 32,
+    ) -> Iterator[Block]:
+        """Each seed (standardised samples, equally long) continued, in blocks; see :func:`played_on`.
+
+        course: other than as chosen. seed: of what is drawn; the run's own if None.
+        """
+        drawn = self.config.seed if seed is None else seed
+        at = (course or self.course).at
+        return played_on(self.model, self.codec, np.stack(seeds), n_samples, at, seed=drawn, n_at_once=n_at_once)
 
 
 def build_model(config: MusicConfig, codec: Codec) -> CodeModel:
@@ -79,11 +84,10 @@ def build_model(config: MusicConfig, codec: Codec) -> CodeModel:
     rng = np.random.default_rng((config.seed, 0, 2))
     n, m = codec.n_features, config.n_units
     layers: list[Layer] = [GaussianNoise(n, config.input_noise)] if config.input_noise else []
-    layers += [Dense(n, config.n_dense, rng=rng, activation="relu")]
-    for number in range(config.n_layers):
-        n_in = m if number else config.n_dense
-        layers += [Dropout(n_in, config.dropout)] if config.dropout else []
-        layers += [LSTM(n_in, m, rng=rng)]
+    layers += [Dense(n, m, rng=rng, activation="relu")]
+    for _ in range(config.n_layers):
+        layers += [Dropout(m, config.dropout)] if config.dropout else []
+        layers += [LSTM(m, m, rng=rng)]
     layers += [Dropout(m, config.dropout)] if config.dropout else []
     heads: list[Layer] = [
         mlp([m + (n if k else 0), config.head_units, codec.n_codes], rng=rng, dropout=config.dropout)
@@ -111,8 +115,12 @@ def train_music(config: MusicConfig, corpus_path: Path, run_dir: Path, *, resume
     """Learn the codec, then the model; both go to ``run_dir``. RnnaudioError as the parts say."""
     path = checkpoint.path_to_write(run_dir, resume)
     with AudioCorpus.open(corpus_path) as corpus:
+        config = fitted(config, corpus.train.seconds, corpus.sample_rate_hz)
         stft = STFT(config.window_samples, config.hop_samples, sample_rate_hz=corpus.sample_rate_hz)
+        about = {"music": dataclasses.asdict(config), "corpus": description(corpus)}
         if path.exists():
+            saved = checkpoint.load(path).record.get("config") or {}
+            check_same(saved, about, {"music": {"minutes"}, "corpus": {"path"}}, path)
             codec = load_codec(run_dir)
         else:
             sizes = {"n_codes": config.n_codes, "n_stages": config.n_stages, "n_components": config.n_components}
@@ -123,8 +131,6 @@ def train_music(config: MusicConfig, corpus_path: Path, run_dir: Path, *, resume
         parts = tqdm(encoded(corpus.train, codec, every), "codes", len(corpus.train.pieces) * len(every), leave=False)
         batches = CodeStreams(tuple(parts), n_steps=config.n_steps, batch_size=config.batch_size, seed=config.seed)
         validation = fixed_code_windows(tuple(encoded(corpus.valid, codec)), config.n_steps, config.batch_size)
-        facts = {"mean": corpus.mean, "std": corpus.std, "sample_rate_hz": corpus.sample_rate_hz}
-        about = {"music": dataclasses.asdict(config), "corpus": {**facts, "path": str(corpus_path)}}
     return train_on_codes(
         build_model(config, codec),
         NextCodes(),
@@ -153,51 +159,42 @@ def load_codec(run_dir: Path) -> Codec:
     return Codec.from_arrays(saved.arrays, saved.record)
 
 
-def load_music(run_dir: Path, parameters: str = "best") -> Musician:
-    """A run with its ``best`` parameters, those of the lowest validation loss, or the last ones (``model``)."""
+def playing_path(run_dir: Path) -> Path:
+    return Path(run_dir) / "playing.json"
+
+
+def save_playing(playing: Playing, run_dir: Path) -> None:
+    """Beside the run's checkpoint."""
+    record = playing._asdict() | {"limits": playing.limits and dataclasses.asdict(playing.limits)}
+    write_atomically(playing_path(run_dir), json.dumps(record, indent=2).encode() + b"\n")
+
+
+def load_playing(run_dir: Path) -> Playing:
+    """As chosen, else the last parameters at temperature 1. RnnaudioError if the file is no such record."""
+    path = playing_path(run_dir)
+    if not path.exists():
+        return Playing("model", 1.0, {}, None)
+    try:
+        record = json.loads(path.read_text())
+        limits = record["limits"] and AliveLimits(**{k: _pair(v) for k, v in record["limits"].items()})
+        return Playing(record["parameters"], float(record["temperature"]), record["scores"], limits)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RnnaudioError(f"{path} does not say how the run plays ({error}): delete it to choose again") from error
+
+
+def _pair(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def load_music(run_dir: Path, parameters: str | None = None) -> Musician:
+    """A run with the parameters chosen for it, or with its ``best`` ones, or the last ones (``model``)."""
     path = checkpoint.path_in(run_dir)
     saved = checkpoint.load(path)
     try:
         config = from_dict(MusicConfig, saved.record["config"]["music"])
     except (KeyError, TypeError) as error:
         raise RnnaudioError(f"{path} holds no run over codes ({error}); name a run of `make music`") from error
-    codec = load_codec(run_dir)
+    codec, playing = load_codec(run_dir), load_playing(run_dir)
     model = build_model(config, codec)
-    set_model(model, saved.group(parameters) or saved.group("model"), path)
-    return Musician(config, codec, model, saved.record)
-
-
-def play(musician: Musician, seeds: Sequence[np.ndarray], seconds: float, sampling: Sampling) -> list[np.ndarray]:
-    """Each seed (standardised samples, equally long) continued: standardised samples, without the seed."""
-    codec = musician.codec
-    codes = np.stack([codec.encode(seed) for seed in seeds])
-    player = CodePlayer(musician.model, codec, codes, sampling, seed=musician.config.seed)
-    n_frames = -(-round(seconds * codec.stft.rate()) // codec.stft.hop_samples)
-    played = player.frames(n_frames + codec.stft.window_samples // codec.stft.hop_samples)
-    return [sound(codec, one)[: round(seconds * codec.stft.rate())] for one in played]
-
-
-def choose(
-    run_dir: Path,
-    corpus: AudioCorpus,
-    *,
-    temperatures: Sequence[float] = (0.9, 1.0, 1.1),
-    n_seeds: int = 6,
-    seconds: float = 20.0,
-) -> Choice:
-    """Both sets of parameters and each temperature played on from validation seeds: whose frames are nearest to music.
-
-    The score is the Frechet distance of log-mel frames to the validation music; no test seed is heard.
-    """
-    rate = corpus.sample_rate_hz
-    real = np.concatenate([log_mel(corpus.restore(p.read(0, p.n_samples)), rate) for p in corpus.valid.pieces])
-    seeds = [corpus.valid.seed_at(k, 1.0) for k in range(n_seeds)]
-    scores = {}
-    for parameters in ("best", "model"):
-        musician = load_music(run_dir, parameters)
-        for temperature in temperatures:
-            played = play(musician, seeds, seconds, Sampling(temperature))
-            frames = np.concatenate([log_mel(corpus.restore(sound), rate) for sound in played])
-            scores[f"{parameters} {temperature}"] = round(frechet_distance(frames, real), 2)
-    best = min(scores, key=lambda name: scores[name]).split()
-    return Choice(best[0], float(best[1]), scores)
+    set_model(model, saved.group(parameters or playing.parameters) or saved.group("model"), path)
+    return Musician(config, codec, model, saved.record, playing)

@@ -1,15 +1,19 @@
-"""Let a trained model continue seeds, to WAV files."""
+"""Let a trained model continue seeds, to WAV files or, as it plays, to standard output."""
 
+import io
 import sys
+import wave
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from rnnaudio.app.audio_run import LoadedRun, load_run
+from rnnaudio.app.players import How, Player, load_player
 from rnnaudio.atomic import replacing
-from rnnaudio.data import read_audio, write_wav
+from rnnaudio.data import read_audio, resample, write_wav
+from rnnaudio.data.audio import to_int16
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Generated
 
@@ -26,25 +30,63 @@ class Seeds(NamedTuple):
 
 
 def play(
-    run_dir: Path, out: Path, corpus: Path | None = None, *, seeds: Seeds, seconds: float, overwrite: bool
+    run_dir: Path,
+    out: Path,
+    corpus: Path | None = None,
+    *,
+    seeds: Seeds,
+    seconds: float,
+    how: How = How(),  # noqa: B008 (immutable)
+    overwrite: bool = False,
 ) -> str:
     """Write each seed and its continuation; a sentence on what was written. ``corpus``: where it is, if moved.
 
-    One stream goes to ``out``, several to names with a number: ``out-1.wav``, ``out-2.wav``, ...
+    One stream goes to ``out``, several to names with a number: ``out-1.wav``, ``out-2.wav``, ... ``-`` is standard
+    output: a WAV of known length, written as it is played.
     """
     _check(seeds, seconds)
-    targets = _targets(out, seeds.streams, overwrite)
-    run = load_run(run_dir)
-    heard = _heard(run, seeds, corpus)
-    n_samples = round(seconds * run.sample_rate_hz)
+    is_pipe = str(out) == "-"
+    if is_pipe and seeds.streams > 1:
+        raise RnnaudioError(f"--streams {seeds.streams} cannot all go to standard output: name a file, or ask for one")
+    targets = [] if is_pipe else _targets(out, seeds.streams, overwrite)
+    player = load_player(run_dir)
+    heard = _heard(player, seeds, corpus)
+    n_samples = round(seconds * player.sample_rate_hz)
     if n_samples * len(heard) > MOST_SAMPLES:
         raise RnnaudioError(
             f"{len(heard)} x {seconds:g} s are {n_samples * len(heard):.2g} samples; expected at most {MOST_SAMPLES} "
-            f"({MOST_SAMPLES / run.sample_rate_hz / 3600:.0f} hours) at a time: ask for less"
+            f"({MOST_SAMPLES / player.sample_rate_hz / 3600:.0f} hours) at a time: ask for less"
         )
-    results = run.continue_seeds(heard, n_samples)
-    n_clipped = _write_all(targets, [run.scale.restore(result.audio) for result in results], run.sample_rate_hz)
-    return _described(targets, results, run.sample_rate_hz) + (f"; {n_clipped} samples clipped" if n_clipped else "")
+    if is_pipe:
+        return _stream(player, heard[0], n_samples, how)
+    results = player.continue_seeds(heard, n_samples, how)
+    rate = player.sample_rate_hz
+    n_clipped = _write_all(targets, [player.scale.restore(result.audio) for result in results], rate)
+    return _described(targets, results, rate) + (f"; {n_clipped} samples clipped" if n_clipped else "")
+
+
+def _stream(player: Player, seed: np.ndarray, n_samples: int, how: How) -> str:
+    """To standard output, each part when it is there."""
+    parts = player.stream(seed, n_samples, how)
+    first = next(parts)  # what is wrong shows before anything is written
+    sys.stdout.buffer.write(wav_header(len(seed) + n_samples, player.sample_rate_hz))
+    for part in chain((seed, first), parts):
+        sys.stdout.buffer.write(to_int16(player.scale.restore(part)).astype("<i2").tobytes())
+        sys.stdout.buffer.flush()
+    seconds = n_samples / player.sample_rate_hz
+    return f"played {len(seed) / player.sample_rate_hz:.2f} s seed + {seconds:.2f} s generated"
+
+
+def wav_header(n_samples: int, rate: int) -> bytes:
+    """Of 16-bit mono PCM."""
+    header = io.BytesIO()
+    with wave.open(header, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.setnframes(n_samples)
+        file.writeframesraw(b"")
+        return header.getvalue()
 
 
 def _check(seeds: Seeds, seconds: float) -> None:
@@ -74,17 +116,20 @@ def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
     return targets
 
 
-def _heard(run: LoadedRun, seeds: Seeds, corpus: Path | None) -> list[np.ndarray]:
+def _heard(player: Player, seeds: Seeds, corpus: Path | None) -> list[np.ndarray]:
     """The seeds, standardised."""
     if seeds.file is not None:
-        return [_beginning(run, seeds.file, seeds.seconds)]
-    with run.open_corpus(corpus) as opened:
+        return [_beginning(player, seeds.file, seeds.seconds)]
+    with player.open_corpus(corpus) as opened:
         return [opened.test.seed_at(seeds.place + k, seeds.seconds) for k in range(seeds.streams)]
 
 
-def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:
+def _beginning(player: Player, path: Path, seconds: float) -> np.ndarray:
     """The first seconds of an audio file, standardised as the run's corpus is; RnnaudioError if it is shorter."""
-    audio, rate = read_audio(path, run.sample_rate_hz)
+    audio, rate = read_audio(path)
+    if rate != player.sample_rate_hz:
+        print(f"note: {path} has {rate} Hz, the run {player.sample_rate_hz} Hz: it is resampled", file=sys.stderr)
+        audio, rate = resample(audio, rate, player.sample_rate_hz), player.sample_rate_hz
     n_seed = round(seconds * rate)
     if len(audio) < n_seed:
         raise RnnaudioError(
@@ -93,7 +138,7 @@ def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:
         )
     if not np.any(audio[:n_seed]):
         print(f"note: {path} begins with silence: what you will hear is the model alone", file=sys.stderr)
-    return run.scale.standardise(audio[:n_seed])
+    return player.scale.standardise(audio[:n_seed])
 
 
 def _write_all(targets: list[Path], audio: list[np.ndarray], rate: int) -> int:

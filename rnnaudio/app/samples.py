@@ -1,7 +1,7 @@
 """Sound sample by sample: quantise a corpus, fit the linear path, train a :class:`SampleModel`, play on."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,21 +11,23 @@ import numpy as np
 
 from rnnaudio.app.code_run import train_on_codes
 from rnnaudio.app.config import from_dict
+from rnnaudio.app.run_record import check_same, description
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import CodeBatch, CodeStreams, fixed_code_windows
-from rnnaudio.data.corpus import Split
+from rnnaudio.data.corpus import Scale, Split
 from rnnaudio.data.quantize import Quantizer
 from rnnaudio.data.sample_batches import Levels, fitted_quantizer, levels_of, stretches
 from rnnaudio.diagnostics.baselines import linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.samples import SamplePlayer
-from rnnaudio.generation.sampling import Sampling
+from rnnaudio.generation.sampling import Course
 from rnnaudio.nn import SampleModel, sample_model
 from rnnaudio.objectives import NextSamples
 from rnnaudio.readouts import Categorical, LevelReadout, LogisticMixture
 from rnnaudio.training import Run, checkpoint
 from rnnaudio.training.loop import set_model
 
+BLOCK_SAMPLES = 1024  # played at a time, about
 FIT_SAMPLES, FIT_STRETCHES = 16384, 48  # what the linear path is fitted on
 
 
@@ -84,6 +86,31 @@ class Sampler(NamedTuple):
     quantizer: Quantizer
     model: SampleModel
     record: dict[str, Any]
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return int(self.record["config"]["corpus"]["sample_rate_hz"])
+
+    @property
+    def scale(self) -> Scale:
+        return Scale(self.record["config"]["corpus"]["mean"], self.record["config"]["corpus"]["std"])
+
+    def play(
+        self, seeds: Sequence[np.ndarray], n_samples: int, course: Course, *, seed: int | None = None
+    ) -> Iterator[np.ndarray]:
+        """Each seed (standardised samples, equally long) continued, without it: blocks (n_seeds, n) standardised.
+
+        seed: of what is drawn; the run's own if None.
+        """
+        if n_samples < 1:
+            raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
+        heard = np.stack([self.quantizer.levels(one) for one in seeds])
+        player = SamplePlayer(self.model, heard, course.at(0.0), seed=self.config.seed if seed is None else seed)
+        frame = self.config.frames[-1]
+        n_block = max(frame, BLOCK_SAMPLES // frame * frame)
+        for done in range(0, n_samples, n_block):
+            player.sampling = course.at(done / n_samples)
+            yield self.quantizer.samples(player.levels(min(n_block, n_samples - done)))
 
 
 def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:
@@ -157,9 +184,14 @@ def prepare(config: SamplesConfig, corpus: AudioCorpus) -> Task:
 
 def train_samples(config: SamplesConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
     """Prepare and train; all of it goes to ``run_dir``. RnnaudioError as the parts say."""
-    checkpoint.path_to_write(run_dir, resume)
+    path = checkpoint.path_to_write(run_dir, resume)
     with AudioCorpus.open(corpus_path) as corpus:
         task = prepare(config, corpus)
+        about = {"samples": dataclasses.asdict(config), "facts": dataclasses.asdict(task.facts)}
+        about["corpus"] = description(corpus)
+    if path.exists():
+        saved = checkpoint.load(path).record.get("config") or {}
+        check_same(saved, about, {"samples": {"minutes"}, "corpus": {"path"}}, path)
     return train_on_codes(
         task.model,
         NextSamples(task.model.n_context),
@@ -168,7 +200,7 @@ def train_samples(config: SamplesConfig, corpus_path: Path, run_dir: Path, *, re
         settings=config,
         run_dir=run_dir,
         resume=resume,
-        config={"samples": dataclasses.asdict(config), "facts": dataclasses.asdict(task.facts)},
+        config=about,
         unit="sample",
     )
 
@@ -191,10 +223,3 @@ def load_samples(run_dir: Path) -> Sampler:
     model = build_model(config, facts)
     set_model(model, saved.group("best") or saved.group("model"), path)
     return Sampler(config, Quantizer(facts.peak, config.n_levels, config.law), model, saved.record)
-
-
-def play(sampler: Sampler, seeds: Sequence[np.ndarray], seconds: float, rate: int, sampling: Sampling) -> np.ndarray:
-    """Each seed (standardised samples, equally long) continued: (n_seeds, n) standardised, without the seed."""
-    heard = np.stack([sampler.quantizer.levels(seed) for seed in seeds])
-    player = SamplePlayer(sampler.model, heard, sampling, seed=sampler.config.seed)
-    return sampler.quantizer.samples(player.levels(round(seconds * rate)))

@@ -4,6 +4,7 @@ What a model of codes can play is at best what the codes of real music give back
 (:attr:`Codec.lost`, and a round trip through it) belongs beside every figure.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -83,6 +84,11 @@ class Codec:
     @property
     def n_features(self) -> int:
         return self.stages.shape[2]
+
+    @property
+    def first_stage(self) -> "Codec":
+        """The codec without the stages that say what the first left over."""
+        return dataclasses.replace(self, stages=self.stages[:1])
 
     @cached_property
     def deviations(self) -> np.ndarray:

@@ -1,14 +1,17 @@
 """Free run of a model of codes: a frame at a time, many streams at once, as sound without waiting for the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.data.codec import Codec
+from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.sampling import Sampling
 from rnnaudio.generation.stepper import Stepper
+from rnnaudio.kernels import threads
 from rnnaudio.nn.code_model import CodeModel
 from rnnaudio.phase import OnlineGriffinLim
 
@@ -20,6 +23,8 @@ class CodePlayer:
         (n_streams, n_frames, n_stages): true codes, all but the last heard at once.
     seed
         with a stream's number it decides what the stream draws, whatever the others and the threads do.
+
+    ``sampling`` may be changed between frames.
     """
 
     def __init__(self, model: CodeModel, codec: Codec, seeds: np.ndarray, sampling: Sampling, *, seed: int = 0):
@@ -30,7 +35,7 @@ class CodePlayer:
         self._centres = [centre.get_value() for centre in model.centres]
         self._body = Stepper(model.body).streams(len(seeds))
         self._heads = [Stepper(head).streams(len(seeds)) for head in model.heads]
-        self._sampling = sampling
+        self.sampling = sampling
         self._sources = [np.random.default_rng((seed, k, 9)) for k in range(len(seeds))]  # 9: the purpose
         for frame in seeds.swapaxes(0, 1)[:-1]:
             self._body(self._heard(frame))
@@ -52,7 +57,7 @@ class CodePlayer:
             if k:
                 heard = sum(e[codes[:, j]] for j, e in enumerate(self._centres[:k]))
                 x = np.concatenate([hidden, heard], axis=1).astype(hidden.dtype)
-            codes[:, k] = self._sampling.draw(head(x), uniform[:, k])
+            codes[:, k] = self.sampling.draw(head(x), uniform[:, k])
         self._last = codes
         return codes
 
@@ -64,22 +69,88 @@ class CodePlayer:
 
 
 class SoundStream:
-    """Codes as sound, (hop,) standardised samples a frame, a few frames late (:class:`OnlineGriffinLim`)."""
+    """Codes as sound, (hop,) standardised samples a frame, a few frames late (:class:`OnlineGriffinLim`).
 
-    def __init__(self, codec: Codec, *, look_ahead: int = 3, n_iterations: int = 5):
-        self._codec = codec
-        self._phases = OnlineGriffinLim(codec.stft, look_ahead=look_ahead, n_iterations=n_iterations)
+    heard
+        the sound before, standardised: its last frames go first, with their own phases, so that what follows goes on
+        from them without a seam. The samples given out begin after it.
+    """
+
+    def __init__(self, codec: Codec, heard: np.ndarray | None = None, *, look_ahead: int = 3, n_iterations: int = 5):
+        self._codec, stft = codec, codec.stft
+        self._phases = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
+        frames = ending_frames(heard, stft) if heard is not None else []
+        frames = frames[-(stft.window_samples // stft.hop_samples + look_ahead) :]
+        self._to_drop = len(frames) * stft.hop_samples
+        for spectrum in stft.of_frames(frames) if len(frames) else []:
+            self._given(self._phases.push(np.abs(spectrum), np.angle(spectrum)))
 
     def push(self, codes: np.ndarray) -> np.ndarray:
         """The next frame, (n_stages,); the samples that are settled by it, float32."""
-        return self._phases.push(self._codec.magnitudes(codes[None])[0]).astype(np.float32)
+        return self._given(self._phases.push(self._codec.magnitudes(codes[None])[0]))
 
     def flush(self) -> np.ndarray:
         """All that is left; the stream is over."""
-        return self._phases.flush().astype(np.float32)
+        return self._given(self._phases.flush())
+
+    def _given(self, samples: np.ndarray) -> np.ndarray:
+        given, self._to_drop = samples[self._to_drop :], max(0, self._to_drop - len(samples))
+        return given.astype(np.float32)
+
+
+def ending_frames(audio: np.ndarray, stft: STFT) -> np.ndarray:
+    """All whole frames (n_frames, window) of a sound, the last ending with it: what is left over is at its start."""
+    start = (len(audio) - stft.window_samples) % stft.hop_samples
+    return np.lib.stride_tricks.sliding_window_view(audio[start:], stft.window_samples)[:: stft.hop_samples]
 
 
 def sound(codec: Codec, codes: np.ndarray) -> np.ndarray:
     """(n_frames, n_stages) -> standardised samples, float32, through a :class:`SoundStream`."""
     stream = SoundStream(codec)
     return np.concatenate([*(stream.push(frame) for frame in codes), stream.flush()])
+
+
+class Block(NamedTuple):
+    """A part of what is played: codes (n_streams, n_frames, n_stages), audio (n_streams, n) standardised, float32;
+    the sound comes later than its codes."""
+
+    codes: np.ndarray
+    audio: np.ndarray
+
+
+def played_on(
+    model: CodeModel,
+    codec: Codec,
+    seeds: np.ndarray,
+    n_samples: int,
+    sampling: Callable[[float], Sampling],
+    *,
+    seed: int = 0,
+    n_at_once: int = 32,
+) -> Iterator[Block]:
+    """Sound (n_streams, n) standardised that is continued by n_samples, in blocks of ``n_at_once`` frames.
+
+    sampling
+        of the share of the length that is done, 0 to 1 (:class:`rnnaudio.generation.sampling.Course`).
+
+    RnnaudioError: seeds that hold no frame, NaN, no samples asked for.
+    """
+    if n_samples < 1:
+        raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
+    stft = codec.stft
+    codes = np.stack([codec.encode(heard[(len(heard) - stft.window_samples) % stft.hop_samples :]) for heard in seeds])
+    player = CodePlayer(model, codec, codes, sampling(0.0), seed=seed)
+    streams = [SoundStream(codec, heard) for heard in seeds]
+    n_done = 0
+    while n_done < n_samples:
+        player.sampling = sampling(n_done / n_samples)
+        block = player.frames(n_at_once)
+        parts: list[np.ndarray] = [np.empty(0)] * len(streams)
+
+        def speak(k: int, block: np.ndarray = block, parts: list[np.ndarray] = parts) -> None:
+            parts[k] = np.concatenate([streams[k].push(frame) for frame in block[k]])
+
+        threads.run(speak, [(k,) for k in range(len(streams))])
+        audio = np.stack(parts)[:, : n_samples - n_done]
+        n_done += audio.shape[1]
+        yield Block(block, audio)

@@ -40,6 +40,7 @@ class SamplePlayer:
     seed
         with a stream's number it decides what the stream draws, whatever the others do.
 
+    ``sampling`` may be changed between frames, but for what it leaves out (top_k, nucleus).
     ``said`` (frame, n_streams, n_out) is what the model said of each sample of the last frame. Drawing from the k
     likeliest levels, or the nucleus, takes a loop in Python and several times as long. RnnaudioError: seeds of another
     shape, too short, or with levels that there are not.
@@ -50,7 +51,7 @@ class SamplePlayer:
         _check(seeds, model)
         n_streams, n = len(seeds), model.tiers[-1].n_samples
         self._tiers, self._now = [_Tier(tier, n_streams) for tier in model.tiers], 0
-        self._sampling = sampling
+        self.sampling = sampling
         is_whole = sampling.top_k == 0 and sampling.nucleus == 1.0
         self._kind = list(kernel.DRAWS).index(self._readout.kernel) if self._readout.kernel and is_whole else -1
         self._sources = [np.random.default_rng((seed, k, 11)) for k in range(n_streams)]  # 11: the purpose
@@ -120,7 +121,7 @@ class SamplePlayer:
         told: Any = self._tiers[-1].told.reshape(len(levels), -1)
         kernel.play(
             self._u, told, uniform, self.said, levels, self._weights, self._scales, self._room,
-            self._kind, self._sampling.temperature, first, last,
+            self._kind, self.sampling.temperature, first, last,
         )  # fmt: skip
 
     def _one_by_one(self, levels: np.ndarray) -> None:
@@ -129,7 +130,7 @@ class SamplePlayer:
         for j in range(levels.shape[1]):
             self._compute(levels, nothing, j, j + 1)
             for b, source in enumerate(self._sources):
-                levels[b, j] = self._readout.sample(self.said[j, b], self._sampling, source)[0]
+                levels[b, j] = self._readout.sample(self.said[j, b], self.sampling, source)[0]
             self._u[:, self._n_context + j] = self._values(levels[:, j])
 
     def levels(self, n: int) -> np.ndarray:

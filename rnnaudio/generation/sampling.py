@@ -53,3 +53,26 @@ class Sampling:
         sums = np.cumsum(self.probabilities(logits), axis=-1)
         codes = np.sum(sums <= uniform[:, None] * sums[:, -1:], axis=-1)
         return np.minimum(codes, logits.shape[-1] - 1)
+
+
+@dataclass(frozen=True)
+class Course:
+    """Sampling in the course of a piece: the temperature goes through these values, evenly spread and linear between.
+
+    RnnaudioError as :class:`Sampling`, and without a temperature.
+    """
+
+    temperatures: tuple[float, ...] = (1.0,)
+    top_k: int = 0
+    nucleus: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperatures:
+            raise RnnaudioError("got no temperature; expected one or more")
+        for temperature in self.temperatures:
+            Sampling(temperature, self.top_k, self.nucleus)
+
+    def at(self, share: float) -> Sampling:
+        """After this share of the length, 0 to 1."""
+        places = np.linspace(0.0, 1.0, len(self.temperatures))
+        return Sampling(float(np.interp(share, places, self.temperatures)), self.top_k, self.nucleus)

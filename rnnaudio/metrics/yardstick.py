@@ -56,6 +56,11 @@ class Yardstick:
         distance = frechet_distance(heard, new)
         return cls(sample_rate_hz, limits, Vocabulary.learn(heard), new, distance, tuple(real))
 
+    def is_clean(self, audio: ArrayLike, seconds: float) -> bool:
+        """Whether the beginning of a sound never leaves the limits of real music for two seconds."""
+        n = round(seconds * self.sample_rate_hz)
+        return not alive_seconds(np.asarray(audio, np.float64)[:n], self.sample_rate_hz, self.limits).reason
+
     def measure(self, sounds: Sequence[ArrayLike]) -> dict[str, Any]:
         """One row: medians over the sounds, but the distances, which are of all of them together."""
         rate = self.sample_rate_hz

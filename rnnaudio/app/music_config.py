@@ -1,0 +1,60 @@
+"""The settings of a run over codes; the defaults are those that a feasibility study of November 2026 found."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+WINDOW_SECONDS, HOPS_PER_WINDOW = 0.128, 4
+FRAMES_PER_CODE, FRAMES_PER_COMPONENT = 40, 8
+
+
+@dataclass(frozen=True)
+class MusicConfig:
+    """Everything that decides a run over codes. 0 in the first seven: chosen from the corpus (:func:`fitted`)."""
+
+    window_samples: int = 0  # 128 ms, to a power of two
+    hop_samples: int = 0  # a quarter of the window
+    n_components: int = 0  # principal components of the log-magnitudes; 128 at most
+    n_codes: int = 0  # 1,024 at most
+    n_units: int = 0  # of the LSTM and of the layer before it; 512 at most
+    head_units: int = 0  # half of n_units
+    max_updates: int = 0  # of 1,000 at most
+    n_stages: int = 1
+    transpose: tuple[int, ...] = (-5, -2, 2, 5)  # semitones: copies of the training music, resampled
+    n_layers: int = 1
+    dropout: float = 0.2
+    input_noise: float = 0.15  # of each component's deviation
+    batch_size: int = 24
+    n_steps: int = 64  # frames
+    learning_rate: float = 2e-3
+    validate_every: int = 100
+    minutes: float = 15.0
+    seed: int = 2016
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transpose", tuple(self.transpose))  # JSON has lists only
+
+
+def fitted(config: MusicConfig, seconds: float, sample_rate_hz: int) -> MusicConfig:
+    """Zeros filled in for so much training music: codes, components and units that it can teach.
+
+    An hour gets all; what has only a minute gets 32 codes of 40 frames each and a smaller model, for less updates.
+    """
+    window = config.window_samples or 2 ** round(np.log2(WINDOW_SECONDS * sample_rate_hz))
+    hop = config.hop_samples or max(1, window // HOPS_PER_WINDOW)
+    n_frames = max(1.0, seconds * sample_rate_hz / hop)
+    n_codes = 2 ** int(np.log2(max(16.0, n_frames / FRAMES_PER_CODE)))
+    n_units = 512 if seconds >= 1200.0 else 256 if seconds >= 240.0 else 128
+    updates = round(8 * n_frames * (1 + len(config.transpose)) / (config.n_steps * config.batch_size))
+    n_units = config.n_units or n_units
+    return dataclasses.replace(
+        config,
+        window_samples=window,
+        hop_samples=hop,
+        n_components=config.n_components or int(min(128, max(8, n_frames // FRAMES_PER_COMPONENT))),
+        n_codes=config.n_codes or min(1024, n_codes),
+        n_units=n_units,
+        head_units=config.head_units or max(1, n_units // 2),
+        max_updates=config.max_updates or min(1000, max(200, updates)),
+    )

@@ -1,0 +1,179 @@
+"""A trained run of any kind as something that plays on: over frames, codes or samples."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from rnnaudio.app.audio_run import LoadedRun, load_run
+from rnnaudio.app.music import Musician, load_music
+from rnnaudio.app.run_record import open_known
+from rnnaudio.app.samples import Sampler, load_samples
+from rnnaudio.data import AudioCorpus
+from rnnaudio.data.corpus import Scale
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation import Generated
+from rnnaudio.generation.sampling import Course
+from rnnaudio.metrics import AliveLimits, alive_seconds, in_range
+from rnnaudio.training import checkpoint
+
+DEAD_SECONDS = 10.0  # out of the limits of real music for so long: what comes after is not waited for
+LOOK_SECONDS = 2.0
+
+
+class How(NamedTuple):
+    """What is drawn: temperatures in the course of the piece (none: the run's own) and :class:`Course`'s others;
+    seed: of the draws, the run's own if None."""
+
+    temperatures: tuple[float, ...] = ()
+    top_k: int = 0
+    nucleus: float = 1.0
+    seed: int | None = None
+
+    def course(self, own: float) -> Course:
+        """RnnaudioError for a temperature of 0 or below, and the like."""
+        return Course(self.temperatures or (own,), self.top_k, self.nucleus)
+
+
+class Player(Protocol):
+    """A run that continues standardised sound."""
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    @property
+    def scale(self) -> Scale: ...
+
+    def open_corpus(self, path: Path | None = None) -> AudioCorpus:
+        """Of the run; RnnaudioError if it is not where it was, or another."""
+
+    def continue_seeds(self, seeds: Sequence[np.ndarray], n_samples: int, how: How) -> list[Generated]:
+        """All seeds, equally long, side by side."""
+
+    def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
+        """One seed, without it, as it comes: parts of n_samples in all."""
+
+
+def load_player(run_dir: Path) -> Player:
+    """Whatever was trained there. RnnaudioError if nothing was."""
+    kinds = checkpoint.load(checkpoint.path_in(run_dir)).record.get("config") or {}
+    if "music" in kinds:
+        return CodesPlayer(load_music(run_dir))
+    return SamplesPlayer(load_samples(run_dir)) if "samples" in kinds else FramesPlayer(load_run(run_dir))
+
+
+class FramesPlayer:
+    """A run over frames: it says the next one, and nothing is drawn."""
+
+    def __init__(self, run: LoadedRun):
+        self._run = run
+        self.sample_rate_hz, self.scale, self.open_corpus = run.sample_rate_hz, run.scale, run.open_corpus
+
+    def continue_seeds(self, seeds: Sequence[np.ndarray], n_samples: int, how: How) -> list[Generated]:
+        """RnnaudioError if something is to be drawn."""
+        if how != How():
+            raise RnnaudioError(
+                "this run says the next frame and draws nothing: leave --temperature, --top-k, --nucleus and "
+                "--draw-seed out (runs of `rnnaudio music` and `make samples` draw)"
+            )
+        return self._run.continue_seeds(seeds, n_samples)
+
+    def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
+        """In one part: frames are hundreds of times faster than real time."""
+        (result,) = self.continue_seeds([seed], n_samples, how)
+        yield result.audio[result.n_seed :]
+
+
+class CodesPlayer:
+    """A run over codes, which notices when what it plays has died."""
+
+    def __init__(self, musician: Musician):
+        self._musician = musician
+        self.sample_rate_hz, self.scale = musician.sample_rate_hz, musician.scale
+
+    def open_corpus(self, path: Path | None = None) -> AudioCorpus:
+        return open_known(self._musician.record["config"]["corpus"], path)
+
+    def continue_seeds(self, seeds: Sequence[np.ndarray], n_samples: int, how: How) -> list[Generated]:
+        """A stream ends where it has been dead for ten seconds."""
+        course = how.course(self._musician.playing.temperature)
+        blocks = (block.audio for block in self._musician.play(seeds, n_samples, course, seed=how.seed))
+        return gathered(seeds, blocks, n_samples, Watch(self._musician.playing.limits, self.scale))
+
+    def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
+        course = how.course(self._musician.playing.temperature)
+        for block in self._musician.play([seed], n_samples, course, seed=how.seed, n_at_once=1):
+            yield block.audio[0]
+
+
+class SamplesPlayer:
+    """A run over samples."""
+
+    def __init__(self, sampler: Sampler):
+        self._sampler = sampler
+        self.sample_rate_hz, self.scale = sampler.sample_rate_hz, sampler.scale
+
+    def open_corpus(self, path: Path | None = None) -> AudioCorpus:
+        return open_known(self._sampler.record["config"]["corpus"], path)
+
+    def continue_seeds(self, seeds: Sequence[np.ndarray], n_samples: int, how: How) -> list[Generated]:
+        blocks = self._sampler.play(seeds, n_samples, how.course(1.0), seed=how.seed)
+        return gathered(seeds, blocks, n_samples, Watch(None, self.scale))
+
+    def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
+        for block in self._sampler.play([seed], n_samples, how.course(1.0), seed=how.seed):
+            yield block[0]
+
+
+class Watch:
+    """Whether streams have died: the latest ten seconds lie outside the limits of real music, all of them."""
+
+    def __init__(self, limits: AliveLimits | None, scale: Scale):
+        self._limits, self._scale = limits, scale
+        self._looked = 0
+
+    def is_due(self, n_samples: int) -> bool:
+        """Whether enough was played since the last look for another; never without limits."""
+        if self._limits is None or n_samples - self._looked < LOOK_SECONDS * self._limits.sample_rate_hz:
+            return False
+        self._looked = n_samples
+        return n_samples >= DEAD_SECONDS * self._limits.sample_rate_hz
+
+    def death(self, audio: np.ndarray) -> str:
+        """(n,) standardised, all that was played -> when and why it died; empty if it lives."""
+        assert self._limits is not None
+        rate, sound = self._limits.sample_rate_hz, self._scale.restore(audio)
+        latest = sound[-round(DEAD_SECONDS * rate) :]
+        if in_range(latest, rate, self._limits).fraction:
+            return ""
+        since = in_range(sound, rate, self._limits).dead_from_s
+        return f"{alive_seconds(latest, rate, self._limits).reason}, from {since:.1f} s on"
+
+
+def gathered(
+    seeds: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, watch: Watch
+) -> list[Generated]:
+    """Blocks (n_streams, n) put together, with progress; a stream that died is cut where that was noticed."""
+    parts: list[np.ndarray] = []
+    ends: dict[int, tuple[int, str]] = {}
+    started, n_done = time.perf_counter(), 0
+    with tqdm(total=n_samples, desc="generating", unit="sample", unit_scale=True, disable=None, leave=False) as bar:
+        for block in blocks:
+            parts.append(block)
+            n_done += block.shape[1]
+            bar.update(block.shape[1])
+            if watch.is_due(n_done):
+                for k in set(range(len(seeds))) - set(ends):
+                    reason = watch.death(np.concatenate([part[k] for part in parts]))
+                    ends |= {k: (n_done, reason)} if reason else {}
+            if len(ends) == len(seeds):
+                break
+    seconds, audio = time.perf_counter() - started, np.concatenate(parts, axis=1)
+    results = []
+    for k, seed in enumerate(seeds):
+        n, reason = ends.get(k, (n_samples, ""))
+        results.append(Generated(np.append(seed, audio[k, :n]).astype(np.float32), len(seed), reason, seconds))
+    return results

@@ -1,0 +1,52 @@
+"""What a run stores of its settings and its corpus, to find it, to know it again, and to go on with no other."""
+
+import json
+from collections.abc import Callable, Mapping, Set
+from pathlib import Path
+from typing import Any
+
+from rnnaudio.data import AudioCorpus
+from rnnaudio.errors import RnnaudioError
+
+
+def description(corpus: AudioCorpus) -> dict[str, Any]:
+    """As it goes into a run's record."""
+    return {
+        "path": str(corpus.path.resolve()),
+        "sample_rate_hz": corpus.sample_rate_hz,
+        "mean": corpus.mean,
+        "std": corpus.std,
+        "train_seconds": corpus.train.seconds,
+    }
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set[str]) -> str:
+    """The first setting that has changed, with both values; empty if none has."""
+    changed = (name for name in now if name not in unchecked and before.get(name) != now[name])
+    return next((f"{name} was {before.get(name)}, now it is {now[name]}" for name in changed), "")
+
+
+def open_known(
+    stored: dict[str, Any], path: Path | None = None, open_it: Callable[[Path], AudioCorpus] = AudioCorpus.open
+) -> AudioCorpus:
+    """The corpus that is described, at ``path`` or where it was; RnnaudioError if it is not there or is another."""
+    if path is None and not Path(stored["path"]).exists():
+        raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: say where it is with --corpus")
+    corpus = open_it(path or Path(stored["path"]))
+    changed = difference(stored, description(corpus), unchecked={"path"})
+    if changed:
+        corpus.close()
+        raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {changed}; name that one (--corpus)")
+    return corpus
+
+
+def check_same(saved: dict[str, Any], now: dict[str, Any], may_change: Mapping[str, Set[str]], path: Path) -> None:
+    """RnnaudioError, with both values, if a part of a run's record (train, corpus) differs in more than it may."""
+    saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
+    for part, unchecked in may_change.items():
+        changed = difference(saved.get(part) or {}, now[part], unchecked)
+        if changed:
+            raise RnnaudioError(
+                f"{path} was trained with another {part} setting: {changed}; "
+                "resume with the same settings and corpus, or train in another run directory"
+            )
