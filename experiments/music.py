@@ -23,15 +23,16 @@ import numpy as np
 import tyro
 
 from experiments.markov import Markov
-from experiments.on_corpus import CORPUS
+from experiments.on_corpus import CORPUS, complete
 from experiments.results import FOLDER, record
 from rnnaudio.app.arguments import REGISTRY, parsed
-from rnnaudio.app.audio_run import load_run, train_on_corpus
+from rnnaudio.app.audio_run import LoadedRun, load_run, train_on_corpus
 from rnnaudio.app.config import TrainConfig
-from rnnaudio.app.music import Musician, encoded, load_music, train_music
+from rnnaudio.app.music import Musician, encoded, load_music, train_music, training_codes
 from rnnaudio.app.music_choice import choose
 from rnnaudio.app.music_config import MusicConfig
 from rnnaudio.app.music_outcome import draw
+from rnnaudio.app.outcome import limits_of_real_music
 from rnnaudio.data import AudioCorpus, write_wav
 from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.data.demo import build_demo_corpus
@@ -64,7 +65,7 @@ class Options:
 
     corpus: Path = CORPUS
     run_dir: Path = Path("runs/music")
-    regressor_dir: Path = Path("runs/music-regressor")
+    regressor_dir: Path | None = None  # of the model over frames; default: RUN_DIR-regressor
     name: str = "music"  # of the record; recorded are runs of our corpus, and others that are given a name
     seed: int = 2016
     minutes: float = 15.0  # of training, at most
@@ -84,15 +85,12 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             home = Path(folder)
             path = build_demo_corpus(home / "corpus.h5")
-            places = {"corpus": path, "run_dir": home / "run", "regressor_dir": home / "regressor"}
-            small = dataclasses.replace(options, **places, minutes=0.1)
+            small = dataclasses.replace(options, corpus=path, run_dir=home / "run", minutes=0.1)
             train_music(SMOKE, path, small.run_dir)
             print(experiment(small, Sizes(2, 3.0, 1, 2.0)))
         return
     config = MusicConfig(seed=options.seed, minutes=options.minutes, max_updates=options.max_updates)
-    run = train_music(config, options.corpus, options.run_dir, resume=True)
-    if not run.is_complete:
-        raise KeyboardInterrupt  # it is saved; called again, it goes on
+    run = complete(train_music(config, options.corpus, options.run_dir, resume=True))
     figures = experiment(options, Sizes())
     figures |= {"updates": run.n_updates, "training_minutes": round(run.seconds / 60.0, 1)}
     if options.corpus == CORPUS or options.name != Options.name:
@@ -103,9 +101,10 @@ def main() -> None:
 
 def experiment(options: Options, sizes: Sizes) -> Figures:
     """All but the training of codes; the figures."""
+    regressor = trained_regressor(options)
     with AudioCorpus.open(options.corpus) as corpus:
         playing = choose(options.run_dir, corpus, n_seeds=sizes.n_choosing, seconds=sizes.choosing_seconds)
-        print(f"chosen on validation seeds: {playing.parameters} {playing.temperature}; {playing.scores}", flush=True)
+        print("played on validation seeds:", *playing.scores, sep="\n", flush=True)
         musician = load_music(options.run_dir)
         longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
         stretch = min(sizes.stretch_seconds, sizes.seconds, longest)
@@ -113,16 +112,22 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
         seeds = [corpus.test.seed_at(k, 1.0) for k in range(sizes.n_seeds)]
         codes, ours = played(musician, seeds, sizes.seconds)
         leave(options.run_dir, musician, corpus, seeds, ours)
+        chain_codes, by_chain = played_by_chain(chains["bigram"], musician, seeds, sizes.seconds)
+        unseen, train = pieces(corpus, "test"), pieces(corpus, "train")
+        limits = limits_of_real_music(corpus)
+        yardstick = Yardstick.of(train, unseen, corpus.sample_rate_hz, stretch, limits)
+        through = [corpus.restore(sound(musician.codec, codes)) for codes in encoded(corpus.test, musician.codec)]
+        each = range(len(through))
+        table = {"unseen music": yardstick.measure(unseen, each), "codec alone": yardstick.measure(through, each)}
         sounds = {
-            **real_sounds(musician, corpus, sizes),
+            "training music": parts(train, corpus.sample_rate_hz, sizes.seconds, sizes.n_seeds),
             "codes": ours,
-            "bigram chain": by_chain(chains["bigram"], musician, seeds, sizes.seconds),
-            **by_regressor(options, corpus, seeds, sizes.seconds),
+            "bigram chain": by_chain,
+            **by_regressor(regressor, corpus, seeds, sizes.seconds),
         }
-        yardstick = Yardstick.of(pieces(corpus, "train"), pieces(corpus, "test"), corpus.sample_rate_hz, stretch)
-        table = {}
-        for name, of_it in sounds.items():
-            table[name] = yardstick.measure(of_it) | clean(of_it, yardstick)
+        table |= {name: yardstick.measure(of_it) for name, of_it in sounds.items()}
+        for name, of_it in {"unseen music": unseen, "codec alone": through, **sounds}.items():
+            table[name] |= clean(of_it, yardstick)
             print(f"{name}: {table[name]}", flush=True)
         figures = {
             "table": table,
@@ -130,7 +135,7 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
             "settings": dataclasses.asdict(musician.config),
             "codec_lost": round(musician.codec.lost, 3),
             "bits": bits(musician, corpus, chains),
-            "copies": copies(musician, corpus, codes),
+            "copies": copies(musician, corpus, {"codes": codes, "bigram chain": chain_codes}),
             **speed(musician, seeds[0]),
         }
     figures["goals"] = goals(figures)
@@ -143,19 +148,11 @@ def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
     return [corpus.restore(p.read(0, p.n_samples)) for p in getattr(corpus, split).pieces]
 
 
-def real_sounds(musician: Musician, corpus: AudioCorpus, sizes: Sizes) -> dict[str, list[np.ndarray]]:
-    """Unseen music, training music and unseen music through the codec, cut as long as what is played."""
-    rate = corpus.sample_rate_hz
-    through = [corpus.restore(sound(musician.codec, codes)) for codes in encoded(corpus.test, musician.codec)]
-    whole = {"unseen music": pieces(corpus, "test"), "codec alone": through, "training music": pieces(corpus, "train")}
-    return {name: parts(of_it, rate, sizes.seconds, sizes.n_seeds) for name, of_it in whole.items()}
-
-
 def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> list[np.ndarray]:
-    """Stretches of so many seconds, at most so many; of shorter pieces all."""
+    """Stretches of so many seconds, of shorter pieces all: at most so many, spread over the pieces."""
     n = round(seconds * rate)
     found = [piece[k : k + n] for piece in whole for k in range(0, max(1, len(piece) - n + 1), n)]
-    return found[:: max(1, len(found) // most)][:most]
+    return [found[k] for k in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))]
 
 
 def played(musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -168,7 +165,7 @@ def played(musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> t
 def chains_of(musician: Musician, corpus: AudioCorpus) -> dict[str, Markov]:
     """Of the first stage's codes, counted on what the model was trained on, tuned on the validation split."""
     codec = musician.codec
-    train = [codes[:, 0] for codes in encoded(corpus.train, codec, (0, *musician.config.transpose))]
+    train = [codes[:, 0] for codes in training_codes(corpus.train, codec, musician.config)]
     valid = [codes[:, 0] for codes in encoded(corpus.valid, codec)]
     return {
         name: Markov(train, codec.n_codes, order).tune(valid)
@@ -176,48 +173,57 @@ def chains_of(musician: Musician, corpus: AudioCorpus) -> dict[str, Markov]:
     }
 
 
-def by_chain(chain: Markov, musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> list[np.ndarray]:
-    """What a chain plays on, of the first stage's codes alone."""
+def played_by_chain(
+    chain: Markov, musician: Musician, seeds: Sequence[np.ndarray], seconds: float
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """As :func:`played`, by a chain, of the first stage's codes alone."""
     codec, n = musician.codec, round(seconds * musician.sample_rate_hz)
     n_frames = n // codec.stft.hop_samples + codec.stft.window_samples // codec.stft.hop_samples + 1
-    sounds = []
-    for k, seed in enumerate(seeds):
-        codes = chain.play(n_frames, codec.encode(seed)[:, 0], np.random.default_rng((k, 10)))
-        sounds.append(musician.scale.restore(sound(codec.first_stage, codes[:, None])[:n]))
-    return sounds
+    played_codes = [
+        chain.play(n_frames, codec.encode(seed)[:, 0], np.random.default_rng((musician.config.seed, k, 10)))
+        for k, seed in enumerate(seeds)
+    ]
+    sounds = [musician.scale.restore(sound(codec.first_stage, codes[:, None])[:n]) for codes in played_codes]
+    return np.stack(played_codes), sounds
+
+
+def trained_regressor(options: Options) -> LoadedRun:
+    """A repaired model over frames, trained as long at most."""
+    folder = options.regressor_dir or options.run_dir.with_name(f"{options.run_dir.name}-regressor")
+    complete(train_on_corpus(TrainConfig(minutes=options.minutes), options.corpus, folder, resume=True))
+    return load_run(folder)
 
 
 def by_regressor(
-    options: Options, corpus: AudioCorpus, seeds: Sequence[np.ndarray], seconds: float
+    run: LoadedRun, corpus: AudioCorpus, seeds: Sequence[np.ndarray], seconds: float
 ) -> dict[str, list[np.ndarray]]:
-    """A repaired model over frames, trained as long: what it says, and with noise of its validation error's size."""
-    config = TrainConfig(minutes=options.minutes)
-    if not (options.regressor_dir / "summary.json").exists():
-        run = train_on_corpus(config, corpus.path, options.regressor_dir, resume=True)
-        if not run.is_complete:
-            raise KeyboardInterrupt
-    run, n = load_run(options.regressor_dir), round(seconds * corpus.sample_rate_hz)
-    rows = {}
+    """What it says, and with noise of its validation error's size; where it ended early, silence."""
+    n, rows = round(seconds * corpus.sample_rate_hz), {}
     for name, noisy in (("regressor", False), ("regressor with noise", True)):
         told = run._replace(config=dataclasses.replace(run.config, generation_noise=noisy))
-        rows[name] = [corpus.restore(g.audio[g.n_seed :]) for g in told.continue_seeds(seeds, n)]
+        heard = [corpus.restore(g.audio[g.n_seed :]) for g in told.continue_seeds(seeds, n)]
+        rows[name] = [np.pad(audio, (0, n - len(audio))) for audio in heard]
     return rows
 
 
 def clean(sounds: Sequence[np.ndarray], yardstick: Yardstick) -> Figures:
-    """How many left the limits of real music for no two seconds, of those that are so long."""
+    """[how many left the limits of real music for no two seconds, of how many that are so long]."""
     rate = yardstick.sample_rate_hz
     long = {s: [audio for audio in sounds if len(audio) >= s * rate] for s in CLEAN_SECONDS}
-    return {f"clean_at_{s:g}_s": sum(yardstick.is_clean(audio, s) for audio in them) for s, them in long.items()}
+    return {
+        f"clean_at_{s:g}_s": [sum(yardstick.is_clean(audio, s) for audio in them), len(them)]
+        for s, them in long.items()
+    }
 
 
 def bits(musician: Musician, corpus: AudioCorpus, chains: dict[str, Markov]) -> dict[str, float]:
-    """Bits a frame of the first stage's codes on the test split: the model's, and those of the chains."""
-    codec, c = musician.codec, musician.config
-    test = tuple(encoded(corpus.test, codec))
-    said = Evaluation(musician.model, NextCodes())(fixed_code_windows(test, c.n_steps, c.batch_size))
-    rows = {name: chain.bits([codes[:, 0] for codes in test]) for name, chain in chains.items()}
-    rows = {"codes": said.get("bits_1", said["bits"]), **rows}
+    """Bits a frame of the first stage's codes on the test split, each piece gone through from its beginning."""
+    test, said = [codes for codes in encoded(corpus.test, musician.codec) if len(codes) > 2], 0.0
+    evaluate, n = Evaluation(musician.model, NextCodes()), sum(len(codes) - 1 for codes in test)
+    for codes in test:
+        of_piece = evaluate(fixed_code_windows((codes,), len(codes) - 1, 1))
+        said += of_piece.get("bits_1", of_piece["bits"]) * (len(codes) - 1) / n
+    rows = {"codes": said} | {name: chain.bits([codes[:, 0] for codes in test]) for name, chain in chains.items()}
     return {name: round(value, 3) for name, value in rows.items()}
 
 
@@ -232,34 +238,41 @@ def speed(musician: Musician, seed: np.ndarray, seconds: float = 20.0) -> dict[s
     return {"times_real_time": round(seconds / took, 2), "first_sound_seconds": round(first, 3)}
 
 
-def copies(musician: Musician, corpus: AudioCorpus, codes: np.ndarray) -> dict[str, float]:
-    """Share of played frames in runs that stand in the training music (and its transpositions), by length."""
-    every = encoded(corpus.train, musician.codec, (0, *musician.config.transpose))
-    known = Corpus.of(one[:, 0] for one in every)
+def copies(musician: Musician, corpus: AudioCorpus, played_codes: dict[str, np.ndarray]) -> dict[str, Figures]:
+    """Share of frames in runs that stand in what was trained on, by length; beside it that of the unseen music."""
+    known = Corpus.of(one[:, 0] for one in training_codes(corpus.train, musician.codec, musician.config))
     per_second = musician.sample_rate_hz / musician.codec.stft.hop_samples
-    return {
-        f"{s:g} s": round(float(np.mean([known.copied_share(one, round(s * per_second)) for one in codes])), 4)
-        for s in COPIES_SECONDS
-    }
+    unseen = [codes[:, 0] for codes in encoded(corpus.test, musician.codec)]
+    every: dict[str, Sequence[np.ndarray]] = {"unseen music": unseen, **{k: list(v) for k, v in played_codes.items()}}
+
+    def shares(of: Sequence[np.ndarray]) -> Figures:
+        lengths = {s: round(s * per_second) for s in COPIES_SECONDS}
+        return {
+            f"{s:g} s": round(float(np.mean([known.copied_share(one, n) for one in of if len(one) >= n])), 4)
+            for s, n in lengths.items()
+        }
+
+    return {name: shares(of) for name, of in every.items()}
 
 
 def goals(figures: Figures) -> dict[str, list[Any]]:
     """What was asked of codes, as [measured, goal, whether it is met]."""
     table = figures["table"]
     ours, codec, real, chain = (table[n] for n in ("codes", "codec alone", "unseen music", "bigram chain"))
-    said, copied, n = figures["bits"], figures["copies"], ours["sounds"]
+    said, copied = figures["bits"], figures["copies"]["codes"]
+    loops = max(real["loop_score"][-1], table["training music"]["loop_score"][-1])
+    (clean_60, n_60), (clean_300, n_300) = ours["clean_at_60_s"], ours["clean_at_300_s"]
     onsets = ours["onsets_per_second"], codec["onsets_per_second"], real["onsets_per_second"]
     asked = {
         "dead for good": (ours["dead_for_good"], "= 0", ours["dead_for_good"] == 0),
-        "clean at 60 s": (ours["clean_at_60_s"], ">= 15 of 16", ours["clean_at_60_s"] >= 15 / 16 * n),
-        "clean at 300 s": (ours["clean_at_300_s"], ">= 12 of 16", ours["clean_at_300_s"] >= 12 / 16 * n),
+        "clean at 60 s": (clean_60, f">= 15 of 16, here of {n_60}", clean_60 >= 15 / 16 * n_60),
+        "clean at 300 s": (clean_300, f">= 12 of 16, here of {n_300}", clean_300 >= 12 / 16 * n_300),
         "in range": (ours["in_range"], ">= .96", ours["in_range"] >= 0.96),
         "Frechet ratio": (ours["frechet_ratio"], "<= .40", ours["frechet_ratio"] <= 0.40),
         "Jensen-Shannon": (ours["jensen_shannon"], "<= .09", ours["jensen_shannon"] <= 0.09),
         "onsets / the codec's": (ratio(onsets[0], onsets[1]), ">= .85", onsets[0] >= 0.85 * onsets[1]),
         "codec's onsets / real": (ratio(onsets[1], onsets[2]), ">= .95", onsets[1] >= 0.95 * onsets[2]),
-        "loop score": (ours["loop_score"][-1], f"<= {real['loop_score'][-1]}, real music's most",
-                       ours["loop_score"][-1] <= real["loop_score"][-1]),
+        "loop score": (ours["loop_score"][-1], f"<= {loops}, real music's most", ours["loop_score"][-1] <= loops),
         "copies of 1 s": (copied["1 s"], "< .03", copied["1 s"] < 0.03),
         "copies of 2 s": (copied["2 s"], "= 0", copied["2 s"] == 0),
         "bits below bigram": (round(said["bigram"] - said["codes"], 3), ">= 1", said["bigram"] - said["codes"] >= 1),
@@ -284,9 +297,8 @@ def leave(
     rate = corpus.sample_rate_hz
     for k, (seed, played_on) in enumerate(zip(seeds, ours, strict=True)):
         write_wav(run_dir / f"music-{k + 1}.wav", np.concatenate([corpus.restore(seed), played_on]), rate)
-    longest = max(piece.n_samples for piece in corpus.test.pieces) / rate
-    real = corpus.restore(corpus.test.seed_at(0, min(30.0, longest)))
-    draw(musician, real[:rate], ours[0][: 29 * rate], real[rate:], run_dir)
+    whole = next(piece for piece in pieces(corpus, "test") if len(piece) >= rate)  # whose beginning is the first seed
+    draw(musician, whole[:rate], ours[0][: 29 * rate], whole[rate : 30 * rate], run_dir)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,21 @@ import tyro
 from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.training import Run
 
 CORPUS = Path("datasets/mozart-steinway.h5")
 Figures = dict[str, Any]
+
+
+def complete(run: Run) -> Run:
+    """A run that ended by its rule or limits. Else KeyboardInterrupt (it is saved; called again, it goes on) or, if it
+    broke down, RnnaudioError."""
+    if run.is_complete:
+        return run
+    if run.reason.startswith("interrupted"):
+        raise KeyboardInterrupt
+    raise RnnaudioError(f"training broke down: {run.reason}")
 
 
 def full_or_tiny(

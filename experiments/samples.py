@@ -20,7 +20,7 @@ import numpy as np
 import scipy.optimize
 import scipy.special
 
-from experiments.on_corpus import CORPUS, full_or_tiny
+from experiments.on_corpus import CORPUS, complete, full_or_tiny
 from experiments.results import record
 from rnnaudio.app.outcome import judge
 from rnnaudio.app.samples import (
@@ -95,9 +95,7 @@ def keep(options: Options, figures: Figures) -> None:
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; sounds go to the run's folder."""
     folder, config = options.run_dir or Path("runs") / options.name, config_of(options)
-    done = train_samples(config, corpus.path, folder, resume=True)
-    if not done.is_complete:
-        raise KeyboardInterrupt  # it is saved; called again, it goes on
+    done = complete(train_samples(config, corpus.path, folder, resume=True))
     sampler = load_samples(folder)
     figures = {"settings": dataclasses.asdict(config), "training": told(done, config)}
     figures["bits_a_sample"] = bits(sampler, corpus, options)

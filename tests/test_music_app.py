@@ -9,7 +9,16 @@ import wave
 import numpy as np
 import pytest
 
-from rnnaudio.app.music import Playing, encoded, load_music, load_playing, save_playing, train_music, transposed
+from rnnaudio.app.music import (
+    Playing,
+    encoded,
+    load_music,
+    load_playing,
+    save_playing,
+    train_music,
+    training_codes,
+    transposed,
+)
 from rnnaudio.app.music_choice import choose, healthiest, played
 from rnnaudio.app.music_config import MusicConfig, fitted
 from rnnaudio.app.music_outcome import write_outcome
@@ -68,8 +77,8 @@ def test_it_plays_the_same_in_blocks_and_frame_by_frame(folder, seeds):
     ("seconds", "rate", "found"),
     [
         (60.0, 16_000, (2048, 512, 128, 32, 128, 64, 200)),
-        (600.0, 44_100, (4096, 1024, 128, 512, 256, 128, 673)),
-        (3600.0, 16_000, (2048, 512, 128, 1024, 512, 256, 1000)),
+        (600.0, 44_100, (4096, 1024, 128, 512, 256, 128, 1009)),
+        (3600.0, 16_000, (2048, 512, 128, 1024, 512, 256, 4000)),
         (0.5, 8_000, (1024, 256, 8, 16, 128, 64, 200)),
     ],
 )
@@ -82,24 +91,27 @@ def test_sizes_come_from_the_duration(seconds, rate, found):
 
 
 def test_the_healthiest_is_chosen(folder):
-    rows = {
-        "best 1.0": {"dead_for_good": 1, "frechet": 2.0, "in_range": 1.0},
-        "best 1.1": {"dead_for_good": 0, "frechet": 5.0, "in_range": 0.99},
-        "model 1.0": {"dead_for_good": 0, "frechet": 4.1, "in_range": 0.90},
-        "model 1.1": {"dead_for_good": 0, "frechet": 4.0, "in_range": 0.80},
-    }
-    assert healthiest(rows) == "model 1.0"
+    rows = [
+        {"dead_for_good": 1, "frechet": 2.0, "in_range": 1.0},
+        {"dead_for_good": 0, "frechet": 5.0, "in_range": 0.99},
+        {"dead_for_good": 0, "frechet": 4.1, "in_range": 0.90},
+        {"dead_for_good": 0, "frechet": 4.0, "in_range": 0.80},
+    ]
+    assert healthiest(rows) == rows[2]
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
         chosen = choose(folder / "run", corpus, temperatures=(0.8, 1.2), n_seeds=1, seconds=2.0)
-    assert set(chosen.scores) == {"best 0.8", "best 1.2", "model 0.8", "model 1.2"}
-    assert f"{chosen.parameters} {chosen.temperature}" == healthiest(chosen.scores)
+    history = load_music(folder / "run").record["history"]
+    both = {"model"} if history[-1]["is_best"] else {"best", "model"}
+    assert {(r["parameters"], r["temperature"]) for r in chosen.scores} == {(p, t) for p in both for t in (0.8, 1.2)}
+    best = healthiest(chosen.scores)
+    assert (chosen.parameters, chosen.temperature) == (best["parameters"], best["temperature"])
     assert load_music(folder / "run").playing == chosen == load_playing(folder / "run")
 
 
 def test_what_was_never_chosen_plays_as_learnt(tmp_path):
-    assert load_playing(tmp_path) == Playing("model", 1.0, {}, None)
-    save_playing(Playing("best", 1.1, {"a": {"b": 1.0}}, STEINWAY_16_KHZ), tmp_path)
-    assert load_playing(tmp_path) == Playing("best", 1.1, {"a": {"b": 1.0}}, STEINWAY_16_KHZ)
+    assert load_playing(tmp_path) == Playing("model", 1.0, [], None)
+    save_playing(Playing("best", 1.1, [{"b": 1.0}], STEINWAY_16_KHZ), tmp_path)
+    assert load_playing(tmp_path) == Playing("best", 1.1, [{"b": 1.0}], STEINWAY_16_KHZ)
     (tmp_path / "playing.json").write_text("{}")
     with pytest.raises(RnnaudioError, match="does not say how the run plays"):
         load_playing(tmp_path)
@@ -154,8 +166,10 @@ def test_generate_from_a_file_of_another_rate_says_so(folder, monkeypatch, capsy
         (["--temperature", "0"], "the temperature is 0.0: expected more than 0"),
         (["--temperature", "1", "nan"], "the temperature is nan"),
         (["--seconds", "0"], "seconds is 0"),
+        (["--seconds", "inf"], "seconds is inf"),
+        (["--draw-seed", "-1"], "draw_seed is -1"),
         (["--nucleus", "0"], "nucleus 0"),
-        (["--seed-seconds", "0.05"], "hold no frame of 2048: give more sound"),
+        (["--seed-seconds", "0.05"], "800 samples hold no frame of 2048: give more sound"),
     ],
 )
 def test_wishes_that_are_refused_write_nothing(folder, monkeypatch, capsys, tmp_path, arguments, message):
@@ -175,8 +189,7 @@ def test_a_loaded_player_continues_and_streams_the_same(folder, seeds):
     (whole,) = player.continue_seeds(seeds[:1], 8_000, how)
     streamed = np.concatenate(list(player.stream(seeds[0], 8_000, how)))
     assert whole.n_seed == 16_000 and len(whole.audio) == 24_000 and not whole.stopped
-    # the temperature is set for each frame in a stream and for each block else: the beginning is the same
-    np.testing.assert_array_equal(streamed[:512], whole.audio[16_000 : 16_000 + 512])
+    np.testing.assert_array_equal(streamed, whole.audio[16_000:])
     with pytest.raises(RnnaudioError, match="more than 0"):
         player.continue_seeds(seeds, 800, How(temperatures=(1.0, 0.0)))
 
@@ -186,10 +199,8 @@ def test_a_stream_that_dies_is_cut_and_says_when():
     rate, limits = RATE_HZ, calibrate([music(20.0, seed) for seed in range(8)], RATE_HZ)
     alive = np.concatenate([music(20.0, seed) for seed in (1, 2, 3)])
     dying = np.concatenate([music(20.0, 4), np.zeros(40 * rate)])
-    blocks = np.stack([alive, dying]).reshape(2, -1, rate // 2)
-    results = gathered(
-        [np.zeros(10)] * 2, iter(blocks.swapaxes(0, 1)), 60 * rate, Watch(limits, Scale(0.0, 1.0))
-    )
+    blocks = (np.stack([alive, dying])[:, k : k + 16_384] for k in range(0, 60 * rate, 16_384))
+    results = gathered([np.zeros(10)] * 2, blocks, 60 * rate, Watch(limits, Scale(0.0, 1.0)))
     assert results[0].stopped == "" and len(results[0].audio) == 10 + 60 * rate
     assert "faded to silence" in results[1].stopped
     assert 30.0 <= (len(results[1].audio) - 10) / rate <= 34.0
@@ -209,6 +220,26 @@ def test_what_is_no_run_over_codes_is_refused(folder, tmp_path):
         load_music(tmp_path)
     with pytest.raises(RnnaudioError, match="lower it"):
         train_music(dataclasses.replace(TINY, n_steps=10_000), folder / "corpus.h5", tmp_path / "long")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RnnaudioError, match="another music setting: n_units was 8, now it is 9"):
+        train_music(dataclasses.replace(TINY, n_units=9), folder / "corpus.h5", folder / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n_steps", 0, "n_steps is 0; expected more than 0"),
+        ("batch_size", -1, "batch_size is -1"),
+        ("minutes", float("nan"), "minutes is nan"),
+        ("n_units", -3, "n_units is -3; expected 0 or more"),
+        ("seed", -1, "seed is -1"),
+        ("dropout", 1.0, "dropout is 1.0; expected 0 or more, and less than 1"),
+        ("transpose", (0, 99), "expected semitones, 24 at most"),
+    ],
+)
+def test_settings_that_are_refused(name, value, message):
+    with pytest.raises(RnnaudioError, match=message):
+        MusicConfig(**{name: value})
 
 
 @pytest.mark.parametrize("semitones", [-5, 0, 7])
@@ -219,6 +250,23 @@ def test_transposition_moves_pitch_and_time(semitones):
     assert len(moved) == pytest.approx(len(audio) / factor, rel=1e-3)
     spectrum = np.abs(np.fft.rfft(moved * np.hanning(len(moved))))
     assert np.argmax(spectrum) * RATE_HZ / len(moved) == pytest.approx(440.0 * factor, rel=2e-3)
+
+
+def test_copies_are_joined_transposed_and_louder_or_softer(folder):
+    run = load_music(folder / "run")
+    config = dataclasses.replace(run.config, transpose=(-12, 12), gain_db=6.0)
+    with AudioCorpus.open(folder / "corpus.h5") as corpus:
+        pieces = [piece.read(0, piece.n_samples) for piece in corpus.train.pieces]
+        joined = training_codes(corpus.train, run.codec, config)
+        apart = training_codes(corpus.train, run.codec, dataclasses.replace(config, join_pieces=False))
+    assert len(joined) == 3 and len(apart) == 3 * len(pieces)
+    np.testing.assert_array_equal(joined[0], np.concatenate([run.codec.encode(piece) for piece in pieces]))
+    np.testing.assert_array_equal(np.concatenate(joined), np.concatenate(apart))
+    copies = [
+        np.concatenate([run.codec.encode(transposed(p * np.float32(10 ** (db / 20)), s)) for p in pieces])
+        for s, db in ((-12, 6.0), (-12, -6.0))
+    ]
+    assert any(np.array_equal(joined[1], copy) for copy in copies) and not np.array_equal(*copies)
 
 
 def test_each_piece_is_encoded_in_each_transposition(folder):

@@ -60,7 +60,7 @@ class ModelConfig:
                 )
         if self.cell == "memory-lstm" and self.skip_connections:
             raise RnnaudioError("skip_connections join several layers; a memory-lstm is one, read at all its depths")
-        _require_more_than_zero(self, "n_units", "n_layers")
+        require_more_than_zero(self, "n_units", "n_layers")
         for name in (
             "input_noise", "state_noise", "layer_noise", "initial_state_noise", "readout_units", "readout_noise",
             "linear_skip",
@@ -127,7 +127,7 @@ class TrainConfig:
     seed: int = 2016
 
     def __post_init__(self) -> None:
-        _require_more_than_zero(
+        require_more_than_zero(
             self, "frame_size", "n_steps", "batch_size", "learning_rate", "halve_every", "max_gradient_norm",
             "minutes", "max_updates", "validate_every", "patience",
         )  # fmt: skip
@@ -146,7 +146,8 @@ class TrainConfig:
             raise RnnaudioError("the cosine schedule falls over max_updates: say how many (--max-updates)")
 
 
-def _require_more_than_zero(config: Any, *names: str) -> None:
+def require_more_than_zero(config: Any, *names: str) -> None:
+    """RnnaudioError for the first of these settings that is neither None nor more than 0."""
     for name in names:
         value = getattr(config, name)
         if value is not None and not value > 0:

@@ -22,7 +22,7 @@ from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.codes import Block, played_on
 from rnnaudio.generation.sampling import Course
-from rnnaudio.metrics import AliveLimits
+from rnnaudio.metrics import MINIMUM_RATE_HZ, AliveLimits
 from rnnaudio.nn import LSTM, CodeModel, Dense, Dropout, GaussianNoise, Layer, Sequential, mlp
 from rnnaudio.objectives import NextCodes
 from rnnaudio.training import Run, checkpoint
@@ -31,11 +31,11 @@ from rnnaudio.training.loop import set_model
 
 class Playing(NamedTuple):
     """How a run plays, chosen on validation seeds: parameters ``best`` (lowest validation loss) or ``model`` (the last
-    ones), temperature, the scores that chose them; limits of real music, by which it notices its own death."""
+    ones), temperature, what each pair of them scored; limits of real music, by which it notices its own death."""
 
     parameters: str
     temperature: float
-    scores: dict[str, dict[str, float]]
+    scores: list[dict[str, Any]]
     limits: AliveLimits | None
 
 
@@ -101,10 +101,12 @@ def transposed(audio: np.ndarray, semitones: int) -> np.ndarray:
     return audio if not semitones else resample(audio, round(1e5 * 2.0 ** (semitones / 12.0)), 100_000)
 
 
-def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,)) -> Iterator[np.ndarray]:
-    """Codes of each piece that has a frame, in each transposition."""
+def encoded(
+    split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db: float = 0.0
+) -> Iterator[np.ndarray]:
+    """Codes of each piece that has a frame, in each transposition, louder by so many decibels."""
     for piece in split.pieces:
-        audio = piece.read(0, piece.n_samples)
+        audio = piece.read(0, piece.n_samples) * np.float32(10.0 ** (gain_db / 20.0))
         for semitones in transpose:
             moved = transposed(audio, semitones)
             if len(moved) >= codec.stft.window_samples:
@@ -115,22 +117,16 @@ def train_music(config: MusicConfig, corpus_path: Path, run_dir: Path, *, resume
     """Learn the codec, then the model; both go to ``run_dir``. RnnaudioError as the parts say."""
     path = checkpoint.path_to_write(run_dir, resume)
     with AudioCorpus.open(corpus_path) as corpus:
+        check_corpus(corpus)
         config = fitted(config, corpus.train.seconds, corpus.sample_rate_hz)
-        stft = STFT(config.window_samples, config.hop_samples, sample_rate_hz=corpus.sample_rate_hz)
         about = {"music": dataclasses.asdict(config), "corpus": description(corpus)}
-        if path.exists():
-            saved = checkpoint.load(path).record.get("config") or {}
-            check_same(saved, about, {"music": {"minutes"}, "corpus": {"path"}}, path)
-            codec = load_codec(run_dir)
-        else:
-            sizes = {"n_codes": config.n_codes, "n_stages": config.n_stages, "n_components": config.n_components}
-            codec = Codec.fit(corpus.train, stft, seed=config.seed, **sizes)
-            save_codec(codec, run_dir)
+        codec = _codec_of(run_dir, about) if path.exists() else _fitted_codec(config, corpus)
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
-        every = (0, *config.transpose)
-        parts = tqdm(encoded(corpus.train, codec, every), "codes", len(corpus.train.pieces) * len(every), leave=False)
-        batches = CodeStreams(tuple(parts), n_steps=config.n_steps, batch_size=config.batch_size, seed=config.seed)
+        sequences = training_codes(corpus.train, codec, config)
+        batches = CodeStreams(sequences, n_steps=config.n_steps, batch_size=config.batch_size, seed=config.seed)
         validation = fixed_code_windows(tuple(encoded(corpus.valid, codec)), config.n_steps, config.batch_size)
+    save_codec(codec, run_dir)
+    playing_path(run_dir).unlink(missing_ok=True)  # it was chosen for other parameters
     return train_on_codes(
         build_model(config, codec),
         NextCodes(),
@@ -142,6 +138,47 @@ def train_music(config: MusicConfig, corpus_path: Path, run_dir: Path, *, resume
         config=about,
         unit="frame",
     )
+
+
+def check_corpus(corpus: AudioCorpus) -> None:
+    """RnnaudioError if what is played from it could not be judged: a low rate, no second to validate or test on."""
+    if corpus.sample_rate_hz < MINIMUM_RATE_HZ:
+        raise RnnaudioError(
+            f"{corpus.path} has {corpus.sample_rate_hz} Hz; expected {MINIMUM_RATE_HZ} or more: build it at that rate"
+        )
+    for split in (corpus.valid, corpus.test):
+        split.seed_at(0, 1.0)
+
+
+def _fitted_codec(config: MusicConfig, corpus: AudioCorpus) -> Codec:
+    stft = STFT(config.window_samples, config.hop_samples, sample_rate_hz=corpus.sample_rate_hz)
+    sizes = {"n_codes": config.n_codes, "n_stages": config.n_stages, "n_components": config.n_components}
+    return Codec.fit(corpus.train, stft, seed=config.seed, **sizes)
+
+
+def _codec_of(run_dir: Path, about: dict[str, Any]) -> Codec:
+    """That of a run which goes on; RnnaudioError if it has other settings."""
+    path = checkpoint.path_in(run_dir)
+    record = checkpoint.load(path).record
+    saved = record["config"] | {"music": dataclasses.asdict(_config_of(record, path))}
+    check_same(saved, about, {"music": {"minutes"}, "corpus": {"path"}}, path)
+    return load_codec(run_dir)
+
+
+def training_codes(split: Split, codec: Codec, config: MusicConfig) -> tuple[np.ndarray, ...]:
+    """What a run is trained on: each piece in each transposition or, joined, each transposition of all pieces.
+
+    The music itself is as loud as it is; its transpositions are louder and softer by decibels evenly spread over
+    -gain_db to gain_db, in an order that the seed draws.
+    """
+    order = np.random.default_rng((config.seed, 12)).permutation(len(config.transpose))  # 12: the purpose
+    sequences: list[np.ndarray] = []
+    gains_db = (0.0, *np.linspace(-config.gain_db, config.gain_db, max(1, len(order)))[order])
+    copies = list(zip((0, *config.transpose), gains_db, strict=True))
+    for semitones, gain_db in tqdm(copies, "codes of each transposition", leave=False):
+        pieces = list(encoded(split, codec, (semitones,), gain_db))
+        sequences += [np.concatenate(pieces)] if config.join_pieces and pieces else pieces
+    return tuple(sequences)
 
 
 def codec_path(run_dir: Path) -> Path:
@@ -173,7 +210,7 @@ def load_playing(run_dir: Path) -> Playing:
     """As chosen, else the last parameters at temperature 1. RnnaudioError if the file is no such record."""
     path = playing_path(run_dir)
     if not path.exists():
-        return Playing("model", 1.0, {}, None)
+        return Playing("model", 1.0, [], None)
     try:
         record = json.loads(path.read_text())
         limits = record["limits"] and AliveLimits(**{k: _pair(v) for k, v in record["limits"].items()})
@@ -186,14 +223,20 @@ def _pair(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _config_of(record: dict[str, Any], path: Path) -> MusicConfig:
+    """With the settings that came later; RnnaudioError if it is no run over codes."""
+    try:
+        config: MusicConfig = from_dict(MusicConfig, record["config"]["music"])
+    except (KeyError, TypeError) as error:
+        raise RnnaudioError(f"{path} holds no run over codes ({error}); name a run of `rnnaudio music`") from error
+    return config
+
+
 def load_music(run_dir: Path, parameters: str | None = None) -> Musician:
     """A run with the parameters chosen for it, or with its ``best`` ones, or the last ones (``model``)."""
     path = checkpoint.path_in(run_dir)
     saved = checkpoint.load(path)
-    try:
-        config = from_dict(MusicConfig, saved.record["config"]["music"])
-    except (KeyError, TypeError) as error:
-        raise RnnaudioError(f"{path} holds no run over codes ({error}); name a run of `make music`") from error
+    config = _config_of(saved.record, path)
     codec, playing = load_codec(run_dir), load_playing(run_dir)
     model = build_model(config, codec)
     set_model(model, saved.group(parameters or playing.parameters) or saved.group("model"), path)

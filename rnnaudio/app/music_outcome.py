@@ -47,7 +47,7 @@ def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = SECONDS)
     summary = {
         "codes": musician.codec.n_codes,
         "share_of_variance_lost_by_the_codec": round(musician.codec.lost, 3),
-        "valid_bits_a_frame": {str(row["updates"]): round(row["valid"], 3) for row in musician.record["history"]},
+        "valid_bits_a_frame": valid_bits(musician),
         "training_minutes": round(musician.record["seconds"] / 60.0, 2),
         "parameters": playing.parameters,
         "temperature": playing.temperature,
@@ -61,13 +61,21 @@ def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = SECONDS)
         title=f"Music over {musician.codec.n_codes} codes",
         summary=f"{headline(summary)}\n\n{ABOUT}",
         tables={
-            "Chosen on validation seeds": [{"parameters, temperature": k, **row} for k, row in playing.scores.items()],
+            "Played on validation seeds": playing.scores,
             "Settings": {name: str(value) for name, value in musician.config.__dict__.items()},
         },
         pictures=draw(musician, sounds["original"][: len(heard)], generated, ahead, run_dir),
         sounds=files,
     )
     return summary
+
+
+def valid_bits(musician: Musician) -> float | None:
+    """Of the parameters that play; None if they were never validated."""
+    rows = musician.record["history"]
+    if musician.playing.parameters == "best":
+        rows = [row for row in rows if row["is_best"]]
+    return round(rows[-1]["valid"], 3) if rows else None
 
 
 def draw(
@@ -85,8 +93,9 @@ def draw(
 
 def headline(summary: dict[str, Any]) -> str:
     """Two sentences on a summary."""
-    bits = list(summary["valid_bits_a_frame"].values())
-    trained = f"{summary['training_minutes']:.1f} minutes of training: {bits[-1]} bits a frame of validation music."
+    bits = summary["valid_bits_a_frame"]
+    figure = "never validated" if bits is None else f"{bits} bits a frame of validation music"
+    trained = f"{summary['training_minutes']:.1f} minutes of training: {figure}."
     why = f" ({summary['death']})" if summary["death"] else ""
     return (
         f"{trained} It kept sounding like music for {summary['alive_seconds']:.1f} of {summary['of_seconds']:.0f} s "

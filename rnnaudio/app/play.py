@@ -66,15 +66,20 @@ def play(
 
 
 def _stream(player: Player, seed: np.ndarray, n_samples: int, how: How) -> str:
-    """To standard output, each part when it is there."""
-    parts = player.stream(seed, n_samples, how)
+    """To standard output, each part when it is there; silence for what a stream that ends early leaves."""
+    if sys.stdout.isatty():
+        raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
+    parts, rate, n_played = player.stream(seed, n_samples, how), player.sample_rate_hz, 0
     first = next(parts)  # what is wrong shows before anything is written
-    sys.stdout.buffer.write(wav_header(len(seed) + n_samples, player.sample_rate_hz))
+    sys.stdout.buffer.write(wav_header(len(seed) + n_samples, rate))
     for part in chain((seed, first), parts):
+        n_played += len(part)
         sys.stdout.buffer.write(to_int16(player.scale.restore(part)).astype("<i2").tobytes())
         sys.stdout.buffer.flush()
-    seconds = n_samples / player.sample_rate_hz
-    return f"played {len(seed) / player.sample_rate_hz:.2f} s seed + {seconds:.2f} s generated"
+    left = len(seed) + n_samples - n_played
+    sys.stdout.buffer.write(bytes(2 * left))
+    silence = f", then {left / rate:.2f} s of silence, for it was no longer finite" if left else ""
+    return f"played {len(seed) / rate:.2f} s seed + {(n_samples - left) / rate:.2f} s generated{silence}"
 
 
 def wav_header(n_samples: int, rate: int) -> bytes:
@@ -91,8 +96,8 @@ def wav_header(n_samples: int, rate: int) -> bytes:
 
 def _check(seeds: Seeds, seconds: float) -> None:
     for name, value in (("seconds", seconds), ("seed_seconds", seeds.seconds)):
-        if not value > 0:
-            raise RnnaudioError(f"{name} is {value}; expected more than 0")
+        if not 0 < value < float("inf"):
+            raise RnnaudioError(f"{name} is {value}; expected more than 0, and an end")
     if seeds.place < 0:
         raise RnnaudioError(f"seed_index is {seeds.place}; expected 0 or more")
     if seeds.streams < 1:

@@ -35,6 +35,8 @@ class How(NamedTuple):
 
     def course(self, own: float) -> Course:
         """RnnaudioError for a temperature of 0 or below, and the like."""
+        if self.seed is not None and self.seed < 0:
+            raise RnnaudioError(f"draw_seed is {self.seed}; expected 0 or more")
         return Course(self.temperatures or (own,), self.top_k, self.nucleus)
 
 
@@ -88,7 +90,7 @@ class FramesPlayer:
 
 
 class CodesPlayer:
-    """A run over codes, which notices when what it plays has died."""
+    """A run over codes."""
 
     def __init__(self, musician: Musician):
         self._musician = musician
@@ -145,11 +147,12 @@ class Watch:
     def death(self, audio: np.ndarray) -> str:
         """(n,) standardised, all that was played -> when and why it died; empty if it lives."""
         assert self._limits is not None
-        rate, sound = self._limits.sample_rate_hz, self._scale.restore(audio)
-        latest = sound[-round(DEAD_SECONDS * rate) :]
+        rate, n = self._limits.sample_rate_hz, round(DEAD_SECONDS * self._limits.sample_rate_hz)
+        latest = self._scale.restore(audio[-n:])
         if in_range(latest, rate, self._limits).fraction:
             return ""
-        since = in_range(sound, rate, self._limits).dead_from_s
+        whole = in_range(self._scale.restore(audio), rate, self._limits).dead_from_s
+        since = (len(audio) - n) / rate if whole is None else whole  # windows of the whole lie elsewhere
         return f"{alive_seconds(latest, rate, self._limits).reason}, from {since:.1f} s on"
 
 
@@ -157,21 +160,21 @@ def gathered(
     seeds: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, watch: Watch
 ) -> list[Generated]:
     """Blocks (n_streams, n) put together, with progress; a stream that died is cut where that was noticed."""
-    parts: list[np.ndarray] = []
+    audio = np.zeros((len(seeds), n_samples), np.float32)
     ends: dict[int, tuple[int, str]] = {}
     started, n_done = time.perf_counter(), 0
     with tqdm(total=n_samples, desc="generating", unit="sample", unit_scale=True, disable=None, leave=False) as bar:
         for block in blocks:
-            parts.append(block)
+            audio[:, n_done : n_done + block.shape[1]] = block
             n_done += block.shape[1]
             bar.update(block.shape[1])
             if watch.is_due(n_done):
                 for k in set(range(len(seeds))) - set(ends):
-                    reason = watch.death(np.concatenate([part[k] for part in parts]))
+                    reason = watch.death(audio[k, :n_done])
                     ends |= {k: (n_done, reason)} if reason else {}
             if len(ends) == len(seeds):
                 break
-    seconds, audio = time.perf_counter() - started, np.concatenate(parts, axis=1)
+    seconds = time.perf_counter() - started
     results = []
     for k, seed in enumerate(seeds):
         n, reason = ends.get(k, (n_samples, ""))

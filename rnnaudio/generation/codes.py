@@ -79,10 +79,12 @@ class SoundStream:
     def __init__(self, codec: Codec, heard: np.ndarray | None = None, *, look_ahead: int = 3, n_iterations: int = 5):
         self._codec, stft = codec, codec.stft
         self._phases = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
-        frames = ending_frames(heard, stft) if heard is not None else []
-        frames = frames[-(stft.window_samples // stft.hop_samples + look_ahead) :]
-        self._to_drop = len(frames) * stft.hop_samples
-        for spectrum in stft.of_frames(frames) if len(frames) else []:
+        self._to_drop = 0
+        if heard is None:
+            return
+        frames = ending_frames(heard, stft)[-(stft.window_samples // stft.hop_samples + look_ahead) :]
+        self._to_drop = (len(frames) - 1) * stft.hop_samples + stft.window_samples - stft.offset
+        for spectrum in stft.of_frames(frames):
             self._given(self._phases.push(np.abs(spectrum), np.angle(spectrum)))
 
     def push(self, codes: np.ndarray) -> np.ndarray:
@@ -99,7 +101,12 @@ class SoundStream:
 
 
 def ending_frames(audio: np.ndarray, stft: STFT) -> np.ndarray:
-    """All whole frames (n_frames, window) of a sound, the last ending with it: what is left over is at its start."""
+    """All whole frames (n_frames, window) of a sound, the last ending with it: what is left over is at its start.
+
+    RnnaudioError if it holds none.
+    """
+    if len(audio) < stft.window_samples:
+        raise RnnaudioError(f"{len(audio)} samples hold no frame of {stft.window_samples}: give more sound")
     start = (len(audio) - stft.window_samples) % stft.hop_samples
     return np.lib.stride_tricks.sliding_window_view(audio[start:], stft.window_samples)[:: stft.hop_samples]
 
@@ -138,13 +145,17 @@ def played_on(
     if n_samples < 1:
         raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
     stft = codec.stft
+    streams = [SoundStream(codec, heard) for heard in seeds]
     codes = np.stack([codec.encode(heard[(len(heard) - stft.window_samples) % stft.hop_samples :]) for heard in seeds])
     player = CodePlayer(model, codec, codes, sampling(0.0), seed=seed)
-    streams = [SoundStream(codec, heard) for heard in seeds]
-    n_done = 0
+    n_done, n_drawn = 0, 0
     while n_done < n_samples:
-        player.sampling = sampling(n_done / n_samples)
-        block = player.frames(n_at_once)
+        frames = []
+        for _ in range(n_at_once):
+            player.sampling = sampling(min(1.0, n_drawn * stft.hop_samples / n_samples))
+            frames.append(next(player))
+            n_drawn += 1
+        block = np.stack(frames, axis=1)
         parts: list[np.ndarray] = [np.empty(0)] * len(streams)
 
         def speak(k: int, block: np.ndarray = block, parts: list[np.ndarray] = parts) -> None:

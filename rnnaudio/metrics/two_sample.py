@@ -79,20 +79,27 @@ def loss(w: FloatArray, z: FloatArray, y: FloatArray, weight: FloatArray) -> tup
 
 
 def told_apart(
-    real: Sequence[ArrayLike], generated: Sequence[ArrayLike], sample_rate_hz: int, *, n_folds: int = 4
+    real: Sequence[Sequence[ArrayLike]], generated: Sequence[Sequence[ArrayLike]], sample_rate_hz: int
 ) -> float:
-    """Area under the curve of a classifier of 4 s windows, on sounds that it was not trained on.
+    """Area under the curve of a classifier of 4 s windows, on sounds that it was not trained on; mean over folds.
 
-    The sounds, not the windows, are dealt into folds, so that no window is judged by a classifier that heard its
-    neighbours. RnnaudioError if there are fewer sounds than folds on either side.
+    real, generated: groups of sounds that belong together, such as the stretches of one piece. Group k of each is
+    judged by a classifier that heard the others only: no window by one that heard its neighbours, or its own twin. If
+    both are the same music (real pieces through a codec) they must be grouped alike. RnnaudioError for less than two
+    groups on either side.
     """
-    if min(len(real), len(generated)) < n_folds:
-        raise RnnaudioError(f"got {len(real)} real and {len(generated)} generated sounds; expected {n_folds} of each")
-    features = [[window_features(sound, sample_rate_hz) for sound in side] for side in (real, generated)]
-    scores: list[list[FloatArray]] = [[], []]
+    n_folds = min(len(real), len(generated))
+    if n_folds < 2:
+        got = f"{len(real)} groups of real and {len(generated)} of generated sounds"
+        raise RnnaudioError(f"got {got}; expected 2 of each at least")
+    features = [
+        [np.concatenate([window_features(sound, sample_rate_hz) for sound in group]) for group in side]
+        for side in (real, generated)
+    ]
+    areas = []
     for fold in range(n_folds):
         others = [np.concatenate([f for k, f in enumerate(s) if k % n_folds != fold]) for s in features]
+        judged = [np.concatenate([f for k, f in enumerate(s) if k % n_folds == fold]) for s in features]
         classifier = Classifier(*others)
-        for side, sounds in enumerate(features):
-            scores[side] += [classifier.score(f) for k, f in enumerate(sounds) if k % n_folds == fold]
-    return area_under_curve(np.concatenate(scores[0]), np.concatenate(scores[1]))
+        areas.append(area_under_curve(*(classifier.score(f) for f in judged)))
+    return float(np.mean(areas))

@@ -25,8 +25,9 @@ STRUCTURE_SECONDS = 20.0
 class Yardstick:
     """Real music to compare with: limits and words from training music, frames of unseen music.
 
-    training, unseen: log-mel frames, (n, 64) in dB; ``distance`` is the Frechet distance between them, which others
-    are divided by, so 1 is what the training music scores; ``real``: stretches of unseen music as long as each other.
+    unseen: log-mel frames, (n, 64) in dB; ``distance`` is the Frechet distance from the training music's to these, by
+    which others are divided, so 1 is what the training music scores; ``real``: of each unseen piece the stretches, as
+    long as each other.
     """
 
     sample_rate_hz: int
@@ -34,35 +35,47 @@ class Yardstick:
     vocabulary: Vocabulary
     unseen: FloatArray
     distance: float
-    real: tuple[FloatArray, ...]
+    real: tuple[tuple[FloatArray, ...], ...]
 
     @classmethod
     def of(
-        cls, training: Sequence[ArrayLike], unseen: Sequence[ArrayLike], sample_rate_hz: int, stretch_seconds: float
+        cls,
+        training: Sequence[ArrayLike],
+        unseen: Sequence[ArrayLike],
+        sample_rate_hz: int,
+        stretch_seconds: float,
+        limits: AliveLimits | None = None,
     ) -> Yardstick:
-        """From pieces, on the scale -1 to 1; of the training music 20 minutes at most, spread over the pieces.
+        """From pieces, on the scale -1 to 1; of the training music 20 minutes at most, from the middle of each piece.
 
-        RnnaudioError if the unseen music has no stretch of that length.
+        limits: those of real music, else from this training music. RnnaudioError if the unseen music has no stretch of
+        that length.
         """
         most = round(MOST_SECONDS * sample_rate_hz / max(1, len(training)))
-        some = [np.asarray(piece, np.float64)[:most] for piece in training]
+        some = [middle(np.asarray(piece, np.float64), most) for piece in training]
         heard = np.concatenate([log_mel(piece, sample_rate_hz) for piece in some])
         new = np.concatenate([log_mel(np.asarray(piece, np.float64), sample_rate_hz) for piece in unseen])
         n = round(stretch_seconds * sample_rate_hz)
-        real = [np.asarray(p, np.float64)[k : k + n] for p in unseen for k in range(0, len(np.asarray(p)) - n + 1, n)]
-        if not real:
+        real = (cut(np.asarray(piece, np.float64), n) for piece in unseen)
+        groups = tuple(stretches for stretches in real if stretches)
+        if not groups:
             raise RnnaudioError(f"no unseen piece is as long as {stretch_seconds:g} s: ask for shorter stretches")
-        limits = calibrate(some, sample_rate_hz)
+        limits = limits or calibrate(some, sample_rate_hz)
         distance = frechet_distance(heard, new)
-        return cls(sample_rate_hz, limits, Vocabulary.learn(heard), new, distance, tuple(real))
+        return cls(sample_rate_hz, limits, Vocabulary.learn(heard), new, distance, groups)
 
     def is_clean(self, audio: ArrayLike, seconds: float) -> bool:
         """Whether the beginning of a sound never leaves the limits of real music for two seconds."""
         n = round(seconds * self.sample_rate_hz)
         return not alive_seconds(np.asarray(audio, np.float64)[:n], self.sample_rate_hz, self.limits).reason
 
-    def measure(self, sounds: Sequence[ArrayLike]) -> dict[str, Any]:
-        """One row: medians over the sounds, but the distances, which are of all of them together."""
+    def measure(self, sounds: Sequence[ArrayLike], pieces: Sequence[int] | None = None) -> dict[str, Any]:
+        """One row. in_range and onsets are means over the sounds, pitch classes and structure medians; the distances
+        are of all of them together.
+
+        pieces: of which unseen piece each sound is, where it is the unseen music itself (through a codec, say), so
+        that the classifier does not hear the same piece in both kinds.
+        """
         rate = self.sample_rate_hz
         audio = [np.asarray(sound, np.float64) for sound in sounds]
         frames = np.concatenate([log_mel(sound, rate) for sound in audio])
@@ -85,9 +98,22 @@ class Yardstick:
         if min(map(len, audio)) >= STRUCTURE_SECONDS * rate:
             rows = np.array([structure(s, rate) for s in audio])
             row |= {name: round(float(v), 3) for name, v in zip(FIELDS, np.median(rows, axis=0), strict=True)}
-        if min(len(audio), len(self.real)) >= 4:
-            row["told_from_real"] = round(told_apart(self.real, audio, rate), 3)
+        numbers = range(len(audio)) if pieces is None else pieces
+        groups = [[a for a, n in zip(audio, numbers, strict=True) if n == number] for number in sorted(set(numbers))]
+        if min(len(groups), len(self.real)) >= 2:
+            row["told_from_real"] = round(told_apart(self.real, groups, rate), 3)
         return row
+
+
+def middle(audio: FloatArray, most: int) -> FloatArray:
+    """So many samples at most, from the middle."""
+    start = max(0, (len(audio) - most) // 2)
+    return audio[start : start + most]
+
+
+def cut(audio: FloatArray, n: int) -> tuple[FloatArray, ...]:
+    """Adjoining stretches of n samples."""
+    return tuple(audio[k : k + n] for k in range(0, len(audio) - n + 1, n))
 
 
 FIELDS = ("beat", "beat_seconds", "chord_seconds", "key_stability", "key_clarity")
