@@ -14,26 +14,27 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import soundfile
 import tyro
 
 from experiments.markov import Markov
 from experiments.on_corpus import CORPUS, complete
 from experiments.results import FOLDER, record
+from rnnaudio import plots
 from rnnaudio.app.arguments import REGISTRY, parsed
 from rnnaudio.app.audio_run import LoadedRun, load_run, train_on_corpus
 from rnnaudio.app.config import TrainConfig
 from rnnaudio.app.music import Musician, encoded, load_music, train_music, training_codes
 from rnnaudio.app.music_choice import choose
 from rnnaudio.app.music_config import MusicConfig
-from rnnaudio.app.music_outcome import draw
 from rnnaudio.app.outcome import limits_of_real_music
-from rnnaudio.data import AudioCorpus, write_wav
+from rnnaudio.data import AudioCorpus, read_audio, write_wav
 from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import run_command
@@ -45,6 +46,8 @@ from rnnaudio.training import Evaluation
 
 COPIES_SECONDS = (0.5, 1.0, 2.0)
 CLEAN_SECONDS = (60.0, 300.0)
+SHOWN_SECONDS = 30
+N_CLIPS, CLIP_SECONDS = 2, 30  # kept with the record
 Figures = dict[str, Any]
 
 
@@ -69,6 +72,7 @@ class Options:
     name: str = "music"  # of the record; recorded are runs of our corpus, and others that are given a name
     seed: int = 2016
     minutes: float = 15.0  # of training, at most
+    regressor_minutes: float = 15.0  # of that of the model over frames
     max_updates: int = 0  # 0: chosen from the corpus
     smoke: bool = False  # a small model of the piano in the package, a few updates; nothing is recorded
 
@@ -85,7 +89,7 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             home = Path(folder)
             path = build_demo_corpus(home / "corpus.h5")
-            small = dataclasses.replace(options, corpus=path, run_dir=home / "run", minutes=0.1)
+            small = dataclasses.replace(options, corpus=path, run_dir=home / "run", regressor_minutes=0.1)
             train_music(SMOKE, path, small.run_dir)
             print(experiment(small, Sizes(2, 3.0, 1, 2.0)))
         return
@@ -95,8 +99,18 @@ def main() -> None:
     figures |= {"updates": run.n_updates, "training_minutes": round(run.seconds / 60.0, 1)}
     if options.corpus == CORPUS or options.name != Options.name:
         name = options.name if options.seed == MusicConfig().seed else f"{options.name}-{options.seed}"
-        shutil.copy(options.run_dir / "spectrogram.png", FOLDER / "pictures" / f"{name}-spectrogram.png")
+        keep(options.run_dir, name)
         record(name, figures)
+
+
+def keep(run_dir: Path, name: str) -> None:
+    """Pictures and the beginnings of two sounds, beside the record."""
+    for picture in ("kinds", "played"):
+        shutil.copy(run_dir / f"{picture}.png", FOLDER / "pictures" / f"{name}-{picture}.png")
+    (FOLDER / "sounds").mkdir(exist_ok=True)
+    for k in range(N_CLIPS):
+        audio, rate = read_audio(run_dir / f"music-{k + 1}.wav")
+        soundfile.write(FOLDER / "sounds" / f"{name}-{k + 1}.ogg", audio[: CLIP_SECONDS * rate], rate)
 
 
 def experiment(options: Options, sizes: Sizes) -> Figures:
@@ -111,7 +125,6 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
         chains = chains_of(musician, corpus)
         seeds = [corpus.test.seed_at(k, 1.0) for k in range(sizes.n_seeds)]
         codes, ours = played(musician, seeds, sizes.seconds)
-        leave(options.run_dir, musician, corpus, seeds, ours)
         chain_codes, by_chain = played_by_chain(chains["bigram"], musician, seeds, sizes.seconds)
         unseen, train = pieces(corpus, "test"), pieces(corpus, "train")
         limits = limits_of_real_music(corpus)
@@ -126,7 +139,9 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
             **by_regressor(regressor, corpus, seeds, sizes.seconds),
         }
         table |= {name: yardstick.measure(of_it) for name, of_it in sounds.items()}
-        for name, of_it in {"unseen music": unseen, "codec alone": through, **sounds}.items():
+        sounds = {"unseen music": unseen, "codec alone": through, **sounds}
+        leave(options.run_dir, corpus, seeds, sounds)
+        for name, of_it in sounds.items():
             table[name] |= clean(of_it, yardstick)
             print(f"{name}: {table[name]}", flush=True)
         figures = {
@@ -190,7 +205,7 @@ def played_by_chain(
 def trained_regressor(options: Options) -> LoadedRun:
     """A repaired model over frames, trained as long at most."""
     folder = options.regressor_dir or options.run_dir.with_name(f"{options.run_dir.name}-regressor")
-    complete(train_on_corpus(TrainConfig(minutes=options.minutes), options.corpus, folder, resume=True))
+    complete(train_on_corpus(TrainConfig(minutes=options.regressor_minutes), options.corpus, folder, resume=True))
     return load_run(folder)
 
 
@@ -291,14 +306,19 @@ def ratio(a: float, b: float) -> float:
 
 
 def leave(
-    run_dir: Path, musician: Musician, corpus: AudioCorpus, seeds: Sequence[np.ndarray], ours: Sequence[np.ndarray]
+    run_dir: Path, corpus: AudioCorpus, seeds: Sequence[np.ndarray], sounds: Mapping[str, Sequence[np.ndarray]]
 ) -> None:
-    """Sounds of all test seeds, pictures of the first."""
+    """Sounds of all test seeds; pictures of the first half minute of each kind, and of all that was played."""
     rate = corpus.sample_rate_hz
-    for k, (seed, played_on) in enumerate(zip(seeds, ours, strict=True)):
-        write_wav(run_dir / f"music-{k + 1}.wav", np.concatenate([corpus.restore(seed), played_on]), rate)
-    whole = next(piece for piece in pieces(corpus, "test") if len(piece) >= rate)  # whose beginning is the first seed
-    draw(musician, whole[:rate], ours[0][: 29 * rate], whole[rate : 30 * rate], run_dir)
+    played_on = {
+        f"seed {k + 1}": np.concatenate([corpus.restore(seed), audio])
+        for k, (seed, audio) in enumerate(zip(seeds, sounds["codes"], strict=True))
+    }
+    for k, audio in enumerate(played_on.values()):
+        write_wav(run_dir / f"music-{k + 1}.wav", audio, rate)
+    heard = {name: of_it[0][: SHOWN_SECONDS * rate] for name, of_it in sounds.items()}
+    plots.spectrogram_sheet(heard, rate, run_dir / "kinds.png", title="The first of each kind")
+    plots.spectrogram_sheet(played_on, rate, run_dir / "played.png", title="A second of each unseen work, continued")
 
 
 if __name__ == "__main__":

@@ -556,3 +556,20 @@ def test_runs_stand_beside_what_was_recorded():
     for none in ([], [{}]):
         with pytest.raises(RnnaudioError, match="got none"):
             plots.against_record_figure(none, {}, quantity="%")
+
+
+def test_a_sheet_has_a_panel_a_sound_on_one_scale(tmp_path):
+    sounds = {"loud": sine(1000.0, 2.0, 0.5), "soft": sine(3000.0, 1.0, 0.005), "none": np.zeros(RATE)}
+    figure = plots.spectrogram_sheet_figure(sounds, RATE, title="three")
+    panels = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title(loc="left") for axes in panels] == ["loud", "soft", "none (silent)"]
+    assert len({axes.images[0].get_clim() for axes in panels}) == 1 and panels[0].get_xlim() == (0.0, 2.0)
+    for axes, frequency, level_db in zip(panels, (1000.0, 3000.0), (-9.03, -49.03), strict=False):
+        drawn = axes.images[0].get_array()
+        row, column = np.unravel_index(np.argmax(drawn[:, 20]), drawn[:, 20:21].shape)
+        assert row * RATE / 2 / (drawn.shape[0] - 1) == pytest.approx(frequency, abs=10.0) and column == 0
+        assert drawn[row, 20] == pytest.approx(level_db, abs=0.1)
+    assert panels[-1].get_xlabel() == "Time (s)"
+    assert plots.spectrogram_sheet(sounds, RATE, tmp_path / "sheet.png").stat().st_size > 0
+    with pytest.raises(RnnaudioError, match="no samples"):
+        plots.spectrogram_sheet({}, RATE, tmp_path / "none.png")

@@ -31,7 +31,7 @@ class MusicConfig:
     join_pieces: bool = True  # after a piece comes the next: else nothing ever follows the silence at its end
     n_layers: int = 1
     dropout: float = 0.2
-    input_noise: float = 0.15  # of each component's deviation
+    input_noise: float = 0.0  # in training, of each component's deviation: it makes what is played stand still
     batch_size: int = 24
     n_steps: int = 64  # frames
     learning_rate: float = 2e-3

@@ -19,7 +19,14 @@ from rnnaudio.plots.inside import (
 )
 from rnnaudio.plots.painting import Rulers, beside_nearest, beside_nearest_figure, filling, filling_figure
 from rnnaudio.plots.record import against_record, against_record_figure
-from rnnaudio.plots.sound import level_dbfs, spectrogram, spectrogram_dbfs, spectrogram_figure
+from rnnaudio.plots.sound import (
+    level_dbfs,
+    spectrogram,
+    spectrogram_dbfs,
+    spectrogram_figure,
+    spectrogram_sheet,
+    spectrogram_sheet_figure,
+)
 from rnnaudio.plots.spectra import (
     Angles,
     error_by_horizon,
@@ -62,6 +69,8 @@ __all__ = [
     "spectrogram",
     "spectrogram_dbfs",
     "spectrogram_figure",
+    "spectrogram_sheet",
+    "spectrogram_sheet_figure",
     "speed_ratios",
     "speed_ratios_figure",
     "update_ratios",

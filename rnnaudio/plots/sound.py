@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,40 @@ def spectrogram_figure(
     _draw_levels(strip, recording, produced, hop, sample_rate_hz)
     strip.axvline(len(seed_audio) / sample_rate_hz, color=BLACK, linestyle="--", linewidth=1)
     upper.set(xlim=(0, n_samples / sample_rate_hz), ylim=(0, sample_rate_hz / 2))
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def spectrogram_sheet(
+    sounds: Mapping[str, ArrayLike], sample_rate_hz: float, path: str | Path, *, title: str = ""
+) -> Path:
+    """Draw many sounds below each other; see ``spectrogram_sheet_figure``."""
+    return save(spectrogram_sheet_figure(sounds, sample_rate_hz, title=title), path)
+
+
+def spectrogram_sheet_figure(
+    sounds: Mapping[str, ArrayLike], sample_rate_hz: float, *, title: str = ""
+) -> Figure:
+    """A spectrogram a sound, by name, on one scale of time, frequency and level: the 80 dB below the loudest of all.
+
+    sounds: (samples,) each, as :func:`spectrogram_figure` takes them. RnnaudioError as there, and for no sound.
+    """
+    audio = {name: _as_audio(sound) for name, sound in sounds.items()}
+    n_samples = max((len(sound) for sound in audio.values()), default=0)
+    if n_samples == 0:
+        raise RnnaudioError("spectrogram: got no samples, expected some sound")
+    hop = _hop(n_samples, sample_rate_hz)
+    levels = {name: spectrogram_dbfs(sound, sample_rate_hz, hop) for name, sound in audio.items()}
+    top_db = max(_loudest([level]) for level in levels.values())
+    figure = new_figure(9.0, 1.0 + 1.3 * len(levels))
+    panels = np.atleast_1d(figure.subplots(len(levels), 1, sharex=True, sharey=True))
+    for axes, (name, level) in zip(panels, levels.items(), strict=True):
+        image = _draw_spectrogram(axes, level, hop, sample_rate_hz, top_db)
+        axes.set_title(name + _remark(audio[name]), loc="left", fontsize=9)
+        axes.set_ylabel("Hz")
+    axes.tick_params(labelbottom=True)
+    axes.set(xlim=(0, n_samples / sample_rate_hz), ylim=(0, sample_rate_hz / 2), xlabel="Time (s)")
+    figure.colorbar(image, ax=list(panels), extend="both", pad=0.02).set_label("Level (dBFS)")
     figure.suptitle(title, fontsize=11)
     return figure
 
