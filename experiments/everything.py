@@ -64,6 +64,7 @@ EXPERIMENTS = (
     Experiment("phase", "week 28 March (part 2)", "phase"),
     Experiment("amplitude", "week 28 March (part 2)", "amplitude"),
     Experiment("music", "not in the blog", "music"),
+    Experiment("music_aids", "not in the blog", "music-aids"),
     Experiment("samples", "not in the blog", "samples-3-logistic"),
     Experiment("draw", "week 28 March (part 2)", "draw"),
     Experiment("draw", "week 28 March (part 2)", "draw-attention", ("--attention",), ("--attention", "--smoke")),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.on_corpus import CORPUS, Figures, full_or_tiny
+from experiments.on_corpus import CORPUS, Figures, complete, full_or_tiny
 from experiments.results import FOLDER, record
 from rnnaudio import plots
 from rnnaudio.app.build import build_model
@@ -78,8 +78,7 @@ def fit(corpus: AudioCorpus, options: Options) -> tuple[Layer, Any]:
             resume=True,
             on_validation=lambda row: None,
         )
-        if not run.is_complete:
-            raise KeyboardInterrupt  # it is saved; called again, it goes on
+        complete(run)
     return model, run
 
 

@@ -4,6 +4,7 @@ import io
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 
 import mozart_steinway
+import soundfont
 import steinway
 from mozart_steinway import Bar, NoteEvent, render
 
@@ -215,10 +217,45 @@ def test_a_recorded_key_is_mono_centred_in_time_and_at_the_rate(tmp_path: Path) 
 
 
 def test_a_wheel_with_other_bytes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / steinway.WHEEL).write_bytes(b"not this one")
+    (tmp_path / steinway.WHEEL.name).write_bytes(b"not this one")
     assert mozart_steinway.main([str(tmp_path / "out.h5"), "--cache", str(tmp_path)]) == 2
-    assert steinway.WHEEL_SHA256 in capsys.readouterr().err
+    assert steinway.WHEEL.sha256 in capsys.readouterr().err
     assert not (tmp_path / "out.h5").exists()
+
+
+class Synth:
+    """What tinysoundfont makes, of two keys: an amplitude that is the velocity's, higher for the higher key."""
+
+    def __init__(self, samplerate):
+        self.rate = samplerate
+
+    def sfload(self, content):
+        assert content == b"a soundfont"
+        return 3
+
+    def program_select(self, channel, number, bank, preset):
+        assert (channel, number, bank, preset) == (0, 3, 0, soundfont.PROGRAMS["strings"])
+
+    def noteon(self, channel, pitch, velocity):
+        self.pitch, self.level = pitch, velocity / 127 * (0.5 if pitch == 60 else 1.0)
+
+    def generate(self, n):
+        t = np.arange(n) / self.rate
+        wave = self.level * np.sin(2 * np.pi * 440 * 2 ** ((self.pitch - 69) / 12) * t)
+        return memoryview(np.stack([wave, wave], axis=1).astype(np.float32).ravel())
+
+
+def test_keys_of_a_soundfont_keep_their_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "wheel", "w") as wheel:
+        wheel.writestr(soundfont.MEMBER, b"a soundfont")
+    monkeypatch.setitem(sys.modules, "tinysoundfont", SimpleNamespace(Synth=Synth))
+    keys = soundfont.load_keys(tmp_path / "wheel", "strings", [60, 69, 69], RATE_HZ)
+    peaks = {pitch: (np.abs(key.bright).max(), np.abs(key.soft).max()) for pitch, key in keys.items()}
+    assert peaks == {60: pytest.approx((0.175, 0.175), rel=1e-3), 69: pytest.approx((0.35, 0.35), rel=1e-3)}
+    assert len(keys[60].bright) == round(steinway.LONGEST_NOTE_S * RATE_HZ) and keys[60].bright.dtype == np.float32
+    monkeypatch.setitem(sys.modules, "tinysoundfont", None)
+    with pytest.raises(RnnaudioError, match="pip install --no-deps tinysoundfont"):
+        soundfont.load_keys(tmp_path / "wheel", "strings", [60])
 
 
 def test_missing_music21_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +355,7 @@ class TestScores:
         for name, title in (("a", "K.80/73f"), ("b", "K.155"), ("c", "K.428")):
             write_score(tmp_path, f"{name}.musicxml", title)
         decay = np.exp(-np.arange(2 * RATE_HZ) / RATE_HZ).astype(np.float32)
-        monkeypatch.setattr(mozart_steinway, "download_wheel", lambda cache: cache)
+        monkeypatch.setattr(mozart_steinway, "download_wheel", lambda cache, wheel: cache)
         key = steinway.Key(0.1 * decay, 0.1 * decay)
         monkeypatch.setattr(mozart_steinway, "load_piano", lambda wheel, pitches: dict.fromkeys(pitches, key))
         for out in ("1.h5", "2.h5"):

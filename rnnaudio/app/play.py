@@ -17,7 +17,7 @@ from rnnaudio.data.audio import to_int16
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Generated
 
-MOST_SAMPLES = 2**29  # 2 GiB in memory while they are played; a WAV file ends at twice that
+MOST_SAMPLES = 2**29  # 2 GiB, several times over while they are written; a WAV file ends at twice that
 
 
 class Seeds(NamedTuple):
