@@ -39,14 +39,15 @@ from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import run_command
 from rnnaudio.generation.codes import sound
-from rnnaudio.metrics import Corpus
-from rnnaudio.metrics.yardstick import Yardstick
+from rnnaudio.metrics import Corpus, told_apart
+from rnnaudio.metrics.yardstick import Yardstick, cut
 from rnnaudio.objectives import NextCodes
 from rnnaudio.training import Evaluation
 
 COPIES_SECONDS = (0.5, 1.0, 2.0)
 CLEAN_SECONDS = (60.0, 300.0)
-SHOWN_SECONDS = 30
+CLEARLY = 0.05  # of the area under a curve
+SHOWN_SECONDS, SHOWN_HZ = 30, 4000.0
 N_CLIPS, CLIP_SECONDS = 2, 30  # kept with the record
 Figures = dict[str, Any]
 
@@ -104,9 +105,8 @@ def main() -> None:
 
 
 def keep(run_dir: Path, name: str) -> None:
-    """Pictures and the beginnings of two sounds, beside the record."""
-    for picture in ("kinds", "played"):
-        shutil.copy(run_dir / f"{picture}.png", FOLDER / "pictures" / f"{name}-{picture}.png")
+    """The smaller picture and the beginnings of two sounds, beside the record."""
+    shutil.copy(run_dir / "kinds.png", FOLDER / "pictures" / f"{name}-kinds.png")
     (FOLDER / "sounds").mkdir(exist_ok=True)
     for k in range(N_CLIPS):
         audio, rate = read_audio(run_dir / f"music-{k + 1}.wav")
@@ -139,6 +139,8 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
             **by_regressor(regressor, corpus, seeds, sizes.seconds),
         }
         table |= {name: yardstick.measure(of_it) for name, of_it in sounds.items()}
+        for name, of_it in sounds.items():
+            table[name]["told_from_codec"] = told_from_codec(through, of_it, corpus.sample_rate_hz, stretch)
         sounds = {"unseen music": unseen, "codec alone": through, **sounds}
         leave(options.run_dir, corpus, seeds, sounds)
         for name, of_it in sounds.items():
@@ -161,6 +163,16 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
 def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
     """Of a split, on the scale of the recording."""
     return [corpus.restore(p.read(0, p.n_samples)) for p in getattr(corpus, split).pieces]
+
+
+def told_from_codec(
+    through: Sequence[np.ndarray], played_on: Sequence[np.ndarray], rate: int, stretch: float
+) -> float | None:
+    """As told_from_real, but from real music through the codec, whose timbre both have; None for a single piece."""
+    groups = [stretches for piece in through if (stretches := cut(piece, round(stretch * rate)))]
+    if min(len(groups), len(played_on)) < 2:
+        return None
+    return round(told_apart(groups, [[audio] for audio in played_on], rate), 3)
 
 
 def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> list[np.ndarray]:
@@ -295,9 +307,10 @@ def goals(figures: Figures) -> dict[str, list[Any]]:
         "faster than real time": (figures["times_real_time"], ">= 15", figures["times_real_time"] >= 15),
         "first sound, s": (figures["first_sound_seconds"], "<= .5", figures["first_sound_seconds"] <= 0.5),
     }  # fmt: skip
-    if "told_from_real" in ours and "told_from_real" in chain:
-        a, b = ours["told_from_real"], chain["told_from_real"]
-        asked["told from real, less than the chain"] = (a, f"< {b}", a < b)
+    which = "told_from_codec" if ours.get("told_from_codec") is not None else "told_from_real"
+    if which in ours and which in chain:
+        a, b = ours[which], chain[which]
+        asked[f"{which.replace('_', ' ')}, less than the chain"] = (a, f"<= {b} - {CLEARLY}", a <= b - CLEARLY)
     return {name: [value, goal, bool(is_met)] for name, (value, goal, is_met) in asked.items()}
 
 
@@ -317,8 +330,9 @@ def leave(
     for k, audio in enumerate(played_on.values()):
         write_wav(run_dir / f"music-{k + 1}.wav", audio, rate)
     heard = {name: of_it[0][: SHOWN_SECONDS * rate] for name, of_it in sounds.items()}
-    plots.spectrogram_sheet(heard, rate, run_dir / "kinds.png", title="The first of each kind")
-    plots.spectrogram_sheet(played_on, rate, run_dir / "played.png", title="A second of each unseen work, continued")
+    plots.spectrogram_sheet(heard, rate, run_dir / "kinds.png", title="The first of each kind", highest_hz=SHOWN_HZ)
+    title = "A second of unseen music, then what is played"
+    plots.spectrogram_sheet(played_on, rate, run_dir / "played.png", title=title, highest_hz=SHOWN_HZ)
 
 
 if __name__ == "__main__":

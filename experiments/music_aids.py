@@ -28,7 +28,7 @@ from rnnaudio.generation.sampling import Course
 from rnnaudio.metrics import log_mel
 
 Figures = dict[str, Any]
-VARIANTS: dict[str, Figures] = {
+AIDS: dict[str, Figures] = {
     "as it is": {},
     "four transpositions": {"transpose": (-5, -2, 2, 5)},
     "no transposition": {"transpose": ()},
@@ -67,7 +67,7 @@ def keep(options: Options, figures: Figures) -> None:
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """A row for each variant."""
     rows = {}
-    for name, changes in list(VARIANTS.items())[: 2 if options.smoke else None]:
+    for name, changes in list(AIDS.items())[: 2 if options.smoke else None]:
         folder = options.run_dir / name.replace(" ", "-")
         config = MusicConfig(max_updates=options.updates, minutes=60.0, validate_every=200, **changes)
         if options.smoke:
@@ -75,7 +75,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
         complete(train_music(config, corpus.path, folder, resume=True))
         rows[name] = judged(load_music(folder, "model"), corpus, options)
         print(f"{name}: {rows[name]}", flush=True)
-    return {"variants": {name: VARIANTS[name] for name in rows}, "rows": rows}
+    return {"variants": {name: AIDS[name] for name in rows}, "rows": rows}
 
 
 def judged(musician: Musician, corpus: AudioCorpus, options: Options) -> Figures:

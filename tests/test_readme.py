@@ -3,9 +3,40 @@
 import re
 from pathlib import Path
 
+from experiments import listening
+from experiments.music import goals
 from rnnaudio.data.demo import build_demo_corpus
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+
+
+def test_the_tables_of_listening_are_those_of_the_records():
+    page = (ROOT / "docs/listening.md").read_text(encoding="utf-8")
+    for name, figures in listening.records().items():
+        assert listening.as_markdown(name, figures) in page
+
+
+def test_goals_are_judged_by_the_figures():
+    """Figures that just meet what was asked, then each spoilt in turn."""
+    row = {"onsets_per_second": 2.0, "loop_score": [0.1, 0.6], "told_from_real": 0.9}
+    ours = row | {"dead_for_good": 0, "clean_at_60_s": [15, 16], "clean_at_300_s": [12, 16], "in_range": 0.96}
+    ours |= {"frechet_ratio": 0.4, "jensen_shannon": 0.09, "onsets_per_second": 1.7, "told_from_codec": 0.7}
+    table = {name: dict(row) for name in ("codec alone", "unseen music", "training music")}
+    table |= {"codes": ours, "bigram chain": row | {"told_from_codec": 0.76}}
+    figures = {
+        "table": table, "bits": {"codes": 3.0, "bigram": 4.0, "trigram": 3.1}, "times_real_time": 15.0,
+        "copies": {"codes": {"1 s": 0.029, "2 s": 0.0}}, "first_sound_seconds": 0.5,
+    }  # fmt: skip
+    assert all(is_met for _, _, is_met in goals(figures).values())
+    spoilt = {
+        "clean at 300 s": {"clean_at_300_s": [11, 16]}, "in range": {"in_range": 0.95},
+        "loop score": {"loop_score": [0.61]}, "told from codec, less than the chain": {"told_from_codec": 0.72},
+        "onsets / the codec's": {"onsets_per_second": 1.6},
+    }  # fmt: skip
+    for name, change in spoilt.items():
+        missed = goals(figures | {"table": table | {"codes": ours | change}})
+        assert [what for what, (_, _, is_met) in missed.items() if not is_met] == [name]
 
 
 def test_the_library_example_runs(tmp_path, monkeypatch, capsys):

@@ -86,18 +86,24 @@ def spectrogram_figure(
 
 
 def spectrogram_sheet(
-    sounds: Mapping[str, ArrayLike], sample_rate_hz: float, path: str | Path, *, title: str = ""
+    sounds: Mapping[str, ArrayLike],
+    sample_rate_hz: float,
+    path: str | Path,
+    *,
+    title: str = "",
+    highest_hz: float | None = None,
 ) -> Path:
     """Draw many sounds below each other; see ``spectrogram_sheet_figure``."""
-    return save(spectrogram_sheet_figure(sounds, sample_rate_hz, title=title), path)
+    return save(spectrogram_sheet_figure(sounds, sample_rate_hz, title=title, highest_hz=highest_hz), path)
 
 
 def spectrogram_sheet_figure(
-    sounds: Mapping[str, ArrayLike], sample_rate_hz: float, *, title: str = ""
+    sounds: Mapping[str, ArrayLike], sample_rate_hz: float, *, title: str = "", highest_hz: float | None = None
 ) -> Figure:
     """A spectrogram a sound, by name, on one scale of time, frequency and level: the 80 dB below the loudest of all.
 
-    sounds: (samples,) each, as :func:`spectrogram_figure` takes them. RnnaudioError as there, and for no sound.
+    sounds: (samples,) each, as :func:`spectrogram_figure` takes them; shown up to ``highest_hz``, if given.
+    RnnaudioError as there, and for no sound.
     """
     audio = {name: _as_audio(sound) for name, sound in sounds.items()}
     n_samples = max((len(sound) for sound in audio.values()), default=0)
@@ -113,8 +119,10 @@ def spectrogram_sheet_figure(
         axes.set_title(name + _remark(audio[name]), loc="left", fontsize=9)
         axes.set_ylabel("Hz")
     axes.tick_params(labelbottom=True)
-    axes.set(xlim=(0, n_samples / sample_rate_hz), ylim=(0, sample_rate_hz / 2), xlabel="Time (s)")
-    figure.colorbar(image, ax=list(panels), extend="both", pad=0.02).set_label("Level (dBFS)")
+    highest = min(highest_hz or sample_rate_hz / 2, sample_rate_hz / 2)
+    axes.set(xlim=(0, n_samples / sample_rate_hz), ylim=(0, highest), xlabel="Time (s)")
+    bar = figure.colorbar(image, ax=list(panels), extend="both", pad=0.02, fraction=0.04, aspect=10 * len(levels))
+    bar.set_label("Level (dBFS)")
     figure.suptitle(title, fontsize=11)
     return figure
 
