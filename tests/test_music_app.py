@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import subprocess
 import sys
 import wave
 
@@ -22,6 +23,7 @@ from rnnaudio.app.music import (
 from rnnaudio.app.music_choice import choose, healthiest, played
 from rnnaudio.app.music_config import MusicConfig, fitted
 from rnnaudio.app.music_outcome import write_outcome
+from rnnaudio.app.play import watched
 from rnnaudio.app.players import How, Watch, gathered, load_player
 from rnnaudio.cli import main
 from rnnaudio.data import AudioCorpus, read_audio, write_wav
@@ -176,6 +178,26 @@ def test_wishes_that_are_refused_write_nothing(folder, monkeypatch, capsys, tmp_
     assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *arguments) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_who_listens_to_a_pipe_is_told_of_a_death_once(capsys):
+    limits = calibrate([music(20.0, seed) for seed in range(8)], RATE_HZ)
+    audio = np.concatenate([music(20.0, 4), np.zeros(30 * RATE_HZ)]).astype(np.float32)
+    parts = [audio[k : k + 512] for k in range(0, len(audio), 512)]
+    passed = np.concatenate(list(watched(iter(parts), len(audio), Watch(limits, Scale(0.0, 1.0)))))
+    np.testing.assert_array_equal(passed, audio)
+    said = capsys.readouterr().err
+    assert said.startswith("note: faded to silence") and said.count("\n") == 1
+
+
+def test_a_closed_pipe_ends_it_quietly(folder):
+    code = "import sys; from rnnaudio.cli import main; sys.argv = sys.argv[1:]; main()"
+    command = [sys.executable, "-c", code, "rnnaudio", "generate", str(folder / "run"), "-", "--seconds", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.read(100)[:4] == b"RIFF"
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode == 141
 
 
 def test_streams_do_not_fit_in_a_pipe(folder, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 import io
 import sys
 import wave
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnaudio.app.players import How, Player, load_player
+from rnnaudio.app.players import How, Player, Watch, load_player
 from rnnaudio.atomic import replacing
 from rnnaudio.data import read_audio, resample, write_wav
 from rnnaudio.data.audio import to_int16
@@ -69,7 +70,8 @@ def _stream(player: Player, seed: np.ndarray, n_samples: int, how: How) -> str:
     """To standard output, each part when it is there; silence for what a stream that ends early leaves."""
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
-    parts, rate, n_played = player.stream(seed, n_samples, how), player.sample_rate_hz, 0
+    rate, n_played = player.sample_rate_hz, 0
+    parts = watched(player.stream(seed, n_samples, how), n_samples, player.watch())
     first = next(parts)  # what is wrong shows before anything is written
     sys.stdout.buffer.write(wav_header(len(seed) + n_samples, rate))
     for part in chain((seed, first), parts):
@@ -80,6 +82,18 @@ def _stream(player: Player, seed: np.ndarray, n_samples: int, how: How) -> str:
     sys.stdout.buffer.write(bytes(2 * left))
     silence = f", then {left / rate:.2f} s of silence, for it was no longer finite" if left else ""
     return f"played {len(seed) / rate:.2f} s seed + {(n_samples - left) / rate:.2f} s generated{silence}"
+
+
+def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterator[np.ndarray]:
+    """The same parts; once what was played has died, a note on stderr says when and why."""
+    heard, n_heard, is_dead = np.zeros(n_samples, np.float32), 0, False
+    for part in parts:
+        heard[n_heard : n_heard + len(part)] = part
+        n_heard += len(part)
+        if not is_dead and watch.is_due(n_heard) and (death := watch.death(heard[:n_heard])):
+            print(f"note: {death}", file=sys.stderr)
+            is_dead = True
+        yield part
 
 
 def wav_header(n_samples: int, rate: int) -> bytes:

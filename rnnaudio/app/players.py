@@ -58,6 +58,9 @@ class Player(Protocol):
     def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
         """One seed, without it, as it comes: parts of n_samples in all."""
 
+    def watch(self) -> "Watch":
+        """For one piece."""
+
 
 def load_player(run_dir: Path) -> Player:
     """Whatever was trained there. RnnaudioError if nothing was."""
@@ -83,6 +86,9 @@ class FramesPlayer:
             )
         return self._run.continue_seeds(seeds, n_samples)
 
+    def watch(self) -> "Watch":
+        return Watch(None, self.scale)
+
     def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
         """In one part: frames are hundreds of times faster than real time."""
         (result,) = self.continue_seeds([seed], n_samples, how)
@@ -103,7 +109,10 @@ class CodesPlayer:
         """A stream ends where it has been dead for ten seconds."""
         course = how.course(self._musician.playing.temperature)
         blocks = (block.audio for block in self._musician.play(seeds, n_samples, course, seed=how.seed))
-        return gathered(seeds, blocks, n_samples, Watch(self._musician.playing.limits, self.scale))
+        return gathered(seeds, blocks, n_samples, self.watch())
+
+    def watch(self) -> "Watch":
+        return Watch(self._musician.playing.limits, self.scale)
 
     def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
         course = how.course(self._musician.playing.temperature)
@@ -123,7 +132,10 @@ class SamplesPlayer:
 
     def continue_seeds(self, seeds: Sequence[np.ndarray], n_samples: int, how: How) -> list[Generated]:
         blocks = self._sampler.play(seeds, n_samples, how.course(1.0), seed=how.seed)
-        return gathered(seeds, blocks, n_samples, Watch(None, self.scale))
+        return gathered(seeds, blocks, n_samples, self.watch())
+
+    def watch(self) -> "Watch":
+        return Watch(None, self.scale)
 
     def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
         for block in self._sampler.play([seed], n_samples, how.course(1.0), seed=how.seed):
