@@ -37,6 +37,7 @@ AIDS: dict[str, Figures] = {
     "input noise .15": {"input_noise": 0.15},
     "input noise .4": {"input_noise": 0.4},
     "no dropout": {"dropout": 0.0},
+    "own draws .25": {"own_share": 0.25},
     "two layers": {"n_layers": 2},
 }
 TEMPERATURES = (1.0, 1.1)

@@ -122,10 +122,16 @@ class NextCodes:
     """Codes (T+1, batch, stages) -> the probabilities of the next frame's, by :class:`rnnaudio.nn.CodeModel`.
 
     Loss: bits a frame, all stages together. Reported: ``bits``, and ``bits_<k>`` of each of several stages.
+
+    own_share
+        in training, the share of frames after the first of a window that are heard not as they are but as the model,
+        having heard the true frames before, would have drawn them: scheduled sampling (Bengio et al. 2015) in two
+        passes instead of step by step (Duckworth et al. 2019). What is to be foretold stays true.
     """
 
     name: str = "next_codes"
     fields: tuple[str, ...] = ("codes",)
+    own_share: float = 0.0
 
     def variables(self) -> list[Any]:
         return [tensor("codes", 3, "int64")]
@@ -135,7 +141,8 @@ class NextCodes:
 
     def outcome(self, model: Any, variables: list[Any], state: Any, context: Context) -> Outcome:
         codes = variables[0]
-        hidden, state = model.unroll(model.heard(codes[:-1]), state, context)
+        heard = self._heard(model, codes[:-1], state, context) if context.training and self.own_share else codes[:-1]
+        hidden, state = model.unroll(model.heard(heard), state, context)
         stages = [nats / np.asarray(np.log(2.0), nats.dtype) for nats in model.nats(hidden, codes[1:], context)]
         bits = sum(stages[1:], stages[0])
         n = tt.cast((codes.shape[0] - 1) * codes.shape[1], bits.dtype)
@@ -143,6 +150,14 @@ class NextCodes:
         if len(stages) > 1:
             terms |= {f"bits_{k}": Terms(stage * n, n) for k, stage in enumerate(stages, 1)}
         return Outcome(bits, terms, state)
+
+    def _heard(self, model: Any, codes: Any, state: Any, context: Context) -> Any:
+        """Some of the codes (T, batch, stages), but the first frame's, replaced by draws of the model's own."""
+        shape = [codes.shape[0] - 1, codes.shape[1]]
+        hidden, _ = model.unroll(model.heard(codes[:-1]), state, Context.evaluation())
+        own = model.drawn(hidden, context.uniform([*shape, model.n_stages]))
+        is_own = (context.uniform(shape) < self.own_share).dimshuffle(0, 1, "x")
+        return tt.concatenate([codes[:1], tt.switch(is_own, own, codes[1:])], axis=0)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.codes import CodePlayer, SoundStream, ending_frames, played_on, sound
 from rnnaudio.generation.sampling import Course, Sampling
 from rnnaudio.nn import LSTM, CodeModel, Context, Dense, Sequential, mlp
+from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import NextCodes
 from rnnaudio.optimizers import Adam
 from rnnaudio.training import EarlyStopping, Evaluation, Limits, train
@@ -232,6 +233,53 @@ def test_gradients_through_stages(kernel):
     with engine.precision("float64"):
         report = check_gradients(code_model(), NextCodes(), Codes(some_codes()), rng=np.random.default_rng(0))
     assert report.largest < 1e-6
+
+
+class Sure:
+    """A code model that is sure of one code for each stage, whatever it hears."""
+
+    def __init__(self, codes):
+        self.model = code_model()
+        for head, code in zip(self.model.heads, codes, strict=True):
+            *_, last = (layer for _, layer in head.layers() if isinstance(layer, Dense))
+            values = {name: np.zeros_like(v) for name, v in last.get_values().items()}
+            values["bias"][code] = 100.0
+            last.set_values(values)
+
+
+def state_after(model, codes, own_share):
+    """All that the body keeps after a training window."""
+    variable, key = engine.tensor("codes", 3, "int64"), engine.tensor("key", 1, "int64")
+    state = model.initial_state(variable.shape[1])
+    outcome = NextCodes(own_share=own_share).outcome(model, [variable], state, Context.training_with(key))
+    used = key.sum() * 0.0  # without draws nothing else depends on it
+    return np.concatenate(engine.function([variable, key], [a + used for a in flatten(outcome.state)])(codes, [0, 1]))
+
+
+@pytest.mark.modes
+def test_own_draws_are_heard_in_training(kernel):
+    """A sure model that hears its own draws throughout has the state of one that was given its codes."""
+    with engine.precision("float64"):
+        model, codes = Sure([3, 7]).model, some_codes()
+        given = codes.copy()
+        given[1:-1] = [3, 7]
+        own = state_after(model, codes, 0.999999)
+        plain, true = (state_after(model, c, 0.0) for c in (given, codes))
+    np.testing.assert_allclose(own, plain, rtol=1e-12)
+    assert np.abs(own - true).max() > 1e-3
+
+
+def test_draws_of_the_graph_have_the_models_probabilities():
+    model = code_model(n_stages=1)
+    codes, uniform = engine.tensor("codes", 3, "int64"), engine.tensor("u", 3)
+    hidden, _ = model.unroll(model.heard(codes), model.initial_state(codes.shape[1]), Context.evaluation())
+    logits, _ = model.heads[0].unroll(hidden, model.heads[0].initial_state(1), Context.evaluation())
+    function = engine.function([codes, uniform], [model.drawn(hidden, uniform), logits])
+    n = 4000
+    u = np.random.default_rng(5).random((1, n, 1)).astype(engine.float_type())
+    drawn, said = function(np.repeat(some_codes(0, 1, 1), n, axis=1), u)
+    found = np.bincount(drawn[0, :, 0], minlength=12) / n
+    assert np.abs(found - softmax(said[0, 0].astype(float))).max() < 5.0 * np.sqrt(0.25 / n)
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -31,6 +31,7 @@ class MusicConfig:
     join_pieces: bool = True  # after a piece comes the next: else nothing ever follows the silence at its end
     n_layers: int = 1
     dropout: float = 0.2
+    own_share: float = 0.0  # in training, of the frames heard: replaced by the model's own draws (scheduled sampling)
     input_noise: float = 0.0  # in training, of each component's deviation: it makes what is played stand still
     batch_size: int = 24
     n_steps: int = 64  # frames
@@ -50,8 +51,9 @@ class MusicConfig:
         ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
-        if not 0.0 <= self.dropout < 1.0:
-            raise RnnaudioError(f"dropout is {self.dropout}; expected 0 or more, and less than 1")
+        for name in ("dropout", "own_share"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more, and less than 1")
         if any(abs(semitones) > MOST_SEMITONES for semitones in self.transpose):
             raise RnnaudioError(f"transpose is {self.transpose}; expected semitones, {MOST_SEMITONES} at most")
 

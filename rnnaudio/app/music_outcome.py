@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnaudio import plots
 from rnnaudio.app.music import Musician, load_music
+from rnnaudio.app.music_choice import SECONDS as CHOOSING_SECONDS
 from rnnaudio.app.music_choice import choose, played
 from rnnaudio.app.outcome import judge
 from rnnaudio.atomic import write_atomically
@@ -24,11 +25,13 @@ ABOUT = (
 )
 
 
-def write_outcome(run_dir: Path, corpus_path: Path, *, seconds: float = SECONDS) -> dict[str, Any]:
+def write_outcome(
+    run_dir: Path, corpus_path: Path, *, seconds: float = SECONDS, choosing_seconds: float = CHOOSING_SECONDS
+) -> dict[str, Any]:
     """Choose how the run plays, let it play, write sounds, pictures, ``summary.json`` and ``report.html``."""
     run_dir = Path(run_dir)
     with AudioCorpus.open(corpus_path) as corpus:
-        playing = choose(run_dir, corpus)
+        playing = choose(run_dir, corpus, seconds=choosing_seconds)
         musician = load_music(run_dir)
         longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
         stretch = corpus.test.seed_at(0, min(SEED_SECONDS + seconds, longest))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnaudio import losses
+from rnnaudio import engine, losses
 from rnnaudio.engine import tt
 from rnnaudio.nn.layer import Context, Layer
 
@@ -68,9 +68,26 @@ class CodeModel(Layer):
 
     def nats(self, hidden: Any, codes: Any, context: Context) -> list[Any]:
         """-log P(c_k | h, c_1, .., c_{k-1}) of each stage, mean over frames: hidden (time, batch, n_hidden), codes."""
-        means = []
-        for k, head in enumerate(self.heads):
-            x = tt.concatenate([hidden, self.heard(codes, k)], axis=hidden.ndim - 1) if k else hidden
-            logits, _ = head.unroll(x, head.initial_state(codes.shape[1]), context)
-            means.append(losses.cross_entropy(logits, codes[..., k]))
-        return means
+        return [
+            losses.cross_entropy(self._logits(k, hidden, codes, context), codes[..., k]) for k in range(self.n_stages)
+        ]
+
+    def drawn(self, hidden: Any, uniform: Any) -> Any:
+        """Codes (time, batch, K) drawn from the probabilities, by inversion: uniform (time, batch, K) U(0, 1).
+
+        No gradient flows through them. The heads are in evaluation: nothing is dropped.
+        """
+        codes: list[Any] = []
+        for k in range(self.n_stages):
+            before = tt.stack(codes, axis=2) if codes else None
+            said = engine.log_softmax(self._logits(k, hidden, before, Context.evaluation()))
+            sums = tt.cumsum(tt.exp(said), axis=2)
+            below = sums < (uniform[:, :, k] * sums[:, :, -1]).dimshuffle(0, 1, "x")
+            codes.append(tt.cast(below.sum(axis=2), "int64"))
+        return tt.stack(codes, axis=2)
+
+    def _logits(self, k: int, hidden: Any, codes: Any, context: Context) -> Any:
+        """Of stage k, (time, batch, n_codes), given the codes of the stages before it."""
+        head = self.heads[k]
+        x = tt.concatenate([hidden, self.heard(codes, k)], axis=hidden.ndim - 1) if k else hidden
+        return head.unroll(x, head.initial_state(hidden.shape[1]), context)[0]
