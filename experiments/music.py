@@ -155,8 +155,8 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
             "copies": copies(musician, corpus, {"codes": codes, "bigram chain": chain_codes}),
             **speed(musician, seeds[0]),
         }
-    figures["goals"] = goals(figures)
     print(json.dumps({name: value for name, value in figures.items() if name != "table"}, indent=1))
+    print("[measured, goal, met]:", *goals(figures).items(), sep="\n")
     return figures
 
 

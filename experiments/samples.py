@@ -195,7 +195,7 @@ def played(sampler: Sampler, corpus: AudioCorpus, options: Options, folder: Path
     rate = corpus.sample_rate_hz
     seeds = [corpus.test.seed_at(k, 1.0) for k in range(options.n_seeds)]
     lives = []
-    blocks = sampler.play(seeds, round(options.seconds * rate), Course((options.temperature,)))
+    blocks = sampler.sound(seeds, round(options.seconds * rate), Course((options.temperature,)))
     for k, audio in enumerate(np.concatenate(list(blocks), axis=1)):
         lives.append(judge(corpus.restore(audio), corpus, ""))
         write_wav(folder / f"played-{k}.wav", corpus.restore(np.concatenate([seeds[k], audio])), rate)

@@ -114,9 +114,11 @@ def test_what_was_never_chosen_plays_as_learnt(tmp_path):
     assert load_playing(tmp_path) == Playing("model", 1.0, [], None)
     save_playing(Playing("best", 1.1, [{"b": 1.0}], STEINWAY_16_KHZ), tmp_path)
     assert load_playing(tmp_path) == Playing("best", 1.1, [{"b": 1.0}], STEINWAY_16_KHZ)
-    (tmp_path / "playing.json").write_text("{}")
-    with pytest.raises(RnnaudioError, match="does not say how the run plays"):
-        load_playing(tmp_path)
+    whole = {"parameters": "worst", "temperature": 1.0, "scores": [], "limits": None}
+    for wrong, words in (("{}", "'limits'"), ("[1, 2]", "list"), ("", "Expecting"), (json.dumps(whole), "'worst'")):
+        (tmp_path / "playing.json").write_text(wrong)
+        with pytest.raises(RnnaudioError, match=f"does not say how the run plays .*{words}"):
+            load_playing(tmp_path)
 
 
 def test_a_run_leaves_a_page_and_sounds(folder):

@@ -295,7 +295,7 @@ def test_a_run_learns_is_loaded_and_plays(tmp_path):
     with AudioCorpus.open(path) as corpus:
         seeds = [corpus.test.seed_at(k, 0.05) for k in range(2)]
     first, again = (
-        np.concatenate(list(load_samples(tmp_path / "run").play(seeds, 800, Course())), axis=1) for _ in range(2)
+        np.concatenate(list(load_samples(tmp_path / "run").sound(seeds, 800, Course())), axis=1) for _ in range(2)
     )
     np.testing.assert_array_equal(first, again)
     assert first.shape == (2, 800) and np.isfinite(first).all() and np.abs(first).max() <= sampler.quantizer.peak

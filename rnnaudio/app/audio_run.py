@@ -20,7 +20,7 @@ from rnnaudio.app.build import (
 )
 from rnnaudio.app.config import TrainConfig, from_dict
 from rnnaudio.app.defects import present_in
-from rnnaudio.app.run_record import check_same, description, open_known
+from rnnaudio.app.run_record import check_same, description, open_known, rate_of, scale_of
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import (
     AudioCorpus,
@@ -66,11 +66,11 @@ class LoadedRun(NamedTuple):
 
     @property
     def sample_rate_hz(self) -> int:
-        return int(self.record["config"]["corpus"]["sample_rate_hz"])
+        return rate_of(self.record)
 
     @property
     def scale(self) -> Scale:
-        return Scale(self.record["config"]["corpus"]["mean"], self.record["config"]["corpus"]["std"])
+        return scale_of(self.record)
 
     def open_corpus(self, path: Path | None = None) -> AudioCorpus:
         """The corpus of the run, at ``path`` or where it was when last trained on; RnnaudioError if it is another."""

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from rnnaudio.app.code_run import train_on_codes
 from rnnaudio.app.config import from_dict
 from rnnaudio.app.music_config import MusicConfig, fitted
-from rnnaudio.app.run_record import check_same, description
+from rnnaudio.app.run_record import check_same, description, scale_of
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, resample
 from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
@@ -54,12 +54,27 @@ class Musician(NamedTuple):
 
     @property
     def scale(self) -> Scale:
-        return Scale(self.record["config"]["corpus"]["mean"], self.record["config"]["corpus"]["std"])
+        return scale_of(self.record)
+
+    @property
+    def temperature(self) -> float:
+        """As chosen."""
+        return self.playing.temperature
+
+    @property
+    def limits(self) -> AliveLimits | None:
+        return self.playing.limits
 
     @property
     def course(self) -> Course:
         """As chosen."""
-        return Course((self.playing.temperature,))
+        return Course((self.temperature,))
+
+    def sound(
+        self, seeds: Sequence[np.ndarray], n_samples: int, course: Course, *, seed: int | None, at_once: bool
+    ) -> Iterator[np.ndarray]:
+        """Of :meth:`play` the sound alone; ``at_once``: frame by frame."""
+        return (b.audio for b in self.play(seeds, n_samples, course, seed=seed, n_at_once=1 if at_once else 32))
 
     def play(
         self,
@@ -214,6 +229,8 @@ def load_playing(run_dir: Path) -> Playing:
     try:
         record = json.loads(path.read_text())
         limits = record["limits"] and AliveLimits(**{k: _pair(v) for k, v in record["limits"].items()})
+        if record["parameters"] not in ("best", "model"):
+            raise ValueError(f"parameters are {record['parameters']!r}, expected best or model")
         return Playing(record["parameters"], float(record["temperature"]), record["scores"], limits)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RnnaudioError(f"{path} does not say how the run plays ({error}): delete it to choose again") from error

@@ -3,15 +3,15 @@
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 from rnnaudio.app.audio_run import LoadedRun, load_run
-from rnnaudio.app.music import Musician, load_music
+from rnnaudio.app.music import load_music
 from rnnaudio.app.run_record import open_known
-from rnnaudio.app.samples import Sampler, load_samples
+from rnnaudio.app.samples import load_samples
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.errors import RnnaudioError
@@ -66,8 +66,8 @@ def load_player(run_dir: Path) -> Player:
     """Whatever was trained there. RnnaudioError if nothing was."""
     kinds = checkpoint.load(checkpoint.path_in(run_dir)).record.get("config") or {}
     if "music" in kinds:
-        return CodesPlayer(load_music(run_dir))
-    return SamplesPlayer(load_samples(run_dir)) if "samples" in kinds else FramesPlayer(load_run(run_dir))
+        return DrawingPlayer(load_music(run_dir))
+    return DrawingPlayer(load_samples(run_dir)) if "samples" in kinds else FramesPlayer(load_run(run_dir))
 
 
 class FramesPlayer:
@@ -95,51 +95,57 @@ class FramesPlayer:
         yield result.audio[result.n_seed :]
 
 
-class CodesPlayer:
-    """A run over codes."""
+class Drawing(Protocol):
+    """A run that draws what comes next."""
 
-    def __init__(self, musician: Musician):
-        self._musician = musician
-        self.sample_rate_hz, self.scale = musician.sample_rate_hz, musician.scale
+    @property
+    def record(self) -> dict[str, Any]: ...
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    @property
+    def scale(self) -> Scale: ...
+
+    @property
+    def temperature(self) -> float:
+        """Its own."""
+
+    @property
+    def limits(self) -> AliveLimits | None:
+        """Of real music; None: not known."""
+
+    def sound(
+        self, seeds: Sequence[np.ndarray], n_samples: int, course: Course, *, seed: int | None, at_once: bool
+    ) -> Iterator[np.ndarray]:
+        """Blocks (n_seeds, n) standardised; ``at_once``: as short ones as there are."""
+
+
+class DrawingPlayer:
+    """A run over codes or samples."""
+
+    def __init__(self, run: Drawing):
+        self._run = run
+        self.sample_rate_hz, self.scale = run.sample_rate_hz, run.scale
 
     def open_corpus(self, path: Path | None = None) -> AudioCorpus:
-        return open_known(self._musician.record["config"]["corpus"], path)
+        return open_known(self._run.record["config"]["corpus"], path)
 
     def continue_seeds(self, seeds: Sequence[np.ndarray], n_samples: int, how: How) -> list[Generated]:
-        """A stream ends where it has been dead for ten seconds."""
-        course = how.course(self._musician.playing.temperature)
-        blocks = (block.audio for block in self._musician.play(seeds, n_samples, course, seed=how.seed))
-        return gathered(seeds, blocks, n_samples, self.watch())
-
-    def watch(self) -> "Watch":
-        return Watch(self._musician.playing.limits, self.scale)
+        """A stream ends where it has been dead for ten seconds, where that is known."""
+        return gathered(seeds, self._blocks(seeds, n_samples, how, at_once=False), n_samples, self.watch())
 
     def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
-        course = how.course(self._musician.playing.temperature)
-        for block in self._musician.play([seed], n_samples, course, seed=how.seed, n_at_once=1):
-            yield block.audio[0]
-
-
-class SamplesPlayer:
-    """A run over samples."""
-
-    def __init__(self, sampler: Sampler):
-        self._sampler = sampler
-        self.sample_rate_hz, self.scale = sampler.sample_rate_hz, sampler.scale
-
-    def open_corpus(self, path: Path | None = None) -> AudioCorpus:
-        return open_known(self._sampler.record["config"]["corpus"], path)
-
-    def continue_seeds(self, seeds: Sequence[np.ndarray], n_samples: int, how: How) -> list[Generated]:
-        blocks = self._sampler.play(seeds, n_samples, how.course(1.0), seed=how.seed)
-        return gathered(seeds, blocks, n_samples, self.watch())
+        return (block[0] for block in self._blocks([seed], n_samples, how, at_once=True))
 
     def watch(self) -> "Watch":
-        return Watch(None, self.scale)
+        return Watch(self._run.limits, self.scale)
 
-    def stream(self, seed: np.ndarray, n_samples: int, how: How) -> Iterator[np.ndarray]:
-        for block in self._sampler.play([seed], n_samples, how.course(1.0), seed=how.seed):
-            yield block[0]
+    def _blocks(
+        self, seeds: Sequence[np.ndarray], n_samples: int, how: How, *, at_once: bool
+    ) -> Iterator[np.ndarray]:
+        course = how.course(self._run.temperature)
+        return self._run.sound(seeds, n_samples, course, seed=how.seed, at_once=at_once)
 
 
 class Watch:

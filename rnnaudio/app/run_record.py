@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnaudio.data import AudioCorpus
+from rnnaudio.data.corpus import Scale
 from rnnaudio.errors import RnnaudioError
 
 
@@ -18,6 +19,16 @@ def description(corpus: AudioCorpus) -> dict[str, Any]:
         "std": corpus.std,
         "train_seconds": corpus.train.seconds,
     }
+
+
+def rate_of(record: Mapping[str, Any]) -> int:
+    """Sampling rate of the corpus in a run's record."""
+    return int(record["config"]["corpus"]["sample_rate_hz"])
+
+
+def scale_of(record: Mapping[str, Any]) -> Scale:
+    """Mean and deviation of the corpus in a run's record."""
+    return Scale(record["config"]["corpus"]["mean"], record["config"]["corpus"]["std"])
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set[str]) -> str:

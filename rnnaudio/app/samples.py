@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnaudio.app.code_run import train_on_codes
 from rnnaudio.app.config import from_dict
-from rnnaudio.app.run_record import check_same, description
+from rnnaudio.app.run_record import check_same, description, rate_of, scale_of
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import CodeBatch, CodeStreams, fixed_code_windows
 from rnnaudio.data.corpus import Scale, Split
@@ -89,25 +89,40 @@ class Sampler(NamedTuple):
 
     @property
     def sample_rate_hz(self) -> int:
-        return int(self.record["config"]["corpus"]["sample_rate_hz"])
+        return rate_of(self.record)
 
     @property
     def scale(self) -> Scale:
-        return Scale(self.record["config"]["corpus"]["mean"], self.record["config"]["corpus"]["std"])
+        return scale_of(self.record)
 
-    def play(
-        self, seeds: Sequence[np.ndarray], n_samples: int, course: Course, *, seed: int | None = None
+    @property
+    def temperature(self) -> float:
+        """As learnt."""
+        return 1.0
+
+    @property
+    def limits(self) -> None:
+        """Not measured by these runs."""
+
+    def sound(
+        self,
+        seeds: Sequence[np.ndarray],
+        n_samples: int,
+        course: Course,
+        *,
+        seed: int | None = None,
+        at_once: bool = False,
     ) -> Iterator[np.ndarray]:
         """Each seed (standardised samples, equally long) continued, without it: blocks (n_seeds, n) standardised.
 
-        seed: of what is drawn; the run's own if None.
+        seed: of what is drawn; the run's own if None. at_once: a frame of the lowest tier at a time.
         """
         if n_samples < 1:
             raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
         heard = np.stack([self.quantizer.levels(one) for one in seeds])
         player = SamplePlayer(self.model, heard, course.at(0.0), seed=self.config.seed if seed is None else seed)
         frame = self.config.frames[-1]
-        n_block = max(frame, BLOCK_SAMPLES // frame * frame)
+        n_block = frame if at_once else max(frame, BLOCK_SAMPLES // frame * frame)
         for done in range(0, n_samples, n_block):
             player.sampling = course.at(done / n_samples)
             yield self.quantizer.samples(player.levels(min(n_block, n_samples - done)))
