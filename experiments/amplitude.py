@@ -18,11 +18,12 @@ exactly.
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from experiments.on_corpus import CORPUS, full_or_tiny
+from experiments.on_corpus import CORPUS, complete, full_or_tiny
+from experiments.options import Figures, Named
 from experiments.results import FOLDER, record
 from experiments.spectral_runs import with_transform
 from rnnaudio import plots
@@ -54,15 +55,15 @@ N_STEPS, BATCH_SIZE = 48, 24
 SECONDS_HEARD, SECONDS_AHEAD = 2.0, 1.0
 TEMPERATURES = (0.5, 1.0)
 KINDS = ("amplitude", "distribution", "time")
-Figures = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(Named):
     """The first strategy on amplitudes, and on samples beside it."""
 
+    stem: ClassVar[str] = "amplitude"
     corpus: Path = CORPUS
-    run_dir: Path = Path("runs/amplitude")
+    run_dir: Path | None = None  # default: runs/ and the experiment's name
     window_s: float = 0.128  # the hop is a quarter
     n_units: int = 256
     n_components: int = 128
@@ -116,7 +117,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     errors, seconds = errors_ahead(models, corpus, options)
     quantity = "share of the variance of log-magnitudes left"
     title = f"What is left after {SECONDS_HEARD:g} s heard, {options.n_places} places of test pieces"
-    plots.error_by_horizon(errors, seconds, options.run_dir / "errors.png", quantity=quantity, title=title)
+    plots.error_by_horizon(errors, seconds, options.folder / "errors.png", quantity=quantity, title=title)
     n_overlapping = stft.window_samples // stft.hop_samples
     named = {"next_frame": 0, "first_frame_wholly_ahead": n_overlapping - 1, "a_second_ahead": len(seconds) - 1}
     figures: Figures = {
@@ -158,14 +159,14 @@ def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -
         optimizer=Adam(2e-3, max_gradient_norm=1.0),
         schedule=WarmupCosine(2e-3, min(50, options.max_updates - 1), options.max_updates),
         stopping=EarlyStopping(20),
-        run_dir=options.run_dir / kind,
+        run_dir=options.folder / kind,
         limits=Limits(options.max_updates, 60.0 * options.minutes, max(1, options.max_updates // 20)),
         seed=SEED,
         resume=options.resume,
-        config=with_transform(options.run_dir / kind, stft),
+        config=with_transform(options.folder / kind, stft),
     )
-    print(f"training ended: {done.reason}")
-    draw_curve(done, objective, options.run_dir / kind)
+    print(f"training ended: {complete(done).reason}")
+    draw_curve(done, objective, options.folder / kind)
     return Trained(kind, Stepper(model), scale, linear, done)
 
 
@@ -293,9 +294,9 @@ def judged(
         lives.append(judge(generated, corpus, ""))
         if place == 0:
             stem = name.replace(", ", "-").replace(" ", "-")
-            write_wav(options.run_dir / f"{stem}.wav", audio, rate)
+            write_wav(options.folder / f"{stem}.wav", audio, rate)
             original = true[len(seed) :]
-            path = options.run_dir / f"{stem}.png"
+            path = options.folder / f"{stem}.png"
             plots.spectrogram(true[: len(seed)], generated, original, rate, path, title=name)
     ends = [life.reason.split(" (")[0] or "alive to the end" for life in lives]
     return {
@@ -341,12 +342,10 @@ def claim(figures: Figures) -> dict[str, str]:
 
 def keep(options: Options, figures: Figures) -> None:
     """Record the figures and the pictures of a full run."""
-    settings = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
-    settings = {key: value for key, value in settings.items() if not isinstance(value, Path)}
-    settings |= {"hop_s": options.window_s / 4, "n_steps": N_STEPS, "batch_size": BATCH_SIZE}
-    record("amplitude", {"settings": settings, **figures, "claims": [claim(figures)]})
+    settings = options.settings | {"hop_s": options.window_s / 4, "n_steps": N_STEPS, "batch_size": BATCH_SIZE}
+    record(options.name, {"settings": settings, **figures, "claims": [claim(figures)]})
     for picture in ("errors", "amplitude", "distribution-temperature-1"):
-        shutil.copy(options.run_dir / f"{picture}.png", FOLDER / "pictures" / f"amplitude-{picture}.png")
+        shutil.copy(options.folder / f"{picture}.png", FOLDER / "pictures" / f"{options.name}-{picture}.png")
 
 
 if __name__ == "__main__":

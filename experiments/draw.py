@@ -19,8 +19,9 @@ import numpy as np
 import tyro
 
 from experiments import drawing
-from experiments.drawing import Figures, Subject
+from experiments.drawing import Subject
 from experiments.mnist import DATA
+from experiments.options import Figures
 from experiments.results import FOLDER, record
 from rnnaudio import plots
 from rnnaudio.app.arguments import REGISTRY, parsed

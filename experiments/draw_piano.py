@@ -1,6 +1,6 @@
 """The blog's plan of 28 March 2016, D.R.A.W., on what the blog is about: patches of piano, as log-amplitudes.
 
-    python -m experiments.draw_piano [--attention] [--minutes 18] [--resume] [--smoke]
+    python -m experiments.draw_piano [--attention] [--minutes 20] [--resume] [--smoke]
 
 A patch is 16 frames (a quarter of a second) of the lowest 128 bins (0 to 2 kHz) of a spectrogram of Hann windows, as
 an image: DRAW paints it in steps, by Gaussian pixels of one trained width. The figure is the negative variational
@@ -21,8 +21,9 @@ from typing import ClassVar
 import numpy as np
 
 from experiments import drawing
-from experiments.drawing import Figures, Subject
+from experiments.drawing import Subject
 from experiments.on_corpus import CORPUS, full_or_tiny
+from experiments.options import Figures
 from experiments.piano_patches import Patches, closed_forms, patches_of, prepared, sounded
 from experiments.results import FOLDER, record
 from rnnaudio import plots
@@ -47,9 +48,6 @@ class Options(drawing.Options):
     window_s: float = 0.064  # the hop is a quarter
     n_bins: int = 128  # the lowest
     n_frames: int = 16  # of a patch
-    minutes: float = 18.0
-    n_read: int = 8
-    n_write: int = 8
     batch_size: int = 64
     n_valid: int = 1000
     n_places: int = 6  # of the test split that are made into sound
@@ -93,9 +91,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
         PatchBatches(patches.training, options.n_frames, options.batch_size, options.seed),
         patches.valid[order],  # so that the first ones, of which a validation is made, are of all pieces
         patches.test,
-        lambda: drawing.model_of(
-            options, patches.size, patches.moments.mean, std=patches.scale.deviation / 2, filters_meet=True
-        ),
+        lambda: drawing.model_of(options, patches.size, patches.moments.mean, std=patches.scale.deviation / 2),
         Bound(options.n_steps, "gaussian"),
     )
     model, done = drawing.learn(subject, options, options.folder)

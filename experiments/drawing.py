@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from experiments.on_corpus import complete
+from experiments.options import Figures, Named
 from rnnaudio.data import in_batches
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.painting import Painted
@@ -34,11 +36,10 @@ TIMED_UPDATES = 12
 VALIDATIONS = 30  # a run
 MOST_STEPS_SHOWN = 12
 AT_ONCE = 500  # images of a batch of evaluation
-Figures = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(Named):
     """What any DRAW is told."""
 
     stem: ClassVar[str] = "draw"
@@ -48,8 +49,8 @@ class Options:
     n_steps: int = 10  # of drawing
     n_units: int = 256  # of encoder and decoder
     n_codes: int = 100  # latent numbers a step
-    n_read: int = 5  # filters a side, with attention
-    n_write: int = 5
+    n_read: int = 8  # filters a side, with attention
+    n_write: int = 8
     batch_size: int = 128
     learning_rate: float = 2e-3
     max_gradient_norm: float = 10.0
@@ -73,22 +74,8 @@ class Options:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}: expected 0 or more")
 
     @property
-    def name(self) -> str:
-        return f"{self.stem}-attention" if self.attention else self.stem
-
-    @property
     def how(self) -> str:
         return "with attention" if self.attention else "without attention"
-
-    @property
-    def folder(self) -> Path:
-        return self.run_dir or Path("runs") / self.name
-
-    @property
-    def settings(self) -> Figures:
-        """What decides the run, as JSON has it."""
-        values = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("run_dir", "resume", "smoke")}
-        return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,26 +89,16 @@ class Subject:
     bound: Bound
 
 
-def model_of(
-    options: Options, size: tuple[int, int], mean: np.ndarray, *, std: float | None = None, filters_meet: bool = False
-) -> Draw:
-    """The model; its first canvas is ``mean``, (pixels,), the width of its pixels, if they have one, ``std``.
-
-    filters_meet: the grids of attention start with filters half a stride wide, so that nothing between them is unseen
-    (the paper's are one pixel wide, over the whole image).
-    """
+def model_of(options: Options, size: tuple[int, int], mean: np.ndarray, *, std: float | None = None) -> Draw:
+    """The model; its first canvas is ``mean``, (pixels,), the width of its pixels, if they have one, ``std``."""
     rng = np.random.default_rng((options.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
     n_read, n_write = (options.n_read, options.n_write) if options.attention else (0, 0)
     sizes = {"n_read": n_read, "n_write": n_write}
     model = Draw(size, options.n_units, options.n_codes, rng=rng, learns_std=std is not None, **sizes)
     model.painter.start_from(mean)
-    values = model.get_values()
+    model.cover_image()
     if std is not None:
-        values["log_std"] = np.asarray(np.log(std))
-    if filters_meet and options.attention:
-        for name, n, place in (("reader.place.bias", n_read, 2), ("painter.write.dense.bias", n_write, -3)):
-            values[name][place] = 2.0 * np.log(0.5 * (max(size) - 1) / max(1, n - 1))  # the log of the variance
-    model.set_values(values)
+        model.set_values(model.get_values() | {"log_std": np.asarray(np.log(std))})
     return model
 
 
@@ -144,20 +121,21 @@ def learn(subject: Subject, options: Options, run_dir: Path) -> tuple[Draw, Run]
         resume=options.resume,
         config={"settings": options.settings, "n_updates": n_updates},
     )
-    if done.reason.startswith("interrupted"):
-        raise KeyboardInterrupt
     print(f"training ended: {done.reason}")
-    return model, done
+    return model, complete(done)
 
 
 def planned(options: Options, run_dir: Path) -> int:
     """How many updates the run is to have, if that is known; RnnaudioError where a run of other settings is there."""
     path = checkpoint.path_in(run_dir)
-    if not path.exists() or not options.resume:
+    if not options.resume:
         return options.updates
+    if not path.exists():
+        raise RnnaudioError(f"no run to go on with at {path}: name its folder, --run-dir, or start without --resume")
     config = checkpoint.load(path).record["config"]
     for name, value in options.settings.items():
-        if name not in ("minutes", "updates") and config["settings"].get(name) != value:
+        matters = name not in ("minutes", "updates", *([] if options.attention else ["n_read", "n_write"]))
+        if matters and config["settings"].get(name) != value:
             raise RnnaudioError(
                 f"{path} was trained with {name} {config['settings'].get(name)}, now {value}; "
                 "resume with the same, or name another --run-dir"

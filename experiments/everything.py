@@ -33,11 +33,10 @@ class Experiment(NamedTuple):
     arguments: tuple[str, ...] = ()
     smoke: tuple[str, ...] | None = ("--smoke",)
     has_record: bool = True
-    runs: str = ""  # the folder of its runs, if not that of its record's name
 
     @property
     def folder(self) -> Path:
-        return Path("runs") / (self.runs or self.record)
+        return Path("runs") / self.record
 
     @property
     def path(self) -> Path:
@@ -60,7 +59,7 @@ EXPERIMENTS = (
     Experiment("last_day", "the last day", "last-day"),
     Experiment("final_post", "final post", "final-post"),
     Experiment("classmates", "not in the blog", "classmates"),
-    Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016-gru", runs="fourier-2016"),
+    Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016-gru"),
     Experiment("phase", "week 28 March (part 2)", "phase"),
     Experiment("amplitude", "week 28 March (part 2)", "amplitude"),
     Experiment("music", "not in the blog", "music"),
@@ -68,6 +67,10 @@ EXPERIMENTS = (
     Experiment("samples", "not in the blog", "samples-3-logistic"),
     Experiment("draw", "week 28 March (part 2)", "draw"),
     Experiment("draw", "week 28 March (part 2)", "draw-attention", ("--attention",), ("--attention", "--smoke")),
+    Experiment("draw", "week 28 March (part 2)", "draw-minutes-50", ("--minutes", "50"), smoke=None),
+    Experiment(
+        "draw", "week 28 March (part 2)", "draw-attention-minutes-80", ("--attention", "--minutes", "80"), smoke=None
+    ),
     Experiment("draw_piano", "week 28 March (part 2)", "draw-piano"),
     Experiment(
         "draw_piano", "week 28 March (part 2)", "draw-piano-attention", ("--attention",), ("--attention", "--smoke")

@@ -14,11 +14,12 @@ frames, 20 s if a frame had the 1000 samples of the runs before: that is our rea
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from experiments.on_corpus import CORPUS, full_or_tiny
+from experiments.options import Named
 from experiments.results import FOLDER, record
 from rnnaudio import plots
 from rnnaudio.app.outcome import judge
@@ -45,11 +46,13 @@ FRAMES_OF_DEFECT_9 = 320
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(Named):
     """A recurrent net over magnitudes."""
 
+    stem: ClassVar[str] = "fourier-2016"
+    told_always: ClassVar[tuple[str, ...]] = ("cell",)
     corpus: Path = CORPUS
-    run_dir: Path = Path("runs/fourier-2016")
+    run_dir: Path | None = None  # default: runs/ and the experiment's name
     cell: Literal["gru", "lstm"] = "gru"
     n_units: int = 300
     batch_size: int = 32
@@ -97,13 +100,13 @@ def run(options: Options, corpus: AudioCorpus) -> dict[str, Any]:
         on_training_sound(batches) if options.defect_9 else held_out,
         optimizer=Adam(1e-3, max_gradient_norm=1.0),
         stopping=EarlyStopping(10),
-        run_dir=options.run_dir,
+        run_dir=options.folder,
         limits=Limits(options.max_updates, 60.0 * options.minutes, max(1, options.max_updates // 20)),
         seed=SEED,
         resume=options.resume,
     )
     print(f"training ended: {done.reason}")
-    figures = measured(model, held_out, done) | listen(model, scale, corpus, options.run_dir, options.seconds)
+    figures = measured(model, held_out, done) | listen(model, scale, corpus, options.folder, options.seconds)
     draw_curve(done, options)
     for name, value in figures.items():
         print(f"{name}: {value}")
@@ -157,9 +160,7 @@ def measured(model: Sequential, held_out: list[Batch], done: Run) -> dict[str, A
     }
 
 
-def listen(
-    model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, seconds: float
-) -> dict[str, Any]:
+def listen(model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, seconds: float) -> dict[str, Any]:
     """Continue a second of the test split in magnitudes, phase zero; write sound and spectrogram."""
     rate = corpus.sample_rate_hz
     n_seed, n_new = rate // FRAME, round(seconds * rate) // FRAME
@@ -173,9 +174,7 @@ def listen(
     generated = corpus.restore(scale.audio(frames))
     n_clipped = write_wav(folder / "generated.wav", np.concatenate([heard, generated]), rate)
     write_wav(folder / "original.wav", np.concatenate([seed, original]), rate)
-    plots.spectrogram(
-        seed, generated, original, rate, folder / "spectrogram.png", title=title
-    )
+    plots.spectrogram(seed, generated, original, rate, folder / "spectrogram.png", title=title)
     alive = judge(generated, corpus, played.stopped)
     truth = judge(corpus.restore(scale.audio(true[n_seed:])), corpus, "")
     return {
@@ -190,7 +189,7 @@ def listen(
 def draw_curve(done: Run, options: Options) -> None:
     """The learning curve, as the run saw it."""
     where = "training sound (defect 9)" if options.defect_9 else "held-out pieces"
-    path = options.run_dir / "learning-curve.png"
+    path = options.folder / "learning-curve.png"
     quantity = "error over the targets' mean square"
     plots.learning_curve(done.history, path, quantity=quantity, title=f"Validated on {where}")
 
@@ -208,13 +207,9 @@ def claim(figures: dict[str, Any]) -> dict[str, str]:
 
 def keep(options: Options, figures: dict[str, Any]) -> None:
     """Record the figures and the pictures of a full run."""
-    kind = "" if options.frames == "magnitudes_2016" else f"-{options.frames}"
-    name = f"fourier-2016-{options.cell}{kind}" + ("-defect-9" if options.defect_9 else "")
-    settings = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
-    settings = {key: value for key, value in settings.items() if not isinstance(value, Path)}
-    record(name, {"settings": settings, **figures, "claims": [claim(figures)]})
+    record(options.name, {"settings": options.settings, **figures, "claims": [claim(figures)]})
     for picture in ("learning-curve", "spectrogram"):
-        shutil.copy(options.run_dir / f"{picture}.png", FOLDER / "pictures" / f"{name}-{picture}.png")
+        shutil.copy(options.folder / f"{picture}.png", FOLDER / "pictures" / f"{options.name}-{picture}.png")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The tables of docs/listening.md, from the records of ``experiments.music``.
 
-    python -m experiments.listening
+python -m experiments.listening
 """
 
 import json

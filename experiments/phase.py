@@ -14,11 +14,12 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from experiments.on_corpus import CORPUS, full_or_tiny
+from experiments.on_corpus import CORPUS, complete, full_or_tiny
+from experiments.options import Figures, Named
 from experiments.results import FOLDER, record
 from experiments.spectral_runs import with_transform
 from rnnaudio import plots
@@ -49,15 +50,15 @@ SEED = 2016
 WINDOW_S, HOP_S = 0.064, 0.016
 N_STEPS, BATCH_SIZE, N_ROWS = 32, 16, 32
 HEARD = "learnt, fast Griffin-Lim"  # what is played
-Figures = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(Named):
     """A recurrent net from magnitudes to differences of phases."""
 
+    stem: ClassVar[str] = "phase"
     corpus: Path = CORPUS
-    run_dir: Path = Path("runs/phase")
+    run_dir: Path | None = None  # default: runs/ and the experiment's name
     n_units: int = 64
     radius: int = 4  # bins heard below and above
     max_updates: int = 1600
@@ -78,9 +79,9 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=WINDOW_S, hop_s=HOP_S)
     hearing = Hearing(stft, options.radius)
     model = build(hearing, options.n_units)
-    done = learn(model, hearing, corpus, options)
+    done = complete(learn(model, hearing, corpus, options))
     print(f"training ended: {done.reason}")
-    draw_curve(done, options.run_dir)
+    draw_curve(done, options.folder)
     stepper = Stepper(model)
     places = [compared(stepper, hearing, corpus, k, options) for k in range(options.n_places)]
     figures: Figures = {
@@ -95,7 +96,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
         print(f"{name:34s}" + "  ".join(f"{key} {value}" for key, value in row.items()))
     plots.methods(
         {name: [place[name]["convergence_db"] for place in places] for name in places[0]},
-        options.run_dir / "methods.png",
+        options.folder / "methods.png",
         quantity="spectral convergence (dB)",
         title=f"Sound from magnitudes alone, {options.n_places} times {options.seconds:g} s of test pieces",
     )
@@ -123,11 +124,11 @@ def learn(model: Sum, hearing: Hearing, corpus: AudioCorpus, options: Options) -
         optimizer=Adam(3e-3, max_gradient_norm=1.0),
         schedule=WarmupCosine(3e-3, min(50, options.max_updates - 1), options.max_updates),
         stopping=EarlyStopping(20),
-        run_dir=options.run_dir,
+        run_dir=options.folder,
         limits=Limits(options.max_updates, 60.0 * options.minutes, max(1, options.max_updates // 20)),
         seed=SEED,
         resume=options.resume,
-        config=with_transform(options.run_dir, hearing.stft),
+        config=with_transform(options.folder, hearing.stft),
     )
 
 
@@ -161,10 +162,10 @@ def compared(
         figures[name] |= said(guess, spectra, stft)
     if place == 0:
         for name in ("zero phase", "random phase", "fast Griffin-Lim, 50", "learnt", HEARD):
-            path = options.run_dir / f"{name.replace(', ', '-').replace(' ', '-')}.wav"
+            path = options.folder / f"{name.replace(', ', '-').replace(' ', '-')}.wav"
             write_wav(path, corpus.restore(found[name]), corpus.sample_rate_hz)
-        write_wav(options.run_dir / "original.wav", corpus.restore(audio), corpus.sample_rate_hz)
-        draw_spectra(spectra, differences, stft, options.run_dir)
+        write_wav(options.folder / "original.wav", corpus.restore(audio), corpus.sample_rate_hz)
+        draw_spectra(spectra, differences, stft, options.folder)
     return figures
 
 
@@ -274,12 +275,10 @@ def claim(figures: Figures) -> dict[str, str]:
 
 def keep(options: Options, figures: Figures) -> None:
     """Record the figures and the pictures of a full run."""
-    settings = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
-    settings = {key: value for key, value in settings.items() if not isinstance(value, Path)}
-    settings |= {"window_s": WINDOW_S, "hop_s": HOP_S}
-    record("phase", {"settings": settings, **figures, "claims": [claim(figures)]})
+    settings = options.settings | {"window_s": WINDOW_S, "hop_s": HOP_S}
+    record(options.name, {"settings": settings, **figures, "claims": [claim(figures)]})
     for picture in ("methods", "spectra"):
-        shutil.copy(options.run_dir / f"{picture}.png", FOLDER / "pictures" / f"phase-{picture}.png")
+        shutil.copy(options.folder / f"{picture}.png", FOLDER / "pictures" / f"{options.name}-{picture}.png")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ goes on with a run that was broken off.
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import scipy.optimize
 import scipy.special
 
 from experiments.on_corpus import CORPUS, complete, full_or_tiny
+from experiments.options import Figures, Named
 from experiments.results import record
 from rnnaudio.app.outcome import judge
 from rnnaudio.app.samples import (
@@ -44,13 +45,14 @@ from rnnaudio.training import Evaluation, Run
 FRAMES = {2: (16,), 3: (128, 16)}
 SEGMENT = 2048  # samples of a test stretch that are computed at once
 N_TAPS = 16
-Figures = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(Named):
     """SampleRNN on the corpus."""
 
+    stem: ClassVar[str] = "samples"
+    told_always: ClassVar[tuple[str, ...]] = ("tiers", "readout")
     corpus: Path = CORPUS
     run_dir: Path | None = None  # default: runs/samples-TIERS-READOUT
     minutes: float = 15.0  # of training, at most
@@ -65,10 +67,6 @@ class Options:
     n_units: int = 256
     batch_size: int = 32
     smoke: bool = False  # a few updates of a small model on the piano in the package; nothing is recorded
-
-    @property
-    def name(self) -> str:
-        return f"samples-{self.tiers}-{self.readout}"
 
 
 TINY: Figures = {
@@ -94,7 +92,7 @@ def keep(options: Options, figures: Figures) -> None:
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; sounds go to the run's folder."""
-    folder, config = options.run_dir or Path("runs") / options.name, config_of(options)
+    folder, config = options.folder, config_of(options)
     done = complete(train_samples(config, corpus.path, folder, resume=True))
     sampler = load_samples(folder)
     figures = {"settings": dataclasses.asdict(config), "training": told(done, config)}

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from experiments.on_corpus import full_or_tiny
+from experiments.options import Figures
 from experiments.results import record
-from experiments.samples import SEGMENT, TINY, Figures, Options, config_of
+from experiments.samples import SEGMENT, TINY, Options, config_of
 from rnnaudio.app.code_run import schedule_of
 from rnnaudio.app.samples import SamplesConfig, Task, prepare, windows_of
 from rnnaudio.data import AudioCorpus

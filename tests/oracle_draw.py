@@ -24,11 +24,13 @@ def filter_bank(centre: float, stride: float, variance: float, n: int, size: int
 
 
 def banks(numbers: np.ndarray, n: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """F_Y, F_X and gamma of five numbers: equations 21 to 24."""
+    """F_Y, F_X and gamma of five numbers: equations 21 to 24, and of oblong images the shorter side seen as if it were
+    stretched to the longer one."""
     g_x, g_y, log_variance, log_stride, log_gamma = (float(x) for x in numbers)
     stride = (max(height, width) - 1) / max(n - 1, 1) * np.exp(log_stride)
-    f_x = filter_bank((width + 1) / 2 * (g_x + 1), stride, np.exp(log_variance), n, width)
-    f_y = filter_bank((height + 1) / 2 * (g_y + 1), stride, np.exp(log_variance), n, height)
+    stretch_x, stretch_y = ((max(height, width) - 1) / (size - 1) for size in (width, height))
+    f_x = filter_bank((width + 1) / 2 * (g_x + 1), stride / stretch_x, np.exp(log_variance) / stretch_x**2, n, width)
+    f_y = filter_bank((height + 1) / 2 * (g_y + 1), stride / stretch_y, np.exp(log_variance) / stretch_y**2, n, height)
     return f_y, f_x, float(np.exp(log_gamma))
 
 

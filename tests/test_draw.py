@@ -19,7 +19,7 @@ from rnnaudio.objectives import Bound
 from rnnaudio.training import Evaluation
 
 SIZE, N_UNITS, N_CODES, N_STEPS = (4, 5), 3, 2, 3
-GRIDS = [(0, 0), (3, 2), (1, 1)]
+GRIDS = [(0, 0), (3, 2), (1, 1), (3, 0), (0, 2)]
 KEY = np.array([2016, 3])
 images_of = np.random.default_rng(5).random((6, 20))
 
@@ -120,7 +120,7 @@ def test_canvases_divergences_and_bound_are_the_oracle_s(n_read, n_write):
     np.testing.assert_allclose(value, np.mean([one.bound for one in expected]), rtol=1e-10)
 
 
-@pytest.mark.parametrize("n_read, n_write", GRIDS[:2])
+@pytest.mark.parametrize("n_read, n_write", GRIDS)
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_gradient_of_the_bound(n_read, n_write, likelihood):
     """By the kernels; those of the scan are in test_gradients.py."""
@@ -226,6 +226,9 @@ def test_batches_hold_each_image_once_an_epoch_and_are_binary_anew():
     binary = ImageBatches(grey, 5, seed=7)
     first, again = binary.batch(0).images, binary.batch(0).images
     np.testing.assert_array_equal(first, again)
+    # All in one batch, sorted by how grey they are: the order of an epoch is gone, only the draws are left.
+    epochs = [sorted(ImageBatches(grey, 10, seed=7).batch(k).images.tolist(), key=sum) for k in (0, 1)]
+    assert (np.array(epochs[0]) != np.array(epochs[1])).mean() > 0.1
     np.testing.assert_allclose(first.mean(axis=1), plain.batch(0).images[:, 0], atol=0.15)
     assert len(in_batches(grey, 4)) == 3 and len(in_batches(grey, 4)[-1].images) == 2
 
@@ -277,20 +280,21 @@ def test_paintings_have_their_shapes_windows_and_are_decided_by_the_seed(n_read,
     values = model.get_values()
     # The first window that is read is placed by the state before the first step, which is the same for all images.
     numbers = values["painter.decoder.initial_hidden"] @ values["reader.place.weight"] + values["reader.place.bias"]
-    expected = [3 * (numbers[0] + 1), 2.5 * (numbers[1] + 1), n_read * 4 / (n_read - 1) * np.exp(numbers[3])]
+    width, height = (n_read * side / (n_read - 1) * np.exp(numbers[3]) for side in (4, 3))  # of 5 x 4 pixels
+    expected = [3 * (numbers[0] + 1), 2.5 * (numbers[1] + 1), width, height]
     np.testing.assert_allclose(shown.reads[0], np.tile(expected, (6, 1)), rtol=1e-4)
-    assert shown.writes.shape == (N_STEPS, 6, 3) and made.writes.shape == (N_STEPS, 4, 3)
+    assert shown.writes.shape == (N_STEPS, 6, 4) and made.writes.shape == (N_STEPS, 4, 4)
 
 
 def test_windows_are_drawn_where_they_lie_and_pictures_of_other_sizes_are_refused():
     canvases, images = np.zeros((3, 2, 4, 5)), np.zeros((2, 4, 5))
-    boxes = np.tile([3.0, 2.5, 2.0], (3, 2, 1))  # the middle of 5 x 4 pixels, two pixels wide
+    boxes = np.tile([3.0, 2.5, 2.0, 1.5], (3, 2, 1))  # the middle of 5 x 4 pixels, two pixels wide
     figure = plots.filling_figure(images, canvases, reads=boxes, writes=boxes)
     (axes,) = figure.axes
     assert len(axes.images) == 2 * 4 and len(axes.patches) == 2 * 3 * 2
     first_read = next(patch for patch in axes.patches if patch.get_x() < 5)
-    assert (first_read.get_x(), first_read.get_y()) == (1.5, 1.0)
-    assert (first_read.get_width(), first_read.get_height()) == (2.0, 2.0)
+    assert (first_read.get_x(), first_read.get_y()) == (1.5, 1.25)
+    assert (first_read.get_width(), first_read.get_height()) == (2.0, 1.5)
     assert len(plots.filling_figure([], canvases).axes[0].images) == 2 * 3
     assert len(plots.beside_nearest_figure(images, images).axes[0].images) == 4
     with pytest.raises(RnnaudioError, match=r"images \(3, 4, 5\)"):
@@ -311,7 +315,7 @@ def test_the_experiment_resumes_and_refuses_other_settings(tmp_path):
     assert set(np.unique(digits.test)) == {0.0, 1.0} and len(np.unique(digits.train)) > 2
     first = draw.run(options, digits, tmp_path / "run", tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {
-        f"draw-attention-{what}.png" for what in ("curve", "canvas", "samples")
+        f"{options.name}-{what}.png" for what in ("curve", "canvas", "samples")
     }
     resumed = dataclasses.replace(options, resume=True)
     assert draw.run(resumed, digits, tmp_path / "run", tmp_path)["test_bound_nats"] == first["test_bound_nats"]

@@ -1,5 +1,6 @@
 """DRAW on patches of piano: patches against plain slices, Gaussians against SciPy, sound there and back, mistakes."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +23,7 @@ from rnnaudio.data import (
 from rnnaudio.data.corpus import ArrayPiece, Split
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics.gaussian import Moments, PrincipalGaussian
-from rnnaudio.nn import Draw
+from rnnaudio.nn import Draw, attention
 from rnnaudio.objectives import Bound
 from rnnaudio.optimizers import Adam
 from rnnaudio.training import Evaluation, TrainStep
@@ -220,19 +221,47 @@ def test_the_width_is_trained():
     assert after.shape == () and after == pytest.approx(before - 1e-3, rel=1e-3)
 
 
-def test_filters_that_meet_are_half_a_stride_wide_whatever_the_state():
+@pytest.mark.parametrize("size", [(28, 28), (128, 16), (16, 40)])
+def test_grids_that_cover_the_image_read_constants_as_they_are_and_paint_without_holes(size):
     from experiments.drawing import Options, model_of
 
-    options = Options(attention=True, n_units=5, n_codes=2, n_read=4, n_write=3)
-    model = model_of(options, (9, 4), np.full(36, 0.3), std=0.2, filters_meet=True)
+    options = Options(attention=True, n_units=5, n_codes=2, n_read=8, n_write=6)
+    model = model_of(options, size, np.full(size[0] * size[1], 0.3), std=0.2)
     assert model.get_values()["log_std"] == pytest.approx(np.log(0.2))
-    at = model.reader.window(np.zeros((1, 5), np.float32))
-    stride, variance = engine.function([], [at.stride, at.variance], mode="python")()
-    np.testing.assert_allclose(np.sqrt(variance), stride / 2, rtol=1e-6)
-    at = model.painter.write.window(np.zeros((1, 5), np.float32))
-    stride, variance = engine.function([], [at.stride, at.variance], mode="python")()
-    assert stride == pytest.approx(8 / 2)  # over the nine rows, two strides
-    np.testing.assert_allclose(np.sqrt(variance), stride / 2, rtol=1e-6)
+    unmoved = np.zeros((1, 5), engine.float_type())  # a state of zeros: only the biases speak
+    at = model.reader.window(unmoved)
+    seen = attention.read(np.full((1, *size), 0.7, unmoved.dtype), at, attention.banks(at, size, 8))
+    stride, variance, seen = engine.function([], [at.stride, at.variance, seen], mode="python")()
+    assert stride == pytest.approx((max(size) - 1) / 7) and np.sqrt(variance) == pytest.approx(stride / 2)
+    np.testing.assert_allclose(seen, 0.7, rtol=1e-5)
+    at = model.painter.write.window(unmoved)
+    patch = np.full((1, 6, 6), 0.7, unmoved.dtype)
+    painted = engine.function([], attention.write(patch, at, attention.banks(at, size, 6)), mode="python")()
+    assert painted.mean() == pytest.approx(0.7, rel=1e-5)  # each filter sums to one
+    # An outermost filter, cut in half by the edge, sums to one too, so a corner has twice twice as much at most.
+    assert painted.min() > 0.5 * 0.7 and painted.max() < 4.0 * 0.7
+    inside = painted.reshape(size)[size[0] // 4 : -size[0] // 4, size[1] // 4 : -size[1] // 4]
+    assert np.ptp(inside) < 0.2 * inside.mean()  # no holes between the filters
+
+
+def test_without_attention_there_is_no_grid_to_move():
+    from experiments.drawing import Options, model_of
+
+    model = model_of(Options(n_units=5, n_codes=2), (4, 4), np.full(16, 0.3))
+    new = Draw((4, 4), 5, 2, rng=np.random.default_rng((Options().seed, 0, 2)))
+    new.painter.start_from(np.full(16, 0.3))
+    for name, value in new.get_values().items():
+        np.testing.assert_array_equal(model.get_values()[name], value, err_msg=name)
+
+
+def test_a_run_of_other_settings_takes_no_record_s_name():
+    from experiments.draw_piano import Options as PianoOptions
+    from experiments.drawing import Options
+
+    assert Options().name == "draw" and Options(attention=True, resume=True).name == "draw-attention"
+    assert Options(attention=True, minutes=80.0, n_read=5).name == "draw-attention-minutes-80-n-read-5"
+    mine = PianoOptions(corpus=Path("my music/notes.h5"), learning_rate=5e-4)
+    assert mine.name == "draw-piano-learning-rate-0.0005-corpus-my-music-notes.h5"
 
 
 # --- pictures and mistakes ------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from rnnaudio.data import STFT
 from rnnaudio.data.demo import embedded_recordings
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels.phases import spread
 from rnnaudio.metrics.spectra import (
     best_shift,
     mean_phase_distance,
@@ -14,6 +15,7 @@ from rnnaudio.metrics.spectra import (
 )
 from rnnaudio.phase import (
     OnlineGriffinLim,
+    PhaseGradient,
     PhaseIntegrator,
     griffin_lim,
     integrated,
@@ -170,6 +172,72 @@ def test_the_integrator_is_causal_and_seeded(magnitudes):
     first, again, other = (integrated(silent, zeros, STFT_1024, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert mean_phase_distance(first, other) == pytest.approx(0.5, abs=0.05)
+
+
+def plain_integration(before, magnitudes, ahead, frequency, limit):
+    """Centred phases of one frame by the definition: of all that leads somewhere new the loudest goes first."""
+    n = len(magnitudes)
+    known = {}
+    reach = {(0, k): before[k] for k in range(n) if before[k] > limit}  # loudness of what may lead on
+    missing = {k for k in range(n) if magnitudes[k] > limit}
+    while missing:
+        leads = {
+            (kind, k): loud for (kind, k), loud in reach.items() if missing & ({k} if kind == 0 else {k - 1, k + 1})
+        }
+        if not leads:
+            found = {max(missing, key=magnitudes.__getitem__): 0.0}
+        else:
+            kind, k = max(leads, key=leads.get)
+            found = {k: ahead[k]} if kind == 0 else {}
+            if kind == 1 and k - 1 in missing:
+                found[k - 1] = known[k] - frequency[k]
+            if kind == 1 and k + 1 in missing:
+                found[k + 1] = known[k] + frequency[k + 1]
+        for k, phase in found.items():
+            known[k] = phase
+            missing.discard(k)
+            reach[1, k] = magnitudes[k]
+    return known
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.4, 2.0])
+def test_the_heap_takes_the_loudest_path(limit):
+    rng = np.random.default_rng(5)
+    for n in (1, 2, 17, 60):
+        before, magnitudes, ahead, frequency = rng.random((4, n))
+        before[: n // 2] *= 0.5
+        phases = np.full(n, 7.0)
+        spread(before, magnitudes, ahead, frequency, limit, phases)
+        known = plain_integration(before, magnitudes, ahead, frequency, limit)
+        np.testing.assert_allclose(phases, [known.get(k, 7.0) for k in range(n)], atol=1e-12)
+
+
+def test_the_gradient_in_a_stream_is_that_of_all_frames_at_once(magnitudes):
+    rows = magnitudes[:30]
+    for n in (1, 2, 3, 30):
+        stream = PhaseGradient(STFT_1024, seed=4)
+        settled = [frame for row in rows[:n] for frame in stream.push(row)] + stream.flush()
+        whole = integrated(rows[:n], magnitude_differences(rows[:n], STFT_1024), STFT_1024, seed=4)
+        np.testing.assert_array_equal(np.stack([frame.phases for frame in settled]), whole)
+        np.testing.assert_array_equal(np.stack([frame.magnitudes for frame in settled]), rows[:n])
+    assert not stream.flush()
+    with pytest.raises(RnnaudioError, match="flushed"):
+        stream.push(rows[0])
+
+
+def test_the_gradient_goes_on_from_phases_that_are_known(spectra, magnitudes):
+    """A turn of all phases that were given turns all that follow (but the faintest, which are drawn)."""
+    phases = np.angle(spectra)
+
+    def following(turn):
+        stream = PhaseGradient(STFT_1024)
+        given = [stream.push(row, phases[k] + turn if k < 4 else None) for k, row in enumerate(magnitudes[:12])]
+        return np.stack([frame.phases for frames in given for frame in frames])
+
+    straight, turned = following(0.0), following(1.1)
+    np.testing.assert_array_equal(straight[:4], phases[:4])
+    loud = magnitudes[4:11] > 1e-3 * magnitudes[:12].max()
+    assert np.abs(np.sin((turned - straight - 1.1)[4:] / 2))[loud].max() < 1e-9
 
 
 @pytest.mark.parametrize("padding", ["full", "none"])

@@ -116,9 +116,7 @@ def transposed(audio: np.ndarray, semitones: int) -> np.ndarray:
     return audio if not semitones else resample(audio, round(1e5 * 2.0 ** (semitones / 12.0)), 100_000)
 
 
-def encoded(
-    split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db: float = 0.0
-) -> Iterator[np.ndarray]:
+def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db: float = 0.0) -> Iterator[np.ndarray]:
     """Codes of each piece that has a frame, in each transposition, louder by so many decibels."""
     for piece in split.pieces:
         audio = piece.read(0, piece.n_samples) * np.float32(10.0 ** (gain_db / 20.0))

@@ -69,9 +69,7 @@ def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimi
     return limits if within >= REAL_IS_WITHIN else None
 
 
-def health(
-    sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, real: np.ndarray
-) -> dict[str, Any]:
+def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, real: np.ndarray) -> dict[str, Any]:
     """Of what one setting played: see :func:`choose`. Without limits nothing is known to die."""
     within = [in_range(sound, rate, limits) for sound in sounds] if limits else []
     frames = np.concatenate([log_mel(sound, rate) for sound in sounds])

@@ -141,9 +141,7 @@ class DrawingPlayer:
     def watch(self) -> "Watch":
         return Watch(self._run.limits, self.scale)
 
-    def _blocks(
-        self, seeds: Sequence[np.ndarray], n_samples: int, how: How, *, at_once: bool
-    ) -> Iterator[np.ndarray]:
+    def _blocks(self, seeds: Sequence[np.ndarray], n_samples: int, how: How, *, at_once: bool) -> Iterator[np.ndarray]:
         course = how.course(self._run.temperature)
         return self._run.sound(seeds, n_samples, course, seed=how.seed, at_once=at_once)
 

@@ -2,14 +2,13 @@
 
 from rnnaudio.generation.frames import continue_frames
 from rnnaudio.generation.generate import Generated, OutputNoise, generate, generate_streams
-from rnnaudio.generation.learnt_phase import LearntPhase, Settled, learnt_phases
+from rnnaudio.generation.learnt_phase import LearntPhase, learnt_phases
 from rnnaudio.generation.stepper import Stepper
 
 __all__ = [
     "Generated",
     "LearntPhase",
     "OutputNoise",
-    "Settled",
     "Stepper",
     "continue_frames",
     "generate",

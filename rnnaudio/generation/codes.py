@@ -13,7 +13,7 @@ from rnnaudio.generation.sampling import Sampling
 from rnnaudio.generation.stepper import Stepper
 from rnnaudio.kernels import threads
 from rnnaudio.nn.code_model import CodeModel
-from rnnaudio.phase import OnlineGriffinLim
+from rnnaudio.phase import OnlineGriffinLim, PhaseGradient, Settled
 
 
 class CodePlayer:
@@ -69,7 +69,9 @@ class CodePlayer:
 
 
 class SoundStream:
-    """Codes as sound, (hop,) standardised samples a frame, a few frames late (:class:`OnlineGriffinLim`).
+    """Codes as sound, (hop,) standardised samples a frame, a few frames late.
+
+    Phases are read off the magnitudes (:class:`PhaseGradient`), then mended together (:class:`OnlineGriffinLim`).
 
     heard
         the sound before, standardised: its last frames go first, with their own phases, so that what follows goes on
@@ -78,22 +80,27 @@ class SoundStream:
 
     def __init__(self, codec: Codec, heard: np.ndarray | None = None, *, look_ahead: int = 3, n_iterations: int = 5):
         self._codec, stft = codec, codec.stft
-        self._phases = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
+        self._phases = PhaseGradient(stft)
+        self._mended = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
         self._to_drop = 0
         if heard is None:
             return
         frames = ending_frames(heard, stft)[-(stft.window_samples // stft.hop_samples + look_ahead) :]
         self._to_drop = (len(frames) - 1) * stft.hop_samples + stft.window_samples - stft.offset
         for spectrum in stft.of_frames(frames):
-            self._given(self._phases.push(np.abs(spectrum), np.angle(spectrum)))
+            self._sounded(self._phases.push(np.abs(spectrum), np.angle(spectrum)))
 
     def push(self, codes: np.ndarray) -> np.ndarray:
         """The next frame, (n_stages,); the samples that are settled by it, float32."""
-        return self._given(self._phases.push(self._codec.magnitudes(codes[None])[0]))
+        return self._sounded(self._phases.push(self._codec.magnitudes(codes[None])[0]))
 
     def flush(self) -> np.ndarray:
         """All that is left; the stream is over."""
-        return self._given(self._phases.flush())
+        return np.concatenate([self._sounded(self._phases.flush()), self._given(self._mended.flush())])
+
+    def _sounded(self, frames: list[Settled]) -> np.ndarray:
+        parts = [self._given(self._mended.push(frame.magnitudes, frame.phases)) for frame in frames]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
     def _given(self, samples: np.ndarray) -> np.ndarray:
         given, self._to_drop = samples[self._to_drop :], max(0, self._to_drop - len(samples))

@@ -1,24 +1,14 @@
 """Phases that a trained model reads off magnitudes, in a stream or all at once."""
 
 from collections import deque
-from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.stepper import Stepper
-from rnnaudio.phase import Differences, Hearing, PhaseIntegrator
+from rnnaudio.phase import Differences, Hearing, PhaseIntegrator, Settled
 from rnnaudio.phase.griffin_lim import checked_magnitudes
-
-
-class Settled(NamedTuple):
-    """A frame whose phases are known, radians from its first sample; all (n_bins,)."""
-
-    magnitudes: np.ndarray
-    phases: np.ndarray
-    time: np.ndarray  # the differences that were said
-    frequency: np.ndarray
 
 
 class LearntPhase:

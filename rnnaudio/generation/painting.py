@@ -7,14 +7,14 @@ import numpy as np
 from rnnaudio import engine
 from rnnaudio.engine import tt
 from rnnaudio.nn import AttentiveWrite, Context, Draw
-from rnnaudio.nn.attention import Window
+from rnnaudio.nn.attention import Window, shares
 from rnnaudio.nn.draw import AttentiveReader
 from rnnaudio.nn.recurrent import unroll
 
 
 class Painted(NamedTuple):
-    """canvases: (n_steps, n, pixels), as values within 0 and 1. reads, writes: (n_steps, n, 3), where each grid lay:
-    column and row of its centre, counted from 1, and its side in pixels; None without attention."""
+    """canvases: (n_steps, n, pixels), as values within 0 and 1. reads, writes: (n_steps, n, 4), where each grid lay:
+    column and row of its centre, counted from 1, its width and height in pixels; None without attention."""
 
     canvases: np.ndarray
     reads: np.ndarray | None
@@ -48,19 +48,26 @@ def reconstruct_images(model: Draw, images: np.ndarray, n_steps: int, seed: int)
 
 def _reads(model: Draw, hidden: Any) -> list[Any]:
     reader = model.reader
-    return [_boxes(reader.window(_flat(hidden)), reader.n, hidden)] if isinstance(reader, AttentiveReader) else []
+    return (
+        [_boxes(reader.window(_flat(hidden)), model.size, reader.n, hidden)]
+        if isinstance(reader, AttentiveReader)
+        else []
+    )
 
 
 def _writes(model: Draw, hidden: Any) -> list[Any]:
     write = model.painter.write
-    return [_boxes(write.window(_flat(hidden)), write.n, hidden)] if isinstance(write, AttentiveWrite) else []
+    return (
+        [_boxes(write.window(_flat(hidden)), model.size, write.n, hidden)] if isinstance(write, AttentiveWrite) else []
+    )
 
 
 def _flat(hidden: Any) -> Any:
     return hidden.reshape((-1, hidden.shape[2]))
 
 
-def _boxes(at: Window, n: int, hidden: Any) -> Any:
-    """(time, batch, 3); a grid of n filters a side covers n strides."""
-    boxes = tt.stack([at.x, at.y, n * at.stride], axis=1)
-    return boxes.reshape((hidden.shape[0], hidden.shape[1], 3))
+def _boxes(at: Window, size: tuple[int, int], n: int, hidden: Any) -> Any:
+    """(time, batch, 4); a grid of n filters a side covers n strides."""
+    high, wide = shares(size)
+    boxes = tt.stack([at.x, at.y, wide * n * at.stride, high * n * at.stride], axis=1)
+    return boxes.reshape((hidden.shape[0], hidden.shape[1], 4))

@@ -51,26 +51,30 @@ def _filters_back(centre: Any, stride: Any, variance: Any, f: Any, df: Any) -> A
 
 
 @njit()
-def _widest(height: int, width: int, n: int) -> float:
-    return (max(height, width) - 1.0) / max(n - 1, 1)
+def _laid(numbers: Any, axis: int, n_pixels: int, longest: int, n: int) -> Any:
+    """Centre, stride and variance of the filters along a side; 0 is the horizontal one."""
+    side, longer = max(n_pixels - 1.0, 1.0), max(longest - 1.0, 1.0)
+    deviation = math.exp(0.5 * numbers[2]) * side / longer
+    stride = side / max(n - 1, 1) * math.exp(numbers[3])
+    return 0.5 * (n_pixels + 1) * (numbers[axis] + 1), stride, deviation * deviation
 
 
 @njit()
 def place(numbers: Any, fy: Any, fx: Any) -> None:
     """The filters of both axes."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
-    variance, stride = math.exp(numbers[2]), _widest(height, width, n) * math.exp(numbers[3])
-    _filters(0.5 * (width + 1) * (numbers[0] + 1), stride, variance, fx)
-    _filters(0.5 * (height + 1) * (numbers[1] + 1), stride, variance, fy)
+    longest = max(height, width)
+    _filters(*_laid(numbers, 0, width, longest, n), fx)
+    _filters(*_laid(numbers, 1, height, longest, n), fy)
 
 
 @njit()
 def place_back(numbers: Any, fy: Any, fx: Any, dfy: Any, dfx: Any, d_numbers: Any) -> None:
     """Gradients of the numbers but the last, given those of the filters."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
-    variance, stride = math.exp(numbers[2]), _widest(height, width, n) * math.exp(numbers[3])
-    x, x_stride, x_variance = _filters_back(0.5 * (width + 1) * (numbers[0] + 1), stride, variance, fx, dfx)
-    y, y_stride, y_variance = _filters_back(0.5 * (height + 1) * (numbers[1] + 1), stride, variance, fy, dfy)
+    longest = max(height, width)
+    x, x_stride, x_variance = _filters_back(*_laid(numbers, 0, width, longest, n), fx, dfx)
+    y, y_stride, y_variance = _filters_back(*_laid(numbers, 1, height, longest, n), fy, dfy)
     d_numbers[0], d_numbers[1] = 0.5 * (width + 1) * x, 0.5 * (height + 1) * y
     d_numbers[2], d_numbers[3] = x_variance + y_variance, x_stride + y_stride
 

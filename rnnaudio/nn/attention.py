@@ -18,9 +18,10 @@ class Window(NamedTuple):
     x, y
         its centre in pixels; the first pixel's is 1, so (A + 1) / 2 is the middle of A columns.
     stride
-        pixels from one filter to the next.
+        pixels from one filter to the next, along the longer side of the image.
     variance
-        of each filter, in pixels^2.
+        of each filter, in pixels^2, along that side. Along the shorter one, stride and deviation are as much smaller
+        as it is shorter (:func:`shares`): the paper's images are square.
     intensity
         what a reading is multiplied by, and a writing divided by.
     """
@@ -56,6 +57,16 @@ def window(numbers: Any, size: tuple[int, int], n: int) -> Window:
     )
 
 
+def covering(size: tuple[int, int], n: int) -> tuple[float, float]:
+    """(log variance, log gamma) of a grid over the whole image, for a start at which nothing is left out or faint.
+
+    Filters half a stride wide, s = d / 2, meet their neighbours; with gamma = N^2 / (A B) what is painted has the mean
+    of its patch. At zeros, the paper's start, they are one pixel wide, and the mean is N^2 / (A B) of the patch's.
+    """
+    stride = (max(size) - 1) / max(n - 1, 1)
+    return 2.0 * float(np.log(stride / 2)), float(np.log(n * n / (size[0] * size[1])))
+
+
 def filters(centre: Any, stride: Any, variance: Any, n: int, n_pixels: int) -> Any:
     """F[b, i, a] = exp(-(a - m_i)^2 / 2 s^2) / Z_i, m_i = g + (i - N/2 - 1/2) d; i = 1..N, a = 1..n_pixels.
 
@@ -72,10 +83,22 @@ def filters(centre: Any, stride: Any, variance: Any, n: int, n_pixels: int) -> A
     return weights / tt.sum(weights, axis=2, keepdims=True)
 
 
+def shares(size: tuple[int, int]) -> tuple[float, float]:
+    """How long each side is, in pixels from first to last, of the longer one: (1, 1) for a square.
+
+    By the paper's own strides a grid over a tall, narrow image has most of its columns outside.
+    """
+    longest = max(max(size) - 1, 1)
+    return max(size[0] - 1, 1) / longest, max(size[1] - 1, 1) / longest
+
+
 def banks(at: Window, size: tuple[int, int], n: int) -> Banks:
     """F_Y and F_X of a window."""
-    height, width = size
-    return Banks(filters(at.y, at.stride, at.variance, n, height), filters(at.x, at.stride, at.variance, n, width))
+    f_y, f_x = (
+        filters(centre, share * at.stride, share**2 * at.variance, n, n_pixels)
+        for centre, share, n_pixels in zip((at.y, at.x), shares(size), size, strict=True)
+    )
+    return Banks(f_y, f_x)
 
 
 def read(image: Any, at: Window, of: Banks) -> Any:
@@ -111,6 +134,12 @@ class AttentiveWrite(FeedForward):
         self.size, self.n = size, n
         self.dense = Dense(n_in, n * n + N_NUMBERS, rng=rng)
         self._child("dense", self.dense)
+
+    def cover_image(self) -> None:
+        """Start with a grid over all of it, that paints what has the mean of its patch."""
+        bias = self.dense.bias.get_value()
+        bias[-3], bias[-1] = covering(self.size, self.n)
+        self.dense.bias.set_value(bias)
 
     def window(self, x: Any) -> Window:
         """Where it writes: x (batch, n_in)."""

@@ -129,6 +129,12 @@ class AttentiveReader(Reader):
         self._child("place", self._place)
         self._weight = self._parameter("weight", side_by_side(glorot_uniform, 4)(rng, (2 * n * n, n_out)))
 
+    def cover_image(self) -> None:
+        """Start with a grid over all of it; a constant image is read as that constant at any width."""
+        bias = self._place.bias.get_value()
+        bias[2], _ = attention.covering(self.size, self.n)
+        self._place.bias.set_value(bias)
+
     def window(self, hidden: Any) -> Window:
         """Where it looks after the decoder was in this state (batch, n_units)."""
         return attention.window(in_loop(self._place, hidden), self.size, self.n)
@@ -210,6 +216,12 @@ class Draw(Cell):
         self._child("painter", self.painter)
         self.log_std = self._parameter("log_std", np.asarray(0.0)) if learns_std else None
         self.state_sizes = DrawState(self.encoder.state_sizes, self.painter.state_sizes, n_codes)
+
+    def cover_image(self) -> None:
+        """Let the grids, where it has some, start over the whole image with filters that meet."""
+        for part in (self.reader, self.painter.write):
+            if isinstance(part, AttentiveReader | AttentiveWrite):
+                part.cover_image()
 
     def initial_state(self, batch_size: Any) -> DrawState:
         none = repeat_rows(super().initial_state(1).nats[0], batch_size)

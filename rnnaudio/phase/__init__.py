@@ -1,4 +1,4 @@
-"""Phase from magnitudes: iterations in bulk and in a stream, differences and their integration (NumPy only)."""
+"""Phase from magnitudes: iterations in bulk and in a stream, differences and their integration."""
 
 from rnnaudio.phase.differences import (
     Differences,
@@ -6,8 +6,9 @@ from rnnaudio.phase.differences import (
     phase_differences,
     wrapped,
 )
+from rnnaudio.phase.gradient import PhaseGradient
 from rnnaudio.phase.griffin_lim import griffin_lim, starting_phases, with_phases
-from rnnaudio.phase.integration import PhaseIntegrator, integrated
+from rnnaudio.phase.integration import PhaseIntegrator, Settled, integrated
 from rnnaudio.phase.learning import Hearing, PhaseBatch, PhaseBatches, phase_batch
 from rnnaudio.phase.online import OnlineGriffinLim, streamed
 
@@ -17,7 +18,9 @@ __all__ = [
     "OnlineGriffinLim",
     "PhaseBatch",
     "PhaseBatches",
+    "PhaseGradient",
     "PhaseIntegrator",
+    "Settled",
     "griffin_lim",
     "integrated",
     "magnitude_differences",

@@ -59,8 +59,8 @@ def filling_figure(
 
     images: (n, height, width), or empty for what was painted from nothing. canvases: (n_steps, n, height, width);
         both within 0 and 1.
-    reads, writes: (n_steps, n, 3), where the grids lay: column and row of the centre, counted from 1, and the side,
-        all in pixels. What was read is drawn one column to the left: it is the canvas that was looked at.
+    reads, writes: (n_steps, n, 4), where the grids lay: column and row of the centre, counted from 1, width and
+        height, all in pixels. What was read is drawn one column to the left: it is the canvas that was looked at.
     Raises RnnaudioError if the sizes do not fit each other.
     """
     shown, strokes = np.asarray(images, float), np.asarray(canvases, float)
@@ -170,9 +170,9 @@ def _hang(axes: Axes, image: np.ndarray, corner: np.ndarray) -> None:
 
 
 def _box(axes: Axes, box: np.ndarray, corner: np.ndarray, size: tuple[int, int], colour: str) -> None:
-    """x, y (from 1) and side -> a frame, as much of it as lies on the tile."""
-    x, y, side = (float(value) for value in box)
-    left, right = np.clip([x - 0.5 - side / 2, x - 0.5 + side / 2], 0, size[1])
-    top, bottom = np.clip([y - 0.5 - side / 2, y - 0.5 + side / 2], 0, size[0])
+    """x, y (from 1), width and height -> a frame, as much of it as lies on the tile."""
+    x, y, width, height = (float(value) for value in box)
+    left, right = np.clip([x - 0.5 - width / 2, x - 0.5 + width / 2], 0, size[1])
+    top, bottom = np.clip([y - 0.5 - height / 2, y - 0.5 + height / 2], 0, size[0])
     at = (corner[0] + left, corner[1] + top)
     axes.add_patch(Rectangle(at, right - left, bottom - top, fill=False, edgecolor=colour, linewidth=1.0))

@@ -4,6 +4,7 @@ One file, because two could be torn apart by a crash; safetensors, because loadi
 """
 
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,10 +39,15 @@ def path_in(run_dir: Path) -> Path:
 
 
 def path_to_write(run_dir: Path, resume: bool) -> Path:
-    """The same, for a run that begins or, with ``resume``, goes on; RnnaudioError if it would replace another."""
+    """The same, for a run that begins or, with ``resume``, goes on; RnnaudioError if it would replace another, or if
+    nothing can be written there, which is to show before an hour's work."""
     path = path_in(run_dir)
     if path.exists() and not resume:
         raise RnnaudioError(f"{path} exists: go on with it (--resume), or name another run directory")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        what = "may not be written to" if there.is_dir() else "is a file, not a folder"
+        raise RnnaudioError(f"cannot write {path}: {there} {what}; name another run directory")
     return path
 
 

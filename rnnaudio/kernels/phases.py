@@ -1,0 +1,46 @@
+"""Phases of a frame along its loudest path, for :class:`rnnaudio.phase.PhaseIntegrator`."""
+
+import heapq
+
+import numpy as np
+
+from rnnaudio.kernels.compile import njit
+
+
+@njit()
+def spread(
+    before: np.ndarray,
+    magnitudes: np.ndarray,
+    ahead: np.ndarray,
+    frequency: np.ndarray,
+    limit: float,
+    phases: np.ndarray,
+) -> None:
+    """Fill in ``phases`` where magnitudes are above the limit; all (n_bins,) float64, phases from the frame's centre.
+
+    From the loudest bin whose phase is known on: one of the frame before leads to ``ahead`` of the same bin, one of
+    this frame to both its neighbours by ``frequency``. Where nothing leads, the loudest bin has phase 0.
+    """
+    n = len(magnitudes)
+    waiting = magnitudes > limit
+    heap = [(-before[k], 0, k) for k in range(n) if before[k] > limit]  # (loudness, whether of this frame, bin)
+    heapq.heapify(heap)
+    for start in np.argsort(-magnitudes):
+        while len(heap):
+            _, in_this_frame, k = heapq.heappop(heap)
+            if not in_this_frame:
+                if waiting[k]:
+                    phases[k], waiting[k] = ahead[k], False
+                    heapq.heappush(heap, (-magnitudes[k], 1, k))
+                continue
+            if k and waiting[k - 1]:
+                phases[k - 1], waiting[k - 1] = phases[k] - frequency[k], False
+                heapq.heappush(heap, (-magnitudes[k - 1], 1, k - 1))
+            if k + 1 < n and waiting[k + 1]:
+                phases[k + 1], waiting[k + 1] = phases[k] + frequency[k + 1], False
+                heapq.heappush(heap, (-magnitudes[k + 1], 1, k + 1))
+        if magnitudes[start] <= limit:
+            break
+        if waiting[start]:
+            phases[start], waiting[start] = 0.0, False
+            heapq.heappush(heap, (-magnitudes[start], 1, start))
