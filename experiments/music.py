@@ -122,10 +122,11 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
         musician = load_music(options.run_dir)
         longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
         stretch = min(sizes.stretch_seconds, sizes.seconds, longest)
-        chains = chains_of(musician, corpus)
+        heard = training_codes(corpus.train, musician.codec, musician.config)
+        chains = chains_of(musician, corpus, heard)
         seeds = [corpus.test.seed_at(k, 1.0) for k in range(sizes.n_seeds)]
         codes, ours = played(musician, seeds, sizes.seconds)
-        chain_codes, by_chain = played_by_chain(chains["bigram"], musician, seeds, sizes.seconds)
+        chain_codes, by_chain = played_by_chain(chains["bigram"], musician, heard, seeds, sizes.seconds)
         unseen, train = pieces(corpus, "test"), pieces(corpus, "train")
         limits = limits_of_real_music(corpus)
         yardstick = Yardstick.of(train, unseen, corpus.sample_rate_hz, stretch, limits)
@@ -152,7 +153,7 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
             "settings": dataclasses.asdict(musician.config),
             "codec_lost": round(musician.codec.lost, 3),
             "bits": bits(musician, corpus, chains),
-            "copies": copies(musician, corpus, {"codes": codes, "bigram chain": chain_codes}),
+            "copies": copies(musician, corpus, heard, {"codes": codes, "bigram chain": chain_codes}),
             **speed(musician, seeds[0]),
         }
     print(json.dumps({name: value for name, value in figures.items() if name != "table"}, indent=1))
@@ -189,10 +190,10 @@ def played(musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> t
     return np.concatenate([block.codes for block in blocks], axis=1)[..., 0], list(map(musician.scale.restore, audio))
 
 
-def chains_of(musician: Musician, corpus: AudioCorpus) -> dict[str, Markov]:
+def chains_of(musician: Musician, corpus: AudioCorpus, heard: Sequence[np.ndarray]) -> dict[str, Markov]:
     """Of the first stage's codes, counted on what the model was trained on, tuned on the validation split."""
     codec = musician.codec
-    train = [codes[:, 0] for codes in training_codes(corpus.train, codec, musician.config)]
+    train = [codes[:, 0] for codes in heard]
     valid = [codes[:, 0] for codes in encoded(corpus.valid, codec)]
     return {
         name: Markov(train, codec.n_codes, order).tune(valid)
@@ -201,17 +202,26 @@ def chains_of(musician: Musician, corpus: AudioCorpus) -> dict[str, Markov]:
 
 
 def played_by_chain(
-    chain: Markov, musician: Musician, seeds: Sequence[np.ndarray], seconds: float
+    chain: Markov, musician: Musician, heard: Sequence[np.ndarray], seeds: Sequence[np.ndarray], seconds: float
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """As :func:`played`, by a chain, of the first stage's codes alone."""
+    """As :func:`played`, by a chain over the first stage's codes, :func:`completed` with the other stages'."""
     codec, n = musician.codec, round(seconds * musician.sample_rate_hz)
     n_frames = n // codec.stft.hop_samples + codec.stft.window_samples // codec.stft.hop_samples + 1
-    played_codes = [
-        chain.play(n_frames, codec.encode(seed)[:, 0], np.random.default_rng((musician.config.seed, k, 10)))
-        for k, seed in enumerate(seeds)
-    ]
-    sounds = [musician.scale.restore(sound(codec.first_stage, codes[:, None])[:n]) for codes in played_codes]
+    played_codes, sounds, known = [], [], np.concatenate(heard)
+    for k, seed in enumerate(seeds):
+        rng = np.random.default_rng((musician.config.seed, k, 10))  # 10: the purpose
+        first = chain.play(n_frames, codec.encode(seed)[:, 0], rng)
+        played_codes.append(first)
+        sounds.append(musician.scale.restore(sound(codec, completed(first, known, rng))[:n]))
     return np.stack(played_codes), sounds
+
+
+def completed(first: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Codes of the first stage (n,) -> (n, n_stages), each with the other stages' of any known frame that has the same
+    first one: so what a chain plays sounds as fine as what the model plays."""
+    known = known[np.argsort(known[:, 0], kind="stable")]
+    start, end = (np.searchsorted(known[:, 0], first, side) for side in ("left", "right"))
+    return np.asarray(known[start + (rng.random(len(first)) * (end - start)).astype(int)])
 
 
 def trained_regressor(options: Options) -> LoadedRun:
@@ -265,9 +275,11 @@ def speed(musician: Musician, seed: np.ndarray, seconds: float = 20.0) -> dict[s
     return {"times_real_time": round(seconds / took, 2), "first_sound_seconds": round(first, 3)}
 
 
-def copies(musician: Musician, corpus: AudioCorpus, played_codes: dict[str, np.ndarray]) -> dict[str, Figures]:
+def copies(
+    musician: Musician, corpus: AudioCorpus, heard: Sequence[np.ndarray], played_codes: dict[str, np.ndarray]
+) -> dict[str, Figures]:
     """Share of frames in runs that stand in what was trained on, by length; beside it that of the unseen music."""
-    known = Corpus.of(one[:, 0] for one in training_codes(corpus.train, musician.codec, musician.config))
+    known = Corpus.of(one[:, 0] for one in heard)
     per_second = musician.sample_rate_hz / musician.codec.stft.hop_samples
     unseen = [codes[:, 0] for codes in encoded(corpus.test, musician.codec)]
     every: dict[str, Sequence[np.ndarray]] = {"unseen music": unseen, **{k: list(v) for k, v in played_codes.items()}}

@@ -23,8 +23,9 @@ from experiments.options import Figures, Named
 from experiments.results import FOLDER, record
 from experiments.spectral_runs import with_transform
 from rnnaudio import plots
+from rnnaudio.app.config import require_more_than_zero
 from rnnaudio.data import STFT, AudioCorpus, RandomWindows, fixed_windows, steps_for, write_wav
-from rnnaudio.errors import run_command
+from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.generation import Stepper, learnt_phases
 from rnnaudio.metrics.spectra import mean_phase_distance, phase_distance_up_to_shift, spectral_convergence_db
 from rnnaudio.nn import LSTM, Dense, Sequential, Sum
@@ -44,7 +45,8 @@ from rnnaudio.phase import (
     phase_differences,
     streamed,
 )
-from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, train
+from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, checkpoint, train
+from rnnaudio.training.loop import set_model
 
 SEED = 2016
 WINDOW_S, HOP_S = 0.064, 0.016
@@ -67,6 +69,9 @@ class Options(Named):
     seconds: float = 4.0  # at each
     smoke: bool = False  # a few updates of a small model on the piano in the package; nothing is recorded
     resume: bool = False
+
+    def __post_init__(self) -> None:
+        require_more_than_zero(self, "n_units", "radius", "max_updates", "minutes", "n_places", "seconds")
 
 
 def main() -> None:
@@ -128,8 +133,27 @@ def learn(model: Sum, hearing: Hearing, corpus: AudioCorpus, options: Options) -
         limits=Limits(options.max_updates, 60.0 * options.minutes, max(1, options.max_updates // 20)),
         seed=SEED,
         resume=options.resume,
-        config=with_transform(options.folder, hearing.stft),
+        config=with_transform(options.folder, hearing.stft) | {"radius": hearing.radius, "n_units": options.n_units},
     )
+
+
+def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, Hearing]:
+    """The trained model of a run, for :class:`rnnaudio.generation.LearntPhase`, to be heard through this transform.
+
+    RnnaudioError that names the differences if it was trained on another.
+    """
+    path = checkpoint.path_in(run_dir)
+    saved = checkpoint.load(path)
+    try:
+        config = saved.record["config"]
+        trained_on, radius, n_units = STFT(**config["stft"]), config["radius"], config["n_units"]
+    except (KeyError, TypeError) as error:
+        raise RnnaudioError(f"{path} holds no model of phases ({error}): name a run of `make phase`") from error
+    trained_on.check_same(stft)
+    hearing = Hearing(stft, radius)
+    model = build(hearing, n_units)
+    set_model(model, saved.group("best") or saved.group("model"), path)
+    return Stepper(model), hearing
 
 
 def held_out(hearing: Hearing, corpus: AudioCorpus, sizes: dict[str, int], most: int = 20) -> list[PhaseBatch]:

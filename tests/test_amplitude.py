@@ -1,15 +1,16 @@
 """The experiment on amplitudes: where its models start, what its baselines are, and its way back to sound."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from experiments import amplitude as experiment
 from experiments.spectral_runs import with_transform
-from rnnaudio.data import STFT, LogScale
+from rnnaudio.data import STFT, AudioCorpus, LogScale
 from rnnaudio.data.corpus import ArrayPiece, Split
-from rnnaudio.data.demo import embedded_recordings
+from rnnaudio.data.demo import build_demo_corpus, embedded_recordings
 from rnnaudio.diagnostics.baselines import LinearPrediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper
@@ -81,3 +82,30 @@ def test_a_run_is_not_resumed_with_another_transform(tmp_path):
     other = dataclasses.replace(STFT_512, window_samples=1024, hop_samples=256)
     with pytest.raises(RnnaudioError, match="window_samples is 1024, expected 512; hop_samples is 256, expected 128"):
         with_transform(tmp_path, other)
+
+
+@pytest.mark.parametrize(("rate", "window"), [(16_000, 2048), (22_050, 2824), (44_100, 5644)])
+def test_windows_are_of_four_hops_at_any_rate(rate, window):
+    stft = experiment.transform(experiment.Options(), SimpleNamespace(sample_rate_hz=rate))
+    assert (stft.window_samples, stft.hop_samples) == (window, window // 4)
+    magnitudes = np.random.default_rng(0).random((8, 1, stft.n_bins))
+    begun = np.zeros((experiment.overhang(stft), 1, stft.hop_samples))
+    assert experiment.sounded(magnitudes, stft, begun).shape == (8, 1, stft.hop_samples)
+
+
+@pytest.mark.parametrize("name", ["n_places", "n_played", "seconds"])
+def test_nothing_to_measure_is_refused_at_once(name):
+    with pytest.raises(RnnaudioError, match=f"{name} is 0; expected more than 0"):
+        experiment.Options(**{name: 0})
+
+
+def test_an_interrupted_model_is_not_measured(monkeypatch, tmp_path):
+    corpus_path = build_demo_corpus(tmp_path / "corpus.h5")
+    small = dataclasses.replace(experiment.Options(corpus=corpus_path, run_dir=tmp_path / "run"), **experiment.TINY)
+    cut_off = SimpleNamespace(is_complete=False, reason="interrupted after 1 update")
+    monkeypatch.setattr(experiment, "train", lambda *arguments, **options: cut_off)
+    with AudioCorpus.open(corpus_path) as corpus, pytest.raises(KeyboardInterrupt):
+        experiment.run(small, corpus)
+    cut_off.reason = "the loss is not finite at update 3"
+    with AudioCorpus.open(corpus_path) as corpus, pytest.raises(RnnaudioError, match="broke down: the loss is not"):
+        experiment.run(small, corpus)

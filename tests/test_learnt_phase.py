@@ -5,8 +5,8 @@ import pytest
 from test_batches import SIZES, ramps
 from test_spectra import split_of
 
-from rnnaudio.data import STFT, RandomWindows, steps_for
-from rnnaudio.data.demo import embedded_recordings
+from rnnaudio.data import STFT, AudioCorpus, RandomWindows, steps_for
+from rnnaudio.data.demo import build_demo_corpus, embedded_recordings
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import LearntPhase, Stepper, learnt_phases
 from rnnaudio.nn import LSTM, Dense, Sequential
@@ -157,6 +157,28 @@ def test_each_frame_comes_out_once_and_in_time(magnitudes, look_ahead, n_frames)
     assert stream.flush() == []
     with pytest.raises(RnnaudioError, match="was flushed"):
         stream.push(rows[0])
+
+
+def test_a_run_s_model_is_loaded_for_its_own_transform_alone(tmp_path):
+    from experiments import phase as experiment
+
+    corpus_path = build_demo_corpus(tmp_path / "corpus.h5")
+    options = experiment.Options(
+        corpus=corpus_path, run_dir=tmp_path / "run", n_units=3, radius=2, max_updates=2, n_places=1, seconds=0.3
+    )
+    with AudioCorpus.open(corpus_path) as corpus:
+        experiment.run(options, corpus)
+        stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=experiment.WINDOW_S, hop_s=experiment.HOP_S)
+        audio = corpus.test.seed_at(0, 0.3)
+    stepper, hearing = experiment.load_learnt(tmp_path / "run", stft)
+    assert hearing == Hearing(stft, 2)
+    phases, _ = learnt_phases(stepper, hearing, np.abs(stft.forward(audio)))
+    assert np.isfinite(phases).all()
+    other = STFT(stft.window_samples // 2, stft.hop_samples // 2, sample_rate_hz=stft.sample_rate_hz)
+    with pytest.raises(RnnaudioError, match=r"window_samples is \d+, expected \d+; hop_samples is"):
+        experiment.load_learnt(tmp_path / "run", other)
+    with pytest.raises(RnnaudioError, match="no checkpoint"):
+        experiment.load_learnt(tmp_path / "none", stft)
 
 
 def test_models_of_other_widths_are_refused():

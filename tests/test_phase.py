@@ -161,6 +161,19 @@ def test_differences_from_magnitudes_are_those_of_a_tone():
     assert np.abs(guess - true).max() < 0.25
 
 
+def test_differences_from_magnitudes_are_those_of_a_click():
+    """In a frame whose centre it is near, where the window's logarithm is close to a Gaussian's."""
+    stft = STFT(512, 64, padding="none")
+    click = np.zeros(2000)
+    click[1000] = 1.0
+    spectra = stft.forward(click)
+    late = 1000 - (np.arange(len(spectra)) * 64 + 256)  # samples after each frame's centre
+    near = np.flatnonzero(np.abs(late) <= 100)
+    guess = magnitude_differences(np.abs(spectra), stft).frequency[near, 1:]
+    np.testing.assert_allclose(guess, np.tile(-2 * np.pi * late[near, None] / 512, 256), atol=0.3)
+    assert len(near) >= 3 and (np.sign(guess[:, 0]) == -np.sign(late[near])).all()
+
+
 def test_the_integrator_is_causal_and_seeded(magnitudes):
     differences = magnitude_differences(magnitudes, STFT_1024)
     whole = integrated(magnitudes, differences, STFT_1024, seed=3)
@@ -252,6 +265,23 @@ def test_a_stream_of_known_phases_is_the_inverse(piano, padding):
     np.testing.assert_allclose(audio[1:], stft.inverse(spectra)[1:], atol=1e-9)
 
 
+@pytest.mark.parametrize("padding", ["full", "none"])
+def test_a_second_flush_gives_nothing(magnitudes, padding):
+    stream = OnlineGriffinLim(STFT(1024, 256, padding=padding))
+    for row in magnitudes[:6]:
+        stream.push(row)
+    assert len(stream.flush()) and not len(stream.flush())
+
+
+def test_a_caller_may_fill_one_array_with_each_frame(magnitudes):
+    for kind in (PhaseGradient, OnlineGriffinLim):
+        one, other, buffer = kind(STFT_1024), kind(STFT_1024), np.empty(513)
+        for row in magnitudes[:8]:
+            buffer[:] = row
+            for a, b in zip(np.atleast_1d(one.push(row)), np.atleast_1d(other.push(buffer)), strict=True):
+                np.testing.assert_array_equal(getattr(a, "phases", a), getattr(b, "phases", b))
+
+
 @pytest.mark.parametrize("look_ahead", [0, 2])
 def test_what_a_stream_gave_out_does_not_depend_on_what_comes(magnitudes, look_ahead):
     other = magnitudes.copy()
@@ -289,6 +319,11 @@ def test_what_is_refused(magnitudes):
         (lambda: griffin_lim(magnitudes, stft, start=np.zeros((2, 3))), r"shape \(2, 3\), expected"),
         (lambda: OnlineGriffinLim(stft, look_ahead=-1), "look_ahead is -1"),
         (lambda: OnlineGriffinLim(stft).push(np.zeros(5)), "expected"),
+        (lambda: OnlineGriffinLim(stft).push(magnitudes[0], np.full(513, np.nan)), r"phases of shape \(513,\)"),
+        (lambda: PhaseGradient(stft).push(np.zeros(5)), "expected"),
+        (lambda: PhaseGradient(stft).push(broken[3]), "hold NaN"),
+        (lambda: PhaseGradient(stft).push(magnitudes[0], np.zeros(3)), r"phases of shape \(3,\); expected \(513,\)"),
+        (lambda: PhaseGradient(STFT(16, 16, "rectangular")), "no Gaussian is near"),
         (lambda: magnitude_differences(np.ones((3, 9)), STFT(16, 16, "rectangular")), "no Gaussian is near"),
     ]:
         with pytest.raises(RnnaudioError, match=message):

@@ -1,5 +1,7 @@
 """Logarithm, components and mel bands: closed forms, what comes back and what is lost, the batches made of them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from test_batches import SIZES, ramps
@@ -15,7 +17,9 @@ from rnnaudio.data import (
     spectra_of_hops,
     steps_for,
 )
+from rnnaudio.data.corpus import ArrayPiece
 from rnnaudio.data.demo import embedded_recordings
+from rnnaudio.data.scaling import spread_magnitudes
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.mel import mel_weights
 from rnnaudio.metrics.spectra import spectral_convergence_db
@@ -104,6 +108,45 @@ def test_bands_without_a_bin_are_refused():
         MelScale(STFT(128, 32, sample_rate_hz=16_000), 64)
     with pytest.raises(RnnaudioError, match="no sampling rate"):
         MelScale(STFT(1024, 256), 64)
+    with pytest.raises(RnnaudioError, match="n_bands is 0"):
+        MelScale(STFT(1024, 256, sample_rate_hz=16_000), 0)
+    mel = MelScale(STFT(1024, 256, sample_rate_hz=16_000), 8)
+    for call, message in [
+        (lambda: mel.bands(np.ones((3, 257))), "expected .* 513.* for a window of 1024"),
+        (lambda: mel.bands(np.full(513, np.nan)), "NaN"),
+        (lambda: mel.magnitudes(np.ones((3, 9))), r"bands of shape \(3, 9\); expected finite ones \(..., 8\)"),
+        (lambda: mel.magnitudes(np.full(8, np.inf)), "expected finite ones"),
+        (lambda: mel.magnitudes(np.ones(8), method="inverse"), "method is 'inverse'; expected pinv or nnls"),
+    ]:
+        with pytest.raises(RnnaudioError, match=message):
+            call()
+
+
+def frames_of(lengths, window=16, hop=4):
+    """Pieces of so many frames; every sample says which frame of all begins there."""
+    pieces, begin = [], 0
+    for n in lengths:
+        pieces.append(ArrayPiece(np.repeat(np.arange(begin, begin + n + window // hop - 1), hop).astype(np.float32)))
+        begin += n
+    stft = STFT(window, hop, "rectangular", "none")
+    ones = np.abs(stft.of_frames(np.ones((1, window)))).max()
+    parts = list(spread_magnitudes(SimpleNamespace(pieces=pieces), stft, most=200))
+    # A frame's mean is that of four numbers in a row, from its own on.
+    return [np.round(part[:, 0] / ones - 1.5).astype(int) for part in parts], begin
+
+
+@pytest.mark.parametrize("lengths", [[150], [40, 3, 0, 90], [7] * 20])
+def test_of_few_frames_all_are_taken_once(lengths):
+    places, n = frames_of([k for k in lengths if k])
+    np.testing.assert_array_equal(np.concatenate(places), np.arange(n))
+
+
+@pytest.mark.parametrize("lengths", [[5000], [7] * 700, [3000, 9, 9, 2000]])
+def test_of_many_frames_places_are_spread_over_all(lengths):
+    places, n = frames_of(lengths)
+    taken = np.concatenate(places)
+    assert 100 < len(taken) <= 264 and len(np.unique(taken)) == len(taken)
+    assert np.abs(np.diff(taken)).max() < 1.1 * 64 * -(-n // 200)  # no longer stretch is left out than the stride
 
 
 @pytest.mark.parametrize(

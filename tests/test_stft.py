@@ -50,6 +50,9 @@ def test_without_padding_whole_frames_come_back_where_the_window_sees(n, hop, le
     assert len(back) == (length - n) // hop * hop + n
     seen = overlap_add(np.broadcast_to(stft.weights**2, (stft.n_frames(length), n)), hop) > 1e-6
     np.testing.assert_allclose(back[seen], audio[: len(back)][seen], atol=1e-6)
+    np.testing.assert_array_equal(stft.inverse(stft.forward(audio), len(back)), back)
+    with pytest.raises(RnnaudioError, match=f"hold {len(back)} samples: got {len(back) + 1}, expected {len(back)} to"):
+        stft.inverse(stft.forward(audio), len(back) + 1)  # as many as the last frames would need there are not
 
 
 @pytest.mark.parametrize("window", sorted(WINDOWS))
@@ -126,7 +129,7 @@ def test_sound_and_spectra_that_are_refused():
         (lambda: stft.inverse(np.zeros((3, 10))), r"shape \(3, 10\), expected \(..., frames, 9\) for a window of 16"),
         (lambda: stft.inverse(np.full((9, 9), np.nan)), "the spectra hold NaN"),
         (lambda: stft.inverse(np.zeros((3, 9))), "3 frames hold no sample of sound whole: give 4"),
-        (lambda: stft.inverse(np.zeros((8, 9)), 40), "40 samples have 13 frames, but there are 8"),
+        (lambda: stft.inverse(np.zeros((8, 9)), 40), "8 frames hold 20 samples: got 40, expected 17 to 20"),
         (lambda: stft.times_s(3), "has no sampling rate"),
     ]:
         with pytest.raises(RnnaudioError, match=message):

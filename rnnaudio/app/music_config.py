@@ -12,11 +12,12 @@ MOST_SEMITONES = 24
 WINDOW_SECONDS, HOPS_PER_WINDOW = 0.128, 4
 FRAMES_PER_CODE, FRAMES_PER_COMPONENT = 40, 8
 N_EPOCHS = 5  # of the music in all its transpositions
+MUCH_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)
 class MusicConfig:
-    """Everything that decides a run over codes. 0 in the first seven: chosen from the corpus (:func:`fitted`)."""
+    """Everything that decides a run over codes. 0 in the first eight: chosen from the corpus (:func:`fitted`)."""
 
     window_samples: int = 0  # 128 ms, to a power of two
     hop_samples: int = 0  # a quarter of the window
@@ -25,7 +26,7 @@ class MusicConfig:
     n_units: int = 0  # of the LSTM and of the layer before it; 512 at most
     head_units: int = 0  # half of n_units
     max_updates: int = 0  # five epochs, 4,000 at most
-    n_stages: int = 1
+    n_stages: int = 0  # of codes: two for twenty minutes of music and more, else one
     transpose: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # semitones: copies of the training music
     gain_db: float = 0.0  # each of these copies is louder or softer by up to so many decibels
     join_pieces: bool = True  # after a piece comes the next: else nothing ever follows the silence at its end
@@ -42,12 +43,10 @@ class MusicConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transpose", tuple(self.transpose))  # JSON has lists only
-        require_more_than_zero(
-            self, "n_stages", "n_layers", "batch_size", "n_steps", "learning_rate", "validate_every", "minutes"
-        )
+        require_more_than_zero(self, "n_layers", "batch_size", "n_steps", "learning_rate", "validate_every", "minutes")
         for name in (
             "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",
-            "input_noise", "gain_db", "seed",
+            "n_stages", "input_noise", "gain_db", "seed",
         ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
@@ -67,7 +66,8 @@ def fitted(config: MusicConfig, seconds: float, sample_rate_hz: int) -> MusicCon
     hop = config.hop_samples or max(1, window // HOPS_PER_WINDOW)
     n_frames = max(1.0, seconds * sample_rate_hz / hop)
     n_codes = 2 ** int(np.log2(max(16.0, n_frames / FRAMES_PER_CODE)))
-    n_units = 512 if seconds >= 1200.0 else 256 if seconds >= 240.0 else 128
+    is_much = seconds >= MUCH_SECONDS
+    n_units = 512 if is_much else 256 if seconds >= 240.0 else 128
     updates = round(N_EPOCHS * n_frames * (1 + len(config.transpose)) / (config.n_steps * config.batch_size))
     n_units = config.n_units or n_units
     return dataclasses.replace(
@@ -79,4 +79,5 @@ def fitted(config: MusicConfig, seconds: float, sample_rate_hz: int) -> MusicCon
         n_units=n_units,
         head_units=config.head_units or max(1, n_units // 2),
         max_updates=config.max_updates or min(4000, max(200, updates)),
+        n_stages=config.n_stages or (2 if is_much else 1),
     )

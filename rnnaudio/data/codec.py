@@ -4,7 +4,7 @@ What a model of codes can play is at best what the codes of real music give back
 (:attr:`Codec.lost`, and a round trip through it) belongs beside every figure.
 """
 
-import dataclasses
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -48,22 +48,28 @@ class Codec:
         n_codes: int = 1024,
         n_stages: int = 1,
         n_components: int = 128,
+        compression: float = 300.0,
         seed: int = 2016,
     ) -> "Codec":
         """k-means in each stage, on at most 30,000 frames spread over a split (give the training one).
+
+        compression: of :class:`LogScale`. With 30 the noise between notes, which the ear and all measures in decibels
+        have as a part of the sound, is lost in the codes.
 
         RnnaudioError: sizes below 1, fewer frames than codes, and what :meth:`LogScale.fit` refuses.
         """
         for name, value in (("n_codes", n_codes), ("n_stages", n_stages)):
             if value < 1:
                 raise RnnaudioError(f"{name}: got {value}, expected 1 or more")
-        scale = LogScale.fit(split, stft, n_components=n_components)
+        scale = LogScale.fit(split, stft, compression=compression, n_components=n_components)
         frames = np.concatenate([scale.scaled(part) for part in spread_magnitudes(split, stft, MOST_FRAMES)])
         if len(frames) < n_codes:
             raise RnnaudioError(f"{len(frames)} frames are too few for {n_codes} codes: give more sound or ask less")
         left, stages = frames.astype(np.float64), []
         for number in range(n_stages):  # k-means++ would compare each centre with all before: minutes for a thousand
-            centres, nearest = kmeans2(left, n_codes, iter=N_ITERATIONS, minit="points", seed=seed + number)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a centre that is nearest to no frame: a code never said
+                centres, nearest = kmeans2(left, n_codes, iter=N_ITERATIONS, minit="points", seed=seed + number)
             stages.append(centres)
             left = left - centres[nearest]
         lost = float(np.sum(left**2) / np.sum((frames - frames.mean(axis=0)) ** 2))
@@ -84,11 +90,6 @@ class Codec:
     @property
     def n_features(self) -> int:
         return self.stages.shape[2]
-
-    @property
-    def first_stage(self) -> "Codec":
-        """The codec without the stages that say what the first left over."""
-        return dataclasses.replace(self, stages=self.stages[:1])
 
     @cached_property
     def deviations(self) -> np.ndarray:

@@ -95,6 +95,8 @@ class MelScale:
     n_bands: int = 64
 
     def __post_init__(self) -> None:
+        if self.n_bands < 1:
+            raise RnnaudioError(f"n_bands is {self.n_bands}; expected 1 or more")
         empty = np.flatnonzero(~self.weights.any(axis=0))
         if empty.size:
             raise RnnaudioError(
@@ -108,12 +110,18 @@ class MelScale:
         return mel_weights(self.stft.window_samples, self.stft.rate(), self.n_bands)
 
     def bands(self, magnitudes: np.ndarray) -> np.ndarray:
-        """(..., n_bins) -> (..., n_bands)."""
-        return np.asarray(magnitudes, np.float64) @ self.weights
+        """(..., n_bins) -> (..., n_bands); RnnaudioError as :meth:`STFT.check_bins`."""
+        magnitudes = np.asarray(magnitudes, np.float64)
+        self.stft.check_bins(np.atleast_2d(magnitudes))
+        return magnitudes @ self.weights
 
     def magnitudes(self, bands: np.ndarray, method: Literal["pinv", "nnls"] = "pinv") -> np.ndarray:
-        """(..., n_bands) -> (..., n_bins), not negative."""
+        """(..., n_bands) -> (..., n_bins), not negative. RnnaudioError: other bands, NaN, no such method."""
         bands = np.asarray(bands, np.float64)
+        if bands.shape[-1:] != (self.n_bands,) or not np.isfinite(bands).all():
+            raise RnnaudioError(f"got bands of shape {bands.shape}; expected finite ones (..., {self.n_bands})")
+        if method not in ("pinv", "nnls"):
+            raise RnnaudioError(f"method is {method!r}; expected pinv or nnls")
         if method == "pinv":
             return np.maximum(bands @ np.linalg.pinv(self.weights), 0.0)
         rows = [scipy.optimize.nnls(self.weights.T, row)[0] for row in bands.reshape(-1, self.n_bands)]
@@ -175,7 +183,7 @@ def steps_for(n_steps: int, stft: STFT) -> int:
 
 
 def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> Iterator[np.ndarray]:
-    """|X| (up to 64, n_bins) of adjoining frames, from places spread evenly over all pieces, at most ``most`` in all.
+    """|X| (up to 64, n_bins) of adjoining frames, from places spread evenly over all pieces, ``most`` and 64 at most.
 
     RnnaudioError if no piece has a frame.
     """
@@ -184,12 +192,16 @@ def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> 
     if not any(counts):
         raise RnnaudioError(f"no piece has a frame of {stft.window_samples} samples: give longer pieces")
     stride = FRAMES_AT_ONCE * max(1, -(-sum(counts) // most))
+    begin = 0  # of the piece, among the frames of all: a place may lie in two pieces, and in no piece need be one
     for piece, count in zip(split.pieces, counts, strict=True):
-        for first in range(0, count, stride):
-            n = min(FRAMES_AT_ONCE, count - first)
-            audio: Any = piece.read(first * hop, (first + n - 1) * hop + stft.window_samples)
+        for place in range(begin // stride * stride, begin + count, stride):
+            first, last = max(place, begin) - begin, min(place + FRAMES_AT_ONCE, begin + count) - begin
+            if first >= last:
+                continue
+            audio: Any = piece.read(first * hop, (last - 1) * hop + stft.window_samples)
             frames = np.lib.stride_tricks.sliding_window_view(audio, stft.window_samples)[::hop]
             yield np.abs(stft.of_frames(frames))
+        begin += count
 
 
 def check_rate(split: HasPieces, stft: STFT) -> None:

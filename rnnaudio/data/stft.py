@@ -146,9 +146,11 @@ class STFT:
         spectra = np.asarray(spectra)
         self.check_bins(spectra)
         n_frames = spectra.shape[-2]
-        n = self.n_samples(n_frames) if n_samples is None else n_samples
-        if self.n_frames(n) != n_frames:
-            raise RnnaudioError(f"{n} samples have {self.n_frames(n)} frames, but there are {n_frames}: give fewer")
+        most = self.n_samples(n_frames)
+        n = most if n_samples is None else n_samples
+        least = most if self.padding == "none" else max(1, most - self.hop_samples + 1)
+        if not least <= n <= most:
+            raise RnnaudioError(f"{n_frames} frames hold {most} samples: got {n}, expected {least} to {most}")
         total = overlap_add(self.to_frames(spectra), self.hop_samples)
         total /= _squares(self, n_frames)
         return total[..., self.offset : self.offset + n]

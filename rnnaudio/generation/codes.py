@@ -78,7 +78,7 @@ class SoundStream:
         from them without a seam. The samples given out begin after it.
     """
 
-    def __init__(self, codec: Codec, heard: np.ndarray | None = None, *, look_ahead: int = 3, n_iterations: int = 5):
+    def __init__(self, codec: Codec, heard: np.ndarray | None = None, *, look_ahead: int = 2, n_iterations: int = 2):
         self._codec, stft = codec, codec.stft
         self._phases = PhaseGradient(stft)
         self._mended = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)

@@ -8,7 +8,7 @@ from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.stepper import Stepper
 from rnnaudio.phase import Differences, Hearing, PhaseIntegrator, Settled
-from rnnaudio.phase.griffin_lim import checked_magnitudes
+from rnnaudio.phase.griffin_lim import checked_frame
 
 
 class LearntPhase:
@@ -38,7 +38,7 @@ class LearntPhase:
         """The next frame, (n_bins,) |X|; the frame that is settled by it, if there is one yet."""
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
-        (frame,) = checked_magnitudes(np.asarray(magnitudes)[None], self._hearing.stft)
+        frame, _ = checked_frame(magnitudes, None, self._hearing.stft)
         if not self._heard:
             self._heard.extend([frame] * self._hearing.before)
         return self._hear(frame)

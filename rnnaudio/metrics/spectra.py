@@ -12,9 +12,7 @@ def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
 
     0 dB is silence's, -infinity perfect. RnnaudioError if the shapes differ or X is silent.
     """
-    true, other = np.abs(np.asarray(magnitudes)), np.abs(np.asarray(found))
-    if true.shape != other.shape:
-        raise RnnaudioError(f"spectra of shape {other.shape} against {true.shape}: make them of equal length")
+    true, other = _finite_pair(np.abs(np.asarray(magnitudes)), np.abs(np.asarray(found)))
     energy = float(np.sum(true**2))
     if energy == 0.0:
         raise RnnaudioError("the true spectra are silent throughout, so nothing can be measured against them")
@@ -35,6 +33,7 @@ def phase_distance(true: ArrayLike, found: ArrayLike) -> FloatArray:
 
 def mean_phase_distance(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 1.0) -> float:
     """sum a d / sum a, the mean :func:`phase_distance` weighted with amplitudes a."""
+    true, found = _finite_pair(true, found)
     weight = _weights(true, weights)
     return float(np.sum(weight * phase_distance(true, found)) / np.sum(weight))
 
@@ -53,13 +52,23 @@ def phase_distance_up_to_shift(true: ArrayLike, found: ArrayLike, weights: Array
 
 
 def _resultant(true: ArrayLike, found: ArrayLike, weights: ArrayLike) -> complex:
-    difference = np.asarray(true, np.float64) - np.asarray(found, np.float64)
+    true, found = _finite_pair(true, found)
+    difference = true - found
     weight = _weights(true, weights)
     return complex(np.sum(weight * np.exp(1j * difference)) / np.sum(weight))
 
 
+def _finite_pair(true: ArrayLike, found: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    a, b = np.asarray(true, np.float64), np.asarray(found, np.float64)
+    if a.shape != b.shape:
+        raise RnnaudioError(f"spectra of shape {b.shape} against {a.shape}: make them of equal length")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise RnnaudioError("the spectra hold NaN or infinite values: look at the frames that made them")
+    return a, b
+
+
 def _weights(true: ArrayLike, weights: ArrayLike) -> FloatArray:
     weight = np.broadcast_to(np.asarray(weights, np.float64), np.shape(true))
-    if (weight < 0.0).any() or not weight.any():
+    if not (weight >= 0.0).all() or not weight.any():
         raise RnnaudioError("the weights must not be negative, and not all zero: give amplitudes of sound")
     return weight

@@ -6,7 +6,8 @@ import numpy as np
 
 from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.phase.differences import magnitude_differences
+from rnnaudio.phase.differences import gradient_slope, magnitude_differences
+from rnnaudio.phase.griffin_lim import checked_frame
 from rnnaudio.phase.integration import PhaseIntegrator, Settled
 
 
@@ -23,16 +24,20 @@ class PhaseGradient:
     """
 
     def __init__(self, stft: STFT, *, seed: int = 0):
+        gradient_slope(stft)  # refuses a window that no Gaussian is near to
         self._stft, self._integrator = stft, PhaseIntegrator(stft, seed=seed)
         # The last frames with their phases, where they came with any: one before the frame that is settled next.
         self._frames: deque[tuple[np.ndarray, np.ndarray | None]] = deque(maxlen=3)
         self._is_over = False
 
     def push(self, magnitudes: np.ndarray, phases: np.ndarray | None = None) -> list[Settled]:
-        """The next frame, (n_bins,) |X|; the frame that is settled by it, if there is one yet."""
+        """The next frame, (n_bins,) |X|; the frame that is settled by it, if there is one yet.
+
+        RnnaudioError: NaN, negative, of another window.
+        """
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
-        self._frames.append((magnitudes, phases))
+        self._frames.append(checked_frame(magnitudes, phases, self._stft))
         if len(self._frames) == 1:
             return []
         return [self._settled(len(self._frames) - 2)]

@@ -84,6 +84,20 @@ def with_phases_of(magnitudes: np.ndarray, spectra: np.ndarray) -> np.ndarray:
     return magnitudes * np.where(silent, 1.0, spectra / np.where(silent, 1.0, size))
 
 
+def checked_frame(
+    magnitudes: np.ndarray, phases: np.ndarray | None, stft: STFT
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Copies of one frame, (n_bins,) each: a caller may fill the same array with the next one. RnnaudioError as
+    :func:`checked_magnitudes`, and for phases that are none."""
+    (frame,) = checked_magnitudes(np.array(magnitudes, np.float64)[None], stft)
+    if phases is None:
+        return frame, None
+    phases = np.array(phases, np.float64)
+    if phases.shape != frame.shape or not np.isfinite(phases).all():
+        raise RnnaudioError(f"got phases of shape {phases.shape}; expected {frame.shape}, finite")
+    return frame, phases
+
+
 def checked_magnitudes(magnitudes: np.ndarray, stft: STFT) -> np.ndarray:
     """(n_frames, n_bins) float64; RnnaudioError if they are none of this transform's."""
     magnitudes = np.asarray(magnitudes, np.float64)

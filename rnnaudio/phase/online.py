@@ -4,7 +4,7 @@ import numpy as np
 
 from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.phase.griffin_lim import checked_magnitudes, with_phases, with_phases_of
+from rnnaudio.phase.griffin_lim import checked_frame, with_phases, with_phases_of
 
 
 class OnlineGriffinLim:
@@ -38,10 +38,10 @@ class OnlineGriffinLim:
         self._is_over = False
 
     def push(self, magnitudes: np.ndarray, phases: np.ndarray | None = None) -> np.ndarray:
-        """The next frame, (n_bins,) |X|; the samples that are settled by it."""
+        """The next frame, (n_bins,) |X|; the samples that are settled by it. RnnaudioError: NaN, another window."""
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
-        (frame,) = checked_magnitudes(np.asarray(magnitudes)[None], self.stft)
+        frame, phases = checked_frame(magnitudes, phases, self.stft)
         span = self._span(len(self._spectra))
         if phases is None:
             spectrum = with_phases_of(frame, self.stft.of_frames(self._sound(_divisors(self._squares))[span]))
@@ -56,7 +56,9 @@ class OnlineGriffinLim:
         return self._settle() if len(self._spectra) > self.look_ahead else np.empty(0)
 
     def flush(self) -> np.ndarray:
-        """All that is left; the stream is over."""
+        """All that is left; the stream is over, and a second call gives nothing."""
+        if self._is_over:
+            return np.empty(0)
         self._is_over = True
         parts = [self._settle() for _ in range(len(self._spectra))]
         if self.stft.padding == "none" and (parts or self._settled.any()):
