@@ -50,3 +50,13 @@ def test_the_chain_plays_what_it_saw():
     assert played.tolist() == [2, 0, 1, 2, 0, 1, 2, 0, 1]
     fair = Markov([np.random.default_rng(0).integers(0, 2, 5000)], 2, 1).play(4000, [0], np.random.default_rng(1))
     assert abs(fair.mean() - 0.5) < 0.05
+
+
+def test_codes_are_completed_with_frames_that_were_heard():
+    """Each first code gets the second of a frame that has it, as often as they stand together."""
+    from experiments.music import completed
+
+    known = np.array([[3, 0], [1, 5], [3, 1], [3, 1], [1, 5], [7, 2]])
+    full = completed(np.array([3] * 3000 + [1, 7]), known, np.random.default_rng(0))
+    assert full.shape == (3002, 2) and full[-2:].tolist() == [[1, 5], [7, 2]]
+    assert (full[:3000, 0] == 3).all() and full[:3000, 1].mean() == pytest.approx(2 / 3, abs=0.03)

@@ -78,17 +78,17 @@ def test_it_plays_the_same_in_blocks_and_frame_by_frame(folder, seeds):
 @pytest.mark.parametrize(
     ("seconds", "rate", "found"),
     [
-        (60.0, 16_000, (2048, 512, 128, 32, 128, 64, 200)),
-        (600.0, 44_100, (4096, 1024, 128, 512, 256, 128, 1009)),
-        (3600.0, 16_000, (2048, 512, 128, 1024, 512, 256, 4000)),
-        (0.5, 8_000, (1024, 256, 8, 16, 128, 64, 200)),
+        (60.0, 16_000, (2048, 512, 128, 32, 128, 64, 200, 1)),
+        (600.0, 44_100, (4096, 1024, 128, 512, 256, 128, 1009, 1)),
+        (3600.0, 16_000, (2048, 512, 128, 1024, 512, 256, 4000, 2)),
+        (0.5, 8_000, (1024, 256, 8, 16, 128, 64, 200, 1)),
     ],
 )
 def test_sizes_come_from_the_duration(seconds, rate, found):
     """Worked out by hand: frames = seconds rate / hop, a power of two of codes with 40 frames or more each."""
     c = fitted(MusicConfig(), seconds, rate)
     assert found[:4] == (c.window_samples, c.hop_samples, c.n_components, c.n_codes)
-    assert found[4:] == (c.n_units, c.head_units, c.max_updates)
+    assert found[4:] == (c.n_units, c.head_units, c.max_updates, c.n_stages)
     assert fitted(c, 9.0, 8_000) == c  # what is set stays
 
 
