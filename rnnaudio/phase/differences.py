@@ -26,6 +26,9 @@ from rnnaudio.phase.griffin_lim import centre_advance, checked_magnitudes
 NEAREST_GAUSSIAN = {"hann": 0.25645, "hamming": 0.29794, "blackman": 0.17954}
 
 
+FAINT = 1e-10  # a magnitude below counts as this: silence has no logarithm
+
+
 class Differences(NamedTuple):
     """time: (n_frames, n_bins), its first row 0, leading to each frame from the one before; frequency: (n_frames,
     n_bins), its first column 0, leading to each bin from the one below. Radians."""
@@ -61,14 +64,24 @@ def magnitude_differences(magnitudes: np.ndarray, stft: STFT) -> Differences:
     by central differences, means of the two ends. A frame needs the one after it. RnnaudioError for a rectangular
     window, which no Gaussian is near to.
     """
-    slope = gradient_slope(stft)
-    logs = np.log(np.maximum(checked_magnitudes(magnitudes, stft), 1e-10))
-    along_bins = np.gradient(logs, axis=1) * slope if stft.n_bins > 1 else np.zeros(logs.shape)
-    along_time = -np.gradient(logs, axis=0) / slope if len(logs) > 1 else np.zeros(logs.shape)
-    time, frequency = np.zeros(logs.shape), np.zeros(logs.shape)
-    time[1:] = wrapped((along_bins[1:] + along_bins[:-1]) / 2.0)
-    frequency[:, 1:] = wrapped((along_time[:, 1:] + along_time[:, :-1]) / 2.0)
-    return Differences(time, frequency)
+    logs = np.log(np.maximum(checked_magnitudes(magnitudes, stft), FAINT))
+    first, last = logs[:2][::-1], logs[-2:]  # of a single frame one row each
+    before = np.concatenate([2.0 * logs[:1] - first[:1], logs[:-1]])
+    after = np.concatenate([logs[1:], 2.0 * logs[-1:] - last[:1]])
+    found = differences_between(before, logs, after, gradient_slope(stft))
+    found.time[0] = 0.0
+    return found
+
+
+def differences_between(before: np.ndarray, logs: np.ndarray, after: np.ndarray, slope: float) -> Differences:
+    """:func:`magnitude_differences` of log-magnitudes (..., n_bins), those a frame earlier and those a frame later; at
+    an end, where there are none, these go on as a straight line."""
+    along_bins, frequency = np.zeros(logs.shape), np.zeros(logs.shape)
+    if logs.shape[-1] > 1:
+        along_bins = np.gradient((logs + before) / 2.0, axis=-1)
+    along_time = (after - before) / 2.0
+    frequency[..., 1:] = (along_time[..., 1:] + along_time[..., :-1]) / 2.0
+    return Differences(wrapped(slope * along_bins), wrapped(-frequency / slope))
 
 
 def gradient_slope(stft: STFT) -> float:

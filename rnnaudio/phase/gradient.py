@@ -6,7 +6,7 @@ import numpy as np
 
 from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.phase.differences import gradient_slope, magnitude_differences
+from rnnaudio.phase.differences import FAINT, differences_between, gradient_slope
 from rnnaudio.phase.griffin_lim import checked_frame
 from rnnaudio.phase.integration import PhaseIntegrator, Settled
 
@@ -24,10 +24,10 @@ class PhaseGradient:
     """
 
     def __init__(self, stft: STFT, *, seed: int = 0):
-        gradient_slope(stft)  # refuses a window that no Gaussian is near to
-        self._stft, self._integrator = stft, PhaseIntegrator(stft, seed=seed)
-        # The last frames with their phases, where they came with any: one before the frame that is settled next.
-        self._frames: deque[tuple[np.ndarray, np.ndarray | None]] = deque(maxlen=3)
+        self._stft, self._slope = stft, gradient_slope(stft)
+        self._integrator = PhaseIntegrator(stft, seed=seed)
+        self._logs: deque[np.ndarray] = deque(maxlen=3)  # of the last frames: before, at and after what is settled
+        self._frame: tuple[np.ndarray, np.ndarray | None] | None = None  # the last one
         self._is_over = False
 
     def push(self, magnitudes: np.ndarray, phases: np.ndarray | None = None) -> list[Settled]:
@@ -37,20 +37,27 @@ class PhaseGradient:
         """
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
-        self._frames.append(checked_frame(magnitudes, phases, self._stft))
-        if len(self._frames) == 1:
-            return []
-        return [self._settled(len(self._frames) - 2)]
+        frame = checked_frame(magnitudes, phases, self._stft)
+        self._logs.append(np.log(np.maximum(frame[0], FAINT)))
+        settled = self._settled(self._logs[-1])
+        self._frame = frame
+        return settled
 
     def flush(self) -> list[Settled]:
         """The frame that is left; the stream is over."""
-        if self._is_over or not self._frames:
+        if self._is_over or self._frame is None:
             return []
         self._is_over = True
-        return [self._settled(len(self._frames) - 1)]
+        last = self._logs[-1]
+        self._logs.append(2.0 * last - self._logs[-2] if len(self._logs) > 1 else last)
+        return self._settled(self._logs[-1])
 
-    def _settled(self, at: int) -> Settled:
-        differences = magnitude_differences(np.stack([magnitudes for magnitudes, _ in self._frames]), self._stft)
-        time, frequency = differences.time[at], differences.frequency[at]
-        magnitudes, phases = self._frames[at]
-        return Settled(magnitudes, self._integrator.step(magnitudes, time, frequency, phases), time, frequency)
+    def _settled(self, after: np.ndarray) -> list[Settled]:
+        if self._frame is None:
+            return []
+        magnitudes, phases = self._frame
+        is_first, logs = len(self._logs) == 2, self._logs[-2]
+        before = 2.0 * logs - after if is_first else self._logs[0]
+        time, frequency = differences_between(before, logs, after, self._slope)
+        time = np.zeros_like(time) if is_first else time
+        return [Settled(magnitudes, self._integrator.step(magnitudes, time, frequency, phases), time, frequency)]
