@@ -67,7 +67,6 @@ EXPERIMENTS = (
     Experiment("samples", "not in the blog", "samples-3-logistic"),
     Experiment("draw", "week 28 March (part 2)", "draw"),
     Experiment("draw", "week 28 March (part 2)", "draw-attention", ("--attention",), ("--attention", "--smoke")),
-    Experiment("draw", "week 28 March (part 2)", "draw-minutes-50", ("--minutes", "50"), smoke=None),
     Experiment(
         "draw", "week 28 March (part 2)", "draw-attention-minutes-80", ("--attention", "--minutes", "80"), smoke=None
     ),

@@ -127,11 +127,14 @@ class NextCodes:
         in training, the share of frames after the first of a window that are heard not as they are but as the model,
         having heard the true frames before, would have drawn them: scheduled sampling (Bengio et al. 2015) in two
         passes instead of step by step (Duckworth et al. 2019). What is to be foretold stays true.
+    own_rise
+        updates over which the share rises from none, along a line; 0: it is there from the beginning.
     """
 
     name: str = "next_codes"
     fields: tuple[str, ...] = ("codes",)
     own_share: float = 0.0
+    own_rise: int = 0
 
     def variables(self) -> list[Any]:
         return [tensor("codes", 3, "int64")]
@@ -156,7 +159,11 @@ class NextCodes:
         shape = [codes.shape[0] - 1, codes.shape[1]]
         hidden, _ = model.unroll(model.heard(codes[:-1]), state, Context.evaluation())
         own = model.drawn(hidden, context.uniform([*shape, model.n_stages]))
-        is_own = (context.uniform(shape) < self.own_share).dimshuffle(0, 1, "x")
+        uniform = context.uniform(shape)
+        risen = (
+            tt.minimum(tt.cast(context.update, uniform.dtype) / self.own_rise, 1.0) if self.own_rise else 1.0
+        )
+        is_own = (uniform < self.own_share * risen).dimshuffle(0, 1, "x")
         return tt.concatenate([codes[:1], tt.switch(is_own, own, codes[1:])], axis=0)
 
 

@@ -247,13 +247,16 @@ class Sure:
             last.set_values(values)
 
 
-def state_after(model, codes, own_share):
+def state_after(model, codes, own_share, own_rise=0, update=1):
     """All that the body keeps after a training window."""
     variable, key = engine.tensor("codes", 3, "int64"), engine.tensor("key", 1, "int64")
     state = model.initial_state(variable.shape[1])
-    outcome = NextCodes(own_share=own_share).outcome(model, [variable], state, Context.training_with(key))
+    objective = NextCodes(own_share=own_share, own_rise=own_rise)
+    outcome = objective.outcome(model, [variable], state, Context.training_with(key))
     used = key.sum() * 0.0  # without draws nothing else depends on it
-    return np.concatenate(engine.function([variable, key], [a + used for a in flatten(outcome.state)])(codes, [0, 1]))
+    return np.concatenate(
+        engine.function([variable, key], [a + used for a in flatten(outcome.state)])(codes, [0, update])
+    )
 
 
 @pytest.mark.modes
@@ -265,8 +268,11 @@ def test_own_draws_are_heard_in_training(kernel):
         given[1:-1] = [3, 7]
         own = state_after(model, codes, 0.999999)
         plain, true = (state_after(model, c, 0.0) for c in (given, codes))
+        early, late = (state_after(model, codes, 0.999999, 10, update) for update in (0, 10))
     np.testing.assert_allclose(own, plain, rtol=1e-12)
     assert np.abs(own - true).max() > 1e-3
+    np.testing.assert_allclose(early, true, rtol=1e-12)  # the share rises from none
+    np.testing.assert_allclose(late, plain, rtol=1e-12)
 
 
 def test_draws_of_the_graph_have_the_models_probabilities():

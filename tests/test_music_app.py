@@ -232,6 +232,17 @@ def test_a_stream_that_dies_is_cut_and_says_when():
     assert died == pytest.approx(20.0, abs=1.5)
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnaudio.app.music._fitted_codec", lambda *arguments: pytest.fail("it worked first"))
+    text = tmp_path / "a.txt"
+    text.write_text("no folder")
+    with pytest.raises(RnnaudioError, match="a.txt is a file, not a folder; name another run directory"):
+        train_music(TINY, folder / "corpus.h5", text / "run")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(RnnaudioError, match="may not be written to; name another run directory"):
+        train_music(TINY, folder / "corpus.h5", tmp_path / "new" / "run")
+
+
 def test_a_finished_run_is_not_overwritten(folder):
     with pytest.raises(RnnaudioError, match="exists: go on with it"):
         train_music(TINY, folder / "corpus.h5", folder / "run")

@@ -142,7 +142,7 @@ def train_music(config: MusicConfig, corpus_path: Path, run_dir: Path, *, resume
     playing_path(run_dir).unlink(missing_ok=True)  # it was chosen for other parameters
     return train_on_codes(
         build_model(config, codec),
-        NextCodes(own_share=config.own_share),
+        NextCodes(own_share=config.own_share, own_rise=config.max_updates),
         batches,
         validation,
         settings=config,

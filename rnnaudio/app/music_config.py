@@ -32,7 +32,7 @@ class MusicConfig:
     join_pieces: bool = True  # after a piece comes the next: else nothing ever follows the silence at its end
     n_layers: int = 1
     dropout: float = 0.2
-    own_share: float = 0.0  # in training, of the frames heard: replaced by the model's own draws (scheduled sampling)
+    own_share: float = 0.0  # of the frames heard, replaced by own draws at the end of training, none at its beginning
     input_noise: float = 0.0  # in training, of each component's deviation: it makes what is played stand still
     batch_size: int = 24
     n_steps: int = 64  # frames

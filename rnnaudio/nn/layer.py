@@ -52,9 +52,18 @@ class Context:
         """U(0, 1) draws, from the next stream of this graph; raises in evaluation."""
         return engine.uniform(self._key, self._next_stream(), shape)
 
-    def _next_stream(self) -> int:
+    @property
+    def update(self) -> Any:
+        """The number of the update, from 0, int64; raises in evaluation."""
+        self._check_training()
+        return self._key[1]
+
+    def _check_training(self) -> None:
         if not self.training:
             raise ValueError("noise was asked for in evaluation; a layer must check context.training first")
+
+    def _next_stream(self) -> int:
+        self._check_training()
         self._n_streams += 1
         return self._n_streams - 1
 
