@@ -71,7 +71,7 @@ class Options(Named):
     n_components: int = 128
     input_noise: float = 0.15
     dropout: float = 0.3  # before the read-out
-    max_updates: int = 400
+    max_updates: int = 1600
     minutes: float = 10.0  # of training, each model, at most
     n_places: int = 32  # of the test split, where errors are measured
     n_played: int = 4  # of these, how many are played on from
