@@ -47,6 +47,7 @@ from rnnaudio.training import Evaluation
 COPIES_SECONDS = (0.5, 1.0, 2.0)
 CLEAN_SECONDS = (60.0, 300.0)
 CLEARLY = 0.05  # of the area under a curve
+CHOSEN = ("parameters", "temperature", "detail_temperature", "scores")
 SHOWN_SECONDS, SHOWN_HZ = 30, 4000.0
 N_CLIPS, CLIP_SECONDS = 2, 30  # kept with the record
 Figures = dict[str, Any]
@@ -149,7 +150,7 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
             print(f"{name}: {table[name]}", flush=True)
         figures = {
             "table": table,
-            "choice": {"parameters": playing.parameters, "temperature": playing.temperature, "scores": playing.scores},
+            "choice": {name: getattr(playing, name) for name in CHOSEN},
             "settings": dataclasses.asdict(musician.config),
             "codec_lost": round(musician.codec.lost, 3),
             "bits": bits(musician, corpus, chains),

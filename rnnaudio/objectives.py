@@ -160,9 +160,7 @@ class NextCodes:
         hidden, _ = model.unroll(model.heard(codes[:-1]), state, Context.evaluation())
         own = model.drawn(hidden, context.uniform([*shape, model.n_stages]))
         uniform = context.uniform(shape)
-        risen = (
-            tt.minimum(tt.cast(context.update, uniform.dtype) / self.own_rise, 1.0) if self.own_rise else 1.0
-        )
+        risen = tt.minimum(tt.cast(context.update, uniform.dtype) / self.own_rise, 1.0) if self.own_rise else 1.0
         is_own = (uniform < self.own_share * risen).dimshuffle(0, 1, "x")
         return tt.concatenate([codes[:1], tt.switch(is_own, own, codes[1:])], axis=0)
 

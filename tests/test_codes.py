@@ -376,6 +376,21 @@ def test_seeds_that_are_refused(codec):
         CodePlayer(code_model(), codec, np.zeros((1, 3, 2), int), Sampling()).frames(0)
 
 
+def test_detail_has_a_temperature_of_its_own(codec):
+    """From one frame on, in a thousand streams: nearly without one, the detail follows from the first stage's code."""
+    seeds = np.zeros((1000, 1, 2), int)
+
+    def pairs(**options):
+        drawn = next(CodePlayer(code_model(), codec, seeds, Sampling(2.0), seed=3, **options))
+        return {tuple(frame) for frame in drawn.tolist()}
+
+    firsts = {first for first, _ in pairs()}
+    cold, hot = pairs(detail_temperature=1e-4), pairs(detail_temperature=9.0)
+    assert {first for first, _ in cold} == {first for first, _ in hot} == firsts and len(firsts) > 6
+    assert len(cold) == len(firsts) and len(hot) > 4 * len(firsts)
+    assert pairs(detail_temperature=2.0) == pairs() == pairs(detail_temperature=None)
+
+
 def test_sound_comes_as_it_is_played_and_is_the_same_at_the_end(codec):
     codes = codec.encode(MUSIC[0])[:40]
     stream = SoundStream(codec)

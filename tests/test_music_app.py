@@ -30,7 +30,6 @@ from rnnaudio.data import AudioCorpus, read_audio, write_wav
 from rnnaudio.data.corpus import Scale
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation.sampling import Course
 from rnnaudio.metrics import STEINWAY_16_KHZ, calibrate
 from rnnaudio.metrics.yardstick import Yardstick
 from tests.test_metrics import RATE_HZ, music, noise, sine
@@ -57,7 +56,7 @@ def seeds(folder):
 
 def test_a_run_is_loaded_and_plays_the_same_again(folder, seeds):
     runs = [load_music(folder / "run") for _ in range(2)]
-    first, again = (played(run, seeds, 24_000, Course((1.0,))) for run in runs)
+    first, again = (played(run, seeds, 24_000) for run in runs)
     for a, b in zip(first, again, strict=True):
         assert a.shape == (24_000,) and np.isfinite(a).all()
         np.testing.assert_array_equal(a, b)
@@ -107,13 +106,14 @@ def test_the_healthiest_is_chosen(folder):
     assert {(r["parameters"], r["temperature"]) for r in chosen.scores} == {(p, t) for p in both for t in (0.8, 1.2)}
     best = healthiest(chosen.scores)
     assert (chosen.parameters, chosen.temperature) == (best["parameters"], best["temperature"])
+    assert {row["detail_temperature"] for row in chosen.scores} == {1.0}  # codes of one stage have no detail
     assert load_music(folder / "run").playing == chosen == load_playing(folder / "run")
 
 
 def test_what_was_never_chosen_plays_as_learnt(tmp_path):
-    assert load_playing(tmp_path) == Playing("model", 1.0, [], None)
-    save_playing(Playing("best", 1.1, [{"b": 1.0}], STEINWAY_16_KHZ), tmp_path)
-    assert load_playing(tmp_path) == Playing("best", 1.1, [{"b": 1.0}], STEINWAY_16_KHZ)
+    assert load_playing(tmp_path) == Playing("model", 1.0, 1.0, [], None)
+    save_playing(Playing("best", 1.1, 0.9, [{"b": 1.0}], STEINWAY_16_KHZ), tmp_path)
+    assert load_playing(tmp_path) == Playing("best", 1.1, 0.9, [{"b": 1.0}], STEINWAY_16_KHZ)
     whole = {"parameters": "worst", "temperature": 1.0, "scores": [], "limits": None}
     for wrong, words in (("{}", "'limits'"), ("[1, 2]", "list"), ("", "Expecting"), (json.dumps(whole), "'worst'")):
         (tmp_path / "playing.json").write_text(wrong)

@@ -31,10 +31,12 @@ from rnnaudio.training.loop import set_model
 
 class Playing(NamedTuple):
     """How a run plays, chosen on validation seeds: parameters ``best`` (lowest validation loss) or ``model`` (the last
-    ones), temperature, what each pair of them scored; limits of real music, by which it notices its own death."""
+    ones), temperatures, of the first stage and of those that add detail to it, and what each choice of them scored;
+    limits of real music, by which it notices its own death."""
 
     parameters: str
     temperature: float
+    detail_temperature: float
     scores: list[dict[str, Any]]
     limits: AliveLimits | None
 
@@ -87,11 +89,20 @@ class Musician(NamedTuple):
     ) -> Iterator[Block]:
         """Each seed (standardised samples, equally long) continued, in blocks; see :func:`played_on`.
 
-        course: other than as chosen. seed: of what is drawn; the run's own if None.
+        course: other than as chosen (detail stays as chosen). seed: of what is drawn; the run's own if None.
         """
         drawn = self.config.seed if seed is None else seed
         at = (course or self.course).at
-        return played_on(self.model, self.codec, np.stack(seeds), n_samples, at, seed=drawn, n_at_once=n_at_once)
+        return played_on(
+            self.model,
+            self.codec,
+            np.stack(seeds),
+            n_samples,
+            at,
+            detail_temperature=self.playing.detail_temperature,
+            seed=drawn,
+            n_at_once=n_at_once,
+        )
 
 
 def build_model(config: MusicConfig, codec: Codec) -> CodeModel:
@@ -223,13 +234,15 @@ def load_playing(run_dir: Path) -> Playing:
     """As chosen, else the last parameters at temperature 1. RnnaudioError if the file is no such record."""
     path = playing_path(run_dir)
     if not path.exists():
-        return Playing("model", 1.0, [], None)
+        return Playing("model", 1.0, 1.0, [], None)
     try:
         record = json.loads(path.read_text())
         limits = record["limits"] and AliveLimits(**{k: _pair(v) for k, v in record["limits"].items()})
         if record["parameters"] not in ("best", "model"):
             raise ValueError(f"parameters are {record['parameters']!r}, expected best or model")
-        return Playing(record["parameters"], float(record["temperature"]), record["scores"], limits)
+        temperature = float(record["temperature"])
+        detail = float(record.get("detail_temperature", temperature))  # runs of before had one for all
+        return Playing(record["parameters"], temperature, detail, record["scores"], limits)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RnnaudioError(f"{path} does not say how the run plays ({error}): delete it to choose again") from error
 

@@ -1,6 +1,7 @@
-"""Which parameters and temperature a run over codes plays with: its health on validation seeds decides."""
+"""Which parameters and temperatures a run over codes plays with: its health on validation seeds decides."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,9 @@ import numpy as np
 from rnnaudio.app.music import Musician, Playing, load_music, save_playing
 from rnnaudio.app.outcome import limits_of_real_music
 from rnnaudio.data import AudioCorpus
-from rnnaudio.generation.sampling import Course
 from rnnaudio.metrics import AliveLimits, frechet_distance, in_range, log_mel
 
-TEMPERATURES = (1.0, 1.05, 1.1, 1.15)
+TEMPERATURES, DETAIL_TEMPERATURES = (1.0, 1.05, 1.1, 1.15, 1.2), (0.9, 1.0)
 N_SEEDS, SECONDS = 6, 60.0
 DRAW_SEED = 1  # not the runs' own, by which they are measured afterwards
 FRECHET_IS_EQUAL = 1.1  # within a tenth of the lowest: then what is within the limits of music for longest
@@ -20,10 +20,10 @@ REAL_IS_WITHIN = 0.9  # limits that call more of the validation music dead than 
 
 
 def played(
-    musician: Musician, seeds: Sequence[np.ndarray], n_samples: int, course: Course, seed: int | None = None
+    musician: Musician, seeds: Sequence[np.ndarray], n_samples: int, seed: int | None = None
 ) -> list[np.ndarray]:
-    """Each seed continued, on the scale of the recording, without the seed."""
-    blocks = [block.audio for block in musician.play(seeds, n_samples, course, seed=seed)]
+    """Each seed continued as chosen, on the scale of the recording, without the seed; ``seed``: of the draws."""
+    blocks = [block.audio for block in musician.play(seeds, n_samples, seed=seed)]
     return [musician.scale.restore(audio) for audio in np.concatenate(blocks, axis=1)]
 
 
@@ -32,14 +32,15 @@ def choose(
     corpus: AudioCorpus,
     *,
     temperatures: Sequence[float] = TEMPERATURES,
+    details: Sequence[float] = DETAIL_TEMPERATURES,
     n_seeds: int = N_SEEDS,
     seconds: float = SECONDS,
 ) -> Playing:
-    """Play both sets of parameters at each temperature from validation seeds, keep the healthiest with the run.
+    """Play both sets of parameters at all temperatures from validation seeds, keep the healthiest with the run.
 
     Healthiest: the fewest that die for good; of these, a Frechet distance of log-mel frames to the validation music
     within a tenth of the lowest; of these, the most windows within the limits of real music. No test seed is heard.
-    Where the last parameters are also the best ones they are played once.
+    Where the last parameters are also the best ones they are played once; without detail it has one temperature.
     """
     rate = corpus.sample_rate_hz
     pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # one at least: :func:`check_corpus`
@@ -52,12 +53,13 @@ def choose(
     scores = []
     for parameters in both:
         musician = load_music(run_dir, parameters)
-        for temperature in temperatures:
-            sounds = played(musician, seeds, round(seconds * rate), Course((temperature,)), DRAW_SEED)
-            row = {"parameters": parameters, "temperature": temperature}
+        for temperature, detail in product(temperatures, details if musician.codec.n_stages > 1 else details[-1:]):
+            playing = Playing(parameters, temperature, detail, [], limits)
+            sounds = played(musician._replace(playing=playing), seeds, round(seconds * rate), DRAW_SEED)
+            row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
             scores.append(row | health(sounds, rate, limits, real))
     best = healthiest(scores)
-    playing = Playing(best["parameters"], best["temperature"], scores, limits)
+    playing = Playing(best["parameters"], best["temperature"], best["detail_temperature"], scores, limits)
     save_playing(playing, run_dir)
     return playing
 

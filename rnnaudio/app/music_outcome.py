@@ -36,7 +36,7 @@ def write_outcome(
         longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
         stretch = corpus.test.seed_at(0, min(SEED_SECONDS + seconds, longest))
         heard, ahead = np.split(stretch, [round(SEED_SECONDS * corpus.sample_rate_hz)])
-        (generated,) = played(musician, [heard], round(seconds * corpus.sample_rate_hz), musician.course)
+        (generated,) = played(musician, [heard], round(seconds * corpus.sample_rate_hz))
         alive = judge(generated, corpus, "")
         sounds = {
             "generated": np.concatenate([corpus.restore(heard), generated]),
@@ -54,6 +54,7 @@ def write_outcome(
         "training_minutes": round(musician.record["seconds"] / 60.0, 2),
         "parameters": playing.parameters,
         "temperature": playing.temperature,
+        "detail_temperature": playing.detail_temperature,
         "alive_seconds": round(alive.seconds, 2),
         "of_seconds": seconds,
         "death": alive.reason,

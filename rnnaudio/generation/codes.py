@@ -1,6 +1,7 @@
 """Free run of a model of codes: a frame at a time, many streams at once, as sound without waiting for the end."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,13 +22,24 @@ class CodePlayer:
 
     seeds
         (n_streams, n_frames, n_stages): true codes, all but the last heard at once.
+    detail_temperature
+        of the stages after the first, which say how a frame sounds, not which one it is; None: as the first.
     seed
         with a stream's number it decides what the stream draws, whatever the others and the threads do.
 
     ``sampling`` may be changed between frames.
     """
 
-    def __init__(self, model: CodeModel, codec: Codec, seeds: np.ndarray, sampling: Sampling, *, seed: int = 0):
+    def __init__(
+        self,
+        model: CodeModel,
+        codec: Codec,
+        seeds: np.ndarray,
+        sampling: Sampling,
+        *,
+        detail_temperature: float | None = None,
+        seed: int = 0,
+    ):
         seeds = np.asarray(seeds)
         if seeds.ndim != 3 or not seeds.shape[0] or not seeds.shape[1]:
             raise RnnaudioError(f"got seeds of shape {seeds.shape}; expected (streams, frames, stages), one at least")
@@ -35,7 +47,7 @@ class CodePlayer:
         self._centres = [centre.get_value() for centre in model.centres]
         self._body = Stepper(model.body).streams(len(seeds))
         self._heads = [Stepper(head).streams(len(seeds)) for head in model.heads]
-        self.sampling = sampling
+        self.sampling, self._detail = sampling, detail_temperature
         self._sources = [np.random.default_rng((seed, k, 9)) for k in range(len(seeds))]  # 9: the purpose
         for frame in seeds.swapaxes(0, 1)[:-1]:
             self._body(self._heard(frame))
@@ -52,12 +64,13 @@ class CodePlayer:
         hidden = self._body(self._heard(self._last)).copy()
         uniform = np.array([source.random(len(self._heads)) for source in self._sources])
         codes = np.zeros((len(hidden), len(self._heads)), np.int64)
-        x = hidden
+        x, sampling = hidden, self.sampling
         for k, head in enumerate(self._heads):
             if k:
+                sampling = replace(self.sampling, temperature=self._detail or self.sampling.temperature)
                 heard = sum(e[codes[:, j]] for j, e in enumerate(self._centres[:k]))
                 x = np.concatenate([hidden, heard], axis=1).astype(hidden.dtype)
-            codes[:, k] = self.sampling.draw(head(x), uniform[:, k])
+            codes[:, k] = sampling.draw(head(x), uniform[:, k])
         self._last = codes
         return codes
 
@@ -139,6 +152,7 @@ def played_on(
     n_samples: int,
     sampling: Callable[[float], Sampling],
     *,
+    detail_temperature: float | None = None,
     seed: int = 0,
     n_at_once: int = 32,
 ) -> Iterator[Block]:
@@ -146,6 +160,8 @@ def played_on(
 
     sampling
         of the share of the length that is done, 0 to 1 (:class:`rnnaudio.generation.sampling.Course`).
+    detail_temperature, seed
+        as :class:`CodePlayer` takes them.
 
     RnnaudioError: seeds that hold no frame, NaN, no samples asked for.
     """
@@ -154,7 +170,7 @@ def played_on(
     stft = codec.stft
     streams = [SoundStream(codec, heard) for heard in seeds]
     codes = np.stack([codec.encode(heard[(len(heard) - stft.window_samples) % stft.hop_samples :]) for heard in seeds])
-    player = CodePlayer(model, codec, codes, sampling(0.0), seed=seed)
+    player = CodePlayer(model, codec, codes, sampling(0.0), detail_temperature=detail_temperature, seed=seed)
     n_done, n_drawn = 0, 0
     while n_done < n_samples:
         frames = []
