@@ -376,8 +376,8 @@ def claim(figures: Figures) -> dict[str, str]:
         f"frames {later['the mean of all frames']}); in free run alive for "
         f"{lives['amplitude']['alive_seconds']} s by squared error, {lives[hot]['alive_seconds']} s sampled from the "
         f"distribution, {lives['time']['alive_seconds']} s in the time domain",
-        "why": "squared error strikes one blurred chord again and again, and what is sampled sounds on as a texture, no "
-        "onset of a note in its spectrogram",
+        "why": "squared error strikes one blurred chord again and again, and what is sampled sounds on as a texture, "
+        "no onset of a note in its spectrogram",
     }
 
 
