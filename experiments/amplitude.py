@@ -74,7 +74,7 @@ class Options(Named):
     max_updates: int = 1600
     minutes: float = 10.0  # of training, each model, at most
     n_places: int = 32  # of the test split, where errors are measured
-    n_played: int = 4  # of these, how many are played on from
+    n_played: int = 4  # places that are played on from
     seconds: float = 10.0  # of playing
     smoke: bool = False  # a few updates of small models on the piano in the package; nothing is recorded
     resume: bool = False
@@ -83,6 +83,10 @@ class Options(Named):
         require_more_than_zero(
             self, "window_s", "n_units", "n_components", "max_updates", "minutes", "n_places", "n_played", "seconds"
         )
+        if not (0.0 <= self.dropout < 1.0 and self.input_noise >= 0.0):
+            raise RnnaudioError(
+                f"dropout is {self.dropout}, input_noise {self.input_noise}; expected 0 or more, and dropout below 1"
+            )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,6 +124,7 @@ def main() -> None:
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; runs, pictures and sounds go to the folder."""
     stft = transform(options, corpus)
+    options.check_resumed()
     heard_and_ahead(options, corpus, stft), heard_and_played(options, corpus, stft)  # shorter pieces are told now
     scale = LogScale.fit(corpus.train, stft, n_components=options.n_components)
     models = [trained(kind, scale, corpus, options) for kind in KINDS]

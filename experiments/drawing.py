@@ -69,7 +69,7 @@ class Options(Named):
         for name in ("minutes", "learning_rate", "max_gradient_norm"):
             if not getattr(self, name) > 0.0:
                 raise RnnaudioError(f"{name} is {getattr(self, name):g}: expected more than 0")
-        for name in ("updates", "n_warmup"):
+        for name in ("updates", "n_warmup", "seed"):
             if getattr(self, name) < 0:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}: expected 0 or more")
 

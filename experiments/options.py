@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rnnaudio.errors import RnnaudioError
+
 Figures = dict[str, Any]
 NO_SETTINGS = ("run_dir", "resume", "smoke")  # they decide nothing of what is found
 
@@ -31,6 +33,12 @@ class Named:
     def folder(self) -> Path:
         """Of the run."""
         return self.run_dir or Path("runs") / self.name
+
+    def check_resumed(self, folder: Path | None = None) -> None:
+        """RnnaudioError if a run is to be gone on with (``resume``) that is not there."""
+        folder = folder or self.folder
+        if getattr(self, "resume", False) and not folder.exists():
+            raise RnnaudioError(f"no run to go on with at {folder}: name its folder, --run-dir, or leave out --resume")
 
     @property
     def settings(self) -> Figures:

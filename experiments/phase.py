@@ -83,12 +83,14 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; curve, pictures and sounds go to the run's folder."""
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=WINDOW_S, hop_s=HOP_S)
     hearing = Hearing(stft, options.radius)
+    options.check_resumed()
+    audios = [corpus.test.seed_at(k, options.seconds).astype(np.float64) for k in range(options.n_places)]
     model = build(hearing, options.n_units)
     done = complete(learn(model, hearing, corpus, options))
     print(f"training ended: {done.reason}")
     draw_curve(done, options.folder)
     stepper = Stepper(model)
-    places = [compared(stepper, hearing, corpus, k, options) for k in range(options.n_places)]
+    places = [compared(stepper, hearing, corpus, k, audio, options) for k, audio in enumerate(audios)]
     figures: Figures = {
         "methods": {name: averaged([place[name] for place in places]) for name in places[0]},
         "n_parameters": model.n_parameters,
@@ -165,11 +167,10 @@ def held_out(hearing: Hearing, corpus: AudioCorpus, sizes: dict[str, int], most:
 
 
 def compared(
-    stepper: Stepper, hearing: Hearing, corpus: AudioCorpus, place: int, options: Options
+    stepper: Stepper, hearing: Hearing, corpus: AudioCorpus, place: int, audio: np.ndarray, options: Options
 ) -> dict[str, Figures]:
     """Every method at one place of the test split; of the first one, sounds and a picture."""
     stft = hearing.stft
-    audio = corpus.test.seed_at(place, options.seconds).astype(np.float64)
     spectra = stft.forward(audio)
     magnitudes = np.abs(spectra)
     started = time.perf_counter()

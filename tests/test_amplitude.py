@@ -99,6 +99,19 @@ def test_nothing_to_measure_is_refused_at_once(name):
         experiment.Options(**{name: 0})
 
 
+@pytest.mark.parametrize("wrong", [{"dropout": 2.0}, {"dropout": -0.1}, {"input_noise": -1.0}])
+def test_shares_and_noise_out_of_range_are_refused(wrong):
+    with pytest.raises(RnnaudioError, match="expected 0 or more, and dropout below 1"):
+        experiment.Options(**wrong)
+
+
+def test_a_run_that_is_not_there_is_not_gone_on_with(tmp_path):
+    corpus_path = build_demo_corpus(tmp_path / "corpus.h5")
+    options = experiment.Options(corpus=corpus_path, run_dir=tmp_path / "none", resume=True, n_places=1, seconds=0.5)
+    with AudioCorpus.open(corpus_path) as corpus, pytest.raises(RnnaudioError, match="no run to go on with at .*none"):
+        experiment.run(options, corpus)
+
+
 def test_an_interrupted_model_is_not_measured(monkeypatch, tmp_path):
     corpus_path = build_demo_corpus(tmp_path / "corpus.h5")
     small = dataclasses.replace(experiment.Options(corpus=corpus_path, run_dir=tmp_path / "run"), **experiment.TINY)

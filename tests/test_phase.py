@@ -321,6 +321,8 @@ def test_what_is_refused(magnitudes):
         (lambda: OnlineGriffinLim(stft).push(np.zeros(5)), "expected"),
         (lambda: OnlineGriffinLim(stft).push(magnitudes[0], np.full(513, np.nan)), r"phases of shape \(513,\)"),
         (lambda: PhaseGradient(stft).push(np.zeros(5)), "expected"),
+        (lambda: PhaseGradient(stft).push(magnitudes), r"expected one frame, \(513,\)"),
+        (lambda: griffin_lim(magnitudes + 1j, stft), "complex spectra, expected their magnitudes"),
         (lambda: PhaseGradient(stft).push(broken[3]), "hold NaN"),
         (lambda: PhaseGradient(stft).push(magnitudes[0], np.zeros(3)), r"phases of shape \(3,\); expected \(513,\)"),
         (lambda: PhaseGradient(STFT(16, 16, "rectangular")), "no Gaussian is near"),

@@ -129,6 +129,10 @@ def test_sound_and_spectra_that_are_refused():
         (lambda: stft.inverse(np.zeros((3, 10))), r"shape \(3, 10\), expected \(..., frames, 9\) for a window of 16"),
         (lambda: stft.inverse(np.full((9, 9), np.nan)), "the spectra hold NaN"),
         (lambda: stft.inverse(np.zeros((3, 9))), "3 frames hold no sample of sound whole: give 4"),
+        (lambda: STFT(16, 4, sample_rate_hz=-1), "sample_rate_hz: got -1, expected a whole number"),
+        (lambda: STFT(16, 4, sample_rate_hz="16k"), "sample_rate_hz: got '16k'"),
+        (lambda: STFT.in_seconds(16_000, window_s=np.nan, hop_s=0.1), "window_s: got nan, expected a number above 0"),
+        (lambda: STFT.in_seconds("16000", window_s=0.1, hop_s=0.1), "sample_rate_hz: got '16000', expected a number"),
         (lambda: stft.inverse(np.zeros((8, 9)), 40), "8 frames hold 20 samples: got 40, expected 17 to 20"),
         (lambda: stft.times_s(3), "has no sampling rate"),
     ]:

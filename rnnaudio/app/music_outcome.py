@@ -1,6 +1,7 @@
 """What a run over codes leaves to see and hear: how it was chosen to play, sound, pictures, one page."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ def write_outcome(
         "codes": musician.codec.n_codes,
         "share_of_variance_lost_by_the_codec": round(musician.codec.lost, 3),
         "valid_bits_a_frame": valid_bits(musician),
+        "bits_of_a_guess": round(musician.codec.n_stages * math.log2(musician.codec.n_codes), 2),
         "training_minutes": round(musician.record["seconds"] / 60.0, 2),
         "parameters": playing.parameters,
+        "limits_known": playing.limits is not None,
         "temperature": playing.temperature,
         "detail_temperature": playing.detail_temperature,
         "alive_seconds": round(alive.seconds, 2),
@@ -98,9 +101,14 @@ def draw(
 def headline(summary: dict[str, Any]) -> str:
     """Two sentences on a summary."""
     bits = summary["valid_bits_a_frame"]
-    figure = "never validated" if bits is None else f"{bits} bits a frame of validation music"
+    guess = f"a guess among all codes: {summary['bits_of_a_guess']}"
+    figure = "never validated" if bits is None else f"{bits} bits a frame of validation music ({guess})"
     trained = f"{summary['training_minutes']:.1f} minutes of training: {figure}."
     why = f" ({summary['death']})" if summary["death"] else ""
+    if not summary["limits_known"]:
+        why += (
+            "; but this corpus' own validation music lies outside the limits of real music, so they say little of it"
+        )
     return (
         f"{trained} It kept sounding like music for {summary['alive_seconds']:.1f} of {summary['of_seconds']:.0f} s "
         f"after the seed{why}."

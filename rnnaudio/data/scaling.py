@@ -44,6 +44,8 @@ class LogScale:
         bins or frames.
         """
         check_rate(split, stft)
+        if not compression > 0.0:
+            raise RnnaudioError(f"compression: got {compression}, expected more than 0")
         logs = np.concatenate([_log(part, stft, compression) for part in spread_magnitudes(split, stft)])
         mean = logs.mean(axis=0)
         centred = logs - mean
@@ -111,9 +113,7 @@ class MelScale:
 
     def bands(self, magnitudes: np.ndarray) -> np.ndarray:
         """(..., n_bins) -> (..., n_bands); RnnaudioError as :meth:`STFT.check_bins`."""
-        magnitudes = np.asarray(magnitudes, np.float64)
-        self.stft.check_bins(np.atleast_2d(magnitudes))
-        return magnitudes @ self.weights
+        return real_magnitudes(magnitudes, self.stft) @ self.weights
 
     def magnitudes(self, bands: np.ndarray, method: Literal["pinv", "nnls"] = "pinv") -> np.ndarray:
         """(..., n_bands) -> (..., n_bins), not negative. RnnaudioError: other bands, NaN, no such method."""
@@ -212,12 +212,15 @@ def check_rate(split: HasPieces, stft: STFT) -> None:
 
 
 def _log(magnitudes: np.ndarray, stft: STFT, compression: float) -> np.ndarray:
-    magnitudes = np.asarray(magnitudes, np.float64)
-    if magnitudes.shape[-1] != stft.n_bins:
-        raise RnnaudioError(
-            f"got {magnitudes.shape[-1]} bins, expected {stft.n_bins}, of a window of {stft.window_samples} samples: "
-            "transform the sound with the same settings"
-        )
-    if not np.isfinite(magnitudes).all():
-        raise RnnaudioError("the magnitudes hold NaN or infinite values: look at the sound they are of")
-    return np.log1p(compression / np.sqrt(stft.window_samples) * magnitudes)
+    return np.log1p(compression / np.sqrt(stft.window_samples) * real_magnitudes(magnitudes, stft))
+
+
+def real_magnitudes(magnitudes: np.ndarray, stft: STFT) -> np.ndarray:
+    """(..., n_bins) float64; RnnaudioError if they are complex, negative, not finite or of another window."""
+    magnitudes = np.asarray(magnitudes)
+    stft.check_bins(magnitudes[None])
+    if np.iscomplexobj(magnitudes):
+        raise RnnaudioError("got complex spectra, expected their magnitudes: take np.abs of them")
+    if (magnitudes < 0.0).any():
+        raise RnnaudioError("the magnitudes hold negative values: undo the scaling first, and cut them off at 0")
+    return magnitudes.astype(np.float64)

@@ -45,6 +45,9 @@ class STFT:
         for name in ("window_samples", "hop_samples"):
             if not (isinstance(getattr(self, name), int | np.integer) and getattr(self, name) > 0):
                 raise RnnaudioError(f"{name}: got {getattr(self, name)!r}, expected a whole number, at least 1")
+        rate = self.sample_rate_hz
+        if rate is not None and not (isinstance(rate, int | np.integer) and rate > 0):
+            raise RnnaudioError(f"sample_rate_hz: got {rate!r}, expected a whole number, at least 1, or None")
         if self.window not in WINDOWS:
             raise RnnaudioError(f"window: got {self.window!r}, expected one of {', '.join(WINDOWS)}")
         if self.padding not in ("full", "none"):
@@ -63,7 +66,10 @@ class STFT:
 
     @classmethod
     def in_seconds(cls, sample_rate_hz: int, *, window_s: float, hop_s: float, **others: Any) -> "STFT":
-        """Window and hop to the nearest sample."""
+        """Window and hop to the nearest sample. RnnaudioError as the class, and for seconds that are none."""
+        for name, value in (("sample_rate_hz", sample_rate_hz), ("window_s", window_s), ("hop_s", hop_s)):
+            if not (isinstance(value, int | float | np.number) and 0 < value < float("inf")):
+                raise RnnaudioError(f"{name}: got {value!r}, expected a number above 0")
         n, hop = round(window_s * sample_rate_hz), round(hop_s * sample_rate_hz)
         return cls(n, hop, sample_rate_hz=sample_rate_hz, **others)
 
@@ -165,6 +171,8 @@ class STFT:
 
     def check_bins(self, spectra: np.ndarray) -> None:
         """RnnaudioError if these are not finite spectra (..., n_frames, n_bins) of this window."""
+        if spectra.dtype.kind not in "fiuc":
+            raise RnnaudioError(f"got {spectra.dtype} values, expected spectra: transform the sound first")
         if spectra.ndim < 2 or spectra.shape[-1] != self.n_bins:
             raise RnnaudioError(
                 f"got spectra of shape {spectra.shape}, expected (..., frames, {self.n_bins}) for a window of "

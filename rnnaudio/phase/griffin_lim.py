@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnaudio.data.scaling import real_magnitudes
 from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
 
@@ -89,7 +90,9 @@ def checked_frame(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Copies of one frame, (n_bins,) each: a caller may fill the same array with the next one. RnnaudioError as
     :func:`checked_magnitudes`, and for phases that are none."""
-    (frame,) = checked_magnitudes(np.array(magnitudes, np.float64)[None], stft)
+    if np.ndim(magnitudes) != 1:
+        raise RnnaudioError(f"got magnitudes of shape {np.shape(magnitudes)}, expected one frame, ({stft.n_bins},)")
+    (frame,) = checked_magnitudes(np.asarray(magnitudes)[None], stft)  # a copy
     if phases is None:
         return frame, None
     phases = np.array(phases, np.float64)
@@ -100,10 +103,7 @@ def checked_frame(
 
 def checked_magnitudes(magnitudes: np.ndarray, stft: STFT) -> np.ndarray:
     """(n_frames, n_bins) float64; RnnaudioError if they are none of this transform's."""
-    magnitudes = np.asarray(magnitudes, np.float64)
+    magnitudes = np.asarray(magnitudes)
     if magnitudes.ndim != 2:
         raise RnnaudioError(f"got magnitudes of shape {magnitudes.shape}, expected (n_frames, n_bins)")
-    stft.check_bins(magnitudes)
-    if (magnitudes < 0.0).any():
-        raise RnnaudioError("the magnitudes hold negative values: undo the scaling first, and cut them off at 0")
-    return magnitudes
+    return real_magnitudes(magnitudes, stft)
