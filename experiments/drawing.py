@@ -59,7 +59,7 @@ class Options(Named):
     seed: int = 2016
     run_dir: Path | None = None  # default: runs/ and the experiment's name
     resume: bool = False
-    smoke: bool = False  # a few updates of a small model on made-up or packaged data; nothing is recorded
+    smoke: bool = False  # instead: a few updates of a small model on made-up or packaged data; nothing is recorded
 
     def __post_init__(self) -> None:
         at_least_one = ("n_steps", "n_units", "n_codes", "n_read", "n_write", "batch_size", "n_valid")

@@ -250,6 +250,12 @@ def test_a_finished_run_is_not_overwritten(folder):
     assert run.n_updates == 4
 
 
+@pytest.mark.parametrize("name", ["resume", "diagnose"])
+def test_commands_for_frames_say_what_a_run_over_codes_is(command, folder, name):
+    status, _, err = command(name, folder / "run")
+    assert status == 2 and "is a run of `music`: it plays by `generate`, and goes on by `music CORPUS RUN" in err
+
+
 def test_what_is_no_run_over_codes_is_refused(folder, tmp_path):
     with pytest.raises(RnnaudioError, match="no checkpoint"):
         load_music(tmp_path)

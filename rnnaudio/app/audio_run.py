@@ -261,6 +261,10 @@ def load_run(run_dir: Path) -> LoadedRun:
     try:
         config = from_dict(TrainConfig, saved.record["config"]["train"])
     except (KeyError, TypeError) as error:
+        if "music" in (saved.record.get("config") or {}):
+            raise RnnaudioError(
+                f"{path} is a run of `music`: it plays by `generate`, and goes on by `music CORPUS RUN --resume`"
+            ) from error
         raise RnnaudioError(f"{path} holds no audio run (settings: {error}); name a run of `train`") from error
     # The saved parameters replace the drawn ones: those that take no time to draw do.
     quick = dataclasses.replace(config.model, weights="gaussian_2016")

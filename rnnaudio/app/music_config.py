@@ -17,7 +17,7 @@ MUCH_SECONDS = 1200.0
 
 @dataclass(frozen=True)
 class MusicConfig:
-    """Everything that decides a run over codes. 0 in the first eight: chosen from the corpus (:func:`fitted`)."""
+    """Everything that decides a run over codes. 0 in the first eight: chosen from the corpus."""
 
     window_samples: int = 0  # 128 ms, to a power of two
     hop_samples: int = 0  # a quarter of the window
