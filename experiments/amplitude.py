@@ -124,7 +124,7 @@ def main() -> None:
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; runs, pictures and sounds go to the folder."""
     stft = transform(options, corpus)
-    options.check_resumed()
+    options.check_resumed(options.folder)
     heard_and_ahead(options, corpus, stft), heard_and_played(options, corpus, stft)  # shorter pieces are told now
     scale = LogScale.fit(corpus.train, stft, n_components=options.n_components)
     models = [trained(kind, scale, corpus, options) for kind in KINDS]

@@ -127,11 +127,10 @@ def learn(subject: Subject, options: Options, run_dir: Path) -> tuple[Draw, Run]
 
 def planned(options: Options, run_dir: Path) -> int:
     """How many updates the run is to have, if that is known; RnnaudioError where a run of other settings is there."""
-    path = checkpoint.path_in(run_dir)
+    options.check_resumed(run_dir)
     if not options.resume:
         return options.updates
-    if not path.exists():
-        raise RnnaudioError(f"no run to go on with at {path}: name its folder, --run-dir, or start without --resume")
+    path = checkpoint.path_in(run_dir)
     config = checkpoint.load(path).record["config"]
     for name, value in options.settings.items():
         matters = name not in ("minutes", "updates", *([] if options.attention else ["n_read", "n_write"]))

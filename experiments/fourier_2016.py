@@ -87,6 +87,7 @@ def main() -> None:
 
 def run(options: Options, corpus: AudioCorpus) -> dict[str, Any]:
     """The figures of a run; curve, spectrogram and sound go to its folder."""
+    options.check_resumed(options.folder)
     scale = MagnitudeScale.fit(corpus.train, FRAME) if options.frames == "magnitudes_2016" else Samples()
     held_out = on_held_out(scale, corpus, options.batch_size)
     model = build(options, scale.n_bins)

@@ -17,6 +17,7 @@ class Named:
     stem: ClassVar[str]  # the name of the experiment as it is, without options
     told_always: ClassVar[tuple[str, ...]] = ()  # of the settings, those that every name tells
     run_dir: Path | None
+    resume: bool = False  # of experiments that have no such option
 
     @property
     def name(self) -> str:
@@ -34,10 +35,9 @@ class Named:
         """Of the run."""
         return self.run_dir or Path("runs") / self.name
 
-    def check_resumed(self, folder: Path | None = None) -> None:
-        """RnnaudioError if a run is to be gone on with (``resume``) that is not there."""
-        folder = folder or self.folder
-        if getattr(self, "resume", False) and not folder.exists():
+    def check_resumed(self, folder: Path) -> None:
+        """RnnaudioError if a run is to be gone on with, and there is none in that folder."""
+        if self.resume and not folder.exists():
             raise RnnaudioError(f"no run to go on with at {folder}: name its folder, --run-dir, or leave out --resume")
 
     @property

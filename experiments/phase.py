@@ -83,7 +83,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; curve, pictures and sounds go to the run's folder."""
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=WINDOW_S, hop_s=HOP_S)
     hearing = Hearing(stft, options.radius)
-    options.check_resumed()
+    options.check_resumed(options.folder)
     audios = [corpus.test.seed_at(k, options.seconds).astype(np.float64) for k in range(options.n_places)]
     model = build(hearing, options.n_units)
     done = complete(learn(model, hearing, corpus, options))

@@ -319,6 +319,8 @@ def test_the_experiment_resumes_and_refuses_other_settings(tmp_path):
     }
     resumed = dataclasses.replace(options, resume=True)
     assert draw.run(resumed, digits, tmp_path / "run", tmp_path)["test_bound_nats"] == first["test_bound_nats"]
+    with pytest.raises(RnnaudioError, match="no run to go on with at .*none: name its folder"):
+        draw.run(resumed, digits, tmp_path / "none", tmp_path)
     with pytest.raises(RnnaudioError, match="n_units 4, now 5"):
         draw.run(dataclasses.replace(resumed, n_units=5), digits, tmp_path / "run", tmp_path)
     with pytest.raises(RnnaudioError, match="validation digits hold 1 values that are not finite"):

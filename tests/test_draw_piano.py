@@ -254,6 +254,10 @@ def test_without_attention_there_is_no_grid_to_move():
         np.testing.assert_array_equal(model.get_values()[name], value, err_msg=name)
 
 
+def test_a_single_pixel_is_covered():
+    assert attention.covering((1, 1), 1) == (2.0 * np.log(0.5), 0.0)
+
+
 def test_a_run_of_other_settings_takes_no_record_s_name():
     from experiments.draw_piano import Options as PianoOptions
     from experiments.drawing import Options

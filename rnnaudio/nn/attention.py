@@ -63,7 +63,7 @@ def covering(size: tuple[int, int], n: int) -> tuple[float, float]:
     Filters half a stride wide, s = d / 2, meet their neighbours; with gamma = N^2 / (A B) what is painted has the mean
     of its patch. At zeros, the paper's start, they are one pixel wide, and the mean is N^2 / (A B) of the patch's.
     """
-    stride = (max(size) - 1) / max(n - 1, 1)
+    stride = max(max(size) - 1, 1) / max(n - 1, 1)  # of a single pixel, one
     return 2.0 * float(np.log(stride / 2)), float(np.log(n * n / (size[0] * size[1])))
 
 

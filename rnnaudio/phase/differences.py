@@ -24,8 +24,6 @@ from rnnaudio.phase.griffin_lim import centre_advance, checked_magnitudes
 # Variance of the Gaussian exp(-pi t^2 / gamma) that is nearest to a window, gamma / n^2: Prusa, Balazs and Sondergaard
 # (2017), table 2.
 NEAREST_GAUSSIAN = {"hann": 0.25645, "hamming": 0.29794, "blackman": 0.17954}
-
-
 FAINT = 1e-10  # a magnitude below counts as this: silence has no logarithm
 
 
