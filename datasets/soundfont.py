@@ -22,9 +22,7 @@ WHEEL = Wheel(
     "a3e2321736245a9c92259716d85a4762f16b7bde2f591fb0dba95bdb6e793d8a",
 )
 MEMBER = "pretty_midi/TimGM6mb.sf2"
-LICENCE = (
-    "rendered from the soundfont TimGM6mb by Tim Brechbill, GPL 2; composition: public domain; score: {score}"
-)
+LICENCE = "rendered from the soundfont TimGM6mb by Tim Brechbill, GPL 2; composition: public domain; score: {score}"
 PROGRAMS = {"harpsichord": 6, "organ": 19, "guitar": 24, "strings": 48}  # of General MIDI, from 0
 LOUD, SOFT = 127, 60  # velocities
 PEAK = 0.35  # of the loudest key: as the recorded piano's

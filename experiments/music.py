@@ -302,6 +302,7 @@ def goals(figures: Figures) -> dict[str, list[Any]]:
     said, copied = figures["bits"], figures["copies"]["codes"]
     loops = max(real["loop_score"][-1], table["training music"]["loop_score"][-1])
     (clean_60, n_60), (clean_300, n_300) = ours["clean_at_60_s"], ours["clean_at_300_s"]
+    divergence = ours["jensen_shannon"] ** 2  # the table has its root, a distance
     onsets = ours["onsets_per_second"], codec["onsets_per_second"], real["onsets_per_second"]
     asked = {
         "dead for good": (ours["dead_for_good"], "= 0", ours["dead_for_good"] == 0),
@@ -309,7 +310,7 @@ def goals(figures: Figures) -> dict[str, list[Any]]:
         "clean at 300 s": (clean_300, f">= 12 of 16, here of {n_300}", clean_300 >= 12 / 16 * n_300),
         "in range": (ours["in_range"], ">= .96", ours["in_range"] >= 0.96),
         "Frechet ratio": (ours["frechet_ratio"], "<= .40", ours["frechet_ratio"] <= 0.40),
-        "Jensen-Shannon": (ours["jensen_shannon"], "<= .09", ours["jensen_shannon"] <= 0.09),
+        "Jensen-Shannon divergence": (round(divergence, 4), "<= .09", divergence <= 0.09),
         "onsets / the codec's": (ratio(onsets[0], onsets[1]), ">= .85", onsets[0] >= 0.85 * onsets[1]),
         "codec's onsets / real": (ratio(onsets[1], onsets[2]), ">= .95", onsets[1] >= 0.95 * onsets[2]),
         "loop score": (ours["loop_score"][-1], f"<= {loops}, real music's most", ours["loop_score"][-1] <= loops),

@@ -1,5 +1,6 @@
 """Codes: the codec against its definition, batches that go on, bits against NumPy, sampling, the free run."""
 
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -11,8 +12,9 @@ from scipy.special import log_softmax, softmax
 
 from rnnaudio import engine
 from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
-from rnnaudio.data.codec import Codec
+from rnnaudio.data.codec import MOST_FRAMES, RIDGE_FRAMES, Codec
 from rnnaudio.data.demo import embedded_recordings
+from rnnaudio.data.scaling import spread_magnitudes
 from rnnaudio.data.stft import STFT
 from rnnaudio.diagnostics import check_gradients
 from rnnaudio.errors import RnnaudioError
@@ -23,7 +25,7 @@ from rnnaudio.nn import LSTM, CodeModel, Context, Dense, Sequential, mlp
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import NextCodes
 from rnnaudio.optimizers import Adam
-from rnnaudio.phase import streamed
+from rnnaudio.phase import OnlineGriffinLim, PhaseGradient, streamed
 from rnnaudio.training import EarlyStopping, Evaluation, Limits, train
 from tests.test_metrics import RATE_HZ, music
 
@@ -66,6 +68,40 @@ def test_a_frame_is_the_nearest_centre_of_what_is_left(codec):
         assert (np.take_along_axis(distances, codes[:, k : k + 1], 1)[:, 0] <= distances.min(axis=1) + 1e-4).all()
         left = left - centres[codes[:, k]]
     np.testing.assert_allclose(codec.features(codes), features - left, atol=1e-4)
+
+
+def test_a_frame_is_told_by_its_neighbours_too(codec):
+    """Ridge regression as least squares with rows for the ridge added; then the definition, frame by frame."""
+    x, y = [], []
+    for part in spread_magnitudes(Pieces(*MUSIC), TRANSFORM, MOST_FRAMES):
+        true = codec.scale.scaled(part).astype(np.float64)
+        told = codec.features(codec.nearest(true)).astype(np.float64)
+        for t in range(1, len(told) - 1):
+            x.append(np.concatenate([told[t - 1], told[t], told[t + 1], [1.0]]))
+            y.append(true[t] - told[t])
+    ridge = np.sqrt(RIDGE_FRAMES) * np.eye(31)
+    expected = np.linalg.lstsq(np.concatenate([x, ridge]), np.concatenate([y, np.zeros((31, 10))]), rcond=None)[0]
+    np.testing.assert_allclose(codec.neighbours, expected, atol=1e-4 * np.abs(expected).max())
+    codes = codec.encode(MUSIC[1])[:5]
+    told = codec.features(codes)
+    rows = [np.concatenate([told[max(t - 1, 0)], told[t], told[min(t + 1, 4)], [1.0]]) for t in range(5)]
+    expected = codec.scale.magnitudes(told + np.stack(rows) @ codec.neighbours)
+    np.testing.assert_allclose(codec.magnitudes(codes), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_neighbours_help_with_music_that_was_not_heard(codec):
+    unseen = 20.0 * music(8.0, 5)
+    true = codec.scale.scaled(np.abs(TRANSFORM.forward(unseen)))
+    codes = codec.encode(unseen)
+    told = codec.features(codes)
+    better = codec.scale.scaled(codec.magnitudes(codes))
+    assert np.sum((better - true) ** 2) < 0.98 * np.sum((told - true) ** 2)
+
+
+def test_a_codec_of_before_tells_each_frame_alone(codec):
+    arrays = {name: array for name, array in codec.as_arrays().items() if name != "neighbours"}
+    before, codes = Codec.from_arrays(arrays, codec.as_record()), codec.encode(MUSIC[1])
+    np.testing.assert_array_equal(before.magnitudes(codes), codec.scale.magnitudes(codec.features(codes)))
 
 
 def test_more_codes_and_stages_lose_less():
@@ -354,7 +390,7 @@ def test_streams_play_what_each_plays_alone(codec):
 def test_codes_are_drawn_with_the_models_probabilities(codec):
     """The first drawn frame of many streams of one seed, against the softmax of the graph."""
     model = code_model(n_stages=1, n_units=6)
-    one = Codec(codec.scale, codec.stages[:1], codec.lost)
+    one = replace(codec, stages=codec.stages[:1])
     seed = some_codes(4, 1, 1)
     n = 4000
     drawn = CodePlayer(model, one, np.repeat(seed.swapaxes(0, 1), n, axis=0), Sampling(0.7), seed=3).frames(1)[:, 0, 0]
@@ -391,6 +427,14 @@ def test_detail_has_a_temperature_of_its_own(codec):
     assert pairs(detail_temperature=2.0) == pairs() == pairs(detail_temperature=None)
 
 
+def test_a_stream_sounds_the_codecs_magnitudes(codec):
+    codes = codec.encode(MUSIC[0])[:20]
+    phases, mended = PhaseGradient(TRANSFORM), OnlineGriffinLim(TRANSFORM, look_ahead=2, n_iterations=2)
+    frames = [f for frame in codec.magnitudes(codes) for f in phases.push(frame)] + phases.flush()
+    expected = np.concatenate([*(mended.push(f.magnitudes, f.phases) for f in frames), mended.flush()])
+    np.testing.assert_allclose(sound(codec, codes), expected, atol=1e-4 * np.abs(expected).max())
+
+
 def test_sound_comes_as_it_is_played_and_is_the_same_at_the_end(codec):
     codes = codec.encode(MUSIC[0])[:40]
     stream = SoundStream(codec)
@@ -407,8 +451,11 @@ class Exact:
     def __init__(self, stft, spectra):
         self.stft, self._spectra = stft, np.abs(spectra)
 
-    def magnitudes(self, codes):
-        return self._spectra[codes[..., 0]]
+    def encode(self, audio):
+        return np.zeros((1, 1), int)  # a neighbour, which says nothing here
+
+    def magnitudes_between(self, codes):
+        return self._spectra[codes[1, 0]]
 
 
 @pytest.mark.parametrize("padding", ["full", "none"])

@@ -1,11 +1,13 @@
 """Sound as whole numbers: each spectral frame by the nearest of some learnt ones, in one stage or more.
 
+Back from numbers a frame is told by its own and its neighbours' codes: sound does not jump from centre to centre.
 What a model of codes can play is at best what the codes of real music give back: the codec's own ceiling
 (:attr:`Codec.lost`, and a round trip through it) belongs beside every figure.
 """
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +21,7 @@ from rnnaudio.errors import RnnaudioError
 
 MOST_FRAMES = 30_000
 N_ITERATIONS = 12
+RIDGE_FRAMES = 100.0  # of mean variance, of which the neighbours say nothing, beside those they are learnt from
 BLOCK_FRAMES = 4096
 
 
@@ -31,12 +34,17 @@ class Codec:
     stages
         (n_stages, n_codes, n_features) float32: stage s holds centres of what the stages before left over (residual
         vector quantisation, Juang and Gray 1982). A frame is the sum of its centres.
+    neighbours
+        (3 n_features + 1, n_features) float32: W of a frame that lies between two others,
+        x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q are sums of centres; W by ridge regression of what the stages
+        leave over. A vector quantiser whose decoder remembers.
     lost
-        share of the features' variance that is left over after all stages, on the frames it was learnt from.
+        share of the features' variance that is left over after that, on the frames it was learnt from.
     """
 
     scale: LogScale
     stages: np.ndarray
+    neighbours: np.ndarray
     lost: float
 
     @classmethod
@@ -62,7 +70,8 @@ class Codec:
             if value < 1:
                 raise RnnaudioError(f"{name}: got {value}, expected 1 or more")
         scale = LogScale.fit(split, stft, compression=compression, n_components=n_components)
-        frames = np.concatenate([scale.scaled(part) for part in spread_magnitudes(split, stft, MOST_FRAMES)])
+        parts = [scale.scaled(part) for part in spread_magnitudes(split, stft, MOST_FRAMES)]
+        frames = np.concatenate(parts)
         if len(frames) < n_codes:
             raise RnnaudioError(f"{len(frames)} frames are too few for {n_codes} codes: give more sound or ask less")
         left, stages = frames.astype(np.float64), []
@@ -72,8 +81,23 @@ class Codec:
                 centres, nearest = kmeans2(left, n_codes, iter=N_ITERATIONS, minit="points", seed=seed + number)
             stages.append(centres)
             left = left - centres[nearest]
-        lost = float(np.sum(left**2) / np.sum((frames - frames.mean(axis=0)) ** 2))
-        return cls(scale, np.array(stages, np.float32), lost)
+        n = scale.n_features
+        codec = cls(scale, np.array(stages, np.float32), np.zeros((3 * n + 1, n), np.float32), 1.0)
+        return codec._between_neighbours(parts)
+
+    def _between_neighbours(self, parts: Sequence[np.ndarray]) -> "Codec":
+        """This one with neighbours learnt from parts of adjoining frames, (n, n_features) each."""
+        rows, left = [], []
+        for part in parts:
+            told = self.features(self.nearest(part))
+            rows.append(_with_neighbours(_threes(told))[1:-1])  # not the ends, whose neighbours are elsewhere
+            left.append((part - told)[1:-1])
+        x, y = (np.concatenate(a).astype(np.float64) for a in (rows, left))
+        neighbours = np.linalg.solve(x.T @ x + RIDGE_FRAMES * np.eye(x.shape[1]), x.T @ y)
+        frames = np.concatenate(parts)
+        variance = np.mean(np.sum((frames - frames.mean(axis=0)) ** 2, axis=1))
+        lost = float(np.mean(np.sum((y - x @ neighbours) ** 2, axis=1)) / variance) if len(y) else 1.0
+        return replace(self, neighbours=neighbours.astype(np.float32), lost=lost)
 
     @property
     def stft(self) -> STFT:
@@ -127,15 +151,20 @@ class Codec:
         return np.asarray(sum(stage[codes[..., k]] for k, stage in enumerate(self.stages)))
 
     def magnitudes(self, codes: np.ndarray) -> np.ndarray:
-        """(..., n_stages) -> (..., n_bins) |X| float64."""
-        return self.scale.magnitudes(self.features(codes))
+        """Of adjoining frames: (n_frames, n_stages) -> (n_frames, n_bins) |X| float64."""
+        return self.magnitudes_between(_threes(np.asarray(codes)))
+
+    def magnitudes_between(self, codes: np.ndarray) -> np.ndarray:
+        """Of frames that lie between two others: (..., 3, n_stages) -> (..., n_bins) |X| float64."""
+        told = self.features(codes)
+        return self.scale.magnitudes(told[..., 1, :] + _with_neighbours(told) @ self.neighbours)
 
     # ---------------------------------------------------------------- saved with a run
 
     def as_arrays(self) -> dict[str, np.ndarray]:
         """What :meth:`from_arrays` needs beside :meth:`as_record`."""
         basis = np.empty((self.stft.n_bins, 0)) if self.scale.basis is None else self.scale.basis
-        return {"mean": self.scale.mean, "basis": basis, "stages": self.stages}
+        return {"mean": self.scale.mean, "basis": basis, "stages": self.stages, "neighbours": self.neighbours}
 
     def as_record(self) -> dict[str, Any]:
         """Settings as JSON can hold them."""
@@ -149,6 +178,20 @@ class Codec:
         try:
             basis = arrays["basis"] if arrays["basis"].shape[1] else None
             scale = LogScale(STFT(**record["stft"]), mean=arrays["mean"], basis=basis, **record["scale"])
-            return cls(scale, arrays["stages"], record["lost"])
+            n = scale.n_features
+            alone = np.zeros((3 * n + 1, n), np.float32)  # codecs of before told each frame by its own codes
+            return cls(scale, arrays["stages"], arrays.get("neighbours", alone), record["lost"])
         except (KeyError, TypeError, IndexError) as error:
             raise RnnaudioError(f"this holds no codec ({error}): name a run over codes") from error
+
+
+def _threes(frames: np.ndarray) -> np.ndarray:
+    """(n, k) -> (n, 3, k): each between its neighbours; at the ends, itself instead of what is not there."""
+    padded = np.concatenate([frames[:1], frames, frames[-1:]])
+    return np.stack([padded[:-2], frames, padded[2:]], axis=1)
+
+
+def _with_neighbours(threes: np.ndarray) -> np.ndarray:
+    """(..., 3, n_features) -> (..., 3 n_features + 1): side by side, and a one."""
+    flat = threes.reshape(*threes.shape[:-2], -1)
+    return np.concatenate([flat, np.ones((*flat.shape[:-1], 1), flat.dtype)], axis=-1)

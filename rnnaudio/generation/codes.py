@@ -1,5 +1,6 @@
 """Free run of a model of codes: a frame at a time, many streams at once, as sound without waiting for the end."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -96,8 +97,10 @@ class SoundStream:
         self._phases = PhaseGradient(stft)
         self._mended = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
         self._to_drop = 0
+        self._codes: deque[np.ndarray] = deque(maxlen=3)
         if heard is None:
             return
+        self._codes.append(codec.encode(heard[-stft.window_samples :])[-1])
         frames = ending_frames(heard, stft)[-(stft.window_samples // stft.hop_samples + look_ahead) :]
         self._to_drop = (len(frames) - 1) * stft.hop_samples + stft.window_samples - stft.offset
         for spectrum in stft.of_frames(frames):
@@ -105,11 +108,19 @@ class SoundStream:
 
     def push(self, codes: np.ndarray) -> np.ndarray:
         """The next frame, (n_stages,); the samples that are settled by it, float32."""
-        return self._sounded(self._phases.push(self._codec.magnitudes(codes[None])[0]))
+        self._codes.extend([codes] if self._codes else [codes, codes])
+        return self._told() if len(self._codes) == 3 else np.empty(0, np.float32)
 
     def flush(self) -> np.ndarray:
         """All that is left; the stream is over."""
-        return np.concatenate([self._sounded(self._phases.flush()), self._given(self._mended.flush())])
+        parts = []
+        if len(self._codes) > 1:
+            self._codes.append(self._codes[-1])
+            parts.append(self._told())
+        return np.concatenate([*parts, self._sounded(self._phases.flush()), self._given(self._mended.flush())])
+
+    def _told(self) -> np.ndarray:
+        return self._sounded(self._phases.push(self._codec.magnitudes_between(np.stack(self._codes))))
 
     def _sounded(self, frames: list[Settled]) -> np.ndarray:
         parts = [self._given(self._mended.push(frame.magnitudes, frame.phases)) for frame in frames]
