@@ -8,19 +8,22 @@ import numpy as np
 from rnnaudio.errors import RnnaudioError
 
 N_EM_STEPS = 30
+N_BUCKETS = 16  # of counts: never, once, 2 to 3, 4 to 7, ...
+PRIOR_FRAMES = 10.0
 
 
 class Markov:
-    """P(c_t | c_{t-1}, .., c_{t-order}) = sum_k w_k P_k, k = 0 (uniform), 1 (unigram) .. order + 1, of counts.
+    """P(c_t | c_{t-1}, .., c_{t-order}) = sum_k w_bk P_k, k = 0 (uniform), 1 (unigram) .. order + 1, of counts.
 
-    P_k is the relative frequency after the last k - 1 codes; where these never occurred its weight falls to those of
-    shorter contexts. The weights are those of the highest likelihood on other sequences, by EM (Jelinek and Mercer
-    1980). RnnaudioError without a sequence longer than the order.
+    P_k is the relative frequency after the last k - 1 codes; where these never occurred it is P_{k-1}. The weights are
+    those of the highest likelihood on other sequences, by EM, and of the bucket b: how often the longest context
+    occurred, by powers of two, for what was seen once is trusted less (Jelinek and Mercer 1980).
+    RnnaudioError without a sequence longer than the order.
     """
 
     def __init__(self, sequences: Sequence[np.ndarray], n_codes: int, order: int):
         self.n_codes, self.order = n_codes, order
-        self.weights = np.full(order + 2, 1.0 / (order + 2))
+        self.weights = np.full((N_BUCKETS, order + 2), 1.0 / (order + 2))
         self._counts: list[dict[bytes, tuple[np.ndarray, np.ndarray]]] = []
         for n_context in range(order + 1):
             runs = [_runs(s, n_context + 1) for s in sequences if len(s) > n_context]
@@ -30,17 +33,26 @@ class Markov:
 
     def tune(self, sequences: Sequence[np.ndarray]) -> "Markov":
         """Set the weights to those of highest likelihood on these sequences (not the ones counted)."""
-        p = np.concatenate([self._each(s) for s in sequences if len(s) > self.order])
+        p, buckets = self._all(sequences)
         for _ in range(N_EM_STEPS):
-            share = self.weights * _filled(p)
+            share = self.weights[buckets] * p
             share /= share.sum(axis=1, keepdims=True)
-            self.weights = share.mean(axis=0)
+            mean = share.mean(axis=0)  # what a bucket of which little is known is like
+            for bucket in range(N_BUCKETS):
+                of_it = share[buckets == bucket]
+                self.weights[bucket] = (of_it.sum(axis=0) + PRIOR_FRAMES * mean) / (len(of_it) + PRIOR_FRAMES)
         return self
 
     def bits(self, sequences: Sequence[np.ndarray]) -> float:
         """Mean -log2 P of a code that has ``order`` others before it."""
-        p = np.concatenate([self._each(s) for s in sequences if len(s) > self.order])
-        return float(-np.mean(np.log2(_filled(p) @ self.weights)))
+        p, buckets = self._all(sequences)
+        return float(-np.mean(np.log2(np.sum(p * self.weights[buckets], axis=1))))
+
+    def _all(self, sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(n, order + 2): what each order says of each code; (n,): the bucket of each."""
+        each = [self._each(s) for s in sequences if len(s) > self.order]
+        p, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
+        return _filled(p), np.minimum(np.ceil(np.log2(counts + 1.0)).astype(int), N_BUCKETS - 1)
 
     def play(self, n: int, seed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """n codes after the seed, (n,), drawn from the longest context that occurred (no smoothing)."""
@@ -54,8 +66,10 @@ class Markov:
                     break
         return np.array(codes[len(codes) - n :])
 
-    def _each(self, sequence: np.ndarray) -> np.ndarray:
-        """(n, order + 2): what each order says of each code; NaN after a context that never occurred."""
+    def _each(self, sequence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, order + 2): what each order says of each code, NaN after a context that never occurred; (n,): how often
+        the longest one did."""
+        longest = np.zeros(len(sequence) - self.order)
         rows = np.full((len(sequence) - self.order, self.order + 2), np.nan)
         rows[:, 0] = 1.0 / self.n_codes
         for n_context in range(self.order + 1):
@@ -66,7 +80,8 @@ class Markov:
                     k = int(np.searchsorted(values, sequence[at]))
                     hit = counts[k] if k < len(values) and values[k] == sequence[at] else 0
                     rows[row, n_context + 1] = hit / counts.sum()
-        return rows
+                    longest[row] = counts.sum() if n_context == self.order else 0.0
+        return rows, longest
 
 
 def _filled(p: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ def test_a_codec_survives_saving(codec):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_codes": 0}, "n_codes: got 0"),
+        ({"n_codes": 1}, "n_codes: got 1, expected 2"),
         ({"n_stages": 0}, "n_stages: got 0"),
         ({"n_codes": 10_000}, "too few for 10000 codes"),
     ],
@@ -449,12 +449,13 @@ class Exact:
     """A codec that loses nothing: a code is the number of a true frame."""
 
     def __init__(self, stft, spectra):
-        self.stft, self._spectra = stft, np.abs(spectra)
+        self.stft, self._spectra, self.asked = stft, np.abs(spectra), []
 
     def encode(self, audio):
-        return np.zeros((1, 1), int)  # a neighbour, which says nothing here
+        return np.full((1, 1), -len(audio))
 
     def magnitudes_between(self, codes):
+        self.asked.append(codes[:, 0].tolist())
         return self._spectra[codes[1, 0]]
 
 
@@ -469,6 +470,10 @@ def test_the_stream_goes_on_from_what_was_heard_without_a_seam(padding):
     exact = Exact(stft, stft.of_frames(frames))
     stream = SoundStream(exact, audio[:n_seed])
     said = np.concatenate([*(stream.push(np.array([k])) for k in range(len(frames))), stream.flush()])
+    n_codes = len(frames)
+    wanted = [[k - 1, k, k + 1] for k in range(n_codes)]
+    wanted[0][0], wanted[-1][2] = -512, n_codes - 1  # before the first: the last whole frame that was heard
+    assert exact.asked == wanted
     np.testing.assert_array_equal(ending_frames(audio[:n_seed], stft)[-1], audio[first - 128 : n_seed])
     alike = {lag: np.corrcoef(said[:n], audio[n_seed + lag :][:n])[0, 1] for lag in (0, -384, -128, 128, 384)}
     assert alike.pop(0) > 0.98 > 0.9 > max(alike.values())  # but for lags that would be a frame wrong, or a window

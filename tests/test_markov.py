@@ -13,11 +13,12 @@ from rnnaudio.errors import RnnaudioError
 def test_relative_frequencies_are_those_of_counting():
     sequence = np.random.default_rng(0).integers(0, 5, 300)
     chain = Markov([sequence], 5, 2)
-    rows = chain._each(sequence[:50])
+    rows, counts = chain._each(sequence[:50])
     pairs, singles = Counter(pairwise(sequence)), Counter(sequence[:-1])
     threes = list(zip(sequence, sequence[1:], sequence[2:], strict=False))
     triples, heads = Counter(threes), Counter(pairwise(sequence[:-1]))
-    for row, (a, b, c) in zip(rows, threes, strict=False):
+    for row, count, (a, b, c) in zip(rows, counts, threes, strict=False):
+        assert count == heads[a, b]
         expected = [1 / 5, np.mean(sequence == c), pairs[b, c] / singles[b], triples[a, b, c] / heads[a, b]]
         np.testing.assert_allclose(row, expected)
 
@@ -35,6 +36,23 @@ def test_weights_find_the_order_of_the_source():
     bits = [Markov([parts[0]], 6, order).tune([parts[1]]).bits([parts[2]]) for order in (0, 1, 2)]
     assert bits[1] == pytest.approx(entropy, abs=0.06) and bits[2] == pytest.approx(bits[1], abs=0.03)
     assert bits[0] > bits[1] + 0.3
+
+
+def test_what_was_seen_once_is_trusted_less():
+    """Ten thousand rare contexts, each seen once, say nothing; of a hundred frequent ones half say all."""
+    rng = np.random.default_rng(3)
+
+    def sequence():
+        rare = rng.integers(100, 20_000, 8_000)
+        pairs = np.stack([rare, rng.integers(20_000, 20_050, 8_000)], axis=1)
+        frequent = np.tile(np.stack([np.arange(50), np.arange(50, 100)], axis=1), (60, 1))
+        return np.concatenate([pairs, frequent])[rng.permutation(11_000)].ravel()
+
+    chain = Markov([sequence()], 20_050, 1).tune([sequence()])
+    once, often = chain.weights[1], chain.weights[6]  # seen once; 32 to 63 times, half of them before what is random
+    assert once[2] < 0.1 and often[2] > 0.4
+    chain.weights[:] = chain.weights.mean(axis=0)  # as one weight for all
+    assert chain.bits([sequence()]) > chain.tune([sequence()]).bits([sequence()]) + 0.1
 
 
 def test_what_never_occurred_is_told_by_shorter_contexts():

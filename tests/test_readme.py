@@ -14,15 +14,40 @@ README = ROOT / "README.md"
 
 def test_the_tables_of_listening_are_those_of_the_records():
     page = (ROOT / "docs/listening.md").read_text(encoding="utf-8")
-    for name, figures in listening.records().items():
+    records = listening.records()
+    for name, figures in records.items():
         assert listening.as_markdown(name, figures) in page
+    assert listening.over_seeds(records) in page
+
+
+def test_figures_over_seeds_are_shown_with_their_interval():
+    """Differences of .1, .2, .3: mean .2, deviation .1, Student's t of two degrees of freedom 4.3027."""
+
+    def figures(seed, less):
+        row = {"onsets_per_second": 2.0, "loop_score": [0.6], "told_from_codec": 0.9}
+        ours = row | {"dead_for_good": 0, "clean_at_60_s": [15, 16], "clean_at_300_s": [12, 16], "in_range": 0.96}
+        ours |= {"frechet_ratio": 0.4, "jensen_shannon": 0.3, "told_from_codec": 0.9 - less}
+        table = dict.fromkeys(("codec alone", "unseen music", "training music", "bigram chain"), row)
+        table |= {"codes": ours, "codes, the chain's detail": row | {"told_from_codec": 0.9 - less}}
+        return {
+            "settings": {"seed": seed}, "table": table, "times_real_time": 15.0 + 10.0 * less,
+            "bits": {"codes": 3.0, "bigram": 4.0, "trigram": 3.1}, "copies": {"codes": {"1 s": 0.03, "2 s": 0.0}},
+            "first_sound_seconds": 0.5,
+        }  # fmt: skip
+
+    some = {"music": figures(6, 0.1), "music-7": figures(7, 0.2), "music-8": figures(8, 0.3)}
+    table = listening.over_seeds(some | {"music-strings": figures(6, 0.0)})
+    assert "by 0.200 +- 0.248 more than codes with detail like the chain's" in table
+    assert "| faster than real time | >= 15 | 16 | 17 | 18 | 3 of 3 |" in table
+    assert "| copies of 1 s | < .03 | 0.03 | 0.03 | 0.03 | 0 of 3 |" in table
+    assert listening.over_seeds({"music": figures(6, 0.1)}) == ""
 
 
 def test_goals_are_judged_by_the_figures():
     """Figures that just meet what was asked, then each spoilt in turn."""
     row = {"onsets_per_second": 2.0, "loop_score": [0.1, 0.6], "told_from_real": 0.9}
     ours = row | {"dead_for_good": 0, "clean_at_60_s": [15, 16], "clean_at_300_s": [12, 16], "in_range": 0.96}
-    ours |= {"frechet_ratio": 0.4, "jensen_shannon": 0.09, "onsets_per_second": 1.7, "told_from_codec": 0.7}
+    ours |= {"frechet_ratio": 0.4, "jensen_shannon": 0.3, "onsets_per_second": 1.7, "told_from_codec": 0.7}
     table = {name: dict(row) for name in ("codec alone", "unseen music", "training music")}
     table |= {"codes": ours, "bigram chain": row | {"told_from_codec": 0.76}}
     figures = {
@@ -31,6 +56,8 @@ def test_goals_are_judged_by_the_figures():
     }  # fmt: skip
     assert all(is_met for _, _, is_met in goals(figures).values())
     spoilt = {
+        "dead for good": {"dead_for_good": 1}, "clean at 60 s": {"clean_at_60_s": [14, 16]},
+        "Frechet ratio": {"frechet_ratio": 0.401}, "Jensen-Shannon divergence": {"jensen_shannon": 0.301},
         "clean at 300 s": {"clean_at_300_s": [11, 16]}, "in range": {"in_range": 0.95},
         "loop score": {"loop_score": [0.61]}, "told from codec, less than the chain": {"told_from_codec": 0.72},
         "onsets / the codec's": {"onsets_per_second": 1.6},
@@ -38,6 +65,20 @@ def test_goals_are_judged_by_the_figures():
     for name, change in spoilt.items():
         missed = goals(figures | {"table": table | {"codes": ours | change}})
         assert [what for what, (_, _, is_met) in missed.items() if not is_met] == [name]
+    outside = {
+        "copies of 1 s": {"copies": {"codes": {"1 s": 0.03, "2 s": 0.0}}},
+        "copies of 2 s": {"copies": {"codes": {"1 s": 0.0, "2 s": 0.001}}},
+        "bits below bigram": {"bits": {"codes": 3.1, "bigram": 4.0, "trigram": 3.2}},
+        "bits below trigram": {"bits": {"codes": 3.0, "bigram": 4.0, "trigram": 2.9}},
+        "faster than real time": {"times_real_time": 14.9}, "first sound, s": {"first_sound_seconds": 0.51},
+        "codec's onsets / real": {"table": table | {"unseen music": row | {"onsets_per_second": 2.2}}},
+    }  # fmt: skip
+    for name, change in outside.items():
+        missed = goals(figures | change)
+        assert [what for what, (_, _, is_met) in missed.items() if not is_met] == [name]
+    same = {"codes, the chain's detail": row | {"told_from_codec": 0.75}}  # judged with detail like the chain's
+    missed = goals(figures | {"table": table | same})
+    assert [what for what, (_, _, is_met) in missed.items() if not is_met] == ["told from codec, less than the chain"]
 
 
 def examples():

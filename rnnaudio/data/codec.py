@@ -21,7 +21,7 @@ from rnnaudio.errors import RnnaudioError
 
 MOST_FRAMES = 30_000
 N_ITERATIONS = 12
-RIDGE_FRAMES = 100.0  # of mean variance, of which the neighbours say nothing, beside those they are learnt from
+RIDGE_FRAMES = 100.0  # the ridge, in frames of features of mean variance 1
 BLOCK_FRAMES = 4096
 
 
@@ -37,7 +37,7 @@ class Codec:
     neighbours
         (3 n_features + 1, n_features) float32: W of a frame that lies between two others,
         x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q are sums of centres; W by ridge regression of what the stages
-        leave over. A vector quantiser whose decoder remembers.
+        leave over: a linear smoother of what is dequantised.
     lost
         share of the features' variance that is left over after that, on the frames it was learnt from.
     """
@@ -56,19 +56,19 @@ class Codec:
         n_codes: int = 1024,
         n_stages: int = 1,
         n_components: int = 128,
-        compression: float = 100.0,
+        compression: float = 30.0,
         seed: int = 2016,
     ) -> "Codec":
         """k-means in each stage, on at most 30,000 frames spread over a split (give the training one).
 
-        compression: of :class:`LogScale`. With 30 the noise between notes, which the ear and all measures in decibels
-        have as a part of the sound, is lost in the codes; with 300 loud partials are off by more, and so is the level.
+        compression: of :class:`LogScale`. More keeps more of the noise between notes, but then loud partials are off
+        by more, and so is the level.
 
         RnnaudioError: sizes below 1, fewer frames than codes, and what :meth:`LogScale.fit` refuses.
         """
-        for name, value in (("n_codes", n_codes), ("n_stages", n_stages)):
-            if value < 1:
-                raise RnnaudioError(f"{name}: got {value}, expected 1 or more")
+        for name, value, least in (("n_codes", n_codes, 2), ("n_stages", n_stages, 1)):
+            if value < least:
+                raise RnnaudioError(f"{name}: got {value}, expected {least} or more")
         scale = LogScale.fit(split, stft, compression=compression, n_components=n_components)
         parts = [scale.scaled(part) for part in spread_magnitudes(split, stft, MOST_FRAMES)]
         frames = np.concatenate(parts)
@@ -87,17 +87,14 @@ class Codec:
 
     def _between_neighbours(self, parts: Sequence[np.ndarray]) -> "Codec":
         """This one with neighbours learnt from parts of adjoining frames, (n, n_features) each."""
-        rows, left = [], []
-        for part in parts:
-            told = self.features(self.nearest(part))
-            rows.append(_with_neighbours(_threes(told))[1:-1])  # not the ends, whose neighbours are elsewhere
-            left.append((part - told)[1:-1])
-        x, y = (np.concatenate(a).astype(np.float64) for a in (rows, left))
+        told = [self.features(self.nearest(part)) for part in parts]
+        left = [part - q for part, q in zip(parts, told, strict=True)]
+        x = np.concatenate([_with_neighbours(_threes(q))[1:-1] for q in told]).astype(np.float64)
+        y = np.concatenate([rest[1:-1] for rest in left])  # not the ends, whose neighbours are elsewhere
         neighbours = np.linalg.solve(x.T @ x + RIDGE_FRAMES * np.eye(x.shape[1]), x.T @ y)
-        frames = np.concatenate(parts)
-        variance = np.mean(np.sum((frames - frames.mean(axis=0)) ** 2, axis=1))
-        lost = float(np.mean(np.sum((y - x @ neighbours) ** 2, axis=1)) / variance) if len(y) else 1.0
-        return replace(self, neighbours=neighbours.astype(np.float32), lost=lost)
+        rest, frames = (y - x @ neighbours if len(y) else np.concatenate(left)), np.concatenate(parts)
+        lost = np.mean(rest**2) / np.mean((frames - frames.mean(axis=0)) ** 2)
+        return replace(self, neighbours=neighbours.astype(np.float32), lost=float(lost))
 
     @property
     def stft(self) -> STFT:

@@ -113,13 +113,13 @@ class Corpus:
         return cls(tuple(np.asarray(s, np.int64) for s in sequences))
 
     @cached_property
-    def _runs(self) -> dict[int, set[bytes]]:
+    def _runs(self) -> dict[int, NDArray[np.int64]]:
         return {}
 
-    def runs(self, n: int) -> set[bytes]:
-        """All runs of n codes that occur in it."""
+    def runs(self, n: int) -> NDArray[np.int64]:
+        """All runs of n codes that occur in it, as hashes of 64 bits: eight bytes a frame, where a run has 8 n."""
         if n not in self._runs:
-            self._runs[n] = {w.tobytes() for s in self.sequences if len(s) >= n for w in windows(s, n)}
+            self._runs[n] = np.unique(np.concatenate([_hashes(s, n) for s in self.sequences]))
         return self._runs[n]
 
     def copied_share(self, codes: ArrayLike, n: int) -> float:
@@ -129,12 +129,18 @@ class Corpus:
             raise RnnaudioError(f"got runs of {n} in codes of shape {codes.shape}; expected 1 or more, and one axis")
         if len(codes) < n:
             return 0.0
-        known = self.runs(n)
-        found = np.array([w.tobytes() in known for w in windows(codes, n)])
+        found = np.isin(_hashes(codes, n), self.runs(n))
         copied = np.zeros(len(codes), bool)
         for start in np.flatnonzero(found):
             copied[start : start + n] = True
         return float(copied.mean())
+
+
+def _hashes(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Of every run of n; none of what is shorter."""
+    if len(codes) < n:
+        return np.empty(0, np.int64)
+    return np.fromiter((hash(w.tobytes()) for w in windows(codes, n)), np.int64, len(codes) - n + 1)
 
 
 def windows(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:

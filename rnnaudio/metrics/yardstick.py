@@ -15,10 +15,11 @@ from rnnaudio.metrics.likeness import Vocabulary, frechet_distance, jensen_shann
 from rnnaudio.metrics.music import onsets_per_second, pitch_class_entropy, structure
 from rnnaudio.metrics.prediction import FloatArray
 from rnnaudio.metrics.spectrum import log_mel
-from rnnaudio.metrics.two_sample import told_apart
+from rnnaudio.metrics.two_sample import WINDOW_SECONDS, told_apart
 
 MOST_SECONDS = 1200.0
 STRUCTURE_SECONDS = 20.0
+LOOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +57,9 @@ class Yardstick:
         heard = np.concatenate([log_mel(piece, sample_rate_hz) for piece in some])
         new = np.concatenate([log_mel(np.asarray(piece, np.float64), sample_rate_hz) for piece in unseen])
         n = round(stretch_seconds * sample_rate_hz)
-        real = (cut(np.asarray(piece, np.float64), n) for piece in unseen)
-        groups = tuple(stretches for stretches in real if stretches)
-        if not groups:
+        real = [cut(np.asarray(piece, np.float64), n) for piece in unseen]
+        groups = tuple(real)
+        if not any(groups):
             raise RnnaudioError(f"no unseen piece is as long as {stretch_seconds:g} s: ask for shorter stretches")
         limits = limits or calibrate(some, sample_rate_hz)
         distance = frechet_distance(heard, new)
@@ -93,22 +94,37 @@ class Yardstick:
             "jensen_shannon": round(jensen_shannon_distance(words(frames), words(self.unseen)), 4),
             "onsets_per_second": round(float(np.mean([onsets_per_second(s, rate) for s in audio])), 3),
             "pitch_class_entropy": round(float(np.median([pitch_class_entropy(s, rate) for s in audio])), 3),
-            "loop_score": sorted(round(loop_score(s, rate), 3) for s in audio),
+            "loop_score": sorted(round(most_looped(s, rate), 3) for s in audio),
         }
         if min(map(len, audio)) >= STRUCTURE_SECONDS * rate:
             rows = np.array([structure(s, rate) for s in audio])
             row |= {name: round(float(v), 3) for name, v in zip(FIELDS, np.median(rows, axis=0), strict=True)}
-        numbers = range(len(audio)) if pieces is None else pieces
-        groups = [[a for a, n in zip(audio, numbers, strict=True) if n == number] for number in sorted(set(numbers))]
-        if min(len(groups), len(self.real)) >= 2:
-            row["told_from_real"] = round(told_apart(self.real, groups, rate), 3)
-        return row
+        area = self.told_from_real(audio, pieces)
+        return row if area is None else row | {"told_from_real": round(area, 3)}
+
+    def told_from_real(self, sounds: Sequence[FloatArray], pieces: Sequence[int] | None = None) -> float | None:
+        """:func:`told_apart`, of what is long enough; None if that is less than two on either side."""
+        long = WINDOW_SECONDS * self.sample_rate_hz
+        if pieces is None:
+            real = [stretches for stretches in self.real if stretches and len(stretches[0]) >= long]
+            groups = [[sound] for sound in sounds if len(sound) >= long]
+        else:  # the same pieces on both sides
+            of = {n: [s for s, of in zip(sounds, pieces, strict=True) if of == n and len(s) >= long] for n in pieces}
+            both = [n for n in sorted(of) if of[n] and self.real[n] and len(self.real[n][0]) >= long]
+            real, groups = [self.real[n] for n in both], [of[n] for n in both]
+        return told_apart(real, groups, self.sample_rate_hz) if min(len(real), len(groups)) >= 2 else None
 
 
 def middle(audio: FloatArray, most: int) -> FloatArray:
     """So many samples at most, from the middle."""
     start = max(0, (len(audio) - most) // 2)
     return audio[start : start + most]
+
+
+def most_looped(audio: FloatArray, sample_rate_hz: int) -> float:
+    """The highest :func:`loop_score` of any half minute, so that a loop which begins late is not lost in the whole."""
+    n = round(LOOP_SECONDS * sample_rate_hz)
+    return max(loop_score(part, sample_rate_hz) for part in (*cut(audio, n), audio[-n:]))
 
 
 def cut(audio: FloatArray, n: int) -> tuple[FloatArray, ...]:
