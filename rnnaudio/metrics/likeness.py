@@ -129,7 +129,8 @@ class Corpus:
             raise RnnaudioError(f"got runs of {n} in codes of shape {codes.shape}; expected 1 or more, and one axis")
         if len(codes) < n:
             return 0.0
-        found = np.isin(_hashes(codes, n), self.runs(n))
+        wanted, known = _hashes(codes, n), self.runs(n)
+        found = np.r_[known, -1][np.searchsorted(known, wanted)] == wanted  # hash() is never -1
         copied = np.zeros(len(codes), bool)
         for start in np.flatnonzero(found):
             copied[start : start + n] = True
