@@ -59,6 +59,7 @@ def over_seeds(records: Mapping[str, Figures]) -> str:
     """What was asked, by training seed (records music, music-2017, ...); by how much the chain is told more easily,
     with Student's 95 % interval. Empty for a single seed."""
     seeds = [figures for name, figures in records.items() if re.fullmatch(r"music(-[0-9]+)?", name)]
+    seeds = [figures for figures in seeds if SAME_DETAIL in figures["table"]]
     if len(seeds) < 2:
         return ""
     seeds.sort(key=lambda figures: int(figures["settings"]["seed"]))
