@@ -73,8 +73,9 @@ def over_seeds(records: Mapping[str, Figures]) -> str:
     lines += [
         "",
         "Told from real music through the codec, by how much less than the chain (mean over training seeds and its",
+        "95 % interval, all on the same three movements):",
+        "",
     ]
-    lines += ["95 % interval, all on the same three movements):", ""]
     for kind in ("codes", SAME_DETAIL):
         rows = [(figures["table"]["bigram chain"], figures["table"][kind]) for figures in seeds]
         less = [chain["told_from_codec"] - ours["told_from_codec"] for chain, ours in rows]

@@ -80,7 +80,8 @@ class Markov:
                     k = int(np.searchsorted(values, sequence[at]))
                     hit = counts[k] if k < len(values) and values[k] == sequence[at] else 0
                     rows[row, n_context + 1] = hit / counts.sum()
-                    longest[row] = counts.sum() if n_context == self.order else 0.0
+                    if n_context == self.order:
+                        longest[row] = counts.sum()
         return rows, longest
 
 

@@ -57,8 +57,7 @@ class Yardstick:
         heard = np.concatenate([log_mel(piece, sample_rate_hz) for piece in some])
         new = np.concatenate([log_mel(np.asarray(piece, np.float64), sample_rate_hz) for piece in unseen])
         n = round(stretch_seconds * sample_rate_hz)
-        real = [cut(np.asarray(piece, np.float64), n) for piece in unseen]
-        groups = tuple(real)
+        groups = tuple(cut(np.asarray(piece, np.float64), n) for piece in unseen)
         if not any(groups):
             raise RnnaudioError(f"no unseen piece is as long as {stretch_seconds:g} s: ask for shorter stretches")
         limits = limits or calibrate(some, sample_rate_hz)
@@ -109,9 +108,10 @@ class Yardstick:
             real = [stretches for stretches in self.real if stretches and len(stretches[0]) >= long]
             groups = [[sound] for sound in sounds if len(sound) >= long]
         else:  # the same pieces on both sides
-            of = {n: [s for s, of in zip(sounds, pieces, strict=True) if of == n and len(s) >= long] for n in pieces}
-            both = [n for n in sorted(of) if of[n] and self.real[n] and len(self.real[n][0]) >= long]
-            real, groups = [self.real[n] for n in both], [of[n] for n in both]
+            pairs = list(zip(pieces, sounds, strict=True))
+            parts = {n: [sound for piece, sound in pairs if piece == n and len(sound) >= long] for n in sorted(pieces)}
+            both = [n for n in parts if parts[n] and self.real[n] and len(self.real[n][0]) >= long]
+            real, groups = [self.real[n] for n in both], [parts[n] for n in both]
         return told_apart(real, groups, self.sample_rate_hz) if min(len(real), len(groups)) >= 2 else None
 
 
