@@ -1,4 +1,8 @@
-"""The control of `experiments.music`: Markov chains over the same codes, which know nothing beyond two frames."""
+"""The control of `experiments.music`: Markov chains over the same codes, which know nothing beyond two frames.
+
+Frames have a code of each stage. :class:`Markov` is over the first stage's, :class:`Detail` adds the other stages' by
+the frame before: with a bigram of first codes, both together are a bigram of frames.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -83,6 +87,54 @@ class Markov:
                     if n_context == self.order:
                         longest[row] = counts.sum()
         return rows, longest
+
+
+class Detail:
+    """Codes of all stages for codes of the first: those of a frame that was heard, drawn among the frames of that code
+    that came after the same frame; if none did, after one of the same first code; if none did, among all.
+
+    sequences: (n, n_stages) each. RnnaudioError without two frames on end.
+    """
+
+    def __init__(self, sequences: Sequence[np.ndarray]):
+        long = [np.asarray(s, np.int64) for s in sequences if len(s) > 1]
+        if not long:
+            raise RnnaudioError("no sequence has two frames: give longer ones")
+        self._frames, kinds = np.unique(np.concatenate(long), axis=0, return_inverse=True)
+        kinds = kinds.reshape(-1)  # NumPy 2.0 had it as a column
+        ends = np.cumsum([len(s) for s in long])
+        before, self._kinds = np.delete(kinds, ends - 1), np.delete(kinds, ends - np.array(list(map(len, long))))
+        first = self._frames[:, 0]
+        contexts = np.arange(len(first)), first, np.zeros_like(first)  # of a kind of frame, the longest first
+        self._contexts = [_Sorted(first[self._kinds], of_kind, before) for of_kind in contexts]
+
+    def play(self, first: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(n,) -> (n, n_stages). RnnaudioError for a code that was not heard."""
+        drawn: list[int] = []
+        for code in first:
+            for context in self._contexts if drawn else self._contexts[-1:]:
+                rows = context.rows(code, drawn[-1] if drawn else 0)
+                if len(rows):
+                    drawn.append(int(self._kinds[rows[int(rng.random() * len(rows))]]))
+                    break
+            else:
+                raise RnnaudioError(f"code {code} was never heard: it has no detail")
+        return np.asarray(self._frames[drawn])
+
+
+class _Sorted:
+    """Rows of transitions by code and context of the kind of frame before."""
+
+    def __init__(self, codes: np.ndarray, of_kind: np.ndarray, before: np.ndarray):
+        self._of_kind, self._n = of_kind, int(of_kind.max()) + 1
+        keys = codes * self._n + of_kind[before]
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+
+    def rows(self, code: int, kind: int) -> np.ndarray:
+        key = code * self._n + self._of_kind[kind]
+        start, end = (np.searchsorted(self._keys, key, side) for side in ("left", "right"))
+        return self._order[start:end]
 
 
 def _filled(p: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ class Options(Named):
     corpus: Path = CORPUS
     run_dir: Path | None = None  # default: runs/samples-TIERS-READOUT
     minutes: float = 15.0  # of training, at most
-    updates: int = 2400  # at most; the learning rate falls over so many
+    updates: int = 3200  # at most; the learning rate falls over so many
     tiers: Literal[2, 3] = 3
     readout: Literal["logistic", "categorical"] = "logistic"
     temperature: float = 1.0

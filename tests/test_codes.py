@@ -121,6 +121,14 @@ def test_a_codec_survives_saving(codec):
         Codec.from_arrays({}, {})
 
 
+@pytest.mark.parametrize("name", ["mean", "basis", "stages", "neighbours"])
+def test_a_codec_of_other_sizes_is_refused(codec, name):
+    arrays, axis = codec.as_arrays(), 2 if name == "stages" else 0
+    for wrong in (arrays[name][..., None], np.repeat(arrays[name], 2, axis)):
+        with pytest.raises(RnnaudioError, match=f"no codec.*{name}"):
+            Codec.from_arrays(arrays | {name: wrong}, codec.as_record())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

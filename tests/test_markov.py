@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from experiments.markov import Markov
+from experiments.markov import Detail, Markov
 from rnnaudio.errors import RnnaudioError
 
 
@@ -70,11 +70,34 @@ def test_the_chain_plays_what_it_saw():
     assert abs(fair.mean() - 0.5) < 0.05
 
 
-def test_codes_are_completed_with_frames_that_were_heard():
-    """Each first code gets the second of a frame that has it, as often as they stand together."""
-    from experiments.music import completed
+def test_detail_is_drawn_as_it_was_heard():
+    """Against counts by hand, for each length of context; two pieces never follow each other."""
+    rng = np.random.default_rng(3)
+    pieces = [np.stack([rng.integers(0, 3, n), rng.integers(0, 4, n)], axis=1) for n in (500, 1, 700)]
+    pairs = [(tuple(a), tuple(b)) for piece in pieces for a, b in pairwise(piece.tolist())]
+    first = rng.integers(0, 3, 60_000)
+    drawn = list(map(tuple, Detail(pieces).play(first, rng)))
+    assert [a for a, _ in drawn] == first.tolist()
+    after = Counter((before, now) for before, now in pairwise(drawn) if before == (1, 2) and now[0] == 0)
+    heard = Counter((before, now) for before, now in pairs if before == (1, 2) and now[0] == 0)
+    assert set(after) == set(heard) and len(heard) > 1
+    for pair, n in heard.items():
+        assert after[pair] / after.total() == pytest.approx(n / heard.total(), abs=0.03)
 
-    known = np.array([[3, 0], [1, 5], [3, 1], [3, 1], [1, 5], [7, 2]])
-    full = completed(np.array([3] * 3000 + [1, 7]), known, np.random.default_rng(0))
-    assert full.shape == (3002, 2) and full[-2:].tolist() == [[1, 5], [7, 2]]
-    assert (full[:3000, 0] == 3).all() and full[:3000, 1].mean() == pytest.approx(2 / 3, abs=0.03)
+
+def test_detail_without_its_context_is_drawn_from_a_shorter_one():
+    heard = np.array([[2, 7], [0, 5], [1, 6], [2, 7], [1, 8], [0, 9], [1, 6], [3, 4], [1, 3]])
+
+    def played(*first):
+        rows = [Detail([heard]).play(np.array(first), np.random.default_rng(k))[:, 1] for k in range(200)]
+        return Counter(map(tuple, np.array(rows).tolist()))
+
+    alone = played(1)  # nothing is before it: of any frame of code 1
+    assert set(alone) == {(6,), (8,), (3,)} and alone[6,] / 200 == pytest.approx(0.5, abs=0.12)
+    assert set(played(2, 0)) == {(7, 5)}  # a 0 came after this 2 in one way
+    assert set(played(3, 1, 0)) == {(4, 3, 9)}  # nothing came after (1, 3); after another 1 a 0 came as 9
+    assert {row[1:] for row in played(0, 3)} == {(4,)}  # a 3 came after no 0 at all
+    with pytest.raises(RnnaudioError, match="code 4 was never heard"):
+        Detail([heard]).play(np.array([4]), np.random.default_rng(0))
+    with pytest.raises(RnnaudioError, match="two frames"):
+        Detail([heard[:1]])

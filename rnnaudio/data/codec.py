@@ -177,9 +177,16 @@ class Codec:
             scale = LogScale(STFT(**record["stft"]), mean=arrays["mean"], basis=basis, **record["scale"])
             n = scale.n_features
             alone = np.zeros((3 * n + 1, n), np.float32)  # codecs of before told each frame by its own codes
-            return cls(scale, arrays["stages"], arrays.get("neighbours", alone), record["lost"])
+            codec = cls(scale, arrays["stages"], arrays.get("neighbours", alone), record["lost"])
         except (KeyError, TypeError, IndexError) as error:
             raise RnnaudioError(f"this holds no codec ({error}): name a run over codes") from error
+        bins, kept = scale.stft.n_bins, {"neighbours": alone} | arrays
+        shapes = {"mean": (bins,), "basis": (bins, None), "stages": (None, None, n), "neighbours": (3 * n + 1, n)}
+        for name, shape in shapes.items():
+            got = kept[name].shape
+            if len(got) != len(shape) or any(want not in (None, size) for size, want in zip(got, shape, strict=True)):
+                raise RnnaudioError(f"this holds no codec: {name} is {got}, expected {shape} (None: any size)")
+        return codec
 
 
 def _threes(frames: np.ndarray) -> np.ndarray:
