@@ -1,7 +1,7 @@
 """The control of `experiments.music`: Markov chains over the same codes, which know nothing beyond two frames.
 
-Frames have a code of each stage. :class:`Markov` is over the first stage's, :class:`Detail` adds the other stages' by
-the frame before: with a bigram of first codes, both together are a bigram of frames.
+Frames have a code of each stage. :class:`Markov` draws the first stage's by the first codes before, :class:`Detail`
+the other stages' by that code and the whole frame before.
 """
 
 from collections.abc import Sequence

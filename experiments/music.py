@@ -101,9 +101,17 @@ def main() -> None:
     figures = experiment(options, Sizes())
     figures |= {"updates": run.n_updates, "training_minutes": round(run.seconds / 60.0, 1)}
     if options.corpus == CORPUS or options.name != Options.name:
-        name = options.name if options.seed == MusicConfig().seed else f"{options.name}-{options.seed}"
-        keep(options.run_dir, name)
-        record(name, figures)
+        record(name_of_record(options), figures)
+        keep(options.run_dir, name_of_record(options))
+
+
+def name_of_record(options: Options) -> str:
+    """As given, and the seed if it is another; short runs that were given no name take no record's place."""
+    parts = [options.name] + [str(options.seed)] * (options.seed != Options.seed)
+    if options.name == Options.name:
+        parts += [f"updates-{options.max_updates}"] * (options.max_updates > 0)
+        parts += [f"minutes-{options.minutes:g}"] * (options.minutes < Options.minutes)
+    return "-".join(parts)
 
 
 def keep(run_dir: Path, name: str) -> None:

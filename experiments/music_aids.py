@@ -1,6 +1,6 @@
 """Which aids help a model of codes: one left out, or put in, at a time.
 
-    python -m experiments.music_aids [--updates 1200] [--smoke]
+    python -m experiments.music_aids [--updates 800] [--smoke]
 
 Each variant of ``rnnaudio music`` is trained for the same number of updates with one seed, and judged on validation:
 
@@ -14,11 +14,12 @@ Called again, it goes on with what was broken off.
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from experiments.on_corpus import CORPUS, complete, full_or_tiny
+from experiments.options import Figures, Named
 from experiments.results import record
 from rnnaudio.app.music import Musician, encoded, load_music, train_music
 from rnnaudio.app.music_choice import DRAW_SEED, health
@@ -28,7 +29,6 @@ from rnnaudio.errors import run_command
 from rnnaudio.generation.sampling import Course
 from rnnaudio.metrics import log_mel
 
-Figures = dict[str, Any]
 AIDS: dict[str, Figures] = {
     "as it is": {},
     "four transpositions": {"transpose": (-5, -2, 2, 5)},
@@ -47,12 +47,13 @@ TEMPERATURES = (1.0, 1.1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(Named):
     """Ablation of the aids of training."""
 
+    stem: ClassVar[str] = "music-aids"
     corpus: Path = CORPUS
-    run_dir: Path = Path("runs/music-aids")
-    updates: int = 1200
+    run_dir: Path | None = None  # default: runs/music-aids
+    updates: int = 800
     n_seeds: int = 6
     seconds: float = 30.0  # played from each
     smoke: bool = False  # two variants, four updates, the piano in the package; nothing is recorded
@@ -65,14 +66,14 @@ def main() -> None:
 
 def keep(options: Options, figures: Figures) -> None:
     """Record the figures of a full run."""
-    record("music-aids", figures)
+    record(options.name, figures)
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """A row for each variant."""
     rows = {}
     for name, changes in list(AIDS.items())[: 2 if options.smoke else None]:
-        folder = options.run_dir / name.replace(" ", "-")
+        folder = options.folder / name.replace(" ", "-")
         config = MusicConfig(max_updates=options.updates, minutes=60.0, validate_every=200, **changes)
         if options.smoke:
             config = dataclasses.replace(config, n_steps=16, batch_size=4, transpose=config.transpose[:1])

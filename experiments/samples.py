@@ -23,6 +23,7 @@ import scipy.special
 from experiments.on_corpus import CORPUS, complete, full_or_tiny
 from experiments.options import Figures, Named
 from experiments.results import record
+from rnnaudio.app.config import require_more_than_zero
 from rnnaudio.app.outcome import judge
 from rnnaudio.app.samples import (
     Facts,
@@ -36,7 +37,7 @@ from rnnaudio.app.samples import (
 )
 from rnnaudio.data import AudioCorpus, write_wav
 from rnnaudio.data.sample_batches import Levels, levels_of, stretches
-from rnnaudio.errors import run_command
+from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.generation.samples import SamplePlayer
 from rnnaudio.generation.sampling import Course, Sampling
 from rnnaudio.objectives import NextSamples
@@ -67,6 +68,12 @@ class Options(Named):
     n_units: int = 256
     batch_size: int = 32
     smoke: bool = False  # a few updates of a small model on the piano in the package; nothing is recorded
+
+    def __post_init__(self) -> None:
+        require_more_than_zero(self, "updates", "temperature", "n_seeds", "seconds", "test_stretches", "test_samples")
+        longest = FRAMES[self.tiers][0]
+        if self.test_samples % longest:
+            raise RnnaudioError(f"test_samples is {self.test_samples}: expected a whole number of frames of {longest}")
 
 
 TINY: Figures = {

@@ -25,8 +25,13 @@ def run_command(main: Callable[[], Any], name: str) -> None:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still holds goes nowhere
+        forget_output()
         sys.exit(141)
     except KeyboardInterrupt:
         print(f"\n{name}: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def forget_output() -> None:
+    """What Python still holds for standard output, which can take no more, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

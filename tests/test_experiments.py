@@ -173,3 +173,24 @@ def test_bad_input_is_one_line_and_status_2(module, arguments, expected, tmp_pat
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and expected in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_short_runs_take_no_record_s_place():
+    from experiments.music import Options, name_of_record
+
+    assert name_of_record(Options()) == name_of_record(Options(minutes=40.0)) == "music"
+    assert name_of_record(Options(seed=7)) == "music-7"
+    assert name_of_record(Options(max_updates=50)) == "music-updates-50"
+    assert name_of_record(Options(minutes=1.5, seed=3)) == "music-3-minutes-1.5"
+    assert name_of_record(Options(name="mine", max_updates=50)) == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"temperature": 0.0}, "temperature is 0"), ({"test_samples": 1000}, "whole number of frames of 128")],
+)
+def test_wishes_of_samples_are_refused_before_the_training(options, message):
+    from experiments.samples import Options
+
+    with pytest.raises(RnnaudioError, match=message):
+        Options(**options)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,18 +109,23 @@ def test_the_healthiest_is_chosen(folder):
     best = healthiest(chosen.scores)
     assert (chosen.parameters, chosen.temperature) == (best["parameters"], best["temperature"])
     assert {row["detail_temperature"] for row in chosen.scores} == {1.0}  # codes of one stage have no detail
-    assert load_music(folder / "run").playing == chosen == load_playing(folder / "run")
+    assert load_music(folder / "run").playing == chosen
 
 
 def test_what_was_never_chosen_plays_as_learnt(tmp_path):
-    assert load_playing(tmp_path) == Playing("model", 1.0, 1.0, [], None)
-    save_playing(Playing("best", 1.1, 0.9, [{"b": 1.0}], STEINWAY_16_KHZ), tmp_path)
-    assert load_playing(tmp_path) == Playing("best", 1.1, 0.9, [{"b": 1.0}], STEINWAY_16_KHZ)
+    as_learnt = Playing("model", 1.0, 1.0, [], None)
+    assert load_playing(tmp_path, 7) == as_learnt
+    chosen = Playing("best", 1.1, 0.9, [{"b": 1.0}], STEINWAY_16_KHZ)
+    save_playing(chosen, tmp_path, 7)
+    assert load_playing(tmp_path, 7) == chosen and load_playing(tmp_path, 8) == as_learnt  # the run went on since
+    record = json.loads((tmp_path / "playing.json").read_text())
+    (tmp_path / "playing.json").write_text(json.dumps({k: v for k, v in record.items() if k != "n_updates"}))
+    assert load_playing(tmp_path, 9) == chosen  # as runs of before have it
     whole = {"parameters": "worst", "temperature": 1.0, "scores": [], "limits": None}
     for wrong, words in (("{}", "'limits'"), ("[1, 2]", "list"), ("", "Expecting"), (json.dumps(whole), "'worst'")):
         (tmp_path / "playing.json").write_text(wrong)
         with pytest.raises(RnnaudioError, match=f"does not say how the run plays .*{words}"):
-            load_playing(tmp_path)
+            load_playing(tmp_path, 7)
 
 
 def test_a_run_leaves_a_page_and_sounds(folder):
@@ -201,6 +207,28 @@ def test_a_closed_pipe_ends_it_quietly(folder):
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
     assert process.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_behind_a_pipe_is_told_in_a_line(folder):
+    code = "import sys; from rnnaudio.cli import main; sys.argv = sys.argv[1:]; main()"
+    command = [sys.executable, "-c", code, "rnnaudio", "generate", str(folder / "run"), "-", "--seconds", "1"]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 2 and "cannot write to standard output: No space left" in ended.stderr
+    assert "Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["missing/x.wav", "folder.wav"])
+def test_a_sound_that_cannot_be_written_is_not_played_first(folder, monkeypatch, capsys, tmp_path, name):
+    def played(*_):
+        raise AssertionError("it was played")
+
+    (tmp_path / "folder.wav").mkdir()
+    monkeypatch.setattr("rnnaudio.app.players.DrawingPlayer.continue_seeds", played)
+    assert generate(monkeypatch, folder / "run", tmp_path / name, "--overwrite") == 2
+    assert "cannot write" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.wav"]
 
 
 def test_streams_do_not_fit_in_a_pipe(folder, monkeypatch, capsys):

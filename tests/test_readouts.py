@@ -177,6 +177,24 @@ def test_draws_are_those_of_the_seed_and_top_k_reaches_them():
     np.testing.assert_array_equal(likeliest, said.reshape(50, N_LEVELS, 2).argmax(axis=1))
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_the_likeliest_levels_of_a_mixture_are_levels_not_components(temperature):
+    readout, n = LEVELS["logistic mixture"], 20_000
+    said = rng().standard_normal((1, readout.n_parameters))
+    hot = cooled(readout, said[0], temperature)
+    p = np.exp(-np.array([ORACLES["logistic mixture"](hot, np.array([level]))[0] for level in range(N_LEVELS)]))
+    np.testing.assert_allclose(readout.probabilities(said, temperature)[0, 0], p, rtol=1e-9, atol=1e-12)
+    many = np.repeat(said, n, axis=0)
+    (one,) = set(readout.sample(many, Sampling(temperature, top_k=1), rng())[:, 0])
+    assert one == p.argmax()
+    best = np.sort(np.argsort(-p)[:3])
+    drawn = readout.sample(many, Sampling(temperature, top_k=3), rng())
+    assert drawn.shape == (n, 1) and drawn.dtype == np.int64
+    found = np.bincount(drawn[:, 0], minlength=N_LEVELS) / n
+    assert set(np.flatnonzero(found)) == set(best)
+    np.testing.assert_allclose(found[best], p[best] / p[best].sum(), atol=5.0 * np.sqrt(0.25 / n))
+
+
 # ---------------------------------------------------------------- extremes
 
 

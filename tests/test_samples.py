@@ -299,6 +299,10 @@ def test_a_run_learns_is_loaded_and_plays(tmp_path):
     )
     np.testing.assert_array_equal(first, again)
     assert first.shape == (2, 800) and np.isfinite(first).all() and np.abs(first).max() <= sampler.quantizer.peak
+    warmer = Course((0.5, 2.0))
+    whole, piped = (np.concatenate(list(sampler.sound(seeds, 1500, warmer, at_once=o)), axis=1) for o in (False, True))
+    np.testing.assert_array_equal(whole, piped)  # the temperature goes by the sample, not by the block
+    assert whole.shape == (2, 1500) and not (whole[:, :800] == first).all()
     with pytest.raises(RnnaudioError, match="no checkpoint"):
         load_samples(tmp_path)
 
@@ -310,6 +314,8 @@ def test_a_run_learns_is_loaded_and_plays(tmp_path):
         ({"frames": ()}, "whole number of the next"),
         ({"n_steps": 100}, "n_steps is 100: expected a whole number of frames of 128"),
         ({"n_valid": 0}, "n_valid is 0"),
+        ({"batch_size": 0}, "batch_size is 0; expected more than 0"),
+        ({"minutes": float("nan")}, "minutes is nan"),
     ],
 )
 def test_settings_that_are_refused(options, message):

@@ -150,7 +150,6 @@ def train_music(config: MusicConfig, corpus_path: Path, run_dir: Path, *, resume
         batches = CodeStreams(sequences, n_steps=config.n_steps, batch_size=config.batch_size, seed=config.seed)
         validation = fixed_code_windows(tuple(encoded(corpus.valid, codec)), config.n_steps, config.batch_size)
     save_codec(codec, run_dir)
-    playing_path(run_dir).unlink(missing_ok=True)  # it was chosen for other parameters
     return train_on_codes(
         build_model(config, codec),
         NextCodes(own_share=config.own_share, own_rise=config.max_updates),
@@ -224,14 +223,16 @@ def playing_path(run_dir: Path) -> Path:
     return Path(run_dir) / "playing.json"
 
 
-def save_playing(playing: Playing, run_dir: Path) -> None:
-    """Beside the run's checkpoint."""
+def save_playing(playing: Playing, run_dir: Path, n_updates: int) -> None:
+    """Beside the run's checkpoint; it was chosen after so many updates."""
     record = playing._asdict() | {"limits": playing.limits and dataclasses.asdict(playing.limits)}
+    record["n_updates"] = n_updates
     write_atomically(playing_path(run_dir), json.dumps(record, indent=2).encode() + b"\n")
 
 
-def load_playing(run_dir: Path) -> Playing:
-    """As chosen, else the last parameters at temperature 1. RnnaudioError if the file is no such record."""
+def load_playing(run_dir: Path, n_updates: int) -> Playing:
+    """As chosen after so many updates, else the last parameters at temperature 1. RnnaudioError if the file is no such
+    record."""
     path = playing_path(run_dir)
     if not path.exists():
         return Playing("model", 1.0, 1.0, [], None)
@@ -240,6 +241,8 @@ def load_playing(run_dir: Path) -> Playing:
         limits = record["limits"] and AliveLimits(**{k: _pair(v) for k, v in record["limits"].items()})
         if record["parameters"] not in ("best", "model"):
             raise ValueError(f"parameters are {record['parameters']!r}, expected best or model")
+        if record.get("n_updates", n_updates) != n_updates:
+            return Playing("model", 1.0, 1.0, [], None)
         temperature = float(record["temperature"])
         detail = float(record.get("detail_temperature", temperature))  # runs of before had one for all
         return Playing(record["parameters"], temperature, detail, record["scores"], limits)
@@ -265,7 +268,7 @@ def load_music(run_dir: Path, parameters: str | None = None) -> Musician:
     path = checkpoint.path_in(run_dir)
     saved = checkpoint.load(path)
     config = _config_of(saved.record, path)
-    codec, playing = load_codec(run_dir), load_playing(run_dir)
+    codec, playing = load_codec(run_dir), load_playing(run_dir, saved.record["n_updates"])
     model = build_model(config, codec)
     set_model(model, saved.group(parameters or playing.parameters) or saved.group("model"), path)
     return Musician(config, codec, model, saved.record, playing)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from rnnaudio.app.music import Musician, Playing, load_music, save_playing
 from rnnaudio.app.outcome import limits_of_real_music
@@ -40,7 +41,8 @@ def choose(
 
     Healthiest: the fewest that die for good; of these, a Frechet distance of log-mel frames to the validation music
     within a fifth of the lowest; of these, the most windows within the limits of real music. No test seed is heard.
-    Where the last parameters are also the best ones they are played once; without detail it has one temperature.
+    Where no validation was better than the last one, the last parameters play alone; without detail it has one
+    temperature.
     """
     rate = corpus.sample_rate_hz
     pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # one at least: :func:`check_corpus`
@@ -48,19 +50,21 @@ def choose(
     limits = usable_limits(corpus, music)
     real = np.concatenate([log_mel(audio, rate) for audio in music])
     seeds = [corpus.valid.seed_at(k, 1.0) for k in range(n_seeds)]
-    history = load_music(run_dir).record["history"]
-    both = ("model",) if not history or history[-1]["is_best"] else ("best", "model")
+    last = load_music(run_dir, "model")
+    history = last.record["history"]
+    musicians = {"model": last}
+    if history and not history[-1]["is_best"]:
+        musicians = {"best": load_music(run_dir, "best"), "model": last}
     scores = []
-    for parameters in both:
-        musician = load_music(run_dir, parameters)
-        for temperature, detail in product(temperatures, details if musician.codec.n_stages > 1 else details[-1:]):
-            playing = Playing(parameters, temperature, detail, [], limits)
-            sounds = played(musician._replace(playing=playing), seeds, round(seconds * rate), DRAW_SEED)
-            row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
-            scores.append(row | health(sounds, rate, limits, real))
+    settings = list(product(musicians, temperatures, details if last.codec.n_stages > 1 else details[-1:]))
+    for parameters, temperature, detail in tqdm(settings, "plays on validation seeds", leave=False, disable=None):
+        musician = musicians[parameters]._replace(playing=Playing(parameters, temperature, detail, [], limits))
+        sounds = played(musician, seeds, round(seconds * rate), DRAW_SEED)
+        row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
+        scores.append(row | health(sounds, rate, limits, real))
     best = healthiest(scores)
     playing = Playing(best["parameters"], best["temperature"], best["detail_temperature"], scores, limits)
-    save_playing(playing, run_dir)
+    save_playing(playing, run_dir, last.record["n_updates"])
     return playing
 
 

@@ -78,7 +78,7 @@ def write_outcome(
 
 
 def valid_bits(musician: Musician) -> float | None:
-    """Of the parameters that play; None if they were never validated."""
+    """At the last validation of the parameters that play; None if there was none."""
     rows = musician.record["history"]
     if musician.playing.parameters == "best":
         rows = [row for row in rows if row["is_best"]]

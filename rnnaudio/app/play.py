@@ -15,7 +15,7 @@ from rnnaudio.app.players import How, Player, Watch, load_player
 from rnnaudio.atomic import replacing
 from rnnaudio.data import read_audio, resample, write_wav
 from rnnaudio.data.audio import to_int16
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import RnnaudioError, forget_output
 from rnnaudio.generation import Generated
 
 MOST_SAMPLES = 2**29  # 2 GiB, several times over while they are written; a WAV file ends at twice that
@@ -60,9 +60,12 @@ def play(
         )
     if is_pipe:
         return _stream(player, heard[0], n_samples, how)
-    results = player.continue_seeds(heard, n_samples, how)
     rate = player.sample_rate_hz
-    n_clipped = _write_all(targets, [player.scale.restore(result.audio) for result in results], rate)
+    with ExitStack() as stack:  # all files or none; what cannot be written shows before anything is played
+        places = [stack.enter_context(replacing(target)) for target in targets]
+        results = player.continue_seeds(heard, n_samples, how)
+        audio = [player.scale.restore(result.audio) for result in results]
+        n_clipped = sum(write_wav(place, sound, rate) for place, sound in zip(places, audio, strict=True))
     return _described(targets, results, rate) + (f"; {n_clipped} samples clipped" if n_clipped else "")
 
 
@@ -73,15 +76,28 @@ def _stream(player: Player, seed: np.ndarray, n_samples: int, how: How) -> str:
     rate, n_played = player.sample_rate_hz, 0
     parts = watched(player.stream(seed, n_samples, how), n_samples, player.watch())
     first = next(parts)  # what is wrong shows before anything is written
-    sys.stdout.buffer.write(wav_header(len(seed) + n_samples, rate))
+    _send(wav_header(len(seed) + n_samples, rate))
     for part in chain((seed, first), parts):
         n_played += len(part)
-        sys.stdout.buffer.write(to_int16(player.scale.restore(part)).astype("<i2").tobytes())
-        sys.stdout.buffer.flush()
+        _send(to_int16(player.scale.restore(part)).astype("<i2").tobytes())
     left = len(seed) + n_samples - n_played
-    sys.stdout.buffer.write(bytes(2 * left))
+    _send(bytes(2 * left))
     silence = f", then {left / rate:.2f} s of silence, for it was no longer finite" if left else ""
     return f"played {len(seed) / rate:.2f} s seed + {(n_samples - left) / rate:.2f} s generated{silence}"
+
+
+def _send(content: bytes) -> None:
+    """To standard output. RnnaudioError if it cannot be written; a reader that has seen enough is no error."""
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        forget_output()
+        raise RnnaudioError(
+            f"cannot write to standard output: {error.strerror}; the sound is cut off there: mend this and play again"
+        ) from error
 
 
 def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterator[np.ndarray]:
@@ -158,13 +174,6 @@ def _beginning(player: Player, path: Path, seconds: float) -> np.ndarray:
     if not np.any(audio[:n_seed]):
         print(f"note: {path} begins with silence: what you will hear is the model alone", file=sys.stderr)
     return player.scale.standardise(audio[:n_seed])
-
-
-def _write_all(targets: list[Path], audio: list[np.ndarray], rate: int) -> int:
-    """Write all files, or none if one cannot be written; the number of clipped samples."""
-    with ExitStack() as stack:
-        places = [stack.enter_context(replacing(target)) for target in targets]
-        return sum(write_wav(place, sound, rate) for place, sound in zip(places, audio, strict=True))
 
 
 def _described(targets: list[Path], results: list[Generated], rate: int) -> str:

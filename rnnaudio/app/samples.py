@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from rnnaudio.app.code_run import train_on_codes
-from rnnaudio.app.config import from_dict
+from rnnaudio.app.config import from_dict, require_more_than_zero
 from rnnaudio.app.run_record import check_same, description, rate_of, scale_of
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import CodeBatch, CodeStreams, fixed_code_windows
@@ -56,6 +56,10 @@ class SamplesConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", tuple(self.frames))  # JSON has lists only
+        require_more_than_zero(
+            self, "window", "n_units", "n_components", "batch_size", "learning_rate", "max_updates", "validate_every",
+            "valid_stretches", "minutes",
+        )  # fmt: skip
         sizes = [*self.frames, 1]
         if not self.frames or any(a % b or a == b for a, b in pairwise(sizes)):
             raise RnnaudioError(f"frames are {self.frames}: each must hold a whole number of the next, two at least")
@@ -124,8 +128,11 @@ class Sampler(NamedTuple):
         frame = self.config.frames[-1]
         n_block = frame if at_once else max(frame, BLOCK_SAMPLES // frame * frame)
         for done in range(0, n_samples, n_block):
-            player.sampling = course.at(done / n_samples)
-            yield self.quantizer.samples(player.levels(min(n_block, n_samples - done)))
+            levels = []
+            for now in range(done, min(done + n_block, n_samples), frame):
+                player.sampling = course.at(now / n_samples)
+                levels.append(next(player))
+            yield self.quantizer.samples(np.concatenate(levels, axis=1)[:, : n_samples - done])
 
 
 def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:

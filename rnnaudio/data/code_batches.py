@@ -78,7 +78,7 @@ def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> np.nd
 def fixed_code_windows(
     sequences: tuple[np.ndarray, ...], n_steps: int, batch_size: int, n_context: int = 1
 ) -> list[CodeBatch]:
-    """Adjoining windows of all sequences for validation, each from a fresh state; the rest of a batch is filled up."""
+    """Adjoining windows of all sequences for validation, each from a fresh state; the last batch may be smaller."""
     windows = [
         sequence[start : start + n_context + n_steps]
         for sequence in sequences
@@ -86,10 +86,7 @@ def fixed_code_windows(
     ]
     if not windows:
         raise too_short(sequences, n_steps, "validation piece")
-    fill = [windows[k % len(windows)] for k in range(-len(windows) % min(batch_size, len(windows)))]
-    parts = [*windows, *fill]
-    size = min(batch_size, len(windows))
-    batches = [np.stack(parts[k : k + size], axis=1) for k in range(0, len(parts), size)]
+    batches = [np.stack(windows[k : k + batch_size], axis=1) for k in range(0, len(windows), batch_size)]
     return [CodeBatch(codes, np.ones(codes.shape[1], bool)) for codes in batches]
 
 

@@ -52,8 +52,8 @@ class SamplePlayer:
         n_streams, n = len(seeds), model.tiers[-1].n_samples
         self._tiers, self._now = [_Tier(tier, n_streams) for tier in model.tiers], 0
         self.sampling = sampling
-        is_whole = sampling.top_k == 0 and sampling.nucleus == 1.0
-        self._kind = list(kernel.DRAWS).index(self._readout.kernel) if self._readout.kernel and is_whole else -1
+        has_kernel = self._readout.kernel and sampling.is_whole
+        self._kind = list(kernel.DRAWS).index(self._readout.kernel) if has_kernel else kernel.NO_DRAW
         self._sources = [np.random.default_rng((seed, k, 11)) for k in range(n_streams)]  # 11: the purpose
         self._prepare(model, n_streams)
         self._u = np.zeros((n_streams, self._n_context + n), engine.float_type())

@@ -29,6 +29,11 @@ class Sampling:
         if self.top_k < 0 or not 0.0 < self.nucleus <= 1.0:
             raise RnnaudioError(f"top_k is {self.top_k}, nucleus {self.nucleus}: expected 0 or more, and 0 to 1")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no code is left out."""
+        return self.top_k == 0 and self.nucleus == 1.0
+
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(.., n_codes) logits -> probabilities in float64, after all three. RnnaudioError if they are not finite."""
         z = np.asarray(logits, np.float64)

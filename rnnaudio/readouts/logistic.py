@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from rnnaudio import fused_readouts
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.readouts.readout import Sampling, blocks, chosen, drawn_component
 
+LEAST_PROBABILITY = 1e-300  # whose logarithm is finite
 LEAST_SCALE = 0.05  # of the distance of two levels: the middle one of a sharp peak has all but 1e-4 of it
 
 
@@ -22,7 +24,8 @@ class LogisticMixture:
         m = unit (.),   s = unit (softplus(.) + least),   unit least = LEAST_SCALE 2 d
 
     ``unit``: how large an error is usual, in the values -1 to 1, so that a model speaks in numbers of the order of 1.
-    Drawn: a component of the logits over the temperature, then m + temperature s log(u / (1 - u)), to the next level.
+    Drawn: a component of the logits over the temperature, then m + temperature s log(u / (1 - u)), to the next level;
+    of the likeliest k, or of the nucleus: a level by its probability.
     """
 
     n_components: int
@@ -63,6 +66,11 @@ class LogisticMixture:
         return moved.reshape([said.shape[axis] for axis in range(said.ndim)])
 
     def sample(self, said: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
+        if not sampling.is_whole:
+            p = self.probabilities(said, sampling.temperature)
+            logits = np.log(np.maximum(p, LEAST_PROBABILITY)).reshape(-1, self.n_levels)
+            drawn = sampling.draw(sampling.temperature * logits, rng.random(len(logits)))  # p has it already
+            return drawn.reshape(p.shape[:-1])
         rows, k = blocks(said, self.n_parameters).astype(np.float64), self.n_components
         shape = rows[..., 0, :].shape
         uniform = rng.random((*shape, 2))
@@ -74,3 +82,13 @@ class LogisticMixture:
             value = self.unit * (mean + scale * (np.log(u) - np.log1p(-u)))
         level = np.floor((np.clip(value, -1.0, 1.0) + 1.0) / 2.0 * (self.n_levels - 1) + 0.5)
         return np.asarray(level, np.int64)
+
+    def probabilities(self, said: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """(.., P n) -> (.., n, n_levels), of each value's levels: logits over the temperature, s times it; NumPy."""
+        rows, k = blocks(said, self.n_parameters).astype(np.float64)[..., None], self.n_components
+        logits, mean, raw = rows[..., :k, :, :], rows[..., k : 2 * k, :, :], rows[..., 2 * k :, :, :]
+        scale = temperature * (np.logaddexp(0.0, raw) + self.least_scale)
+        between = ((np.arange(self.n_levels - 1) + 0.5) * 2.0 / (self.n_levels - 1) - 1.0) / self.unit
+        weight = softmax(logits / temperature, axis=-3)
+        below = np.sum(weight * expit((between - mean) / scale), axis=-3)
+        return np.diff(below, axis=-1, prepend=0.0, append=1.0)

@@ -11,6 +11,11 @@ class Sampling(Protocol):
     @property
     def temperature(self) -> float: ...
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no code is left out."""
+        ...
+
     def draw(self, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """(m, n_codes) logits and (m,) numbers U(0, 1) -> (m,) codes."""
         ...
