@@ -1,6 +1,6 @@
 """Music sample by sample: a model in tiers of frames (SampleRNN), and how far it is from music that keeps playing.
 
-    python -m experiments.samples [--minutes 15] [--tiers 3] [--readout logistic] [--smoke]
+    python -m experiments.samples [--minutes 15] [--tiers 3] [--readout logistic] [--law mu] [--n-taps 16] [--smoke]
 
 Trains on the corpus at its own rate and reports bits a sample on stretches of unseen works, beside
 
@@ -60,6 +60,8 @@ class Options(Named):
     updates: int = 3200  # at most; the learning rate falls over so many
     tiers: Literal[2, 3] = 3
     readout: Literal["logistic", "categorical"] = "logistic"
+    law: Literal["mu", "linear"] = "mu"  # of the 256 levels
+    n_taps: int = N_TAPS  # of the linear path, logistic only; 0: none
     temperature: float = 1.0
     n_seeds: int = 8
     seconds: float = 10.0  # played on from each
@@ -71,6 +73,8 @@ class Options(Named):
 
     def __post_init__(self) -> None:
         require_more_than_zero(self, "updates", "temperature", "n_seeds", "seconds", "test_stretches", "test_samples")
+        if self.n_taps < 0:
+            raise RnnaudioError(f"n_taps is {self.n_taps}: expected 0 or more")
         longest = FRAMES[self.tiers][0]
         if self.test_samples % longest:
             raise RnnaudioError(f"test_samples is {self.test_samples}: expected a whole number of frames of {longest}")
@@ -117,6 +121,8 @@ def config_of(options: Options) -> SamplesConfig:
     return SamplesConfig(
         frames=FRAMES[options.tiers],
         readout=options.readout,
+        law=options.law,
+        n_taps=options.n_taps,
         n_units=options.n_units,
         batch_size=options.batch_size,
         max_updates=options.updates,
