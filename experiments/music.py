@@ -365,8 +365,8 @@ def leave(
         write_wav(run_dir / f"music-{k + 1}.wav", audio, rate)
     heard = {name: of_it[0][: SHOWN_SECONDS * rate] for name, of_it in sounds.items()}
     plots.spectrogram_sheet(heard, rate, run_dir / "kinds.png", title="The first of each kind", highest_hz=SHOWN_HZ)
-    title = "A second of unseen music, then what is played"
-    plots.spectrogram_sheet(played_on, rate, run_dir / "played.png", title=title, highest_hz=SHOWN_HZ)
+    title, path = "A second of unseen music, then what is played", run_dir / "played.png"
+    plots.spectrogram_sheet(played_on, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import scipy.special
 from experiments.on_corpus import CORPUS, complete, full_or_tiny
 from experiments.options import Figures, Named
 from experiments.results import record
+from rnnaudio import plots
 from rnnaudio.app.config import require_more_than_zero
 from rnnaudio.app.outcome import judge
 from rnnaudio.app.samples import (
@@ -46,6 +47,7 @@ from rnnaudio.training import Evaluation, Run
 FRAMES = {2: (16,), 3: (128, 16)}
 SEGMENT = 2048  # samples of a test stretch that are computed at once
 N_TAPS = 16
+SHOWN_HZ = 4000.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +110,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     sampler = load_samples(folder)
     figures = {"settings": dataclasses.asdict(config), "training": told(done, config)}
     figures["bits_a_sample"] = bits(sampler, corpus, options)
+    plots.learning_curve(done.history, folder / "learning_curve.png", quantity="bits a sample")
     figures["speed"] = {"generated_samples_per_second": speed(sampler, corpus)}
     figures["played"] = played(sampler, corpus, options, folder)
     for name in ("training", "bits_a_sample", "speed", "played"):
@@ -202,14 +205,17 @@ def speed(sampler: Sampler, corpus: AudioCorpus) -> int:
 
 
 def played(sampler: Sampler, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
-    """How long each seed's continuation stays music, and how it ends; the sounds go to the folder."""
+    """How long each seed's continuation stays music, and how it ends; sounds and their picture go to the folder."""
     rate = corpus.sample_rate_hz
     seeds = [corpus.test.seed_at(k, 1.0) for k in range(options.n_seeds)]
-    lives = []
+    lives, sounds = [], {}
     blocks = sampler.sound(seeds, round(options.seconds * rate), Course((options.temperature,)))
     for k, audio in enumerate(np.concatenate(list(blocks), axis=1)):
         lives.append(judge(corpus.restore(audio), corpus, ""))
-        write_wav(folder / f"played-{k}.wav", corpus.restore(np.concatenate([seeds[k], audio])), rate)
+        sounds[f"seed {k + 1}"] = corpus.restore(np.concatenate([seeds[k], audio]))
+        write_wav(folder / f"played-{k + 1}.wav", sounds[f"seed {k + 1}"], rate)
+    title, path = "A second of unseen music, then what is played", folder / "played.png"
+    plots.spectrogram_sheet(sounds, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
     ends = [life.reason.split(" (")[0] or "alive to the end" for life in lives]
     return {
         "alive_seconds": sorted(round(life.seconds, 2) for life in lives),

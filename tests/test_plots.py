@@ -569,7 +569,10 @@ def test_a_sheet_has_a_panel_a_sound_on_one_scale(tmp_path):
         row, column = np.unravel_index(np.argmax(drawn[:, 20]), drawn[:, 20:21].shape)
         assert row * RATE / 2 / (drawn.shape[0] - 1) == pytest.approx(frequency, abs=10.0) and column == 0
         assert drawn[row, 20] == pytest.approx(level_db, abs=0.1)
-    assert panels[-1].get_xlabel() == "Time (s)"
+    assert panels[-1].get_xlabel() == "Time (s)" and not panels[0].lines
+    marked = plots.spectrogram_sheet_figure(sounds, RATE, seed_seconds=0.5)
+    assert all(line.get_xdata() == [0.5, 0.5] for axes in marked.axes if axes.images for line in axes.lines)
+    assert all(axes.lines for axes in marked.axes if axes.images)
     assert plots.spectrogram_sheet(sounds, RATE, tmp_path / "sheet.png").stat().st_size > 0
     with pytest.raises(RnnaudioError, match="no samples"):
         plots.spectrogram_sheet({}, RATE, tmp_path / "none.png")

@@ -92,17 +92,27 @@ def spectrogram_sheet(
     *,
     title: str = "",
     highest_hz: float | None = None,
+    seed_seconds: float | None = None,
 ) -> Path:
     """Draw many sounds below each other; see ``spectrogram_sheet_figure``."""
-    return save(spectrogram_sheet_figure(sounds, sample_rate_hz, title=title, highest_hz=highest_hz), path)
+    figure = spectrogram_sheet_figure(
+        sounds, sample_rate_hz, title=title, highest_hz=highest_hz, seed_seconds=seed_seconds
+    )
+    return save(figure, path)
 
 
 def spectrogram_sheet_figure(
-    sounds: Mapping[str, ArrayLike], sample_rate_hz: float, *, title: str = "", highest_hz: float | None = None
+    sounds: Mapping[str, ArrayLike],
+    sample_rate_hz: float,
+    *,
+    title: str = "",
+    highest_hz: float | None = None,
+    seed_seconds: float | None = None,
 ) -> Figure:
     """A spectrogram a sound, by name, on one scale of time, frequency and level: the 80 dB below the loudest of all.
 
-    sounds: (samples,) each, as :func:`spectrogram_figure` takes them; shown up to ``highest_hz``, if given.
+    sounds: (samples,) each, as :func:`spectrogram_figure` takes them; shown up to ``highest_hz``, if given; a line
+        where the seed that they begin with ends, if ``seed_seconds`` are given.
     RnnaudioError as there, and for no sound.
     """
     audio = {name: _as_audio(sound) for name, sound in sounds.items()}
@@ -117,6 +127,8 @@ def spectrogram_sheet_figure(
     for axes, (name, level) in zip(panels, levels.items(), strict=True):
         image = _draw_spectrogram(axes, level, hop, sample_rate_hz, top_db)
         axes.set_title(name + _remark(audio[name]), loc="left", fontsize=9)
+        if seed_seconds is not None:
+            _line_at_seed_end(axes, seed_seconds)
         axes.set_ylabel("Hz")
     axes.tick_params(labelbottom=True)
     highest = min(highest_hz or sample_rate_hz / 2, sample_rate_hz / 2)
@@ -201,13 +213,17 @@ def _draw_spectrogram(axes: Axes, level: Floats, hop: int, sample_rate_hz: float
 
 def _mark_seed_end(axes: Axes, seed_end_s: float, duration_s: float, name: str) -> None:
     """Name the panel on the side where the label of the seed's end leaves room."""
-    axes.axvline(seed_end_s, color=BLACK, linewidth=3)  # a dark rim, to be seen on loud noise too
-    axes.axvline(seed_end_s, color="white", linestyle="--", linewidth=1.4)
+    _line_at_seed_end(axes, seed_end_s)
     fraction = seed_end_s / duration_s
     side = "left" if fraction < 0.1 else "right" if fraction > 0.9 else "center"
     label = f"seed ends, {seed_end_s:.3g} s"
     axes.text(fraction, 1.02, label, transform=axes.transAxes, ha=side, va="bottom", fontsize=9)
     axes.set_title(name, loc="right" if fraction < 0.5 else "left", fontsize=10)
+
+
+def _line_at_seed_end(axes: Axes, seed_end_s: float) -> None:
+    axes.axvline(seed_end_s, color=BLACK, linewidth=3)  # a dark rim, to be seen on loud noise too
+    axes.axvline(seed_end_s, color="white", linestyle="--", linewidth=1.4)
 
 
 def _draw_levels(axes: Axes, recording: Floats, produced: Floats, hop: int, sample_rate_hz: float) -> None:
