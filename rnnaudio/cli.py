@@ -194,14 +194,25 @@ def music(
     Args:
         corpus: an HDF5 corpus made by `rnnaudio corpus build` or `make corpus`: any genre, a minute or hours.
         run_dir: a new folder for checkpoint, sound, pictures and report.
-        resume: go on with the run in that folder; the settings must be the same.
+        resume: go on with the run in that folder; the settings must be the same, but for --minutes.
     """
     from rnnaudio.app.music import train_music
+    from rnnaudio.app.music_choice import N_SEEDS, SECONDS
     from rnnaudio.app.music_outcome import headline, write_outcome
 
+    later = "with --resume it goes on, chooses how to play and writes the report; until then it plays as learnt"
     run = train_music(config, corpus, run_dir, resume=resume)
-    print(f"training ended: {run.reason}; choosing how to play, playing on and writing the report ...", flush=True)
-    print(headline(write_outcome(run_dir, corpus)))
+    if not run.is_complete:
+        print(f"training ended: {run.reason}; {later}")
+        return
+    each = f"each temperature plays {N_SEEDS} x {SECONDS:g} s from validation seeds"
+    print(f"training ended: {run.reason}; choosing how to play ({each}), then a report ...", flush=True)
+    try:
+        summary = write_outcome(run_dir, corpus)
+    except KeyboardInterrupt:
+        print(f"\nthe model is saved: {later}", file=sys.stderr)
+        raise
+    print(headline(summary))
     print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")
 
 

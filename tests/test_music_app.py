@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 import subprocess
 import sys
 import wave
@@ -34,6 +35,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import STEINWAY_16_KHZ, calibrate
 from rnnaudio.metrics.likeness import loop_score
 from rnnaudio.metrics.yardstick import Yardstick, most_looped
+from rnnaudio.training import EarlyStopping, Run
 from tests.test_metrics import RATE_HZ, music, noise, sine
 
 TINY = MusicConfig(
@@ -186,7 +188,8 @@ def test_generate_from_a_file_of_another_rate_says_so(folder, monkeypatch, capsy
 def test_wishes_that_are_refused_write_nothing(folder, monkeypatch, capsys, tmp_path, arguments, message):
     assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *arguments) == 2
     said = capsys.readouterr().err
-    assert message in said and said.count("\n") == 1 and not list(tmp_path.iterdir())
+    (line,) = [line for line in said.splitlines() if not line.startswith("note: how this run plays")]
+    assert message in line and not list(tmp_path.iterdir())
 
 
 def test_who_listens_to_a_pipe_is_told_of_a_death_once(capsys):
@@ -283,6 +286,32 @@ def test_a_finished_run_is_not_overwritten(folder):
 def test_commands_for_frames_say_what_a_run_over_codes_is(command, folder, name):
     status, _, err = command(name, folder / "run")
     assert status == 2 and "is a run of `music`: it plays by `generate`, and goes on by `music CORPUS RUN" in err
+
+
+def test_an_interrupted_run_is_saved_and_says_how_to_go_on(folder, monkeypatch, capsys, tmp_path):
+    run = Run(EarlyStopping(3).initial(), reason="interrupted")
+    monkeypatch.setattr("rnnaudio.app.music.train_music", lambda *_, **__: run)
+    monkeypatch.setattr(sys, "argv", ["rnnaudio", "music", str(folder / "corpus.h5"), str(tmp_path / "run")])
+    main()
+    assert "training ended: interrupted; with --resume it goes on" in capsys.readouterr().out
+
+    def ended(*_, **__):
+        raise KeyboardInterrupt
+
+    run.is_complete = True
+    monkeypatch.setattr("rnnaudio.app.music_outcome.write_outcome", ended)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    said = capsys.readouterr().err
+    assert "the model is saved: with --resume it goes on" in said and "interrupted" in said
+
+
+def test_who_plays_a_run_before_its_choice_is_told(folder, capsys, tmp_path):
+    for name in ("checkpoint.safetensors", "codec.safetensors"):
+        shutil.copy(folder / "run" / name, tmp_path / name)
+    load_player(tmp_path)
+    assert "was not chosen yet" in capsys.readouterr().err
 
 
 def test_what_is_no_run_over_codes_is_refused(folder, tmp_path):

@@ -1,5 +1,6 @@
 """A trained run of any kind as something that plays on: over frames, codes or samples."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -66,7 +67,10 @@ def load_player(run_dir: Path) -> Player:
     """Whatever was trained there. RnnaudioError if nothing was."""
     kinds = checkpoint.load(checkpoint.path_in(run_dir)).record.get("config") or {}
     if "music" in kinds:
-        return DrawingPlayer(load_music(run_dir))
+        musician = load_music(run_dir)
+        if not musician.playing.scores:
+            print("note: how this run plays was not chosen yet (`rnnaudio music` does at its end)", file=sys.stderr)
+        return DrawingPlayer(musician)
     return DrawingPlayer(load_samples(run_dir)) if "samples" in kinds else FramesPlayer(load_run(run_dir))
 
 
