@@ -131,7 +131,7 @@ def test_what_was_never_chosen_plays_as_learnt(tmp_path):
 
 
 def test_a_run_leaves_a_page_and_sounds(folder):
-    summary = write_outcome(folder / "run", folder / "corpus.h5", seconds=3.0, choosing_seconds=2.0)
+    summary = write_outcome(folder / "run", folder / "corpus.h5", seconds=3.0, choosing_seconds=1.0)
     names = {path.name for path in (folder / "run").iterdir()}
     assert {"generated.wav", "original.wav", "codec_alone.wav", "spectrogram.png", "report.html"} <= names
     assert json.loads((folder / "run/summary.json").read_text()) == summary
