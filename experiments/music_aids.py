@@ -36,11 +36,9 @@ AIDS: dict[str, Figures] = {
     "pieces apart": {"join_pieces": False},
     "gain of 6 dB": {"gain_db": 6.0},
     "input noise .15": {"input_noise": 0.15},
-    "input noise .4": {"input_noise": 0.4},
     "no dropout": {"dropout": 0.0},
     "own draws .25": {"own_share": 0.25},
     "two layers": {"n_layers": 2},
-    "windows twice as long": {"n_steps": 128, "batch_size": 12},
     "one stage of codes": {"n_stages": 1},
 }
 TEMPERATURES = (1.0, 1.1)
@@ -80,7 +78,8 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
         complete(train_music(config, corpus.path, folder, resume=True))
         rows[name] = judged(load_music(folder, "model"), corpus, options)
         print(f"{name}: {rows[name]}", flush=True)
-    return {"variants": {name: AIDS[name] for name in rows}, "rows": rows}
+    settings = options.settings | {"seed": MusicConfig().seed}
+    return {"settings": settings, "variants": {name: AIDS[name] for name in rows}, "rows": rows}
 
 
 def judged(musician: Musician, corpus: AudioCorpus, options: Options) -> Figures:
