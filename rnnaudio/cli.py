@@ -202,7 +202,7 @@ def music(
 
     later = "with --resume it goes on, chooses how to play and writes the report; until then it plays as learnt"
     run = train_music(config, corpus, run_dir, resume=resume)
-    if not run.is_complete:
+    if run.reason.startswith("interrupted"):  # a run that broke down would do so again: it plays as it was saved
         print(f"training ended: {run.reason}; {later}")
         return
     each = f"each temperature plays {N_SEEDS} x {SECONDS:g} s from validation seeds"

@@ -298,7 +298,7 @@ def test_an_interrupted_run_is_saved_and_says_how_to_go_on(folder, monkeypatch, 
     def ended(*_, **__):
         raise KeyboardInterrupt
 
-    run.is_complete = True
+    run.reason = "the loss (nan) or its gradient is not finite at update 7"
     monkeypatch.setattr("rnnaudio.app.music_outcome.write_outcome", ended)
     with pytest.raises(SystemExit) as end:
         main()
