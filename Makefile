@@ -26,16 +26,16 @@ demo: $(VENV)/.installed ## train on the minute of piano in the package, play on
 	@$(BIN)/rnnaudio demo $(ARGS)
 
 predict: $(VENV)/.installed $(CORPUS) ## the blog's main job: predict the next frame of the piano corpus, then play on
-	@$(BIN)/python -m experiments.predict $(ARGS)
+	@$(BIN)/python -m experiments.blog_2016.predict $(ARGS)
 
 reconstruct: $(VENV)/.installed $(CORPUS) ## the same model and data, told to give back the current frame
-	@$(BIN)/python -m experiments.reconstruct $(ARGS)
+	@$(BIN)/python -m experiments.blog_2016.reconstruct $(ARGS)
 
 timit: $(VENV)/.installed ## both strategies on speech, your own copy of TIMIT: make timit DIR=the folder with TRAIN and TEST
-	@$(BIN)/python -m experiments.timit $(if $(DIR),'$(DIR)') $(ARGS)
+	@$(BIN)/python -m experiments.blog_2016.timit $(if $(DIR),'$(DIR)') $(ARGS)
 
 mnist: $(VENV)/.installed ## the blog's perceptron on MNIST (downloads 20 MB once); as recorded: ARGS="--setting recorded"
-	@$(BIN)/python -m experiments.mnist $(ARGS)
+	@$(BIN)/python -m experiments.blog_2016.mnist $(ARGS)
 
 experiments: $(VENV)/.installed $(CORPUS) ## each experiment of the blog without a record, then a table; ARGS=--again: all (hours; goes on where it was)
 	@$(BIN)/python -m experiments.everything $(ARGS)
@@ -44,67 +44,67 @@ experiments-smoke: $(VENV)/.installed ## all of them in tiny form, on the piano 
 	@$(BIN)/python -m experiments.everything --smoke $(ARGS)
 
 ablation: $(VENV)/.installed $(CORPUS) ## which of the 24 defects of 2016 mattered: one repaired, one planted at a time
-	@$(BIN)/python -m experiments.ablation $(ARGS)
+	@$(BIN)/python -m experiments.studies.ablation $(ARGS)
 
-experiment: $(VENV)/.installed $(CORPUS) ## one experiment of the blog: make experiment NAME=last_day (a file of experiments/)
-	@test -f 'experiments/$(NAME).py' || { echo "no experiment '$(NAME)'; expected NAME= one of week_21_march," \
+experiment: $(VENV)/.installed $(CORPUS) ## one experiment of the blog: make experiment NAME=last_day (a file of experiments/blog_2016/)
+	@test -f 'experiments/blog_2016/$(NAME).py' || { echo "no experiment '$(NAME)'; expected NAME= one of week_21_march," \
 	    "week_28_march, last_week, last_week_checks, last_week_grid, last_day, final_post, classmates" >&2; exit 2; }
-	@$(BIN)/python -m experiments.$(NAME) $(ARGS)
+	@$(BIN)/python -m experiments.blog_2016.$(NAME) $(ARGS)
 
 fourier: $(VENV)/.installed $(CORPUS) ## the blog's last plan: predict magnitudes instead of samples (no phase)
-	@$(BIN)/python -m experiments.fourier_2016 $(ARGS)
+	@$(BIN)/python -m experiments.blog_2016.fourier_2016 $(ARGS)
 
 phase: $(VENV)/.installed $(CORPUS) ## learn phases from amplitudes, against Griffin-Lim and its kin (10 minutes)
-	@$(BIN)/python -m experiments.phase $(ARGS)
+	@$(BIN)/python -m experiments.studies.phase $(ARGS)
 
 amplitude: $(VENV)/.installed $(CORPUS) ## predict amplitudes of overlapping windows, against predicting samples (20 minutes)
-	@$(BIN)/python -m experiments.amplitude $(ARGS)
+	@$(BIN)/python -m experiments.studies.amplitude $(ARGS)
 
 music: $(VENV)/.installed $(CORPUS) ## learn codes of spectra and play on for five minutes, with a Markov chain as control (an hour)
-	@$(BIN)/python -m experiments.music $(ARGS)
+	@$(BIN)/python -m experiments.studies.music $(ARGS)
 
 music-strings: $(VENV)/.installed $(STRINGS) ## the same of a second sound: the scores played by the strings of a soundfont (an hour)
-	@$(BIN)/python -m experiments.music --corpus $(STRINGS) --run-dir runs/music-strings --name music-strings $(ARGS)
+	@$(BIN)/python -m experiments.studies.music --corpus $(STRINGS) --run-dir runs/music-strings --name music-strings $(ARGS)
 
 music-aids: $(VENV)/.installed $(CORPUS) ## which aids of training help that model: transpositions, noise, dropout, ... (an hour)
-	@$(BIN)/python -m experiments.music_aids $(ARGS)
+	@$(BIN)/python -m experiments.studies.music_aids $(ARGS)
 
 samples: $(VENV)/.installed $(CORPUS) ## learn music sample by sample (SampleRNN), 15 minutes; ARGS="--tiers 2 --readout categorical"
-	@$(BIN)/python -m experiments.samples $(ARGS)
+	@$(BIN)/python -m experiments.studies.samples $(ARGS)
 
 draw: $(VENV)/.installed ## the blog's plan after that: DRAW paints digits, 20 minutes; ARGS="--attention" looks at parts of them
-	@$(BIN)/python -m experiments.draw $(ARGS)
+	@$(BIN)/python -m experiments.studies.draw $(ARGS)
 
 draw-piano: $(VENV)/.installed $(CORPUS) ## the same on log-amplitudes of piano: nats, pictures, sound (20 minutes; ARGS="--attention")
-	@$(BIN)/python -m experiments.draw_piano $(ARGS)
+	@$(BIN)/python -m experiments.studies.draw_piano $(ARGS)
 
 verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
 	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(MAKE) --no-print-directory $(THEANO_VENV)/.installed; fi
-	@$(BIN)/python -m experiments.verify --theano-python $(THEANO_VENV)/bin/python $(ARGS)
+	@$(BIN)/python -m experiments.proofs.verify --theano-python $(THEANO_VENV)/bin/python $(ARGS)
 
 gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, optimisers
-	@$(BIN)/python -m experiments.gradcheck $(ARGS)
+	@$(BIN)/python -m experiments.proofs.gradcheck $(ARGS)
 
 blind-test: $(VENV)/.installed ## plant 24 faults in small runs; `diagnose` must name each without being told
-	@$(BIN)/python -m experiments.blind_test $(ARGS)
+	@$(BIN)/python -m experiments.proofs.blind_test $(ARGS)
 
 bench: $(VENV)/.installed-bench ## time training steps against PyTorch's, JAX's and raw scan's (installs both, 1.1 GB)
-	@$(BIN)/python -m experiments.bench $(ARGS)
+	@$(BIN)/python -m experiments.benchmarks.bench $(ARGS)
 
 bench-theano: $(VENV)/.installed $(THEANO_VENV)/.installed ## the same against Theano 1.0.5 (Python 3.11 only)
-	@$(BIN)/python -m experiments.bench --cells lstm gru --peers theano --name bench-theano $(ARGS)
+	@$(BIN)/python -m experiments.benchmarks.bench --cells lstm gru --peers theano --name bench-theano $(ARGS)
 
 bench-growth: $(VENV)/.installed ## how the time of a step grows with steps, batch, units and layers
-	@$(BIN)/python -m experiments.growth $(ARGS)
+	@$(BIN)/python -m experiments.benchmarks.growth $(ARGS)
 
 bench-mnist: $(VENV)/.installed-bench ## time an epoch of the blog's MNIST network against PyTorch's
-	@$(BIN)/python -m experiments.bench_mnist $(ARGS)
+	@$(BIN)/python -m experiments.benchmarks.bench_mnist $(ARGS)
 
 bench-samples: $(VENV)/.installed-bench $(CORPUS) ## the model of `make samples` in PyTorch, as many minutes (installs PyTorch, 700 MB)
-	@$(BIN)/python -m experiments.samples_torch $(ARGS)
+	@$(BIN)/python -m experiments.benchmarks.samples_torch $(ARGS)
 
 bench-generation: $(VENV)/.installed-bench ## time generation, one stream and 16, against PyTorch's (installs PyTorch, 700 MB)
-	@$(BIN)/python -m experiments.generation_speed $(ARGS)
+	@$(BIN)/python -m experiments.benchmarks.generation_speed $(ARGS)
 
 info: $(VENV)/.installed ## what computes: engine, compile mode, BLAS, threads, speed; what would make it faster
 	@$(BIN)/rnnaudio info $(ARGS)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import tyro
 
-from experiments.results import FOLDER
+from experiments.shared.records import FOLDER
 from rnnaudio.errors import RnnaudioError, run_command
 
 
@@ -48,35 +48,41 @@ class Experiment(NamedTuple):
 
 
 EXPERIMENTS = (
-    Experiment("mnist", "week 2", "mnist-blog", ("--setting", "blog", "--seeds", "5")),
-    Experiment("mnist", "week 2", "mnist-february", ("--setting", "february", "--seeds", "3"), smoke=None),
-    Experiment("mnist", "week 2", "mnist-march", ("--setting", "march", "--seeds", "3"), smoke=None),
-    Experiment("week_21_march", "week 21 March", "week-21-march"),
-    Experiment("week_28_march", "week 28 March", "week-28-march"),
-    Experiment("last_week", "last week", "last-week"),
-    Experiment("last_week_checks", "last week", "last-week-checks"),
-    Experiment("last_week_grid", "last week", "last-week-grid"),
-    Experiment("last_day", "the last day", "last-day"),
-    Experiment("final_post", "final post", "final-post"),
-    Experiment("classmates", "not in the blog", "classmates"),
-    Experiment("fourier_2016", "week 28 March (part 2)", "fourier-2016-gru"),
-    Experiment("phase", "week 28 March (part 2)", "phase"),
-    Experiment("amplitude", "week 28 March (part 2)", "amplitude"),
-    Experiment("music", "not in the blog", "music"),
-    Experiment("music_aids", "not in the blog", "music-aids"),
-    Experiment("samples", "not in the blog", "samples-3-logistic"),
-    Experiment("draw", "week 28 March (part 2)", "draw"),
-    Experiment("draw", "week 28 March (part 2)", "draw-attention", ("--attention",), ("--attention", "--smoke")),
+    Experiment("blog_2016.mnist", "week 2", "mnist-blog", ("--setting", "blog", "--seeds", "5")),
     Experiment(
-        "draw", "week 28 March (part 2)", "draw-attention-minutes-80", ("--attention", "--minutes", "80"), smoke=None
+        "blog_2016.mnist", "week 2", "mnist-february", ("--setting", "february", "--seeds", "3"), smoke=None
     ),
-    Experiment("draw_piano", "week 28 March (part 2)", "draw-piano"),
+    Experiment("blog_2016.mnist", "week 2", "mnist-march", ("--setting", "march", "--seeds", "3"), smoke=None),
+    Experiment("blog_2016.week_21_march", "week 21 March", "week-21-march"),
+    Experiment("blog_2016.week_28_march", "week 28 March", "week-28-march"),
+    Experiment("blog_2016.last_week", "last week", "last-week"),
+    Experiment("blog_2016.last_week_checks", "last week", "last-week-checks"),
+    Experiment("blog_2016.last_week_grid", "last week", "last-week-grid"),
+    Experiment("blog_2016.last_day", "the last day", "last-day"),
+    Experiment("blog_2016.final_post", "final post", "final-post"),
+    Experiment("blog_2016.classmates", "not in the blog", "classmates"),
+    Experiment("blog_2016.fourier_2016", "week 28 March (part 2)", "fourier-2016-gru"),
+    Experiment("studies.phase", "week 28 March (part 2)", "phase"),
+    Experiment("studies.amplitude", "week 28 March (part 2)", "amplitude"),
+    Experiment("studies.music", "not in the blog", "music"),
+    Experiment("studies.music_aids", "not in the blog", "music-aids"),
+    Experiment("studies.samples", "not in the blog", "samples-3-logistic"),
+    Experiment("studies.draw", "week 28 March (part 2)", "draw"),
     Experiment(
-        "draw_piano", "week 28 March (part 2)", "draw-piano-attention", ("--attention",), ("--attention", "--smoke")
+        "studies.draw", "week 28 March (part 2)", "draw-attention", ("--attention",), ("--attention", "--smoke")
     ),
-    Experiment("timit", "last week", "timit", ("--smoke",), has_record=False),  # a copy of TIMIT is the user's own
-    Experiment("ablation", "all", "ablation"),
-    Experiment("blind_test", "all", "blind-test", smoke=("--quick",)),
+    Experiment(
+        "studies.draw", "week 28 March (part 2)", "draw-attention-minutes-80", ("--attention", "--minutes", "80"),
+        smoke=None,
+    ),
+    Experiment("studies.draw_piano", "week 28 March (part 2)", "draw-piano"),
+    Experiment(
+        "studies.draw_piano", "week 28 March (part 2)", "draw-piano-attention",
+        ("--attention",), ("--attention", "--smoke"),
+    ),
+    Experiment("blog_2016.timit", "last week", "timit", ("--smoke",), has_record=False),  # TIMIT is the user's own
+    Experiment("studies.ablation", "all", "ablation"),
+    Experiment("proofs.blind_test", "all", "blind-test", smoke=("--quick",)),
 )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnaudio import engine, fused
+from rnnaudio import engine, ops
 from rnnaudio.engine import tt
 
 LEAST_VARIANCE = 1e-4  # of data of the order of 1
@@ -22,7 +22,7 @@ def masked_mean(values: Any, mask: Any = None) -> Any:
 def mean_squared_error(prediction: Any, target: Any, mask: Any = None) -> Any:
     """mean over unmasked elements of (prediction - target)^2; both (..., n), mask (...)."""
     if mask is None:
-        return fused.squared_errors(prediction, target)[0] / tt.cast(prediction.size, prediction.dtype)
+        return ops.squared_errors(prediction, target)[0] / tt.cast(prediction.size, prediction.dtype)
     return masked_mean(tt.mean(tt.sqr(prediction - target), axis=-1), mask)
 
 
@@ -51,7 +51,7 @@ def gaussian_likelihood(prediction: Any, target: Any, mask: Any = None) -> Any:
     prediction (..., 2 n): m, then the logarithm of the variance above the least, v = exp(.) + LEAST_VARIANCE, which
     keeps silence, foretold exactly, from a cost of minus infinity. target (..., n), mask (...). Bishop (1994).
     """
-    nats = fused.gaussian_nats(prediction, target, LEAST_VARIANCE)
+    nats = ops.gaussian_nats(prediction, target, LEAST_VARIANCE)
     return masked_mean(tt.mean(nats, axis=-1), mask) + np.asarray(np.log(2 * np.pi) / 2, prediction.dtype)
 
 
@@ -93,7 +93,7 @@ def bernoulli_nats(logits: Any, target: Any) -> Any:
 
     As log(1 + e^l) - x l it is finite for every finite logit. The target may be anything within 0 and 1.
     """
-    return fused.bernoulli_nats(logits, target)
+    return ops.bernoulli_nats(logits, target)
 
 
 def pixel_nats(logits: Any, log_std: Any, target: Any) -> Any:
@@ -101,7 +101,7 @@ def pixel_nats(logits: Any, log_std: Any, target: Any) -> Any:
 
     Below zero where it is dense.
     """
-    return fused.pixel_nats(logits, log_std, target)
+    return ops.pixel_nats(logits, log_std, target)
 
 
 CROSS_ENTROPIES = {"cross_entropy": cross_entropy, "cross_entropy_2016": cross_entropy_2016}

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkab
 
 import numpy as np
 
-from rnnaudio import fused, losses
+from rnnaudio import losses, ops
 from rnnaudio.engine import tensor, tt
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Context, Layer
@@ -106,7 +106,7 @@ class Strategy:
     def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
         x, target = self.split(variables[0])
         prediction, state = model.unroll(x, state, context)
-        terms = Terms(*fused.squared_errors(prediction, target))
+        terms = Terms(*ops.squared_errors(prediction, target))
         if self.first_scored:
             prediction, target = prediction[self.first_scored :], target[self.first_scored :]
         return Outcome(losses.mean_squared_error(prediction, target), {"normalised_mse": terms}, state)
@@ -182,7 +182,7 @@ class NextFrameDistribution(Strategy):
         said, state = model.unroll(x, state, context)
         loss = self.readout.nats(said, target)
         n = tt.cast(target.size, loss.dtype)
-        mse = Terms(*fused.squared_errors(self.readout.mean(said), target))
+        mse = Terms(*ops.squared_errors(self.readout.mean(said), target))
         return Outcome(loss, {"nats": Terms(loss * n, n), "normalised_mse": mse}, state)
 
 
@@ -306,7 +306,7 @@ class Bound:
             raise RnnaudioError(f"the bound was asked of {type(model).__name__}; expected a Draw")
         (images,) = variables
         states = model.paint(images, self.n_steps, state, context)
-        canvas, kl = fused.last(states.painter.canvas), tt.sum(fused.last(states.nats))
+        canvas, kl = ops.last(states.painter.canvas), tt.sum(ops.last(states.nats))
         if self.likelihood == "bernoulli":
             reconstruction = tt.sum(losses.bernoulli_nats(canvas, images))
         else:

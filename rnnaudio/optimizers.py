@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from rnnaudio import engine, fused
+from rnnaudio import engine, ops
 from rnnaudio.engine import tt
 from rnnaudio.kernels import elementwise
 
@@ -192,7 +192,7 @@ def updates_from(
     learning_rate: Any,
 ) -> Step:
     """One step down these gradients (symbolic, by parameter), clipped by their global norm if the rule says so."""
-    squares = {name: fused.sum_of_squares(g) for name, g in gradients.items()}
+    squares = {name: ops.sum_of_squares(g) for name, g in gradients.items()}
     clip = clipping_factor(sum(squares.values()) ** 0.5, optimizer.max_gradient_norm)
     n = memory.n_updates + 1
     pairs, ratios = [(memory.n_updates, n)], {}
@@ -200,12 +200,12 @@ def updates_from(
         old = [memory.arrays[f"{name}/{slot}"] for slot in optimizer.slots]
         # A subclass that changes the equation but names no kernel of its own must not get that of its parent.
         if engine.kernel() == "fused" and "kernel" in vars(type(optimizer)):
-            new_p, change, size, *new = fused.Update(optimizer, p.ndim)(
+            new_p, change, size, *new = ops.Update(optimizer, p.ndim)(
                 p, gradients[name], clip, learning_rate, n, *old
             )
         else:
             new_p, new = optimizer.step(p, gradients[name] * clip, tuple(old), learning_rate, tt.cast(n, p.dtype))
-            change, size = fused.sum_of_squares(new_p - p), fused.sum_of_squares(p)
+            change, size = ops.sum_of_squares(new_p - p), ops.sum_of_squares(p)
         pairs += [(v, tt.cast(value, v.dtype)) for v, value in zip([p, *old], [new_p, *new], strict=True)]
         ratios[name] = (change / size) ** 0.5  # not a number where the parameter is zero
     return Step(pairs, {name: square**0.5 for name, square in squares.items()}, ratios)

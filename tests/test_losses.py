@@ -1,12 +1,12 @@
 """Losses against the oracles, their closed forms and their edges."""
 
 import numpy as np
-import oracles
 import pytest
 import scipy.stats
 
 from rnnaudio import engine, losses
 from rnnaudio.engine import tt
+from tests.support import oracles
 
 pytestmark = pytest.mark.jax
 PAIRS = [

@@ -1,13 +1,12 @@
 """The rules against PyTorch's recorded paths, against the oracles, and the shape of a symbolic step."""
 
-import agreement
 import numpy as np
-import oracles
 import pytest
-from agreement import descend, golden_optimizers, optimizer_errors, rule
 
 from rnnaudio import engine, optimizers
 from rnnaudio.engine import tt
+from tests.support import agreement, oracles
+from tests.support.agreement import descend, golden_optimizers, optimizer_errors, rule
 
 pytestmark = [pytest.mark.usefixtures("kernel"), pytest.mark.jax]
 GOLDEN = golden_optimizers()

@@ -1,6 +1,5 @@
 """Audio files, corpora, batches and MNIST: NumPy and h5py only, nothing of the engine."""
 
-from rnnaudio.data.audio import Decoder, read_audio, resample, trim_silence, write_wav
 from rnnaudio.data.batches import (
     Batch,
     Batches,
@@ -25,38 +24,28 @@ from rnnaudio.data.patches import (
     rows_of_patches,
     spectrograms,
 )
-from rnnaudio.data.scaling import (
-    LogScale,
-    MelScale,
-    SpectralFrames,
-    spectra_of_hops,
-    spectral_batch,
-    steps_for,
-)
-from rnnaudio.data.spectra import Magnitudes, MagnitudeScale
-from rnnaudio.data.stft import STFT
+from rnnaudio.data.phase_batches import Hearing, PhaseBatch, PhaseBatches, phase_batch
+from rnnaudio.data.spectral_batches import Magnitudes, SpectralFrames, spectra_of_hops, spectral_batch, steps_for
 from rnnaudio.data.timit import build_timit_corpus
 
 __all__ = [
-    "STFT",
     "ArrayPiece",
     "AudioCorpus",
     "Batch",
     "Batches",
     "ConsecutiveWindows",
     "CorpusSummary",
-    "Decoder",
     "FrameOffsets",
+    "Hearing",
     "ImageBatch",
     "ImageBatches",
-    "LogScale",
-    "MagnitudeScale",
     "Magnitudes",
-    "MelScale",
     "Mnist",
     "MnistSplit",
     "PatchBatches",
     "PatchScale",
+    "PhaseBatch",
+    "PhaseBatches",
     "Piece",
     "PieceSummary",
     "RandomRuns",
@@ -76,14 +65,11 @@ __all__ = [
     "nearest",
     "nearest_patches",
     "patches_at",
-    "read_audio",
+    "phase_batch",
     "regular_patches",
-    "resample",
     "rows_of_patches",
     "spectra_of_hops",
     "spectral_batch",
     "spectrograms",
     "steps_for",
-    "trim_silence",
-    "write_wav",
 ]

@@ -6,14 +6,13 @@ middle of an epoch with the index alone. In all of them an epoch is one set's wo
 the split once, so that epochs cost the same. Pieces shorter than a window are left out.
 """
 
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, lru_cache
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from rnnaudio.data.corpus import Samples
+from rnnaudio.audio.sources import HasPieces, Samples
 from rnnaudio.errors import RnnaudioError
 
 N_OFFSETS = 10
@@ -39,13 +38,6 @@ class Batches(Protocol):
         """Whether item b of a batch continues item b of the batch before, except where `resets` says otherwise."""
 
     def batch(self, index: int) -> Batch: ...
-
-
-class HasPieces(Protocol):
-    """A `corpus.Split`, or anything else with pieces."""
-
-    @property
-    def pieces(self) -> Sequence[Samples]: ...
 
 
 @dataclass(frozen=True, eq=False)

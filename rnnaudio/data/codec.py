@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from scipy.cluster.vq import kmeans2, vq
 
-from rnnaudio.data.batches import HasPieces
-from rnnaudio.data.scaling import LogScale, spread_magnitudes
-from rnnaudio.data.stft import STFT
+from rnnaudio.audio.scaling import LogScale, spread_magnitudes
+from rnnaudio.audio.sources import HasPieces
+from rnnaudio.audio.stft import STFT
 from rnnaudio.errors import RnnaudioError
 
 MOST_FRAMES = 30_000

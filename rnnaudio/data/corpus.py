@@ -5,26 +5,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import h5py
 import numpy as np
 
+from rnnaudio.audio.sources import Samples
 from rnnaudio.data.corpus_format import SAMPLE_SCALE, open_checked, sha256_of
 from rnnaudio.errors import RnnaudioError
 
 CHUNK = 1 << 22  # samples read at once where a whole corpus is gone through
 GOLDEN_RATIO_PART = (math.sqrt(5.0) - 1.0) / 2.0
-
-
-class Samples(Protocol):
-    """What a piece is to those who read it."""
-
-    @property
-    def n_samples(self) -> int: ...
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Samples start to stop - 1, (stop - start,) float32, standardised."""
 
 
 @dataclass(frozen=True, eq=False)

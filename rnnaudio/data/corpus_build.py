@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rnnaudio.atomic import replacing
-from rnnaudio.data.audio import AUDIO_SUFFIXES, Decoder, check_audio, resample, to_int16, trim_silence
+from rnnaudio.audio.files import AUDIO_SUFFIXES, Decoder, check_audio, resample, to_int16, trim_silence
 from rnnaudio.data.corpus_format import FORMAT, SAMPLE_SCALE, SPLITS, VERSION, sha256_of
 from rnnaudio.data.corpus_summary import SILENCE_DBFS, CorpusSummary, Moments, PieceSummary, measure
 from rnnaudio.errors import RnnaudioError

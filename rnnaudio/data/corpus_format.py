@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from rnnaudio.data.audio import INT16_SCALE
+from rnnaudio.audio.files import INT16_SCALE
 from rnnaudio.errors import RnnaudioError
 
 FORMAT = "rnnaudio-corpus"

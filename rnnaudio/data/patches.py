@@ -7,11 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from rnnaudio.data.batches import HasPieces
-from rnnaudio.data.corpus import Samples
+from rnnaudio.audio.scaling import LogScale, check_rate, spread_magnitudes
+from rnnaudio.audio.sources import HasPieces, Samples
+from rnnaudio.audio.stft import STFT
 from rnnaudio.data.images import ImageBatch, nearest
-from rnnaudio.data.scaling import LogScale, check_rate, spread_magnitudes
-from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
 
 FRAMES_AT_ONCE = 512

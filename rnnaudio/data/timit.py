@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnaudio.data.audio import Decoder
+from rnnaudio.audio.files import Decoder
 from rnnaudio.data.corpus_build import Recording, build_corpus, printable
 from rnnaudio.data.corpus_summary import CorpusSummary
 from rnnaudio.errors import RnnaudioError

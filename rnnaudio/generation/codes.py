@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.phase import OnlineGriffinLim, PhaseGradient, Settled
+from rnnaudio.audio.stft import STFT
 from rnnaudio.data.codec import Codec
-from rnnaudio.data.stft import STFT
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.sampling import Sampling
 from rnnaudio.generation.stepper import Stepper
 from rnnaudio.kernels import threads
 from rnnaudio.nn.code_model import CodeModel
-from rnnaudio.phase import OnlineGriffinLim, PhaseGradient, Settled
 
 
 class CodePlayer:

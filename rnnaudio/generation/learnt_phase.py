@@ -5,10 +5,11 @@ from collections import deque
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.phase import Differences, PhaseIntegrator, Settled
+from rnnaudio.audio.phase.griffin_lim import checked_frame
+from rnnaudio.data import Hearing
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.stepper import Stepper
-from rnnaudio.phase import Differences, Hearing, PhaseIntegrator, Settled
-from rnnaudio.phase.griffin_lim import checked_frame
 
 
 class LearntPhase:

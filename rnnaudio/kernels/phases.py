@@ -1,4 +1,4 @@
-"""Phases of a frame along its loudest path, for :class:`rnnaudio.phase.PhaseIntegrator`."""
+"""Phases of a frame along its loudest path, for :class:`rnnaudio.audio.phase.PhaseIntegrator`."""
 
 import heapq
 

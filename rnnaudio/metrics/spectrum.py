@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rnnaudio.audio.mel import mel_weights
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.mel import mel_weights
 from rnnaudio.metrics.prediction import FloatArray, decibel
 
 FRAME_SAMPLES = 2048

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnaudio import engine, fused_draw
+from rnnaudio import engine
 from rnnaudio.engine import sigmoid, tt
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.kernels.draw import Grids
@@ -15,6 +15,7 @@ from rnnaudio.nn.initializers import glorot_uniform, side_by_side
 from rnnaudio.nn.layer import Context, Layer, flatten, unflatten
 from rnnaudio.nn.recurrent import LSTM, Cell, repeat_rows, split, unroll
 from rnnaudio.nn.wrappers import LearntInitialState
+from rnnaudio.ops.draw import paint
 
 Size = tuple[int, int]
 
@@ -280,7 +281,7 @@ class Draw(Cell):
             *self.painter.stroke_weights(), *place,
         ]  # fmt: skip
         grids = Grids(*self.size, self.reader.n, self.painter.n_write)
-        return unflatten(state, fused_draw.paint(prepared, noise, weights, flatten(state), grids))
+        return unflatten(state, paint(prepared, noise, weights, flatten(state), grids))
 
 
 def _check_grid(what: str, n: int, size: Size) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnaudio import engine, fused
+from rnnaudio import engine, ops
 from rnnaudio.engine import tt
 from rnnaudio.kernels.dense import ActivationStep, DenseStep
 from rnnaudio.kernels.step import NormalisedStep, Step, Unchanged
@@ -29,8 +29,8 @@ class FeedForward(Layer):
 
 def known_activation(kind: str) -> str:
     """The name itself; ValueError if there is no such activation."""
-    if kind not in fused.ACTIVATIONS:
-        raise ValueError(f"activation is {kind!r}; expected one of {', '.join(fused.ACTIVATIONS)}")
+    if kind not in ops.ACTIVATIONS:
+        raise ValueError(f"activation is {kind!r}; expected one of {', '.join(ops.ACTIVATIONS)}")
     return kind
 
 
@@ -67,7 +67,7 @@ class Dense(FeedForward):
         return Activations(kept, widths(self.n_in, self.n_out) + bent)
 
     def apply(self, x: Any, context: Context) -> Any:
-        y = fused.affine(x, self.weight, self.bias, self._activation)
+        y = ops.affine(x, self.weight, self.bias, self._activation)
         return tapped(self, self._activation, y, context)
 
     def compiled_step(self, n_streams: int) -> Step:
@@ -84,7 +84,7 @@ class Activation(FeedForward):
         self._kind = known_activation(kind)
 
     def apply(self, x: Any, context: Context) -> Any:
-        return tapped(self, self._kind, fused.ACTIVATIONS[self._kind](x), context)
+        return tapped(self, self._kind, ops.ACTIVATIONS[self._kind](x), context)
 
     def compiled_step(self, n_streams: int) -> Step:
         return ActivationStep(self.n_in, self._kind, n_streams, engine.float_type())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnaudio import engine, fused
+from rnnaudio import engine, ops
 from rnnaudio.kernels.dense import ActivationStep, DenseStep
 from rnnaudio.kernels.step import Chain, NormalisedStep, Step
 from rnnaudio.nn.activations import Activations, widths
@@ -55,10 +55,10 @@ class Layer2016(FeedForward):
         return self.apply(x, context, mask), ()
 
     def apply(self, x: Any, context: Context, mask: Any = None) -> Any:
-        y = fused.dot(x, self.weight)
+        y = ops.dot(x, self.weight)
         for layer in self._between:
             y, _ = layer.unroll(y, (), context, mask)
-        return tapped(self, self._activation, fused.ACTIVATIONS[self._activation](y + self.bias), context)
+        return tapped(self, self._activation, ops.ACTIVATIONS[self._activation](y + self.bias), context)
 
     def compiled_step(self, n_streams: int) -> Step | None:
         weight, bias = current(self.weight, self.bias)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnaudio import engine, fused
+from rnnaudio import engine, ops
 from rnnaudio.engine import relu, sigmoid, tt
 from rnnaudio.kernels.memory_lstm import MemoryStep
 from rnnaudio.kernels.step import Step
@@ -149,7 +149,7 @@ class MemoryLSTM(Cell):
     def fused(self, x: Any, state: MemoryState, mask: Any, context: Context) -> MemoryState:
         weights = self._weights(lambda parameter: parameter, tt.concatenate)
         return MemoryState(
-            fused.memory_lstm(x, *weights, state.memory, mask, *self._draws(x, context), self.noise_std)
+            ops.memory_lstm(x, *weights, state.memory, mask, *self._draws(x, context), self.noise_std)
         )
 
     def compiled_step(self, n_streams: int) -> Step:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnaudio import engine, fused
+from rnnaudio import engine, ops
 from rnnaudio.engine import sigmoid, tt
 from rnnaudio.kernels.dense import LinearStep
 from rnnaudio.kernels.gru import GRUStep
@@ -142,7 +142,7 @@ class GatedCell(Cell):
         raise NotImplementedError
 
     def sequences(self, x: Any, context: Context) -> Any:
-        return fused.affine(x, self.w_input, self.bias)
+        return ops.affine(x, self.w_input, self.bias)
 
     def activations(self, scanned: bool = False) -> Activations:
         n, gates = self.n_out, int(self.bias.get_value(borrow=True).size)
@@ -214,7 +214,7 @@ class LSTM(GatedCell):
 
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> LSTMState:
         h, c = state
-        return LSTMState(*fused.lstm(x, self.w_input, self.w_hidden, self.bias, self._peepholes, h, c, mask))
+        return LSTMState(*ops.lstm(x, self.w_input, self.w_hidden, self.bias, self._peepholes, h, c, mask))
 
     def compiled_step(self, n_streams: int) -> Step:
         w, r, bias, *peepholes = current(self.w_input, self.w_hidden, self.bias, *self._peepholes)
@@ -264,7 +264,7 @@ class GRU(GatedCell):
 
     def fused(self, x: Any, state: Any, mask: Any, context: Context) -> GRUState:
         (h,) = state
-        return GRUState(fused.gru(x, self.w_input, self.w_hidden, self.bias, h, mask))
+        return GRUState(ops.gru(x, self.w_input, self.w_hidden, self.bias, h, mask))
 
     def compiled_step(self, n_streams: int) -> Step:
         w, r, bias = current(self.w_input, self.w_hidden, self.bias)
@@ -319,7 +319,7 @@ class LinearPredictor(Cell):
 
     def output(self, states: Any) -> Any:
         latest = states.frames[0]
-        return fused.affine(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight, self.bias)
+        return ops.affine(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight, self.bias)
 
     def can_fuse(self, masked: bool, context: Context) -> bool:
         return not masked  # a masked step repeats frames

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnaudio import engine, fused
+from rnnaudio import engine, ops
 from rnnaudio.engine import tt
 from rnnaudio.nn.feedforward import Dense
 from rnnaudio.nn.layer import Context, Layer
@@ -76,7 +76,7 @@ class SampleTier(Layer):
 
     def says(self, windows: Any, above: Any, context: Context) -> Any:
         """[u_{t-1}, .., u_{t-F}] (n, batch, F), c (n, batch, n_units) -> said (n, batch, n_out)."""
-        a = fused.activated(fused.dot(windows, self.w_input) + above, "relu")
+        a = ops.activated(ops.dot(windows, self.w_input) + above, "relu")
         a, _ = self.hidden.unroll(a, (), context)
         return self.output.unroll(a, (), context)[0]
 

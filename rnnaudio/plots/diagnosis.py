@@ -254,7 +254,8 @@ def confusion(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
 def confusion_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Planted faults downwards, causes ranked first to the right: how many runs, coloured by the share of the row.
 
-    rows: a run each, as experiments.blind_test records them (``rows`` and ``healthy``): ``planted``, the name of the
+    rows: a run each, as experiments.proofs.blind_test records them (``rows`` and ``healthy``): ``planted``, the name
+    of the
         fault; ``cause``, its true cause, empty for a healthy run; ``ranked``, the causes named, first one first.
 
     The true cause of each row is in a frame. Raises RnnaudioError where there is no row.

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from rnnaudio import fused_readouts, losses
+from rnnaudio import losses
 from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.losses import LEAST_VARIANCE
+from rnnaudio.ops.readouts import gaussian_mixture_nats
 from rnnaudio.readouts.readout import Sampling, blocks, chosen, drawn_component
 
 
@@ -57,7 +58,7 @@ class GaussianMixture:
         return rows[..., :k, :], rows[..., k : 2 * k, :], rows[..., 2 * k :, :]
 
     def nats(self, said: Any, target: Any) -> Any:
-        return fused_readouts.gaussian_mixture_nats(blocks(said, self.n_parameters), target, LEAST_VARIANCE).mean()
+        return gaussian_mixture_nats(blocks(said, self.n_parameters), target, LEAST_VARIANCE).mean()
 
     def mean(self, said: Any) -> Any:
         logits, means, _ = self._parts(said)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
-from rnnaudio import fused_readouts
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.ops.readouts import logistic_nats
 from rnnaudio.readouts.readout import Sampling, blocks, chosen, drawn_component
 
 LEAST_PROBABILITY = 1e-300  # whose logarithm is finite
@@ -58,7 +58,7 @@ class LogisticMixture:
 
     def nats(self, said: Any, target: Any) -> Any:
         rows = blocks(said, self.n_parameters)
-        return fused_readouts.logistic_nats(rows, target, self.n_levels, self.half_step, self.least_scale).mean()
+        return logistic_nats(rows, target, self.n_levels, self.half_step, self.least_scale).mean()
 
     def about(self, said: Any, centre: Any) -> Any:
         places = np.repeat([0.0, 1.0 / self.unit, 0.0], self.n_components)[:, None].astype(said.dtype)

@@ -1,0 +1,142 @@
+"""The memory that a training step is predicted to take, against what it takes; and a long sequence in segments.
+
+    python -m experiments.benchmarks.memory [--kernels fused scan] [--long]
+
+Each point is a process of its own: a model is built and compiled, then three updates are made with batches prepared
+ahead. Measured is the growth of resident memory from before to its peak, and the parameters and the optimizer's
+memory, which were there before. Linux only, for it alone says what the peak of a stretch of time was.
+"""
+
+import ctypes
+import dataclasses
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from experiments.shared.records import record
+from rnnaudio.data import Batch
+from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.kernels import buffers
+from rnnaudio.objectives import STRATEGIES
+from rnnaudio.runs.frames.build import build_model, build_optimizer
+from rnnaudio.runs.frames.config import ModelConfig, TrainConfig, from_dict
+from rnnaudio.training import SegmentedTrainStep, TrainStep
+from rnnaudio.training.memory import in_bytes, step_memory
+from rnnaudio.training.prefetch import prefetched
+
+POINTS = {
+    "LSTM": TrainConfig(n_steps=80, batch_size=64),
+    "LSTM, large batch": TrainConfig(n_steps=80, batch_size=256),
+    "LSTM, wide": TrainConfig(n_steps=32, batch_size=64, model=ModelConfig(n_units=1000)),
+    "LSTM x 3": TrainConfig(n_steps=160, batch_size=64, model=ModelConfig(n_layers=3)),
+    "GRU x 3, Adam": TrainConfig(n_steps=160, batch_size=64, model=ModelConfig("gru", n_layers=3), optimizer="adam"),
+    "noisy, learnt start": TrainConfig(
+        n_steps=80, batch_size=64, model=ModelConfig(n_layers=2, input_noise=0.1, learn_initial_state=True)
+    ),
+    "noisy state": TrainConfig(n_steps=40, batch_size=64, model=ModelConfig(state_noise=0.1)),
+    "skip connections": TrainConfig(n_steps=80, batch_size=64, model=ModelConfig(n_layers=3, skip_connections=True)),
+    "linear skip, MLP": TrainConfig(n_steps=80, batch_size=64, model=ModelConfig(linear_skip=2, readout_units=400)),
+    "LSTM x 3 in segments": TrainConfig(n_steps=1280, batch_size=64, segment_steps=160, model=ModelConfig(n_layers=3)),
+    "LSTM in uneven segments": TrainConfig(n_steps=1000, batch_size=64, segment_steps=150),
+}
+N_UPDATES = 3
+LONG = TrainConfig(n_steps=32_000, batch_size=4, segment_steps=180, model=ModelConfig(n_layers=3))
+
+
+def predicted(config: TrainConfig) -> int:
+    """Bytes of a step."""
+    model, objective, optimizer = build_model(config), STRATEGIES[config.strategy], build_optimizer(config)
+    sizes = {"n_steps": config.n_steps, "batch_size": config.batch_size, "segment_steps": config.segment_steps}
+    return step_memory(model, objective, optimizer, **sizes).total
+
+
+def step_of(config: TrainConfig) -> TrainStep | SegmentedTrainStep:
+    """The compiled step of a config."""
+    about = build_model(config), STRATEGIES[config.strategy], build_optimizer(config)
+    if not config.segment_steps:
+        return TrainStep(*about, seed=0)
+    return SegmentedTrainStep(*about, seed=0, segment_steps=config.segment_steps)
+
+
+def measure_here(settings: str) -> None:
+    """Print the peak of a step's memory in bytes, and the seconds of the last update."""
+    config = from_dict(TrainConfig, json.loads(settings))
+    step = step_of(config)
+    rng = np.random.default_rng(0)
+
+    def batch(n_steps: int, batch_size: int) -> Batch:
+        frames = rng.standard_normal((n_steps + 1, batch_size, config.frame_size), np.float32)
+        return Batch(frames, np.ones(batch_size, bool))
+
+    for update in range(2):  # kernels are compiled at the first call
+        step(batch(2, 2), None, learning_rate=1e-3, update=update)
+    before = _settled_bytes()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    with prefetched(lambda index: batch(config.n_steps, config.batch_size), range(N_UPDATES)) as coming:
+        for update in range(N_UPDATES):
+            began = time.perf_counter()
+            step(next(coming), None, learning_rate=1e-3, update=update)
+            seconds = time.perf_counter() - began
+    held = [*step.parameters.values(), *step.memory.arrays.values()]
+    there = sum(variable.get_value(borrow=True).nbytes for variable in held)
+    print(_status("VmHWM") - before + there, _status("VmHWM"), seconds)
+
+
+def _settled_bytes() -> int:
+    buffers.clear()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return _status("VmRSS")
+
+
+def _status(name: str) -> int:
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[name].split()[0]) * 1024
+
+
+def measure(config: TrainConfig, kernel: str = "fused") -> dict[str, Any]:
+    """Peak of a step's memory, of the whole process, and the seconds of an update, in a fresh process."""
+    settings = json.dumps(dataclasses.asdict(config))
+    code = f"from experiments.benchmarks.memory import measure_here; measure_here({settings!r})"
+    environment = os.environ | {"RNNAUDIO_KERNEL": kernel}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RnnaudioError("the process failed; what it says stands above")
+    peak, process, seconds = done.stdout.split()[-3:]
+    return {"measured": int(peak), "process": int(process), "seconds": float(seconds)}
+
+
+def main(kernels: tuple[str, ...] = ("fused",), long: bool = False) -> None:
+    """Measure, print and record.
+
+    Args:
+        kernels: which of fused, scan.
+        long: instead, three updates over 32,000 steps in segments of 180; two minutes.
+    """
+    from rnnaudio import engine
+
+    rows = []
+    for kernel in kernels:
+        for name, config in ({"32,000 steps": LONG} if long else POINTS).items():
+            with engine.using_kernel(kernel):
+                expected = predicted(config)
+            got = measure(config, kernel)
+            about = {"name": name, "kernel": kernel, "config": dataclasses.asdict(config)}
+            rows.append(about | {"predicted": expected} | got)
+            figures = f"predicted {in_bytes(expected):>8}, measured {in_bytes(got['measured']):>8}"
+            ratio = f"ratio {expected / got['measured']:.2f}"
+            print(f"{kernel:5} {name:24} {figures}, {ratio}, {got['seconds']:7.2f} s per update", flush=True)
+    record("memory-long" if long else "memory", {"rows": rows})
+
+
+if __name__ == "__main__":
+    run_command(lambda: tyro.cli(main), "memory")

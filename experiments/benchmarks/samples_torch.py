@@ -1,0 +1,101 @@
+"""The model of ``experiments.studies.samples`` in PyTorch, for as many minutes: its speed and its bits a sample.
+
+    python -m experiments.benchmarks.samples_torch [--minutes 15] [--tiers 3] [--readout logistic] [--smoke]
+
+The same sizes, batches, rate and read-out; layers of torch.nn (whose GRU resets after the product), as many threads.
+"""
+
+import importlib.util
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from experiments.shared.on_corpus import full_or_tiny
+from experiments.shared.options import Figures
+from experiments.shared.records import record
+from experiments.studies.samples import SEGMENT, TINY, Options, config_of
+from rnnaudio.data import AudioCorpus
+from rnnaudio.data.code_batches import CodeBatch
+from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.kernels import threads
+from rnnaudio.runs.codes.code_run import schedule_of
+from rnnaudio.runs.samples.recipe import SamplesConfig, Task, prepare, windows_of
+
+
+def main() -> None:
+    """Train, measure, record."""
+    if importlib.util.find_spec("torch") is None:
+        raise RnnaudioError("PyTorch is not installed: it comes with the extra bench (pip install 'rnnaudio[bench]')")
+    full_or_tiny(Options, TINY, run, keep)
+
+
+def keep(options: Options, figures: Figures) -> None:
+    """Record the figures of a full run."""
+    record(f"{options.name}-torch", figures)
+
+
+def run(options: Options, corpus: AudioCorpus) -> Figures:
+    """The figures."""
+    import torch
+
+    from experiments.benchmarks.torch_samples import SampleRNN
+
+    torch.set_num_threads(threads.n_threads())
+    config = config_of(options)
+    torch.manual_seed(config.seed)
+    task = prepare(config, corpus)
+    model = SampleRNN(config, task.facts, task.model.n_context)
+    n_updates, seconds = trained(model, config, task)
+    n_context, quantizer = task.model.n_context, task.quantizer
+    batches = windows_of(corpus.test, quantizer, n_context, options.test_samples, options.test_stretches)
+    figures = {
+        "settings": asdict(config),
+        "updates": n_updates,
+        "minutes": round(seconds / 60.0, 2),
+        "samples_per_second": round(n_updates * config.batch_size * config.n_steps / seconds),
+        "bits_a_sample": round(bits(model, batches, n_context, min(SEGMENT, options.test_samples)), 3),
+    }
+    print({name: value for name, value in figures.items() if name != "settings"})
+    return figures
+
+
+def trained(model: Any, config: SamplesConfig, task: Task) -> tuple[int, float]:
+    """For the minutes or the updates of the config, whichever end first; how many updates, in how many seconds."""
+    import torch
+
+    optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
+    rate, state, update, started = schedule_of(config), None, 0, time.monotonic()
+    while update < config.max_updates and time.monotonic() - started < 60.0 * config.minutes:
+        batch = task.batches.batch(update)
+        loss, state = model(torch.from_numpy(batch.codes[..., 0].astype(np.int64)), state, torch.tensor(batch.resets))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = rate(update)
+        optimizer.step()
+        state = [leaf.detach() for leaf in state]
+        update += 1
+    return update, time.monotonic() - started
+
+
+def bits(model: Any, batches: list[CodeBatch], n_context: int, segment: int) -> float:
+    """Mean over the batches, gone through so many samples at a time."""
+    import torch
+
+    total, n = 0.0, 0
+    with torch.inference_mode():
+        for batch in batches:
+            codes, state = torch.from_numpy(batch.codes[..., 0].astype(np.int64)), None
+            for start in range(0, len(codes) - n_context, segment):
+                part = codes[start : start + n_context + segment]
+                loss, state = model(part, state, None)
+                size = (len(part) - n_context) * part.shape[1]
+                total, n = total + float(loss) * size, n + size
+    return total / n
+
+
+if __name__ == "__main__":
+    run_command(main, "samples_torch")

@@ -1,0 +1,1 @@
+"""The experiments of the 2016 blog."""

@@ -1,0 +1,182 @@
+"""Last week: the four checks the author made, each with what it shows; and one that he did not make.
+
+    python -m experiments.blog_2016.last_week_checks [--smoke]
+
+"Check if the non-linearities were saturated; if the way I generated the batches was fine; if my implementation of
+RMSprop was doing the same thing as other implementations; if everything is well linked in my LSTM and GRU. And
+everything seems fine." Made on the models and settings of 2016 (experiments.blog_2016.models_2016).
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.blog_2016.models_2016 import gru_2016, memory_lstm_2016
+from experiments.shared.on_corpus import CORPUS, Figures, full_or_tiny
+from experiments.shared.records import record
+from rnnaudio.data import AudioCorpus, Batch, fixed_windows
+from rnnaudio.diagnostics import check_batch, check_gradients, probe
+from rnnaudio.diagnostics.cost import Cost, cost_coverage
+from rnnaudio.diagnostics.memory import Stepped, memory_figures
+from rnnaudio.errors import run_command
+from rnnaudio.objectives import STRATEGIES
+from rnnaudio.optimizers import SGD, RMSprop, RMSprop2016
+from rnnaudio.runs.frames.build import build_model, build_strategy
+from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.training import TrainStep
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Which sound the checks look at."""
+
+    corpus: Path = CORPUS
+    smoke: bool = False  # on the piano in the package; nothing is recorded
+
+
+MODELS = {"gru": gru_2016(200, 3, 40, 16), "memory-lstm": memory_lstm_2016(250, 128, 8)}
+WRONG = 1e-5  # relative error of a gradient in float64
+
+SAID = {
+    "check if the non-linearities were saturated": "non-linearities",
+    "check if the way I generated the batches was fine": "batches",
+    "check if my implementation of RMSprop was doing the same thing as other implementations": "RMSprop",
+    "check and double-check if everything is well linked": "wiring",
+}
+
+
+WHY = {
+    "non-linearities": "the fault of the GRU lay elsewhere; in the LSTM saturation comes late, as the memory grows",
+    "batches": "looked at before 3 April it shows the copied target; of the GRU's batches there was nothing to find",
+    "RMSprop": "there were two classes: one divided, and the other one trained",
+    "wiring": "right gradients of a cost that counts one step in forty",
+}
+
+
+class Check(NamedTuple):
+    what: str
+    evidence: str
+    verdict: str  # what the author could see, and what it hid
+
+
+def non_linearities(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
+    """The share of gates within 5 % of an end of their range, untrained, on piano scaled as in 2016."""
+    strategy = build_strategy(config)
+    inside = probe(build_model(config), *strategy.split(frames))
+    worst = max(inside.saturation, key=lambda gate: inside.saturation[gate].saturated)
+    lags = inside.gradient_through_time
+    evidence = (
+        f"{100 * inside.saturation[worst].saturated:.1f} % saturated at most ({worst}); the gradient of the last step "
+        f"goes from {lags[0]:.1e} to {lags[min(10, len(lags) - 1)]:.1e} within ten steps"
+    )
+    saturated = inside.saturation[worst].saturated > 0.3
+    verdict = "NOT fine after 40 steps: what grows is the memory" if saturated else "fine"
+    return Check(f"non-linearities, {name}", evidence, verdict)
+
+
+def batches(name: str, config: TrainConfig, batch: Batch) -> Check:
+    """Which shift the target has, measured; what the strategy promises."""
+    promised = STRATEGIES[config.strategy].shift
+    check = check_batch(build_strategy(config), batch)._replace(expected=promised)
+    return Check(f"batches, {name}", str(check), "fine" if check.passed else "NOT fine: a predictor trained to copy")
+
+
+def gradient_rms(config: TrainConfig, batch: Batch) -> float:
+    """Root mean square of the gradient over all parameters, of the untrained model."""
+    step = TrainStep(build_model(config), build_strategy(config), SGD(1.0), seed=0)
+    norms = step(batch, None, learning_rate=0.0, update=0).gradient_norms
+    n_parameters = sum(value.get_value().size for value in step.parameters.values())
+    return float(np.sqrt(sum(norm**2 for norm in norms.values()) / n_parameters))
+
+
+def rmsprop(rms: float, n_steps: int = 200, learning_rate: float = 1e-3) -> list[Check]:
+    """Both classes of 2016 against the rule in plain NumPy, on gradients of the size that the GRU's have."""
+    rng = np.random.default_rng(2016)
+    gradients = rms * rng.standard_normal((n_steps, 100))
+    checks = []
+    for said, rule in (("uRMSPROP", RMSprop()), ("RMSPROP", RMSprop2016())):
+        p, memory, q, r = np.ones(100), (np.zeros(100),), np.ones(100), np.zeros(100)
+        for n, g in enumerate(gradients, 1):
+            p, memory = rule.step(p, g, memory, learning_rate, n)
+            r = 0.9 * r + 0.1 * g**2
+            q = q - learning_rate * g / np.sqrt(r + 1e-8)
+        distance, right = (float(np.sqrt(np.mean((value - 1.0) ** 2))) for value in (p, q))
+        same = abs(distance / right - 1.0) < 1e-6  # the same sums, in the same precision
+        evidence = f"gradients of {rms:.1e}: moved {distance:.2e} in {n_steps} steps, the rule in NumPy {right:.2e}"
+        checks.append(Check(f"RMSprop, the class {said}", evidence, "fine" if same else "NOT fine: it never divided"))
+    return checks
+
+
+def wiring(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
+    """All gradients against differences, in float64; and at how many steps the cost has a gradient, measured."""
+    strategy, rng = build_strategy(config), np.random.default_rng(0)
+    cut = Batch(frames[:4, :2].astype(np.float64), np.ones(2, bool))
+    report = check_gradients(build_model(config), strategy, cut, rng=rng, training=False, n_entries=2)
+    whole = Batch(frames[:, :2], np.ones(2, bool))
+    counted = np.any(cost_coverage(Cost(build_model(config), strategy), whole, rng) > 0.0, axis=1)
+    evidence = (
+        f"gradients differ from differences by {report.largest:.1e} at most; the cost counts {counted.sum()} of "
+        f"{len(counted)} steps"
+    )
+    if not report.largest < WRONG:
+        return Check(f"wiring, {name}", evidence, "NOT fine: a gradient is wrong")
+    return Check(f"wiring, {name}", evidence, "fine" if counted.all() else "fine, of a cost that is not")
+
+
+def memory(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
+    """What was not checked: whether the memory stays bounded, forgets where it began, and hears its input."""
+    figures = memory_figures(Stepped(build_model(config)), frames[:32], np.random.default_rng(0))
+    heard, silent = figures.growth_with_input, figures.growth_without
+    evidence = (
+        f"memory rms {heard[0]:.2f} after 1 step, {heard[15]:.2f} after 16, {heard[31]:.2f} after 32; with silence "
+        f"{silent[31]:.2f} after 32; two starts, one input: distance {figures.echo[31]:.2f} after 32 steps; "
+        f"turning the last frame round changes it by {100 * figures.flip:.2g} %"
+    )
+    deaf = figures.flip < 0.02
+    verdict = "NOT fine: it grows by itself and hardly hears" if deaf else "it hears its input"
+    return Check(f"not checked: memory, {name}", evidence, verdict)
+
+
+def main() -> None:
+    """Make all four, print and record them."""
+    full_or_tiny(Options, {}, run, lambda _, figures: record("last-week-checks", figures))
+
+
+def run(_: Options, corpus: AudioCorpus) -> Figures:
+    """Checks and claims."""
+    checks = []
+    for check in every(corpus):
+        print(f"{check.what:34s} {check.evidence}\n{'':34s} {check.verdict}", flush=True)
+        checks.append(check)
+    return {"claims": told(checks), "checks": [check._asdict() for check in checks]}
+
+
+def every(standard: AudioCorpus) -> Iterator[Check]:
+    """The checks on each model."""
+    corpus = standard.min_max_2016()
+    for name, config in MODELS.items():
+        sizes = {"frame_size": config.frame_size, "n_steps": min(config.n_steps, 40), "batch_size": 8}
+        batch = fixed_windows(corpus.train, **sizes)[0]
+        yield non_linearities(name, config, batch.frames)
+        yield batches(name, config, batch)
+        yield wiring(name, config, batch.frames)
+        yield memory(name, config, batch.frames)
+        if name == "gru":
+            yield from rmsprop(gradient_rms(config, batch))
+
+
+def told(checks: list[Check]) -> list[dict[str, str]]:
+    """The author's four checks as rows of the table; the fifth is what explains them."""
+    rows = []
+    for says, kind in SAID.items():
+        mine = [check for check in checks if check.what.startswith(kind)]
+        ours = "; ".join(f"{check.what.removeprefix(f'{kind}, ')}: {check.verdict}" for check in mine)
+        rows.append({"says": says, "2016": "everything seems fine", "ours": ours, "why": WHY[kind]})
+    return rows
+
+
+if __name__ == "__main__":
+    run_command(main, "last_week_checks")

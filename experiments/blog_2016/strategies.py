@@ -1,0 +1,49 @@
+"""What the two strategies' experiments share: train, look, listen, record."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from experiments.shared.on_corpus import CORPUS
+from experiments.shared.records import record
+from rnnaudio.cli.arguments import REGISTRY, parsed
+from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.outcome import write_outcome
+from rnnaudio.runs.frames.recipe import train_on_corpus
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to run the experiment; its settings are frozen in its file."""
+
+    corpus: Path = CORPUS
+    run_dir: Path | None = None  # default: runs/<strategy>
+    minutes: float | None = None  # of training, at most; default: the experiment's own
+    resume: bool = False  # go on with the run in that folder
+
+
+def command(config: TrainConfig) -> None:
+    """Train ``config`` on the piano corpus; recorded under experiments/results if run as frozen."""
+    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
+    run_dir = options.run_dir or Path("runs") / config.strategy
+    shortened = options.minutes is not None and options.minutes < config.minutes
+    if options.minutes is not None:
+        config = dataclasses.replace(config, minutes=options.minutes)
+    is_complete, summary = train_and_listen(config, options.corpus, run_dir, resume=options.resume)
+    if is_complete and not shortened and options.corpus == CORPUS:
+        record(config.strategy, summary)
+
+
+def train_and_listen(
+    config: TrainConfig, corpus: Path, run_dir: Path, *, resume: bool = False
+) -> tuple[bool, dict[str, Any]]:
+    """Train, play on and print what came of it; whether the run ended by itself, and its summary."""
+    run = train_on_corpus(config, corpus, run_dir, resume=resume)
+    print(f"training ended: {run.reason}")
+    summary = write_outcome(run_dir, corpus)
+    print(f"validation {summary['best_validation_decibel']} dB; baselines {summary['baselines_decibel']}")
+    print(f"kept sounding for {summary['alive_seconds']:.1f} s after the seed: {summary['death'] or 'to the end'}")
+    print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")
+    return run.is_complete, summary

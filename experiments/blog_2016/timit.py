@@ -1,0 +1,89 @@
+"""The test that the blog put off ("first testing my code on a standard data set like TIMIT"): speech, both strategies.
+
+    python -m experiments.blog_2016.timit DIR [--quick]      your own copy of TIMIT, the folder with TRAIN and TEST
+    python -m experiments.blog_2016.timit --smoke            synthetic sounds instead, a few seconds
+
+The settings are those of experiments.blog_2016.predict and experiments.blog_2016.reconstruct: 12.5 ms frames of 200
+samples at 16 kHz. Nothing of TIMIT comes with rnnaudio: it is the LDC's (LDC93S1).
+"""
+
+import dataclasses
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import tyro
+from tyro.conf import Positional
+
+from experiments.blog_2016.predict import CONFIG as PREDICT
+from experiments.blog_2016.reconstruct import CONFIG as RECONSTRUCT
+from experiments.blog_2016.strategies import train_and_listen
+from experiments.blog_2016.synthetic_speech import write_tree
+from experiments.shared.records import record
+from rnnaudio.cli.arguments import REGISTRY, parsed
+from rnnaudio.data.timit import build_timit_corpus, find_utterances
+from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.runs.frames.config import TrainConfig
+
+QUICK_UPDATES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Both strategies on speech."""
+
+    folder: Positional[Path | None] = None  # your copy of TIMIT
+    run_dir: Path = Path("runs/timit")  # for the corpus and both runs
+    quick: bool = False  # 100 updates each, to see that all works; not recorded
+    smoke: bool = False  # without TIMIT: a small model on synthetic sounds, in a folder that is removed again
+    resume: bool = False  # go on with the runs in that folder
+
+
+def smoke(config: TrainConfig) -> TrainConfig:
+    """The same in a few seconds."""
+    model = dataclasses.replace(config.model, n_units=16)
+    return dataclasses.replace(config, model=model, n_steps=10, batch_size=4, max_updates=4, validate_every=2)
+
+
+def quick(config: TrainConfig) -> TrainConfig:
+    """The same model for a minute."""
+    return dataclasses.replace(config, max_updates=QUICK_UPDATES, validate_every=QUICK_UPDATES // 4)
+
+
+def main() -> None:
+    """Build the corpus, unless it is there, and train both strategies on it."""
+    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
+    if options.smoke:
+        with TemporaryDirectory() as folder:
+            print("SYNTHETIC sounds, not TIMIT: this shows that the commands work, and nothing about speech")
+            tree = write_tree(Path(folder) / "synthetic")
+            run_both(tree, Path(folder), [smoke(PREDICT), smoke(RECONSTRUCT)], resume=False)
+        return
+    if options.folder is None:
+        raise RnnaudioError("got no folder; expected that of your copy of TIMIT (or --smoke, to try without one)")
+    configs = [quick(c) if options.quick else c for c in (PREDICT, RECONSTRUCT)]
+    summaries = run_both(options.folder, options.run_dir, configs, resume=options.resume)
+    if not options.quick and len(summaries) == len(configs):
+        record("timit", summaries)
+
+
+def run_both(folder: Path, run_dir: Path, configs: list[TrainConfig], *, resume: bool) -> dict[str, Any]:
+    """The summaries of the runs that ended by themselves, by strategy; Ctrl-C in the first leaves out the second."""
+    corpus = run_dir / "corpus.h5"
+    if not corpus.exists():
+        find_utterances(folder)  # refuses what is no TIMIT before a folder is made for it
+        run_dir.mkdir(parents=True, exist_ok=True)
+        print(build_timit_corpus(folder, corpus))
+    elif not resume:
+        raise RnnaudioError(f"{corpus} exists: go on with the runs beside it (--resume), or name another --run-dir")
+    summaries: dict[str, Any] = {}
+    for config in configs:
+        is_complete, summary = train_and_listen(config, corpus, run_dir / config.strategy, resume=resume)
+        if not is_complete:
+            break
+        summaries[config.strategy] = summary
+    return summaries
+
+
+if __name__ == "__main__":
+    run_command(main, "timit")

@@ -1,0 +1,1 @@
+"""Checks of the package that are shown as numbers."""

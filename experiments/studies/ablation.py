@@ -1,0 +1,191 @@
+"""Which defects mattered? One repaired at a time from the faithful models, one planted at a time in the repaired ones.
+
+    python -m experiments.studies.ablation [--seeds 3] [--smoke]
+
+GRU (3 x 200, frames of 200, top h the output) and memory-LSTM (n 64, depth 2), 2016's settings of each; the same with
+the right RMSprop, for with the unscaled one nothing moves and no other repair can show; and repaired. Every defect
+that such a run can have. Of each run: squared error over variance of the next frame on validation windows (equal
+terms: noise off, standard scale, whatever the run was trained with), seconds that it keeps sounding after a test
+seed, and the cause that `rnnaudio diagnose` ranks first. Medians over seeds, but of the start in between one seed; the
+diagnosis of the first.
+
+Finished runs stay in RUNS/ablation; the command goes on where it was broken off. Two commands with different --first
+share the work.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import tyro
+
+from experiments.blog_2016.models_2016 import gru_2016, memory_lstm_2016, repaired, switchable
+from experiments.shared.claims import Figures, diagnosis, equal_terms, run_one, tiny
+from experiments.shared.on_corpus import CORPUS
+from experiments.shared.records import record
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.runs.diagnosis.defects import present_in, with_defect, without
+from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.recipe import load_run
+
+BUDGET: dict[str, Any] = {"max_updates": 200, "validate_every": 100, "minutes": 5.0}
+FAITHFUL = {
+    "gru": gru_2016(200, 3, 32, 16, **BUDGET),
+    "memory-lstm": memory_lstm_2016(64, 64, 16, **BUDGET),
+}
+COMES_WITH = {"shifted-batch": ("always-reset",)}
+NOT_SEEN_IN_A_RUN = ("no-toy-problem", "history-cut")  # these change what is known of a run, not the run
+
+
+class Variant(NamedTuple):
+    model: str
+    start: str  # faithful, moving (faithful but for the right RMSprop) or repaired
+    change: str  # the defect that is repaired or planted; "" for none
+    config: TrainConfig
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}-{self.start}{'-' if self.change else ''}{self.change}"
+
+
+def variants() -> Iterator[Variant]:
+    """The starting points of both models, and every change of them that takes away or adds a single defect."""
+    for model, faithful in FAITHFUL.items():
+        starts = {
+            "faithful": (faithful, without),
+            "moving": (without(faithful, "unscaled-rmsprop"), without),
+            "repaired": (repaired(faithful), with_defect),
+        }
+        for start, (config, change) in starts.items():
+            yield Variant(model, start, "", config)
+            for name in switchable(faithful):
+                with suppress(RnnaudioError):  # no read-out, and noise in it
+                    changed = change(config, name)
+                    if is_single(config, changed, name):
+                        yield Variant(model, start, name, changed)
+
+
+def is_single(before: TrainConfig, after: TrainConfig, name: str) -> bool:
+    """Whether this defect is all that the two differ in, but for what comes with it."""
+    one, other = ({defect.name for defect in present_in(config)} for config in (before, after))
+    return name not in NOT_SEEN_IN_A_RUN and {name} <= one ^ other <= {name, *COMES_WITH.get(name, ())}
+
+
+def predicted(run_dir: Path, corpus: Path) -> Figures:
+    """The error on equal terms, of a part of the validation split."""
+    return equal_terms(load_run(run_dir), corpus, ["predict_next"], most_batches=8)
+
+
+def predicted_and_diagnosed(run_dir: Path, corpus: Path) -> Figures:
+    """The same and the diagnosis, which takes longer: of the first seed only."""
+    return {**predicted(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
+
+
+def middle(values: list[float | None]) -> float | None:
+    """The median; None, which is a run that broke down, counts as infinite."""
+    value = float(np.median([np.inf if v is None else v for v in values]))
+    return float(f"{value:.3g}") if np.isfinite(value) else None
+
+
+def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -> dict[str, Any]:
+    """A line of the table; ``gain``: how many dB lower the error is than without the change."""
+    errors = [figures["predict_mse"] for figures in seeds]
+    row: dict[str, Any] = {
+        "model": variant.model,
+        "start": variant.start,
+        "change": variant.change,
+        "predict_mse": middle(errors),
+        "of_seeds": errors,
+        "alive_seconds": middle([figures["alive_seconds"] for figures in seeds]),
+        "diagnosis": named_first(seeds[0]),
+    }
+    before = middle([figures["predict_mse"] for figures in base]) if base else None
+    if before and row["predict_mse"]:
+        row["gain_db"] = round(float(10.0 * np.log10(before / row["predict_mse"])), 2)
+    return row
+
+
+def named_first(figures: Figures) -> str:
+    """The cause at the head of the diagnosis."""
+    if "diagnosis" not in figures:
+        return "not diagnosed"  # it broke down, or is not of the first seed
+    return figures["diagnosis"][0] if figures["diagnosis"] else "none"
+
+
+def in_a_line(row: dict[str, Any]) -> str:
+    verb = "plant" if row["start"] == "repaired" else "repair"
+    change = f"{verb} {row['change']}" if row["change"] else "as it is"
+    return (
+        f"{row['model']:12s} {row['start']:9s} {change:34s} {row['predict_mse']!s:>9} {row.get('gain_db', ''):>7} "
+        f"{row['alive_seconds']:>6.1f} s  {row['diagnosis']}"
+    )
+
+
+def main(
+    seeds: int = 3, first: int = 0, corpus: Path = CORPUS, runs: Path = Path("runs"), smoke: bool = False
+) -> None:
+    """Run what is missing, print the table and record it.
+
+    Args:
+        seeds: runs of each variant.
+        first: begin with this seed; the table is made by the command that has them all.
+        corpus: the piano corpus.
+        runs: where runs are kept.
+        smoke: two updates of four variants on the piano in the package; nothing is recorded.
+    """
+    if smoke:
+        with TemporaryDirectory() as folder:
+            some = [v._replace(config=tiny(v.config)) for v in list(variants())[:4]]
+            table(some, 1, 0, build_demo_corpus(Path(folder) / "corpus.h5"), Path(folder), quick=True)
+        return
+    rows = table(list(variants()), seeds, first, corpus, runs / "ablation")
+    if first == 0 and corpus == CORPUS:
+        record("ablation", {"claims": [told(rows)], "rows": rows, "seeds": seeds})
+
+
+def told(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Which single defects cost the repaired models most."""
+    ours = []
+    for model in FAITHFUL:
+        planted = [row for row in rows if row["model"] == model and row["start"] == "repaired"]
+        base = next(row["predict_mse"] for row in planted if not row["change"])
+        worst = sorted(planted, key=lambda row: -(row["predict_mse"] or np.inf))[:4]
+        costs = ", ".join(f"{row['change']} {row['predict_mse']}" for row in worst)
+        ours.append(f"{model} with every repair {base}; with one defect: {costs}")
+    return {
+        "says": "I tried the following to see where is the problem; and everything seems fine",
+        "2016": "no figures",
+        "ours": "; ".join(ours),
+        "why": "several decisive defects at once: while one of them stands, repairing another shows little",
+    }
+
+
+def table(
+    every: list[Variant], seeds: int, first: int, corpus: Path, folder: Path, *, quick: bool = False
+) -> list[dict[str, Any]]:
+    """Figures of all variants, a seed at a time, so that a part of the work is a whole table."""
+    figures: dict[str, list[Figures]] = {variant.name: [] for variant in every}
+    seconds = 1.0 if quick else 3.0
+    for seed in range(first, seeds):
+        for variant in every:
+            if seed and variant.start == "moving":
+                continue
+            config = dataclasses.replace(variant.config, seed=2016 + seed)
+            run_dir = folder / f"{variant.name}-{seed}"
+            print(f"---- {run_dir.name}", flush=True)
+            measure = predicted_and_diagnosed if seed == 0 and not quick else predicted
+            figures[variant.name].append(run_one(config, corpus, run_dir, seconds, measure, report=False))
+    base = {(v.model, v.start): figures[v.name] for v in every if not v.change}
+    rows = [as_row(v, figures[v.name], base[v.model, v.start] if v.change else None) for v in every if figures[v.name]]
+    for row in rows:
+        print(in_a_line(row))
+    return rows
+
+
+if __name__ == "__main__":
+    run_command(lambda: tyro.cli(main), "ablation")

@@ -1,0 +1,396 @@
+"""The blog's plan of 28 March 2016: "try the first strategy on the amplitude of the frequency domain".
+
+    python -m experiments.studies.amplitude [--minutes 5] [--smoke]
+
+The first strategy is to foretell the next frame. Three models of as many units hear the same pieces,
+for as many updates:
+
+    amplitude      log-magnitudes of overlapping Hann windows, 128 principal components, squared error
+    distribution   the same, a Gaussian for each component, by its likelihood
+    time           the samples of a hop, squared error, as all runs of the blog
+
+each an LSTM beside a linear path that starts as the least-squares predictor from two frames. On equal terms: after two
+seconds of test pieces each runs freely, and what it says is turned into log-magnitudes of the same windows as the
+truth (the samples of ``time`` behind the true ones before them), so that errors compare, at every distance ahead.
+Windows that begin after the last true sample hold nothing that was heard; of earlier ones ``time`` knows a part
+exactly.
+"""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from experiments.shared.on_corpus import CORPUS, complete, full_or_tiny
+from experiments.shared.options import Figures, Named
+from experiments.shared.records import FOLDER, record
+from experiments.studies.spectral_runs import with_transform
+from rnnaudio import plots
+from rnnaudio.audio import STFT, LogScale, write_wav
+from rnnaudio.audio.phase import griffin_lim, integrated, magnitude_differences
+from rnnaudio.data import (
+    AudioCorpus,
+    RandomWindows,
+    SpectralFrames,
+    fixed_windows,
+    spectra_of_hops,
+    spectral_batch,
+    steps_for,
+)
+from rnnaudio.diagnostics.baselines import LinearPrediction, contexts, linear_prediction
+from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.generation import Stepper, continue_frames
+from rnnaudio.nn import LSTM, Dense, Dropout, LinearPredictor, Noisy, Sequential, Sum
+from rnnaudio.nn.initializers import constant
+from rnnaudio.objectives import NextFrameDistribution, Strategy, predict_next
+from rnnaudio.optimizers import Adam
+from rnnaudio.runs.frames.config import require_more_than_zero
+from rnnaudio.runs.frames.outcome import judge
+from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, train
+
+SEED = 2016
+N_STEPS, BATCH_SIZE = 48, 24
+SECONDS_HEARD, SECONDS_AHEAD = 2.0, 1.0
+TEMPERATURES = (0.5, 1.0)
+KINDS = ("amplitude", "distribution", "time")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Named):
+    """The first strategy on amplitudes, and on samples beside it."""
+
+    stem: ClassVar[str] = "amplitude"
+    corpus: Path = CORPUS
+    run_dir: Path | None = None  # default: runs/ and the experiment's name
+    window_s: float = 0.128  # the hop is a quarter
+    n_units: int = 256
+    n_components: int = 128
+    input_noise: float = 0.15
+    dropout: float = 0.3  # before the read-out
+    max_updates: int = 1600
+    minutes: float = 10.0  # of training, each model, at most
+    n_places: int = 32  # of the test split, where errors are measured
+    n_played: int = 4  # places that are played on from
+    seconds: float = 10.0  # of playing
+    smoke: bool = False  # a few updates of small models on the piano in the package; nothing is recorded
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        require_more_than_zero(
+            self, "window_s", "n_units", "n_components", "max_updates", "minutes", "n_places", "n_played", "seconds"
+        )
+        if not (0.0 <= self.dropout < 1.0 and self.input_noise >= 0.0):
+            raise RnnaudioError(
+                f"dropout is {self.dropout}, input_noise {self.input_noise}; expected 0 or more, and dropout below 1"
+            )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A model of one kind; ``linear``: the least squares that it started from."""
+
+    kind: str
+    stepper: Stepper
+    scale: LogScale
+    linear: LinearPrediction
+    run: Run
+    n_parameters: int
+
+    @property
+    def is_time(self) -> bool:
+        return self.kind == "time"
+
+
+TINY: dict[str, Any] = {
+    "window_s": 0.032,
+    "n_units": 4,
+    "n_components": 6,
+    "max_updates": 2,
+    "n_places": 3,
+    "n_played": 1,
+    "seconds": 1.5,
+}
+
+
+def main() -> None:
+    """Train, measure, play, record."""
+    full_or_tiny(Options, TINY, run, keep)
+
+
+def run(options: Options, corpus: AudioCorpus) -> Figures:
+    """The figures; runs, pictures and sounds go to the folder."""
+    stft = transform(options, corpus)
+    options.check_resumed(options.folder)
+    heard_and_ahead(options, corpus, stft), heard_and_played(options, corpus, stft)  # shorter pieces are told now
+    scale = LogScale.fit(corpus.train, stft, n_components=options.n_components)
+    models = [trained(kind, scale, corpus, options) for kind in KINDS]
+    errors, seconds = errors_ahead(models, corpus, options)
+    quantity = "share of the variance of log-magnitudes left"
+    title = f"What is left after {SECONDS_HEARD:g} s heard, {options.n_places} places of test pieces"
+    plots.error_by_horizon(errors, seconds, options.folder / "errors.png", quantity=quantity, title=title)
+    n_overlapping = stft.window_samples // stft.hop_samples
+    named = {"next_frame": 0, "first_frame_wholly_ahead": n_overlapping - 1, "a_second_ahead": len(seconds) - 1}
+    figures: Figures = {
+        "variance_lost_by_components": round(scale.lost, 4),
+        "share_of_variance_left": {
+            when: {name: float(f"{row[k]:.4g}") for name, row in errors.items()} for when, k in named.items()
+        },
+        "training": {m.kind: told(m.run, m.n_parameters) for m in models},
+        "played": played(models, corpus, options),
+    }
+    for part in ("share_of_variance_left", "training", "played"):
+        for name, row in figures[part].items():
+            print(f"{part}, {name}: {row}")
+    return figures
+
+
+def transform(options: Options, corpus: AudioCorpus) -> STFT:
+    """Windows of four hops, whatever the rate: hops and windows are compared sample by sample."""
+    hop = max(1, round(options.window_s / 4 * corpus.sample_rate_hz))
+    return STFT(4 * hop, hop, sample_rate_hz=corpus.sample_rate_hz)
+
+
+def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -> Trained:
+    """One of KINDS."""
+    print(f"---- {kind}", flush=True)
+    stft = scale.stft
+    n_steps = N_STEPS if kind == "time" else steps_for(N_STEPS, stft)
+    sizes = {"frame_size": stft.hop_samples, "n_steps": n_steps, "batch_size": BATCH_SIZE}
+    windows: Any = RandomWindows(corpus.train, seed=SEED, **sizes)
+    batches = windows if kind == "time" else SpectralFrames(windows, scale)
+    objective = NextFrameDistribution() if kind == "distribution" else predict_next
+    linear = linear_prediction(
+        predict_next.split(batches.batch(k).frames) for k in range(min(60, options.max_updates))
+    )
+    if linear is None:
+        raise RnnaudioError(f"frames of {scale.n_features} values are too many for linear prediction: take fewer")
+    model = build(linear, kind == "distribution", options)
+    held_out = fixed_windows(corpus.valid, **sizes)
+    held_out = held_out[:: -(-len(held_out) // 20)]
+    done = train(
+        model,
+        objective,
+        batches,
+        held_out if kind == "time" else [spectral_batch(batch, scale) for batch in held_out],
+        optimizer=Adam(2e-3, max_gradient_norm=1.0),
+        schedule=WarmupCosine(2e-3, min(50, options.max_updates - 1), options.max_updates),
+        stopping=EarlyStopping(20),
+        run_dir=options.folder / kind,
+        limits=Limits(options.max_updates, 60.0 * options.minutes, max(1, options.max_updates // 20)),
+        seed=SEED,
+        resume=options.resume,
+        config=with_transform(options.folder / kind, stft),
+    )
+    print(f"training ended: {complete(done).reason}")
+    draw_curve(done, objective, options.folder / kind)
+    return Trained(kind, Stepper(model), scale, linear, done, model.n_parameters)
+
+
+def build(linear: LinearPrediction, says_variance: bool, options: Options) -> Sum:
+    """An LSTM, its input noisy in training, beside the linear path; it starts as this alone, with variance 1."""
+    n, rng = len(linear.bias), np.random.default_rng((SEED, 0, 2))  # 2: the purpose; batches draw from the same seed
+    n_out = 2 * n if says_variance else n
+    cell = Noisy(LSTM(n, options.n_units, rng=rng), std=options.input_noise)
+    path = LinearPredictor(n, n_out)
+    weight, bias = path.weight.get_value(), path.bias.get_value()
+    weight[:, :n], bias[:n] = linear.weight, linear.bias
+    path.weight.set_value(weight)
+    path.bias.set_value(bias)
+    read_out = Dense(options.n_units, n_out, rng=rng, weights=constant(0.0))
+    return Sum(stack=Sequential([cell, Dropout(options.n_units, options.dropout), read_out]), linear=path)
+
+
+def errors_ahead(
+    models: list[Trained], corpus: AudioCorpus, options: Options
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """By predictor, squared errors of log-magnitudes over their variance, for each frame ahead; the seconds ahead."""
+    scale = models[0].scale
+    hops, n_heard = heard_and_ahead(options, corpus, scale.stft)
+    n_ahead = len(hops) - n_heard
+    target = logs_of(hops, scale)
+    n_known = len(target) - n_ahead
+    target = target[n_known:]
+    variance = np.var(target, axis=(0, 1)).sum()
+    known = scale.scaled(np.abs(spectra_of_hops(hops[:n_heard], scale.stft)))
+    guesses = {model.kind: foretold(model, hops[:n_heard], known, n_ahead) for model in models}
+    last = logs_of(hops[:n_heard], scale)[-1]
+    linear = rolled(models[0].linear, known, n_ahead)
+    guesses |= {
+        "linear prediction of log-magnitudes": scale.log_magnitudes(linear),
+        "the last frame again": np.broadcast_to(last, target.shape),
+        "the mean of all frames": np.broadcast_to(scale.mean, target.shape),
+        "the truth through the components": scale.log_magnitudes(scale.scaled(scale_back(target, scale))),
+    }
+    errors = {name: np.sum((g - target) ** 2, axis=2).mean(axis=1) / variance for name, g in guesses.items()}
+    return errors, np.arange(1, n_ahead + 1) * scale.stft.hop_samples / corpus.sample_rate_hz
+
+
+def heard_and_ahead(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[np.ndarray, int]:
+    """(time, places, hop) of the test split where errors are measured, and how many hops of it are heard."""
+    n_heard, n_ahead = (round(s * stft.rate()) // stft.hop_samples for s in (SECONDS_HEARD, SECONDS_AHEAD))
+    return hops_of(corpus, options.n_places, n_heard + n_ahead, stft), n_heard
+
+
+def heard_and_played(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[np.ndarray, int]:
+    """The same of what is played on from, with the hops that its last windows reach beyond it."""
+    n_heard, n_new = (round(s * stft.rate()) // stft.hop_samples for s in (SECONDS_HEARD, options.seconds))
+    return hops_of(corpus, options.n_played, n_heard + n_new + overhang(stft), stft), n_heard
+
+
+def overhang(stft: STFT) -> int:
+    """Hops of a window after its first."""
+    return stft.offset // stft.hop_samples
+
+
+def hops_of(corpus: AudioCorpus, n_places: int, n_hops: int, stft: STFT) -> np.ndarray:
+    """(n_hops, n_places, hop) of the test split; RnnaudioError where no piece is so long."""
+    seconds = n_hops * stft.hop_samples / stft.rate()
+    places = [corpus.test.seed_at(k, seconds) for k in range(n_places)]
+    return np.stack(places).reshape(n_places, n_hops, stft.hop_samples).swapaxes(0, 1)
+
+
+def foretold(model: Trained, hops: np.ndarray, known: np.ndarray, n_ahead: int) -> np.ndarray:
+    """Log-magnitudes (n_ahead, places, n_bins) of a free run without noise."""
+    if not model.is_time:
+        return model.scale.log_magnitudes(continue_frames(model.stepper, known, n_ahead))
+    new = continue_frames(model.stepper, hops, n_ahead)
+    return logs_of(np.concatenate([hops, new]), model.scale)[-n_ahead:]
+
+
+def logs_of(hops: np.ndarray, scale: LogScale) -> np.ndarray:
+    """(time, places, hop) samples -> log-magnitudes of all whole windows, (n_frames, places, n_bins)."""
+    return np.log1p(scale.compression / np.sqrt(scale.stft.window_samples) * np.abs(spectra_of_hops(hops, scale.stft)))
+
+
+def scale_back(logs: np.ndarray, scale: LogScale) -> np.ndarray:
+    """Magnitudes of log-magnitudes."""
+    return np.expm1(logs) * np.sqrt(scale.stft.window_samples) / scale.compression
+
+
+def rolled(linear: LinearPrediction, known: np.ndarray, n_ahead: int) -> np.ndarray:
+    """Linear prediction fed with itself."""
+    frames = list(known)
+    for _ in range(n_ahead):
+        frames.append((contexts(np.stack(frames[-2:]), 2) @ linear.weight + linear.bias)[-1])
+    return np.stack(frames[-n_ahead:])
+
+
+def played(models: list[Trained], corpus: AudioCorpus, options: Options) -> dict[str, Figures]:
+    """How long each stays music in a free run of some seconds, mean of the places, and how it ends at each."""
+    scale = models[0].scale
+    hops, n_heard = heard_and_played(options, corpus, scale.stft)
+    n_over = overhang(scale.stft)
+    n_new = len(hops) - n_heard - n_over
+    magnitudes = np.abs(spectra_of_hops(hops, scale.stft))
+    hops, n_known = hops[: n_heard + n_new], n_heard - n_over
+    begun = hops[:n_over]
+    known, sounds = scale.scaled(magnitudes[:n_known]), {}
+    for model in models:
+        if model.is_time:
+            sounds[model.kind] = np.concatenate(
+                [hops[:n_heard], continue_frames(model.stepper, hops[:n_heard], n_new)]
+            )
+            continue
+        for heat in (0.0, *TEMPERATURES) if model.kind == "distribution" else (0.0,):
+            new = continue_frames(model.stepper, known, n_new + n_over, temperature=heat, seed=SEED)
+            name = f"{model.kind}, temperature {heat:g}" if model.kind == "distribution" else model.kind
+            sounds[name] = sounded(np.concatenate([magnitudes[:n_known], scale.magnitudes(new)]), scale.stft, begun)
+    through = scale.magnitudes(scale.scaled(magnitudes))
+    sounds["true amplitudes through the components"] = sounded(through, scale.stft, begun)
+    sounds["the recording"] = hops
+    return {name: judged(name, sound, n_heard, hops, corpus, options) for name, sound in sounds.items()}
+
+
+def sounded(magnitudes: np.ndarray, stft: STFT, begun: np.ndarray) -> np.ndarray:
+    """(n_frames, places, n_bins) -> (n_frames, places, hop) samples, by fast Griffin-Lim from the phase gradient.
+
+    The first of them, which lie under fewer windows than the rest, are ``begun``, (hops, places, hop); the last
+    windows reach further than the result.
+    """
+    result = np.empty((len(magnitudes), *begun.shape[1:]))
+    result[: len(begun)] = begun
+    for place in range(magnitudes.shape[1]):
+        rows = magnitudes[:, place]
+        start = integrated(rows, magnitude_differences(rows, stft), stft, seed=SEED)
+        result[len(begun) :, place] = griffin_lim(rows, stft, start=start).reshape(-1, begun.shape[2])
+    return result
+
+
+def judged(
+    name: str, sound: np.ndarray, n_heard: int, hops: np.ndarray, corpus: AudioCorpus, options: Options
+) -> Figures:
+    """Alive seconds and deaths of all places; the first one's sound and spectrogram go to the folder."""
+    rate, lives = corpus.sample_rate_hz, []
+    for place in range(sound.shape[1]):
+        audio, true = (corpus.restore(all_hops[:, place].reshape(-1)) for all_hops in (sound, hops))
+        seed, generated = np.split(audio, [n_heard * hops.shape[2]])
+        lives.append(judge(generated, corpus, ""))
+        if place == 0:
+            stem = name.replace(", ", "-").replace(" ", "-")
+            write_wav(options.folder / f"{stem}.wav", audio, rate)
+            original = true[len(seed) :]
+            path = options.folder / f"{stem}.png"
+            plots.spectrogram(true[: len(seed)], generated, original, rate, path, title=name)
+    ends = [life.reason.split(" (")[0] or "alive to the end" for life in lives]
+    return {
+        "alive_seconds": round(float(np.mean([life.seconds for life in lives])), 2),
+        "ends": {end: ends.count(end) for end in sorted(set(ends))},
+    }
+
+
+def told(done: Run, n_parameters: int) -> Figures:
+    """What is recorded of a training run."""
+    best = min(done.history, key=lambda row: row["valid"])
+    losses = {name: float(f"{best[name]:.4g}") for name in best if name.startswith("valid")}
+    return {
+        **losses,
+        "n_parameters": n_parameters,
+        "updates": done.n_updates,
+        "minutes": round(done.seconds / 60, 2),
+        "ended": done.reason,
+    }
+
+
+def draw_curve(done: Run, objective: Strategy, folder: Path) -> None:
+    """The learning curve."""
+    quantity = (
+        "nats a value" if isinstance(objective, NextFrameDistribution) else "error over the targets' mean square"
+    )
+    plots.learning_curve(done.history, folder / "learning-curve.png", quantity=quantity, title=folder.name)
+
+
+def claim(figures: Figures) -> dict[str, str]:
+    """Whether it is enough: after a second it still knows more than the mean of all frames and least squares do."""
+    left, lives = figures["share_of_variance_left"], figures["played"]
+    ahead = left["first_frame_wholly_ahead"]
+    linear = ahead["linear prediction of log-magnitudes"]
+    later = left["a_second_ahead"]
+    enough = later["amplitude"] < min(later["the mean of all frames"], later["linear prediction of log-magnitudes"])
+    hot = "distribution, temperature 1"
+    return {
+        "says": "try the first strategy on the amplitude of the frequency domain to see if these model is enough "
+        "(overlapping windows, logarithm)",
+        "2016": "no result",
+        "ours": f"{'yes' if enough else 'no'}: of the variance of the first window wholly ahead "
+        f"{ahead['amplitude']} is left (linear prediction of the same {linear}, time domain {ahead['time']}, "
+        f"the last frame again {ahead['the last frame again']}), after a second {later['amplitude']} (the mean of all "
+        f"frames {later['the mean of all frames']}); in free run alive for "
+        f"{lives['amplitude']['alive_seconds']} s by squared error, {lives[hot]['alive_seconds']} s sampled from the "
+        f"distribution, {lives['time']['alive_seconds']} s in the time domain",
+        "why": "squared error strikes one blurred chord again and again, and what is sampled sounds on as a texture, "
+        "no onset of a note in its spectrogram",
+    }
+
+
+def keep(options: Options, figures: Figures) -> None:
+    """Record the figures and the pictures of a full run."""
+    settings = options.settings | {"hop_s": options.window_s / 4, "n_steps": N_STEPS, "batch_size": BATCH_SIZE}
+    record(options.name, {"settings": settings, **figures, "claims": [claim(figures)]})
+    for picture in ("errors", "amplitude", "distribution-temperature-1"):
+        shutil.copy(options.folder / f"{picture}.png", FOLDER / "pictures" / f"{options.name}-{picture}.png")
+
+
+if __name__ == "__main__":
+    run_command(main, "amplitude")

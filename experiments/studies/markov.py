@@ -1,0 +1,162 @@
+"""The control of `experiments.studies.music`: Markov chains over the same codes, which know nothing beyond two frames.
+
+Frames have a code of each stage. :class:`Markov` draws the first stage's by the first codes before, :class:`Detail`
+the other stages' by that code and the whole frame before.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from rnnaudio.errors import RnnaudioError
+
+N_EM_STEPS = 30
+N_BUCKETS = 16  # of counts: never, once, 2 to 3, 4 to 7, ...
+PRIOR_FRAMES = 10.0
+
+
+class Markov:
+    """P(c_t | c_{t-1}, .., c_{t-order}) = sum_k w_bk P_k, k = 0 (uniform), 1 (unigram) .. order + 1, of counts.
+
+    P_k is the relative frequency after the last k - 1 codes; where these never occurred it is P_{k-1}. The weights are
+    those of the highest likelihood on other sequences, by EM, and of the bucket b: how often the longest context
+    occurred, by powers of two, for what was seen once is trusted less (Jelinek and Mercer 1980).
+    RnnaudioError without a sequence longer than the order.
+    """
+
+    def __init__(self, sequences: Sequence[np.ndarray], n_codes: int, order: int):
+        self.n_codes, self.order = n_codes, order
+        self.weights = np.full((N_BUCKETS, order + 2), 1.0 / (order + 2))
+        self._counts: list[dict[bytes, tuple[np.ndarray, np.ndarray]]] = []
+        for n_context in range(order + 1):
+            runs = [_runs(s, n_context + 1) for s in sequences if len(s) > n_context]
+            if not runs:
+                raise RnnaudioError(f"no sequence is longer than {n_context}: give longer ones")
+            self._counts.append(_counted(np.concatenate(runs)))
+
+    def tune(self, sequences: Sequence[np.ndarray]) -> "Markov":
+        """Set the weights to those of highest likelihood on these sequences (not the ones counted)."""
+        p, buckets = self._all(sequences)
+        for _ in range(N_EM_STEPS):
+            share = self.weights[buckets] * p
+            share /= share.sum(axis=1, keepdims=True)
+            mean = share.mean(axis=0)  # what a bucket of which little is known is like
+            for bucket in range(N_BUCKETS):
+                of_it = share[buckets == bucket]
+                self.weights[bucket] = (of_it.sum(axis=0) + PRIOR_FRAMES * mean) / (len(of_it) + PRIOR_FRAMES)
+        return self
+
+    def bits(self, sequences: Sequence[np.ndarray]) -> float:
+        """Mean -log2 P of a code that has ``order`` others before it."""
+        p, buckets = self._all(sequences)
+        return float(-np.mean(np.log2(np.sum(p * self.weights[buckets], axis=1))))
+
+    def _all(self, sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(n, order + 2): what each order says of each code; (n,): the bucket of each."""
+        each = [self._each(s) for s in sequences if len(s) > self.order]
+        p, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
+        return _filled(p), np.minimum(np.ceil(np.log2(counts + 1.0)).astype(int), N_BUCKETS - 1)
+
+    def play(self, n: int, seed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """n codes after the seed, (n,), drawn from the longest context that occurred (no smoothing)."""
+        codes = list(np.asarray(seed, np.int64))
+        for _ in range(n):
+            for n_context in range(min(self.order, len(codes)), -1, -1):
+                found = self._counts[n_context].get(_key(codes[len(codes) - n_context :]))
+                if found:
+                    values, counts = found
+                    codes.append(int(values[np.searchsorted(np.cumsum(counts), rng.random() * counts.sum(), "right")]))
+                    break
+        return np.array(codes[len(codes) - n :])
+
+    def _each(self, sequence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, order + 2): what each order says of each code, NaN after a context that never occurred; (n,): how often
+        the longest one did."""
+        longest = np.zeros(len(sequence) - self.order)
+        rows = np.full((len(sequence) - self.order, self.order + 2), np.nan)
+        rows[:, 0] = 1.0 / self.n_codes
+        for n_context in range(self.order + 1):
+            for row, at in enumerate(range(self.order, len(sequence))):
+                found = self._counts[n_context].get(_key(sequence[at - n_context : at]))
+                if found:
+                    values, counts = found
+                    k = int(np.searchsorted(values, sequence[at]))
+                    hit = counts[k] if k < len(values) and values[k] == sequence[at] else 0
+                    rows[row, n_context + 1] = hit / counts.sum()
+                    if n_context == self.order:
+                        longest[row] = counts.sum()
+        return rows, longest
+
+
+class Detail:
+    """Codes of all stages for codes of the first: those of a frame that was heard, drawn among the frames of that code
+    that came after the same frame; if none did, after one of the same first code; if none did, among all.
+
+    sequences: (n, n_stages) each. RnnaudioError without two frames on end.
+    """
+
+    def __init__(self, sequences: Sequence[np.ndarray]):
+        long = [np.asarray(s, np.int64) for s in sequences if len(s) > 1]
+        if not long:
+            raise RnnaudioError("no sequence has two frames: give longer ones")
+        self._frames, kinds = np.unique(np.concatenate(long), axis=0, return_inverse=True)
+        kinds = kinds.reshape(-1)  # NumPy 2.0 had it as a column
+        ends = np.cumsum([len(s) for s in long])
+        before, self._kinds = np.delete(kinds, ends - 1), np.delete(kinds, ends - np.array(list(map(len, long))))
+        first = self._frames[:, 0]
+        contexts = np.arange(len(first)), first, np.zeros_like(first)  # of a kind of frame, the longest first
+        self._contexts = [_Sorted(first[self._kinds], of_kind, before) for of_kind in contexts]
+
+    def play(self, first: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(n,) -> (n, n_stages). RnnaudioError for a code that was not heard."""
+        drawn: list[int] = []
+        for code in first:
+            for context in self._contexts if drawn else self._contexts[-1:]:
+                rows = context.rows(code, drawn[-1] if drawn else 0)
+                if len(rows):
+                    drawn.append(int(self._kinds[rows[int(rng.random() * len(rows))]]))
+                    break
+            else:
+                raise RnnaudioError(f"code {code} was never heard: it has no detail")
+        return np.asarray(self._frames[drawn])
+
+
+class _Sorted:
+    """Rows of transitions by code and context of the kind of frame before."""
+
+    def __init__(self, codes: np.ndarray, of_kind: np.ndarray, before: np.ndarray):
+        self._of_kind, self._n = of_kind, int(of_kind.max()) + 1
+        keys = codes * self._n + of_kind[before]
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+
+    def rows(self, code: int, kind: int) -> np.ndarray:
+        key = code * self._n + self._of_kind[kind]
+        start, end = (np.searchsorted(self._keys, key, side) for side in ("left", "right"))
+        return self._order[start:end]
+
+
+def _filled(p: np.ndarray) -> np.ndarray:
+    """What is unknown says what the next shorter context says."""
+    p = p.copy()
+    for k in range(1, p.shape[1]):
+        p[:, k] = np.where(np.isnan(p[:, k]), p[:, k - 1], p[:, k])
+    return p
+
+
+def _runs(sequence: np.ndarray, n: int) -> np.ndarray:
+    return np.lib.stride_tricks.sliding_window_view(np.asarray(sequence, np.int64), n)
+
+
+def _key(context: Sequence[int] | np.ndarray) -> bytes:
+    return np.asarray(context, np.int64).tobytes()
+
+
+def _counted(runs: np.ndarray) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
+    """context -> (codes in order, how often each came next)."""
+    distinct, counts = np.unique(runs, axis=0, return_counts=True)
+    changes = np.flatnonzero(np.any(np.diff(distinct[:, :-1], axis=0) != 0, axis=1)) + 1
+    bounds = [0, *changes, len(distinct)]
+    spans = (slice(a, b) for a, b in pairwise(bounds))
+    return {_key(distinct[span.start, :-1]): (distinct[span, -1], counts[span]) for span in spans}

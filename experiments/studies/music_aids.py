@@ -1,0 +1,112 @@
+"""Which aids help a model of codes: one left out, or put in, at a time.
+
+    python -m experiments.studies.music_aids [--updates 800] [--smoke]
+
+Each variant of ``rnnaudio music`` is trained for the same number of updates with one seed, and judged on validation:
+
+    bits      a frame, at the end of training, on training (dropout on) and on validation windows; valid_1: of the
+              first stage alone, which is the same for all but the last variant
+    held      share of codes that are the one before, played at temperature 1 from validation seeds; music has its own
+    frechet   distance of log-mel frames of what is played to the validation music, at temperatures 1 and 1.1
+
+Called again, it goes on with what was broken off.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from experiments.shared.on_corpus import CORPUS, complete, full_or_tiny
+from experiments.shared.options import Figures, Named
+from experiments.shared.records import record
+from rnnaudio.data import AudioCorpus
+from rnnaudio.errors import run_command
+from rnnaudio.generation.sampling import Course
+from rnnaudio.metrics import log_mel
+from rnnaudio.runs.codes.choice import DRAW_SEED, health
+from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.runs.codes.recipe import Musician, encoded, load_music, train_music
+
+AIDS: dict[str, Figures] = {
+    "as it is": {},
+    "four transpositions": {"transpose": (-5, -2, 2, 5)},
+    "no transposition": {"transpose": ()},
+    "pieces apart": {"join_pieces": False},
+    "gain of 6 dB": {"gain_db": 6.0},
+    "input noise .15": {"input_noise": 0.15},
+    "no dropout": {"dropout": 0.0},
+    "own draws .25": {"own_share": 0.25},
+    "two layers": {"n_layers": 2},
+    "one stage of codes": {"n_stages": 1},
+}
+TEMPERATURES = (1.0, 1.1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Named):
+    """Ablation of the aids of training."""
+
+    stem: ClassVar[str] = "music-aids"
+    corpus: Path = CORPUS
+    run_dir: Path | None = None  # default: runs/music-aids
+    updates: int = 800
+    n_seeds: int = 6
+    seconds: float = 30.0  # played from each
+    smoke: bool = False  # two variants, four updates, the piano in the package; nothing is recorded
+
+
+def main() -> None:
+    """Train, play, judge, record."""
+    full_or_tiny(Options, {"updates": 4, "n_seeds": 1, "seconds": 2.0}, run, keep)
+
+
+def keep(options: Options, figures: Figures) -> None:
+    """Record the figures of a full run."""
+    record(options.name, figures)
+
+
+def run(options: Options, corpus: AudioCorpus) -> Figures:
+    """A row for each variant."""
+    rows = {}
+    for name, changes in list(AIDS.items())[: 2 if options.smoke else None]:
+        folder = options.folder / name.replace(" ", "-")
+        config = MusicConfig(max_updates=options.updates, minutes=60.0, validate_every=200, **changes)
+        if options.smoke:
+            config = dataclasses.replace(config, n_steps=16, batch_size=4, transpose=config.transpose[:1])
+        complete(train_music(config, corpus.path, folder, resume=True))
+        rows[name] = judged(load_music(folder, "model"), corpus, options)
+        print(f"{name}: {rows[name]}", flush=True)
+    settings = options.settings | {"seed": MusicConfig().seed}
+    return {"settings": settings, "variants": {name: AIDS[name] for name in rows}, "rows": rows}
+
+
+def judged(musician: Musician, corpus: AudioCorpus, options: Options) -> Figures:
+    """Bits and what is played; see the module."""
+    rate, last = corpus.sample_rate_hz, musician.record["history"][-1]
+    music = [p for p in corpus.valid.pieces if p.n_samples >= rate]
+    real = np.concatenate([log_mel(corpus.restore(p.read(0, p.n_samples)), rate) for p in music])
+    seeds = [corpus.valid.seed_at(k, 1.0) for k in range(options.n_seeds)]
+    row: Figures = {name: round(last[name], 3) for name in ("train", "valid")}
+    row["valid_1"] = round(last.get("valid_bits_1", last["valid"]), 3)
+    row["held_by_music"] = {
+        split.name: round(float(np.mean(np.concatenate([held(c) for c in encoded(split, musician.codec)]))), 3)
+        for split in (corpus.train, corpus.valid)
+    }
+    for temperature in TEMPERATURES:
+        blocks = list(musician.play(seeds, round(options.seconds * rate), Course((temperature,)), seed=DRAW_SEED))
+        codes = np.concatenate([block.codes for block in blocks], axis=1)
+        audio = np.concatenate([block.audio for block in blocks], axis=1)
+        row[f"held at {temperature}"] = round(float(np.mean([held(one) for one in codes])), 3)
+        row[f"frechet at {temperature}"] = health(list(map(corpus.restore, audio)), rate, None, real)["frechet"]
+    return row
+
+
+def held(codes: np.ndarray) -> np.ndarray:
+    """Where the first stage's code is the one before."""
+    return np.asarray(codes[1:, 0] == codes[:-1, 0])
+
+
+if __name__ == "__main__":
+    run_command(main, "music_aids")

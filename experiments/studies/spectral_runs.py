@@ -1,0 +1,17 @@
+"""What runs over spectra keep of their transform: resumed with another, a model would hear other things unnoticed."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from rnnaudio.audio import STFT
+from rnnaudio.training import checkpoint
+
+
+def with_transform(run_dir: Path, stft: STFT) -> dict[str, Any]:
+    """The config to train with; RnnaudioError that names the differences if the run there is of another transform."""
+    path = checkpoint.path_in(run_dir)
+    saved = (checkpoint.load(path).record.get("config") or {}) if path.exists() else {}
+    if "stft" in saved:
+        STFT(**saved["stft"]).check_same(stft)
+    return {"stft": dataclasses.asdict(stft)}

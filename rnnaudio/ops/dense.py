@@ -1,0 +1,105 @@
+"""Products, biases and activations."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.engine import tt
+from rnnaudio.kernels import dense
+from rnnaudio.kernels.buffers import empty
+from rnnaudio.kernels.product import column_sums, product
+from rnnaudio.ops.arrays import rows
+
+
+def dot(x: Any, w: Any) -> Any:
+    """x W: (..., k), (k, n) -> (..., n)."""
+    return Product(x.ndim)(x, w) if engine.kernel() == "fused" else tt.dot(x, w)
+
+
+ACTIVATIONS = {"linear": lambda x: x, "relu": engine.relu, "tanh": tt.tanh, "sigmoid": engine.sigmoid}
+
+
+def affine(x: Any, w: Any, bias: Any, activation: str = "linear") -> Any:
+    """f(x W + b), f one of ACTIVATIONS: (..., k), (k, n), (n,) -> (..., n)."""
+    if engine.kernel() == "fused":
+        return _AddBias(x.ndim, activation)(Product(x.ndim)(x, w), bias)
+    return ACTIVATIONS[activation](tt.dot(x, w) + bias)
+
+
+def activated(x: Any, activation: str) -> Any:
+    """f(x), f one of ACTIVATIONS: (..., n) -> (..., n)."""
+    if engine.kernel() == "fused":
+        return _AddBias(x.ndim, activation)(x, tt.zeros((x.shape[x.ndim - 1],), x.dtype))
+    return ACTIVATIONS[activation](x)
+
+
+class Product(engine.Kernel):
+    """x W: (..., k), (k, n) -> (..., n)."""
+
+    def __init__(self, ndim: int):
+        self.ndims = (ndim,)
+
+    __props__ = ("ndims",)
+
+    def compute(self, x: np.ndarray, w: np.ndarray) -> list[np.ndarray]:
+        y = empty((*x.shape[:-1], w.shape[1]), x.dtype)
+        product(rows(x), w, rows(y))
+        return [y]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        (x, w), (dy,) = inputs, output_gradients
+        return [Product(x.ndim)(dy, w.T), WeightGradient()(x, dy)]
+
+
+class WeightGradient(engine.Kernel):
+    """x^T dy: (..., k), (..., n) -> (k, n)."""
+
+    ndims = (2,)
+
+    def compute(self, x: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
+        dw = empty((x.shape[-1], dy.shape[-1]), x.dtype)
+        product(rows(x).T, rows(dy), dw)
+        return [dw]
+
+
+class _AddBias(engine.Kernel):
+    """f(z + b): (..., n), (n,) -> (..., n)."""
+
+    def __init__(self, ndim: int, activation: str):
+        self.ndims, self.activation = (ndim,), activation
+
+    __props__ = ("ndims", "activation")
+
+    def compute(self, z: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
+        y = empty(z.shape, z.dtype)
+        dense.add_bias(self.activation, rows(z), bias, rows(y))
+        return [y]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        (dy,) = output_gradients
+        dz = dy if self.activation == "linear" else _ActivationGradient(dy.ndim, self.activation)(outputs[0], dy)
+        return [dz, _BiasGradient()(dz)]
+
+
+class _ActivationGradient(engine.Kernel):
+    """dy f'(z), from y = f(z)."""
+
+    def __init__(self, ndim: int, activation: str):
+        self.ndims, self.activation = (ndim,), activation
+
+    __props__ = ("ndims", "activation")
+
+    def compute(self, y: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
+        dz = empty(y.shape, y.dtype)
+        dense.activation_gradient(self.activation, rows(y), rows(dy), rows(dz))
+        return [dz]
+
+
+class _BiasGradient(engine.Kernel):
+    """Sum over all axes but the last."""
+
+    ndims = (1,)
+
+    def compute(self, dy: np.ndarray) -> list[np.ndarray]:
+        return [column_sums(rows(dy))]

@@ -1,0 +1,133 @@
+"""Losses, elementwise and summed."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.engine import tt
+from rnnaudio.kernels import elementwise
+from rnnaudio.kernels.buffers import empty
+from rnnaudio.ops.arrays import scalars
+
+
+def squared_errors(prediction: Any, target: Any) -> tuple[Any, Any]:
+    """sum of (prediction - target)^2, and sum of target^2, over all elements."""
+    if engine.kernel() == "fused" and prediction.ndim == target.ndim:
+        return tuple(_SquaredErrors()(prediction, target))
+    return tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target))
+
+
+class _SquaredErrors(engine.Kernel):
+    ndims = (0, 0)
+
+    def compute(self, prediction: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        sums = elementwise.squared_errors(*map(np.ascontiguousarray, (prediction, target)))
+        return scalars(sums, prediction.dtype)
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        (p, t), (d_error, d_power) = inputs, output_gradients
+        towards = None if d_error is None else _ScaledDifference(p.ndim)(p, t, 2 * d_error)
+        away = None if towards is None else -towards
+        if d_power is not None:
+            away = 2 * d_power * t if away is None else away + 2 * d_power * t
+        return [towards, away]
+
+
+def bernoulli_nats(logits: Any, target: Any) -> Any:
+    """log(1 + e^l) - x l summed over the last axis: 2 x (batch, n) -> (batch,)."""
+    if engine.kernel() == "fused" and logits.ndim == target.ndim == 2:
+        return _Bernoulli()(logits, target)
+    return tt.sum(engine.softplus(logits) - target * logits, axis=-1)
+
+
+class _Bernoulli(engine.Kernel):
+    """logits, target (batch, n) -> nats (batch,): in mode python the engine's softplus is a Python loop."""
+
+    ndims = (1,)
+
+    def compute(self, logits: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        tail = np.log1p(np.exp(-np.abs(logits)))
+        return [np.sum(np.maximum(logits, 0) - target * logits + tail, axis=1)]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        (logits, target), (d,) = inputs, output_gradients
+        return [(engine.sigmoid(logits) - target) * d[:, None], -logits * d[:, None]]
+
+
+def pixel_nats(logits: Any, log_std: Any, target: Any) -> Any:
+    """-log N(target; sigmoid(logit), e^log_std) summed over the last axis: (batch, n), (), (batch, n) -> (batch,)."""
+    if engine.kernel() == "fused" and logits.ndim == target.ndim == 2 and np.ndim(log_std) == 0:
+        return _PixelNats()(logits, log_std, target)
+    scaled = (target - engine.sigmoid(logits)) * tt.exp(-log_std)
+    return tt.sum(0.5 * tt.sqr(scaled) + log_std + 0.5 * math.log(2 * math.pi), axis=-1)
+
+
+class _PixelNats(engine.Kernel):
+    # As a graph its gradient has products of three and more arrays, which take seconds in mode python.
+    ndims = (1,)
+
+    def compute(self, logits: np.ndarray, log_std: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        return [elementwise.pixel_nats(logits, log_std, target)]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        return list(_PixelGradients()(*inputs, *output_gradients))
+
+
+class _PixelGradients(engine.Kernel):
+    ndims = (2, 0, 2)
+
+    def compute(
+        self, logits: np.ndarray, log_std: np.ndarray, target: np.ndarray, d_nats: np.ndarray
+    ) -> list[np.ndarray]:
+        d_logits, d_log_std, d_target = elementwise.pixel_gradients(logits, log_std, target, d_nats)
+        return [d_logits, *scalars([d_log_std], logits.dtype), d_target]
+
+
+class _ScaledDifference(engine.Kernel):
+    """factor (a - b)."""
+
+    __props__ = ("ndims",)
+
+    def __init__(self, ndim: int):
+        self.ndims = (ndim,)
+
+    def compute(self, a: np.ndarray, b: np.ndarray, factor: np.ndarray) -> list[np.ndarray]:
+        out = empty(a.shape, a.dtype)
+        elementwise.scaled_difference(np.ascontiguousarray(a), np.ascontiguousarray(b), float(factor), out)
+        return [out]
+
+
+def gaussian_nats(prediction: Any, target: Any, least_variance: float) -> Any:
+    """(log v + (target - m)^2 / v) / 2, elementwise: (..., 2 n), m and log (v - least_variance), and (..., n)."""
+    if engine.kernel() == "fused":
+        return _GaussianNats(target.ndim, least_variance)(prediction, target)
+    n = prediction.shape[prediction.ndim - 1] // 2
+    mean, log_variance = prediction[..., :n], prediction[..., n:]
+    variance = tt.exp(log_variance) + np.asarray(least_variance, prediction.dtype)
+    return (tt.log(variance) + tt.sqr(target - mean) / variance) / 2
+
+
+class _GaussianNats(engine.Kernel):
+    # As a graph its gradient has products of three and more arrays, which take seconds in mode python.
+    __props__ = ("ndims", "least_variance")
+
+    def __init__(self, ndim: int, least_variance: float):
+        self.ndims, self.least_variance = (ndim,), least_variance
+
+    def compute(self, prediction: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+        return [elementwise.gaussian_nats(prediction, target, self.least_variance)]
+
+    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+        return list(_GaussianGradients(self.ndims[0], self.least_variance)(*inputs, *output_gradients))
+
+
+class _GaussianGradients(engine.Kernel):
+    __props__ = ("ndims", "least_variance")
+
+    def __init__(self, ndim: int, least_variance: float):
+        self.ndims, self.least_variance = (ndim, ndim), least_variance
+
+    def compute(self, prediction: np.ndarray, target: np.ndarray, d_nats: np.ndarray) -> list[np.ndarray]:
+        return list(elementwise.gaussian_gradients(prediction, target, d_nats, self.least_variance))

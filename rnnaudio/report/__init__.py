@@ -1,0 +1,5 @@
+"""One HTML page a run."""
+
+from rnnaudio.report.page import extend_report, write_report
+
+__all__ = ["extend_report", "write_report"]

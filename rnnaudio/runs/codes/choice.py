@@ -1,0 +1,95 @@
+"""Which parameters and temperatures a run over codes plays with: its health on validation seeds decides."""
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rnnaudio.runs.codes.recipe import Musician, Playing, load_music, save_playing
+from rnnaudio.runs.frames.outcome import limits_of_real_music
+from rnnaudio.data import AudioCorpus
+from rnnaudio.metrics import AliveLimits, frechet_distance, in_range, log_mel
+
+TEMPERATURES, DETAIL_TEMPERATURES = (1.0, 1.05, 1.1, 1.15, 1.2), (0.9, 1.0)
+N_SEEDS, SECONDS = 12, 60.0
+DRAW_SEED = 1  # not the runs' own, by which they are measured afterwards
+FRECHET_IS_EQUAL = 1.2  # of the lowest, by about as much draws of one setting vary; then: what is in range for longest
+REAL_IS_WITHIN = 0.9  # limits that call more of the validation music dead than a tenth say nothing about this corpus
+
+
+def played(
+    musician: Musician, seeds: Sequence[np.ndarray], n_samples: int, seed: int | None = None
+) -> list[np.ndarray]:
+    """Each seed continued as chosen, on the scale of the recording, without the seed; ``seed``: of the draws."""
+    blocks = [block.audio for block in musician.play(seeds, n_samples, seed=seed)]
+    return [musician.scale.restore(audio) for audio in np.concatenate(blocks, axis=1)]
+
+
+def choose(
+    run_dir: Path,
+    corpus: AudioCorpus,
+    *,
+    temperatures: Sequence[float] = TEMPERATURES,
+    details: Sequence[float] = DETAIL_TEMPERATURES,
+    n_seeds: int = N_SEEDS,
+    seconds: float = SECONDS,
+) -> Playing:
+    """Play both sets of parameters at all temperatures from validation seeds, keep the healthiest with the run.
+
+    Healthiest: the fewest that die for good; of these, a Frechet distance of log-mel frames to the validation music
+    within a fifth of the lowest; of these, the most windows within the limits of real music. No test seed is heard.
+    Where no validation was better than the last one, the last parameters play alone; without detail it has one
+    temperature.
+    """
+    rate = corpus.sample_rate_hz
+    pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # one at least: :func:`check_corpus`
+    music = [corpus.restore(p.read(0, p.n_samples)) for p in pieces]
+    limits = usable_limits(corpus, music)
+    real = np.concatenate([log_mel(audio, rate) for audio in music])
+    seeds = [corpus.valid.seed_at(k, 1.0) for k in range(n_seeds)]
+    last = load_music(run_dir, "model")
+    history = last.record["history"]
+    musicians = {"model": last}
+    if history and not history[-1]["is_best"]:
+        musicians = {"best": load_music(run_dir, "best"), "model": last}
+    scores = []
+    settings = list(product(musicians, temperatures, details if last.codec.n_stages > 1 else details[-1:]))
+    for parameters, temperature, detail in tqdm(settings, "plays on validation seeds", leave=False, disable=None):
+        musician = musicians[parameters]._replace(playing=Playing(parameters, temperature, detail, [], limits))
+        sounds = played(musician, seeds, round(seconds * rate), DRAW_SEED)
+        row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
+        scores.append(row | health(sounds, rate, limits, real))
+    best = healthiest(scores)
+    playing = Playing(best["parameters"], best["temperature"], best["detail_temperature"], scores, limits)
+    save_playing(playing, run_dir, last.record["n_updates"])
+    return playing
+
+
+def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimits | None:
+    """The limits of real music, if this corpus' own validation music is within them."""
+    limits = limits_of_real_music(corpus)
+    within = np.mean([in_range(audio, corpus.sample_rate_hz, limits).fraction for audio in music])
+    return limits if within >= REAL_IS_WITHIN else None
+
+
+def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, real: np.ndarray) -> dict[str, Any]:
+    """Of what one setting played: see :func:`choose`. Without limits nothing is known to die."""
+    within = [in_range(sound, rate, limits) for sound in sounds] if limits else []
+    frames = np.concatenate([log_mel(sound, rate) for sound in sounds])
+    return {
+        "dead_for_good": sum(w.dead_from_s is not None for w in within),
+        "frechet": round(float(frechet_distance(frames, real)), 2),
+        "in_range": round(float(np.mean([w.fraction for w in within])), 4) if within else 1.0,
+    }
+
+
+def healthiest(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The best row."""
+    fewest = min(row["dead_for_good"] for row in scores)
+    alive = [row for row in scores if row["dead_for_good"] == fewest]
+    nearest = min(row["frechet"] for row in alive)
+    near = [row for row in alive if row["frechet"] <= FRECHET_IS_EQUAL * nearest]
+    return max(near, key=lambda row: (row["in_range"], -row["frechet"]))

@@ -1,0 +1,83 @@
+"""The settings of a run over codes; where the defaults come from stands in the README."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnaudio.runs.frames.config import require_more_than_zero
+from rnnaudio.errors import RnnaudioError
+
+MOST_SEMITONES = 24
+WINDOW_SECONDS, HOPS_PER_WINDOW = 0.128, 4
+FRAMES_PER_CODE, FRAMES_PER_COMPONENT = 40, 8
+N_EPOCHS = 5  # of the music in all its transpositions
+MUCH_SECONDS = 1200.0
+
+
+@dataclass(frozen=True)
+class MusicConfig:
+    """Everything that decides a run over codes. 0 in the first eight: chosen from the corpus."""
+
+    window_samples: int = 0  # 128 ms, to a power of two
+    hop_samples: int = 0  # a quarter of the window
+    n_components: int = 0  # principal components of the log-magnitudes; 128 at most
+    n_codes: int = 0  # 1,024 at most
+    n_units: int = 0  # of the LSTM and of the layer before it; 512 at most
+    head_units: int = 0  # half of n_units
+    max_updates: int = 0  # five epochs, 4,000 at most
+    n_stages: int = 0  # of codes: two for twenty minutes of music and more, else one
+    transpose: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # semitones: copies of the training music
+    gain_db: float = 0.0  # each of these copies is louder or softer by up to so many decibels
+    join_pieces: bool = True  # after a piece comes the next: else nothing ever follows the silence at its end
+    n_layers: int = 1
+    dropout: float = 0.2
+    own_share: float = 0.0  # of the frames heard, replaced by own draws at the end of training, none at its beginning
+    input_noise: float = 0.0  # in training, of each component's deviation: it makes what is played stand still
+    batch_size: int = 24
+    n_steps: int = 64  # frames
+    learning_rate: float = 2e-3
+    validate_every: int = 100
+    minutes: float = 15.0
+    seed: int = 2016
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transpose", tuple(self.transpose))  # JSON has lists only
+        require_more_than_zero(self, "n_layers", "batch_size", "n_steps", "learning_rate", "validate_every", "minutes")
+        for name in (
+            "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",
+            "n_stages", "input_noise", "gain_db", "seed",
+        ):  # fmt: skip
+            if not getattr(self, name) >= 0:
+                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        for name in ("dropout", "own_share"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more, and less than 1")
+        if any(abs(semitones) > MOST_SEMITONES for semitones in self.transpose):
+            raise RnnaudioError(f"transpose is {self.transpose}; expected semitones, {MOST_SEMITONES} at most")
+
+
+def fitted(config: MusicConfig, seconds: float, sample_rate_hz: int) -> MusicConfig:
+    """Zeros filled in for so much training music: codes, components and units that it can teach.
+
+    An hour gets all; what has only a minute gets 32 codes of 40 frames each and a smaller model, for fewer updates.
+    """
+    window = config.window_samples or 2 ** round(np.log2(WINDOW_SECONDS * sample_rate_hz))
+    hop = config.hop_samples or max(1, window // HOPS_PER_WINDOW)
+    n_frames = max(1.0, seconds * sample_rate_hz / hop)
+    n_codes = 2 ** int(np.log2(max(16.0, n_frames / FRAMES_PER_CODE)))
+    is_much = seconds >= MUCH_SECONDS
+    n_units = 512 if is_much else 256 if seconds >= 240.0 else 128
+    updates = round(N_EPOCHS * n_frames * (1 + len(config.transpose)) / (config.n_steps * config.batch_size))
+    n_units = config.n_units or n_units
+    return dataclasses.replace(
+        config,
+        window_samples=window,
+        hop_samples=hop,
+        n_components=config.n_components or int(min(128, window // 2 + 1, max(8, n_frames // FRAMES_PER_COMPONENT))),
+        n_codes=config.n_codes or min(1024, n_codes),
+        n_units=n_units,
+        head_units=config.head_units or max(1, n_units // 2),
+        max_updates=config.max_updates or min(4000, max(200, updates)),
+        n_stages=config.n_stages or (2 if is_much else 1),
+    )

@@ -1,0 +1,248 @@
+"""The switchboard: the 24 defects of the 2016 experiments, each a named choice among a run's settings.
+
+A defect is a set of settings, ``faithful`` as in 2016 and ``repaired``; nothing else in the package knows of defects,
+and no layer or loop exists twice for one. ``with_defect`` and ``without`` give a config with one of them planted or
+repaired, ``present_in`` finds those that a config has: a run records them.
+
+The mechanisms were read in the public code of 2016 that the blog speaks of. Evidence names the command that shows the
+effect of each by measurement.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from rnnaudio.errors import RnnaudioError
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Defect:
+    """weight: 3 decisive, 2 grave, 1 slight; settings by name, those of the model as ``model.<name>``; ``of``: the
+    kind of run that has them, ``audio`` (:class:`rnnaudio.runs.frames.config.TrainConfig`) or ``mnist`` (experiments.blog_2016.mnist);
+    ``where``: settings without which the defect means nothing; ``present``: whether such a config has the defect, if
+    it may have it with other settings than the faithful ones too.
+    """
+
+    number: int
+    name: str
+    weight: int
+    mechanism: str
+    evidence: str
+    faithful: Mapping[str, Any]
+    repaired: Mapping[str, Any]
+    of: str = "audio"
+    where: Mapping[str, Any] = field(default_factory=dict)
+    present: Callable[[Any], bool] | None = None
+
+    def is_in(self, config: Any) -> bool:
+        """Whether a config has the defect."""
+        if not (_has(config, self.faithful) and _fits(config, self.where)):
+            return False
+        return self.present(config) if self.present else _fits(config, self.faithful)
+
+
+ABLATION = "python -m experiments.studies.ablation"
+
+DEFECTS = (
+    Defect(
+        1, "target-is-input", 3,
+        "the batcher returned the current input as the target: a predictor that was trained to copy",
+        ABLATION, {"target_shift": 0}, {"target_shift": None}, where={"strategy": "predict_next"},
+    ),
+    Defect(
+        2, "unscaled-rmsprop", 3,
+        "RMSprop computed the mean square r and stepped with the unscaled gradient: a day of training barely moves",
+        ABLATION, {"optimizer": "rmsprop_2016"}, {"optimizer": "rmsprop"},
+    ),
+    Defect(
+        3, "last-step-cost", 3, "the cost counted the last step of a sequence only",
+        ABLATION, {"cost": "last_step"}, {"cost": "all_steps"},
+    ),
+    Defect(
+        4, "noiseless-feedback", 3,
+        "squared error predicts the mean, which has less energy than the sound; fed back it shrinks at each step",
+        ABLATION, {"generation_noise": False}, {"generation_noise": True},
+    ),
+    Defect(
+        5, "unbounded-memory", 3,
+        "the memory-only LSTM grows from step to step whatever its input and hardly hears it",
+        "python -m experiments.blog_2016.week_21_march", {"model.bounded_memory": False, "model.learn_initial_state": False},
+        {"model.bounded_memory": True, "model.initial_state_noise": 0.0, "model.learn_initial_state": True},
+        where={"model.cell": "memory-lstm"}, present=lambda config: not config.model.bounded_memory,
+    ),
+    Defect(
+        6, "forget-bias-in-hidden", 2, "the forget bias of 2 stood on the hidden relu layer of the gate's MLP too",
+        ABLATION, {"model.forget_bias_hidden": 2.0}, {"model.forget_bias_hidden": 0.0},
+        where={"model.cell": "memory-lstm"}, present=lambda config: config.model.forget_bias_hidden > 0.0,
+    ),
+    Defect(
+        7, "noise-in-readout", 2, "noise s in the last layer of the read-out puts a floor of s^2 under the cost",
+        ABLATION, {"model.readout_noise": 0.05}, {"model.readout_noise": 0.0},
+        present=lambda config: config.model.readout_noise > 0.0,
+    ),
+    Defect(
+        8, "judged-by-training-cost", 2, "the best parameters were chosen by the cost of training batches, noise on",
+        ABLATION, {"judged_by": "train"}, {"judged_by": "valid"},
+    ),
+    Defect(
+        9, "validation-is-training", 2, "the validation batcher called the training batcher",
+        ABLATION, {"validation": "training"}, {"validation": "split"},
+    ),
+    Defect(
+        10, "two-functions", 2,
+        "generation called k = f(k, h); h = f2(k, h): each frame consumed twice, memory one frame ahead",
+        ABLATION, {"generation": "two_functions_2016"}, {"generation": "one_function"},
+    ),
+    Defect(
+        11, "no-end-layer", 2,
+        "the top h of the GRU was the prediction: a leaky average within -1 and 1, without a memory of its own",
+        ABLATION, {"model.readout": "none"}, {"model.readout": "linear"},
+    ),
+    Defect(
+        12, "small-readout", 2, "read-out weights 4.9 times smaller than Glorot's, through a tanh",
+        ABLATION, {"model.readout": "tanh", "model.readout_weights": "rand_2016"},
+        {"model.readout": "linear", "model.readout_weights": "glorot"},
+        present=lambda config: config.model.readout == "tanh" or (
+            config.model.readout == "linear" and config.model.readout_weights == "rand_2016"
+        ),
+    ),
+    Defect(
+        13, "min-max-scaling", 2,
+        "lowest sample to -1, highest to 1: a click sets the scale, silence is not 0, any error looks tiny",
+        ABLATION, {"scaling": "min_max_2016"}, {"scaling": "standard"},
+    ),
+    Defect(
+        14, "no-clipping", 2, "gradients were not clipped",
+        ABLATION, {"max_gradient_norm": None}, {"max_gradient_norm": 1.0},
+    ),
+    Defect(
+        15, "always-reset", 2, "trained from a fresh state on short windows, then run on and on in generation",
+        ABLATION, {"batches": "random"}, {"batches": "consecutive"},
+        present=lambda config: config.batches != "consecutive",
+    ),
+    Defect(
+        16, "shifted-batch", 2, "a batch was one window moved by 0..B-1 samples: an effective batch of about one",
+        "python -m experiments.blog_2016.last_day", {"batches": "shifted"}, {"batches": "random"},
+    ),
+    Defect(
+        17, "same-piece-validation", 1, "validation was the end of the piece trained on; there was no test set",
+        ABLATION, {"validation": "same_pieces"}, {"validation": "split"},
+    ),
+    Defect(
+        18, "history-cut", 1, "what was saved ended at the best point of the curve",
+        "a test alone: it changes what is known of a run, not the run",
+        {"saved_history": "until_best"}, {"saved_history": "all"},
+    ),
+    Defect(
+        19, "raw-fourier-frames", 1,
+        "frames of the Fourier runs: magnitudes min/max scaled, no window, no overlap, phase dropped",
+        "python -m experiments.blog_2016.fourier_2016 --frames samples",
+        {"frames": "magnitudes_2016"}, {"frames": "samples"}, of="fourier",
+    ),
+    Defect(
+        20, "product-cross-entropy", 1, "-log(max(y p)): wrong for soft labels, not a number on underflow",
+        "python -m experiments.blog_2016.mnist --setting february",
+        {"loss": "cross_entropy_2016"}, {"loss": "cross_entropy"}, of="mnist",
+    ),
+    Defect(
+        21, "noise-on-logits", 1, "normalisation, dropout and noise on the logits too; dropout before the bias",
+        "python -m experiments.blog_2016.mnist --setting march",
+        {"order": "2016"}, {"order": "usual"}, of="mnist",
+    ),
+    Defect(
+        22, "noise-in-evaluation", 1, "noise stayed on in validation and generation",
+        ABLATION, {"noise_in_evaluation": True}, {"noise_in_evaluation": False},
+    ),
+    Defect(
+        23, "shared-depth", 1, "one set of gates for all depths, which sees sound below and memory above",
+        ABLATION, {"model.shared_depth": True}, {"model.shared_depth": False},
+        present=lambda config: config.model.shares_depth and config.model.n_layers > 1,
+    ),
+    Defect(
+        24, "no-toy-problem", 1, "no sine, no two sines, no single clip was ever tried first",
+        "rnnaudio preflight", {"preflight": False}, {"preflight": True},
+    ),
+)  # fmt: skip
+
+
+def named(name: str) -> Defect:
+    """The defect of that name; RnnaudioError lists them all if there is none."""
+    for defect in DEFECTS:
+        if defect.name == name:
+            return defect
+    raise RnnaudioError(f"unknown defect {name!r}; known are {', '.join(defect.name for defect in DEFECTS)}")
+
+
+def with_defect(config: Config, name: str) -> Config:
+    """The config with that defect planted; RnnaudioError if it has no such settings or does not allow it."""
+    return _replaced(config, named(name), named(name).faithful)
+
+
+def without(config: Config, name: str) -> Config:
+    """The config with that defect repaired."""
+    return _replaced(config, named(name), named(name).repaired)
+
+
+def present_in(config: Any) -> list[Defect]:
+    """The defects that the config has."""
+    return [defect for defect in DEFECTS if defect.is_in(config)]
+
+
+def that_apply_to(config: Any) -> list[Defect]:
+    """The defects whose settings the config has and can change."""
+    return [defect for defect in DEFECTS if _has(config, defect.faithful) and _fits(config, defect.where)]
+
+
+def as_text(defects: Iterable[Defect] = DEFECTS) -> str:
+    """Some lines a defect, to print."""
+    return "\n".join(
+        f"{d.number:2d} {d.name} {'*' * d.weight}\n   {d.mechanism}\n"
+        f"   2016: {in_words(d.faithful, d.of)}; repaired: {in_words(d.repaired, d.of)}; see {d.evidence}"
+        for d in defects
+    )
+
+
+def in_words(settings: Mapping[str, Any], of: str = "audio") -> str:
+    """Settings as the options of ``rnnaudio train``; those of other kinds of run by name, for they are no options."""
+    if of != "audio":
+        return ", ".join(f"{name}={value}" for name, value in settings.items())
+    return " ".join(_option(path.removeprefix("model.").replace("_", "-"), v) for path, v in settings.items())
+
+
+def _option(name: str, value: Any) -> str:
+    if isinstance(value, bool) and name != "shared-depth":  # which may be None too, and takes a word
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {value}"
+
+
+def _has(config: Any, settings: Mapping[str, Any]) -> bool:
+    try:
+        for path in settings:
+            _get(config, path)
+    except AttributeError:  # settings of another kind of run
+        return False
+    return True
+
+
+def _fits(config: Any, settings: Mapping[str, Any]) -> bool:
+    return _has(config, settings) and all(_get(config, path) == value for path, value in settings.items())
+
+
+def _get(config: Any, path: str) -> Any:
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def _replaced(config: Any, defect: Defect, settings: Mapping[str, Any]) -> Any:
+    """All settings at once, for a config checks what it is given."""
+    if not _has(config, settings):
+        raise RnnaudioError(f"{defect.name} is a defect of {defect.of} runs, not of {type(config).__name__}")
+    inner = {path.removeprefix("model."): v for path, v in settings.items() if path.startswith("model.")}
+    outer = {path: v for path, v in settings.items() if not path.startswith("model.")}
+    if inner:
+        outer["model"] = dataclasses.replace(config.model, **inner)
+    return dataclasses.replace(config, **outer)

@@ -1,0 +1,159 @@
+"""From settings to a model, an optimizer, a schedule and a stopping rule."""
+
+import dataclasses
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.nn import (
+    GRU,
+    LSTM,
+    Activation,
+    Cell,
+    Dense,
+    DrawnInitialState,
+    GaussianNoise,
+    GRUEarly2016,
+    Layer,
+    LearntInitialState,
+    LinearPredictor,
+    MemoryLSTM,
+    Noisy,
+    Repeated,
+    Sequential,
+    Sum,
+)
+from rnnaudio.nn.initializers import Initializer, gaussian, glorot_uniform, iso_2016, rand_2016, side_by_side
+from rnnaudio.objectives import STRATEGIES, Strategy
+from rnnaudio.optimizers import SGD, Adam, Momentum, Optimizer, RMSprop, RMSprop2016
+from rnnaudio.training import Constant, EarlyStopping, ExponentialDecay, Judging, MeanDifferenceStopping, WarmupCosine
+from rnnaudio.training.loop import StoppingRule
+
+WEIGHTS: dict[str, Initializer] = {"iso_2016": iso_2016, "gaussian_2016": gaussian(0.1)}
+
+
+def build_model(config: TrainConfig) -> Layer:
+    """The model of a config, initialised from its seed."""
+    rng = np.random.default_rng((config.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
+    n, m = config.frame_size, config.model
+    layers = _recurrent_layers(m, n, rng)
+    read_all = m.skip_connections or m.cell == "memory-lstm"
+    n_top = layers[-1].n_out
+    readout: list[Layer] = []
+    if m.readout != "none":
+        n_read = sum(layer.n_out for layer in layers) if read_all else n_top
+        readout = [_readout(m, [n_read, *([m.readout_units] if m.readout_units else []), n], rng)]
+    elif n_top != n:
+        raise RnnaudioError(f"without a read-out the top layer is the output: got {n_top} units for frames of {n}")
+    stack = Sequential([*layers, *readout], skip=m.skip_connections, read_all=bool(readout) and read_all)
+    if not m.linear_skip:
+        return stack
+    # Beside a linear predictor the stack starts silent: the model begins as the predictor and only adds to it.
+    for last in [layer for part in readout for _, layer in part.layers() if isinstance(layer, Dense)][-1:]:
+        last.set_values({name: np.zeros_like(value) for name, value in last.get_values().items()})
+    return Sum(stack=stack, linear=LinearPredictor(n, n, n_frames=m.linear_skip))
+
+
+def _readout(config: ModelConfig, sizes: list[int], rng: np.random.Generator) -> Sequential:
+    """Dense layers, relu in between; with noise in all of them, the last one too, as in 2016."""
+    weights = {"glorot": glorot_uniform, "rand_2016": rand_2016}[config.readout_weights]
+    layers: list[Layer] = []
+    for k, (n_in, n_out) in enumerate(pairwise(sizes)):
+        activation = config.readout if k == len(sizes) - 2 else "relu"
+        if config.readout_noise:
+            layers += [Dense(n_in, n_out, rng=rng, weights=weights), GaussianNoise(n_out, config.readout_noise)]
+            layers += [Activation(n_out, activation)]
+        else:
+            layers.append(Dense(n_in, n_out, rng=rng, activation=activation, weights=weights))
+    return Sequential(layers)
+
+
+def _recurrent_layers(config: ModelConfig, frame_size: int, rng: np.random.Generator) -> list[Layer]:
+    depth = config.n_layers
+    if config.cell == "memory-lstm":
+        depths = [depth] if config.shares_depth else [1] * depth
+        options: dict[str, Any] = {"noise_std": config.layer_noise, "bounded": config.bounded_memory}
+        bias = (config.forget_bias_hidden, 2.0)
+        weights = WEIGHTS.get(config.weights, iso_2016)
+        return [
+            _wrapped(config, MemoryLSTM(frame_size, k, rng=rng, weights=weights, forget_bias=bias, **options), number)
+            for number, k in enumerate(depths)
+        ]
+    if config.shares_depth:
+        if frame_size != config.n_units:
+            raise RnnaudioError(
+                f"shared_depth needs n_units {config.n_units} = frame_size {frame_size}: the layers are one"
+            )
+        return [Repeated(_wrapped(config, _cell(config, frame_size, frame_size, rng), 0), depth)]
+    beside = frame_size if config.skip_connections else 0
+    n_ins = [frame_size, *[n + beside for n in config.layer_widths[:-1]]]
+    sizes = zip(n_ins, config.layer_widths, strict=True)
+    return [_wrapped(config, _cell(config, *pair, rng), number) for number, pair in enumerate(sizes)]
+
+
+def _cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Generator) -> Cell:
+    if config.cell == "lstm":
+        options: dict[str, Any] = {"peepholes": config.peepholes, "forget_bias": config.forget_bias}
+        cell: Cell = LSTM(n_in, n_units, rng=rng, **options)
+    else:
+        cell = (GRU if config.cell == "gru" else GRUEarly2016)(n_in, n_units, rng=rng)
+    if config.weights != "usual":
+        _start_as_in_2016(cell, WEIGHTS[config.weights], rng)
+    return cell
+
+
+def _start_as_in_2016(cell: Cell, weights: Initializer, rng: np.random.Generator) -> None:
+    """Each gate's matrix is drawn as one for [h, x]; peepholes as its rows."""
+    values, n = cell.get_values(), cell.n_out
+    n_gates = values["bias"].size // n
+    joint = side_by_side(weights, n_gates)(rng, (n + cell.n_in, n_gates * n))
+    values |= {"w_hidden": joint[:n], "w_input": joint[n:]}
+    values |= {name: weights(rng, (1, n))[0] for name in values if name.startswith("peephole")}
+    cell.set_values(values)
+
+
+def _wrapped(config: ModelConfig, cell: Cell, number: int) -> Layer:
+    if config.input_noise or config.state_noise:
+        cell = Noisy(cell, std=config.input_noise, state_std=config.state_noise)
+    if config.initial_state_noise:
+        return DrawnInitialState(cell, std=config.initial_state_noise, number=number)
+    return LearntInitialState(cell) if config.learn_initial_state else cell
+
+
+def build_strategy(config: TrainConfig) -> Strategy:
+    """The strategy of a config, with the target and cost that its switches ask for."""
+    strategy = STRATEGIES[config.strategy]
+    first_scored = -1 if config.cost == "last_step" else config.burn_in
+    shift = strategy.shift if config.target_shift is None else config.target_shift
+    return dataclasses.replace(strategy, shift=shift, first_scored=first_scored)
+
+
+def build_judging(config: TrainConfig) -> Judging:
+    """How the run is judged."""
+    return Judging(config.judged_by, config.noise_in_evaluation, config.saved_history == "all")
+
+
+def build_optimizer(config: TrainConfig) -> Optimizer:
+    """The rule of a config with its learning rate and clipping."""
+    rules = {"rmsprop": RMSprop, "rmsprop_2016": RMSprop2016, "adam": Adam, "momentum": Momentum, "sgd": SGD}
+    return rules[config.optimizer](learning_rate=config.learning_rate, max_gradient_norm=config.max_gradient_norm)
+
+
+def build_schedule(config: TrainConfig) -> Callable[[int], float]:
+    """The learning rate of an update."""
+    if config.schedule == "cosine":
+        return WarmupCosine(config.learning_rate, min(100, config.max_updates // 10), config.max_updates)
+    if config.schedule == "exponential":
+        return ExponentialDecay(config.learning_rate, 0.5, config.halve_every)
+    return Constant(config.learning_rate)
+
+
+def build_stopping(config: TrainConfig) -> StoppingRule:
+    """The rule of early stopping."""
+    if config.stopping == "mean_difference":
+        return MeanDifferenceStopping()
+    return EarlyStopping(config.patience, config.min_improvement)

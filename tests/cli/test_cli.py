@@ -1,0 +1,335 @@
+"""The command line as its users meet it: a whole small run, and every kind of bad input."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from rnnaudio.audio import read_audio, write_wav
+from rnnaudio.cli import main
+from rnnaudio.generation import Generated
+from rnnaudio.runs import audio_run, outcome
+from rnnaudio.training import checkpoint as checkpoints
+from rnnaudio.training import memory
+
+RATE = 8000
+SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
+
+
+def notes(seconds, seed):
+    """Decaying notes: something with onsets, at a moderate level."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    audio = np.zeros_like(t)
+    for onset in np.arange(0, seconds, 0.25):
+        after = np.maximum(t - onset, 0)
+        audio += (t >= onset) * np.exp(-4 * after) * np.sin(2 * np.pi * rng.integers(200, 900) * after)
+    return 0.1 * audio
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three recordings, their corpus, and a run trained on it."""
+    folder = tmp_path_factory.mktemp("cli")
+    for k in range(3):
+        write_wav(folder / f"{k}.wav", notes(4.0, k), RATE)
+    with pytest.MonkeyPatch.context() as patch:
+        for arguments in (
+            ["corpus", "build", folder, folder / "corpus.h5", "--sample-rate-hz", RATE],
+            ["train", folder / "corpus.h5", folder / "run", *SMALL, "--max-updates", 8],
+        ):
+            patch.setattr(sys, "argv", ["rnnaudio", *map(str, arguments)])
+            main()
+    return folder
+
+
+def test_a_run_leaves_sound_pictures_and_figures(folder):
+    names = {path.name for path in (folder / "run").iterdir()}
+    assert names == {
+        "checkpoint.safetensors",
+        "config.json",
+        "generated.wav",
+        "original.wav",
+        "summary.json",
+        "report.html",
+        "spectrogram.png",
+        "saturation.png",
+        "learning_curve.png",
+        "gradients.png",
+        "update_ratios.png",
+    }
+    for name in ("config.json", "summary.json"):
+        text = (folder / "run" / name).read_text()
+        assert json.loads(text) and text.endswith("}\n")
+    summary = json.loads((folder / "run/summary.json").read_text())
+    assert summary["updates"] == 8 and summary["baselines_decibel"]["predict zero"] == 0.0
+    generated, rate = read_audio(folder / "run/generated.wav")
+    original, _ = read_audio(folder / "run/original.wav")
+    assert rate == RATE
+    assert len(generated) == 11 * RATE
+    np.testing.assert_allclose(generated[:RATE], original[:RATE], atol=2 / 32768)
+
+
+def test_every_figure_and_table_of_the_report_is_explained(folder):
+    page = (folder / "run/report.html").read_text()
+    named = re.findall(r"<figcaption><strong>(.*?)</strong><p>.+?</p></figcaption>", page)
+    named += re.findall(r"<h2>(.*?)</h2>\n<p>", page)
+    assert sorted(named) == sorted(outcome.EXPLANATIONS)
+    assert page.count("<figure>") == 7 and page.count("<table>") == 3
+
+
+def test_resume_goes_on(folder, command):
+    status, out, _ = command("resume", folder / "run", "--max-updates", 12)
+    assert status == 0 and "12 updates" in out
+
+
+def test_resume_writes_the_report_of_a_run_that_was_broken_off_before_it(folder, tmp_path, command):
+    run_dir = tmp_path / "run"
+    shutil.copytree(folder / "run", run_dir)
+    checkpoint = checkpoints.load(checkpoints.path_in(run_dir))
+    checkpoint.record["stopping"] |= {"should_stop": True, "reason": "patience is at an end"}
+    checkpoints.save(checkpoints.path_in(run_dir), checkpoint)
+    status, _, error = command("resume", run_dir)
+    assert status == 2 and "more time changes nothing" in error
+    (run_dir / "report.html").unlink()
+    status, out, _ = command("resume", run_dir)
+    assert status == 0 and "patience is at an end" in out and (run_dir / "report.html").exists()
+
+
+def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, tmp_path, command):
+    stereo = np.stack([notes(1.5, 9), notes(1.5, 8)], axis=1)
+    soundfile.write(tmp_path / "stereo.wav", stereo, 44_100)
+    for arguments in ([], ["--seed-file", tmp_path / "stereo.wav", "--seed-seconds", 0.1]):
+        out = tmp_path / "out.wav"
+        arguments = [*arguments, "--overwrite"] if out.exists() else arguments
+        status, text, _ = command("generate", folder / "run", out, "--seconds", 0.5, *arguments)
+        assert status == 0 and "0.50 s generated" in text
+        seconds = (0.1 if arguments else 1.0) + 0.5
+        assert len(read_audio(out)[0]) == round(seconds * RATE)
+
+
+def test_generate_many_streams(folder, tmp_path, command):
+    """Each from its own place of the test split, to the same sound as alone; all files or none."""
+    generate = ["generate", folder / "run", tmp_path / "out.wav", "--seconds", 0.5, "--seed-index", 2]
+    status, text, _ = command(*generate, "--streams", 3)
+    names = [f"out-{k}.wav" for k in (1, 2, 3)]
+    assert status == 0 and sorted(path.name for path in tmp_path.iterdir()) == names
+    assert "out-1.wav to out-3.wav: 1.00 s seed + 0.50 s generated each" in text
+    assert re.search(r"generated each, [0-9.]+ times faster than real time in all", text)
+    played = [(tmp_path / name).read_bytes() for name in names]
+    assert len(set(played)) == 3
+    status, text, _ = command("generate", *generate[1:-1], 3)
+    assert re.search(r"generated, [0-9.]+ times faster than real time", text) and "in all" not in text
+    assert (tmp_path / "out.wav").read_bytes() == played[1]
+
+    (tmp_path / "out-1.wav").unlink()
+    status, _, error = command(*generate, "--streams", 3)
+    assert status == 2 and "out-2.wav exists: choose another name" in error
+    (tmp_path / "out-3.wav").unlink()
+    (tmp_path / "out-3.wav").mkdir()
+    status, _, error = command(*generate, "--streams", 3, "--seconds", 0.1, "--overwrite")
+    assert status == 2 and "out-3.wav: it is a folder" in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out-2.wav", "out-3.wav", "out.wav"]
+    assert (tmp_path / "out-2.wav").read_bytes() == played[1]
+
+
+def test_corpus_info_verifies(folder, command):
+    status, out, _ = command("corpus", "info", folder / "corpus.h5", "--verify")
+    assert status == 0 and out.count("train") + out.count("valid") + out.count("test") >= 3
+
+
+def test_info_names_engine_and_speed(command):
+    status, out, _ = command("info")
+    assert status == 0
+    for word in ("engine", "mode", "BLAS", "GFLOP/s"):
+        assert word in out
+
+
+def bad_inputs(folder, tmp):
+    text = tmp / "text.wav"
+    text.write_text("this is not audio at all, it only says so\n" * 10)
+    cut = tmp / "cut.h5"
+    cut.write_bytes((folder / "corpus.h5").read_bytes()[:3000])
+    short = tmp / "short.wav"
+    write_wav(short, 0.1 * np.ones(20), RATE)
+    silent = tmp / "silent"
+    silent.mkdir()
+    write_wav(silent / "s.wav", np.zeros(RATE), RATE)
+    empty = tmp / "empty"
+    empty.mkdir()
+    corpus, trained, out = folder / "corpus.h5", folder / "run", tmp / "out"
+    return {
+        "missing corpus": (["train", tmp / "no.h5", out], "no such"),
+        "truncated corpus": (["train", cut, out], "cut.h5"),
+        "not a corpus": (["train", text, out], "text.wav"),
+        "run exists": (["train", corpus, trained, *SMALL], "--resume"),
+        "other settings": (["train", corpus, trained, *SMALL, "--n-units", "7", "--resume"], "model"),
+        "frame longer than a piece": (["train", corpus, out, "--frame-size", "99999"], "frame_size"),
+        "no sense": (["train", corpus, out, "--batch-size", "0"], "batch_size"),
+        "unknown setting": (["train", corpus, out, "--n-unit", "7"], "--n-units"),
+        "no whole number": (["train", corpus, out, "--n-units", "x"], "--n-units: got 'x', expected a whole number"),
+        "no number": (["resume", trained, "--minutes", "x"], "--minutes: got 'x', expected a number or None"),
+        "no such choice": (["train", corpus, out, "--cell", "rnn"], "'rnn' for argument '--cell'. Expected one of"),
+        "argument missing": (["train", corpus], "RUN_DIR"),
+        "value missing": (["resume", trained, "--minutes"], "Missing value for argument '--minutes'"),
+        "no such command": (["trian"], "trian; Available subcommands: corpus, demo, info, defects, train"),
+        "no command": ([], "Expected one of {corpus, demo"),
+        "text as wav": (["corpus", "build", text, tmp / "x.h5"], "text.wav"),
+        "empty folder": (["corpus", "build", empty, tmp / "x.h5"], "empty"),
+        "no output named": (["corpus", "build", silent / "s.wav", silent / "s.wav"], ".h5"),
+        "corpus exists": (["corpus", "build", silent, corpus], "--overwrite"),
+        "output of another kind": (["generate", trained, tmp / "x.mp3"], ".wav"),
+        "only silence": (["corpus", "build", silent, tmp / "x.h5"], "silen"),
+        "no run": (["generate", empty, tmp / "x.wav"], "no checkpoint"),
+        "output exists": (["generate", trained, text], "exists: choose another name"),
+        "peepholes of a gru": (
+            ["train", corpus, tmp / "gru", "--cell", "gru", "--peepholes"],
+            "peepholes are an option of the LSTM only",
+        ),
+        "corpus as run": (["generate", corpus, tmp / "x.wav"], f"{corpus} is a file; expected the folder of a run"),
+        "corpus as run to resume": (["resume", corpus], "corpus.h5 is a file; expected the folder of a run"),
+        "corpus as run to train": (["train", corpus, corpus], "corpus.h5 is a file; expected the folder of a run"),
+        "wav as demo": (["demo", "--run-dir", text], "text.wav is a file; expected the folder of a run"),
+        "seed shorter than a frame": (
+            ["generate", trained, tmp / "x.wav", "--seed-file", short, "--seed-seconds", 20 / RATE],
+            "the seed has 20 samples, less than one frame of 40",
+        ),
+        "seed file shorter than the seed": (
+            ["generate", trained, tmp / "x.wav", "--seed-file", folder / "0.wav", "--seed-seconds", "4.5"],
+            "the seed is to have 4.5 s: take a longer file or a lower --seed-seconds",
+        ),
+        "seed is text": (["generate", trained, tmp / "x.wav", "--seed-file", text], "text.wav"),
+        "no place to write": (["generate", trained, tmp / "no/x.wav", "--seconds", "0.1"], "x.wav"),
+        "no such place": (["generate", trained, tmp / "x.wav", "--seed-index", "-1"], "seed_index is -1"),
+        "no streams": (["generate", trained, tmp / "x.wav", "--streams", "0"], "streams is 0; expected 1 or more"),
+        "streams of one seed file": (
+            ["generate", trained, tmp / "x.wav", "--streams", "2", "--seed-file", folder / "0.wav"],
+            "--streams 2 from one --seed-file would all sound the same",
+        ),
+        "no length": (["generate", trained, tmp / "x.wav", "--seconds", "0"], "seconds"),
+    }
+
+
+def test_bad_input_gives_one_clear_line_and_status_2(folder, tmp_path, command):
+    for name, (arguments, expected) in bad_inputs(folder, tmp_path).items():
+        status, _, err = command(*arguments)
+        assert status == 2, f"{name}: status {status}, {err}"
+        assert expected in err, f"{name}: {err}"
+        assert "Traceback" not in err
+        assert err.startswith("rnnaudio: ") and len(err.strip().splitlines()) == 1, f"{name}: {err}"
+    assert not list(tmp_path.glob("x.*")) and not list(tmp_path.glob("**/*.part"))
+
+
+def test_a_corpus_that_was_moved_is_named_and_known_again(folder, tmp_path, command):
+    shutil.copytree(folder / "run", tmp_path / "run")
+    shutil.copy(folder / "corpus.h5", tmp_path)
+    checkpoint = tmp_path / "run/checkpoint.safetensors"
+    saved = checkpoints.load(checkpoint)
+    saved.record["config"]["corpus"]["path"] = str(tmp_path / "gone.h5")
+    checkpoints.save(checkpoint, saved)
+    write_wav(tmp_path / "other.wav", notes(9.0, 7), RATE)
+    build = ["corpus", "build", tmp_path / "other.wav", tmp_path / "other.h5", "--sample-rate-hz", RATE]
+    assert command(*build)[0] == 0
+    generate = ["generate", tmp_path / "run", tmp_path / "x.wav", "--seconds", 0.1]
+    resume = ["resume", tmp_path / "run", "--max-updates", 13]
+    for arguments in (generate, resume):
+        status, _, err = command(*arguments)
+        assert status == 2 and "gone.h5" in err and "--corpus" in err
+        status, _, err = command(*arguments, "--corpus", tmp_path / "other.h5")
+        assert status == 2 and "other.h5 is not the corpus of the run: mean was" in err
+    assert not (tmp_path / "x.wav").exists()
+    assert command(*generate, "--corpus", tmp_path / "corpus.h5")[0] == 0
+    assert command(*resume, "--corpus", tmp_path / "corpus.h5")[0] == 0
+    assert checkpoints.load(checkpoint).record["config"]["corpus"]["path"] == str(tmp_path / "corpus.h5")
+    assert command(*generate, "--overwrite")[0] == 0  # it is known there from now on
+
+
+def test_silent_validation_is_refused_and_a_silent_seed_is_played(tmp_path, command):
+    """One recording is cut in time: 80 % to train on, 10 % to validate, 10 % to test."""
+    for name, seconds, expected in (("valid", 7.9, 2), ("test", 8.95, 0)):
+        sound = np.concatenate([notes(seconds, 1), np.zeros(round((10 - seconds) * RATE))])
+        write_wav(tmp_path / f"{name}.wav", sound, RATE)
+        build = ["corpus", "build", tmp_path / f"{name}.wav", tmp_path / f"{name}.h5", "--sample-rate-hz", RATE]
+        assert command(*build, "--keep-silence")[0] == 0
+        train = ["train", tmp_path / f"{name}.h5", tmp_path / name, *SMALL, "--max-updates", 4]
+        status, out, err = command(*train)
+        assert status == expected, err
+        assert "nan" not in out and ("validation pieces of" in err and "are silent" in err) == (status == 2)
+    assert not (tmp_path / "valid").exists()
+    seed, _ = read_audio(tmp_path / "test/generated.wav")
+    assert not seed[:RATE].any()
+
+
+def test_a_refused_run_leaves_the_earlier_one_as_it_was(folder, command):
+    before = {path.name: path.read_bytes() for path in (folder / "run").iterdir()}
+    status, _, _ = command("train", folder / "corpus.h5", folder / "run", *SMALL, "--n-units", "9")
+    assert status == 2
+    assert {path.name: path.read_bytes() for path in (folder / "run").iterdir()} == before
+
+
+def test_demo_refuses_a_folder_with_another_run(folder, command):
+    before = {path.name for path in (folder / "run").iterdir()}
+    status, _, err = command("demo", "--run-dir", folder / "run")
+    assert status == 2 and "not a demo's" in err
+    assert {path.name for path in (folder / "run").iterdir()} == before
+
+
+def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp_path):
+    """A free run that overflows after a few frames gives less than a second of sound; it is judged and shown too."""
+
+    def explode(stepper, seeds, **_):
+        (seed,) = seeds
+        return [Generated(np.concatenate([seed, 0.1 * seed[:80]]), len(seed), "not finite after 2 frames")]
+
+    shutil.copytree(folder / "run", tmp_path / "run")
+    monkeypatch.setattr(audio_run, "generate_streams", explode)
+    summary = outcome.write_outcome(tmp_path / "run", folder / "corpus.h5")
+    assert summary["generated_seconds"] == 80 / RATE and summary["death"] == "not finite after 2 frames"
+    assert (tmp_path / "run/report.html").exists()
+
+
+def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(folder, monkeypatch, command):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
+    out = folder / "too-large"
+    status, _, err = command("train", folder / "corpus.h5", out, *SMALL)
+    assert status == 2 and not out.exists()
+    assert len(err.splitlines()) == 1
+    assert re.search(r"needs about \d+ MB.*1 MB are available: lower batch_size \(2\) or n_steps \(5\)", err)
+
+
+def test_training_in_segments_says_what_a_step_needs(folder, command):
+    arguments = ["train", folder / "corpus.h5", folder / "segments", *SMALL, "--segment-steps", 2, "--max-updates", 2]
+    status, out, _ = command(*arguments)
+    assert status == 0 and re.search(r"a step needs about \d+ MB of memory\n", out)
+    assert json.loads((folder / "segments/config.json").read_text())["train"]["segment_steps"] == 2
+
+
+def test_a_model_larger_than_the_memory_is_refused(folder, monkeypatch, command):
+    def too_large(config):
+        raise MemoryError("Unable to allocate 7 TiB")
+
+    monkeypatch.setattr(audio_run, "build_model", too_large)
+    status, _, err = command("train", folder / "corpus.h5", folder / "too-large", *SMALL)
+    assert status == 2 and not (folder / "too-large").exists()
+    assert "larger than the memory (Unable to allocate 7 TiB): lower n_units or n_layers" in err
+
+
+def test_a_reader_that_has_seen_enough():
+    """`rnnaudio defects | head -1`: no traceback."""
+    command = [sys.executable, "-c", "from rnnaudio.cli import main; main()", "defects"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child.stdout.close()
+    assert (child.stderr.read(), child.wait()) == (b"", 141)
+    child.stderr.close()
+
+
+def test_a_silent_seed_file_is_played_and_named(folder, tmp_path, command):
+    write_wav(tmp_path / "silent.wav", np.zeros(2 * RATE), RATE)
+    files = [tmp_path / "x.wav", "--seed-file", tmp_path / "silent.wav"]
+    status, _, err = command("generate", folder / "run", *files, "--seconds", 0.1)
+    assert status == 0 and "silent.wav begins with silence" in err and (tmp_path / "x.wav").exists()

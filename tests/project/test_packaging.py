@@ -1,0 +1,170 @@
+"""What is promised outside the code is there: version, typing marker, commands, targets, who imports what."""
+
+import ast
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata, resources
+from pathlib import Path
+
+import pytest
+
+import rnnaudio
+
+ROOT = Path(__file__).resolve().parents[2]
+# Each with the only modules of the package that may import it.
+RESTRICTED = {
+    "pytensor": {"rnnaudio.engine"},
+    "jax": {"rnnaudio.engine", "experiments.benchmarks"},
+    "theano": {"rnnaudio.engine"},
+    "matplotlib": {"rnnaudio.plots", "rnnaudio.report"},
+}
+
+
+def readme():
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def code_of_readme():
+    """Fenced blocks and `inline code`: prose such as "make a corpus" is not a command."""
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", readme(), flags=re.DOTALL))
+
+
+def make_targets():
+    """Targets that `make help` lists."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    command = ["make", "--no-print-directory", "help"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    rows = [re.fullmatch(r"make ([a-z-]+) +(\S.*)", line) for line in listing.splitlines()]
+    assert rows and all(rows), f"not of the form 'make TARGET  what it does':\n{listing}"
+    return {row[1] for row in rows}
+
+
+def phony_targets():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    return set(re.search(r"^\.PHONY:(.*)$", text, flags=re.MULTILINE)[1].split())
+
+
+def subcommands(*command):
+    """Names listed in the usage line of `rnnaudio COMMAND --help`; empty for a command that has none."""
+    help_text = subprocess.run(
+        [sys.executable, "-c", "from rnnaudio.cli import main; main()", *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
+    choices = re.search(r"^usage: rnnaudio.*?(?:\s|\])\{([^}]+)\}", help_text, flags=re.MULTILINE | re.DOTALL)
+    return [name.strip() for name in choices[1].split(",")] if choices else []
+
+
+def console_commands():
+    names = subcommands()
+    assert names, "rnnaudio --help lists no commands"
+    assert "corpus" in names
+    return [
+        *(f"rnnaudio {name}" for name in names if name != "corpus"),
+        *(f"rnnaudio corpus {name}" for name in subcommands("corpus")),
+    ]
+
+
+def imported_roots(path):
+    """First component of every absolute import in a file, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def test_make_help_lists_every_command():
+    assert make_targets() == phony_targets()
+
+
+def test_readme_and_make_help_agree():
+    assert set(re.findall(r"\bmake ([a-z][a-z-]*)", code_of_readme())) == make_targets()
+
+
+def test_every_console_command_is_documented():
+    missing = [command for command in console_commands() if command not in code_of_readme()]
+    assert not missing, f"not in README.md: {missing}"
+
+
+def test_make_calls_what_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    commands = set(re.findall(r"\$\(BIN\)/(rnnaudio [a-z]+)", makefile))
+    experiments = set(re.findall(r"-m experiments\.(\w+)", makefile))
+    assert commands <= set(console_commands())
+    assert all((ROOT / "experiments" / f"{name}.py").is_file() for name in experiments)
+    assert commands and experiments
+
+
+def test_version_is_that_of_the_installed_package():
+    try:
+        installed = metadata.version("rnnaudio")
+    except metadata.PackageNotFoundError:
+        pytest.skip("rnnaudio is run from its folder without being installed")
+    assert installed == rnnaudio.__version__
+
+
+def test_typing_marker_and_piano_are_package_data():
+    package = resources.files(rnnaudio)
+    assert (package / "py.typed").is_file()
+    assert any(entry.name.endswith(".flac") for entry in (package / "data" / "piano").iterdir())
+
+
+def test_python_below_the_promised_one_is_refused_by_make():
+    minimum = configuration()["options"]["python_requires"].removeprefix(">=")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"sys.version_info < ({minimum.replace('.', ', ')})" in makefile
+
+
+def configuration():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def requirements(text):
+    """Name -> whole requirement, of lines that are not comments."""
+    lines = [line.strip() for line in text.splitlines()]
+    return {re.match(r"[\w-]+", line)[0]: line for line in lines if line and not line.startswith("#")}
+
+
+def test_theano_environment_has_what_the_package_needs():
+    needed = requirements(configuration()["options"]["install_requires"]).keys() - {"pytensor"}
+    given = requirements((ROOT / "requirements-theano.txt").read_text(encoding="utf-8"))
+    assert needed <= given.keys()
+    assert given["theano"] == "theano==1.0.5"
+
+
+def test_every_dependency_says_what_it_is_for():
+    text = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    block = re.search(r"^install_requires =\n((?:[ \t]+.*\n)+)", text, flags=re.MULTILINE)[1].splitlines()
+    unexplained = [
+        line for before, line in zip(["", *block], block, strict=False) if "#" not in line and "#" not in before
+    ]
+    assert not unexplained
+
+
+@pytest.mark.parametrize("library", RESTRICTED)
+def test_only_the_named_modules_import(library):
+    importers = set()
+    for path in [*(ROOT / "rnnaudio").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")]:
+        if library in imported_roots(path):
+            importers.add(".".join(path.relative_to(ROOT).with_suffix("").parts[:2]))
+    assert importers <= RESTRICTED[library]
+    assert importers, f"nobody imports {library}: is this test looking in the right place?"
+
+
+def test_data_and_metrics_import_nothing_above_them():
+    """Imported in a process of their own they pull in neither an engine nor matplotlib."""
+    program = (
+        "import sys, rnnaudio.data, rnnaudio.metrics;"
+        "print(sorted({'pytensor', 'theano', 'matplotlib', 'rnnaudio.engine'} & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,409 @@
+"""Music over codes from a corpus to sound: what is saved, chosen and refused; the yardstick in one row."""
+
+import dataclasses
+import io
+import json
+import shutil
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnaudio.runs.codes.recipe import (
+    Playing,
+    encoded,
+    load_music,
+    load_playing,
+    save_playing,
+    train_music,
+    training_codes,
+    transposed,
+)
+from rnnaudio.runs.codes.choice import choose, healthiest, played
+from rnnaudio.runs.codes.config import MusicConfig, fitted
+from rnnaudio.runs.codes.outcome import write_outcome
+from rnnaudio.runs.generate import watched
+from rnnaudio.runs.players import How, Watch, gathered, load_player
+from rnnaudio.cli import main
+from rnnaudio.data import AudioCorpus
+from rnnaudio.audio import read_audio, write_wav
+from rnnaudio.data.corpus import Scale
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics import STEINWAY_16_KHZ, calibrate
+from rnnaudio.metrics.likeness import loop_score
+from rnnaudio.metrics.yardstick import Yardstick, most_looped
+from rnnaudio.training import EarlyStopping, Run
+from tests.support.sounds import RATE_HZ, music, noise, sine
+
+TINY = MusicConfig(
+    n_components=8, n_codes=12, transpose=(), n_units=8, n_steps=16, batch_size=4, max_updates=4, validate_every=2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The demo's corpus and a run of four updates on it."""
+    folder = tmp_path_factory.mktemp("music")
+    build_demo_corpus(folder / "corpus.h5")
+    train_music(TINY, folder / "corpus.h5", folder / "run")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seeds(folder):
+    with AudioCorpus.open(folder / "corpus.h5") as corpus:
+        return [corpus.test.seed_at(k, 1.0) for k in range(2)]
+
+
+def test_a_run_is_loaded_and_plays_the_same_again(folder, seeds):
+    runs = [load_music(folder / "run") for _ in range(2)]
+    first, again = (played(run, seeds, 24_000) for run in runs)
+    for a, b in zip(first, again, strict=True):
+        assert a.shape == (24_000,) and np.isfinite(a).all()
+        np.testing.assert_array_equal(a, b)
+    last = load_music(folder / "run", "model")
+    assert last.config == fitted(TINY, 1.0, RATE_HZ) and last.codec.n_codes == 12
+
+
+def test_it_plays_the_same_in_blocks_and_frame_by_frame(folder, seeds):
+    run = load_music(folder / "run")
+    one, many = (
+        np.concatenate([block.audio for block in run.play(seeds, 9_000, n_at_once=n)], axis=1) for n in (1, 50)
+    )
+    np.testing.assert_array_equal(one, many)
+    other = np.concatenate([block.audio for block in run.play(seeds, 9_000, seed=1)], axis=1)
+    assert (other != one).any()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "found"),
+    [
+        (60.0, 16_000, (2048, 512, 128, 32, 128, 64, 200, 1)),
+        (600.0, 44_100, (4096, 1024, 128, 512, 256, 128, 1009, 1)),
+        (3600.0, 16_000, (2048, 512, 128, 1024, 512, 256, 4000, 2)),
+        (0.5, 8_000, (1024, 256, 8, 16, 128, 64, 200, 1)),
+    ],
+)
+def test_sizes_come_from_the_duration(seconds, rate, found):
+    """Worked out by hand: frames = seconds rate / hop, a power of two of codes with 40 frames or more each."""
+    c = fitted(MusicConfig(), seconds, rate)
+    assert found[:4] == (c.window_samples, c.hop_samples, c.n_components, c.n_codes)
+    assert found[4:] == (c.n_units, c.head_units, c.max_updates, c.n_stages)
+    assert fitted(c, 9.0, 8_000) == c  # what is set stays
+
+
+def test_the_healthiest_is_chosen(folder):
+    rows = [
+        {"dead_for_good": 1, "frechet": 2.0, "in_range": 1.0},
+        {"dead_for_good": 0, "frechet": 5.0, "in_range": 0.99},
+        {"dead_for_good": 0, "frechet": 4.7, "in_range": 0.90},
+        {"dead_for_good": 0, "frechet": 4.0, "in_range": 0.80},
+    ]
+    assert healthiest(rows) == rows[2]
+    with AudioCorpus.open(folder / "corpus.h5") as corpus:
+        chosen = choose(folder / "run", corpus, temperatures=(0.8, 1.2), n_seeds=1, seconds=2.0)
+    history = load_music(folder / "run").record["history"]
+    both = {"model"} if history[-1]["is_best"] else {"best", "model"}
+    assert {(r["parameters"], r["temperature"]) for r in chosen.scores} == {(p, t) for p in both for t in (0.8, 1.2)}
+    best = healthiest(chosen.scores)
+    assert (chosen.parameters, chosen.temperature) == (best["parameters"], best["temperature"])
+    assert {row["detail_temperature"] for row in chosen.scores} == {1.0}  # codes of one stage have no detail
+    assert load_music(folder / "run").playing == chosen
+
+
+def test_what_was_never_chosen_plays_as_learnt(tmp_path):
+    as_learnt = Playing("model", 1.0, 1.0, [], None)
+    assert load_playing(tmp_path, 7) == as_learnt
+    chosen = Playing("best", 1.1, 0.9, [{"b": 1.0}], STEINWAY_16_KHZ)
+    save_playing(chosen, tmp_path, 7)
+    assert load_playing(tmp_path, 7) == chosen and load_playing(tmp_path, 8) == as_learnt  # the run went on since
+    record = json.loads((tmp_path / "playing.json").read_text())
+    (tmp_path / "playing.json").write_text(json.dumps({k: v for k, v in record.items() if k != "n_updates"}))
+    assert load_playing(tmp_path, 9) == chosen  # as runs of before have it
+    whole = {"parameters": "worst", "temperature": 1.0, "scores": [], "limits": None}
+    for wrong, words in (("{}", "'limits'"), ("[1, 2]", "list"), ("", "Expecting"), (json.dumps(whole), "'worst'")):
+        (tmp_path / "playing.json").write_text(wrong)
+        with pytest.raises(RnnaudioError, match=f"does not say how the run plays .*{words}"):
+            load_playing(tmp_path, 7)
+
+
+def test_a_run_leaves_a_page_and_sounds(folder):
+    summary = write_outcome(folder / "run", folder / "corpus.h5", seconds=3.0, choosing_seconds=1.0)
+    names = {path.name for path in (folder / "run").iterdir()}
+    assert {"generated.wav", "original.wav", "codec_alone.wav", "spectrogram.png", "report.html"} <= names
+    assert json.loads((folder / "run/summary.json").read_text()) == summary
+    assert "codec alone" in (folder / "run/report.html").read_text()
+
+
+# ---------------------------------------------------------------- what generate plays
+
+
+def generate(monkeypatch, *arguments):
+    """The exit status of ``rnnaudio generate``."""
+    monkeypatch.setattr(sys, "argv", ["rnnaudio", "generate", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def test_generate_streams_a_whole_wav_to_a_pipe(folder, monkeypatch, capsysbinary, tmp_path):
+    arguments = ("--seconds", 0.7, "--temperature", 0.9, "--draw-seed", 4)
+    assert generate(monkeypatch, folder / "run", "-", *arguments) == 0
+    out, err = capsysbinary.readouterr()
+    with wave.open(io.BytesIO(out)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE_HZ, 1, 2)
+        assert file.getnframes() == round(1.7 * RATE_HZ)
+        sent = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert len(sent) == round(1.7 * RATE_HZ) and b"1.00 s seed + 0.70 s generated" in err
+    assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *arguments) == 0
+    written, _ = read_audio(tmp_path / "x.wav")
+    np.testing.assert_array_equal(written, sent / np.float32(32768))
+
+
+def test_generate_from_a_file_of_another_rate_says_so(folder, monkeypatch, capsys, tmp_path):
+    write_wav(tmp_path / "seed.wav", 0.1 * sine(440.0, 2.0), 22_050)
+    seed = ("--seed-file", tmp_path / "seed.wav", "--seconds", 0.3)
+    assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *seed) == 0
+    assert "has 22050 Hz, the run 16000 Hz: it is resampled" in capsys.readouterr().err
+    assert len(read_audio(tmp_path / "x.wav")[0]) == round(1.3 * RATE_HZ)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--temperature", "0"], "the temperature is 0.0: expected more than 0"),
+        (["--temperature", "1", "nan"], "the temperature is nan"),
+        (["--seconds", "0"], "seconds is 0"),
+        (["--seconds", "inf"], "seconds is inf"),
+        (["--draw-seed", "-1"], "draw_seed is -1"),
+        (["--nucleus", "0"], "nucleus 0"),
+        (["--seed-seconds", "0.05"], "800 samples hold no frame of 2048: give more sound"),
+    ],
+)
+def test_wishes_that_are_refused_write_nothing(folder, monkeypatch, capsys, tmp_path, arguments, message):
+    assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *arguments) == 2
+    said = capsys.readouterr().err
+    (line,) = [line for line in said.splitlines() if not line.startswith("note: how this run plays")]
+    assert message in line and not list(tmp_path.iterdir())
+
+
+def test_who_listens_to_a_pipe_is_told_of_a_death_once(capsys):
+    limits = calibrate([music(20.0, seed) for seed in range(8)], RATE_HZ)
+    audio = np.concatenate([music(20.0, 4), np.zeros(30 * RATE_HZ)]).astype(np.float32)
+    parts = [audio[k : k + 512] for k in range(0, len(audio), 512)]
+    passed = np.concatenate(list(watched(iter(parts), len(audio), Watch(limits, Scale(0.0, 1.0)))))
+    np.testing.assert_array_equal(passed, audio)
+    said = capsys.readouterr().err
+    assert said.startswith("note: faded to silence") and said.count("\n") == 1
+
+
+def test_a_closed_pipe_ends_it_quietly(folder):
+    code = "import sys; from rnnaudio.cli import main; sys.argv = sys.argv[1:]; main()"
+    command = [sys.executable, "-c", code, "rnnaudio", "generate", str(folder / "run"), "-", "--seconds", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.read(100)[:4] == b"RIFF"
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_behind_a_pipe_is_told_in_a_line(folder):
+    code = "import sys; from rnnaudio.cli import main; sys.argv = sys.argv[1:]; main()"
+    command = [sys.executable, "-c", code, "rnnaudio", "generate", str(folder / "run"), "-", "--seconds", "1"]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 2 and "cannot write to standard output: No space left" in ended.stderr
+    assert "Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["missing/x.wav", "folder.wav"])
+def test_a_sound_that_cannot_be_written_is_not_played_first(folder, monkeypatch, capsys, tmp_path, name):
+    def played(*_):
+        raise AssertionError("it was played")
+
+    (tmp_path / "folder.wav").mkdir()
+    monkeypatch.setattr("rnnaudio.runs.players.DrawingPlayer.continue_seeds", played)
+    assert generate(monkeypatch, folder / "run", tmp_path / name, "--overwrite") == 2
+    assert "cannot write" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.wav"]
+
+
+def test_streams_do_not_fit_in_a_pipe(folder, monkeypatch, capsys):
+    assert generate(monkeypatch, folder / "run", "-", "--streams", 2) == 2
+    assert "cannot all go to standard output" in capsys.readouterr().err
+
+
+def test_a_loaded_player_continues_and_streams_the_same(folder, seeds):
+    player = load_player(folder / "run")
+    how = How(temperatures=(0.8, 1.2), seed=3)
+    (whole,) = player.continue_seeds(seeds[:1], 8_000, how)
+    streamed = np.concatenate(list(player.stream(seeds[0], 8_000, how)))
+    assert whole.n_seed == 16_000 and len(whole.audio) == 24_000 and not whole.stopped
+    np.testing.assert_array_equal(streamed, whole.audio[16_000:])
+    with pytest.raises(RnnaudioError, match="more than 0"):
+        player.continue_seeds(seeds, 800, How(temperatures=(1.0, 0.0)))
+
+
+def test_a_stream_that_dies_is_cut_and_says_when():
+    """20 s of music, then silence: after ten seconds of it the stream ends; the other goes on."""
+    rate, limits = RATE_HZ, calibrate([music(20.0, seed) for seed in range(8)], RATE_HZ)
+    alive = np.concatenate([music(20.0, seed) for seed in (1, 2, 3)])
+    dying = np.concatenate([music(20.0, 4), np.zeros(40 * rate)])
+    blocks = (np.stack([alive, dying])[:, k : k + 16_384] for k in range(0, 60 * rate, 16_384))
+    results = gathered([np.zeros(10)] * 2, blocks, 60 * rate, Watch(limits, Scale(0.0, 1.0)))
+    assert results[0].stopped == "" and len(results[0].audio) == 10 + 60 * rate
+    assert "faded to silence" in results[1].stopped
+    assert 30.0 <= (len(results[1].audio) - 10) / rate <= 34.0
+    died = float(results[1].stopped.split("from ")[1].split(" s")[0])
+    assert died == pytest.approx(20.0, abs=1.5)
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnaudio.runs.codes.recipe._fitted_codec", lambda *arguments: pytest.fail("it worked first"))
+    text = tmp_path / "a.txt"
+    text.write_text("no folder")
+    with pytest.raises(RnnaudioError, match="a.txt is a file, not a folder; name another run directory"):
+        train_music(TINY, folder / "corpus.h5", text / "run")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(RnnaudioError, match="may not be written to; name another run directory"):
+        train_music(TINY, folder / "corpus.h5", tmp_path / "new" / "run")
+
+
+def test_a_finished_run_is_not_overwritten(folder):
+    with pytest.raises(RnnaudioError, match="exists: go on with it"):
+        train_music(TINY, folder / "corpus.h5", folder / "run")
+    run = train_music(dataclasses.replace(TINY, max_updates=4), folder / "corpus.h5", folder / "run", resume=True)
+    assert run.n_updates == 4
+
+
+@pytest.mark.parametrize("name", ["resume", "diagnose"])
+def test_commands_for_frames_say_what_a_run_over_codes_is(command, folder, name):
+    status, _, err = command(name, folder / "run")
+    assert status == 2 and "is a run of `music`: it plays by `generate`, and goes on by `music CORPUS RUN" in err
+
+
+def test_an_interrupted_run_is_saved_and_says_how_to_go_on(folder, monkeypatch, capsys, tmp_path):
+    run = Run(EarlyStopping(3).initial(), reason="interrupted")
+    monkeypatch.setattr("rnnaudio.runs.codes.recipe.train_music", lambda *_, **__: run)
+    monkeypatch.setattr(sys, "argv", ["rnnaudio", "music", str(folder / "corpus.h5"), str(tmp_path / "run")])
+    main()
+    assert "training ended: interrupted; with --resume it goes on" in capsys.readouterr().out
+
+    def ended(*_, **__):
+        raise KeyboardInterrupt
+
+    run.reason = "the loss (nan) or its gradient is not finite at update 7"
+    monkeypatch.setattr("rnnaudio.runs.codes.outcome.write_outcome", ended)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    said = capsys.readouterr().err
+    assert "the model is saved: with --resume it goes on" in said and "interrupted" in said
+
+
+def test_who_plays_a_run_before_its_choice_is_told(folder, capsys, tmp_path):
+    for name in ("checkpoint.safetensors", "codec.safetensors"):
+        shutil.copy(folder / "run" / name, tmp_path / name)
+    load_player(tmp_path)
+    assert "was not chosen yet" in capsys.readouterr().err
+
+
+def test_what_is_no_run_over_codes_is_refused(folder, tmp_path):
+    with pytest.raises(RnnaudioError, match="no checkpoint"):
+        load_music(tmp_path)
+    with pytest.raises(RnnaudioError, match="lower it"):
+        train_music(dataclasses.replace(TINY, n_steps=10_000), folder / "corpus.h5", tmp_path / "long")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RnnaudioError, match="another music setting: n_units was 8, now it is 9"):
+        train_music(dataclasses.replace(TINY, n_units=9), folder / "corpus.h5", folder / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n_steps", 0, "n_steps is 0; expected more than 0"),
+        ("batch_size", -1, "batch_size is -1"),
+        ("minutes", float("nan"), "minutes is nan"),
+        ("n_units", -3, "n_units is -3; expected 0 or more"),
+        ("seed", -1, "seed is -1"),
+        ("dropout", 1.0, "dropout is 1.0; expected 0 or more, and less than 1"),
+        ("transpose", (0, 99), "expected semitones, 24 at most"),
+    ],
+)
+def test_settings_that_are_refused(name, value, message):
+    with pytest.raises(RnnaudioError, match=message):
+        MusicConfig(**{name: value})
+
+
+@pytest.mark.parametrize("semitones", [-5, 0, 7])
+def test_transposition_moves_pitch_and_time(semitones):
+    audio = sine(440.0, 4.0).astype(np.float32)
+    moved = transposed(audio, semitones)
+    factor = 2.0 ** (semitones / 12)
+    assert len(moved) == pytest.approx(len(audio) / factor, rel=1e-3)
+    spectrum = np.abs(np.fft.rfft(moved * np.hanning(len(moved))))
+    assert np.argmax(spectrum) * RATE_HZ / len(moved) == pytest.approx(440.0 * factor, rel=2e-3)
+
+
+def test_copies_are_joined_transposed_and_louder_or_softer(folder):
+    run = load_music(folder / "run")
+    config = dataclasses.replace(run.config, transpose=(-12, 12), gain_db=6.0)
+    with AudioCorpus.open(folder / "corpus.h5") as corpus:
+        pieces = [piece.read(0, piece.n_samples) for piece in corpus.train.pieces]
+        joined = training_codes(corpus.train, run.codec, config)
+        apart = training_codes(corpus.train, run.codec, dataclasses.replace(config, join_pieces=False))
+    assert len(joined) == 3 and len(apart) == 3 * len(pieces)
+    np.testing.assert_array_equal(joined[0], np.concatenate([run.codec.encode(piece) for piece in pieces]))
+    np.testing.assert_array_equal(np.concatenate(joined), np.concatenate(apart))
+    copies = [
+        np.concatenate([run.codec.encode(transposed(p * np.float32(10 ** (db / 20)), s)) for p in pieces])
+        for s, db in ((-12, 6.0), (-12, -6.0))
+    ]
+    assert any(np.array_equal(joined[1], copy) for copy in copies) and not np.array_equal(*copies)
+
+
+def test_each_piece_is_encoded_in_each_transposition(folder):
+    codec = load_music(folder / "run").codec
+    with AudioCorpus.open(folder / "corpus.h5") as corpus:
+        codes = list(encoded(corpus.train, codec, (0, 12)))
+        assert len(codes) == 2 * len(corpus.train.pieces)
+        assert len(codes[1]) == pytest.approx(len(codes[0]) / 2, abs=4)
+
+
+def test_the_yardstick_puts_music_near_and_noise_far():
+    training, unseen = ([music(12.0, seed) for seed in seeds] for seeds in (range(70, 74), range(74, 78)))
+    yardstick = Yardstick.of(training, unseen, RATE_HZ, 6.0)
+    near = yardstick.measure([music(12.0, seed) for seed in range(78, 82)])
+    far = yardstick.measure([noise(12.0, 0.05, seed) for seed in range(4)])
+    assert near["frechet_ratio"] < 6.0 < far["frechet_ratio"]
+    assert near["jensen_shannon"] < far["jensen_shannon"] and near["in_range"] > 0.8 > far["in_range"]
+    assert far["dead_for_good"] == 4 and far["deaths"] == ["turned into noise"]
+    assert far["told_from_real"] > 0.95 > near["told_from_real"]
+    with pytest.raises(RnnaudioError, match="shorter stretches"):
+        Yardstick.of(training, unseen, RATE_HZ, 60.0)
+
+
+def test_a_loop_that_begins_late_is_found():
+    alive = np.concatenate([music(20.0, seed) for seed in range(90, 96)])
+    stuck = np.concatenate([alive, np.tile(alive[:RATE_HZ], 40)])
+    assert loop_score(stuck, RATE_HZ) < 0.7 < 0.95 < most_looped(stuck, RATE_HZ)
+    assert most_looped(alive, RATE_HZ) < 0.8
+    assert most_looped(alive[: 10 * RATE_HZ], RATE_HZ) == loop_score(alive[: 10 * RATE_HZ], RATE_HZ)
+
+
+def test_a_piece_shorter_than_a_stretch_moves_no_other_ones_twin():
+    """The unseen music judged as itself: every window meets its own twin on the other side, so .5 exactly."""
+    pieces = [music(length, seed) for length, seed in ((5.0, 80), (12.0, 81), (12.0, 82), (2.0, 83))]
+    yardstick = Yardstick.of(pieces[1:], pieces, RATE_HZ, 6.0)
+    stretches = [pieces[k][: 12 * RATE_HZ] for k in (0, 1, 2, 3)]
+    assert [len(group) for group in yardstick.real] == [0, 2, 2, 0]
+    cut_alike = [(k, part) for k in (1, 2) for part in (stretches[k][: 6 * RATE_HZ], stretches[k][6 * RATE_HZ :])]
+    numbers, parts = zip((0, stretches[0]), *cut_alike, (3, stretches[3]), strict=True)
+    assert yardstick.measure(parts, numbers)["told_from_real"] == 0.5
