@@ -4,8 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_batches import SIZES, ramps
-from test_spectra import split_of
 
 from rnnaudio.audio import STFT, LogScale, MelScale
 from rnnaudio.audio.mel import mel_weights
@@ -15,6 +13,7 @@ from rnnaudio.data.corpus import ArrayPiece
 from rnnaudio.data.demo import embedded_recordings
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics.spectra import spectral_convergence_db
+from tests.support.pieces import SIZES, ramps, split_of
 
 STFT_16 = STFT(16, 4, sample_rate_hz=16_000)
 

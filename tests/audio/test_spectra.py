@@ -2,19 +2,14 @@
 
 import numpy as np
 import pytest
-from test_batches import PIECE, ramps
 
 from rnnaudio.audio import MagnitudeScale
 from rnnaudio.audio.spectra_2016 import magnitudes_of
 from rnnaudio.data import Magnitudes, RandomRuns, RandomWindows
-from rnnaudio.data.corpus import ArrayPiece, Split
 from rnnaudio.errors import RnnaudioError
+from tests.support.pieces import PIECE, ramps, split_of
 
 SIZES = {"frame_size": 8, "n_steps": 4, "batch_size": 6}
-
-
-def split_of(*pieces):
-    return Split("train", tuple(ArrayPiece(np.asarray(piece, np.float32)) for piece in pieces), 16_000)
 
 
 def discrete_fourier(frame):

@@ -13,7 +13,8 @@ import soundfile
 from rnnaudio.audio import read_audio, write_wav
 from rnnaudio.cli import main
 from rnnaudio.generation import Generated
-from rnnaudio.runs import audio_run, outcome
+from rnnaudio.runs.frames import outcome
+from rnnaudio.runs.frames import recipe as audio_run
 from rnnaudio.training import checkpoint as checkpoints
 from rnnaudio.training import memory
 

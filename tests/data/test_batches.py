@@ -21,17 +21,9 @@ from rnnaudio.data.batches import (
 from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.errors import RnnaudioError
+from tests.support.pieces import LENGTHS, PIECE, SIZES, ramps
 
-PIECE = 100_000  # sample i of piece p is p * PIECE + i, exact in float32
-LENGTHS = (900, 30, 1700, 77, 1234)  # samples; a window of the default sizes has 40
-SIZES = {"frame_size": 8, "n_steps": 4, "batch_size": 6}
 ALL = (RandomWindows, ShiftedWindows, FrameOffsets, ConsecutiveWindows)
-
-
-def ramps(lengths=LENGTHS) -> Split:
-    return Split(
-        "train", tuple(ArrayPiece(np.arange(n, dtype=np.float32) + PIECE * p) for p, n in enumerate(lengths)), 100
-    )
 
 
 def places(batch) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,5 @@
 """The engine: random numbers as a pure function, precision, scan, and what it says about a wrong environment."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +8,7 @@ from rnnaudio import engine
 from rnnaudio.engine import tt
 from rnnaudio.kernels import noise
 from rnnaudio.nn import GRU, LSTM, Context, Dense, MemoryLSTM
+from tests.support.processes import HERE, IMPORT, ROOT, interpreter, run_python
 
 
 @pytest.fixture(scope="module")
@@ -145,31 +142,6 @@ def test_functions_take_wider_floats_without_widening_the_graph():
     assert engine.function([x], 2 * x)(np.ones(2)).dtype == "float32"
 
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run_python(code, **environment):
-    """(exit status, output) of a fresh interpreter in which rnnaudio finds these variables."""
-    return interpreter("-c", code, **environment)
-
-
-def interpreter(*arguments, **environment):
-    keep = {name: value for name, value in os.environ.items() if not name.startswith("RNNAUDIO_")}
-    options = {"capture_output": True, "text": True, "timeout": 120, "check": False, "cwd": ROOT}
-    done = subprocess.run([sys.executable, *arguments], env=keep | environment, **options)
-    return done.returncode, done.stdout + done.stderr
-
-
-IMPORT = """
-from rnnaudio.errors import RnnaudioError
-try:
-    from rnnaudio import engine
-except RnnaudioError as error:
-    print("error:", error)
-else:
-    print("runs:", engine.NAME, engine.MODE, engine.HAS_COMPILER)
-"""
-HERE = {"RNNAUDIO_ENGINE": engine.NAME}
 NO_COMPILER = {"THEANO_FLAGS": "cxx=", "PYTENSOR_FLAGS": "cxx="}
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from test_engine import HERE, IMPORT, run_python
 
 from rnnaudio import engine
 from rnnaudio.data import Batch
@@ -13,6 +12,7 @@ from rnnaudio.nn import GRU, LSTM, BatchNorm, Dense, Dropout, Noisy, Sequential
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import Adam
 from rnnaudio.training import TrainStep
+from tests.support.processes import HERE, IMPORT, run_python
 
 in_this_mode = pytest.mark.skipif(engine.MODE != "jax", reason="RNNAUDIO_MODE is not jax")
 pytestmark = [pytest.mark.jax, pytest.mark.skipif(engine.NAME == "theano", reason="PyTensor's mode")]

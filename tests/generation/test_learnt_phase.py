@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from test_batches import SIZES, ramps
-from test_spectra import split_of
 
 from rnnaudio.audio import STFT
 from rnnaudio.audio.phase import integrated, magnitude_differences, phase_differences
@@ -16,6 +14,7 @@ from rnnaudio.nn.initializers import constant
 from rnnaudio.objectives import PhaseDifferences
 from rnnaudio.optimizers import Adam
 from rnnaudio.training import Evaluation, TrainStep
+from tests.support.pieces import SIZES, ramps, split_of
 
 STFT_256 = STFT(256, 64, sample_rate_hz=16_000)
 HEARING = Hearing(STFT_256, radius=2)

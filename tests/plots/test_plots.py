@@ -13,6 +13,7 @@ from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.plots import canvas
 from rnnaudio.plots.sound import MOST_COLUMNS
+from tests.support.figures import line, texts_overlap
 
 RATE = 16000
 
@@ -27,18 +28,8 @@ def history_of(valid, seconds_per_epoch=30.0, best=()):
     ]  # fmt: skip
 
 
-def line(axes, label):
-    return next(one for one in axes.lines if one.get_label().startswith(label))
-
-
 def sine(frequency_hz, seconds, amplitude=1.0):
     return amplitude * np.sin(2 * np.pi * frequency_hz * np.arange(round(seconds * RATE)) / RATE)
-
-
-def texts_overlap(texts):
-    """Whether any two overlap; for a figure that has been laid out."""
-    boxes = [Text.get_window_extent(text) for text in texts]  # of the words, not of an annotation's line too
-    return any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
 def assert_png(path, width, height):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from test_plots import line, texts_overlap
 
 from rnnaudio import plots
 from rnnaudio.errors import RnnaudioError
+from tests.support.figures import line, texts_overlap
 
 
 def panels(rng):

@@ -9,7 +9,7 @@ import pytest
 import tyro
 from tyro.conf import OmitArgPrefixes
 
-from rnnaudio.runs import audio_run
+from rnnaudio.runs.frames import recipe as audio_run
 from rnnaudio.cli.arguments import REGISTRY
 from rnnaudio.runs.frames.recipe import describe_row, duration
 from rnnaudio.runs.frames.build import build_model, build_optimizer

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import fourier_2016, mnist
+from experiments.blog_2016 import fourier_2016, mnist
 from rnnaudio import engine
-from rnnaudio.runs import audio_run, defects
+from rnnaudio.runs.diagnosis import defects
+from rnnaudio.runs.frames import recipe as audio_run
 from rnnaudio.runs.frames.recipe import BATCHERS, LoadedRun, load_run, open_corpus, train_and_valid, train_on_corpus
 from rnnaudio.runs.frames.build import build_judging, build_model, build_optimizer, build_strategy
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig

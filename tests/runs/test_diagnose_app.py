@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tyro
 
-from rnnaudio.runs import audio_run, preflight
-from rnnaudio.runs import diagnose as app
+from rnnaudio.runs.diagnosis import preflight
+from rnnaudio.runs.frames import recipe as audio_run
+from rnnaudio.runs.diagnosis import diagnose as app
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 from rnnaudio.runs.diagnosis.defects import DEFECTS, in_words, present_in
 from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, free_run, remedy, write_diagnosis
