@@ -26,8 +26,9 @@ from rnnaudio.data import Batch
 from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.kernels import buffers
 from rnnaudio.objectives import STRATEGIES
+from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.frames.build import build_model, build_optimizer
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig, from_dict
+from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 from rnnaudio.training import SegmentedTrainStep, TrainStep
 from rnnaudio.training.memory import in_bytes, step_memory
 from rnnaudio.training.prefetch import prefetched

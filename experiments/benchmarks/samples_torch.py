@@ -20,8 +20,13 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import CodeBatch
 from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.kernels import threads
-from rnnaudio.runs.codes.code_run import schedule_of
-from rnnaudio.runs.samples.recipe import SamplesConfig, Task, prepare, windows_of
+from rnnaudio.nn import SampleModel
+from rnnaudio.runs.bits import warmup_cosine
+from rnnaudio.runs.config import from_dict
+from rnnaudio.runs.recipe import Prepared
+from rnnaudio.runs.samples.config import SamplesConfig
+from rnnaudio.runs.samples.model import Facts, windows_of
+from rnnaudio.runs.samples.recipe import SAMPLES, quantizer_of
 
 
 def main() -> None:
@@ -45,10 +50,12 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     torch.set_num_threads(threads.n_threads())
     config = config_of(options)
     torch.manual_seed(config.seed)
-    task = prepare(config, corpus)
-    model = SampleRNN(config, task.facts, task.model.n_context)
+    task = SAMPLES.prepare(config, corpus)
+    assert isinstance(task.model, SampleModel)
+    facts, n_context = from_dict(Facts, task.measured["facts"]), task.model.n_context
+    model = SampleRNN(config, facts, n_context)
     n_updates, seconds = trained(model, config, task)
-    n_context, quantizer = task.model.n_context, task.quantizer
+    quantizer = quantizer_of(config, facts)
     batches = windows_of(corpus.test, quantizer, n_context, options.test_samples, options.test_stretches)
     figures = {
         "settings": asdict(config),
@@ -61,12 +68,12 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return figures
 
 
-def trained(model: Any, config: SamplesConfig, task: Task) -> tuple[int, float]:
+def trained(model: Any, config: SamplesConfig, task: Prepared) -> tuple[int, float]:
     """For the minutes or the updates of the config, whichever end first; how many updates, in how many seconds."""
     import torch
 
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
-    rate, state, update, started = schedule_of(config), None, 0, time.monotonic()
+    rate, state, update, started = warmup_cosine(config.learning_rate, config.max_updates), None, 0, time.monotonic()
     while update < config.max_updates and time.monotonic() - started < 60.0 * config.minutes:
         batch = task.batches.batch(update)
         loss, state = model(torch.from_numpy(batch.codes[..., 0].astype(np.int64)), state, torch.tensor(batch.resets))

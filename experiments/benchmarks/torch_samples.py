@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from rnnaudio.readouts.logistic import LEAST_SCALE
-from rnnaudio.runs.samples.recipe import Facts, SamplesConfig
+from rnnaudio.runs.samples.config import SamplesConfig
+from rnnaudio.runs.samples.model import Facts
 
 
 class SampleRNN(torch.nn.Module):

@@ -36,7 +36,7 @@ from rnnaudio.generation import Stepper, generate
 from rnnaudio.nn import GRU, LSTM, Dense, Sequential
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import Adam
-from rnnaudio.runs.frames.outcome import judge
+from rnnaudio.runs.judging import judge
 from rnnaudio.training import EarlyStopping, Evaluation, Limits, Run, train
 
 FRAME, N_STEPS, N_SEGMENTS = 200, 40, 10

@@ -15,7 +15,7 @@ from rnnaudio.errors import run_command
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 
 LAST_TRY = TrainConfig(
-    model=ModelConfig(n_layers=3, units=(200, 100, 100), peepholes=True, forget_bias=0.0, weights="gaussian_2016"),
+    model=ModelConfig.of(n_layers=3, units=(200, 100, 100), peepholes=True, forget_bias=0.0, weights="gaussian_2016"),
     frame_size=200,
     n_steps=160,
     batch_size=16,

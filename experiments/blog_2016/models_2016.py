@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any
 
 from rnnaudio.runs.diagnosis.defects import that_apply_to, without
+
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 
 COMMON: dict[str, Any] = {
@@ -26,7 +27,7 @@ COMMON: dict[str, Any] = {
 
 def memory_lstm_2016(n: int, n_steps: int, batch_size: int, noise: float = 0.005, **settings: Any) -> TrainConfig:
     """The noisy LSTM of 21 March: depth 2, gates that are MLPs, noise in every layer, target = current input."""
-    model = ModelConfig(
+    model = ModelConfig.of(
         cell="memory-lstm", n_layers=2, layer_noise=noise, initial_state_noise=0.01,
         readout_units=2 * n, readout_weights="rand_2016", readout_noise=noise,
     )  # fmt: skip

@@ -9,9 +9,10 @@ import tyro
 from experiments.shared.on_corpus import CORPUS
 from experiments.shared.records import record
 from rnnaudio.cli.arguments import REGISTRY, parsed
+from rnnaudio.runs.fit import fit
 from rnnaudio.runs.frames.config import TrainConfig
-from rnnaudio.runs.frames.outcome import write_outcome
-from rnnaudio.runs.frames.recipe import train_on_corpus
+from rnnaudio.runs.frames.recipe import FRAMES
+from rnnaudio.runs.outcome import write_outcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ def train_and_listen(
     config: TrainConfig, corpus: Path, run_dir: Path, *, resume: bool = False
 ) -> tuple[bool, dict[str, Any]]:
     """Train, play on and print what came of it; whether the run ended by itself, and its summary."""
-    run = train_on_corpus(config, corpus, run_dir, resume=resume)
+    run = fit(FRAMES, config, corpus, run_dir, resume=resume)
     print(f"training ended: {run.reason}")
     summary = write_outcome(run_dir, corpus)
     print(f"validation {summary['best_validation_decibel']} dB; baselines {summary['baselines_decibel']}")

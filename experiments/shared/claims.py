@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import tyro
+from rnnaudio.runs.diagnosis.defects import present_in
 
 from experiments.shared.on_corpus import CORPUS
 from experiments.shared.records import record, versions
@@ -23,11 +24,13 @@ from rnnaudio.data import AudioCorpus, fixed_windows
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import STRATEGIES
-from rnnaudio.runs.diagnosis.defects import present_in
 from rnnaudio.runs.diagnosis.diagnose import diagnose_run
+from rnnaudio.runs.fit import fit
 from rnnaudio.runs.frames.config import TrainConfig
-from rnnaudio.runs.frames.outcome import judge, write_outcome
-from rnnaudio.runs.frames.recipe import LoadedRun, load_run, seed_seconds, train_on_corpus
+from rnnaudio.runs.frames.recipe import FRAMES, FramesRun
+from rnnaudio.runs.judging import judge
+from rnnaudio.runs.load import load
+from rnnaudio.runs.outcome import write_outcome
 from rnnaudio.training import Evaluation, checkpoint
 
 SMOKE: dict[str, Any] = {"n_steps": 4, "batch_size": 2, "max_updates": 2, "validate_every": 1, "schedule": "constant"}
@@ -127,13 +130,13 @@ def run_one(
     if done.exists() and {name: json.loads(done.read_text()).get(name) for name in settings} != settings:
         raise RnnaudioError(f"{done} is of other settings or another corpus: remove {run_dir} to run it anew")
     if not done.exists():
-        run = train_on_corpus(config, corpus, run_dir, resume=checkpoint.path_in(run_dir).exists())
+        run = fit(FRAMES, config, corpus, run_dir, resume=checkpoint.path_in(run_dir).exists())
         if run.reason.startswith("interrupted"):
             raise KeyboardInterrupt  # the run is saved; called again, it goes on
         if checkpoint.path_in(run_dir).exists():
             if report:
                 write_outcome(run_dir, corpus, seconds=seconds)
-            figures = {**measure(run_dir, corpus), **free_run(load_run(run_dir), corpus, seconds)}
+            figures = {**measure(run_dir, corpus), **free_run(load(run_dir, FramesRun), corpus, seconds)}
         else:  # it broke down before the first validation
             figures = {"predict_mse": None, "reconstruct_mse": None, "alive_seconds": 0.0, "death": run.reason}
         figures |= {
@@ -150,7 +153,7 @@ def run_one(
 
 def on_equal_terms(run_dir: Path, corpus: Path) -> Figures:
     """Errors on equal terms alone."""
-    return equal_terms(load_run(run_dir), corpus)
+    return equal_terms(load(run_dir, FramesRun), corpus)
 
 
 def measured(run_dir: Path, corpus: Path) -> Figures:
@@ -158,11 +161,11 @@ def measured(run_dir: Path, corpus: Path) -> Figures:
     return {**on_equal_terms(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
 
 
-def free_run(run: LoadedRun, corpus_path: Path, seconds: float) -> Figures:
+def free_run(run: FramesRun, corpus_path: Path, seconds: float) -> Figures:
     """For how long what it plays after the first seed of the test split stays within real music's limits."""
     with run.open_corpus(corpus_path) as corpus:
-        seed = corpus.test.first(seed_seconds(run.config, corpus.sample_rate_hz))
-        (played,) = run.continue_seeds([seed], round(seconds * corpus.sample_rate_hz))
+        seed = corpus.test.first(FRAMES.prime_seconds(run.config, corpus.sample_rate_hz))
+        (played,) = run.continue_primes([seed], round(seconds * corpus.sample_rate_hz))
         alive = judge(corpus.restore(played.audio[played.n_seed :]), corpus, played.stopped)
     return {"alive_seconds": alive.seconds, "death": alive.reason}
 
@@ -173,7 +176,7 @@ def diagnosis(run_dir: Path, corpus: Path) -> list[str]:
 
 
 def equal_terms(
-    run: LoadedRun, corpus_path: Path, tasks: Sequence[str] = tuple(STRATEGIES), most_batches: int = 32
+    run: FramesRun, corpus_path: Path, tasks: Sequence[str] = tuple(STRATEGIES), most_batches: int = 32
 ) -> dict[str, float | None]:
     """Squared error over variance on the validation split, noise off, for both tasks, however the run was scaled.
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tyro
+from rnnaudio.runs.diagnosis.defects import present_in, with_defect, without
 
 from experiments.blog_2016.models_2016 import gru_2016, memory_lstm_2016, repaired, switchable
 from experiments.shared.claims import Figures, diagnosis, equal_terms, run_one, tiny
@@ -29,9 +30,9 @@ from experiments.shared.on_corpus import CORPUS
 from experiments.shared.records import record
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError, run_command
-from rnnaudio.runs.diagnosis.defects import present_in, with_defect, without
 from rnnaudio.runs.frames.config import TrainConfig
-from rnnaudio.runs.frames.recipe import load_run
+from rnnaudio.runs.frames.recipe import FramesRun
+from rnnaudio.runs.load import load
 
 BUDGET: dict[str, Any] = {"max_updates": 200, "validate_every": 100, "minutes": 5.0}
 FAITHFUL = {
@@ -78,7 +79,7 @@ def is_single(before: TrainConfig, after: TrainConfig, name: str) -> bool:
 
 def predicted(run_dir: Path, corpus: Path) -> Figures:
     """The error on equal terms, of a part of the validation split."""
-    return equal_terms(load_run(run_dir), corpus, ["predict_next"], most_batches=8)
+    return equal_terms(load(run_dir, FramesRun), corpus, ["predict_next"], most_batches=8)
 
 
 def predicted_and_diagnosed(run_dir: Path, corpus: Path) -> Figures:

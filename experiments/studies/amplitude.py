@@ -46,8 +46,8 @@ from rnnaudio.nn import LSTM, Dense, Dropout, LinearPredictor, Noisy, Sequential
 from rnnaudio.nn.initializers import constant
 from rnnaudio.objectives import NextFrameDistribution, Strategy, predict_next
 from rnnaudio.optimizers import Adam
-from rnnaudio.runs.frames.config import require_more_than_zero
-from rnnaudio.runs.frames.outcome import judge
+from rnnaudio.runs.config import require_more_than_zero
+from rnnaudio.runs.judging import judge
 from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, train
 
 SEED = 2016

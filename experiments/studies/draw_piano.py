@@ -35,7 +35,7 @@ from rnnaudio.metrics.gaussian import PrincipalGaussian
 from rnnaudio.metrics.spectra import spectral_convergence_db
 from rnnaudio.nn import Draw
 from rnnaudio.objectives import Bound
-from rnnaudio.runs.frames.config import require_more_than_zero
+from rnnaudio.runs.config import require_more_than_zero
 from rnnaudio.training import Run
 
 PICTURES = ("curve", "canvas", "samples", "convergence")

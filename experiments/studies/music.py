@@ -40,10 +40,14 @@ from rnnaudio.metrics.yardstick import Yardstick, cut
 from rnnaudio.objectives import NextCodes
 from rnnaudio.runs.codes.choice import choose
 from rnnaudio.runs.codes.config import MusicConfig
-from rnnaudio.runs.codes.recipe import Musician, encoded, load_music, train_music, training_codes
+from rnnaudio.runs.codes.model import encoded, training_codes
+from rnnaudio.runs.codes.recipe import CODES
+from rnnaudio.runs.codes.run import CodesRun
+from rnnaudio.runs.fit import fit
 from rnnaudio.runs.frames.config import TrainConfig
-from rnnaudio.runs.frames.outcome import limits_of_real_music
-from rnnaudio.runs.frames.recipe import LoadedRun, load_run, train_on_corpus
+from rnnaudio.runs.frames.recipe import FRAMES, FramesRun
+from rnnaudio.runs.judging import limits_of_real_music
+from rnnaudio.runs.load import load
 from rnnaudio.training import Evaluation
 
 COPIES_SECONDS = (0.5, 1.0, 2.0)
@@ -94,11 +98,11 @@ def main() -> None:
             home = Path(folder)
             path = build_demo_corpus(home / "corpus.h5")
             small = dataclasses.replace(options, corpus=path, run_dir=home / "run", regressor_minutes=0.1)
-            train_music(SMOKE, path, small.run_dir)
+            fit(CODES, SMOKE, path, small.run_dir)
             print(experiment(small, Sizes(2, 3.0, 1, 2.0)))
         return
     config = MusicConfig(seed=options.seed, minutes=options.minutes, max_updates=options.max_updates)
-    run = complete(train_music(config, options.corpus, options.run_dir, resume=True))
+    run = complete(fit(CODES, config, options.corpus, options.run_dir, resume=True))
     figures = experiment(options, Sizes())
     figures |= {"updates": run.n_updates, "training_minutes": round(run.seconds / 60.0, 1)}
     if options.corpus == CORPUS or options.name != Options.name:
@@ -132,7 +136,7 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
     with AudioCorpus.open(options.corpus) as corpus:
         playing = choose(options.run_dir, corpus, n_seeds=sizes.n_choosing, seconds=sizes.choosing_seconds)
         print("played on validation seeds:", *playing.scores, sep="\n", flush=True)
-        musician = load_music(options.run_dir)
+        musician = load(options.run_dir, CodesRun)
         longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
         stretch = min(sizes.stretch_seconds, sizes.seconds, longest)
         heard = training_codes(corpus.train, musician.codec, musician.config)
@@ -182,7 +186,7 @@ def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
     return [corpus.restore(p.read(0, p.n_samples)) for p in long]
 
 
-def through_codec(audio: np.ndarray, musician: Musician) -> np.ndarray:
+def through_codec(audio: np.ndarray, musician: CodesRun) -> np.ndarray:
     """A sound of a window or more, as the codec says it."""
     scale, codec = musician.scale, musician.codec
     return scale.restore(sound(codec, codec.encode(scale.standardise(audio))))
@@ -207,14 +211,14 @@ def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> 
     return [found[k] for k in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))]
 
 
-def played(musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
+def played(musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
     """As chosen: codes of the first stage (n_seeds, n_frames), and sounds on the scale of the recording."""
     blocks = list(musician.play(seeds, round(seconds * musician.sample_rate_hz)))
     audio = np.concatenate([block.audio for block in blocks], axis=1)
     return np.concatenate([block.codes for block in blocks], axis=1)[..., 0], list(map(musician.scale.restore, audio))
 
 
-def chains_of(musician: Musician, corpus: AudioCorpus, heard: Sequence[np.ndarray]) -> dict[str, Markov]:
+def chains_of(musician: CodesRun, corpus: AudioCorpus, heard: Sequence[np.ndarray]) -> dict[str, Markov]:
     """Of the first stage's codes, counted on what the model was trained on, tuned on the validation split."""
     codec = musician.codec
     train = [codes[:, 0] for codes in heard]
@@ -225,7 +229,7 @@ def chains_of(musician: Musician, corpus: AudioCorpus, heard: Sequence[np.ndarra
     }
 
 
-def codes_of_chain(chain: Markov, musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> np.ndarray:
+def codes_of_chain(chain: Markov, musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> np.ndarray:
     """As those of :func:`played`, by a chain over the first stage's codes."""
     codec, n = musician.codec, round(seconds * musician.sample_rate_hz)
     n_frames = n // codec.stft.hop_samples + codec.stft.window_samples // codec.stft.hop_samples + 1
@@ -237,7 +241,7 @@ def codes_of_chain(chain: Markov, musician: Musician, seeds: Sequence[np.ndarray
 
 
 def with_detail(
-    codes: np.ndarray, musician: Musician, heard: Sequence[np.ndarray], seconds: float
+    codes: np.ndarray, musician: CodesRun, heard: Sequence[np.ndarray], seconds: float
 ) -> list[np.ndarray]:
     """Sounds of codes of the first stage, (n_seeds, n_frames), with the other stages' by :class:`Detail`."""
     n, detail = round(seconds * musician.sample_rate_hz), Detail(heard)
@@ -246,21 +250,21 @@ def with_detail(
     return [musician.scale.restore(sound(musician.codec, one)[:n]) for one in whole]
 
 
-def trained_regressor(options: Options) -> LoadedRun:
+def trained_regressor(options: Options) -> FramesRun:
     """A repaired model over frames, trained as long at most."""
     folder = options.regressor_dir or options.run_dir.with_name(f"{options.run_dir.name}-regressor")
-    complete(train_on_corpus(TrainConfig(minutes=options.regressor_minutes), options.corpus, folder, resume=True))
-    return load_run(folder)
+    complete(fit(FRAMES, TrainConfig(minutes=options.regressor_minutes), options.corpus, folder, resume=True))
+    return load(folder, FramesRun)
 
 
 def by_regressor(
-    run: LoadedRun, corpus: AudioCorpus, seeds: Sequence[np.ndarray], seconds: float
+    run: FramesRun, corpus: AudioCorpus, seeds: Sequence[np.ndarray], seconds: float
 ) -> dict[str, list[np.ndarray]]:
     """What it says, and with noise of its validation error's size; where it ended early, silence."""
     n, rows = round(seconds * corpus.sample_rate_hz), {}
     for name, noisy in (("regressor", False), ("regressor with noise", True)):
-        told = run._replace(config=dataclasses.replace(run.config, generation_noise=noisy))
-        heard = [corpus.restore(g.audio[g.n_seed :]) for g in told.continue_seeds(seeds, n)]
+        told = dataclasses.replace(run, config=dataclasses.replace(run.config, generation_noise=noisy))
+        heard = [corpus.restore(g.audio[g.n_seed :]) for g in told.continue_primes(seeds, n)]
         rows[name] = [np.pad(audio, (0, n - len(audio))) for audio in heard]
     return rows
 
@@ -275,7 +279,7 @@ def clean(sounds: Sequence[np.ndarray], yardstick: Yardstick) -> Figures:
     }
 
 
-def bits(musician: Musician, corpus: AudioCorpus, chains: dict[str, Markov]) -> dict[str, float]:
+def bits(musician: CodesRun, corpus: AudioCorpus, chains: dict[str, Markov]) -> dict[str, float]:
     """Bits a frame of the first stage's codes on the test split, each piece gone through from its beginning."""
     test, said = [codes for codes in encoded(corpus.test, musician.codec) if len(codes) > 2], 0.0
     evaluate, n = Evaluation(musician.model, NextCodes()), sum(len(codes) - 1 for codes in test)
@@ -286,7 +290,7 @@ def bits(musician: Musician, corpus: AudioCorpus, chains: dict[str, Markov]) -> 
     return {name: round(value, 3) for name, value in rows.items()}
 
 
-def speed(musician: Musician, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
+def speed(musician: CodesRun, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
     """One stream as it is heard: times real time, phases included, and seconds to the first sound."""
     n, first = round(seconds * musician.sample_rate_hz), 0.0
     next(musician.play([seed], n, n_at_once=1))  # compiled by now
@@ -298,7 +302,7 @@ def speed(musician: Musician, seed: np.ndarray, seconds: float = 20.0) -> dict[s
 
 
 def copies(
-    musician: Musician, corpus: AudioCorpus, heard: Sequence[np.ndarray], played_codes: dict[str, np.ndarray]
+    musician: CodesRun, corpus: AudioCorpus, heard: Sequence[np.ndarray], played_codes: dict[str, np.ndarray]
 ) -> dict[str, Figures]:
     """Share of frames in runs that stand in what was trained on, by length; beside it that of the unseen music."""
     known = Corpus.of(one[:, 0] for one in heard)

@@ -27,7 +27,12 @@ from rnnaudio.generation.sampling import Course
 from rnnaudio.metrics import log_mel
 from rnnaudio.runs.codes.choice import DRAW_SEED, health
 from rnnaudio.runs.codes.config import MusicConfig
-from rnnaudio.runs.codes.recipe import Musician, encoded, load_music, train_music
+from rnnaudio.runs.codes.model import encoded
+from rnnaudio.runs.codes.recipe import CODES
+from rnnaudio.runs.codes.run import CodesRun, loaded
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.load import saved_recipe
+from rnnaudio.runs.record import SavedRun
 
 AIDS: dict[str, Figures] = {
     "as it is": {},
@@ -75,14 +80,19 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
         config = MusicConfig(max_updates=options.updates, minutes=60.0, validate_every=200, **changes)
         if options.smoke:
             config = dataclasses.replace(config, n_steps=16, batch_size=4, transpose=config.transpose[:1])
-        complete(train_music(config, corpus.path, folder, resume=True))
-        rows[name] = judged(load_music(folder, "model"), corpus, options)
+        complete(fit(CODES, config, corpus.path, folder, resume=True))
+        rows[name] = judged(last_parameters(folder), corpus, options)
         print(f"{name}: {rows[name]}", flush=True)
     settings = options.settings | {"seed": MusicConfig().seed}
     return {"settings": settings, "variants": {name: AIDS[name] for name in rows}, "rows": rows}
 
 
-def judged(musician: Musician, corpus: AudioCorpus, options: Options) -> Figures:
+def last_parameters(folder: Path) -> CodesRun:
+    """A run as its last update left it."""
+    return loaded(saved_recipe(folder)[1], SavedRun.read(folder), "model")
+
+
+def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures:
     """Bits and what is played; see the module."""
     rate, last = corpus.sample_rate_hz, musician.record["history"][-1]
     music = [p for p in corpus.valid.pieces if p.n_samples >= rate]

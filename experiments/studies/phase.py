@@ -51,7 +51,7 @@ from rnnaudio.nn import LSTM, Dense, Sequential, Sum
 from rnnaudio.nn.initializers import constant
 from rnnaudio.objectives import PhaseDifferences
 from rnnaudio.optimizers import Adam
-from rnnaudio.runs.frames.config import require_more_than_zero
+from rnnaudio.runs.config import require_more_than_zero
 from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, checkpoint, train
 from rnnaudio.training.loop import set_model
 

@@ -30,20 +30,16 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.sample_batches import Levels, levels_of, stretches
 from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.generation.samples import SamplePlayer
-from rnnaudio.generation.sampling import Course, Sampling
+from rnnaudio.generation.sampling import Sampling
 from rnnaudio.objectives import NextSamples
-from rnnaudio.runs.frames.config import require_more_than_zero
-from rnnaudio.runs.frames.outcome import judge
-from rnnaudio.runs.samples.recipe import (
-    Facts,
-    Sampler,
-    SamplesConfig,
-    linear_path,
-    load_samples,
-    measured_facts,
-    train_samples,
-    windows_of,
-)
+from rnnaudio.runs.config import require_more_than_zero
+from rnnaudio.runs.continuing import SamplingOptions
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.judging import judge
+from rnnaudio.runs.load import load
+from rnnaudio.runs.samples.config import SamplesConfig
+from rnnaudio.runs.samples.model import Facts, linear_path, measured_facts, windows_of
+from rnnaudio.runs.samples.recipe import SAMPLES, SamplesRun
 from rnnaudio.training import Evaluation, Run
 
 FRAMES = {2: (16,), 3: (128, 16)}
@@ -108,8 +104,8 @@ def keep(options: Options, figures: Figures) -> None:
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; sounds go to the run's folder."""
     folder, config = options.folder, config_of(options)
-    done = complete(train_samples(config, corpus.path, folder, resume=True))
-    sampler = load_samples(folder)
+    done = complete(fit(SAMPLES, config, corpus.path, folder, resume=True))
+    sampler = load(folder, SamplesRun)
     figures = {"settings": dataclasses.asdict(config), "training": told(done, config)}
     figures["bits_a_sample"] = bits(sampler, corpus, options)
     plots.learning_curve(done.history, folder / "learning_curve.png", quantity="bits a sample")
@@ -149,7 +145,7 @@ def told(done: Run, config: SamplesConfig) -> Figures:
     }
 
 
-def bits(sampler: Sampler, corpus: AudioCorpus, options: Options) -> dict[str, float]:
+def bits(sampler: SamplesRun, corpus: AudioCorpus, options: Options) -> dict[str, float]:
     """Of the same stretches of the test split, by all three; the first samples of each are only heard."""
     quantizer, model = sampler.quantizer, sampler.model
     segment = min(SEGMENT, options.test_samples)
@@ -169,7 +165,7 @@ def bits(sampler: Sampler, corpus: AudioCorpus, options: Options) -> dict[str, f
     return {name: round(float(value), 3) for name, value in values.items()}
 
 
-def fitted_scale(train: Levels, facts: Facts, sampler: Sampler) -> float:
+def fitted_scale(train: Levels, facts: Facts, sampler: SamplesRun) -> float:
     """Of the logistic noise around the linear prediction, by its likelihood on training stretches."""
     length = min(4096, max(map(len, train.sequences)))
     some = np.stack([part[:, 0] for part in stretches(train.sequences, length, 48)], axis=1)
@@ -182,7 +178,7 @@ def fitted_scale(train: Levels, facts: Facts, sampler: Sampler) -> float:
     return float(np.exp(found.x))
 
 
-def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: Sampler) -> float:
+def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: SamplesRun) -> float:
     """Mean bits of (time, batch) levels but the first N_TAPS: logistic noise in levels about the prediction."""
     n_levels = sampler.quantizer.n_levels
     values = sampler.quantizer.values(levels)
@@ -194,7 +190,7 @@ def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: Sampler
     return float(-np.mean(below + above + is_inner * np.log(-np.expm1(-2.0 * d / scale))) / np.log(2.0))
 
 
-def speed(sampler: Sampler, corpus: AudioCorpus) -> int:
+def speed(sampler: SamplesRun, corpus: AudioCorpus) -> int:
     """One stream: samples a second, the median of five turns."""
     heard = sampler.quantizer.levels(corpus.test.first(1.0))[None]
     player = SamplePlayer(sampler.model, heard, Sampling())
@@ -206,12 +202,13 @@ def speed(sampler: Sampler, corpus: AudioCorpus) -> int:
     return round(float(np.median(turns)))
 
 
-def played(sampler: Sampler, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
+def played(sampler: SamplesRun, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
     """How long each seed's continuation stays music, and how it ends; sounds and their picture go to the folder."""
     rate = corpus.sample_rate_hz
     seeds = [corpus.test.seed_at(k, 1.0) for k in range(options.n_seeds)]
     lives, sounds = [], {}
-    blocks = sampler.sound(seeds, round(options.seconds * rate), Course((options.temperature,)))
+    sampling = SamplingOptions((options.temperature,))
+    blocks = sampler.blocks(seeds, round(options.seconds * rate), sampling, at_once=False)
     for k, audio in enumerate(np.concatenate(list(blocks), axis=1)):
         lives.append(judge(corpus.restore(audio), corpus, ""))
         sounds[f"seed {k + 1}"] = corpus.restore(np.concatenate([seeds[k], audio]))

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -36,6 +37,20 @@ def _in_one_line(box: str) -> str:
     message, *others = sections[1:] or sections
     hints = [other for other in others if other.startswith(("Perhaps you meant", "Available subcommands"))]
     return "; ".join([message.rstrip("."), *(hints or ["--help lists what there is"])])
+
+
+@REGISTRY.primitive_rule
+def _path_or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """A path that may be left out: tyro would offer the word None."""
+    if set(get_args(info.type)) != {Path, type(None)}:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: Path(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
+    )
 
 
 @REGISTRY.primitive_rule

@@ -1,5 +1,6 @@
 """Look at everything that trains and plays a model, and say what is wrong with it, the true cause first."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from rnnaudio.diagnostics.signal import (
     share_found,
     state_figures,
 )
-from rnnaudio.diagnostics.subject import Diagnosis, Measurements, Subject
+from rnnaudio.diagnostics.subject import Diagnosis, Measurements, Subject, Unanswerable
 from rnnaudio.diagnostics.updates import update_figures
 from rnnaudio.objectives import STRATEGIES
 
 N_BATCHES = 4
 N_PLAYED = 8
 N_SEED_FRAMES = 16
+FRAME_SECONDS = 0.0125  # of the free run of a model without frames of its own
 N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
 FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # of the free run; at least and at most so many frames
 MOST_VALIDATION_SAMPLES = 1 << 21
@@ -35,30 +37,41 @@ NOT_MEASURED = float("nan")
 
 
 def diagnose(subject: Subject) -> Diagnosis:
-    """Measure the subject (it is left as it was) and rank the causes found."""
+    """Measure the subject (it is left as it was) and rank the causes found.
+
+    What a subject cannot be asked is recorded as unanswered, with the reason, and the rest goes on.
+    """
     measured = Measurements()
     rng = np.random.default_rng(2016)
     batches = [subject.batches.batch(k) for k in range(N_BATCHES)]
-    look_at_data(subject, batches, measured, rng)
-    parts = [excerpt(batch, subject.objective) for batch in batches]
-    loudest = max(parts, key=lambda part: rms(part.frames))
-    cost = Cost(subject.model, subject.objective)
-    look_at_cost(subject, cost, loudest, measured, rng)
-    stepped = Stepped(subject.model)
-    look_at_memory(subject, stepped, loudest, measured, rng)
-    look_at_updates(subject, parts, measured)
-    look_at_validation(subject, measured)
-    look_at_free_run(subject, stepped, measured)
+    for name, look in EXAMINATIONS.items():
+        try:
+            look(subject, batches, measured, rng)
+        except Unanswerable as reason:
+            measured.unanswered[name] = str(reason)
     return Diagnosis(causes(measured), measured)
 
 
-def look_at_data(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Scale, order of axes, effective size, what begins where."""
+def parts_of(subject: Subject, batches: list[Any]) -> list[Any]:
+    """A small part of each batch of frames; Unanswerable for batches of other things."""
+    if not hasattr(batches[0], "frames"):
+        raise Unanswerable(f"its batches hold {', '.join(subject.objective.fields)}, not frames of samples")
+    return [excerpt(batch, subject.objective) for batch in batches]
+
+
+def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
+    """Scale of the training pieces."""
     figures = measured.figures
-    measured.frame_size = subject.model.n_in
     scale = scale_figures(subject.pieces)
     figures |= {"data_std": scale.std, "data_dc": scale.dc, "samples_at_ends": scale.at_ends}
     figures |= {"data_peak": scale.peak, "range_used": scale.used}
+
+
+def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
+    """Order of axes, effective size, what begins where."""
+    parts_of(subject, batches)
+    figures = measured.figures
+    measured.frame_size = subject.model.n_in
     jumps = [continuity(batch.frames, rng) for batch in batches]
     figures["jump_along_time"] = float(np.median([jump.along_time for jump in jumps]))
     figures["jump_along_batch"] = float(np.median([jump.along_batch for jump in jumps]))
@@ -71,8 +84,14 @@ def look_at_data(subject: Subject, batches: list[Any], measured: Measurements, r
     figures["validation_in_training"] = share_found(subject.validation, subject.pieces)
 
 
-def look_at_cost(subject: Subject, cost: Cost, part: Any, measured: Measurements, rng: np.random.Generator) -> None:
+def loudest_part(subject: Subject, batches: list[Any]) -> Any:
+    """The loudest of the parts of the batches."""
+    return max(parts_of(subject, batches), key=lambda part: rms(part.frames))
+
+
+def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
     """Which steps count, towards what; noise in the output."""
+    part, cost = loudest_part(subject, batches), Cost(subject.model, subject.objective)
     figures = measured.figures
     coverage = cost_coverage(cost, part, rng)
     measured.coverage = np.sqrt(np.mean(np.square(coverage), axis=1))
@@ -97,10 +116,9 @@ def promised_target(subject: Subject, frames: np.ndarray) -> np.ndarray:
     return frames[shift : len(frames) - 1 + shift]
 
 
-def look_at_memory(
-    subject: Subject, stepped: Stepped, part: Any, measured: Measurements, rng: np.random.Generator
-) -> None:
+def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
     """Gates, gradient by lag, growth, echo, flip, reach."""
+    part, stepped = loudest_part(subject, batches), subject.stepped
     x, target = part.frames[:-1], promised_target(subject, part.frames)
     inside = probe(subject.model, x, target)
     measured.saturation = {name: histogram.saturated for name, histogram in inside.saturation.items()}
@@ -131,8 +149,9 @@ def late_growth(sizes: np.ndarray) -> float:
     return float(sizes[-1] / max(sizes[len(sizes) // 2], 1e-30)) if len(sizes) else NOT_MEASURED
 
 
-def look_at_updates(subject: Subject, parts: list[Any], measured: Measurements) -> None:
+def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
     """Sizes of updates, each against its parameter and against the rule's promise."""
+    parts = parts_of(subject, batches) if hasattr(batches[0], "frames") else batches
     figures = measured.figures
     seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.rate_now, parts)
     moved = [name for name, ratio in seen.ratios.items() if seen.gradients[name] > 0 and (ratio or seen.visible[name])]
@@ -147,8 +166,18 @@ def look_at_updates(subject: Subject, parts: list[Any], measured: Measurements) 
     figures["gradient_norm"] = float(np.median(seen.norms))
 
 
-def look_at_validation(subject: Subject, measured: Measurements) -> None:
-    """Errors of model and baselines on the validation windows; what the run recorded of them."""
+def look_at_history(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
+    """What the run recorded of its losses."""
+    figures = measured.figures
+    figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
+    for kind in ("valid", "train"):
+        rows = [row[kind] for row in subject.history if kind in row]
+        figures[f"history_lowest_{kind}"] = float(min(rows)) if rows else NOT_MEASURED
+
+
+def look_at_validation(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
+    """Errors of model and baselines on the validation windows."""
+    parts_of(subject, batches)
     figures = measured.figures
     pairs, n = [], 0
     for batch in subject.validation:
@@ -166,46 +195,68 @@ def look_at_validation(subject: Subject, measured: Measurements) -> None:
     few = max(1, MOST_BASELINE_SAMPLES // pairs[0][0].size)
     measured.errors = {"this model": float(wrong[:few].sum() / energy[:few].sum()), **baselines(pairs[:few], linear)}
     figures["validation_is_whole"] = float(len(pairs) == len(subject.validation))
-    figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
-    for kind in ("valid", "train"):
-        rows = [row[kind] for row in subject.history if kind in row]
-        figures[f"history_lowest_{kind}"] = float(min(rows)) if rows else NOT_MEASURED
 
 
-def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements) -> None:
-    """Does the run play the function that it trained, and what becomes of its sound?"""
-    figures = measured.figures
-    figures |= dict.fromkeys(("play_against_unrolled", "two_functions_apart", "play_towards_twice"), NOT_MEASURED)
-    later = ("level_fall_db", "half_life", "period", "repeats_from", "noise_from", "unrest_db")
-    figures |= dict.fromkeys(later, NOT_MEASURED)
+def look_at_played_function(
+    subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator
+) -> None:
+    """Whether the run plays the function that it trained."""
     if subject.play is None:
-        return
-    frames = subject.validation[0].frames
-    loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]
-    seeds = frames[:N_SEED_FRAMES, loud]
+        raise Unanswerable("it does not generate frame by frame from its own output")
+    stepped, figures = subject.stepped, measured.figures
+    seeds = loud_seeds(subject)
     pairs = [first_frames(stepped, seed) for seed in seeds.swapaxes(0, 1)]
-    said, again = (np.array(frames) for frames in zip(*pairs, strict=True))
+    once, twice = (np.array(frames) for frames in zip(*pairs, strict=True))
     firsts = [subject.play(seed, 1) for seed in seeds.swapaxes(0, 1)]
     if not all(len(frames) for frames in firsts):  # not finite from the beginning
         return
     first = np.array([frames[0] for frames in firsts])
-    figures["play_against_unrolled"] = rms(first - said) / max(rms(said), 1e-30)
-    figures["two_functions_apart"] = rms(again - said) / max(rms(said), 1e-30)
-    apart = (again - said).astype(np.float64)
-    figures["play_towards_twice"] = float(np.sum((first - said) * apart) / max(np.sum(apart**2), 1e-30))
-    seed = seeds[:, 0]
-    generated = subject.play(seed, int(np.clip(FREE_SAMPLES // seed.shape[1], *FREE_FRAMES)))
+    figures["play_against_unrolled"] = rms(first - once) / max(rms(once), 1e-30)
+    figures["two_functions_apart"] = rms(twice - once) / max(rms(once), 1e-30)
+    apart = (twice - once).astype(np.float64)
+    figures["play_towards_twice"] = float(np.sum((first - once) * apart) / max(np.sum(apart**2), 1e-30))
+
+
+def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
+    """What becomes of the sound that it plays."""
+    figures = measured.figures
+    true, seed, generated = free_run_of(subject)
+    if not len(generated) or not np.isfinite(generated[0]).all():
+        return
     measured.n_seed_frames = len(seed)
     measured.level_db = levels_db(np.concatenate([seed, generated]))
     if len(generated) < 8:
         return
     result = health(generated)
-    levels = levels_db(frames.reshape(-1, frames.shape[-1]))
+    levels = levels_db(true)
     usual = np.median(levels[levels > levels.max() - 60.0])  # without its silences
     figures["level_fall_db"] = float(usual - np.median(measured.level_db[-len(generated) // 4 :]))
     figures |= {"half_life": result.half_life, "period": float(result.period)}
     figures |= {"repeats_from": result.repeats_from, "noise_from": result.noise_from}
     figures["unrest_db"] = result.unrest_db
+
+
+def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True sound, the prime, and what the run made of it, each as frames (time, n)."""
+    if subject.play is not None:
+        seed = loud_seeds(subject)[:, 0]
+        generated = subject.play(seed, int(np.clip(FREE_SAMPLES // seed.shape[1], *FREE_FRAMES)))
+        frames = subject.validation[0].frames
+        return frames.reshape(-1, frames.shape[-1]), seed, generated
+    if subject.continued is None or subject.prime is None:
+        raise Unanswerable("it was not played")
+    n = round(FRAME_SECONDS * subject.sample_rate_hz)
+    generated = subject.continued(subject.prime, FREE_SAMPLES)
+    prime, played = (audio[: len(audio) // n * n].reshape(-1, n) for audio in (subject.prime, generated))
+    return prime, prime, played
+
+
+def loud_seeds(subject: Subject) -> np.ndarray:
+    """The beginnings of the loudest validation windows: (16, 8, n)."""
+    frames = subject.validation[0].frames
+    loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]
+    seeds: np.ndarray = frames[:N_SEED_FRAMES, loud]
+    return seeds
 
 
 def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -215,3 +266,16 @@ def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.nda
         y, state = stepped(frame[None], state)
     again, _ = stepped(seed[-1:], state)
     return y[0], again[0]
+
+
+EXAMINATIONS: dict[str, Callable[[Subject, list[Any], Measurements, np.random.Generator], None]] = {
+    "sound": look_at_sound,
+    "batches": look_at_batches,
+    "cost": look_at_cost,
+    "memory": look_at_memory,
+    "updates": look_at_updates,
+    "history": look_at_history,
+    "validation": look_at_validation,
+    "what is played": look_at_played_function,
+    "free run": look_at_free_run,
+}

@@ -36,7 +36,7 @@ def bounded_output(m: Measurements) -> Found | None:
 
 def unbounded_memory(m: Measurements) -> Found | None:
     growth, silent = m.figures["late_growth"], m.figures["late_growth_without_input"]
-    if not (growth > 1.25 and silent > 1.25 and m.echo[-1] > 0.3):
+    if not (growth > 1.25 and silent > 1.25 and m.echo.size and m.echo[-1] > 0.3):
         return None
     return Found(
         min(1.0, growth / 4),

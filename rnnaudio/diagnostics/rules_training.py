@@ -33,7 +33,7 @@ def axes_swapped(m: Measurements) -> Found | None:
 
 def clipped_data(m: Measurements) -> Found | None:
     share = m.figures["samples_at_ends"]
-    if share < 0.005:
+    if not share >= 0.005:
         return None
     return Found(
         min(1.0, 10 * share),
@@ -44,7 +44,7 @@ def clipped_data(m: Measurements) -> Found | None:
 
 def min_max_scaling(m: Measurements) -> Found | None:
     std, dc, used = (m.figures[name] for name in ("data_std", "data_dc", "range_used"))
-    if 0.4 < std < 2.5 and abs(dc) < 0.25:
+    if not isfinite(std) or (0.4 < std < 2.5 and abs(dc) < 0.25):
         return None
     return Found(
         min(1.0, abs(np.log10(max(std, 1e-9)))),
@@ -57,7 +57,7 @@ def min_max_scaling(m: Measurements) -> Found | None:
 def shifted_batch(m: Measurements) -> Found | None:
     n = m.figures["batch_size"]
     size = n * m.figures["distinct_share"]
-    if n < 4 or size > 0.3 * n:
+    if not n >= 4 or not size <= 0.3 * n:
         return None
     return Found(1.0 - size / n, f"a batch of {n:.0f} items is worth {size:.1f}", "draw each item at its own place")
 
@@ -179,6 +179,8 @@ def judged_by_training_cost(m: Measurements) -> Found | None:
     best, valid = m.figures["best_loss"], m.figures["validation_loss"]
     lowest, training = m.figures["history_lowest_valid"], m.figures["history_lowest_train"]
     by_history = isfinite(lowest) and not same(best, lowest) and same(best, training)
+    if not isfinite(valid):
+        return None
     if not by_history and (not isfinite(best) or isfinite(lowest) or same(best, valid, 0.1)):
         return None
     other = f"; the lowest training figure is {training:.4g}" if by_history else ""

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnaudio.diagnostics.memory import Stepped
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
@@ -24,7 +26,11 @@ class Subject:
     make_step
         (model) -> a training step ``step(batch, state, learning_rate=, update=)`` of that model; it is given copies.
     play
-        (true frames (time, n), n_frames) -> generated frames (n_frames, n), in the run's own way; None: not played.
+        (true frames (time, n), n_frames) -> generated frames (n_frames, n), in the run's own way; None: it generates
+        no frames one by one.
+    continued, prime, sample_rate_hz
+        ((n,) samples, n_samples) -> the continuation, in the run's own way; the sound to continue; its rate. For runs
+        without ``play``; None: not played.
     learning_rate, late_rate
         the highest of the run, and that of the update that made these parameters, where a schedule lowers it.
     history, best_loss
@@ -43,11 +49,30 @@ class Subject:
     history: Sequence[dict[str, Any]] = ()
     best_loss: float | None = None
     late_rate: float | None = None
+    continued: Callable[[np.ndarray, int], np.ndarray] | None = None
+    prime: np.ndarray | None = None
+    sample_rate_hz: int = 16_000
+
+    @cached_property
+    def stepped(self) -> Stepped:
+        """One step of the model, compiled once."""
+        return Stepped(self.model)
 
     @property
     def rate_now(self) -> float:
         """The learning rate that the parameters are used to; not less than a thousandth of the highest."""
         return self.learning_rate if self.late_rate is None else max(self.late_rate, 1e-3 * self.learning_rate)
+
+
+class Unanswerable(Exception):
+    """A question that a subject cannot answer; the message says why."""
+
+
+class Figures(dict[str, float]):
+    """Figures by name; one that was not measured is NaN."""
+
+    def __missing__(self, name: str) -> float:
+        return float("nan")
 
 
 class Cause(NamedTuple):
@@ -86,6 +111,8 @@ class Measurements:
         normalised mean squared error on the validation batches of the model and of the baselines, by name.
     figures
         all other figures by name.
+    unanswered
+        by examination: why it could not be made.
     """
 
     gradient_by_lag: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -102,7 +129,8 @@ class Measurements:
     n_seed_frames: int = 0
     frame_size: int = 0
     errors: dict[str, float] = field(default_factory=dict)
-    figures: dict[str, float] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
+    unanswered: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,9 @@ def reset_leak(step: Any, batch: Any, fresh: Any) -> float:
     """Relative change of the loss by a state of rms 3 that a batch with all resets set says to forget."""
     rng = np.random.default_rng(0)
     garbage = [GARBAGE * rng.standard_normal(s.shape).astype(s.dtype) for s in fresh.state]
-    everywhere = type(batch)(**{**vars(batch), "resets": np.ones(batch.frames.shape[1], bool)})
+    resets = np.ones(len(batch.resets), bool)
+    is_tuple = isinstance(batch, tuple)  # a NamedTuple has no __dict__
+    everywhere = batch._replace(resets=resets) if is_tuple else type(batch)(**{**vars(batch), "resets": resets})
     first, second = (step(everywhere, s, learning_rate=0.0, update=0).loss for s in (None, garbage))
     return abs(first - second) / max(abs(first), 1e-30)
 

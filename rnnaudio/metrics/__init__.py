@@ -3,7 +3,7 @@
 from rnnaudio.metrics.alive import STEINWAY_16_KHZ, Alive, AliveLimits, InRange, alive_seconds, calibrate, in_range
 from rnnaudio.metrics.likeness import Corpus, Vocabulary, frechet_distance, jensen_shannon_distance, loop_score
 from rnnaudio.metrics.music import Structure, chroma, onsets_per_second, onsets_seconds, pitch_class_entropy, structure
-from rnnaudio.metrics.prediction import decibel, normalised_mse
+from rnnaudio.metrics.prediction import decibel, in_decibel, normalised_mse, scores_in_decibel
 from rnnaudio.metrics.spectrum import MINIMUM_RATE_HZ, N_MEL_BANDS, log_mel
 from rnnaudio.metrics.two_sample import area_under_curve, told_apart
 
@@ -23,6 +23,7 @@ __all__ = [
     "chroma",
     "decibel",
     "frechet_distance",
+    "in_decibel",
     "in_range",
     "jensen_shannon_distance",
     "log_mel",
@@ -31,6 +32,7 @@ __all__ = [
     "onsets_per_second",
     "onsets_seconds",
     "pitch_class_entropy",
+    "scores_in_decibel",
     "structure",
     "told_apart",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -39,3 +41,13 @@ def _feature_mask(mask: ArrayLike, target: FloatArray) -> FloatArray:
             f"the mask has shape {weight.shape}, expected {target.shape[:-1]}: the target's but the last"
         )
     return weight[..., None]
+
+
+def in_decibel(normalised_mse: float) -> str:
+    """``-12.30 dB`` for a ratio of powers; NaN is the ratio to the power of silence."""
+    return "nan (silence)" if np.isnan(normalised_mse) else f"{float(decibel(normalised_mse)):.2f} dB"
+
+
+def scores_in_decibel(scores: Mapping[str, float]) -> str:
+    """``predict zero 0.00 dB, ...`` for normalised mean squared errors by name."""
+    return ", ".join(f"{name} {in_decibel(score)}" for name, score in scores.items())

@@ -1,4 +1,4 @@
-"""Let a trained model continue seeds, to WAV files or, as it plays, to standard output."""
+"""Let a trained model continue primes, to WAV files or, as it plays, to standard output."""
 
 import io
 import sys
@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnaudio.runs.players import How, Player, Watch, load_player
+from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch
+from rnnaudio.runs.load import load
 from rnnaudio.atomic import replacing
 from rnnaudio.audio import read_audio, resample, write_wav
 from rnnaudio.audio.files import to_int16
@@ -21,8 +22,8 @@ from rnnaudio.generation import Generated
 MOST_SAMPLES = 2**29  # 2 GiB, several times over while they are written; a WAV file ends at twice that
 
 
-class Seeds(NamedTuple):
-    """What is continued: the beginning of ``file``, or ``streams`` places of the test split from ``place`` on."""
+class Primes(NamedTuple):
+    """The sound to continue: the beginning of ``file``, or ``streams`` places of the test split from ``place`` on."""
 
     file: Path | None
     seconds: float
@@ -30,64 +31,68 @@ class Seeds(NamedTuple):
     streams: int
 
 
-def play(
+def generate(
     run_dir: Path,
     out: Path,
     corpus: Path | None = None,
     *,
-    seeds: Seeds,
+    primes: Primes,
     seconds: float,
-    how: How = How(),  # noqa: B008 (immutable)
+    sampling: SamplingOptions = AS_TRAINED,
     overwrite: bool = False,
 ) -> str:
-    """Write each seed and its continuation; a sentence on what was written. ``corpus``: where it is, if moved.
+    """Write each prime and its continuation; a sentence on what was written. ``corpus``: where it is, if moved.
 
     One stream goes to ``out``, several to names with a number: ``out-1.wav``, ``out-2.wav``, ... ``-`` is standard
     output: a WAV of known length, written as it is played.
     """
-    _check(seeds, seconds)
+    _check(primes, seconds)
     is_pipe = str(out) == "-"
-    if is_pipe and seeds.streams > 1:
-        raise RnnaudioError(f"--streams {seeds.streams} cannot all go to standard output: name a file, or ask for one")
-    targets = [] if is_pipe else _targets(out, seeds.streams, overwrite)
-    player = load_player(run_dir)
-    heard = _heard(player, seeds, corpus)
-    n_samples = round(seconds * player.sample_rate_hz)
-    if n_samples * len(heard) > MOST_SAMPLES:
+    if is_pipe and primes.streams > 1:
         raise RnnaudioError(
-            f"{len(heard)} x {seconds:g} s are {n_samples * len(heard):.2g} samples; expected at most {MOST_SAMPLES} "
-            f"({MOST_SAMPLES / player.sample_rate_hz / 3600:.0f} hours) at a time: ask for less"
+            f"--streams {primes.streams} cannot all go to standard output: name a file, or ask for one"
+        )
+    targets = [] if is_pipe else _targets(out, primes.streams, overwrite)
+    run = load(run_dir)
+    if run.note:
+        print(f"note: {run.note}", file=sys.stderr)
+    sounds = _standardised(run, primes, corpus)
+    n_samples = round(seconds * run.sample_rate_hz)
+    if n_samples * len(sounds) > MOST_SAMPLES:
+        raise RnnaudioError(
+            f"{len(sounds)} x {seconds:g} s are {n_samples * len(sounds):.2g} samples; expected at most {MOST_SAMPLES} "
+            f"({MOST_SAMPLES / run.sample_rate_hz / 3600:.0f} hours) at a time: ask for less"
         )
     if is_pipe:
-        return _stream(player, heard[0], n_samples, how)
-    rate = player.sample_rate_hz
+        return _stream(run, sounds[0], n_samples, sampling)
+    rate = run.sample_rate_hz
     with ExitStack() as stack:  # all files or none; what cannot be written shows before anything is played
         places = [stack.enter_context(replacing(target)) for target in targets]
-        results = player.continue_seeds(heard, n_samples, how)
-        audio = [player.scale.restore(result.audio) for result in results]
+        results = run.continue_primes(sounds, n_samples, sampling)
+        audio = [run.scale.restore(result.audio) for result in results]
         n_clipped = sum(write_wav(place, sound, rate) for place, sound in zip(places, audio, strict=True))
     return _described(targets, results, rate) + (f"; {n_clipped} samples clipped" if n_clipped else "")
 
 
-def _stream(player: Player, seed: np.ndarray, n_samples: int, how: How) -> str:
-    """To standard output, each part when it is there; silence for what a stream that ends early leaves."""
+def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: SamplingOptions) -> str:
+    """Play to standard output, each part when it is there; silence for what a stream that ends early leaves."""
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
-    rate, n_played = player.sample_rate_hz, 0
-    parts = watched(player.stream(seed, n_samples, how), n_samples, player.watch())
+    rate, n_played = run.sample_rate_hz, 0
+    parts = watched(run.stream(prime, n_samples, sampling), n_samples, run.watch())
     first = next(parts)  # what is wrong shows before anything is written
-    _send(wav_header(len(seed) + n_samples, rate))
-    for part in chain((seed, first), parts):
+    _send(wav_header(len(prime) + n_samples, rate))
+    for part in chain((prime, first), parts):
         n_played += len(part)
-        _send(to_int16(player.scale.restore(part)).astype("<i2").tobytes())
-    left = len(seed) + n_samples - n_played
+        _send(to_int16(run.scale.restore(part)).astype("<i2").tobytes())
+    left = len(prime) + n_samples - n_played
     _send(bytes(2 * left))
     silence = f", then {left / rate:.2f} s of silence, for it was no longer finite" if left else ""
-    return f"played {len(seed) / rate:.2f} s seed + {(n_samples - left) / rate:.2f} s generated{silence}"
+    return f"played {len(prime) / rate:.2f} s prime + {(n_samples - left) / rate:.2f} s generated{silence}"
 
 
 def _send(content: bytes) -> None:
-    """To standard output. RnnaudioError if it cannot be written; a reader that has seen enough is no error."""
+    """Write to standard output. RnnaudioError if it cannot be written; a reader that has seen enough is no error."""
     try:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -102,18 +107,18 @@ def _send(content: bytes) -> None:
 
 def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterator[np.ndarray]:
     """The same parts; once what was played has died, a note on stderr says when and why."""
-    heard, n_heard, is_dead = np.zeros(n_samples, np.float32), 0, False
+    played, n_played, is_dead = np.zeros(n_samples, np.float32), 0, False
     for part in parts:
-        heard[n_heard : n_heard + len(part)] = part
-        n_heard += len(part)
-        if not is_dead and watch.is_due(n_heard) and (death := watch.death(heard[:n_heard])):
+        played[n_played : n_played + len(part)] = part
+        n_played += len(part)
+        if not is_dead and watch.is_due(n_played) and (death := watch.death(played[:n_played])):
             print(f"note: {death}", file=sys.stderr)
             is_dead = True
         yield part
 
 
 def wav_header(n_samples: int, rate: int) -> bytes:
-    """Of 16-bit mono PCM."""
+    """The header of a WAV file of 16-bit mono PCM."""
     header = io.BytesIO()
     with wave.open(header, "wb") as file:
         file.setnchannels(1)
@@ -124,17 +129,17 @@ def wav_header(n_samples: int, rate: int) -> bytes:
         return header.getvalue()
 
 
-def _check(seeds: Seeds, seconds: float) -> None:
-    for name, value in (("seconds", seconds), ("seed_seconds", seeds.seconds)):
+def _check(primes: Primes, seconds: float) -> None:
+    for name, value in (("seconds", seconds), ("prime_seconds", primes.seconds)):
         if not 0 < value < float("inf"):
             raise RnnaudioError(f"{name} is {value}; expected more than 0, and an end")
-    if seeds.place < 0:
-        raise RnnaudioError(f"seed_index is {seeds.place}; expected 0 or more")
-    if seeds.streams < 1:
-        raise RnnaudioError(f"streams is {seeds.streams}; expected 1 or more")
-    if seeds.file is not None and seeds.streams > 1:
+    if primes.place < 0:
+        raise RnnaudioError(f"prime_index is {primes.place}; expected 0 or more")
+    if primes.streams < 1:
+        raise RnnaudioError(f"streams is {primes.streams}; expected 1 or more")
+    if primes.file is not None and primes.streams > 1:
         raise RnnaudioError(
-            f"--streams {seeds.streams} from one --seed-file would all sound the same: leave one of the two out "
+            f"--streams {primes.streams} from one --prime-file would all sound the same: leave one of the two out "
             "(without a file each stream has its own place in the corpus' test split)"
         )
 
@@ -151,36 +156,36 @@ def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
     return targets
 
 
-def _heard(player: Player, seeds: Seeds, corpus: Path | None) -> list[np.ndarray]:
-    """The seeds, standardised."""
-    if seeds.file is not None:
-        return [_beginning(player, seeds.file, seeds.seconds)]
-    with player.open_corpus(corpus) as opened:
-        return [opened.test.seed_at(seeds.place + k, seeds.seconds) for k in range(seeds.streams)]
+def _standardised(run: LoadedRun, primes: Primes, corpus: Path | None) -> list[np.ndarray]:
+    """The primes, standardised."""
+    if primes.file is not None:
+        return [_beginning(run, primes.file, primes.seconds)]
+    with run.open_corpus(corpus) as opened:
+        return [opened.test.seed_at(primes.place + k, primes.seconds) for k in range(primes.streams)]
 
 
-def _beginning(player: Player, path: Path, seconds: float) -> np.ndarray:
+def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:
     """The first seconds of an audio file, standardised as the run's corpus is; RnnaudioError if it is shorter."""
     audio, rate = read_audio(path)
-    if rate != player.sample_rate_hz:
-        print(f"note: {path} has {rate} Hz, the run {player.sample_rate_hz} Hz: it is resampled", file=sys.stderr)
-        audio, rate = resample(audio, rate, player.sample_rate_hz), player.sample_rate_hz
+    if rate != run.sample_rate_hz:
+        print(f"note: {path} has {rate} Hz, the run {run.sample_rate_hz} Hz: it is resampled", file=sys.stderr)
+        audio, rate = resample(audio, rate, run.sample_rate_hz), run.sample_rate_hz
     n_seed = round(seconds * rate)
     if len(audio) < n_seed:
         raise RnnaudioError(
-            f"{path} has {len(audio) / rate:.3g} s of sound ({len(audio)} samples at {rate} Hz), the seed is to have "
-            f"{seconds:g} s: take a longer file or a lower --seed-seconds"
+            f"{path} has {len(audio) / rate:.3g} s of sound ({len(audio)} samples at {rate} Hz), the prime is to have "
+            f"{seconds:g} s: take a longer file or a lower --prime-seconds"
         )
     if not np.any(audio[:n_seed]):
-        print(f"note: {path} begins with silence: what you will hear is the model alone", file=sys.stderr)
-    return player.scale.standardise(audio[:n_seed])
+        print(f"note: {path} begins with silence: what follows is the model alone", file=sys.stderr)
+    return run.scale.standardise(audio[:n_seed])
 
 
 def _described(targets: list[Path], results: list[Generated], rate: int) -> str:
     n_new = [len(result.audio) - result.n_seed for result in results]
     several = len(results) > 1
     names = f"{targets[0]} to {targets[-1].name}" if several else f"{targets[0]}"
-    text = f"wrote {names}: {results[0].n_seed / rate:.2f} s seed + {max(n_new) / rate:.2f} s generated"
+    text = f"wrote {names}: {results[0].n_seed / rate:.2f} s prime + {max(n_new) / rate:.2f} s generated"
     text += " each" if several else ""
     if sum(n_new):
         speed = sum(n_new) / rate / results[0].seconds

@@ -1,17 +1,52 @@
-"""What a run stores of its settings and its corpus, to find it, to know it again, and to go on with no other."""
+"""What is stored of a run: its checkpoint and record, to find it, to know its corpus again, to continue it as it was."""
 
 import json
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.training import checkpoint
+
+Record = dict[str, Any]  # what JSON can hold
 
 
-def description(corpus: AudioCorpus) -> dict[str, Any]:
-    """As it goes into a run's record."""
+class SavedRun(NamedTuple):
+    """A run as it lies in its folder."""
+
+    run_dir: Path
+    checkpoint: checkpoint.Checkpoint
+
+    @classmethod
+    def read(cls, run_dir: Path) -> "SavedRun":
+        """RnnaudioError if there is no run, or its checkpoint is damaged."""
+        return cls(Path(run_dir), checkpoint.load(checkpoint.path_in(run_dir)))
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint."""
+        return checkpoint.path_in(self.run_dir)
+
+    @property
+    def record(self) -> Record:
+        return self.checkpoint.record
+
+    @property
+    def settings(self) -> Record:
+        """What was known before training: the settings under the key of their recipe, corpus, measurements."""
+        return self.record.get("config") or {}
+
+    def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
+        """Parameters of the lowest validation loss (``best``), else, or if it was never validated, the last ones."""
+        return self.checkpoint.group(group) or self.checkpoint.group("model")
+
+
+def description(corpus: AudioCorpus) -> Record:
+    """What a run's record keeps of its corpus."""
     return {
         "path": str(corpus.path.resolve()),
         "sample_rate_hz": corpus.sample_rate_hz,
@@ -38,7 +73,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set
 
 
 def open_known(
-    stored: dict[str, Any], path: Path | None = None, open_it: Callable[[Path], AudioCorpus] = AudioCorpus.open
+    stored: Record, path: Path | None = None, open_it: Callable[[Path], AudioCorpus] = AudioCorpus.open
 ) -> AudioCorpus:
     """The corpus that is described, at ``path`` or where it was; RnnaudioError if it is not there or is another."""
     if path is None and not Path(stored["path"]).exists():
@@ -51,7 +86,7 @@ def open_known(
     return corpus
 
 
-def check_same(saved: dict[str, Any], now: dict[str, Any], may_change: Mapping[str, Set[str]], path: Path) -> None:
+def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], path: Path) -> None:
     """RnnaudioError, with both values, if a part of a run's record (train, corpus) differs in more than it may."""
     saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
     for part, unchecked in may_change.items():

@@ -233,6 +233,11 @@ def _print(row: Row) -> None:
 # ---------------------------------------------------------------- progress: by updates or time, whichever ends first
 
 
+def duration(seconds: float) -> str:
+    """``45 s``, or ``12.3 min`` from two minutes on."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
 def _progress_bar(run: Run, limits: Limits) -> Any:
     # disable=None: no bar where nobody looks (a file, a pipe)
     layout = "{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}"

@@ -9,9 +9,9 @@ from rnnaudio.data import Batch
 from rnnaudio.diagnostics import baselines, check_batch, linear_prediction, measured_shifts, probe
 from rnnaudio.diagnostics.baselines import contexts
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics import scores_in_decibel
 from rnnaudio.nn import GRU, LSTM, Dense, LinearPredictor, Sequential, Sum, mlp
 from rnnaudio.objectives import Strategy, predict_next, reconstruct_current
-from rnnaudio.runs.frames.recipe import in_words
 
 
 def frames(n_steps=8, batch=3, n=2, seed=0):
@@ -51,7 +51,7 @@ def test_silence_has_no_baselines_but_breaks_nothing():
     assert not linear.weight.any() and not linear.bias.any()
     scores = baselines(pairs, linear)
     assert len(scores) == 3 and np.isnan(list(scores.values())).all()
-    assert in_words(scores).count("nan (silence)") == 3
+    assert scores_in_decibel(scores).count("nan (silence)") == 3
     sound = frames()
     expected = baselines([(sound[:-1], sound[1:])], linear)
     assert baselines([*pairs, (sound[:-1], sound[1:])], linear) == expected  # silent windows beside others add nothing

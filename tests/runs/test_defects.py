@@ -1,5 +1,10 @@
 """The switchboard of defects: each is planted, found and repaired by settings alone, and does what it says."""
 
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.frames.recipe import FRAMES
+from rnnaudio.runs.frames.recipe import FramesRun
+from rnnaudio.runs.load import load
+from rnnaudio.runs.outcome import write_outcome
 import ast
 import dataclasses
 import json
@@ -14,11 +19,10 @@ from experiments.blog_2016 import fourier_2016, mnist
 from rnnaudio import engine
 from rnnaudio.runs.diagnosis import defects
 from rnnaudio.runs.frames import recipe as audio_run
-from rnnaudio.runs.frames.recipe import BATCHERS, LoadedRun, load_run, open_corpus, train_and_valid, train_on_corpus
+from rnnaudio.runs.frames.recipe import BATCHERS, open_corpus, train_and_valid
 from rnnaudio.runs.frames.build import build_judging, build_model, build_optimizer, build_strategy
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 from rnnaudio.runs.diagnosis.defects import DEFECTS, named, present_in, that_apply_to, with_defect, without
-from rnnaudio.runs.frames.outcome import write_outcome
 from rnnaudio.cli import main
 from rnnaudio.data import ArrayPiece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
@@ -221,7 +225,7 @@ def heard(config):
     model = build_model(config)
     record = {"history": [{"is_best": True, "valid": 0.04}], "config": {"validation_power": 1.0}}
     seeds = np.random.default_rng(1).standard_normal((1, 3 * FRAME))
-    (result,) = LoadedRun(config, model, record).continue_seeds(seeds, 6 * FRAME)
+    (result,) = FramesRun(config, model, record).continue_primes(seeds, 6 * FRAME)
     return result.audio[3 * FRAME :]
 
 
@@ -374,12 +378,12 @@ def plain(corpus_path, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("plain")
     model = ModelConfig(cell="gru", n_units=8)
     config = TrainConfig(frame_size=FRAME, n_steps=4, batch_size=3, max_updates=4, validate_every=2, model=model)
-    train_on_corpus(config, corpus_path, run_dir)
+    fit(FRAMES, config, corpus_path, run_dir)
     return run_dir, config
 
 
 def test_a_faithful_run_trains_and_records_its_defects(corpus_path, tmp_path, capsys):
-    train_on_corpus(FAITHFUL, corpus_path, tmp_path)
+    fit(FRAMES, FAITHFUL, corpus_path, tmp_path)
     wrong_target = "predict_next wants target = input shifted by +1; found +0"
     assert f"batch check FAILED: {wrong_target}" in capsys.readouterr().out
     summary = write_outcome(tmp_path, corpus_path, seconds=0.5)
@@ -393,7 +397,7 @@ def test_a_faithful_run_trains_and_records_its_defects(corpus_path, tmp_path, ca
     for record in (summary, json.loads((tmp_path / "config.json").read_text())):
         assert record["defects"] == expected
     assert json.loads((tmp_path / "summary.json").read_text())["defects"] == expected
-    run = load_run(tmp_path)
+    run = load(tmp_path)
     assert run.config == FAITHFUL
     (best,) = run.record["history"][-1:]
     assert best["is_best"] and summary["best_validation_normalised_mse"] == best["valid"] != best["train"]
@@ -411,7 +415,7 @@ def test_the_command_prints_those_of_a_run(plain, monkeypatch, capsys):
 def test_a_run_cannot_be_resumed_with_another_defect(plain, corpus_path, name):
     run_dir, config = plain
     with pytest.raises(RnnaudioError, match="trained with another train setting"):
-        train_on_corpus(with_defect(config, name), corpus_path, run_dir, resume=True)
+        fit(FRAMES, with_defect(config, name), corpus_path, run_dir, resume=True)
 
 
 def old_version_of(run_dir, folder):
@@ -438,26 +442,26 @@ def old_version_of(run_dir, folder):
 def test_a_run_of_an_earlier_version_plays_and_goes_on(plain, corpus_path, tmp_path):
     run_dir, config = plain
     old = old_version_of(run_dir, tmp_path / "old")
-    run = load_run(old)
+    run = load(old)
     assert run.config == config
     seeds = np.random.default_rng(0).standard_normal((1, 2 * FRAME))
-    played, again = (r.continue_seeds(seeds, 40)[0].audio for r in (run, load_run(run_dir)))
+    played, again = (r.continue_primes(seeds, 40)[0].audio for r in (run, load(run_dir)))
     np.testing.assert_array_equal(played, again)
     noisy = run._replace(config=dataclasses.replace(config, generation_noise=True))
     with pytest.raises(RnnaudioError, match="does not say how loud its validation windows are"):
-        noisy.continue_seeds(seeds, 40)
-    resumed = train_on_corpus(dataclasses.replace(config, max_updates=6), corpus_path, old, resume=True)
+        noisy.continue_primes(seeds, 40)
+    resumed = fit(FRAMES, dataclasses.replace(config, max_updates=6), corpus_path, old, resume=True)
     assert resumed.n_updates == 6
 
 
 def test_the_noise_of_generation_has_the_power_of_the_validation_error(plain, corpus_path):
-    run = load_run(plain[0])
+    run = load(plain[0])
     best = min(row["valid"] for row in run.record["history"])
     with run.open_corpus(corpus_path) as corpus:
         windows = audio_run.fixed_windows(corpus.valid, frame_size=FRAME, n_steps=4, batch_size=3)
         power = np.mean([np.square(w.frames[1:]) for w in windows])
     assert run.output_noise_std == pytest.approx(np.sqrt(best * power), rel=1e-4)
-    never = LoadedRun(run.config, run.model, {"history": [], "config": {"validation_power": 1.0}})
+    never = FramesRun(run.config, run.model, {"history": [], "config": {"validation_power": 1.0}})
     assert never.output_noise_std == 0.0 and never.best_validation_loss is None
 
 

@@ -1,5 +1,8 @@
 """`rnnaudio diagnose` and `rnnaudio preflight`: what they are given, what they say, what they leave."""
 
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.frames.recipe import FRAMES
+from rnnaudio.runs.load import load
 import dataclasses
 import json
 import shutil
@@ -48,7 +51,7 @@ def folder(tmp_path_factory):
     build_demo_corpus(folder / "corpus.h5")
     model = dataclasses.replace(TINY.model, input_noise=0.1)
     config = dataclasses.replace(TINY, model=model, anneal_noise_over=16, generation_noise=True)
-    audio_run.train_on_corpus(config, folder / "corpus.h5", folder / "run")
+    fit(FRAMES, config, folder / "corpus.h5", folder / "run")
     return folder
 
 
@@ -102,7 +105,7 @@ def test_a_step_and_a_free_run_of_the_subject(folder, monkeypatch):
 def test_a_free_run_that_overflows_is_filled_up_with_nan(folder, monkeypatch):
     from rnnaudio.generation import Generated
 
-    loaded = audio_run.load_run(folder / "run")
+    loaded = load(folder / "run")
     result = Generated(np.ones(80 + 40, np.float32), 80, "not finite after 1 frames")
     monkeypatch.setattr(audio_run, "generate_streams", lambda *_, **__: [result])
     played = app.player(loaded)(np.ones((2, 40), np.float32), 3)
@@ -111,7 +114,7 @@ def test_a_free_run_that_overflows_is_filled_up_with_nan(folder, monkeypatch):
 
 def test_the_rule_of_2016_claims_to_be_rmsprop(folder):
     """What it is believed to do is what its steps are held against; the steps are its own."""
-    loaded = audio_run.load_run(folder / "run")
+    loaded = load(folder / "run")
     config = dataclasses.replace(loaded.config, optimizer="rmsprop_2016")
     subject = app.subject_of(loaded._replace(config=config), None, [], ())
     assert type(subject.optimizer).__name__ == "RMSprop" and subject.optimizer.learning_rate == 1e-3
@@ -124,7 +127,7 @@ def test_the_rule_of_2016_claims_to_be_rmsprop(folder):
 def test_segments_train_in_segments(folder):
     from rnnaudio.training import SegmentedTrainStep, TrainStep
 
-    loaded = audio_run.load_run(folder / "run")
+    loaded = load(folder / "run")
     assert isinstance(app.step_maker(loaded)(loaded.model), TrainStep)
     in_segments = loaded._replace(config=dataclasses.replace(loaded.config, segment_steps=2))
     assert isinstance(app.step_maker(in_segments)(loaded.model), SegmentedTrainStep)

@@ -1,5 +1,15 @@
 """Music over codes from a corpus to sound: what is saved, chosen and refused; the yardstick in one row."""
 
+from rnnaudio.runs.codes.model import encoded
+from rnnaudio.runs.codes.model import training_codes
+from rnnaudio.runs.codes.model import transposed
+from rnnaudio.runs.codes.playing import Playing
+from rnnaudio.runs.codes.playing import load_playing
+from rnnaudio.runs.codes.playing import save_playing
+from rnnaudio.runs.codes.recipe import CODES
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.load import load
+from rnnaudio.runs.outcome import write_outcome
 import dataclasses
 import io
 import json
@@ -12,19 +22,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnaudio.runs.codes.recipe import (
-    Playing,
-    encoded,
-    load_music,
-    load_playing,
-    save_playing,
-    train_music,
-    training_codes,
-    transposed,
-)
 from rnnaudio.runs.codes.choice import choose, healthiest, played
 from rnnaudio.runs.codes.config import MusicConfig, fitted
-from rnnaudio.runs.codes.outcome import write_outcome
 from rnnaudio.runs.generate import watched
 from rnnaudio.runs.players import How, Watch, gathered, load_player
 from rnnaudio.cli import main
@@ -49,7 +48,7 @@ def folder(tmp_path_factory):
     """The demo's corpus and a run of four updates on it."""
     folder = tmp_path_factory.mktemp("music")
     build_demo_corpus(folder / "corpus.h5")
-    train_music(TINY, folder / "corpus.h5", folder / "run")
+    fit(CODES, TINY, folder / "corpus.h5", folder / "run")
     return folder
 
 
@@ -60,17 +59,17 @@ def seeds(folder):
 
 
 def test_a_run_is_loaded_and_plays_the_same_again(folder, seeds):
-    runs = [load_music(folder / "run") for _ in range(2)]
+    runs = [load(folder / "run") for _ in range(2)]
     first, again = (played(run, seeds, 24_000) for run in runs)
     for a, b in zip(first, again, strict=True):
         assert a.shape == (24_000,) and np.isfinite(a).all()
         np.testing.assert_array_equal(a, b)
-    last = load_music(folder / "run", "model")
+    last = load(folder / "run", "model")
     assert last.config == fitted(TINY, 1.0, RATE_HZ) and last.codec.n_codes == 12
 
 
 def test_it_plays_the_same_in_blocks_and_frame_by_frame(folder, seeds):
-    run = load_music(folder / "run")
+    run = load(folder / "run")
     one, many = (
         np.concatenate([block.audio for block in run.play(seeds, 9_000, n_at_once=n)], axis=1) for n in (1, 50)
     )
@@ -106,13 +105,13 @@ def test_the_healthiest_is_chosen(folder):
     assert healthiest(rows) == rows[2]
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
         chosen = choose(folder / "run", corpus, temperatures=(0.8, 1.2), n_seeds=1, seconds=2.0)
-    history = load_music(folder / "run").record["history"]
+    history = load(folder / "run").record["history"]
     both = {"model"} if history[-1]["is_best"] else {"best", "model"}
     assert {(r["parameters"], r["temperature"]) for r in chosen.scores} == {(p, t) for p in both for t in (0.8, 1.2)}
     best = healthiest(chosen.scores)
     assert (chosen.parameters, chosen.temperature) == (best["parameters"], best["temperature"])
     assert {row["detail_temperature"] for row in chosen.scores} == {1.0}  # codes of one stage have no detail
-    assert load_music(folder / "run").playing == chosen
+    assert load(folder / "run").playing == chosen
 
 
 def test_what_was_never_chosen_plays_as_learnt(tmp_path):
@@ -241,14 +240,14 @@ def test_streams_do_not_fit_in_a_pipe(folder, monkeypatch, capsys):
 
 
 def test_a_loaded_player_continues_and_streams_the_same(folder, seeds):
-    player = load_player(folder / "run")
+    player = load(folder / "run")
     how = How(temperatures=(0.8, 1.2), seed=3)
-    (whole,) = player.continue_seeds(seeds[:1], 8_000, how)
+    (whole,) = player.continue_primes(seeds[:1], 8_000, how)
     streamed = np.concatenate(list(player.stream(seeds[0], 8_000, how)))
     assert whole.n_seed == 16_000 and len(whole.audio) == 24_000 and not whole.stopped
     np.testing.assert_array_equal(streamed, whole.audio[16_000:])
     with pytest.raises(RnnaudioError, match="more than 0"):
-        player.continue_seeds(seeds, 800, How(temperatures=(1.0, 0.0)))
+        player.continue_primes(seeds, 800, How(temperatures=(1.0, 0.0)))
 
 
 def test_a_stream_that_dies_is_cut_and_says_when():
@@ -270,16 +269,16 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, tmp_path
     text = tmp_path / "a.txt"
     text.write_text("no folder")
     with pytest.raises(RnnaudioError, match="a.txt is a file, not a folder; name another run directory"):
-        train_music(TINY, folder / "corpus.h5", text / "run")
+        fit(CODES, TINY, folder / "corpus.h5", text / "run")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(RnnaudioError, match="may not be written to; name another run directory"):
-        train_music(TINY, folder / "corpus.h5", tmp_path / "new" / "run")
+        fit(CODES, TINY, folder / "corpus.h5", tmp_path / "new" / "run")
 
 
 def test_a_finished_run_is_not_overwritten(folder):
     with pytest.raises(RnnaudioError, match="exists: go on with it"):
-        train_music(TINY, folder / "corpus.h5", folder / "run")
-    run = train_music(dataclasses.replace(TINY, max_updates=4), folder / "corpus.h5", folder / "run", resume=True)
+        fit(CODES, TINY, folder / "corpus.h5", folder / "run")
+    run = fit(CODES, dataclasses.replace(TINY, max_updates=4), folder / "corpus.h5", folder / "run", resume=True)
     assert run.n_updates == 4
 
 
@@ -311,18 +310,18 @@ def test_an_interrupted_run_is_saved_and_says_how_to_go_on(folder, monkeypatch, 
 def test_who_plays_a_run_before_its_choice_is_told(folder, capsys, tmp_path):
     for name in ("checkpoint.safetensors", "codec.safetensors"):
         shutil.copy(folder / "run" / name, tmp_path / name)
-    load_player(tmp_path)
+    load(tmp_path)
     assert "was not chosen yet" in capsys.readouterr().err
 
 
 def test_what_is_no_run_over_codes_is_refused(folder, tmp_path):
     with pytest.raises(RnnaudioError, match="no checkpoint"):
-        load_music(tmp_path)
+        load(tmp_path)
     with pytest.raises(RnnaudioError, match="lower it"):
-        train_music(dataclasses.replace(TINY, n_steps=10_000), folder / "corpus.h5", tmp_path / "long")
+        fit(CODES, dataclasses.replace(TINY, n_steps=10_000), folder / "corpus.h5", tmp_path / "long")
     assert not list(tmp_path.iterdir())
     with pytest.raises(RnnaudioError, match="another music setting: n_units was 8, now it is 9"):
-        train_music(dataclasses.replace(TINY, n_units=9), folder / "corpus.h5", folder / "run", resume=True)
+        fit(CODES, dataclasses.replace(TINY, n_units=9), folder / "corpus.h5", folder / "run", resume=True)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +352,7 @@ def test_transposition_moves_pitch_and_time(semitones):
 
 
 def test_copies_are_joined_transposed_and_louder_or_softer(folder):
-    run = load_music(folder / "run")
+    run = load(folder / "run")
     config = dataclasses.replace(run.config, transpose=(-12, 12), gain_db=6.0)
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
         pieces = [piece.read(0, piece.n_samples) for piece in corpus.train.pieces]
@@ -370,7 +369,7 @@ def test_copies_are_joined_transposed_and_louder_or_softer(folder):
 
 
 def test_each_piece_is_encoded_in_each_transposition(folder):
-    codec = load_music(folder / "run").codec
+    codec = load(folder / "run").codec
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
         codes = list(encoded(corpus.train, codec, (0, 12)))
         assert len(codes) == 2 * len(corpus.train.pieces)

@@ -1,5 +1,13 @@
 """The model of samples: against its equations in NumPy, against differences, against its own free run."""
 
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.load import load
+from rnnaudio.runs.samples.config import SamplesConfig
+from rnnaudio.runs.samples.model import Facts
+from rnnaudio.runs.samples.model import build_model
+from rnnaudio.runs.samples.model import linear_path
+from rnnaudio.runs.samples.model import measured_facts
+from rnnaudio.runs.samples.recipe import SAMPLES
 import dataclasses
 from typing import NamedTuple
 
@@ -9,15 +17,6 @@ from tests.support.gradient_cases import randomise
 from tests.support.oracle_samples import categorical_bits, centres, logistic_bits, said_of_each
 
 from rnnaudio import engine
-from rnnaudio.runs.samples.recipe import (
-    Facts,
-    SamplesConfig,
-    build_model,
-    linear_path,
-    load_samples,
-    measured_facts,
-    train_samples,
-)
 from rnnaudio.data import ArrayPiece, AudioCorpus, Split
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.data.sample_batches import fitted_quantizer, levels_of, stretches
@@ -286,16 +285,16 @@ def test_the_linear_path_is_least_squares():
 
 def test_a_run_learns_is_loaded_and_plays(tmp_path):
     path = build_demo_corpus(tmp_path / "corpus.h5")
-    train_samples(TINY, path, tmp_path / "run")
+    fit(SAMPLES, TINY, path, tmp_path / "run")
     with pytest.raises(RnnaudioError, match="exists: go on with it"):
-        train_samples(TINY, path, tmp_path / "run")
-    sampler = load_samples(tmp_path / "run")
+        fit(SAMPLES, TINY, path, tmp_path / "run")
+    sampler = load(tmp_path / "run")
     history = sampler.record["history"]
     assert history[-1]["valid"] < history[0]["valid"] < 8.0
     with AudioCorpus.open(path) as corpus:
         seeds = [corpus.test.seed_at(k, 0.05) for k in range(2)]
     first, again = (
-        np.concatenate(list(load_samples(tmp_path / "run").sound(seeds, 800, Course())), axis=1) for _ in range(2)
+        np.concatenate(list(load(tmp_path / "run").sound(seeds, 800, Course())), axis=1) for _ in range(2)
     )
     np.testing.assert_array_equal(first, again)
     assert first.shape == (2, 800) and np.isfinite(first).all() and np.abs(first).max() <= sampler.quantizer.peak
@@ -304,7 +303,7 @@ def test_a_run_learns_is_loaded_and_plays(tmp_path):
     np.testing.assert_array_equal(whole, piped)  # the temperature goes by the sample, not by the block
     assert whole.shape == (2, 1500) and not (whole[:, :800] == first).all()
     with pytest.raises(RnnaudioError, match="no checkpoint"):
-        load_samples(tmp_path)
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(

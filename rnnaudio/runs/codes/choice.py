@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from rnnaudio.runs.codes.recipe import Musician, Playing, load_music, save_playing
-from rnnaudio.runs.frames.outcome import limits_of_real_music
+from rnnaudio.runs.codes.playing import Playing, save_playing
+from rnnaudio.runs.codes.run import CodesRun, loaded
+from rnnaudio.runs.config import from_dict
+from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.runs.judging import limits_of_real_music
+from rnnaudio.runs.record import SavedRun
 from rnnaudio.data import AudioCorpus
 from rnnaudio.metrics import AliveLimits, frechet_distance, in_range, log_mel
 
@@ -20,12 +24,10 @@ FRECHET_IS_EQUAL = 1.2  # of the lowest, by about as much draws of one setting v
 REAL_IS_WITHIN = 0.9  # limits that call more of the validation music dead than a tenth say nothing about this corpus
 
 
-def played(
-    musician: Musician, seeds: Sequence[np.ndarray], n_samples: int, seed: int | None = None
-) -> list[np.ndarray]:
+def played(run: CodesRun, seeds: Sequence[np.ndarray], n_samples: int, seed: int | None = None) -> list[np.ndarray]:
     """Each seed continued as chosen, on the scale of the recording, without the seed; ``seed``: of the draws."""
-    blocks = [block.audio for block in musician.play(seeds, n_samples, seed=seed)]
-    return [musician.scale.restore(audio) for audio in np.concatenate(blocks, axis=1)]
+    blocks = [block.audio for block in run.play(seeds, n_samples, seed=seed)]
+    return [run.scale.restore(audio) for audio in np.concatenate(blocks, axis=1)]
 
 
 def choose(
@@ -34,8 +36,8 @@ def choose(
     *,
     temperatures: Sequence[float] = TEMPERATURES,
     details: Sequence[float] = DETAIL_TEMPERATURES,
-    n_seeds: int = N_SEEDS,
-    seconds: float = SECONDS,
+    n_seeds: int | None = None,
+    seconds: float | None = None,
 ) -> Playing:
     """Play both sets of parameters at all temperatures from validation seeds, keep the healthiest with the run.
 
@@ -44,22 +46,23 @@ def choose(
     Where no validation was better than the last one, the last parameters play alone; without detail it has one
     temperature.
     """
-    rate = corpus.sample_rate_hz
+    rate, n_seeds, seconds = corpus.sample_rate_hz, n_seeds or N_SEEDS, seconds or SECONDS
+    saved = SavedRun.read(run_dir)
+    config = from_dict(MusicConfig, saved.settings["music"])
     pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # one at least: :func:`check_corpus`
     music = [corpus.restore(p.read(0, p.n_samples)) for p in pieces]
     limits = usable_limits(corpus, music)
     real = np.concatenate([log_mel(audio, rate) for audio in music])
     seeds = [corpus.valid.seed_at(k, 1.0) for k in range(n_seeds)]
-    last = load_music(run_dir, "model")
-    history = last.record["history"]
-    musicians = {"model": last}
-    if history and not history[-1]["is_best"]:
-        musicians = {"best": load_music(run_dir, "best"), "model": last}
+    last = loaded(config, saved, "model")
+    runs = {"model": last}
+    if last.history and not last.history[-1]["is_best"]:
+        runs = {"best": loaded(config, saved, "best"), "model": last}
     scores = []
-    settings = list(product(musicians, temperatures, details if last.codec.n_stages > 1 else details[-1:]))
-    for parameters, temperature, detail in tqdm(settings, "plays on validation seeds", leave=False, disable=None):
-        musician = musicians[parameters]._replace(playing=Playing(parameters, temperature, detail, [], limits))
-        sounds = played(musician, seeds, round(seconds * rate), DRAW_SEED)
+    settings = list(product(runs, temperatures, details if last.codec.n_stages > 1 else details[-1:]))
+    for parameters, temperature, detail in tqdm(settings, "choosing how to play", leave=False, disable=None):
+        run = runs[parameters].playing_as(Playing(parameters, temperature, detail, [], limits))
+        sounds = played(run, seeds, round(seconds * rate), DRAW_SEED)
         row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
         scores.append(row | health(sounds, rate, limits, real))
     best = healthiest(scores)

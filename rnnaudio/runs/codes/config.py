@@ -1,11 +1,11 @@
-"""The settings of a run over codes; where the defaults come from stands in the README."""
+"""The settings of a run over codes."""
 
 import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
-from rnnaudio.runs.frames.config import require_more_than_zero
+from rnnaudio.runs.config import require_more_than_zero, require_zero_or_more
 from rnnaudio.errors import RnnaudioError
 
 MOST_SEMITONES = 24
@@ -39,17 +39,16 @@ class MusicConfig:
     learning_rate: float = 2e-3
     validate_every: int = 100
     minutes: float = 15.0
+    preflight: bool = False  # toy problems before training
     seed: int = 2016
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transpose", tuple(self.transpose))  # JSON has lists only
         require_more_than_zero(self, "n_layers", "batch_size", "n_steps", "learning_rate", "validate_every", "minutes")
-        for name in (
-            "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",
+        require_zero_or_more(
+            self, "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",
             "n_stages", "input_noise", "gain_db", "seed",
-        ):  # fmt: skip
-            if not getattr(self, name) >= 0:
-                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        )  # fmt: skip
         for name in ("dropout", "own_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more, and less than 1")

@@ -7,21 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from rnnaudio.registry import resolve
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import (
-    GRU,
-    LSTM,
     Activation,
     Cell,
     Dense,
     DrawnInitialState,
     GaussianNoise,
-    GRUEarly2016,
     Layer,
     LearntInitialState,
     LinearPredictor,
-    MemoryLSTM,
     Noisy,
     Repeated,
     Sequential,
@@ -41,7 +38,7 @@ def build_model(config: TrainConfig) -> Layer:
     rng = np.random.default_rng((config.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
     n, m = config.frame_size, config.model
     layers = _recurrent_layers(m, n, rng)
-    read_all = m.skip_connections or m.cell == "memory-lstm"
+    read_all = m.skip_connections or m.kind.wide_as_frame
     n_top = layers[-1].n_out
     readout: list[Layer] = []
     if m.readout != "none":
@@ -74,33 +71,32 @@ def _readout(config: ModelConfig, sizes: list[int], rng: np.random.Generator) ->
 
 def _recurrent_layers(config: ModelConfig, frame_size: int, rng: np.random.Generator) -> list[Layer]:
     depth = config.n_layers
-    if config.cell == "memory-lstm":
+    if config.kind.wide_as_frame:
         depths = [depth] if config.shares_depth else [1] * depth
-        options: dict[str, Any] = {"noise_std": config.layer_noise, "bounded": config.bounded_memory}
-        bias = (config.forget_bias_hidden, 2.0)
         weights = WEIGHTS.get(config.weights, iso_2016)
-        return [
-            _wrapped(config, MemoryLSTM(frame_size, k, rng=rng, weights=weights, forget_bias=bias, **options), number)
-            for number, k in enumerate(depths)
-        ]
+        cells = [_cell(config, frame_size, k, rng, weights=weights) for k in depths]
+        return [_wrapped(config, cell, number) for number, cell in enumerate(cells)]
     if config.shares_depth:
         if frame_size != config.n_units:
             raise RnnaudioError(
                 f"shared_depth needs n_units {config.n_units} = frame_size {frame_size}: the layers are one"
             )
-        return [Repeated(_wrapped(config, _cell(config, frame_size, frame_size, rng), 0), depth)]
+        return [Repeated(_wrapped(config, _gated_cell(config, frame_size, frame_size, rng), 0), depth)]
     beside = frame_size if config.skip_connections else 0
     n_ins = [frame_size, *[n + beside for n in config.layer_widths[:-1]]]
     sizes = zip(n_ins, config.layer_widths, strict=True)
-    return [_wrapped(config, _cell(config, *pair, rng), number) for number, pair in enumerate(sizes)]
+    return [_wrapped(config, _gated_cell(config, *pair, rng), number) for number, pair in enumerate(sizes)]
 
 
-def _cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Generator) -> Cell:
-    if config.cell == "lstm":
-        options: dict[str, Any] = {"peepholes": config.peepholes, "forget_bias": config.forget_bias}
-        cell: Cell = LSTM(n_in, n_units, rng=rng, **options)
-    else:
-        cell = (GRU if config.cell == "gru" else GRUEarly2016)(n_in, n_units, rng=rng)
+def _cell(config: ModelConfig, *sizes: int | np.random.Generator, **options: Initializer) -> Cell:
+    """The cell that the config names, with its options."""
+    *widths, rng = sizes
+    cell: Cell = resolve(config.kind.cell)(*widths, rng=rng, **config.options.arguments(), **options)
+    return cell
+
+
+def _gated_cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Generator) -> Cell:
+    cell = _cell(config, n_in, n_units, rng)
     if config.weights != "usual":
         _start_as_in_2016(cell, WEIGHTS[config.weights], rng)
     return cell
@@ -109,6 +105,8 @@ def _cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Generator
 def _start_as_in_2016(cell: Cell, weights: Initializer, rng: np.random.Generator) -> None:
     """Each gate's matrix is drawn as one for [h, x]; peepholes as its rows."""
     values, n = cell.get_values(), cell.n_out
+    if not {"bias", "w_hidden", "w_input"} <= values.keys():
+        raise RnnaudioError(f"the weights of 2016 are those of gates, which a {cell.kind} has not: leave them out")
     n_gates = values["bias"].size // n
     joint = side_by_side(weights, n_gates)(rng, (n + cell.n_in, n_gates * n))
     values |= {"w_hidden": joint[:n], "w_input": joint[n:]}

@@ -1,33 +1,30 @@
-"""A run's settings: frozen, saved with the run, read back with every key checked."""
+"""The settings of a run over frames."""
 
-import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs.config import from_dict, require_more_than_zero, require_zero_or_more
+from rnnaudio.runs.frames.batchers import BATCHERS
+from rnnaudio.runs.frames.cells import CELLS, ONCE_OF_ALL, CellKind, CellOptions
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """A stack of recurrent layers with a read-out."""
 
-    cell: Literal["lstm", "gru", "gru-early-2016", "memory-lstm"] = "lstm"  # memory-lstm: of 2016, wide as a frame
-    n_units: int = 300  # per layer; not of the memory-lstm
-    n_layers: int = 1  # of the memory-lstm: its depth
-    units: tuple[int, ...] = ()  # of each layer, where they differ; (): n_units each
-    peepholes: bool = False  # LSTM only
-    forget_bias: float = 1.0  # LSTM only
+    cell: str = "lstm"  # lstm, gru, gru-early-2016, or the memory-lstm of 2016, as wide as a frame
+    options: CellOptions = CellOptions()  # of that cell
+    n_units: int = 300  # per layer; the memory-lstm has those of a frame
+    n_layers: int = 1  # depth of the memory-lstm
+    units: tuple[int, ...] = ()  # per layer, where they differ; (): n_units each
     learn_initial_state: bool = False
     input_noise: float = 0.0  # standard deviation, on the input of every recurrent layer, in training
     state_noise: float = 0.0  # the same on the state
-    layer_noise: float = 0.0  # memory-lstm only: the same in each layer of its gates; the blog's was 0.005
     weights: Literal["usual", "iso_2016", "gaussian_2016"] = "usual"  # of the recurrent layers
-    initial_state_noise: float = 0.0  # standard deviation of a drawn initial state; 0: zero, or learnt
-    shared_depth: bool | None = None  # one set of weights for all layers; None: as memory-lstm yes, others no
-    bounded_memory: bool = False  # memory-lstm only: input gate = 1 - forget gate
-    forget_bias_hidden: float = 2.0  # memory-lstm only: on the hidden layer of the forget gate's MLP too
+    initial_state_noise: float = 0.0  # standard deviation of a sampled initial state; 0: zero, or learnt
+    shared_depth: bool | None = None  # one set of weights for all layers; None: yes for the memory-lstm, else no
     readout: Literal["linear", "tanh", "none"] = "linear"  # none: the top layer's output is the prediction
     readout_weights: Literal["glorot", "rand_2016"] = "glorot"
     readout_noise: float = 0.0  # in each layer of the read-out, the last one too, in training
@@ -36,41 +33,35 @@ class ModelConfig:
     linear_skip: int = 0  # frames of a linear predictor beside the stack; 0: none
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "units", tuple(self.units))  # JSON knows lists only
+        object.__setattr__(self, "units", tuple(self.units))  # JSON has lists only
+        object.__setattr__(self, "options", _options_for(self.cell, self.options))
         if self.units:
             self._check_units()
-        if self.cell != "lstm" and self.peepholes:
-            raise RnnaudioError(f"peepholes are an option of the LSTM only; the cell is {self.cell!r}")
-        if self.cell != "memory-lstm" and self.layer_noise:
-            raise RnnaudioError(f"layer_noise is an option of the memory-lstm only, not of {self.cell}: leave it out")
-        for name in ("bounded_memory", "forget_bias_hidden"):
-            if self.cell != "memory-lstm" and getattr(self, name) != getattr(ModelConfig, name):
-                raise RnnaudioError(f"{name} is an option of the memory-lstm only, not of {self.cell}: leave it out")
         if self.learn_initial_state and self.initial_state_noise:
-            raise RnnaudioError("the initial state is either learnt or drawn: leave out one of the two settings")
+            raise RnnaudioError("the initial state is either learnt or sampled: leave out one of the two settings")
         if self.readout == "none" and (self.readout_units or self.readout_noise or self.skip_connections):
             raise RnnaudioError("readout 'none' has no read-out: leave out its units and noise, and skip connections")
-        if self.shared_depth and self.skip_connections and self.cell != "memory-lstm":
+        if self.kind.wide_as_frame:
+            self._check_width_of_a_frame()
+        elif self.shared_depth and self.skip_connections:
             raise RnnaudioError("skip_connections join layers of different widths; with shared_depth they are one")
-        for name in ("n_units", "forget_bias"):
-            if self.cell == "memory-lstm" and getattr(self, name) != getattr(ModelConfig, name):
-                raise RnnaudioError(
-                    f"{name} is {getattr(self, name)}, but is no option of the memory-lstm, whose width is "
-                    "frame_size: leave it out"
-                )
-        if self.cell == "memory-lstm" and self.skip_connections:
-            raise RnnaudioError("skip_connections join several layers; a memory-lstm is one, read at all its depths")
         require_more_than_zero(self, "n_units", "n_layers")
-        for name in (
-            "input_noise", "state_noise", "layer_noise", "initial_state_noise", "readout_units", "readout_noise",
-            "linear_skip",
-        ):  # fmt: skip
-            if not getattr(self, name) >= 0:
-                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        require_zero_or_more(
+            self, "input_noise", "state_noise", "initial_state_noise", "readout_units", "readout_noise", "linear_skip"
+        )
+
+    def _check_width_of_a_frame(self) -> None:
+        if self.n_units != ModelConfig.n_units:
+            raise RnnaudioError(
+                f"n_units is {self.n_units}, but is no option of the {self.cell}, whose width is frame_size: "
+                "leave it out"
+            )
+        if self.skip_connections:
+            raise RnnaudioError(f"skip_connections join several layers; a {self.cell} is one, read at all its depths")
 
     def _check_units(self) -> None:
-        if self.cell == "memory-lstm" or self.shared_depth:
-            what = "the memory-lstm" if self.cell == "memory-lstm" else "shared_depth"
+        if self.kind.wide_as_frame or self.shared_depth:
+            what = f"the {self.cell}" if self.kind.wide_as_frame else "shared_depth"
             raise RnnaudioError(f"units is {self.units}, but all layers of {what} have one width: leave it out")
         if self.n_units != ModelConfig.n_units:
             raise RnnaudioError(f"the layers have either n_units {self.n_units} or units {self.units}: leave out one")
@@ -80,14 +71,43 @@ class ModelConfig:
             raise RnnaudioError(f"units is {self.units}; expected more than 0 for each layer")
 
     @property
+    def kind(self) -> CellKind:
+        """The entry of the cell in the registry."""
+        return CELLS[self.cell]
+
+    @property
     def shares_depth(self) -> bool:
         """Whether all layers have one set of weights."""
-        return self.cell == "memory-lstm" if self.shared_depth is None else self.shared_depth
+        return self.kind.wide_as_frame if self.shared_depth is None else self.shared_depth
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """Units of each layer; not of the memory-lstm, which is as wide as a frame."""
+        """Units of each layer; meaningless for a cell that is as wide as a frame."""
         return self.units or (self.n_units,) * self.n_layers
+
+    @staticmethod
+    def of(**settings: Any) -> "ModelConfig":
+        """A config of settings by name, those of the cell among them: ``ModelConfig.of(cell="lstm", peepholes=True)``."""
+        return from_dict(ModelConfig, settings)
+
+    @staticmethod
+    def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
+        """Gather the cell's options, which may stand among the settings of the model, as ``options``."""
+        kind = CELLS[values.get("cell", ModelConfig.cell)]
+        mine = kind.Options.__dataclass_fields__
+        given = dict(values.get("options", {})) | {name: v for name, v in values.items() if name in mine}
+        others = {k: v for k, v in values.items() if k != "options" and k not in mine and k not in ONCE_OF_ALL}
+        return others | {"options": from_dict(kind.Options, given)}
+
+
+def _options_for(cell: str, options: CellOptions) -> CellOptions:
+    """The options, or the cell's own defaults where none were changed."""
+    wanted = CELLS[cell].Options
+    if isinstance(options, wanted) and type(options) is not CellOptions:
+        return options
+    if options != type(options)():
+        raise RnnaudioError(f"{options} are no options of the {cell}, which has {wanted.__name__}: leave them out")
+    return wanted()
 
 
 @dataclass(frozen=True)
@@ -104,7 +124,7 @@ class TrainConfig:
     n_steps: int = 32  # steps the gradient runs back through
     segment_steps: int = 0  # train in segments of so many steps, same gradient in less memory; 0: all steps at once
     batch_size: int = 64
-    batches: Literal["random", "shifted", "offsets", "consecutive"] = "random"
+    batches: str = "random"  # random, shifted, offsets or consecutive windows
     optimizer: Literal["rmsprop", "adam", "momentum", "sgd", "rmsprop_2016"] = "rmsprop"  # _2016: forgets to divide
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine", "exponential"] = "constant"  # cosine: warm-up, then down over max_updates
@@ -131,9 +151,8 @@ class TrainConfig:
             self, "frame_size", "n_steps", "batch_size", "learning_rate", "halve_every", "max_gradient_norm",
             "minutes", "max_updates", "validate_every", "patience",
         )  # fmt: skip
-        for name in ("segment_steps", "anneal_noise_over", "min_improvement", "seed", "burn_in"):
-            if getattr(self, name) < 0:
-                raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        require_zero_or_more(self, "segment_steps", "anneal_noise_over", "min_improvement", "seed", "burn_in")
+        BATCHERS.check(self.batches)
         if self.burn_in >= self.n_steps:
             raise RnnaudioError(f"a burn_in of {self.burn_in} of {self.n_steps} steps leaves no cost: lower it")
         if self.cost == "last_step" and self.burn_in:
@@ -144,23 +163,3 @@ class TrainConfig:
             raise RnnaudioError(f"target_shift is {self.target_shift}; expected 0 or 1, or leave it out")
         if self.schedule == "cosine" and self.max_updates == TrainConfig.max_updates:
             raise RnnaudioError("the cosine schedule falls over max_updates: say how many (--max-updates)")
-
-
-def require_more_than_zero(config: Any, *names: str) -> None:
-    """RnnaudioError for the first of these settings that is neither None nor more than 0."""
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not value > 0:
-            raise RnnaudioError(f"{name} is {value}; expected more than 0")
-
-
-def from_dict(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    """A config dataclass from plain values; RnnaudioError names an unknown key and the nearest known one."""
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    for key in values:
-        if key not in fields:
-            nearest = difflib.get_close_matches(key, fields, 1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(fields)}"
-            raise RnnaudioError(f"unknown setting {key!r} of {kind.__name__}; {hint}")
-    nested = {"model": ModelConfig}
-    return kind(**{k: from_dict(nested[k], v) if k in nested else v for k, v in values.items()})

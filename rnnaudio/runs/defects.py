@@ -69,14 +69,14 @@ DEFECTS = (
     Defect(
         5, "unbounded-memory", 3,
         "the memory-only LSTM grows from step to step whatever its input and hardly hears it",
-        "python -m experiments.blog_2016.week_21_march", {"model.bounded_memory": False, "model.learn_initial_state": False},
-        {"model.bounded_memory": True, "model.initial_state_noise": 0.0, "model.learn_initial_state": True},
-        where={"model.cell": "memory-lstm"}, present=lambda config: not config.model.bounded_memory,
+        "python -m experiments.blog_2016.week_21_march", {"model.options.bounded_memory": False, "model.learn_initial_state": False},
+        {"model.options.bounded_memory": True, "model.initial_state_noise": 0.0, "model.learn_initial_state": True},
+        where={"model.cell": "memory-lstm"}, present=lambda config: not config.model.options.bounded_memory,
     ),
     Defect(
         6, "forget-bias-in-hidden", 2, "the forget bias of 2 stood on the hidden relu layer of the gate's MLP too",
-        ABLATION, {"model.forget_bias_hidden": 2.0}, {"model.forget_bias_hidden": 0.0},
-        where={"model.cell": "memory-lstm"}, present=lambda config: config.model.forget_bias_hidden > 0.0,
+        ABLATION, {"model.options.forget_bias_hidden": 2.0}, {"model.options.forget_bias_hidden": 0.0},
+        where={"model.cell": "memory-lstm"}, present=lambda config: config.model.options.forget_bias_hidden > 0.0,
     ),
     Defect(
         7, "noise-in-readout", 2, "noise s in the last layer of the read-out puts a floor of s^2 under the cost",
@@ -209,7 +209,7 @@ def in_words(settings: Mapping[str, Any], of: str = "audio") -> str:
     """Settings as the options of ``rnnaudio train``; those of other kinds of run by name, for they are no options."""
     if of != "audio":
         return ", ".join(f"{name}={value}" for name, value in settings.items())
-    return " ".join(_option(path.removeprefix("model.").replace("_", "-"), v) for path, v in settings.items())
+    return " ".join(_option(path.rpartition(".")[2].replace("_", "-"), v) for path, v in settings.items())
 
 
 def _option(name: str, value: Any) -> str:
@@ -241,8 +241,13 @@ def _replaced(config: Any, defect: Defect, settings: Mapping[str, Any]) -> Any:
     """All settings at once, for a config checks what it is given."""
     if not _has(config, settings):
         raise RnnaudioError(f"{defect.name} is a defect of {defect.of} runs, not of {type(config).__name__}")
-    inner = {path.removeprefix("model."): v for path, v in settings.items() if path.startswith("model.")}
-    outer = {path: v for path, v in settings.items() if not path.startswith("model.")}
-    if inner:
-        outer["model"] = dataclasses.replace(config.model, **inner)
-    return dataclasses.replace(config, **outer)
+    return _with(config, {tuple(path.split(".")): value for path, value in settings.items()})
+
+
+def _with(config: Any, settings: Mapping[tuple[str, ...], Any]) -> Any:
+    """A nested config with settings by path changed."""
+    flat = {path[0]: value for path, value in settings.items() if len(path) == 1}
+    for name in {path[0] for path in settings if len(path) > 1}:
+        below = {path[1:]: value for path, value in settings.items() if path[0] == name and len(path) > 1}
+        flat[name] = _with(getattr(config, name), below)
+    return dataclasses.replace(config, **flat)

@@ -1,35 +1,39 @@
-"""What the figures and pictures of a run mean, in words for those who never trained a network."""
+"""The meaning of a run's figures and pictures, for readers who never trained a network."""
 
 LOSSES = "Normalised mean squared error on the validation windows"
 
 HOW_IT_IS_JUDGED = (
-    "The figure in dB says how well music that was kept aside is predicted (or given back, in reconstruct_current); "
-    "lower is better. How long the result sounds like music is measured, not heard: for how long its loudness, its "
-    "noisiness and the change in its spectrum stay within what real music does."
+    "How long the result sounds like music is measured, and nobody listened: for how long its loudness, its noisiness "
+    "and the change in its spectrum stay within what real music does. Listen to it yourself."
 )
 
 EXPLANATIONS = {
-    "seed and generated": "First the true music that the model hears, then what it plays on by itself.",
-    "seed and original": "The same beginning, then how the recording really goes on.",
+    "prime and generated": "First the true music that the model continues, then what it generates by itself.",
+    "prime and original": "The same beginning, then how the recording really goes on.",
+    "codec alone": "The recording through the codec: the best that any model over these codes can sound.",
     "Spectrogram": (
-        "Time runs to the right, pitch upwards, brighter is louder; up to the dashed line both show the seed. Where "
+        "Time runs to the right, pitch upwards, brighter is louder; up to the dashed line both show the prime. Where "
         "the lower picture turns into level lines the model holds a tone, where it turns dark it has fallen silent."
-    ),
-    "Saturation": (
-        "How often each gate or unit of the network takes each value. One that is piled up at the ends is stuck open "
-        "or shut there, and learns little more."
     ),
     "Learning curve": (
         "The error on the music that is trained on and on music kept aside, lower is better; the ring marks the model "
         "that was kept. Grey lines are simple predictors that a network has to beat."
     ),
-    "Gradient norms": (
-        "Left: how strongly the last batch pulled at each group of weights. Right: how much a frame that far back "
-        "still matters for the error now; where the line is a thousand times lower, little is learnt from it."
-    ),
     "Update ratios": (
         "How far one update moved the weights, relative to their size. About a thousandth is usual: far above it "
         "training is unstable, far below it nothing moves."
+    ),
+    "Settings": "What the run was started with.",
+}
+
+OF_FRAMES = {
+    "Saturation": (
+        "How often each gate or unit of the network takes each value. One that is piled up at the ends is stuck open "
+        "or shut there, and learns little more."
+    ),
+    "Gradient norms": (
+        "Left: how strongly the last batch pulled at each group of weights. Right: how much a frame that far back "
+        "still matters for the error now; where the line is a thousand times lower, little is learnt from it."
     ),
     LOSSES: (
         "How much of the sound's energy is predicted wrongly: 0 dB is all of it, as in predicting silence, and 10 dB "
@@ -41,7 +45,6 @@ EXPLANATIONS = {
         "|update| / |parameter|: how far the last update moved the weights. |d loss_T / d x|: how much a frame so "
         "many steps back matters for the error now."
     ),
-    "Settings": "What the run was started with.",
 }
 
 OF_A_DIAGNOSIS = {

@@ -1,0 +1,96 @@
+"""Commands about corpora."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from rnnaudio.cli.app import command
+from rnnaudio.errors import RnnaudioError
+
+GROUP = "Corpora"
+
+
+@command("corpus build", GROUP)
+def corpus_build(
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR-OR-FILES OUT.h5")],
+    sample_rate_hz: int = 16_000,
+    dtype: Literal["int16", "float32"] = "int16",
+    keep_silence: bool = False,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> None:
+    """Make a corpus from audio files, or folders of them.
+
+    Reads wav, flac, ogg and mp3 of any rate, with any channels.
+
+    Example: rnnaudio corpus build ~/Music/piano my.h5
+
+    Args:
+        paths: audio files, or folders that are searched for them; last the HDF5 file to write.
+        sample_rate_hz: of the corpus; everything is resampled to it and mixed to mono.
+        dtype: how samples are stored.
+        keep_silence: do not cut leading and trailing silence.
+        seed: random seed of the split into training, validation and test.
+        overwrite: replace a corpus of that name.
+    """
+    from rnnaudio.data import build_corpus
+
+    *sources, out = paths or (Path(),)
+    if not sources:
+        raise RnnaudioError("corpus build got fewer than two paths; expected what to read, then the .h5 file to write")
+    _check_corpus_name(out, overwrite)
+    trim = None if keep_silence else -60.0
+    print(build_corpus(sources, out, sample_rate_hz=sample_rate_hz, dtype=dtype, trim_silence_db=trim, seed=seed))
+
+
+@command("corpus timit", GROUP)
+def corpus_timit(
+    folder: Annotated[Positional[Path], arg(metavar="DIR")],
+    out: Annotated[Positional[Path], arg(metavar="OUT.h5")],
+    overwrite: bool = False,
+) -> None:
+    """Make a corpus of your own copy of TIMIT.
+
+    LDC93S1, NIST SPHERE files; the splits are the usual ones.
+
+    Example: rnnaudio corpus timit /data/TIMIT timit.h5
+
+    Args:
+        folder: the one with TRAIN and TEST, or TIMIT above them; capitals or not.
+        out: the HDF5 file to write.
+        overwrite: replace a corpus of that name.
+    """
+    from rnnaudio.data import build_timit_corpus
+
+    _check_corpus_name(out, overwrite)
+    print(build_timit_corpus(folder, out))
+
+
+@command("corpus info", GROUP)
+def corpus_info(path: Positional[Path], verify: bool = False) -> None:
+    """List the pieces of a corpus.
+
+    Example: rnnaudio corpus info my.h5 --verify
+
+    Args:
+        path: the HDF5 file.
+        verify: also read every sample and compare its checksum.
+    """
+    from rnnaudio.data import AudioCorpus
+
+    with AudioCorpus.open(path) as opened:
+        if verify:
+            opened.verify()
+        print(f"{opened.sample_rate_hz} Hz, mean {opened.mean:.5f}, standard deviation {opened.std:.5f}")
+        for piece in opened.pieces:
+            seconds = piece.n_samples / opened.sample_rate_hz
+            print(f"{piece.split:6s} {seconds:8.1f} s  {piece.title}  ({piece.source}; {piece.licence})")
+
+
+def _check_corpus_name(out: Path, overwrite: bool) -> None:
+    """RnnaudioError if the file to write has another ending, or is there and may not be replaced."""
+    if out.suffix.lower() not in (".h5", ".hdf5"):
+        raise RnnaudioError(f"the last path is the corpus to write, expected a name that ends in .h5; got {out}")
+    if out.exists() and not overwrite:
+        raise RnnaudioError(f"{out} exists: choose another name, or replace it with --overwrite")

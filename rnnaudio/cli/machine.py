@@ -1,0 +1,40 @@
+"""Commands about this machine and this shell."""
+
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from rnnaudio.cli.app import command
+
+GROUP = "This machine"
+
+
+@command("info", GROUP)
+def info() -> None:
+    """Show engine, mode, BLAS, threads and speed.
+
+    And what would make it faster.
+
+    Example: rnnaudio info
+    """
+    from rnnaudio.cli.engine_report import report
+
+    print(report())
+
+
+@command("completion", GROUP)
+def completion(shell: Annotated[Positional[Literal["bash", "zsh", "tcsh"]], arg(metavar="SHELL")]) -> None:
+    """Print a script for shell completion.
+
+    Example: rnnaudio completion bash > ~/.local/share/bash-completion/completions/rnnaudio
+
+    Args:
+        shell: bash, zsh or tcsh.
+    """
+    from rnnaudio.cli.app import read
+
+    try:
+        read(["--tyro-print-completion", shell])
+    except SystemExit as end:
+        if end.code:
+            raise

@@ -1,0 +1,276 @@
+"""Commands about runs: train, resume, generate, report, and what helps when a run does not play."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
+
+from rnnaudio.cli.app import command
+from rnnaudio.runs.settings import Chosen, chosen
+
+RUNS, HELP, OLDER = "Runs", "When it does not play", "Older names"
+Corpus = Annotated[Positional[Path], arg(metavar="CORPUS.h5")]
+Imports = Annotated[UseAppendAction[tuple[Path, ...]], arg(name="import", metavar="FILE.py")]
+RunDir = Annotated[Positional[Path], arg(metavar="RUN_DIR")]
+
+
+def register(start: Chosen) -> None:
+    """Register the commands whose options are the settings of a recipe, which start from ``start``."""
+    kind: Any = type(start.config)
+
+    @command("train", RUNS)
+    def train(
+        corpus: Corpus,
+        run_dir: RunDir,
+        settings: OmitArgPrefixes[kind] = start.config,
+        recipe: str = start.recipe,
+        preset: str = "",
+        config: Path | None = None,
+        imports: Imports = (),
+        resume: bool = False,
+    ) -> None:
+        """Train a model on a corpus, then let it continue a test prime.
+
+        Example: rnnaudio train my.h5 runs/mine --recipe codes --minutes 30
+
+        Args:
+            corpus: an HDF5 corpus made by `rnnaudio corpus build` or `make corpus`.
+            run_dir: a new folder for checkpoint, sound, pictures and report.
+            recipe: frames (regression, as in 2016), codes (music that plays on) or samples (SampleRNN). The options
+                below are those of this recipe: --recipe codes --help lists the others.
+            preset: settings that come with the package; see the reference.
+            config: a TOML file of settings; options on the command line override it.
+            imports: a Python file that registers a cell or a recipe of your own.
+            resume: continue the run in that folder; the settings must be the same, but for its limits.
+        """
+        _train(Chosen(recipe, settings), corpus, run_dir, resume=resume)
+
+    @command("preflight", HELP)
+    def preflight(
+        settings: OmitArgPrefixes[kind] = start.config,
+        recipe: str = start.recipe,
+        preset: str = "",
+        config: Path | None = None,
+        imports: Imports = (),
+    ) -> None:
+        """Try toy problems with the settings of `train`.
+
+        A sine, two sines, a chirp, a clip of piano. Needs no corpus. Stops at the first that is not learnt, and names
+        the cause; exit status 1.
+
+        Example: rnnaudio preflight --n-layers 2 --n-units 300
+
+        Args:
+            recipe: frames, codes or samples.
+            preset: settings that come with the package.
+            config: a TOML file of settings; options on the command line override it.
+            imports: a Python file that registers a cell or a recipe of your own.
+        """
+        from rnnaudio.runs.diagnosis.preflight import preflight as try_toy_problems
+        from rnnaudio.runs.recipes import recipe_named
+
+        if not try_toy_problems(recipe_named(recipe), settings):
+            raise SystemExit(1)
+
+    @command("music", OLDER)
+    def music(
+        corpus: Corpus, run_dir: RunDir, settings: OmitArgPrefixes[kind] = start.config, resume: bool = False
+    ) -> None:
+        """Train with --recipe codes.
+
+        Example: rnnaudio train my.h5 runs/mine --recipe codes
+
+        Args:
+            corpus: an HDF5 corpus.
+            run_dir: a new folder.
+            resume: continue the run in that folder.
+        """
+        _train(Chosen("codes", settings), corpus, run_dir, resume=resume)
+
+
+@command("demo", RUNS)
+def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
+    """Train a small LSTM on a minute of piano, then see RUN_DIR/report.html.
+
+    The piano comes with the package.
+
+    Example: rnnaudio demo --minutes 5
+
+    Args:
+        run_dir: where everything goes; an earlier demo there is replaced.
+        minutes: of training, at most.
+    """
+    from rnnaudio.cli.demo import forget_earlier_demo
+    from rnnaudio.data.demo import build_demo_corpus
+
+    start = chosen(preset="demo")
+    forget_earlier_demo(run_dir, start.config)
+    corpus = build_demo_corpus(run_dir / "corpus.h5")
+    _train(start._replace(config=dataclasses.replace(start.config, minutes=minutes)), corpus, run_dir, resume=False)
+
+
+@command("resume", RUNS)
+def resume(
+    run_dir: RunDir, minutes: float | None = None, max_updates: int | None = None, corpus: Path | None = None
+) -> None:
+    """Continue a run, with its own settings.
+
+    Example: rnnaudio resume runs/mine --minutes 60
+
+    Args:
+        run_dir: the folder of the run.
+        corpus: where the run's corpus is now, if it was moved.
+        minutes: a new limit on the training time of all sittings together.
+        max_updates: a new limit on the updates.
+    """
+    from rnnaudio.runs.fit import resumed_config
+    from rnnaudio.runs.load import load
+
+    recipe, config = resumed_config(run_dir, minutes=minutes, max_updates=max_updates)
+    with load(run_dir).open_corpus(corpus) as opened:
+        corpus = opened.path
+    _train(Chosen(recipe.name, config), corpus, run_dir, resume=True)
+
+
+@command("generate", RUNS)
+def generate(
+    run_dir: RunDir,
+    out: Annotated[Positional[Path], arg(metavar="OUT.wav")],
+    prime_file: Annotated[Path | None, arg(aliases=["--seed-file"])] = None,
+    prime_seconds: Annotated[float, arg(aliases=["--seed-seconds"])] = 1.0,
+    prime_index: Annotated[int, arg(aliases=["--seed-index"])] = 0,
+    seconds: float = 10.0,
+    corpus: Path | None = None,
+    streams: int = 1,
+    overwrite: bool = False,
+    temperature: tuple[float, ...] = (),
+    top_k: int = 0,
+    nucleus: float = 1.0,
+    sampling_seed: Annotated[int | None, arg(aliases=["--draw-seed"])] = None,
+    imports: Imports = (),
+) -> None:
+    """Continue a second of sound with a trained model.
+
+    Writes a WAV with the prime in front.
+
+    Example: rnnaudio generate runs/mine out.wav --seconds 300 --temperature 1.0 1.2
+
+    Args:
+        run_dir: the folder of a run.
+        out: the WAV file to write; - plays to standard output: rnnaudio generate RUN - --seconds 300 | aplay
+        prime_file: continue the beginning of this audio file instead of a place of the corpus' test split.
+        prime_seconds: length of the prime.
+        prime_index: which place of the test split.
+        seconds: length of what is generated after it.
+        corpus: where the run's corpus is now, if it was moved.
+        streams: continue so many places side by side, from prime_index on; writes OUT-1.wav, OUT-2.wav, ...
+        overwrite: replace files of that name.
+        temperature: of the sampling: 1 as learnt, less is safer, more bolder. Several: from one to the next over the
+            course of the piece. Default: as chosen for the run.
+        top_k: sample from so many of the likeliest only; 0: from all.
+        nucleus: sample from the likeliest whose probabilities reach this sum only.
+        sampling_seed: another random seed, another piece; the same seed, the same piece.
+        imports: a Python file that registers the cell or recipe of the run, if it is your own.
+    """
+    from rnnaudio.cli.commands import import_file
+    from rnnaudio.runs.continuing import SamplingOptions
+    from rnnaudio.runs.generate import Primes
+    from rnnaudio.runs.generate import generate as write_continuations
+
+    for file in imports:
+        import_file(file)
+    primes = Primes(prime_file, prime_seconds, prime_index, streams)
+    sampling = SamplingOptions(temperature, top_k, nucleus, sampling_seed)
+    done = write_continuations(
+        run_dir, out, corpus, primes=primes, seconds=seconds, sampling=sampling, overwrite=overwrite
+    )
+    print(done, file=sys.stderr if str(out) == "-" else sys.stdout)
+
+
+@command("report", RUNS)
+def report(run_dir: RunDir, corpus: Path | None = None, seconds: float | None = None, prime_index: int = 0) -> None:
+    """Write sound, pictures and report of a trained run again.
+
+    Example: rnnaudio report runs/mine --seconds 30 --prime-index 3
+
+    Args:
+        run_dir: the folder of the run.
+        corpus: where the run's corpus is now, if it was moved.
+        seconds: of sound that is generated; default: the recipe's own.
+        prime_index: which place of the test split is continued.
+    """
+    from rnnaudio.runs.outcome import headline, write_outcome
+
+    print(headline(write_outcome(run_dir, corpus, seconds=seconds, prime_index=prime_index)))
+    _print_where(run_dir)
+
+
+@command("diagnose", HELP)
+def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = False) -> None:
+    """Say why a run does not play: causes, figures, a picture.
+
+    Measures everything that trained and plays it, ranks the causes found, prints them and writes
+    RUN_DIR/diagnosis.json and RUN_DIR/diagnosis.png.
+
+    Example: rnnaudio diagnose runs/mine
+
+    Args:
+        run_dir: the folder of the run, finished or broken off.
+        corpus: where the run's corpus is now, if it was moved.
+        preflight: then also try toy problems with the run's settings.
+    """
+    from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, write_diagnosis
+    from rnnaudio.runs.diagnosis.preflight import preflight as try_toy_problems
+    from rnnaudio.runs.load import saved_recipe
+
+    found = diagnose_run(run_dir, corpus)
+    recipe, config = saved_recipe(run_dir)
+    print(as_text(found, recipe, config))
+    text, picture = write_diagnosis(run_dir, found)
+    print(f"look: {picture}   figures: {text}")
+    if preflight:
+        try_toy_problems(recipe, config)
+
+
+@command("defects", HELP)
+def defects(run_dir: Annotated[Positional[Path | None], arg(metavar="[RUN_DIR]")] = None) -> None:
+    """List the 24 defects of the 2016 experiments, or of a run.
+
+    Each with the settings of `train` that have and repair it.
+
+    Example: rnnaudio defects runs/mine
+
+    Args:
+        run_dir: only those that this run has.
+    """
+    from rnnaudio.runs.defects import DEFECTS, as_text, present_in
+
+    if run_dir is None:
+        print(as_text(DEFECTS))
+    else:
+        from rnnaudio.runs.load import saved_recipe
+
+        print(as_text(present_in(saved_recipe(run_dir)[1])))
+
+
+def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> None:
+    from rnnaudio.runs.fit import fit
+    from rnnaudio.runs.outcome import headline, write_outcome
+    from rnnaudio.runs.recipes import recipe_named
+
+    run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
+    interrupted = run.reason.startswith("interrupted")
+    print(f"training ended: {run.reason}; playing on and writing the report ...", flush=True)
+    try:
+        summary = write_outcome(run_dir, corpus, finish=not interrupted)
+    except KeyboardInterrupt:
+        print(f"\nthe model is saved: `rnnaudio report {run_dir}` writes its report", file=sys.stderr)
+        raise
+    print(headline(summary))
+    _print_where(run_dir)
+
+
+def _print_where(run_dir: Path) -> None:
+    print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")

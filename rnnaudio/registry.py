@@ -1,0 +1,58 @@
+"""Things found by name: cells, batchers, recipes."""
+
+import difflib
+import importlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from rnnaudio.errors import RnnaudioError
+
+T = TypeVar("T")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'lstm'?``, or all known names where none is near."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+
+
+class Registry(Generic[T]):
+    """Things of one kind by name, in the order in which they were added."""
+
+    def __init__(self, kind: str):
+        self._kind = kind
+        self._things: dict[str, T] = {}
+
+    def add(self, name: str, thing: T) -> T:
+        """Register ``thing``, in place of an earlier one of that name."""
+        self._things[name] = thing
+        return thing
+
+    def check(self, name: str) -> None:
+        """RnnaudioError that names the nearest known thing if there is none of that name."""
+        if name not in self._things:
+            raise RnnaudioError(f"unknown {self._kind} {name!r}; {nearest(name, self._things)}")
+
+    def __getitem__(self, name: str) -> T:
+        """The thing of that name; RnnaudioError as :meth:`check`."""
+        self.check(name)
+        return self._things[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)
+
+    def items(self) -> Iterable[tuple[str, T]]:
+        """Names and things."""
+        return self._things.items()
+
+
+def resolve(reference: Any) -> Any:
+    """``"package.module:name"`` -> what it names; anything else is itself.
+
+    Registries name by text what takes seconds to import, so that the command line can read options without it.
+    """
+    if not isinstance(reference, str):
+        return reference
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,47 @@
+"""What the report says of a run over codes: bits, how it was chosen to play, the codec alone."""
+
+import math
+
+from rnnaudio.data import AudioCorpus
+from rnnaudio.generation.codes import sound
+from rnnaudio.runs.codes.run import CodesRun
+from rnnaudio.runs.recipe import Page
+
+PRIME_SECONDS = 1.0
+ABOUT = (
+    "Every few hundredths of a second a spectrum becomes one of some codes; the model gives the probabilities of the "
+    "next code, and one is sampled. 'The codec alone' is the recording through the same codes: no model of them can "
+    "sound better."
+)
+
+
+def codes_page(run: CodesRun, corpus: AudioCorpus, seconds: float) -> Page:
+    """Bits a frame, the choice, and real music through the codec, for as many seconds as are generated."""
+    codec, playing = run.codec, run.playing
+    bits, guess = valid_bits(run), round(codec.n_stages * math.log2(codec.n_codes), 2)
+    figure = "never validated" if bits is None else f"{bits} bits a frame of validation music"
+    longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
+    stretch = corpus.test.seed_at(0, min(PRIME_SECONDS + seconds, longest))
+    return Page(
+        title=f"Music over {codec.n_codes} codes",
+        figure=f"{figure} (a guess among all codes: {guess})",
+        about=ABOUT,
+        summary={
+            "codes": codec.n_codes,
+            "share_of_variance_lost_by_the_codec": round(codec.lost, 3),
+            "valid_bits_a_frame": bits,
+            "bits_of_a_guess": guess,
+            "parameters": playing.parameters,
+            "limits_known": playing.limits is not None if playing.scores else None,
+            "temperature": playing.temperature,
+            "detail_temperature": playing.detail_temperature,
+        },
+        tables={"Played from validation primes": playing.scores} if playing.scores else {},
+        sounds={"codec alone": corpus.restore(sound(codec, codec.encode(stretch)))},
+    )
+
+
+def valid_bits(run: CodesRun) -> float | None:
+    """The last validation of the parameters that play; None if there was none."""
+    rows = [row for row in run.history if row["is_best"] or run.playing.parameters != "best"]
+    return round(rows[-1]["valid"], 3) if rows else None

@@ -1,0 +1,149 @@
+"""What every run leaves to see and hear: sound, spectrogram, curves, a summary, one page."""
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+from rnnaudio import engine, plots
+from rnnaudio.atomic import write_atomically
+from rnnaudio.audio import write_wav
+from rnnaudio.report import write_report
+from rnnaudio.runs.config import to_dict
+from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.runs.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED
+from rnnaudio.runs.judging import Sound, continue_test_prime
+from rnnaudio.runs.load import load
+from rnnaudio.runs.recipe import Page, Recipe
+from rnnaudio.runs.recipes import recipe_in
+from rnnaudio.runs.record import Record, SavedRun
+from rnnaudio.training.loop import duration
+
+
+def write_outcome(
+    run_dir: Path,
+    corpus_path: Path | None = None,
+    *,
+    seconds: float | None = None,
+    prime_index: int = 0,
+    finish: bool = True,
+) -> Record:
+    """Write sound, pictures, ``summary.json`` and ``report.html`` of a trained run into its folder; the summary.
+
+    corpus_path
+        where the corpus is, if it was moved.
+    seconds
+        of sound that is generated; None: the recipe's own.
+    finish
+        first decide what the recipe decides after training; without it the run plays as trained.
+    """
+    saved = SavedRun.read(run_dir)
+    recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
+    seconds = recipe.seconds if seconds is None else seconds
+    with load(run_dir).open_corpus(corpus_path) as corpus:
+        if finish:
+            recipe.finish(saved.run_dir, corpus)
+        run = load(run_dir)
+        prime_seconds = recipe.prime_seconds(run.config, run.sample_rate_hz)
+        sound = continue_test_prime(run, corpus, prime_seconds=prime_seconds, seconds=seconds, index=prime_index)
+        page = recipe.page(run, corpus, saved.run_dir)
+    files, n_clipped = write_sounds(run, sound, page, saved.run_dir)
+    summary = summarise(recipe, run, sound, page) | {"clipped_samples": n_clipped, "of_seconds": seconds}
+    write_atomically(saved.run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+    write_report(
+        saved.run_dir / "report.html",
+        title=page.title,
+        summary="\n\n".join(filter(None, (headline(summary), page.about, HOW_IT_IS_JUDGED))),
+        tables={
+            **page.tables,
+            "Settings": [{"setting": k, "value": str(v)} for k, v in flat(summary["config"]).items()],
+        },
+        pictures=plotted(recipe, run, sound, page, saved.run_dir),
+        sounds=files,
+        notes=[f"{key}: {value}" for key, value in summary["versions"].items()],
+        explanations={**EXPLANATIONS, **page.explanations},
+    )
+    return summary
+
+
+def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], int]:
+    """The files by caption, and how many generated samples were clipped."""
+    rate = run.sample_rate_hz
+    n_clipped = write_wav(folder / "generated.wav", np.concatenate([sound.prime, sound.generated]), rate)
+    write_wav(folder / "original.wav", np.concatenate([sound.prime, sound.original]), rate)
+    files = {"prime and generated": folder / "generated.wav", "prime and original": folder / "original.wav"}
+    for caption, audio in page.sounds.items():
+        files[caption] = folder / f"{caption.replace(' ', '_')}.wav"
+        write_wav(files[caption], audio, rate)
+    return files, n_clipped
+
+
+def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folder: Path) -> dict[str, Path]:
+    """All pictures of a run, by caption."""
+    rate, history = run.sample_rate_hz, run.history
+    path = folder / "spectrogram.png"
+    pictures = {"Spectrogram": plots.spectrogram(sound.prime, sound.generated, sound.original, rate, path)}
+    if history:
+        pictures["Learning curve"] = plots.learning_curve(
+            history,
+            folder / "learning_curve.png",
+            quantity=recipe.quantity,
+            baselines=dict(page.baselines),
+            decibel=page.decibel,
+        )
+    pictures |= page.pictures
+    if history:
+        names = history[-1]["update_ratios"]
+        ratios = {name: [(row["updates"], row["update_ratios"][name]) for row in history] for name in names}
+        pictures["Update ratios"] = plots.update_ratios(ratios, folder / "update_ratios.png")
+    return pictures
+
+
+def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> Record:
+    """The figures of a run, as they go into ``summary.json``."""
+    return {
+        "recipe": recipe.name,
+        "validation": page.figure,
+        "best_validation_loss": run.best_validation_loss,
+        **page.summary,
+        "updates": run.record["n_updates"],
+        "epochs": run.history[-1]["epoch"] if run.history else 0.0,
+        "training_minutes": round(run.record["seconds"] / 60, 2),
+        "n_parameters": run.model.n_parameters,
+        "generated_seconds": len(sound.generated) / run.sample_rate_hz,
+        "alive_seconds": round(sound.alive.seconds, 4),
+        "death": sound.alive.reason or sound.stopped,
+        "versions": {
+            "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}",
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "blas_threads": max((p["num_threads"] for p in threadpoolctl.threadpool_info()), default=1),
+        },
+        "config": to_dict(run.config),
+    }
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """Two sentences on a summary."""
+    trained = f"{duration(60 * summary['training_minutes'])} of training: {summary['validation']}."
+    why = f" ({summary['death']})" if summary["death"] else ""
+    if summary.get("limits_known") is False:
+        why += (
+            "; but this corpus' own validation music lies outside the limits of real music, so they say little of it"
+        )
+    return (
+        f"{trained} It kept sounding like music for {summary['alive_seconds']:.1f} of {summary['of_seconds']:g} s "
+        f"after the prime{why}."
+    )
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"model": {"cell": "lstm"}}`` as ``{"model.cell": "lstm"}``."""
+    rows: dict[str, Any] = {}
+    for key, value in nested.items():
+        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return rows
