@@ -15,6 +15,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from rnnaudio.cli.arguments import REGISTRY, parsed
+from rnnaudio.cli.experiments import COMMANDS
 from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.runs.codes.config import MusicConfig
 from rnnaudio.runs.frames.config import TrainConfig
@@ -23,10 +24,16 @@ app = tyro.extras.SubcommandApp()
 corpus = tyro.extras.SubcommandApp()
 RunDir = Annotated[Positional[Path], arg(metavar="RUN_DIR")]
 app.command(corpus, name="corpus")
+for experiment_command, function in COMMANDS.items():  # listed by --help; main() passes their arguments on unread
+    app.command(name=experiment_command)(function)
 
 
 def main() -> None:
     """Entry point."""
+    name, *arguments = sys.argv[1:] or [""]
+    if name in COMMANDS:
+        run_command(lambda: COMMANDS[name](arguments), "rnnaudio")
+        return
     description = "Recurrent networks that play raw audio."
     read = functools.partial(app.cli, prog="rnnaudio", description=description, registry=REGISTRY)
     run_command(lambda: parsed(read)(), "rnnaudio")
@@ -159,7 +166,7 @@ def generate(
     """Continue a second of sound with a trained model; writes a WAV with the seed in front.
 
     Args:
-        run_dir: the folder of the run: of `train`, `music` or `make samples`.
+        run_dir: the folder of the run: of `train`, `music` or `rnnaudio experiment run samples`.
         out: the WAV file to write; - plays to standard output: rnnaudio generate RUN - --seconds 300 | aplay
         seed_file: take the seed from the beginning of this audio file instead of the corpus' test split.
         seed_seconds: length of the seed.

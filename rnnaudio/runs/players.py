@@ -86,7 +86,7 @@ class FramesPlayer:
         if how != How():
             raise RnnaudioError(
                 "this run says the next frame and draws nothing: leave --temperature, --top-k, --nucleus and "
-                "--draw-seed out (runs of `rnnaudio music` and `make samples` draw)"
+                "--draw-seed out (runs of `rnnaudio music` and `rnnaudio experiment run samples` draw)"
             )
         return self._run.continue_seeds(seeds, n_samples)
 
