@@ -1,10 +1,13 @@
 # rnnaudio's commands. `make` lists them; each sets up what it needs. GNU make 3.81 (macOS) or newer.
 #
-#   make predict ARGS="..."           options for the command behind the target
-#   make test PYTHON=python3.12       another Python for a new environment (`make clean` removes the old one)
+#   make experiment NAME=predict ARGS="--resume"    options for the command behind the target
+#   make test PYTHON=python3.12                     another Python for a new environment (`make clean` removes the old)
 
 PYTHON ?= python3
+NAME ?=
 ARGS ?=
+# What was typed, for messages: a target may call make again with another.
+GOAL ?= $(MAKECMDGOALS)$(if $(NAME), NAME=$(NAME))
 VENV ?= .venv
 THEANO_VENV ?= .venv-theano
 CORPUS := datasets/mozart-steinway.h5
@@ -12,149 +15,122 @@ STRINGS := datasets/mozart-strings.h5
 
 BIN := $(VENV)/bin
 PIP := -m pip --quiet --disable-pip-version-check
+AGAIN := $(MAKE) --no-print-directory
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo predict reconstruct timit mnist fourier phase amplitude draw draw-piano music music-strings music-aids samples verify gradcheck \
-        bench bench-generation bench-growth bench-mnist bench-samples bench-theano blind-test experiment experiments \
-        experiments-smoke ablation info corpus test test-modes test-jax test-theano theano lint types imports clean
+.PHONY: help demo test test-full check corpus experiment mnist gradcheck bench docs clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed ## train on the minute of piano in the package, play on, write runs/demo/report.html
 	@$(BIN)/rnnaudio demo $(ARGS)
 
-predict: $(VENV)/.installed $(CORPUS) ## the blog's main job: predict the next frame of the piano corpus, then play on
-	@$(BIN)/python -m experiments.blog_2016.predict $(ARGS)
+test: $(VENV)/.installed ## run the fast tests on PyTensor
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
-reconstruct: $(VENV)/.installed $(CORPUS) ## the same model and data, told to give back the current frame
-	@$(BIN)/python -m experiments.blog_2016.reconstruct $(ARGS)
+test-full: test-all test-modes test-jax test-theano-if-possible docs ## run every test, in every mode and engine, and build the documentation
 
-timit: $(VENV)/.installed ## both strategies on speech, your own copy of TIMIT: make timit DIR=the folder with TRAIN and TEST
-	@$(BIN)/python -m experiments.blog_2016.timit $(if $(DIR),'$(DIR)') $(ARGS)
-
-mnist: $(VENV)/.installed ## the blog's perceptron on MNIST (downloads 20 MB once); as recorded: ARGS="--setting recorded"
-	@$(BIN)/python -m experiments.blog_2016.mnist $(ARGS)
-
-experiments: $(VENV)/.installed $(CORPUS) ## each experiment of the blog without a record, then a table; ARGS=--again: all (hours; goes on where it was)
-	@$(BIN)/python -m experiments.everything $(ARGS)
-
-experiments-smoke: $(VENV)/.installed ## all of them in tiny form, on the piano in the package (minutes)
-	@$(BIN)/python -m experiments.everything --smoke $(ARGS)
-
-ablation: $(VENV)/.installed $(CORPUS) ## which of the 24 defects of 2016 mattered: one repaired, one planted at a time
-	@$(BIN)/python -m experiments.studies.ablation $(ARGS)
-
-experiment: $(VENV)/.installed $(CORPUS) ## one experiment of the blog: make experiment NAME=last_day (a file of experiments/blog_2016/)
-	@test -f 'experiments/blog_2016/$(NAME).py' || { echo "no experiment '$(NAME)'; expected NAME= one of week_21_march," \
-	    "week_28_march, last_week, last_week_checks, last_week_grid, last_day, final_post, classmates" >&2; exit 2; }
-	@$(BIN)/python -m experiments.blog_2016.$(NAME) $(ARGS)
-
-fourier: $(VENV)/.installed $(CORPUS) ## the blog's last plan: predict magnitudes instead of samples (no phase)
-	@$(BIN)/python -m experiments.blog_2016.fourier_2016 $(ARGS)
-
-phase: $(VENV)/.installed $(CORPUS) ## learn phases from amplitudes, against Griffin-Lim and its kin (10 minutes)
-	@$(BIN)/python -m experiments.studies.phase $(ARGS)
-
-amplitude: $(VENV)/.installed $(CORPUS) ## predict amplitudes of overlapping windows, against predicting samples (20 minutes)
-	@$(BIN)/python -m experiments.studies.amplitude $(ARGS)
-
-music: $(VENV)/.installed $(CORPUS) ## learn codes of spectra and play on for five minutes, with a Markov chain as control (an hour)
-	@$(BIN)/python -m experiments.studies.music $(ARGS)
-
-music-strings: $(VENV)/.installed $(STRINGS) ## the same of a second sound: the scores played by the strings of a soundfont (an hour)
-	@$(BIN)/python -m experiments.studies.music --corpus $(STRINGS) --run-dir runs/music-strings --name music-strings $(ARGS)
-
-music-aids: $(VENV)/.installed $(CORPUS) ## which aids of training help that model: transpositions, noise, dropout, ... (an hour)
-	@$(BIN)/python -m experiments.studies.music_aids $(ARGS)
-
-samples: $(VENV)/.installed $(CORPUS) ## learn music sample by sample (SampleRNN), 15 minutes; ARGS="--tiers 2 --readout categorical"
-	@$(BIN)/python -m experiments.studies.samples $(ARGS)
-
-draw: $(VENV)/.installed ## the blog's plan after that: DRAW paints digits, 20 minutes; ARGS="--attention" looks at parts of them
-	@$(BIN)/python -m experiments.studies.draw $(ARGS)
-
-draw-piano: $(VENV)/.installed $(CORPUS) ## the same on log-amplitudes of piano: nats, pictures, sound (20 minutes; ARGS="--attention")
-	@$(BIN)/python -m experiments.studies.draw_piano $(ARGS)
-
-verify: $(VENV)/.installed $(CORPUS) ## check MNIST, predict and reconstruct against each other
-	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(MAKE) --no-print-directory $(THEANO_VENV)/.installed; fi
-	@$(BIN)/python -m experiments.proofs.verify --theano-python $(THEANO_VENV)/bin/python $(ARGS)
-
-gradcheck: $(VENV)/.installed ## print the proofs: gradients, NumPy oracles, optimisers
-	@$(BIN)/python -m experiments.proofs.gradcheck $(ARGS)
-
-blind-test: $(VENV)/.installed ## plant 24 faults in small runs; `diagnose` must name each without being told
-	@$(BIN)/python -m experiments.proofs.blind_test $(ARGS)
-
-bench: $(VENV)/.installed-bench ## time training steps against PyTorch's, JAX's and raw scan's (installs both, 1.1 GB)
-	@$(BIN)/python -m experiments.benchmarks.bench $(ARGS)
-
-bench-theano: $(VENV)/.installed $(THEANO_VENV)/.installed ## the same against Theano 1.0.5 (Python 3.11 only)
-	@$(BIN)/python -m experiments.benchmarks.bench --cells lstm gru --peers theano --name bench-theano $(ARGS)
-
-bench-growth: $(VENV)/.installed ## how the time of a step grows with steps, batch, units and layers
-	@$(BIN)/python -m experiments.benchmarks.growth $(ARGS)
-
-bench-mnist: $(VENV)/.installed-bench ## time an epoch of the blog's MNIST network against PyTorch's
-	@$(BIN)/python -m experiments.benchmarks.bench_mnist $(ARGS)
-
-bench-samples: $(VENV)/.installed-bench $(CORPUS) ## the model of `make samples` in PyTorch, as many minutes (installs PyTorch, 700 MB)
-	@$(BIN)/python -m experiments.benchmarks.samples_torch $(ARGS)
-
-bench-generation: $(VENV)/.installed-bench ## time generation, one stream and 16, against PyTorch's (installs PyTorch, 700 MB)
-	@$(BIN)/python -m experiments.benchmarks.generation_speed $(ARGS)
-
-info: $(VENV)/.installed ## what computes: engine, compile mode, BLAS, threads, speed; what would make it faster
-	@$(BIN)/rnnaudio info $(ARGS)
+check: lint types imports ## style and likely mistakes, type hints, which part may import which
 
 corpus: $(CORPUS) ## build datasets/mozart-steinway.h5, 71 minutes of Mozart (downloads 40 MB once)
 
-test: $(VENV)/.installed ## run the tests on PyTensor
+experiment: $(VENV)/.installed ## run one: make experiment NAME=last-day ARGS=...; NAME=all: those without a record; no NAME: list them
+ifeq ($(NAME),)
+	@$(BIN)/rnnaudio experiment list
+else
+	@needs=$$($(BIN)/rnnaudio experiment needs '$(NAME)' $(ARGS)) && \
+	    for need in $$needs; do $(AGAIN) needs-$$need GOAL='$(GOAL)' || exit 1; done
+	@$(BIN)/rnnaudio experiment run '$(NAME)' $(ARGS)
+endif
+
+mnist: ## the blog's perceptron on MNIST (downloads 20 MB once); as recorded: ARGS="--setting recorded"
+	@$(AGAIN) experiment NAME=mnist
+
+gradcheck: ## print the proofs: gradients, NumPy oracles, optimisers
+	@$(AGAIN) experiment NAME=gradcheck
+
+bench: ## time training steps against PyTorch's, JAX's and raw scan's (installs both, 1.1 GB)
+	@$(AGAIN) experiment NAME=bench
+
+docs: $(VENV)/.installed-docs ## build the documentation in docs/_build/html
+	@$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+clean: ## remove environments and caches; runs, corpora and downloads stay
+	rm -rf $(VENV) $(THEANO_VENV) build docs/_build *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- parts of test-full and of check, one at a time
+
+.PHONY: test-all test-modes test-jax test-theano test-theano-if-possible theano lint types imports
+
+test-all: $(VENV)/.installed
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-modes: $(VENV)/.installed ## run the tests that depend on the compile mode again: compiled C, then numba
+# The tests that depend on the compile mode again: compiled C, then numba.
+test-modes: $(VENV)/.installed
 	@RNNAUDIO_MODE=c $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
 	@RNNAUDIO_MODE=numba $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
 
-test-jax: $(VENV)/.installed-jax ## run the tests of mode jax, and every layer in it, on the CPU (installs JAX, 400 MB)
+# These, and every layer's tests, in mode jax on the CPU (installs JAX, 400 MB).
+test-jax: $(VENV)/.installed-jax
 	@JAX_PLATFORMS=cpu RNNAUDIO_MODE=jax $(BIN)/python -m pytest -n 2 -m "modes or jax" $(ARGS)
 
-test-theano: $(THEANO_VENV)/.installed ## run the tests on Theano 1.0.5 (Python 3.11 only)
+test-theano: $(THEANO_VENV)/.installed
 	@RNNAUDIO_ENGINE=theano $(THEANO_VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
-theano: $(THEANO_VENV)/.installed ## set up .venv-theano: RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio ...
+test-theano-if-possible:
+	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(AGAIN) test-theano; \
+	    else echo "test-theano is left out: Theano 1.0.5 runs on Python 3.11 only, and $(PYTHON) is $(found_python)"; fi
 
-lint: $(VENV)/.installed ## style and likely mistakes (ruff)
+theano: $(THEANO_VENV)/.installed
+
+lint: $(VENV)/.installed
 	@$(BIN)/ruff check .
 
-types: $(VENV)/.installed ## type hints (mypy)
+types: $(VENV)/.installed
 	@$(BIN)/mypy
 
-imports: $(VENV)/.installed ## which part may import which (import-linter; the contract is in setup.cfg)
+imports: $(VENV)/.installed
 	@$(BIN)/lint-imports --no-logo
 
-clean: ## remove environments and caches; runs, corpora and downloads stay
-	rm -rf $(VENV) $(THEANO_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+# ---- what `rnnaudio experiment needs` may answer
 
-# ---- what the commands need
+.PHONY: needs-corpus needs-strings needs-bench needs-theano needs-theano-if-possible
+
+needs-corpus: $(CORPUS)
+	@:
+
+needs-strings: $(STRINGS)
+	@:
+
+needs-bench: $(VENV)/.installed-bench
+	@:
+
+needs-theano: theano
+	@:
+
+needs-theano-if-possible:
+	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(AGAIN) theano; fi
+
+# ---- environments and corpora
 
 define require_python
 @$(PYTHON) -c '' 2>/dev/null || { echo "$(PYTHON) does not run; rnnaudio needs Python 3.11 or newer:" \
-    "make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+    "make $(GOAL) PYTHON=python3.11" >&2; exit 1; }
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is Python $(found_python);" \
-    "rnnaudio needs 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+    "rnnaudio needs 3.11 or newer: make $(GOAL) PYTHON=python3.11" >&2; exit 1; }
 @$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks venv or ensurepip: install them" \
-    "(Debian, Ubuntu: apt install python3-venv) or take another: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+    "(Debian, Ubuntu: apt install python3-venv) or take another: make $(GOAL) PYTHON=python3.11" >&2; exit 1; }
 endef
 
 IS_PYTHON_311 := import sys; sys.exit(sys.version_info[:2] != (3, 11))
 
 define require_python_311
 @$(PYTHON) -c '$(IS_PYTHON_311)' || { echo "$(PYTHON) is Python $(found_python);" \
-    "Theano 1.0.5 runs on 3.11 only: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+    "Theano 1.0.5 runs on 3.11 only: make $(GOAL) PYTHON=python3.11" >&2; exit 1; }
 endef
 
 found_python = $$($(PYTHON) -c 'import sys; print(sys.version.split()[0])')
@@ -169,6 +145,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 $(VENV)/.installed-corpus: $(VENV)/.installed
 	@echo "installing what building the corpus needs ..."
 	@$(BIN)/python $(PIP) install --editable '.[corpus]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@echo "installing what building the documentation needs ..."
+	@$(BIN)/python $(PIP) install --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-jax

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
+from rnnaudio.cli.info import measure_gflops
 
 from experiments.benchmarks.bench_peers import Point
+from experiments.shared.options import command
 from experiments.shared.records import FOLDER, record
 from rnnaudio import engine, ops
-from rnnaudio.cli.info import measure_gflops
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.plots import speed_ratios
 
 GRID = [
@@ -146,7 +146,7 @@ def check_peers(peers: tuple[str, ...]) -> None:
         if EXTRAS[peer] and not importlib.util.find_spec(peer.partition("-")[0]):
             raise RnnaudioError(f"the peer {peer} is not installed: pip install 'rnnaudio[{EXTRAS[peer]}]'")
     if "theano" in peers and not Path(THEANO_PYTHON).exists():
-        raise RnnaudioError(f"the peer theano needs {THEANO_PYTHON}: `make bench-theano` sets it up (Python 3.11)")
+        raise RnnaudioError(f"the peer theano needs {THEANO_PYTHON}: `make theano` sets it up (Python 3.11)")
 
 
 def line(row: dict[str, Any], names: list[str]) -> str:
@@ -165,7 +165,7 @@ def summary(cell: str, rows: list[dict[str, Any]], names: list[str]) -> dict[str
     }
 
 
-def main(
+def measure_all(
     cells: tuple[str, ...] = ("lstm", "gru", "memory-lstm"),
     peers: tuple[str, ...] = ("torch", "torch-compiled", "jax", "scan"),
     quick: bool = False,
@@ -201,5 +201,4 @@ def main(
         print(f"drew {speed_ratios(rows, PICTURES / f'{name}.png')}")
 
 
-if __name__ == "__main__":
-    run_command(lambda: tyro.cli(main), "bench")
+main = command(measure_all)

@@ -14,12 +14,11 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import tyro
 
 from experiments.blog_2016.mnist import DATA, SETTINGS
+from experiments.shared.options import command
 from experiments.shared.records import record
 from rnnaudio.data import fetch_mnist, load_mnist
-from rnnaudio.errors import run_command
 
 PEERS = ("rnnaudio", "torch", "torch-loader")
 Epoch = Callable[[], float]  # trains for an epoch, returns the last loss
@@ -94,7 +93,7 @@ class Peer:
         self._process.wait()
 
 
-def main(turns: int = 15) -> None:
+def measure_all(turns: int = 15) -> None:
     """Measure, print and record.
 
     Args:
@@ -115,5 +114,4 @@ def main(turns: int = 15) -> None:
     record("bench-mnist", {"rows": rows})
 
 
-if __name__ == "__main__":
-    run_command(lambda: tyro.cli(main), "bench_mnist")
+main = command(measure_all)

@@ -15,10 +15,10 @@ import time
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import tyro
 
+from experiments.shared.options import command
 from experiments.shared.records import record
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 
 N_STEPS = 15
 
@@ -67,7 +67,7 @@ def measure(mode: str, kernel: str, folder: str) -> tuple[float, float]:
     return float(first), float(per_step)
 
 
-def main(modes: tuple[str, ...] = ("auto", "c"), kernels: tuple[str, ...] = ("fused", "scan")) -> None:
+def measure_all(modes: tuple[str, ...] = ("auto", "c"), kernels: tuple[str, ...] = ("fused", "scan")) -> None:
     """Measure and record.
 
     Args:
@@ -91,5 +91,4 @@ def main(modes: tuple[str, ...] = ("auto", "c"), kernels: tuple[str, ...] = ("fu
     record(f"compile-times-{engine.NAME}", {"rows": rows})
 
 
-if __name__ == "__main__":
-    run_command(lambda: tyro.cli(main), "compile_times")
+main = command(measure_all)

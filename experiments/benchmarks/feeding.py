@@ -19,14 +19,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import tyro
 
 from experiments.benchmarks.bench import GRID, QUICK
 from experiments.benchmarks.bench_peers import Point
+from experiments.shared.options import command
 from experiments.shared.records import record
 from rnnaudio.data import AudioCorpus, RandomWindows
 from rnnaudio.data.corpus_build import Recording, build_corpus
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import LSTM, Dense, Sequential
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
@@ -125,7 +125,7 @@ def memory(path: Path, updates: int) -> dict[str, float]:
     return {"after_a_tenth": after_a_tenth, "at_the_end": at_the_end, "corpus": path.stat().st_size / MEBIBYTE}
 
 
-def main(updates: int = 10_000, quick: bool = False) -> None:
+def measure_all(updates: int = 10_000, quick: bool = False) -> None:
     """Measure; print the tables and, unless quick, record them.
 
     Args:
@@ -151,5 +151,4 @@ def main(updates: int = 10_000, quick: bool = False) -> None:
         record("feeding", {"rows": rows, "updates": updates, "resident_mebibytes": runs})
 
 
-if __name__ == "__main__":
-    run_command(lambda: tyro.cli(main), "feeding")
+main = command(measure_all)

@@ -18,12 +18,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import tyro
 from threadpoolctl import threadpool_limits
 
+from experiments.shared.options import command
 from experiments.shared.records import record
 from rnnaudio import engine
-from rnnaudio.errors import run_command
 from rnnaudio.generation import Stepper, generate_streams
 from rnnaudio.kernels import threads
 from rnnaudio.nn import GRU, LSTM, Dense, Layer, Sequential
@@ -136,7 +135,7 @@ def described(row: dict[str, Any], name: str) -> str:
     return f"{name} x{figures['times_real_time']:.0f} ({low:.0f} to {high:.0f} us)"
 
 
-def main(cells: tuple[str, ...] = ("lstm", "gru"), quick: bool = False) -> None:
+def measure_all(cells: tuple[str, ...] = ("lstm", "gru"), quick: bool = False) -> None:
     """Measure; print a table and, unless quick, record it.
 
     Args:
@@ -155,5 +154,4 @@ def main(cells: tuple[str, ...] = ("lstm", "gru"), quick: bool = False) -> None:
         record("generation-speed", {"rows": rows})
 
 
-if __name__ == "__main__":
-    run_command(lambda: tyro.cli(main), "generation_speed")
+main = command(measure_all)

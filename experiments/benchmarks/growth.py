@@ -9,12 +9,11 @@ against log size, by least squares; beside it stands that of the step's multipli
 from typing import Any
 
 import numpy as np
-import tyro
 
 from experiments.benchmarks.bench import PICTURES, Peer, gflop
 from experiments.benchmarks.bench_peers import Point
+from experiments.shared.options import command
 from experiments.shared.records import record
-from rnnaudio.errors import run_command
 from rnnaudio.plots import growth
 
 BASE = Point(n_in=200, n_units=200, n_steps=32, n_batch=32, n_layers=1)
@@ -41,7 +40,7 @@ def seconds(point: Point, cell: str, turns: int) -> float:
     return float(np.median(times))
 
 
-def main(cell: str = "lstm", quick: bool = False) -> None:
+def measure_all(cell: str = "lstm", quick: bool = False) -> None:
     """Measure, print, record and draw.
 
     Args:
@@ -64,5 +63,4 @@ def main(cell: str = "lstm", quick: bool = False) -> None:
         print(f"drew {growth(series, PICTURES / f'growth-{cell}.png')}")
 
 
-if __name__ == "__main__":
-    run_command(lambda: tyro.cli(main), "growth")
+main = command(measure_all)

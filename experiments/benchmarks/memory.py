@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
+from experiments.shared.options import command
 from experiments.shared.records import record
 from rnnaudio.data import Batch
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.kernels import buffers
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.runs.config import from_dict
@@ -116,7 +116,7 @@ def measure(config: TrainConfig, kernel: str = "fused") -> dict[str, Any]:
     return {"measured": int(peak), "process": int(process), "seconds": float(seconds)}
 
 
-def main(kernels: tuple[str, ...] = ("fused",), long: bool = False) -> None:
+def measure_all(kernels: tuple[str, ...] = ("fused",), long: bool = False) -> None:
     """Measure, print and record.
 
     Args:
@@ -139,5 +139,4 @@ def main(kernels: tuple[str, ...] = ("fused",), long: bool = False) -> None:
     record("memory-long" if long else "memory", {"rows": rows})
 
 
-if __name__ == "__main__":
-    run_command(lambda: tyro.cli(main), "memory")
+main = command(measure_all)

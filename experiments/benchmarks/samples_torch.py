@@ -18,7 +18,7 @@ from experiments.shared.records import record
 from experiments.studies.samples import SEGMENT, TINY, Options, config_of
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import CodeBatch
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.kernels import threads
 from rnnaudio.nn import SampleModel
 from rnnaudio.runs.bits import warmup_cosine
@@ -102,7 +102,3 @@ def bits(model: Any, batches: list[CodeBatch], n_context: int, segment: int) -> 
                 size = (len(part) - n_context) * part.shape[1]
                 total, n = total + float(loss) * size, n + size
     return total / n
-
-
-if __name__ == "__main__":
-    run_command(main, "samples_torch")

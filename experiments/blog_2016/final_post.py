@@ -20,7 +20,6 @@ from rnnaudio import plots
 from rnnaudio.audio import write_wav
 from rnnaudio.data import AudioCorpus, RandomWindows, Split, fixed_windows
 from rnnaudio.diagnostics.free_run import repetition
-from rnnaudio.errors import run_command
 from rnnaudio.generation import Stepper, generate
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import predict_next
@@ -181,7 +180,3 @@ def experiment(options: Options, corpus: AudioCorpus) -> Figures:
         "updates": run.n_updates,
         "minutes": round(run.seconds / 60, 1),
     }
-
-
-if __name__ == "__main__":
-    run_command(main, "final_post")

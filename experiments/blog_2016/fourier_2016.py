@@ -31,7 +31,6 @@ from rnnaudio.data import (
     RandomRuns,
     fixed_windows,
 )
-from rnnaudio.errors import run_command
 from rnnaudio.generation import Stepper, generate
 from rnnaudio.nn import GRU, LSTM, Dense, Sequential
 from rnnaudio.objectives import predict_next
@@ -49,7 +48,7 @@ class Options(Named):
     """A recurrent net over magnitudes."""
 
     stem: ClassVar[str] = "fourier-2016"
-    told_always: ClassVar[tuple[str, ...]] = ("cell",)
+    always_named: ClassVar[tuple[str, ...]] = ("cell",)
     corpus: Path = CORPUS
     run_dir: Path | None = None  # default: runs/ and the experiment's name
     cell: Literal["gru", "lstm"] = "gru"
@@ -210,7 +209,3 @@ def keep(options: Options, figures: dict[str, Any]) -> None:
     record(options.name, {"settings": options.settings, **figures, "claims": [claim(figures)]})
     for picture in ("learning-curve", "spectrogram"):
         shutil.copy(options.folder / f"{picture}.png", FOLDER / "pictures" / f"{options.name}-{picture}.png")
-
-
-if __name__ == "__main__":
-    run_command(main, "fourier_2016")

@@ -21,7 +21,6 @@ from rnnaudio.data import AudioCorpus, Batch, fixed_windows
 from rnnaudio.diagnostics import check_batch, check_gradients, probe
 from rnnaudio.diagnostics.cost import Cost, cost_coverage
 from rnnaudio.diagnostics.memory import Stepped, memory_figures
-from rnnaudio.errors import run_command
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.optimizers import SGD, RMSprop, RMSprop2016
 from rnnaudio.runs.frames.build import build_model, build_strategy
@@ -176,7 +175,3 @@ def told(checks: list[Check]) -> list[dict[str, str]]:
         ours = "; ".join(f"{check.what.removeprefix(f'{kind}, ')}: {check.verdict}" for check in mine)
         rows.append({"says": says, "2016": "everything seems fine", "ours": ours, "why": WHY[kind]})
     return rows
-
-
-if __name__ == "__main__":
-    run_command(main, "last_week_checks")

@@ -28,13 +28,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
-import tyro
 
+from experiments.shared.options import command
 from experiments.shared.records import FOLDER, record
 from rnnaudio import plots
 from rnnaudio.data import Mnist, MnistSplit, fetch_mnist, load_mnist
 from rnnaudio.data.minibatches import LabelledBatch, Minibatches
-from rnnaudio.errors import run_command
 from rnnaudio.nn import BatchNorm, GaussianNoise, Sequential, mlp, mlp_2016
 from rnnaudio.nn.feedforward import FeedForward
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, iso_2016, rand_february_2016, rand_mnist_2016
@@ -234,7 +233,7 @@ def made_up_digits(n: int = 200) -> Mnist:
     return Mnist(*(MnistSplit(pictures[y] + e, y) for y, e in zip(labels, noise, strict=True)))
 
 
-def main(
+def train_and_test(
     setting: Literal["sgd", "blog", "february", "march", "better", "recorded", "all"] = "sgd",
     seeds: int = 1,
     smoke: bool = False,
@@ -272,5 +271,4 @@ def main(
     print(f"whole command {time.perf_counter() - started:.1f} s")
 
 
-if __name__ == "__main__":
-    run_command(lambda: tyro.cli(main), "mnist")
+main = command(train_and_test)

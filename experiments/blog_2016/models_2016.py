@@ -1,14 +1,13 @@
 """The models and settings of 2016 as the public code had them, defects included; and what repairing all of them gives.
 
-Every defect is a setting (:mod:`rnnaudio.runs.diagnosis.defects`); ``repaired`` flips all that a config has.
+Every defect is a setting (:mod:`rnnaudio.runs.defects`); ``repaired`` flips all that a config has.
 """
 
 import dataclasses
 from functools import reduce
 from typing import Any
 
-from rnnaudio.runs.diagnosis.defects import that_apply_to, without
-
+from rnnaudio.runs.defects import that_apply_to, without
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 
 COMMON: dict[str, Any] = {

@@ -1,4 +1,10 @@
-"""What the two strategies' experiments share: train, look, listen, record."""
+"""Run one settings file on the piano corpus, as `rnnaudio train` does: train, play on, report.
+
+    rnnaudio experiment run predict [--minutes 15] [--resume]
+    rnnaudio experiment run reconstruct [--minutes 15] [--resume]
+
+Recorded under experiments/results if run as frozen.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -6,6 +12,7 @@ from typing import Any
 
 import tyro
 
+from experiments.shared import settings
 from experiments.shared.on_corpus import CORPUS
 from experiments.shared.records import record
 from rnnaudio.cli.arguments import REGISTRY, parsed
@@ -17,17 +24,18 @@ from rnnaudio.runs.outcome import write_outcome
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to run the experiment; its settings are frozen in its file."""
+    """Where the corpus and the run are, and how long it trains; everything else is frozen in the settings file."""
 
     corpus: Path = CORPUS
     run_dir: Path | None = None  # default: runs/<strategy>
     minutes: float | None = None  # of training, at most; default: the experiment's own
-    resume: bool = False  # go on with the run in that folder
+    resume: bool = False  # continue the run in that folder
 
 
-def command(config: TrainConfig) -> None:
-    """Train ``config`` on the piano corpus; recorded under experiments/results if run as frozen."""
+def main(path: Path) -> None:
+    """Train the one config of a settings file."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
+    config = load_config(path)
     run_dir = options.run_dir or Path("runs") / config.strategy
     shortened = options.minutes is not None and options.minutes < config.minutes
     if options.minutes is not None:
@@ -37,10 +45,16 @@ def command(config: TrainConfig) -> None:
         record(config.strategy, summary)
 
 
+def load_config(path: Path) -> TrainConfig:
+    """The config of a settings file without variants."""
+    (config,) = settings.load(path).variants.values()
+    return config
+
+
 def train_and_listen(
     config: TrainConfig, corpus: Path, run_dir: Path, *, resume: bool = False
 ) -> tuple[bool, dict[str, Any]]:
-    """Train, play on and print what came of it; whether the run ended by itself, and its summary."""
+    """Train, play on and print the outcome; whether the run ended by itself, and its summary."""
     run = fit(FRAMES, config, corpus, run_dir, resume=resume)
     print(f"training ended: {run.reason}")
     summary = write_outcome(run_dir, corpus)

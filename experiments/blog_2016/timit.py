@@ -15,16 +15,15 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
-from experiments.blog_2016.predict import CONFIG as PREDICT
-from experiments.blog_2016.reconstruct import CONFIG as RECONSTRUCT
-from experiments.blog_2016.strategies import train_and_listen
+from experiments.blog_2016.strategies import load_config, train_and_listen
 from experiments.blog_2016.synthetic_speech import write_tree
 from experiments.shared.records import record
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.data.timit import build_timit_corpus, find_utterances
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.frames.config import TrainConfig
 
+CONFIGS = [load_config(Path(__file__).with_name(name)) for name in ("predict.toml", "reconstruct.toml")]
 QUICK_UPDATES = 100
 
 
@@ -57,11 +56,11 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             print("SYNTHETIC sounds, not TIMIT: this shows that the commands work, and nothing about speech")
             tree = write_tree(Path(folder) / "synthetic")
-            run_both(tree, Path(folder), [smoke(PREDICT), smoke(RECONSTRUCT)], resume=False)
+            run_both(tree, Path(folder), [smoke(config) for config in CONFIGS], resume=False)
         return
     if options.folder is None:
         raise RnnaudioError("got no folder; expected that of your copy of TIMIT (or --smoke, to try without one)")
-    configs = [quick(c) if options.quick else c for c in (PREDICT, RECONSTRUCT)]
+    configs = [quick(config) if options.quick else config for config in CONFIGS]
     summaries = run_both(options.folder, options.run_dir, configs, resume=options.resume)
     if not options.quick and len(summaries) == len(configs):
         record("timit", summaries)
@@ -83,7 +82,3 @@ def run_both(folder: Path, run_dir: Path, configs: list[TrainConfig], *, resume:
             break
         summaries[config.strategy] = summary
     return summaries
-
-
-if __name__ == "__main__":
-    run_command(main, "timit")

@@ -35,7 +35,6 @@ from rnnaudio import plots
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.diagnostics.causes import CAUSES
 from rnnaudio.diagnostics.diagnose import diagnose
-from rnnaudio.errors import run_command
 
 DEVELOPMENT = Size(frame=32, units=32, steps=24, items=12, seconds=2.0, updates=200)
 REPORTED = Size(frame=40, units=44, steps=30, items=16, seconds=2.5, updates=240)
@@ -140,7 +139,3 @@ def in_short(figures: dict[str, Any]) -> str:
         f"{f['n_alarms']} alarms in {f['n_healthy']} healthy runs; {f['median_seconds']} s a diagnosis "
         f"(longest {f['longest_seconds']} s)"
     )
-
-
-if __name__ == "__main__":
-    run_command(main, "blind_test")

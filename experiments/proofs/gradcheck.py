@@ -1,4 +1,6 @@
-"""The proofs of the package as numbers: python -m experiments.proofs.gradcheck, from the checkout.
+"""The proofs of the package as numbers.
+
+    rnnaudio gradcheck
 
 1. every layer, loss and stack, by each kernel: symbolic gradients against central differences in float64;
 2. each kernel against plain NumPy loops: outputs, final states and back-propagated gradients of every cell;
@@ -10,11 +12,11 @@ the checkout, not from an installed package. All but 3 are compiled in python mo
 `make test-modes` holds the other modes against it. To compare the engines run it in Theano's environment.
 """
 
-import sys
 from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
+from experiments.shared.options import command
 from rnnaudio import engine
 from tests.support import agreement, gradient_cases
 from tests.support.golden import make_engine_runs
@@ -80,7 +82,7 @@ PROOFS = {
 }
 
 
-def main() -> int:
+def prove_all() -> int:
     lines: list[Line] = []
     for title, proof in PROOFS.items():
         print(f"\n{title}", flush=True)
@@ -95,5 +97,4 @@ def main() -> int:
     return 1 if failed else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(prove_all)

@@ -11,23 +11,22 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-import tyro
 from safetensors.numpy import load_file, save_file
 
 from experiments.blog_2016.mnist import DATA
 from experiments.proofs.verify_models import FRAME, SEED, UNITS, mnist_model, outputs, recurrent_model, run_all
 from experiments.shared.on_corpus import CORPUS
+from experiments.shared.options import command
 from rnnaudio import engine
 from rnnaudio.data import AudioCorpus, Batch, Mnist, RandomWindows, Split, fetch_mnist, fixed_windows, load_mnist
 from rnnaudio.data.minibatches import LabelledBatch, Minibatches
 from rnnaudio.diagnostics import measured_shifts
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Layer, mlp
 from rnnaudio.objectives import Classification, Objective, Strategy, predict_next, reconstruct_current
 from rnnaudio.optimizers import Adam
@@ -197,7 +196,7 @@ def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]
     return _agreement(engine.NAME, "theano", other, results, 1e-8)
 
 
-def main(corpus: Path = CORPUS, theano_python: Path = Path(".venv-theano/bin/python")) -> int:
+def check_all(corpus: Path = CORPUS, theano_python: Path = Path(".venv-theano/bin/python")) -> int:
     """Run every check and print the table; exit status 1 if one fails.
 
     Args:
@@ -225,5 +224,4 @@ def main(corpus: Path = CORPUS, theano_python: Path = Path(".venv-theano/bin/pyt
     return 1 if n_failed else 0
 
 
-if __name__ == "__main__":
-    run_command(lambda: sys.exit(tyro.cli(main)), "verify")
+main = command(check_all)

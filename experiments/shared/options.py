@@ -1,48 +1,66 @@
-"""What experiments are told, and the name of a run: no run of other settings takes a record's place."""
+"""Reading an experiment's options, and naming its run by them, so that no run of other settings replaces a record."""
 
 import dataclasses
+import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import tyro
+
+from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.errors import RnnaudioError
 
 Figures = dict[str, Any]
-NO_SETTINGS = ("run_dir", "resume", "smoke")  # they decide nothing of what is found
+NO_SETTINGS = ("run_dir", "resume", "smoke")  # they decide nothing about the result
+
+
+def command(function: Callable[..., Any]) -> Callable[[], Any]:
+    """The main of an experiment: read a function's parameters from the command line, then call it with them."""
+
+    @functools.wraps(function)
+    def read(*arguments: Any, **options: Any) -> Callable[[], Any]:
+        return functools.partial(function, *arguments, **options)
+
+    def main() -> Any:
+        return parsed(lambda: tyro.cli(read, registry=REGISTRY))()
+
+    return main
 
 
 class Named:
-    """For frozen dataclasses of options, ``run_dir`` among them: None for runs/ and the name."""
+    """A base of frozen dataclasses of options that have ``run_dir``: None for runs/ and the name."""
 
-    stem: ClassVar[str]  # the name of the experiment as it is, without options
-    told_always: ClassVar[tuple[str, ...]] = ()  # of the settings, those that every name tells
+    stem: ClassVar[str]  # the name of the experiment with its default options
+    always_named: ClassVar[tuple[str, ...]] = ()  # the settings that every name contains
     run_dir: Path | None
-    resume: bool = False  # of experiments that have no such option
+    resume: bool = False  # for experiments without this option
 
     @property
     def name(self) -> str:
-        """Of the record and the run: the experiment's, and each setting that is not the experiment's own."""
+        """The name of record and run: the stem, and each setting that differs from the experiment's own."""
         usual = _as_json({field.name: field.default for field in dataclasses.fields(self)})  # type: ignore[arg-type]
-        parts = [self.stem, *(str(self.settings[name]) for name in self.told_always)]
+        parts = [self.stem, *(str(self.settings[name]) for name in self.always_named)]
         for name, value in self.settings.items():
-            if value != usual[name] and name not in self.told_always:
-                told = f"{value:g}" if isinstance(value, float) else str(value)
-                parts.append(name if value is True else f"{name}-{told}")
+            if value != usual[name] and name not in self.always_named:
+                shown = f"{value:g}" if isinstance(value, float) else str(value)
+                parts.append(name if value is True else f"{name}-{shown}")
         return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts))
 
     @property
     def folder(self) -> Path:
-        """Of the run."""
+        """The folder of the run."""
         return self.run_dir or Path("runs") / self.name
 
     def check_resumed(self, folder: Path) -> None:
-        """RnnaudioError if a run is to be gone on with, and there is none in that folder."""
+        """RnnaudioError if a run is to be resumed and there is none in that folder."""
         if self.resume and not folder.exists():
             raise RnnaudioError(f"no run to go on with at {folder}: name its folder, --run-dir, or leave out --resume")
 
     @property
     def settings(self) -> Figures:
-        """What decides the run, as JSON has it."""
+        """The options that decide the run, as JSON has them."""
         return _as_json({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})  # type: ignore[arg-type]
 
 

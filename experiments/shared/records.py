@@ -1,24 +1,24 @@
-"""Recording what was measured: small JSON files under experiments/results, with what is needed to do it again."""
+"""Write what was measured as small JSON files under experiments/results, with what is needed to repeat it."""
 
 import json
 import platform
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.catalogue import RESULTS as FOLDER
+from experiments.runner import typed_command
 from rnnaudio import __version__, engine
 from rnnaudio.atomic import write_atomically
 from rnnaudio.kernels import micro, threads
 
-FOLDER = Path(__file__).parents[1] / "results"
+__all__ = ["FOLDER", "record", "versions"]
 
 
 def versions() -> dict[str, str]:
-    """Of all that computes."""
+    """The versions of the package, the engine, Python and NumPy, and the threads and vectors of the kernels."""
     return {
         "rnnaudio": __version__,
         "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}, kernel {engine.kernel()}",
@@ -30,9 +30,8 @@ def versions() -> dict[str, str]:
 
 def record(name: str, figures: dict[str, Any]) -> Path:
     """Write ``results/<name>.json``: the figures, the command, versions and date."""
-    arguments = [argument for argument in sys.argv[1:]]
     content = {
-        "command": shlex.join(["python", "-m", f"experiments.{Path(sys.argv[0]).stem}", *arguments]),
+        "command": typed_command(),
         "date": time.strftime("%Y-%m-%d"),
         "versions": versions(),
         **figures,

@@ -21,15 +21,16 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-import tyro
-from rnnaudio.runs.diagnosis.defects import present_in, with_defect, without
 
 from experiments.blog_2016.models_2016 import gru_2016, memory_lstm_2016, repaired, switchable
-from experiments.shared.claims import Figures, diagnosis, equal_terms, run_one, tiny
 from experiments.shared.on_corpus import CORPUS
+from experiments.shared.options import command
 from experiments.shared.records import record
+from experiments.shared.settings import Figures
+from experiments.shared.variants import diagnosis, equal_terms, run_one, tiny
 from rnnaudio.data.demo import build_demo_corpus
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs.defects import present_in, with_defect, without
 from rnnaudio.runs.frames.config import TrainConfig
 from rnnaudio.runs.frames.recipe import FramesRun
 from rnnaudio.runs.load import load
@@ -127,7 +128,7 @@ def in_a_line(row: dict[str, Any]) -> str:
     )
 
 
-def main(
+def ablate(
     seeds: int = 3, first: int = 0, corpus: Path = CORPUS, runs: Path = Path("runs"), smoke: bool = False
 ) -> None:
     """Run what is missing, print the table and record it.
@@ -188,5 +189,4 @@ def table(
     return rows
 
 
-if __name__ == "__main__":
-    run_command(lambda: tyro.cli(main), "ablation")
+main = command(ablate)

@@ -40,7 +40,7 @@ from rnnaudio.data import (
     steps_for,
 )
 from rnnaudio.diagnostics.baselines import LinearPrediction, contexts, linear_prediction
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper, continue_frames
 from rnnaudio.nn import LSTM, Dense, Dropout, LinearPredictor, Noisy, Sequential, Sum
 from rnnaudio.nn.initializers import constant
@@ -390,7 +390,3 @@ def keep(options: Options, figures: Figures) -> None:
     record(options.name, {"settings": settings, **figures, "claims": [claim(figures)]})
     for picture in ("errors", "amplitude", "distribution-temperature-1"):
         shutil.copy(options.folder / f"{picture}.png", FOLDER / "pictures" / f"{options.name}-{picture}.png")
-
-
-if __name__ == "__main__":
-    run_command(main, "amplitude")

@@ -26,7 +26,6 @@ from experiments.studies.drawing import Subject
 from rnnaudio import plots
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.data import ImageBatches, binarised, checked_images, fetch_mnist, load_mnist, nearest
-from rnnaudio.errors import run_command
 from rnnaudio.generation.painting import reconstruct_images, sample_images
 from rnnaudio.nn import Draw
 from rnnaudio.objectives import Bound
@@ -144,7 +143,3 @@ def claims(options: Options, figures: Mapping[str, Any]) -> list[dict[str, str]]
             "why": f"the paper's {paper:.2f} nats are of far longer training; goal: {TARGET_NATS:.0f} in 20 minutes",
         }
     ]
-
-
-if __name__ == "__main__":
-    run_command(main, "draw")

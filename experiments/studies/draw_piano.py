@@ -29,7 +29,6 @@ from experiments.studies.piano_patches import Patches, closed_forms, patches_of,
 from rnnaudio import plots
 from rnnaudio.audio import write_wav
 from rnnaudio.data import AudioCorpus, PatchBatches, nearest_patches
-from rnnaudio.errors import run_command
 from rnnaudio.generation.painting import reconstruct_images, sample_images
 from rnnaudio.metrics.gaussian import PrincipalGaussian
 from rnnaudio.metrics.spectra import spectral_convergence_db
@@ -269,7 +268,3 @@ def keep(options: Options, figures: Figures) -> None:
     record(options.name, figures | {"claims": [claim(options, figures)]})
     for picture in PICTURES:
         shutil.copy(options.folder / f"{picture}.png", FOLDER / "pictures" / f"{options.name}-{picture}.png")
-
-
-if __name__ == "__main__":
-    run_command(main, "draw_piano")

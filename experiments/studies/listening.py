@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
+from experiments.runner import command_line
+from experiments.shared.options import command
 from experiments.shared.records import FOLDER
 from experiments.studies.music import goals
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 
 Figures = dict[str, Any]
 COLUMNS = {
@@ -34,13 +36,13 @@ def records() -> dict[str, Figures]:
     """All that are there, by name. RnnaudioError if none is."""
     paths = sorted(path for path in FOLDER.glob("music*.json") if path.stem != "music-aids")
     if not paths:
-        raise RnnaudioError(f"no record of `make music` in {FOLDER}: run it first")
+        raise RnnaudioError(f"no record of music in {FOLDER}: `rnnaudio experiment run music` makes one")
     return {path.stem: json.loads(path.read_text()) for path in paths}
 
 
 def as_markdown(name: str, figures: Figures) -> str:
     """The tables of one record: kinds of sound, bits and copies, goals."""
-    lines = [f"### {name}: `{figures['command']}`", ""]
+    lines = [f"### {name}: `{as_typed_now(figures['command'])}`", ""]
     lines += [f"| what sounds | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
     for kind, row in figures["table"].items():
         lines.append(f"| {kind} | {' | '.join(_cell(row.get(key)) for key in COLUMNS.values())} |")
@@ -53,6 +55,11 @@ def as_markdown(name: str, figures: Figures) -> str:
     for what, (value, goal, is_met) in goals(figures).items():
         lines.append(f"| {what} | {value:g} | {goal} | {'yes' if is_met else '**no**'} |")
     return "\n".join(lines)
+
+
+def as_typed_now(command: str) -> str:
+    """A recorded command in today's form: older records name the module."""
+    return command.replace("python -m experiments.music", command_line("music"))
 
 
 def over_seeds(records: Mapping[str, Figures]) -> str:
@@ -88,11 +95,10 @@ def _cell(value: Any) -> str:
     return f"{value[-1] if isinstance(value, list) else value:g}"
 
 
-def main() -> None:
+def print_tables() -> None:
     """Print the tables."""
     found = records()
     print("\n\n".join(filter(None, [over_seeds(found), *(as_markdown(name, f) for name, f in found.items())])))
 
 
-if __name__ == "__main__":
-    run_command(main, "listening")
+main = command(print_tables)

@@ -32,7 +32,6 @@ from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.data.demo import build_demo_corpus
-from rnnaudio.errors import run_command
 from rnnaudio.generation.codes import sound
 from rnnaudio.metrics import Corpus, told_apart
 from rnnaudio.metrics.two_sample import WINDOW_SECONDS
@@ -372,7 +371,3 @@ def leave(
     plots.spectrogram_sheet(heard, rate, run_dir / "kinds.png", title="The first of each kind", highest_hz=SHOWN_HZ)
     title, path = "A second of unseen music, then what is played", run_dir / "played.png"
     plots.spectrogram_sheet(played_on, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
-
-
-if __name__ == "__main__":
-    run_command(main, "music")

@@ -22,7 +22,6 @@ from experiments.shared.on_corpus import CORPUS, complete, full_or_tiny
 from experiments.shared.options import Figures, Named
 from experiments.shared.records import record
 from rnnaudio.data import AudioCorpus
-from rnnaudio.errors import run_command
 from rnnaudio.generation.sampling import Course
 from rnnaudio.metrics import log_mel
 from rnnaudio.runs.codes.choice import DRAW_SEED, health
@@ -116,7 +115,3 @@ def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures
 def held(codes: np.ndarray) -> np.ndarray:
     """Where the first stage's code is the one before."""
     return np.asarray(codes[1:, 0] == codes[:-1, 0])
-
-
-if __name__ == "__main__":
-    run_command(main, "music_aids")

@@ -44,7 +44,7 @@ from rnnaudio.data import (
     phase_batch,
     steps_for,
 )
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper, learnt_phases
 from rnnaudio.metrics.spectra import mean_phase_distance, phase_distance_up_to_shift, spectral_convergence_db
 from rnnaudio.nn import LSTM, Dense, Sequential, Sum
@@ -157,7 +157,9 @@ def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, Hearing]:
         config = saved.record["config"]
         trained_on, radius, n_units = STFT(**config["stft"]), config["radius"], config["n_units"]
     except (KeyError, TypeError) as error:
-        raise RnnaudioError(f"{path} holds no model of phases ({error}): name a run of `make phase`") from error
+        raise RnnaudioError(
+            f"{path} holds no model of phases ({error}): name a run of `rnnaudio experiment run phase`"
+        ) from error
     trained_on.check_same(stft)
     hearing = Hearing(stft, radius)
     model = build(hearing, n_units)
@@ -311,7 +313,3 @@ def keep(options: Options, figures: Figures) -> None:
     record(options.name, {"settings": settings, **figures, "claims": [claim(figures)]})
     for picture in ("methods", "spectra"):
         shutil.copy(options.folder / f"{picture}.png", FOLDER / "pictures" / f"{options.name}-{picture}.png")
-
-
-if __name__ == "__main__":
-    run_command(main, "phase")

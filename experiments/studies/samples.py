@@ -28,7 +28,7 @@ from rnnaudio import plots
 from rnnaudio.audio import write_wav
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.sample_batches import Levels, levels_of, stretches
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.samples import SamplePlayer
 from rnnaudio.generation.sampling import Sampling
 from rnnaudio.objectives import NextSamples
@@ -53,7 +53,7 @@ class Options(Named):
     """SampleRNN on the corpus."""
 
     stem: ClassVar[str] = "samples"
-    told_always: ClassVar[tuple[str, ...]] = ("tiers", "readout")
+    always_named: ClassVar[tuple[str, ...]] = ("tiers", "readout")
     corpus: Path = CORPUS
     run_dir: Path | None = None  # default: runs/samples-TIERS-READOUT
     minutes: float = 15.0  # of training, at most
@@ -220,7 +220,3 @@ def played(sampler: SamplesRun, corpus: AudioCorpus, options: Options, folder: P
         "alive_seconds": sorted(round(life.seconds, 2) for life in lives),
         "ends": {end: ends.count(end) for end in sorted(set(ends))},
     }
-
-
-if __name__ == "__main__":
-    run_command(main, "samples")

@@ -20,10 +20,17 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True)
 class Defect:
-    """weight: 3 decisive, 2 grave, 1 slight; settings by name, those of the model as ``model.<name>``; ``of``: the
-    kind of run that has them, ``audio`` (:class:`rnnaudio.runs.frames.config.TrainConfig`) or ``mnist`` (experiments.blog_2016.mnist);
-    ``where``: settings without which the defect means nothing; ``present``: whether such a config has the defect, if
-    it may have it with other settings than the faithful ones too.
+    """A mistake of 2016 as settings, by name; those within the model as ``model.<name>``.
+
+    weight
+        3 decisive, 2 grave, 1 slight.
+    of
+        the kind of run that has these settings: ``audio`` (:class:`rnnaudio.runs.frames.config.TrainConfig`),
+        ``fourier`` or ``mnist`` (experiments of the blog).
+    where
+        settings without which the defect means nothing.
+    present
+        whether such a config has the defect, if it may have it with other settings than the faithful ones too.
     """
 
     number: int
@@ -44,7 +51,7 @@ class Defect:
         return self.present(config) if self.present else _fits(config, self.faithful)
 
 
-ABLATION = "python -m experiments.studies.ablation"
+ABLATION = "rnnaudio experiment run ablation"
 
 DEFECTS = (
     Defect(
@@ -69,7 +76,8 @@ DEFECTS = (
     Defect(
         5, "unbounded-memory", 3,
         "the memory-only LSTM grows from step to step whatever its input and hardly hears it",
-        "python -m experiments.blog_2016.week_21_march", {"model.options.bounded_memory": False, "model.learn_initial_state": False},
+        "rnnaudio experiment run week-21-march",
+        {"model.options.bounded_memory": False, "model.learn_initial_state": False},
         {"model.options.bounded_memory": True, "model.initial_state_noise": 0.0, "model.learn_initial_state": True},
         where={"model.cell": "memory-lstm"}, present=lambda config: not config.model.options.bounded_memory,
     ),
@@ -125,7 +133,7 @@ DEFECTS = (
     ),
     Defect(
         16, "shifted-batch", 2, "a batch was one window moved by 0..B-1 samples: an effective batch of about one",
-        "python -m experiments.blog_2016.last_day", {"batches": "shifted"}, {"batches": "random"},
+        "rnnaudio experiment run last-day", {"batches": "shifted"}, {"batches": "random"},
     ),
     Defect(
         17, "same-piece-validation", 1, "validation was the end of the piece trained on; there was no test set",
@@ -139,17 +147,17 @@ DEFECTS = (
     Defect(
         19, "raw-fourier-frames", 1,
         "frames of the Fourier runs: magnitudes min/max scaled, no window, no overlap, phase dropped",
-        "python -m experiments.blog_2016.fourier_2016 --frames samples",
+        "rnnaudio experiment run fourier --frames samples",
         {"frames": "magnitudes_2016"}, {"frames": "samples"}, of="fourier",
     ),
     Defect(
         20, "product-cross-entropy", 1, "-log(max(y p)): wrong for soft labels, not a number on underflow",
-        "python -m experiments.blog_2016.mnist --setting february",
+        "rnnaudio experiment run mnist --setting february",
         {"loss": "cross_entropy_2016"}, {"loss": "cross_entropy"}, of="mnist",
     ),
     Defect(
         21, "noise-on-logits", 1, "normalisation, dropout and noise on the logits too; dropout before the bias",
-        "python -m experiments.blog_2016.mnist --setting march",
+        "rnnaudio experiment run mnist --setting march",
         {"order": "2016"}, {"order": "usual"}, of="mnist",
     ),
     Defect(

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch
-from rnnaudio.runs.load import load
 from rnnaudio.atomic import replacing
 from rnnaudio.audio import read_audio, resample, write_wav
 from rnnaudio.audio.files import to_int16
 from rnnaudio.errors import RnnaudioError, forget_output
 from rnnaudio.generation import Generated
+from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch
+from rnnaudio.runs.load import load
 
 MOST_SAMPLES = 2**29  # 2 GiB, several times over while they are written; a WAV file ends at twice that
 
@@ -60,8 +60,8 @@ def generate(
     n_samples = round(seconds * run.sample_rate_hz)
     if n_samples * len(sounds) > MOST_SAMPLES:
         raise RnnaudioError(
-            f"{len(sounds)} x {seconds:g} s are {n_samples * len(sounds):.2g} samples; expected at most {MOST_SAMPLES} "
-            f"({MOST_SAMPLES / run.sample_rate_hz / 3600:.0f} hours) at a time: ask for less"
+            f"{len(sounds)} x {seconds:g} s are {n_samples * len(sounds):.2g} samples; expected {MOST_SAMPLES} at "
+            f"most ({MOST_SAMPLES / run.sample_rate_hz / 3600:.0f} hours) at a time: ask for less"
         )
     if is_pipe:
         return _stream(run, sounds[0], n_samples, sampling)

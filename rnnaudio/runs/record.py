@@ -1,4 +1,4 @@
-"""What is stored of a run: its checkpoint and record, to find it, to know its corpus again, to continue it as it was."""
+"""A saved run: its checkpoint and record, by which its corpus is recognised and it is continued as it was."""
 
 import json
 from collections.abc import Callable, Mapping, Set

@@ -4,11 +4,12 @@
 import numpy as np
 import pytest
 
+from experiments.catalogue import ALL, GROUPS
 from rnnaudio import engine
 from rnnaudio.engine import tt
 from rnnaudio.kernels import noise
 from rnnaudio.nn import GRU, LSTM, Context, Dense, MemoryLSTM
-from tests.support.processes import HERE, IMPORT, ROOT, interpreter, run_python
+from tests.support.processes import HERE, IMPORT, interpreter, run_python
 
 
 @pytest.fixture(scope="module")
@@ -172,29 +173,28 @@ def test_numba_is_not_a_mode_of_theano():
     assert status == 0 and "error: RNNAUDIO_MODE is 'numba'; expected one of auto, c, python" in output
 
 
-def programs():
-    """The experiments that can be run: those with a main part."""
-    return sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if "__main__" in path.read_text())
+RUN = "from rnnaudio.cli import main; main()", "experiment", "run"
 
 
-@pytest.mark.parametrize("name", programs())
-def test_an_experiment_refuses_a_wrong_engine_in_one_line(name):
-    status, output = interpreter("-m", f"experiments.{name}", RNNAUDIO_ENGINE="torch")
+@pytest.mark.parametrize("group", GROUPS)
+def test_an_experiment_refuses_a_wrong_engine_in_one_line(group):
+    name = next(e.name for e in ALL if e.group == group)
+    status, output = interpreter("-c", *RUN, name, RNNAUDIO_ENGINE="torch")
     assert status == 2, output
-    assert output == "experiments: RNNAUDIO_ENGINE is 'torch'; expected one of pytensor, theano\n"
+    assert output == "rnnaudio: RNNAUDIO_ENGINE is 'torch'; expected one of pytensor, theano\n"
 
 
 def test_an_experiment_refuses_a_wrong_option_in_one_line():
-    status, output = interpreter("-m", "experiments.blog_2016.predict", "--minutes", "x", **HERE)
+    status, output = interpreter("-c", *RUN, "predict", "--minutes", "x", **HERE)
     assert status == 2 and "Traceback" not in output, output
-    assert output.splitlines()[-1].startswith("predict: Error parsing --minutes: got 'x', expected a number"), output
+    assert output.splitlines()[-1].startswith("rnnaudio: Error parsing --minutes: got 'x', expected a number"), output
 
 
 def test_an_experiment_refuses_a_wrong_mode_in_one_line():
-    status, output = interpreter("-m", "experiments.blog_2016.predict", **HERE | {"RNNAUDIO_MODE": "fast"})
+    status, output = interpreter("-c", *RUN, "predict", **HERE | {"RNNAUDIO_MODE": "fast"})
     assert status == 2 and "Traceback" not in output, output
     # Theano says something about BLAS before.
-    assert output.splitlines()[-1].startswith("experiments: RNNAUDIO_MODE is 'fast'; expected one of auto, c,"), output
+    assert output.splitlines()[-1].startswith("rnnaudio: RNNAUDIO_MODE is 'fast'; expected one of auto, c,"), output
 
 
 def test_mode_auto_is_python_where_a_kernel_computes_a_recurrence_and_c_elsewhere(monkeypatch):

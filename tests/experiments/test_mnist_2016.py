@@ -4,7 +4,6 @@ import sys
 
 import numpy as np
 import pytest
-import tyro
 
 from experiments.blog_2016 import mnist as experiment
 from experiments.blog_2016.mnist import RECORDED, SETTINGS, made_up_digits
@@ -90,7 +89,7 @@ def test_the_settings_are_those_of_the_record():
 
 def test_the_experiment_runs_on_made_up_digits(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["mnist", "--setting", "recorded", "--smoke"])
-    tyro.cli(experiment.main)
+    experiment.main()
     out = capsys.readouterr().out
     assert all(f"{name}: seed 0  test accuracy" in out for name in RECORDED)
 

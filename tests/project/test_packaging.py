@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import rnnaudio
+from experiments.catalogue import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each with the only modules of the package that may import it.
@@ -23,16 +24,17 @@ RESTRICTED = {
 }
 
 
-def readme():
-    return (ROOT / "README.md").read_text(encoding="utf-8")
+def pages():
+    """README.md and the documents."""
+    return [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 
 
-def code_of_readme():
+def code_of(path):
     """Fenced blocks and `inline code`: prose such as "make a corpus" is not a command."""
-    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", readme(), flags=re.DOTALL))
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", path.read_text(encoding="utf-8"), flags=re.DOTALL))
 
 
-def make_targets():
+def make_help():
     """Targets that `make help` lists."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
@@ -43,9 +45,13 @@ def make_targets():
     return {row[1] for row in rows}
 
 
+def makefile():
+    return (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 def phony_targets():
-    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
-    return set(re.search(r"^\.PHONY:(.*)$", text, flags=re.MULTILINE)[1].split())
+    """Sets of targets, a line of .PHONY each: first the commands, then their parts."""
+    return [set(line.split()) for line in re.findall(r"^\.PHONY:(.*)$", makefile(), flags=re.MULTILINE)]
 
 
 def subcommands(*command):
@@ -64,10 +70,11 @@ def subcommands(*command):
 def console_commands():
     names = subcommands()
     assert names, "rnnaudio --help lists no commands"
-    assert "corpus" in names
+    with_verbs = ("corpus", "experiment")
+    assert set(with_verbs) <= set(names)
     return [
-        *(f"rnnaudio {name}" for name in names if name != "corpus"),
-        *(f"rnnaudio corpus {name}" for name in subcommands("corpus")),
+        *(f"rnnaudio {name}" for name in names if name not in with_verbs),
+        *(f"rnnaudio {name} {verb}" for name in with_verbs for verb in subcommands(name)),
     ]
 
 
@@ -80,26 +87,54 @@ def imported_roots(path):
             yield node.module.split(".")[0]
 
 
-def test_make_help_lists_every_command():
-    assert make_targets() == phony_targets()
+def test_make_help_lists_every_command_and_no_part():
+    commands, *parts = phony_targets()
+    assert make_help() == commands
+    assert len(commands) <= 12, "few verbs: experiments are named by NAME="
+    assert not commands.intersection(*parts)
 
 
-def test_readme_and_make_help_agree():
-    assert set(re.findall(r"\bmake ([a-z][a-z-]*)", code_of_readme())) == make_targets()
+def test_every_make_target_that_is_named_exists():
+    targets = set().union(*phony_targets())
+    for path in pages():
+        missing = set(re.findall(r"\bmake ([a-z][a-z-]*)", code_of(path))) - targets
+        assert not missing, f"{path}: no such target of make: {missing}"
+
+
+def test_every_make_target_is_documented():
+    documented = set().union(*(re.findall(r"\bmake ([a-z][a-z-]*)", code_of(path)) for path in pages()))
+    assert phony_targets()[0] <= documented | {"help"}
 
 
 def test_every_console_command_is_documented():
-    missing = [command for command in console_commands() if command not in code_of_readme()]
-    assert not missing, f"not in README.md: {missing}"
+    code = "\n".join(map(code_of, pages()))
+    missing = [command for command in console_commands() if command not in code]
+    assert not missing, f"neither in README.md nor in docs: {missing}"
+
+
+def test_every_console_command_that_is_named_exists():
+    every = [*console_commands(), *(f"rnnaudio {name}" for name in ("corpus", "experiment"))]
+    for path in pages():
+        for line in code_of(path).splitlines():
+            for words in re.findall(r"(?<![\w./-])(?:\.venv/bin/)?rnnaudio((?: [a-z][\w-]*){1,2})", line):
+                known = any(f"rnnaudio{words} ".startswith(f"{command} ") for command in every)
+                assert known, f"{path}: no such command: rnnaudio{words}"
+
+
+def test_every_experiment_that_is_named_exists():
+    for path in pages():
+        named = set(re.findall(r"\brnnaudio experiment run ([a-z][\w-]*)", code_of(path)))
+        named |= set(re.findall(r"\bmake experiment NAME=([\w-]+)", code_of(path)))
+        assert named <= EXPERIMENTS.keys() | {"all"}, path
+        assert "python -m experiments" not in code_of(path), path
 
 
 def test_make_calls_what_exists():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    commands = set(re.findall(r"\$\(BIN\)/(rnnaudio [a-z]+)", makefile))
-    experiments = set(re.findall(r"-m experiments\.(\w+)", makefile))
-    assert commands <= set(console_commands())
-    assert all((ROOT / "experiments" / f"{name}.py").is_file() for name in experiments)
-    assert commands and experiments
+    commands = set(re.findall(r"\$\(BIN\)/(rnnaudio(?: [a-z]+){1,2})", makefile()))
+    every = console_commands()
+    assert commands and all(any(f"{command} ".startswith(f"{known} ") for known in every) for command in commands)
+    named = set(re.findall(r"\bNAME=([a-z-]+)", makefile()))
+    assert named and named <= EXPERIMENTS.keys() | {"all"}
 
 
 def test_version_is_that_of_the_installed_package():
@@ -118,8 +153,7 @@ def test_typing_marker_and_piano_are_package_data():
 
 def test_python_below_the_promised_one_is_refused_by_make():
     minimum = configuration()["options"]["python_requires"].removeprefix(">=")
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert f"sys.version_info < ({minimum.replace('.', ', ')})" in makefile
+    assert f"sys.version_info < ({minimum.replace('.', ', ')})" in makefile()
 
 
 def configuration():

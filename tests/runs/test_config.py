@@ -1,7 +1,5 @@
 """Settings: checked, saved, and turned into the model they describe."""
 
-from rnnaudio.runs.config import from_dict
-from rnnaudio.training.loop import duration
 import dataclasses
 import json
 import re
@@ -11,16 +9,18 @@ import pytest
 import tyro
 from tyro.conf import OmitArgPrefixes
 
-from rnnaudio.runs.frames import recipe as audio_run
 from rnnaudio.cli.arguments import REGISTRY
-from rnnaudio.runs.frames.recipe import describe_row
-from rnnaudio.runs.frames.build import build_model, build_optimizer
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 from rnnaudio.data import Batch
 from rnnaudio.diagnostics import baselines, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
+from rnnaudio.runs.config import from_dict
+from rnnaudio.runs.frames import recipe as audio_run
+from rnnaudio.runs.frames.build import build_model, build_optimizer
+from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.recipe import describe_row
+from rnnaudio.training.loop import duration
 
 
 def test_round_trip_through_json():

@@ -1,10 +1,5 @@
 """The switchboard of defects: each is planted, found and repaired by settings alone, and does what it says."""
 
-from rnnaudio.runs.fit import fit
-from rnnaudio.runs.frames.recipe import FRAMES
-from rnnaudio.runs.frames.recipe import FramesRun
-from rnnaudio.runs.load import load
-from rnnaudio.runs.outcome import write_outcome
 import ast
 import dataclasses
 import json
@@ -17,12 +12,6 @@ import pytest
 
 from experiments.blog_2016 import fourier_2016, mnist
 from rnnaudio import engine
-from rnnaudio.runs.diagnosis import defects
-from rnnaudio.runs.frames import recipe as audio_run
-from rnnaudio.runs.frames.recipe import BATCHERS, open_corpus, train_and_valid
-from rnnaudio.runs.frames.build import build_judging, build_model, build_optimizer, build_strategy
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
-from rnnaudio.runs.diagnosis.defects import DEFECTS, named, present_in, that_apply_to, with_defect, without
 from rnnaudio.cli import main
 from rnnaudio.data import ArrayPiece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
@@ -30,6 +19,15 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper
 from rnnaudio.nn import Context, Dense
 from rnnaudio.optimizers import SGD
+from rnnaudio.runs.defects import DEFECTS, named, present_in, that_apply_to, with_defect, without
+from rnnaudio.runs.diagnosis import defects
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.frames import recipe as audio_run
+from rnnaudio.runs.frames.build import build_judging, build_model, build_optimizer, build_strategy
+from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.recipe import BATCHERS, FRAMES, FramesRun, open_corpus, train_and_valid
+from rnnaudio.runs.load import load
+from rnnaudio.runs.outcome import write_outcome
 from rnnaudio.training import EarlyStopping
 from rnnaudio.training import checkpoint as checkpoints
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from rnnaudio.data import AudioCorpus
+from rnnaudio.metrics import AliveLimits, frechet_distance, in_range, log_mel
+from rnnaudio.runs.codes.config import MusicConfig
 from rnnaudio.runs.codes.playing import Playing, save_playing
 from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.config import from_dict
-from rnnaudio.runs.codes.config import MusicConfig
 from rnnaudio.runs.judging import limits_of_real_music
 from rnnaudio.runs.record import SavedRun
-from rnnaudio.data import AudioCorpus
-from rnnaudio.metrics import AliveLimits, frechet_distance, in_range, log_mel
 
 TEMPERATURES, DETAIL_TEMPERATURES = (1.0, 1.05, 1.1, 1.15, 1.2), (0.9, 1.0)
 N_SEEDS, SECONDS = 12, 60.0

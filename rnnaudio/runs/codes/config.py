@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnaudio.runs.config import require_more_than_zero, require_zero_or_more
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs.config import require_more_than_zero, require_zero_or_more
 
 MOST_SEMITONES = 24
 WINDOW_SECONDS, HOPS_PER_WINDOW = 0.128, 4

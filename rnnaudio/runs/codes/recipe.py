@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
+from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.objectives import NextCodes
 from rnnaudio.runs.bits import bits_by_counts, fitting
 from rnnaudio.runs.codes.choice import choose
@@ -23,7 +24,6 @@ from rnnaudio.runs.codes.model import (
 from rnnaudio.runs.codes.page import codes_page
 from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.continuing import LoadedRun
-from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.runs.recipe import TOY_FRAME, Page, Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.toys import MELODIES, RATE_HZ

@@ -1,7 +1,7 @@
 """Toy problems before a real run: does this model, by this rule, cost and batch, learn what is easy?
 
 In 2016 none was tried, although a sine generator was there. Each toy problem trains a fresh model by the run's own
-settings on sound in memory and is judged by what its recipe counts as having learnt nothing. A frame model is judged by
+settings on sound in memory and is judged against a model that has learnt nothing. A model over frames is judged by
 what its strategy promises: the promised target, at all steps, without noise; so a problem that is passed vouches for
 target, cost, rule and model together, and one that is not is diagnosed with nothing but a sine to look at.
 """
@@ -16,8 +16,6 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Split
 from rnnaudio.diagnostics.diagnose import diagnose

@@ -3,12 +3,9 @@
 import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from rnnaudio.registry import resolve
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import (
     Activation,
@@ -27,6 +24,8 @@ from rnnaudio.nn import (
 from rnnaudio.nn.initializers import Initializer, gaussian, glorot_uniform, iso_2016, rand_2016, side_by_side
 from rnnaudio.objectives import STRATEGIES, Strategy
 from rnnaudio.optimizers import SGD, Adam, Momentum, Optimizer, RMSprop, RMSprop2016
+from rnnaudio.registry import resolve
+from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 from rnnaudio.training import Constant, EarlyStopping, ExponentialDecay, Judging, MeanDifferenceStopping, WarmupCosine
 from rnnaudio.training.loop import StoppingRule
 

@@ -15,7 +15,7 @@ class ModelConfig:
     """A stack of recurrent layers with a read-out."""
 
     cell: str = "lstm"  # lstm, gru, gru-early-2016, or the memory-lstm of 2016, as wide as a frame
-    options: CellOptions = CellOptions()  # of that cell
+    options: CellOptions = field(default_factory=CellOptions)  # of that cell
     n_units: int = 300  # per layer; the memory-lstm has those of a frame
     n_layers: int = 1  # depth of the memory-lstm
     units: tuple[int, ...] = ()  # per layer, where they differ; (): n_units each
@@ -87,7 +87,7 @@ class ModelConfig:
 
     @staticmethod
     def of(**settings: Any) -> "ModelConfig":
-        """A config of settings by name, those of the cell among them: ``ModelConfig.of(cell="lstm", peepholes=True)``."""
+        """A config of settings by name, those of the cell among them: ``ModelConfig.of(peepholes=True)``."""
         return from_dict(ModelConfig, settings)
 
     @staticmethod

@@ -20,9 +20,9 @@ from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
 from rnnaudio.runs.recipe import Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
-from rnnaudio.runs.toys import WAVES
 from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.runs.samples.model import Facts, build_model, measured_facts, windows_of
+from rnnaudio.runs.toys import WAVES
 from rnnaudio.training.loop import set_model
 
 BLOCK_SAMPLES = 1024  # played at a time, about

@@ -1,7 +1,7 @@
-"""One experiment a claim of the blog: variants are trained, played on and judged alike, and told in one table.
+"""Train variants of one experiment, let each play, and judge them alike.
 
-Each experiment calls :func:`reproduce` with its variants' frozen settings. A variant's run lies in
-``runs/<experiment>/<variant>`` with report, sound and pictures; what is finished there is not computed again.
+A variant's run lies in a folder of its own with report, sound and pictures. A finished run is not computed again, and
+one that was broken off is continued.
 """
 
 import dataclasses
@@ -9,21 +9,17 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import tyro
-from rnnaudio.runs.diagnosis.defects import present_in
 
-from experiments.shared.on_corpus import CORPUS
-from experiments.shared.records import record, versions
+from experiments.shared.records import versions
+from experiments.shared.settings import Figures
 from rnnaudio.atomic import write_atomically
-from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.data import AudioCorpus, fixed_windows
-from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import STRATEGIES
+from rnnaudio.runs.defects import present_in
 from rnnaudio.runs.diagnosis.diagnose import diagnose_run
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.frames.config import TrainConfig
@@ -35,52 +31,10 @@ from rnnaudio.training import Evaluation, checkpoint
 
 SMOKE: dict[str, Any] = {"n_steps": 4, "batch_size": 2, "max_updates": 2, "validate_every": 1, "schedule": "constant"}
 NARROW = 50  # units, and samples a frame
-Figures = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """What the blog says, its figure, and how ours is read off the figures of the variants."""
-
-    says: str
-    figure_2016: str
-    ours: Callable[[Mapping[str, Figures]], str]
-    why: str  # where they differ, or what explains it
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How to run the experiment; its settings are frozen in its file."""
-
-    corpus: Path = CORPUS
-    runs: Path = Path("runs")
-    smoke: bool = False  # two updates of two variants on the piano in the package; no claims, nothing is recorded
-
-
-def reproduce(
-    name: str, variants: Mapping[str, TrainConfig], claims: list[Claim], show: Callable[[], None] = lambda: None
-) -> None:
-    """The command of an experiment: train and judge all variants, print and record figures and claims.
-
-    show
-        what is told before the runs.
-    """
-    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
-    if options.smoke:
-        with TemporaryDirectory() as folder:
-            corpus = build_demo_corpus(Path(folder) / "corpus.h5")
-            ends = list(variants)[:: max(1, len(variants) - 1)]
-            run_all({variant: tiny(variants[variant]) for variant in ends}, corpus, Path(folder), quick=True)
-        return
-    show()
-    figures = run_all(variants, options.corpus, options.runs / name)
-    told = tell(figures, claims)
-    if options.corpus == CORPUS:
-        record(name, {"claims": told, "variants": figures})
 
 
 def tiny(config: TrainConfig) -> TrainConfig:
-    """The same in seconds: a few steps of a narrow model."""
+    """The config with a narrow model and a few steps, for a run of seconds."""
     m = config.model
     narrow: dict[str, Any] = {"readout_units": min(m.readout_units, NARROW), "units": tuple(NARROW for _ in m.units)}
     if m.cell != "memory-lstm" and not m.units:  # a memory-lstm is as wide as a frame
@@ -100,7 +54,7 @@ def run_all(
 ) -> dict[str, Figures]:
     """The figures of each variant; ``quick``: a second of sound, no report and no diagnosis."""
     figures: dict[str, Figures] = {}
-    measure, seconds = (on_equal_terms, 1.0) if quick else (measured, 10.0)
+    measure, seconds = (errors, 1.0) if quick else (errors_and_diagnosis, 10.0)
     for variant, config in variants.items():
         print(f"---- {variant}", flush=True)
         figures[variant] = run_one(config, corpus, folder / variant, seconds, measure, report=not quick)
@@ -117,22 +71,22 @@ def run_one(
     *,
     report: bool,
 ) -> Figures:
-    """Train, or go on with what is there; figures of the finished run.
+    """Train, or continue the run in the folder; figures of the finished run.
 
     seconds
         of sound that is generated.
     measure
         (run_dir, corpus) -> figures beside those of the free run.
     """
-    done = run_dir / "figures.json"  # with the date and versions that they are of
-    AudioCorpus.open(corpus).close()  # refuses what is none
+    done = run_dir / "figures.json"
+    AudioCorpus.open(corpus).close()  # refuses a file that is no corpus
     settings = json.loads(json.dumps({"settings": dataclasses.asdict(config), "corpus": corpus.stat().st_size}))
     if done.exists() and {name: json.loads(done.read_text()).get(name) for name in settings} != settings:
         raise RnnaudioError(f"{done} is of other settings or another corpus: remove {run_dir} to run it anew")
     if not done.exists():
         run = fit(FRAMES, config, corpus, run_dir, resume=checkpoint.path_in(run_dir).exists())
         if run.reason.startswith("interrupted"):
-            raise KeyboardInterrupt  # the run is saved; called again, it goes on
+            raise KeyboardInterrupt  # the run is saved; the same command continues it
         if checkpoint.path_in(run_dir).exists():
             if report:
                 write_outcome(run_dir, corpus, seconds=seconds)
@@ -151,18 +105,18 @@ def run_one(
     return {name: value for name, value in json.loads(done.read_text()).items() if name not in settings}
 
 
-def on_equal_terms(run_dir: Path, corpus: Path) -> Figures:
-    """Errors on equal terms alone."""
+def errors(run_dir: Path, corpus: Path) -> Figures:
+    """The errors of :func:`equal_terms` on both tasks."""
     return equal_terms(load(run_dir, FramesRun), corpus)
 
 
-def measured(run_dir: Path, corpus: Path) -> Figures:
-    """Errors on equal terms and the diagnosis."""
-    return {**on_equal_terms(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
+def errors_and_diagnosis(run_dir: Path, corpus: Path) -> Figures:
+    """The errors of :func:`equal_terms` on both tasks, and the diagnosis."""
+    return {**errors(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
 
 
 def free_run(run: FramesRun, corpus_path: Path, seconds: float) -> Figures:
-    """For how long what it plays after the first seed of the test split stays within real music's limits."""
+    """How long the continuation of the first seed of the test split stays within the limits of real music."""
     with run.open_corpus(corpus_path) as corpus:
         seed = corpus.test.first(FRAMES.prime_seconds(run.config, corpus.sample_rate_hz))
         (played,) = run.continue_primes([seed], round(seconds * corpus.sample_rate_hz))
@@ -180,8 +134,7 @@ def equal_terms(
 ) -> dict[str, float | None]:
     """Squared error over variance on the validation split, noise off, for both tasks, however the run was scaled.
 
-    ``predict_mse``: against the next frame, ``reconstruct_mse``: against the current one. 1 is what predicting silence
-    scores.
+    ``predict_mse``: against the next frame, ``reconstruct_mse``: against the current one. Silence has an error of 1.
     """
     c = run.config
     sizes = {"frame_size": c.frame_size, "n_steps": c.n_steps, "batch_size": c.batch_size}
@@ -190,32 +143,22 @@ def equal_terms(
     with run.open_corpus(corpus_path) as corpus:
         windows = fixed_windows(corpus.valid, **sizes)
         windows = windows[:: -(-len(windows) // most_batches)]
-    errors = {}
+    by_task = {}
     for strategy in [STRATEGIES[task] for task in tasks]:
         targets = [strategy.split(batch.frames)[1].astype(np.float64) for batch in windows]
         scaled = sum(float(np.sum(target**2)) for target in targets)
         true = sum(float(np.sum((target * run.scale.std + run.scale.mean - mean) ** 2)) for target in targets)
         value = Evaluation(run.model, strategy, c.segment_steps)(windows)["normalised_mse"]
         mse = value * scaled * run.scale.std**2 / true
-        errors[f"{strategy.name.split('_')[0]}_mse"] = float(f"{mse:.4g}") if np.isfinite(mse) else None
-    return errors
+        by_task[f"{strategy.name.split('_')[0]}_mse"] = float(f"{mse:.4g}") if np.isfinite(mse) else None
+    return by_task
 
 
 def in_a_line(figures: Figures) -> str:
-    """The figures of a variant."""
+    """The figures of a variant as one line of text."""
     causes = f"; diagnosis: {', '.join(figures['diagnosis'])}" if figures.get("diagnosis") else ""
     return (
         f"normalised MSE: predict {figures['predict_mse']}, reconstruct {figures['reconstruct_mse']}; "
         f"kept sounding {figures['alive_seconds']:.1f} s ({figures['death'] or 'to the end'}); "
         f"{figures['updates']} updates, {figures['minutes']} min{causes}"
     )
-
-
-def tell(figures: Mapping[str, Figures], claims: list[Claim]) -> list[dict[str, str]]:
-    """Print what the blog said and what was measured."""
-    told = []
-    for claim in claims:
-        row = {"says": claim.says, "2016": claim.figure_2016, "ours": claim.ours(figures), "why": claim.why}
-        print(f'"{claim.says}"\n  2016: {row["2016"]}\n  ours: {row["ours"]}\n  {row["why"]}', flush=True)
-        told.append(row)
-    return told

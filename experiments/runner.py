@@ -1,0 +1,125 @@
+"""Run experiments of the catalogue, one or all, and tabulate the claims of the blog that they recorded."""
+
+import importlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from experiments.catalogue import ALL, EXPERIMENTS, Experiment, Run, find
+from rnnaudio.errors import RnnaudioError
+
+PROGRAM = "rnnaudio experiment run"
+
+
+def run(name: str, arguments: list[str]) -> None:
+    """Run an experiment in this process; what is typed after its name, --help included, is its own to read."""
+    experiment = find(name)
+    importlib.import_module("rnnaudio.engine")  # refuses a bad RNNAUDIO_ENGINE or RNNAUDIO_MODE before all else
+    sys.argv = [f"{PROGRAM} {name}", *experiment.arguments, *arguments]
+    main = importlib.import_module(f"experiments.{experiment.module}").main
+    status = main(experiment.settings_path) if experiment.settings else main()
+    if status:
+        raise SystemExit(status)
+
+
+def command_line(name: str, arguments: list[str] | tuple[str, ...] = ()) -> str:
+    """The command as it is typed."""
+    return " ".join([PROGRAM, name, *map(shlex.quote, arguments)])
+
+
+def typed_command() -> str:
+    """The command of the experiment that runs, without the arguments that the catalogue put in front."""
+    name, arguments = sys.argv[0].removeprefix(f"{PROGRAM} "), sys.argv[1:]
+    preset = len(EXPERIMENTS[name].arguments) if name in EXPERIMENTS else 0
+    return command_line(name, arguments[preset:])
+
+
+# ---- all of them
+
+
+def run_all(smoke: bool = False, again: bool = False) -> None:
+    """Run the experiments of the blog that have no record yet, each in a process of its own, then print the table.
+
+    Experiments that have a record, and runs that are finished, are not computed again, so the command can be repeated
+    after a break. Records come with the repository.
+
+    again
+        also those that have a record; the runs in their folders are renamed to ``runs/NAME.before``.
+    smoke
+        instead each in its tiny form, on the piano in the package; nothing is recorded.
+    """
+    wanted = list(_tiny_forms() if smoke else _full_runs(again))
+    if again and not smoke:
+        set_aside([run.folder for experiment in ALL if experiment.post for run in experiment.runs])
+    failed = []
+    for number, (experiment, arguments) in enumerate(wanted, 1):
+        print(f"==== {number} of {len(wanted)}, {experiment.post}: {experiment.name}", flush=True)
+        if not run_apart(experiment.name, arguments):
+            failed.append(experiment.name)
+    if not smoke:
+        print(as_markdown())
+        without = [run.record for _, run in _recorded() if not run.path.exists()]
+        print(f"not recorded yet: {', '.join(without) or 'none'}", file=sys.stderr)
+    if failed:
+        raise RnnaudioError(f"{len(failed)} experiments failed: {', '.join(failed)}; their errors are printed above")
+
+
+def run_apart(name: str, arguments: tuple[str, ...]) -> bool:
+    """Run an experiment in a process of its own; whether it ended well."""
+    started = time.monotonic()
+    code = "from rnnaudio.cli import main; main()"
+    command = [sys.executable, "-c", code, "experiment", "run", name, *arguments]
+    done = subprocess.run(command, check=False, env=os.environ)
+    print(f"==== {name}: {time.monotonic() - started:.0f} s, status {done.returncode}", flush=True)
+    if done.returncode == 130:
+        raise KeyboardInterrupt
+    return done.returncode == 0
+
+
+def set_aside(folders: list[Path]) -> None:
+    """Rename the folders that exist; RnnaudioError, and none is renamed, where an earlier one is still set aside."""
+    there = {folder: folder.with_name(f"{folder.name}.before") for folder in folders if folder.exists()}
+    for before in there.values():
+        if before.exists():
+            raise RnnaudioError(f"{before} is still there: remove it or move it away first")
+    for folder, before in there.items():
+        folder.rename(before)
+
+
+def _recorded() -> Iterator[tuple[Experiment, Run]]:
+    """The runs that `run all` records."""
+    return ((experiment, run) for experiment in ALL if experiment.post for run in experiment.runs)
+
+
+def _full_runs(again: bool) -> Iterator[tuple[Experiment, tuple[str, ...]]]:
+    return ((experiment, run.arguments) for experiment, run in _recorded() if again or not run.path.exists())
+
+
+def _tiny_forms() -> Iterator[tuple[Experiment, tuple[str, ...]]]:
+    return ((experiment, arguments) for experiment in ALL for arguments in experiment.smoke)
+
+
+# ---- the table of claims
+
+
+def claims() -> Iterator[dict[str, str]]:
+    """A row for each claim of the records."""
+    for experiment, run in _recorded():
+        recorded = json.loads(run.path.read_text()) if run.path.exists() else {}
+        for claim in recorded.get("claims", []):
+            yield {"post": experiment.post, "command": command_line(experiment.name, run.arguments), **claim}
+
+
+def as_markdown() -> str:
+    """The claims of the records as a table."""
+    lines = ["| post | the blog says | command | 2016 | here | why |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {row['post']} | {row['says']} | `{row['command']}` | {row['2016']} | {row['ours']} | {row['why']} |"
+        for row in claims()
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Runs over codes of spectra."""

@@ -1,0 +1,95 @@
+"""From settings and a corpus to a codec, sequences of codes and a model."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from rnnaudio.audio import STFT, resample
+from rnnaudio.data import AudioCorpus
+from rnnaudio.data.codec import Codec
+from rnnaudio.data.corpus import Split
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics import MINIMUM_RATE_HZ
+from rnnaudio.nn import LSTM, CodeModel, Dense, Dropout, GaussianNoise, Layer, Sequential, mlp
+from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.training import checkpoint
+
+CODEC = "codec.safetensors"
+
+
+def build_model(config: MusicConfig, codec: Codec) -> CodeModel:
+    """Noise, Dense, LSTMs, a head per stage; dropout before each."""
+    rng = np.random.default_rng((config.seed, 0, 2))
+    n, m = codec.n_features, config.n_units
+    layers: list[Layer] = [GaussianNoise(n, config.input_noise)] if config.input_noise else []
+    layers += [Dense(n, m, rng=rng, activation="relu")]
+    for _ in range(config.n_layers):
+        layers += [Dropout(m, config.dropout)] if config.dropout else []
+        layers += [LSTM(m, m, rng=rng)]
+    layers += [Dropout(m, config.dropout)] if config.dropout else []
+    heads: list[Layer] = [
+        mlp([m + (n if k else 0), config.head_units, codec.n_codes], rng=rng, dropout=config.dropout)
+        for k in range(codec.n_stages)
+    ]
+    return CodeModel(Sequential(layers), heads, centres=codec.stages, deviations=codec.deviations)
+
+
+def transposed(audio: np.ndarray, semitones: int) -> np.ndarray:
+    """Played faster or slower, so that all pitches move by so many semitones and time by 2^(-semitones / 12)."""
+    return audio if not semitones else resample(audio, round(1e5 * 2.0 ** (semitones / 12.0)), 100_000)
+
+
+def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db: float = 0.0) -> Iterator[np.ndarray]:
+    """Codes of each piece that has a frame, in each transposition, louder by so many decibels."""
+    for piece in split.pieces:
+        audio = piece.read(0, piece.n_samples) * np.float32(10.0 ** (gain_db / 20.0))
+        for semitones in transpose:
+            moved = transposed(audio, semitones)
+            if len(moved) >= codec.stft.window_samples:
+                yield codec.encode(moved)
+
+
+def training_codes(split: Split, codec: Codec, config: MusicConfig) -> tuple[np.ndarray, ...]:
+    """What a run is trained on: each piece in each transposition or, joined, each transposition of all pieces.
+
+    The music itself is as loud as it is; its transpositions are louder and softer by decibels evenly spread over
+    -gain_db to gain_db, in an order that the seed draws.
+    """
+    order = np.random.default_rng((config.seed, 12)).permutation(len(config.transpose))  # 12: the purpose
+    sequences: list[np.ndarray] = []
+    gains_db = (0.0, *np.linspace(-config.gain_db, config.gain_db, max(1, len(order)))[order])
+    copies = list(zip((0, *config.transpose), gains_db, strict=True))
+    for semitones, gain_db in tqdm(copies, "codes of each transposition", leave=False):
+        pieces = list(encoded(split, codec, (semitones,), gain_db))
+        sequences += [np.concatenate(pieces)] if config.join_pieces and pieces else pieces
+    return tuple(sequences)
+
+
+def check_corpus(corpus: AudioCorpus) -> None:
+    """RnnaudioError if what is played from it could not be judged: a low rate, no second to validate or test on."""
+    if corpus.sample_rate_hz < MINIMUM_RATE_HZ:
+        raise RnnaudioError(
+            f"{corpus.path} has {corpus.sample_rate_hz} Hz; expected {MINIMUM_RATE_HZ} or more: build it at that rate"
+        )
+    for split in (corpus.valid, corpus.test):
+        split.seed_at(0, 1.0)
+
+
+def fitted_codec(config: MusicConfig, corpus: AudioCorpus) -> Codec:
+    """The codec of these settings, fitted to the training split."""
+    stft = STFT(config.window_samples, config.hop_samples, sample_rate_hz=corpus.sample_rate_hz)
+    sizes = {"n_codes": config.n_codes, "n_stages": config.n_stages, "n_components": config.n_components}
+    return Codec.fit(corpus.train, stft, seed=config.seed, **sizes)
+
+
+def saved_codec(codec: Codec) -> checkpoint.Checkpoint:
+    """The codec as a file beside the run's checkpoint."""
+    return checkpoint.Checkpoint(codec.as_arrays(), codec.as_record())
+
+
+def load_codec(run_dir: Path) -> Codec:
+    """The codec of a run."""
+    saved = checkpoint.load(Path(run_dir) / CODEC)
+    return Codec.from_arrays(saved.arrays, saved.record)

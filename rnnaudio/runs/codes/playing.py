@@ -1,0 +1,57 @@
+"""How a run over codes plays: what was chosen for it after training, and kept beside it."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rnnaudio.atomic import write_atomically
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics import AliveLimits
+
+
+class Playing(NamedTuple):
+    """How a run plays, chosen on validation seeds: parameters ``best`` (lowest validation loss) or ``model`` (the last
+    ones), temperatures, of the first stage and of those that add detail to it, and what each choice of them scored;
+    limits of real music, by which it notices its own death."""
+
+    parameters: str
+    temperature: float
+    detail_temperature: float
+    scores: list[dict[str, Any]]
+    limits: AliveLimits | None
+
+
+def playing_path(run_dir: Path) -> Path:
+    return Path(run_dir) / "playing.json"
+
+
+def save_playing(playing: Playing, run_dir: Path, n_updates: int) -> None:
+    """Beside the run's checkpoint; it was chosen after so many updates."""
+    record = playing._asdict() | {"limits": playing.limits and dataclasses.asdict(playing.limits)}
+    record["n_updates"] = n_updates
+    write_atomically(playing_path(run_dir), json.dumps(record, indent=2).encode() + b"\n")
+
+
+def load_playing(run_dir: Path, n_updates: int) -> Playing:
+    """As chosen after so many updates, else the last parameters at temperature 1. RnnaudioError if the file is no such
+    record."""
+    path = playing_path(run_dir)
+    if not path.exists():
+        return Playing("model", 1.0, 1.0, [], None)
+    try:
+        record = json.loads(path.read_text())
+        limits = record["limits"] and AliveLimits(**{k: _pair(v) for k, v in record["limits"].items()})
+        if record["parameters"] not in ("best", "model"):
+            raise ValueError(f"parameters are {record['parameters']!r}, expected best or model")
+        if record.get("n_updates", n_updates) != n_updates:
+            return Playing("model", 1.0, 1.0, [], None)
+        temperature = float(record["temperature"])
+        detail = float(record.get("detail_temperature", temperature))  # runs of before had one for all
+        return Playing(record["parameters"], temperature, detail, record["scores"], limits)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RnnaudioError(f"{path} does not say how the run plays ({error}): delete it to choose again") from error
+
+
+def _pair(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,85 @@
+"""A trained run over codes: it continues sound by sampling codes of spectra."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnaudio.data.codec import Codec
+from rnnaudio.generation.codes import Block, played_on
+from rnnaudio.generation.sampling import Course
+from rnnaudio.metrics import AliveLimits
+from rnnaudio.nn import CodeModel
+from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.runs.codes.model import build_model, load_codec
+from rnnaudio.runs.codes.playing import Playing, load_playing
+from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
+from rnnaudio.runs.record import SavedRun
+from rnnaudio.training.loop import set_model
+
+FRAMES_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class CodesRun(LoadedRun):
+    """A trained run over codes; playing: as chosen for it, or the last parameters as learnt if nothing was chosen."""
+
+    config: MusicConfig
+    model: CodeModel
+    codec: Codec
+    playing: Playing
+
+    @property
+    def temperature(self) -> float:
+        return self.playing.temperature
+
+    @property
+    def limits(self) -> AliveLimits | None:
+        return self.playing.limits
+
+    @property
+    def note(self) -> str:
+        return "" if self.playing.scores else "how this run plays was not chosen yet: `rnnaudio report` does"
+
+    def blocks(
+        self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
+    ) -> Iterator[np.ndarray]:
+        """The sound of :meth:`play`; at_once: frame by frame."""
+        course, n = sampling.course(self.temperature), 1 if at_once else FRAMES_AT_ONCE
+        return (block.audio for block in self.play(primes, n_samples, course, seed=sampling.seed, n_at_once=n))
+
+    def play(
+        self,
+        primes: Sequence[np.ndarray],
+        n_samples: int,
+        course: Course | None = None,
+        *,
+        seed: int | None = None,
+        n_at_once: int = FRAMES_AT_ONCE,
+    ) -> Iterator[Block]:
+        """Continue each prime (standardised samples, all of one length), in blocks; see :func:`played_on`.
+
+        course: other temperatures than chosen (those of detail stay). seed: of the samples; None: the run's own.
+        """
+        return played_on(
+            self.model,
+            self.codec,
+            np.stack(primes),
+            n_samples,
+            (course or Course((self.temperature,))).at,
+            detail_temperature=self.playing.detail_temperature,
+            seed=self.config.seed if seed is None else seed,
+            n_at_once=n_at_once,
+        )
+
+    def playing_as(self, playing: Playing) -> "CodesRun":
+        """The same run, played in another way."""
+        return replace(self, playing=playing)
+
+
+def loaded(config: MusicConfig, saved: SavedRun, parameters: str | None = None) -> CodesRun:
+    """A saved run with the parameters chosen for it, or with its ``best`` or last ones (``model``)."""
+    codec, playing = load_codec(saved.run_dir), load_playing(saved.run_dir, saved.record["n_updates"])
+    model = build_model(config, codec)
+    set_model(model, saved.parameters(parameters or playing.parameters), saved.path)
+    return CodesRun(config, model, saved.record, codec, playing)

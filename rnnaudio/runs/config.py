@@ -1,0 +1,114 @@
+"""Settings of runs: frozen dataclasses, read from JSON, TOML and the command line with every key and value checked."""
+
+import dataclasses
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.registry import nearest
+
+Config = TypeVar("Config")
+Plain = Any  # what JSON and TOML hold: numbers, strings, booleans, None, lists and dictionaries of these
+NONE = "none"  # TOML has no null
+
+
+def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
+    """A config of plain values; RnnaudioError names an unknown key and the nearest known one, or a wrong value.
+
+    A config class may define ``upgraded(values)``, which brings the keys of earlier versions into today's form.
+    """
+    upgraded: Callable[[Mapping[str, Plain]], Mapping[str, Plain]] | None = getattr(kind, "upgraded", None)
+    values = upgraded(values) if upgraded else values
+    types = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in names:
+            raise RnnaudioError(f"unknown setting {key!r} of {kind.__name__}; {nearest(key, names)}")
+    return kind(**{key: _converted(key, value, types[key]) for key, value in values.items()})
+
+
+def to_dict(config: Any) -> dict[str, Plain]:
+    """Plain values that :func:`from_dict` reads."""
+    return dataclasses.asdict(config)
+
+
+def _converted(name: str, value: Plain, kind: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return value
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise RnnaudioError(f"{name} is {value!r}; expected a table of settings of {kind.__name__}")
+        return from_dict(kind, value)
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if NoneType in options and value in (None, NONE):
+        return None
+    for option in options:
+        fits, converted = _fit(value, option)
+        if fits:
+            return converted
+    raise RnnaudioError(f"{name} is {value!r}; expected {' or '.join(map(_in_words, options))}")
+
+
+def _fit(value: Plain, kind: Any) -> tuple[bool, Any]:
+    """Whether a value is of a kind, and the value as that kind."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind), value
+    if get_origin(kind) is tuple:
+        members = [_fit(member, get_args(kind)[0]) for member in value] if isinstance(value, list | tuple) else []
+        return isinstance(value, list | tuple) and all(fits for fits, _ in members), tuple(m for _, m in members)
+    if kind is float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number, float(value) if is_number else value
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool), value
+    return (isinstance(value, kind), value) if isinstance(kind, type) else (True, value)
+
+
+def _in_words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    if get_origin(kind) is tuple:
+        return f"a list, each {_in_words(get_args(kind)[0])}"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "none"}
+    return words.get(kind, str(kind))
+
+
+def read_toml(path: Path) -> dict[str, Plain]:
+    """The tables of a TOML file; RnnaudioError if it cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RnnaudioError(f"cannot read {path}: {error.strerror}; name a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RnnaudioError(f"{path} is no TOML file ({error}); mend it there") from error
+
+
+def as_toml(values: Mapping[str, Plain]) -> str:
+    """The TOML that :func:`read_toml` reads, None as ``"none"``."""
+
+    def plain(value: Plain) -> Plain:
+        if isinstance(value, Mapping):
+            return {key: plain(member) for key, member in value.items()}
+        return NONE if value is None else value
+
+    return tomli_w.dumps(plain(values))
+
+
+def require_more_than_zero(config: Any, *names: str) -> None:
+    """RnnaudioError for the first of these settings that is neither None nor more than 0."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise RnnaudioError(f"{name} is {value}; expected more than 0")
+
+
+def require_zero_or_more(config: Any, *names: str) -> None:
+    """RnnaudioError for the first of these settings that is below 0 or not a number."""
+    for name in names:
+        if not getattr(config, name) >= 0:
+            raise RnnaudioError(f"{name} is {getattr(config, name)}; expected 0 or more")

@@ -1,0 +1,126 @@
+"""Training a run of any recipe: check, prepare, record, train."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from rnnaudio import engine
+from rnnaudio.atomic import write_atomically
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs.config import as_toml, from_dict, to_dict
+from rnnaudio.runs.diagnosis.preflight import require
+from rnnaudio.runs.load import saved_config
+from rnnaudio.runs.recipe import C, Prepared, Recipe
+from rnnaudio.runs.recipes import recipe_in
+from rnnaudio.runs.record import Record, SavedRun, check_same, description
+from rnnaudio.training import Run, checkpoint, train
+from rnnaudio.training.loop import Row, duration
+
+OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
+
+
+def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
+    """Train a run on a corpus; everything goes to ``run_dir`` (see :func:`rnnaudio.training.train`).
+
+    RnnaudioError before anything is written: a run is there although ``resume`` is off, it has other settings or
+    another corpus, the corpus or the settings do not fit the recipe, a step needs more memory than there is, or toy
+    problems that the config asks for are not learnt.
+    """
+    path, run_dir = checkpoint.path_to_write(run_dir, resume), Path(run_dir)
+    _print_cost_of_mode()
+    with recipe.open_corpus(corpus_path, config) as corpus:
+        config = recipe.completed(config, corpus)
+        record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
+        resumed = path.exists()
+        if resumed:
+            _check_resumable(recipe, config, record, SavedRun.read(run_dir))
+        prepared = recipe.prepare(config, corpus, run_dir if resumed else None)
+        if config.preflight and not resumed:
+            require(recipe, config)
+        record |= prepared.measured
+        _write(run_dir, recipe, prepared, record, resumed)
+        fitting = prepared.fitting
+        return train(
+            prepared.model,
+            prepared.objective,
+            prepared.batches,
+            prepared.validation,
+            optimizer=fitting.optimizer,
+            stopping=fitting.stopping,
+            run_dir=run_dir,
+            limits=fitting.limits,
+            schedule=fitting.schedule,
+            seed=fitting.seed,
+            segment_steps=fitting.segment_steps,
+            judging=fitting.judging,
+            resume=resume,
+            config=record,
+            on_update=fitting.on_update,
+            on_validation=lambda row: tqdm.write(describe_row(recipe, row)),
+        )
+
+
+def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Any, Any]:
+    """The recipe of a saved run and its settings with new limits, None keeping the old one.
+
+    RnnaudioError if the run is complete, or a limit is one that it has reached already.
+    """
+    saved = SavedRun.read(run_dir)
+    recipe = recipe_in(saved.settings, saved.path)
+    stopping = saved.record["stopping"]
+    if stopping["should_stop"] and (saved.run_dir / "report.html").exists():  # else it was broken off before
+        raise RnnaudioError(
+            f"{run_dir} ended because {stopping['reason']}: more time changes nothing; "
+            "train in another run directory with a higher --patience"
+        )
+    done = {"minutes": saved.record["seconds"] / 60.0, "max_updates": saved.record["n_updates"]}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    for name, limit in given.items():
+        if limit <= done[name]:
+            option = name.replace("_", "-")
+            raise RnnaudioError(f"--{option} is {limit:g}, but {run_dir} has had {done[name]:.4g} already: give more")
+    return recipe, dataclasses.replace(saved_config(recipe, saved), **given)
+
+
+def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedRun) -> None:
+    """RnnaudioError for other settings than limits, and for another corpus or recipe."""
+    if recipe.key not in saved.settings:
+        raise RnnaudioError(f"{saved.path} is a run of another recipe: name that one, or another run directory")
+    before = to_dict(from_dict(recipe.Config, saved.settings[recipe.key]))  # with the settings that came later
+    may_change = {recipe.key: recipe.may_change(config), "corpus": {"path"}}
+    check_same(saved.settings | {recipe.key: before}, record, may_change, saved.path)
+
+
+def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Record, resumed: bool) -> None:
+    """Record, resolved settings and the files of the recipe; what told of the run as it was before goes."""
+    for name in OF_THE_RUN_BEFORE:
+        (run_dir / name).unlink(missing_ok=True)
+    if not resumed:
+        for name, content in prepared.files.items():
+            checkpoint.save(run_dir / name, content)
+    write_atomically(run_dir / "config.json", json.dumps(record, indent=2).encode() + b"\n")
+    resolved = as_toml({"recipe": recipe.name, **record[recipe.key]})
+    write_atomically(run_dir / "config.toml", resolved.encode())
+    print("compiling ...")
+
+
+def describe_row(recipe: Recipe[Any], row: Row) -> str:
+    """One line of progress."""
+    best = "  * best" if row["is_best"] else ""
+    losses = f"train {recipe.in_words(row['train'])}  valid {recipe.in_words(row['valid'])}"
+    return f"epoch {row['epoch']:7.2f}  {row['updates']:6d} updates  {duration(row['seconds']):>9s}  {losses}{best}"
+
+
+def _print_cost_of_mode() -> None:
+    """Say once per run where training is slower or less tested than it could be; `rnnaudio info` says more."""
+    if engine.MODE == "python" and engine.kernel() == "scan":
+        print("scan in mode python: an update takes a minute and more; unset RNNAUDIO_KERNEL, or install g++ or clang")
+    elif engine.MODE == "python" and not engine.HAS_COMPILER:
+        print("no C++ compiler found: what the kernels do not compute runs in NumPy, up to a third slower")
+    elif engine.MODE == "numba":
+        print("mode numba: the start takes a minute; mode c or python takes seconds")
+    elif engine.devices() == ["cpu"]:
+        print("mode jax on a processor: without a GPU, unset RNNAUDIO_MODE for the fused kernels")

@@ -1,0 +1,11 @@
+"""How windows of frames are chosen for a batch: names, and the batchers of :mod:`rnnaudio.data`."""
+
+from typing import Any
+
+from rnnaudio.registry import Registry
+
+BATCHERS: Registry[Any] = Registry("batcher")
+BATCHERS.add("random", "rnnaudio.data:RandomWindows")
+BATCHERS.add("shifted", "rnnaudio.data:ShiftedWindows")
+BATCHERS.add("offsets", "rnnaudio.data:FrameOffsets")
+BATCHERS.add("consecutive", "rnnaudio.data:ConsecutiveWindows")

@@ -1,0 +1,104 @@
+"""What the report says of a run over frames: losses against baselines, and a look inside the network."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnaudio import plots
+from rnnaudio.data import AudioCorpus, fixed_windows
+from rnnaudio.diagnostics import Probe, probe
+from rnnaudio.metrics import decibel, in_decibel
+from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.runs.explanations import LOSSES, OF_FRAMES
+from rnnaudio.runs.frames.build import build_strategy
+from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.recipe import Page
+
+ABOUT = (
+    "The figure in dB says how well music that was kept aside is predicted (or given back, in reconstruct_current); "
+    "lower is better."
+)
+
+
+def frames_page(run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
+    """Losses, baselines, saturation, gradients."""
+    config: TrainConfig = run.config
+    inside = look_inside(run, corpus)
+    best = rounded_decibel(run.best_validation_loss)
+    scores: dict[str, float] = run.record["config"]["baselines"]
+    return Page(
+        title=title(config),
+        figure="never validated" if best is None else f"validation normalised MSE {best} dB",
+        about=ABOUT,
+        summary={
+            "strategy": config.strategy,
+            "best_validation_normalised_mse": run.best_validation_loss,
+            "best_validation_decibel": best,
+            "baselines_decibel": {name: rounded_decibel(score) for name, score in scores.items()},
+            "defects": run.record["config"].get("defects", []),
+        },
+        tables={LOSSES: loss_rows(run, scores), "Diagnostics": diagnostic_rows(run, inside)},
+        pictures=pictures(run, inside, folder),
+        explanations=OF_FRAMES,
+        baselines={name: score for name, score in scores.items() if score > 0},
+        decibel=True,
+    )
+
+
+def title(config: TrainConfig) -> str:
+    """``predict_next: 3 x 200 lstm``, or ``200-100-100 lstm``."""
+    m = config.model
+    n_units = config.frame_size if m.kind.wide_as_frame else m.n_units
+    return f"{config.strategy}: {'-'.join(map(str, m.units)) or f'{m.n_layers} x {n_units}'} {m.cell}"
+
+
+def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
+    """The probe on a batch of the validation split; of a run in segments, as long as one of them."""
+    c: TrainConfig = run.config
+    n_items, n_steps = min(16, c.batch_size), min(c.segment_steps or c.n_steps, c.n_steps)
+    windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=n_steps, batch_size=n_items)
+    return probe(run.model, *build_strategy(c).split(windows[0].frames))
+
+
+def pictures(run: LoadedRun, inside: Probe, folder: Path) -> dict[str, Path]:
+    """Saturation and, if it was validated, gradient norms, by caption."""
+    plotted = {"Saturation": plots.saturation(inside.saturation, folder / "saturation.png")}
+    if run.history:
+        plotted["Gradient norms"] = plots.gradient_norms(
+            run.history[-1]["gradient_norms"],
+            inside.gradient_through_time,
+            folder / "gradients.png",
+            seconds_per_step=run.config.frame_size / run.sample_rate_hz,
+        )
+    return plotted
+
+
+def loss_rows(run: LoadedRun, scores: dict[str, float]) -> list[dict[str, str]]:
+    """The model's validation loss beside the baselines'."""
+    best = run.best_validation_loss
+    rows = [{"predictor": "this model", "dB": "not measured" if best is None else in_decibel(best)}]
+    return rows + [{"predictor": name, "dB": in_decibel(score)} for name, score in scores.items()]
+
+
+def diagnostic_rows(run: LoadedRun, inside: Probe) -> list[dict[str, Any]]:
+    """Saturation, sizes of the last update, and the gradient at a few lags."""
+    rows = [
+        {"what": f"saturated: {name}", "value": f"{100 * histogram.saturated:.1f} %"}
+        for name, histogram in inside.saturation.items()
+    ]
+    last = run.history[-1]["update_ratios"] if run.history else {}
+    rows += [{"what": f"|update| / |parameter|: {name}", "value": f"{ratio:.1e}"} for name, ratio in last.items()]
+    norms = inside.gradient_through_time
+    rows += [
+        {"what": f"|d loss_T / d x| at a lag of {lag} steps", "value": f"{norm:.2e}"}
+        for lag, norm in islice(enumerate(norms), 0, None, max(1, len(norms) // 4))
+    ]
+    return rows
+
+
+def rounded_decibel(value: float | None) -> float | None:
+    """None for what is no number in JSON: not measured, silence, no error at all."""
+    value_db = float(decibel(np.nan if value is None else value))
+    return round(value_db, 2) if np.isfinite(value_db) else None

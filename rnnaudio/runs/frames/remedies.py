@@ -1,0 +1,25 @@
+"""The settings that repair what a diagnosis found in a run over frames."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rnnaudio.runs.defects import in_words, present_in
+from rnnaudio.runs.frames.config import TrainConfig
+
+# For causes that the blog's models did not have, beside the repairs of :mod:`rnnaudio.runs.defects`.
+REMEDIES: dict[str, Callable[[TrainConfig], dict[str, Any]]] = {
+    "learning-rate-too-high": lambda config: {"learning_rate": config.learning_rate / 10.0},
+    "learning-rate-too-low": lambda config: {"learning_rate": config.learning_rate * 10.0},
+    "exploding-gradient": lambda config: {"max_gradient_norm": 1.0} if config.max_gradient_norm is None else {},
+    "bounded-output": lambda config: {"model.readout": "linear"},
+    "free-run-explodes": lambda config: {"model.input_noise": 0.1} if not config.model.input_noise else {},
+    "worse-than-baseline": lambda config: {"model.linear_skip": 2} if not config.model.linear_skip else {},
+}
+
+
+def remedy(cause: str, config: TrainConfig) -> str:
+    """The options of `train` that repair a cause; empty where no setting of this run does."""
+    for defect in present_in(config):
+        if defect.name == cause:
+            return in_words(defect.repaired)
+    return in_words(REMEDIES[cause](config)) if cause in REMEDIES else ""

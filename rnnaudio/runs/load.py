@@ -1,0 +1,48 @@
+"""Reading a trained run back, whatever its recipe."""
+
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs.config import from_dict
+from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.runs.recipes import recipe_in
+from rnnaudio.runs.record import SavedRun
+
+R = TypeVar("R", bound=LoadedRun)
+
+
+@overload
+def load(run_dir: Path) -> LoadedRun: ...
+
+
+@overload
+def load(run_dir: Path, kind: type[R]) -> R: ...
+
+
+def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
+    """The run in a folder, with its best parameters; kind: the class that it has to be of.
+
+    RnnaudioError if there is none, it is damaged, or of another recipe.
+    """
+    saved = SavedRun.read(run_dir)
+    recipe = recipe_in(saved.settings, saved.path)
+    run = recipe.load(saved_config(recipe, saved), saved)
+    if not isinstance(run, kind):
+        raise RnnaudioError(f"{saved.path} is a run over {recipe.name}; expected a {kind.__name__}")
+    return run
+
+
+def saved_config(recipe: Any, saved: SavedRun) -> Any:
+    """The settings of a saved run, with those that came later; RnnaudioError if they are not those of the recipe."""
+    try:
+        return from_dict(recipe.Config, saved.settings[recipe.key])
+    except (KeyError, TypeError) as error:
+        raise RnnaudioError(f"{saved.path} holds no settings of a run over {recipe.key} ({error})") from error
+
+
+def saved_recipe(run_dir: Path) -> tuple[Any, Any]:
+    """The recipe and the settings of the run in a folder, without its model."""
+    saved = SavedRun.read(run_dir)
+    recipe = recipe_in(saved.settings, saved.path)
+    return recipe, saved_config(recipe, saved)

@@ -1,0 +1,20 @@
+"""Settings that come with the package, one TOML file each."""
+
+from pathlib import Path
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.registry import nearest
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The presets there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def path_of(name: str) -> Path:
+    """The file of a preset; RnnaudioError names the nearest known one if there is none."""
+    if name not in names():
+        raise RnnaudioError(f"unknown preset {name!r}; {nearest(name, names())}")
+    return FOLDER / f"{name}.toml"

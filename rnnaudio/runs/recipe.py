@@ -1,0 +1,243 @@
+"""What differs between kinds of run, and nothing else: the protocol that frames, codes and samples follow.
+
+A recipe says what to train on what, how a trained run continues sound, and what is worth telling of it. Training,
+resuming, generating, reporting, diagnosing and toy problems are the same for all and stand in :mod:`rnnaudio.runs`.
+To add a recipe, subclass :class:`Recipe` and register it in :mod:`rnnaudio.runs.recipes`, one line.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from rnnaudio.audio.sources import Samples
+from rnnaudio.data import AudioCorpus
+from rnnaudio.data.corpus import Scale
+from rnnaudio.diagnostics.subject import Subject
+from rnnaudio.nn import Layer
+from rnnaudio.objectives import Objective
+from rnnaudio.optimizers import Optimizer
+from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.runs.record import Record, SavedRun
+from rnnaudio.runs.toys import PROBLEMS, ToyProblem
+from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep
+from rnnaudio.training.checkpoint import Checkpoint
+from rnnaudio.training.loop import Batches, StoppingRule
+
+TOY_FRAME = 200  # samples, where the model has no frames of its own
+Rows = Sequence[Mapping[str, object]]
+
+
+class RunConfig(Protocol):
+    """The settings that every recipe has."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def minutes(self) -> float: ...
+
+    @property
+    def max_updates(self) -> int: ...
+
+    @property
+    def preflight(self) -> bool: ...
+
+
+C = TypeVar("C", bound=RunConfig)
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How a model is trained; the arguments of :func:`rnnaudio.training.train` of these names."""
+
+    optimizer: Optimizer
+    stopping: StoppingRule
+    limits: Limits
+    seed: int
+    schedule: Callable[[int], float] | None = None
+    segment_steps: int = 0
+    judging: Judging = field(default_factory=Judging)
+    on_update: Callable[[int], None] | None = None
+
+    def step(self, model: Layer, objective: Objective) -> TrainStep | SegmentedTrainStep:
+        """One compiled update of that model."""
+        if self.segment_steps:
+            return SegmentedTrainStep(
+                model, objective, self.optimizer, seed=self.seed, segment_steps=self.segment_steps
+            )
+        return TrainStep(model, objective, self.optimizer, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a run is trained with, ready.
+
+    measured
+        what was measured of the data, kept in the run's record.
+    files
+        what lies beside the checkpoint, by file name.
+    pieces
+        the training pieces as the batches read them.
+    promised
+        what the objective's name promises, if a setting makes it another: toy problems are judged by it.
+    blank_loss
+        the validation loss of a model that has learnt nothing; toy problems are judged against it.
+    """
+
+    model: Layer
+    objective: Objective
+    batches: Batches
+    validation: Sequence[Any]
+    fitting: Fitting
+    pieces: Sequence[Samples]
+    blank_loss: float
+    measured: Record = field(default_factory=dict)
+    files: Mapping[str, Checkpoint] = field(default_factory=dict)
+    promised: Objective | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a recipe adds to the report that every run leaves.
+
+    figure
+        the validation figure of the headline, in words.
+    baselines, decibel
+        for the learning curve: simple predictors to draw as lines, and whether losses are shown in decibels.
+    tables, pictures, sounds
+        by heading or caption; sounds on the scale of the recording, written as ``<caption>.wav``.
+    """
+
+    title: str
+    figure: str
+    about: str = ""
+    summary: Record = field(default_factory=dict)
+    tables: Mapping[str, Rows] = field(default_factory=dict)
+    pictures: Mapping[str, Path] = field(default_factory=dict)
+    sounds: Mapping[str, np.ndarray] = field(default_factory=dict)
+    explanations: Mapping[str, str] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    decibel: bool = False
+
+
+class Recipe(ABC, Generic[C]):
+    """One kind of run. Without state: everything is passed and returned.
+
+    name
+        on the command line, the recipe's in :mod:`rnnaudio.runs.recipes`.
+    key
+        under which the settings stand in the record of a checkpoint; never to be changed.
+    quantity
+        what the loss is, with its unit.
+    seconds
+        of sound that the report generates.
+    problems
+        toy problems that a model is tried on.
+    """
+
+    name: ClassVar[str]
+    key: ClassVar[str]
+    Config: ClassVar[type[Any]]
+    quantity: ClassVar[str] = "loss"
+    seconds: ClassVar[float] = 10.0
+    problems: ClassVar[tuple[ToyProblem, ...]] = PROBLEMS
+
+    @abstractmethod
+    def prepare(self, config: C, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
+        """Model, objective, batches, validation and optimizer of a config.
+
+        run_dir: the folder of a run that is continued or examined, whose files are read instead of made again.
+        RnnaudioError for settings or a corpus that it cannot be trained with.
+        """
+
+    @abstractmethod
+    def load(self, config: C, saved: SavedRun) -> LoadedRun:
+        """A trained run, ready to continue sound."""
+
+    def open_corpus(self, path: Path, config: C) -> AudioCorpus:
+        """The corpus, scaled as the config says."""
+        return AudioCorpus.open(path)
+
+    def completed(self, config: C, corpus: AudioCorpus) -> C:
+        """The config with every setting decided, those that the corpus decides too."""
+        return config
+
+    def may_change(self, config: C) -> Set[str]:
+        """The settings that may differ when a run is resumed: its limits."""
+        return {"minutes", "max_updates", "preflight"}
+
+    def in_words(self, loss: float) -> str:
+        """A loss with its unit."""
+        return f"{loss:.5g}"
+
+    def prime_seconds(self, config: C, sample_rate_hz: int) -> float:
+        """The length of sound that a run is tried on."""
+        return 1.0
+
+    def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
+        """Whatever is decided once training has ended; kept in the run's folder."""
+
+    def page(self, run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
+        """The part of the report that only this kind of run has; pictures are plotted into ``folder``."""
+        best = run.best_validation_loss
+        figure = "never validated" if best is None else f"{self.quantity} on validation music: {self.in_words(best)}"
+        return Page(title=f"A run over {self.name}", figure=figure)
+
+    def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
+        """The run as the diagnosis examines it."""
+        prepared = self.prepare(run.config, corpus, run_dir)
+        return subject_of(run, prepared, corpus, self.prime_seconds(run.config, run.sample_rate_hz))
+
+    def remedy(self, cause: str, config: C) -> str:
+        """The options of `train` that repair a cause found by the diagnosis; empty where no setting does."""
+        return ""
+
+    def toy(self, config: C) -> C:
+        """The config for toy problems, which are to take minutes."""
+        return config
+
+    def toy_sizes(self, config: C) -> tuple[int, int]:
+        """Samples a frame, and the least samples of sound, for a toy problem with these settings."""
+        return TOY_FRAME, 0
+
+    def toy_scale(self, config: C, audio: np.ndarray) -> Scale:
+        """The scale of a toy problem's sound."""
+        return Scale(float(audio.mean()), float(audio.std()))
+
+
+def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_seconds: float) -> Subject:
+    """A run and what trained it, for the diagnosis."""
+    fitting = prepared.fitting
+
+    def continued(prime: np.ndarray, n_samples: int) -> np.ndarray:
+        (result,) = run.continue_primes([prime], n_samples)
+        return result.audio[result.n_seed :]
+
+    return Subject(
+        model=run.model,
+        objective=prepared.objective,
+        optimizer=fitting.optimizer,
+        learning_rate=run.config.learning_rate,
+        batches=prepared.batches,
+        validation=prepared.validation,
+        pieces=prepared.pieces,
+        make_step=lambda model: fitting.step(model, prepared.objective),
+        continued=continued,
+        prime=corpus.valid.seed_at(0, prime_seconds),
+        sample_rate_hz=run.sample_rate_hz,
+        history=run.history,
+        best_loss=run.record["stopping"]["best_loss"],
+        late_rate=late_rate(run),
+    )
+
+
+def late_rate(run: LoadedRun) -> float | None:
+    """The learning rate of the update that made the best parameters; None if never validated."""
+    return next((row["learning_rate"] for row in reversed(run.history) if row["is_best"]), None)

@@ -1,0 +1,43 @@
+"""The recipes by name: one line each. Named by text is what takes seconds to import."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.registry import Registry, resolve
+
+
+class Entry(NamedTuple):
+    """A recipe and its class of settings, or where to import them from; key: as in the record."""
+
+    key: str
+    recipe: Any
+    Config: Any
+
+
+RECIPES: Registry[Entry] = Registry("recipe")
+RECIPES.add("frames", Entry("train", "rnnaudio.runs.frames.recipe:FRAMES", "rnnaudio.runs.frames.config:TrainConfig"))
+RECIPES.add("codes", Entry("music", "rnnaudio.runs.codes.recipe:CODES", "rnnaudio.runs.codes.config:MusicConfig"))
+RECIPES.add(
+    "samples",
+    Entry("samples", "rnnaudio.runs.samples.recipe:SAMPLES", "rnnaudio.runs.samples.config:SamplesConfig"),
+)
+
+
+def recipe_named(name: str) -> Any:
+    """The recipe of that name; RnnaudioError names the nearest known one."""
+    return resolve(RECIPES[name].recipe)
+
+
+def config_class(name: str) -> Any:
+    """The class of the settings of that recipe."""
+    return resolve(RECIPES[name].Config)
+
+
+def recipe_in(settings: Mapping[str, Any], path: Path) -> Any:
+    """The recipe whose settings these are; RnnaudioError if there is none."""
+    for _, entry in RECIPES.items():
+        if entry.key in settings:
+            return resolve(entry.recipe)
+    raise RnnaudioError(f"{path} holds no run that this version knows; name a run of `rnnaudio train`")

@@ -1,0 +1,47 @@
+"""The settings of a run over samples."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs.config import require_more_than_zero
+
+
+@dataclass(frozen=True)
+class SamplesConfig:
+    """Everything that decides a run over samples."""
+
+    frames: tuple[int, ...] = (128, 16)  # samples of a frame, of each tier but the lowest; the longest first
+    window: int = 16  # samples that the lowest tier reads
+    n_units: int = 256
+    cell: Literal["gru", "lstm"] = "gru"
+    readout: Literal["logistic", "categorical"] = "logistic"
+    n_components: int = 4  # logistic only
+    n_taps: int = 16  # of the linear path, logistic only; 0: none
+    n_levels: int = 256
+    law: Literal["mu", "linear"] = "mu"
+    batch_size: int = 32
+    n_steps: int = 512  # samples of a batch; the state goes on to the next
+    learning_rate: float = 2e-3
+    max_updates: int = 2400
+    validate_every: int = 200
+    n_valid: int = 4096  # samples of each stretch of validation
+    valid_stretches: int = 24
+    minutes: float = 15.0
+    preflight: bool = False  # toy problems before training
+    seed: int = 2016
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frames", tuple(self.frames))  # JSON has lists only
+        require_more_than_zero(
+            self, "window", "n_units", "n_components", "batch_size", "learning_rate", "max_updates", "validate_every",
+            "valid_stretches", "minutes",
+        )  # fmt: skip
+        sizes = [*self.frames, 1]
+        if not self.frames or any(a % b or a == b for a, b in pairwise(sizes)):
+            raise RnnaudioError(f"frames are {self.frames}: each must hold a whole number of the next, two at least")
+        for name in ("n_steps", "n_valid"):
+            if getattr(self, name) < 1 or getattr(self, name) % self.frames[0]:
+                got = f"{name} is {getattr(self, name)}"
+                raise RnnaudioError(f"{got}: expected a whole number of frames of {self.frames[0]} samples")

@@ -1,0 +1,84 @@
+"""From settings and a corpus to levels of samples and a model in tiers of frames."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnaudio.data.code_batches import CodeBatch, fixed_code_windows
+from rnnaudio.data.corpus import Split
+from rnnaudio.data.quantize import Quantizer
+from rnnaudio.data.sample_batches import Levels, levels_of, stretches
+from rnnaudio.diagnostics.baselines import linear_prediction
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.nn import SampleModel, sample_model
+from rnnaudio.readouts import Categorical, LevelReadout, LogisticMixture
+from rnnaudio.runs.samples.config import SamplesConfig
+
+FIT_SAMPLES, FIT_STRETCHES = 16384, 48  # what the linear path is fitted on
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is measured on the training split and kept with the run.
+
+    peak: of the samples (:class:`Quantizer`). deviation: of the values -1 to 1 that levels stand for. taps: the linear
+    path, the constant last; empty for none. unit: the deviation that it leaves.
+    """
+
+    peak: float
+    deviation: float
+    unit: float
+    taps: tuple[float, ...] = ()
+
+
+def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:
+    """As the config names it."""
+    if config.readout == "categorical":
+        return Categorical(config.n_levels)
+    return LogisticMixture(config.n_components, config.n_levels, unit)
+
+
+def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
+    """With its first weights."""
+    return sample_model(
+        config.frames,
+        config.window,
+        config.n_units,
+        readout_of(config, facts.unit),
+        rng=np.random.default_rng((config.seed, 0, 2)),
+        cell=config.cell,
+        deviation=facts.deviation,
+        taps=np.array(facts.taps) if facts.taps else None,
+    )
+
+
+def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
+    """Of a training split. RnnaudioError if it is all of one level."""
+    values, share = quantizer.values(np.arange(quantizer.n_levels)), levels.counts / levels.counts.sum()
+    mean = float(share @ values)
+    deviation = float(np.sqrt(share @ (values - mean) ** 2))
+    if not deviation:
+        raise RnnaudioError("all training samples have one level: sound is needed")
+    if not n_taps:
+        return Facts(quantizer.peak, deviation, deviation)
+    shortest = min(FIT_SAMPLES, max(map(len, levels.sequences)))
+    parts = stretches(levels.sequences, shortest, FIT_STRETCHES)
+    v = np.stack([quantizer.values(part) for part in parts], axis=1)
+    found = linear_prediction([(v[:-1], v[1:])], n_frames=n_taps)
+    if found is None:
+        raise RnnaudioError(f"n_taps is {n_taps}: that many cannot be fitted, lower it")
+    taps = np.append(found.weight[:, 0], found.bias)
+    left = v[n_taps:, :, 0] - linear_path(v[:, :, 0], taps)
+    return Facts(quantizer.peak, deviation, float(max(left.std(), 1e-6)), tuple(map(float, taps)))
+
+
+def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """(time, ...) -> (time - p, ...): what p taps and a constant foretell of each value but the first p."""
+    p, n = len(taps) - 1, len(values)
+    return np.asarray(taps[p] + sum(taps[k] * values[p - 1 - k : n - 1 - k] for k in range(p)))
+
+
+def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int, most: int) -> list[CodeBatch]:
+    """One batch of stretches, spread over a split, each n_context samples that are heard and n_steps more."""
+    parts = stretches(levels_of(split, quantizer).sequences, n_context + n_steps, most)
+    return fixed_code_windows(parts, n_steps, len(parts), n_context)

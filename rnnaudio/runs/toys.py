@@ -1,0 +1,122 @@
+"""Toy problems: sounds that are easy to learn, and how well a model has to learn them."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio.data.demo import embedded_recordings
+
+RATE_HZ = 16_000
+PART = (3.0 - math.sqrt(5.0)) / 2.0  # of a period, 0.382: far from 0, 1/2 and 1, and irrational
+NOTE_SECONDS = 0.25
+SCALE_HZ = (262.0, 294.0, 330.0, 349.0, 392.0, 440.0, 494.0, 523.0)
+
+Sounds = tuple[np.ndarray, np.ndarray]
+
+
+class ToyProblem(NamedTuple):
+    """A sound that is easy to learn.
+
+    sound
+        (frame size, n_samples) -> audio to train on and to validate on.
+    pass_share
+        of the loss of a model that has learnt nothing, to be reached within ``max_updates``, for the reason ``why``.
+    by_design
+        causes that are the problem's own, not the settings'.
+    """
+
+    name: str
+    sound: Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+    pass_share: float
+    max_updates: int
+    why: str
+    by_design: tuple[str, ...] = ()
+
+
+def _near(frequency_hz: float, frame_size: int, part: float) -> float:
+    """Cycles per sample near a frequency, such that a frame is some whole periods and ``part`` of one: then neither
+    the last frame nor its negative is the next one, whatever the frame size. An irrational part never repeats itself,
+    so that no stretch to validate on is one of those trained on."""
+    return (round(frequency_hz * frame_size / RATE_HZ) + part) / frame_size
+
+
+def _sine(frame_size: int, n_samples: int) -> Sounds:
+    return _halves(_tone(440.0, frame_size, PART, n_samples))
+
+
+def _two_sines(frame_size: int, n_samples: int) -> Sounds:
+    return _halves(_tone(440.0, frame_size, PART, n_samples) + _tone(620.0, frame_size, PART**1.5, n_samples))
+
+
+def _tone(frequency_hz: float, frame_size: int, part: float, n_samples: int) -> np.ndarray:
+    return np.sin(2 * np.pi * _near(frequency_hz, frame_size, part) * np.arange(2 * n_samples))
+
+
+def _chirp(frame_size: int, n_samples: int) -> Sounds:
+    """From 220 Hz up to 880 Hz and down again, once to train on and once more, in other phases, to validate on."""
+    frequency_hz = 550.0 - 330.0 * np.cos(2 * np.pi * np.arange(2 * n_samples) / n_samples)
+    return _halves(np.sin(2 * np.pi * np.cumsum(frequency_hz) / RATE_HZ))
+
+
+def _clip(frame_size: int, n_samples: int) -> Sounds:
+    """Two seconds of piano, again and again where a window is longer; the same to train and to validate on."""
+    load: Any = next(recording.load for recording in embedded_recordings() if recording.split == "train")
+    audio, rate = load()
+    clip = np.resize(audio[rate : 3 * rate], max(n_samples // 2, 2 * rate))
+    return clip, clip
+
+
+def _halves(audio: np.ndarray) -> Sounds:
+    first, second = np.split(audio, 2)
+    return first, second
+
+
+TONES = "a linear predictor makes no error here, silence one of 0 dB"
+FEW_SOUNDS = ("shifted-batch",)  # whatever the batches are, all windows of a tone sum up two of them
+
+PROBLEMS = (
+    ToyProblem("sine", _sine, 0.1, 200, TONES, FEW_SOUNDS),
+    ToyProblem("two sines", _two_sines, 0.1, 300, TONES, FEW_SOUNDS),
+    ToyProblem(
+        "chirp", _chirp, 0.4, 600,
+        "one linear predictor for all pitches comes to -1.9 dB in frames of 200 samples", FEW_SOUNDS,
+    ),
+    ToyProblem(
+        "one clip", _clip, 0.25, 600,
+        "it is judged by what it trains on, two seconds of piano to know by heart",
+        (*FEW_SOUNDS, "validation-is-training"),
+    ),
+)  # fmt: skip
+
+
+def _notes(pitches_hz: tuple[float, ...], n_samples: int) -> Sounds:
+    """Struck notes in a fixed order, again and again; validated from another note on."""
+    n_note = round(NOTE_SECONDS * RATE_HZ)
+    t = np.arange(n_note) / RATE_HZ
+    notes = [sum(np.sin(2 * np.pi * k * f * t) / k for k in (1, 2, 3)) * np.exp(-6.0 * t) for f in pitches_hz]
+    once = np.concatenate(notes)
+    again = np.concatenate([*notes[1:], notes[0]])
+    return np.resize(once, n_samples), np.resize(again, n_samples)
+
+
+def _two_notes(frame_size: int, n_samples: int) -> Sounds:
+    return _notes((262.0, 440.0), 4 * n_samples)
+
+
+def _scale(frame_size: int, n_samples: int) -> Sounds:
+    return _notes(SCALE_HZ, 4 * n_samples)
+
+
+NOTES = "which code comes next follows from those before it, but for the moment of the next note"
+MELODIES = (
+    ToyProblem("two notes", _two_notes, 0.2, 300, NOTES),
+    ToyProblem("scale", _scale, 0.15, 600, NOTES),
+    ToyProblem(
+        "one clip", _clip, 0.3, 600, "it is judged by what it trains on, two seconds of piano to know by heart",
+        ("validation-is-training",),
+    ),
+)  # fmt: skip
+SHARES_OF_BITS = (0.5, 0.5, 0.5, 0.9)
+WAVES = tuple(p._replace(pass_share=share) for p, share in zip(PROBLEMS, SHARES_OF_BITS, strict=True))
