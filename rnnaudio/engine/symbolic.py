@@ -1,0 +1,113 @@
+"""Types of what a graph is made of.
+
+PyTensor and Theano are untyped to mypy. These protocols name the part of their variables that the package uses, so
+that mypy checks operators, attributes and calls; nothing is ever an instance of them at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import EllipsisType
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+
+
+class Symbolic(Protocol):
+    """A variable of a graph: an array that has a type and a number of axes, but no value yet."""
+
+    @property
+    def name(self) -> str | None: ...
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        ...
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def shape(self) -> Symbolic:
+        """The lengths of the axes, an int64 vector; ``x.shape[k]`` is a scalar."""
+        ...
+
+    @property
+    def size(self) -> Symbolic:
+        """The number of elements, an int64 scalar."""
+        ...
+
+    @property
+    def T(self) -> Symbolic: ...
+
+    @property
+    def type(self) -> Any:
+        """The engine's description of dtype and axes; called, it makes a variable."""
+        ...
+
+    @property
+    def owner(self) -> Node | None:
+        """The operation that computes the variable; None for inputs and constants."""
+        ...
+
+    def __add__(self, other: Operand, /) -> Symbolic: ...
+    def __radd__(self, other: Operand, /) -> Symbolic: ...
+    def __sub__(self, other: Operand, /) -> Symbolic: ...
+    def __rsub__(self, other: Operand, /) -> Symbolic: ...
+    def __mul__(self, other: Operand, /) -> Symbolic: ...
+    def __rmul__(self, other: Operand, /) -> Symbolic: ...
+    def __truediv__(self, other: Operand, /) -> Symbolic: ...
+    def __rtruediv__(self, other: Operand, /) -> Symbolic: ...
+    def __floordiv__(self, other: Operand, /) -> Symbolic: ...
+    def __rfloordiv__(self, other: Operand, /) -> Symbolic: ...
+    def __pow__(self, other: Operand, /) -> Symbolic: ...
+    def __rpow__(self, other: Operand, /) -> Symbolic: ...
+    def __neg__(self) -> Symbolic: ...
+    def __lt__(self, other: Symbolic | float, /) -> Symbolic: ...
+    def __le__(self, other: Symbolic | float, /) -> Symbolic: ...
+    def __gt__(self, other: Symbolic | float, /) -> Symbolic: ...
+    def __ge__(self, other: Symbolic | float, /) -> Symbolic: ...
+    def __getitem__(self, index: Index | tuple[Index, ...], /) -> Symbolic: ...
+
+    def reshape(self, shape: Shape, /) -> Symbolic: ...
+    def dimshuffle(self, *axes: int | str) -> Symbolic: ...
+    def transpose(self, *axes: int) -> Symbolic: ...
+    def flatten(self) -> Symbolic: ...
+    def sum(self, axis: int | None = None) -> Symbolic: ...
+
+
+class SharedVariable(Symbolic, Protocol):
+    """A variable that keeps its value between calls: a parameter, a statistic, a slot of an optimizer."""
+
+    def get_value(self, borrow: bool = False) -> np.ndarray:
+        """A copy of the value; with ``borrow`` perhaps the array itself, to be read only."""
+        ...
+
+    def set_value(self, new_value: np.ndarray) -> None: ...
+
+
+class Node(Protocol):
+    """One operation applied to its inputs."""
+
+    op: Any
+    inputs: list[Symbolic]
+    outputs: list[Symbolic]
+
+
+class Function(Protocol):
+    """A compiled function: a value for each input -> NumPy arrays, one or a list as ``outputs`` was."""
+
+    def __call__(self, *values: np.ndarray | float) -> Any: ...
+
+
+# What an operator takes beside a variable, what selects a part of one, and the length of an axis or all lengths.
+Operand: TypeAlias = Symbolic | np.ndarray | np.number | float
+Index: TypeAlias = int | slice | EllipsisType | Symbolic | np.ndarray | None
+Size: TypeAlias = int | Symbolic
+Shape: TypeAlias = Sequence[Size] | Symbolic
+Gradient: TypeAlias = Symbolic | Any  # None where the loss does not depend on a variable
+Updates: TypeAlias = Sequence[tuple[SharedVariable, Symbolic]]  # (variable, its new value) of one call
+Storage: TypeAlias = list[np.ndarray | None]  # one cell, where an operation puts an output's value
+
+# Functions that work on variables and NumPy arrays alike.
+Array = TypeVar("Array", Symbolic, np.ndarray)
