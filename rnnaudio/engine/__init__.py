@@ -35,6 +35,7 @@ import numpy as np
 from rnnaudio.engine.symbolic import Array as Array
 from rnnaudio.engine.symbolic import Function as Function
 from rnnaudio.engine.symbolic import Gradient as Gradient
+from rnnaudio.engine.symbolic import Key as Key
 from rnnaudio.engine.symbolic import Node as Node
 from rnnaudio.engine.symbolic import Operand as Operand
 from rnnaudio.engine.symbolic import Shape as Shape
@@ -431,7 +432,7 @@ class _Random(_graph.Op):
     def __init__(self, distribution: str, stream: int, ndim: int, dtype: str):
         self.distribution, self.stream, self.ndim, self.dtype = distribution, stream, ndim, dtype
 
-    def make_node(self, key: Symbolic, *shape: Size) -> Node:
+    def make_node(self, key: Key, *shape: Size) -> Node:
         inputs = [tt.as_tensor_variable(v) for v in (key, *shape)]
         return _graph.Apply(self, inputs, [tensor("", self.ndim, self.dtype).type()])
 
@@ -452,11 +453,11 @@ if MODE == "jax":
     jax_mode.refuse(Kernel)
 
 
-def normal(key: Symbolic, stream: int, shape: Sequence[Size]) -> Symbolic:
+def normal(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
     """Sample N(0, 1) of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return _Random("normal", stream, len(shape), float_type())(key, *shape)
 
 
-def uniform(key: Symbolic, stream: int, shape: Sequence[Size]) -> Symbolic:
+def uniform(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
     """Sample U(0, 1) of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return _Random("uniform", stream, len(shape), float_type())(key, *shape)

@@ -84,7 +84,7 @@ class _Linker(JAXLinker):
     """One jitted call per function: its sizes are static, and an updated value takes the memory of the old one."""
 
     def fgraph_convert(
-        self, fgraph: FunctionGraph, input_storage: list[Storage], storage_map: StorageMap, **kwargs: Any
+        self, fgraph: FunctionGraph, input_storage: list[Storage], storage_map: StorageMap, **kwargs: object
     ) -> Translation:
         self._static = [k for k, v in enumerate(fgraph.inputs) if _is_size_input(v)]
         self._updated = sorted(set(fgraph.update_mapping.values()))
@@ -111,12 +111,12 @@ def _may_be_size(kind: TensorType | np.ndarray) -> bool:
 
 
 @jax_funcify.register(AbstractFunctionGraph)
-def _graph(fgraph: FunctionGraph, **kwargs: Any) -> Translation:
+def _graph(fgraph: FunctionGraph, **kwargs: object) -> Translation:
     """Translate a whole graph: that of a function, of a step of scan, or of a composite operation."""
     return fgraph_to_python(fgraph, _operation, type_conversion_fn=_constant, fgraph_name="rnnaudio_graph")
 
 
-def _operation(op: Op, node: Apply, **kwargs: Any) -> Translation:
+def _operation(op: Op, node: Apply, **kwargs: object) -> Translation:
     """Translate one operation: sizes are evaluated at once, and floats get the type that they have in the graph."""
     translated = jax_funcify(op, node=node, **kwargs)
     kinds = [v.type for v in node.outputs]
@@ -145,7 +145,7 @@ def _cast(value: JaxValue, kind: TensorType) -> JaxValue:
     return jnp.asarray(value, kind.dtype) if kind.dtype.startswith("float") else value
 
 
-def _constant(value: np.ndarray, **kwargs: Any) -> JaxValue:
+def _constant(value: np.ndarray, **kwargs: object) -> JaxValue:
     """Make arrays JAX's own; sizes and scalars stay NumPy's, which, unlike Python's, have a type."""
     return value if np.ndim(value) == 0 or _may_be_size(value) else jnp.asarray(value)
 
@@ -154,22 +154,22 @@ def _constant(value: np.ndarray, **kwargs: Any) -> JaxValue:
 
 
 @jax_funcify.register(Reshape)
-def _reshape(op: Reshape, **kwargs: Any) -> Translation:
+def _reshape(op: Reshape, **kwargs: object) -> Translation:
     return lambda x, shape: jnp.reshape(x, [int(n) for n in shape])
 
 
 @jax_funcify.register(ARange)
-def _arange(op: ARange, **kwargs: Any) -> Translation:
+def _arange(op: ARange, **kwargs: object) -> Translation:
     return lambda start, stop, step: jnp.arange(int(start), int(stop), int(step), dtype=op.dtype)
 
 
 @jax_funcify.register(Split)
-def _split(op: Split, **kwargs: Any) -> Translation:
+def _split(op: Split, **kwargs: object) -> Translation:
     return lambda x, axis, sizes: jnp.split(x, np.cumsum(sizes)[:-1], axis=int(axis))
 
 
 @jax_funcify.register(CheckAndRaise)
-def _check(op: CheckAndRaise, **kwargs: Any) -> Translation:
+def _check(op: CheckAndRaise, **kwargs: object) -> Translation:
     def check(x: JaxValue, *conditions: JaxValue) -> JaxValue:
         if not all(_is_traced(condition) or condition for condition in conditions):
             raise op.exc_type(op.msg)
@@ -179,7 +179,7 @@ def _check(op: CheckAndRaise, **kwargs: Any) -> Translation:
 
 
 @jax_funcify.register(Scan)
-def _scan(op: Scan, node: Apply, **kwargs: Any) -> Translation:
+def _scan(op: Scan, node: Apply, **kwargs: object) -> Translation:
     """Translate as PyTensor does, then pad with zeros where a truncated gradient has fewer steps than its output."""
     translated = jax_funcify_Scan(op, node=node, **kwargs)
     lengths = op.outer_nitsot(range(len(node.inputs)))
@@ -202,7 +202,7 @@ def refuse(op_type: type) -> None:
     """Raise RnnaudioError for graphs with operations of this type, which compute on the host."""
 
     @jax_funcify.register(op_type)
-    def _refuse(op: Op, **kwargs: Any) -> Translation:
+    def _refuse(op: Op, **kwargs: object) -> Translation:
         raise RnnaudioError(
             f"the graph holds {type(op).__name__}, which computes on the host and cannot be part of a JAX function; "
             "build the graph with the kernel 'scan', or set another RNNAUDIO_MODE"
@@ -214,7 +214,7 @@ def register_random(op_type: type) -> None:
     jax_funcify.register(op_type, _random)
 
 
-def _random(op: Op, **kwargs: Any) -> Translation:
+def _random(op: Op, **kwargs: object) -> Translation:
     def random(key: JaxValue, *shape: JaxValue) -> JaxValue:
         sizes = tuple(int(n) for n in shape)
 

@@ -71,13 +71,17 @@ class Symbolic(Protocol):
 
     def reshape(self, shape: Shape, /) -> Symbolic: ...
     def dimshuffle(self, *axes: int | str) -> Symbolic: ...
-    def transpose(self, *axes: int) -> Symbolic: ...
+    def transpose(self, *axes: int | Sequence[int]) -> Symbolic: ...
     def flatten(self) -> Symbolic: ...
     def sum(self, axis: int | None = None) -> Symbolic: ...
+    def mean(self, axis: int | None = None) -> Symbolic: ...
 
 
 class SharedVariable(Symbolic, Protocol):
     """A variable that keeps its value between calls: a parameter, a statistic, a slot of an optimizer."""
+
+    @property
+    def name(self) -> str: ...
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
         """A copy of the value; with ``borrow`` perhaps the array itself, to be read only."""
@@ -105,6 +109,7 @@ Operand: TypeAlias = Symbolic | np.ndarray | np.number | float
 Index: TypeAlias = int | slice | EllipsisType | Symbolic | np.ndarray | None
 Size: TypeAlias = int | Symbolic
 Shape: TypeAlias = Sequence[Size] | Symbolic
+Key: TypeAlias = Symbolic | np.ndarray  # int64 vector that decides noise: seed, update and perhaps segment
 Gradient: TypeAlias = Symbolic | Any  # None where the loss does not depend on a variable
 Updates: TypeAlias = Sequence[tuple[SharedVariable, Symbolic]]  # (variable, its new value) of one call
 Storage: TypeAlias = list[np.ndarray | None]  # one cell, where an operation puts an output's value
