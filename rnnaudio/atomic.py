@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import os
@@ -11,19 +11,19 @@ from rnnaudio.errors import RnnaudioError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of a temporary file in the same folder; when the block ends well it takes the name `path`.
+    """Provide the path of a temporary file in the same folder, which becomes ``path`` if the block succeeds.
 
-    On any exception, Ctrl-C included, the temporary file is removed and an earlier file at `path` stays as it was.
-    The order (write, fsync, rename, fsync of the folder) is the one that survives a crash of the machine.
+    On any exception, Ctrl-C included, the temporary file is removed and an earlier file at ``path`` stays as it was.
+    The order (write, fsync, rename, fsync of the folder) survives a crash of the machine.
 
-    Raises RnnaudioError for every OSError in the block: no space, no permission, no such folder.
+    RnnaudioError for every OSError in the block: no space, no permission, no such folder.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     if path.is_dir():
         raise RnnaudioError(f"cannot write {path}: it is a folder; give the name of a file")
     try:
-        temporary.touch()  # a missing folder or permission shows now, not after an hour's work
+        temporary.touch()  # fails now, not after an hour's work, if the folder or the permission is missing
         yield temporary
         _fsync(temporary)
         os.replace(temporary, path)
@@ -31,10 +31,10 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise RnnaudioError(
-            f"cannot write {path}: {reason}; nothing was changed: mend this or choose another place and start again"
+            f"cannot write {path}: {reason}; nothing was changed: fix this or choose another place and start again"
         ) from error
     finally:
-        with contextlib.suppress(OSError):  # a folder that cannot be written to must not hide the message above
+        with contextlib.suppress(OSError):  # an error here must not hide the message above
             temporary.unlink(missing_ok=True)
 
 
@@ -47,7 +47,10 @@ def _fsync(path: Path) -> None:
 
 
 def write_atomically(path: str | Path, content: bytes) -> Path:
-    """Replace ``path`` by ``content`` through :func:`replacing`, making missing folders. Returns the path."""
+    """Write ``content`` to ``path`` through :func:`replacing`, making missing folders; return the path.
+
+    RnnaudioError for every OSError.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

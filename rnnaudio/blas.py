@@ -1,10 +1,10 @@
-"""The two settings of NumPy's BLAS that have to be made before NumPy is loaded.
+"""Two settings of NumPy's BLAS that must be made before NumPy is loaded.
 
-OpenBLAS takes some processors with AVX-512 for a Haswell and then multiplies at half their speed (measured on virtual
-machines, November 2026). Layers multiply by kernels of their own; this matters to raw scan and to what NumPy computes.
+OpenBLAS mistakes some processors with AVX-512 for a Haswell and then multiplies at half their speed (measured on
+virtual machines, November 2026). Layers have kernels of their own; this matters to scan and to NumPy's products.
 
-``RNNAUDIO_THREADS`` holds for BLAS too: its threads wait by spinning, and on a machine that others use as well a
-singular value decomposition of 400 x 200 took 2.3 s with two of them.
+``RNNAUDIO_THREADS`` holds for BLAS too: its threads wait by spinning, and on a shared machine a singular value
+decomposition of 400 x 200 took 2.3 s with two of them.
 """
 
 import os
@@ -14,11 +14,11 @@ from pathlib import Path
 
 VARIABLE = "OPENBLAS_CORETYPE"
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "GOTO_NUM_THREADS")  # OpenBLAS reads them in this order
-NEEDED = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}  # what OpenBLAS' kernels for SkylakeX use
+NEEDED = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}  # used by OpenBLAS's kernels for SkylakeX
 
 
 def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
-    """What the first processor can do, as Linux calls it; empty elsewhere."""
+    """Read the feature flags of the first processor, by Linux's names; empty on other systems."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -27,9 +27,9 @@ def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
 
 
 def prefer_avx512(environment: MutableMapping[str, str], flags: set[str], numpy_is_loaded: bool) -> bool:
-    """Name the kernels for AVX-512 where the processor has it; whether it was done.
+    """Choose OpenBLAS's kernels for AVX-512 where the processor has it; return whether this was done.
 
-    Never where the user has chosen, and not once NumPy is loaded, for then it would do nothing.
+    The user's own choice is never changed. Once NumPy is loaded it would have no effect, and is not done.
     """
     if VARIABLE in environment or numpy_is_loaded or not flags >= NEEDED:
         return False
@@ -38,11 +38,11 @@ def prefer_avx512(environment: MutableMapping[str, str], flags: set[str], numpy_
 
 
 def follow_threads(environment: MutableMapping[str, str]) -> None:
-    """Let BLAS have as many threads as rnnaudio was told to use; not where the user has said how many BLAS has."""
-    asked = environment.get("RNNAUDIO_THREADS", "").strip()
-    if asked.isdecimal() and not any(variable in environment for variable in THREAD_VARIABLES):
-        environment[THREAD_VARIABLES[0]] = asked
+    """Set the number of BLAS's threads to ``RNNAUDIO_THREADS``, unless the user has set it."""
+    n_threads = environment.get("RNNAUDIO_THREADS", "").strip()
+    if n_threads.isdecimal() and not any(variable in environment for variable in THREAD_VARIABLES):
+        environment[THREAD_VARIABLES[0]] = n_threads
 
 
-follow_threads(os.environ)  # with NumPy loaded it does nothing to this process, but holds for those that it starts
+follow_threads(os.environ)  # once NumPy is loaded it has no effect on this process, only on those that it starts
 IS_CHOSEN_HERE = prefer_avx512(os.environ, processor_flags(), "numpy" in sys.modules)

@@ -1,22 +1,21 @@
-"""The one exception a user is meant to see, and how a command shows it."""
+"""The exception for users' errors, and how a command reports it."""
 
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
 
 
 class RnnaudioError(Exception):
-    """Something the user can mend: bad input, a missing extra, a full disk.
+    """An error that the user can fix: bad input, a missing extra, a full disk.
 
-    The message says in one line what was got, what was expected and what to do. Library users may catch it.
+    The message states in one line what was got, what was expected and what to do. Library users may catch it.
     """
 
 
-def run_command(main: Callable[[], Any], name: str) -> None:
-    """Call a command. An error of the user's is one line on stderr and exit status 2; Ctrl-C exits with 130.
+def run_command(main: Callable[[], object], name: str) -> None:
+    """Call a command, turning RnnaudioError into one line on stderr and exit status 2, and Ctrl-C into status 130.
 
-    A reader that has seen enough (``rnnaudio defects | head``) ends it quietly, with the status of SIGPIPE.
+    A closed pipe (``rnnaudio defects | head``) ends it without a message, with the status of SIGPIPE.
     """
     try:
         main()
@@ -33,5 +32,5 @@ def run_command(main: Callable[[], Any], name: str) -> None:
 
 
 def forget_output() -> None:
-    """What Python still holds for standard output, which can take no more, goes nowhere."""
+    """Discard what Python has still buffered for standard output, whose reader is gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

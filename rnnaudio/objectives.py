@@ -1,34 +1,37 @@
-"""What a model is trained to do: how a batch becomes an input, a target and a loss."""
+"""Training objectives: how a batch becomes an input, a target and a loss."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from rnnaudio import losses, ops
-from rnnaudio.engine import tensor, tt
+from rnnaudio.engine import Array, Symbolic, tensor, tt
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.nn import Context, Layer
+from rnnaudio.nn import CodeModel, Context, Layer, SampleModel
 from rnnaudio.nn.activations import Activations, widths
-from rnnaudio.nn.draw import Draw
+from rnnaudio.nn.draw import Draw, DrawState
+from rnnaudio.nn.state import State
 from rnnaudio.readouts import GAUSSIAN, FrameReadout
 
 
 class Terms(NamedTuple):
     """A mean over a data set in two sums, so that batches of any size add up: value = numerator / denominator."""
 
-    numerator: Any
-    denominator: Any
+    numerator: Symbolic
+    denominator: Symbolic
 
 
 class Outcome(NamedTuple):
-    loss: Any  # what the gradient is taken of
-    terms: dict[str, Terms]  # what is reported; the first one decides early stopping
-    state: Any  # the final state
+    """The results of a batch."""
+
+    loss: Symbolic  # a scalar to be minimised
+    terms: dict[str, Terms]  # the reported values; the first one decides early stopping
+    state: State  # the final state
 
 
 class Objective(Protocol):
-    """A task. ``fields`` names the arrays of a batch that it uses."""
+    """A task that a model is trained for. ``fields`` names the arrays of a batch that it uses."""
 
     @property
     def name(self) -> str: ...
@@ -36,16 +39,16 @@ class Objective(Protocol):
     @property
     def fields(self) -> tuple[str, ...]: ...
 
-    def variables(self) -> list[Any]:
-        """Symbolic inputs, one per field."""
+    def variables(self) -> list[Symbolic]:
+        """Make symbolic inputs, one per field."""
         ...
 
     def batch_size(self, *variables: Any) -> Any:
-        """How many sequences the batch holds."""
+        """Return the number of sequences in a batch, given a variable or an array per field."""
         ...
 
-    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
-        """The graph from a batch to its loss."""
+    def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
+        """Build the graph from a batch to its loss."""
         ...
 
 
@@ -61,7 +64,7 @@ class Divisible(Objective, Protocol):
     """An objective whose loss is a mean over time steps, so that a batch can be cut in time."""
 
     def segments(self, segment_steps: int, *arrays: np.ndarray) -> list[Segment]:
-        """The batch in segments of so many steps, the last one shorter where they do not fit."""
+        """Cut the batch into segments of ``segment_steps`` steps, the last one perhaps shorter."""
         ...
 
 
@@ -70,9 +73,9 @@ class Strategy:
     """Frames (T+1, batch, n) -> input x_1..x_T and target, by mean squared error.
 
     shift = 1: the target is the next frame (predict). shift = 0: the target is the input itself (reconstruct).
-    The cost is the mean over the steps from ``first_scored`` on: 0 all of them, n after a burn-in of n steps, -1 the
-    last step alone (as in 2016). Reported is always, whatever the cost counts: ``normalised_mse`` = sum of squared
-    errors / sum of squared targets, of all T steps.
+    The loss is the mean over the steps from ``first_scored`` on: 0 all of them, n after a burn-in of n steps, -1 the
+    last step alone (as in 2016). Reported, over all T steps in any case: ``normalised_mse`` = sum of squared errors /
+    sum of squared targets.
     """
 
     name: str
@@ -80,30 +83,33 @@ class Strategy:
     fields: tuple[str, ...] = ("frames",)
     first_scored: int = 0
 
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Symbolic]:
         return [tensor("frames", 3)]
 
-    def batch_size(self, frames: Any) -> Any:
+    def batch_size(self, frames: Array) -> Any:
         return frames.shape[1]
 
-    def split(self, frames: Any) -> tuple[Any, Any]:
-        """Input and target; slices, so it works on NumPy arrays and symbolic variables alike."""
+    def split(self, frames: Array) -> tuple[Array, Array]:
+        """Slice frames, a NumPy array or a symbolic variable, into input and target."""
         n_steps = frames.shape[0] - 1
         return frames[:n_steps], frames[self.shift : n_steps + self.shift]
 
     def activations(self, model: Layer) -> Activations:
-        """What a training step holds beside the model's: the gradient at its output."""
+        """Count the arrays that a training step holds beside the model's: the gradient at its output."""
         return Activations(widths(), widths(model.n_out))
 
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:
-        """Views, adjoining ones with a frame in common: the last target of one is the first input of the next."""
+        """Cut into views; adjacent ones share a frame, the last target of one and the first input of the next."""
         if self.first_scored:
-            raise RnnaudioError("a cost that leaves out steps cannot be cut in time: train without segments")
+            raise RnnaudioError(
+                f"first_scored is {self.first_scored}: a loss that leaves out steps cannot be cut in time; train "
+                "without segments"
+            )
         n = frames.shape[0] - 1
         bounds = [(first, min(first + segment_steps, n)) for first in range(0, n, segment_steps)]
         return [Segment([frames[first : last + 1]], (last - first) / n) for first, last in bounds]
 
-    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+    def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
         x, target = self.split(variables[0])
         prediction, state = model.unroll(x, state, context)
         terms = Terms(*ops.squared_errors(prediction, target))
@@ -119,16 +125,16 @@ STRATEGIES = {strategy.name: strategy for strategy in (predict_next, reconstruct
 
 @dataclass(frozen=True)
 class NextCodes:
-    """Codes (T+1, batch, stages) -> the probabilities of the next frame's, by :class:`rnnaudio.nn.CodeModel`.
+    """Codes (T+1, batch, stages) -> probabilities of the next frame's codes, by :class:`rnnaudio.nn.CodeModel`.
 
-    Loss: bits a frame, all stages together. Reported: ``bits``, and ``bits_<k>`` of each of several stages.
+    Loss: bits per frame, summed over stages. Reported: ``bits``, and ``bits_<k>`` of each stage if there are several.
 
     own_share
-        in training, the share of frames after the first of a window that are heard not as they are but as the model,
-        having heard the true frames before, would have drawn them: scheduled sampling (Bengio et al. 2015) in two
-        passes instead of step by step (Duckworth et al. 2019). What is to be foretold stays true.
+        in training, the share of input frames, the first of a window excepted, that are replaced by the model's own
+        samples, conditioned on the true frames before them: scheduled sampling (Bengio et al. 2015) in two passes
+        instead of step by step (Duckworth et al. 2019). Targets stay true.
     own_rise
-        updates over which the share rises from none, along a line; 0: it is there from the beginning.
+        updates over which the share rises linearly from 0; 0: it is constant.
     """
 
     name: str = "next_codes"
@@ -136,17 +142,19 @@ class NextCodes:
     own_share: float = 0.0
     own_rise: int = 0
 
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Symbolic]:
         return [tensor("codes", 3, "int64")]
 
-    def batch_size(self, codes: Any) -> Any:
+    def batch_size(self, codes: Array) -> Any:
         return codes.shape[1]
 
-    def outcome(self, model: Any, variables: list[Any], state: Any, context: Context) -> Outcome:
-        codes = variables[0]
-        heard = self._heard(model, codes[:-1], state, context) if context.training and self.own_share else codes[:-1]
-        hidden, state = model.unroll(model.heard(heard), state, context)
-        stages = [nats / np.asarray(np.log(2.0), nats.dtype) for nats in model.nats(hidden, codes[1:], context)]
+    def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
+        codes, codec = variables[0], cast("CodeModel", model)
+        inputs = codes[:-1]
+        if context.training and self.own_share:
+            inputs = self._with_own(codec, inputs, state, context)
+        hidden, state = codec.unroll(codec.features(inputs), state, context)
+        stages = [nats / np.asarray(np.log(2.0), nats.dtype) for nats in codec.nats(hidden, codes[1:], context)]
         bits = sum(stages[1:], stages[0])
         n = tt.cast((codes.shape[0] - 1) * codes.shape[1], bits.dtype)
         terms = {"bits": Terms(bits * n, n)}
@@ -154,35 +162,35 @@ class NextCodes:
             terms |= {f"bits_{k}": Terms(stage * n, n) for k, stage in enumerate(stages, 1)}
         return Outcome(bits, terms, state)
 
-    def _heard(self, model: Any, codes: Any, state: Any, context: Context) -> Any:
-        """Some of the codes (T, batch, stages), but the first frame's, replaced by draws of the model's own."""
+    def _with_own(self, model: CodeModel, codes: Symbolic, state: State, context: Context) -> Symbolic:
+        """Replace some of the codes (T, batch, stages), but none of the first frame, by the model's own samples."""
         shape = [codes.shape[0] - 1, codes.shape[1]]
-        hidden, _ = model.unroll(model.heard(codes[:-1]), state, Context.evaluation())
-        own = model.drawn(hidden, context.uniform([*shape, model.n_stages]))
+        hidden, _ = model.unroll(model.features(codes[:-1]), state, Context.evaluation())
+        own = model.sample(hidden, context.uniform([*shape, model.n_stages]))
         uniform = context.uniform(shape)
-        risen = tt.minimum(tt.cast(context.update, uniform.dtype) / self.own_rise, 1.0) if self.own_rise else 1.0
-        is_own = (uniform < self.own_share * risen).dimshuffle(0, 1, "x")
+        rise = tt.minimum(tt.cast(context.update, uniform.dtype) / self.own_rise, 1.0) if self.own_rise else 1.0
+        is_own = (uniform < self.own_share * rise).dimshuffle(0, 1, "x")
         return tt.concatenate([codes[:1], tt.switch(is_own, own, codes[1:])], axis=0)
 
 
 @dataclass(frozen=True)
 class NextFrameDistribution(Strategy):
-    """Frames (T+1, batch, n) -> a distribution of each value of the next frame, by its likelihood.
+    """Frames (T+1, batch, n) -> a distribution of each value of the next frame, by maximum likelihood.
 
-    The model says ``readout.n_parameters`` n numbers. Reported: ``nats`` a value, by which early stopping goes, and
-    the means' ``normalised_mse``.
+    The model's output has ``readout.n_parameters`` n numbers per frame. Reported: ``nats`` per value, which decides
+    early stopping, and the ``normalised_mse`` of the means.
     """
 
     name: str = "next_frame_distribution"
     shift: int = 1
     readout: FrameReadout = GAUSSIAN
 
-    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+    def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
         x, target = self.split(variables[0])
-        said, state = model.unroll(x, state, context)
-        loss = self.readout.nats(said, target)
+        prediction, state = model.unroll(x, state, context)
+        loss = self.readout.nats(prediction, target)
         n = tt.cast(target.size, loss.dtype)
-        mse = Terms(*ops.squared_errors(self.readout.mean(said), target))
+        mse = Terms(*ops.squared_errors(self.readout.mean(prediction), target))
         return Outcome(loss, {"nats": Terms(loss * n, n), "normalised_mse": mse}, state)
 
 
@@ -190,29 +198,29 @@ class NextFrameDistribution(Strategy):
 class NextSamples:
     """Levels (n_context + T, batch, 1) -> the probability of each of the last T, by :class:`rnnaudio.nn.SampleModel`.
 
-    n_context is the model's. Loss, and reported: ``bits`` a sample.
+    ``n_context`` is the model's. The loss, which is also reported, is ``bits`` per sample.
     """
 
     n_context: int
     name: str = "next_samples"
     fields: tuple[str, ...] = ("codes",)
 
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Symbolic]:
         return [tensor("codes", 3, "int64")]
 
-    def batch_size(self, codes: Any) -> Any:
+    def batch_size(self, codes: Array) -> Any:
         return codes.shape[1]
 
     def segments(self, segment_steps: int, codes: np.ndarray) -> list[Segment]:
-        """Views, each with the samples before it that are only heard."""
+        """Cut into views, each preceded by its context."""
         n = len(codes) - self.n_context
         bounds = [(first, min(first + segment_steps, n)) for first in range(0, n, segment_steps)]
         return [Segment([codes[first : self.n_context + last]], (last - first) / n) for first, last in bounds]
 
-    def outcome(self, model: Any, variables: list[Any], state: Any, context: Context) -> Outcome:
-        codes = variables[0]
-        said, state = model.unroll(codes, state, context)
-        nats = model.samples.readout.nats(said, codes[self.n_context :])
+    def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
+        codes, readout = variables[0], cast("SampleModel", model).samples.readout
+        prediction, state = model.unroll(codes, state, context)
+        nats = readout.nats(prediction, codes[self.n_context :])
         bits = nats / np.asarray(np.log(2.0), nats.dtype)
         n = tt.cast((codes.shape[0] - self.n_context) * codes.shape[1], bits.dtype)
         return Outcome(bits, {"bits": Terms(bits * n, n)}, state)
@@ -220,24 +228,24 @@ class NextSamples:
 
 @dataclass(frozen=True)
 class PhaseDifferences:
-    """Magnitudes around bins, (T, rows, n) -> two differences of phases a row, by their distance, loud ones more.
+    """Magnitudes around bins, (T, rows, n) -> two phase differences per row, by their weighted phase distance.
 
-    Reported: ``phase_distance``, 0 to 1, of both differences together.
+    Reported: ``phase_distance``, 0 to 1, over both differences. Weights are larger for louder bins.
     """
 
     name: str = "phase_differences"
     fields: tuple[str, ...] = ("inputs", "differences", "weights")
 
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Symbolic]:
         return [tensor(field, 3) for field in self.fields]
 
-    def batch_size(self, inputs: Any, *others: Any) -> Any:
+    def batch_size(self, inputs: Array, *others: Array) -> Any:
         return inputs.shape[1]
 
-    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+    def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
         inputs, differences, weights = variables
-        said, state = model.unroll(inputs, state, context)
-        loss = losses.phase_distance(said, differences, weight=weights)
+        prediction, state = model.unroll(inputs, state, context)
+        loss = losses.phase_distance(prediction, differences, weight=weights)
         n = tt.sum(weights)
         return Outcome(loss, {"phase_distance": Terms(loss * n, n)}, state)
 
@@ -246,7 +254,7 @@ class PhaseDifferences:
 class Classification:
     """Images (batch, n) -> class labels (batch,), by cross-entropy in nats; ``loss`` is one of CROSS_ENTROPIES.
 
-    Reported: ``cross_entropy`` and ``error_rate``; the one that ``judged_by`` names decides early stopping.
+    Reported: ``cross_entropy`` and ``error_rate``; the one named by ``judged_by`` decides early stopping.
     """
 
     name: str = "classification"
@@ -254,13 +262,13 @@ class Classification:
     judged_by: str = "cross_entropy"
     loss: str = "cross_entropy"
 
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Symbolic]:
         return [tensor("images", 2), tensor("labels", 1, "int64")]
 
-    def batch_size(self, images: Any, labels: Any) -> Any:
+    def batch_size(self, images: Array, labels: Array) -> Any:
         return images.shape[0]
 
-    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+    def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
         images, labels = variables
         logits, state = model.step(images, state, context)
         loss = losses.CROSS_ENTROPIES[self.loss](logits, labels)
@@ -273,16 +281,17 @@ class Classification:
 
 @dataclass(frozen=True)
 class Bound:
-    """Images (batch, n) -> the negative variational bound of a :class:`Draw` after ``n_steps`` steps, nats an image.
+    """Images (batch, n) -> the negative variational bound of a :class:`Draw` after ``n_steps`` steps, nats per image.
 
         E_q[-log p(x | c_T)] + sum_t KL(q(z_t) || N(0, 1)) >= -log p(x)
 
-    by one draw of the codes. ``bernoulli``: a pixel is 1 with probability sigmoid(c_T). ``gaussian``: a pixel is
-    N(sigmoid(c_T), std), std being the model's and trained with it.
+    estimated by one sample of the codes. ``bernoulli``: a pixel is 1 with probability sigmoid(c_T). ``gaussian``: a
+    pixel is N(sigmoid(c_T), std); std belongs to the model and is trained.
     Reported: ``bound``, and its parts ``reconstruction`` and ``kl``.
 
-    ValueError in evaluation: without draws it is no bound. Validate with ``Judging(with_noise=True)`` and evaluate
-    with ``Evaluation(..., noise_seed=...)``.
+    ValueError in evaluation, where codes are not sampled and the value is no bound: validate with
+    ``Judging(with_noise=True)`` and evaluate with ``Evaluation(..., noise_seed=...)``. RnnaudioError for another model
+    than a Draw.
     """
 
     n_steps: int
@@ -293,25 +302,25 @@ class Bound:
     def name(self) -> str:
         return f"bound, {self.n_steps} steps, {self.likelihood}"
 
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Symbolic]:
         return [tensor("images", 2)]
 
-    def batch_size(self, images: Any) -> Any:
+    def batch_size(self, images: Array) -> Any:
         return images.shape[0]
 
-    def outcome(self, model: Layer, variables: list[Any], state: Any, context: Context) -> Outcome:
+    def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
         if not context.training:
-            raise ValueError("the bound was asked for without draws, of which it is the mean: give a noise seed")
+            raise ValueError("a bound needs sampled codes, and evaluation has no noise: give a noise seed")
         if not isinstance(model, Draw):
-            raise RnnaudioError(f"the bound was asked of {type(model).__name__}; expected a Draw")
+            raise RnnaudioError(f"got a bound of {type(model).__name__}; expected a Draw")
         (images,) = variables
-        states = model.paint(images, self.n_steps, state, context)
+        states = model.paint(images, self.n_steps, cast("DrawState[Symbolic]", state), context)
         canvas, kl = ops.last(states.painter.canvas), tt.sum(ops.last(states.nats))
         if self.likelihood == "bernoulli":
             reconstruction = tt.sum(losses.bernoulli_nats(canvas, images))
         else:
-            reconstruction = tt.sum(losses.pixel_nats(canvas, model.log_std, images))
+            reconstruction = tt.sum(losses.pixel_nats(canvas, cast("Symbolic", model.log_std), images))
         n = tt.cast(images.shape[0], canvas.dtype)
         parts = {"bound": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
-        # The final state is nothing that another batch could go on from.
+        # No other batch could continue from the final state.
         return Outcome(parts["bound"] / n, {name: Terms(value, n) for name, value in parts.items()}, ())

@@ -1,32 +1,32 @@
 """Gradient descent as pure functions.
 
-A rule is a frozen description with two methods that work on NumPy arrays and symbolic variables alike:
+A rule is a frozen dataclass of settings, with
 
-* ``slots``: the names of the arrays it remembers per parameter, all zero at first;
-* ``step(parameter, gradient, memory, learning_rate, n)``: new parameter and new memory at the n-th update (from 1).
+* ``slots``: the names of the arrays that it keeps per parameter, all zero at first;
+* ``step(parameter, gradient, slots, learning_rate, n)``: the new parameter and slots at the n-th update, from 1, for
+  NumPy arrays and symbolic variables alike.
 
-A rule may also name a ``kernel`` that does the same in one pass (:mod:`rnnaudio.kernels.elementwise`), and give the
-``constants(n)`` it takes; without one, the engine computes ``step``.
+A rule may also have a ``kernel`` that computes its step in one pass (:mod:`rnnaudio.kernels.elementwise`), and the
+``constants(n)`` that the kernel takes; without one, the engine computes ``step``.
 
-:func:`updates` applies a rule to a symbolic loss, :func:`updates_from` to gradients. What rules remember is kept in
-:class:`OptimizerState`.
+:func:`updates` applies a rule to a symbolic loss, :func:`updates_from` to gradients. :class:`OptimizerState` holds the
+slots.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
 from rnnaudio import engine, ops
-from rnnaudio.engine import tt
+from rnnaudio.engine import Array, SharedVariable, Symbolic, tt
 from rnnaudio.kernels import elementwise
-
-Slots = tuple[Any, ...]
+from rnnaudio.ops.update import CompiledRule
 
 
 class Optimizer(Protocol):
-    """What every rule offers."""
+    """The interface of all rules."""
 
     @property
     def learning_rate(self) -> float: ...
@@ -37,7 +37,11 @@ class Optimizer(Protocol):
     @property
     def slots(self) -> tuple[str, ...]: ...
 
-    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]: ...
+    def step(
+        self, p: Array, g: Array, slots: tuple[Array, ...], learning_rate: Array | float, n: Array | float
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Compute the new parameter and slots from parameter p and gradient g."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ class SGD:
     def constants(self, n: int) -> tuple[float, ...]:
         return ()
 
-    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
+    def step(
+        self, p: Array, g: Array, slots: tuple[Array, ...], learning_rate: Array | float, n: Array | float
+    ) -> tuple[Array, tuple[Array, ...]]:
         return p - learning_rate * g, ()
 
 
@@ -69,8 +75,10 @@ class Momentum:
     def constants(self, n: int) -> tuple[float, ...]:
         return (self.momentum,)
 
-    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
-        v = self.momentum * memory[0] - learning_rate * g
+    def step(
+        self, p: Array, g: Array, slots: tuple[Array, ...], learning_rate: Array | float, n: Array | float
+    ) -> tuple[Array, tuple[Array, ...]]:
+        v = self.momentum * slots[0] - learning_rate * g
         return p + v, (v,)
 
 
@@ -78,7 +86,7 @@ class Momentum:
 class RMSprop:
     """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon). Tieleman and Hinton (2012).
 
-    epsilon stands inside the root, as in the blog's own; PyTorch puts it outside.
+    epsilon is inside the root, as in the blog's code; PyTorch adds it outside.
     """
 
     learning_rate: float = 1e-3
@@ -91,17 +99,19 @@ class RMSprop:
     def constants(self, n: int) -> tuple[float, ...]:
         return self.rho, 1.0 - self.rho, self.epsilon
 
-    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
-        r = self.rho * memory[0] + (1.0 - self.rho) * g * g
+    def step(
+        self, p: Array, g: Array, slots: tuple[Array, ...], learning_rate: Array | float, n: Array | float
+    ) -> tuple[Array, tuple[Array, ...]]:
+        r = self.rho * slots[0] + (1.0 - self.rho) * g * g
         return p - learning_rate * g / (r + self.epsilon) ** 0.5, (r,)
 
 
 @dataclass(frozen=True)
 class RMSprop2016:
-    """r <- rho r + (1 - rho) g^2;  p <- p - eta g: the blog's own, which computed r and then forgot to divide by it.
+    """r <- rho r + (1 - rho) g^2;  p <- p - eta g: the blog's rule, which computes r but does not divide by it.
 
-    It is plain gradient descent that saves r as if it were used. With the small gradients of a mean squared error its
-    steps are thousands of times smaller than those of :class:`RMSprop`.
+    It is plain gradient descent with an unused slot r. With the small gradients of a mean squared error its steps are
+    thousands of times smaller than those of :class:`RMSprop`.
     """
 
     learning_rate: float = 1e-3
@@ -109,8 +119,10 @@ class RMSprop2016:
     max_gradient_norm: float | None = None
     slots = ("mean_square",)
 
-    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
-        r = self.rho * memory[0] + (1.0 - self.rho) * g * g
+    def step(
+        self, p: Array, g: Array, slots: tuple[Array, ...], learning_rate: Array | float, n: Array | float
+    ) -> tuple[Array, tuple[Array, ...]]:
+        r = self.rho * slots[0] + (1.0 - self.rho) * g * g
         return p - learning_rate * g, (r,)
 
 
@@ -131,31 +143,33 @@ class Adam:
         b1, b2 = self.beta1, self.beta2
         return b1, 1.0 - b1, 1.0 - b1**n, b2, 1.0 - b2, 1.0 - b2**n, self.epsilon
 
-    def step(self, p: Any, g: Any, memory: Slots, learning_rate: Any, n: Any) -> tuple[Any, Slots]:
-        m = self.beta1 * memory[0] + (1.0 - self.beta1) * g
-        v = self.beta2 * memory[1] + (1.0 - self.beta2) * g * g
+    def step(
+        self, p: Array, g: Array, slots: tuple[Array, ...], learning_rate: Array | float, n: Array | float
+    ) -> tuple[Array, tuple[Array, ...]]:
+        m = self.beta1 * slots[0] + (1.0 - self.beta1) * g
+        v = self.beta2 * slots[1] + (1.0 - self.beta2) * g * g
         unbiased_m, unbiased_v = m / (1.0 - self.beta1**n), v / (1.0 - self.beta2**n)
         return p - learning_rate * unbiased_m / (unbiased_v**0.5 + self.epsilon), (m, v)
 
 
-def global_norm(gradients: Sequence[Any]) -> Any:
-    """sqrt of the sum of squares of all elements of all gradients."""
+def global_norm(gradients: Iterable[Array]) -> Array:
+    """Square root of the sum of squares of all elements of all gradients."""
     return sum((g * g).sum() for g in gradients) ** 0.5
 
 
-def clipping_factor(norm: Any, limit: float | None) -> Any:
-    """limit / max(norm, limit), what gradients of this global norm are scaled by; 1 without a limit.
+def clipping_factor(norm: Symbolic, limit: float | None) -> Symbolic:
+    """limit / max(norm, limit), the factor for gradients of this global norm; 1 without a limit.
 
-    The direction is kept. Pascanu et al. (2013).
+    The gradient keeps its direction. Pascanu et al. (2013).
     """
     one = np.asarray(1.0, norm.dtype)
     return tt.as_tensor_variable(one) if limit is None else limit / tt.maximum(norm, one * limit)
 
 
 class OptimizerState:
-    """What a rule remembers: shared arrays by ``parameter name/slot``, and the number of updates done."""
+    """The slots of a rule, shared arrays by ``parameter name/slot``, and the number of updates done."""
 
-    def __init__(self, optimizer: Optimizer, parameters: dict[str, Any]):
+    def __init__(self, optimizer: Optimizer, parameters: Mapping[str, SharedVariable]):
         self.arrays = {
             f"{name}/{slot}": engine.shared(np.zeros_like(p.get_value(borrow=True)), f"{name}/{slot}")
             for name, p in parameters.items()
@@ -163,49 +177,55 @@ class OptimizerState:
         }
         self.n_updates = engine.shared(np.asarray(0, "int64"), "n_updates")
 
-    def variables(self) -> dict[str, Any]:
-        """Everything a checkpoint must hold, by name."""
+    def variables(self) -> dict[str, SharedVariable]:
+        """Return all variables that a checkpoint must hold, by name."""
         return self.arrays | {"n_updates": self.n_updates}
 
 
 class Step(NamedTuple):
-    """A symbolic update: what to assign, and what it tells about itself."""
+    """A symbolic update: the values to assign, and statistics of it."""
 
-    pairs: list[tuple[Any, Any]]  # (shared variable, new value)
-    gradient_norms: dict[str, Any]  # per parameter, before clipping
-    update_ratios: dict[str, Any]  # |change| / |parameter|, per parameter
+    pairs: list[tuple[SharedVariable, Symbolic]]  # (variable, its new value)
+    gradient_norms: dict[str, Symbolic]  # per parameter, before clipping
+    update_ratios: dict[str, Symbolic]  # |change| / |parameter|, per parameter
 
 
 def updates(
-    optimizer: Optimizer, loss: Any, parameters: dict[str, Any], memory: OptimizerState, learning_rate: Any
+    optimizer: Optimizer,
+    loss: Symbolic,
+    parameters: Mapping[str, SharedVariable],
+    state: OptimizerState,
+    learning_rate: Symbolic | float,
 ) -> Step:
-    """One step down the gradient of ``loss`` (a symbolic scalar), clipped by its global norm if the rule says so."""
+    """Step down the gradient of ``loss``, a symbolic scalar, clipped to the rule's ``max_gradient_norm``, if any."""
     gradients = dict(zip(parameters, engine.gradient(loss, list(parameters.values())), strict=True))
-    return updates_from(optimizer, gradients, parameters, memory, learning_rate)
+    return updates_from(optimizer, gradients, parameters, state, learning_rate)
 
 
 def updates_from(
     optimizer: Optimizer,
-    gradients: dict[str, Any],
-    parameters: dict[str, Any],
-    memory: OptimizerState,
-    learning_rate: Any,
+    gradients: Mapping[str, Symbolic],
+    parameters: Mapping[str, SharedVariable],
+    state: OptimizerState,
+    learning_rate: Symbolic | float,
 ) -> Step:
-    """One step down these gradients (symbolic, by parameter), clipped by their global norm if the rule says so."""
+    """Step down these symbolic gradients, by parameter, clipped to the rule's ``max_gradient_norm``, if any."""
     squares = {name: ops.sum_of_squares(g) for name, g in gradients.items()}
     clip = clipping_factor(sum(squares.values()) ** 0.5, optimizer.max_gradient_norm)
-    n = memory.n_updates + 1
-    pairs, ratios = [(memory.n_updates, n)], {}
+    n = state.n_updates + 1
+    pairs, ratios = [(state.n_updates, n)], {}
     for name, p in parameters.items():
-        old = [memory.arrays[f"{name}/{slot}"] for slot in optimizer.slots]
-        # A subclass that changes the equation but names no kernel of its own must not get that of its parent.
-        if engine.kernel() == "fused" and "kernel" in vars(type(optimizer)):
-            new_p, change, size, *new = ops.Update(optimizer, p.ndim)(
-                p, gradients[name], clip, learning_rate, n, *old
-            )
+        old = [state.arrays[f"{name}/{slot}"] for slot in optimizer.slots]
+        if engine.kernel() == "fused" and _is_compiled(optimizer):
+            new_p, change, size, *new = ops.Update(optimizer, p.ndim)(p, gradients[name], clip, learning_rate, n, *old)
         else:
             new_p, new = optimizer.step(p, gradients[name] * clip, tuple(old), learning_rate, tt.cast(n, p.dtype))
             change, size = ops.sum_of_squares(new_p - p), ops.sum_of_squares(p)
         pairs += [(v, tt.cast(value, v.dtype)) for v, value in zip([p, *old], [new_p, *new], strict=True)]
-        ratios[name] = (change / size) ** 0.5  # not a number where the parameter is zero
+        ratios[name] = (change / size) ** 0.5  # NaN where the parameter is zero
     return Step(pairs, {name: square**0.5 for name, square in squares.items()}, ratios)
+
+
+def _is_compiled(optimizer: object) -> TypeGuard[CompiledRule]:
+    """Tell whether the rule has a kernel; a subclass does not inherit one, as it may change the equation."""
+    return "kernel" in vars(type(optimizer))

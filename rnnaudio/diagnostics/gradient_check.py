@@ -127,7 +127,7 @@ def _compile(
     gradients_of = engine.function(inputs, engine.gradient(loss, wanted), mode=mode)
 
     arrays = [_Array(name, v.get_value(), v.set_value) for name, v in parameters.items()]
-    arrays += [_Array(v.name, a, lambda value: None) for v, a in floats]
+    arrays += [_Array(str(v.name), a, lambda value: None) for v, a in floats]
     return lambda: float(loss_of(*given)), lambda: gradients_of(*given), arrays
 
 

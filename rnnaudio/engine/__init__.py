@@ -1,10 +1,11 @@
 """The symbolic engine: PyTensor, or Theano 1.0.5, behind one set of names.
 
-This is, with :mod:`rnnaudio.engine.jax_mode`, the only module that imports ``pytensor`` or ``theano``. Everything
-above is written once, against
+With :mod:`rnnaudio.engine.jax_mode` the only module that imports ``pytensor`` or ``theano``. Everything above it is
+written once, against
 
-* ``tt``: the engine's tensor module, for what both spell alike (``tt.dot``, ``tt.tanh``, ``tt.concatenate``, ...);
-* the functions of this module, for what they spell differently (:func:`sigmoid`, :func:`scan`, :func:`normal`, ...).
+* ``tt``: the engine's tensor module, for functions that both name alike (``tt.dot``, ``tt.tanh``, ...);
+* the functions of this module, for those that they name differently (:func:`sigmoid`, :func:`scan`, ...);
+* the types of :mod:`rnnaudio.engine.symbolic`: :class:`Symbolic`, :class:`SharedVariable`, :class:`Function`.
 
 Environment, read once at import:
 
@@ -12,12 +13,12 @@ Environment, read once at import:
     ``pytensor`` (default) or ``theano``.
 ``RNNAUDIO_MODE``
     ``auto`` (default where a C++ compiler is found): ``python`` for graphs with a recurrence that a kernel computes,
-    ``c`` for all others. ``c``: compiled C++. ``python``: NumPy, the default without a compiler (starts soonest; slow
-    with scan). PyTensor only: ``numba``, or ``jax`` (:mod:`rnnaudio.engine.jax_mode`: on a GPU where JAX finds one).
-    ``rnnaudio/README.md`` records what each costs.
+    ``c`` for all others. ``c``: compiled C++. ``python``: NumPy, the default without a compiler (quickest to start;
+    slow with scan). PyTensor only: ``numba``, or ``jax`` (:mod:`rnnaudio.engine.jax_mode`: on a GPU where JAX finds
+    one). ``rnnaudio/README.md`` records the cost of each.
 ``RNNAUDIO_KERNEL``
-    ``fused`` (default): products and whole recurrences by :mod:`rnnaudio.kernels`; ``scan``: all by the engine, the
-    only way in mode ``jax``.
+    ``fused`` (default): :mod:`rnnaudio.kernels` computes products and whole recurrences; ``scan``: the engine computes
+    everything, the only choice in mode ``jax``.
 """
 
 import contextlib
@@ -31,8 +32,20 @@ from typing import Any
 
 import numpy as np
 
+from rnnaudio.engine.symbolic import Array as Array
+from rnnaudio.engine.symbolic import Function as Function
+from rnnaudio.engine.symbolic import Gradient as Gradient
+from rnnaudio.engine.symbolic import Key as Key
+from rnnaudio.engine.symbolic import Node as Node
+from rnnaudio.engine.symbolic import Operand as Operand
+from rnnaudio.engine.symbolic import Shape as Shape
+from rnnaudio.engine.symbolic import SharedVariable as SharedVariable
+from rnnaudio.engine.symbolic import Size as Size
+from rnnaudio.engine.symbolic import Storage as Storage
+from rnnaudio.engine.symbolic import Symbolic as Symbolic
+from rnnaudio.engine.symbolic import Updates as Updates
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.kernels.noise import draw
+from rnnaudio.kernels import noise
 
 ENGINES = ("pytensor", "theano")
 MODES = {"pytensor": ("auto", "c", "python", "numba", "jax"), "theano": ("auto", "c", "python")}
@@ -47,7 +60,7 @@ def _choose(variable: str, allowed: Sequence[str], default: str) -> str:
 
 
 def _import_pytensor() -> tuple[Any, Any, Any]:
-    # It is said once, with what it costs and what would help, by `rnnaudio info`.
+    # `rnnaudio info` reports it once, with its cost and the remedy.
     warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS", category=UserWarning)
     import pytensor
     import pytensor.tensor as tensor
@@ -101,7 +114,7 @@ def _checked_kernel(name: str) -> str:
     if name == "fused" and MODE == "jax":
         raise RnnaudioError(
             "the kernel is 'fused' and the mode 'jax', which cannot go together: JAX compiles the loop over time "
-            "itself and cannot call our compiled kernels; take RNNAUDIO_KERNEL=scan, or another RNNAUDIO_MODE"
+            "itself and cannot call compiled kernels; set RNNAUDIO_KERNEL=scan, or another RNNAUDIO_MODE"
         )
     return name
 
@@ -110,42 +123,42 @@ _kernel = _checked_kernel(_choose("RNNAUDIO_KERNEL", KERNELS, "scan" if MODE == 
 if MODE == "python":
     backend.config.cxx = ""  # else both engines still compile constants and the step inside scan
 backend.config.floatX = "float32"
-# Each compilation would say again that NumPy's BLAS is used; `rnnaudio info` says it once, with what it costs.
+# Each compilation would warn again that NumPy's BLAS is used; `rnnaudio info` reports it once, with its cost.
 logging.getLogger(f"{NAME}.tensor.blas").setLevel(logging.ERROR)
 logging.getLogger(f"{NAME}.tensor.blas_headers").setLevel(logging.ERROR)
 
 
-# They make products and sums of three and more arrays, which the engines compute in a Python loop over elements where
-# there is no compiler; of two arrays NumPy computes them.
+# These rewrites make products and sums of three or more arrays, which the engines compute in a Python loop over
+# elements where there is no compiler; those of two arrays NumPy computes.
 _MAKES_MANY_ARGUMENTS = ("local_mul_canonizer", "local_add_canonizer")
 
 
-def _compile_mode(name: str, graph: Sequence[Any]) -> Any:
-    """The engine's mode of this name, for a graph with these results."""
+def _compile_mode(name: str, graph: Sequence[Symbolic]) -> Any:
+    """Return the engine's mode object for a graph with these results."""
     names = {"c": "FAST_RUN" if NAME == "theano" else "CVM", "numba": "NUMBA", "python": "FAST_COMPILE"}
     mode = jax_mode.compile_mode() if name == "jax" else backend.compile.mode.get_mode(names[name])
     if NAME == "pytensor" and _is_truncated(graph):
-        # It multiplies the inputs of all steps by a gradient that has fewer, which do not fit.
+        # It would multiply the inputs of all steps by a gradient that has fewer.
         mode = mode.excluding("scan_push_out_add")
     return mode.excluding(*_MAKES_MANY_ARGUMENTS) if name == "python" else mode
 
 
-def _operations(graph: Sequence[Any]) -> list[Any]:
-    """All operations that these variables come from."""
+def _operations(graph: Sequence[Symbolic]) -> list[Any]:
+    """List all operations that these variables are computed by."""
     ancestors = backend.gof.graph.ancestors if NAME == "theano" else backend.graph.traversal.ancestors
     return [v.owner.op for v in ancestors(list(graph)) if v.owner]
 
 
-def _is_truncated(graph: Sequence[Any]) -> bool:
-    """Whether a gradient in it runs back through a part of the time steps only."""
+def _is_truncated(graph: Sequence[Symbolic]) -> bool:
+    """Tell whether a gradient in the graph runs back through a part of the time steps only."""
     return any(getattr(op, "truncate_gradient", -1) >= 0 for op in _operations(graph))
 
 
-def mode_for(graph: Sequence[Any]) -> str:
-    """What mode ``auto`` means for a graph with these results; any other mode is itself.
+def mode_for(graph: Sequence[Symbolic]) -> str:
+    """Choose ``c`` or ``python`` for a graph with these results in mode ``auto``; any other mode stands for itself.
 
-    Where kernels compute all whole sequences, little is left that C++ would make faster, and ten seconds of compiling
-    do not pay. In a perceptron's step the many small operations count, and a scan in python mode takes minutes.
+    Where kernels compute all whole sequences, C++ would speed up little of the rest, and ten seconds of compiling do
+    not pay. In a perceptron's step the many small operations count, and a scan in python mode takes minutes.
     """
     if MODE != "auto":
         return MODE
@@ -156,7 +169,7 @@ def mode_for(graph: Sequence[Any]) -> str:
 
 @contextlib.contextmanager
 def _without_compiler(name: str) -> Iterator[None]:
-    """In mode python: no C++ for constants either."""
+    """Compile without C++, constants included, if the mode is ``python``."""
     before = backend.config.cxx
     if name == "python":
         backend.config.cxx = ""
@@ -167,12 +180,12 @@ def _without_compiler(name: str) -> Iterator[None]:
 
 
 def devices() -> list[str]:
-    """What mode ``jax`` computes on, the first being used; empty in other modes."""
+    """List the devices that mode ``jax`` finds, the one in use first; empty in other modes."""
     return jax_mode.devices() if MODE == "jax" else []
 
 
 def links_blas() -> bool:
-    """Whether compiled code calls a BLAS library directly instead of NumPy's through NumPy."""
+    """Tell whether compiled code calls a BLAS library directly rather than through NumPy."""
     config = backend.config
     return bool(config.blas.ldflags if NAME == "theano" else config.blas__ldflags)
 
@@ -181,13 +194,16 @@ def links_blas() -> bool:
 
 
 def float_type() -> str:
-    """The dtype of new parameters and graphs: ``float32`` unless inside :func:`precision`."""
+    """Return the dtype of new parameters and graphs: ``float32`` unless inside :func:`precision`."""
     return str(backend.config.floatX)
 
 
 @contextlib.contextmanager
 def precision(dtype: str) -> Iterator[None]:
-    """Build and compile in another floating-point type: ``with precision("float64"): ...`` for checks."""
+    """Build and compile in another floating-point type: ``with precision("float64"): ...`` for checks.
+
+    ValueError for a dtype other than ``float32`` and ``float64``.
+    """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"precision is {dtype!r}; expected 'float32' or 'float64'")
     before = float_type()
@@ -199,15 +215,15 @@ def precision(dtype: str) -> Iterator[None]:
 
 
 def kernel() -> str:
-    """What new graphs compute recurrences and products by: ``fused`` kernels, or ``scan`` and the engine's own."""
+    """Return how new graphs compute recurrences and products: by ``fused`` kernels, or by the engine with ``scan``."""
     return _kernel
 
 
 @contextlib.contextmanager
 def using_kernel(name: str) -> Iterator[None]:
-    """Build graphs by another kernel: ``with using_kernel("scan"): ...`` for the readable reference.
+    """Build graphs with another kernel: ``with using_kernel("scan"): ...`` for the readable reference.
 
-    Raises RnnaudioError for ``fused`` in mode ``jax``.
+    ValueError for an unknown kernel, RnnaudioError for ``fused`` in mode ``jax``.
     """
     global _kernel
     if name not in KERNELS:
@@ -219,28 +235,32 @@ def using_kernel(name: str) -> Iterator[None]:
         _kernel = before
 
 
-def shared(value: np.ndarray, name: str) -> Any:
-    """A variable that keeps its value between calls; NumPy floats are cast to :func:`float_type`."""
+def shared(value: np.ndarray, name: str) -> SharedVariable:
+    """Make a variable that keeps its value between calls; NumPy floats are cast to :func:`float_type`."""
     value = np.array(value, order="C")  # kernels update it in place, in memory order
     if value.dtype.kind == "f":
         value = value.astype(float_type())
     return jax_mode.shared(value, name) if MODE == "jax" else backend.shared(value, name=name)
 
 
-def tensor(name: str, ndim: int, dtype: str | None = None) -> Any:
-    """A symbolic input with ``ndim`` axes."""
+def tensor(name: str, ndim: int, dtype: str | None = None) -> Symbolic:
+    """Make a symbolic input with ``ndim`` axes, 0 to 4, of type :func:`float_type` by default."""
     make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3, tt.tensor4)[ndim]
     return make(name, dtype=dtype or float_type())
 
 
 def function(
-    inputs: Sequence[Any], outputs: Any, updates: Any = None, *, mode: str | None = None
-) -> Callable[..., Any]:
-    """Compile ``inputs -> outputs`` in the chosen mode; ``updates`` is a list of (shared variable, new value).
+    inputs: Sequence[Symbolic],
+    outputs: Symbolic | Sequence[Symbolic],
+    updates: Updates | None = None,
+    *,
+    mode: str | None = None,
+) -> Function:
+    """Compile ``inputs -> outputs`` in the chosen mode; each call assigns the new values of ``updates``.
 
-    Inputs of a narrower type are cast (Python floats to float32 among them), never silently widened in the graph.
-    Results are NumPy arrays in every mode. In mode ``jax`` they may be read-only, and a new shape, or a new value of
-    an integer scalar among the inputs (a size), is compiled anew.
+    Values of a wider type than their input are cast (Python floats to float32 among them), never silently widening the
+    graph. Results are NumPy arrays in every mode. Mode ``jax`` may return read-only arrays, and compiles anew for each
+    new shape and each new value of an integer scalar among the inputs (a size).
     """
     updates = updates or []
     results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
@@ -253,70 +273,74 @@ def function(
             mode=_compile_mode(mode, results),
             on_unused_input="ignore",
             allow_input_downcast=True,
-            accept_inplace=True,  # kernels update parameters in place
+            accept_inplace=True,  # for kernels that update parameters in place
         )
     return jax_mode.to_numpy(compiled) if MODE == "jax" else compiled
 
 
-def gradient(loss: Any, variables: Sequence[Any]) -> list[Any]:
-    """d loss / d variable for each; exactly zero where the loss does not depend on a variable."""
+def gradient(loss: Symbolic, variables: Sequence[Symbolic]) -> list[Symbolic]:
+    """Differentiate: d loss / d variable for each, exactly zero where the loss does not depend on a variable."""
     return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
 
 
-def constant_to_gradient(x: Any) -> Any:
-    """x itself; to :func:`gradient` it is a constant."""
+def constant_to_gradient(x: Symbolic) -> Symbolic:
+    """Return x itself, which :func:`gradient` takes for a constant."""
     return backend.gradient.disconnected_grad(x)
 
 
-def describe(variable: Any) -> str:
-    """The graph that computes ``variable``, as text: one operation a line."""
+def describe(variable: Symbolic) -> str:
+    """Print the graph that computes ``variable`` to a string, one operation a line."""
     return str(backend.printing.debugprint(variable, file="str"))
 
 
-# ---------------------------------------------------------------- operations the engines spell differently
+# ---------------------------------------------------------------- operations that the engines name differently
 
 
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: Symbolic) -> Symbolic:
     """1 / (1 + exp(-x))."""
     return tt.nnet.sigmoid(x) if NAME == "theano" else tt.sigmoid(x)
 
 
-def relu(x: Any) -> Any:
-    """max(x, 0), NaN where x is; the gradient at exactly 0 is 0 on both engines."""
+def relu(x: Symbolic) -> Symbolic:
+    """max(x, 0), NaN where x is NaN; the gradient at exactly 0 is 0 on both engines."""
     return tt.switch(x <= 0, tt.zeros_like(x), x)
 
 
-def softplus(x: Any) -> Any:
-    """log(1 + exp(x)), without overflow; its gradient is :func:`sigmoid`."""
+def softplus(x: Symbolic) -> Symbolic:
+    """log(1 + exp(x)) without overflow; its derivative is :func:`sigmoid`."""
     return tt.nnet.softplus(x) if NAME == "theano" else tt.softplus(x)
 
 
-def batched_dot(a: Any, b: Any) -> Any:
-    """a_k b_k for each k: (batch, m, n), (batch, n, p) -> (batch, m, p)."""
+def batched_dot(a: Symbolic, b: Symbolic) -> Symbolic:
+    """a_k b_k for each k of the batch: (batch, m, n), (batch, n, p) -> (batch, m, p)."""
     return tt.batched_dot(a, b) if NAME == "theano" else tt.matmul(a, b)
 
 
-def log_softmax(x: Any) -> Any:
+def log_softmax(x: Symbolic) -> Symbolic:
     """x - log sum exp x over the last axis, without overflow for any finite x."""
     shifted = x - tt.max(x, axis=-1, keepdims=True)
     return shifted - tt.log(tt.sum(tt.exp(shifted), axis=-1, keepdims=True))
 
 
-def log_sum_exp(x: Any, axis: int) -> Any:
-    """log sum exp x over an axis, which goes, without overflow for any finite x."""
+def log_sum_exp(x: Symbolic, axis: int) -> Symbolic:
+    """log sum exp x over one axis, which is dropped, without overflow for any finite x."""
     largest = constant_to_gradient(tt.max(x, axis=axis, keepdims=True))
     total = tt.log(tt.sum(tt.exp(x - largest), axis=axis))
-    return total + tt.sum(largest, axis=axis)  # of one
+    return total + tt.sum(largest, axis=axis)  # drops the axis, of length 1
 
 
 def scan(
-    step: Callable[..., list[Any]],
-    sequences: Sequence[Any],
-    initial: Sequence[Any],
-    non_sequences: Sequence[Any],
+    step: Callable[..., list[Symbolic]],
+    sequences: Sequence[Symbolic],
+    initial: Sequence[Symbolic],
+    non_sequences: Sequence[Symbolic],
     truncate_gradient: int = -1,
-) -> list[Any]:
-    """Raw scan, strict: each of ``initial`` is carried, each result has a leading time axis."""
+) -> list[Symbolic]:
+    """Scan with strict=True: carry each of ``initial`` through all steps; each result has a leading time axis.
+
+    ``step`` takes a slice of each sequence, the carried values and the non-sequences, which must be all it uses.
+    The gradient runs back through ``truncate_gradient`` steps from the end; -1: through all.
+    """
     options: dict[str, Any] = {} if NAME == "theano" else {"return_updates": False}
     result = _scan(
         step,
@@ -340,24 +364,31 @@ _Disconnected: Any = backend.gradient.DisconnectedType
 class Kernel(_graph.Op):
     """An operation that a NumPy function computes, in every mode but ``jax``; the base of the fused layers.
 
-    A subclass sets ``ndims``, the axes of each output, and defines ``compute(*arrays)``, the outputs' values, and, to
-    be differentiable, :meth:`gradients`. All float inputs, and the first in any case, are
-    cast to their common type, which the outputs have too. No gradient flows to integer inputs (masks), nor to the
-    inputs whose places are in ``data``.
+    A subclass sets ``ndims``, the number of axes of each output, and defines ``compute(*arrays)``, which returns the
+    outputs' values, and, to be differentiable, :meth:`gradients`. The first input and all other float inputs are cast
+    to their common type, which is the outputs' type too. No gradient flows to integer inputs (masks), nor to the
+    inputs whose positions are in ``data``.
+
+    TypeError if that common type is neither float32 nor float64.
     """
 
     __props__: tuple[str, ...] = ()
     ndims: tuple[int, ...]
     data: tuple[int, ...] = ()
-    is_sequence = False  # computes a recurrence over all time steps: a step's time is its
+    is_sequence = False  # True: computes a recurrence over all time steps, which is most of a step's time
 
     compute: Callable[..., Sequence[np.ndarray]]
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
-        """One symbolic gradient per input, None for none; ``output_gradients`` are None where nothing depends."""
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
+        """Return one symbolic gradient per input, None for none.
+
+        ``output_gradients`` holds None for an output that the loss does not depend on.
+        """
         raise NotImplementedError(f"{self} has no gradient")
 
-    def make_node(self, *inputs: Any) -> Any:
+    def make_node(self, *inputs: Symbolic) -> Node:
         variables = [tt.as_tensor_variable(v) for v in inputs]
         dtype = backend.scalar.upcast(*(v.dtype for v in variables if v.dtype.startswith("float")))
         if dtype not in ("float32", "float64"):
@@ -367,15 +398,17 @@ class Kernel(_graph.Op):
         variables = [tt.cast(first, dtype), *floats]
         return _graph.Apply(self, variables, [tensor("", n, dtype).type() for n in self.ndims])
 
-    def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
+    def perform(self, node: Node, inputs: list[np.ndarray], outputs: list[Storage]) -> None:
         for storage, value in zip(outputs, self.compute(*inputs), strict=True):
             storage[0] = value
 
-    def connection_pattern(self, node: Any) -> list[list[bool]]:
+    def connection_pattern(self, node: Node) -> list[list[bool]]:
         connected = [v.dtype.startswith("float") and k not in self.data for k, v in enumerate(node.inputs)]
         return [[is_connected] * len(node.outputs) for is_connected in connected]
 
-    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+    def pullback(
+        self, inputs: Sequence[Symbolic], outputs: Sequence[Symbolic], cotangents: Sequence[Symbolic]
+    ) -> list[Symbolic]:
         known = [None if isinstance(g.type, _Disconnected) else g for g in cotangents]
         return [_Disconnected()() if g is None else g for g in self.gradients(list(inputs), list(outputs), known)]
 
@@ -387,11 +420,11 @@ class Kernel(_graph.Op):
 
 
 class _Random(_graph.Op):
-    """Draws that depend on nothing but (key, stream, shape): no hidden generator, so any step can be replayed.
+    """Random numbers that depend on (key, stream, shape) alone: no hidden generator, so any step can be replayed.
 
     ``key`` is an int64 vector: seed, number of the update and, where a sequence is cut in time, of the segment. Both
-    engines and all modes give the same numbers, a checkpoint needs only the first two, and a resumed run draws what
-    the uninterrupted one would have drawn.
+    engines and all modes give the same numbers, a checkpoint needs only the first two, and a resumed run gets the
+    numbers that the uninterrupted one would have had.
     """
 
     __props__ = ("distribution", "stream", "ndim", "dtype")
@@ -399,32 +432,32 @@ class _Random(_graph.Op):
     def __init__(self, distribution: str, stream: int, ndim: int, dtype: str):
         self.distribution, self.stream, self.ndim, self.dtype = distribution, stream, ndim, dtype
 
-    def make_node(self, key: Any, *shape: Any) -> Any:
+    def make_node(self, key: Key, *shape: Size) -> Node:
         inputs = [tt.as_tensor_variable(v) for v in (key, *shape)]
         return _graph.Apply(self, inputs, [tensor("", self.ndim, self.dtype).type()])
 
-    def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
-        key, *shape = inputs
-        outputs[0][0] = draw(self.distribution, [int(k) for k in key], self.stream, list(map(int, shape)), self.dtype)
+    def perform(self, node: Node, inputs: list[np.ndarray], outputs: list[Storage]) -> None:
+        key, shape = [int(k) for k in inputs[0]], [int(n) for n in inputs[1:]]
+        outputs[0][0] = noise.sample(self.distribution, key, self.stream, shape, self.dtype)
 
-    def connection_pattern(self, node: Any) -> list[list[bool]]:
+    def connection_pattern(self, node: Node) -> list[list[bool]]:
         return [[False] for _ in node.inputs]
 
-    def infer_shape(self, *arguments: Any) -> Any:
-        node = arguments[-2]
+    def infer_shape(self, *arguments: Any) -> list[list[Symbolic]]:
+        node = arguments[-2]  # PyTensor passes graph, node and shapes, Theano the last two
         return [node.inputs[1:]]
 
 
 if MODE == "jax":
-    jax_mode.register_draws(_Random)
+    jax_mode.register_random(_Random)
     jax_mode.refuse(Kernel)
 
 
-def normal(key: Any, stream: int, shape: Sequence[Any]) -> Any:
-    """N(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
+def normal(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
+    """Sample N(0, 1) of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return _Random("normal", stream, len(shape), float_type())(key, *shape)
 
 
-def uniform(key: Any, stream: int, shape: Sequence[Any]) -> Any:
-    """U(0, 1) draws of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
+def uniform(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
+    """Sample U(0, 1) of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return _Random("uniform", stream, len(shape), float_type())(key, *shape)

@@ -20,7 +20,7 @@ class _Tier:
     def __init__(self, tier: FrameTier, n_streams: int):
         self.n_samples, self._shape = tier.n_samples, (n_streams, tier.ratio, tier.n_out)
         self._hear, self._cell, self._tell = (
-            Stepper(layer).streams(n_streams) for layer in (tier.hear, tier.cell, tier.tell)
+            Stepper(layer).streams(n_streams) for layer in (tier.input_layer, tier.cell, tier.output_layer)
         )
         self.told = np.zeros(self._shape, engine.float_type())
 
@@ -53,7 +53,7 @@ class SamplePlayer:
         self._tiers, self._now = [_Tier(tier, n_streams) for tier in model.tiers], 0
         self.sampling = sampling
         has_kernel = self._readout.kernel and sampling.is_whole
-        self._kind = list(kernel.DRAWS).index(self._readout.kernel) if has_kernel else kernel.NO_DRAW
+        self._kind = list(kernel.SAMPLERS).index(self._readout.kernel) if has_kernel else kernel.NO_SAMPLER
         self._sources = [np.random.default_rng((seed, k, 11)) for k in range(n_streams)]  # 11: the purpose
         self._prepare(model, n_streams)
         self._u = np.zeros((n_streams, self._n_context + n), engine.float_type())
@@ -108,10 +108,10 @@ class SamplePlayer:
         self._step_tiers()
         n, n_streams = self.said.shape[:2]
         levels = np.zeros((n_streams, n), np.int64)
-        if self._kind == kernel.NO_DRAW:
+        if self._kind == kernel.NO_SAMPLER:
             self._one_by_one(levels)
         else:
-            n_uniform = kernel.DRAWS[self._readout.kernel]
+            n_uniform = kernel.SAMPLERS[self._readout.kernel]
             uniform = np.stack([source.random((n, n_uniform)) for source in self._sources])
             self._compute(levels, uniform, 0, n)
         self._go_on()

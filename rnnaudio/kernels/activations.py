@@ -2,16 +2,16 @@
 
 In float32, tanh is the ratio of an odd polynomial of degree 13 and an even one of degree 6 over [-7.9, 7.9], where
 float32 tanh reaches +-1: absolute error below 4e-7 (the coefficients are Eigen's). The C library's tanh and exp are
-scalar calls, and gates need millions of them. float64 is for checks, so it takes the C library's.
+scalar calls, and gates need millions of them. float64 serves checks only, and calls the C library.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import types
 from numba.extending import overload
 
+from rnnaudio.kernels.arrays import Compiled, Number, Vector
 from rnnaudio.kernels.compile import njit
 
 _LIMIT = np.float32(7.90531110763549805)
@@ -35,70 +35,73 @@ _B0, _B1, _B2, _B3 = _EVEN
 _HALF = np.float32(0.5)
 
 
-def tanh(x: Any) -> Any:
-    """Hyperbolic tangent."""
-    raise NotImplementedError("for compiled code only")
+def tanh(x: Number) -> Number:
+    """Hyperbolic tangent, for compiled code only."""
+    raise NotImplementedError("tanh is for compiled code; call numpy.tanh")
 
 
-def sigmoid(x: Any) -> Any:
-    """1 / (1 + exp(-x))."""
-    raise NotImplementedError("for compiled code only")
+def sigmoid(x: Number) -> Number:
+    """1 / (1 + exp(-x)), for compiled code only."""
+    raise NotImplementedError("sigmoid is for compiled code; call scipy.special.expit")
 
 
 @njit(inline="always")
-def _rational_tanh(x: Any) -> Any:
+def _rational_tanh(x: Number) -> Number:
     x = min(max(x, -_LIMIT), _LIMIT)
     s = x * x
     odd = x * (_A0 + s * (_A1 + s * (_A2 + s * (_A3 + s * (_A4 + s * (_A5 + s * _A6))))))
     return odd / (_B0 + s * (_B1 + s * (_B2 + s * _B3)))
 
 
+# x is a type of numba's in the next two; numba requires the annotations of their implementations.
+
+
 @overload(tanh, inline="always")
-def _tanh(x: Any) -> Any:
-    def in_float32(x: Any) -> Any:
+def _tanh(x: Number) -> Compiled:
+    def in_float32(x: Number) -> Number:
         return _rational_tanh(x)
 
-    def in_float64(x: Any) -> Any:
+    def in_float64(x: Number) -> float:
         return math.tanh(x)
 
     return in_float32 if x == types.float32 else in_float64
 
 
 @overload(sigmoid, inline="always")
-def _sigmoid(x: Any) -> Any:
-    def in_float32(x: Any) -> Any:
+def _sigmoid(x: Number) -> Compiled:
+    def in_float32(x: Number) -> Number:
         return _HALF + _HALF * _rational_tanh(_HALF * x)
 
-    def in_float64(x: Any) -> Any:
+    def in_float64(x: Number) -> float:
         return 1.0 / (1.0 + math.exp(-x))
 
     return in_float32 if x == types.float32 else in_float64
 
 
 @njit()
-def sigmoid_row(x: Any, bias: Any, out: Any) -> None:
+def sigmoid_row(x: Vector, bias: Vector, out: Vector) -> None:
     """out = sigmoid(x + bias)."""
     for j in range(out.size):
         out[j] = sigmoid(x[j] + bias[j])
 
 
 @njit()
-def tanh_row(x: Any, bias: Any, out: Any) -> None:
+def tanh_row(x: Vector, bias: Vector, out: Vector) -> None:
     """out = tanh(x + bias)."""
     for j in range(out.size):
         out[j] = tanh(x[j] + bias[j])
 
 
 @njit()
-def linear_row(x: Any, bias: Any, out: Any) -> None:
+def linear_row(x: Vector, bias: Vector, out: Vector) -> None:
     """out = x + bias."""
     for j in range(out.size):
         out[j] = x[j] + bias[j]
 
 
 @njit()
-def relu_row(x: Any, bias: Any, out: Any) -> None:
-    """out = max(x + bias, 0), NaN where that is."""
+def relu_row(x: Vector, bias: Vector, out: Vector) -> None:
+    """out = max(x + bias, 0), NaN where x + bias is NaN."""
     for j in range(out.size):
         s = x[j] + bias[j]
         out[j] = s - s if s <= 0 else s
@@ -108,7 +111,7 @@ KINDS = ("linear", "relu", "tanh", "sigmoid")
 
 
 @njit()
-def activate_row(kind: int, x: Any, bias: Any, out: Any) -> None:
+def activate_row(kind: int, x: Vector, bias: Vector, out: Vector) -> None:
     """out = f(x + bias), f the ``kind``-th of KINDS."""
     if kind == 0:
         linear_row(x, bias, out)

@@ -1,18 +1,18 @@
 """A grid of Gaussian filters on one image, forward and backward; the equations are rnnaudio.nn.attention's.
 
-``numbers`` (5,): g~_X, g~_Y, log variance, log d~, log gamma. Rows of filters: fy (N, height), fx (N, width). Room,
-for what is in between, is like fx.
+``numbers`` (5,): g~_X, g~_Y, log variance, log d~, log gamma. Rows of filters: fy (N, height), fx (N, width).
+``room`` and ``d_room``, for intermediate results, have the shape of fx. Images are flat, row by row.
 """
 
 import math
-from typing import Any
 
+from rnnaudio.kernels.arrays import Matrix, Number, Vector
 from rnnaudio.kernels.compile import njit
 
 
 @njit()
-def _filters(centre: Any, stride: Any, variance: Any, f: Any) -> None:
-    """f[i, a] = exp(-(a - m_i)^2 / 2 variance) / Z_i, the largest exponent of a row taken out."""
+def _filters(centre: Number, stride: Number, variance: Number, f: Matrix) -> None:
+    """f[i, a] = exp(-(a - m_i)^2 / 2 variance) / Z_i, the largest exponent of each row taken out."""
     n, size = f.shape
     like = f.dtype.type(0)
     for i in range(n):
@@ -29,8 +29,10 @@ def _filters(centre: Any, stride: Any, variance: Any, f: Any) -> None:
 
 
 @njit()
-def _filters_back(centre: Any, stride: Any, variance: Any, f: Any, df: Any) -> Any:
-    """Gradients of centre, log stride and log variance, given that of f."""
+def _filters_back(
+    centre: Number, stride: Number, variance: Number, f: Matrix, df: Matrix
+) -> tuple[Number, Number, Number]:
+    """Gradients with respect to centre, log stride and log variance, given the one with respect to f."""
     n, size = f.shape
     d_centre, d_stride, d_variance = 0.0, 0.0, 0.0
     for i in range(n):
@@ -51,8 +53,8 @@ def _filters_back(centre: Any, stride: Any, variance: Any, f: Any, df: Any) -> A
 
 
 @njit()
-def _laid(numbers: Any, axis: int, n_pixels: int, longest: int, n: int) -> Any:
-    """Centre, stride and variance of the filters along a side; 0 is the horizontal one."""
+def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tuple[Number, Number, Number]:
+    """Centre, stride and variance of the filters along one side, axis 0 being the horizontal one."""
     side, longer = max(n_pixels - 1.0, 1.0), max(longest - 1.0, 1.0)
     deviation = math.exp(0.5 * numbers[2]) * side / longer
     stride = side / max(n - 1, 1) * math.exp(numbers[3])
@@ -60,8 +62,8 @@ def _laid(numbers: Any, axis: int, n_pixels: int, longest: int, n: int) -> Any:
 
 
 @njit()
-def place(numbers: Any, fy: Any, fx: Any) -> None:
-    """The filters of both axes."""
+def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
+    """Fill fy and fx with the filters of both axes."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     _filters(*_laid(numbers, 0, width, longest, n), fx)
@@ -69,8 +71,8 @@ def place(numbers: Any, fy: Any, fx: Any) -> None:
 
 
 @njit()
-def place_back(numbers: Any, fy: Any, fx: Any, dfy: Any, dfx: Any, d_numbers: Any) -> None:
-    """Gradients of the numbers but the last, given those of the filters."""
+def place_back(numbers: Vector, fy: Matrix, fx: Matrix, dfy: Matrix, dfx: Matrix, d_numbers: Vector) -> None:
+    """Set the gradients of all numbers but the last, given those of the filters."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     x, x_stride, x_variance = _filters_back(*_laid(numbers, 0, width, longest, n), fx, dfx)
@@ -80,8 +82,8 @@ def place_back(numbers: Any, fy: Any, fx: Any, dfy: Any, dfx: Any, d_numbers: An
 
 
 @njit()
-def _rows_of(image: Any, fy: Any, width: int, out: Any) -> None:
-    """out (N, width) = fy image; image is flat, row by row."""
+def _rows_of(image: Vector, fy: Matrix, width: int, out: Matrix) -> None:
+    """out (N, width) = fy image."""
     for i in range(fy.shape[0]):
         row = out[i]
         row[:] = 0
@@ -92,7 +94,7 @@ def _rows_of(image: Any, fy: Any, width: int, out: Any) -> None:
 
 
 @njit()
-def _dot(a: Any, b: Any) -> Any:
+def _dot(a: Vector, b: Vector) -> Number:
     total = a.dtype.type(0)
     for j in range(a.size):
         total += a[j] * b[j]
@@ -100,7 +102,7 @@ def _dot(a: Any, b: Any) -> Any:
 
 
 @njit()
-def read(image: Any, gamma: Any, fy: Any, fx: Any, room: Any, seen: Any) -> None:
+def read(image: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, seen: Vector) -> None:
     """seen (N N,) = gamma fy image fx^T."""
     n, width = fx.shape
     _rows_of(image, fy, width, room)
@@ -111,9 +113,10 @@ def read(image: Any, gamma: Any, fy: Any, fx: Any, room: Any, seen: Any) -> None
 
 @njit()
 def read_back(
-    image: Any, gamma: Any, fy: Any, fx: Any, d_seen: Any, room: Any, d_room: Any, dfy: Any, dfx: Any, d_image: Any
-) -> Any:
-    """Adds to the gradients of filters and image; returns that of log gamma."""
+    image: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_seen: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
+    dfx: Matrix, d_image: Vector,
+) -> Number:  # fmt: skip
+    """Add to the gradients of filters and image, and return the gradient of log gamma."""
     n, width = fx.shape
     _rows_of(image, fy, width, room)
     d_log_gamma = 0.0
@@ -137,8 +140,8 @@ def read_back(
 
 
 @njit()
-def _columns_of(patch: Any, fx: Any, out: Any) -> None:
-    """out (N, width) = patch fx; patch is flat, row by row."""
+def _columns_of(patch: Vector, fx: Matrix, out: Matrix) -> None:
+    """out (N, width) = patch fx."""
     n, width = fx.shape
     for i in range(n):
         row = out[i]
@@ -150,8 +153,8 @@ def _columns_of(patch: Any, fx: Any, out: Any) -> None:
 
 
 @njit()
-def write(patch: Any, gamma: Any, fy: Any, fx: Any, room: Any, canvas: Any) -> None:
-    """canvas += fy^T patch fx / gamma; canvas is flat, row by row."""
+def write(patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, canvas: Vector) -> None:
+    """canvas += fy^T patch fx / gamma."""
     n, width = fx.shape
     _columns_of(patch, fx, room)
     for i in range(n):
@@ -164,9 +167,10 @@ def write(patch: Any, gamma: Any, fy: Any, fx: Any, room: Any, canvas: Any) -> N
 
 @njit()
 def write_back(
-    patch: Any, gamma: Any, fy: Any, fx: Any, d_canvas: Any, room: Any, d_room: Any, dfy: Any, dfx: Any, d_patch: Any
-) -> Any:
-    """Sets the gradients of filters and patch; returns that of log gamma."""
+    patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_canvas: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
+    dfx: Matrix, d_patch: Vector,
+) -> Number:  # fmt: skip
+    """Set the gradients of filters and patch, and return the gradient of log gamma."""
     n, width = fx.shape
     _columns_of(patch, fx, room)
     dfx[:] = 0

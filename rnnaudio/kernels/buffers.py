@@ -1,18 +1,18 @@
-"""Arrays whose memory is used again, once nobody refers to it.
+"""Arrays whose memory is reused once nothing refers to it.
 
 A training step allocates the same large arrays each time. Fresh ones come from the operating system page by page,
-which costs a fifth of a step of the usual size; these keep their pages.
+which costs a fifth of a step of the usual size; reused ones keep their pages.
 """
 
 import os
 import sys
 import threading
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 LEAST_BYTES = 256 * 1024  # smaller ones come from the heap and cost nothing
-MOST_UNUSED_BYTES = 1 << 30  # beyond it, all unused ones are given back before another size is allocated
+MOST_UNUSED_BYTES = 1 << 30  # beyond it, all unused ones are freed before another size is allocated
 
 _lock = threading.Lock()
 _buffers: list[np.ndarray] = []
@@ -22,7 +22,7 @@ def _references(k: int) -> int:
     return sys.getrefcount(_buffers[k])
 
 
-# What that says of a buffer that nothing else refers to: found out, for it is not the same in every Python.
+# The count of a buffer that nothing else refers to, measured because it differs between versions of Python.
 _buffers.append(np.empty(0, np.uint8))
 _UNUSED = _references(0)
 _buffers.clear()
@@ -40,8 +40,8 @@ def _new_lock() -> None:
 os.register_at_fork(after_in_child=_new_lock)  # another thread of the parent may have held it
 
 
-def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array with arbitrary content, as numpy.empty gives."""
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Return an array with arbitrary content, as numpy.empty does."""
     dtype = np.dtype(dtype)
     n_bytes = int(np.prod(shape)) * dtype.itemsize
     if n_bytes < LEAST_BYTES:
@@ -57,7 +57,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def clear() -> None:
-    """Give the memory of all unused arrays back."""
+    """Free the memory of all unused arrays."""
     with _lock:
         _forget_unused()
 

@@ -1,7 +1,7 @@
 """numba's ``njit`` as the kernels use it: without Python's lock, and cached where it can be.
 
-numba's own cache looks only at the file of a function, not at what it calls in other files: after a change of
-activations.py an unchanged lstm.py would go on with the old ones. So the folder's name holds a hash of all kernels.
+numba's own cache looks only at the file of a function, not at functions that it calls from other files: after a change
+of activations.py an unchanged lstm.py would keep using the old one. So the folder's name holds a hash of all kernels.
 """
 
 import contextlib
@@ -9,13 +9,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numba
 
+from rnnaudio.kernels.arrays import Compiled
+
 
 def _cache_folder() -> Path | None:
-    """Where compiled kernels are kept: ``NUMBA_CACHE_DIR``, or the user's cache; None where nothing can be written."""
+    """Make the folder for compiled kernels, below ``NUMBA_CACHE_DIR`` or the user's cache; None if not writable."""
     base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     sources = sorted(Path(__file__).parent.glob("*.py"))
     content = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
@@ -40,10 +41,13 @@ def _cached_in(folder: Path) -> Iterator[None]:
         numba.config.CACHE_DIR = before
 
 
-def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator: compile at the first call of each signature, keep the result for later processes."""
+def njit(**options: object) -> Callable[[Callable[..., object]], Compiled]:
+    """Decorate: compile at the first call of each signature, and keep the result for later processes.
 
-    def decorate(function: Callable[..., Any]) -> Any:
+    ``options`` are numba's, over the defaults of this package.
+    """
+
+    def decorate(function: Callable[..., object]) -> Compiled:
         # Division as NumPy's: the check for zero that Python's needs would keep a loop from being vectorised.
         # "contract": a product and a sum may be one instruction with one rounding, which halves the work of a tanh.
         settings = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}} | options

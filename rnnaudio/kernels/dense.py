@@ -1,52 +1,52 @@
-"""Layers that are a product, or an activation function, of their input: a whole batch, and one step."""
-
-from typing import Any
+"""Dense layers and activation functions: a whole batch, and one step."""
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import KINDS, activate_row, linear_row, relu_row, sigmoid_row, tanh_row
+from rnnaudio.kernels.arrays import Matrix, Panels, Vector
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.product import address, at, pack, padded, require_shapes
 from rnnaudio.kernels.step import Step
 
-# One function for each kind: a model pays for compiling those that it uses.
+# One function for each kind, so that a model waits for compiling only those that it uses.
 
 
 @njit()
-def _linear(z: Any, bias: Any, y: Any, first: int, last: int) -> None:
+def _linear(z: Matrix, bias: Vector, y: Matrix, first: int, last: int) -> None:
     for i in range(first, last):
         linear_row(z[i], bias, y[i])
 
 
 @njit()
-def _relu(z: Any, bias: Any, y: Any, first: int, last: int) -> None:
+def _relu(z: Matrix, bias: Vector, y: Matrix, first: int, last: int) -> None:
     for i in range(first, last):
         relu_row(z[i], bias, y[i])
 
 
 @njit()
-def _tanh(z: Any, bias: Any, y: Any, first: int, last: int) -> None:
+def _tanh(z: Matrix, bias: Vector, y: Matrix, first: int, last: int) -> None:
     for i in range(first, last):
         tanh_row(z[i], bias, y[i])
 
 
 @njit()
-def _sigmoid(z: Any, bias: Any, y: Any, first: int, last: int) -> None:
+def _sigmoid(z: Matrix, bias: Vector, y: Matrix, first: int, last: int) -> None:
     for i in range(first, last):
         sigmoid_row(z[i], bias, y[i])
 
 
 @njit()
-def _relu_back(y: Any, dy: Any, dz: Any, first: int, last: int) -> None:
+def _relu_back(y: Matrix, dy: Matrix, dz: Matrix, first: int, last: int) -> None:
     for i in range(first, last):
         for j in range(y.shape[1]):
             dz[i, j] = dy[i, j] if y[i, j] > 0 else dy[i, j] * 0
 
 
 @njit()
-def _tanh_back(y: Any, dy: Any, dz: Any, first: int, last: int) -> None:
+def _tanh_back(y: Matrix, dy: Matrix, dz: Matrix, first: int, last: int) -> None:
     one = y.dtype.type(1)
     for i in range(first, last):
         for j in range(y.shape[1]):
@@ -54,7 +54,7 @@ def _tanh_back(y: Any, dy: Any, dz: Any, first: int, last: int) -> None:
 
 
 @njit()
-def _sigmoid_back(y: Any, dy: Any, dz: Any, first: int, last: int) -> None:
+def _sigmoid_back(y: Matrix, dy: Matrix, dz: Matrix, first: int, last: int) -> None:
     one = y.dtype.type(1)
     for i in range(first, last):
         for j in range(y.shape[1]):
@@ -65,22 +65,22 @@ FORWARD = {"linear": _linear, "relu": _relu, "tanh": _tanh, "sigmoid": _sigmoid}
 BACKWARD = {"relu": _relu_back, "tanh": _tanh_back, "sigmoid": _sigmoid_back}
 
 
-def add_bias(kind: str, z: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
+def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
     """y = f(z + bias), f one of KINDS; z and y (rows, n), bias (n,); y may be z."""
     require_shapes(bias=(bias, z.shape[1:]), y=(y, z.shape))
     shares = threads.split(z.shape[0], work=z.size)
     threads.run(FORWARD[kind], [(z, bias, y, *share) for share in shares])
 
 
-def activation_gradient(kind: str, y: np.ndarray, dy: np.ndarray, dz: np.ndarray) -> None:
-    """dz = dy f'(z), from y = f(z); all (rows, n)."""
+def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
+    """dz = dy f'(z), given y = f(z); all (rows, n)."""
     require_shapes(dy=(dy, y.shape), dz=(dz, y.shape))
     shares = threads.split(y.shape[0], work=y.size)
     threads.run(BACKWARD[kind], [(y, dy, dz, *share) for share in shares])
 
 
 @njit()
-def _affine(x: Any, z: Any, y: Any, w: Any, bias: Any, kind: int) -> None:
+def _affine(x: Matrix, z: Matrix, y: Matrix, w: Panels, bias: Vector, kind: int) -> None:
     """y = f(x W + b), f the ``kind``-th of KINDS; w holds the panels of W, z has room for whole panels."""
     rows, k = x.shape
     multiply_few(at(x), rows, k, address(w), bias.size, at(z), bias[0])
@@ -89,7 +89,7 @@ def _affine(x: Any, z: Any, y: Any, w: Any, bias: Any, kind: int) -> None:
 
 
 @njit()
-def _activate(x: Any, y: Any, zero: Any, kind: int) -> None:
+def _activate(x: Matrix, y: Matrix, zero: Vector, kind: int) -> None:
     for b in range(x.shape[0]):
         activate_row(kind, x[b], zero, y[b])
 
@@ -97,12 +97,12 @@ def _activate(x: Any, y: Any, zero: Any, kind: int) -> None:
 class DenseStep(Step):
     """y = f(x W + b); ``kind`` names f, one of KINDS."""
 
-    def __init__(self, w: Any, bias: Any, kind: str, n_streams: int):
+    def __init__(self, w: Matrix, bias: Vector, kind: str, n_streams: int):
         room = [padded(bias.size, bias.itemsize), bias.size]
         super().__init__(n_streams, len(w), bias.dtype, room=room)
         self._weights = pack(w), bias, KINDS.index(kind)
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         _affine(x, *self.rows, *self._weights)
         return self.rows[1]
 
@@ -110,11 +110,11 @@ class DenseStep(Step):
 class ActivationStep(Step):
     """y = f(x); ``kind`` names f, one of KINDS."""
 
-    def __init__(self, n: int, kind: str, n_streams: int, dtype: Any):
+    def __init__(self, n: int, kind: str, n_streams: int, dtype: DTypeLike):
         super().__init__(n_streams, n, dtype, room=[n])
         self._weights = np.zeros(n, dtype), KINDS.index(kind)
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         _activate(x, *self.rows, *self._weights)
         return self.rows[0]
 
@@ -122,7 +122,7 @@ class ActivationStep(Step):
 class LinearStep(Step):
     """y = [x_t, x_{t-1}, ...] A + b. The state: the last frames, side by side in one array, the latest first."""
 
-    def __init__(self, w: Any, bias: Any, n_frames: int, n_streams: int):
+    def __init__(self, w: Matrix, bias: Vector, n_frames: int, n_streams: int):
         room = [len(w), padded(bias.size, bias.itemsize), bias.size]
         super().__init__(n_streams, len(w) // n_frames, bias.dtype, room=room)
         self.initial = [np.zeros(self.n_in, bias.dtype)] * n_frames
@@ -133,7 +133,7 @@ class LinearStep(Step):
         frames = self.rows[0]
         return [frames[:, k * self.n_in : (k + 1) * self.n_in] for k in range(len(self.initial))]
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         frames, z, y = self.rows
         frames[:, self.n_in :] = frames[:, : -self.n_in]
         frames[:, : self.n_in] = x

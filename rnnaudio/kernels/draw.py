@@ -1,18 +1,19 @@
-"""A whole painting of a DRAW, forward and backward, a share of the batch per thread.
+"""All steps of a DRAW, forward and backward, a share of the batch per thread.
 
 The equations are :class:`rnnaudio.nn.draw.Draw`'s. Products that share a left or right side are one: the encoder's
-input is [what is seen, h, k] times [W; R] together. Shapes: T steps, B images, n units, m codes, P pixels;
+input is [reading, h, k] times [W; R] together. Shapes: T steps, B images, n units, m codes, P pixels;
 
-prepared (T or 1, B, 4 n), what reader and bias give the gates, or with attention the images (T or 1, B, P);
-noise (T, B, m); w_encoder (S + 2 n, 4 n), S what is seen of the canvas: P, or with attention 2 n_read^2 glimpses;
+prepared (T or 1, B, 4 n), the reader's and the bias's part of the gates, or with attention the images (T or 1, B, P);
+noise (T, B, m); w_encoder (S + 2 n, 4 n), S the width of a reading of the canvas: P, or with attention 2 n_read^2;
 w_codes (n, 2 m); w_decoder (m + n, 4 n); w_write (n, P) or (n, n_write^2 + 5); w_place (n, 5), or empty.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio.kernels import threads
+from rnnaudio.kernels.arrays import Frames, Matrix, Vector
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.draw_steps import back_through_steps, through_steps
 from rnnaudio.kernels.micro import SHARE_ROWS
@@ -20,7 +21,7 @@ from rnnaudio.kernels.product import column_sums, pack, product, require_shapes
 
 
 class Grids(NamedTuple):
-    """What of the model is no array: the image's size, and filters a side (0: none)."""
+    """Image size in pixels, and the number of filters per side that read and write; 0: no attention."""
 
     height: int
     width: int
@@ -29,43 +30,43 @@ class Grids(NamedTuple):
 
 
 class Weights(NamedTuple):
-    w_encoder: Any
-    b_encoder: Any
-    w_codes: Any
-    b_codes: Any
-    w_decoder: Any
-    b_decoder: Any
-    w_write: Any
-    b_write: Any
-    w_place: Any
-    b_place: Any
+    w_encoder: Matrix
+    b_encoder: Vector
+    w_codes: Matrix
+    b_codes: Vector
+    w_decoder: Matrix
+    b_decoder: Vector
+    w_write: Matrix
+    b_write: Vector
+    w_place: Matrix
+    b_place: Vector
 
 
 class States(NamedTuple):
-    """After each step; (B, ...) each where it is the state before the first."""
+    """The states after each step, (T, B, width) each; (B, width) for the state before the first."""
 
-    encoder_hidden: Any
-    encoder_cell: Any
-    decoder_hidden: Any
-    decoder_cell: Any
-    canvas: Any
-    nats: Any
+    encoder_hidden: Frames
+    encoder_cell: Frames
+    decoder_hidden: Frames
+    decoder_cell: Frames
+    canvas: Frames
+    nats: Frames
 
 
 class Kept(NamedTuple):
-    """What the way back needs beside the states."""
+    """Arrays that the backward pass needs beside the states."""
 
-    seen: Any  # (T, B, S + 2 n)
-    encoder_gates: Any  # (T, B, 4 n)
-    codes: Any  # (T, B, 2 m): mean, log std
-    joined: Any  # (T, B, m + n): code and decoder's state
-    decoder_gates: Any  # (T, B, 4 n)
-    places: Any  # (T, B, 5), empty without attention
-    strokes: Any  # (T, B, n_write^2 + 5), empty without attention
+    seen: Frames  # (T, B, S + 2 n)
+    encoder_gates: Frames  # (T, B, 4 n)
+    codes: Frames  # (T, B, 2 m): mean, log std
+    joined: Frames  # (T, B, m + n): code and decoder's state
+    decoder_gates: Frames  # (T, B, 4 n)
+    places: Frames  # (T, B, 5), empty without attention
+    strokes: Frames  # (T, B, n_write^2 + 5), empty without attention
 
 
-def forward(prepared: Any, noise: Any, weights: Weights, start: States, grids: Grids) -> tuple[States, Kept]:
-    """All states."""
+def forward(prepared: Frames, noise: Frames, weights: Weights, start: States, grids: Grids) -> tuple[States, Kept]:
+    """Compute all states, and the arrays to keep for :func:`backward`. ValueError if shapes do not fit."""
     n_steps, batch, m = noise.shape
     n, n_pixels = start.encoder_hidden.shape[1], grids.height * grids.width
     n_seen = 2 * grids.n_read**2 or n_pixels
@@ -86,7 +87,7 @@ def forward(prepared: Any, noise: Any, weights: Weights, start: States, grids: G
 
 
 def _check(
-    prepared: Any, weights: Weights, start: States, n_steps: int, batch: int, n: int, m: int,
+    prepared: Frames, weights: Weights, start: States, n_steps: int, batch: int, n: int, m: int,
     n_pixels: int, n_seen: int, n_stroke: int, n_place: int, attends: bool,
 ) -> None:  # fmt: skip
     w = weights
@@ -103,16 +104,16 @@ def _check(
 
 
 class Backward(NamedTuple):
-    prepared: Any
+    prepared: Frames
     weights: Weights
     start: States
 
 
 def backward(
-    prepared: Any, noise: Any, weights: Weights, start: States, grids: Grids, states: States, kept: Kept,
+    prepared: Frames, noise: Frames, weights: Weights, start: States, grids: Grids, states: States, kept: Kept,
     d_states: States,
 ) -> Backward:  # fmt: skip
-    """Gradients, given those of all states; (0, 0, 0) stands for zero."""
+    """Compute all gradients, given those of all states; one of shape (0, 0, 0) stands for zero."""
     n_steps, batch, m = noise.shape
     n = start.encoder_hidden.shape[1]
     require_shapes(
@@ -142,12 +143,12 @@ def backward(
     )
     gradients: list[np.ndarray] = []
     for (x, dy), w, b in zip(pairs, weights[::2], weights[1::2], strict=True):
-        gradients += [np.empty_like(w), np.empty_like(b)] if x is None else _of_affine(x, dy)
+        gradients += [np.empty_like(w), np.empty_like(b)] if x is None else _affine_gradients(x, dy)
     return Backward(d_prepared, Weights(*gradients), d_start)
 
 
-def _of_affine(x: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
-    """Gradients of W and b of x W + b, all steps in one product."""
+def _affine_gradients(x: Frames, dy: Frames) -> list[np.ndarray]:
+    """Gradients of W and b in x W + b, all steps in one product."""
     flat_x, flat_dy = x.reshape(-1, x.shape[2]), dy.reshape(-1, dy.shape[2])
     d_w = empty((x.shape[2], dy.shape[2]), x.dtype)
     product(flat_x.T, flat_dy, d_w)

@@ -1,11 +1,11 @@
-"""The compiled loops of :mod:`rnnaudio.kernels.draw`, which says what the arrays are."""
+"""The compiled loops of :mod:`rnnaudio.kernels.draw`, where the arrays are described."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from rnnaudio.kernels.activations import sigmoid_row
+from rnnaudio.kernels.arrays import Frames, Matrix, Number, Panels, Vector
 from rnnaudio.kernels.attention import place, place_back, read, read_back, write, write_back
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.lstm import gates_back, gates_of
@@ -13,8 +13,10 @@ from rnnaudio.kernels.product import BACKWARDS, add_row, address, at, copy_row, 
 
 
 @njit()
-def _glimpse(numbers: Any, image: Any, error: Any, n: int, height: int, width: int, room: Any, seen: Any) -> None:
-    """seen (2 n^2,): image and error through the grid of these numbers."""
+def _glimpse(
+    numbers: Vector, image: Vector, error: Vector, n: int, height: int, width: int, room: Frames, seen: Vector
+) -> None:
+    """seen (2 n^2,) = image and error, read through the grid that these numbers place."""
     fy, fx, rows = room[0, :, :height], room[1, :, :width], room[2, :, :width]
     place(numbers, fy, fx)
     gamma = seen.dtype.type(math.exp(numbers[4]))
@@ -24,8 +26,8 @@ def _glimpse(numbers: Any, image: Any, error: Any, n: int, height: int, width: i
 
 @njit()
 def _glimpse_back(
-    numbers: Any, image: Any, error: Any, height: int, width: int, d_seen: Any, room: Any, d_numbers: Any,
-    d_image: Any, d_error: Any,
+    numbers: Vector, image: Vector, error: Vector, height: int, width: int, d_seen: Vector, room: Frames,
+    d_numbers: Vector, d_image: Vector, d_error: Vector,
 ) -> None:  # fmt: skip
     n = room.shape[1]
     fy, fx, rows = room[0, :, :height], room[1, :, :width], room[2, :, :width]
@@ -40,8 +42,8 @@ def _glimpse_back(
 
 
 @njit()
-def _stroke(stroke: Any, n: int, height: int, width: int, room: Any, canvas: Any) -> None:
-    """canvas += the patch, through its grid; ``stroke`` holds the patch, then the grid's numbers."""
+def _stroke(stroke: Vector, n: int, height: int, width: int, room: Frames, canvas: Vector) -> None:
+    """canvas += the patch, written through its grid; ``stroke`` holds the patch, then the grid's numbers."""
     fy, fx = room[0, :, :height], room[1, :, :width]
     numbers = stroke[n * n :]
     place(numbers, fy, fx)
@@ -49,7 +51,7 @@ def _stroke(stroke: Any, n: int, height: int, width: int, room: Any, canvas: Any
 
 
 @njit()
-def _stroke_back(stroke: Any, height: int, width: int, d_canvas: Any, room: Any, d_stroke: Any) -> None:
+def _stroke_back(stroke: Vector, height: int, width: int, d_canvas: Vector, room: Frames, d_stroke: Vector) -> None:
     n = room.shape[1]
     fy, fx, rows = room[0, :, :height], room[1, :, :width], room[2, :, :width]
     dfy, dfx, d_rows = room[3, :, :height], room[4, :, :width], room[5, :, :width]
@@ -61,8 +63,8 @@ def _stroke_back(stroke: Any, height: int, width: int, d_canvas: Any, room: Any,
 
 
 @njit()
-def _sample(codes: Any, noise: Any, before: Any, code: Any, nats: Any) -> None:
-    """codes (2 m,): mean, log std -> the code, and the nats so far."""
+def _sample(codes: Vector, noise: Vector, before: Vector, code: Vector, nats: Vector) -> None:
+    """Sample a code, and add to the nats of the steps before; ``codes`` (2 m,) holds means, then log std."""
     m = noise.size
     half, one = noise.dtype.type(0.5), noise.dtype.type(1)
     for j in range(m):
@@ -72,7 +74,7 @@ def _sample(codes: Any, noise: Any, before: Any, code: Any, nats: Any) -> None:
 
 
 @njit()
-def _sample_back(codes: Any, noise: Any, d_code: Any, d_nats: Any, d_codes: Any) -> None:
+def _sample_back(codes: Vector, noise: Vector, d_code: Vector, d_nats: Vector, d_codes: Vector) -> None:
     m = noise.size
     one = noise.dtype.type(1)
     for j in range(m):
@@ -82,17 +84,17 @@ def _sample_back(codes: Any, noise: Any, d_code: Any, d_nats: Any, d_codes: Any)
 
 
 @njit()
-def _add(z: Any, bias: Any, out: Any) -> None:
+def _add(z: Vector, bias: Vector, out: Vector) -> None:
     for j in range(out.size):
         out[j] = z[j] + bias[j]
 
 
 @njit()
 def through_steps(
-    prepared: Any, noise: Any, packed: Any, biases: Any, start: Any, states: Any, kept: Any, grids: Any,
-    first: int, last: int,
+    prepared: Frames, noise: Frames, packed: tuple[Panels, ...], biases: tuple[Vector, ...], start: tuple[Matrix, ...],
+    states: tuple[Frames, ...], kept: tuple[Frames, ...], grids: tuple[int, ...], first: int, last: int,
 ) -> None:  # fmt: skip
-    """All steps of images first..last."""
+    """Compute all steps of images first..last."""
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     b_encoder, b_codes, b_decoder, b_write, b_place = biases
     k, ck, h, ch, canvas, nats = states
@@ -154,7 +156,7 @@ def through_steps(
 
 
 @njit()
-def _through_sigmoid(canvas: Any, sign: Any, d: Any, out: Any, room: Any, none: Any) -> None:
+def _through_sigmoid(canvas: Vector, sign: Number, d: Vector, out: Vector, room: Vector, none: Vector) -> None:
     """out += sign d sigmoid'(canvas)."""
     sigmoid_row(canvas, none, room)
     one = canvas.dtype.type(1)
@@ -164,11 +166,12 @@ def _through_sigmoid(canvas: Any, sign: Any, d: Any, out: Any, room: Any, none: 
 
 @njit()
 def back_through_steps(
-    prepared: Any, noise: Any, packed: Any, start: Any, states: Any, kept: Any, d_states: Any, grids: Any,
-    d_gates: Any, d_codes: Any, d_decoder_gates: Any, d_strokes: Any, d_places: Any, d_image: Any, d_start: Any,
+    prepared: Frames, noise: Frames, packed: tuple[Panels, ...], start: tuple[Matrix, ...], states: tuple[Frames, ...],
+    kept: tuple[Frames, ...], d_states: tuple[Frames, ...], grids: tuple[int, ...], d_gates: Frames, d_codes: Frames,
+    d_decoder_gates: Frames, d_strokes: Frames, d_places: Frames, d_image: Frames, d_start: tuple[Matrix, ...],
     first: int, last: int,
 ) -> None:  # fmt: skip
-    """All steps back of images first..last; what is carried back lies in ``d_start``, where it ends up."""
+    """Go back through all steps of images first..last, carrying gradients in ``d_start``, where they end up."""
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     _, ck, h, ch, canvas, _ = states
     _, ck_first, _, ch_first, canvas_first, _ = start

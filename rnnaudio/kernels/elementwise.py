@@ -4,24 +4,27 @@ Sums are taken in float64 per block and added up in order, so they do not depend
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import scipy.special
 
 from rnnaudio.kernels import threads
+from rnnaudio.kernels.arrays import Compiled, Frames, Matrix, Number, Sums, Vector
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.product import require_shapes
 
 BLOCK = 131_072
 
-# Lets sums be reordered into vector lanes. Nothing is assumed about NaN or infinity: they must come through.
+# Lets sums be reordered into vector lanes, but assumes nothing about NaN or infinity, which must come through.
 SUMS = {"reassoc", "nsz", "contract"}
 
+Rule: TypeAlias = Compiled
+"""A compiled update: (p, g, slot, slot, clip, rate, constants, sums, first block, last block) -> None."""
 
-def _over_blocks(work: Callable[..., Any], size: int, n_sums: int, *arguments: Any) -> list[float]:
-    """work(*arguments, sums, first block, last block) on all blocks of ``size`` elements; the totals of its sums."""
+
+def _over_blocks(work: Compiled, size: int, n_sums: int, *arguments: np.ndarray | Number) -> list[float]:
+    """Call work(*arguments, sums, first block, last block) on all blocks of ``size`` elements; return its totals."""
     n_blocks = max(1, -(-size // BLOCK))
     sums = np.zeros((n_blocks, n_sums))
     threads.run(work, [(*arguments, sums, first, last) for first, last in threads.split(n_blocks)])
@@ -29,7 +32,7 @@ def _over_blocks(work: Callable[..., Any], size: int, n_sums: int, *arguments: A
 
 
 @njit(fastmath=SUMS)
-def _sum_of_squares(x: Any, sums: Any, first: int, last: int) -> None:
+def _sum_of_squares(x: Vector, sums: Sums, first: int, last: int) -> None:
     for block in range(first, last):
         part = x[block * BLOCK : (block + 1) * BLOCK]
         total = 0.0
@@ -39,12 +42,12 @@ def _sum_of_squares(x: Any, sums: Any, first: int, last: int) -> None:
 
 
 def sum_of_squares(x: np.ndarray) -> float:
-    """sum of x^2 over all elements."""
+    """Sum of x^2 over all elements."""
     return _over_blocks(_sum_of_squares, x.size, 1, x.reshape(-1))[0]
 
 
 @njit(fastmath=SUMS)
-def _squared_errors(prediction: Any, target: Any, sums: Any, first: int, last: int) -> None:
+def _squared_errors(prediction: Vector, target: Vector, sums: Sums, first: int, last: int) -> None:
     for block in range(first, last):
         p, t = prediction[block * BLOCK : (block + 1) * BLOCK], target[block * BLOCK : (block + 1) * BLOCK]
         error, power = 0.0, 0.0
@@ -56,13 +59,13 @@ def _squared_errors(prediction: Any, target: Any, sums: Any, first: int, last: i
 
 
 def squared_errors(prediction: np.ndarray, target: np.ndarray) -> list[float]:
-    """sum of (prediction - target)^2, and sum of target^2."""
+    """Sum of (prediction - target)^2, and sum of target^2."""
     require_shapes(target=(target, prediction.shape))
     return _over_blocks(_squared_errors, prediction.size, 2, prediction.reshape(-1), target.reshape(-1))
 
 
 @njit()
-def _scaled_difference(a: Any, b: Any, factor: Any, out: Any, sums: Any, first: int, last: int) -> None:
+def _scaled_difference(a: Vector, b: Vector, factor: Number, out: Vector, sums: Sums, first: int, last: int) -> None:
     here = slice(first * BLOCK, last * BLOCK)
     x, y, z = a[here], b[here], out[here]
     for i in range(x.size):
@@ -78,20 +81,23 @@ def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarr
 
 # ---------------------------------------------------------------- updates of parameters, in place
 #
-# Each takes a parameter p, its gradient g, the arrays that the rule remembers (or empty ones), the factor of gradient
-# clipping, the learning rate, and the rule's constants, and sums up (new p - p)^2 and p^2. The equations are those of
-# rnnaudio.optimizers.
+# Each takes a parameter p, its gradient g, the optimizer's two slots (empty where it has fewer), the factor of
+# gradient clipping, the learning rate, and the rule's constants, and sums up (new p - p)^2 and p^2. The equations are
+# those of rnnaudio.optimizers.
 
 
 @njit()
-def square_of_difference(new: Any, old: Any) -> Any:
-    """(new - old)^2 of what is stored: with reordering allowed, a step lost to rounding would not be 0."""
+def square_of_difference(new: Number, old: Number) -> float:
+    """(new - old)^2 of the stored values; compiled with reordering, a step lost to rounding would not be 0."""
     d = np.float64(new) - np.float64(old)
     return d * d
 
 
 @njit(fastmath=SUMS)
-def sgd(p: Any, g: Any, _0: Any, _1: Any, clip: Any, rate: Any, _c: Any, sums: Any, first: int, last: int) -> None:
+def sgd(
+    p: Vector, g: Vector, _0: Vector, _1: Vector, clip: Number, rate: Number, _c: Vector, sums: Sums, first: int,
+    last: int,
+) -> None:  # fmt: skip
     """p <- p - eta g."""
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
@@ -106,7 +112,10 @@ def sgd(p: Any, g: Any, _0: Any, _1: Any, clip: Any, rate: Any, _c: Any, sums: A
 
 
 @njit(fastmath=SUMS)
-def momentum(p: Any, g: Any, v: Any, _1: Any, clip: Any, rate: Any, c: Any, sums: Any, first: int, last: int) -> None:
+def momentum(
+    p: Vector, g: Vector, v: Vector, _1: Vector, clip: Number, rate: Number, c: Vector, sums: Sums, first: int,
+    last: int,
+) -> None:  # fmt: skip
     """v <- mu v - eta g;  p <- p + v."""
     mu = c[0]
     for block in range(first, last):
@@ -123,7 +132,10 @@ def momentum(p: Any, g: Any, v: Any, _1: Any, clip: Any, rate: Any, c: Any, sums
 
 
 @njit(fastmath=SUMS)
-def rmsprop(p: Any, g: Any, r: Any, _1: Any, clip: Any, rate: Any, c: Any, sums: Any, first: int, last: int) -> None:
+def rmsprop(
+    p: Vector, g: Vector, r: Vector, _1: Vector, clip: Number, rate: Number, c: Vector, sums: Sums, first: int,
+    last: int,
+) -> None:  # fmt: skip
     """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon); c: rho, 1 - rho, epsilon."""
     rho, rest, epsilon = c[0], c[1], c[2]
     for block in range(first, last):
@@ -140,8 +152,11 @@ def rmsprop(p: Any, g: Any, r: Any, _1: Any, clip: Any, rate: Any, c: Any, sums:
 
 
 @njit(fastmath=SUMS)
-def adam(p: Any, g: Any, m: Any, v: Any, clip: Any, rate: Any, c: Any, sums: Any, first: int, last: int) -> None:
-    """Adam; c: b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n, epsilon."""
+def adam(
+    p: Vector, g: Vector, m: Vector, v: Vector, clip: Number, rate: Number, c: Vector, sums: Sums, first: int,
+    last: int,
+) -> None:  # fmt: skip
+    """m, v as in Adam;  p <- p - eta m^ / (sqrt(v^) + epsilon); c: b1, 1 - b1, 1 - b1^n, then b2's, epsilon."""
     b1, rest1, unbias1, b2, rest2, unbias2, epsilon = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
@@ -158,26 +173,29 @@ def adam(p: Any, g: Any, m: Any, v: Any, clip: Any, rate: Any, c: Any, sums: Any
 
 
 def update(
-    rule: Callable[..., Any],
+    rule: Rule,
     p: np.ndarray,
     g: np.ndarray,
-    memory: list[np.ndarray],
+    slots: list[np.ndarray],
     clip: float,
     rate: float,
     constants: tuple[float, ...],
 ) -> list[float]:
-    """Apply a rule in place; the sums of (new p - p)^2 and p^2."""
-    require_shapes(gradient=(g, p.shape), **{f"memory {k}": (a, p.shape) for k, a in enumerate(memory)})
-    if not all(a.flags.c_contiguous for a in (p, *memory)):
-        raise ValueError("parameters and memory must be C-contiguous: a flat copy would take the update, not they")
+    """Apply a rule to p and its slots in place; return the sums of (new p - p)^2 and p^2.
+
+    ValueError if shapes differ, or if p or a slot is not C-contiguous.
+    """
+    require_shapes(gradient=(g, p.shape), **{f"slot {k}": (a, p.shape) for k, a in enumerate(slots)})
+    if not all(a.flags.c_contiguous for a in (p, *slots)):
+        raise ValueError("parameters and slots must be C-contiguous: else only a flat copy would be updated")
     number = p.dtype.type
-    flat = [a.reshape(-1) for a in (p, g, *memory)]
-    nothing = [np.empty(0, p.dtype)] * (4 - len(flat))
-    arguments = *flat, *nothing, number(clip), number(rate), np.array(constants, p.dtype)
+    flat = [a.reshape(-1) for a in (p, g, *slots)]
+    absent = [np.empty(0, p.dtype)] * (4 - len(flat))
+    arguments = *flat, *absent, number(clip), number(rate), np.array(constants, p.dtype)
     return _over_blocks(rule, p.size, 2, *arguments)
 
 
-def pixel_nats(logits: np.ndarray, log_std: np.ndarray, target: np.ndarray) -> np.ndarray:
+def pixel_nats(logits: Matrix, log_std: np.ndarray, target: Matrix) -> Vector:
     """-log N(target; sigmoid(logit), e^log_std): (batch, n), (), (batch, n) -> (batch,)."""
     error = target - scipy.special.expit(logits)
     constant = logits.shape[1] * (log_std + logits.dtype.type(0.5 * math.log(2 * math.pi)))
@@ -185,9 +203,9 @@ def pixel_nats(logits: np.ndarray, log_std: np.ndarray, target: np.ndarray) -> n
 
 
 def pixel_gradients(
-    logits: np.ndarray, log_std: np.ndarray, target: np.ndarray, d_nats: np.ndarray
-) -> tuple[np.ndarray, float, np.ndarray]:
-    """Those of :func:`pixel_nats` with respect to logits, log_std and target, times d_nats (batch,)."""
+    logits: Matrix, log_std: np.ndarray, target: Matrix, d_nats: Vector
+) -> tuple[Matrix, float, Matrix]:
+    """Gradients of :func:`pixel_nats` with respect to logits, log_std and target, given d_nats (batch,)."""
     mean = scipy.special.expit(logits)
     error = target - mean
     precision = np.exp(-2 * log_std)
@@ -196,18 +214,18 @@ def pixel_gradients(
     return d_target * (mean * (mean - 1)), float(d_log_std), d_target
 
 
-def gaussian_nats(prediction: np.ndarray, target: np.ndarray, least_variance: float) -> np.ndarray:
-    """(log v + (target - m)^2 / v) / 2 of prediction (..., 2 n): m and log (v - least_variance); (..., n)."""
+def gaussian_nats(prediction: Frames, target: Frames, least_variance: float) -> Frames:
+    """(log v + (target - m)^2 / v) / 2: prediction (..., 2 n), of m and log (v - least_variance) -> (..., n)."""
     mean, log_variance = np.split(prediction, 2, axis=-1)
-    with np.errstate(over="ignore", invalid="ignore"):  # a diverging run: infinity is what the caller looks for
+    with np.errstate(over="ignore", invalid="ignore"):  # callers take infinity for divergence
         variance = np.exp(log_variance) + prediction.dtype.type(least_variance)
         return (np.log(variance) + (target - mean) ** 2 / variance) / 2
 
 
 def gaussian_gradients(
-    prediction: np.ndarray, target: np.ndarray, d_nats: np.ndarray, least_variance: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Those of :func:`gaussian_nats` with respect to prediction and target, times d_nats (..., n)."""
+    prediction: Frames, target: Frames, d_nats: Frames, least_variance: float
+) -> tuple[Frames, Frames]:
+    """Gradients of :func:`gaussian_nats` with respect to prediction and target, given d_nats (..., n)."""
     mean, log_variance = np.split(prediction, 2, axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):
         above = np.exp(log_variance)

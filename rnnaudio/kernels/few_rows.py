@@ -1,20 +1,19 @@
-"""The product of a generating model: a few rows, one a stream, by a matrix that is read anew at every step.
+"""The product in generation: a few rows, one per stream, times a matrix that is read anew at every step.
 
-With one or two rows the time is that of reading the matrix from the third-level cache; with more, that of the
-multiplications. Each sum runs over k in order, as in :func:`rnnaudio.kernels.product.multiply`, so a stream gets the
-same bits whatever others are computed beside it.
+With one or two rows reading the matrix from the third-level cache takes most of the time; with more, the
+multiplications do. Each sum runs over k in order, as in :func:`rnnaudio.kernels.product.multiply`, so a stream gets
+the same bits whatever other streams are computed beside it.
 """
 
-from typing import Any
-
+from rnnaudio.kernels.arrays import Number
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.micro import BLOCK_ROWS, VECTORS, multiply_few_block, size_of
 from rnnaudio.kernels.product import At, width_of
 
 
 @njit()
-def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Any) -> None:
-    """c[:, :padded(n)] = a (m, k) times packed panels (k, n); c has that room. Arguments as for ``multiply``."""
+def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Number) -> None:
+    """c[:, :padded(n)] = a (m, k) times packed panels (k, n); c must be that wide. Arguments as for ``multiply``."""
     panel_bytes = width_of(size_of(like)) * size_of(like)
     n_panels = (n * size_of(like) + panel_bytes - 1) // panel_bytes
     panel = 0
@@ -35,7 +34,7 @@ def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Any) -
 
 @njit(inline="always")
 def _rows_of_next_block(left: int) -> int:
-    """Blocks of one or two rows wait for their sums: 8 = 4 + 4 is faster than 6 + 2."""
+    """Choose the next block's rows; blocks of one or two wait for their sums, so 8 = 4 + 4 is faster than 6 + 2."""
     if left == BLOCK_ROWS or left >= BLOCK_ROWS + 3:
         return BLOCK_ROWS
     return 4 if left >= 4 else left

@@ -1,11 +1,11 @@
 """The likelihood of a mixture of Gaussians, and its gradients. Sums are in float64."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from rnnaudio.kernels import threads
+from rnnaudio.kernels.arrays import Frames, Matrix
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.product import require_shapes
 
@@ -13,23 +13,23 @@ HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 @njit()
-def _log_parts(said: Any, target: float, j: int, least_variance: float, parts: Any) -> Any:
-    """parts (3, K): w_k, log w_k N(target; m_k, v_k), v_k; the log of the sum."""
+def _log_parts(prediction: Matrix, target: float, j: int, least_variance: float, parts: Matrix) -> float:
+    """Fill parts (3, K) with w_k, log w_k N(target; m_k, v_k) and v_k; return log sum_k w_k N(target; m_k, v_k)."""
     k_all = parts.shape[1]
-    most = np.float64(said[0, j])
+    most = np.float64(prediction[0, j])
     for k in range(1, k_all):
-        most = max(most, np.float64(said[k, j]))
+        most = max(most, np.float64(prediction[k, j]))
     total = 0.0
     for k in range(k_all):
-        parts[0, k] = math.exp(said[k, j] - most)
+        parts[0, k] = math.exp(prediction[k, j] - most)
         total += parts[0, k]
     highest = -np.inf
     for k in range(k_all):
-        variance = math.exp(said[2 * k_all + k, j]) + least_variance
-        error = target - said[k_all + k, j]
+        variance = math.exp(prediction[2 * k_all + k, j]) + least_variance
+        error = target - prediction[k_all + k, j]
         log_density = -0.5 * (error * error / variance + math.log(variance)) - HALF_LOG_2_PI
         parts[0, k] /= total
-        parts[1, k], parts[2, k] = said[k, j] - most - math.log(total) + log_density, variance
+        parts[1, k], parts[2, k] = prediction[k, j] - most - math.log(total) + log_density, variance
         highest = max(highest, parts[1, k])
     total = 0.0
     for k in range(k_all):
@@ -38,49 +38,51 @@ def _log_parts(said: Any, target: float, j: int, least_variance: float, parts: A
 
 
 @njit()
-def _nats(said: Any, target: Any, least_variance: float, out: Any, first: int, last: int) -> None:
-    parts = np.empty((3, said.shape[1] // 3))
+def _nats(prediction: Frames, target: Matrix, least_variance: float, out: Matrix, first: int, last: int) -> None:
+    parts = np.empty((3, prediction.shape[1] // 3))
     for i in range(first, last):
-        for j in range(said.shape[2]):
-            out[i, j] = -_log_parts(said[i], np.float64(target[i, j]), j, least_variance, parts)
+        for j in range(prediction.shape[2]):
+            out[i, j] = -_log_parts(prediction[i], np.float64(target[i, j]), j, least_variance, parts)
 
 
 @njit()
 def _gradients(
-    said: Any, target: Any, d_nats: Any, least_variance: float, d_said: Any, d_target: Any, first: int, last: int
-) -> None:
-    k_all = said.shape[1] // 3
+    prediction: Frames, target: Matrix, d_nats: Matrix, least_variance: float,
+    d_prediction: Frames, d_target: Matrix, first: int, last: int,
+) -> None:  # fmt: skip
+    k_all = prediction.shape[1] // 3
     parts = np.empty((3, k_all))
     for i in range(first, last):
-        for j in range(said.shape[2]):
-            d, towards = np.float64(d_nats[i, j]), 0.0
-            log_all = _log_parts(said[i], np.float64(target[i, j]), j, least_variance, parts)
+        for j in range(prediction.shape[2]):
+            d, slope = np.float64(d_nats[i, j]), 0.0
+            log_all = _log_parts(prediction[i], np.float64(target[i, j]), j, least_variance, parts)
             for k in range(k_all):
                 share, variance = math.exp(parts[1, k] - log_all), parts[2, k]
-                error = (np.float64(target[i, j]) - said[i, k_all + k, j]) / variance
-                towards += share * error
-                d_said[i, k, j] = d * (parts[0, k] - share)
-                d_said[i, k_all + k, j] = -d * share * error
-                bent = (variance - least_variance) * 0.5 * (1.0 / variance - error * error)
-                d_said[i, 2 * k_all + k, j] = d * share * bent
-            d_target[i, j] = d * towards
+                error = (np.float64(target[i, j]) - prediction[i, k_all + k, j]) / variance
+                slope += share * error
+                d_prediction[i, k, j] = d * (parts[0, k] - share)
+                d_prediction[i, k_all + k, j] = -d * share * error
+                d_log = (variance - least_variance) * 0.5 * (1.0 / variance - error * error)
+                d_prediction[i, 2 * k_all + k, j] = d * share * d_log
+            d_target[i, j] = d * slope
 
 
-def nats(said: np.ndarray, target: np.ndarray, least_variance: float) -> np.ndarray:
-    """-log of the density: said (rows, 3 K, n) of logits, means and log (v - least), target (rows, n) -> (rows, n)."""
-    require_shapes(target=(target, (said.shape[0], said.shape[2])))
-    out = np.empty(target.shape, said.dtype)
-    shares = threads.split(len(said), work=100 * said.size)
-    threads.run(_nats, [(said, target, least_variance, out, *share) for share in shares])
+def nats(prediction: Frames, target: Matrix, least_variance: float) -> Matrix:
+    """-log p(target), p a density: prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
+
+    prediction holds blocks of K logits, means and log (v - least_variance).
+    """
+    require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])))
+    out = np.empty(target.shape, prediction.dtype)
+    shares = threads.split(len(prediction), work=100 * prediction.size)
+    threads.run(_nats, [(prediction, target, least_variance, out, *share) for share in shares])
     return out
 
 
-def gradients(
-    said: np.ndarray, target: np.ndarray, d_nats: np.ndarray, least_variance: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Those at ``said`` and ``target``, given that of each nat, (rows, n)."""
-    require_shapes(target=(target, (said.shape[0], said.shape[2])), d_nats=(d_nats, target.shape))
-    out = np.empty(said.shape, said.dtype), np.empty(target.shape, said.dtype)
-    shares = threads.split(len(said), work=200 * said.size)
-    threads.run(_gradients, [(said, target, d_nats, least_variance, *out, *share) for share in shares])
+def gradients(prediction: Frames, target: Matrix, d_nats: Matrix, least_variance: float) -> tuple[Frames, Matrix]:
+    """Gradients of :func:`nats` with respect to prediction and target, given d_nats (rows, n)."""
+    require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))
+    out = np.empty(prediction.shape, prediction.dtype), np.empty(target.shape, prediction.dtype)
+    shares = threads.split(len(prediction), work=200 * prediction.size)
+    threads.run(_gradients, [(prediction, target, d_nats, least_variance, *out, *share) for share in shares])
     return out

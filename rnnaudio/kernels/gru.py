@@ -4,12 +4,13 @@ The equations are :class:`rnnaudio.nn.recurrent.GRU`'s; names below follow it. S
 (T, B, n), gates (T, B, 3 n) in the order r, u, k, reset (T, B, n) = h * r, mask (T, B) or (0, 0).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
+from rnnaudio.kernels.arrays import Frames, Mask, Matrix, Panels, Vector
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
@@ -34,10 +35,10 @@ from rnnaudio.kernels.step import Step
 
 
 @njit()
-def _gates_of(z: Any, bias: Any, old: Any, r_and_u: Any, reset: Any) -> None:
-    """Half a step of one sequence: r_and_u holds x W and z h R; -> the gates r and u, and reset = h * r.
+def _gates_of(z: Vector, bias: Vector, old: Vector, r_and_u: Vector, reset: Vector) -> None:
+    """Compute the first half of one step of one sequence: r_and_u holds x W, z holds h R; set r_and_u and reset.
 
-    Short loops, for the reason given in the LSTM's kernel.
+    The loops are short for the reason given in the LSTM's kernel.
     """
     n = old.size
     for j in range(2 * n):
@@ -49,8 +50,8 @@ def _gates_of(z: Any, bias: Any, old: Any, r_and_u: Any, reset: Any) -> None:
 
 
 @njit()
-def _state_of(z: Any, bias_k: Any, old: Any, u: Any, k: Any, new: Any) -> None:
-    """The other half: k holds x W_k and z (h * r) R_k; -> the candidate k, and the new state."""
+def _state_of(z: Vector, bias_k: Vector, old: Vector, u: Vector, k: Vector, new: Vector) -> None:
+    """Compute the other half: k holds x W_k, z holds (h * r) R_k; set the candidate k and the new state."""
     n = old.size
     for j in range(n):
         k[j] += z[j] + bias_k[j]
@@ -64,10 +65,10 @@ def _state_of(z: Any, bias_k: Any, old: Any, u: Any, k: Any, new: Any) -> None:
 
 @njit()
 def _forward(
-    r_gates: Any, r_candidate: Any, bias: Any, h0: Any, mask: Any,
-    h: Any, gates: Any, reset: Any, first: int, last: int,
+    r_gates: Panels, r_candidate: Panels, bias: Vector, h0: Matrix, mask: Mask,
+    h: Frames, gates: Frames, reset: Frames, first: int, last: int,
 ) -> None:  # fmt: skip
-    """All steps of sequences first..last; gates holds x W."""
+    """Compute all steps of sequences first..last; gates holds x W."""
     n, rows, like = h0.shape[1], last - first, r_gates[0]
     z_gates = np.empty((rows, padded(2 * n, h.itemsize)), h.dtype)
     z_candidate = np.empty((rows, padded(n, h.itemsize)), h.dtype)
@@ -89,10 +90,10 @@ def _forward(
 
 @njit()
 def _backward(
-    gates_transposed: Any, candidate_transposed: Any, h0: Any, mask: Any, h: Any, gates: Any, dh_out: Any,
-    dz: Any, dh0: Any, first: int, last: int,
+    gates_transposed: Panels, candidate_transposed: Panels, h0: Matrix, mask: Mask, h: Frames, gates: Frames,
+    dh_out: Frames, dz: Frames, dh0: Matrix, first: int, last: int,
 ) -> None:  # fmt: skip
-    """All steps back of sequences first..last."""
+    """Go back through all steps of sequences first..last."""
     n, rows, like = h0.shape[1], last - first, gates_transposed[0]
     one = h.dtype.type(1)
     dh = np.zeros((rows, padded(n, h.itemsize)), h.dtype)
@@ -136,20 +137,20 @@ def _backward(
 
 
 class Forward(NamedTuple):
-    hidden: Any
-    gates: Any
-    reset: Any
+    hidden: Frames
+    gates: Frames
+    reset: Frames
 
 
 class Backward(NamedTuple):
-    dz: Any  # (T, B, 3 n): gradient at the pre-activations; the rest are products with it
-    w_hidden: Any
-    bias: Any
-    hidden: Any
+    dz: Frames  # (T, B, 3 n): gradient at the pre-activations; the rest are products with it
+    w_hidden: Matrix
+    bias: Vector
+    hidden: Matrix
 
 
-def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, h0: Any, mask: Any) -> Forward:
-    """All states and gates."""
+def forward(x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, h0: Matrix, mask: Mask) -> Forward:
+    """Compute all states and gates. ValueError if shapes do not fit."""
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
     require_shapes(
@@ -164,8 +165,8 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, h0: Any, mask: Any) 
     return out
 
 
-def backward(w_hidden: Any, h0: Any, mask: Any, states: Forward, dh_out: Any) -> Backward:
-    """Gradients, given that of all hidden states (T, B, n)."""
+def backward(w_hidden: Matrix, h0: Matrix, mask: Mask, states: Forward, dh_out: Frames) -> Backward:
+    """Compute all gradients, given the one of all hidden states (T, B, n)."""
     hidden, gates, reset = states
     _, batch, n = hidden.shape
     require_shapes(dh_out=(dh_out, hidden.shape))
@@ -182,9 +183,10 @@ def backward(w_hidden: Any, h0: Any, mask: Any, states: Forward, dh_out: Any) ->
 
 @njit()
 def _step(
-    x: Any, h: Any, r_and_u: Any, k: Any, new: Any, both: Any, w_gates: Any, w_candidate: Any, bias: Any, zero: Any
-) -> None:
-    """One step of all streams, in place; ``both`` has room for x beside h, then x beside h * r."""
+    x: Matrix, h: Matrix, r_and_u: Matrix, k: Matrix, new: Matrix, both: Matrix, w_gates: Panels, w_candidate: Panels,
+    bias: Vector, zero: Vector,
+) -> None:  # fmt: skip
+    """Compute one step of all streams, in place; ``both`` holds x beside h, then x beside h * r."""
     (rows, n_in), n, like = x.shape, h.shape[1], bias[0]
     for b in range(rows):
         copy_row(x[b], both[b, :n_in])
@@ -199,15 +201,15 @@ def _step(
 
 
 class GRUStep(Step):
-    """State and output: hidden."""
+    """One step of a GRU. State and output: hidden."""
 
-    def __init__(self, w_input: Any, w_hidden: Any, bias: Any, n_streams: int):
+    def __init__(self, w_input: Matrix, w_hidden: Matrix, bias: Vector, n_streams: int):
         n_in, n = len(w_input), len(w_hidden)
         room = [padded(2 * n, bias.itemsize), padded(n, bias.itemsize), n, n_in + n]
         super().__init__(n_streams, n_in, bias.dtype, state=[n], room=room)
         w = np.concatenate([w_input, w_hidden])
         self._weights = pack(w[:, : 2 * n]), pack(w[:, 2 * n :]), bias, np.zeros_like(bias)
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         _step(x, *self.rows, *self._weights)
         return self.rows[0]

@@ -1,20 +1,20 @@
 """The likelihood of a mixture of logistic distributions cut into levels, and its gradient.
 
-With b, a the upper and lower edge of the level seen from a component, (v + d - m) / s and (v - d - m) / s, and F the
-logistic function,
+With b and a the upper and lower edge of the level relative to a component, (v + d - m) / s and (v - d - m) / s, and F
+the logistic function,
 
     F(b) - F(a) = F(b) F(-a) (1 - e^(a - b)),    b - a = 2 d / s
 
-so nothing is subtracted that is nearly equal; the lowest level has no factor of a, the highest none of b. Sums are in
-float64: there are few numbers here, and the last bits of a sharp peak count.
+so no two nearly equal numbers are subtracted; the lowest level has no factor of a, the highest none of b. Sums are in
+float64: the numbers are few, and the last bits of a sharp peak count.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from rnnaudio.kernels import threads
+from rnnaudio.kernels.arrays import Frames, Levels, Matrix
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.product import require_shapes
 
@@ -32,20 +32,22 @@ def logistic(x: float) -> float:
 
 
 @njit()
-def _log_parts(said: Any, level: int, j: int, n_levels: int, half_step: float, least: float, parts: Any) -> Any:
-    """parts (4, K): log w_k, log P(level | k), b and s of each component; the log of the sum of all products."""
+def _log_parts(
+    prediction: Matrix, level: int, j: int, n_levels: int, half_step: float, least: float, parts: Matrix
+) -> float:
+    """Fill parts (4, K) with log w_k, log P(level | k), b and s; return log sum_k w_k P(level | k)."""
     k_all = parts.shape[1]
     value = (2.0 * level - (n_levels - 1)) * half_step
-    most = np.float64(said[0, j])
+    most = np.float64(prediction[0, j])
     for k in range(1, k_all):
-        most = max(most, np.float64(said[k, j]))
+        most = max(most, np.float64(prediction[k, j]))
     total = 0.0
     for k in range(k_all):
-        total += math.exp(said[k, j] - most)
+        total += math.exp(prediction[k, j] - most)
     highest = -np.inf
     for k in range(k_all):
-        s = softplus(np.float64(said[2 * k_all + k, j])) + least
-        b = (value + half_step - said[k_all + k, j]) / s
+        s = softplus(np.float64(prediction[2 * k_all + k, j])) + least
+        b = (value + half_step - prediction[k_all + k, j]) / s
         width = 2.0 * half_step / s
         log_p = 0.0
         if level < n_levels - 1:
@@ -54,7 +56,7 @@ def _log_parts(said: Any, level: int, j: int, n_levels: int, half_step: float, l
             log_p -= softplus(b - width)
         if 0 < level < n_levels - 1:
             log_p += math.log(-math.expm1(-width))
-        parts[0, k], parts[1, k] = said[k, j] - most - math.log(total), log_p
+        parts[0, k], parts[1, k] = prediction[k, j] - most - math.log(total), log_p
         parts[2, k], parts[3, k] = b, s
         highest = max(highest, parts[0, k] + log_p)
     total = 0.0
@@ -65,24 +67,26 @@ def _log_parts(said: Any, level: int, j: int, n_levels: int, half_step: float, l
 
 @njit()
 def _nats(
-    said: Any, target: Any, n_levels: int, half_step: float, least: float, out: Any, first: int, last: int
-) -> None:
-    parts = np.empty((4, said.shape[1] // 3))
+    prediction: Frames, target: Levels, n_levels: int, half_step: float, least: float, out: Matrix, first: int,
+    last: int,
+) -> None:  # fmt: skip
+    parts = np.empty((4, prediction.shape[1] // 3))
     for i in range(first, last):
-        for j in range(said.shape[2]):
-            out[i, j] = -_log_parts(said[i], target[i, j], j, n_levels, half_step, least, parts)
+        for j in range(prediction.shape[2]):
+            out[i, j] = -_log_parts(prediction[i], target[i, j], j, n_levels, half_step, least, parts)
 
 
 @njit()
 def _gradient(
-    said: Any, target: Any, d_nats: Any, n_levels: int, half_step: float, least: float, out: Any, first: int, last: int
-) -> None:
-    k_all = said.shape[1] // 3
+    prediction: Frames, target: Levels, d_nats: Matrix, n_levels: int, half_step: float, least: float,
+    out: Frames, first: int, last: int,
+) -> None:  # fmt: skip
+    k_all = prediction.shape[1] // 3
     parts = np.empty((4, k_all))
     for i in range(first, last):
-        for j in range(said.shape[2]):
+        for j in range(prediction.shape[2]):
             level, d = target[i, j], np.float64(d_nats[i, j])
-            log_all = _log_parts(said[i], level, j, n_levels, half_step, least, parts)
+            log_all = _log_parts(prediction[i], level, j, n_levels, half_step, least, parts)
             for k in range(k_all):
                 share = math.exp(parts[0, k] + parts[1, k] - log_all)
                 b, s = parts[2, k], parts[3, k]
@@ -91,27 +95,30 @@ def _gradient(
                 above = logistic(-b) if level < n_levels - 1 else 0.0
                 below = logistic(a) if level > 0 else 0.0
                 narrow = width / math.expm1(width) if 0 < level < n_levels - 1 else 0.0
-                d_raw = logistic(np.float64(said[i, 2 * k_all + k, j]))
+                d_raw = logistic(np.float64(prediction[i, 2 * k_all + k, j]))
                 out[i, k, j] = d * (math.exp(parts[0, k]) - share)
                 out[i, k_all + k, j] = d * share * (above - below) / s
                 out[i, 2 * k_all + k, j] = d * share * (above * b - below * a + narrow) / s * d_raw
 
 
-def nats(said: np.ndarray, target: np.ndarray, n_levels: int, half_step: float, least: float) -> np.ndarray:
-    """-log P of each target: said (rows, 3 K, n) of logits, m and raw s in units, target (rows, n) -> (rows, n)."""
-    require_shapes(target=(target, (said.shape[0], said.shape[2])))
-    out = np.empty(target.shape, said.dtype)
-    shares = threads.split(len(said), work=100 * said.size)
-    threads.run(_nats, [(said, target, n_levels, half_step, least, out, *share) for share in shares])
+def nats(prediction: Frames, target: Levels, n_levels: int, half_step: float, least: float) -> Matrix:
+    """-log P(target): prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
+
+    prediction holds blocks of K logits, m and raw s; these, ``half_step`` (d) and ``least`` (of s) are in units.
+    """
+    require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])))
+    out = np.empty(target.shape, prediction.dtype)
+    shares = threads.split(len(prediction), work=100 * prediction.size)
+    threads.run(_nats, [(prediction, target, n_levels, half_step, least, out, *share) for share in shares])
     return out
 
 
 def gradients(
-    said: np.ndarray, target: np.ndarray, d_nats: np.ndarray, n_levels: int, half_step: float, least: float
-) -> tuple[np.ndarray]:
-    """That at ``said``, given that of each nat, (rows, n)."""
-    require_shapes(target=(target, (said.shape[0], said.shape[2])), d_nats=(d_nats, target.shape))
-    out = np.empty(said.shape, said.dtype)
-    shares = threads.split(len(said), work=200 * said.size)
-    threads.run(_gradient, [(said, target, d_nats, n_levels, half_step, least, out, *share) for share in shares])
+    prediction: Frames, target: Levels, d_nats: Matrix, n_levels: int, half_step: float, least: float
+) -> tuple[Frames]:
+    """Gradient of :func:`nats` with respect to the prediction, given d_nats (rows, n)."""
+    require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))
+    out = np.empty(prediction.shape, prediction.dtype)
+    shares = threads.split(len(prediction), work=200 * prediction.size)
+    threads.run(_gradient, [(prediction, target, d_nats, n_levels, half_step, least, out, *share) for share in shares])
     return (out,)

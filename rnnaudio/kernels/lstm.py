@@ -1,15 +1,17 @@
 """A whole sequence of an LSTM, forward and backward, a share of the batch per thread.
 
 The equations are :class:`rnnaudio.nn.recurrent.LSTM`'s; names below follow it. Shapes: x (T, B, n_in), hidden and cell
-(T, B, n), gates (T, B, 4 n) in the order i, f, g, o, peepholes (3, n) for i, f, o, mask (T, B); empty for none.
+(T, B, n), gates (T, B, 4 n) in the order i, f, g, o, peepholes (3, n) for i, f, o, mask (T, B). Empty arrays stand for
+absent ones.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
+from rnnaudio.kernels.arrays import Frames, Mask, Matrix, Panels, Vector
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
@@ -33,11 +35,13 @@ from rnnaudio.kernels.step import Step
 
 
 @njit()
-def gates_of(z: Any, bias: Any, peepholes: Any, c_before: Any, gates: Any, c: Any, h: Any) -> None:
-    """One step of one sequence: gates holds x W and z h R; -> gates, new cell, new hidden state.
+def gates_of(
+    z: Vector, bias: Vector, peepholes: Matrix, c_before: Vector, gates: Vector, c: Vector, h: Vector
+) -> None:
+    """Compute one step of one sequence: gates holds x W and z holds h R; set gates, c and h.
 
-    Several short loops over slices: a compiler turns a loop into vector instructions only if it can rule out that its
-    arrays overlap, and gives up on many arrays, and on indices that might be negative.
+    The loops are short and over slices: a compiler turns a loop into vector instructions only if it can rule out that
+    its arrays overlap, and gives up on many arrays and on indices that might be negative.
     """
     n = c.size
     i, f, g, o, i_and_f = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], gates[: 2 * n]
@@ -67,9 +71,10 @@ def gates_of(z: Any, bias: Any, peepholes: Any, c_before: Any, gates: Any, c: An
 
 @njit()
 def _forward(
-    r: Any, bias: Any, peepholes: Any, h0: Any, c0: Any, mask: Any, h: Any, c: Any, gates: Any, first: int, last: int
-) -> None:
-    """All steps of sequences first..last; gates holds x W."""
+    r: Panels, bias: Vector, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask, h: Frames, c: Frames,
+    gates: Frames, first: int, last: int,
+) -> None:  # fmt: skip
+    """Compute all steps of sequences first..last; gates holds x W."""
     n = h0.shape[1]
     z = np.empty((last - first, padded(4 * n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0]):
@@ -85,8 +90,10 @@ def _forward(
 
 
 @njit()
-def gates_back(gates: Any, peepholes: Any, c_before: Any, c: Any, dh: Any, dc: Any, dz: Any, row: Any) -> None:
-    """One step back of one sequence: dh, dc of the step -> dz, and dc of the step before. ``row`` (n,) is room."""
+def gates_back(
+    gates: Vector, peepholes: Matrix, c_before: Vector, c: Vector, dh: Vector, dc: Vector, dz: Vector, row: Vector
+) -> None:
+    """Go back one step of one sequence: dh, dc of the step -> dz, and dc of the step before; ``row`` (n,): scratch."""
     n = c.size
     one = c.dtype.type(1)
     i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
@@ -125,10 +132,10 @@ def gates_back(gates: Any, peepholes: Any, c_before: Any, c: Any, dh: Any, dc: A
 
 @njit()
 def _backward(
-    r_transposed: Any, peepholes: Any, c0: Any, mask: Any, c: Any, gates: Any, dh_out: Any, dc_out: Any,
-    dz: Any, dh0: Any, dc0: Any, first: int, last: int,
+    r_transposed: Panels, peepholes: Matrix, c0: Matrix, mask: Mask, c: Frames, gates: Frames, dh_out: Frames,
+    dc_out: Frames, dz: Frames, dh0: Matrix, dc0: Matrix, first: int, last: int,
 ) -> None:  # fmt: skip
-    """All steps back of sequences first..last."""
+    """Go back through all steps of sequences first..last."""
     n, rows = c0.shape[1], last - first
     dh = np.zeros((rows, padded(n, c.itemsize)), c.dtype)
     dc = np.zeros((rows, n), c.dtype)
@@ -159,22 +166,24 @@ def _backward(
 
 
 class Forward(NamedTuple):
-    hidden: Any
-    cell: Any
-    gates: Any
+    hidden: Frames
+    cell: Frames
+    gates: Frames
 
 
 class Backward(NamedTuple):
-    dz: Any  # (T, B, 4 n): gradient at the pre-activations; the rest are products with it
-    w_hidden: Any
-    bias: Any
-    peepholes: Any
-    hidden: Any
-    cell: Any
+    dz: Frames  # (T, B, 4 n): gradient at the pre-activations; the rest are products with it
+    w_hidden: Matrix
+    bias: Vector
+    peepholes: Matrix
+    hidden: Matrix
+    cell: Matrix
 
 
-def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, h0: Any, c0: Any, mask: Any) -> Forward:
-    """All states and gates."""
+def forward(
+    x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask
+) -> Forward:
+    """Compute all states and gates. ValueError if shapes do not fit."""
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
     require_shapes(
@@ -191,9 +200,10 @@ def forward(x: Any, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, h0: 
 
 
 def backward(
-    w_hidden: Any, peepholes: Any, h0: Any, c0: Any, mask: Any, states: Forward, dh_out: Any, dc_out: Any
-) -> Backward:
-    """Gradients, given those of all hidden and cell states (T, B, n); (0, 0, 0) stands for zero."""
+    w_hidden: Matrix, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask, states: Forward, dh_out: Frames,
+    dc_out: Frames,
+) -> Backward:  # fmt: skip
+    """Compute all gradients, given those of all hidden and cell states (T, B, n); (0, 0, 0) stands for zero."""
     hidden, cell, gates = states
     _, batch, n = hidden.shape
     require_shapes(
@@ -213,7 +223,7 @@ def backward(
     d_peepholes = np.empty_like(peepholes)
     if peepholes.size:
         d_i, d_f, _, d_o = (dz[:, :, block * n : (block + 1) * n] for block in range(4))
-        for row, d in ((0, d_i), (1, d_f)):  # they see the cell of the step before
+        for row, d in ((0, d_i), (1, d_f)):  # their peepholes take the cell of the step before
             d_peepholes[row] = np.einsum("bn,bn->n", c0, d[0]) + np.einsum("tbn,tbn->n", cell[:-1], d[1:])
         d_peepholes[2] = np.einsum("tbn,tbn->n", cell, d_o)
     return Backward(dz, d_w, column_sums(flat), d_peepholes, dh0, dc0)
@@ -221,9 +231,10 @@ def backward(
 
 @njit()
 def _step(
-    x: Any, h: Any, c: Any, gates: Any, c_before: Any, both: Any, w: Any, bias: Any, peepholes: Any, zero: Any
-) -> None:
-    """One step of all streams, in place; ``both`` has room for x beside h, w holds the panels of W above R."""
+    x: Matrix, h: Matrix, c: Matrix, gates: Matrix, c_before: Matrix, both: Matrix, w: Panels, bias: Vector,
+    peepholes: Matrix, zero: Vector,
+) -> None:  # fmt: skip
+    """Compute one step of all streams, in place; ``both`` holds x beside h, w the panels of W above R."""
     (rows, n_in), n = x.shape, h.shape[1]
     for b in range(rows):
         copy_row(x[b], both[b, :n_in])
@@ -235,14 +246,14 @@ def _step(
 
 
 class LSTMStep(Step):
-    """State: hidden and cell; output: hidden."""
+    """One step of an LSTM. State: hidden and cell; output: hidden."""
 
-    def __init__(self, w_input: Any, w_hidden: Any, bias: Any, peepholes: Any, n_streams: int):
+    def __init__(self, w_input: Matrix, w_hidden: Matrix, bias: Vector, peepholes: Matrix, n_streams: int):
         n_in, n = len(w_input), len(w_hidden)
         room = [padded(4 * n, bias.itemsize), n, n_in + n]
         super().__init__(n_streams, n_in, bias.dtype, state=[n, n], room=room)
         self._weights = pack(np.concatenate([w_input, w_hidden])), bias, peepholes, np.zeros_like(bias)
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         _step(x, *self.rows, *self._weights)
         return self.rows[0]

@@ -2,15 +2,16 @@
 
 The equations are :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`'s; names below follow it. With depth k and width n:
 x (T, B, n), memory (T, B, k n), hidden (T, B, k, 6 n) and gates (T, B, k, 3 n), both in the order forget, input,
-candidate, noise like them or empty, mask (T, B) or (0, 0).
+candidate, noise like them or empty, mask (T, B) or (0, 0). ``memory`` is the memory cell, the cell's only state.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.activations import sigmoid, tanh
+from rnnaudio.kernels.arrays import Depths, Frames, Mask, Matrix, Number, Panels, Vector
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
@@ -35,8 +36,8 @@ from rnnaudio.kernels.step import Step
 
 
 @njit()
-def _hidden_of(z: Any, bias: Any, noise: Any, std: Any, is_lowest: bool, hidden: Any) -> None:
-    """One hidden layer of the three MLPs: z, and for the lowest depth what ``hidden`` holds -> activations."""
+def _hidden_of(z: Vector, bias: Vector, noise: Vector, std: Number, is_lowest: bool, hidden: Vector) -> None:
+    """Compute the hidden layers of the three MLPs from z, plus, at the lowest depth, x W that ``hidden`` holds."""
     n, zero = hidden.size // 6, hidden.dtype.type(0)
     relus, tanhs = hidden[: 4 * n], hidden[4 * n :]
     if is_lowest:
@@ -49,14 +50,14 @@ def _hidden_of(z: Any, bias: Any, noise: Any, std: Any, is_lowest: bool, hidden:
         for j in range(6 * n):
             hidden[j] += std * noise[j]
     for j in range(4 * n):
-        relus[j] = zero if relus[j] <= zero else relus[j]  # this way round NaN comes through
+        relus[j] = zero if relus[j] <= zero else relus[j]  # in this order NaN stays NaN
     for j in range(2 * n):
         tanhs[j] = tanh(tanhs[j])
 
 
 @njit()
-def _gates_of(z: Any, bias: Any, noise: Any, std: Any, before: Any, gates: Any, new: Any) -> None:
-    """f, g, c of their pre-activations z (3, padded n), and the new memory f * before + g * c."""
+def _gates_of(z: Matrix, bias: Vector, noise: Vector, std: Number, before: Vector, gates: Vector, new: Vector) -> None:
+    """Compute f, g, c from their pre-activations z (3, padded n), and the new memory cell f * before + g * c."""
     n = new.size
     f, g, c, f_and_g = gates[:n], gates[n : 2 * n], gates[2 * n :], gates[: 2 * n]
     for k in range(3):
@@ -78,10 +79,10 @@ def _gates_of(z: Any, bias: Any, noise: Any, std: Any, before: Any, gates: Any, 
 
 @njit()
 def _forward(
-    packed: Any, bias_1: Any, bias_2: Any, noise_1: Any, noise_2: Any, std: Any, m0: Any, mask: Any,
-    memory: Any, hidden: Any, gates: Any, first: int, last: int,
+    packed: tuple[Panels, ...], bias_1: Vector, bias_2: Vector, noise_1: Depths, noise_2: Depths, std: Number,
+    m0: Depths, mask: Mask, memory: Depths, hidden: Depths, gates: Depths, first: int, last: int,
 ) -> None:  # fmt: skip
-    """All steps of sequences first..last; the lowest depth of ``hidden`` holds x W_below."""
+    """Compute all steps of sequences first..last; the lowest depth of ``hidden`` holds x W_below."""
     w_memory, w_below, w_forget, w_input, w_candidate = packed
     n_steps, _, depth, n = memory.shape
     rows, like = last - first, w_memory[0]
@@ -115,8 +116,8 @@ def _forward(
 
 
 @njit()
-def _gates_back(gates: Any, before: Any, d_memory: Any, d_gates: Any) -> None:
-    """Gradient of the memory -> of the gates' pre-activations; d_memory becomes what reaches the memory before."""
+def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector) -> None:
+    """Set the gradient of the gates' pre-activations from d_memory, which becomes that of the memory cell before."""
     n = before.size
     f, g, c = gates[:n], gates[n : 2 * n], gates[2 * n :]
     df, dg, dc = d_gates[:n], d_gates[n : 2 * n], d_gates[2 * n :]
@@ -138,8 +139,8 @@ def _gates_back(gates: Any, before: Any, d_memory: Any, d_gates: Any) -> None:
 
 
 @njit()
-def _hidden_back(hidden: Any, z: Any, d_hidden: Any) -> None:
-    """Gradient z (3, padded 2 n) of the activations -> of the pre-activations."""
+def _hidden_back(hidden: Vector, z: Matrix, d_hidden: Vector) -> None:
+    """Set the gradient of the pre-activations from z (3, padded 2 n), that of the activations."""
     n = hidden.size // 6
     zero = hidden.dtype.type(0)
     one = hidden.dtype.type(1)
@@ -154,10 +155,10 @@ def _hidden_back(hidden: Any, z: Any, d_hidden: Any) -> None:
 
 @njit()
 def _backward(
-    packed: Any, m0: Any, mask: Any, memory: Any, hidden: Any, gates: Any, d_out: Any,
-    d_hidden: Any, d_gates: Any, dm0: Any, first: int, last: int,
+    packed: tuple[Panels, ...], m0: Depths, mask: Mask, memory: Depths, hidden: Depths, gates: Depths, d_out: Depths,
+    d_hidden: Depths, d_gates: Depths, dm0: Depths, first: int, last: int,
 ) -> None:  # fmt: skip
-    """All steps back of sequences first..last, from the highest depth to the lowest."""
+    """Go back through all steps of sequences first..last, from the highest depth to the lowest."""
     w_memory, w_below, w_forget, w_input, w_candidate = packed  # transposed
     n_steps, _, depth, n = memory.shape
     rows, like = last - first, w_memory[0]
@@ -192,30 +193,33 @@ def _backward(
 
 
 class Forward(NamedTuple):
-    memory: Any
-    hidden: Any
-    gates: Any
+    memory: Frames
+    hidden: Depths
+    gates: Depths
 
 
 class Backward(NamedTuple):
-    dz: Any  # (T, B, 6 n): gradient at the pre-activations of the lowest depth; that of x is a product with it
-    w_hidden: Any
-    bias_hidden: Any
-    w_gates: Any
-    bias_gates: Any
-    memory: Any  # before the first step
+    dz: Frames  # (T, B, 6 n): gradient at the pre-activations of the lowest depth; that of x is a product with it
+    w_hidden: Matrix
+    bias_hidden: Vector
+    w_gates: Matrix
+    bias_gates: Vector
+    memory: Matrix  # before the first step
 
 
-def _blocks(w_gates: Any) -> list[Any]:
+def _blocks(w_gates: Matrix) -> list[Matrix]:
     n = w_gates.shape[1] // 3
     return [w_gates[:, k * n : (k + 1) * n] for k in range(3)]
 
 
 def forward(
-    x: Any, w_hidden: Any, bias_hidden: Any, w_gates: Any, bias_gates: Any, m0: Any, mask: Any,
-    noise_hidden: Any, noise_gates: Any, std: Any,
+    x: Frames, w_hidden: Matrix, bias_hidden: Vector, w_gates: Matrix, bias_gates: Vector, m0: Matrix, mask: Mask,
+    noise_hidden: Frames, noise_gates: Frames, std: Number | np.ndarray,
 ) -> Forward:  # fmt: skip
-    """All memories, hidden layers and gates; m0 (B, k n); noise (T, B, k 6 n) and (T, B, k 3 n), times ``std``."""
+    """Compute all memory cells, hidden layers and gates; noise is multiplied by ``std``.
+
+    m0 (B, k n), noise_hidden (T, B, k 6 n), noise_gates (T, B, k 3 n). ValueError if shapes do not fit.
+    """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
     require_shapes(
@@ -239,8 +243,10 @@ def forward(
     return out._replace(memory=out.memory.reshape(n_steps, batch, depth * n))
 
 
-def backward(x: Any, w_hidden: Any, w_gates: Any, m0: Any, mask: Any, states: Forward, d_out: Any) -> Backward:
-    """Gradients, given that of all memories (T, B, k n)."""
+def backward(
+    x: Frames, w_hidden: Matrix, w_gates: Matrix, m0: Matrix, mask: Mask, states: Forward, d_out: Frames
+) -> Backward:
+    """Compute all gradients, given the one of all memory cells (T, B, k n)."""
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
     require_shapes(d_out=(d_out, (n_steps, batch, depth * n)))
@@ -263,8 +269,8 @@ def backward(x: Any, w_hidden: Any, w_gates: Any, m0: Any, mask: Any, states: Fo
     )
 
 
-def _d_w_hidden(x: Any, m0: Any, memory: Any, d_hidden: Any, lowest: Any) -> Any:
-    """(2 n, 6 n): sums over steps and depths of M(i-1, d)^T dz, and of M(i, d-1)^T dz."""
+def _d_w_hidden(x: Frames, m0: Matrix, memory: Depths, d_hidden: Depths, lowest: Matrix) -> Matrix:
+    """Sum M(i-1, d)^T dz, and M(i, d-1)^T dz below it, over steps and depths: (2 n, 6 n)."""
     n_steps, batch, depth, n = memory.shape
     d_w = empty((2 * n, 6 * n), x.dtype)
     rows_of_step = (batch * depth, n)
@@ -279,8 +285,8 @@ def _d_w_hidden(x: Any, m0: Any, memory: Any, d_hidden: Any, lowest: Any) -> Any
     return d_w
 
 
-def _d_w_gates(hidden: Any, d_gates: Any) -> Any:
-    """(2 n, 3 n): each gate's block is (its hidden layer)^T dz."""
+def _d_w_gates(hidden: Matrix, d_gates: Matrix) -> Matrix:
+    """Multiply (hidden layer)^T dz for each gate: (2 n, 3 n)."""
     n = d_gates.shape[1] // 3
     d_w = empty((2 * n, 3 * n), hidden.dtype)
     for k in range(3):
@@ -290,10 +296,10 @@ def _d_w_gates(hidden: Any, d_gates: Any) -> Any:
 
 @njit()
 def _step(
-    x: Any, memory: Any, both: Any, z: Any, z_gates: Any, hidden: Any, gates: Any, before: Any,
-    w_hidden: Any, w_gates: Any, bias_1: Any, bias_2: Any,
+    x: Matrix, memory: Matrix, both: Matrix, z: Matrix, z_gates: Matrix, hidden: Matrix, gates: Matrix, before: Matrix,
+    w_hidden: Panels, w_gates: Matrix, bias_1: Vector, bias_2: Vector,
 ) -> None:  # fmt: skip
-    """One step of all streams, in place; ``both`` has room for M(i-1, d) beside M(i, d-1)."""
+    """Compute one step of all streams, in place; ``both`` holds M(i-1, d) beside M(i, d-1)."""
     (rows, n), zero = x.shape, x.dtype.type(0)
     depth, nothing = memory.shape[1] // n, bias_1[:0]
     width = z_gates.shape[1] // 3
@@ -315,15 +321,17 @@ def _step(
 
 
 class MemoryStep(Step):
-    """State and output: all memories, side by side."""
+    """One step of a MemoryLSTM. State and output: the memory cells of all depths, side by side."""
 
-    def __init__(self, w_hidden: Any, bias_hidden: Any, w_gates: Any, bias_gates: Any, depth: int, n_streams: int):
+    def __init__(
+        self, w_hidden: Matrix, bias_hidden: Vector, w_gates: Matrix, bias_gates: Vector, depth: int, n_streams: int
+    ):
         n = len(w_hidden) // 2
         wide, narrow = (padded(width, bias_gates.itemsize) for width in (6 * n, n))
         room = [2 * n, wide, 3 * narrow, 6 * n, 3 * n, n]
         super().__init__(n_streams, n, bias_gates.dtype, state=[depth * n], room=room)
         self._weights = pack(w_hidden), np.stack([pack(w) for w in _blocks(w_gates)]), bias_hidden, bias_gates
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         _step(x, *self.rows, *self._weights)
         return self.rows[0]

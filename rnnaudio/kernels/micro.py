@@ -1,42 +1,53 @@
 """The innermost loop of every product: a block of C += A B held in vector registers.
 
 A recurrence multiplies few rows (a thread's share of the batch) by the same matrix at every time step. A BLAS library
-packs that matrix anew in each call, which costs it half of its speed at 32 rows. Here it is packed once for all steps
+packs that matrix anew in each call, which halves its speed at 32 rows. Here it is packed once for all steps
 (:mod:`rnnaudio.kernels.product`), and the loop below runs at the speed of a large product.
 
 numba has no vector type, so the loop is written as LLVM instructions; LLVM turns them into AVX-512, AVX2 or NEON.
 """
 
 import platform
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core.base import BaseContext
+from numba.core.typing.context import BaseContext as TypingContext
+from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
+from numpy.typing import DTypeLike
+
+from rnnaudio.kernels.arrays import Compiled
+
+# An intrinsic returns its signature, and a function (context, builder, signature, arguments) that writes its code.
+Intrinsic: TypeAlias = tuple[Signature, Callable[..., ir.Value]]
 
 _FEATURES = llvm.get_host_cpu_features()
 _IS_ARM = platform.machine().lower() in ("arm64", "aarch64")
-#: bytes in a vector register, and rows of C in one block: rows x 2 accumulators must leave registers for A and B
+#: bytes of a vector register, and rows of C in one block: rows x 2 accumulators must leave registers for A and B
 VECTOR_BYTES, BLOCK_ROWS = (
     (64, 8) if _FEATURES.get("avx512f") else (32, 6) if _FEATURES.get("avx2") else (16, 8) if _IS_ARM else (16, 4)
 )
-# Without the instruction, llvm.fma would call a function of the C library for every number.
+# Without that instruction llvm.fma would call a function of the C library for every number.
 MULTIPLY_ADD = "llvm.fma" if _IS_ARM or _FEATURES.get("fma") else "llvm.fmuladd"
 VECTORS = 2
-#: rows of a batch come in multiples of this to a thread: whole blocks, or blocks of 4 in the place of a rest of 2
+#: a thread's share of a batch is a multiple of this many rows: whole blocks, or blocks of 4 instead of a rest of 2
 SHARE_ROWS = 8 if BLOCK_ROWS == 8 else 4
 
 
-def panel_width(dtype: Any) -> int:
-    """Columns of one packed panel: two vectors."""
+def panel_width(dtype: DTypeLike) -> int:
+    """Return the columns of one packed panel: two vectors."""
     return VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
-def _emit_block(builder: Any, n_rows: int, n_vectors: int, itemsize: int, arguments: Any) -> None:
-    """The instructions of one kind of block: its sums start at zero, run over k in registers, go to C."""
+def _emit_block(
+    builder: ir.IRBuilder, n_rows: int, n_vectors: int, itemsize: int, arguments: Sequence[ir.Value]
+) -> None:
+    """Emit the instructions of one kind of block: sums start at zero, run over k in registers, and are stored to C."""
     number = {4: ir.FloatType(), 8: ir.DoubleType()}[itemsize]
     lanes = VECTOR_BYTES // itemsize
     vector = ir.VectorType(number, lanes)
@@ -47,10 +58,10 @@ def _emit_block(builder: Any, n_rows: int, n_vectors: int, itemsize: int, argume
         f"{MULTIPLY_ADD}.v{lanes}f{8 * itemsize}", (), ir.FunctionType(vector, [vector] * 3)
     )
 
-    def at(address: Any, offset: Any, kind: Any) -> Any:
+    def at(address: ir.Value, offset: ir.Value, kind: ir.Type) -> ir.Value:
         return builder.inttoptr(builder.add(address, offset), kind.as_pointer())
 
-    def spread(x: Any) -> Any:
+    def spread(x: ir.Value) -> ir.Value:
         undefined = ir.Constant(vector, ir.Undefined)
         lane_zero = builder.insert_element(undefined, x, int32(0))
         return builder.shuffle_vector(lane_zero, undefined, ir.Constant(ir.VectorType(int32, lanes), [0] * lanes))
@@ -103,8 +114,8 @@ def _emit_block(builder: Any, n_rows: int, n_vectors: int, itemsize: int, argume
                 builder.store(totals[cell], places[cell], align=itemsize)
 
 
-def _blocks(kinds: Sequence[tuple[int, int]]) -> Any:
-    """The loop for these kinds of blocks, (rows, vectors); vectors beyond a panel's are those of the next panel.
+def _blocks(kinds: Sequence[tuple[int, int]]) -> Compiled:
+    """Make the loop for these kinds of blocks, (rows, vectors); vectors beyond a panel's are those of the next panel.
 
     block(rows, vectors, a, a_row, a_k, b, c, c_row, k, add, like): C (rows, vectors) = A (rows, k) B (k, vectors),
     added to C if ``add``, by addresses and strides in bytes. ``b`` is packed: k times one panel's width of consecutive
@@ -113,10 +124,13 @@ def _blocks(kinds: Sequence[tuple[int, int]]) -> Any:
 
     @intrinsic
     def block(
-        typing: Any, rows: Any, vectors: Any,
-        a: Any, a_row: Any, a_k: Any, b: Any, c: Any, c_row: Any, k: Any, add: Any, like: Any,
-    ) -> Any:  # fmt: skip
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        typing: TypingContext, rows: types.Type, vectors: types.Type,
+        a: types.Type, a_row: types.Type, a_k: types.Type, b: types.Type, c: types.Type, c_row: types.Type,
+        k: types.Type, add: types.Type, like: types.Type,
+    ) -> Intrinsic:  # fmt: skip
+        def generate(
+            context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+        ) -> ir.Value:
             asked_rows, asked_vectors, *rest = arguments
             for n_rows, n_vectors in kinds:
                 same_rows = builder.icmp_signed("==", asked_rows, ir.Constant(asked_rows.type, n_rows))
@@ -130,21 +144,23 @@ def _blocks(kinds: Sequence[tuple[int, int]]) -> Any:
     return block
 
 
-#: what a whole sequence needs: half a panel where the rest is padding
+#: for whole sequences: also half a panel, where the rest is padding
 multiply_block = _blocks(
     [(rows, vectors) for rows in sorted({BLOCK_ROWS, 4, 2, 1}) for vectors in (VECTORS // 2, VECTORS)]
 )
-#: what a step of few rows needs. One or two leave most registers free: two panels, or each sum would wait for the last
+#: for a step of few rows: one or two leave most registers free, so two panels, or each sum would wait for the last one
 multiply_few_block = _blocks(
     [*((rows, VECTORS) for rows in sorted({BLOCK_ROWS, 4, 3, 2, 1})), (2, 2 * VECTORS), (1, 2 * VECTORS)]
 )
 
 
 @intrinsic
-def copy_panel_row(typing: Any, source: Any, target: Any, like: Any) -> Any:
-    """Copy one row of a panel between two addresses; ``like`` is any number of its type."""
+def copy_panel_row(typing: TypingContext, source: types.Type, target: types.Type, like: types.Type) -> Intrinsic:
+    """Copy one row of a panel between two addresses; ``like`` is any number of the panel's type."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         vector = ir.VectorType(ir.IntType(8), VECTOR_BYTES)
         for v in range(VECTORS):
             offset = ir.Constant(ir.IntType(64), v * VECTOR_BYTES)
@@ -158,10 +174,12 @@ def copy_panel_row(typing: Any, source: Any, target: Any, like: Any) -> Any:
 
 
 @intrinsic
-def copy_block_column(typing: Any, source: Any, target: Any, like: Any) -> Any:
+def copy_block_column(typing: TypingContext, source: types.Type, target: types.Type, like: types.Type) -> Intrinsic:
     """Copy BLOCK_ROWS consecutive numbers between two addresses; ``like`` is any number of their type."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         column = ir.VectorType(context.get_value_type(like), BLOCK_ROWS)
         there, here = (builder.inttoptr(address, column.as_pointer()) for address in arguments[:2])
         builder.store(builder.load(there, align=like.bitwidth // 8), here, align=like.bitwidth // 8)
@@ -171,10 +189,12 @@ def copy_block_column(typing: Any, source: Any, target: Any, like: Any) -> Any:
 
 
 @intrinsic
-def load_number(typing: Any, address: Any, like: Any) -> Any:
-    """The number of the type of ``like`` at an address."""
+def load_number(typing: TypingContext, address: types.Type, like: types.Type) -> Intrinsic:
+    """Read a number of the type of ``like`` from an address."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         kind = context.get_value_type(like)
         return builder.load(builder.inttoptr(arguments[0], kind.as_pointer()))
 
@@ -182,10 +202,12 @@ def load_number(typing: Any, address: Any, like: Any) -> Any:
 
 
 @intrinsic
-def store_number(typing: Any, address: Any, value: Any) -> Any:
+def store_number(typing: TypingContext, address: types.Type, value: types.Type) -> Intrinsic:
     """Write a number to an address."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         builder.store(arguments[1], builder.inttoptr(arguments[0], context.get_value_type(value).as_pointer()))
         return context.get_dummy_value()
 
@@ -193,10 +215,12 @@ def store_number(typing: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
-def size_of(typing: Any, like: Any) -> Any:
-    """Bytes of one number."""
+def size_of(typing: TypingContext, like: types.Type) -> Intrinsic:
+    """Return the bytes of one number."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         return ir.Constant(ir.IntType(64), like.bitwidth // 8)
 
     return types.intp(like), generate

@@ -1,23 +1,22 @@
-"""Random numbers as a pure function of a key, drawn side by side."""
+"""Random numbers as a pure function of a key, sampled in parallel."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.buffers import empty
 
-BLOCK = 131_072  # numbers of one generator; how many threads there are does not change a draw
+BLOCK = 131_072  # numbers of one generator, so that the number of threads changes nothing
 
 
-def draw(distribution: str, key: Sequence[int], stream: int, shape: Sequence[int], dtype: str) -> np.ndarray:
-    """N(0, 1) ("normal") or U(0, 1) ("uniform"), decided by (key, stream) alone.
+def sample(distribution: str, key: Sequence[int], stream: int, shape: Sequence[int], dtype: str) -> np.ndarray:
+    """Sample N(0, 1) ("normal") or U(0, 1) ("uniform"), a pure function of (key, stream) and ``shape``.
 
-    The first block of numbers comes from NumPy's generator of the seed (*key, stream, purpose), block k of the same
-    and k. The purpose is 1 for a key of two (seed, update); it keeps these draws apart from batches and weights, for
-    NumPy pads shorter seeds with zeros to four. For a key of three (seed, update, segment) it is 0: no seed of five of
-    a key of two ends in 0.
+    The first block of numbers comes from NumPy's generator with the seed (*key, stream, purpose), block k from the one
+    with k appended to it. The purpose is 1 for a key of two (seed, update); it keeps these numbers apart from those of
+    batches and weights, for NumPy pads shorter seeds with zeros to four. It is 0 for a key of three (seed, update,
+    segment): no seed of five made from a key of two ends in 0.
     """
     out = empty(tuple(shape), dtype)
     seed = [*key, stream, 1 if len(key) == 2 else 0]
@@ -27,8 +26,8 @@ def draw(distribution: str, key: Sequence[int], stream: int, shape: Sequence[int
     def fill(first: int, last: int) -> None:
         for block in range(first, last):
             rng = np.random.default_rng([*seed, *([block] if block else [])])
-            numbers: Any = rng.standard_normal if distribution == "normal" else rng.random
-            numbers(out=flat[block * BLOCK : (block + 1) * BLOCK], dtype=dtype)
+            fill_block: Callable[..., object] = rng.standard_normal if distribution == "normal" else rng.random
+            fill_block(out=flat[block * BLOCK : (block + 1) * BLOCK], dtype=dtype)
 
     threads.run(fill, threads.split(n_blocks))
     return out

@@ -1,4 +1,4 @@
-"""Phases of a frame along its loudest path, for :class:`rnnaudio.audio.phase.PhaseIntegrator`."""
+"""Phase integration along the loudest path, for :class:`rnnaudio.audio.phase.PhaseIntegrator`."""
 
 import heapq
 
@@ -16,14 +16,15 @@ def spread(
     limit: float,
     phases: np.ndarray,
 ) -> None:
-    """Fill in ``phases`` where magnitudes are above the limit; all (n_bins,) float64, phases from the frame's centre.
+    """Set ``phases`` of one frame where its magnitudes exceed the limit; all (n_bins,) float64, phases at its centre.
 
-    From the loudest bin whose phase is known on: one of the frame before leads to ``ahead`` of the same bin, one of
-    this frame to both its neighbours by ``frequency``. Where nothing leads, the loudest bin has phase 0.
+    The loudest bin whose phase is known comes first: a bin of the frame before gives the same bin the phase ``ahead``,
+    a bin of this frame gives its two neighbours its own phase, one bin's ``frequency`` less or more. The loudest bin
+    that neither reaches gets phase 0. ``before`` has the magnitudes of the frame before.
     """
     n = len(magnitudes)
     waiting = magnitudes > limit
-    heap = [(-before[k], 0, k) for k in range(n) if before[k] > limit]  # (loudness, whether of this frame, bin)
+    heap = [(-before[k], 0, k) for k in range(n) if before[k] > limit]  # (-magnitude, is in this frame, bin)
     heapq.heapify(heap)
     for start in np.argsort(-magnitudes):
         while len(heap):

@@ -1,15 +1,17 @@
 """Matrix products from packed panels.
 
 The right-hand matrix is cut into panels of a few columns, stored one after the other (:func:`pack`), each row by row
-and padded with zeros. Sums run over k in order whatever the block, so a result does not depend on how rows or panels
-are shared out between threads, to the last bit.
+and padded with zeros. Sums run over k in order whatever the block, so results do not depend, to the last bit, on how
+rows or panels are shared out between threads.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnaudio.kernels import threads
+from rnnaudio.kernels.arrays import Frames, Matrix, Number, Panels, Share, Vector
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.micro import (
     BLOCK_ROWS,
@@ -24,14 +26,14 @@ from rnnaudio.kernels.micro import (
 )
 
 PANEL_4, PANEL_8 = panel_width(np.float32), panel_width(np.float64)
-# `product` keeps GROUP panels of DEPTH rows (200 KB of float32) in the second-level cache while all rows of a pass.
+# `product` keeps GROUP panels of DEPTH rows (200 KB of float32) in the second-level cache for all rows of a.
 GROUP, DEPTH = 4, 384
 
 
 class At(NamedTuple):
-    """Where a matrix lies: the address of its first number, and the bytes from row to row and column to column.
+    """A matrix in memory: the address of its first number, and the bytes from row to row and column to column.
 
-    numba compiles a function anew for every combination of array layouts; it compiles this one once.
+    numba compiles a function anew for every combination of array layouts, but only once for arguments of this type.
     """
 
     address: int
@@ -40,33 +42,33 @@ class At(NamedTuple):
 
 
 @njit(inline="always")
-def address(a: Any) -> int:
-    """Of the first number, as the signed integer that Python passes."""
+def address(a: NDArray[np.floating]) -> int:
+    """Return the address of the first number, as the signed integer that Python passes."""
     return np.intp(a.ctypes.data)  # type: ignore[return-value]
 
 
 @njit(inline="always")
-def at(a: Any) -> At:
-    """Where the matrix ``a`` lies."""
+def at(a: Matrix) -> At:
+    """Describe where the matrix ``a`` lies."""
     return At(address(a), a.strides[0], a.strides[1])
 
 
 @njit(inline="always")
 def width_of(itemsize: int) -> int:
-    """Columns of a panel."""
+    """Return the columns of a panel."""
     return PANEL_4 if itemsize == 4 else PANEL_8
 
 
 @njit()
 def padded(n: int, itemsize: int) -> int:
-    """``n`` columns rounded up to whole panels."""
+    """Round ``n`` columns up to whole panels."""
     width = width_of(itemsize)
     return (n + width - 1) // width * width
 
 
 @njit()
-def _pack(b: At, k: int, n: int, panels: int, like: Any) -> None:
-    """b (k, n) -> panels at an address."""
+def _pack(b: At, k: int, n: int, panels: int, like: Number) -> None:
+    """Write b (k, n) as panels to the address ``panels``."""
     size = size_of(like)
     width = width_of(size)
     panel_row = width * size
@@ -77,7 +79,7 @@ def _pack(b: At, k: int, n: int, panels: int, like: Any) -> None:
             for i in range(k):
                 copy_panel_row(source + i * b.row, panel + i * panel_row, like)
             continue
-        for top in range(0, k, 64):  # a part that stays in the first-level cache, for b may be a transpose
+        for top in range(0, k, 64):  # few enough rows for the first-level cache, for b may be a transpose
             rows = range(top, min(top + 64, k))
             for j in range(width):
                 for i in rows:
@@ -85,8 +87,8 @@ def _pack(b: At, k: int, n: int, panels: int, like: Any) -> None:
                     store_number(panel + i * panel_row + j * size, value)
 
 
-def pack(b: Any) -> Any:
-    """The panels of the matrix b (k, n), as :func:`multiply` wants them; b may have any strides."""
+def pack(b: Matrix) -> Panels:
+    """Copy the matrix b (k, n) into panels, as :func:`multiply` takes them; b may have any strides."""
     k, n = b.shape
     panels = np.empty(padded(n, b.itemsize) * k, b.dtype)
     _pack(_at(b), k, n, panels.ctypes.data, b.dtype.type(0))
@@ -98,19 +100,20 @@ ADD, BACKWARDS = 1, 2  # flags of `multiply`
 
 @njit(inline="always")
 def _rows_of_next_block(left: int) -> int:
-    """8 rows left are 4 + 4, never 6 + 2: two rows are too few sums to keep the multipliers busy."""
+    """Choose the next block's rows; 8 become 4 + 4, never 6 + 2: two rows are too few to keep the multipliers busy."""
     if left >= BLOCK_ROWS and not (BLOCK_ROWS == 6 and left == 8):
         return BLOCK_ROWS
     return 4 if left >= 4 else 2 if left >= 2 else 1
 
 
 @njit()
-def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like: Any) -> None:
-    """c[:, :padded(n)] = a (m, k) times packed panels (k, n); c must have that room, and contiguous rows.
+def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like: Number) -> None:
+    """c[:, :padded(n)] = a (m, k) times packed panels (k, n); c must be that wide, with contiguous rows.
 
-    ``panels`` is their address, ``like`` any number of the matrices' type. ``flags``: ADD to what is in c; BACKWARDS,
-    from the last panel to the first. A recurrence turns round at every step: of a matrix larger than the cache, the
-    panels that were used last are still there. (One number and no constants: numba compiles anew for each constant.)
+    ``panels`` is their address, ``like`` any number of the matrices' type. ``flags``, a sum: ADD the product to c;
+    BACKWARDS, go from the last panel to the first. A recurrence changes direction at every step, so that the panels of
+    a large matrix that were used last are still in the cache. (An integer rather than two constants, because numba
+    compiles anew for each constant.)
     """
     size = size_of(like)
     width = width_of(size)
@@ -129,8 +132,8 @@ def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like
 
 
 @njit()
-def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Any) -> None:
-    """a (m, k) -> blocks of BLOCK_ROWS rows, each stored column by column."""
+def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Number) -> None:
+    """Copy a (m, k) into blocks of BLOCK_ROWS rows, each stored column by column."""
     size = size_of(like)
     for block in range(0, m, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, m - block)
@@ -146,8 +149,8 @@ def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Any) -> None:
 
 
 @njit()
-def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Any) -> None:
-    """c (m, n) = a (m, k) b (k, n), a block of b at a time that stays in the cache."""
+def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Number) -> None:
+    """c (m, n) = a (m, k) b (k, n), one block of b at a time, small enough for the cache."""
     size = size_of(like)
     width = width_of(size)
     columns, depth = GROUP * width, min(k, DEPTH)
@@ -186,19 +189,22 @@ def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Any) 
                         store_number(here.address + i * here.row + j * size, edge[i, j])
 
 
-def _at(a: Any) -> At:
+def _at(a: Matrix) -> At:
     return At(a.ctypes.data, *a.strides)
 
 
-def product(a: Any, b: Any, c: Any, *, add: bool = False) -> None:
-    """c (m, n) = a (m, k) b (k, n), or c += a b; a and b may have any strides (transposes), c contiguous rows."""
+def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
+    """c (m, n) = a (m, k) b (k, n), or c += a b; a and b may have any strides (transposes), c contiguous rows.
+
+    ValueError if shapes or types do not fit.
+    """
     if (a.shape[0], *b.shape) != (c.shape[0], a.shape[1], c.shape[1]) or not a.dtype == b.dtype == c.dtype:
         shapes = ", ".join(f"{x.dtype} {x.shape}" for x in (a, b, c))
         raise ValueError(f"got {shapes}; expected a (m, k), b (k, n) and c (m, n) of one type")
     (m, n), k, like = c.shape, a.shape[1], c.dtype.type(0)
     a_at, b_at, c_at = _at(a), _at(b), _at(c)
-    shares: list[tuple[Any, ...]] = []
-    if m > n:  # by rows: each thread packs all of b, but neither has a panel more than the other
+    shares: list[Share] = []
+    if m > n:  # by rows: each thread packs all of b, but none has a panel more than another
         for i, j in threads.split(m, BLOCK_ROWS, m * n * k):
             rows_of_a, rows_of_c = (x._replace(address=x.address + i * x.row) for x in (a_at, c_at))
             shares.append((rows_of_a, b_at, rows_of_c, j - i, k, n, add, like))
@@ -209,36 +215,37 @@ def product(a: Any, b: Any, c: Any, *, add: bool = False) -> None:
     threads.run(_product, shares)
 
 
-def recurrent_gradient(h0: Any, hidden: Any, dz: Any, out: Any) -> None:
-    """out = sum over t of h_{t-1}^T dz_t, the states h_0 (B, n) and h_1.. (T, B, n), dz (T, B, m)."""
+def recurrent_gradient(h0: Matrix, hidden: Frames, dz: Frames, out: Matrix) -> None:
+    """out = sum over t of h_{t-1}^T dz_t, for states h_0 (B, n) and h_1, h_2, ... (T, B, n), and dz (T, B, m)."""
     product(h0.T, dz[0], out)
     product(hidden[:-1].reshape(-1, hidden.shape[2]).T, dz[1:].reshape(-1, dz.shape[2]), out, add=True)
 
 
 @njit()
-def copy_row(source: Any, target: Any) -> None:
-    """target[:] = source; the loop compiles in a tenth of the time of the assignment."""
+def copy_row(source: Vector, target: Vector) -> None:
+    """target[:] = source, as a loop, which compiles in a tenth of the assignment's time."""
     for j in range(target.size):
         target[j] = source[j]
 
 
 @njit()
-def add_row(source: Any, target: Any) -> None:
-    """target[: source.size] += source; target may be longer."""
+def add_row(source: Vector, target: Vector) -> None:
+    """target[: source.size] += source, for a target that may be longer."""
     for j in range(source.size):
         target[j] += source[j]
 
 
 @njit()
-def clear_row(target: Any) -> None:
+def clear_row(target: Vector) -> None:
     """target[:] = 0."""
     for j in range(target.size):
         target[j] = 0
 
 
 @njit()
-def _column_sums_part(a: Any, sums: Any, first: int, last: int) -> None:
-    part, total = a[:, first:last], sums[first:last]  # slices, or indices might be negative and nothing is vectorised
+def _column_sums_part(a: Matrix, sums: Vector, first: int, last: int) -> None:
+    # Slices, because possibly negative indices would prevent vector instructions.
+    part, total = a[:, first:last], sums[first:last]
     clear_row(total)
     for i in range(part.shape[0]):
         row = part[i]
@@ -246,18 +253,18 @@ def _column_sums_part(a: Any, sums: Any, first: int, last: int) -> None:
             total[j] += row[j]
 
 
-def column_sums(a: Any) -> Any:
-    """a (m, n) -> (n,)."""
+def column_sums(a: Matrix) -> Vector:
+    """Sum over rows: a (m, n) -> (n,)."""
     sums = np.empty(a.shape[1], a.dtype)
     shares = threads.split(a.shape[1], panel_width(a.dtype), 2 * a.size)
     threads.run(_column_sums_part, [(a, sums, *share) for share in shares])
     return sums
 
 
-def require_shapes(**arrays: tuple[Any, tuple[int, ...]]) -> None:
-    """ValueError that names the first array whose shape is not the expected one: name=(array, expected shape).
+def require_shapes(**arrays: tuple[np.ndarray, tuple[int, ...]]) -> None:
+    """Check shapes, given name=(array, expected shape), because compiled code does not check its indices.
 
-    Compiled code does not check its indices.
+    ValueError that names the first array of another shape.
     """
     for name, (array, expected) in arrays.items():
         if array.shape != expected:

@@ -1,27 +1,29 @@
-"""The lowest tier of a model of samples, sample after sample, and how each is drawn.
+"""The lowest tier of a model of samples in generation, sample after sample.
 
 The equations are those of :class:`rnnaudio.nn.SampleTier` and of the read-outs' ``sample``. All streams make a step
-together, so that the weights are read once for all of them; each draws with numbers of its own.
+together, so that the weights are read once for all of them; each stream has random numbers of its own.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rnnaudio.kernels.activations import linear_row, relu_row
+from rnnaudio.kernels.arrays import Frames, Levels, Matrix, Vector
 from rnnaudio.kernels.compile import njit
 from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.logistic import softplus
 from rnnaudio.kernels.product import address, at, pack, padded
 
-#: the kinds of read-outs that can be drawn from here, and how many numbers U(0, 1) a draw takes
-DRAWS = {"categorical": 1, "logistic": 2}
-NO_DRAW, CATEGORICAL = -1, 0
+#: read-outs that this module can sample from, and the numbers U(0, 1) that each sample takes
+SAMPLERS = {"categorical": 1, "logistic": 2}
+NO_SAMPLER, CATEGORICAL = -1, 0
 
 
 class Weights(NamedTuple):
-    """Packed matrices and biases; ``taps`` of the linear path, the constant last, empty for none."""
+    """Packed matrices and biases; ``taps`` of the linear path, the constant last, empty without one."""
 
     w_input: np.ndarray
     w_hidden: np.ndarray
@@ -32,7 +34,7 @@ class Weights(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """n_window, n_levels, deviation of the values, and of a logistic read-out: the unit, and the least scale in it."""
+    """Sizes and units: ``deviation`` of the values; a logistic read-out's unit, and its least scale in that unit."""
 
     n_window: int
     n_levels: int
@@ -42,7 +44,7 @@ class Scales(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Memory for a step of all streams."""
+    """Arrays for the intermediate results of one step of all streams."""
 
     window: np.ndarray
     sums: np.ndarray
@@ -51,48 +53,48 @@ class Room(NamedTuple):
 
 
 def packed(arrays: list[np.ndarray]) -> Weights:
-    """Plain arrays, in the order of :class:`Weights`, as the loop reads them."""
+    """Pack plain arrays, in the order of :class:`Weights`."""
     w_input, w_hidden, b_hidden, w_output, b_output, taps = arrays
     return Weights(pack(w_input), pack(w_hidden), b_hidden, pack(w_output), b_output, taps)
 
 
-def room(n_streams: int, n_window: int, n_units: int, n_said: int, dtype: Any) -> Room:
-    """For so many streams."""
-    widths = n_window, padded(max(n_units, n_said), np.dtype(dtype).itemsize), n_units, n_units
+def room(n_streams: int, n_window: int, n_units: int, n_outputs: int, dtype: DTypeLike) -> Room:
+    """Allocate the intermediate arrays."""
+    widths = n_window, padded(max(n_units, n_outputs), np.dtype(dtype).itemsize), n_units, n_units
     return Room(*(np.zeros((n_streams, width), dtype) for width in widths))
 
 
 @njit()
-def _component(said: Any, n: int, temperature: float, uniform: float) -> int:
-    """One of the first n, by inversion of the cumulative sums of softmax(said / temperature)."""
-    most = np.float64(said[0])
+def _component(prediction: Vector, n: int, temperature: float, uniform: float) -> int:
+    """Sample an index from the first n, by inversion of the cumulative sums of softmax(prediction / temperature)."""
+    most = np.float64(prediction[0])
     for k in range(1, n):
-        most = max(most, np.float64(said[k]))
+        most = max(most, np.float64(prediction[k]))
     total = 0.0
     for k in range(n):
-        total += math.exp((said[k] - most) / temperature)
+        total += math.exp((prediction[k] - most) / temperature)
     left = uniform * total
     for k in range(n):
-        left -= math.exp((said[k] - most) / temperature)
+        left -= math.exp((prediction[k] - most) / temperature)
         if left < 0.0:
             return k
     return n - 1
 
 
 @njit()
-def _logistic_level(said: Any, scales: Any, temperature: float, uniform: Any) -> int:
-    n = said.size // 3
-    k = _component(said, n, temperature, uniform[0])
-    s = temperature * (softplus(np.float64(said[2 * n + k])) + scales.least_scale)
+def _logistic_level(prediction: Vector, scales: Scales, temperature: float, uniform: Vector) -> int:
+    n = prediction.size // 3
+    k = _component(prediction, n, temperature, uniform[0])
+    s = temperature * (softplus(np.float64(prediction[2 * n + k])) + scales.least_scale)
     u = max(uniform[1], 1e-300)
-    value = scales.unit * (said[n + k] + s * (math.log(u) - math.log1p(-u)))
+    value = scales.unit * (prediction[n + k] + s * (math.log(u) - math.log1p(-u)))
     value = min(max(value, -1.0), 1.0)
     return math.floor((value + 1.0) / 2.0 * (scales.n_levels - 1) + 0.5)
 
 
 @njit()
-def _centre(past: Any, taps: Any, deviation: float) -> float:
-    """a_0 v_{t-1} + .. + a_p; past ends with u_{t-1} = v_{t-1} / deviation."""
+def _centre(past: Vector, taps: Vector, deviation: float) -> float:
+    """a_0 v_{t-1} + ... + a_p; past ends with u_{t-1} = v_{t-1} / deviation."""
     n = taps.size - 1
     total = 0.0
     for lag in range(n):
@@ -102,16 +104,23 @@ def _centre(past: Any, taps: Any, deviation: float) -> float:
 
 @njit()
 def play(
-    u: Any, told: Any, uniform: Any, said: Any, levels: Any, weights: Any, scales: Any, room: Any,
-    kind: int, temperature: float, first: int, last: int,
+    u: Matrix, above: Matrix, uniform: Frames, prediction: Frames, levels: Levels,
+    weights: Weights, scales: Scales, room: Room, kind: int, temperature: float, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Samples first..last of a frame of all streams: said of each, and its level, drawn.
+    """Predict and sample the samples first..last of a frame, for all streams.
 
-    u (streams, n_context + n): values over their deviation; what is drawn is written behind what was heard. told
-    (streams, n n_units): what the tier above says of each of the n samples. uniform (streams, n, k), said (n, streams,
-    n_said), levels (streams, n). kind: which of DRAWS, or NO_DRAW: leave u and levels to the caller.
+    u (streams, n_context + n)
+        the values over their deviation; each new one is written behind the context.
+    above (streams, n n_units)
+        the tier above's output for each of the n samples.
+    uniform (streams, n, k)
+        numbers U(0, 1), k for each sample.
+    prediction (n, streams, n_outputs), levels (streams, n)
+        the results: the parameters of each sample's distribution, and the sampled levels.
+    kind
+        the position of the read-out in SAMPLERS, or NO_SAMPLER, which leaves u and levels to the caller.
     """
-    n_streams, n_units, n_said, like = u.shape[0], weights.b_hidden.size, weights.b_output.size, weights.b_hidden[0]
+    n_streams, n_units, n_outputs, like = u.shape[0], weights.b_hidden.size, weights.b_output.size, weights.b_hidden[0]
     begin = u.shape[1] - levels.shape[1]
     for j in range(first, last):
         now = begin + j
@@ -122,22 +131,22 @@ def play(
             at(room.window), n_streams, scales.n_window, address(weights.w_input), n_units, at(room.sums), like
         )
         for b in range(n_streams):
-            relu_row(room.sums[b], told[b, j * n_units : (j + 1) * n_units], room.first[b])
+            relu_row(room.sums[b], above[b, j * n_units : (j + 1) * n_units], room.first[b])
         multiply_few(at(room.first), n_streams, n_units, address(weights.w_hidden), n_units, at(room.sums), like)
         for b in range(n_streams):
             relu_row(room.sums[b], weights.b_hidden, room.second[b])
-        multiply_few(at(room.second), n_streams, n_units, address(weights.w_output), n_said, at(room.sums), like)
+        multiply_few(at(room.second), n_streams, n_units, address(weights.w_output), n_outputs, at(room.sums), like)
         for b in range(n_streams):
-            linear_row(room.sums[b], weights.b_output, said[j, b])
+            linear_row(room.sums[b], weights.b_output, prediction[j, b])
             if weights.taps.size:
                 centre = _centre(u[b, :now], weights.taps, scales.deviation) / scales.unit
-                for k in range(n_said // 3, 2 * (n_said // 3)):
-                    said[j, b, k] += centre
-            if kind == NO_DRAW:
+                for k in range(n_outputs // 3, 2 * (n_outputs // 3)):
+                    prediction[j, b, k] += centre
+            if kind == NO_SAMPLER:
                 continue
             if kind == CATEGORICAL:
-                level = _component(said[j, b], n_said, temperature, uniform[b, j, 0])
+                level = _component(prediction[j, b], n_outputs, temperature, uniform[b, j, 0])
             else:
-                level = _logistic_level(said[j, b], scales, temperature, uniform[b, j])
+                level = _logistic_level(prediction[j, b], scales, temperature, uniform[b, j])
             levels[b, j] = level
             u[b, now] = (2.0 * level / (scales.n_levels - 1) - 1.0) / scales.deviation

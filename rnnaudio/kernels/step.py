@@ -1,81 +1,90 @@
-"""One time step of a layer on NumPy arrays, its state kept in place: what a model generates by.
+"""One time step of a layer on NumPy arrays, its state kept in place: the fast path of generation.
 
 A layer with an equation of its own has a subclass of :class:`Step` beside its kernel (:mod:`rnnaudio.kernels.lstm`,
-:mod:`.gru`, :mod:`.dense`); here is what needs no compiled code: stacks, normalisation, and layers that do nothing
-outside training.
+:mod:`.gru`, :mod:`.dense`). This module has the steps that need no compiled code: stacks, normalisation, and layers
+that do nothing outside training.
 """
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rnnaudio.kernels import threads
+from rnnaudio.kernels.arrays import Matrix, Vector
 from rnnaudio.kernels.product import require_shapes
+
+Inputs = Callable[[int, Matrix, list[Matrix]], list[Matrix]]
+Stepping = TypeVar("Stepping", bound="Step")
 
 
 class Step:
     """y = step(x) for a fixed number of streams: x (n_streams, n_in) -> y (n_streams, n_out), valid until the next.
 
-    ``state`` and ``room`` are widths: of the state's leaves, in the order of ``Layer.initial_state``, and of what else
-    a subclass keeps for each stream. :attr:`rows` holds an array of each, in this order. Weights are packed once, kept
-    elsewhere, and shared by all :meth:`parts`. The state starts at zero, or at the rows :attr:`initial`.
+    ``state`` and ``room`` are widths: of the state's leaves, in the order of ``Layer.initial_state``, and of the
+    intermediate results that a subclass keeps for each stream. :attr:`rows` holds an array of each, in this order.
+    Weights are packed once, kept elsewhere, and shared by all :meth:`parts`. The state starts at zero, or at the rows
+    :attr:`initial`.
     """
 
-    def __init__(self, n_streams: int, n_in: int, dtype: Any, *, state: Sequence[int] = (), room: Sequence[int] = ()):
+    def __init__(
+        self, n_streams: int, n_in: int, dtype: DTypeLike, *, state: Sequence[int] = (), room: Sequence[int] = ()
+    ):
         self.n_streams, self.n_in, self.dtype = n_streams, n_in, np.dtype(dtype)
         self.initial = [np.zeros(width, dtype) for width in state]
         self.rows = [np.zeros((n_streams, width), dtype) for width in (*state, *room)]
 
     @property
     def state(self) -> list[np.ndarray]:
-        """The state's leaves (n_streams, width): written to by every step, and free to be written to between steps."""
+        """The state's leaves (n_streams, width), updated by every step; callers may write to them between steps."""
         return self.rows[: len(self.initial)]
 
     def start(self) -> None:
-        """Go back to the state before the first step."""
+        """Reset the state to the one before the first step."""
         for leaf, row in zip(self.state, self.initial, strict=True):
             leaf[...] = row
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Matrix) -> Matrix:
+        """Check x, then :meth:`advance`. ValueError for another shape than (n_streams, n_in)."""
         x = np.ascontiguousarray(x, self.dtype)
         require_shapes(x=(x, (self.n_streams, self.n_in)))
         return self.advance(x)
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
-        """The step itself, of a C-contiguous x of the right shape and type: compiled code checks neither."""
+    def advance(self, x: Matrix) -> Matrix:
+        """Compute the step, for a C-contiguous x of the right shape and type: compiled code checks neither."""
         raise NotImplementedError
 
-    def part(self, first: int, last: int) -> "Step":
-        """The step of streams first..last alone, on the same weights and the same state."""
+    def part(self: Stepping, first: int, last: int) -> Stepping:
+        """Return the step of streams first..last alone, on the same weights and the same state."""
         part = copy.copy(self)
         part.n_streams, part.rows = last - first, [rows[first:last] for rows in self.rows]
         return part
 
     def parts(self) -> list["Step"]:
-        """All streams, shared out: one part for each thread. Parts may be stepped at the same time."""
+        """Share all streams out, one part per thread; parts may be stepped at the same time."""
         return [self.part(*share) for share in threads.split(self.n_streams)]
 
 
 class Unchanged(Step):
     """y = x."""
 
-    def __init__(self, n: int, n_streams: int, dtype: Any):
+    def __init__(self, n: int, n_streams: int, dtype: DTypeLike):
         super().__init__(n_streams, n, dtype)
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         return x
 
 
 class NormalisedStep(Step):
     """y = (x - mean) factor + shift."""
 
-    def __init__(self, mean: np.ndarray, factor: np.ndarray, shift: np.ndarray, n_streams: int):
+    def __init__(self, mean: Vector, factor: Vector, shift: Vector, n_streams: int):
         super().__init__(n_streams, len(mean), mean.dtype, room=[len(mean)])
         self._weights = mean, factor, shift
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         mean, factor, shift = self._weights
         (y,) = self.rows
         np.subtract(x, mean, out=y)
@@ -83,8 +92,11 @@ class NormalisedStep(Step):
         return np.add(y, shift, out=y)
 
 
+Composed = TypeVar("Composed", bound="CompositeStep")
+
+
 class CompositeStep(Step):
-    """Steps put together; the state is theirs, one after the other."""
+    """Several steps put together; the state is theirs, one after the other."""
 
     def __init__(self, steps: Sequence[Step], room: Sequence[int]):
         first = steps[0]
@@ -99,20 +111,20 @@ class CompositeStep(Step):
         for step in self.steps:
             step.start()
 
-    def part(self, first: int, last: int) -> "CompositeStep":
-        part: Any = super().part(first, last)
+    def part(self: Composed, first: int, last: int) -> Composed:
+        part = super().part(first, last)
         part.steps = [step.part(first, last) for step in self.steps]
         return part
 
 
 class Chain(CompositeStep):
-    """One after the other; ``inputs_of(k, x, outputs)``: what reaches the k-th, side by side."""
+    """Steps one after the other; ``inputs_of(k, x, outputs)`` lists the inputs of the k-th, to be joined."""
 
-    def __init__(self, steps: Sequence[Step], inputs_of: Callable[[int, Any, list[Any]], list[Any]]):
+    def __init__(self, steps: Sequence[Step], inputs_of: Inputs):
         super().__init__(steps, [step.n_in for step in steps])
         self._inputs_of = inputs_of
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         outputs: list[np.ndarray] = []
         for k, step in enumerate(self.steps):
             inputs = self._inputs_of(k, x, outputs)
@@ -127,7 +139,7 @@ class Total(CompositeStep):
     def __init__(self, steps: Sequence[Step], n_out: int):
         super().__init__(steps, [n_out])
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Matrix) -> Matrix:
         outputs = [step.advance(x) for step in self.steps]
         y = self.rows[0]
         y[...] = outputs[0]

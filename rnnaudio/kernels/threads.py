@@ -1,13 +1,13 @@
-"""Work shared out between threads: compiled functions that release Python's lock, one share each."""
+"""Work shared between threads: compiled functions release Python's lock, so each thread can compute one share."""
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import pairwise
-from typing import Any
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.kernels.arrays import Compiled, Share
 
 
 def _usable_cores() -> int:
@@ -19,7 +19,7 @@ def _chosen() -> int:
     if not text:
         return _usable_cores()
     if not text.isdecimal() or int(text) < 1:
-        raise RnnaudioError(f"RNNAUDIO_THREADS is {text!r}; expected a number of threads, at least 1")
+        raise RnnaudioError(f"RNNAUDIO_THREADS is {text!r}; expected a number of threads, 1 or more")
     return int(text)
 
 
@@ -28,7 +28,7 @@ class _Pool:
         self.n = n
         self._executor = ThreadPoolExecutor(n - 1, "rnnaudio-kernel") if n > 1 else None
 
-    def run(self, work: Callable[..., Any], shares: list[tuple[Any, ...]]) -> None:
+    def run(self, work: Compiled, shares: Sequence[Share]) -> None:
         if self._executor is None or len(shares) == 1:
             for share in shares:
                 work(*share)
@@ -48,14 +48,14 @@ class _Pool:
             work_off()  # the caller's thread works as well
         finally:
             left.clear()
-            waiting = [future for future in waiting if not future.cancel()]  # who has not begun finds nothing left
-            _wait_for(waiting)  # whatever happened: they write to memory that belongs to the caller
+            waiting = [future for future in waiting if not future.cancel()]  # one that has not begun has no work
+            _wait_for(waiting)  # even after an error: they write to the caller's arrays
         for future in waiting:
             future.result()
 
 
-def _wait_for(futures: list[Future[Any]]) -> None:
-    """Return when all are done; Ctrl-C is raised only then."""
+def _wait_for(futures: list[Future[None]]) -> None:
+    """Wait until all are done, and raise KeyboardInterrupt only then."""
     interrupted = None
     while not all(future.done() for future in futures):
         try:
@@ -70,7 +70,7 @@ _pool = _Pool(_chosen())
 
 
 def n_threads() -> int:
-    """How many threads kernels use: ``RNNAUDIO_THREADS``, else the cores that this process may use."""
+    """Return the number of threads that kernels use: ``RNNAUDIO_THREADS``, else the cores open to this process."""
     return _pool.n
 
 
@@ -83,19 +83,20 @@ def set_n_threads(n: int) -> None:
 os.register_at_fork(after_in_child=lambda: set_n_threads(n_threads()))  # a child has the pool but not its threads
 
 
-def run(work: Callable[..., Any], shares: list[tuple[Any, ...]]) -> None:
-    """work(*share) for each share, side by side; returns when all are done. The first error is raised."""
+def run(work: Compiled, shares: Sequence[Share]) -> None:
+    """Call work(*share) for each share, in parallel, and return when all are done. The first error is raised."""
     _pool.run(work, shares)
 
 
-# What a thread must have to do, or handing it over costs more than it saves: multiplications, or numbers to read.
+# Multiplications, or numbers to read, per thread: with less to do, starting it would cost more than it saves.
 LEAST_WORK = 2_000_000
 
 
 def split(n: int, multiple: int = 1, work: int | None = None) -> list[tuple[int, int]]:
-    """Ranges that share ``n`` items out evenly, in multiples where there are enough; at most one per thread.
+    """Divide ``n`` items evenly into ranges (first, last), at most one per thread.
 
-    ``work``: of all items together, None for much; little work is not shared.
+    Bounds are multiples of ``multiple``, the end excepted, and so the ranges may be fewer than threads.
+    ``work``, multiplications or numbers read for all items together, limits the number of ranges; None: no limit.
     """
     units = -(-n // multiple)
     most = n_threads() if work is None else min(n_threads(), work // LEAST_WORK)

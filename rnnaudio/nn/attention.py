@@ -1,50 +1,55 @@
-"""A grid of Gaussian filters that looks at a part of an image, or paints there. Gregor et al. (2015), section 3.2."""
+"""A grid of Gaussian filters that reads a part of an image, or writes to it. Gregor et al. (2015), section 3.2."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.engine import tt
+from rnnaudio.engine import Symbolic, tt
 from rnnaudio.nn.feedforward import Dense, FeedForward
 from rnnaudio.nn.layer import Context
 
-N_NUMBERS = 5  # of a window, as a layer gives them: centre, variance, stride and intensity
+N_NUMBERS = 5  # that a layer outputs for a window: centre (2), variance, stride and intensity
+
+ImageSize: TypeAlias = tuple[int, int]
+"""(height, width) in pixels."""
 
 
 class Window(NamedTuple):
-    """Where a grid of N x N filters lies, each (batch,): what a layer's five numbers mean.
+    """The place of a grid of N x N filters, each field (batch,), computed from a layer's five numbers.
 
     x, y
         its centre in pixels; the first pixel's is 1, so (A + 1) / 2 is the middle of A columns.
     stride
         pixels from one filter to the next, along the longer side of the image.
     variance
-        of each filter, in pixels^2, along that side. Along the shorter one, stride and deviation are as much smaller
-        as it is shorter (:func:`shares`): the paper's images are square.
+        of each filter, in pixels^2, along that side. Along the shorter one, stride and deviation are smaller by the
+        ratio of the sides (:func:`shares`): the paper's images are square.
     intensity
-        what a reading is multiplied by, and a writing divided by.
+        the factor of a reading, and the divisor of a writing.
     """
 
-    x: Any
-    y: Any
-    stride: Any
-    variance: Any
-    intensity: Any
+    x: Symbolic
+    y: Symbolic
+    stride: Symbolic
+    variance: Symbolic
+    intensity: Symbolic
 
 
 class Banks(NamedTuple):
-    rows: Any  # F_Y (batch, N, height)
-    columns: Any  # F_X (batch, N, width)
+    """The filters along both sides of an image."""
+
+    rows: Symbolic  # F_Y (batch, N, height)
+    columns: Symbolic  # F_X (batch, N, width)
 
 
-def window(numbers: Any, size: tuple[int, int], n: int) -> Window:
-    """(g~_X, g~_Y, log variance, log d~, log gamma), (batch, 5) -> a window over an image of (height, width).
+def window(numbers: Symbolic, size: ImageSize, n: int) -> Window:
+    """Place n x n filters on an image by (g~_X, g~_Y, log variance, log d~, log gamma), (batch, 5).
 
         g_X = (A + 1) / 2 (g~_X + 1)      g_Y = (B + 1) / 2 (g~_Y + 1)      d = (max(A, B) - 1) / (N - 1) d~
 
-    with A the width and B the height, so that zeros are a grid over the whole image. A single filter (N = 1) has no
-    stride: it is taken as (max(A, B) - 1) d~.
+    with A the width and B the height, so that zeros give a grid over the whole image. A single filter (N = 1) has no
+    stride; (max(A, B) - 1) d~ takes its place.
     """
     height, width = size
     widest = (max(size) - 1) / max(n - 1, 1)
@@ -57,43 +62,43 @@ def window(numbers: Any, size: tuple[int, int], n: int) -> Window:
     )
 
 
-def covering(size: tuple[int, int], n: int) -> tuple[float, float]:
-    """(log variance, log gamma) of a grid over the whole image, for a start at which nothing is left out or faint.
+def covering(size: ImageSize, n: int) -> tuple[float, float]:
+    """Compute (log variance, log gamma) of a grid over the whole image, an initialisation that leaves no gaps.
 
-    Filters half a stride wide, s = d / 2, meet their neighbours; with gamma = N^2 / (A B) what is painted has the mean
-    of its patch. At zeros, the paper's start, they are one pixel wide, and the mean is N^2 / (A B) of the patch's.
+    Filters half a stride wide, s = d / 2, meet their neighbours; with gamma = N^2 / (A B) a writing has the mean of
+    its patch. With zeros, as in the paper, filters are one pixel wide, and the mean is N^2 / (A B) of the patch's.
     """
-    stride = max(max(size) - 1, 1) / max(n - 1, 1)  # of a single pixel, one
+    stride = max(max(size) - 1, 1) / max(n - 1, 1)  # 1 for an image of one pixel
     return 2.0 * float(np.log(stride / 2)), float(np.log(n * n / (size[0] * size[1])))
 
 
-def filters(centre: Any, stride: Any, variance: Any, n: int, n_pixels: int) -> Any:
+def filters(centre: Symbolic, stride: Symbolic, variance: Symbolic, n: int, n_pixels: int) -> Symbolic:
     """F[b, i, a] = exp(-(a - m_i)^2 / 2 s^2) / Z_i, m_i = g + (i - N/2 - 1/2) d; i = 1..N, a = 1..n_pixels.
 
-    The arguments are (batch,), the result (batch, n, n_pixels); each row sums to one. Z_i is taken with the row's
-    largest exponent out, so that a filter far outside the image is not 0 / 0 but the nearest pixel.
+    The arguments are (batch,), the result (batch, n, n_pixels); each row sums to one. Each row's largest exponent is
+    subtracted first, so that a filter far outside the image is not 0 / 0 but the nearest pixel.
     """
     dtype = engine.float_type()
     offsets = np.asarray(np.arange(1, n + 1) - n / 2 - 0.5, dtype)
     pixels = np.asarray(np.arange(1, n_pixels + 1), dtype)
     means = centre[:, None] + offsets[None, :] * stride[:, None]
     exponents = -tt.sqr(pixels[None, None, :] - means[:, :, None]) / (2 * variance[:, None, None])
-    # The largest one is a constant to the gradient: the normalised row does not depend on what is taken out.
+    # The largest one is a constant to the gradient: the normalised row does not depend on it.
     weights = tt.exp(exponents - engine.constant_to_gradient(tt.max(exponents, axis=2, keepdims=True)))
     return weights / tt.sum(weights, axis=2, keepdims=True)
 
 
-def shares(size: tuple[int, int]) -> tuple[float, float]:
-    """How long each side is, in pixels from first to last, of the longer one: (1, 1) for a square.
+def shares(size: ImageSize) -> tuple[float, float]:
+    """Compute the length of each side, in pixels from first to last, over that of the longer one: (1, 1) for a square.
 
-    By the paper's own strides a grid over a tall, narrow image has most of its columns outside.
+    With the paper's strides, a grid over a tall, narrow image would have most of its columns outside.
     """
     longest = max(max(size) - 1, 1)
     return max(size[0] - 1, 1) / longest, max(size[1] - 1, 1) / longest
 
 
-def banks(at: Window, size: tuple[int, int], n: int) -> Banks:
-    """F_Y and F_X of a window."""
+def banks(at: Window, size: ImageSize, n: int) -> Banks:
+    """Compute F_Y and F_X of a window of n x n filters."""
     f_y, f_x = (
         filters(centre, share * at.stride, share**2 * at.variance, n, n_pixels)
         for centre, share, n_pixels in zip((at.y, at.x), shares(size), size, strict=True)
@@ -101,23 +106,23 @@ def banks(at: Window, size: tuple[int, int], n: int) -> Banks:
     return Banks(f_y, f_x)
 
 
-def read(image: Any, at: Window, of: Banks) -> Any:
+def read(image: Symbolic, at: Window, bank: Banks) -> Symbolic:
     """gamma F_Y x F_X^T: (batch, height, width) -> (batch, N N), row by row."""
-    columns = engine.batched_dot(image, of.columns.dimshuffle(0, 2, 1))
-    seen = engine.batched_dot(of.rows, columns)
-    n = seen.shape[1]
-    return at.intensity[:, None] * seen.reshape((seen.shape[0], n * n))
+    columns = engine.batched_dot(image, bank.columns.dimshuffle(0, 2, 1))
+    reading = engine.batched_dot(bank.rows, columns)
+    n = reading.shape[1]
+    return at.intensity[:, None] * reading.reshape((reading.shape[0], n * n))
 
 
-def write(patch: Any, at: Window, of: Banks) -> Any:
+def write(patch: Symbolic, at: Window, bank: Banks) -> Symbolic:
     """F_Y^T w F_X / gamma: (batch, N, N) -> (batch, height width), row by row."""
-    painted = engine.batched_dot(engine.batched_dot(of.rows.dimshuffle(0, 2, 1), patch), of.columns)
-    flat = painted.reshape((painted.shape[0], painted.shape[1] * painted.shape[2]))
+    writing = engine.batched_dot(engine.batched_dot(bank.rows.dimshuffle(0, 2, 1), patch), bank.columns)
+    flat = writing.reshape((writing.shape[0], writing.shape[1] * writing.shape[2]))
     return flat / at.intensity[:, None]
 
 
-def in_loop(dense: Dense, x: Any) -> Any:
-    """x W + b as a product that scan knows: of all steps' gradients of W it makes one product after the loop."""
+def in_loop(dense: Dense, x: Symbolic) -> Symbolic:
+    """x W + b as the engine's own product, whose gradient of W scan computes after the loop, in one product."""
     return tt.dot(x, dense.weight) + dense.bias
 
 
@@ -128,7 +133,7 @@ class AttentiveWrite(FeedForward):
     Images are rows of height x width pixels.
     """
 
-    def __init__(self, n_in: int, size: tuple[int, int], n: int, *, rng: np.random.Generator):
+    def __init__(self, n_in: int, size: ImageSize, n: int, *, rng: np.random.Generator):
         super().__init__()
         self.n_in, self.n_out = n_in, size[0] * size[1]
         self.size, self.n = size, n
@@ -136,16 +141,16 @@ class AttentiveWrite(FeedForward):
         self._child("dense", self.dense)
 
     def cover_image(self) -> None:
-        """Start with a grid over all of it, that paints what has the mean of its patch."""
+        """Initialise with a grid over the whole image, whose writing has the mean of its patch."""
         bias = self.dense.bias.get_value()
         bias[-3], bias[-1] = covering(self.size, self.n)
         self.dense.bias.set_value(bias)
 
-    def window(self, x: Any) -> Window:
-        """Where it writes: x (batch, n_in)."""
+    def window(self, x: Symbolic) -> Window:
+        """Compute where the layer writes for x (batch, n_in)."""
         return window(in_loop(self.dense, x)[:, self.n * self.n :], self.size, self.n)
 
-    def apply(self, x: Any, context: Context) -> Any:
+    def apply(self, x: Symbolic, context: Context) -> Symbolic:
         leading = [x.shape[axis] for axis in range(x.ndim - 1)]
         numbers = in_loop(self.dense, x.reshape((-1, self.n_in)) if x.ndim > 2 else x)
         at = window(numbers[:, self.n * self.n :], self.size, self.n)

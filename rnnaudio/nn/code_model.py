@@ -1,36 +1,44 @@
-"""A recurrent model of codes: hears frames as their features, says the probabilities of the next frame's codes."""
+"""A recurrent model of codes: features of frames in, probabilities of the next frame's codes out."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from rnnaudio import engine, losses
-from rnnaudio.engine import tt
+from rnnaudio.engine import Size, Symbolic, tt
 from rnnaudio.nn.layer import Context, Layer
+from rnnaudio.nn.state import State, StateSizes
 
 
 class CodeModel(Layer):
-    """P(c_1, .., c_K | frames so far) = prod_k P(c_k | h, c_1, .., c_{k-1}), h what the body says of the frames.
+    """P(c_1, ..., c_K | frames so far) = prod_k P(c_k | h, c_1, ..., c_{k-1}), h the body's output.
 
-    A frame of K stages of codes is heard as v(c) = (e_1[c_1] + .. + e_K[c_K]) / deviation, e the centres of a
-    :class:`rnnaudio.data.Codec`; the centres are kept with the model and not trained. Stage k has a head of its own:
+    The body's input, for a frame of K stages of codes, is its features v(c) = (e_1[c_1] + ... + e_K[c_K]) / deviation,
+    e the centres of a :class:`rnnaudio.data.Codec`, which are saved with the model and not trained. Each stage k has a
+    head of its own:
 
-        logits_k = head_k([h, v(c_1, .., c_{k-1})]),  head_1(h)
+        logits_k = head_k([h, v(c_1, ..., c_{k-1})]),  logits_1 = head_1(h)
 
     body
         any layer n_features -> n_hidden.
     heads
-        one per stage: layers without memory, n_hidden (+ n_features from the second on) -> n_codes.
+        one per stage: layers without a state, n_hidden (+ n_features from the second on) -> n_codes.
+    centres, deviations
+        (K, n_codes, n_features) and (n_features,), of the codec.
 
-    ``step`` and ``unroll`` are the body's: features (.., batch, n_features) -> h.
+    ``step`` and ``unroll`` are the body's: features (..., batch, n_features) -> h. ValueError if widths do not fit.
     """
 
-    def __init__(self, body: Layer, heads: list[Layer], *, centres: np.ndarray, deviations: np.ndarray):
+    def __init__(self, body: Layer, heads: Sequence[Layer], *, centres: np.ndarray, deviations: np.ndarray):
         super().__init__()
         n_stages, n_codes, n_features = centres.shape
-        wanted = [(body.n_out + (n_features if k else 0), n_codes) for k in range(n_stages)]
-        if body.n_in != n_features or [(head.n_in, head.n_out) for head in heads] != wanted:
-            raise ValueError(f"for centres {centres.shape} the body hears {n_features}, and heads are {wanted}")
+        expected = [(body.n_out + (n_features if k else 0), n_codes) for k in range(n_stages)]
+        widths = [(head.n_in, head.n_out) for head in heads]
+        if body.n_in != n_features or widths != expected:
+            raise ValueError(
+                f"the body takes {body.n_in} inputs and the heads are {widths}; expected {n_features} and {expected} "
+                f"for centres {centres.shape}"
+            )
         self.n_in, self.n_out = body.n_in, body.n_out
         self.body = self._child("body", body)
         self.heads = [self._child(f"head_{k + 1}", head) for k, head in enumerate(heads)]
@@ -42,20 +50,22 @@ class CodeModel(Layer):
         return len(self.heads)
 
     @property
-    def state_sizes(self) -> Any:
+    def state_sizes(self) -> StateSizes:
         return self.body.state_sizes
 
-    def initial_state(self, batch_size: Any) -> Any:
+    def initial_state(self, batch_size: Size) -> State:
         return self.body.initial_state(batch_size)
 
-    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
+    def step(self, x: Symbolic, state: State, context: Context) -> tuple[Symbolic, State]:
         return self.body.step(x, state, context)
 
-    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+    def unroll(
+        self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
+    ) -> tuple[Symbolic, State]:
         return self.body.unroll(x, state, context, mask)
 
-    def heard(self, codes: Any, n_stages: int | None = None) -> Any:
-        """v: (.., K) codes -> (.., n_features), of the first ``n_stages`` stages."""
+    def features(self, codes: Symbolic, n_stages: int | None = None) -> Symbolic:
+        """Compute v: codes (..., K) -> (..., n_features), from the first ``n_stages`` stages or all."""
         leading = [codes.shape[axis] for axis in range(codes.ndim - 1)]
         parts = [
             centres[codes[..., k].flatten()].reshape([*leading, self.n_in])
@@ -66,28 +76,33 @@ class CodeModel(Layer):
             total = total + part
         return total
 
-    def nats(self, hidden: Any, codes: Any, context: Context) -> list[Any]:
-        """-log P(c_k | h, c_1, .., c_{k-1}) of each stage, mean over frames: hidden (time, batch, n_hidden), codes."""
+    def nats(self, hidden: Symbolic, codes: Symbolic, context: Context) -> list[Symbolic]:
+        """-log P(c_k | h, c_1, ..., c_{k-1}), mean over frames, a scalar for each stage k.
+
+        hidden (time, batch, n_hidden), codes (time, batch, K).
+        """
         return [
             losses.cross_entropy(self._logits(k, hidden, codes, context), codes[..., k]) for k in range(self.n_stages)
         ]
 
-    def drawn(self, hidden: Any, uniform: Any) -> Any:
-        """Codes (time, batch, K) drawn from the probabilities, by inversion: uniform (time, batch, K) U(0, 1).
+    def sample(self, hidden: Symbolic, uniform: Symbolic) -> Symbolic:
+        """Sample codes (time, batch, K) by inversion of the cumulative probabilities.
 
-        No gradient flows through them. The heads are in evaluation: nothing is dropped.
+        hidden (time, batch, n_hidden), uniform (time, batch, K) U(0, 1). No gradient flows through the codes. The
+        heads are in evaluation, without dropout.
         """
-        codes: list[Any] = []
+        codes: list[Symbolic] = []
         for k in range(self.n_stages):
             before = tt.stack(codes, axis=2) if codes else None
-            said = engine.log_softmax(self._logits(k, hidden, before, Context.evaluation()))
-            sums = tt.cumsum(tt.exp(said), axis=2)
+            log_p = engine.log_softmax(self._logits(k, hidden, before, Context.evaluation()))
+            sums = tt.cumsum(tt.exp(log_p), axis=2)
             below = sums < (uniform[:, :, k] * sums[:, :, -1]).dimshuffle(0, 1, "x")
             codes.append(tt.cast(below.sum(axis=2), "int64"))
         return tt.stack(codes, axis=2)
 
-    def _logits(self, k: int, hidden: Any, codes: Any, context: Context) -> Any:
-        """Of stage k, (time, batch, n_codes), given the codes of the stages before it."""
-        head = self.heads[k]
-        x = tt.concatenate([hidden, self.heard(codes, k)], axis=hidden.ndim - 1) if k else hidden
+    def _logits(self, k: int, hidden: Symbolic, codes: Symbolic | None, context: Context) -> Symbolic:
+        """Compute the logits of stage k, (time, batch, n_codes), given the codes of the stages before it."""
+        head, x = self.heads[k], hidden
+        if k and codes is not None:
+            x = tt.concatenate([hidden, self.features(codes, k)], axis=hidden.ndim - 1)
         return head.unroll(x, head.initial_state(hidden.shape[1]), context)[0]

@@ -1,41 +1,42 @@
-"""Layers without memory. Each works on any leading axes: (batch, n) and (time, batch, n) alike."""
-
-from typing import Any
+"""Layers without a state. Each works on any leading axes: (batch, n) and (time, batch, n) alike."""
 
 import numpy as np
 
 from rnnaudio import engine, ops
-from rnnaudio.engine import tt
+from rnnaudio.engine import Symbolic, tt
 from rnnaudio.kernels.dense import ActivationStep, DenseStep
 from rnnaudio.kernels.step import NormalisedStep, Step, Unchanged
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer, current
+from rnnaudio.nn.state import State
 
 
 class FeedForward(Layer):
-    """A layer whose output depends on the present input only; subclasses define :meth:`apply`."""
+    """A layer whose output depends on the current input only; subclasses define :meth:`apply`."""
 
-    def apply(self, x: Any, context: Context) -> Any:
-        """x (..., n_in) -> y (..., n_out)."""
+    def apply(self, x: Symbolic, context: Context) -> Symbolic:
+        """Compute y (..., n_out) from x (..., n_in)."""
         raise NotImplementedError
 
-    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
+    def step(self, x: Symbolic, state: State, context: Context) -> tuple[Symbolic, State]:
         return self.apply(x, context), ()
 
-    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+    def unroll(
+        self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
+    ) -> tuple[Symbolic, State]:
         return self.apply(x, context), ()
 
 
 def known_activation(kind: str) -> str:
-    """The name itself; ValueError if there is no such activation."""
+    """Return the name itself. ValueError if there is no such activation."""
     if kind not in ops.ACTIVATIONS:
         raise ValueError(f"activation is {kind!r}; expected one of {', '.join(ops.ACTIVATIONS)}")
     return kind
 
 
-def tapped(layer: Layer, kind: str, y: Any, context: Context) -> Any:
-    """y itself; the result of an activation function that is not linear is shown to diagnostics."""
+def tapped(layer: Layer, kind: str, y: Symbolic, context: Context) -> Symbolic:
+    """Return y itself, and report the result of any activation function but ``linear`` to the context's taps."""
     if context.taps is not None and kind != "linear":
         context.taps.append((layer, {kind: y}))
     return y
@@ -62,11 +63,11 @@ class Dense(FeedForward):
 
     def activations(self) -> Activations:
         bent = widths() if self._activation == "linear" else widths(self.n_out)
-        # The kernel of bias and activation needs its output only; an engine keeps what it is a function of.
+        # The gradient of the kernel needs the activation's output only, that of the engines its input too.
         kept = widths(self.n_out) + (widths() if engine.kernel() == "fused" else bent)
         return Activations(kept, widths(self.n_in, self.n_out) + bent)
 
-    def apply(self, x: Any, context: Context) -> Any:
+    def apply(self, x: Symbolic, context: Context) -> Symbolic:
         y = ops.affine(x, self.weight, self.bias, self._activation)
         return tapped(self, self._activation, y, context)
 
@@ -76,14 +77,14 @@ class Dense(FeedForward):
 
 
 class Activation(FeedForward):
-    """y = f(x), f one of linear, relu, tanh, sigmoid."""
+    """y = f(x), f one of linear, relu, tanh, sigmoid. ValueError for another."""
 
     def __init__(self, n: int, kind: str):
         super().__init__()
         self.n_in = self.n_out = n
         self._kind = known_activation(kind)
 
-    def apply(self, x: Any, context: Context) -> Any:
+    def apply(self, x: Symbolic, context: Context) -> Symbolic:
         return tapped(self, self._kind, ops.ACTIVATIONS[self._kind](x), context)
 
     def compiled_step(self, n_streams: int) -> Step:
@@ -95,7 +96,7 @@ class BatchNorm(FeedForward):
 
     Training takes mean and (biased) variance over all leading axes of the batch, unmasked steps only, and moves the
     running statistics by ``r <- (1 - momentum) r + momentum batch``; evaluation uses the running statistics.
-    ``shift=False``: gain only, the shift is zero and not trained.
+    ``shift=False``: only the gain is trained, the shift is zero.
     """
 
     epsilon = 1e-5
@@ -113,10 +114,12 @@ class BatchNorm(FeedForward):
     def activations(self) -> Activations:
         return Activations(widths(*[self.n_out] * 3), widths(*[self.n_out] * 3))  # normalised, gained, shifted
 
-    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+    def unroll(
+        self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
+    ) -> tuple[Symbolic, State]:
         return self.apply(x, context, mask), ()
 
-    def apply(self, x: Any, context: Context, mask: Any = None) -> Any:
+    def apply(self, x: Symbolic, context: Context, mask: Symbolic | None = None) -> Symbolic:
         if context.training:
             mean = self._mean(x, mask)
             variance = self._mean(tt.sqr(x - mean), mask)
@@ -128,11 +131,11 @@ class BatchNorm(FeedForward):
         y = self.gain * (x - mean) / tt.sqrt(variance + self.epsilon)
         return y if self.shift is None else y + self.shift
 
-    def _mean(self, x: Any, mask: Any) -> Any:
+    def _mean(self, x: Symbolic, mask: Symbolic | None) -> Symbolic:
         leading = list(range(x.ndim - 1))
         if mask is None:
             return tt.mean(x, axis=leading)
-        # A switch, not a product: what is left out may be so large that its square is infinite, and 0 x inf is NaN.
+        # A switch, not a product: the square of a masked element may be infinite, and 0 x inf is NaN.
         return tt.sum(tt.switch(mask[..., None], x, tt.zeros_like(x)), axis=leading) / tt.sum(tt.cast(mask, x.dtype))
 
     def compiled_step(self, n_streams: int) -> Step:
@@ -142,7 +145,10 @@ class BatchNorm(FeedForward):
 
 
 class Dropout(FeedForward):
-    """Training: y = x m / (1 - rate), m ~ Bernoulli(1 - rate) per element; evaluation: y = x. Srivastava (2014)."""
+    """Training: y = x m / (1 - rate), m ~ Bernoulli(1 - rate) per element; evaluation: y = x. Srivastava (2014).
+
+    ValueError unless 0 <= rate < 1.
+    """
 
     def __init__(self, n: int, rate: float):
         super().__init__()
@@ -152,9 +158,9 @@ class Dropout(FeedForward):
         self.rate = rate
 
     def activations(self) -> Activations:
-        return Activations(widths(self.n_out, self.n_out), widths(self.n_out, self.n_out))  # draws and output
+        return Activations(widths(self.n_out, self.n_out), widths(self.n_out, self.n_out))  # random numbers, output
 
-    def apply(self, x: Any, context: Context) -> Any:
+    def apply(self, x: Symbolic, context: Context) -> Symbolic:
         if not context.training or self.rate == 0.0:
             return x
         keep = context.uniform([x.shape[axis] for axis in range(x.ndim)]) >= self.rate
@@ -176,7 +182,7 @@ class GaussianNoise(FeedForward):
         """Set the noise's standard deviation."""
         self.std.set_value(np.asarray(std, dtype=self.std.dtype))
 
-    def apply(self, x: Any, context: Context) -> Any:
+    def apply(self, x: Symbolic, context: Context) -> Symbolic:
         if not context.training:
             return x
         return x + self.std * context.normal([x.shape[axis] for axis in range(x.ndim)])

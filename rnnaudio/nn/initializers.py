@@ -1,4 +1,4 @@
-"""Initial values of parameters: functions ``(rng, shape) -> float64 array``; ``shape`` is (n_in, n_out) or (n,)."""
+"""Initial values of parameters, by functions ``(rng, shape) -> float64 array``; ``shape`` is (n_in, n_out) or (n,)."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """A matrix with orthonormal rows or columns, whichever are fewer. Saxe et al. (2013)."""
     rows, columns = shape
     q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
-    q *= np.sign(np.diag(r))  # makes the draw uniform over the orthogonal group (Mezzadri 2007)
+    q *= np.sign(np.diag(r))  # makes the distribution uniform over the orthogonal group (Mezzadri 2007)
     return q if rows >= columns else q.T
 
 
@@ -58,13 +58,13 @@ def rand_mnist_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndar
 
 
 def side_by_side(initializer: Initializer, n_blocks: int) -> Initializer:
-    """``n_blocks`` independent draws next to each other: one (n_in, n_blocks * n) matrix for the gates of a cell.
+    """``n_blocks`` independent matrices side by side: one (n_in, n_blocks * n) matrix for the gates of a cell.
 
-    Gates are initialised apart because Glorot's bound and orthogonality both refer to a single gate's matrix.
+    Gates are initialised separately because Glorot's bound and orthogonality both refer to a single gate's matrix.
     """
 
-    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    def blocks(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         block = (shape[0], shape[1] // n_blocks)
         return np.concatenate([initializer(rng, block) for _ in range(n_blocks)], axis=1)
 
-    return draw
+    return blocks

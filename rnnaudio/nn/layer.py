@@ -1,69 +1,93 @@
-"""What every layer is: named parameters, children, a state that is passed and returned, one step and its unrolling."""
+"""The base of all layers: named parameters, children, a state passed and returned, one step and its unrolling."""
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.engine import Key, SharedVariable, Size, Symbolic
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
+from rnnaudio.nn.state import State, StateSizes
+from rnnaudio.nn.state import flatten as flatten
+from rnnaudio.nn.state import leaf_names as leaf_names
+from rnnaudio.nn.state import unflatten as unflatten
 
-# The methods that say what a layer computes: one that overrides any of them is another function.
+Parameters: TypeAlias = dict[str, SharedVariable]
+"""Shared variables by full path, ``lstm.w_hidden``."""
+
+Values: TypeAlias = dict[str, np.ndarray]
+"""Values of shared variables by full path."""
+
+Gates: TypeAlias = dict[str, Symbolic]
+"""Activations of a layer by name: ``forget``, ``relu``."""
+
+Taps: TypeAlias = list[tuple["Layer", Gates]]
+"""Activations that layers of a graph have reported, in the order of computation."""
+
+Child = TypeVar("Child", bound="Layer")
+
+# The methods that define what a layer computes: a subclass that overrides any of them is another function.
 _EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "equations", "output", "_wire"}
 
 
 class Context:
-    """How one graph is built: training or evaluation, the source of its noise, and what it reports back.
+    """How one graph is built: for training or evaluation, its source of noise, and the side results it collects.
 
-    A context is an argument of every ``step`` and ``unroll`` and is handed on to every child, so that no layer can be
+    A context is an argument of every ``step`` and ``unroll`` and is passed on to every child, so that no layer can be
     left in the wrong mode. Make one with :meth:`training_with` or :meth:`evaluation`.
 
     updates
         (shared variable, new value) pairs that a training step must apply: running statistics.
     taps
-        ``None``, or a list that cells append ``(cell, {name: variable})`` to: the gate activations for diagnostics.
+        ``None``, or a list to which layers append ``(layer, {name: variable})``: activations for diagnostics.
     """
 
-    def __init__(self, training: bool, key: Any, truncate_gradient: int, taps: list[Any] | None):
+    def __init__(self, training: bool, key: Key | None, truncate_gradient: int, taps: Taps | None):
         self.training = training
         self.truncate_gradient = truncate_gradient
-        self.updates: list[tuple[Any, Any]] = []
+        self.updates: list[tuple[SharedVariable, Symbolic]] = []
         self.taps = taps
         self._key = key
         self._n_streams = 0
 
     @classmethod
-    def training_with(cls, key: Any, *, truncate_gradient: int = -1) -> "Context":
-        """Training graph; ``key`` (int64 vector: seed, update and, if in segments, segment) decides all its noise."""
+    def training_with(cls, key: Key, *, truncate_gradient: int = -1) -> "Context":
+        """Make the context of a training graph, all of whose noise is a function of ``key``.
+
+        key
+            int64 vector: seed, update and, where the batch is cut in time, segment.
+        truncate_gradient
+            steps that the gradient runs back through, from the last; -1: all.
+        """
         return cls(True, key, truncate_gradient, None)
 
     @classmethod
-    def evaluation(cls, *, taps: list[Any] | None = None) -> "Context":
-        """Deterministic graph: no noise, no dropout, stored statistics."""
+    def evaluation(cls, *, taps: Taps | None = None) -> "Context":
+        """Make the context of a deterministic graph: no noise, no dropout, stored statistics."""
         return cls(False, None, -1, taps)
 
-    def normal(self, shape: Sequence[Any]) -> Any:
-        """N(0, 1) draws, from the next stream of this graph; raises in evaluation."""
-        return engine.normal(self._key, self._next_stream(), shape)
+    def normal(self, shape: Sequence[Size]) -> Symbolic:
+        """Sample N(0, 1) from the next stream of this graph. ValueError in evaluation."""
+        return engine.normal(self._training_key(), self._next_stream(), shape)
 
-    def uniform(self, shape: Sequence[Any]) -> Any:
-        """U(0, 1) draws, from the next stream of this graph; raises in evaluation."""
-        return engine.uniform(self._key, self._next_stream(), shape)
+    def uniform(self, shape: Sequence[Size]) -> Symbolic:
+        """Sample U(0, 1) from the next stream of this graph. ValueError in evaluation."""
+        return engine.uniform(self._training_key(), self._next_stream(), shape)
 
     @property
-    def update(self) -> Any:
-        """The number of the update, from 0, int64; raises in evaluation."""
-        self._check_training()
-        return self._key[1]
+    def update(self) -> Symbolic:
+        """The number of the update, from 0, int64. ValueError in evaluation."""
+        return self._training_key()[1]
 
-    def _check_training(self) -> None:
-        if not self.training:
-            raise ValueError("noise was asked for in evaluation; a layer must check context.training first")
+    def _training_key(self) -> Key:
+        if not self.training or self._key is None:
+            raise ValueError("noise was requested in evaluation; a layer must check context.training first")
+        return self._key
 
     def _next_stream(self) -> int:
-        self._check_training()
         self._n_streams += 1
         return self._n_streams - 1
 
@@ -71,27 +95,27 @@ class Context:
 class Layer:
     """A function of (x, state) with named parameters.
 
-    Subclasses set ``n_in`` and ``n_out`` and define ``step`` and ``unroll``. Parameters are declared once, in order,
-    by :meth:`_parameter`; their full name is their path, e.g. ``lstm.w_hidden``.
+    Subclasses set ``n_in`` and ``n_out`` and define :meth:`step` and :meth:`unroll`. Parameters are declared once, in
+    order, by :meth:`_parameter`; their full name is their path, e.g. ``lstm.w_hidden``.
     """
 
     n_in: int
     n_out: int
-    needs_whole_sequence = False  # in training a step's output depends on later steps too: it cannot be cut in time
+    needs_whole_sequence = False  # True: in training a step's output depends on later steps, so no cutting in time
 
-    def __init_subclass__(cls, **options: Any):
+    def __init_subclass__(cls, **options: object):
         super().__init_subclass__(**options)
         if cls._first_with(_EQUATION) < cls._first_with({"compiled_step"}):
-            cls.compiled_step = Layer.compiled_step  # type: ignore[method-assign]  # what is inherited is no longer true
+            cls.compiled_step = Layer.compiled_step  # type: ignore[method-assign]  # inherited: another equation's
 
     @classmethod
     def _first_with(cls, names: set[str]) -> int:
-        """Where in the order of inheritance one of the names is defined first."""
+        """Return the position of the first class, in the order of inheritance, that defines one of the names."""
         return next(k for k, parent in enumerate(cls.__mro__) if names & vars(parent).keys())
 
     def __init__(self) -> None:
-        self._parameters: dict[str, Any] = {}
-        self._statistics: dict[str, Any] = {}
+        self._parameters: Parameters = {}
+        self._statistics: Parameters = {}
         self._children: dict[str, Layer] = {}
 
     @property
@@ -99,46 +123,48 @@ class Layer:
         """The class name in snake case: ``lstm``, ``batch_norm``."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
-    def _parameter(self, name: str, value: np.ndarray) -> Any:
+    def _parameter(self, name: str, value: np.ndarray) -> SharedVariable:
+        """Declare a trained variable."""
         self._parameters[name] = engine.shared(value, name)
         return self._parameters[name]
 
-    def _statistic(self, name: str, value: np.ndarray) -> Any:
-        """A stored value that is saved with the parameters but not trained: running means, noise levels."""
+    def _statistic(self, name: str, value: np.ndarray) -> SharedVariable:
+        """Declare a variable that is saved with the parameters but not trained: a running mean, a noise level."""
         self._statistics[name] = engine.shared(value, name)
         return self._statistics[name]
 
-    def _child(self, name: str, layer: "Layer") -> "Layer":
+    def _child(self, name: str, layer: Child) -> Child:
+        """Declare a layer that this one is made of."""
         self._children[name] = layer
         return layer
 
     def layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
-        """This layer and all below it, depth first, with their paths."""
+        """Go through this layer and all below it, depth first: (path, layer)."""
         yield prefix.rstrip("."), self
         for name, child in self._children.items():
             yield from child.layers(f"{prefix}{name}.")
 
-    def parameters(self) -> dict[str, Any]:
-        """Trained shared variables by full path, in the order of declaration."""
+    def parameters(self) -> Parameters:
+        """Return the trained shared variables by full path, in the order of declaration."""
         return self._collect("_parameters")
 
-    def statistics(self) -> dict[str, Any]:
-        """Stored but untrained shared variables by full path."""
+    def statistics(self) -> Parameters:
+        """Return the stored but untrained shared variables by full path."""
         return self._collect("_statistics")
 
-    def _collect(self, kind: str) -> dict[str, Any]:
+    def _collect(self, kind: str) -> Parameters:
         return {
             f"{path}.{name}".lstrip("."): variable
             for path, layer in self.layers()
             for name, variable in getattr(layer, kind).items()
         }
 
-    def get_values(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and statistics by full path."""
+    def get_values(self) -> Values:
+        """Copy all parameters and statistics, by full path."""
         return {name: variable.get_value() for name, variable in (self.parameters() | self.statistics()).items()}
 
-    def set_values(self, values: dict[str, np.ndarray]) -> None:
-        """Set all parameters and statistics; ValueError that names the first difference if they do not fit."""
+    def set_values(self, values: Mapping[str, np.ndarray]) -> None:
+        """Set all parameters and statistics. ValueError that names the first difference if they do not fit."""
         variables = self.parameters() | self.statistics()
         difference = describe_difference({n: v.get_value(borrow=True).shape for n, v in variables.items()}, values)
         if difference:
@@ -148,49 +174,51 @@ class Layer:
 
     @property
     def n_parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trained values."""
         return sum(v.get_value(borrow=True).size for v in self.parameters().values())
 
     @property
-    def state_sizes(self) -> Any:
-        """The widths of the state's arrays, nested as the state is; ``()`` for layers without memory."""
+    def state_sizes(self) -> StateSizes:
+        """The widths of the state's arrays, nested as the state is; ``()`` for layers without a state."""
         return ()
 
-    def initial_state(self, batch_size: Any) -> Any:
-        """The state before the first step, each array (batch_size, n); ``()`` for layers without memory."""
+    def initial_state(self, batch_size: Size) -> State:
+        """Return the state before the first step, each array (batch_size, n); ``()`` for layers without a state."""
         return ()
 
     def activations(self) -> Activations:
-        """What a training step holds for this layer, by the kernel in use; without an own answer, its output."""
+        """Count the arrays that a training step holds for this layer with the kernel in use; by default its output."""
         return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
 
-    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
-        """One time step: x (batch, n_in), state -> y (batch, n_out), new state."""
+    def step(self, x: Symbolic, state: State, context: Context) -> tuple[Symbolic, State]:
+        """Compute one time step: x (batch, n_in), state -> y (batch, n_out), new state."""
         raise NotImplementedError
 
-    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
-        """All time steps: x (time, batch, n_in) -> y (time, batch, n_out), final state.
+    def unroll(
+        self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
+    ) -> tuple[Symbolic, State]:
+        """Compute all time steps: x (time, batch, n_in) -> y (time, batch, n_out), final state.
 
         mask (time, batch): where it is 0 the state is carried over unchanged.
         """
         raise NotImplementedError
 
     def compiled_step(self, n_streams: int) -> Step | None:
-        """:meth:`step` in evaluation on arrays of :func:`engine.float_type`, its state kept in place.
+        """Make :meth:`step`, as in evaluation, on arrays of :func:`engine.float_type`, its state kept in place.
 
-        It has the values that the parameters have now. None if the layer has no such step; then :meth:`step` is the
-        only one. A subclass that redefines the equation without redefining this has none.
+        It copies the present values of the parameters. None if the layer has no such step and :meth:`step` is the only
+        one; a subclass that redefines the equation without redefining this method has none.
         """
         return None
 
 
-def current(*variables: Any) -> list[np.ndarray]:
-    """Copies of the values of shared variables, as a compiled step takes them."""
+def current(*variables: SharedVariable) -> list[np.ndarray]:
+    """Copy the values of shared variables, as a compiled step takes them."""
     return [np.ascontiguousarray(variable.get_value(), engine.float_type()) for variable in variables]
 
 
-def describe_difference(shapes: dict[str, tuple[int, ...]], values: dict[str, np.ndarray]) -> str:
-    """The first way in which ``values`` does not fit a model of these parameter shapes; empty if it fits."""
+def describe_difference(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, np.ndarray]) -> str:
+    """Describe the first way in which ``values`` does not fit a model of these parameter shapes; empty if it fits."""
     for name, shape in shapes.items():
         if name not in values:
             return f"the model's parameter {name!r} {shape} is missing"
@@ -198,31 +226,3 @@ def describe_difference(shapes: dict[str, tuple[int, ...]], values: dict[str, np
             return f"parameter {name!r} is {np.shape(values[name])}, the model's is {shape}"
     extra = [name for name in values if name not in shapes]
     return f"parameter {extra[0]!r} {np.shape(values[extra[0]])} is unknown to the model" if extra else ""
-
-
-def flatten(nested: Any) -> list[Any]:
-    """The leaves of nested tuples, in order."""
-    if isinstance(nested, tuple):
-        return [leaf for item in nested for leaf in flatten(item)]
-    return [nested]
-
-
-def leaf_names(nested: Any) -> list[str]:
-    """The path of each leaf of nested NamedTuples and tuples: ``hidden``, ``frames_0``."""
-    if not isinstance(nested, tuple):
-        return [""]
-    keys = getattr(nested, "_fields", range(len(nested)))
-    return [f"{key}_{below}".rstrip("_") for key, item in zip(keys, nested, strict=True) for below in leaf_names(item)]
-
-
-def unflatten(like: Any, leaves: Sequence[Any]) -> Any:
-    """Put ``leaves`` back into the nested tuples of ``like``."""
-    remaining = iter(leaves)
-
-    def build(node: Any) -> Any:
-        if not isinstance(node, tuple):
-            return next(remaining)
-        items = [build(item) for item in node]
-        return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
-
-    return build(like)

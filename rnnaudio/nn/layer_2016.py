@@ -1,12 +1,12 @@
-"""The feed-forward layer of 2016 and its perceptron: bias last, whatever else between product and bias."""
+"""The feed-forward layer of 2016 and its perceptron: bias last, all other operations between product and bias."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from rnnaudio import engine, ops
+from rnnaudio.engine import Symbolic
 from rnnaudio.kernels.dense import ActivationStep, DenseStep
 from rnnaudio.kernels.step import Chain, NormalisedStep, Step
 from rnnaudio.nn.activations import Activations, widths
@@ -14,14 +14,17 @@ from rnnaudio.nn.feedforward import FeedForward, known_activation, tapped
 from rnnaudio.nn.initializers import Initializer, rand_2016
 from rnnaudio.nn.layer import Context, current
 from rnnaudio.nn.model import Sequential
+from rnnaudio.nn.state import State
 
 
 class Layer2016(FeedForward):
     """y = activation(between(x W) + b): the order of operations of 2016. W (n_in, n_out), b (n_out,).
 
     ``between`` are feed-forward layers n_out wide. The blog's were, in this order and each of them optional,
-    ``BatchNorm(n, shift=False)`` (the bias does that), ``GaussianNoise(n, s)`` and ``Dropout(n, 0.5)``: noise and
-    dropout before the bias, so that a unit which is dropped still says activation(b).
+    ``BatchNorm(n, shift=False)`` (the bias is its shift), ``GaussianNoise(n, s)`` and ``Dropout(n, 0.5)``: noise and
+    dropout come before the bias, so that the output of a dropped unit is activation(b).
+
+    ValueError if a layer between is not n_out -> n_out.
     """
 
     def __init__(
@@ -51,10 +54,12 @@ class Layer2016(FeedForward):
             total = total.beside(layer.activations())
         return total
 
-    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+    def unroll(
+        self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
+    ) -> tuple[Symbolic, State]:
         return self.apply(x, context, mask), ()
 
-    def apply(self, x: Any, context: Context, mask: Any = None) -> Any:
+    def apply(self, x: Symbolic, context: Context, mask: Symbolic | None = None) -> Symbolic:
         y = ops.dot(x, self.weight)
         for layer in self._between:
             y, _ = layer.unroll(y, (), context, mask)
@@ -62,13 +67,13 @@ class Layer2016(FeedForward):
 
     def compiled_step(self, n_streams: int) -> Step | None:
         weight, bias = current(self.weight, self.bias)
-        within = [layer.compiled_step(n_streams) for layer in self._between]
-        known = [step for step in within if step is not None]
-        if len(known) < len(within):
+        between = [layer.compiled_step(n_streams) for layer in self._between]
+        known = [step for step in between if step is not None]
+        if len(known) < len(between):
             return None
-        nothing = np.zeros_like(bias)
-        first = DenseStep(weight, nothing, "linear", n_streams)
-        shifted = NormalisedStep(nothing, np.ones_like(bias), bias, n_streams)
+        zero = np.zeros_like(bias)
+        first = DenseStep(weight, zero, "linear", n_streams)
+        shifted = NormalisedStep(zero, np.ones_like(bias), bias, n_streams)
         last = ActivationStep(self.n_out, self._activation, n_streams, engine.float_type())
         return Chain([first, *known, shifted, last], lambda k, x, outputs: outputs[-1:] or [x])
 
@@ -82,9 +87,9 @@ def mlp_2016(
     final: str = "linear",
     weights: Initializer = rand_2016,
 ) -> Sequential:
-    """A perceptron sizes[0] -> ... -> sizes[-1] of :class:`Layer2016`, with ``between(n)`` in *every* layer.
+    """Build a perceptron sizes[0] -> ... -> sizes[-1] of :class:`Layer2016`, with ``between(n)`` in *every* layer.
 
-    In the last one too, as in 2016: noise and dropout on what is compared with the target are a floor under the cost.
+    The last layer has them too, as in 2016, though noise and dropout on the output put a floor under the cost.
     """
     pairs = list(pairwise(sizes))
     activations = [inner] * (len(pairs) - 1) + [final]

@@ -1,33 +1,37 @@
 """The memory-only LSTM of the 2016 blog."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple
 
 import numpy as np
 
 from rnnaudio import engine, ops
-from rnnaudio.engine import relu, sigmoid, tt
+from rnnaudio.engine import Array, SharedVariable, Symbolic, relu, sigmoid, tt
 from rnnaudio.kernels.memory_lstm import MemoryStep
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, iso_2016, side_by_side
-from rnnaudio.nn.layer import Context, current
+from rnnaudio.nn.layer import Context, Gates, current
 from rnnaudio.nn.recurrent import Cell, split
+from rnnaudio.nn.state import Leaf
+
+Noise = Symbolic | tuple[()]  # () for none
 
 
-class MemoryState(NamedTuple):
-    memory: Any  # M(i, 1) .. M(i, k) side by side
+class MemoryState(NamedTuple, Generic[Leaf]):
+    memory: Leaf  # M(i, 1), ..., M(i, k) side by side
 
 
 class MemoryInputs(NamedTuple):
-    x: Any
-    noise_hidden: Any  # k 6 n wide, or () for none
-    noise_gates: Any  # k 3 n wide
+    x: Symbolic
+    noise_hidden: Noise  # k 6 n wide
+    noise_gates: Noise  # k 3 n wide
 
 
-class MemoryLSTM(Cell):
-    """Gates that are MLPs, a memory and nothing else: no hidden output, no output gate. The blog's model of 2016.
+class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
+    """An LSTM whose gates are MLPs and whose memory cell is its output: no output gate. The blog's model of 2016.
 
-    Memory d = 1..k of step i, M(i, 0) being the input, with z = [M(i-1, d), M(i, d-1)] and fresh noise
+    Memory cell d = 1..k of step i, M(i, 0) being the input, with z = [M(i-1, d), M(i, d-1)] and fresh noise
     e ~ N(0, noise_std) in each layer (training only):
 
         f = sigmoid(relu(z W_f + e + b_f) V_f + e + a_f)
@@ -35,14 +39,15 @@ class MemoryLSTM(Cell):
         c = tanh   (tanh(z W_c + e + b_c) V_c + e + a_c)
         M(i, d) = f * M(i-1, d) + g * c
 
-    The same weights serve all depths. The output is [M(i, 1), .., M(i, k)], k n wide; the blog read it out with an MLP
+    All depths share the same weights. The output is [M(i, 1), ..., M(i, k)], k n wide; the blog's read-out was an MLP
     of one hidden layer. ``w_hidden`` (2 n, 6 n), ``bias_hidden`` (6 n,), ``w_gates`` (2 n, 3 n) and ``bias_gates``
-    (3 n,) hold the blocks f, g, c in this order; ``forget_bias`` is where b_f and a_f start, the others start at 0.
-    ``noise_std`` is a statistic: saved with the model and free to be annealed, unless it is 0 at construction.
+    (3 n,) hold the blocks f, g, c in this order. ``forget_bias`` has the initial values of b_f and a_f; those of the
+    other biases are 0. ``noise_std`` is a statistic: saved with the model, and may be annealed unless it is 0 at
+    construction.
 
-    The memory is not bounded, and as the blog started it, it grows from step to step whatever the input. With
-    ``bounded=True`` g is 1 - f: the weights of g are those of f, the last ones negated, and W and V hold f and c only.
-    Then each memory is a mean of the one before and c, and stays within -1 and 1 (up to the noise).
+    The memory cell is not bounded, and with the blog's initial values it grows from step to step whatever the input.
+    With ``bounded=True`` g is 1 - f: the weights of g are those of f, the last ones negated, and W and V hold f and c
+    only. Then each memory cell is a mean of the one before and c, and stays within -1 and 1 (up to the noise).
     """
 
     def __init__(
@@ -61,19 +66,19 @@ class MemoryLSTM(Cell):
         self.n_in, self.n_out, self.depth = n, depth * n, depth
         self._bounded = bounded
         self.state_sizes = MemoryState(depth * n)
-        of_hidden, of_gates = np.zeros(2 * blocks * n), np.zeros(blocks * n)
-        of_hidden[: 2 * n], of_gates[:n] = forget_bias
+        bias_hidden, bias_gates = np.zeros(2 * blocks * n), np.zeros(blocks * n)
+        bias_hidden[: 2 * n], bias_gates[:n] = forget_bias
         self.w_hidden = self._parameter("w_hidden", side_by_side(weights, blocks)(rng, (2 * n, 2 * blocks * n)))
-        self.bias_hidden = self._parameter("bias_hidden", of_hidden)
+        self.bias_hidden = self._parameter("bias_hidden", bias_hidden)
         self.w_gates = self._parameter("w_gates", side_by_side(weights, blocks)(rng, (2 * n, blocks * n)))
-        self.bias_gates = self._parameter("bias_gates", of_gates)
+        self.bias_gates = self._parameter("bias_gates", bias_gates)
         self.noise_std = self._statistic("noise_std", np.asarray(float(noise_std)))
         self._is_noisy = noise_std > 0
 
-    def _weights(self, hold: Any, join: Any) -> list[Any]:
-        """W, b, V and a, blocks f, g, c, of what ``hold`` gives of the parameters, put together by ``join``."""
+    def _weights(self, get: Callable[[SharedVariable], Array], join: Callable[..., Array]) -> list[Array]:
+        """Return W, b, V and a with blocks f, g, c: ``get`` turns a parameter into an array, ``join`` concatenates."""
         n = self.n_in
-        w, b, v, a = map(hold, (self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates))
+        w, b, v, a = map(get, (self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates))
         if not self._bounded:
             return [w, b, v, a]
         w, b = (join([x[..., : 2 * n], x], axis=x.ndim - 1) for x in (w, b))
@@ -82,44 +87,45 @@ class MemoryLSTM(Cell):
 
     def activations(self, scanned: bool = False) -> Activations:
         hidden, gates = 6 * self.n_out, 3 * self.n_out
-        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # each again, as part of one product or sum
+        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # each twice, as part of one product or sum
             each = widths(self.n_out, hidden, gates)
             return Activations(each + each, each | widths(self.n_in))
-        # The noise is gone before the gradients of its size come; the lowest depth's is copied for that of x.
+        # Noise is freed before the gradients of its size exist; the lowest depth's gradient is copied for that of x.
         working = widths(self.n_out, hidden, gates, 6 * self.n_in) | widths(self.n_in)
         return Activations(widths(self.n_out, hidden, gates), working)
 
     def set_std(self, std: float) -> None:
-        """Set the noise's standard deviation; ValueError if it was 0 at construction, for then there is none."""
+        """Set the noise's standard deviation. ValueError if it was 0 at construction: then the graph has no noise."""
         if std > 0 and not self._is_noisy:
-            raise ValueError(f"noise of std {std} on a layer built with 0; build it with the largest std")
+            raise ValueError(f"got noise of std {std} for a layer built with 0; build it with the largest std")
         self.noise_std.set_value(np.asarray(std, dtype=self.noise_std.dtype))
 
-    def sequences(self, x: Any, context: Context) -> MemoryInputs:
-        return MemoryInputs(x, *(e if isinstance(e, tuple) else self.noise_std * e for e in self._draws(x, context)))
+    def sequences(self, x: Symbolic, context: Context) -> MemoryInputs:
+        noises = [e if isinstance(e, tuple) else self.noise_std * e for e in self._noises(x, context)]
+        return MemoryInputs(x, *noises)
 
-    def _draws(self, x: Any, context: Context) -> list[Any]:
-        """N(0, 1) for the hidden layers and for the gates of all depths, () for none."""
+    def _noises(self, x: Symbolic, context: Context) -> list[Noise]:
+        """Sample N(0, 1) for the hidden layers and for the gates of all depths; () for none."""
         if not (context.training and self._is_noisy):
             return [(), ()]
         leading = [x.shape[axis] for axis in range(x.ndim - 1)]
         return [context.normal([*leading, blocks * self.n_out]) for blocks in (6, 3)]
 
-    def recur(self, inputs: MemoryInputs, state: MemoryState) -> MemoryState:
+    def recur(self, inputs: MemoryInputs, state: MemoryState[Symbolic]) -> MemoryState[Symbolic]:
         return self.equations(inputs, state)[1]
 
-    def gates(self, inputs: MemoryInputs, state: MemoryState) -> dict[str, Any]:
+    def gates(self, inputs: MemoryInputs, state: MemoryState[Symbolic]) -> Gates:
         return self.equations(inputs, state)[0]
 
-    def equations(self, inputs: MemoryInputs, state: MemoryState) -> tuple[dict[str, Any], MemoryState]:
-        """One step, or all steps at once given all states: gate activations by name, and the new memories."""
+    def equations(self, inputs: MemoryInputs, state: MemoryState[Symbolic]) -> tuple[Gates, MemoryState[Symbolic]]:
+        """Compute gate activations and the new memory cells: of one step, or of all steps given all states."""
         n, axis, below = self.n_in, inputs.x.ndim - 1, inputs.x
         sign = -1.0 if self._bounded else 1.0
         e_hidden, e_gates = self._by_depth(inputs.noise_hidden, 6 * n), self._by_depth(inputs.noise_gates, 3 * n)
         v_f, v_g, v_c = self._three(self.w_gates, n)
         b_f, b_g, b_c = self._three(self.bias_hidden, 2 * n)
         a_f, a_g, a_c = self._three(self.bias_gates, n)
-        activations: dict[str, Any] = {}
+        activations: Gates = {}
         memories = []
         for d, memory in enumerate(split(state.memory, self.depth, n)):
             z = tt.concatenate([memory, below], axis=axis)
@@ -135,22 +141,23 @@ class MemoryLSTM(Cell):
             activations |= {f"forget_{d + 1}": f, f"input_{d + 1}": g, f"candidate_{d + 1}": c}
         return activations, MemoryState(tt.concatenate(memories, axis=axis))
 
-    def _three(self, x: Any, width: int) -> list[Any]:
-        """The blocks f, g, c of the last axis; where g is 1 - f its block is that of f."""
+    def _three(self, x: Symbolic, width: int) -> list[Symbolic]:
+        """Split the last axis into the blocks f, g, c; where g is 1 - f its block is that of f."""
         blocks = split(x, 2 if self._bounded else 3, width)
         return [blocks[0], *blocks] if self._bounded else blocks
 
-    def _by_depth(self, noise: Any, width: int) -> list[Any]:
-        """By depth, the noise of f, g and c; zeros for none."""
+    def _by_depth(self, noise: Noise, width: int) -> Sequence[Sequence[Symbolic | float]]:
+        """Split noise by depth, then into f, g and c; zeros for none."""
         if isinstance(noise, tuple):
             return [(0.0, 0.0, 0.0)] * self.depth
         return [split(part, 3, width // 3) for part in split(noise, self.depth, width)]
 
-    def fused(self, x: Any, state: MemoryState, mask: Any, context: Context) -> MemoryState:
-        weights = self._weights(lambda parameter: parameter, tt.concatenate)
-        return MemoryState(
-            ops.memory_lstm(x, *weights, state.memory, mask, *self._draws(x, context), self.noise_std)
-        )
+    def fused(
+        self, x: Symbolic, state: MemoryState[Symbolic], mask: Symbolic | None, context: Context
+    ) -> MemoryState[Symbolic]:
+        weights: list[Symbolic] = self._weights(lambda parameter: parameter, tt.concatenate)
+        noises = self._noises(x, context)
+        return MemoryState(ops.memory_lstm(x, weights, state.memory, mask, noises, self.noise_std))
 
     def compiled_step(self, n_streams: int) -> Step:
         w, b, v, a = self._weights(lambda parameter: current(parameter)[0], np.concatenate)

@@ -3,44 +3,50 @@
 import functools
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from rnnaudio.engine import tt
+from rnnaudio.engine import Size, Symbolic, tt
 from rnnaudio.kernels.step import Chain, Step, Total
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.initializers import Initializer, glorot_uniform
 from rnnaudio.nn.layer import Context, Layer
+from rnnaudio.nn.state import State, StateSizes, parts_of
 
-Run = Callable[[Layer, Any, Any], tuple[Any, Any]]
+Run: TypeAlias = Callable[[Layer, Symbolic, State], tuple[Symbolic, State]]
+"""A child's step or unrolling: (child, x, state) -> y, new state."""
+
+Value = TypeVar("Value")
 
 
 class Composite(Layer):
     """A layer made of children: one wiring serves ``step`` and ``unroll``, so they cannot differ."""
 
     @property
-    def state_sizes(self) -> Any:
+    def state_sizes(self) -> StateSizes:
         return tuple(child.state_sizes for child in self._children.values())
 
-    def initial_state(self, batch_size: Any) -> Any:
+    def initial_state(self, batch_size: Size) -> State:
         return tuple(child.initial_state(batch_size) for child in self._children.values())
 
     def activations(self) -> Activations:
         return functools.reduce(Activations.beside, (child.activations() for child in self._children.values()))
 
-    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
+    def step(self, x: Symbolic, state: State, context: Context) -> tuple[Symbolic, State]:
         return self._wire(x, state, lambda child, x, state: child.step(x, state, context))
 
-    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+    def unroll(
+        self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
+    ) -> tuple[Symbolic, State]:
         return self._wire(x, state, lambda child, x, state: child.unroll(x, state, context, mask))
 
-    def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
+    def _wire(self, x: Symbolic, state: State, run: Run) -> tuple[Symbolic, State]:
         raise NotImplementedError
 
     def _compiled_steps(self, n_streams: int) -> list[Step]:
-        """Those of all children; empty if one has none."""
+        """Make the compiled steps of all children; none if one child has none."""
         steps = [child.compiled_step(n_streams) for child in self._children.values()]
         known = [step for step in steps if step is not None]
         return known if len(known) == len(steps) else []
@@ -49,16 +55,18 @@ class Composite(Layer):
 class Sequential(Composite):
     """Layers one after the other: y = f_K(... f_2(f_1(x))).
 
-    With ``skip=True`` (Graves 2013) each later layer sees the input beside the output below it, and the last one sees
-    all outputs before it: f_k([x, y_{k-1}]) and f_K([y_1, ..., y_{K-1}]); build its layers with those widths.
+    With ``skip=True`` (Graves 2013) each later layer gets the input beside the output below it, and the last one gets
+    all outputs before it: f_k([x, y_{k-1}]) and f_K([y_1, ..., y_{K-1}]); build the layers with those widths.
     ``read_all=True``: only the latter.
     Children are named after their class, numbered from the second of a kind on: lstm, lstm_2, dense.
+
+    ValueError if there are no layers, or if a layer's ``n_in`` is not the width of its inputs.
     """
 
     def __init__(self, layers: Sequence[Layer], *, skip: bool = False, read_all: bool = False):
         super().__init__()
         if not layers:
-            raise ValueError("Sequential got no layers; expected at least one")
+            raise ValueError("Sequential got no layers; expected one or more")
         self._skip, self._read_all = skip, read_all or skip
         for layer in layers:
             kind = layer.kind
@@ -71,8 +79,8 @@ class Sequential(Composite):
             if child.n_in != expected:
                 raise ValueError(f"layer {k} ({name}) takes {child.n_in} inputs, but {expected} reach it")
 
-    def _inputs_of(self, k: int, x: Any, outputs: list[Any]) -> list[Any]:
-        """What reaches layer k, given the input and the outputs of the layers before it (or their widths)."""
+    def _inputs_of(self, k: int, x: Value, outputs: list[Value]) -> list[Value]:
+        """List the inputs of layer k, given the input and the outputs of the layers before it (or their widths)."""
         if k == 0:
             return [x]
         if k == len(self._children) - 1:
@@ -82,13 +90,13 @@ class Sequential(Composite):
     def activations(self) -> Activations:
         later = list(self._children.values())[1:]
         joined = [child.n_in for child in (later if self._skip else later[-1:] if self._read_all else [])]
-        # Inputs put together are kept; their gradients are alive twice, together and taken apart.
+        # Joined inputs are kept; their gradients are held twice, joined and split.
         return super().activations().beside(Activations(widths(*joined), widths(*joined, *joined)))
 
-    def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
-        outputs: list[Any] = []
+    def _wire(self, x: Symbolic, state: State, run: Run) -> tuple[Symbolic, State]:
+        outputs: list[Symbolic] = []
         states = []
-        for k, (child, old) in enumerate(zip(self._children.values(), state, strict=True)):
+        for k, (child, old) in enumerate(zip(self._children.values(), parts_of(state), strict=True)):
             inputs = self._inputs_of(k, x, outputs)
             y, new = run(child, inputs[0] if len(inputs) == 1 else tt.concatenate(inputs, axis=x.ndim - 1), old)
             outputs.append(y)
@@ -103,38 +111,39 @@ class Sequential(Composite):
 class Repeated(Layer):
     """One layer applied ``times`` times, with the same weights and a state of its own each time: y = f(f(... f(x))).
 
-    The depth sharing of 2016 (DGRU). ValueError if the layer's input and output differ in width.
+    The depth sharing of 2016 (DGRU). ValueError if the layer's input and output differ in width, or without one time.
     """
 
     def __init__(self, layer: Layer, times: int):
         super().__init__()
         if layer.n_in != layer.n_out or times < 1:
             got = f"a layer {layer.n_in} -> {layer.n_out}, {times} times"
-            raise ValueError(f"Repeated got {got}; expected equal widths, and once at least")
+            raise ValueError(f"Repeated got {got}; expected equal widths, and one time or more")
         self.n_in, self.n_out, self._times = layer.n_in, layer.n_out, times
         self._layer = self._child(layer.kind, layer)
 
     @property
-    def state_sizes(self) -> Any:
+    def state_sizes(self) -> StateSizes:
         return (self._layer.state_sizes,) * self._times
 
-    def initial_state(self, batch_size: Any) -> Any:
+    def initial_state(self, batch_size: Size) -> State:
         return tuple(self._layer.initial_state(batch_size) for _ in range(self._times))
 
     def activations(self) -> Activations:
         return functools.reduce(Activations.beside, [self._layer.activations()] * self._times)
 
-    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
-        return self._through(x, state, lambda y, old: self._layer.step(y, old, context))
+    def step(self, x: Symbolic, state: State, context: Context) -> tuple[Symbolic, State]:
+        return self._through(x, state, lambda layer, y, old: layer.step(y, old, context))
 
-    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
-        return self._through(x, state, lambda y, old: self._layer.unroll(y, old, context, mask))
+    def unroll(
+        self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
+    ) -> tuple[Symbolic, State]:
+        return self._through(x, state, lambda layer, y, old: layer.unroll(y, old, context, mask))
 
-    @staticmethod
-    def _through(x: Any, state: Any, run: Callable[[Any, Any], tuple[Any, Any]]) -> tuple[Any, Any]:
+    def _through(self, x: Symbolic, state: State, run: Run) -> tuple[Symbolic, State]:
         states = []
-        for old in state:
-            x, new = run(x, old)
+        for old in parts_of(state):
+            x, new = run(self._layer, x, old)
             states.append(new)
         return x, tuple(states)
 
@@ -145,7 +154,10 @@ class Repeated(Layer):
 
 
 class Sum(Composite):
-    """y = f_1(x) + f_2(x) + ...: paths side by side, e.g. a linear skip path beside a stack."""
+    """y = f_1(x) + f_2(x) + ...: parallel paths, e.g. a linear skip path beside a stack.
+
+    ValueError if the paths differ in width.
+    """
 
     def __init__(self, **paths: Layer):
         super().__init__()
@@ -159,8 +171,8 @@ class Sum(Composite):
     def activations(self) -> Activations:
         return super().activations().beside(Activations(widths(self.n_out), widths()))
 
-    def _wire(self, x: Any, state: Any, run: Run) -> tuple[Any, Any]:
-        results = [run(child, x, old) for child, old in zip(self._children.values(), state, strict=True)]
+    def _wire(self, x: Symbolic, state: State, run: Run) -> tuple[Symbolic, State]:
+        results = [run(child, x, old) for child, old in zip(self._children.values(), parts_of(state), strict=True)]
         y = results[0][0]
         for path, _ in results[1:]:
             y = y + path
@@ -181,10 +193,12 @@ def mlp(
     noise: float = 0.0,
     weights: Initializer = glorot_uniform,
 ) -> Sequential:
-    """A multi-layer perceptron sizes[0] -> ... -> sizes[-1] with a linear last layer.
+    """Build a multi-layer perceptron sizes[0] -> ... -> sizes[-1] with a linear last layer.
 
     Each hidden layer is Dense -> [BatchNorm] -> activation -> [Dropout]; ``noise`` (standard deviation) is added to
     the input. The last layer has neither noise, dropout nor normalisation: they would put a floor under the cost.
+
+    ValueError for fewer than two sizes.
     """
     if len(sizes) < 2:
         raise ValueError(f"an MLP needs an input and an output size, got {list(sizes)}")

@@ -1,123 +1,145 @@
 """Recurrent cells as their equations, and the one loop that unrolls them."""
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from rnnaudio import engine, ops
-from rnnaudio.engine import sigmoid, tt
+from rnnaudio.engine import SharedVariable, Size, Symbolic, sigmoid, tt
 from rnnaudio.kernels.dense import LinearStep
 from rnnaudio.kernels.gru import GRUStep
 from rnnaudio.kernels.lstm import LSTMStep
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
-from rnnaudio.nn.layer import Context, Layer, current, flatten, unflatten
+from rnnaudio.nn.layer import Context, Gates, Layer, Taps, current, flatten, unflatten
+from rnnaudio.nn.state import Leaf, State, StateSizes
+
+Inputs = TypeVar("Inputs")  # of one cell: what `sequences` returns and `recur` takes, variables in nested tuples
+CellState = TypeVar("CellState", bound=tuple[Any, ...])  # of one cell: a NamedTuple of variables
 
 
-class Cell(Layer):
+class Cell(Layer, Generic[Inputs, CellState]):
     """A recurrence. A subclass sets ``state_sizes`` and defines
 
     ``sequences(x, context)``
-        what depends on the input alone, for all time steps at once (one large product instead of many small ones);
-        x (..., n_in), any leading axes.
+        the part that depends on the input alone, for all time steps at once (one large product instead of many small
+        ones); x (..., n_in), any leading axes.
     ``recur(inputs, state)``
         the equation: one step's sequences and the old state (batch, n) -> the new state.
     ``output(states)``
-        what the layer shows of its states; any leading axes.
+        the layer's output as a function of its states; any leading axes. By default the first of them.
     """
 
-    state_sizes: Any = ()  # a NamedTuple of widths
+    state_sizes: StateSizes = ()  # a NamedTuple of widths
 
-    def __init_subclass__(cls, **options: Any):
+    def __init_subclass__(cls, **options: object):
         super().__init_subclass__(**options)
         if cls._first_with({"sequences", "recur", "equations"}) < cls._first_with({"fused"}):
-            cls.fused = Cell.fused  # type: ignore[method-assign]  # an inherited kernel computes another equation
+            cls.fused = Cell.fused  # type: ignore[method-assign]  # the inherited kernel computes another equation
 
     @property
     def has_kernel(self) -> bool:
-        """Whether a compiled kernel computes this cell's equation."""
+        """Tell whether a compiled kernel computes this cell's equation."""
         return type(self).fused is not Cell.fused
 
     def can_fuse(self, masked: bool, context: Context) -> bool:
-        """Whether :meth:`fused` computes this graph; asked first, for noise must be drawn once only."""
+        """Tell whether :meth:`fused` can compute this graph; called first, because noise must be sampled only once."""
         return self.has_kernel
 
-    def sequences(self, x: Any, context: Context) -> Any:
+    def sequences(self, x: Symbolic, context: Context) -> Inputs:
         raise NotImplementedError
 
-    def recur(self, inputs: Any, state: Any) -> Any:
+    def recur(self, inputs: Inputs, state: CellState) -> CellState:
         raise NotImplementedError
 
-    def output(self, states: Any) -> Any:
+    def output(self, states: CellState) -> Symbolic:
         return states[0]
 
-    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
-        """Activations by name, for diagnostics; computed by :meth:`recur` itself where there are gates."""
+    def gates(self, inputs: Inputs, state: CellState) -> Gates:
+        """Return activations by name, for diagnostics; cells with gates compute them as :meth:`recur` does."""
         return {}
 
-    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
-        """All states by one compiled kernel, as :func:`unroll` returns them, where :meth:`can_fuse`."""
+    def fused(self, x: Symbolic, state: CellState, mask: Symbolic | None, context: Context) -> CellState:
+        """Compute all states by one compiled kernel, as :func:`unroll` returns them; only where :meth:`can_fuse`."""
         raise NotImplementedError
 
     def activations(self, scanned: bool = False) -> Activations:
-        """As every layer's; ``scanned``: by scan, whatever kernel is in use, and then a rough figure."""
+        """Count as every layer does; ``scanned``: roughly, for computation by scan, whatever kernel is in use."""
         states = widths(*flatten(self.state_sizes))
         return Activations(states + states, states | widths(self.n_in))  # each state, and as the one before it
 
-    def initial_state(self, batch_size: Any) -> Any:
+    def initial_state(self, batch_size: Size) -> State:
         # The width comes from a stored vector, not a constant: Theano would take a constant width of 1 for an axis
         # that broadcasts, and scan would refuse the state.
         rows = [engine.shared(np.zeros(n), "zeros") for n in flatten(self.state_sizes)]
         return unflatten(self.state_sizes, [repeat_rows(row, batch_size) for row in rows])
 
-    def step(self, x: Any, state: Any, context: Context) -> tuple[Any, Any]:
-        new = self.recur(self.sequences(x, context), state)
+    def step(self, x: Symbolic, state: State, context: Context) -> tuple[Symbolic, State]:
+        new = self.recur(self.sequences(x, context), cast("CellState", state))
         return self.output(new), new
 
-    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
-        # What is tapped is computed from the states again, which noise must not be: it is drawn once only.
+    def unroll(
+        self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
+    ) -> tuple[Symbolic, State]:
+        own = cast("CellState", state)
+        states = self._states(x, own, context, mask)
+        return self.output(states), unflatten(states, [s[-1] for s in flatten(states)])
+
+    def _states(self, x: Symbolic, state: CellState, context: Context, mask: Symbolic | None) -> CellState:
+        # Gates that are tapped are computed again from the states; with noise, sampled only once, they would differ.
         may_fuse = engine.kernel() == "fused" and context.truncate_gradient < 0
         may_fuse = may_fuse and not (context.training and context.taps is not None)
         if may_fuse and self.can_fuse(mask is not None, context):
             states = self.fused(x, state, mask, context)
-            inputs = None if context.taps is None else self.sequences(x, context)
-        else:
-            inputs = self.sequences(x, context)
-            states = unroll(self, inputs, state, mask, context.truncate_gradient)
+            if context.taps is not None:
+                self._tap(self.sequences(x, context), state, states, context.taps)
+            return states
+        inputs = self.sequences(x, context)
+        states = unroll(self, inputs, state, mask, context.truncate_gradient)
         if context.taps is not None:
-            pairs = zip(flatten(state), flatten(states), strict=True)
-            before = [tt.concatenate([tt.shape_padleft(first), rest[:-1]]) for first, rest in pairs]
-            context.taps.append((self, self.gates(inputs, unflatten(state, before))))
-        return self.output(states), unflatten(states, [s[-1] for s in flatten(states)])
+            self._tap(inputs, state, states, context.taps)
+        return states
+
+    def _tap(self, inputs: Inputs, state: CellState, states: CellState, taps: Taps) -> None:
+        pairs = zip(flatten(state), flatten(states), strict=True)
+        before = [tt.concatenate([tt.shape_padleft(first), rest[:-1]]) for first, rest in pairs]
+        taps.append((self, self.gates(inputs, unflatten(state, before))))
 
 
-def unroll(cell: Cell, inputs: Any, state: Any, mask: Any = None, truncate_gradient: int = -1) -> Any:
-    """s_t = recur(inputs_t, s_{t-1}) for t = 1..T, by raw scan: the only loop over time in the package.
+def unroll(
+    cell: Cell[Inputs, CellState],
+    inputs: Inputs,
+    state: CellState,
+    mask: Symbolic | None = None,
+    truncate_gradient: int = -1,
+) -> CellState:
+    """s_t = recur(inputs_t, s_{t-1}) for t = 1..T, by scan: the only loop over time in the package.
 
     inputs
-        nested tuple of arrays (time, batch, n): ``cell.sequences(x)``.
+        nested tuple of variables (time, batch, n): ``cell.sequences(x)``.
     state
-        s_0, nested tuple of arrays (batch, n): carried from before, learnt, or zero.
+        s_0, nested tuple of variables (batch, n): carried from before, learnt, or zero.
     mask
         (time, batch) or None; where it is 0, s_t = s_{t-1}.
     truncate_gradient
-        the gradient runs back through that many steps from the end; -1: through all.
+        steps that the gradient runs back through, from the last; -1: all.
 
-    Returns the states s_1..s_T, shaped as ``state`` with a leading time axis.
+    Returns the states s_1..s_T, nested as ``state``, with a leading time axis.
     """
-    n_masks, n_inputs = (0 if mask is None else 1), len(flatten(inputs))
+    given = cast("State", inputs)
+    n_masks, n_inputs = (0 if mask is None else 1), len(flatten(given))
 
-    def step(*arguments: Any) -> list[Any]:
+    def step(*arguments: Symbolic) -> list[Symbolic]:
         valid = arguments[:n_masks]
-        x_t = unflatten(inputs, arguments[n_masks : n_masks + n_inputs])
+        x_t = unflatten(given, arguments[n_masks : n_masks + n_inputs])
         old = unflatten(state, arguments[n_masks + n_inputs :])
         new = flatten(cell.recur(x_t, old))
         if valid:
             new = [tt.switch(valid[0][:, None], n, o) for n, o in zip(new, flatten(old), strict=True)]
         return new
 
-    sequences = ([] if mask is None else [mask]) + flatten(inputs)
+    sequences = ([] if mask is None else [mask]) + flatten(given)
     parameters = list(cell.parameters().values())
     n_used = n_masks + n_inputs + len(flatten(state))
     states = engine.scan(
@@ -126,22 +148,22 @@ def unroll(cell: Cell, inputs: Any, state: Any, mask: Any = None, truncate_gradi
     return unflatten(state, states)
 
 
-def repeat_rows(row: Any, n: Any) -> Any:
-    """(width,) -> (n, width)."""
+def repeat_rows(row: Symbolic, n: Size) -> Symbolic:
+    """Repeat a row: (width,) -> (n, width)."""
     return tt.zeros((n, 1), dtype=row.dtype) + row
 
 
-class GatedCell(Cell):
-    """A cell of gates, each of x W + b and more: a subclass has ``w_input``, ``bias``, and its equations."""
+class GatedCell(Cell[Symbolic, CellState]):
+    """A cell of gates that begin with x W + b. A subclass sets ``w_input`` and ``bias``, and defines its equations."""
 
-    w_input: Any
-    bias: Any
+    w_input: SharedVariable
+    bias: SharedVariable
 
-    def equations(self, inputs: Any, state: Any) -> tuple[dict[str, Any], Any]:
-        """One step, or all steps at once given all states: gate activations by name, and the new state."""
+    def equations(self, inputs: Symbolic, state: CellState) -> tuple[Gates, CellState]:
+        """Compute gate activations by name, and the new state: of one step, or of all steps given all states."""
         raise NotImplementedError
 
-    def sequences(self, x: Any, context: Context) -> Any:
+    def sequences(self, x: Symbolic, context: Context) -> Symbolic:
         return ops.affine(x, self.w_input, self.bias)
 
     def activations(self, scanned: bool = False) -> Activations:
@@ -151,19 +173,19 @@ class GatedCell(Cell):
         # LSTM: hidden, cell and gates; GRU: hidden, h * r and gates. Then the gates' gradient and those of x and h.
         return Activations(widths(n, n, gates), widths(gates, n) | widths(self.n_in))
 
-    def recur(self, inputs: Any, state: Any) -> Any:
+    def recur(self, inputs: Symbolic, state: CellState) -> CellState:
         return self.equations(inputs, state)[1]
 
-    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
+    def gates(self, inputs: Symbolic, state: CellState) -> Gates:
         return self.equations(inputs, state)[0]
 
 
-class LSTMState(NamedTuple):
-    hidden: Any
-    cell: Any
+class LSTMState(NamedTuple, Generic[Leaf]):
+    hidden: Leaf
+    cell: Leaf
 
 
-class LSTM(GatedCell):
+class LSTM(GatedCell[LSTMState[Symbolic]]):
     """Long short-term memory with a forget gate, optionally with peepholes p. Gers et al. (2000, 2002).
 
         i  = sigmoid(x W_i + h R_i + p_i * c + b_i)
@@ -189,16 +211,16 @@ class LSTM(GatedCell):
     ):
         super().__init__()
         self.n_in, self.n_out = n_in, n_units
-        self.state_sizes = LSTMState(n_units, n_units)
+        self.state_sizes: LSTMState[int] = LSTMState(n_units, n_units)
         bias = np.zeros(4 * n_units)
         bias[n_units : 2 * n_units] = forget_bias
         self.w_input = self._parameter("w_input", side_by_side(weights[0], 4)(rng, (n_in, 4 * n_units)))
         self.w_hidden = self._parameter("w_hidden", side_by_side(weights[1], 4)(rng, (n_units, 4 * n_units)))
         self.bias = self._parameter("bias", bias)
-        seen_by = ("input", "forget", "output") if peepholes else ()
-        self._peepholes = [self._parameter(f"peephole_{gate}", np.zeros(n_units)) for gate in seen_by]
+        gates = ("input", "forget", "output") if peepholes else ()
+        self._peepholes = [self._parameter(f"peephole_{gate}", np.zeros(n_units)) for gate in gates]
 
-    def equations(self, inputs: Any, state: Any) -> tuple[dict[str, Any], LSTMState]:
+    def equations(self, inputs: Symbolic, state: LSTMState[Symbolic]) -> tuple[Gates, LSTMState[Symbolic]]:
         h, c = state
         z_i, z_f, z_g, z_o = split(inputs + tt.dot(h, self.w_hidden), 4, self.n_out)
         if self._peepholes:
@@ -212,7 +234,9 @@ class LSTM(GatedCell):
         h = o * tt.tanh(c)
         return {"input": i, "forget": f, "candidate": g, "output": o}, LSTMState(h, c)
 
-    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> LSTMState:
+    def fused(
+        self, x: Symbolic, state: LSTMState[Symbolic], mask: Symbolic | None, context: Context
+    ) -> LSTMState[Symbolic]:
         h, c = state
         return LSTMState(*ops.lstm(x, self.w_input, self.w_hidden, self.bias, self._peepholes, h, c, mask))
 
@@ -221,11 +245,11 @@ class LSTM(GatedCell):
         return LSTMStep(w, r, bias, np.array(peepholes, bias.dtype).reshape(-1, self.n_out), n_streams)
 
 
-class GRUState(NamedTuple):
-    hidden: Any
+class GRUState(NamedTuple, Generic[Leaf]):
+    hidden: Leaf
 
 
-class GRU(GatedCell):
+class GRU(GatedCell[GRUState[Symbolic]]):
     """Gated recurrent unit, reset before the product. Cho et al. (2014).
 
         r  = sigmoid(x W_r + h R_r + b_r)
@@ -252,7 +276,7 @@ class GRU(GatedCell):
         self.w_hidden = self._parameter("w_hidden", side_by_side(weights[1], 3)(rng, (n_units, 3 * n_units)))
         self.bias = self._parameter("bias", np.zeros(3 * n_units))
 
-    def equations(self, inputs: Any, state: Any) -> tuple[dict[str, Any], GRUState]:
+    def equations(self, inputs: Symbolic, state: GRUState[Symbolic]) -> tuple[Gates, GRUState[Symbolic]]:
         (h,) = state
         n = self.n_out
         x_r, x_u, x_k = split(inputs, 3, n)
@@ -262,7 +286,9 @@ class GRU(GatedCell):
         k = tt.tanh(x_k + tt.dot(h * r, self.w_hidden[:, 2 * n :]))
         return {"reset": r, "update": u, "candidate": k}, GRUState((1 - u) * h + u * k)
 
-    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> GRUState:
+    def fused(
+        self, x: Symbolic, state: GRUState[Symbolic], mask: Symbolic | None, context: Context
+    ) -> GRUState[Symbolic]:
         (h,) = state
         return GRUState(ops.gru(x, self.w_input, self.w_hidden, self.bias, h, mask))
 
@@ -272,12 +298,12 @@ class GRU(GatedCell):
 
 
 class GRUEarly2016(GRU):
-    """The GRU with the candidate of an early script of 2016, which saw r where h * r was meant:
+    """The GRU with the candidate of an early script of 2016, which has r in the place of h * r, by mistake:
 
     k  = tanh(x W_k + r R_k + b_k)
     """
 
-    def equations(self, inputs: Any, state: Any) -> tuple[dict[str, Any], GRUState]:
+    def equations(self, inputs: Symbolic, state: GRUState[Symbolic]) -> tuple[Gates, GRUState[Symbolic]]:
         (h,) = state
         n = self.n_out
         x_r, x_u, x_k = split(inputs, 3, n)
@@ -287,16 +313,17 @@ class GRUEarly2016(GRU):
         return {"reset": r, "update": u, "candidate": k}, GRUState((1 - u) * h + u * k)
 
 
-class LinearState(NamedTuple):
-    frames: tuple[Any, ...]
+class LinearState(NamedTuple, Generic[Leaf]):
+    frames: tuple[Leaf, ...]
 
 
-class LinearPredictor(Cell):
+class LinearPredictor(Cell[Symbolic, LinearState[Symbolic]]):
     """y_t = sum_k x_{t-k} A_k + b, k = 0..n_frames-1: linear prediction from the last frames.
 
     Beside a stack (:class:`rnnaudio.nn.model.Sum`) it is the linear skip path: the stack has to learn only what a
-    linear predictor cannot. ``weight`` (n_frames * n_in, n_out), the latest frame first. The state is those frames.
-    It starts at zero; :func:`rnnaudio.diagnostics.baselines.linear_prediction` gives the least-squares solution.
+    linear predictor cannot predict. ``weight`` (n_frames * n_in, n_out), the latest frame first. The state is those
+    frames. Weights start at zero; :func:`rnnaudio.diagnostics.baselines.linear_prediction` computes the least-squares
+    solution.
     """
 
     def __init__(self, n_in: int, n_out: int, *, n_frames: int = 2):
@@ -311,21 +338,23 @@ class LinearPredictor(Cell):
         frames = widths(*flatten(self.state_sizes))
         return Activations(frames + joined + y, joined + y)
 
-    def sequences(self, x: Any, context: Context) -> Any:
+    def sequences(self, x: Symbolic, context: Context) -> Symbolic:
         return x
 
-    def recur(self, inputs: Any, state: Any) -> LinearState:
+    def recur(self, inputs: Symbolic, state: LinearState[Symbolic]) -> LinearState[Symbolic]:
         return LinearState((inputs, *state.frames[:-1]))
 
-    def output(self, states: Any) -> Any:
+    def output(self, states: LinearState[Symbolic]) -> Symbolic:
         latest = states.frames[0]
         return ops.affine(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight, self.bias)
 
     def can_fuse(self, masked: bool, context: Context) -> bool:
         return not masked  # a masked step repeats frames
 
-    def fused(self, x: Any, state: LinearState, mask: Any, context: Context) -> LinearState:
-        before = tt.stack([*reversed(state.frames), state.frames[0]])[:-1]  # two at least: Theano trips over one
+    def fused(
+        self, x: Symbolic, state: LinearState[Symbolic], mask: Symbolic | None, context: Context
+    ) -> LinearState[Symbolic]:
+        before = tt.stack([*reversed(state.frames), state.frames[0]])[:-1]  # two or more, as Theano cannot stack one
         history = tt.concatenate([before, x])
         starts = range(self.n_frames, 0, -1)  # the latest frame of each step, the one before it, ...
         return LinearState(tuple(history[start : start + x.shape[0]] for start in starts))
@@ -335,6 +364,6 @@ class LinearPredictor(Cell):
         return LinearStep(weight, bias, self.n_frames, n_streams)
 
 
-def split(x: Any, n_blocks: int, width: int) -> list[Any]:
-    """Equal blocks of the last axis."""
+def split(x: Symbolic, n_blocks: int, width: int) -> list[Symbolic]:
+    """Split the last axis into equal blocks."""
     return [x[..., k * width : (k + 1) * width] for k in range(n_blocks)]

@@ -1,39 +1,40 @@
-"""Cells that are another cell but for one thing: noise, a learnt or drawn initial state."""
+"""Cells that wrap another cell and change one thing: add noise, or learn or sample the initial state."""
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.engine import tt
+from rnnaudio.engine import Size, Symbolic, tt
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
-from rnnaudio.nn.layer import Context, current, flatten, leaf_names, unflatten
-from rnnaudio.nn.recurrent import Cell, repeat_rows
+from rnnaudio.nn.layer import Context, Gates, current, flatten, leaf_names, unflatten
+from rnnaudio.nn.recurrent import Cell, CellState, Inputs, repeat_rows
+from rnnaudio.nn.state import State
 
 
-class Wrapper(Cell):
-    """A cell that is another cell but for what its subclass redefines."""
+class Wrapper(Cell[Inputs, CellState]):
+    """A cell that delegates to another cell all methods that its subclass does not redefine."""
 
-    def __init__(self, cell: Cell):
+    def __init__(self, cell: Cell[Any, CellState]):
         super().__init__()
         self._cell = cell
         self._child(cell.kind, cell)
         self.n_in, self.n_out, self.state_sizes = cell.n_in, cell.n_out, cell.state_sizes
 
-    def initial_state(self, batch_size: Any) -> Any:
+    def initial_state(self, batch_size: Size) -> State:
         return self._cell.initial_state(batch_size)
 
-    def sequences(self, x: Any, context: Context) -> Any:
+    def sequences(self, x: Symbolic, context: Context) -> Inputs:
         return self._cell.sequences(x, context)
 
-    def recur(self, inputs: Any, state: Any) -> Any:
+    def recur(self, inputs: Inputs, state: CellState) -> CellState:
         return self._cell.recur(inputs, state)
 
-    def output(self, states: Any) -> Any:
+    def output(self, states: CellState) -> Symbolic:
         return self._cell.output(states)
 
-    def gates(self, inputs: Any, state: Any) -> dict[str, Any]:
+    def gates(self, inputs: Inputs, state: CellState) -> Gates:
         return self._cell.gates(inputs, state)
 
     def activations(self, scanned: bool = False) -> Activations:
@@ -46,85 +47,85 @@ class Wrapper(Cell):
     def can_fuse(self, masked: bool, context: Context) -> bool:
         return self.has_kernel and self._cell.can_fuse(masked, context)
 
-    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
+    def fused(self, x: Symbolic, state: CellState, mask: Symbolic | None, context: Context) -> CellState:
         return self._cell.fused(x, state, mask, context)
 
     def compiled_step(self, n_streams: int) -> Step | None:
         return self._cell.compiled_step(n_streams)
 
 
-class NoisyInputs(NamedTuple):
-    inner: Any
-    state_noise: Any  # one array per leaf of the state, or () for none
+class NoisyInputs(NamedTuple, Generic[Inputs]):
+    inner: Inputs
+    state_noise: tuple[Symbolic, ...]  # one per leaf of the state, or () for none
 
 
-class Noisy(Wrapper):
+class Noisy(Wrapper[NoisyInputs[Any], CellState]):
     """A cell with N(0, std) noise on its input and N(0, state_std) on its state at each step, in training only.
 
-    The noise is drawn outside the loop and enters it as sequences. Both deviations are statistics: saved with the
-    model, and free to be annealed (:meth:`set_std`).
+    The noise is sampled outside the loop and enters it as sequences. Both standard deviations are statistics: saved
+    with the model, and may be annealed (:meth:`set_std`).
     """
 
-    def __init__(self, cell: Cell, *, std: float = 0.0, state_std: float = 0.0):
+    def __init__(self, cell: Cell[Any, CellState], *, std: float = 0.0, state_std: float = 0.0):
         super().__init__(cell)
         self.std = self._statistic("std", np.asarray(float(std)))
         self.state_std = self._statistic("state_std", np.asarray(float(state_std)))
         self._on_input, self._on_state = std > 0, state_std > 0
 
     def set_std(self, std: float, state_std: float) -> None:
-        """Set both standard deviations; ValueError for a kind that was 0 at construction and so not in the graph."""
+        """Set both standard deviations. ValueError for one that was 0 at construction, and so is not in the graph."""
         for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
             if value > 0 and not on:
-                raise ValueError(f"noise of std {value} on a part built with 0; build it with the largest std")
+                raise ValueError(f"got noise of std {value} for a layer built with 0; build it with the largest std")
             variable.set_value(np.asarray(value, dtype=variable.dtype))
 
     def activations(self, scanned: bool = False) -> Activations:
         cell = self._cell.activations(scanned or self._on_state)
         on_input = widths(self.n_in) if self._on_input else widths()
         on_state = widths(*flatten(self.state_sizes)) if self._on_state else widths()
-        # On the input: noisy input; on the state, roughly: draws, noise, and its place in the sequences of a scan.
+        # The noisy input; and, roughly, the state's random numbers, their multiple, and that as a sequence of a scan.
         return cell.beside(Activations(on_input + on_state + on_state + on_state, on_input + on_state))
 
     def can_fuse(self, masked: bool, context: Context) -> bool:
         return super().can_fuse(masked, context) and not (context.training and self._on_state)
 
-    def _with_noise(self, x: Any, context: Context) -> Any:
+    def _with_noise(self, x: Symbolic, context: Context) -> Symbolic:
         if not (context.training and self._on_input):
             return x
         return x + self.std * context.normal([x.shape[axis] for axis in range(x.ndim)])
 
-    def sequences(self, x: Any, context: Context) -> NoisyInputs:
+    def sequences(self, x: Symbolic, context: Context) -> NoisyInputs[Any]:
         leading = [x.shape[axis] for axis in range(x.ndim - 1)]
         x = self._with_noise(x, context)
-        noise: Any = ()
+        noise: tuple[Symbolic, ...] = ()
         if context.training and self._on_state:
             noise = tuple(self.state_std * context.normal([*leading, n]) for n in flatten(self.state_sizes))
         return NoisyInputs(self._cell.sequences(x, context), noise)
 
-    def recur(self, inputs: NoisyInputs, state: Any) -> Any:
+    def recur(self, inputs: NoisyInputs[Any], state: CellState) -> CellState:
         if inputs.state_noise:
             state = unflatten(state, [s + e for s, e in zip(flatten(state), inputs.state_noise, strict=True)])
         return self._cell.recur(inputs.inner, state)
 
-    def gates(self, inputs: NoisyInputs, state: Any) -> dict[str, Any]:
+    def gates(self, inputs: NoisyInputs[Any], state: CellState) -> Gates:
         return self._cell.gates(inputs.inner, state)
 
-    def fused(self, x: Any, state: Any, mask: Any, context: Context) -> Any:
+    def fused(self, x: Symbolic, state: CellState, mask: Symbolic | None, context: Context) -> CellState:
         return self._cell.fused(self._with_noise(x, context), state, mask, context)
 
     def compiled_step(self, n_streams: int) -> Step | None:
         return self._cell.compiled_step(n_streams)  # without noise
 
 
-class LearntInitialState(Wrapper):
+class LearntInitialState(Wrapper[Inputs, CellState]):
     """A cell whose state before the first step is trained, the same row for every sequence; it starts at zero."""
 
-    def __init__(self, cell: Cell):
+    def __init__(self, cell: Cell[Inputs, CellState]):
         super().__init__(cell)
         names = zip(leaf_names(self.state_sizes), flatten(self.state_sizes), strict=True)
         self._rows = [self._parameter(f"initial_{name}", np.zeros(width)) for name, width in names]
 
-    def initial_state(self, batch_size: Any) -> Any:
+    def initial_state(self, batch_size: Size) -> State:
         return unflatten(self.state_sizes, [repeat_rows(row, batch_size) for row in self._rows])
 
     def compiled_step(self, n_streams: int) -> Step | None:
@@ -135,22 +136,22 @@ class LearntInitialState(Wrapper):
         return step
 
 
-class DrawnInitialState(Wrapper):
-    """A cell whose state before the first step is N(0, std), not learnt, a row of its own for each sequence.
+class DrawnInitialState(Wrapper[Inputs, CellState]):
+    """A cell whose state before the first step is sampled from N(0, std), a row of its own for each sequence.
 
-    The blog drew it anew at every call. Here it is the same draw at every call, so that validation and generation
-    are repeatable: ``number`` decides it, another one for each layer of a stack.
+    The blog sampled it anew at every call. Here it is the same at every call, so that validation and generation are
+    repeatable: it depends on ``number``, which should differ between the layers of a stack.
     """
 
-    def __init__(self, cell: Cell, *, std: float = 0.01, number: int = 0):
+    def __init__(self, cell: Cell[Inputs, CellState], *, std: float = 0.01, number: int = 0):
         super().__init__(cell)
         self._std, self._number = std, number
 
-    def initial_state(self, batch_size: Any) -> Any:
+    def initial_state(self, batch_size: Size) -> State:
         key = tt.as_tensor_variable(np.array([2016, self._number], "int64"))
         leaves = flatten(self.state_sizes)
-        drawn = [self._std * engine.normal(key, k, [batch_size, width]) for k, width in enumerate(leaves)]
-        return unflatten(self.state_sizes, drawn)
+        sampled = [self._std * engine.normal(key, k, [batch_size, width]) for k, width in enumerate(leaves)]
+        return unflatten(self.state_sizes, sampled)
 
     def compiled_step(self, n_streams: int) -> Step | None:
         return None

@@ -1,34 +1,39 @@
 """Products, biases and activations."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.engine import tt
+from rnnaudio.engine import Gradient, Symbolic, tt
 from rnnaudio.kernels import dense
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.kernels.product import column_sums, product
 from rnnaudio.ops.arrays import rows
 
 
-def dot(x: Any, w: Any) -> Any:
+def dot(x: Symbolic, w: Symbolic) -> Symbolic:
     """x W: (..., k), (k, n) -> (..., n)."""
     return Product(x.ndim)(x, w) if engine.kernel() == "fused" else tt.dot(x, w)
 
 
-ACTIVATIONS = {"linear": lambda x: x, "relu": engine.relu, "tanh": tt.tanh, "sigmoid": engine.sigmoid}
+ACTIVATIONS: dict[str, Callable[[Symbolic], Symbolic]] = {
+    "linear": lambda x: x,
+    "relu": engine.relu,
+    "tanh": tt.tanh,
+    "sigmoid": engine.sigmoid,
+}
 
 
-def affine(x: Any, w: Any, bias: Any, activation: str = "linear") -> Any:
-    """f(x W + b), f one of ACTIVATIONS: (..., k), (k, n), (n,) -> (..., n)."""
+def affine(x: Symbolic, w: Symbolic, bias: Symbolic, activation: str = "linear") -> Symbolic:
+    """f(x W + b): (..., k), (k, n), (n,) -> (..., n); ``activation`` is f's name in ACTIVATIONS."""
     if engine.kernel() == "fused":
         return _AddBias(x.ndim, activation)(Product(x.ndim)(x, w), bias)
     return ACTIVATIONS[activation](tt.dot(x, w) + bias)
 
 
-def activated(x: Any, activation: str) -> Any:
-    """f(x), f one of ACTIVATIONS: (..., n) -> (..., n)."""
+def activated(x: Symbolic, activation: str) -> Symbolic:
+    """f(x): (..., n) -> (..., n); ``activation`` is f's name in ACTIVATIONS."""
     if engine.kernel() == "fused":
         return _AddBias(x.ndim, activation)(x, tt.zeros((x.shape[x.ndim - 1],), x.dtype))
     return ACTIVATIONS[activation](x)
@@ -47,7 +52,9 @@ class Product(engine.Kernel):
         product(rows(x), w, rows(y))
         return [y]
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         (x, w), (dy,) = inputs, output_gradients
         return [Product(x.ndim)(dy, w.T), WeightGradient()(x, dy)]
 
@@ -76,14 +83,16 @@ class _AddBias(engine.Kernel):
         dense.add_bias(self.activation, rows(z), bias, rows(y))
         return [y]
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         (dy,) = output_gradients
         dz = dy if self.activation == "linear" else _ActivationGradient(dy.ndim, self.activation)(outputs[0], dy)
         return [dz, _BiasGradient()(dz)]
 
 
 class _ActivationGradient(engine.Kernel):
-    """dy f'(z), from y = f(z)."""
+    """dy f'(z), given y = f(z)."""
 
     def __init__(self, ndim: int, activation: str):
         self.ndims, self.activation = (ndim,), activation

@@ -1,28 +1,31 @@
-"""The painting of a DRAW as one operation of a graph, computed by :mod:`rnnaudio.kernels.draw`."""
+"""All steps of a DRAW as one operation of a graph, computed by :mod:`rnnaudio.kernels.draw`."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.engine import Gradient, Symbolic
 from rnnaudio.kernels import draw as kernel
-from rnnaudio.ops.arrays import nothing
+from rnnaudio.ops.arrays import absent
 
 N_WEIGHTS, N_STATES, N_KEPT = (len(kind._fields) for kind in (kernel.Weights, kernel.States, kernel.Kept))
 
 
-def paint(prepared: Any, noise: Any, weights: list[Any], start: list[Any], grids: kernel.Grids) -> list[Any]:
-    """All states of all steps; weights and start in the order of kernel.Weights and kernel.States.
+def paint(
+    prepared: Symbolic, noise: Symbolic, weights: list[Symbolic | None], start: list[Symbolic], grids: kernel.Grids
+) -> list[Symbolic]:
+    """Compute all states of all steps; ``weights`` and ``start`` are in the order of kernel.Weights and kernel.States.
 
-    None among the weights: there is no such one. Shapes: :mod:`rnnaudio.kernels.draw`.
+    A weight that the model lacks is None. Shapes: :mod:`rnnaudio.kernels.draw`.
     """
     ndims = [2 - k % 2 for k in range(N_WEIGHTS)]
-    given = [nothing(ndim, noise.dtype) if w is None else w for w, ndim in zip(weights, ndims, strict=True)]
-    return list(_Painting(*grids)(prepared, noise, *given, *start))[:N_STATES]
+    inputs = [absent(ndim, noise.dtype) if w is None else w for w, ndim in zip(weights, ndims, strict=True)]
+    return list(_Painting(*grids)(prepared, noise, *inputs, *start))[:N_STATES]
 
 
 class _Painting(engine.Kernel):
-    """prepared, noise, weights, start -> states, kept."""
+    """prepared, noise, weights, start -> the states and the arrays kept for the gradient."""
 
     __props__ = ("height", "width", "n_read", "n_write")
     ndims = (3,) * (N_STATES + N_KEPT)
@@ -36,22 +39,24 @@ class _Painting(engine.Kernel):
     def grids(self) -> kernel.Grids:
         return kernel.Grids(self.height, self.width, self.n_read, self.n_write)
 
-    def compute(self, *arrays: np.ndarray) -> Any:
+    def compute(self, *arrays: np.ndarray) -> Sequence[np.ndarray]:
         states, kept = kernel.forward(*_arguments(arrays), self.grids)
         return [*states, *kept]
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
-        d_states = [nothing(3, inputs[0].dtype) if g is None else g for g in output_gradients[:N_STATES]]
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
+        d_states = [absent(3, inputs[0].dtype) if g is None else g for g in output_gradients[:N_STATES]]
         d_prepared, *rest = _PaintingGradient(*self.grids)(*inputs, *outputs, *d_states)
         return [d_prepared, None, *rest]
 
 
 class _PaintingGradient(_Painting):
-    """inputs, outputs and the states' gradients -> those of prepared, weights, start."""
+    """inputs, outputs, gradients of the states -> gradients of prepared, weights, start."""
 
     ndims = (3, *[2 - k % 2 for k in range(N_WEIGHTS)], *[2] * N_STATES)
 
-    def compute(self, *arrays: np.ndarray) -> Any:
+    def compute(self, *arrays: np.ndarray) -> Sequence[np.ndarray]:
         n_inputs = 2 + N_WEIGHTS + N_STATES
         outputs = list(map(np.ascontiguousarray, arrays[n_inputs:]))
         result = kernel.backward(
@@ -64,6 +69,6 @@ class _PaintingGradient(_Painting):
         return [result.prepared, *result.weights, *result.start]
 
 
-def _arguments(arrays: Any) -> tuple[Any, Any, kernel.Weights, kernel.States]:
+def _arguments(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, kernel.Weights, kernel.States]:
     prepared, noise, *others = map(np.ascontiguousarray, arrays)
     return prepared, noise, kernel.Weights(*others[:N_WEIGHTS]), kernel.States(*others[N_WEIGHTS:])

@@ -1,19 +1,18 @@
 """Losses, elementwise and summed."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.engine import tt
+from rnnaudio.engine import Gradient, Symbolic, tt
 from rnnaudio.kernels import elementwise
 from rnnaudio.kernels.buffers import empty
 from rnnaudio.ops.arrays import scalars
 
 
-def squared_errors(prediction: Any, target: Any) -> tuple[Any, Any]:
-    """sum of (prediction - target)^2, and sum of target^2, over all elements."""
+def squared_errors(prediction: Symbolic, target: Symbolic) -> tuple[Symbolic, Symbolic]:
+    """Sum of (prediction - target)^2 and sum of target^2, over all elements."""
     if engine.kernel() == "fused" and prediction.ndim == target.ndim:
         return tuple(_SquaredErrors()(prediction, target))
     return tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target))
@@ -26,17 +25,19 @@ class _SquaredErrors(engine.Kernel):
         sums = elementwise.squared_errors(*map(np.ascontiguousarray, (prediction, target)))
         return scalars(sums, prediction.dtype)
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         (p, t), (d_error, d_power) = inputs, output_gradients
-        towards = None if d_error is None else _ScaledDifference(p.ndim)(p, t, 2 * d_error)
-        away = None if towards is None else -towards
+        d_prediction = None if d_error is None else _ScaledDifference(p.ndim)(p, t, 2 * d_error)
+        d_target = None if d_prediction is None else -d_prediction
         if d_power is not None:
-            away = 2 * d_power * t if away is None else away + 2 * d_power * t
-        return [towards, away]
+            d_target = 2 * d_power * t if d_target is None else d_target + 2 * d_power * t
+        return [d_prediction, d_target]
 
 
-def bernoulli_nats(logits: Any, target: Any) -> Any:
-    """log(1 + e^l) - x l summed over the last axis: 2 x (batch, n) -> (batch,)."""
+def bernoulli_nats(logits: Symbolic, target: Symbolic) -> Symbolic:
+    """log(1 + e^l) - x l, l the logit and x the target, summed over the last axis: 2 x (batch, n) -> (batch,)."""
     if engine.kernel() == "fused" and logits.ndim == target.ndim == 2:
         return _Bernoulli()(logits, target)
     return tt.sum(engine.softplus(logits) - target * logits, axis=-1)
@@ -51,27 +52,31 @@ class _Bernoulli(engine.Kernel):
         tail = np.log1p(np.exp(-np.abs(logits)))
         return [np.sum(np.maximum(logits, 0) - target * logits + tail, axis=1)]
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         (logits, target), (d,) = inputs, output_gradients
         return [(engine.sigmoid(logits) - target) * d[:, None], -logits * d[:, None]]
 
 
-def pixel_nats(logits: Any, log_std: Any, target: Any) -> Any:
+def pixel_nats(logits: Symbolic, log_std: Symbolic | float, target: Symbolic) -> Symbolic:
     """-log N(target; sigmoid(logit), e^log_std) summed over the last axis: (batch, n), (), (batch, n) -> (batch,)."""
-    if engine.kernel() == "fused" and logits.ndim == target.ndim == 2 and np.ndim(log_std) == 0:
+    if engine.kernel() == "fused" and logits.ndim == target.ndim == 2 and getattr(log_std, "ndim", 0) == 0:
         return _PixelNats()(logits, log_std, target)
     scaled = (target - engine.sigmoid(logits)) * tt.exp(-log_std)
     return tt.sum(0.5 * tt.sqr(scaled) + log_std + 0.5 * math.log(2 * math.pi), axis=-1)
 
 
 class _PixelNats(engine.Kernel):
-    # As a graph its gradient has products of three and more arrays, which take seconds in mode python.
+    # Built as a graph, its gradient has products of three and more arrays, which take seconds in mode python.
     ndims = (1,)
 
     def compute(self, logits: np.ndarray, log_std: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
         return [elementwise.pixel_nats(logits, log_std, target)]
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         return list(_PixelGradients()(*inputs, *output_gradients))
 
 
@@ -99,8 +104,11 @@ class _ScaledDifference(engine.Kernel):
         return [out]
 
 
-def gaussian_nats(prediction: Any, target: Any, least_variance: float) -> Any:
-    """(log v + (target - m)^2 / v) / 2, elementwise: (..., 2 n), m and log (v - least_variance), and (..., n)."""
+def gaussian_nats(prediction: Symbolic, target: Symbolic, least_variance: float) -> Symbolic:
+    """(log v + (target - m)^2 / v) / 2, elementwise: (..., 2 n), (..., n) -> (..., n).
+
+    prediction holds n means m, then n log (v - least_variance).
+    """
     if engine.kernel() == "fused":
         return _GaussianNats(target.ndim, least_variance)(prediction, target)
     n = prediction.shape[prediction.ndim - 1] // 2
@@ -110,7 +118,7 @@ def gaussian_nats(prediction: Any, target: Any, least_variance: float) -> Any:
 
 
 class _GaussianNats(engine.Kernel):
-    # As a graph its gradient has products of three and more arrays, which take seconds in mode python.
+    # Built as a graph, its gradient has products of three and more arrays, which take seconds in mode python.
     __props__ = ("ndims", "least_variance")
 
     def __init__(self, ndim: int, least_variance: float):
@@ -119,7 +127,9 @@ class _GaussianNats(engine.Kernel):
     def compute(self, prediction: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
         return [elementwise.gaussian_nats(prediction, target, self.least_variance)]
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         return list(_GaussianGradients(self.ndims[0], self.least_variance)(*inputs, *output_gradients))
 
 

@@ -1,44 +1,69 @@
 """Whole sequences of recurrent cells."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.engine import tt
+from rnnaudio.engine import Gradient, SharedVariable, Symbolic, tt
 from rnnaudio.kernels import gru as gru_kernel
 from rnnaudio.kernels import lstm as lstm_kernel
 from rnnaudio.kernels import memory_lstm as memory_kernel
 from rnnaudio.kernels.buffers import empty
-from rnnaudio.ops.arrays import contiguous, nothing
+from rnnaudio.ops.arrays import absent, contiguous
 from rnnaudio.ops.dense import Product, WeightGradient
 
 
-def _ornothing(mask: Any) -> Any:
-    return nothing(2, "int8") if mask is None else tt.cast(tt.neq(mask, 0), "int8")
+def _mask_or_absent(mask: Symbolic | None) -> Symbolic:
+    return absent(2, "int8") if mask is None else tt.cast(tt.neq(mask, 0), "int8")
 
 
-def lstm(x: Any, w: Any, r: Any, bias: Any, peepholes: list[Any], h0: Any, c0: Any, mask: Any) -> tuple[Any, Any]:
-    """All hidden and all cell states of an LSTM: x (T, B, n_in) -> 2 x (T, B, n); mask (T, B) or None."""
-    p = tt.stack(peepholes) if peepholes else nothing(2, x.dtype)
-    hidden, cell, _ = _LSTMSequence()(x, w, r, bias, p, h0, c0, _ornothing(mask))
+def lstm(
+    x: Symbolic,
+    w: Symbolic,
+    r: Symbolic,
+    bias: Symbolic,
+    peepholes: Sequence[Symbolic],
+    h0: Symbolic,
+    c0: Symbolic,
+    mask: Symbolic | None,
+) -> tuple[Symbolic, Symbolic]:
+    """Compute all hidden and cell states of an LSTM: x (T, B, n_in) -> 2 x (T, B, n).
+
+    Weights w (n_in, 4 n), r (n, 4 n), bias (4 n,), peepholes 3 x (n,) or none; h0, c0 (B, n); mask (T, B) or None.
+    """
+    p = tt.stack(peepholes) if peepholes else absent(2, x.dtype)
+    hidden, cell, _ = _LSTMSequence()(x, w, r, bias, p, h0, c0, _mask_or_absent(mask))
     return hidden, cell
 
 
-def gru(x: Any, w: Any, r: Any, bias: Any, h0: Any, mask: Any) -> Any:
-    """All hidden states of a GRU: x (T, B, n_in) -> (T, B, n); mask (T, B) or None."""
-    return _GRUSequence()(x, w, r, bias, h0, _ornothing(mask))[0]
+def gru(x: Symbolic, w: Symbolic, r: Symbolic, bias: Symbolic, h0: Symbolic, mask: Symbolic | None) -> Symbolic:
+    """Compute all hidden states of a GRU: x (T, B, n_in) -> (T, B, n).
 
-
-def memory_lstm(x: Any, *arguments: Any) -> Any:
-    """All memories of a MemoryLSTM: x (T, B, n) -> (T, B, k n).
-
-    The other arguments: w_hidden, bias_hidden, w_gates, bias_gates, m0, mask (T, B) or None, the noise of the hidden
-    layers and of the gates (or ()), and its standard deviation.
+    Weights w (n_in, 3 n), r (n, 3 n), bias (3 n,); h0 (B, n); mask (T, B) or None.
     """
-    *parameters, mask, noise_hidden, noise_gates, std = arguments
-    noises = [nothing(3, x.dtype) if isinstance(e, tuple) else e for e in (noise_hidden, noise_gates)]
-    return _MemoryLSTMSequence()(x, *parameters, _ornothing(mask), *noises, std)[0]
+    return _GRUSequence()(x, w, r, bias, h0, _mask_or_absent(mask))[0]
+
+
+def memory_lstm(
+    x: Symbolic,
+    weights: Sequence[Symbolic],
+    m0: Symbolic,
+    mask: Symbolic | None,
+    noises: Sequence[Symbolic | tuple[()]],
+    std: SharedVariable,
+) -> Symbolic:
+    """Compute all memory cells of a MemoryLSTM of depth k: x (T, B, n) -> (T, B, k n).
+
+    weights
+        w_hidden (2 n, 6 n), bias_hidden (6 n,), w_gates (2 n, 3 n) and bias_gates (3 n,).
+    m0, mask
+        (B, k n), and (T, B) or None.
+    noises
+        N(0, 1) for the hidden layers (T, B, k 6 n) and for the gates (T, B, k 3 n), or () for none; times ``std``.
+    """
+    sampled = [absent(3, x.dtype) if isinstance(noise, tuple) else noise for noise in noises]
+    return _MemoryLSTMSequence()(x, *weights, m0, _mask_or_absent(mask), *sampled, std)[0]
 
 
 class _LSTMSequence(engine.Kernel):
@@ -47,12 +72,14 @@ class _LSTMSequence(engine.Kernel):
     ndims = (3, 3, 3)
     is_sequence = True
 
-    def compute(self, x: np.ndarray, *others: np.ndarray) -> Any:
+    def compute(self, x: np.ndarray, *others: np.ndarray) -> Sequence[np.ndarray]:
         return lstm_kernel.forward(np.ascontiguousarray(x), *map(np.ascontiguousarray, others))
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         x, w, r, _, p, h0, c0, mask = inputs
-        dh, dc = (nothing(3, x.dtype) if g is None else g for g in output_gradients[:2])
+        dh, dc = (absent(3, x.dtype) if g is None else g for g in output_gradients[:2])
         dz, *rest = _LSTMSequenceGradient()(r, p, h0, c0, mask, *outputs, dh, dc)
         return [Product(3)(dz, w.T), WeightGradient()(x, dz), *rest, None]
 
@@ -60,7 +87,7 @@ class _LSTMSequence(engine.Kernel):
 class _LSTMSequenceGradient(engine.Kernel):
     ndims = (3, 2, 1, 2, 2, 2)
 
-    def compute(self, *arrays: np.ndarray) -> Any:
+    def compute(self, *arrays: np.ndarray) -> Sequence[np.ndarray]:
         r, p, h0, c0, mask, hidden, cell, gates, dh, dc = map(np.ascontiguousarray, arrays)
         return lstm_kernel.backward(r, p, h0, c0, mask, lstm_kernel.Forward(hidden, cell, gates), dh, dc)
 
@@ -71,10 +98,12 @@ class _GRUSequence(engine.Kernel):
     ndims = (3, 3, 3)
     is_sequence = True
 
-    def compute(self, *arrays: np.ndarray) -> Any:
+    def compute(self, *arrays: np.ndarray) -> Sequence[np.ndarray]:
         return gru_kernel.forward(*map(np.ascontiguousarray, arrays))
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         x, w, r, _, h0, mask = inputs
         dz, *rest = _GRUSequenceGradient()(r, h0, mask, *outputs, output_gradients[0])
         return [Product(3)(dz, w.T), WeightGradient()(x, dz), *rest, None]
@@ -83,22 +112,24 @@ class _GRUSequence(engine.Kernel):
 class _GRUSequenceGradient(engine.Kernel):
     ndims = (3, 2, 1, 2)
 
-    def compute(self, *arrays: np.ndarray) -> Any:
+    def compute(self, *arrays: np.ndarray) -> Sequence[np.ndarray]:
         r, h0, mask, hidden, gates, reset, dh = map(np.ascontiguousarray, arrays)
         return gru_kernel.backward(r, h0, mask, gru_kernel.Forward(hidden, gates, reset), dh)
 
 
 class _MemoryLSTMSequence(engine.Kernel):
-    """x, w_hidden, bias_hidden, w_gates, bias_gates, m0, mask, noise (2), std -> memories, hidden layers, gates."""
+    """x, w_hidden, bias_hidden, w_gates, bias_gates, m0, mask, noise (2), std -> memory cells, hidden, gates."""
 
     ndims = (3, 4, 4)
     is_sequence = True
     data = (7, 8, 9)  # the noise
 
-    def compute(self, *arrays: np.ndarray) -> Any:
+    def compute(self, *arrays: np.ndarray) -> Sequence[np.ndarray]:
         return memory_kernel.forward(*map(contiguous, arrays))
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         x, w_hidden, _, w_gates, _, m0, mask, *noise = inputs
         dz, *rest = _MemoryLSTMSequenceGradient()(x, w_hidden, w_gates, m0, mask, *outputs, output_gradients[0])
         return [Product(3)(dz, w_hidden[x.shape[2] :].T), *rest, None, *[None] * len(noise)]
@@ -107,14 +138,14 @@ class _MemoryLSTMSequence(engine.Kernel):
 class _MemoryLSTMSequenceGradient(engine.Kernel):
     ndims = (3, 2, 1, 2, 1, 2)
 
-    def compute(self, *arrays: np.ndarray) -> Any:
+    def compute(self, *arrays: np.ndarray) -> Sequence[np.ndarray]:
         x, w_hidden, w_gates, m0, mask, memory, hidden, gates, d_out = map(contiguous, arrays)
         states = memory_kernel.Forward(memory, hidden, gates)
         return memory_kernel.backward(x, w_hidden, w_gates, m0, mask, states, d_out)
 
 
-def last(x: Any) -> Any:
-    """x[-1] of (time, batch, n). In mode python the engine fills the gradient's zeros in a Python loop."""
+def last(x: Symbolic) -> Symbolic:
+    """x[-1] of x (time, batch, n), with a gradient that mode python need not fill with zeros in a Python loop."""
     return _Last()(x) if engine.kernel() == "fused" else x[-1]
 
 
@@ -124,12 +155,14 @@ class _Last(engine.Kernel):
     def compute(self, x: np.ndarray) -> list[np.ndarray]:
         return [x[-1].copy()]
 
-    def gradients(self, inputs: list[Any], outputs: list[Any], output_gradients: list[Any]) -> list[Any]:
+    def gradients(
+        self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
+    ) -> list[Gradient]:
         return [_LastGradient()(output_gradients[0], inputs[0].shape[0])]
 
 
 class _LastGradient(engine.Kernel):
-    """The gradient at the last step, the number of steps -> that of all steps."""
+    """Gradient at the last step, number of steps -> gradient at all steps."""
 
     ndims = (3,)
 

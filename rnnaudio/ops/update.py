@@ -1,17 +1,32 @@
 """One update of a parameter and of its optimizer's slots, in place."""
 
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.engine import tt
+from rnnaudio.engine import Symbolic, tt
 from rnnaudio.kernels import elementwise
+from rnnaudio.kernels.elementwise import Rule
 from rnnaudio.ops.arrays import contiguous, scalars
 
 
-def sum_of_squares(x: Any) -> Any:
-    """sum of x^2 over all elements."""
+class CompiledRule(Protocol):
+    """A rule of :mod:`rnnaudio.optimizers` that has a kernel."""
+
+    @property
+    def slots(self) -> tuple[str, ...]: ...
+
+    @property
+    def kernel(self) -> Rule: ...
+
+    def constants(self, n: int) -> tuple[float, ...]:
+        """Return the kernel's constants for the n-th update, from 1."""
+        ...
+
+
+def sum_of_squares(x: Symbolic) -> Symbolic:
+    """Sum of x^2 over all elements."""
     return _SumOfSquares()(x) if engine.kernel() == "fused" else tt.sum(tt.sqr(x))
 
 
@@ -23,22 +38,19 @@ class _SumOfSquares(engine.Kernel):
 
 
 class Update(engine.Kernel):
-    """p, g, clip, rate, n, memory... -> new p, |new p - p|^2, |p|^2, new memory...; p and the memory in place.
-
-    ``rule`` names its compiled function (``kernel``) and, for the n-th update, its ``constants(n)``.
-    """
+    """p, g, clip, rate, n, slots... -> new p, |new p - p|^2, |p|^2, new slots...; p and the slots in place."""
 
     __props__ = ("rule", "ndims")
 
-    def __init__(self, rule: Any, ndim: int):
+    def __init__(self, rule: CompiledRule, ndim: int):
         n_slots = len(rule.slots)
         self.rule, self.ndims = rule, (ndim, 0, 0, *[ndim] * n_slots)
         self.destroy_map = {0: [0]} | {3 + k: [5 + k] for k in range(n_slots)}
 
     def compute(
-        self, p: np.ndarray, g: np.ndarray, clip: np.ndarray, rate: np.ndarray, n: np.ndarray, *memory: np.ndarray
+        self, p: np.ndarray, g: np.ndarray, clip: np.ndarray, rate: np.ndarray, n: np.ndarray, *slots: np.ndarray
     ) -> list[np.ndarray]:
         constants = self.rule.constants(int(n))
         g = contiguous(g)
-        sums = elementwise.update(self.rule.kernel, p, g, list(memory), float(clip), float(rate), constants)
-        return [p, *scalars(sums, p.dtype), *memory]
+        sums = elementwise.update(self.rule.kernel, p, g, list(slots), float(clip), float(rate), constants)
+        return [p, *scalars(sums, p.dtype), *slots]

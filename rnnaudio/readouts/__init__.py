@@ -1,4 +1,4 @@
-"""Read-outs: what a model says is a distribution, to be scored by its likelihood and drawn from."""
+"""Read-outs: a model's output as a distribution, to be scored by its likelihood and sampled from."""
 
 from rnnaudio.readouts.categorical import Categorical
 from rnnaudio.readouts.gaussian import GAUSSIAN, Gaussian, GaussianMixture

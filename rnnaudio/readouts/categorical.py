@@ -1,17 +1,17 @@
 """A probability for each level."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rnnaudio import losses
-from rnnaudio.readouts.readout import Sampling, blocks, drawn_component
+from rnnaudio.engine import Array, Symbolic
+from rnnaudio.readouts.readout import Sampling, blocks, sampled_component
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """P(level) = softmax(.); P = n_levels logits a value. Knows nothing of which levels are near each other."""
+    """P(level) = softmax(.): n_levels logits for each value. Nearby levels share nothing."""
 
     n_levels: int
     kernel: str = "categorical"
@@ -21,14 +21,14 @@ class Categorical:
     def n_parameters(self) -> int:
         return self.n_levels
 
-    def nats(self, said: Any, target: Any) -> Any:
-        logits = blocks(said, self.n_levels)
+    def nats(self, prediction: Symbolic, target: Symbolic) -> Symbolic:
+        logits = blocks(prediction, self.n_levels)
         axes = range(logits.ndim)
         return losses.cross_entropy(logits.transpose([*axes[:-2], axes[-1], axes[-2]]), target)
 
-    def about(self, said: Any, centre: Any) -> Any:
+    def shifted(self, prediction: Array, centre: Array) -> Array:
         raise ValueError("a categorical read-out has no location that a linear prediction could move")
 
-    def sample(self, said: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
-        logits = blocks(said, self.n_levels)
-        return drawn_component(logits, sampling, rng.random(logits[..., 0, :].shape))
+    def sample(self, prediction: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
+        logits = blocks(prediction, self.n_levels)
+        return sampled_component(logits, sampling, rng.random(logits[..., 0, :].shape))

@@ -1,31 +1,32 @@
 """Mixtures of logistic distributions cut into levels."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import expit, softmax
 
+from rnnaudio.engine import Array, Symbolic
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.ops.readouts import logistic_nats
-from rnnaudio.readouts.readout import Sampling, blocks, chosen, drawn_component
+from rnnaudio.readouts.readout import Sampling, blocks, chosen, sampled_component
 
-LEAST_PROBABILITY = 1e-300  # whose logarithm is finite
-LEAST_SCALE = 0.05  # of the distance of two levels: the middle one of a sharp peak has all but 1e-4 of it
+LEAST_PROBABILITY = 1e-300  # has a finite logarithm
+LEAST_SCALE = 0.05  # of the distance between levels; a peak this sharp has all but 1e-4 of its mass in one level
 
 
 @dataclass(frozen=True)
 class LogisticMixture:
     """P(level l) = sum_k w_k [F((v_l + d - m_k) / s_k) - F((v_l - d - m_k) / s_k)], F(x) = 1 / (1 + e^-x).
 
-    The n_levels levels stand for values v from -1 to 1, 2 d apart; the lowest has all below it, the highest all above.
-    Salimans et al., PixelCNN++ (2017). P = 3 K: logits of w, then what gives m and s:
+    The n_levels levels stand for values v from -1 to 1, 2 d apart; the lowest includes all smaller values, the highest
+    all larger ones. Salimans et al., PixelCNN++ (2017). P = 3 K: the logits of w, then raw m and raw s, with
 
-        m = unit (.),   s = unit (softplus(.) + least),   unit least = LEAST_SCALE 2 d
+        m = unit (raw m),   s = unit (softplus(raw s) + least),   unit least = LEAST_SCALE 2 d
 
-    ``unit``: how large an error is usual, in the values -1 to 1, so that a model speaks in numbers of the order of 1.
-    Drawn: a component of the logits over the temperature, then m + temperature s log(u / (1 - u)), to the next level;
-    of the likeliest k, or of the nucleus: a level by its probability.
+    ``unit`` is the usual size of an error in values, so that a model's outputs are of the order of 1.
+    To sample: a component by the logits over the temperature, then m + temperature s log(u / (1 - u)), rounded to the
+    nearest level; from the likeliest k or the nucleus, a level by its probability. RnnaudioError for other sizes than
+    1 component, 2 levels or more, and a unit above 0.
     """
 
     n_components: int
@@ -36,7 +37,7 @@ class LogisticMixture:
     def __post_init__(self) -> None:
         if self.n_components < 1 or self.n_levels < 2 or not self.unit > 0.0:
             got = f"{self.n_components} components, {self.n_levels} levels, a unit of {self.unit}"
-            raise RnnaudioError(f"got {got}: expected 1 or more, 2 or more, and above 0")
+            raise RnnaudioError(f"got {got}; expected 1 or more, 2 or more, and above 0")
 
     @property
     def n_parameters(self) -> int:
@@ -44,50 +45,54 @@ class LogisticMixture:
 
     @property
     def half_step(self) -> float:
-        """d in units."""
+        """Half the distance d between levels, in units."""
         return 1.0 / (self.n_levels - 1) / self.unit
 
     @property
     def least_scale(self) -> float:
-        """Of s, in units."""
+        """The minimum of s, in units."""
         return LEAST_SCALE * 2.0 * self.half_step
 
     @property
     def kernel_constants(self) -> tuple[float, float]:
         return self.unit, self.least_scale
 
-    def nats(self, said: Any, target: Any) -> Any:
-        rows = blocks(said, self.n_parameters)
+    def nats(self, prediction: Symbolic, target: Symbolic) -> Symbolic:
+        rows = blocks(prediction, self.n_parameters)
         return logistic_nats(rows, target, self.n_levels, self.half_step, self.least_scale).mean()
 
-    def about(self, said: Any, centre: Any) -> Any:
-        places = np.repeat([0.0, 1.0 / self.unit, 0.0], self.n_components)[:, None].astype(said.dtype)
-        moved = blocks(said, self.n_parameters) + centre[..., None, :] * places
-        return moved.reshape([said.shape[axis] for axis in range(said.ndim)])
+    def shifted(self, prediction: Array, centre: Array) -> Array:
+        places = np.repeat([0.0, 1.0 / self.unit, 0.0], self.n_components)[:, None].astype(prediction.dtype)
+        moved = blocks(prediction, self.n_parameters) + centre[..., None, :] * places
+        return moved.reshape([prediction.shape[axis] for axis in range(prediction.ndim)])
 
-    def sample(self, said: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, prediction: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
         if not sampling.is_whole:
-            p = self.probabilities(said, sampling.temperature)
+            p = self.probabilities(prediction, sampling.temperature)
             logits = np.log(np.maximum(p, LEAST_PROBABILITY)).reshape(-1, self.n_levels)
-            drawn = sampling.draw(sampling.temperature * logits, rng.random(len(logits)))  # p has it already
-            return drawn.reshape(p.shape[:-1])
-        rows, k = blocks(said, self.n_parameters).astype(np.float64), self.n_components
+            # p includes the temperature, by which `draw` divides.
+            levels = sampling.draw(sampling.temperature * logits, rng.random(len(logits)))
+            return levels.reshape(p.shape[:-1])
+        rows, k = blocks(prediction, self.n_parameters).astype(np.float64), self.n_components
         shape = rows[..., 0, :].shape
         uniform = rng.random((*shape, 2))
-        component = drawn_component(rows[..., :k, :], sampling, uniform[..., 0])
-        mean, raw = chosen(rows[..., k : 2 * k, :], component), chosen(rows[..., 2 * k :, :], component)
-        scale = sampling.temperature * (np.logaddexp(0.0, raw) + self.least_scale)
+        component = sampled_component(rows[..., :k, :], sampling, uniform[..., 0])
+        mean, raw_scale = chosen(rows[..., k : 2 * k, :], component), chosen(rows[..., 2 * k :, :], component)
+        scale = sampling.temperature * (np.logaddexp(0.0, raw_scale) + self.least_scale)
         u = uniform[..., 1]
-        with np.errstate(divide="ignore"):  # u = 0 is the lowest level
+        with np.errstate(divide="ignore"):  # u = 0 gives the lowest level
             value = self.unit * (mean + scale * (np.log(u) - np.log1p(-u)))
         level = np.floor((np.clip(value, -1.0, 1.0) + 1.0) / 2.0 * (self.n_levels - 1) + 0.5)
         return np.asarray(level, np.int64)
 
-    def probabilities(self, said: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-        """(.., P n) -> (.., n, n_levels), of each value's levels: logits over the temperature, s times it; NumPy."""
-        rows, k = blocks(said, self.n_parameters).astype(np.float64)[..., None], self.n_components
-        logits, mean, raw = rows[..., :k, :, :], rows[..., k : 2 * k, :, :], rows[..., 2 * k :, :, :]
-        scale = temperature * (np.logaddexp(0.0, raw) + self.least_scale)
+    def probabilities(self, prediction: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """Compute the probability of each level: (..., P n) -> (..., n, n_levels), NumPy.
+
+        Logits are divided by the temperature, and s is multiplied by it.
+        """
+        rows, k = blocks(prediction, self.n_parameters).astype(np.float64)[..., None], self.n_components
+        logits, mean, raw_scale = rows[..., :k, :, :], rows[..., k : 2 * k, :, :], rows[..., 2 * k :, :, :]
+        scale = temperature * (np.logaddexp(0.0, raw_scale) + self.least_scale)
         between = ((np.arange(self.n_levels - 1) + 0.5) * 2.0 / (self.n_levels - 1) - 1.0) / self.unit
         weight = softmax(logits / temperature, axis=-3)
         below = np.sum(weight * expit((between - mean) / scale), axis=-3)

@@ -1,91 +1,94 @@
-"""The interface of read-outs, and what they share."""
+"""The interface of read-outs, and their common functions."""
 
 from typing import Any, Protocol
 
 import numpy as np
 
+from rnnaudio.engine import Array, Symbolic
+
 
 class Sampling(Protocol):
-    """How boldly to draw: :class:`rnnaudio.generation.sampling.Sampling`."""
+    """Settings for sampling, such as the temperature: :class:`rnnaudio.generation.sampling.Sampling`."""
 
     @property
     def temperature(self) -> float: ...
 
     @property
     def is_whole(self) -> bool:
-        """Whether no code is left out."""
+        """True if every code may be sampled."""
         ...
 
     def draw(self, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """(m, n_codes) logits and (m,) numbers U(0, 1) -> (m,) codes."""
+        """Sample codes (m,) by logits (m, n_codes) and numbers U(0, 1) (m,)."""
         ...
 
 
 class Readout(Protocol):
-    """A distribution of each of n values, given by P numbers a value.
+    """A distribution of each of n values, with P parameters per value.
 
-    ``said`` (.., P n), what a model says, holds P blocks of n, one number for each value in each block. A read-out
-    that is added is a file of its own; nothing else knows of it.
+    ``prediction`` (..., P n), a model's output, holds P blocks of n, one number for each value in each block. Each
+    read-out is a file of its own, and no other file depends on it.
     """
 
     @property
     def n_parameters(self) -> int:
-        """P."""
+        """The number P of parameters per value."""
         ...
 
-    def nats(self, said: Any, target: Any) -> Any:
-        """-log P(target), or of its density, mean per value, symbolic: said (.., P n), target (.., n) -> scalar."""
+    def nats(self, prediction: Symbolic, target: Symbolic) -> Symbolic:
+        """-log P(target), or of its density, mean per value: prediction (..., P n), target (..., n) -> scalar."""
         ...
 
-    def sample(self, said: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
-        """Values, (.., n), drawn from what is said; NumPy."""
+    def sample(self, prediction: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
+        """Sample values from the predicted distributions: (..., P n) -> (..., n)."""
         ...
 
 
 class FrameReadout(Readout, Protocol):
     """A read-out of real numbers, which have a mean."""
 
-    def mean(self, said: Any) -> Any:
-        """(.., P n) -> (.., n), of NumPy arrays and symbolic variables alike."""
+    def mean(self, prediction: Array) -> Array:
+        """Compute the distributions' means: (..., P n) -> (..., n), NumPy arrays or symbolic variables."""
         ...
 
 
 class LevelReadout(Readout, Protocol):
-    """A read-out of levels 0 .. n_levels - 1: what a quantised sample is."""
+    """A read-out of levels 0 .. n_levels - 1, the values of quantised samples."""
 
     @property
     def n_levels(self) -> int: ...
 
     @property
     def kernel(self) -> str:
-        """One of :data:`rnnaudio.kernels.samples.DRAWS`, which does as ``sample``; empty where there is none."""
+        """The name in :data:`rnnaudio.kernels.samples.SAMPLERS` that samples as ``sample`` does; empty for none."""
         ...
 
     @property
     def kernel_constants(self) -> tuple[float, float]:
-        """What that kernel has to know: the unit of locations, and the least scale in it."""
+        """That kernel's constants: the unit of locations, and the least scale in units."""
         ...
 
-    def about(self, said: Any, centre: Any) -> Any:
-        """said, where locations are meant relative to ``centre`` (.., n); ValueError if nothing in it is a location.
+    def shifted(self, prediction: Array, centre: Array) -> Array:
+        """Shift the predicted locations by ``centre`` (..., n), in the values -1 to 1 that levels stand for.
 
-        Levels 0 .. n_levels - 1 stand for the values -1 .. 1, in which the centre is given.
+        ValueError if the distribution has no location.
         """
         ...
 
 
-def blocks(said: Any, n_blocks: int) -> Any:
-    """(.., P n) -> (.., P, n)."""
-    last = said.ndim - 1
-    return said.reshape([*(said.shape[axis] for axis in range(last)), n_blocks, said.shape[last] // n_blocks])
+def blocks(prediction: Array, n_blocks: int) -> Array:
+    """Split the last axis into blocks: (..., P n) -> (..., P, n)."""
+    last = prediction.ndim - 1
+    leading: list[Any] = [prediction.shape[axis] for axis in range(last)]
+    return prediction.reshape([*leading, n_blocks, prediction.shape[last] // n_blocks])
 
 
 def chosen(numbers: np.ndarray, component: np.ndarray) -> np.ndarray:
-    """Of (.., K, n) numbers those of each value's component, (.., n)."""
+    """Pick the numbers of each value's component: (..., K, n), (..., n) -> (..., n)."""
     return np.take_along_axis(numbers, component[..., None, :], axis=-2)[..., 0, :]
 
 
-def drawn_component(logits: np.ndarray, sampling: Sampling, uniform: np.ndarray) -> np.ndarray:
-    """(.., K, n) logits and (.., n) numbers U(0, 1) -> the component of each value, (.., n)."""
+def sampled_component(logits: np.ndarray, sampling: Sampling, uniform: np.ndarray) -> np.ndarray:
+    """Sample the component of each value by logits (..., K, n) and numbers U(0, 1) (..., n): (..., n)."""
     rows = np.moveaxis(logits, -2, -1)
     return sampling.draw(rows.reshape(-1, rows.shape[-1]), uniform.reshape(-1)).reshape(uniform.shape)

@@ -40,7 +40,7 @@ def test_many_draws_are_blocks_of_generators_whatever_the_number_of_threads(use_
     expected = [np.random.default_rng(seed).random(noise.BLOCK, dtype="float32") for seed in seeds]
     for n_threads in (1, 3):
         use_threads(n_threads)
-        got = noise.draw("uniform", [7, 9], 3, (n, 1), "float32")
+        got = noise.sample("uniform", [7, 9], 3, (n, 1), "float32")
         np.testing.assert_array_equal(got[:, 0], np.concatenate(expected)[:n])
 
 

@@ -7,7 +7,7 @@ from rnnaudio import engine
 from rnnaudio.data import Batch
 from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.kernels.noise import draw
+from rnnaudio.kernels import noise
 from rnnaudio.nn import GRU, LSTM, BatchNorm, Dense, Dropout, Noisy, Sequential
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import Adam
@@ -158,4 +158,4 @@ def test_large_draws_of_one_step_do_not_share_memory():
     for update in range(4):
         got = function([7, update])
         for stream, value in enumerate(got):
-            np.testing.assert_array_equal(value, draw("normal", [7, update], stream, shape, "float32"))
+            np.testing.assert_array_equal(value, noise.sample("normal", [7, update], stream, shape, "float32"))

@@ -199,7 +199,7 @@ def test_divergence_is_zero_where_the_codes_are_the_prior_and_the_bound_of_grey_
 
 def test_a_bound_without_draws_or_of_another_model_is_refused():
     model = built(0, 0, "float32")
-    with pytest.raises(ValueError, match="without draws"):
+    with pytest.raises(ValueError, match="needs sampled codes"):
         Evaluation(model, Bound(N_STEPS))
     painter = Painter(2, SIZE, 3, rng=np.random.default_rng(0))
     with pytest.raises(RnnaudioError, match="of Painter; expected a Draw"):

@@ -227,9 +227,9 @@ def test_about_moves_the_location():
     centre = 0.3 * rng().standard_normal((5, 2))
     moved = said.reshape(5, 3, 3, 2).copy()
     moved[:, 1] += centre[:, None] / readout.unit
-    np.testing.assert_allclose(readout.about(said, centre), moved.reshape(5, -1))
+    np.testing.assert_allclose(readout.shifted(said, centre), moved.reshape(5, -1))
     with pytest.raises(ValueError, match="no location"):
-        LEVELS["categorical"].about(said, centre)
+        LEVELS["categorical"].shifted(said, centre)
 
 
 # ---------------------------------------------------------------- gradients, and as an objective of frames

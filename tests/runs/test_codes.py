@@ -327,9 +327,9 @@ def test_own_draws_are_heard_in_training(kernel):
 def test_draws_of_the_graph_have_the_models_probabilities():
     model = code_model(n_stages=1)
     codes, uniform = engine.tensor("codes", 3, "int64"), engine.tensor("u", 3)
-    hidden, _ = model.unroll(model.heard(codes), model.initial_state(codes.shape[1]), Context.evaluation())
+    hidden, _ = model.unroll(model.features(codes), model.initial_state(codes.shape[1]), Context.evaluation())
     logits, _ = model.heads[0].unroll(hidden, model.heads[0].initial_state(1), Context.evaluation())
-    function = engine.function([codes, uniform], [model.drawn(hidden, uniform), logits])
+    function = engine.function([codes, uniform], [model.sample(hidden, uniform), logits])
     n = 4000
     u = np.random.default_rng(5).random((1, n, 1)).astype(engine.float_type())
     drawn, said = function(np.repeat(some_codes(0, 1, 1), n, axis=1), u)
@@ -404,7 +404,7 @@ def test_codes_are_drawn_with_the_models_probabilities(codec):
     n = 4000
     drawn = CodePlayer(model, one, np.repeat(seed.swapaxes(0, 1), n, axis=0), Sampling(0.7), seed=3).frames(1)[:, 0, 0]
     codes = engine.tensor("codes", 3, "int64")
-    hidden, _ = model.unroll(model.heard(codes), model.initial_state(codes.shape[1]), Context.evaluation())
+    hidden, _ = model.unroll(model.features(codes), model.initial_state(codes.shape[1]), Context.evaluation())
     said, _ = model.heads[0].unroll(hidden, model.heads[0].initial_state(1), Context.evaluation())
     logits = engine.function([codes], said)(seed)[-1, 0]
     expected = softmax(np.asarray(logits, np.float64) / 0.7)

@@ -1,0 +1,51 @@
+"""States of layers: nested tuples of symbolic variables, of their widths, or of arrays."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypeVar, cast, overload
+
+from rnnaudio.engine import Symbolic
+
+State: TypeAlias = Symbolic | tuple["State", ...]
+"""Arrays (batch, n), or (time, batch, n) for all steps, nested in tuples and NamedTuples; ``()`` for no state."""
+
+StateSizes: TypeAlias = int | tuple["StateSizes", ...]
+"""The widths n of a state's arrays, nested as the state is."""
+
+Leaf = TypeVar("Leaf")  # of a NamedTuple that holds a state's variables, or their widths
+
+
+def parts_of(state: State) -> tuple[State, ...]:
+    """Return the states of the children that a stack is made of."""
+    return cast("tuple[State, ...]", state)
+
+
+@overload
+def flatten(nested: StateSizes) -> list[int]: ...  # type: ignore[overload-overlap]  # () has neither
+@overload
+def flatten(nested: State) -> list[Symbolic]: ...
+def flatten(nested: StateSizes | State) -> list[Any]:
+    """List the leaves of nested tuples, in order."""
+    if isinstance(nested, tuple):
+        return [leaf for item in nested for leaf in flatten(item)]
+    return [nested]
+
+
+def leaf_names(nested: StateSizes) -> list[str]:
+    """List the path of each leaf of nested NamedTuples and tuples: ``hidden``, ``frames_0``."""
+    if not isinstance(nested, tuple):
+        return [""]
+    keys = getattr(nested, "_fields", range(len(nested)))
+    return [f"{key}_{below}".rstrip("_") for key, item in zip(keys, nested, strict=True) for below in leaf_names(item)]
+
+
+def unflatten(like: StateSizes | State, leaves: Sequence[object]) -> Any:
+    """Nest ``leaves`` in the tuples of ``like``, the inverse of :func:`flatten`."""
+    remaining = iter(leaves)
+
+    def build(node: object) -> object:
+        if not isinstance(node, tuple):
+            return next(remaining)
+        make = getattr(node, "_make", tuple)  # of a NamedTuple, or plain
+        return make(build(item) for item in node)
+
+    return build(like)
