@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.audio.phase import Differences, PhaseIntegrator, Settled
+from rnnaudio.audio.phase import Differences, PhasedFrame, PhaseIntegrator
 from rnnaudio.audio.phase.griffin_lim import checked_frame
 from rnnaudio.data import Hearing
 from rnnaudio.errors import RnnaudioError
@@ -35,7 +35,7 @@ class LearntPhase:
         self._heard: deque[np.ndarray] = deque(maxlen=hearing.n_frames)
         self._is_over = False
 
-    def push(self, magnitudes: np.ndarray) -> list[Settled]:
+    def push(self, magnitudes: np.ndarray) -> list[PhasedFrame]:
         """The next frame, (n_bins,) |X|; the frame that is settled by it, if there is one yet."""
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
@@ -44,7 +44,7 @@ class LearntPhase:
             self._heard.extend([frame] * self._hearing.before)
         return self._hear(frame)
 
-    def flush(self) -> list[Settled]:
+    def flush(self) -> list[PhasedFrame]:
         """The frames that are left; the stream is over."""
         if self._is_over or not self._heard:
             return []
@@ -52,7 +52,7 @@ class LearntPhase:
         last = self._heard[-1]
         return [settled for _ in range(self._hearing.look_ahead) for settled in self._hear(last)]
 
-    def _hear(self, frame: np.ndarray) -> list[Settled]:
+    def _hear(self, frame: np.ndarray) -> list[PhasedFrame]:
         self._heard.append(frame)
         if len(self._heard) < self._hearing.n_frames:
             return []
@@ -60,7 +60,7 @@ class LearntPhase:
         said, self._state = self._stepper(inputs.astype(engine.float_type()), self._state)
         now = self._heard[self._hearing.before]
         time, frequency = np.asarray(said, np.float64).T
-        return [Settled(now, self._integrator.step(now, time, frequency), time, frequency)]
+        return [PhasedFrame(now, self._integrator.step(now, time, frequency), time, frequency)]
 
 
 def learnt_phases(

@@ -110,9 +110,9 @@ def write(tree, content):
     [
         (lambda t: write(t, sphere(SAMPLES)[:-100]), "SX37.WAV: truncated: it states 10000 bytes.*, 9900 are"),
         (lambda t: write(t, sphere(SAMPLES)[:700]), "SX37.WAV: truncated: it states 10000 bytes.*, 0 are"),
-        (lambda t: write(t, sphere(SAMPLES)[:100]), "header is not one of 1024 bytes: damaged"),
+        (lambda t: write(t, sphere(SAMPLES)[:100]), "damaged: expected a SPHERE header of 1024 bytes"),
         (lambda t: write(t, sphere(SAMPLES, sample_count="-i 4000")), "header is wrong: it states 8000 .*, 10000 are"),
-        (lambda t: write(t, sphere(SAMPLES, sample_count="-i many")), "lacks a number it must have .*many"),
+        (lambda t: write(t, sphere(SAMPLES, sample_count="-i many")), "lacks a required number .*many"),
         (lambda t: write(t, sphere(SAMPLES, sample_rate="-i 8000")), "SX37.WAV: 8000 Hz, but TIMIT is at 16000 Hz"),
         (
             lambda t: write(t, sphere(SAMPLES, sample_coding="-s26 pcm,embedded-shorten-v2.00")),
