@@ -137,7 +137,7 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
         stretch = min(sizes.stretch_seconds, sizes.seconds, longest)
         heard = training_codes(corpus.train, musician.codec, musician.config)
         chains = chains_of(musician, corpus, heard)
-        seeds = [corpus.test.seed_at(k, 1.0) for k in range(sizes.n_seeds)]
+        seeds = [corpus.test.prime_at(k, 1.0) for k in range(sizes.n_seeds)]
         codes, ours = played(musician, seeds, sizes.seconds)
         chain_codes = codes_of_chain(chains["bigram"], musician, seeds, sizes.seconds)
         unseen, train = pieces(corpus, "test"), pieces(corpus, "train")

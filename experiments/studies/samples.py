@@ -209,7 +209,7 @@ def speed(sampler: Sampler, corpus: AudioCorpus) -> int:
 def played(sampler: Sampler, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
     """How long each seed's continuation stays music, and how it ends; sounds and their picture go to the folder."""
     rate = corpus.sample_rate_hz
-    seeds = [corpus.test.seed_at(k, 1.0) for k in range(options.n_seeds)]
+    seeds = [corpus.test.prime_at(k, 1.0) for k in range(options.n_seeds)]
     lives, sounds = [], {}
     blocks = sampler.sound(seeds, round(options.seconds * rate), Course((options.temperature,)))
     for k, audio in enumerate(np.concatenate(list(blocks), axis=1)):

@@ -7,7 +7,7 @@ import numpy as np
 from rnnaudio import engine
 from rnnaudio.audio.phase import Differences, PhasedFrame, PhaseIntegrator
 from rnnaudio.audio.phase.griffin_lim import checked_frame
-from rnnaudio.data import Hearing
+from rnnaudio.data import PhaseContext
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.stepper import Stepper
 
@@ -24,7 +24,7 @@ class LearntPhase:
     ``hearing.n_inputs`` to two differences a bin, rows being bins; ValueError if its widths are others.
     """
 
-    def __init__(self, stepper: Stepper, hearing: Hearing, *, seed: int = 0):
+    def __init__(self, stepper: Stepper, hearing: PhaseContext, *, seed: int = 0):
         if (stepper.n_in, stepper.n_out) != (hearing.n_inputs, 2):
             raise ValueError(
                 f"the model goes from {stepper.n_in} to {stepper.n_out}; expected {hearing.n_inputs} to 2 differences"
@@ -64,7 +64,7 @@ class LearntPhase:
 
 
 def learnt_phases(
-    stepper: Stepper, hearing: Hearing, magnitudes: np.ndarray, *, seed: int = 0
+    stepper: Stepper, hearing: PhaseContext, magnitudes: np.ndarray, *, seed: int = 0
 ) -> tuple[np.ndarray, Differences]:
     """(n_frames, n_bins) |X| -> phases (n_frames, n_bins), radians, and the differences that they were made of."""
     stream = LearntPhase(stepper, hearing, seed=seed)

@@ -307,8 +307,8 @@ def test_baselines_need_more_patches_than_codes_and_say_nats_of_the_same_unit():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: PatchScale.fit(split_of(np.zeros(500)), TRANSFORM, 5), "silent or alike: give other sound"),
-        (lambda: PatchScale.fit(split_of(tone(300)), TRANSFORM, 34), "n_bins: got 34, expected 1 to the 33"),
+        (lambda: PatchScale.fit(split_of(np.zeros(500)), TRANSFORM, 5), "equal or silent: give other audio"),
+        (lambda: PatchScale.fit(split_of(tone(300)), TRANSFORM, 34), "n_bins: got 34, expected 1 to 33"),
         (lambda: PatchScale.fit(split_of(tone(300, 50)), TRANSFORM, 5), "no piece has a frame of 64 samples"),
         (lambda: PatchScale.fit(split_of(np.full(500, np.nan)), TRANSFORM, 5), "NaN or infinite"),
         (lambda: PatchScale.fit(split_of(tone(300), rate=8000), TRANSFORM, 5), "has 8000 Hz, the transform 4000 Hz"),

@@ -56,7 +56,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def seeds(folder):
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
-        return [corpus.test.seed_at(k, 1.0) for k in range(2)]
+        return [corpus.test.prime_at(k, 1.0) for k in range(2)]
 
 
 def test_a_run_is_loaded_and_plays_the_same_again(folder, seeds):

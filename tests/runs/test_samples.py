@@ -293,7 +293,7 @@ def test_a_run_learns_is_loaded_and_plays(tmp_path):
     history = sampler.record["history"]
     assert history[-1]["valid"] < history[0]["valid"] < 8.0
     with AudioCorpus.open(path) as corpus:
-        seeds = [corpus.test.seed_at(k, 0.05) for k in range(2)]
+        seeds = [corpus.test.prime_at(k, 0.05) for k in range(2)]
     first, again = (
         np.concatenate(list(load_samples(tmp_path / "run").sound(seeds, 800, Course())), axis=1) for _ in range(2)
     )
