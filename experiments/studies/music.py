@@ -34,7 +34,7 @@ from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import run_command
 from rnnaudio.generation.codes import sound
-from rnnaudio.metrics import Corpus, told_apart
+from rnnaudio.metrics import Corpus, classifier_auc
 from rnnaudio.metrics.two_sample import WINDOW_SECONDS
 from rnnaudio.metrics.yardstick import Yardstick, cut
 from rnnaudio.objectives import NextCodes
@@ -197,7 +197,7 @@ def told_from_codec(
     long = [audio for audio in played_on if len(audio) >= WINDOW_SECONDS * rate]
     if min(len(groups), len(long)) < 2 or stretch < WINDOW_SECONDS:
         return None
-    return round(told_apart(groups, [[audio] for audio in long], rate), 3)
+    return round(classifier_auc(groups, [[audio] for audio in long], rate), 3)
 
 
 def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> list[np.ndarray]:

@@ -319,7 +319,7 @@ def test_baselines_need_more_patches_than_codes_and_say_nats_of_the_same_unit():
         (lambda: Moments.of([np.full((2, 3), np.inf)]), "not finite"),
         (lambda: Moments.of([np.ones((4, 3))]).diagonal_nats(np.ones((1, 3))), "3 of 3 values are the same"),
         (lambda: PrincipalGaussian.of(Moments.of([np.eye(3)]), 3), "got 3, expected 1 to 2"),
-        (lambda: PrincipalGaussian.of(Moments.of([np.diag([1.0, 0, 0])]), 1), "nothing varies"),
+        (lambda: PrincipalGaussian.of(Moments.of([np.diag([1.0, 0, 0])]), 1), "no variance outside"),
     ],
 )
 def test_mistakes_are_refused(make, message):

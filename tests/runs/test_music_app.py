@@ -386,7 +386,7 @@ def test_the_yardstick_puts_music_near_and_noise_far():
     assert near["jensen_shannon"] < far["jensen_shannon"] and near["in_range"] > 0.8 > far["in_range"]
     assert far["dead_for_good"] == 4 and far["deaths"] == ["turned into noise"]
     assert far["told_from_real"] > 0.95 > near["told_from_real"]
-    with pytest.raises(RnnaudioError, match="shorter stretches"):
+    with pytest.raises(RnnaudioError, match="shorter excerpts"):
         Yardstick.of(training, unseen, RATE_HZ, 60.0)
 
 
