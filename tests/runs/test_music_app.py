@@ -277,7 +277,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, tmp_path
 
 
 def test_a_finished_run_is_not_overwritten(folder):
-    with pytest.raises(RnnaudioError, match="exists: go on with it"):
+    with pytest.raises(RnnaudioError, match="exists: continue it"):
         train_music(TINY, folder / "corpus.h5", folder / "run")
     run = train_music(dataclasses.replace(TINY, max_updates=4), folder / "corpus.h5", folder / "run", resume=True)
     assert run.n_updates == 4

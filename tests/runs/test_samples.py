@@ -287,7 +287,7 @@ def test_the_linear_path_is_least_squares():
 def test_a_run_learns_is_loaded_and_plays(tmp_path):
     path = build_demo_corpus(tmp_path / "corpus.h5")
     train_samples(TINY, path, tmp_path / "run")
-    with pytest.raises(RnnaudioError, match="exists: go on with it"):
+    with pytest.raises(RnnaudioError, match="exists: continue it"):
         train_samples(TINY, path, tmp_path / "run")
     sampler = load_samples(tmp_path / "run")
     history = sampler.record["history"]
