@@ -86,7 +86,7 @@ def measure_here(settings: str) -> None:
             began = time.perf_counter()
             step(next(coming), None, learning_rate=1e-3, update=update)
             seconds = time.perf_counter() - began
-    held = [*step.parameters.values(), *step.memory.arrays.values()]
+    held = [*step.parameters.values(), *step.optimizer_state.arrays.values()]
     there = sum(variable.get_value(borrow=True).nbytes for variable in held)
     print(_status("VmHWM") - before + there, _status("VmHWM"), seconds)
 

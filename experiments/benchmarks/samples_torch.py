@@ -17,7 +17,7 @@ from experiments.shared.options import Figures
 from experiments.shared.records import record
 from experiments.studies.samples import SEGMENT, TINY, Options, config_of
 from rnnaudio.data import AudioCorpus
-from rnnaudio.data.code_batches import CodeBatch
+from rnnaudio.data.code_batches import CodeBatch, CodeStreams
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.kernels import threads
 from rnnaudio.nn import SampleModel
@@ -74,6 +74,7 @@ def trained(model: Any, config: SamplesConfig, task: Prepared) -> tuple[int, flo
 
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
     rate, state, update, started = warmup_cosine(config.learning_rate, config.max_updates), None, 0, time.monotonic()
+    assert isinstance(task.batches, CodeStreams)
     while update < config.max_updates and time.monotonic() - started < 60.0 * config.minutes:
         batch = task.batches.batch(update)
         loss, state = model(torch.from_numpy(batch.codes[..., 0].astype(np.int64)), state, torch.tensor(batch.resets))

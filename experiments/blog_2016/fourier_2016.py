@@ -27,7 +27,7 @@ from rnnaudio.data import (
     AudioCorpus,
     Batch,
     Batches,
-    Magnitudes,
+    MagnitudeFrames,
     RandomRuns,
     fixed_windows,
 )
@@ -91,7 +91,7 @@ def run(options: Options, corpus: AudioCorpus) -> dict[str, Any]:
     model = build(options, scale.n_bins)
     sizes = {"frame_size": FRAME, "n_steps": N_STEPS, "batch_size": options.batch_size}
     runs = RandomRuns(corpus.train, n_segments=N_SEGMENTS, seed=SEED, **sizes)
-    batches = Magnitudes(runs, scale) if isinstance(scale, MagnitudeScale) else runs
+    batches = MagnitudeFrames(runs, scale) if isinstance(scale, MagnitudeScale) else runs
     done = train(
         model,
         predict_next,
@@ -163,7 +163,7 @@ def listen(model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, s
     """Continue a second of the test split in magnitudes, phase zero; write sound and spectrogram."""
     rate = corpus.sample_rate_hz
     n_seed, n_new = rate // FRAME, round(seconds * rate) // FRAME
-    stretch = corpus.test.seed_at(0, (n_seed + n_new) * FRAME / rate)
+    stretch = corpus.test.prime_at(0, (n_seed + n_new) * FRAME / rate)
     true = scale.scaled(stretch.reshape(-1, FRAME))
     title = "Magnitudes of 2016, played with phase zero" if isinstance(scale, MagnitudeScale) else "Frames of samples"
     played = generate(Stepper(model), true[:n_seed].reshape(-1), n_samples=n_new * scale.n_bins)

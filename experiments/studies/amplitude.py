@@ -247,7 +247,7 @@ def overhang(stft: STFT) -> int:
 def hops_of(corpus: AudioCorpus, n_places: int, n_hops: int, stft: STFT) -> np.ndarray:
     """(n_hops, n_places, hop) of the test split; RnnaudioError where no piece is so long."""
     seconds = n_hops * stft.hop_samples / stft.rate()
-    places = [corpus.test.seed_at(k, seconds) for k in range(n_places)]
+    places = [corpus.test.prime_at(k, seconds) for k in range(n_places)]
     return np.stack(places).reshape(n_places, n_hops, stft.hop_samples).swapaxes(0, 1)
 
 

@@ -188,7 +188,7 @@ def excerpts(options: Options, patches: Patches, corpus: AudioCorpus) -> np.ndar
     stft = patches.scale.stft
     n_patches = max(2, round(options.seconds * stft.rate() / stft.hop_samples / patches.n_frames))
     seconds = stft.n_samples(n_patches * patches.n_frames) / stft.rate()
-    return np.stack([corpus.test.seed_at(place, seconds) for place in range(options.n_places)]).astype(np.float64)
+    return np.stack([corpus.test.prime_at(place, seconds) for place in range(options.n_places)]).astype(np.float64)
 
 
 def heard(

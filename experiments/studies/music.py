@@ -33,7 +33,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.generation.codes import sound
-from rnnaudio.metrics import Corpus, told_apart
+from rnnaudio.metrics import Corpus, classifier_auc
 from rnnaudio.metrics.two_sample import WINDOW_SECONDS
 from rnnaudio.metrics.yardstick import Yardstick, cut
 from rnnaudio.objectives import NextCodes
@@ -140,7 +140,7 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
         stretch = min(sizes.stretch_seconds, sizes.seconds, longest)
         heard = training_codes(corpus.train, musician.codec, musician.config)
         chains = chains_of(musician, corpus, heard)
-        seeds = [corpus.test.seed_at(k, 1.0) for k in range(sizes.n_seeds)]
+        seeds = [corpus.test.prime_at(k, 1.0) for k in range(sizes.n_seeds)]
         codes, ours = played(musician, seeds, sizes.seconds)
         chain_codes = codes_of_chain(chains["bigram"], musician, seeds, sizes.seconds)
         unseen, train = pieces(corpus, "test"), pieces(corpus, "train")
@@ -200,7 +200,7 @@ def told_from_codec(
     long = [audio for audio in played_on if len(audio) >= WINDOW_SECONDS * rate]
     if min(len(groups), len(long)) < 2 or stretch < WINDOW_SECONDS:
         return None
-    return round(told_apart(groups, [[audio] for audio in long], rate), 3)
+    return round(classifier_auc(groups, [[audio] for audio in long], rate), 3)
 
 
 def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> list[np.ndarray]:

@@ -96,7 +96,7 @@ def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures
     rate, last = corpus.sample_rate_hz, musician.record["history"][-1]
     music = [p for p in corpus.valid.pieces if p.n_samples >= rate]
     real = np.concatenate([log_mel(corpus.restore(p.read(0, p.n_samples)), rate) for p in music])
-    seeds = [corpus.valid.seed_at(k, 1.0) for k in range(options.n_seeds)]
+    seeds = [corpus.valid.prime_at(k, 1.0) for k in range(options.n_seeds)]
     row: Figures = {name: round(last[name], 3) for name in ("train", "valid")}
     row["valid_1"] = round(last.get("valid_bits_1", last["valid"]), 3)
     row["held_by_music"] = {

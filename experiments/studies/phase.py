@@ -36,9 +36,9 @@ from rnnaudio.audio.phase import (
 )
 from rnnaudio.data import (
     AudioCorpus,
-    Hearing,
     PhaseBatch,
     PhaseBatches,
+    PhaseContext,
     RandomWindows,
     fixed_windows,
     phase_batch,
@@ -89,15 +89,15 @@ def main() -> None:
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """The figures; curve, pictures and sounds go to the run's folder."""
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=WINDOW_S, hop_s=HOP_S)
-    hearing = Hearing(stft, options.radius)
+    context = PhaseContext(stft, options.radius)
     options.check_resumed(options.folder)
-    audios = [corpus.test.seed_at(k, options.seconds).astype(np.float64) for k in range(options.n_places)]
-    model = build(hearing, options.n_units)
-    done = complete(learn(model, hearing, corpus, options))
+    audios = [corpus.test.prime_at(k, options.seconds).astype(np.float64) for k in range(options.n_places)]
+    model = build(context, options.n_units)
+    done = complete(learn(model, context, corpus, options))
     print(f"training ended: {done.reason}")
     draw_curve(done, options.folder)
     stepper = Stepper(model)
-    places = [compared(stepper, hearing, corpus, k, audio, options) for k, audio in enumerate(audios)]
+    places = [compared(stepper, context, corpus, k, audio, options) for k, audio in enumerate(audios)]
     figures: Figures = {
         "methods": {name: averaged([place[name] for place in places]) for name in places[0]},
         "n_parameters": model.n_parameters,
@@ -117,24 +117,24 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return figures
 
 
-def build(hearing: Hearing, n_units: int) -> Sum:
+def build(context: PhaseContext, n_units: int) -> Sum:
     """An LSTM beside a linear path that is the phase gradient; it starts as this alone."""
     rng = np.random.default_rng((SEED, 0, 2))  # 2: the purpose; the batches draw from the same seed
-    stack = Sequential([LSTM(hearing.n_inputs, n_units, rng=rng), Dense(n_units, 2, rng=rng, weights=constant(0.0))])
-    linear = Dense(hearing.n_inputs, 2, rng=rng, weights=lambda rng, shape: hearing.gradient_weights())
+    stack = Sequential([LSTM(context.n_inputs, n_units, rng=rng), Dense(n_units, 2, rng=rng, weights=constant(0.0))])
+    linear = Dense(context.n_inputs, 2, rng=rng, weights=lambda rng, shape: context.gradient_weights())
     return Sum(stack=stack, linear=linear)
 
 
-def learn(model: Sum, hearing: Hearing, corpus: AudioCorpus, options: Options) -> Run:
+def learn(model: Sum, context: PhaseContext, corpus: AudioCorpus, options: Options) -> Run:
     """Train on windows of the training pieces, judged by those of the validation pieces."""
-    n_steps = steps_for(N_STEPS + hearing.n_frames - 2, hearing.stft)
-    sizes = {"frame_size": hearing.stft.hop_samples, "n_steps": n_steps, "batch_size": BATCH_SIZE}
-    batches = PhaseBatches(RandomWindows(corpus.train, seed=SEED, **sizes), hearing, N_ROWS, SEED)
+    n_steps = steps_for(N_STEPS + context.n_frames - 2, context.stft)
+    sizes = {"frame_size": context.stft.hop_samples, "n_steps": n_steps, "batch_size": BATCH_SIZE}
+    batches = PhaseBatches(RandomWindows(corpus.train, seed=SEED, **sizes), context, N_ROWS, SEED)
     return train(
         model,
         PhaseDifferences(),
         batches,
-        held_out(hearing, corpus, sizes),
+        held_out(context, corpus, sizes),
         optimizer=Adam(3e-3, max_gradient_norm=1.0),
         schedule=WarmupCosine(3e-3, min(50, options.max_updates - 1), options.max_updates),
         stopping=EarlyStopping(20),
@@ -142,11 +142,11 @@ def learn(model: Sum, hearing: Hearing, corpus: AudioCorpus, options: Options) -
         limits=Limits(options.max_updates, 60.0 * options.minutes, max(1, options.max_updates // 20)),
         seed=SEED,
         resume=options.resume,
-        config=with_transform(options.folder, hearing.stft) | {"radius": hearing.radius, "n_units": options.n_units},
+        config=with_transform(options.folder, context.stft) | {"radius": context.radius, "n_units": options.n_units},
     )
 
 
-def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, Hearing]:
+def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, PhaseContext]:
     """The trained model of a run, for :class:`rnnaudio.generation.LearntPhase`, to be heard through this transform.
 
     RnnaudioError that names the differences if it was trained on another.
@@ -161,29 +161,29 @@ def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, Hearing]:
             f"{path} holds no model of phases ({error}): name a run of `rnnaudio experiment run phase`"
         ) from error
     trained_on.check_same(stft)
-    hearing = Hearing(stft, radius)
-    model = build(hearing, n_units)
+    context = PhaseContext(stft, radius)
+    model = build(context, n_units)
     set_model(model, saved.group("best") or saved.group("model"), path)
-    return Stepper(model), hearing
+    return Stepper(model), context
 
 
-def held_out(hearing: Hearing, corpus: AudioCorpus, sizes: dict[str, int], most: int = 20) -> list[PhaseBatch]:
+def held_out(context: PhaseContext, corpus: AudioCorpus, sizes: dict[str, int], most: int = 20) -> list[PhaseBatch]:
     """Windows of the validation pieces."""
     windows = fixed_windows(corpus.valid, **sizes)
     chosen = windows[:: -(-len(windows) // most)]
     draws = [np.random.default_rng((SEED, k, 7)) for k in range(len(chosen))]  # 7: the purpose
-    return [phase_batch(w.frames, hearing, N_ROWS, rng) for w, rng in zip(chosen, draws, strict=True)]
+    return [phase_batch(w.frames, context, N_ROWS, rng) for w, rng in zip(chosen, draws, strict=True)]
 
 
 def compared(
-    stepper: Stepper, hearing: Hearing, corpus: AudioCorpus, place: int, audio: np.ndarray, options: Options
+    stepper: Stepper, context: PhaseContext, corpus: AudioCorpus, place: int, audio: np.ndarray, options: Options
 ) -> dict[str, Figures]:
     """Every method at one place of the test split; of the first one, sounds and a picture."""
-    stft = hearing.stft
+    stft = context.stft
     spectra = stft.forward(audio)
     magnitudes = np.abs(spectra)
     started = time.perf_counter()
-    phases, differences = learnt_phases(stepper, hearing, magnitudes)
+    phases, differences = learnt_phases(stepper, context, magnitudes)
     to_learnt_phases = time.perf_counter() - started
     found, figures = {}, {}
     for name, method in reconstructions(magnitudes, stft, len(audio), phases).items():

@@ -205,7 +205,7 @@ def speed(sampler: SamplesRun, corpus: AudioCorpus) -> int:
 def played(sampler: SamplesRun, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
     """How long each seed's continuation stays music, and how it ends; sounds and their picture go to the folder."""
     rate = corpus.sample_rate_hz
-    seeds = [corpus.test.seed_at(k, 1.0) for k in range(options.n_seeds)]
+    seeds = [corpus.test.prime_at(k, 1.0) for k in range(options.n_seeds)]
     lives, sounds = [], {}
     sampling = SamplingOptions((options.temperature,))
     blocks = sampler.blocks(seeds, round(options.seconds * rate), sampling, at_once=False)

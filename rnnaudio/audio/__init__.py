@@ -1,4 +1,4 @@
-"""Signals: audio files, resampling, the short-time Fourier transform, scales of magnitudes, phase. NumPy and SciPy."""
+"""Signal processing: audio files, resampling, short-time Fourier transform, magnitude scales, phase retrieval."""
 
 from rnnaudio.audio.files import Decoder, read_audio, resample, trim_silence, write_wav
 from rnnaudio.audio.scaling import LogScale, MelScale

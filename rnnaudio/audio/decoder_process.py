@@ -1,6 +1,6 @@
 """The child process of `audio.Decoder`: run as a script, it decodes one file for each line it reads.
 
-It stands alone because libsndfile parses whatever it is given: files of a few hundred bytes have hung or crashed it,
+Decoding runs in a process of its own because libsndfile has hung or crashed on damaged files of a few hundred bytes,
 and only a process can be killed. A request is a line of JSON, {"path": ..., "sample_rate_hz": int or null}. The reply
 is a line of JSON, {"error": text} or {"sample_rate_hz": int, "n_samples": int}, followed by the float32 samples.
 """
@@ -11,26 +11,33 @@ import os
 import signal
 import struct
 import sys
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import soundfile
 import soxr
+from numpy.typing import NDArray
+
+Block: TypeAlias = NDArray[np.float32]  # (n_samples,); this script imports nothing of the package
+Message: TypeAlias = dict[str, str | int | None]  # a request, or the header of a reply
 
 MAX_HOURS = 12.0
 BLOCK_SAMPLES = 2**18
-OGG_PAGE_BYTES = 65_307  # the longest page there can be
+OGG_PAGE_BYTES = 65_307  # the longest possible page
 MP3_FRAME_SAMPLES = 1152
-MAX_MP3_TAIL_BYTES = 2**15  # tags behind the sound
+MAX_MP3_TAIL_BYTES = 2**15  # tags after the audio
 SPHERE_HEADER_BYTES = 1024
 
 
 class Unusable(Exception):
-    """The file cannot be used; the message says why and what to do."""
+    """The file cannot be used; the message gives the reason and the remedy."""
 
 
-def decode(path: str, sample_rate_hz: int | None) -> tuple[list[np.ndarray], int]:
-    """Return (blocks of float32 samples, the mean of the channels; rate in Hz), resampled while it streams in."""
+def decode(path: str, sample_rate_hz: int | None) -> tuple[list[Block], int]:
+    """Decode a file to mono and resample it block by block: (blocks of float32 samples, sample rate in Hz).
+
+    Channels are averaged. Raises Unusable if the file is truncated, empty or longer than 12 hours.
+    """
     with open(path, "rb") as file:
         refuse_cut_off(file)
         file.seek(0)
@@ -40,8 +47,8 @@ def decode(path: str, sample_rate_hz: int | None) -> tuple[list[np.ndarray], int
     return blocks, rate_hz
 
 
-def _resampled(sound: soundfile.SoundFile, sample_rate_hz: int | None) -> tuple[list[np.ndarray], int, int]:
-    """(blocks of resampled mono audio, number of samples read, rate in Hz)."""
+def _resampled(sound: soundfile.SoundFile, sample_rate_hz: int | None) -> tuple[list[Block], int, int]:
+    """Read and resample: (blocks of mono audio, number of samples read before resampling, sample rate in Hz)."""
     rate_hz = sample_rate_hz or sound.samplerate
     resampler = soxr.ResampleStream(sound.samplerate, rate_hz, 1, dtype="float32")
     block = np.empty((max(1, BLOCK_SAMPLES // sound.channels), sound.channels), np.float32)
@@ -57,7 +64,7 @@ def _resampled(sound: soundfile.SoundFile, sample_rate_hz: int | None) -> tuple[
 
 
 def refuse_cut_off(file: BinaryIO) -> None:
-    """Raise Unusable if a WAV, Ogg or SPHERE file ends too early: libsndfile reads what is left and says nothing."""
+    """Raise Unusable if a WAV, Ogg or SPHERE file ends early: libsndfile decodes the rest without a warning."""
     head = file.read(12)
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         _refuse_short_wav(file)
@@ -83,14 +90,14 @@ def _refuse_short_wav(file: BinaryIO) -> None:
             if n_stated > n_file_bytes - position:
                 raise Unusable(
                     f"truncated: its header states {n_stated} bytes of samples, {n_file_bytes - position} "
-                    "are there; copy or download it again"
+                    "are present; copy or download it again"
                 )
             return
         file.seek(position + n_bytes + n_bytes % 2)
 
 
 def _refuse_unfinished_ogg(file: BinaryIO) -> None:
-    """An Ogg stream states no length, but its last page carries the mark 'end of stream' (RFC 3533, section 6)."""
+    """Check the last page for the 'end of stream' flag, as an Ogg stream states no length (RFC 3533, section 6)."""
     n_file_bytes = os.fstat(file.fileno()).st_size
     file.seek(max(0, n_file_bytes - OGG_PAGE_BYTES))
     tail = file.read()
@@ -101,45 +108,45 @@ def _refuse_unfinished_ogg(file: BinaryIO) -> None:
 
 
 def _refuse_odd_sphere(file: BinaryIO) -> None:
-    """Compare what a NIST SPHERE header states with the bytes behind it; libsndfile ignores the stated length.
+    """Compare the length stated by a NIST SPHERE header with the bytes after it; libsndfile ignores that length.
 
     The header is text: ``NIST_1A``, its own length, lines ``name -type value``, ``end_head``, and padding.
     """
     file.seek(0)
     lines = [line.split() for line in file.read(SPHERE_HEADER_BYTES).decode("latin-1").split("\n")]
     if lines[1:2] != [[str(SPHERE_HEADER_BYTES)]] or ["end_head"] not in lines:
-        raise Unusable(f"its SPHERE header is not one of {SPHERE_HEADER_BYTES} bytes: damaged; copy it again")
+        raise Unusable(f"damaged: expected a SPHERE header of {SPHERE_HEADER_BYTES} bytes; copy it again")
     header = {line[0]: line[2] for line in lines[2 : lines.index(["end_head"])] if len(line) == 3}
     if "shorten" in header.get("sample_coding", ""):
         raise Unusable(
-            "a SPHERE file compressed with shorten, which is not read here: convert it with NIST's own program, "
+            "SPHERE files compressed with shorten are not supported: convert it with NIST's own program, "
             "'w_decode -o pcm IN OUT'"
         )
     try:
         sizes = [int(header[name]) for name in ("sample_count", "channel_count", "sample_n_bytes")]
     except (KeyError, ValueError) as error:
-        raise Unusable(f"its SPHERE header lacks a number it must have ({error}): damaged; copy it again") from None
-    n_stated, n_there = math.prod(sizes), max(0, os.fstat(file.fileno()).st_size - SPHERE_HEADER_BYTES)
-    if n_stated != n_there:
-        what = "truncated" if n_stated > n_there else "its header is wrong"
-        raise Unusable(f"{what}: it states {n_stated} bytes of samples, {n_there} are there; copy it again")
+        raise Unusable(f"damaged: its SPHERE header lacks a required number ({error}); copy it again") from None
+    n_stated, n_found = math.prod(sizes), max(0, os.fstat(file.fileno()).st_size - SPHERE_HEADER_BYTES)
+    if n_stated != n_found:
+        fault = "truncated" if n_stated > n_found else "its header is wrong"
+        raise Unusable(f"{fault}: it states {n_stated} bytes of samples, {n_found} are present; copy it again")
 
 
 def refuse_incomplete(file: BinaryIO, sound: soundfile.SoundFile, n_read: int) -> None:
     """Raise Unusable if decoding ended before the stated length or before the end of the file."""
     if n_read == 0:
-        raise Unusable("it holds no samples: remove it")
+        raise Unusable("the file holds no samples: remove it")
     n_bytes_read = file.tell()
     if sound.format == "MP3" and not _mp3_states_length(file):
         # libsndfile then guesses the length from the first frame's bit rate, and stops there
         if os.fstat(file.fileno()).st_size - n_bytes_read > MAX_MP3_TAIL_BYTES:
-            raise Unusable("this MP3 file does not state its length, and decoding stops early: convert it to FLAC")
+            raise Unusable("this MP3 file does not state its length and decoding stopped early: convert it to FLAC")
     elif n_read < sound.frames - (2 * MP3_FRAME_SAMPLES if sound.format == "MP3" else 0):
-        raise Unusable(f"truncated: {n_read} of {sound.frames} samples are there; copy or download it again")
+        raise Unusable(f"truncated: {n_read} of {sound.frames} samples are present; copy or download it again")
 
 
 def _mp3_states_length(file: BinaryIO) -> bool:
-    """Whether the first MPEG frame, after the ID3v2 tag, is a Xing or Info tag, which states the number of frames."""
+    """True if the first MPEG frame after the ID3v2 tag is a Xing or Info tag, which states the number of frames."""
     file.seek(0)
     head = file.read(10)
     if head[:3] == b"ID3":
@@ -150,21 +157,21 @@ def _mp3_states_length(file: BinaryIO) -> bool:
     return b"Xing" in first_frame or b"Info" in first_frame
 
 
-def _reply(request: dict) -> tuple[dict, list[np.ndarray]]:
+def _reply(path: str, sample_rate_hz: int | None) -> tuple[Message, list[Block]]:
     try:
-        blocks, rate_hz = decode(request["path"], request["sample_rate_hz"])
+        blocks, rate_hz = decode(path, sample_rate_hz)
     except Unusable as error:
         return {"error": str(error)}, []
-    except Exception as error:  # whatever the libraries raise, the parent has to hear of it
+    except Exception as error:  # the libraries raise errors of many types; all of them are reported to the parent
         reason = " ".join(getattr(error, "error_string", str(error)).split())
         return {"error": f"not readable as audio ({reason}); expected an undamaged wav, flac, ogg or mp3 file"}, []
     return {"sample_rate_hz": rate_hz, "n_samples": sum(block.size for block in blocks)}, blocks
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     for line in sys.stdin.buffer:
-        header, blocks = _reply(json.loads(line))
+        header, blocks = _reply(**json.loads(line))
         sys.stdout.buffer.write(json.dumps(header).encode() + b"\n")
         for block in blocks:
             sys.stdout.buffer.write(block.tobytes())

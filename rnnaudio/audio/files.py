@@ -1,4 +1,4 @@
-"""Audio files in and out: decoding (in a process that can be killed), 16-bit WAV, silence.
+"""Audio file input and output: decoding in a child process, 16-bit WAV, trimming of silence.
 
 Audio is float32, mono, shape (n_samples,), on the scale -1 to 1, everywhere in the package.
 """
@@ -9,27 +9,32 @@ import sys
 import threading
 import wave
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
 from rnnaudio.atomic import replacing
+from rnnaudio.audio.arrays import Audio
 from rnnaudio.errors import RnnaudioError
+
+Request: TypeAlias = dict[str, str | int | None]
+Header: TypeAlias = dict  # of a reply: {"error": text}, or {"sample_rate_hz": int, "n_samples": int}
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 INT16_SCALE = 32_768
-MAX_PEAK = 4.0  # 12 dB over full scale: beyond it a float file is not on the scale -1 to 1 at all
+MAX_PEAK = 4.0  # 12 dB over full scale; a float file beyond it is not on the scale -1 to 1
 DECODER_SCRIPT = Path(__file__).with_name("decoder_process.py")
 TIME_LIMIT_S = 60.0
 BYTES_PER_EXTRA_SECOND = 250_000
 
 
 class Decoder:
-    """Reads audio files with libsndfile in a child process, one child for many files.
+    """Audio file reader that runs libsndfile in a child process, one child for many files.
 
-    A damaged file can hang or crash libsndfile; then the child is killed, the file is reported, and the next file
-    gets a new child. Use it as a context manager:
+    A damaged file can hang or crash libsndfile; the child is then killed, the file is reported, and the next file is
+    read by a new child. Use it as a context manager:
 
         with Decoder() as decoder:
             audio, rate_hz = decoder.read(path, sample_rate_hz=16000)
@@ -52,8 +57,8 @@ class Decoder:
             self._process.communicate()
             self._process = None
 
-    def read(self, path: Path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, int]:
-        """Like `read_audio`."""
+    def read(self, path: Path, sample_rate_hz: int | None = None) -> tuple[Audio, int]:
+        """Read one file; arguments, results and errors are those of `read_audio`."""
         path = Path(path).absolute()
         _check_rate(sample_rate_hz)
         time_limit_s = self._time_limit_s + _n_bytes(path) / BYTES_PER_EXTRA_SECOND
@@ -62,19 +67,19 @@ class Decoder:
         except (OSError, ValueError, EOFError) as error:  # a broken pipe, half a header, too few samples
             self.close()
             raise RnnaudioError(
-                f"{path}: the audio decoder died or took longer than {time_limit_s:.0f} s; the file "
+                f"{path}: the audio decoder crashed or took longer than {time_limit_s:.0f} s; the file "
                 "is probably damaged: remove it or convert it to FLAC"
             ) from error
-        except BaseException:  # Ctrl-C: the rest of the reply would be taken for the next file's
+        except BaseException:  # Ctrl-C: the unread rest of the reply would be taken for the next file's
             self.close()
             raise
         if "error" in header:
             raise RnnaudioError(f"{path}: {header['error']}")
         return _on_scale(audio, path), header["sample_rate_hz"]
 
-    def _ask(self, request: dict, time_limit_s: float) -> tuple[dict, np.ndarray]:
+    def _ask(self, request: Request, time_limit_s: float) -> tuple[Header, Audio]:
         if self._process is None:
-            # -P: the script's folder must not shadow the standard library
+            # -P: modules beside the script must not shadow the standard library
             self._process = subprocess.Popen(
                 [sys.executable, "-P", str(DECODER_SCRIPT)],
                 stdin=subprocess.PIPE,
@@ -93,27 +98,26 @@ class Decoder:
             timer.cancel()
 
 
-def read_audio(path: Path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, int]:
-    """Read an audio file (wav, flac, ogg, mp3 and what else libsndfile knows) as mono.
+def read_audio(path: Path, sample_rate_hz: int | None = None) -> tuple[Audio, int]:
+    """Read an audio file (wav, flac, ogg, mp3 and other formats of libsndfile) as mono.
 
-    Returns ((n_samples,) float32 in [-1, 1], the mean of the channels; rate in Hz). With `sample_rate_hz` the audio is
-    resampled to it (soxr, high quality); what exceeds full scale, as the decoders of lossy formats and resampling may,
-    is clipped. Many files: use one `Decoder`, which keeps its process.
+    Returns ((n_samples,) float32 in [-1, 1], sample rate in Hz); channels are averaged. With `sample_rate_hz` the
+    audio is resampled to it (soxr, high quality). Samples beyond full scale, which lossy formats and resampling can
+    produce, are clipped. For many files use one `Decoder`, which keeps its process.
 
     Raises RnnaudioError, naming the file, if it is missing, a folder, empty, without samples, not audio, truncated or
-    not permitted, has NaN or infinite samples, or kept the decoder busy beyond a time limit. Where a file does not
-    state its length (an MP3 file without a Xing or Info tag, a WAV file written to a pipe) a missing end goes
-    unnoticed.
+    not readable, if it has NaN or infinite samples, or if decoding exceeds the time limit. A missing end is not
+    detected in files that do not state their length (MP3 without a Xing or Info tag, WAV written to a pipe).
     """
     with Decoder() as decoder:
         return decoder.read(path, sample_rate_hz)
 
 
-def write_wav(path: Path, audio: np.ndarray, sample_rate_hz: int) -> int:
-    """Write (n_samples,) audio on the scale -1 to 1 as 16-bit PCM; returns how many samples were clipped.
+def write_wav(path: Path, audio: Audio, sample_rate_hz: int) -> int:
+    """Write (n_samples,) audio on the scale -1 to 1 as 16-bit PCM; returns the number of clipped samples.
 
-    Raises RnnaudioError if the audio is not one-dimensional, is empty or has NaN or infinite samples, and if the file
-    cannot be written; an earlier file at `path` is then unchanged.
+    Raises RnnaudioError if the audio is not one-dimensional, is empty or has NaN or infinite samples, or if the file
+    cannot be written; an earlier file at `path` is then left unchanged.
     """
     _check_rate(sample_rate_hz)
     audio = check_audio(audio, f"audio for {path}")
@@ -125,10 +129,10 @@ def write_wav(path: Path, audio: np.ndarray, sample_rate_hz: int) -> int:
     return int(np.count_nonzero(np.abs(audio) > 1.0))
 
 
-def trim_silence(audio: np.ndarray, sample_rate_hz: int, threshold_db: float = -60.0) -> np.ndarray:
-    """Cut leading and trailing silence from (n_samples,) audio; returns a view, empty if all is silent.
+def trim_silence(audio: Audio, sample_rate_hz: int, threshold_db: float = -60.0) -> Audio:
+    """Cut leading and trailing silence from (n_samples,) audio; returns a view, empty if all samples are zero.
 
-    A frame of 20 ms is silent if its peak lies below the peak of the whole by more than -`threshold_db` dB.
+    A frame of 20 ms is silent if its peak is more than -`threshold_db` dB below the peak of the whole audio.
     """
     peak = np.abs(audio).max(initial=0.0)
     if peak == 0.0:
@@ -140,20 +144,20 @@ def trim_silence(audio: np.ndarray, sample_rate_hz: int, threshold_db: float = -
     return audio[loud[0] * n_frame : (loud[-1] + 1) * n_frame]
 
 
-def resample(audio: np.ndarray, from_rate_hz: int, to_rate_hz: int) -> np.ndarray:
+def resample(audio: Audio, from_rate_hz: int, to_rate_hz: int) -> Audio:
     """Resample (n_samples,) audio with soxr (high quality); returns float32."""
     _check_rate(from_rate_hz)
     _check_rate(to_rate_hz)
     return np.asarray(soxr.resample(audio, from_rate_hz, to_rate_hz), np.float32)
 
 
-def to_int16(audio: np.ndarray) -> np.ndarray:
-    """Round audio on the scale -1 to 1 to int16 (1.0 is 32768), clipping instead of wrapping round."""
+def to_int16(audio: Audio) -> NDArray[np.int16]:
+    """Round audio on the scale -1 to 1 to int16 (1.0 is 32768); values out of range are clipped, not wrapped."""
     return np.clip(np.rint(audio * np.float32(INT16_SCALE)), -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
 
 
-def check_audio(audio: np.ndarray, name: str) -> np.ndarray:
-    """Return `audio` as float32, or raise RnnaudioError if it is not one-dimensional, is empty or not finite."""
+def check_audio(audio: Audio, name: str) -> Audio:
+    """Return `audio` as float32; RnnaudioError if it is not one-dimensional, is empty or not finite."""
     audio = np.asarray(audio, np.float32)
     if audio.ndim != 1 or audio.size == 0:
         raise RnnaudioError(f"{name}: got an array of shape {audio.shape}, expected mono samples, shape (n_samples,)")
@@ -163,11 +167,11 @@ def check_audio(audio: np.ndarray, name: str) -> np.ndarray:
     return audio
 
 
-def _on_scale(audio: np.ndarray, path: Path) -> np.ndarray:
+def _on_scale(audio: Audio, path: Path) -> Audio:
     audio = check_audio(audio, str(path))
     peak = np.abs(audio).max()
     if peak > MAX_PEAK:
-        raise RnnaudioError(f"{path}: samples reach {peak:g}, expected -1 to 1: scale the file to that range")
+        raise RnnaudioError(f"{path}: samples reach {peak:g}, expected -1 to 1: scale the audio to that range")
     return np.clip(audio, -1.0, 1.0, out=audio)
 
 
@@ -180,7 +184,7 @@ def _n_bytes(path: Path) -> int:
     """Size of a readable regular file; RnnaudioError for anything else."""
     if not path.exists():
         raise RnnaudioError(f"{path}: no such file; check the name")
-    if not path.is_file():  # opening a named pipe would wait for ever
+    if not path.is_file():  # opening a named pipe would block for ever
         raise RnnaudioError(f"{path}: a folder or device, expected an audio file")
     try:
         with path.open("rb") as file:
@@ -192,7 +196,7 @@ def _n_bytes(path: Path) -> int:
     return n_bytes
 
 
-def _read_samples(stream: IO[bytes], n_samples: int) -> np.ndarray:
+def _read_samples(stream: IO[bytes], n_samples: int) -> Audio:
     audio = bytearray(4 * n_samples)
     if stream.readinto(audio) != len(audio):  # type: ignore[attr-defined]
         raise EOFError

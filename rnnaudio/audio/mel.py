@@ -1,4 +1,4 @@
-"""The mel scale: triangles of equal width to the ear, for metrics and spectra alike (NumPy only)."""
+"""Mel filter bank: triangular weights of equal width on the mel scale, for metrics and model inputs alike."""
 
 import math
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 def mel_weights(n_samples: int, sample_rate_hz: int, n_bands: int) -> NDArray[np.float64]:
-    """(n_samples // 2 + 1, n_bands) triangles of height 1, each from the centre of the band below to that above.
+    """Triangular filters (n_samples // 2 + 1, n_bands) of height 1, each from the band centre below to that above.
 
-    The rows are the bins of a transform of ``n_samples``; centres lie evenly on mel = 2595 log10(1 + f / 700), from 0
-    to half the rate. A band narrower than a bin may be zero throughout.
+    Rows are the bins of a transform of ``n_samples``; centres are evenly spaced on mel = 2595 log10(1 + f / 700), from
+    0 to half the sample rate. A band narrower than a bin may be zero throughout.
     """
     frequency_hz = np.fft.rfftfreq(n_samples, 1.0 / sample_rate_hz)[:, None]
     highest_mel = 2595.0 * math.log10(1.0 + 0.5 * sample_rate_hz / 700.0)

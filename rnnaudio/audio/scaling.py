@@ -1,13 +1,14 @@
-"""Magnitudes as a model takes them, and back: logarithm and principal components, mel bands."""
+"""Magnitude scales for model inputs, with their inverses: logarithm, principal components, mel bands."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.optimize
 
+from rnnaudio.audio.arrays import Array, Features, Floats, Magnitudes
 from rnnaudio.audio.mel import mel_weights
 from rnnaudio.audio.sources import HasPieces
 from rnnaudio.audio.stft import STFT
@@ -21,27 +22,28 @@ MOST_FRAMES = 20_000
 class LogScale:
     """s = (log(1 + c |X| / sqrt(n)) - mean) V / deviation, n the window in samples; fitted once, then fixed.
 
-    The logarithm makes loud and soft partials alike and is finite at silence, where it is 0; c says how soft is soft.
+    The logarithm compresses the range between loud and soft partials; it is 0, not infinite, at silence. A larger
+    compression c raises soft partials further.
     V holds the first principal components of the training frames in its columns, (n_bins, n_features), not whitened;
-    None: all bins as they are, and then the inverse is exact but for rounding. Of the components that are left out
-    :meth:`fit` keeps nothing; ``lost`` is their share of the variance.
+    None keeps all bins, and the inverse is then exact up to rounding. The other components are discarded; ``lost`` is
+    their share of the variance.
     """
 
     stft: STFT
     compression: float
-    mean: np.ndarray  # (n_bins,)
+    mean: Floats  # (n_bins,)
     deviation: float  # root of the mean variance of a feature
-    basis: np.ndarray | None = None  # V
+    basis: Floats | None = None  # V
     lost: float = 0.0
 
     @classmethod
     def fit(
         cls, split: HasPieces, stft: STFT, *, compression: float = 30.0, n_components: int | None = None
     ) -> "LogScale":
-        """Mean, deviation and components over at most 20,000 frames spread over a split (give the training one).
+        """Fit mean, deviation and components to at most 20,000 frames spread over a split (pass the training split).
 
-        RnnaudioError: no piece has a frame, all are silent, the split has another sampling rate, more components than
-        bins or frames.
+        RnnaudioError if no piece has a frame, all frames are equal or silent, the split has another sample rate, or
+        n_components exceeds the number of bins or frames.
         """
         check_rate(split, stft)
         if not compression > 0.0:
@@ -50,7 +52,7 @@ class LogScale:
         mean = logs.mean(axis=0)
         centred = logs - mean
         if not centred.any():
-            raise RnnaudioError(f"all frames of {stft.window_samples} samples are alike or silent: give other sound")
+            raise RnnaudioError(f"all frames of {stft.window_samples} samples are equal or silent: give other audio")
         basis, lost, n_features = None, 0.0, stft.n_bins
         if n_components is not None:
             if not 1 <= n_components <= min(centred.shape):
@@ -66,32 +68,32 @@ class LogScale:
     def n_features(self) -> int:
         return self.stft.n_bins if self.basis is None else self.basis.shape[1]
 
-    def scaled(self, magnitudes: np.ndarray) -> np.ndarray:
-        """(..., n_bins) |X| -> (..., n_features) float32."""
+    def scaled(self, magnitudes: Magnitudes) -> Features:
+        """Scale magnitudes |X|: (..., n_bins) -> (..., n_features) float32."""
         centred = _log(magnitudes, self.stft, self.compression) - self.mean
         return ((centred if self.basis is None else centred @ self.basis) / self.deviation).astype(np.float32)
 
-    def log_magnitudes(self, scaled: np.ndarray) -> np.ndarray:
-        """(..., n_features) -> (..., n_bins): log(1 + c |X| / sqrt(n)), not below 0, as a model may say."""
+    def log_magnitudes(self, scaled: Features) -> Features:
+        """Invert to log(1 + c |X| / sqrt(n)): (..., n_features) -> (..., n_bins); negative predictions become 0."""
         centred = self.deviation * np.asarray(scaled, np.float64)
         return np.maximum((centred if self.basis is None else centred @ self.basis.T) + self.mean, 0.0)
 
-    def magnitudes(self, scaled: np.ndarray) -> np.ndarray:
-        """(..., n_features) -> (..., n_bins) |X| float64."""
+    def magnitudes(self, scaled: Features) -> Magnitudes:
+        """Invert to magnitudes |X|: (..., n_features) -> (..., n_bins) float64."""
         return np.expm1(self.log_magnitudes(scaled)) * np.sqrt(self.stft.window_samples) / self.compression
 
 
 @dataclass(frozen=True, eq=False)
 class MelScale:
-    """b = |X| M: mel bands of a magnitude spectrum, (..., n_bins) -> (..., n_bands), and guesses at the way back.
+    """b = |X| M: mel bands of a magnitude spectrum, (..., n_bins) -> (..., n_bands), with approximate inverses.
 
-    M is :func:`rnnaudio.audio.mel.mel_weights`. Fewer bands than bins cannot be inverted: what differs within a band
-    is
-    lost, the lines of partials above all. ``pinv`` takes the shortest spectrum with these bands, negative values cut
-    off, so the bands are met nearly. ``nnls`` meets them as well as any spectrum can that is nowhere negative, but of
-    those it finds one with few lines, each too loud. Spectral convergence on three times 2 s of the piano corpus at
-    16 kHz (0 dB is silence's): window 1024, 64 bands: pinv -6.3, nnls 1.6 dB; 128 bands: -14.8, -2.0 dB; window 2048,
-    64 bands: -3.4, 4.3 dB. RnnaudioError if a band has no bin, or the transform no sampling rate.
+    M is :func:`rnnaudio.audio.mel.mel_weights`. With fewer bands than bins there is no exact inverse: detail within a
+    band is lost, the lines of partials above all. ``pinv`` takes the minimum-norm spectrum with these bands and clips
+    negative values, so that the bands are matched approximately. ``nnls`` matches them as closely as a non-negative
+    spectrum can, but its solution concentrates the energy in few lines, each too loud. Spectral convergence on three
+    excerpts of 2 s of the piano corpus at 16 kHz (0 dB: silence): window 1024, 64 bands: pinv -6.3, nnls 1.6 dB; 128
+    bands: -14.8, -2.0 dB; window 2048, 64 bands: -3.4, 4.3 dB. RnnaudioError if a band contains no bin, or the
+    transform has no sample rate.
     """
 
     stft: STFT
@@ -103,24 +105,27 @@ class MelScale:
         empty = np.flatnonzero(~self.weights.any(axis=0))
         if empty.size:
             raise RnnaudioError(
-                f"{empty.size} of {self.n_bands} mel bands have no bin (the first: band {empty[0]}): take fewer bands "
-                f"or a window longer than {self.stft.window_samples} samples"
+                f"{empty.size} of {self.n_bands} mel bands contain no bin (the first: band {empty[0]}): use fewer "
+                f"bands or a window longer than {self.stft.window_samples} samples"
             )
 
     @cached_property
-    def weights(self) -> np.ndarray:
+    def weights(self) -> Floats:
         """M: (n_bins, n_bands)."""
         return mel_weights(self.stft.window_samples, self.stft.rate(), self.n_bands)
 
-    def bands(self, magnitudes: np.ndarray) -> np.ndarray:
-        """(..., n_bins) -> (..., n_bands); RnnaudioError as :meth:`STFT.check_bins`."""
+    def bands(self, magnitudes: Magnitudes) -> Features:
+        """Mel bands of magnitudes: (..., n_bins) -> (..., n_bands); errors of :meth:`STFT.check_bins`."""
         return real_magnitudes(magnitudes, self.stft) @ self.weights
 
-    def magnitudes(self, bands: np.ndarray, method: Literal["pinv", "nnls"] = "pinv") -> np.ndarray:
-        """(..., n_bands) -> (..., n_bins), not negative. RnnaudioError: other bands, NaN, no such method."""
+    def magnitudes(self, bands: Features, method: Literal["pinv", "nnls"] = "pinv") -> Magnitudes:
+        """Approximate inverse: (..., n_bands) -> (..., n_bins), not negative.
+
+        RnnaudioError for another number of bands, values that are not finite, or an unknown method.
+        """
         bands = np.asarray(bands, np.float64)
         if bands.shape[-1:] != (self.n_bands,) or not np.isfinite(bands).all():
-            raise RnnaudioError(f"got bands of shape {bands.shape}; expected finite ones (..., {self.n_bands})")
+            raise RnnaudioError(f"got bands of shape {bands.shape}; expected finite values (..., {self.n_bands})")
         if method not in ("pinv", "nnls"):
             raise RnnaudioError(f"method is {method!r}; expected pinv or nnls")
         if method == "pinv":
@@ -129,8 +134,8 @@ class MelScale:
         return np.reshape(rows, (*bands.shape[:-1], self.stft.n_bins))
 
 
-def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> Iterator[np.ndarray]:
-    """|X| (up to 64, n_bins) of adjoining frames, from places spread evenly over all pieces, ``most`` and 64 at most.
+def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> Iterator[Magnitudes]:
+    """Blocks |X| (at most 64, n_bins) of adjoining frames, spread over all pieces; ``most`` + 64 frames at most.
 
     RnnaudioError if no piece has a frame.
     """
@@ -139,35 +144,35 @@ def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> 
     if not any(counts):
         raise RnnaudioError(f"no piece has a frame of {stft.window_samples} samples: give longer pieces")
     stride = FRAMES_AT_ONCE * max(1, -(-sum(counts) // most))
-    begin = 0  # of the piece, among the frames of all: a place may lie in two pieces, and in no piece need be one
+    begin = 0  # of the piece, counted over all frames; a block may span two pieces, and a piece may hold no block
     for piece, count in zip(split.pieces, counts, strict=True):
         for place in range(begin // stride * stride, begin + count, stride):
             first, last = max(place, begin) - begin, min(place + FRAMES_AT_ONCE, begin + count) - begin
             if first >= last:
                 continue
-            audio: Any = piece.read(first * hop, (last - 1) * hop + stft.window_samples)
+            audio = piece.read(first * hop, (last - 1) * hop + stft.window_samples)
             frames = np.lib.stride_tricks.sliding_window_view(audio, stft.window_samples)[::hop]
             yield np.abs(stft.of_frames(frames))
         begin += count
 
 
 def check_rate(split: HasPieces, stft: STFT) -> None:
-    """RnnaudioError if the transform is for another sampling rate than the split's."""
+    """Raise RnnaudioError if the transform and the split have different sample rates."""
     rate = getattr(split, "sample_rate_hz", stft.sample_rate_hz)
     if stft.sample_rate_hz not in (None, rate):
-        raise RnnaudioError(f"the sound has {rate} Hz, the transform {stft.sample_rate_hz} Hz: resample the sound")
+        raise RnnaudioError(f"the audio has {rate} Hz, the transform {stft.sample_rate_hz} Hz: resample the audio")
 
 
-def _log(magnitudes: np.ndarray, stft: STFT, compression: float) -> np.ndarray:
+def _log(magnitudes: Magnitudes, stft: STFT, compression: float) -> Features:
     return np.log1p(compression / np.sqrt(stft.window_samples) * real_magnitudes(magnitudes, stft))
 
 
-def real_magnitudes(magnitudes: np.ndarray, stft: STFT) -> np.ndarray:
-    """(..., n_bins) float64; RnnaudioError if they are complex, negative, not finite or of another window."""
+def real_magnitudes(magnitudes: Array, stft: STFT) -> Magnitudes:
+    """Magnitudes (..., n_bins) as float64; RnnaudioError if complex, negative, not finite or of another window."""
     magnitudes = np.asarray(magnitudes)
     stft.check_bins(magnitudes[None])
     if np.iscomplexobj(magnitudes):
         raise RnnaudioError("got complex spectra, expected their magnitudes: take np.abs of them")
     if (magnitudes < 0.0).any():
-        raise RnnaudioError("the magnitudes hold negative values: undo the scaling first, and cut them off at 0")
+        raise RnnaudioError("the magnitudes hold negative values: invert the scaling first, and clip them at 0")
     return magnitudes.astype(np.float64)

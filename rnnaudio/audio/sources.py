@@ -1,23 +1,23 @@
-"""What sound is read from: pieces, and collections of them."""
+"""Interfaces of audio sources: pieces, and collections of them."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
+from rnnaudio.audio.arrays import Audio
 
 
 class Samples(Protocol):
-    """What a piece is to those who read it."""
+    """A piece of audio that is read a range of samples at a time."""
 
     @property
     def n_samples(self) -> int: ...
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int) -> Audio:
         """Samples start to stop - 1, (stop - start,) float32, standardised."""
 
 
 class HasPieces(Protocol):
-    """A `corpus.Split`, or anything else with pieces."""
+    """A collection of pieces, such as a `corpus.Split`."""
 
     @property
     def pieces(self) -> Sequence[Samples]: ...

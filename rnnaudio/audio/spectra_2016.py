@@ -1,9 +1,9 @@
-"""Frames of magnitudes instead of samples, as in the "frequency domain" of 2016, and the way back to sound.
+"""Magnitude frames in place of sample frames, the "frequency domain" of 2016, and their inverse.
 
 A frame of n samples becomes n // 2 + 1 magnitudes, by :class:`rnnaudio.audio.stft.STFT` with a rectangular window and
-a hop of n, that is without overlap, scaled to -1 .. 1 by the smallest and largest of the training data. What is wrong
-with that is kept: bins of 80 Hz (200 samples at 16 kHz), leakage without a window, nearly all values close to -1
-beside a few loud ones, and no phase. Windows that overlap, and a logarithm, are in ``scaling.py``.
+a hop of n (no overlap), scaled to -1 .. 1 by the smallest and largest of the training data. The flaws of 2016 are
+kept: bins of 80 Hz (200 samples at 16 kHz), leakage without a window, nearly all values close to -1 beside a few loud
+ones, and no phase. Overlapping windows and a logarithmic scale are in ``scaling.py``.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Audio, Features, Frames, Magnitudes, Phases
 from rnnaudio.audio.sources import HasPieces
 from rnnaudio.audio.stft import STFT
 from rnnaudio.errors import RnnaudioError
@@ -20,7 +21,7 @@ FRAMES_AT_ONCE = 4096
 
 
 class MagnitudeScale(NamedTuple):
-    """Maps frames of standardised audio to scaled magnitudes and back; fitted once, then fixed.
+    """Min/max scaling of the magnitudes of frames of standardised audio; fitted once, then fixed.
 
     s = 2 (|rfft(x)| - low) / (high - low) - 1, x a frame of ``frame_size`` samples.
     """
@@ -31,50 +32,52 @@ class MagnitudeScale(NamedTuple):
 
     @classmethod
     def fit(cls, split: HasPieces, frame_size: int) -> "MagnitudeScale":
-        """The smallest and largest magnitude over the adjoining frames of a split (give the training one).
+        """Fit to the smallest and largest magnitude over the adjoining frames of a split (pass the training split).
 
-        Frames that begin elsewhere may exceed them a little. RnnaudioError if no piece has a frame, or all is silent.
+        Frames at other offsets may exceed these slightly. RnnaudioError if no piece has a frame, or all are silent.
         """
         low, high = np.inf, -np.inf
         for frames in _adjoining(split, frame_size):
             magnitudes = magnitudes_of(frames)
             low, high = min(low, float(magnitudes.min())), max(high, float(magnitudes.max()))
         if not low < high:
-            raise RnnaudioError(f"no two magnitudes differ in frames of {frame_size} samples: give longer pieces")
+            raise RnnaudioError(
+                f"the magnitudes of frames of {frame_size} samples are constant, or there are none: give longer pieces"
+            )
         return cls(frame_size, low, high)
 
     @property
     def n_bins(self) -> int:
         return self.frame_size // 2 + 1
 
-    def scaled(self, frames: np.ndarray) -> np.ndarray:
-        """(..., frame_size) samples -> (..., n_bins) float32, -1 to 1."""
+    def scaled(self, frames: Frames) -> Features:
+        """Scale the magnitudes of frames: (..., frame_size) samples -> (..., n_bins) float32, -1 to 1."""
         return (2.0 * (magnitudes_of(frames) - self.low) / (self.high - self.low) - 1.0).astype(np.float32)
 
-    def audio(self, scaled: np.ndarray, phases: np.ndarray | None = None) -> np.ndarray:
-        """(n_frames, n_bins) scaled magnitudes -> (n_frames * frame_size,) float32 standardised audio.
+    def audio(self, scaled: Features, phases: Phases | None = None) -> Audio:
+        """Invert (n_frames, n_bins) scaled magnitudes -> (n_frames * frame_size,) float32 standardised audio.
 
         phases: (n_frames, n_bins) in radians; None: all zero, so that each frame is symmetric about its first sample.
-        A magnitude below zero, which a model may say, counts as zero.
+        Negative magnitudes, which a model may predict, are clipped to zero.
         """
         magnitudes = np.maximum((scaled.astype(np.float64) + 1.0) / 2.0 * (self.high - self.low) + self.low, 0.0)
         spectra = magnitudes if phases is None else magnitudes * np.exp(1j * phases)
         return adjoining_frames(self.frame_size).inverse(spectra).astype(np.float32)
 
 
-def magnitudes_of(frames: np.ndarray) -> np.ndarray:
+def magnitudes_of(frames: Frames) -> Magnitudes:
     """|rfft| over the last axis: (..., n) -> (..., n // 2 + 1) float64."""
     return np.abs(adjoining_frames(np.shape(frames)[-1]).of_frames(frames))
 
 
 @lru_cache(maxsize=4)
 def adjoining_frames(frame_size: int) -> STFT:
-    """The transform of 2016."""
+    """The transform of 2016: rectangular window, no overlap."""
     return STFT(frame_size, frame_size, "rectangular", "none")
 
 
-def _adjoining(split: HasPieces, frame_size: int) -> Iterator[np.ndarray]:
-    """(n_frames, frame_size) of all pieces, some frames at a time; the rest of a piece is left out."""
+def _adjoining(split: HasPieces, frame_size: int) -> Iterator[Frames]:
+    """Blocks (n_frames, frame_size) of all pieces; the remainder of each piece is dropped."""
     for piece in split.pieces:
         n_whole = piece.n_samples // frame_size * frame_size
         for start in range(0, n_whole, FRAMES_AT_ONCE * frame_size):

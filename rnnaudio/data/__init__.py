@@ -1,4 +1,4 @@
-"""Audio files, corpora, batches and MNIST: NumPy and h5py only, nothing of the engine."""
+"""Corpora, batches, codecs and data sets: NumPy and h5py only, independent of the engine."""
 
 from rnnaudio.data.batches import (
     Batch,
@@ -24,8 +24,8 @@ from rnnaudio.data.patches import (
     rows_of_patches,
     spectrograms,
 )
-from rnnaudio.data.phase_batches import Hearing, PhaseBatch, PhaseBatches, phase_batch
-from rnnaudio.data.spectral_batches import Magnitudes, SpectralFrames, spectra_of_hops, spectral_batch, steps_for
+from rnnaudio.data.phase_batches import PhaseBatch, PhaseBatches, PhaseContext, phase_batch
+from rnnaudio.data.spectral_batches import MagnitudeFrames, SpectralFrames, spectra_of_hops, spectral_batch, steps_for
 from rnnaudio.data.timit import build_timit_corpus
 
 __all__ = [
@@ -36,16 +36,16 @@ __all__ = [
     "ConsecutiveWindows",
     "CorpusSummary",
     "FrameOffsets",
-    "Hearing",
     "ImageBatch",
     "ImageBatches",
-    "Magnitudes",
+    "MagnitudeFrames",
     "Mnist",
     "MnistSplit",
     "PatchBatches",
     "PatchScale",
     "PhaseBatch",
     "PhaseBatches",
+    "PhaseContext",
     "Piece",
     "PieceSummary",
     "RandomRuns",

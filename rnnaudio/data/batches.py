@@ -1,9 +1,9 @@
-"""Batches of windows: five ways to choose them, each a pure function of (seed, index).
+"""Batches of audio windows: five sampling schemes, each a pure function of (seed, index).
 
-A window is n_steps + 1 frames of frame_size adjoining samples of one piece: n_steps inputs, and one frame more so that
-the targets may lie a frame ahead. A batcher is a frozen description; it remembers nothing, so a run resumes in the
-middle of an epoch with the index alone. In all of them an epoch is one set's worth of samples: as many batches as hold
-the split once, so that epochs cost the same. Pieces shorter than a window are left out.
+A window is n_steps + 1 frames of frame_size adjoining samples of one piece: n_steps inputs, and one more frame so that
+targets may lie one frame ahead. A batcher is a frozen description without state, so a run resumes in the middle of an
+epoch from the index alone. For all of them an epoch is as many batches as hold the samples of the split once, so that
+epochs cost the same. Pieces shorter than a window are skipped.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Flags, Frames, Whole
 from rnnaudio.audio.sources import HasPieces, Samples
 from rnnaudio.errors import RnnaudioError
 
@@ -20,31 +21,36 @@ MAX_FIXED_SAMPLES = 2**24
 
 
 class Batch(NamedTuple):
-    """frames: (n_steps + 1, batch_size, frame_size) float32, standardised; resets: (batch_size,) bool, True where a
-    carried state has to start anew."""
+    """A batch of windows.
 
-    frames: np.ndarray
-    resets: np.ndarray
+    frames
+        (n_steps + 1, batch_size, frame_size) float32, standardised.
+    resets
+        (batch_size,) bool, True where a carried state has to be reset to its initial value.
+    """
+
+    frames: Frames
+    resets: Flags
 
 
 class Batches(Protocol):
-    """What training needs of a batcher; `index` counts batches from the start of training."""
+    """Interface of a batcher; `index` counts batches from the start of training."""
 
     @property
     def batches_per_epoch(self) -> int: ...
 
     @property
     def carries_state(self) -> bool:
-        """Whether item b of a batch continues item b of the batch before, except where `resets` says otherwise."""
+        """True if item b of a batch continues item b of the batch before, except where `resets` is set."""
 
     def batch(self, index: int) -> Batch: ...
 
 
 @dataclass(frozen=True, eq=False)
 class _Windows:
-    """The fields of every batcher, and the places where its windows may begin.
+    """Common fields of the batchers, and the positions where windows may begin.
 
-    Raises RnnaudioError if a size is not a positive whole number, and if every piece is shorter than a window.
+    Raises RnnaudioError if a size is not a positive whole number, or if every piece is shorter than a window.
     """
 
     split: HasPieces
@@ -63,17 +69,17 @@ class _Windows:
 
     @property
     def hop(self) -> int:
-        """Samples from one window to the adjoining one, which share a frame."""
+        """Distance in samples between adjoining windows, which share one frame."""
         return self.n_steps * self.frame_size
 
     @property
     def window(self) -> int:
-        """Samples in a window."""
+        """Length of a window in samples."""
         return self.hop + self.frame_size
 
     @property
     def span(self) -> int:
-        """Samples that have to be there from the place that is drawn."""
+        """Number of samples that must follow a sampled position."""
         return self.window
 
     @cached_property
@@ -81,17 +87,17 @@ class _Windows:
         return tuple(piece for piece in self.split.pieces if piece.n_samples >= self.span)
 
     @cached_property
-    def last_starts(self) -> np.ndarray:
-        """(n_pieces,): the last sample of each piece at which a window may begin."""
+    def last_starts(self) -> Whole:
+        """Last sample of each piece at which a window may begin, (n_pieces,)."""
         return np.array([piece.n_samples - self.span for piece in self.pieces])
 
     @cached_property
     def n_set(self) -> int:
-        """Batches that hold as many samples as the pieces (the shared frame not counted twice)."""
+        """Number of batches that hold as many samples as the pieces (the shared frame is counted once)."""
         return max(1, sum(piece.n_samples for piece in self.pieces) // (self.batch_size * self.hop))
 
-    def locate(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(piece numbers, starts) of places counted through all possible starts of all pieces."""
+    def locate(self, places: Whole) -> tuple[Whole, Whole]:
+        """Convert positions, numbered over all possible starts of all pieces, to (piece numbers, starts)."""
         ends = np.cumsum(self.last_starts + 1)
         numbers = np.searchsorted(ends, places, side="right")
         return numbers, places - ends[numbers] + self.last_starts[numbers] + 1
@@ -99,8 +105,8 @@ class _Windows:
     def n_places(self) -> int:
         return int(np.sum(self.last_starts + 1))
 
-    def read(self, numbers: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        """The frames of the windows at these starts, time-major."""
+    def read(self, numbers: Whole, starts: Whole) -> Frames:
+        """Read the windows at these starts, (n_steps + 1, n_windows, frame_size) float32."""
         frames = np.empty((self.n_steps + 1, len(starts), self.frame_size), np.float32)
         for item, (number, start) in enumerate(zip(numbers.tolist(), starts.tolist(), strict=True)):
             window = self.pieces[number].read(start, start + self.window)
@@ -121,7 +127,7 @@ class _Windows:
 
 
 class RandomWindows(_Windows):
-    """Every item begins anywhere in the set, each possible sample equally likely (so pieces weigh by length)."""
+    """Independent windows at uniformly random positions of the split (so pieces are weighted by their length)."""
 
     carries_state: ClassVar[bool] = False
 
@@ -130,15 +136,15 @@ class RandomWindows(_Windows):
         return self.n_set
 
     def batch(self, index: int) -> Batch:
-        """The batch of that index, at random places drawn from (seed, index)."""
+        """Windows at random positions sampled from (seed, index)."""
         places = np.random.default_rng((self.seed, index)).integers(self.n_places(), size=self.batch_size)
         return Batch(self.read(*self.locate(places)), _all_reset(self.batch_size))
 
 
 class ShiftedWindows(_Windows):
-    """The batch of 2016: one random window; item b is that window moved by b samples, b = 0 .. batch_size - 1.
+    """The batch of 2016: one random window; item b is that window shifted by b samples, b = 0 .. batch_size - 1.
 
-    The items are nearly equal, so the batch holds little more than one window does.
+    The items are nearly equal, so the batch holds little more information than a single window.
     """
 
     carries_state: ClassVar[bool] = False
@@ -152,7 +158,7 @@ class ShiftedWindows(_Windows):
         return self.n_set
 
     def batch(self, index: int) -> Batch:
-        """The batch of that index, at one random place drawn from (seed, index)."""
+        """Shifted windows at one random position sampled from (seed, index)."""
         place = np.random.default_rng((self.seed, index)).integers(self.n_places(), size=1)
         (number,), (start,) = self.locate(place)
         stretch = self.pieces[number].read(int(start), int(start) + self.span)
@@ -163,16 +169,16 @@ class ShiftedWindows(_Windows):
 
 
 class FrameOffsets(_Windows):
-    """Every window of the set once an epoch: windows adjoin, in an order drawn for each epoch from the seed.
+    """All adjoining windows of the set once per epoch, in a random order for each epoch from the seed.
 
-    Epoch e begins all pieces at (e modulo 10) tenths of a frame, so that ten epochs show every sound at ten places
-    within the frame. The last batch of an epoch is filled up with the windows that came first.
+    Epoch e begins all pieces at (e modulo 10) tenths of a frame, so that ten epochs present every sound at ten
+    positions within the frame. The last batch of an epoch is filled up with the first windows of its order.
     """
 
     carries_state: ClassVar[bool] = False
 
-    def _counts(self, offset: int) -> tuple[np.ndarray, np.ndarray]:
-        """(first starts, numbers of windows) of the pieces; a piece with less room to spare is moved by less."""
+    def _counts(self, offset: int) -> tuple[Whole, Whole]:
+        """(first starts, numbers of windows) of the pieces; a piece with fewer spare samples is shifted by less."""
         first_starts = np.minimum(offset, self.last_starts)
         return first_starts, (self.last_starts - first_starts) // self.hop + 1
 
@@ -181,7 +187,7 @@ class FrameOffsets(_Windows):
         return -(-int(self._counts(0)[1].sum()) // self.batch_size)
 
     def batch(self, index: int) -> Batch:
-        """The batch of that index: batch index mod batches_per_epoch of epoch index // batches_per_epoch."""
+        """Batch number index mod batches_per_epoch of epoch index // batches_per_epoch."""
         epoch, step = divmod(index, self.batches_per_epoch)
         first_starts, counts = self._counts(epoch % N_OFFSETS * self.frame_size // N_OFFSETS)
         ends = np.cumsum(counts)
@@ -195,10 +201,10 @@ class FrameOffsets(_Windows):
 class ConsecutiveWindows(_Windows):
     """Parallel streams for carried state: item b of a batch continues item b of the batch before.
 
-    Each stream walks through the pieces in order, window adjoining window (they share the one extra frame). For each
-    epoch the seed gives every stream a phase, from 0 to n_steps * frame_size - 1 samples, at which it enters each
-    piece, and the streams begin at equal distances in the set, from a place drawn with the same seed, so that together
-    they go through it about once. `resets` is True in the first batch of an epoch and where a stream enters a piece.
+    Each stream walks through the pieces in order, window after adjoining window (they share the one extra frame). For
+    each epoch the seed gives every stream an offset, 0 to n_steps * frame_size - 1 samples, at which it enters each
+    piece. The streams begin at equal distances in the set, from a random position, so that together they cover it
+    about once. `resets` is True in the first batch of an epoch and where a stream enters a piece.
     """
 
     carries_state: ClassVar[bool] = True
@@ -208,26 +214,26 @@ class ConsecutiveWindows(_Windows):
         return self.n_set
 
     def batch(self, index: int) -> Batch:
-        """The batch of that index: batch index mod batches_per_epoch of epoch index // batches_per_epoch."""
+        """Batch number index mod batches_per_epoch of epoch index // batches_per_epoch."""
         epoch, step = divmod(index, self.batches_per_epoch)
         rng = np.random.default_rng((self.seed, epoch))
-        phases = rng.integers(self.hop, size=(self.batch_size, 1)) % (self.last_starts + 1)  # (stream, piece)
-        counts = (self.last_starts - phases) // self.hop + 1  # windows of each piece in each stream's walk
+        offsets = rng.integers(self.hop, size=(self.batch_size, 1)) % (self.last_starts + 1)  # (stream, piece)
+        counts = (self.last_starts - offsets) // self.hop + 1  # windows of each piece in each stream's walk
         ends = np.cumsum(counts, axis=1)
         distances = (rng.random() + np.arange(self.batch_size) / self.batch_size) % 1.0
         walked = (np.floor(distances * ends[:, -1]).astype(int) + step) % ends[:, -1]
         numbers = np.sum(ends <= walked[:, None], axis=1)
         streams = np.arange(self.batch_size)
         within = walked - ends[streams, numbers] + counts[streams, numbers]
-        starts = phases[streams, numbers] + within * self.hop
+        starts = offsets[streams, numbers] + within * self.hop
         return Batch(self.read(numbers, starts), (within == 0) | (step == 0))
 
 
 @dataclass(frozen=True, eq=False)
 class RandomRuns(_Windows):
-    """The Fourier batches of 2016: random places, each followed for `n_segments` adjoining windows with carried state.
+    """The Fourier batches of 2016: random positions, each followed by `n_segments` adjoining windows of carried state.
 
-    `resets` is True for all items in every n_segments-th batch, which begins at new places, and in no other.
+    `resets` is True for all items of every n_segments-th batch, which begins at new positions, and of no other.
     """
 
     _: KW_ONLY
@@ -243,7 +249,7 @@ class RandomRuns(_Windows):
         return self.n_set
 
     def batch(self, index: int) -> Batch:
-        """The batch of that index: segment index mod n_segments of places drawn from (seed, index // n_segments)."""
+        """Segment index mod n_segments of runs at random positions sampled from (seed, index // n_segments)."""
         run, segment = divmod(index, self.n_segments)
         places = np.random.default_rng((self.seed, run)).integers(self.n_places(), size=self.batch_size)
         numbers, starts = self.locate(places)
@@ -251,10 +257,10 @@ class RandomRuns(_Windows):
 
 
 def fixed_windows(split: HasPieces, *, frame_size: int, n_steps: int, batch_size: int) -> list[Batch]:
-    """Windows for validation: spread evenly over all pieces, the same at each call.
+    """Fixed windows for validation, spread evenly over all pieces.
 
-    As many batches as hold the split once, at least one, and at most 2**24 samples (64 MiB, 17 minutes at 16 kHz) so
-    that they fit in memory whatever the split. Raises RnnaudioError like the batchers.
+    Returns as many batches as hold the split once, at least one, and at most 2**24 samples (64 MiB, 17 minutes at
+    16 kHz) to bound the memory for splits of any length. Raises the errors of the batchers.
     """
     windows = _Windows(split, frame_size=frame_size, n_steps=n_steps, batch_size=batch_size, seed=0)
     n_batches = max(1, min(windows.n_set, MAX_FIXED_SAMPLES // (batch_size * windows.window)))
@@ -263,11 +269,11 @@ def fixed_windows(split: HasPieces, *, frame_size: int, n_steps: int, batch_size
     return [Batch(windows.read(*windows.locate(part)), _all_reset(batch_size)) for part in np.split(places, n_batches)]
 
 
-def _all_reset(batch_size: int) -> np.ndarray:
+def _all_reset(batch_size: int) -> Flags:
     return np.ones(batch_size, bool)
 
 
 @lru_cache(maxsize=4)
-def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
-    """A permutation of n windows; kept, as it is the same for all batches of an epoch."""
+def permutation(seed: int, epoch: int, n: int) -> Whole:
+    """Random order of n windows in an epoch; cached, as all batches of the epoch use it."""
     return np.random.default_rng((seed, epoch)).permutation(n)

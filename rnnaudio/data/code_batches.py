@@ -1,4 +1,4 @@
-"""Batches of code sequences for models that carry their state."""
+"""Batches of code sequences for models that carry their state from batch to batch."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -6,30 +6,36 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Codes, Flags, Whole
 from rnnaudio.errors import RnnaudioError
 
 
 class CodeBatch(NamedTuple):
-    """codes: (n_context + n_steps, batch_size, n_stages), whole numbers of the sequences' type; resets: (batch_size,)
-    bool, True where a state starts anew."""
+    """A batch of windows of codes.
 
-    codes: np.ndarray
-    resets: np.ndarray
+    codes
+        (n_context + n_steps, batch_size, n_stages), of the integer type of the sequences.
+    resets
+        (batch_size,) bool, True where the state is reset to its initial value.
+    """
+
+    codes: Codes
+    resets: Flags
 
 
 @dataclass(frozen=True, eq=False)
 class CodeStreams:
-    """Parallel walks through sequences (n_frames, n_stages): item b of a batch goes on where item b of the last ended.
+    """Parallel walks through sequences (n_frames, n_stages): item b of a batch continues item b of the batch before.
 
-    A window is n_context frames that are only heard, and n_steps that are foretold.
+    A window consists of n_context frames of context only, and n_steps frames that are predicted.
 
-    For each epoch the seed puts the sequences in an order, end to end, and the streams at equal distances in them,
-    from a place drawn too, so that together they go through all of it once. A window does not reach over the end of
-    its sequence: a stream that comes near it goes on to the next one, with a reset. RnnaudioError if no sequence holds
-    a window.
+    For each epoch the seed gives an order of the sequences, end to end, and a random position; the streams begin at
+    equal distances from there, so that together they cover everything once. Windows do not cross the end of a
+    sequence: a stream that reaches it continues with the next sequence, with a reset. RnnaudioError if no sequence is
+    as long as a window.
     """
 
-    sequences: tuple[np.ndarray, ...]
+    sequences: tuple[Codes, ...]
     n_steps: int
     batch_size: int
     seed: int
@@ -41,7 +47,7 @@ class CodeStreams:
             raise too_short(self.sequences, self.n_steps, "piece")
 
     @cached_property
-    def _usable(self) -> tuple[np.ndarray, ...]:
+    def _usable(self) -> tuple[Codes, ...]:
         return tuple(sequence for sequence in self.sequences if len(sequence) >= self.n_context + self.n_steps)
 
     @property
@@ -49,36 +55,39 @@ class CodeStreams:
         return max(1, sum((n - 1) // self.n_steps for n in self._lengths) // self.batch_size)
 
     def batch(self, index: int) -> CodeBatch:
-        """The batch of that index."""
+        """Batch number index mod batches_per_epoch of epoch index // batches_per_epoch."""
         epoch, step = divmod(index, self.batches_per_epoch)
         windows = walk(self._lengths, self.n_steps, self.seed, epoch)
         places = (np.arange(self.batch_size) * len(windows) // self.batch_size + step) % len(windows)
         before = windows[places - 1]
         items = [self._usable[n][start : start + self.n_context + self.n_steps] for n, start in windows[places]]
-        goes_on = (before[:, 0] == windows[places, 0]) & (before[:, 1] + self.n_steps == windows[places, 1])
-        return CodeBatch(np.stack(items, axis=1), ~goes_on | (step == 0))
+        continues = (before[:, 0] == windows[places, 0]) & (before[:, 1] + self.n_steps == windows[places, 1])
+        return CodeBatch(np.stack(items, axis=1), ~continues | (step == 0))
 
     @cached_property
     def _lengths(self) -> tuple[int, ...]:
-        """Those of the sequences, as if only one frame were heard before a window."""
+        """Lengths of the sequences, reduced to those of windows with one frame of context."""
         return tuple(len(sequence) - self.n_context + 1 for sequence in self._usable)
 
 
 @lru_cache(maxsize=4)
-def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> np.ndarray:
-    """(n_windows, 2): sequence and first frame of adjoining windows, in the epoch's order, begun at its phase."""
+def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> Whole:
+    """Sequence number and first frame of adjoining windows, (n_windows, 2), in the order of an epoch."""
     rng = np.random.default_rng((seed, epoch))
     rows = []
     for number in rng.permutation(len(lengths)):
-        phase = int(rng.integers(min(n_steps, lengths[number] - n_steps)))
-        rows += [(number, start) for start in range(phase, lengths[number] - n_steps, n_steps)]
+        offset = int(rng.integers(min(n_steps, lengths[number] - n_steps)))
+        rows += [(number, start) for start in range(offset, lengths[number] - n_steps, n_steps)]
     return np.roll(np.array(rows), -int(rng.integers(len(rows))), axis=0)
 
 
 def fixed_code_windows(
-    sequences: tuple[np.ndarray, ...], n_steps: int, batch_size: int, n_context: int = 1
+    sequences: tuple[Codes, ...], n_steps: int, batch_size: int, n_context: int = 1
 ) -> list[CodeBatch]:
-    """Adjoining windows of all sequences for validation, each from a fresh state; the last batch may be smaller."""
+    """Adjoining windows of all sequences for validation, each from the initial state; the last batch may be smaller.
+
+    RnnaudioError if no sequence is as long as a window.
+    """
     windows = [
         sequence[start : start + n_context + n_steps]
         for sequence in sequences
@@ -90,7 +99,7 @@ def fixed_code_windows(
     return [CodeBatch(codes, np.ones(codes.shape[1], bool)) for codes in batches]
 
 
-def too_short(sequences: tuple[np.ndarray, ...], n_steps: int, what: str) -> RnnaudioError:
-    """For windows that no sequence holds."""
+def too_short(sequences: tuple[Codes, ...], n_steps: int, kind: str) -> RnnaudioError:
+    """Error for windows longer than every sequence; ``kind`` names a sequence."""
     longest = max((len(sequence) for sequence in sequences), default=0)
-    return RnnaudioError(f"n_steps is {n_steps}, but the longest {what} has {longest} frames: lower it")
+    return RnnaudioError(f"n_steps is {n_steps}, but the longest {kind} has {longest} frames: lower n_steps")

@@ -1,23 +1,24 @@
-"""Sound as whole numbers: each spectral frame by the nearest of some learnt ones, in one stage or more.
+"""Vector-quantised codec: each spectral frame is coded by the nearest learnt centre, in one or more stages.
 
-Back from numbers a frame is told by its own and its neighbours' codes: sound does not jump from centre to centre.
-What a model of codes can play is at best what the codes of real music give back: the codec's own ceiling
-(:attr:`Codec.lost`, and a round trip through it) belongs beside every figure.
+A frame is decoded from its own code and its neighbours', since spectra vary smoothly rather than jump between centres.
+A model of codes can play no better than the decoded codes of real music; results should therefore be read next to the
+codec's own error (:attr:`Codec.lost`, or a round trip through the codec).
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.cluster.vq import kmeans2, vq
 
+from rnnaudio.audio.arrays import Array, Audio, Codes, Features, Floats, Frames, Magnitudes
 from rnnaudio.audio.scaling import LogScale, spread_magnitudes
 from rnnaudio.audio.sources import HasPieces
 from rnnaudio.audio.stft import STFT
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.records import Record
 
 MOST_FRAMES = 30_000
 N_ITERATIONS = 12
@@ -27,24 +28,24 @@ BLOCK_FRAMES = 4096
 
 @dataclass(frozen=True, eq=False)
 class Codec:
-    """Log-magnitude frames -> principal components -> the nearest centre of each stage, and back.
+    """Log-magnitude frames -> principal components -> nearest centre of each stage, and the inverse.
 
     scale
-        sound's magnitudes as features, :class:`LogScale` with n_components.
+        magnitudes as features, :class:`LogScale` with n_components.
     stages
-        (n_stages, n_codes, n_features) float32: stage s holds centres of what the stages before left over (residual
+        (n_stages, n_codes, n_features) float32: stage s holds centres of the residuals of the stages before (residual
         vector quantisation, Juang and Gray 1982). A frame is the sum of its centres.
     neighbours
-        (3 n_features + 1, n_features) float32: W of a frame that lies between two others,
-        x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q are sums of centres; W by ridge regression of what the stages
-        leave over: a linear smoother of what is dequantised.
+        (3 n_features + 1, n_features) float32: weights W of a linear smoother over three dequantised frames,
+        x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q are sums of centres; W by ridge regression of the residuals
+        of all stages.
     lost
-        share of the features' variance that is left over after that, on the frames it was learnt from.
+        remaining share of the features' variance, on the training frames.
     """
 
     scale: LogScale
-    stages: np.ndarray
-    neighbours: np.ndarray
+    stages: Floats
+    neighbours: Floats
     lost: float
 
     @classmethod
@@ -59,12 +60,12 @@ class Codec:
         compression: float = 30.0,
         seed: int = 2016,
     ) -> "Codec":
-        """k-means in each stage, on at most 30,000 frames spread over a split (give the training one).
+        """Fit by k-means in each stage, on at most 30,000 frames spread over a split (pass the training split).
 
-        compression: of :class:`LogScale`. More keeps more of the noise between notes, but then loud partials are off
-        by more, and so is the level.
+        compression: see :class:`LogScale`. A higher value keeps more of the noise between notes, at the price of
+        larger errors in loud partials and in the level.
 
-        RnnaudioError: sizes below 1, fewer frames than codes, and what :meth:`LogScale.fit` refuses.
+        RnnaudioError for sizes out of range, fewer frames than codes, and the reasons of :meth:`LogScale.fit`.
         """
         for name, value, least in (("n_codes", n_codes, 2), ("n_stages", n_stages, 1)):
             if value < least:
@@ -73,27 +74,29 @@ class Codec:
         parts = [scale.scaled(part) for part in spread_magnitudes(split, stft, MOST_FRAMES)]
         frames = np.concatenate(parts)
         if len(frames) < n_codes:
-            raise RnnaudioError(f"{len(frames)} frames are too few for {n_codes} codes: give more sound or ask less")
-        left, stages = frames.astype(np.float64), []
-        for number in range(n_stages):  # k-means++ would compare each centre with all before: minutes for a thousand
+            raise RnnaudioError(
+                f"{len(frames)} frames are too few for {n_codes} codes: give more audio or lower n_codes"
+            )
+        residual, stages = frames.astype(np.float64), []
+        for number in range(n_stages):  # k-means++ compares each centre with all before: minutes for a thousand
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # a centre that is nearest to no frame: a code never said
-                centres, nearest = kmeans2(left, n_codes, iter=N_ITERATIONS, minit="points", seed=seed + number)
+                warnings.simplefilter("ignore", UserWarning)  # a centre nearest to no frame: an unused code
+                centres, nearest = kmeans2(residual, n_codes, iter=N_ITERATIONS, minit="points", seed=seed + number)
             stages.append(centres)
-            left = left - centres[nearest]
+            residual = residual - centres[nearest]
         n = scale.n_features
         codec = cls(scale, np.array(stages, np.float32), np.zeros((3 * n + 1, n), np.float32), 1.0)
         return codec._between_neighbours(parts)
 
-    def _between_neighbours(self, parts: Sequence[np.ndarray]) -> "Codec":
-        """This one with neighbours learnt from parts of adjoining frames, (n, n_features) each."""
-        told = [self.features(self.nearest(part)) for part in parts]
-        left = [part - q for part, q in zip(parts, told, strict=True)]
-        x = np.concatenate([_with_neighbours(_threes(q))[1:-1] for q in told]).astype(np.float64)
-        y = np.concatenate([rest[1:-1] for rest in left])  # not the ends, whose neighbours are elsewhere
+    def _between_neighbours(self, parts: Sequence[Features]) -> "Codec":
+        """Copy of this codec with a smoother fitted to parts of adjoining frames, (n, n_features) each."""
+        quantised = [self.features(self.nearest(part)) for part in parts]
+        residuals = [part - q for part, q in zip(parts, quantised, strict=True)]
+        x = np.concatenate([_with_neighbours(_threes(q))[1:-1] for q in quantised]).astype(np.float64)
+        y = np.concatenate([residual[1:-1] for residual in residuals])  # without the ends, which lack a neighbour
         neighbours = np.linalg.solve(x.T @ x + RIDGE_FRAMES * np.eye(x.shape[1]), x.T @ y)
-        rest, frames = (y - x @ neighbours if len(y) else np.concatenate(left)), np.concatenate(parts)
-        lost = np.mean(rest**2) / np.mean((frames - frames.mean(axis=0)) ** 2)
+        remaining, frames = (y - x @ neighbours if len(y) else np.concatenate(residuals)), np.concatenate(parts)
+        lost = np.mean(remaining**2) / np.mean((frames - frames.mean(axis=0)) ** 2)
         return replace(self, neighbours=neighbours.astype(np.float32), lost=float(lost))
 
     @property
@@ -113,31 +116,37 @@ class Codec:
         return self.stages.shape[2]
 
     @cached_property
-    def deviations(self) -> np.ndarray:
-        """(n_features,): of the first stage's centres, all counting the same."""
+    def deviations(self) -> Floats:
+        """Standard deviations of the first stage's centres, equally weighted; (n_features,)."""
         return np.asarray(self.stages[0].std(axis=0))
 
-    def encode(self, audio: np.ndarray) -> np.ndarray:
-        """(n_samples,) standardised -> (n_frames, n_stages) int64, of whole frames; errors as :class:`STFT`."""
+    def encode(self, audio: Audio) -> Codes:
+        """Encode the whole frames of standardised audio: (n_samples,) -> (n_frames, n_stages) int64.
+
+        RnnaudioError for audio shorter than a frame, NaN or infinite samples.
+        """
         stft, hop, n = self.stft, self.stft.hop_samples, self.stft.window_samples
         if len(audio) < n:
-            raise RnnaudioError(f"{len(audio)} samples hold no frame of {n}: give more sound")
+            raise RnnaudioError(f"{len(audio)} samples hold no frame of {n}: give more audio")
         if not np.isfinite(audio).all():
-            raise RnnaudioError("the sound holds NaN or infinite samples: repair it first")
+            raise RnnaudioError("the audio holds NaN or infinite samples: repair it first")
         frames = np.lib.stride_tricks.sliding_window_view(np.asarray(audio), n)[::hop]
         blocks = (frames[start : start + BLOCK_FRAMES] for start in range(0, len(frames), BLOCK_FRAMES))
         return np.concatenate([self.nearest(self.scale.scaled(np.abs(stft.of_frames(block)))) for block in blocks])
 
-    def nearest(self, features: np.ndarray) -> np.ndarray:
-        """(n_frames, n_features) -> (n_frames, n_stages): stage by stage the nearest to what is left."""
-        left, codes = np.asarray(features, np.float32), []
+    def nearest(self, features: Features) -> Codes:
+        """Quantise stage by stage, by the centre nearest to the residual: (n_frames, n_features) -> (.., n_stages)."""
+        residual, codes = np.asarray(features, np.float32), []
         for centres in self.stages:
-            codes.append(vq(left, centres)[0])
-            left = left - centres[codes[-1]]
+            codes.append(vq(residual, centres)[0])
+            residual = residual - centres[codes[-1]]
         return np.stack(codes, axis=1).astype(np.int64)
 
-    def features(self, codes: np.ndarray) -> np.ndarray:
-        """(..., n_stages) -> (..., n_features) float32; RnnaudioError for a code that there is not."""
+    def features(self, codes: Codes) -> Features:
+        """Dequantise, without smoothing: (..., n_stages) -> (..., n_features) float32.
+
+        RnnaudioError for codes out of range, of another shape, or not integers.
+        """
         codes = np.asarray(codes)
         if codes.dtype.kind not in "iu" or codes.shape[-1:] != (self.n_stages,):
             raise RnnaudioError(
@@ -147,40 +156,40 @@ class Codec:
             raise RnnaudioError(f"codes from {codes.min()} to {codes.max()}; expected 0 to {self.n_codes - 1}")
         return np.asarray(sum(stage[codes[..., k]] for k, stage in enumerate(self.stages)))
 
-    def magnitudes(self, codes: np.ndarray) -> np.ndarray:
-        """Of adjoining frames: (n_frames, n_stages) -> (n_frames, n_bins) |X| float64."""
+    def magnitudes(self, codes: Codes) -> Magnitudes:
+        """Decode adjoining frames: (n_frames, n_stages) -> (n_frames, n_bins) |X| float64."""
         return self.magnitudes_between(_threes(np.asarray(codes)))
 
-    def magnitudes_between(self, codes: np.ndarray) -> np.ndarray:
-        """Of frames that lie between two others: (..., 3, n_stages) -> (..., n_bins) |X| float64."""
-        told = self.features(codes)
-        return self.scale.magnitudes(told[..., 1, :] + _with_neighbours(told) @ self.neighbours)
+    def magnitudes_between(self, codes: Codes) -> Magnitudes:
+        """Decode the middle one of three adjoining frames: (..., 3, n_stages) -> (..., n_bins) |X| float64."""
+        quantised = self.features(codes)
+        return self.scale.magnitudes(quantised[..., 1, :] + _with_neighbours(quantised) @ self.neighbours)
 
     # ---------------------------------------------------------------- saved with a run
 
-    def as_arrays(self) -> dict[str, np.ndarray]:
-        """What :meth:`from_arrays` needs beside :meth:`as_record`."""
+    def as_arrays(self) -> dict[str, Floats]:
+        """The arrays of the codec; together with :meth:`as_record` the input of :meth:`from_arrays`."""
         basis = np.empty((self.stft.n_bins, 0)) if self.scale.basis is None else self.scale.basis
         return {"mean": self.scale.mean, "basis": basis, "stages": self.stages, "neighbours": self.neighbours}
 
-    def as_record(self) -> dict[str, Any]:
-        """Settings as JSON can hold them."""
+    def as_record(self) -> Record:
+        """The settings of the codec as JSON-serialisable values."""
         stft = {name: getattr(self.stft, name) for name in ("window_samples", "hop_samples", "window", "padding")}
         scale = {name: getattr(self.scale, name) for name in ("compression", "deviation", "lost")}
         return {"stft": {**stft, "sample_rate_hz": self.stft.sample_rate_hz}, "scale": scale, "lost": self.lost}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> "Codec":
-        """The codec that was saved; RnnaudioError if what is there is no codec."""
+    def from_arrays(cls, arrays: Mapping[str, Array], record: Record) -> "Codec":
+        """Restore a saved codec; RnnaudioError if arrays and record do not describe one."""
         try:
             basis = arrays["basis"] if arrays["basis"].shape[1] else None
             scale = LogScale(STFT(**record["stft"]), mean=arrays["mean"], basis=basis, **record["scale"])
             n = scale.n_features
-            alone = np.zeros((3 * n + 1, n), np.float32)  # codecs of before told each frame by its own codes
+            alone = np.zeros((3 * n + 1, n), np.float32)  # older codecs had no smoother
             codec = cls(scale, arrays["stages"], arrays.get("neighbours", alone), record["lost"])
         except (KeyError, TypeError, IndexError) as error:
             raise RnnaudioError(f"this holds no codec ({error}): name a run over codes") from error
-        bins, kept = scale.stft.n_bins, {"neighbours": alone} | arrays
+        bins, kept = scale.stft.n_bins, {"neighbours": alone, **arrays}
         shapes = {"mean": (bins,), "basis": (bins, None), "stages": (None, None, n), "neighbours": (3 * n + 1, n)}
         for name, shape in shapes.items():
             got = kept[name].shape
@@ -189,13 +198,13 @@ class Codec:
         return codec
 
 
-def _threes(frames: np.ndarray) -> np.ndarray:
-    """(n, k) -> (n, 3, k): each between its neighbours; at the ends, itself instead of what is not there."""
+def _threes(frames: Array) -> Array:
+    """Each frame between its neighbours, (n, k) -> (n, 3, k); at the ends a missing neighbour is the frame itself."""
     padded = np.concatenate([frames[:1], frames, frames[-1:]])
     return np.stack([padded[:-2], frames, padded[2:]], axis=1)
 
 
-def _with_neighbours(threes: np.ndarray) -> np.ndarray:
-    """(..., 3, n_features) -> (..., 3 n_features + 1): side by side, and a one."""
+def _with_neighbours(threes: Frames) -> Frames:
+    """Regressors of the smoother: three frames and a constant 1, (..., 3, n_features) -> (..., 3 n_features + 1)."""
     flat = threes.reshape(*threes.shape[:-2], -1)
     return np.concatenate([flat, np.ones((*flat.shape[:-1], 1), flat.dtype)], axis=-1)

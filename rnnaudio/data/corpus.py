@@ -1,4 +1,4 @@
-"""Reading a corpus: splits of pieces, standardised, a stretch at a time."""
+"""Corpus reader: splits of pieces, read as standardised audio a range of samples at a time."""
 
 import dataclasses
 import math
@@ -9,25 +9,26 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.sources import Samples
 from rnnaudio.data.corpus_format import SAMPLE_SCALE, open_checked, sha256_of
 from rnnaudio.errors import RnnaudioError
 
-CHUNK = 1 << 22  # samples read at once where a whole corpus is gone through
+CHUNK = 1 << 22  # samples read at once in a pass over the whole corpus
 GOLDEN_RATIO_PART = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayPiece:
-    """A piece made of an array, (n_samples,) float32, taken as standardised: for toy problems and tests."""
+    """A piece held in an array, (n_samples,) float32, assumed to be standardised: for toy problems and tests."""
 
-    audio: np.ndarray
+    audio: Audio
 
     @property
     def n_samples(self) -> int:
         return self.audio.size
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int) -> Audio:
         """Samples start to stop - 1, (stop - start,)."""
         _check_range(start, stop, self.n_samples)
         return np.array(self.audio[start:stop], np.float32)
@@ -35,7 +36,7 @@ class ArrayPiece:
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """A part of a piece, samples first to last - 1, as a piece of its own."""
+    """Samples first to last - 1 of a piece, as a piece."""
 
     piece: Samples
     first: int
@@ -45,7 +46,7 @@ class Stretch:
     def n_samples(self) -> int:
         return self.last - self.first
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int) -> Audio:
         """Samples start to stop - 1 of the stretch."""
         _check_range(start, stop, self.n_samples)
         return self.piece.read(self.first + start, self.first + stop)
@@ -64,10 +65,10 @@ class Piece:
     gain: float  # read() = stored sample * gain - offset
     offset: float
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int) -> Audio:
         """Samples start to stop - 1, (stop - start,) float32, standardised: (audio - mean) / std.
 
-        Raises IndexError outside the piece, RnnaudioError if the file is closed or fails its checksum there.
+        Raises IndexError outside the piece, RnnaudioError if the file is closed or the checksum does not match.
         """
         _check_range(start, stop, self.n_samples)
         try:
@@ -84,7 +85,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The pieces for one purpose: train, valid or test."""
+    """The pieces of one part of a corpus: train, valid or test."""
 
     name: str
     pieces: Sequence[Samples]
@@ -99,55 +100,57 @@ class Split:
         return self.n_samples / self.sample_rate_hz
 
     def cut(self, share: float) -> tuple["Split", "Split"]:
-        """The same pieces without their last ``share``, and those last parts alone."""
+        """Split each piece in time: (all pieces without their last ``share``, those last parts)."""
         cuts = [round((1.0 - share) * piece.n_samples) for piece in self.pieces]
         pairs = list(zip(self.pieces, cuts, strict=True))
         begun = tuple(Stretch(piece, 0, cut) for piece, cut in pairs)
         ends = tuple(Stretch(piece, cut, piece.n_samples) for piece, cut in pairs)
         return Split(self.name, begun, self.sample_rate_hz), Split(self.name, ends, self.sample_rate_hz)
 
-    def first(self, seconds: float) -> np.ndarray:
-        """The beginning of the first piece that is long enough, float32, standardised.
+    def first(self, seconds: float) -> Audio:
+        """Beginning of the first piece that is long enough, float32, standardised.
 
         Raises RnnaudioError if no piece is long enough.
         """
-        return self.seed_at(0, seconds)
+        return self.prime_at(0, seconds)
 
-    def seed_at(self, index: int, seconds: float) -> np.ndarray:
-        """A stretch of `seconds` at the index-th of a fixed sequence of places, float32, standardised.
+    def prime_at(self, index: int, seconds: float) -> Audio:
+        """Excerpt of `seconds` to prime a model on, at position `index` of a fixed sequence; float32, standardised.
 
-        Place 0 is that of `first`; the sequence (multiples of the golden ratio, modulo 1) spreads any number of places
-        over all pieces that are long enough. Raises RnnaudioError if none is, ValueError for a negative index.
+        Position 0 is that of `first`; the sequence (multiples of the golden ratio, modulo 1) spreads any number of
+        positions over all pieces that are long enough. Raises RnnaudioError if none is, ValueError for a negative
+        index.
         """
         if index < 0:
             raise ValueError(f"index: got {index}, expected 0 or more")
-        n_seed = round(seconds * self.sample_rate_hz)
-        pieces = [piece for piece in self.pieces if piece.n_samples >= n_seed]
-        if n_seed <= 0 or not pieces:
+        n_prime = round(seconds * self.sample_rate_hz)
+        pieces = [piece for piece in self.pieces if piece.n_samples >= n_prime]
+        if n_prime <= 0 or not pieces:
             longest = max((piece.n_samples for piece in self.pieces), default=0) / self.sample_rate_hz
             raise RnnaudioError(
-                f"seed of {seconds:g} s: the pieces of the split {self.name!r} have up to "
+                f"prime of {seconds:g} s: the pieces of the split {self.name!r} have up to "
                 f"{longest:.3f} s; ask for more than 0 and at most that"
             )
-        ends = np.cumsum([piece.n_samples - n_seed + 1 for piece in pieces])
+        ends = np.cumsum([piece.n_samples - n_prime + 1 for piece in pieces])
         place = int(math.fmod(index * GOLDEN_RATIO_PART, 1.0) * int(ends[-1]))
         number = int(np.searchsorted(ends, place, side="right"))
         start = place - (int(ends[number - 1]) if number else 0)
-        return pieces[number].read(start, start + n_seed)
+        return pieces[number].read(start, start + n_prime)
+
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Mean and standard deviation of the training samples, on the scale -1 to 1; what they make of audio."""
+    """Standardisation by the mean and standard deviation of the training samples, on the scale -1 to 1."""
 
     mean: float
     std: float
 
-    def standardise(self, audio: np.ndarray) -> np.ndarray:
+    def standardise(self, audio: Audio) -> Audio:
         """(audio - mean) / std, float32, for audio on the scale -1 to 1."""
         return ((np.asarray(audio, np.float64) - self.mean) / self.std).astype(np.float32)
 
-    def restore(self, audio: np.ndarray) -> np.ndarray:
+    def restore(self, audio: Audio) -> Audio:
         """audio * std + mean, float32: standardised audio back on the scale -1 to 1 (not clipped)."""
         return (np.asarray(audio, np.float64) * self.std + self.mean).astype(np.float32)
 
@@ -159,7 +162,7 @@ class AudioCorpus(Scale):
         with AudioCorpus.open("corpus.h5") as corpus:
             audio = corpus.train.pieces[0].read(0, 16000)
 
-    `pieces` holds all pieces in the order of the file; `train`, `valid` and `test` those of each split.
+    `pieces` holds all pieces in file order; `train`, `valid` and `test` are the splits.
     """
 
     path: Path
@@ -169,9 +172,9 @@ class AudioCorpus(Scale):
 
     @classmethod
     def open(cls, path: Path) -> "AudioCorpus":
-        """Open a corpus for reading. Samples stay in the file until read, so that memory does not grow with it.
+        """Open a corpus for reading. Samples stay in the file until read, so memory does not grow with its size.
 
-        Raises RnnaudioError for whatever is wrong with the file: see `corpus_format.open_checked`.
+        Raises the errors of `corpus_format.open_checked`.
         """
         path = Path(path)
         file = open_checked(path)
@@ -211,7 +214,7 @@ class AudioCorpus(Scale):
         return self._split("test")
 
     def min_max_2016(self) -> "AudioCorpus":
-        """The corpus scaled as in 2016: the lowest sample of all its pieces -1, the highest 1, so silence is not 0.
+        """The corpus scaled as in 2016: lowest sample of all pieces -1, highest 1; silence is then not at 0.
 
         RnnaudioError if all samples are equal.
         """
@@ -223,11 +226,11 @@ class AudioCorpus(Scale):
         ]
         low, high = self.restore(np.array([min(a for a, _ in bounds), max(b for _, b in bounds)])).astype(float)
         if low == high:
-            raise RnnaudioError(f"{self.path}: all samples are {low:g}; min/max scaling needs sound")
+            raise RnnaudioError(f"{self.path}: all samples are {low:g}; min/max scaling needs audio that varies")
         return self._rescaled(float(low + high) / 2.0, float(high - low) / 2.0)
 
     def _rescaled(self, mean: float, std: float) -> "AudioCorpus":
-        """The same file, its samples read as (audio - mean) / std."""
+        """The same file with samples read as (audio - mean) / std."""
         pieces = tuple(
             dataclasses.replace(piece, gain=piece.gain * self.std / std, offset=mean / std) for piece in self.pieces
         )
@@ -237,11 +240,11 @@ class AudioCorpus(Scale):
         return Split(name, tuple(piece for piece in self.pieces if piece.split == name), self.sample_rate_hz)
 
     def verify(self) -> None:
-        """Read every sample and compare the SHA-256 sums; RnnaudioError names the first piece that differs."""
+        """Read every sample and compare the SHA-256 sums; RnnaudioError naming the first piece that differs."""
         for piece in self.pieces:
             try:
                 is_same = sha256_of(piece.dataset) == piece.dataset.attrs["sha256"]
-            except OSError:  # a chunk fails its own checksum
+            except OSError:  # the checksum of a chunk does not match
                 is_same = False
             if not is_same:
                 raise RnnaudioError(

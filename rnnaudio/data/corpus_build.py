@@ -1,4 +1,4 @@
-"""Building a corpus: recordings in, one checked HDF5 file out, a piece at a time."""
+"""Corpus builder: recordings to one checked HDF5 file, a piece at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,28 +10,29 @@ import numpy as np
 from tqdm import tqdm
 
 from rnnaudio.atomic import replacing
+from rnnaudio.audio.arrays import Array, Audio, Whole
 from rnnaudio.audio.files import AUDIO_SUFFIXES, Decoder, check_audio, resample, to_int16, trim_silence
 from rnnaudio.data.corpus_format import FORMAT, SAMPLE_SCALE, SPLITS, VERSION, sha256_of
 from rnnaudio.data.corpus_summary import SILENCE_DBFS, CorpusSummary, Moments, PieceSummary, measure
 from rnnaudio.errors import RnnaudioError
 
 MIN_SECONDS = 0.1
-N_DRAWS = 200
+N_ORDERS = 200
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One piece for a corpus.
+    """A recording to be stored in a corpus.
 
-    `load` is a file, or a function that returns ((n_samples,) audio on the scale -1 to 1, rate in Hz). `split` is
-    train, valid or test; None leaves it to be drawn.
+    `load` is a file, or a function that returns ((n_samples,) audio on the scale -1 to 1, sample rate in Hz). `split`
+    is train, valid or test; None leaves the choice to `build_corpus`.
     """
 
     title: str
     source: str
     licence: str
     split: str | None
-    load: Path | Callable[[], tuple[np.ndarray, int]]
+    load: Path | Callable[[], tuple[Audio, int]]
 
 
 def build_corpus(
@@ -45,23 +46,24 @@ def build_corpus(
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     progress: bool = True,
 ) -> CorpusSummary:
-    """Write a corpus file; memory stays at what the longest piece needs.
+    """Write a corpus file; memory use is bounded by the longest piece.
 
     Args:
         sources: files, folders (searched recursively for wav, flac, ogg and mp3, sorted) and Recordings.
         out: the HDF5 file; it appears, or replaces an earlier one, only when complete.
-        sample_rate_hz: every piece is resampled to it.
-        dtype: "int16" or "float32", how samples are stored.
-        trim_silence_db: leading and trailing silence below this, relative to the piece's peak, is cut; None keeps it.
-        seed: of the draw that gives each piece without a split its split.
-        fractions: wished shares of train, valid and test in the duration; drawn splits come near them. Fewer than
-            three pieces, none with a given split, are each cut in time into train, valid and test, in this order.
-        progress: show a bar (on a terminal only).
+        sample_rate_hz: sample rate of the corpus; every piece is resampled to it.
+        dtype: sample format in the file, "int16" or "float32".
+        trim_silence_db: threshold relative to the piece's peak; leading and trailing silence below it is cut. None
+            keeps it.
+        seed: random seed for assigning splits to pieces without one.
+        fractions: target shares of train, valid and test in the total duration; assigned splits approximate them.
+            Fewer than three pieces, none with a given split, are each cut in time into train, valid and test.
+        progress: show a progress bar (on a terminal only).
 
-    Pieces that are silent (peak below -60 dBFS) or shorter than 0.1 s are left out and noted in the summary.
+    Pieces that are silent (peak below -60 dBFS) or shorter than 0.1 s are skipped and noted in the summary.
 
-    Raises RnnaudioError for a file that cannot be used, no usable audio, an empty split, a constant training signal,
-    no space and no permission; an earlier file at `out` is then unchanged, and so it is after Ctrl-C.
+    Raises RnnaudioError for an unusable file, no usable audio, an empty split, a constant training signal, no space
+    or no permission. An earlier file at `out` is then left unchanged, also after Ctrl-C.
     """
     _check_settings(dtype, fractions)
     recordings = _gather(sources)
@@ -72,7 +74,7 @@ def build_corpus(
         moments, summaries = _measure_pieces(group, sample_rate_hz)
         std = (moments.squares / moments.n) ** 0.5
         if std == 0.0:
-            raise RnnaudioError("the training pieces are constant (no sound at all): standard deviation 0; add others")
+            raise RnnaudioError("the training pieces are constant (standard deviation 0): add pieces with sound")
         file.attrs.update(
             format=FORMAT, version=VERSION, sample_rate_hz=sample_rate_hz, dtype=dtype, mean=moments.mean, std=std
         )
@@ -84,12 +86,12 @@ def _check_settings(dtype: str, fractions: tuple[float, float, float]) -> None:
         raise RnnaudioError(f"dtype: got {dtype!r}, expected 'int16' or 'float32'")
     if len(fractions) != 3 or min(fractions) <= 0.0 or abs(sum(fractions) - 1.0) > 1e-6:
         raise RnnaudioError(
-            f"fractions: got {fractions}, expected three positive numbers (train, valid, test) with sum 1"
+            f"fractions: got {fractions}, expected three positive numbers (train, valid, test) that sum to 1"
         )
 
 
 def _gather(sources: Sequence[Path | Recording]) -> list[Recording]:
-    """The Recordings that the sources stand for; a file that is named twice counts once."""
+    """Expand the sources to Recordings; a file named twice is included once."""
     recordings: list[Recording] = []
     seen: set[Path] = set()
     for source in sources:
@@ -115,25 +117,28 @@ def _audio_files(source: Path) -> list[Path]:
         if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
     if not paths:
-        raise RnnaudioError(f"{source}: no {', '.join(AUDIO_SUFFIXES)} file in this folder; name another one")
+        raise RnnaudioError(f"{source}: no {', '.join(AUDIO_SUFFIXES)} file in this folder; name another folder")
     return paths
 
 
 def printable(name: Path | str) -> str:
-    """A name as text, whatever bytes it is made of."""
-    return str(name).encode("utf-8", "replace").decode()  # HDF5 takes no bytes that are not text
+    """The name as valid UTF-8, with undecodable bytes replaced."""
+    return str(name).encode("utf-8", "replace").decode()  # HDF5 rejects strings that are not valid UTF-8
 
 
 @contextmanager
 def _new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """A new file without a chunk cache: chunks that HDF5 keeps back and cannot write, when the disk is full, end the
-    process with a segfault as the file is closed; without the cache the write itself fails, with an OSError."""
+    """Create a file without a chunk cache.
+
+    If the disk is full, cached chunks that HDF5 cannot write crash the process as the file is closed; without the
+    cache the write itself fails with an OSError.
+    """
     file = h5py.File(path, "w", rdcc_nbytes=0)
     try:
         yield file
         file.flush()
     except BaseException:
-        with suppress(OSError, RuntimeError):  # the first error is the one to tell of
+        with suppress(OSError, RuntimeError):  # report the first error only
             file.close()
         raise
     file.close()
@@ -154,9 +159,9 @@ def _write_pieces(
             if trim_silence_db is not None:
                 audio = trim_silence(audio, sample_rate_hz, trim_silence_db)
             if np.abs(audio).max(initial=0.0) < 10.0 ** (SILENCE_DBFS / 20.0):
-                notes.append(f"left out {recording.title!r}: silent (peak below {SILENCE_DBFS:g} dBFS)")
+                notes.append(f"skipped {recording.title!r}: silent (peak below {SILENCE_DBFS:g} dBFS)")
             elif audio.size < MIN_SECONDS * sample_rate_hz:
-                notes.append(f"left out {recording.title!r}: shorter than {MIN_SECONDS:g} s")
+                notes.append(f"skipped {recording.title!r}: shorter than {MIN_SECONDS:g} s")
             else:
                 samples = to_int16(audio) if dtype == "int16" else audio
                 texts = {"title": recording.title, "source": recording.source, "licence": recording.licence}
@@ -166,7 +171,7 @@ def _write_pieces(
     return notes
 
 
-def _load(recording: Recording, decoder: Decoder, sample_rate_hz: int) -> np.ndarray:
+def _load(recording: Recording, decoder: Decoder, sample_rate_hz: int) -> Audio:
     if isinstance(recording.load, Path):
         return decoder.read(recording.load, sample_rate_hz)[0]
     try:
@@ -177,7 +182,7 @@ def _load(recording: Recording, decoder: Decoder, sample_rate_hz: int) -> np.nda
     return np.clip(audio if rate_hz == sample_rate_hz else resample(audio, rate_hz, sample_rate_hz), -1.0, 1.0)
 
 
-def _write_piece(group: h5py.Group, samples: np.ndarray, sample_rate_hz: int, texts: dict[str, str]) -> None:
+def _write_piece(group: h5py.Group, samples: Array, sample_rate_hz: int, texts: dict[str, str]) -> None:
     dataset = group.create_dataset(
         f"{len(group):06d}",
         data=samples,
@@ -190,25 +195,24 @@ def _write_piece(group: h5py.Group, samples: np.ndarray, sample_rate_hz: int, te
 
 
 def _set_splits(group: h5py.Group, fractions: tuple[float, float, float], seed: int) -> list[str]:
-    """Give every piece its split; returns notes on what was done."""
+    """Assign a split to every piece; returns notes for the summary."""
     pieces = list(group.values())
     given = [piece.attrs["split"] or None for piece in pieces]
     if len(pieces) < len(SPLITS) and not any(given):
         for piece in pieces:
             _cut_in_time(group, piece, fractions)
         return [
-            f"only {len(pieces)} piece{'s' * (len(pieces) > 1)}: cut in time into train, valid and test, so that "
-            "these come from the same recording"
+            f"only {len(pieces)} piece{'s' * (len(pieces) > 1)}: cut in time into train, valid and test, so these "
+            "come from the same recording"
         ]
-    for piece, split in zip(
-        pieces, draw_splits([len(piece) for piece in pieces], given, fractions, seed), strict=True
-    ):
+    splits = assign_splits([len(piece) for piece in pieces], given, fractions, seed)
+    for piece, split in zip(pieces, splits, strict=True):
         piece.attrs["split"] = split
     return []
 
 
 def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float, float, float]) -> None:
-    """Make the last parts of a piece into pieces for validation and test, and shorten it to its training part."""
+    """Move the last parts of a piece to pieces for validation and test, and shorten it to its training part."""
     n_train, n_valid_end = (round(len(piece) * share) for share in np.cumsum(fractions)[:2])
     texts, title = dict(piece.attrs), piece.attrs["title"]
     for split, start, stop in (("valid", n_train, n_valid_end), ("test", n_valid_end, len(piece))):
@@ -219,17 +223,18 @@ def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float,
     piece.attrs.update(title=f"{title} (train part)", split="train")
 
 
-def draw_splits(
+def assign_splits(
     n_samples: Sequence[int], given: Sequence[str | None], fractions: Sequence[float], seed: int
 ) -> list[str]:
-    """A split for every piece: the given one, else one drawn so that the durations come near the fractions.
+    """Split of every piece: the given one, else a random one such that the durations approximate the fractions.
 
-    Of 200 random orders of the free pieces, each divided where the sums of durations are nearest to what test and
-    validation still lack, the one with the smallest deviation is taken. Raises RnnaudioError if a split stays empty.
+    Tries 200 random orders of the free pieces, each divided where the cumulative durations are nearest to the missing
+    durations of test and validation, and takes the one with the smallest deviation. Raises RnnaudioError if a split
+    would be empty.
     """
-    wished = {split: share * sum(n_samples) for split, share in zip(SPLITS, fractions, strict=True)}
+    wanted = {split: share * sum(n_samples) for split, share in zip(SPLITS, fractions, strict=True)}
     lacking = {
-        split: wished[split] - sum(n for n, own in zip(n_samples, given, strict=True) if own == split)
+        split: wanted[split] - sum(n for n, own in zip(n_samples, given, strict=True) if own == split)
         for split in SPLITS
     }
     least = {split: int(split not in given) for split in SPLITS}
@@ -238,8 +243,8 @@ def draw_splits(
         empty = " and ".join(split for split in SPLITS if least[split])
         raise RnnaudioError(f"no piece is left for {empty}: give more pieces, or other splits")
     rng = np.random.default_rng(seed)
-    best: tuple[float, np.ndarray, int, int] | None = None
-    for _ in range(N_DRAWS):
+    best: tuple[float, Whole, int, int] | None = None
+    for _ in range(N_ORDERS):
         order = rng.permutation(free)
         sums = np.concatenate([[0], np.cumsum(np.asarray(n_samples)[order])])
         n_test = _nearest(sums, lacking["test"], least["test"], free.size - least["valid"] - least["train"])
@@ -257,13 +262,13 @@ def draw_splits(
     return [split or splits[number] for number, split in enumerate(given)]
 
 
-def _nearest(sums: np.ndarray, target: float, least: int, most: int) -> int:
-    """The place from `least` to `most` whose sum is nearest to the target."""
+def _nearest(sums: Whole, target: float, least: int, most: int) -> int:
+    """Index from `least` to `most` whose sum is nearest to the target."""
     return least + int(np.argmin(np.abs(sums[least : most + 1] - target)))
 
 
 def _measure_pieces(group: h5py.Group, sample_rate_hz: int) -> tuple[Moments, list[PieceSummary]]:
-    """Read back every piece: its checksum goes into the file; returns the moments of the training split, and all."""
+    """Read back every piece and store its checksum; returns the moments of the training split and all summaries."""
     training = Moments(0, 0.0, 0.0)
     summaries = []
     for piece in group.values():

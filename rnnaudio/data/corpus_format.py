@@ -1,4 +1,4 @@
-"""What a corpus file is: its names, its measurements, and the checks a file passes before anything is read from it.
+"""Format of corpus files, and the checks a file must pass before its samples are read.
 
 Layout of the HDF5 file, version 1:
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from rnnaudio.audio.arrays import Array
 from rnnaudio.audio.files import INT16_SCALE
 from rnnaudio.errors import RnnaudioError
 
@@ -27,8 +28,8 @@ PIECE_TEXTS = ("title", "source", "licence", "split", "sha256")
 BLOCK_CHUNKS = 60
 
 
-def blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
-    """The samples of a piece, about a minute at a time."""
+def blocks(dataset: h5py.Dataset) -> Iterator[Array]:
+    """Iterate over the samples of a piece in blocks of about a minute."""
     step = BLOCK_CHUNKS * dataset.chunks[0]
     for start in range(0, len(dataset), step):
         yield dataset[start : start + step]
@@ -43,11 +44,11 @@ def sha256_of(dataset: h5py.Dataset) -> str:
 
 
 def open_checked(path: Path) -> h5py.File:
-    """Open a corpus read-only and check everything about it but the samples.
+    """Open a corpus read-only and check everything except the samples.
 
-    HDF5 obeys what a file says: it follows links to other files, loads plug-in filters and sets aside terabytes for a
-    file of a kilobyte. So before any sample is read, each piece must be a chunked dataset inside this file, with no
-    filter but the checksum, and all its chunks must be present.
+    HDF5 trusts the contents of a file: it follows links to other files, loads plug-in filters and allocates terabytes
+    for a file of a kilobyte. So before any sample is read, each piece must be a chunked dataset inside this file, with
+    no filter but the checksum, and all its chunks must be present.
 
     Raises RnnaudioError if the file is missing, truncated, not HDF5, not a corpus, of another version, lacks an
     attribute or a split, or fails one of these checks.
@@ -56,8 +57,8 @@ def open_checked(path: Path) -> h5py.File:
     if not path.is_file():
         raise RnnaudioError(f"{path}: no such corpus file; build one with 'rnnaudio corpus build'")
     try:
-        # A corpus is replaced, never changed: locks only fail on NFS. No cache of chunks, for HDF5 keeps one of a
-        # megabyte and more a piece, so that memory would grow up to the size of the corpus.
+        # No lock: a corpus is replaced, never modified, and locking fails on NFS. No chunk cache: HDF5 keeps a
+        # megabyte or more per piece, so that memory would grow up to the size of the corpus.
         file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
     except OSError as error:
         raise _refusal(path, _why_not_opened(error)) from error
@@ -87,13 +88,13 @@ def _check_file(file: h5py.File, path: Path) -> None:
     if attributes.get("format") != FORMAT:
         raise _refusal(path, f"an HDF5 file, but not marked {FORMAT!r}")
     if attributes.get("version") != VERSION:
-        raise _refusal(path, f"version {attributes.get('version')}, this program reads version {VERSION}")
+        raise _refusal(path, f"version {attributes.get('version')}, expected version {VERSION}")
     for name in ("sample_rate_hz", "dtype", "mean", "std"):
         if name not in attributes:
             raise _refusal(path, f"attribute {name!r} is missing")
     mean, std, rate_hz = float(attributes["mean"]), float(attributes["std"]), int(attributes["sample_rate_hz"])
     if not (math.isfinite(mean) and math.isfinite(std) and std > 0.0 and rate_hz > 0):
-        raise _refusal(path, f"impossible attributes: mean {mean}, std {std}, sample_rate_hz {rate_hz}")
+        raise _refusal(path, f"invalid attributes: mean {mean}, std {std}, sample_rate_hz {rate_hz}")
     if attributes["dtype"] not in SAMPLE_SCALE:
         raise _refusal(path, f"dtype {attributes['dtype']!r}, expected int16 or float32")
     _check_pieces(file, path, str(attributes["dtype"]))
@@ -109,30 +110,30 @@ def _check_pieces(file: h5py.File, path: Path, dtype: str) -> None:
         _require_own(group, name, path)
         n_bytes += _checked_piece_bytes(group[name], path, dtype)
     if n_bytes > path.stat().st_size:
-        raise _refusal(path, f"it declares {n_bytes} bytes of samples, more than it holds")
+        raise _refusal(path, f"it declares {n_bytes} bytes of samples, more than its size")
     missing = set(SPLITS) - {group[name].attrs["split"] for name in group}
     if missing:
         raise _refusal(path, f"no piece in the split {' and '.join(sorted(missing))}")
 
 
 def _require_own(group: h5py.Group, name: str, path: Path) -> None:
-    """The name must be in the file itself: looking at the link does not follow it."""
+    """Refuse a name that is not stored in this file; examining the link does not follow it."""
     link = group.get(name, getlink=True)
     if not isinstance(link, h5py.HardLink):
-        raise _refusal(path, f"{name!r} is missing or a link elsewhere, which is not followed")
+        raise _refusal(path, f"{name!r} is missing or a link to elsewhere, which is not followed")
 
 
 def _checked_piece_bytes(dataset: h5py.Dataset, path: Path, dtype: str) -> int:
-    """Check one piece and return its size in the file in bytes."""
+    """Check one piece; returns its size in the file in bytes."""
     if not isinstance(dataset, h5py.Dataset):
         raise _refusal(path, f"{dataset.name} is not a dataset")
     properties = dataset.id.get_create_plist()
-    # External and virtual datasets have layouts of their own, so that this one test refuses both.
+    # External and virtual datasets have layouts of their own, so this test refuses both.
     if properties.get_layout() != h5py.h5d.CHUNKED:
         raise _refusal(path, f"{dataset.name} is external, virtual or not chunked")
     filters = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
     if filters != [h5py.h5z.FILTER_FLETCHER32]:
-        raise _refusal(path, f"{dataset.name} has filters {filters}, expected the Fletcher-32 checksum alone")
+        raise _refusal(path, f"{dataset.name} has filters {filters}, expected the Fletcher-32 checksum only")
     if dataset.dtype != np.dtype(dtype) or dataset.ndim != 1 or len(dataset) == 0:
         raise _refusal(path, f"{dataset.name} is {dataset.dtype} {dataset.shape}, expected {dtype} (n_samples,)")
     n_stored = dataset.id.get_storage_size()

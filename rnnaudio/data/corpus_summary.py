@@ -1,4 +1,4 @@
-"""What is in a corpus: level, clipping and silence of each piece, durations of the splits, and their table."""
+"""Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and their table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class PieceSummary:
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """What a corpus holds; `str()` gives a table."""
+    """Summary of a corpus; `str()` gives a table."""
 
     path: Path
     sample_rate_hz: int
@@ -36,10 +36,10 @@ class CorpusSummary:
     mean: float
     std: float
     pieces: tuple[PieceSummary, ...]
-    notes: tuple[str, ...]  # what was left out or cut, and why
+    notes: tuple[str, ...]  # pieces that were skipped or cut, with the reason
 
     def seconds(self, split: str) -> float:
-        """Duration of a split."""
+        """Duration of a split in seconds."""
         return sum(piece.seconds for piece in self.pieces if piece.split == split)
 
     def __str__(self) -> str:
@@ -66,14 +66,14 @@ class CorpusSummary:
 
 
 class Moments(NamedTuple):
-    """Number, mean and sum of squared deviations of some samples."""
+    """Number, mean and sum of squared deviations of a set of samples."""
 
     n: int
     mean: float
     squares: float
 
     def merged(self, other: "Moments") -> "Moments":
-        """The moments of both together (Chan, Golub and LeVeque 1979): exact where sum(x^2) - n mean^2 cancels."""
+        """Moments of the union (Chan, Golub and LeVeque 1979), accurate where sum(x^2) - n mean^2 would cancel."""
         n = self.n + other.n
         difference = other.mean - self.mean
         return Moments(
@@ -84,7 +84,7 @@ class Moments(NamedTuple):
 
 
 def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSummary]:
-    """Moments and measurements of a piece, on the scale -1 to 1, read a minute at a time."""
+    """Compute moments and summary of a piece, on the scale -1 to 1, a minute at a time."""
     n_frame = max(1, sample_rate_hz // 50)
     moments, n_clipped, n_silent, n_frames = Moments(0, 0.0, 0.0), 0, 0, 0
     for block in blocks(piece):

@@ -1,4 +1,4 @@
-"""A minute of piano that comes with the package: what it is and where from, see ``piano/README.md``."""
+"""A minute of piano music included in the package; ``piano/README.md`` lists its sources."""
 
 import io
 from collections.abc import Callable
@@ -6,16 +6,16 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import numpy as np
 import soundfile
 
+from rnnaudio.audio.arrays import Audio
 from rnnaudio.data.corpus_build import Recording, build_corpus
 
 
 def embedded_recordings() -> list[Recording]:
     """The excerpts embedded in the package, sorted by file name: train, valid and test from different works.
 
-    The split is the first word of the file's name; title, source and licence are its tags.
+    The split is the first word of the file name; title, source and licence are read from the file's tags.
     """
     flacs = [file for file in files("rnnaudio.data").joinpath("piano").iterdir() if file.name.endswith(".flac")]
     return [_recording(flac) for flac in sorted(flacs, key=lambda flac: flac.name)]
@@ -24,7 +24,7 @@ def embedded_recordings() -> list[Recording]:
 def build_demo_corpus(out: Path) -> Path:
     """Write the embedded excerpts as a corpus: 16 kHz, int16, 62 s. Returns the path.
 
-    Raises RnnaudioError where the file cannot be written; see `build_corpus`.
+    Raises RnnaudioError if the file cannot be written; see `build_corpus`.
     """
     return build_corpus(embedded_recordings(), Path(out), progress=False).path
 
@@ -34,5 +34,5 @@ def _recording(flac: Traversable) -> Recording:
         return Recording(file.title, file.comment, file.license, flac.name.split("-")[0], _loader(flac))
 
 
-def _loader(flac: Traversable) -> Callable[[], tuple[np.ndarray, int]]:
+def _loader(flac: Traversable) -> Callable[[], tuple[Audio, int]]:
     return lambda: soundfile.read(io.BytesIO(flac.read_bytes()), dtype="float32")

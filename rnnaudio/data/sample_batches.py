@@ -1,30 +1,31 @@
-"""Recordings as sequences of levels, which :mod:`rnnaudio.data.code_batches` makes batches of: codes of one stage."""
+"""Recordings as sequences of quantised samples: codes of one stage for :mod:`rnnaudio.data.code_batches`."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Codes, Whole
 from rnnaudio.data.corpus import Split
 from rnnaudio.data.quantize import Quantizer
 from rnnaudio.errors import RnnaudioError
 
 
 class Levels(NamedTuple):
-    """sequences: (n_samples, 1) unsigned, a piece each; counts: (n_levels,) how often each level occurs in them."""
+    """Quantised pieces: sequences (n_samples, 1) unsigned, one per piece; counts (n_levels,) of each level in them."""
 
-    sequences: tuple[np.ndarray, ...]
-    counts: np.ndarray
+    sequences: tuple[Codes, ...]
+    counts: Whole
 
 
 def fitted_quantizer(split: Split, n_levels: int, law: str) -> Quantizer:
-    """One whose peak is that of the split. RnnaudioError for silence."""
+    """Quantiser with the peak of a split; RnnaudioError if the split is silent."""
     peaks = [float(np.abs(piece.read(0, piece.n_samples)).max(initial=0.0)) for piece in split.pieces]
     return Quantizer(max(peaks, default=0.0), n_levels, law)
 
 
 def levels_of(split: Split, quantizer: Quantizer) -> Levels:
-    """All pieces of a split; a byte a sample for 256 levels."""
+    """Quantise all pieces of a split; one byte per sample for 256 levels."""
     sequences = tuple(quantizer.levels(piece.read(0, piece.n_samples))[:, None] for piece in split.pieces)
     counts = np.zeros(quantizer.n_levels, np.int64)
     for sequence in sequences:
@@ -32,9 +33,11 @@ def levels_of(split: Split, quantizer: Quantizer) -> Levels:
     return Levels(sequences, counts)
 
 
-def stretches(sequences: Sequence[np.ndarray], n_samples: int, most: int) -> tuple[np.ndarray, ...]:
-    """At most so many adjoining stretches of n_samples, spread evenly over all of them: views. RnnaudioError if none
-    of the sequences is as long."""
+def stretches(sequences: Sequence[Codes], n_samples: int, most: int) -> tuple[Codes, ...]:
+    """Views of at most ``most`` stretches of n_samples, spread evenly over all sequences.
+
+    RnnaudioError if no sequence is as long as a stretch.
+    """
     places = [(s, start) for s in sequences for start in range(0, len(s) - n_samples + 1, n_samples)]
     if not places:
         longest = max(map(len, sequences), default=0)

@@ -1,10 +1,10 @@
-"""TIMIT (LDC93S1), from a user's own copy: its tree, its usual splits, a corpus of it.
+"""TIMIT (LDC93S1), from a user's own copy: its folders, its standard splits, and a corpus built from it.
 
-    DIR[/TIMIT]/TRAIN/DR1/FCJF0/SX37.WAV      part, dialect region, speaker, sentence; capitals or not
+    DIR[/TIMIT]/TRAIN/DR1/FCJF0/SX37.WAV      part, dialect region, speaker, sentence; upper or lower case
 
-The files are NIST SPHERE, 16 kHz, 16 bits; the audio reader reads them. Training is TRAIN, test the core test set,
-both without the two SA sentences, which every speaker reads: 3,696 and 192 utterances. Validation is the development
-set of 50 other TEST speakers, 400 utterances.
+The files are NIST SPHERE, 16 kHz, 16 bits, which the audio reader supports. The training split is TRAIN, the test
+split the core test set, both without the two SA sentences, which every speaker reads: 3,696 and 192 utterances. The
+validation split is the development set of 50 other TEST speakers, 400 utterances.
 
 Sources: J. S. Garofolo et al., DARPA TIMIT, NISTIR 4930 (1993), table of the core test set; A. K. Halberstadt, MIT
 thesis (1998), the development set, as in the list of Kaldi's recipe (egs/timit/s5/conf/dev_spk.list).
@@ -18,8 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
+from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.files import Decoder
 from rnnaudio.data.corpus_build import Recording, build_corpus, printable
 from rnnaudio.data.corpus_summary import CorpusSummary
@@ -39,6 +38,8 @@ DIALECT, SPEAKER, SENTENCE = r"DR[1-8]", r"[FM][A-Z]{3}\d", r"S[AIX]\d+\.WAV"
 
 
 class Utterance(NamedTuple):
+    """A sentence read by a speaker."""
+
     part: str  # TRAIN or TEST
     speaker: str  # FCJF0
     sentence: str  # SX37
@@ -46,7 +47,7 @@ class Utterance(NamedTuple):
 
     @property
     def split(self) -> str | None:
-        """train, valid, test, or None: an SA sentence, or a test speaker of neither set."""
+        """The split, train, valid or test; None for SA sentences and TEST speakers outside both sets."""
         if self.sentence.startswith("SA"):
             return None
         if self.part == "TRAIN":
@@ -55,20 +56,20 @@ class Utterance(NamedTuple):
 
 
 def find_utterances(folder: Path) -> list[Utterance]:
-    """All utterances of a copy, sorted by part, speaker and sentence; RnnaudioError if there is no such tree."""
+    """Find all utterances of a copy, sorted by part, speaker and sentence; RnnaudioError if there are none."""
     utterances = sorted(_walk(_root(Path(folder))))
     if not utterances:
         raise RnnaudioError(
-            f"{folder}: TRAIN and TEST hold no file such as DR1/FCJF0/SX37.WAV: name the folder of an unpacked TIMIT"
+            f"{folder}: TRAIN and TEST hold no file such as DR1/FCJF0/SX37.WAV: name the folder of an unpacked copy"
         )
     return utterances
 
 
 def build_timit_corpus(folder: Path, out: Path, *, progress: bool = True) -> CorpusSummary:
-    """Write a corpus of a copy of TIMIT, nothing cut from its utterances; what is missing of it stands in the notes.
+    """Write a corpus from a copy of TIMIT, without trimming; the notes of the summary list missing utterances.
 
-    Raises RnnaudioError as `find_utterances` and `build_corpus` do, if a split is empty, and for a file that is
-    truncated, whose header states another length than it has, that is compressed with shorten, or not at 16 kHz.
+    Raises the errors of `find_utterances` and `build_corpus`, and RnnaudioError if a split is empty, or if a file is
+    truncated, has a wrong length in its header, is compressed with shorten, or is not at 16 kHz.
     """
     utterances = find_utterances(folder)
     notes = _notes(utterances, Path(folder))
@@ -79,13 +80,15 @@ def build_timit_corpus(folder: Path, out: Path, *, progress: bool = True) -> Cor
 
 
 def _root(folder: Path) -> Path:
-    """The folder with TRAIN and TEST: this one, or TIMIT in it."""
+    """The folder with TRAIN and TEST: this one, or its subfolder TIMIT."""
     if not folder.is_dir():
-        raise RnnaudioError(f"{folder}: no such folder; name that of your copy of TIMIT, which holds TRAIN and TEST")
+        raise RnnaudioError(f"{folder}: no such folder; name the folder of your copy of TIMIT with TRAIN and TEST")
     for root in (folder, *_children(folder, "TIMIT")):
         if all(any(_children(root, part)) for part in ("TRAIN", "TEST")):
             return root
-    raise RnnaudioError(f"{folder} holds no folders TRAIN and TEST, nor does TIMIT in it; name the folder above these")
+    raise RnnaudioError(
+        f"{folder} holds no folders TRAIN and TEST, nor does a subfolder TIMIT; name the folder that holds them"
+    )
 
 
 def _walk(root: Path) -> Iterator[Utterance]:
@@ -98,27 +101,29 @@ def _walk(root: Path) -> Iterator[Utterance]:
 
 
 def _children(folder: Path, pattern: str) -> list[Path]:
-    """What the folder holds under a name of this pattern, capitals or not."""
+    """Entries of the folder whose names match the pattern, ignoring case."""
     return [path for path in folder.iterdir() if re.fullmatch(pattern, path.name, re.IGNORECASE)]
 
 
 def _notes(utterances: list[Utterance], folder: Path) -> list[str]:
-    """What is missing of a complete copy; RnnaudioError if a split has nothing."""
+    """Describe what is missing of a complete copy; RnnaudioError if a split is empty."""
     counts = Counter(utterance.split for utterance in utterances)
     speakers = {utterance.speaker for utterance in utterances if utterance.part == "TEST"}
-    for split, whose in (
+    for split, origin in (
         ("train", "in TRAIN"),
         ("valid", f"of the 50 speakers of the development set ({_some(DEVELOPMENT)})"),
         ("test", f"of the 24 speakers of the core test set ({_some(CORE_TEST)})"),
     ):
         if not counts[split]:
-            raise RnnaudioError(f"{folder}: no SI or SX sentence {whose}: nothing for {split}; copy these folders too")
+            raise RnnaudioError(
+                f"{folder}: no SI or SX sentence {origin}: the split {split} is empty; copy these folders too"
+            )
     if all(counts[split] == n for split, n in WHOLE.items()):
         return []
-    there = ", ".join(f"{split} {counts[split]} of {n}" for split, n in WHOLE.items())
+    present = ", ".join(f"{split} {counts[split]} of {n}" for split, n in WHOLE.items())
     return [
-        f"not the whole of TIMIT, utterances: {there}; of the core test set {len(speakers & CORE_TEST)} of 24 "
-        f"speakers, of the development set {len(speakers & DEVELOPMENT)} of 50"
+        f"incomplete copy of TIMIT, utterances: {present}; core test set: {len(speakers & CORE_TEST)} of 24 "
+        f"speakers, development set: {len(speakers & DEVELOPMENT)} of 50"
     ]
 
 
@@ -128,13 +133,13 @@ def _some(speakers: frozenset[str]) -> str:
 
 def _recording(utterance: Utterance, decoder: Decoder) -> Recording:
     title = f"{utterance.speaker} {utterance.sentence}"
-    licence = "TIMIT is the LDC's (LDC93S1): not to be passed on"
+    licence = "TIMIT is the LDC's (LDC93S1): not to be redistributed"
     source = printable(utterance.path)
     return Recording(title, source, licence, utterance.split, partial(_read, decoder, utterance.path))
 
 
-def _read(decoder: Decoder, path: Path) -> tuple[np.ndarray, int]:
+def _read(decoder: Decoder, path: Path) -> tuple[Audio, int]:
     audio, rate_hz = decoder.read(path)
     if rate_hz != RATE_HZ:
-        raise RnnaudioError(f"{path}: {rate_hz} Hz, but TIMIT is at {RATE_HZ} Hz: another corpus, or converted")
+        raise RnnaudioError(f"{path}: {rate_hz} Hz, expected {RATE_HZ} Hz, the rate of TIMIT: use an original copy")
     return audio, rate_hz

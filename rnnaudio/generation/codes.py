@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.audio.phase import OnlineGriffinLim, PhaseGradient, Settled
+from rnnaudio.audio.phase import OnlineGriffinLim, PhasedFrame, PhaseGradient
 from rnnaudio.audio.stft import STFT
 from rnnaudio.data.codec import Codec
 from rnnaudio.errors import RnnaudioError
@@ -122,7 +122,7 @@ class SoundStream:
     def _told(self) -> np.ndarray:
         return self._sounded(self._phases.push(self._codec.magnitudes_between(np.stack(self._codes))))
 
-    def _sounded(self, frames: list[Settled]) -> np.ndarray:
+    def _sounded(self, frames: list[PhasedFrame]) -> np.ndarray:
         parts = [self._given(self._mended.push(frame.magnitudes, frame.phases)) for frame in frames]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 

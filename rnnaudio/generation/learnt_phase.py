@@ -5,9 +5,9 @@ from collections import deque
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.audio.phase import Differences, PhaseIntegrator, Settled
+from rnnaudio.audio.phase import Differences, PhasedFrame, PhaseIntegrator
 from rnnaudio.audio.phase.griffin_lim import checked_frame
-from rnnaudio.data import Hearing
+from rnnaudio.data import PhaseContext
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.stepper import Stepper
 
@@ -24,7 +24,7 @@ class LearntPhase:
     ``hearing.n_inputs`` to two differences a bin, rows being bins; ValueError if its widths are others.
     """
 
-    def __init__(self, stepper: Stepper, hearing: Hearing, *, seed: int = 0):
+    def __init__(self, stepper: Stepper, hearing: PhaseContext, *, seed: int = 0):
         if (stepper.n_in, stepper.n_out) != (hearing.n_inputs, 2):
             raise ValueError(
                 f"the model goes from {stepper.n_in} to {stepper.n_out}; expected {hearing.n_inputs} to 2 differences"
@@ -35,7 +35,7 @@ class LearntPhase:
         self._heard: deque[np.ndarray] = deque(maxlen=hearing.n_frames)
         self._is_over = False
 
-    def push(self, magnitudes: np.ndarray) -> list[Settled]:
+    def push(self, magnitudes: np.ndarray) -> list[PhasedFrame]:
         """The next frame, (n_bins,) |X|; the frame that is settled by it, if there is one yet."""
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
@@ -44,7 +44,7 @@ class LearntPhase:
             self._heard.extend([frame] * self._hearing.before)
         return self._hear(frame)
 
-    def flush(self) -> list[Settled]:
+    def flush(self) -> list[PhasedFrame]:
         """The frames that are left; the stream is over."""
         if self._is_over or not self._heard:
             return []
@@ -52,7 +52,7 @@ class LearntPhase:
         last = self._heard[-1]
         return [settled for _ in range(self._hearing.look_ahead) for settled in self._hear(last)]
 
-    def _hear(self, frame: np.ndarray) -> list[Settled]:
+    def _hear(self, frame: np.ndarray) -> list[PhasedFrame]:
         self._heard.append(frame)
         if len(self._heard) < self._hearing.n_frames:
             return []
@@ -60,11 +60,11 @@ class LearntPhase:
         said, self._state = self._stepper(inputs.astype(engine.float_type()), self._state)
         now = self._heard[self._hearing.before]
         time, frequency = np.asarray(said, np.float64).T
-        return [Settled(now, self._integrator.step(now, time, frequency), time, frequency)]
+        return [PhasedFrame(now, self._integrator.step(now, time, frequency), time, frequency)]
 
 
 def learnt_phases(
-    stepper: Stepper, hearing: Hearing, magnitudes: np.ndarray, *, seed: int = 0
+    stepper: Stepper, hearing: PhaseContext, magnitudes: np.ndarray, *, seed: int = 0
 ) -> tuple[np.ndarray, Differences]:
     """(n_frames, n_bins) |X| -> phases (n_frames, n_bins), radians, and the differences that they were made of."""
     stream = LearntPhase(stepper, hearing, seed=seed)

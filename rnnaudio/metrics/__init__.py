@@ -1,11 +1,11 @@
-"""Numbers for sound, NumPy and SciPy only: how wrong a prediction is, how long it stays music, how like it."""
+"""Metrics, NumPy and SciPy only: prediction error, time until a free run stops being music, similarity to music."""
 
 from rnnaudio.metrics.alive import STEINWAY_16_KHZ, Alive, AliveLimits, InRange, alive_seconds, calibrate, in_range
 from rnnaudio.metrics.likeness import Corpus, Vocabulary, frechet_distance, jensen_shannon_distance, loop_score
 from rnnaudio.metrics.music import Structure, chroma, onsets_per_second, onsets_seconds, pitch_class_entropy, structure
 from rnnaudio.metrics.prediction import decibel, in_decibel, normalised_mse, scores_in_decibel
 from rnnaudio.metrics.spectrum import MINIMUM_RATE_HZ, N_MEL_BANDS, log_mel
-from rnnaudio.metrics.two_sample import area_under_curve, told_apart
+from rnnaudio.metrics.two_sample import area_under_curve, classifier_auc
 
 __all__ = [
     "MINIMUM_RATE_HZ",
@@ -21,6 +21,7 @@ __all__ = [
     "area_under_curve",
     "calibrate",
     "chroma",
+    "classifier_auc",
     "decibel",
     "frechet_distance",
     "in_decibel",
@@ -34,5 +35,4 @@ __all__ = [
     "pitch_class_entropy",
     "scores_in_decibel",
     "structure",
-    "told_apart",
 ]

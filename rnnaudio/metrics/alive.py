@@ -1,4 +1,4 @@
-"""How long a generated sound stays music: levels, spectra and their change, against those of real recordings.
+"""Survival time of generated audio: until level, spectrum or spectral change leave the range of real recordings.
 
 Audio is mono, floating point, one axis of samples with full scale at -1 and 1.
 """
@@ -21,7 +21,7 @@ PERCENTILES = (0.5, 99.5)
 
 
 class WindowFeatures(NamedTuple):
-    """What is measured in each window of 1 s, in dB: one value a window."""
+    """Features of windows of 1 s in dB, one value per window; see `alive_seconds`."""
 
     level: FloatArray
     flatness: FloatArray
@@ -34,7 +34,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class AliveLimits:
-    """The range of each feature, in dB, in real recordings at this sampling rate; made by `calibrate`."""
+    """Range of each feature in dB, in real recordings at this sample rate; made by `calibrate`."""
 
     sample_rate_hz: int
     level: Range
@@ -43,9 +43,9 @@ class AliveLimits:
     movement: Range
 
 
-# What `calibrate` found on the nine training pieces of mozart-steinway.h5, rendered from recorded notes, before it had
-# repeats (1,707 s); for when that corpus is not at hand: limits from the minute embedded in the package are too narrow
-# for other pieces.
+# Result of `calibrate` on the nine training pieces of mozart-steinway.h5, rendered from recorded notes, before it had
+# repeats (1,707 s). For use without that corpus: limits from the minute of music in the package are too narrow for
+# other pieces.
 STEINWAY_16_KHZ = AliveLimits(
     sample_rate_hz=16000,
     level=(-48.8, -18.1),
@@ -56,13 +56,13 @@ STEINWAY_16_KHZ = AliveLimits(
 
 
 class Alive(NamedTuple):
-    """How many seconds the sound stayed music, and why it then did not; the reason is empty if it did to the end."""
+    """Seconds until the audio left the limits of music, and the reason; the reason is empty if it never did."""
 
     seconds: float
     reason: str
 
 
-# In the order in which they explain a death: silence is also flat and still; noise and held tones may also be loud.
+# In order of precedence: silence is also flat and static, noise and held tones may also be loud.
 _DEATHS = (
     ("level", "below", "faded to silence"),
     ("flatness", "above", "turned into noise"),
@@ -76,42 +76,42 @@ _DEATHS = (
 
 
 def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> AliveLimits:
-    """The 0.5 to 99.5 percentiles of every feature over the windows of all recordings together.
+    """Limits from real recordings: 0.5 and 99.5 percentiles of every feature over the windows of all recordings.
 
-    Give several works: limits from one alone call other real music dead. Recordings are read one at a time; what
-    is shorter than 1 s counts for nothing. RnnaudioError if no recording is as long as that, or one is not mono,
-    floating point and finite.
+    Pass several works: limits from a single work reject other real music. Recordings are read one at a time; those
+    shorter than 1 s are ignored. RnnaudioError if none is longer, or one is not mono, floating point and finite.
     """
     windows = []
     for number, recording in enumerate(real_recordings):
         samples = checked(recording, sample_rate_hz)
         if not np.isfinite(samples).all():
-            raise RnnaudioError(f"recording {number} holds samples that are not finite: repair it or leave it out")
+            raise RnnaudioError(f"recording {number} holds NaN or infinite samples: repair it or leave it out")
         if len(samples) >= sample_rate_hz:
             windows.append(np.stack(_window_features(samples, sample_rate_hz)))
     if not windows:
-        raise RnnaudioError("no recording is as long as 1 s: give longer ones to learn the limits of real music from")
+        raise RnnaudioError("no recording is as long as 1 s: give longer recordings to calibrate the limits")
     low, high = np.percentile(np.concatenate(windows, axis=1), PERCENTILES, axis=1)
     ranges = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
     return AliveLimits(sample_rate_hz, *ranges)
 
 
 def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> Alive:
-    """Seconds until the sound died: the start of the first 8 windows on end that lie outside the limits.
+    """Seconds until the audio stops being music: the start of the first 8 consecutive windows outside the limits.
 
-    Windows are 1 s long, a new one starting each quarter of a second. A window is outside when any of these is:
+    Windows are 1 s long and start every quarter of a second. A window is outside if any of these features is:
 
         level      10 log10 of the mean square of the samples
-        flatness   10 log10 of the geometric over the arithmetic mean of the power from 60 Hz to .45 of the rate, mean
-                   of the frames
+        flatness   10 log10 of the geometric over the arithmetic mean of the power from 60 Hz to .45 of the sample
+                   rate, mean over frames
         flux       mean absolute change of log_mel from frame to frame, over frames and bands
-        movement   standard deviation of log_mel over the frames of the window, mean of bands
+        movement   standard deviation of log_mel over the frames of the window, mean over bands
 
-    The reason is the feature, and the side, out of range in at least half of those 8 windows (if several, silence
-    before noise before standstill). Audio with less than 8 windows (2.75 s) is dead at 0 s if all it has are outside.
-    A sample that is not finite ends the life at the latest. Loops are not seen: a repeated bar is alive.
+    The reason names the feature and the side out of range in at least half of those 8 windows (if several, silence
+    before noise before standstill). Audio with fewer than 8 windows (2.75 s) has 0 s if all of them are outside. The
+    first NaN or infinite sample ends the audio. Loops are not detected: a repeated bar counts as music.
 
-    RnnaudioError if the audio is not mono and floating point, is shorter than 1 s, or the limits are of another rate.
+    RnnaudioError if the audio is not mono and floating point, is shorter than 1 s, or has another sample rate than the
+    limits.
     """
     samples = _to_judge(audio, sample_rate_hz, limits)
     n_finite = int(np.argmin(np.append(np.isfinite(samples), False)))
@@ -130,17 +130,22 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) ->
 
 
 class InRange(NamedTuple):
-    """fraction: share of windows within the limits; dead_from_s: where the end begins that has 8 windows or more, all
-    of them outside: a death without return. None if there is none."""
+    """Share of windows within the limits, and the time of a final exit.
+
+    fraction
+        share of windows within the limits.
+    dead_from_s
+        start in seconds of the final run of windows outside the limits, if it has 8 windows or more; else None.
+    """
 
     fraction: float
     dead_from_s: float | None
 
 
 def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> InRange:
-    """How much of a sound is within the limits of real music, whatever it did before; see `alive_seconds`.
+    """Share of windows within the limits of real music, over the whole audio; see `alive_seconds`.
 
-    Windows with a sample that is not finite are outside. Errors as there.
+    Windows with NaN or infinite samples are outside. Raises the errors of `alive_seconds`.
     """
     samples = _to_judge(audio, sample_rate_hz, limits)
     finite = np.isfinite(samples)
@@ -155,19 +160,19 @@ def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> InRa
 
 
 def _to_judge(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> FloatArray:
-    """The samples, if they can be held against the limits."""
+    """Samples as float64, checked against the sample rate of the limits and the minimum length."""
     samples = checked(audio, sample_rate_hz)
     if limits.sample_rate_hz != sample_rate_hz:
         raise RnnaudioError(
             f"the limits are for {limits.sample_rate_hz} Hz, the audio is {sample_rate_hz} Hz: resample it"
         )
     if len(samples) < sample_rate_hz:
-        raise RnnaudioError(f"{len(samples) / sample_rate_hz:.2f} s of audio cannot be judged: give at least 1 s")
+        raise RnnaudioError(f"{len(samples) / sample_rate_hz:.2f} s of audio are too short: give at least 1 s")
     return samples
 
 
 def _sides(features: WindowFeatures, limits: AliveLimits) -> dict[tuple[str, str], NDArray[np.bool_]]:
-    """For each side of each feature, in which windows it is out of range."""
+    """Windows out of range, by feature and side."""
     return {(name, side): _outside(features, limits, name, side) for name, side, _ in _DEATHS}
 
 
@@ -176,7 +181,7 @@ def _hop(sample_rate_hz: int) -> int:
 
 
 def _window_features(samples: FloatArray, sample_rate_hz: int) -> WindowFeatures:
-    """Features of each window, from the frames that lie wholly inside it."""
+    """Features of each window, from the frames that lie completely inside it."""
     mel, flatness = frame_features(samples, sample_rate_hz)
     flux = np.abs(np.diff(mel, axis=0)).mean(axis=1)
     rows = []
@@ -196,7 +201,7 @@ def _outside(features: WindowFeatures, limits: AliveLimits, name: str, side: str
 
 
 def _first_run(dead: NDArray[np.bool_]) -> int | None:
-    """Where the first 8 windows on end begin that are all dead (or the only, shorter run there is room for)."""
+    """Start of the first 8 consecutive windows that are all dead (fewer, if there are fewer windows)."""
     length = min(N_WINDOWS_DEAD, len(dead))
     runs = np.lib.stride_tricks.sliding_window_view(dead, length).all(axis=1)
     return int(np.argmax(runs)) if runs.any() else None
@@ -205,7 +210,7 @@ def _first_run(dead: NDArray[np.bool_]) -> int | None:
 def _death(
     features: WindowFeatures, limits: AliveLimits, outside: dict[tuple[str, str], NDArray[np.bool_]], run: slice
 ) -> str:
-    """The sentence for the first side of a feature with half of the run's windows, else that with most of them."""
+    """Describe the first side of a feature out of range in half of the run's windows, else that in most of them."""
     share = [float(outside[name, side][run].mean()) for name, side, _ in _DEATHS]
     cause = share.index(next((s for s in share if s >= 0.5), max(share)))
     name, side, sentence = _DEATHS[cause]

@@ -1,4 +1,4 @@
-"""Gaussian densities in closed form: what a model that says a likelihood has to beat (NumPy only)."""
+"""Gaussian densities in closed form: baselines for models with a likelihood (NumPy only)."""
 
 import math
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Floats
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics.prediction import FloatArray
 
@@ -15,38 +16,38 @@ LOG_2_PI = math.log(2.0 * math.pi)
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """mean (d,) and covariance (d, d) of ``n`` vectors."""
+    """Mean (d,) and covariance (d, d) of ``n`` vectors."""
 
     n: int
     mean: FloatArray
     covariance: FloatArray
 
     @classmethod
-    def of(cls, parts: Iterable[np.ndarray]) -> "Moments":
-        """Over all rows of the parts, (n, d) each. RnnaudioError: no rows, or values that are not finite."""
+    def of(cls, parts: Iterable[Floats]) -> "Moments":
+        """Compute over all rows of the parts, (n, d) each; RnnaudioError for no rows, or NaN or infinite values."""
         n, total, products = 0, np.zeros(1), np.zeros((1, 1))
         for part in parts:
             x = np.asarray(part, np.float64)
             n, total, products = n + len(x), total + x.sum(axis=0), products + x.T @ x
         if n == 0 or not np.isfinite(products).all():
-            raise RnnaudioError(f"moments of {n} vectors, or of values that are not finite: give sound without NaN")
+            raise RnnaudioError(f"got {n} vectors, or NaN or infinite values; expected at least one, all finite")
         mean = total / n
         return cls(n, mean, products / n - np.outer(mean, mean))
 
-    def diagonal_nats(self, x: np.ndarray) -> FloatArray:
-        """-log N(x; mean, diagonal of the covariance): (n, d) -> (n,). RnnaudioError where a value never varies."""
+    def diagonal_nats(self, x: Floats) -> FloatArray:
+        """-log N(x; mean, diagonal of the covariance): (n, d) -> (n,). RnnaudioError if a variance is zero."""
         variance = np.diag(self.covariance)
         if not (variance > 0.0).all():
             raise RnnaudioError(
-                f"{np.sum(variance <= 0.0)} of {len(variance)} values are the same in all vectors: a Gaussian of no "
-                "width has no density; leave them out"
+                f"{np.sum(variance <= 0.0)} of {len(variance)} values are the same in all vectors: a Gaussian of "
+                "variance zero has no density; leave them out"
             )
         squares = (np.asarray(x, np.float64) - self.mean) ** 2 / variance
         return 0.5 * np.sum(squares + np.log(variance) + LOG_2_PI, axis=1)
 
     @cached_property
     def principal(self) -> tuple[FloatArray, FloatArray]:
-        """Variances, the largest first, and the directions they are along, in columns."""
+        """Principal variances in descending order, and their directions in columns."""
         variances, directions = np.linalg.eigh(self.covariance)
         return variances[::-1], directions[:, ::-1]
 
@@ -58,7 +59,7 @@ class PrincipalGaussian:
         W = V (L - rest)^(1/2)        covariance W W^T + rest I
 
     V (d, q) holds the first principal directions, L their variances, and rest is the mean variance of the others: the
-    maximum of the likelihood. With q = d - 1 it is the Gaussian of full covariance.
+    maximum-likelihood solution. With q = d - 1 it is the Gaussian with full covariance.
     """
 
     mean: FloatArray
@@ -68,17 +69,19 @@ class PrincipalGaussian:
 
     @classmethod
     def of(cls, moments: Moments, n_components: int) -> "PrincipalGaussian":
-        """RnnaudioError: not 1 to d - 1 components, or no variance is left beside them."""
+        """Fit to moments; RnnaudioError unless there are 1 to d - 1 components, and variance outside of them."""
         d = len(moments.mean)
         if not 1 <= n_components < d:
-            raise RnnaudioError(f"n_components: got {n_components}, expected 1 to {d - 1}, less than the values")
+            raise RnnaudioError(f"n_components: got {n_components}, expected 1 to {d - 1}")
         variances, directions = moments.principal
         rest = float(variances[n_components:].mean())
         if rest <= 1e-12 * variances[0]:
-            raise RnnaudioError(f"beside {n_components} components nothing varies: give fewer, or more vectors")
+            raise RnnaudioError(
+                f"no variance outside {n_components} components: use fewer components, or more vectors"
+            )
         return cls(moments.mean, directions[:, :n_components], variances[:n_components], rest)
 
-    def nats(self, x: np.ndarray) -> FloatArray:
+    def nats(self, x: Floats) -> FloatArray:
         """-log p(x): (n, d) -> (n,)."""
         centred = np.asarray(x, np.float64) - self.mean
         along = centred @ self.directions
@@ -87,12 +90,12 @@ class PrincipalGaussian:
         log_determinant = np.sum(np.log(self.variances)) + (d - q) * math.log(self.rest)
         return 0.5 * (np.sum(along**2 / self.variances, axis=1) + beside / self.rest + log_determinant + d * LOG_2_PI)
 
-    def reconstructed(self, x: np.ndarray) -> FloatArray:
-        """mean + W E[z | x]: (n, d) -> (n, d)."""
+    def reconstructed(self, x: Floats) -> FloatArray:
+        """Posterior reconstruction mean + W E[z | x]: (n, d) -> (n, d)."""
         along = (np.asarray(x, np.float64) - self.mean) @ self.directions
         return np.asarray(self.mean + (along * (1.0 - self.rest / self.variances)) @ self.directions.T)
 
     def sampled(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """mean + W z, (n, d): what is drawn, without the noise."""
+        """Sample mean + W z, without the noise; (n, d)."""
         z = rng.standard_normal((n, len(self.variances)))
         return np.asarray(self.mean + (z * np.sqrt(self.variances - self.rest)) @ self.directions.T)

@@ -1,7 +1,7 @@
-"""How like real music a sound is, by what its frames are: distances of distributions, loops and copies.
+"""Similarity to real music: distances between distributions of frames, loop detection, copy detection.
 
-None of these hears. Each sees one side: a Markov chain over real frames passes most of them, so they are read beside
-that control and beside what another part of the same real music scores.
+Each metric measures one aspect only, and none replaces listening: a Markov chain over real frames passes most of them.
+Read them next to that control, and next to the scores of another part of the same real music.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ MOST_FRAMES_OF_BINS = 20_000
 
 
 def frechet_distance(a: FloatArray, b: FloatArray) -> float:
-    """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)) of two sets of frames (n, n_features), by mean and covariance.
+    """Frechet distance of two sets of frames (n, n_features) with means m and covariances S.
 
-    The squared 2-Wasserstein distance of the two Gaussians (Frechet inception distance, Heusel et al. 2017, on log-mel
-    frames in dB). The trace of the root is the sum of the roots of the eigenvalues of S_a^(1/2) S_b S_a^(1/2).
+        |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))
+
+    The squared 2-Wasserstein distance of the two Gaussians (Frechet inception distance, Heusel et al. 2017, here on
+    log-mel frames in dB). The trace of the root is the sum of the roots of the eigenvalues of S_a^(1/2) S_b S_a^(1/2).
+    RnnaudioError for fewer than two frames.
     """
     for frames in (a, b):
         if frames.ndim != 2 or len(frames) < 2:
-            raise RnnaudioError(f"got frames of shape {frames.shape}, expected (2 or more, features): give more sound")
+            raise RnnaudioError(f"got frames of shape {frames.shape}, expected (2 or more, features): give more audio")
     mean = a.mean(axis=0) - b.mean(axis=0)
     s_a, s_b = (np.atleast_2d(np.cov(frames, rowvar=False)) for frames in (a, b))
     values, vectors = np.linalg.eigh(s_a)
@@ -42,14 +45,15 @@ def frechet_distance(a: FloatArray, b: FloatArray) -> float:
 
 
 def jensen_shannon_distance(p: ArrayLike, q: ArrayLike) -> float:
-    """Root of the Jensen-Shannon divergence in bits of two histograms: 0 for equal ones, 1 for disjoint ones.
+    """Root of the Jensen-Shannon divergence of two histograms in bits: 0 if equal, 1 if disjoint.
 
-    sqrt((KL(p | m) + KL(q | m)) / 2), m = (p + q) / 2; counts are normalised. RnnaudioError if one is empty.
+    sqrt((KL(p | m) + KL(q | m)) / 2), m = (p + q) / 2; counts are normalised. RnnaudioError if one is empty or the
+    shapes differ.
     """
     counts = [np.asarray(h, np.float64) for h in (p, q)]
     shapes = [h.shape for h in counts]
     if shapes[0] != shapes[1] or not all(h.sum() > 0 for h in counts):
-        raise RnnaudioError(f"got histograms of shapes {shapes[0]}, {shapes[1]}; expected equal ones, not empty")
+        raise RnnaudioError(f"got histograms of shapes {shapes[0]}, {shapes[1]}; expected equal shapes, not empty")
     shares = [h / h.sum() for h in counts]
     m = (shares[0] + shares[1]) / 2.0
     halves = [float(np.sum(h[h > 0] * np.log2(h[h > 0] / m[h > 0]))) for h in shares]
@@ -57,17 +61,17 @@ def jensen_shannon_distance(p: ArrayLike, q: ArrayLike) -> float:
 
 
 def loop_score(audio: ArrayLike, sample_rate_hz: int) -> float:
-    """Highest autocorrelation of the log-mel spectrogram at lags of .25 to 8 s, and at most half the sound.
+    """Highest autocorrelation of the log-mel spectrogram at lags of .25 to 8 s, at most half the length of the audio.
 
-    c(l) = sum_t x_t . x_(t+l) / sqrt(sum |x_t|^2 sum |x_(t+l)|^2), x the frames in dB less their mean. A tiled second
-    has 1, real music at most about .6. RnnaudioError as log_mel, or if the sound is shorter than .5 s.
+    c(l) = sum_t x_t . x_(t+l) / sqrt(sum |x_t|^2 sum |x_(t+l)|^2), x the frames in dB minus their mean. A repeated
+    second scores 1, real music at most about .6. RnnaudioError for audio shorter than .5 s, and as log_mel.
     """
     x = log_mel(audio, sample_rate_hz)
     x = x - x.mean(axis=0)
     first, last = (round(s * sample_rate_hz / HOP_SAMPLES) for s in LOOP_LAGS_SECONDS)
     last = min(last, len(x) // 2)
     if last < first:
-        raise RnnaudioError(f"{len(x)} frames are too few to look for loops: give half a second of sound or more")
+        raise RnnaudioError(f"{len(x)} frames are too few to detect loops: give half a second of audio or more")
     n = 1 << (2 * len(x) - 1).bit_length()
     spectra = np.fft.rfft(x, n, axis=0)
     products = np.fft.irfft(np.sum(np.abs(spectra) ** 2, axis=1), n)
@@ -79,13 +83,13 @@ def loop_score(audio: ArrayLike, sample_rate_hz: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """k-means centres of log-mel frames of real music: (n_bins, 64) in dB; what a frame is, as one number."""
+    """k-means centres of log-mel frames of real music, (n_bins, 64) in dB, by which frames are classified."""
 
     centres: FloatArray
 
     @classmethod
     def learn(cls, frames: FloatArray, n_bins: int = N_BINS, *, seed: int = 2016) -> Vocabulary:
-        """From frames (n, 64) of real music, evenly thinned where they are very many."""
+        """Fit to frames (n, 64) of real music, at most 20,000 of them, evenly subsampled."""
         if len(frames) < n_bins:
             raise RnnaudioError(f"{len(frames)} frames are too few for {n_bins} bins: give more music")
         some = frames[:: -(-len(frames) // MOST_FRAMES_OF_BINS)]
@@ -93,23 +97,23 @@ class Vocabulary:
         return cls(centres)
 
     def words(self, frames: FloatArray) -> NDArray[np.int64]:
-        """The nearest centre of each frame: (n, 64) -> (n,)."""
+        """Index of the nearest centre of each frame: (n, 64) -> (n,)."""
         return np.asarray(vq(frames, self.centres)[0], np.int64)
 
     def histogram(self, frames: FloatArray) -> NDArray[np.int64]:
-        """How often each centre is the nearest."""
+        """Number of frames nearest to each centre, (n_bins,)."""
         return np.bincount(self.words(frames), minlength=len(self.centres))
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Sequences of codes that were learnt from, to look for copies in."""
+    """Training sequences of codes, for detecting copies."""
 
     sequences: tuple[NDArray[np.int64], ...]
 
     @classmethod
     def of(cls, sequences: Iterable[ArrayLike]) -> Corpus:
-        """Of one sequence of whole numbers a piece."""
+        """Make from one sequence of integers per piece."""
         return cls(tuple(np.asarray(s, np.int64) for s in sequences))
 
     @cached_property
@@ -117,13 +121,13 @@ class Corpus:
         return {}
 
     def runs(self, n: int) -> NDArray[np.int64]:
-        """All runs of n codes that occur in it, as hashes of 64 bits: eight bytes a frame, where a run has 8 n."""
+        """Sorted 64-bit hashes of all runs of n codes: eight bytes per frame, where the run itself takes 8 n."""
         if n not in self._runs:
             self._runs[n] = np.unique(np.concatenate([_hashes(s, n) for s in self.sequences]))
         return self._runs[n]
 
     def copied_share(self, codes: ArrayLike, n: int) -> float:
-        """The share of codes that lie in a run of n or more which occurs in the corpus; n counts codes, at least 1."""
+        """Share of codes that lie in a run of n or more codes that occurs in the corpus; n >= 1."""
         codes = np.asarray(codes, np.int64)
         if n < 1 or codes.ndim != 1:
             raise RnnaudioError(f"got runs of {n} in codes of shape {codes.shape}; expected 1 or more, and one axis")
@@ -138,12 +142,12 @@ class Corpus:
 
 
 def _hashes(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Of every run of n; none of what is shorter."""
+    """Hashes of all runs of n codes; empty for a shorter sequence."""
     if len(codes) < n:
         return np.empty(0, np.int64)
     return np.fromiter((hash(w.tobytes()) for w in windows(codes, n)), np.int64, len(codes) - n + 1)
 
 
 def windows(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """(len - n + 1, n): every run of n."""
+    """All runs of n codes, (len - n + 1, n)."""
     return np.lib.stride_tricks.sliding_window_view(codes, n)

@@ -1,6 +1,7 @@
-"""What a musician would count: onsets, pitch classes, chords, key; and how a sound repeats over seconds.
+"""Musical descriptors: onsets, pitch classes, chords, key, and repetition over seconds.
 
-Estimates by rule from spectra, the same for real and generated sound: they are compared, not believed.
+The estimates are rule-based, from spectra. They are meant for comparing generated with real audio, not as absolute
+values.
 """
 
 from __future__ import annotations
@@ -15,36 +16,36 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics.prediction import FloatArray
 from rnnaudio.metrics.spectrum import FRAME_SAMPLES, HOP_SAMPLES, checked, log_mel
 
-ONSET_DB = 1.5  # a rise of the mean band, above what is usual around it
+ONSET_DB = 1.5  # rise of the mean band above its local mean
 ONSET_APART_SECONDS = 0.06
 USUAL_SECONDS = 0.5
-QUIET_DB = -70.0  # rises below this level in a band are hiss
+QUIET_DB = -70.0  # rises below this level in a band are noise
 
 CHROMA_FRAME, CHROMA_HOP = 8192, 2048
 LOWEST_HZ, HIGHEST_HZ = 55.0, 2000.0
 KEY_SECONDS = 10.0
 CHORD_SMOOTHING_SECONDS = 0.6
 BEAT_LAGS_SECONDS = (0.2, 2.0)
-BEAT_SHARE = 0.9  # of the highest autocorrelation: multiples of a beat have about the same
-# Krumhansl and Kessler 1982: how well each pitch class fits a major and a minor key.
+BEAT_SHARE = 0.9  # of the highest autocorrelation, which multiples of a beat almost reach
+# Krumhansl and Kessler 1982: profiles of pitch classes in a major and a minor key.
 MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 TRIADS = ((0, 4, 7), (0, 3, 7))  # major, minor
 
 
 def onset_strength(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Mean rise of the 64 log-mel bands from frame to frame, in dB: (n_frames - 1,), a value each 256 samples.
+    """Mean rise of the 64 log-mel bands from frame to frame in dB, (n_frames - 1,), one value per 256 samples.
 
-    Falls count as zero, and what lies below -70 dB as if it were there (spectral flux, Dixon 2006).
+    Falls count as zero; levels are floored at -70 dB (spectral flux, Dixon 2006).
     """
     mel = np.maximum(log_mel(audio, sample_rate_hz), QUIET_DB)
     return np.asarray(np.maximum(np.diff(mel, axis=0), 0.0).mean(axis=1))
 
 
 def onsets_seconds(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Where notes begin: peaks of the onset strength that stand 1.5 dB above its mean in the half second around.
+    """Onset times in seconds: peaks of the onset strength 1.5 dB above its mean over the half second on either side.
 
-    Peaks are at least .06 s apart. Chords count once.
+    Peaks are at least .06 s apart. A chord is one onset.
     """
     strength = onset_strength(audio, sample_rate_hz)
     per_second = sample_rate_hz / HOP_SAMPLES
@@ -53,60 +54,60 @@ def onsets_seconds(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     is_peak = (smooth == maximum_filter1d(smooth, 2 * apart + 1)) & (smooth > 0)
     stands_out = smooth - uniform_filter1d(smooth, 2 * usual + 1, mode="nearest") > ONSET_DB / 3.0
     frames = np.flatnonzero(is_peak & stands_out)
-    # An attack is seen when it has come a quarter into the frame: before, the window holds it down.
+    # An attack raises the energy once it lies a quarter inside the frame; before, the window attenuates it.
     return np.asarray(((frames + 1) * HOP_SAMPLES + 0.75 * FRAME_SAMPLES) / sample_rate_hz)
 
 
 def onsets_per_second(audio: ArrayLike, sample_rate_hz: int) -> float:
-    """Number of onsets over the duration."""
+    """Number of onsets divided by the duration."""
     return len(onsets_seconds(audio, sample_rate_hz)) * sample_rate_hz / len(np.asarray(audio))
 
 
 def chroma(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """(n_frames, 12) power by pitch class, C first, from 55 to 2000 Hz; frames of 8192 samples (Hann), hop 2048.
+    """Power by pitch class (n_frames, 12), C first, from 55 to 2000 Hz; frames of 8192 samples (Hann), hop 2048.
 
-    Each spectral peak gives its power to the nearest semitone (a = 440 Hz), so that leakage beside it counts for
-    nothing. RnnaudioError if the sound is shorter than a frame.
+    Each spectral peak adds its power to the nearest semitone (a = 440 Hz); leakage beside peaks is ignored.
+    RnnaudioError if the audio is shorter than a frame.
     """
     samples = checked(audio, sample_rate_hz)
     if len(samples) < CHROMA_FRAME:
         raise RnnaudioError(f"{len(samples)} samples are too few for pitches: give {CHROMA_FRAME} or more")
     frames = np.lib.stride_tricks.sliding_window_view(samples, CHROMA_FRAME)[::CHROMA_HOP]
     frequency_hz = np.fft.rfftfreq(CHROMA_FRAME, 1.0 / sample_rate_hz)
-    heard = np.flatnonzero((frequency_hz >= LOWEST_HZ) & (frequency_hz <= min(HIGHEST_HZ, 0.45 * sample_rate_hz)))
-    pitch_class = np.round(12.0 * np.log2(frequency_hz[heard] / 440.0) + 9.0).astype(int) % 12
+    in_range = np.flatnonzero((frequency_hz >= LOWEST_HZ) & (frequency_hz <= min(HIGHEST_HZ, 0.45 * sample_rate_hz)))
+    pitch_class = np.round(12.0 * np.log2(frequency_hz[in_range] / 440.0) + 9.0).astype(int) % 12
     to_class = np.eye(12)[pitch_class]
     window = np.hanning(CHROMA_FRAME + 1)[:-1]
     rows = []
     for block in np.array_split(frames, -(-len(frames) // 256)):
         power = np.abs(np.fft.rfft(block * window, axis=1)) ** 2
-        here = power[:, heard]
-        peaks = (here >= power[:, heard - 1]) & (here > power[:, heard + 1])
-        rows.append((here * peaks) @ to_class)
+        centre = power[:, in_range]
+        peaks = (centre >= power[:, in_range - 1]) & (centre > power[:, in_range + 1])
+        rows.append((centre * peaks) @ to_class)
     return np.concatenate(rows)
 
 
 def pitch_class_entropy(audio: ArrayLike, sample_rate_hz: int) -> float:
-    """Entropy in bits of the pitch classes, all frames weighing the same: 0 a single one, log2 12 = 3.58 all alike."""
+    """Entropy of the pitch classes in bits, frames equally weighted: 0 for a single one, log2 12 = 3.58 if uniform."""
     share = _shares(chroma(audio, sample_rate_hz)).mean(axis=0)
     share = share[share > 0] / max(share.sum(), 1e-30)
     return float(-np.sum(share * np.log2(share)))
 
 
 class Structure(NamedTuple):
-    """What takes seconds: each to be compared with the same figure of real music."""
+    """Structure over seconds; each value is to be compared with that of real music."""
 
     beat: float  # highest autocorrelation of the onset strength at lags of .2 to 2 s
-    beat_seconds: float  # the shortest lag with a peak that comes near to it
-    chord_seconds: float  # how long the chord of a frame lasts, median over frames
+    beat_seconds: float  # the shortest lag whose peak almost reaches it
+    chord_seconds: float  # duration of the chord of a frame, median over frames
     key_stability: float  # share of neighbouring stretches of 10 s in the same key
-    key_clarity: float  # mean correlation with the best key's profile
+    key_clarity: float  # mean correlation with the profile of the best key
 
 
 def structure(audio: ArrayLike, sample_rate_hz: int) -> Structure:
-    """Beat, chords and keys of a sound of 20 s or more; RnnaudioError if it is shorter."""
+    """Beat, chords and keys of audio of 20 s or more; RnnaudioError if it is shorter."""
     if len(np.asarray(audio)) < 2 * KEY_SECONDS * sample_rate_hz:
-        raise RnnaudioError(f"structure over seconds needs {2 * KEY_SECONDS:.0f} s of sound or more")
+        raise RnnaudioError(f"structure over seconds needs {2 * KEY_SECONDS:.0f} s of audio or more")
     strength = onset_strength(audio, sample_rate_hz)
     beat, beat_seconds = _beat(strength - strength.mean(), sample_rate_hz / HOP_SAMPLES)
     classes = chroma(audio, sample_rate_hz)
@@ -117,7 +118,7 @@ def structure(audio: ArrayLike, sample_rate_hz: int) -> Structure:
 
 
 def _shares(classes: FloatArray) -> FloatArray:
-    """Each frame's power by class, as shares; silent frames stay zero."""
+    """Power by pitch class as shares of the frame's total; silent frames stay zero."""
     return classes / np.maximum(classes.sum(axis=1, keepdims=True), 1e-30)
 
 
@@ -132,7 +133,7 @@ def _beat(x: FloatArray, per_second: float) -> tuple[float, float]:
 
 
 def _chord_seconds(classes: FloatArray, per_second: float) -> float:
-    """How long the chord lasts that a frame is in, median over frames; of 24 triads the one with most power."""
+    """Duration of the chord of a frame, median over frames; the chord is the triad with most power of 24."""
     triads = np.array([np.roll(np.isin(range(12), kind), root) for kind in TRIADS for root in range(12)])
     size = max(1, round(CHORD_SMOOTHING_SECONDS * per_second)) | 1
     smooth = median_filter(_shares(classes), (size, 1))
@@ -143,7 +144,7 @@ def _chord_seconds(classes: FloatArray, per_second: float) -> float:
 
 
 def _keys(classes: FloatArray, n_frames: int) -> tuple[NDArray[np.int64], float]:
-    """The key (0 to 23, C major first, then C minor ..) of each stretch, and how well it fits (Krumhansl)."""
+    """Key of each stretch (0 to 11 major from C, 12 to 23 minor), and the mean correlation with it (Krumhansl)."""
     profiles = np.array([np.roll(p, k) for p in (MAJOR, MINOR) for k in range(12)])
     profiles = (profiles - profiles.mean(axis=1, keepdims=True)) / profiles.std(axis=1, keepdims=True)
     shares = _shares(classes)

@@ -1,4 +1,4 @@
-"""How wrong a prediction is, as ratios of powers."""
+"""Prediction errors as ratios of powers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ FloatArray = NDArray[np.float64]
 
 
 def decibel(power_ratio: ArrayLike) -> FloatArray:
-    """10 log10(power_ratio), elementwise, of ratios of powers (squared amplitudes); 0 gives -infinity, < 0 NaN."""
+    """10 log10(power_ratio), elementwise, for ratios of powers (squared amplitudes); 0 gives -infinity, < 0 NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return 10.0 * np.log10(np.asarray(power_ratio, dtype=np.float64))
 
 
 def normalised_mse(prediction: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> float:
-    """sum (prediction - target)^2 / sum target^2: 1.0 (0 dB) is what predicting zero gives, 0.0 is perfect.
+    """sum (prediction - target)^2 / sum target^2: 1.0 (0 dB) for predicting zero, 0.0 for a perfect prediction.
 
     prediction and target have the same shape (..., n_features); mask, if given, has their shape without the last axis
-    and counts the positions where it is 1. RnnaudioError if the shapes differ or the target is zero throughout.
+    and is 1 at the positions that count. RnnaudioError if the shapes differ or the target is zero throughout.
     """
     prediction, target = np.asarray(prediction, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if prediction.shape != target.shape:
-        raise RnnaudioError(f"the prediction has shape {prediction.shape}, the target {target.shape}: make them equal")
+        raise RnnaudioError(f"the prediction has shape {prediction.shape}, the target {target.shape}: expected equal")
     weight = np.ones(target.shape) if mask is None else _feature_mask(mask, target)
     energy = np.sum(weight * target**2)
     if energy == 0.0:
-        raise RnnaudioError("the target is zero throughout, so no error can be measured against it: choose another")
+        raise RnnaudioError("the target is zero throughout, so the error cannot be normalised: choose another target")
     return float(np.sum(weight * (prediction - target) ** 2) / energy)
 
 
@@ -38,7 +38,7 @@ def _feature_mask(mask: ArrayLike, target: FloatArray) -> FloatArray:
     weight = np.asarray(mask, dtype=np.float64)
     if weight.shape != target.shape[:-1]:
         raise RnnaudioError(
-            f"the mask has shape {weight.shape}, expected {target.shape[:-1]}: the target's but the last"
+            f"the mask has shape {weight.shape}, expected {target.shape[:-1]}: the target's without its last axis"
         )
     return weight[..., None]
 

@@ -1,10 +1,9 @@
-"""All measures of likeness to music in one row, against the training and the unseen music of a corpus."""
+"""All metrics of similarity to music in one row, relative to the training and the held-out music of a corpus."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +14,8 @@ from rnnaudio.metrics.likeness import Vocabulary, frechet_distance, jensen_shann
 from rnnaudio.metrics.music import onsets_per_second, pitch_class_entropy, structure
 from rnnaudio.metrics.prediction import FloatArray
 from rnnaudio.metrics.spectrum import log_mel
-from rnnaudio.metrics.two_sample import WINDOW_SECONDS, told_apart
+from rnnaudio.metrics.two_sample import WINDOW_SECONDS, classifier_auc
+from rnnaudio.records import Record
 
 MOST_SECONDS = 1200.0
 STRUCTURE_SECONDS = 20.0
@@ -24,11 +24,15 @@ LOOP_SECONDS = 30.0
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """Real music to compare with: limits and words from training music, frames of unseen music.
+    """Reference music: limits and vocabulary from training music, frames and excerpts of unseen music.
 
-    unseen: log-mel frames, (n, 64) in dB; ``distance`` is the Frechet distance from the training music's to these, by
-    which others are divided, so 1 is what the training music scores; ``real``: of each unseen piece the stretches, as
-    long as each other.
+    unseen
+        log-mel frames of the unseen music, (n, 64) in dB.
+    distance
+        Frechet distance between the frames of training and unseen music, by which other distances are divided: the
+        training music itself scores 1.
+    real
+        excerpts of equal length, one tuple per unseen piece.
     """
 
     sample_rate_hz: int
@@ -47,34 +51,35 @@ class Yardstick:
         stretch_seconds: float,
         limits: AliveLimits | None = None,
     ) -> Yardstick:
-        """From pieces, on the scale -1 to 1; of the training music 20 minutes at most, from the middle of each piece.
+        """Make from pieces on the scale -1 to 1; uses at most 20 minutes of training music, the middle of each piece.
 
-        limits: those of real music, else from this training music. RnnaudioError if the unseen music has no stretch of
-        that length.
+        limits: limits of real music; None: calibrated on this training music. RnnaudioError if no unseen piece is as
+        long as an excerpt.
         """
         most = round(MOST_SECONDS * sample_rate_hz / max(1, len(training)))
-        some = [middle(np.asarray(piece, np.float64), most) for piece in training]
-        heard = np.concatenate([log_mel(piece, sample_rate_hz) for piece in some])
+        middles = [middle(np.asarray(piece, np.float64), most) for piece in training]
+        trained = np.concatenate([log_mel(piece, sample_rate_hz) for piece in middles])
         new = np.concatenate([log_mel(np.asarray(piece, np.float64), sample_rate_hz) for piece in unseen])
         n = round(stretch_seconds * sample_rate_hz)
         groups = tuple(cut(np.asarray(piece, np.float64), n) for piece in unseen)
         if not any(groups):
-            raise RnnaudioError(f"no unseen piece is as long as {stretch_seconds:g} s: ask for shorter stretches")
-        limits = limits or calibrate(some, sample_rate_hz)
-        distance = frechet_distance(heard, new)
-        return cls(sample_rate_hz, limits, Vocabulary.learn(heard), new, distance, groups)
+            raise RnnaudioError(f"no unseen piece is as long as {stretch_seconds:g} s: ask for shorter excerpts")
+        limits = limits or calibrate(middles, sample_rate_hz)
+        distance = frechet_distance(trained, new)
+        return cls(sample_rate_hz, limits, Vocabulary.learn(trained), new, distance, groups)
 
     def is_clean(self, audio: ArrayLike, seconds: float) -> bool:
-        """Whether the beginning of a sound never leaves the limits of real music for two seconds."""
+        """True if the beginning of the audio never leaves the limits of real music for two seconds."""
         n = round(seconds * self.sample_rate_hz)
         return not alive_seconds(np.asarray(audio, np.float64)[:n], self.sample_rate_hz, self.limits).reason
 
-    def measure(self, sounds: Sequence[ArrayLike], pieces: Sequence[int] | None = None) -> dict[str, Any]:
-        """One row. in_range and onsets are means over the sounds, pitch classes and structure medians; the distances
-        are of all of them together.
+    def measure(self, sounds: Sequence[ArrayLike], pieces: Sequence[int] | None = None) -> Record:
+        """Compute all metrics: means over the sounds of in_range and onsets, medians of pitch classes and structure.
 
-        pieces: of which unseen piece each sound is, where it is the unseen music itself (through a codec, say), so
-        that the classifier does not hear the same piece in both kinds.
+        The distances are computed over all sounds together.
+
+        pieces: number of the unseen piece of each sound, if the sounds are the unseen music itself (through a codec,
+        say), so that the classifier is not trained on a piece that it is tested on.
         """
         rate = self.sample_rate_hz
         audio = [np.asarray(sound, np.float64) for sound in sounds]
@@ -82,7 +87,7 @@ class Yardstick:
         alive = [alive_seconds(sound, rate, self.limits) for sound in audio]
         within = [in_range(sound, rate, self.limits) for sound in audio]
         words = self.vocabulary.histogram
-        row: dict[str, Any] = {
+        row: Record = {
             "sounds": len(audio),
             "seconds_each": round(min(len(sound) for sound in audio) / rate, 1),
             "alive_seconds": sorted(round(a.seconds, 2) for a in alive),
@@ -98,11 +103,11 @@ class Yardstick:
         if min(map(len, audio)) >= STRUCTURE_SECONDS * rate:
             rows = np.array([structure(s, rate) for s in audio])
             row |= {name: round(float(v), 3) for name, v in zip(FIELDS, np.median(rows, axis=0), strict=True)}
-        area = self.told_from_real(audio, pieces)
+        area = self.auc_against_real(audio, pieces)
         return row if area is None else row | {"told_from_real": round(area, 3)}
 
-    def told_from_real(self, sounds: Sequence[FloatArray], pieces: Sequence[int] | None = None) -> float | None:
-        """:func:`told_apart`, of what is long enough; None if that is less than two on either side."""
+    def auc_against_real(self, sounds: Sequence[FloatArray], pieces: Sequence[int] | None = None) -> float | None:
+        """:func:`classifier_auc` of the sounds that are long enough; None if there are fewer than two on a side."""
         long = WINDOW_SECONDS * self.sample_rate_hz
         if pieces is None:
             real = [stretches for stretches in self.real if stretches and len(stretches[0]) >= long]
@@ -112,23 +117,23 @@ class Yardstick:
             parts = {n: [sound for piece, sound in pairs if piece == n and len(sound) >= long] for n in sorted(pieces)}
             both = [n for n in parts if parts[n] and self.real[n] and len(self.real[n][0]) >= long]
             real, groups = [self.real[n] for n in both], [parts[n] for n in both]
-        return told_apart(real, groups, self.sample_rate_hz) if min(len(real), len(groups)) >= 2 else None
+        return classifier_auc(real, groups, self.sample_rate_hz) if min(len(real), len(groups)) >= 2 else None
 
 
 def middle(audio: FloatArray, most: int) -> FloatArray:
-    """So many samples at most, from the middle."""
+    """The middle ``most`` samples, or all if there are fewer."""
     start = max(0, (len(audio) - most) // 2)
     return audio[start : start + most]
 
 
 def most_looped(audio: FloatArray, sample_rate_hz: int) -> float:
-    """The highest :func:`loop_score` of any half minute, so that a loop which begins late is not lost in the whole."""
+    """Highest :func:`loop_score` of any half minute, which also detects a loop that begins late."""
     n = round(LOOP_SECONDS * sample_rate_hz)
     return max(loop_score(part, sample_rate_hz) for part in (*cut(audio, n), audio[-n:]))
 
 
 def cut(audio: FloatArray, n: int) -> tuple[FloatArray, ...]:
-    """Adjoining stretches of n samples."""
+    """Cut into adjoining excerpts of n samples; the remainder is dropped."""
     return tuple(audio[k : k + n] for k in range(0, len(audio) - n + 1, n))
 
 

@@ -161,7 +161,7 @@ def _standardised(run: LoadedRun, primes: Primes, corpus: Path | None) -> list[n
     if primes.file is not None:
         return [_beginning(run, primes.file, primes.seconds)]
     with run.open_corpus(corpus) as opened:
-        return [opened.test.seed_at(primes.place + k, primes.seconds) for k in range(primes.streams)]
+        return [opened.test.prime_at(primes.place + k, primes.seconds) for k in range(primes.streams)]
 
 
 def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:

@@ -66,4 +66,4 @@ def _measured_limits(path: Path, changed_ns: int) -> AliveLimits:
 def _prime_and_continuation(split: Split, index: int, prime_seconds: float, seconds: float) -> np.ndarray:
     """A stretch with the true continuation after it, as far as the pieces of the split allow."""
     longest = max((piece.n_samples for piece in split.pieces), default=0) / split.sample_rate_hz
-    return split.seed_at(index, max(prime_seconds, min(prime_seconds + seconds, longest)))
+    return split.prime_at(index, max(prime_seconds, min(prime_seconds + seconds, longest)))

@@ -230,7 +230,7 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         pieces=prepared.pieces,
         make_step=lambda model: fitting.step(model, prepared.objective),
         continued=continued,
-        prime=corpus.valid.seed_at(0, prime_seconds),
+        prime=corpus.valid.prime_at(0, prime_seconds),
         sample_rate_hz=run.sample_rate_hz,
         history=run.history,
         best_loss=run.record["stopping"]["best_loss"],

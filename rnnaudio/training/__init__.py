@@ -1,4 +1,4 @@
-"""Training: the loop, early stopping, schedules, checkpoints."""
+"""Training: loop, early stopping, schedules, checkpoints."""
 
 from rnnaudio.training.loop import Judging, Limits, Run, train
 from rnnaudio.training.schedules import Constant, ExponentialDecay, LinearAnnealing, WarmupCosine

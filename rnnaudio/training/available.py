@@ -1,4 +1,4 @@
-"""How much memory this process may still take."""
+"""Memory available to this process."""
 
 import os
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 MEMORY_INFO = Path("/proc/meminfo")
 CONTROL_GROUP = Path("/proc/self/cgroup")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
-# Limit, usage, and the entry of memory.stat on file caches that are not in use.
+# Limit, usage, and the entry of memory.stat for inactive file caches.
 FIRST_VERSION = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
 
 
 def available_bytes() -> int | None:
-    """What can be had without swapping, within the limits of this process' control groups; None where unknown.
+    """Bytes available without swapping, within the limits of this process's control groups; None if unknown.
 
-    Linux says it. Elsewhere, as on macOS, only the size of the whole memory is known, and that is the answer.
+    Available memory is known on Linux only. Elsewhere, as on macOS, the total memory is returned.
     """
     limits = [left for left in (_left_of_the_machine(), *_left_of_the_groups()) if left is not None]
     return min(limits) if limits else None
@@ -32,19 +32,21 @@ def _left_of_the_machine() -> int | None:
 
 
 def _left_of_the_groups() -> list[int]:
-    """Limit less use, of the control group of this process and those above; file caches are given back on demand."""
+    """Limit minus usage of the control group of this process and its parents; file caches are reclaimed on demand."""
     left = []
     for folder, limit, usage, cache in _groups():
         most = _number(folder / limit)
         if most is not None:
-            given_back = {line.split()[0]: int(line.split()[1]) for line in _lines(folder / "memory.stat")}
-            left.append(max(0, most - (_number(folder / usage) or 0) + given_back.get(cache, 0)))
+            statistics = {line.split()[0]: int(line.split()[1]) for line in _lines(folder / "memory.stat")}
+            left.append(max(0, most - (_number(folder / usage) or 0) + statistics.get(cache, 0)))
     return left
 
 
 def _groups() -> list[tuple[Path, str, str, str]]:
-    """Folders with the names of what is in them, by either version of control groups; a container may see its own
-    group as the root, whatever path it is told."""
+    """Folders of the control groups, with the names of the files for limit, usage and cache (version 1 or 2).
+
+    In a container the own group may appear as the root, despite the path in /proc/self/cgroup; so all parents count.
+    """
     found = []
     for line in _lines(CONTROL_GROUP):
         _, controllers, path = line.split(":", 2)

@@ -1,21 +1,24 @@
-"""Ctrl-C that ends a run cleanly."""
+"""Clean termination of a run on Ctrl-C."""
 
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import TypeAlias
+
+Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
 
 class Interrupt:
-    """Within the block the first Ctrl-C only sets ``reason``; a second one raises KeyboardInterrupt at once.
+    """Context in which the first Ctrl-C only sets ``reason``; a second one raises KeyboardInterrupt at once.
 
-    Python allows handlers in the main thread only; elsewhere the block changes nothing.
+    Python allows signal handlers in the main thread only; in other threads the context has no effect.
     """
 
     def __init__(self) -> None:
         self.reason = ""
-        self._previous: Any = None
+        self._previous: Handler = None
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
@@ -28,5 +31,5 @@ class Interrupt:
 
     def _handle(self, signal_number: int, frame: FrameType | None) -> None:
         self.reason = "interrupted (Ctrl-C)"
-        print("\nstopping after this update and saving; press Ctrl-C again to end at once", file=sys.stderr)
+        print("\nstopping after this update and saving; press Ctrl-C again to quit at once", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,31 +6,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
-import numpy as np
 from tqdm import tqdm
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
+from rnnaudio.records import Record
 from rnnaudio.training import checkpoint
 from rnnaudio.training.interrupt import Interrupt
 from rnnaudio.training.prefetch import prefetched
 from rnnaudio.training.schedules import Constant
 from rnnaudio.training.segmented import SegmentedTrainStep
-from rnnaudio.training.step import Evaluation, StepResult, Totals, TrainStep
+from rnnaudio.training.step import BatchArrays, Evaluation, StepResult, Totals, TrainStep
 from rnnaudio.training.stopping import StoppingState, from_json, to_json
 
-Row = dict[str, Any]  # one validation
+# One validation in the history of a run, see ``Run.history``. Not a TypedDict: the keys ``valid_<name>`` depend on the
+# objective.
+Row: TypeAlias = Record
 
 
 class Batches(Protocol):
-    """Where batches come from; ``batch(index)`` depends on the index alone, so a run may resume anywhere.
+    """Source of training batches; ``batch(index)`` is a pure function of the index, so a run may resume anywhere.
 
-    ``batch`` is called from another thread than the rest, one batch ahead.
+    ``batch`` is called one batch ahead, from another thread.
     """
 
     @property
@@ -39,10 +42,12 @@ class Batches(Protocol):
     @property
     def carries_state(self) -> bool: ...
 
-    def batch(self, index: int) -> Any: ...
+    def batch(self, index: int) -> BatchArrays: ...
 
 
 class StoppingRule(Protocol):
+    """A pure rule for early stopping; see :mod:`rnnaudio.training.stopping`."""
+
     def initial(self) -> StoppingState: ...
 
     def update(self, state: StoppingState, loss: float) -> StoppingState: ...
@@ -50,7 +55,7 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """How long to train whatever the losses say, counted over all sittings of a run, and how often to validate."""
+    """Limits of training regardless of the losses, counted over all sessions of a run, and the validation interval."""
 
     max_updates: int = 1_000_000
     max_seconds: float = float("inf")
@@ -59,15 +64,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Judging:
-    """How a run is judged and what is kept of it. Other settings than these defaults are the mistakes of 2016.
+    """Model selection: which loss decides, and how much history is saved. Other settings reproduce mistakes of 2016.
 
     by
-        ``valid``: the validation batches decide about stopping and the best parameters; ``train``: the mean over the
-        training batches since the last validation, noise and all.
+        ``valid``: the loss on the validation batches decides about stopping and the best parameters; ``train``: the
+        mean over the training batches since the last validation, with noise.
     with_noise
-        validate in the training graph: for a :class:`rnnaudio.objectives.Bound`, which is a mean over draws, the way.
+        validate in the training graph; required for a :class:`rnnaudio.objectives.Bound`, an expectation over samples.
     keep_all
-        False: the saved history is cut after its best row.
+        False: truncate the saved history after its best row.
     """
 
     by: Literal["valid", "train"] = "valid"
@@ -77,7 +82,7 @@ class Judging:
 
 @dataclass
 class Run:
-    """Where a run stands; all of it is in the checkpoint.
+    """Progress of a run; all of it is saved in the checkpoint.
 
     history
         one row per validation: epoch (passes over the data), updates, seconds, train and valid (the first reported
@@ -92,17 +97,17 @@ class Run:
     seconds: float = 0.0
     history: list[Row] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
-    carried: list[np.ndarray] | None = None
-    best: dict[str, np.ndarray] = field(default_factory=dict)
-    reason: str = ""  # why it ended; empty while it goes on
-    is_complete: bool = False  # it ended by its stopping rule or limits, not by Ctrl-C or numbers that are not finite
+    carried: list[Array] | None = None
+    best: dict[str, Array] = field(default_factory=dict)
+    reason: str = ""  # why it ended; empty while it continues
+    is_complete: bool = False  # it ended by its stopping rule or limits, not by Ctrl-C or a loss that is not finite
 
 
 def train(
     model: Layer,
     objective: Objective,
     batches: Batches,
-    validation: Sequence[Any],
+    validation: Sequence[BatchArrays],
     *,
     optimizer: Optimizer,
     stopping: StoppingRule,
@@ -113,32 +118,32 @@ def train(
     segment_steps: int = 0,
     judging: Judging = Judging(),
     resume: bool = False,
-    config: dict[str, Any] | None = None,
+    config: Record | None = None,
     on_update: Callable[[int], None] | None = None,
     on_validation: Callable[[Row], None] | None = None,
 ) -> Run:
-    """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end it; leave it with its best parameters.
+    """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end the run, then restore its best parameters.
 
-    ``run_dir/checkpoint.safetensors`` is replaced at each validation and at the end. With ``resume`` a run goes on
-    from it to the parameters, bit for bit, that it would have reached without the break (same engine, mode, kernel).
+    ``run_dir/checkpoint.safetensors`` is replaced at each validation and at the end. With ``resume`` a run continues
+    from it and reaches the same parameters, bit for bit, as without the interruption (same engine, mode, kernel).
 
     batches, validation
-        training batches by index; the fixed batches that every validation uses.
+        training batches by index; the fixed batches of every validation.
     schedule
-        learning rate of an update, counted from 0; default: the optimizer's own throughout.
+        learning rate as a function of the update, counted from 0; default: the optimizer's own, constant.
     segment_steps
-        go through each batch so many steps at a time, by the same gradient in less memory (:class:`SegmentedTrainStep`
-        says for what it is not); 0: the whole sequence at once.
+        process each batch this many steps at a time, with the same gradient in less memory; see
+        :class:`SegmentedTrainStep` for its restrictions. 0: the whole sequence at once.
     judging
-        what decides about the best parameters.
+        selection of the best parameters.
     config
-        saved with the run, for those who load it.
+        JSON-serialisable settings, saved with the run.
     on_update, on_validation
         called before each update with its number (to anneal noise), and with each new row (default: print it).
 
-    RnnaudioError: there is a checkpoint although ``resume`` is off; it was trained with another model, objective,
-    optimizer, seed or segments; it cannot be written; the model or objective cannot be cut into segments. A loss that
-    is not finite ends the run and is never saved.
+    RnnaudioError if a checkpoint exists and ``resume`` is off, if it was trained with another model, objective,
+    optimizer, seed or segment length, if it cannot be written, or if the model or objective cannot be divided into
+    segments. A loss that is not finite ends the run and is never saved.
     """
     path = checkpoint.path_to_write(run_dir, resume)
     step = _compiled(model, objective, optimizer, seed, segment_steps)
@@ -196,7 +201,7 @@ def _compiled(
 def _validated(
     run: Run, result: StepResult, values: dict[str, float], stopping: StoppingRule, model: Layer, by: str
 ) -> StoppingState:
-    """Add a row to the history, keep the parameters if they are the best; the new state of the stopping rule."""
+    """Add a row to the history and keep the best parameters; returns the new state of the stopping rule."""
     first, *others = values
     train = run.totals.values()[first]
     state = stopping.update(run.stopping, train if by == "train" else values[first])
@@ -238,13 +243,13 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def _progress_bar(run: Run, limits: Limits) -> Any:
-    # disable=None: no bar where nobody looks (a file, a pipe)
+def _progress_bar(run: Run, limits: Limits) -> tqdm:
+    # disable=None: no bar unless the output is a terminal
     layout = "{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}"
     return tqdm(total=1.0, initial=_share_done(run, limits), disable=None, bar_format=layout)
 
 
-def _advance(bar: Any, run: Run, limits: Limits) -> None:
+def _advance(bar: tqdm, run: Run, limits: Limits) -> None:
     speed = run.n_updates / run.seconds if run.seconds else 0.0
     bar.set_description_str(f"update {run.n_updates}, {speed:.1f}/s", refresh=False)
     bar.update(_share_done(run, limits) - bar.n)
@@ -262,14 +267,14 @@ def _save(
     run: Run,
     model: Layer,
     step: TrainStep | SegmentedTrainStep,
-    about: dict[str, Any],
+    about: Record,
     keep_all: bool,
 ) -> None:
     best = max((k for k, row in enumerate(run.history, 1) if row["is_best"]), default=0)
     groups = {
         "model": model.get_values(),
         "best": run.best,
-        "memory": {name: v.get_value() for name, v in step.memory.variables().items()},
+        "memory": {name: v.get_value() for name, v in step.optimizer_state.variables().items()},
         "carried": {str(k): array for k, array in enumerate(run.carried or [])},
     }
     record = {
@@ -289,10 +294,10 @@ def _engine() -> dict[str, str]:
     return {"name": engine.NAME, "version": engine.VERSION, "mode": engine.MODE, "kernel": engine.kernel()}
 
 
-def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, identity: dict[str, Any]) -> Run:
+def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, identity: Record) -> Run:
     saved = checkpoint.load(path)
     for name, value in identity.items():
-        before = saved.record["identity"].get(name, 0)  # segment_steps is not in those of earlier versions
+        before = saved.record["identity"].get(name, 0)  # earlier versions did not save segment_steps
         if before != value:
             raise RnnaudioError(
                 f"{path} was trained with another {name}: {before}, now {value}; "
@@ -303,7 +308,7 @@ def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, ide
         before, now = (words.format(**e) for e in (saved.record["engine"], _engine()))
         print(f"trained with {before}, now {now}: the result may differ in its last bits", file=sys.stderr)
     set_model(model, saved.group("model"), path)
-    for name, variable in step.memory.variables().items():
+    for name, variable in step.optimizer_state.variables().items():
         variable.set_value(saved.group("memory")[name])
     carried = saved.group("carried")
     record = saved.record
@@ -318,8 +323,8 @@ def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, ide
     )
 
 
-def set_model(model: Layer, values: dict[str, np.ndarray], path: Path) -> None:
-    """Give ``model`` saved values; RnnaudioError that names the first difference if the architectures differ."""
+def set_model(model: Layer, values: dict[str, Array], path: Path) -> None:
+    """Load saved values into ``model``; RnnaudioError naming the first difference if the architectures differ."""
     try:
         model.set_values(values)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How much memory a training step will take, told before it starts."""
+"""Prediction of the memory that a training step needs."""
 
 import math
 from typing import NamedTuple
@@ -15,29 +15,29 @@ from rnnaudio.optimizers import Optimizer
 from rnnaudio.training.available import available_bytes
 
 RESERVE = 256 << 20  # bytes for compiling and for the validation batches
-N_BATCHES = 2  # in use, and ahead
-# The gradient of a final state is filled into zeros as long as the segment; so many arrays of them were measured.
-# Where nothing is compiled it is not done in place.
+N_BATCHES = 2  # one in use, one ahead
+# The gradient of a final state is written into zeros as long as the segment, in this many arrays (measured). Without
+# compilation it is not done in place.
 FINAL_ARRAYS = {"pytensor": 3, "theano": 8}[engine.NAME] if engine.MODE in ("auto", "python") else 1
 
 
 class StepMemory(NamedTuple):
-    """Bytes that a training step takes at most.
+    """Upper estimate of the bytes that a training step needs.
 
-    With T steps, B sequences and f bytes a number:
+    With T steps, B sequences and f bytes per number:
 
     parameters
-        themselves, their gradients, what the optimizer remembers of each, and the largest twice more, as kernels pack
-        it; in segments the gradients once more, for their sum.
+        parameters, gradients and optimizer state, and the largest parameter twice more, as kernels pack it; in
+        segments also the sum of the gradients.
     batches
         2 f (T + 1) B n_in: one in use, one ahead.
     activations
-        f R B times the numbers that the layers say (:mod:`rnnaudio.nn.activations`); R = T, or the steps of a segment
-        and those of the last one where it is shorter, whose arrays have a size of their own.
+        f R B times the numbers per step reported by the layers (:mod:`rnnaudio.nn.activations`); R = T, or the length
+        of a segment plus that of a shorter last segment, whose arrays have a size of their own.
     states
         f B times the widths of the states, for each segment.
 
-    By the fused kernels that is about what was measured; by scan it is rough.
+    The estimate matches measurements of the fused kernels; it is rough for scan.
     """
 
     parameters: int
@@ -53,11 +53,11 @@ class StepMemory(NamedTuple):
 def step_memory(
     model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
 ) -> StepMemory:
-    """Predict the memory of a step; segment_steps 0: the whole sequence at once."""
+    """Predict the memory of a training step; segment_steps 0: the whole sequence at once."""
     size = np.dtype(engine.float_type()).itemsize
     segment = min(segment_steps or n_steps, n_steps)
     held = model.activations().beside(objective.activations(model))
-    copies = 2 + len(optimizer.slots)  # itself and its gradient
+    copies = 2 + len(optimizer.slots)  # parameter and gradient
     largest = max((p.get_value(borrow=True).size for p in model.parameters().values()), default=0)
     states = flatten(model.state_sizes)
     if segment_steps:
@@ -75,7 +75,7 @@ def step_memory(
 def check_memory(
     model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
 ) -> StepMemory:
-    """The memory of a step; RnnaudioError that says what to do if it is more than there is."""
+    """Predict the memory of a training step; RnnaudioError with advice if it exceeds the available memory."""
 
     def memory(segment: int) -> StepMemory:
         sizes = {"n_steps": n_steps, "batch_size": batch_size, "segment_steps": segment}
@@ -97,5 +97,5 @@ def check_memory(
 
 
 def in_bytes(n_bytes: float) -> str:
-    """``340 MB``, or ``1.2 GB`` from a thousand on."""
+    """Format a number of bytes: ``340 MB``, or ``1.2 GB`` from 1000 MB on."""
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

@@ -1,23 +1,25 @@
-"""Batches prepared ahead: while a step runs, a thread of its own reads the next batch."""
+"""Prefetching: a thread reads the next batch while a training step runs."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
+
+B = TypeVar("B")
 
 
 @contextmanager
-def prefetched(batch: Callable[[int], Any], indices: range) -> Iterator[Iterator[Any]]:
-    """Iterate over ``batch(index)`` in order, each prepared while the one before it is in use.
+def prefetched(batch: Callable[[int], B], indices: range) -> Iterator[Iterator[B]]:
+    """Iterate over ``batch(index)`` in order, each computed while the one before it is in use.
 
         with prefetched(batches.batch, range(first, n_updates)) as coming:
             for batch in coming: ...
 
-    ``batch`` must depend on its index alone, for it is called one index further than was asked for (never beyond
-    ``indices``), from another thread. An error in it is raised where its batch is asked for. However the block ends,
-    the thread has ended then and reads no more, so whatever it reads from may be closed.
+    ``batch`` must be a pure function of its index, since it is called one index ahead (never beyond ``indices``), from
+    another thread. An exception in it is raised when its batch is requested. The thread has ended when the block is
+    left, so that the source of the batches may be closed.
 
-    A corpus may be read by both threads at once: h5py lets one call into HDF5 at a time.
+    Both threads may read a corpus at the same time: h5py serialises calls to HDF5.
     """
     executor = ThreadPoolExecutor(1, "rnnaudio-batches")
     try:
@@ -26,8 +28,8 @@ def prefetched(batch: Callable[[int], Any], indices: range) -> Iterator[Iterator
         executor.shutdown(cancel_futures=True)
 
 
-def _in_order(executor: ThreadPoolExecutor, batch: Callable[[int], Any], indices: range) -> Iterator[Any]:
-    coming: list[Future[Any]] = []
+def _in_order(executor: ThreadPoolExecutor, batch: Callable[[int], B], indices: range) -> Iterator[B]:
+    coming: list[Future[B]] = []
     for index in indices:
         coming.append(executor.submit(batch, index))
         if len(coming) == 2:

@@ -1,7 +1,7 @@
-"""Values that change while training: learning rates, and standard deviations of noise.
+"""Schedules of values that change during training: learning rates, and standard deviations of noise.
 
-A schedule is a pure function of the number of updates already made (0 at the first update), so resuming a run needs
-no state:
+A schedule is a pure function of the number of updates already made (0 at the first update), so a resumed run needs
+no state of it:
 
     rate = WarmupCosine(2e-3, n_warmup=100, n_updates=1000)
     for update in range(1000):
@@ -31,14 +31,14 @@ class Constant:
 
 @dataclass(frozen=True)
 class WarmupCosine:
-    """A straight rise to `value` over n_warmup updates, then half a cosine down to final_fraction * value.
+    """Linear rise to `value` over n_warmup updates, then half a cosine down to final_fraction * value.
 
     With s = update + 1, capped at n_updates, and q = (s - n_warmup) / (n_updates - n_warmup):
 
         value * s / n_warmup                                             while s <= n_warmup
         value * (final + (1 - final) * (1 + cos(pi q)) / 2)              after
 
-    so update n_warmup - 1 has the full value and update n_updates - 1, and all beyond, the final one
+    so update n_warmup - 1 has the full value, and update n_updates - 1 and all later ones the final value
     (Loshchilov and Hutter 2017, without restarts). 0 <= n_warmup < n_updates; 0 <= final_fraction <= 1.
     """
 
@@ -67,7 +67,7 @@ class WarmupCosine:
 
 @dataclass(frozen=True)
 class ExponentialDecay:
-    """value * decay^k, k = update // every: multiplied by `decay` each `every` updates. 0 < decay <= 1; every >= 1."""
+    """value * decay^k, k = update // every; a factor of `decay` per `every` updates. 0 < decay <= 1; every >= 1."""
 
     value: float
     decay: float

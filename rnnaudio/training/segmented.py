@@ -1,74 +1,78 @@
-"""An update by the gradient over a long sequence, in the memory of a short one: checkpointing in time.
+"""Gradient over a long sequence in the memory of a short one: checkpointing in time.
 
-The sequence is cut into segments. A first pass runs through them forwards and keeps only the state at the start of
-each. A second pass goes through them backwards: each is run forwards again, now with all that its gradient needs, and
-hands the gradient at its initial state on to the segment before it. With x_k the frames of segment k, s_k the state at
-its start, w_k its share of the steps and L = sum_k w_k loss_k,
+The sequence is divided into segments. A forward pass over all segments keeps only the state at the start of each. A
+second pass visits them in reverse: each is run forwards again, now keeping the intermediate results, and its backward
+pass returns the gradient at its initial state for the segment before it. With x_k the frames of segment k, s_k the
+state at its start, w_k its share of the steps and L = sum_k w_k loss_k,
 
     s_{k+1}, loss_k = run(x_k, s_k)
-    d_k = dL / ds_k,  g_k = what segment k adds to dL / d parameters:
+    d_k = dL / ds_k,  g_k = contribution of segment k to dL / d parameters:
     (g_k, d_k) = d [w_k loss_k + <d_{k+1}, s_{k+1}>] / d (parameters, s_k),  d_{k+1} a constant, 0 for the last
 
-so the sum of all g_k is the gradient of L, exactly. Segments of sqrt(T) steps need the least memory, for the price of
-one more forward pass. Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
+so the sum of all g_k is the exact gradient of L. Segments of sqrt(T) steps need the least memory, at the cost of one
+more forward pass. Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
 """
 
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio import engine, optimizers
+from rnnaudio.audio.arrays import Array
 from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import Divisible, Objective, Segment
-from rnnaudio.training.step import Graph, StepResult, Totals, Values, copies, going_on, pairs
+from rnnaudio.training.step import BatchArrays, Graph, StepResult, Sums, Totals, continued, copies, pairs
 
 
 class Backward(NamedTuple):
-    """The loss of a whole batch, its reported values, its final state, and its gradient by parameter."""
+    """Loss of a whole batch, its reported values, its final state, and the gradient by parameter."""
 
     loss: float
-    values: Values
-    state: list[np.ndarray]
-    gradients: dict[str, np.ndarray]
+    values: Sums
+    state: list[Array]
+    gradients: dict[str, Array]
 
 
 class SegmentedTrainStep:
     """:class:`TrainStep` in segments of ``segment_steps`` steps: the same call, the same update up to rounding.
 
-    But for noise: its draws depend on (seed, update, segment), so that both passes see the same ones, and are others
-    than those of the uncut sequence.
+    Noise is an exception: it depends on (seed, update, segment), so that both passes use the same values, which are
+    not those of the undivided sequence.
 
-    RnnaudioError: the objective, or a layer of the model, needs the whole sequence at once; no step in a segment.
+    RnnaudioError if the objective or a layer of the model needs the whole sequence at once, or segment_steps is below
+    1.
     """
 
     def __init__(
         self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int, segment_steps: int
     ):
         if segment_steps < 1:
-            raise RnnaudioError(f"segment_steps is {segment_steps}; expected 1 or more steps")
+            raise RnnaudioError(f"segment_steps is {segment_steps}; expected 1 or more")
         self._objective = divisible(model, objective)
         self._segment_steps, self._seed = segment_steps, seed
         self.parameters = model.parameters()
-        self.memory = optimizers.OptimizerState(optimizer, self.parameters)
+        self.optimizer_state = optimizers.OptimizerState(optimizer, self.parameters)
         mode = self._compile_passes(model)
         rate = engine.tensor("learning_rate", 0)
         given = {name: engine.tensor("gradient", p.ndim) for name, p in self.parameters.items()}
-        step = optimizers.updates_from(optimizer, given, self.parameters, self.memory, rate)
-        about = [tt.stack(list(v.values())) for v in (step.gradient_norms, step.update_ratios)]
-        self._update = engine.function([*given.values(), rate], about, step.pairs, mode=mode)
+        step = optimizers.updates_from(optimizer, given, self.parameters, self.optimizer_state, rate)
+        statistics = [tt.stack(list(v.values())) for v in (step.gradient_norms, step.update_ratios)]
+        self._update = engine.function([*given.values(), rate], statistics, step.pairs, mode=mode)
 
     def _compile_passes(self, model: Layer) -> str:
-        """Both passes, in one mode, which is returned."""
+        """Compile both passes in one mode, which is returned."""
         key, weight = tt.vector("key", dtype="int64"), engine.tensor("weight", 0)
         context = Context.training_with(key)
         self._graph = graph = Graph(model, self._objective, context)
         if context.updates:
             names = ", ".join(str(variable.name) for variable, _ in context.updates)
-            raise RnnaudioError(f"{names}: statistics of whole sequences cannot be kept in segments; train without")
+            raise RnnaudioError(
+                f"{names}: statistics of whole sequences cannot be updated in segments; train without segments"
+            )
         loss, terms, final = graph.outcome
         states, self._terms = flatten(final), list(terms)
         self._n_states = len(states)
@@ -81,7 +85,10 @@ class SegmentedTrainStep:
         self._backward = engine.function([*inputs, weight, *towards], outputs, mode=mode)
         return mode
 
-    def __call__(self, batch: Any, state: list[np.ndarray] | None, *, learning_rate: float, update: int) -> StepResult:
+    def __call__(
+        self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
+    ) -> StepResult:
+        """One update; see :class:`TrainStep`."""
         loss, values, final, gradients = self.gradients(batch, state, update=update)
         norms, ratios = (
             dict(zip(self.parameters, map(float, row), strict=True))
@@ -89,8 +96,8 @@ class SegmentedTrainStep:
         )
         return StepResult(loss, values, norms, ratios, final)
 
-    def gradients(self, batch: Any, state: list[np.ndarray] | None, *, update: int) -> Backward:
-        """Both passes, without an update."""
+    def gradients(self, batch: BatchArrays, state: list[Array] | None, *, update: int) -> Backward:
+        """Run both passes, without an update."""
         segments = self._objective.segments(self._segment_steps, *self._graph.arrays(batch))
         inputs = self._forwards(segments, self._graph.start(batch, state), update)
         sums = {name: np.zeros_like(p.get_value(borrow=True)) for name, p in self.parameters.items()}
@@ -107,26 +114,27 @@ class SegmentedTrainStep:
                 array += gradient
         return Backward(loss, {name: (n, d) for name, (n, d) in total.sums.items()}, final or [], sums)
 
-    def _forwards(self, segments: list[Segment], start: list[np.ndarray], update: int) -> list[list[np.ndarray]]:
-        """What each segment's run needs: its arrays, how it starts, and its key."""
-        inputs = []
+    def _forwards(self, segments: list[Segment], start: list[Array], update: int) -> list[list[Array]]:
+        """Inputs of each segment's run: its arrays, resets and initial state, and the key of its noise."""
+        inputs: list[list[Array]] = []
         for k, segment in enumerate(segments):
             inputs.append([*segment.arrays, *start, np.asarray([self._seed, update, k], "int64")])
             if k + 1 < len(segments):
-                start = going_on(self._forward(*inputs[-1]), start)
+                start = continued(self._forward(*inputs[-1]), start)
         return inputs
 
 
 def divisible(model: Layer, objective: Objective) -> Divisible:
-    """The objective, if it and all layers of the model can be cut in time; RnnaudioError if not."""
+    """The objective, if it and all layers of the model can be divided in time; else RnnaudioError."""
     if not isinstance(objective, Divisible):
         raise RnnaudioError(
-            f"the objective {objective.name!r} cannot be cut in time: it is no mean over steps; train without segments"
+            f"the objective {objective.name!r} cannot be divided in time, as it is not a mean over steps: train "
+            "without segments"
         )
     for path, layer in model.layers():
         if layer.needs_whole_sequence:
             raise RnnaudioError(
-                f"the layer {path or layer.kind!r} ({type(layer).__name__}) needs the whole sequence at once, so it "
-                "cannot be trained in segments: leave it out, or train without segments (segment_steps 0)"
+                f"the layer {path or layer.kind!r} ({type(layer).__name__}) needs the whole sequence at once and "
+                "cannot be trained in segments: remove it, or train without segments (segment_steps 0)"
             )
     return objective

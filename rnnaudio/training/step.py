@@ -1,29 +1,40 @@
-"""The compiled functions of training: one update, and one evaluation."""
+"""Compiled functions of training: one update, and one evaluation."""
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 
 from rnnaudio import engine, optimizers
+from rnnaudio.audio.arrays import Array, Flags
 from rnnaudio.engine import tt
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
 from rnnaudio.objectives import Divisible, Objective
 
-Values = dict[str, tuple[float, float]]  # name -> (numerator, denominator)
+Sums: TypeAlias = dict[str, tuple[float, float]]  # name -> (numerator, denominator)
+BatchArrays: TypeAlias = object  # arrays by the names in ``objective.fields``: a NamedTuple such as data.Batch
+
+
+class Continuing(Protocol):
+    """A batch that continues the one before, except where ``resets`` is set."""
+
+    @property
+    def resets(self) -> Flags: ...
 
 
 class StepResult(NamedTuple):
+    """Results of one update."""
+
     loss: float
-    values: Values
+    values: Sums
     gradient_norms: dict[str, float]  # per parameter, before clipping
     update_ratios: dict[str, float]  # |change| / |parameter|, per parameter
-    state: list[np.ndarray]
+    state: list[Array]
 
 
 class Graph:
-    """Shared by both functions: the batch's variables, the carried state, and where it starts anew."""
+    """Graph shared by update and evaluation: the batch's variables, the carried state, and its resets."""
 
     def __init__(self, model: Layer, objective: Objective, context: Context):
         self.variables = objective.variables()
@@ -39,39 +50,39 @@ class Graph:
         self._objective = objective
         self._widths = flatten(model.state_sizes)
 
-    def arguments(self, batch: Any, state: list[np.ndarray] | None) -> list[np.ndarray]:
-        """Values for ``inputs``; without a state every sequence starts anew."""
+    def arguments(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
+        """Values for ``inputs``; without a state every sequence starts from the initial state."""
         return [*self.arrays(batch), *self.start(batch, state)]
 
-    def arrays(self, batch: Any) -> list[np.ndarray]:
+    def arrays(self, batch: BatchArrays) -> list[Array]:
         """Values for ``variables``."""
         return [getattr(batch, field) for field in self._objective.fields]
 
-    def start(self, batch: Any, state: list[np.ndarray] | None) -> list[np.ndarray]:
+    def start(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
         """Values for ``resets`` and ``carried``."""
         n = int(self._objective.batch_size(*self.arrays(batch)))
         if state is None:
-            nothing = [np.zeros((n, width), engine.float_type()) for width in self._widths]
-            return [np.ones(n, "int8"), *nothing]
-        return [np.asarray(batch.resets, "int8"), *state]
+            zeros = [np.zeros((n, width), engine.float_type()) for width in self._widths]
+            return [np.ones(n, "int8"), *zeros]
+        return [np.asarray(cast(Continuing, batch).resets, "int8"), *state]
 
 
 class TrainStep:
     """One update of a model's parameters on a batch.
 
-    ``step(batch, state, learning_rate=..., update=...)``: ``update`` (how many were done before) and ``seed`` decide
-    the noise; ``state`` is what the last step returned, or ``None`` to start anew.
+    ``step(batch, state, learning_rate=..., update=...)``: ``update`` (the number of updates so far) and ``seed``
+    determine the noise; ``state`` is that of the last step, or ``None`` for the initial state.
     """
 
     def __init__(self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int):
         self.parameters = model.parameters()
-        self.memory = optimizers.OptimizerState(optimizer, self.parameters)
+        self.optimizer_state = optimizers.OptimizerState(optimizer, self.parameters)
         self._seed = seed
         key, rate = tt.vector("key", dtype="int64"), engine.tensor("learning_rate", 0)
         context = Context.training_with(key)
         self._graph = graph = Graph(model, objective, context)
         loss, terms, final = graph.outcome
-        step = optimizers.updates(optimizer, loss, self.parameters, self.memory, rate)
+        step = optimizers.updates(optimizer, loss, self.parameters, self.optimizer_state, rate)
         self._terms = list(terms)
         outputs = [loss, *flatten(tuple(tuple(t) for t in terms.values()))]
         outputs += [tt.stack(list(v.values())) for v in (step.gradient_norms, step.update_ratios)]
@@ -79,7 +90,10 @@ class TrainStep:
             [*graph.inputs, key, rate], [*outputs, *flatten(final)], step.pairs + context.updates
         )
 
-    def __call__(self, batch: Any, state: list[np.ndarray] | None, *, learning_rate: float, update: int) -> StepResult:
+    def __call__(
+        self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
+    ) -> StepResult:
+        """Update the parameters in place; the result holds the loss before the update and the final state."""
         key = np.asarray([self._seed, update], dtype="int64")
         loss, *rest = self._function(*self._graph.arguments(batch, state), key, learning_rate)
         n_terms = 2 * len(self._terms)
@@ -91,10 +105,10 @@ class TrainStep:
 
 
 class Evaluation:
-    """Reported values over a list of batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
+    """Reported values over batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
 
-    With ``segment_steps`` each batch of a Divisible objective is gone through so many steps at a time, in the memory
-    that these need. With ``noise_seed`` it is the training graph instead, noise and dropout on (as in 2016).
+    With ``segment_steps`` each batch of a Divisible objective is processed that many steps at a time, to save memory.
+    With ``noise_seed`` the training graph is used instead, with noise and dropout (as in 2016).
     """
 
     def __init__(self, model: Layer, objective: Objective, segment_steps: int = 0, noise_seed: int | None = None):
@@ -108,50 +122,53 @@ class Evaluation:
         self._terms = list(graph.outcome.terms)
         self._function = engine.function([*graph.inputs, key], [*terms, *final])
 
-    def __call__(self, batches: Iterable[Any]) -> dict[str, float]:
+    def __call__(self, batches: Iterable[BatchArrays]) -> dict[str, float]:
+        """Evaluate over all batches together, each from the initial state."""
         total = Totals()
         for number, batch in enumerate(batches):
             start = self._graph.start(batch, None)
             for k, arrays in enumerate(self._parts(self._graph.arrays(batch))):
-                segment = [k] if self._segment_steps else []  # as a training step has it
+                segment = [k] if self._segment_steps else []  # as in a training step
                 key = [self._noise_seed or 0, number, *segment]
                 values = self._function(*arrays, *start, np.asarray(key, "int64"))
                 total.add(pairs(self._terms, values[: 2 * len(self._terms)]))
-                start = going_on(values[2 * len(self._terms) :], start)
+                start = continued(values[2 * len(self._terms) :], start)
         return total.values()
 
-    def _parts(self, arrays: list[np.ndarray]) -> list[list[np.ndarray]]:
+    def _parts(self, arrays: list[Array]) -> list[list[Array]]:
         if not (self._segment_steps and isinstance(self._objective, Divisible)):
             return [arrays]
         return [segment.arrays for segment in self._objective.segments(self._segment_steps, *arrays)]
 
 
 class Totals:
-    """Sums of numerators and denominators; zero denominators give NaN, not an error."""
+    """Accumulated numerators and denominators; a zero denominator gives NaN."""
 
     def __init__(self, sums: dict[str, list[float]] | None = None):
         self.sums: dict[str, list[float]] = sums or {}
 
-    def add(self, values: Values) -> None:
+    def add(self, values: Sums) -> None:
+        """Add the sums of a batch or segment."""
         for name, (numerator, denominator) in values.items():
             entry = self.sums.setdefault(name, [0.0, 0.0])
             entry[0] += numerator
             entry[1] += denominator
 
     def values(self) -> dict[str, float]:
+        """Ratios by name."""
         return {name: n / d if d else float("nan") for name, (n, d) in self.sums.items()}
 
 
-def pairs(names: list[str], flat: list[Any]) -> Values:
-    """Numerator and denominator by name."""
+def pairs(names: list[str], flat: Sequence[Array]) -> Sums:
+    """Group alternating numerators and denominators by name."""
     return {name: (float(flat[2 * k]), float(flat[2 * k + 1])) for k, name in enumerate(names)}
 
 
-def copies(states: list[np.ndarray]) -> list[np.ndarray]:
-    """Final states by themselves: an engine gives views, which keep the states of all steps in memory."""
+def copies(states: list[Array]) -> list[Array]:
+    """Copies of the final states: the engine returns views, which would keep the states of all steps in memory."""
     return [np.array(state) for state in states]
 
 
-def going_on(states: list[np.ndarray], start: list[np.ndarray]) -> list[np.ndarray]:
-    """Values for ``resets`` and ``carried`` of the segment after the one that began with ``start``."""
+def continued(states: list[Array], start: list[Array]) -> list[Array]:
+    """Values for ``resets`` and ``carried`` of the segment that follows one with ``start`` and these final states."""
     return [np.zeros_like(start[0]), *copies(states)]

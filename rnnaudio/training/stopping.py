@@ -1,7 +1,7 @@
-"""When to stop: pure rules over the validation losses of the epochs.
+"""Early stopping: pure rules over the validation losses of the epochs.
 
-A rule never keeps anything itself: it gives an initial state, and from a state and the next loss the next state, so
-that the state can be saved with a checkpoint and a run resumed:
+A rule is stateless: it gives an initial state, and computes the next state from a state and the next loss, so that the
+state can be saved in a checkpoint and a run resumed:
 
     state = rule.initial()
     while not state.should_stop:
@@ -13,21 +13,21 @@ that the state can be saved with a checkpoint and a run resumed:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.records import Record
 
 
 class StoppingState(NamedTuple):
-    """What a rule knows after `epoch` epochs (0 before the first; the first epoch is epoch 1).
+    """State of a rule after `epoch` epochs (0 before the first; the first epoch is epoch 1).
 
-    best_loss, best_epoch: the lowest loss so far (infinity before the first) and when it was, the first time if tied.
-    improved: the last epoch is the best so far: the moment to keep its parameters.
-    should_stop, reason: the verdict and a sentence for the user; the reason is empty while there is none.
-    reference_loss, reference_epoch: the last improvement that was large enough to wait on (EarlyStopping).
-    recent_losses: the newest losses, oldest first, as many as the rule needs (MeanDifferenceStopping).
+    best_loss, best_epoch: the lowest loss so far (infinity before the first) and its epoch, the first one if tied.
+    improved: True if the last epoch is the best so far, so that its parameters should be kept.
+    should_stop, reason: the decision and a sentence for the user; the reason is empty while training continues.
+    reference_loss, reference_epoch: the last sufficiently large improvement (EarlyStopping).
+    recent_losses: the latest losses, oldest first, as many as the rule needs (MeanDifferenceStopping).
     """
 
     epoch: int = 0
@@ -45,8 +45,8 @@ class StoppingState(NamedTuple):
 class EarlyStopping:
     """Stop after `patience` epochs in which the loss did not fall by more than `min_improvement`.
 
-    The fall is measured from the last loss that was such a fall itself, so slow progress adds up until it counts. The
-    best loss is simply the lowest one, whatever `min_improvement`. Patience is in epochs, >= 1; min_improvement is in
+    Improvement is measured from the last loss that was itself such an improvement, so slow progress accumulates. The
+    best loss is the lowest one, regardless of `min_improvement`. Patience is in epochs, >= 1; min_improvement is in
     the unit of the loss, >= 0; RnnaudioError otherwise.
     """
 
@@ -58,11 +58,11 @@ class EarlyStopping:
         _require(0.0 <= self.min_improvement < math.inf, "min_improvement", self.min_improvement, "0 or more")
 
     def initial(self) -> StoppingState:
-        """The state before the first epoch."""
+        """State before the first epoch."""
         return StoppingState()
 
     def update(self, state: StoppingState, loss: float) -> StoppingState:
-        """The state after one more epoch with this validation loss."""
+        """State after one more epoch with this validation loss."""
         state = _observe(state, loss)
         if state.should_stop:
             return state
@@ -78,9 +78,9 @@ class EarlyStopping:
 class MeanDifferenceStopping:
     """The rule of the 2016 MNIST run: stop when the mean of the last `window` differences of the loss > `threshold`.
 
-    The differences loss[t] - loss[t-1] add up, so their mean is (loss[t] - loss[t-window]) / window and the rule first
-    speaks after window + 1 epochs. It stops at `max_epochs` in any case. window and max_epochs are in epochs, >= 1,
-    the threshold in loss per epoch (negative: the least progress worth going on for); RnnaudioError otherwise.
+    The differences loss[t] - loss[t-1] telescope: their mean is (loss[t] - loss[t-window]) / window, so the rule first
+    applies after window + 1 epochs. It always stops at `max_epochs`. window and max_epochs are in epochs, >= 1, the
+    threshold in loss per epoch (negative: the least progress worth continuing for); RnnaudioError otherwise.
     """
 
     window: int = 10
@@ -93,11 +93,11 @@ class MeanDifferenceStopping:
         _require(self.max_epochs >= 1, "max_epochs", self.max_epochs, "at least 1 epoch")
 
     def initial(self) -> StoppingState:
-        """The state before the first epoch."""
+        """State before the first epoch."""
         return StoppingState()
 
     def update(self, state: StoppingState, loss: float) -> StoppingState:
-        """The state after one more epoch with this validation loss."""
+        """State after one more epoch with this validation loss."""
         state = _observe(state, loss)
         if state.should_stop:
             return state
@@ -112,27 +112,27 @@ class MeanDifferenceStopping:
         return state
 
 
-def to_json(state: StoppingState) -> dict[str, Any]:
-    """The state as a dictionary of what standard JSON can hold; the infinite losses before the first become None."""
+def to_json(state: StoppingState) -> Record:
+    """Convert a state to a JSON-serialisable record; infinite losses before the first epoch become None."""
     record = state._asdict()
     for name in ("best_loss", "reference_loss"):
         record[name] = record[name] if math.isfinite(record[name]) else None
     return {**record, "recent_losses": list(state.recent_losses)}
 
 
-def from_json(record: Mapping[str, Any]) -> StoppingState:
-    """The state that `to_json` made the record of. RnnaudioError where the fields are not those of a state."""
+def from_json(record: Record) -> StoppingState:
+    """Restore a state from the record of `to_json`; RnnaudioError if it has other fields."""
     if set(record) != set(StoppingState._fields):
         raise RnnaudioError(
             f"the stopping state has the fields {sorted(record)}, expected {sorted(StoppingState._fields)}: "
-            "it was saved by another version; start the run anew"
+            "it was saved by another version; start the run again"
         )
     losses = {name: math.inf if record[name] is None else record[name] for name in ("best_loss", "reference_loss")}
     return StoppingState(**{**record, **losses, "recent_losses": tuple(record["recent_losses"])})
 
 
 def _observe(state: StoppingState, loss: float) -> StoppingState:
-    """Count the epoch and its loss; a loss that is not finite ends any run."""
+    """Count the epoch and its loss; a loss that is not finite stops any run."""
     state = state._replace(epoch=state.epoch + 1, improved=False, should_stop=False, reason="")
     if not math.isfinite(loss):
         return _stop(state, f"the validation loss is not finite ({loss}) in epoch {state.epoch}")
@@ -147,4 +147,4 @@ def _stop(state: StoppingState, reason: str) -> StoppingState:
 
 def _require(fits: bool, name: str, value: float, expected: str) -> None:
     if not fits:
-        raise RnnaudioError(f"{name} is {value}: it must be {expected}")
+        raise RnnaudioError(f"{name} is {value}: expected {expected}")

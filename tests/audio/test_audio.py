@@ -199,7 +199,7 @@ def test_what_is_no_file_or_empty(tmp_path, read):
     with pytest.raises(RnnaudioError, match="empty.wav: the file is empty"):
         read(tmp_path / "empty.wav")
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 8000)
-    with pytest.raises(RnnaudioError, match="none.wav: it holds no samples"):
+    with pytest.raises(RnnaudioError, match="none.wav: the file holds no samples"):
         read(tmp_path / "none.wav")
 
 
@@ -228,7 +228,7 @@ def test_a_decoder_that_hangs_or_dies_is_replaced(tmp_path, monkeypatch, misdeed
     with Decoder(time_limit_s=1.0) as decoder:
         with monkeypatch.context() as patch:
             patch.setattr(audio_module, "DECODER_SCRIPT", tmp_path / "bad.py")
-            with pytest.raises(RnnaudioError, match="a.wav: the audio decoder died or took longer than 1 s"):
+            with pytest.raises(RnnaudioError, match="a.wav: the audio decoder crashed or took longer than 1 s"):
                 decoder.read(tmp_path / "a.wav")
         assert decoder.read(tmp_path / "a.wav")[0].tolist() == [0.5] * 10
 

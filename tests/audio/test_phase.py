@@ -324,9 +324,9 @@ def test_what_is_refused(magnitudes):
         (lambda: PhaseGradient(stft).push(magnitudes), r"expected one frame, \(513,\)"),
         (lambda: griffin_lim(magnitudes + 1j, stft), "complex spectra, expected their magnitudes"),
         (lambda: PhaseGradient(stft).push(broken[3]), "hold NaN"),
-        (lambda: PhaseGradient(stft).push(magnitudes[0], np.zeros(3)), r"phases of shape \(3,\); expected \(513,\)"),
-        (lambda: PhaseGradient(STFT(16, 16, "rectangular")), "no Gaussian is near"),
-        (lambda: magnitude_differences(np.ones((3, 9)), STFT(16, 16, "rectangular")), "no Gaussian is near"),
+        (lambda: PhaseGradient(stft).push(magnitudes[0], np.zeros(3)), r"\(3,\); expected .* of shape \(513,\)"),
+        (lambda: PhaseGradient(STFT(16, 16, "rectangular")), "no Gaussian approximates"),
+        (lambda: magnitude_differences(np.ones((3, 9)), STFT(16, 16, "rectangular")), "no Gaussian approximates"),
     ]:
         with pytest.raises(RnnaudioError, match=message):
             call()

@@ -5,7 +5,7 @@ import pytest
 
 from rnnaudio.audio import MagnitudeScale
 from rnnaudio.audio.spectra_2016 import magnitudes_of
-from rnnaudio.data import Magnitudes, RandomRuns, RandomWindows
+from rnnaudio.data import MagnitudeFrames, RandomRuns, RandomWindows
 from rnnaudio.errors import RnnaudioError
 from tests.support.pieces import PIECE, ramps, split_of
 
@@ -52,7 +52,7 @@ def test_the_scale_is_fitted_on_all_frames_of_the_training_pieces(noise, monkeyp
 
 @pytest.mark.parametrize("pieces", [[np.ones(5)], [np.zeros(100)], []])
 def test_a_scale_needs_sound(pieces):
-    with pytest.raises(RnnaudioError, match="no two magnitudes differ in frames of 10 samples"):
+    with pytest.raises(RnnaudioError, match="magnitudes of frames of 10 samples are constant"):
         MagnitudeScale.fit(split_of(*pieces), 10)
 
 
@@ -81,7 +81,7 @@ def test_a_negative_magnitude_counts_as_none():
 def test_the_view_maps_frames_and_leaves_all_else(noise):
     scale = MagnitudeScale.fit(split_of(noise), 8)
     for batches in (RandomRuns(split_of(noise), seed=3, **SIZES), RandomWindows(split_of(noise), seed=3, **SIZES)):
-        view = Magnitudes(batches, scale)
+        view = MagnitudeFrames(batches, scale)
         assert (view.batches_per_epoch, view.carries_state) == (batches.batches_per_epoch, batches.carries_state)
         for index in (0, 1, 10, 25):
             plain, mapped = batches.batch(index), view.batch(index)

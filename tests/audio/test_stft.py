@@ -51,7 +51,7 @@ def test_without_padding_whole_frames_come_back_where_the_window_sees(n, hop, le
     seen = overlap_add(np.broadcast_to(stft.weights**2, (stft.n_frames(length), n)), hop) > 1e-6
     np.testing.assert_allclose(back[seen], audio[: len(back)][seen], atol=1e-6)
     np.testing.assert_array_equal(stft.inverse(stft.forward(audio), len(back)), back)
-    with pytest.raises(RnnaudioError, match=f"hold {len(back)} samples: got {len(back) + 1}, expected {len(back)} to"):
+    with pytest.raises(RnnaudioError, match=f"n_samples: got {len(back) + 1}, expected {len(back)} to"):
         stft.inverse(stft.forward(audio), len(back) + 1)  # as many as the last frames would need there are not
 
 
@@ -104,7 +104,7 @@ def test_what_is_built_can_be_inverted_and_what_is_not_cannot(n, hop):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((16, 17), "the hop is 17 samples, the window 16: what lies between the frames could not be inverted; take"),
+        ((16, 17), "the hop is 17 samples, the window 16: samples between the frames could not be recovered; take"),
         ((16, 16), "a hann window of 16 samples with a hop of 16 is zero on some samples in all frames"),
         ((0, 1), "window_samples: got 0, expected a whole number, at least 1"),
         ((16, 2.5), "hop_samples: got 2.5"),
@@ -122,19 +122,19 @@ def test_sound_and_spectra_that_are_refused():
     bad = noise(40)
     bad[7] = np.nan
     for call, message in [
-        (lambda: stft.forward(bad), "the sound holds NaN"),
-        (lambda: stft.forward(np.empty(0)), "0 samples of sound have no frame"),
-        (lambda: bare.forward(noise(15)), "15 samples of sound have no frame of 16 .padding none.: give more"),
+        (lambda: stft.forward(bad), "the audio holds NaN"),
+        (lambda: stft.forward(np.empty(0)), "0 samples of audio have no frame"),
+        (lambda: bare.forward(noise(15)), "15 samples of audio have no frame of 16 .padding none.: give more"),
         (lambda: stft.forward(noise(40) * 1j), "got complex128 .* expected real samples"),
         (lambda: stft.inverse(np.zeros((3, 10))), r"shape \(3, 10\), expected \(..., frames, 9\) for a window of 16"),
         (lambda: stft.inverse(np.full((9, 9), np.nan)), "the spectra hold NaN"),
-        (lambda: stft.inverse(np.zeros((3, 9))), "3 frames hold no sample of sound whole: give 4"),
+        (lambda: stft.inverse(np.zeros((3, 9))), "3 frames cover no sample of audio completely: give 4"),
         (lambda: STFT(16, 4, sample_rate_hz=-1), "sample_rate_hz: got -1, expected a whole number"),
         (lambda: STFT(16, 4, sample_rate_hz="16k"), "sample_rate_hz: got '16k'"),
         (lambda: STFT.in_seconds(16_000, window_s=np.nan, hop_s=0.1), "window_s: got nan, expected a number above 0"),
         (lambda: STFT.in_seconds("16000", window_s=0.1, hop_s=0.1), "sample_rate_hz: got '16000', expected a number"),
-        (lambda: stft.inverse(np.zeros((8, 9)), 40), "8 frames hold 20 samples: got 40, expected 17 to 20"),
-        (lambda: stft.times_s(3), "has no sampling rate"),
+        (lambda: stft.inverse(np.zeros((8, 9)), 40), "n_samples: got 40, expected 17 to 20 for 8 frames"),
+        (lambda: stft.times_s(3), "has no sample rate"),
     ]:
         with pytest.raises(RnnaudioError, match=message):
             call()

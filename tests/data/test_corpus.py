@@ -16,7 +16,7 @@ import soundfile
 
 from rnnaudio.data import corpus_build
 from rnnaudio.data.corpus import AudioCorpus
-from rnnaudio.data.corpus_build import Recording, build_corpus, draw_splits
+from rnnaudio.data.corpus_build import Recording, assign_splits, build_corpus
 from rnnaudio.errors import RnnaudioError
 
 RATE_HZ = 8000
@@ -175,7 +175,7 @@ def test_silence_is_trimmed_and_silent_or_tiny_pieces_are_left_out_with_a_note(t
     )
     assert [piece.title for piece in summary.pieces] == ["a", "b", "c"]
     assert summary.pieces[0].seconds == 1.0
-    assert "left out 'silent': silent" in summary.notes[0] and "left out 'tiny': shorter" in summary.notes[1]
+    assert "skipped 'silent': silent" in summary.notes[0] and "skipped 'tiny': shorter" in summary.notes[1]
 
 
 @pytest.mark.parametrize("n_pieces", [1, 2])
@@ -203,8 +203,8 @@ def test_fewer_than_three_pieces_are_cut_in_time(tmp_path, n_pieces):
 
 def test_drawn_splits_come_near_the_fractions_and_depend_on_the_seed_only():
     n_samples = np.random.default_rng(0).integers(100, 1000, 40).tolist()
-    draws = [draw_splits(n_samples, [None] * 40, (0.8, 0.1, 0.1), seed) for seed in range(5)]
-    assert draws == [draw_splits(n_samples, [None] * 40, (0.8, 0.1, 0.1), seed) for seed in range(5)]
+    draws = [assign_splits(n_samples, [None] * 40, (0.8, 0.1, 0.1), seed) for seed in range(5)]
+    assert draws == [assign_splits(n_samples, [None] * 40, (0.8, 0.1, 0.1), seed) for seed in range(5)]
     assert len({tuple(draw) for draw in draws}) == 5
     for draw in draws:
         for split, fraction in (("train", 0.8), ("valid", 0.1), ("test", 0.1)):
@@ -213,11 +213,11 @@ def test_drawn_splits_come_near_the_fractions_and_depend_on_the_seed_only():
 
 
 def test_every_split_gets_a_piece_and_given_splits_are_kept():
-    assert sorted(draw_splits([1000, 1, 1], [None] * 3, (0.98, 0.01, 0.01), 0)) == ["test", "train", "valid"]
-    draw = draw_splits([10, 10, 10, 70], ["test", None, None, None], (0.8, 0.1, 0.1), 0)
+    assert sorted(assign_splits([1000, 1, 1], [None] * 3, (0.98, 0.01, 0.01), 0)) == ["test", "train", "valid"]
+    draw = assign_splits([10, 10, 10, 70], ["test", None, None, None], (0.8, 0.1, 0.1), 0)
     assert draw[0] == "test" and sorted(draw[1:]) == ["train", "train", "valid"] and draw[3] == "train"
     with pytest.raises(RnnaudioError, match="no piece is left for valid"):
-        draw_splits([1, 1, 1], ["train", "train", "test"], (0.8, 0.1, 0.1), 0)
+        assign_splits([1, 1, 1], ["train", "train", "test"], (0.8, 0.1, 0.1), 0)
 
 
 def test_seeds_are_cut_from_long_enough_pieces_at_fixed_places(tmp_path):
@@ -237,7 +237,7 @@ def test_seeds_are_cut_from_long_enough_pieces_at_fixed_places(tmp_path):
         assert np.array_equal(corpus.test.first(0.1), corpus.test.pieces[0].read(0, 800))
         starts = []
         for index in range(50):
-            seed = corpus.restore(corpus.test.seed_at(index, 0.25))
+            seed = corpus.restore(corpus.test.prime_at(index, 0.25))
             starts.append(round((float(seed[0]) - 0.125) * 32768))
             np.testing.assert_allclose(seed, ramp[starts[-1] : starts[-1] + 2000], atol=1e-6)
         assert len(set(starts)) == 50
@@ -344,7 +344,7 @@ def test_what_cannot_be_built(tmp_path):
         ([tmp_path / "text"], {}, "a.wav: not readable as audio"),
         ([tmp_path / "missing.wav"], {}, "missing.wav: no such file"),
         ([], {}, "no usable audio: no sources"),
-        ([recording("s", np.zeros(RATE_HZ))], {}, "no usable audio: left out 's': silent"),
+        ([recording("s", np.zeros(RATE_HZ))], {}, "no usable audio: skipped 's': silent"),
         ([recording("s", np.full(RATE_HZ, 0.5))], {}, "constant"),
         ([recording("s", noise(0, 1), "training")], {}, "split: got 'training', expected one of train"),
         ([recording("s", np.zeros((2, 100)))], {}, r"'s': got an array of shape \(2, 100\)"),
@@ -490,22 +490,22 @@ def group_in_place(file):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (damage_attribute("version", 2), "version 2, this program reads version 1"),
+        (damage_attribute("version", 2), "version 2, expected version 1"),
         (damage_attribute("version", None), "version None"),
         (damage_attribute("mean", None), "attribute 'mean' is missing"),
         (damage_attribute("mean", "much"), "damaged"),
-        (damage_attribute("sample_rate_hz", 0), "impossible attributes"),
-        (damage_attribute("std", 0.0), "impossible attributes"),
-        (damage_attribute("std", np.nan), "impossible attributes"),
+        (damage_attribute("sample_rate_hz", 0), "invalid attributes"),
+        (damage_attribute("std", 0.0), "invalid attributes"),
+        (damage_attribute("std", np.nan), "invalid attributes"),
         (damage_attribute("dtype", "int64"), "dtype 'int64'"),
         (damage_piece(split="holiday"), "in the split 'holiday'"),
         (damage_piece(split="train"), "no piece in the split valid"),
         (damage_piece(title=7), "no attribute 'title'"),
         (lambda file: file.pop("pieces"), "'pieces' is missing"),
         (lambda file: file.move("pieces", "elsewhere") or file.create_dataset("pieces", data=[1]), "not a group"),
-        (replace_piece(external_link), "a link elsewhere"),
-        (replace_piece(soft_link), "a link elsewhere"),
-        (replace_piece(second_name), "more than it holds"),
+        (replace_piece(external_link), "a link to elsewhere"),
+        (replace_piece(soft_link), "a link to elsewhere"),
+        (replace_piece(second_name), "more than its size"),
         (replace_piece(external_storage), "external, virtual or not chunked"),
         (replace_piece(virtual_dataset), "external, virtual or not chunked"),
         (replace_piece(four_terabytes), "declares 4398046511104 bytes"),

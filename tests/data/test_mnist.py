@@ -105,8 +105,8 @@ def test_damaged_idx_files(made_up, tmp_path, monkeypatch):
     labels = tmp_path / "t10k-labels-idx1-ubyte.gz"
     good = made_up["test labels"]
     for bad, words in (
-        (gzip.compress(good)[:-20], "not a whole gzip file"),
-        (b"text", "not a whole gzip file"),
+        (gzip.compress(good)[:-20], "not a complete gzip file"),
+        (b"text", "not a complete gzip file"),
         (gzip.compress(good[:-1]), r"header \(2049, 10000\) and 10007 bytes, expected .* 10008"),
         (gzip.compress(good + b"\0"), r"header \(2049, 10000\) and 10009 bytes"),
         (gzip.compress(b"\0\0\x08\x03" + good[4:]), r"header \(2051, 10000\)"),
@@ -199,5 +199,5 @@ def test_a_download_is_checked_and_kept_and_not_repeated(tmp_path, monkeypatch):
 
 def test_no_permission_for_the_folder(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(RnnaudioError, match="cannot make the folder .*: (Not a directory|File exists)"):
+    with pytest.raises(RnnaudioError, match="cannot create the folder .*: (Not a directory|File exists)"):
         fetch_mnist(tmp_path / "file" / "data")

@@ -88,8 +88,8 @@ def test_a_corpus_holds_the_samples_and_says_what_is_missing(tree, tmp_path):
     summary = build_timit_corpus(tree, tmp_path / "a.h5", progress=False)
     assert summary.sample_rate_hz == 16_000
     assert summary.notes == (
-        "not the whole of TIMIT, utterances: train 6 of 3696, valid 6 of 400, test 6 of 192; of the core test set 2 "
-        "of 24 speakers, of the development set 2 of 50",
+        "incomplete copy of TIMIT, utterances: train 6 of 3696, valid 6 of 400, test 6 of 192; core test set: 2 of 24 "
+        "speakers, development set: 2 of 50",
     )
     with AudioCorpus.open(tmp_path / "a.h5") as corpus:
         assert [len(split.pieces) for split in (corpus.train, corpus.valid, corpus.test)] == [6, 6, 6]
@@ -110,10 +110,10 @@ def write(tree, content):
     [
         (lambda t: write(t, sphere(SAMPLES)[:-100]), "SX37.WAV: truncated: it states 10000 bytes.*, 9900 are"),
         (lambda t: write(t, sphere(SAMPLES)[:700]), "SX37.WAV: truncated: it states 10000 bytes.*, 0 are"),
-        (lambda t: write(t, sphere(SAMPLES)[:100]), "header is not one of 1024 bytes: damaged"),
+        (lambda t: write(t, sphere(SAMPLES)[:100]), "damaged: expected a SPHERE header of 1024 bytes"),
         (lambda t: write(t, sphere(SAMPLES, sample_count="-i 4000")), "header is wrong: it states 8000 .*, 10000 are"),
-        (lambda t: write(t, sphere(SAMPLES, sample_count="-i many")), "lacks a number it must have .*many"),
-        (lambda t: write(t, sphere(SAMPLES, sample_rate="-i 8000")), "SX37.WAV: 8000 Hz, but TIMIT is at 16000 Hz"),
+        (lambda t: write(t, sphere(SAMPLES, sample_count="-i many")), "lacks a required number .*many"),
+        (lambda t: write(t, sphere(SAMPLES, sample_rate="-i 8000")), "SX37.WAV: 8000 Hz, expected 16000 Hz"),
         (
             lambda t: write(t, sphere(SAMPLES, sample_coding="-s26 pcm,embedded-shorten-v2.00")),
             "compressed with shorten.*w_decode -o pcm",
@@ -121,9 +121,9 @@ def write(tree, content):
         (lambda t: write(t, sphere(SAMPLES).replace(b"sample_n_bytes", b"sample_n_bites")), "'sample_n_bytes'"),
         (lambda t: write(t, b""), "SX37.WAV: the file is empty"),
         (lambda t: write(t, b"no sound"), "SX37.WAV: not readable as audio"),
-        (lambda t: shutil.rmtree(t / "TEST"), "holds no folders TRAIN and TEST, nor does TIMIT in it"),
+        (lambda t: shutil.rmtree(t / "TEST"), "holds no folders TRAIN and TEST, nor does a subfolder TIMIT"),
         (lambda t: shutil.rmtree(t), "no such folder"),
-        (lambda t: shutil.rmtree(t / "TRAIN/DR1"), r"no SI or SX sentence in TRAIN: nothing for train"),
+        (lambda t: shutil.rmtree(t / "TRAIN/DR1"), r"no SI or SX sentence in TRAIN: the split train is empty"),
         (lambda t: [shutil.rmtree(t / "TEST" / n) for n in ("DR1/MDAB0", "DR2/MTAS1")], "of the 24 speakers"),
         (lambda t: [shutil.rmtree(t / "TEST" / n) for n in ("DR1/FAKS0", "DR2/FDAC1")], "of the 50 speakers"),
         (lambda t: [shutil.rmtree(t / n) for n in ("TRAIN/DR1", "TEST/DR1", "TEST/DR2")], "hold no file such as DR1/"),
@@ -138,7 +138,7 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(tree, tmp_path, spo
 
 def test_the_command(tree, tmp_path, command):
     status, out, _ = command("corpus", "timit", tree, tmp_path / "a.h5")
-    assert status == 0 and "18 pieces" in out and "note: not the whole of TIMIT" in out
+    assert status == 0 and "18 pieces" in out and "note: incomplete copy of TIMIT" in out
     status, _, error = command("corpus", "timit", tree, tmp_path / "a.h5")
     assert status == 2 and re.fullmatch(r"rnnaudio: .*a.h5 exists: choose another name, .*--overwrite\n", error)
     assert command("corpus", "timit", tree, tmp_path / "a.h5", "--overwrite")[0] == 0

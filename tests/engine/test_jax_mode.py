@@ -102,7 +102,7 @@ def test_what_comes_back_is_numpy_of_the_graphs_type_and_values_read_are_copies(
         assert type(value) is np.ndarray and value.dtype == "float32"
         np.testing.assert_array_equal(before[name], kept[name])
     assert not np.array_equal(model.get_values()["dense.weight"], kept["dense.weight"])
-    assert step.memory.n_updates.get_value().dtype == "int64"
+    assert step.optimizer_state.n_updates.get_value().dtype == "int64"
 
 
 @in_this_mode
@@ -111,7 +111,8 @@ def test_values_stay_on_the_device_between_steps(stack):
 
     model, step, batch = stack
     step(batch, None, learning_rate=1e-3, update=0)
-    stored = [v.container.storage[0] for v in [*model.parameters().values(), *step.memory.variables().values()]]
+    variables = [*model.parameters().values(), *step.optimizer_state.variables().values()]
+    stored = [v.container.storage[0] for v in variables]
     assert all(isinstance(value, jax.Array) for value in stored)
     model.set_values(model.get_values())
     step(batch, None, learning_rate=1e-3, update=1)

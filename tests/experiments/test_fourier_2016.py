@@ -7,7 +7,7 @@ import pytest
 
 from experiments.blog_2016 import fourier_2016 as experiment
 from rnnaudio.audio import MagnitudeScale
-from rnnaudio.data import AudioCorpus, Batch, Magnitudes, RandomRuns
+from rnnaudio.data import AudioCorpus, Batch, MagnitudeFrames, RandomRuns
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.training import EarlyStopping, Run
 
@@ -25,7 +25,7 @@ def test_defect_9_validates_on_four_seconds_that_are_trained_on(tmp_path):
     with AudioCorpus.open(build_demo_corpus(tmp_path / "corpus.h5")) as corpus:
         scale = MagnitudeScale.fit(corpus.train, 200)
         runs = RandomRuns(corpus.train, frame_size=200, n_steps=40, batch_size=32, seed=experiment.SEED)
-        batches = Magnitudes(runs, scale)
+        batches = MagnitudeFrames(runs, scale)
         (wrong,) = experiment.on_training_sound(batches)
         held_out = experiment.on_held_out(scale, corpus, 32)
         np.testing.assert_array_equal(wrong.frames, batches.batch(0).frames[:, :8])

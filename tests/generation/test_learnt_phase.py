@@ -5,7 +5,7 @@ import pytest
 
 from rnnaudio.audio import STFT
 from rnnaudio.audio.phase import integrated, magnitude_differences, phase_differences
-from rnnaudio.data import AudioCorpus, Hearing, PhaseBatches, RandomWindows, phase_batch, steps_for
+from rnnaudio.data import AudioCorpus, PhaseBatches, PhaseContext, RandomWindows, phase_batch, steps_for
 from rnnaudio.data.demo import build_demo_corpus, embedded_recordings
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import LearntPhase, Stepper, learnt_phases
@@ -17,7 +17,7 @@ from rnnaudio.training import Evaluation, TrainStep
 from tests.support.pieces import SIZES, ramps, split_of
 
 STFT_256 = STFT(256, 64, sample_rate_hz=16_000)
-HEARING = Hearing(STFT_256, radius=2)
+HEARING = PhaseContext(STFT_256, radius=2)
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +31,16 @@ def magnitudes(piano):
     return np.abs(STFT_256.forward(piano))
 
 
-def gradient_model(hearing):
+def gradient_model(context):
     """The phase gradient as a model."""
     return Dense(
-        hearing.n_inputs, 2, rng=np.random.default_rng(0), weights=lambda rng, shape: hearing.gradient_weights()
+        context.n_inputs, 2, rng=np.random.default_rng(0), weights=lambda rng, shape: context.gradient_weights()
     )
 
 
 def test_inputs_by_hand(magnitudes):
-    hearing = Hearing(STFT_256, radius=1, before=1, look_ahead=0)
-    inputs = hearing.inputs(magnitudes)
+    context = PhaseContext(STFT_256, radius=1, before=1, look_ahead=0)
+    inputs = context.inputs(magnitudes)
     assert inputs.shape == (len(magnitudes) - 1, 129, 6) and inputs.dtype == np.float32
     logs = np.log(magnitudes)
     largest = logs[8, 40:43].max()
@@ -96,19 +96,19 @@ def test_batches_hold_the_true_differences_of_what_is_heard(piano):
 def test_windows_too_short_to_be_heard_are_refused():
     batches = RandomWindows(ramps(), seed=3, **SIZES)
     stft = STFT(16, 8)
-    with pytest.raises(RnnaudioError, match="4 frames, but 9 are heard at once: raise n_steps"):
-        PhaseBatches(batches, Hearing(stft, radius=1, before=4, look_ahead=4), 2, 0).batch(0)
+    with pytest.raises(RnnaudioError, match="4 frames, but the context spans 9: raise n_steps"):
+        PhaseBatches(batches, PhaseContext(stft, radius=1, before=4, look_ahead=4), 2, 0).batch(0)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"radius": 129}, "radius is 129"), ({"before": -1}, "before -1"), ({"look_ahead": -1}, "look_ahead -1")],
 )
-def test_hearing_that_is_refused(options, message):
+def test_context_that_is_refused(options, message):
     with pytest.raises(RnnaudioError, match=message):
-        Hearing(STFT_256, **options)
-    with pytest.raises(RnnaudioError, match="the phase gradient needs a radius"):
-        Hearing(STFT_256, look_ahead=0).gradient_weights()
+        PhaseContext(STFT_256, **options)
+    with pytest.raises(RnnaudioError, match="the phase gradient needs radius"):
+        PhaseContext(STFT_256, look_ahead=0).gradient_weights()
 
 
 def test_the_objective_is_the_weighted_distance_and_falls_in_training(piano):
@@ -135,10 +135,10 @@ def test_the_stream_integrates_what_the_model_says(magnitudes):
 
 @pytest.mark.parametrize(("look_ahead", "n_frames"), [(0, 4), (1, 1), (1, 4), (3, 1), (3, 2), (3, 6)])
 def test_each_frame_comes_out_once_and_in_time(magnitudes, look_ahead, n_frames):
-    hearing = Hearing(STFT_256, radius=1, look_ahead=look_ahead)
+    context = PhaseContext(STFT_256, radius=1, look_ahead=look_ahead)
     rng = np.random.default_rng(2)
-    model = Sequential([LSTM(hearing.n_inputs, 3, rng=rng), Dense(3, 2, rng=rng)])
-    stream = LearntPhase(Stepper(model), hearing)
+    model = Sequential([LSTM(context.n_inputs, 3, rng=rng), Dense(3, 2, rng=rng)])
+    stream = LearntPhase(Stepper(model), context)
     rows = magnitudes[10 : 10 + n_frames]
     counts, settled = [], []
     for row in rows:
@@ -162,10 +162,10 @@ def test_a_run_s_model_is_loaded_for_its_own_transform_alone(tmp_path):
     with AudioCorpus.open(corpus_path) as corpus:
         experiment.run(options, corpus)
         stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=experiment.WINDOW_S, hop_s=experiment.HOP_S)
-        audio = corpus.test.seed_at(0, 0.3)
-    stepper, hearing = experiment.load_learnt(tmp_path / "run", stft)
-    assert hearing == Hearing(stft, 2)
-    phases, _ = learnt_phases(stepper, hearing, np.abs(stft.forward(audio)))
+        audio = corpus.test.prime_at(0, 0.3)
+    stepper, context = experiment.load_learnt(tmp_path / "run", stft)
+    assert context == PhaseContext(stft, 2)
+    phases, _ = learnt_phases(stepper, context, np.abs(stft.forward(audio)))
     assert np.isfinite(phases).all()
     other = STFT(stft.window_samples // 2, stft.hop_samples // 2, sample_rate_hz=stft.sample_rate_hz)
     with pytest.raises(RnnaudioError, match=r"window_samples is \d+, expected \d+; hop_samples is"):

@@ -247,10 +247,10 @@ def test_float32_gives_the_same_verdict():
         (lambda: alive_seconds(np.zeros(99999, dtype=np.int16), RATE_HZ, limits()), "the audio is int16"),
         (lambda: calibrate([], RATE_HZ), "no recording is as long as 1 s"),
         (lambda: calibrate([np.zeros(9)], RATE_HZ), "no recording is as long as 1 s"),
-        (lambda: calibrate([np.full(99999, np.nan)], RATE_HZ), "recording 0 holds samples that are not finite"),
+        (lambda: calibrate([np.full(99999, np.nan)], RATE_HZ), "recording 0 holds NaN or infinite samples"),
         (lambda: log_mel(np.zeros(2047), RATE_HZ), "2047 samples"),
-        (lambda: log_mel(np.full(4096, np.nan), RATE_HZ), "not finite"),
-        (lambda: log_mel(np.zeros(4096), 2000), "the rate is 2000 Hz"),
+        (lambda: log_mel(np.full(4096, np.nan), RATE_HZ), "NaN or infinite samples"),
+        (lambda: log_mel(np.zeros(4096), 2000), "the sample rate is 2000 Hz"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -245,7 +245,7 @@ def test_nearest_is_brute_force():
     [
         (np.zeros((3, 9)), r"\(3, 9\); expected \(number of images, 20\)"),
         (np.zeros((0, 20)), "at least one"),
-        (np.full((3, 20), 255.0), "run from 255 to 255; expected 0 to 1"),
+        (np.full((3, 20), 255.0), "range from 255 to 255; expected 0 to 1"),
         (np.full((3, 20), np.nan), "60 values that are not finite"),
     ],
 )

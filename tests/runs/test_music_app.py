@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def seeds(folder):
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
-        return [corpus.test.seed_at(k, 1.0) for k in range(2)]
+        return [corpus.test.prime_at(k, 1.0) for k in range(2)]
 
 
 def test_a_run_is_loaded_and_plays_the_same_again(folder, seeds):
@@ -272,7 +272,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, tmp_path
 
 
 def test_a_finished_run_is_not_overwritten(folder):
-    with pytest.raises(RnnaudioError, match="exists: go on with it"):
+    with pytest.raises(RnnaudioError, match="exists: continue it"):
         fit(CODES, TINY, folder / "corpus.h5", folder / "run")
     run = fit(CODES, dataclasses.replace(TINY, max_updates=4), folder / "corpus.h5", folder / "run", resume=True)
     assert run.n_updates == 4
@@ -381,7 +381,7 @@ def test_the_yardstick_puts_music_near_and_noise_far():
     assert near["jensen_shannon"] < far["jensen_shannon"] and near["in_range"] > 0.8 > far["in_range"]
     assert far["dead_for_good"] == 4 and far["deaths"] == ["turned into noise"]
     assert far["told_from_real"] > 0.95 > near["told_from_real"]
-    with pytest.raises(RnnaudioError, match="shorter stretches"):
+    with pytest.raises(RnnaudioError, match="shorter excerpts"):
         Yardstick.of(training, unseen, RATE_HZ, 60.0)
 
 

@@ -283,13 +283,13 @@ def test_the_linear_path_is_least_squares():
 def test_a_run_learns_is_loaded_and_plays(tmp_path):
     path = build_demo_corpus(tmp_path / "corpus.h5")
     fit(SAMPLES, TINY, path, tmp_path / "run")
-    with pytest.raises(RnnaudioError, match="exists: go on with it"):
+    with pytest.raises(RnnaudioError, match="exists: continue it"):
         fit(SAMPLES, TINY, path, tmp_path / "run")
     sampler = load(tmp_path / "run")
     history = sampler.record["history"]
     assert history[-1]["valid"] < history[0]["valid"] < 8.0
     with AudioCorpus.open(path) as corpus:
-        seeds = [corpus.test.seed_at(k, 0.05) for k in range(2)]
+        seeds = [corpus.test.prime_at(k, 0.05) for k in range(2)]
     first, again = (
         np.concatenate(list(load(tmp_path / "run").sound(seeds, 800, Course())), axis=1) for _ in range(2)
     )

@@ -1,4 +1,4 @@
-"""Phase from magnitudes: iterations in bulk and in a stream, differences and their integration."""
+"""Phase retrieval from magnitudes: Griffin-Lim offline and in a stream, phase differences and their integration."""
 
 from rnnaudio.audio.phase.differences import (
     Differences,
@@ -8,7 +8,7 @@ from rnnaudio.audio.phase.differences import (
 )
 from rnnaudio.audio.phase.gradient import PhaseGradient
 from rnnaudio.audio.phase.griffin_lim import griffin_lim, starting_phases, with_phases
-from rnnaudio.audio.phase.integration import PhaseIntegrator, Settled, integrated
+from rnnaudio.audio.phase.integration import PhasedFrame, PhaseIntegrator, integrated
 from rnnaudio.audio.phase.online import OnlineGriffinLim, streamed
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "OnlineGriffinLim",
     "PhaseGradient",
     "PhaseIntegrator",
-    "Settled",
+    "PhasedFrame",
     "griffin_lim",
     "integrated",
     "magnitude_differences",

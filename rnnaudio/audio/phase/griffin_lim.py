@@ -1,39 +1,38 @@
-"""Griffin-Lim: the sound whose magnitudes are nearest, by projections in turn."""
-
-from typing import Any
+"""Griffin-Lim: audio with given magnitudes, by alternating projections."""
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Array, Audio, Magnitudes, Phases, Spectra
 from rnnaudio.audio.scaling import real_magnitudes
 from rnnaudio.audio.stft import STFT
 from rnnaudio.errors import RnnaudioError
 
 
 def griffin_lim(
-    magnitudes: np.ndarray,
+    magnitudes: Magnitudes,
     stft: STFT,
     *,
     n_iterations: int = 50,
     momentum: float = 0.99,
-    start: str | np.ndarray = "zero",
+    start: str | Phases = "zero",
     seed: int = 0,
     n_samples: int | None = None,
-) -> np.ndarray:
-    """(n_frames, n_bins) |X| -> (n_samples,) float64: sound with these magnitudes, as nearly as the iterations find.
+) -> Audio:
+    """Reconstruct audio with magnitudes close to the given ones: (n_frames, n_bins) |X| -> (n_samples,) float64.
 
         t_k = STFT(inverse(|X| e^{i arg c_{k-1}}));  c_k = t_k + momentum (t_k - t_{k-1})
 
     momentum 0: Griffin and Lim (1984), whose error never grows. 0.99: fast Griffin-Lim of Perraudin, Balazs and
-    Sondergaard (2013), which gets further in as many iterations and may rise on its way.
+    Sondergaard (2013), which converges further in as many iterations, though its error may rise in between.
 
     start
-        phases (n_frames, n_bins) in radians, or what :func:`starting_phases` makes of ``zero`` and ``random``.
+        phases (n_frames, n_bins) in radians, or the ``zero`` or ``random`` phases of :func:`starting_phases`.
     n_iterations
-        0: the starting phases alone.
+        0: inverse transform with the starting phases.
     n_samples
-        as :meth:`STFT.inverse` takes it.
+        length of the audio, see :meth:`STFT.inverse`.
 
-    RnnaudioError: magnitudes of another window, negative or not finite; settings out of range.
+    RnnaudioError for magnitudes of another window, negative or not finite, or settings out of range.
     """
     magnitudes = checked_magnitudes(magnitudes, stft)
     if n_iterations < 0 or not 0.0 <= momentum <= 1.0:
@@ -41,12 +40,12 @@ def griffin_lim(
             f"n_iterations is {n_iterations}, momentum {momentum}: expected 0 or more, and 0 to 1 (beyond it the "
             "iterations diverge)"
         )
-    phases: Any = starting_phases(magnitudes.shape, stft, start, seed) if isinstance(start, str) else start
+    phases = starting_phases(magnitudes.shape, stft, start, seed) if isinstance(start, str) else start
     if np.shape(phases) != magnitudes.shape:
         raise RnnaudioError(f"the starting phases have shape {np.shape(phases)}, expected {magnitudes.shape}")
     n = stft.n_samples(len(magnitudes)) if n_samples is None else n_samples
     spectra = with_phases(magnitudes, phases)
-    before: Any = 0.0
+    before = spectra
     for k in range(n_iterations):
         found = stft.forward(stft.inverse(spectra, n))
         ahead = found + momentum * (found - before) if k else found
@@ -55,11 +54,11 @@ def griffin_lim(
     return stft.inverse(spectra, n)
 
 
-def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0) -> np.ndarray:
-    """(n_frames, n_bins) radians: ``zero`` at the centre of each frame, or ``random``, uniform, from the seed.
+def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0) -> Phases:
+    """Initial phases (n_frames, n_bins) in radians: ``zero`` at the centre of each frame, or uniformly ``random``.
 
-    A phase is counted from the frame's first sample, where a window is zero: zero there would put each frame's peak
-    under the window's end. So ``zero`` is -2 pi k c / n, c = n // 2 the centre.
+    Phases refer to the frame's first sample, where the window is zero: phase zero there would put the peak of each
+    frame at the end of the window. So ``zero`` is -2 pi k c / n, with the centre c = n // 2.
     """
     if kind == "zero":
         return np.broadcast_to(-centre_advance(stft), shape)
@@ -68,28 +67,30 @@ def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0
     raise RnnaudioError(f"starting phases: got {kind!r}, expected zero, random or an array of phases")
 
 
-def centre_advance(stft: STFT) -> np.ndarray:
-    """(n_bins,): 2 pi k c / n, what a phase counted from the frame's centre has more than from its first sample."""
+def centre_advance(stft: STFT) -> Phases:
+    """Phase at the frame's centre relative to its first sample, 2 pi k c / n; (n_bins,)."""
     return 2.0 * np.pi * np.arange(stft.n_bins) * (stft.window_samples // 2) / stft.window_samples
 
 
-def with_phases(magnitudes: np.ndarray, phases: np.ndarray) -> np.ndarray:
+def with_phases(magnitudes: Magnitudes, phases: Phases) -> Spectra:
     """|X| e^{i phase}."""
     return magnitudes * np.exp(1j * np.asarray(phases))
 
 
-def with_phases_of(magnitudes: np.ndarray, spectra: np.ndarray) -> np.ndarray:
-    """|X| c / |c|; where c is zero, the phase is zero."""
+def with_phases_of(magnitudes: Magnitudes, spectra: Spectra) -> Spectra:
+    """|X| c / |c|, with phase zero where the spectrum c is zero."""
     size = np.abs(spectra)
     silent = size < np.finfo(np.float64).tiny
-    return magnitudes * np.where(silent, 1.0, spectra / np.where(silent, 1.0, size))
+    units: Spectra = spectra / np.where(silent, 1.0, size)
+    units[silent] = 1.0
+    return magnitudes * units
 
 
-def checked_frame(
-    magnitudes: np.ndarray, phases: np.ndarray | None, stft: STFT
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Copies of one frame, (n_bins,) each: a caller may fill the same array with the next one. RnnaudioError as
-    :func:`checked_magnitudes`, and for phases that are none."""
+def checked_frame(magnitudes: Magnitudes, phases: Phases | None, stft: STFT) -> tuple[Magnitudes, Phases | None]:
+    """Copy and check one frame, (n_bins,) each; copies, because callers may reuse their arrays for the next frame.
+
+    Raises the errors of :func:`checked_magnitudes`, and RnnaudioError for phases of another shape or not finite.
+    """
     if np.ndim(magnitudes) != 1:
         raise RnnaudioError(f"got magnitudes of shape {np.shape(magnitudes)}, expected one frame, ({stft.n_bins},)")
     (frame,) = checked_magnitudes(np.asarray(magnitudes)[None], stft)  # a copy
@@ -97,12 +98,12 @@ def checked_frame(
         return frame, None
     phases = np.array(phases, np.float64)
     if phases.shape != frame.shape or not np.isfinite(phases).all():
-        raise RnnaudioError(f"got phases of shape {phases.shape}; expected {frame.shape}, finite")
+        raise RnnaudioError(f"got phases of shape {phases.shape}; expected finite values of shape {frame.shape}")
     return frame, phases
 
 
-def checked_magnitudes(magnitudes: np.ndarray, stft: STFT) -> np.ndarray:
-    """(n_frames, n_bins) float64; RnnaudioError if they are none of this transform's."""
+def checked_magnitudes(magnitudes: Array, stft: STFT) -> Magnitudes:
+    """Magnitudes (n_frames, n_bins) as float64; RnnaudioError if they do not fit this transform."""
     magnitudes = np.asarray(magnitudes)
     if magnitudes.ndim != 2:
         raise RnnaudioError(f"got magnitudes of shape {magnitudes.shape}, expected (n_frames, n_bins)")

@@ -1,9 +1,10 @@
-"""From differences back to phases, along the loudest path."""
+"""Integration of phase differences along the loudest path."""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Magnitudes, Phases
 from rnnaudio.audio.phase.differences import Differences, hop_advance
 from rnnaudio.audio.phase.griffin_lim import centre_advance, checked_magnitudes
 from rnnaudio.audio.stft import STFT
@@ -12,34 +13,32 @@ from rnnaudio.kernels.phases import spread
 FAINTEST = 1e-6
 
 
-class Settled(NamedTuple):
-    """A frame whose phases are known, radians from its first sample; all (n_bins,)."""
+class PhasedFrame(NamedTuple):
+    """A frame with its phases, in radians from its first sample, and the differences they came from; all (n_bins,)."""
 
-    magnitudes: np.ndarray
-    phases: np.ndarray
-    time: np.ndarray  # the differences that were said
-    frequency: np.ndarray
+    magnitudes: Magnitudes
+    phases: Phases
+    time: Phases  # phase difference from the frame before
+    frequency: Phases  # phase difference from the bin below
 
 
 class PhaseIntegrator:
-    """Phase gradient heap integration in real time: Prusa and Sondergaard (2016). One frame at a time.
+    """Real-time phase gradient heap integration: Prusa and Sondergaard (2016). One frame at a time.
 
-    A frame's phases are reached from the frame before, by differences in time, or from the neighbouring bins, by those
-    in frequency, always from the loudest bin whose phase is known: differences are good where there is sound. Bins
-    fainter than ``faintest`` times the loudest of the last two frames get random phases, from the seed.
+    The phases of a frame follow from the frame before, by differences in time, or from neighbouring bins, by those
+    in frequency, always starting at the loudest bin with a known phase: differences are reliable where there is
+    energy. Bins fainter than ``faintest`` times the loudest of the last two frames get random phases from the seed.
     """
 
     def __init__(self, stft: STFT, *, faintest: float = FAINTEST, seed: int = 0):
         self._faintest, self._rng = faintest, np.random.default_rng((seed, 5))  # 5: the purpose
         self._advance, self._to_centre = hop_advance(stft), centre_advance(stft)
-        self._before: tuple[np.ndarray, np.ndarray] | None = None  # magnitudes and phases of the last frame
+        self._before: tuple[Magnitudes, Phases] | None = None  # magnitudes and phases of the last frame
 
-    def step(
-        self, magnitudes: np.ndarray, time: np.ndarray, frequency: np.ndarray, phases: np.ndarray | None = None
-    ) -> np.ndarray:
-        """The next frame's phases, (n_bins,) radians from its first sample; all arguments (n_bins,).
+    def step(self, magnitudes: Magnitudes, time: Phases, frequency: Phases, phases: Phases | None = None) -> Phases:
+        """Phases of the next frame, (n_bins,) radians from its first sample; all arguments (n_bins,).
 
-        phases: those of a frame that has them: it keeps them.
+        phases: known phases of this frame, which are kept; None: integrate.
         """
         magnitudes = np.asarray(magnitudes, np.float64)
         if phases is not None:
@@ -49,7 +48,7 @@ class PhaseIntegrator:
         before, old = self._before or (np.zeros(n), np.zeros(n))
         limit = self._faintest * max(float(magnitudes.max()), float(before.max()))
         phases = self._rng.uniform(-np.pi, np.pi, n) + self._to_centre
-        ahead = old + self._to_centre + self._advance + time  # centred phases, by the frame before
+        ahead = old + self._to_centre + self._advance + time  # centred phases, predicted from the frame before
         spread(before, magnitudes, ahead, np.asarray(frequency, np.float64), limit, phases)
         phases -= self._to_centre
         self._before = magnitudes, phases
@@ -57,9 +56,9 @@ class PhaseIntegrator:
 
 
 def integrated(
-    magnitudes: np.ndarray, differences: Differences, stft: STFT, *, faintest: float = FAINTEST, seed: int = 0
-) -> np.ndarray:
-    """(n_frames, n_bins) phases in radians, of all frames in turn."""
+    magnitudes: Magnitudes, differences: Differences, stft: STFT, *, faintest: float = FAINTEST, seed: int = 0
+) -> Phases:
+    """Integrate the differences of all frames: phases (n_frames, n_bins) in radians."""
     integrator = PhaseIntegrator(stft, faintest=faintest, seed=seed)
     rows = zip(checked_magnitudes(magnitudes, stft), *differences, strict=True)
     return np.stack([integrator.step(*row) for row in rows])

@@ -53,7 +53,7 @@ def choose(
     music = [corpus.restore(p.read(0, p.n_samples)) for p in pieces]
     limits = usable_limits(corpus, music)
     real = np.concatenate([log_mel(audio, rate) for audio in music])
-    seeds = [corpus.valid.seed_at(k, 1.0) for k in range(n_seeds)]
+    seeds = [corpus.valid.prime_at(k, 1.0) for k in range(n_seeds)]
     last = loaded(config, saved, "model")
     runs = {"model": last}
     if last.history and not last.history[-1]["is_best"]:

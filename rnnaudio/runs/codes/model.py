@@ -74,7 +74,7 @@ def check_corpus(corpus: AudioCorpus) -> None:
             f"{corpus.path} has {corpus.sample_rate_hz} Hz; expected {MINIMUM_RATE_HZ} or more: build it at that rate"
         )
     for split in (corpus.valid, corpus.test):
-        split.seed_at(0, 1.0)
+        split.prime_at(0, 1.0)
 
 
 def fitted_codec(config: MusicConfig, corpus: AudioCorpus) -> Codec:

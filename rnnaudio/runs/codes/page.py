@@ -21,7 +21,7 @@ def codes_page(run: CodesRun, corpus: AudioCorpus, seconds: float) -> Page:
     bits, guess = valid_bits(run), round(codec.n_stages * math.log2(codec.n_codes), 2)
     figure = "never validated" if bits is None else f"{bits} bits a frame of validation music"
     longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
-    stretch = corpus.test.seed_at(0, min(PRIME_SECONDS + seconds, longest))
+    stretch = corpus.test.prime_at(0, min(PRIME_SECONDS + seconds, longest))
     return Page(
         title=f"Music over {codec.n_codes} codes",
         figure=f"{figure} (a guess among all codes: {guess})",
