@@ -95,7 +95,7 @@ def claims() -> Iterator[dict[str, str]]:
 
 
 def as_markdown() -> str:
-    """The table for docs/results/claims.md."""
+    """The table for README.md."""
     lines = ["| post | the blog says | command | 2016 | here | why |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {row['post']} | {row['says']} | `{row['command']}` | {row['2016']} | {row['ours']} | {row['why']} |"

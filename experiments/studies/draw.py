@@ -5,7 +5,7 @@
 DRAW (Gregor et al. 2015) on MNIST. Training digits are made binary anew in each epoch, a pixel of grey level p being 1
 with probability p; those of validation and test once, by a fixed seed. The figure is the negative variational bound in
 nats over all 10,000 test digits, one draw of the codes for each. Settings are frozen below; what they were chosen by
-is in docs/decisions/0025-draw.md.
+is in rnnaudio/README.md.
 """
 
 import dataclasses

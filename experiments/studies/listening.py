@@ -1,4 +1,4 @@
-"""The tables of docs/results/listening.md, from the records of ``experiments.studies.music``.
+"""The tables of docs/listening.md, from the records of ``experiments.studies.music``.
 
 python -m experiments.studies.listening
 """

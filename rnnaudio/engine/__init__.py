@@ -14,7 +14,7 @@ Environment, read once at import:
     ``auto`` (default where a C++ compiler is found): ``python`` for graphs with a recurrence that a kernel computes,
     ``c`` for all others. ``c``: compiled C++. ``python``: NumPy, the default without a compiler (starts soonest; slow
     with scan). PyTensor only: ``numba``, or ``jax`` (:mod:`rnnaudio.engine.jax_mode`: on a GPU where JAX finds one).
-    ``docs/results/speed.md`` has what each costs.
+    ``rnnaudio/README.md`` records what each costs.
 ``RNNAUDIO_KERNEL``
     ``fused`` (default): products and whole recurrences by :mod:`rnnaudio.kernels`; ``scan``: all by the engine, the
     only way in mode ``jax``.

@@ -1,4 +1,4 @@
-"""The settings of a run over codes; docs/decisions/0022 and 0023 have where the defaults come from."""
+"""The settings of a run over codes; where the defaults come from stands in the README."""
 
 import dataclasses
 from dataclasses import dataclass
