@@ -48,10 +48,11 @@ html_show_sphinx = False
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"show-inheritance": False}
+autodoc_preserve_defaults = True
+toc_object_entries_show_parents = "hide"
+maximum_signature_line_length = 88
 autosummary_generate = False
 napoleon_numpy_docstring = False
-python_use_unqualified_type_names = True
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
