@@ -1,0 +1,115 @@
+"""The reference of the settings, from the dataclasses that hold them: name, type, default and comment of each field.
+
+    python docs/_ext/settings.py > settings.md
+"""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import io
+import sys
+import tokenize
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = "rnnaudio/runs"
+
+
+class Setting(NamedTuple):
+    """A row of the table: all of it text."""
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+def configs() -> list[type]:
+    """The frozen dataclasses below ``rnnaudio.runs`` whose name ends in Config, in the order of their modules."""
+    found = []
+    for path in sorted((ROOT / FOLDER).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
+        found += [kind for kind in vars(module).values() if _is_config(kind) and kind.__module__ == module.__name__]
+    return found
+
+
+def _is_config(kind: Any) -> bool:
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__name__.endswith("Config")
+
+
+def settings_of(config: type) -> list[Setting]:
+    """One for each field, in order."""
+    written: dict[str, tuple[str, str]] = {}
+    for kind in reversed(config.__mro__):
+        if dataclasses.is_dataclass(kind):
+            written |= _written(kind)
+    rows = []
+    for field in dataclasses.fields(config):
+        annotation, comment = written[field.name]
+        rows.append(Setting(field.name, annotation, _default(field), comment))
+    return rows
+
+
+def _written(kind: type) -> dict[str, tuple[str, str]]:
+    """Annotation and comment of each field, as they stand in the class."""
+    source = inspect.getsource(kind)
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    lines = source.splitlines()
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            parts = [_above(comments, lines, node.lineno), comments.get(node.end_lineno or node.lineno, "")]
+            found[node.target.id] = (_type(node.annotation), " ".join(filter(None, parts)))
+    return found
+
+
+def _above(comments: dict[int, str], lines: list[str], number: int) -> str:
+    """The comment lines directly above a line, as one."""
+    above: list[str] = []
+    while lines[number - 2].lstrip().startswith("#"):
+        number -= 1
+        above.insert(0, comments[number])
+    return " ".join(above)
+
+
+def _type(annotation: ast.expr) -> str:
+    """Choices one by one; anything else as it is written."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        choices = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+        return ", ".join(f"`{ast.literal_eval(choice)}`" for choice in choices)
+    written = ast.unparse(annotation)
+    return f"`{written.removesuffix(' | None')}` or none" if written.endswith(" | None") else f"`{written}`"
+
+
+def _default(field: dataclasses.Field) -> str:
+    if field.default is not dataclasses.MISSING:
+        return f"`{field.default}`" if field.default is not None else "none"
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+        return "see below" if dataclasses.is_dataclass(value) else f"`{value}`"
+    return "required"
+
+
+def as_markdown() -> str:
+    """One section and one table a dataclass."""
+    sections = []
+    for config in configs():
+        where = config.__module__.removeprefix("rnnaudio.runs.").split(".")[0]
+        lines = [f"## {where}: {config.__name__}", "", (config.__doc__ or "").strip().replace("\n    ", "\n"), ""]
+        lines += ["| setting | type or choices | default | meaning |", "|---|---|---|---|"]
+        rows = (f"| `{s.name}` | {s.type} | {s.default} | {s.meaning} |" for s in settings_of(config))
+        lines += [row.replace("  ", " ") for row in rows]
+        sections.append("\n".join(lines))
+    return "\n\n".join(sections) + "\n"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    print(as_markdown(), end="")
