@@ -115,6 +115,7 @@ def _outputs_and_gradients(cell, kernel, x, state, mask):
         return function(x, np.ones(x.shape[:2], "int8") if mask is None else mask, *state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("name", [name for name, _ in _cells(np.random.default_rng())])

@@ -49,9 +49,14 @@ class Built(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=BUILDERS)
-def built(request, kernel) -> Built:
+def built(request, kernel_name) -> Built:
+    with engine.using_kernel(kernel_name):
+        return build(request.param)
+
+
+def build(name) -> Built:
     rng = np.random.default_rng(2016)
-    model = randomise(BUILDERS[request.param](rng), rng)
+    model = randomise(BUILDERS[name](rng), rng)
     x, x_t, mask = engine.tensor("x", 3), engine.tensor("x_t", 2), engine.tensor("mask", 2, "int8")
     key = engine.tensor("key", 1, "int64")
     leaves = flatten(model.initial_state(N_BATCH))
@@ -93,7 +98,7 @@ def shapes_of(sizes):
     return unflatten(sizes, [(N_BATCH, n) for n in flatten(sizes)])
 
 
-def test_no_float64_enters_a_float32_graph(built):
+def test_no_float64_enters_a_float32_graph(built, kernel):
     x, mask = engine.tensor("x", 3), engine.tensor("mask", 2, "int8")
     context = Context.training_with(np.array(KEY))
     y, final = built.model.unroll(x, built.model.initial_state(x.shape[1]), context, mask)
