@@ -58,6 +58,7 @@ CAUSES = (
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_each_function_writes_a_png_of_its_figures_size_and_returns_the_path(tmp_path):
     edges, counts = np.linspace(0, 1, 11), np.ones(10)
     calls = {
