@@ -30,7 +30,7 @@ def sines():
 
 
 def noisy_model(state_std=0.0):
-    """Noise on the input alone is computed by the kernels; on the state too, by scan, which compiles ten times as long."""
+    """Noise on the input alone is computed by the kernels; on the state too, by scan, slow to compile."""
     rng = np.random.default_rng(0)
     return Sequential([Noisy(LSTM(4, 6, rng=rng), std=0.1, state_std=state_std), Dense(6, 4, rng=rng)])
 
