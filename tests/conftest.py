@@ -17,19 +17,41 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 os.environ.setdefault("RNNAUDIO_THREADS", "2")  # so that more than one is tested, but not one per core and worker
 
-settings.register_profile("rnnaudio", derandomize=True, deadline=None, database=None)
-settings.load_profile("rnnaudio")
+settings.register_profile("full", derandomize=True, deadline=None, database=None)
+settings.register_profile("fast", settings.get_profile("full"), max_examples=25)
+
+
+def pytest_configure(config):
+    """Generated cases: 25 a test in the fast tier, 100 in the full one."""
+    settings.load_profile("fast" if "not slow" in config.getoption("markexpr") else "full")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Twins by scan, which compile for ten times as long, are slow unless marked both_kernels."""
+    for item in items:
+        by_scan = hasattr(item, "callspec") and item.callspec.params.get("kernel_name") == "scan"
+        if by_scan and not item.get_closest_marker("both_kernels"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module", params=["fused", "scan"])
-def kernel(request):
-    """The test runs twice: recurrences and products by compiled kernels, and by raw scan and the engine's products."""
+def kernel_name(request):
+    """For fixtures of a whole file, which enter the kernel themselves: left open, it would reach tests without one."""
     from rnnaudio import engine
 
     if request.param == "fused" and engine.MODE == "jax":
         pytest.skip("JAX cannot call the compiled kernels")
-    with engine.using_kernel(request.param):
-        yield request.param
+    return request.param
+
+
+@pytest.fixture
+def kernel(kernel_name):
+    """The test runs twice: recurrences and products by compiled kernels, and by raw scan and the engine's products."""
+    from rnnaudio import engine
+
+    with engine.using_kernel(kernel_name):
+        yield kernel_name
 
 
 @pytest.fixture

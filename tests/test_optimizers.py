@@ -8,7 +8,7 @@ from rnnaudio.engine import tt
 from tests.support import agreement, oracles
 from tests.support.agreement import descend, golden_optimizers, optimizer_errors, rule
 
-pytestmark = [pytest.mark.usefixtures("kernel"), pytest.mark.jax]
+pytestmark = [pytest.mark.usefixtures("kernel"), pytest.mark.both_kernels, pytest.mark.jax]
 GOLDEN = golden_optimizers()
 ORACLES = {
     "sgd": (optimizers.SGD(0.03), oracles.sgd, {}),
@@ -85,9 +85,9 @@ def test_a_wrong_epsilon_would_be_seen():
 
 
 @pytest.fixture(scope="module")
-def one_step(kernel):
+def one_step(kernel_name):
     """A step of clipped momentum on the golden problem: what it reports, and the memory afterwards."""
-    with engine.precision("float64"):
+    with engine.precision("float64"), engine.using_kernel(kernel_name):
         p = {name: engine.shared(value, name) for name, value in zip(("w", "b"), start(), strict=True)}
         optimizer = optimizers.Momentum(0.1, momentum=0.9, max_gradient_norm=0.5)
         memory = optimizers.OptimizerState(optimizer, p)

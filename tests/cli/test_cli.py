@@ -170,7 +170,7 @@ def bad_inputs(folder, tmp):
         "not a corpus": (["train", text, out], "text.wav"),
         "run exists": (["train", corpus, trained, *SMALL], "--resume"),
         "other settings": (["train", corpus, trained, *SMALL, "--n-units", "7", "--resume"], "model"),
-        "frame longer than a piece": (["train", corpus, out, "--frame-size", "99999"], "frame_size"),
+        "frame longer than a piece": (["train", corpus, out, "--n-units", "6", "--frame-size", "99999"], "frame_size"),
         "no sense": (["train", corpus, out, "--batch-size", "0"], "batch_size"),
         "unknown setting": (["train", corpus, out, "--n-unit", "7"], "--n-units"),
         "no whole number": (["train", corpus, out, "--n-units", "x"], "--n-units: got 'x', expected a whole number"),

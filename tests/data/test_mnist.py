@@ -55,6 +55,7 @@ def made_up() -> dict[str, bytes]:
     return contents
 
 
+@pytest.mark.slow
 def test_the_real_file_holds_the_original_digits(real_file):
     data = load_mnist(real_file)
     assert [len(split.labels) for split in data] == [50_000, 10_000, 10_000]
@@ -67,6 +68,7 @@ def test_the_real_file_holds_the_original_digits(real_file):
     assert sums == list(mnist.IDX_SHA256.values())
 
 
+@pytest.mark.slow
 def test_the_idx_files_give_the_same_arrays_as_the_real_file(real_file, tmp_path):
     data = load_mnist(real_file.parent)  # the folder will do, too
     write_idx(tmp_path, as_idx(data))

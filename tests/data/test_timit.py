@@ -151,6 +151,7 @@ def test_synthetic_sounds_have_pitch_and_are_not_clipped():
     assert audio.size == 16_000 and 0.49 < np.abs(audio).max() <= 0.5 and np.isfinite(audio).all()
 
 
+@pytest.mark.slow
 def test_both_strategies_run_on_such_a_tree(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["timit", "--smoke"])
     experiment.main()

@@ -1,6 +1,5 @@
 """The engine: random numbers as a pure function, precision, scan, and what it says about a wrong environment."""
 
-
 import numpy as np
 import pytest
 

@@ -146,6 +146,7 @@ def test_a_peer_that_is_not_there_is_refused(monkeypatch, name, message):
         check_peers((name,))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(engine.NAME == "theano", reason="these are PyTensor's peers; Theano is one itself")
 @pytest.mark.parametrize("name", ["scan", "jax"])
 def test_a_real_peer_answers(name):

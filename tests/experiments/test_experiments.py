@@ -31,6 +31,7 @@ def test_tiny_form(name, arguments, monkeypatch, capsys, tmp_path):
     assert not (tmp_path / "experiments").exists() and not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_ablation_s_tiny_form(capsys):
     from experiments.studies.ablation import ablate, variants
 

@@ -12,6 +12,7 @@ from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.training import EarlyStopping, Run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--cell", "lstm", "--defect-9"]])
 def test_the_smoke_form_runs(monkeypatch, capsys, options):
     monkeypatch.setattr(sys, "argv", ["fourier_2016", "--smoke", *options])

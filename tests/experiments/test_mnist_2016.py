@@ -87,6 +87,7 @@ def test_the_settings_are_those_of_the_record():
     assert 0.5 / 884 * 0.99 < np.abs(february["layer2016.weight"]).max() <= 0.5 / 884
 
 
+@pytest.mark.slow
 def test_the_experiment_runs_on_made_up_digits(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["mnist", "--setting", "recorded", "--smoke"])
     experiment.main()

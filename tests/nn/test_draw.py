@@ -303,6 +303,7 @@ def test_windows_are_drawn_where_they_lie_and_pictures_of_other_sizes_are_refuse
         plots.beside_nearest_figure(images, images[:1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(engine.NAME == "theano", reason="the package's tests cover Theano")
 def test_the_experiment_resumes_and_refuses_other_settings(tmp_path):
     from experiments.studies import draw

@@ -1,5 +1,7 @@
 """Cells and their unrolling against loops in NumPy: outputs, states and back-propagated gradients."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -13,9 +15,11 @@ from tests.support.gradient_cases import randomise
 
 pytestmark = pytest.mark.usefixtures("kernel")
 TOLERANCE = 1e-10
+in_full = partial(pytest.param, marks=pytest.mark.slow)
 MASK = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 1], [1, 0, 1]], "int8")  # a gap, a missing end, a missing beginning
 
 
+@pytest.mark.both_kernels
 @pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_unrolled_equals_the_numpy_loop(kind, masked):
@@ -33,7 +37,7 @@ def test_sizes_of_one(kind, sizes):
     assert max(recurrence(kind, Sizes(*sizes), masked=n_steps > 1).values()) <= TOLERANCE
 
 
-@pytest.mark.parametrize("truncate", [1, 3, 6])
+@pytest.mark.parametrize("truncate", [*map(in_full, (1, 6)), 3])
 @pytest.mark.parametrize("kind", ["lstm peepholes", "gru", "memory lstm"])
 def test_truncated_gradient_equals_the_truncated_numpy_loop(kind, truncate):
     errors = recurrence(kind, masked=True, truncate=truncate)

@@ -198,6 +198,7 @@ def test_who_listens_to_a_pipe_is_told_of_a_death_once(capsys):
     assert said.startswith("note: faded to silence") and said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_it_quietly(folder):
     code = "import sys; from rnnaudio.cli import main; sys.argv = sys.argv[1:]; main()"
     command = [sys.executable, "-c", code, "rnnaudio", "generate", str(folder / "run"), "-", "--seconds", "60"]

@@ -190,6 +190,7 @@ def peak_of(step, n_steps):
     return peak
 
 
+@pytest.mark.slow
 @not_on_theano
 def test_memory_in_segments_grows_with_the_root_of_the_steps():
     """Sixteen times the steps, four times the memory; the whole sequence at once takes sixteen times."""
