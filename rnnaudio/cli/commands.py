@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import sys
+import zlib
 from pathlib import Path
 
 from rnnaudio.cli import corpus, experiments, machine, runs  # noqa: F401  (each registers its commands)
@@ -37,7 +38,7 @@ def settings_in(arguments: list[str]) -> Chosen:
 
 def import_file(path: Path) -> None:
     """Run a Python file of the user's, which registers cells or recipes; RnnaudioError if it cannot be."""
-    name = f"rnnaudio_user_{path.stem}"
+    name = f"rnnaudio_user_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):x}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)

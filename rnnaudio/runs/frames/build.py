@@ -104,8 +104,6 @@ def _gated_cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Gen
 def _start_as_in_2016(cell: Cell, weights: Initializer, rng: np.random.Generator) -> None:
     """Each gate's matrix is drawn as one for [h, x]; peepholes as its rows."""
     values, n = cell.get_values(), cell.n_out
-    if not {"bias", "w_hidden", "w_input"} <= values.keys():
-        raise RnnaudioError(f"the weights of 2016 are those of gates, which a {cell.kind} has not: leave them out")
     n_gates = values["bias"].size // n
     joint = side_by_side(weights, n_gates)(rng, (n + cell.n_in, n_gates * n))
     values |= {"w_hidden": joint[:n], "w_input": joint[n:]}

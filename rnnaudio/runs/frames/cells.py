@@ -50,19 +50,22 @@ class MemoryLSTMOptions(CellOptions):
 class CellKind:
     """A cell: its class, or where to import it from, and the class of its options.
 
+    has_gates
+        its weights are those of gates, ``w_input``, ``w_hidden`` and ``bias``, which the weights of 2016 are for.
     wide_as_frame
         the cell has as many units as a frame has samples, and takes a depth where others take a number of units.
     """
 
     cell: Any
     Options: type[CellOptions] = CellOptions
+    has_gates: bool = False
     wide_as_frame: bool = False
 
 
 CELLS: Registry[CellKind] = Registry("cell")
-CELLS.add("lstm", CellKind("rnnaudio.nn:LSTM", LSTMOptions))
-CELLS.add("gru", CellKind("rnnaudio.nn:GRU"))
-CELLS.add("gru-early-2016", CellKind("rnnaudio.nn:GRUEarly2016"))
+CELLS.add("lstm", CellKind("rnnaudio.nn:LSTM", LSTMOptions, has_gates=True))
+CELLS.add("gru", CellKind("rnnaudio.nn:GRU", has_gates=True))
+CELLS.add("gru-early-2016", CellKind("rnnaudio.nn:GRUEarly2016", has_gates=True))
 CELLS.add("memory-lstm", CellKind("rnnaudio.nn:MemoryLSTM", MemoryLSTMOptions, wide_as_frame=True))
 
 # Before there were options of a cell, these were settings of every model.

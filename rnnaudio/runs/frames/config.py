@@ -41,6 +41,8 @@ class ModelConfig:
             raise RnnaudioError("the initial state is either learnt or sampled: leave out one of the two settings")
         if self.readout == "none" and (self.readout_units or self.readout_noise or self.skip_connections):
             raise RnnaudioError("readout 'none' has no read-out: leave out its units and noise, and skip connections")
+        if self.weights != "usual" and not (self.kind.has_gates or self.kind.wide_as_frame):
+            raise RnnaudioError(f"weights {self.weights!r} are those of gates; a {self.cell} has none: leave it out")
         if self.kind.wide_as_frame:
             self._check_width_of_a_frame()
         elif self.shared_depth and self.skip_connections:

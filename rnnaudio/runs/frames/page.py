@@ -63,8 +63,10 @@ def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
 
 
 def pictures(run: LoadedRun, inside: Probe, folder: Path) -> dict[str, Path]:
-    """Saturation and, if it was validated, gradient norms, by caption."""
-    plotted = {"Saturation": plots.saturation(inside.saturation, folder / "saturation.png")}
+    """Saturation, where there are gates or bounded units, and gradient norms, if it was validated; by caption."""
+    plotted = {}
+    if inside.saturation:
+        plotted["Saturation"] = plots.saturation(inside.saturation, folder / "saturation.png")
     if run.history:
         plotted["Gradient norms"] = plots.gradient_norms(
             run.history[-1]["gradient_norms"],

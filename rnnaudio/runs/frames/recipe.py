@@ -159,8 +159,10 @@ class FramesRecipe(Recipe[TrainConfig]):
 
     def load(self, config: TrainConfig, saved: SavedRun) -> FramesRun:
         # The saved parameters replace the sampled ones: those that take no time to sample do.
-        quick = dataclasses.replace(config.model, weights="gaussian_2016")
-        model = build_model(dataclasses.replace(config, model=quick))
+        model_config = config.model
+        if model_config.kind.has_gates:
+            model_config = dataclasses.replace(model_config, weights="gaussian_2016")
+        model = build_model(dataclasses.replace(config, model=model_config))
         set_model(model, saved.parameters(), saved.path)
         return FramesRun(config, model, saved.record)
 
