@@ -1,5 +1,5 @@
 """The command line: ``rnnaudio --help``."""
 
-from rnnaudio.cli.app import main
+from rnnaudio.cli.main import main
 
 __all__ = ["main"]

@@ -1,19 +1,17 @@
 """The front door: commands in groups, their arguments read by tyro, mistakes told in one line.
 
 Modules are imported inside the commands: the engine takes seconds to import, and reports a wrong setting of its own by
-an error that :func:`main` must catch.
+an error that the entry point must catch.
 """
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tyro
 
-from rnnaudio.cli.arguments import REGISTRY, parsed
-from rnnaudio.errors import run_command
+from rnnaudio.cli.arguments import REGISTRY
 
 PROGRAM = "rnnaudio"
 DESCRIPTION = "Recurrent networks that play raw audio."
@@ -46,26 +44,6 @@ def command(name: str, group: str, *, raw: bool = False) -> Callable[[Callable[.
         return function
 
     return add
-
-
-def main() -> None:
-    """Entry point."""
-    run_command(lambda: run(sys.argv[1:]), PROGRAM)
-
-
-def run(arguments: list[str]) -> None:
-    """Run one command line."""
-    from rnnaudio.cli import commands
-
-    commands.register(arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(overview())
-        return
-    first = COMMANDS.get((arguments[0],))
-    if first is not None and first.raw:
-        first.function(arguments[1:])
-        return
-    parsed(lambda: read(arguments))()
 
 
 def read(arguments: list[str]) -> Callable[[], None]:

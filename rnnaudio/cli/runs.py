@@ -174,7 +174,7 @@ def generate(
         sampling_seed: another random seed, another piece; the same seed, the same piece.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
-    from rnnaudio.cli.commands import import_file
+    from rnnaudio.cli.user_files import import_file
     from rnnaudio.runs.continuing import SamplingOptions
     from rnnaudio.runs.generate import Primes
     from rnnaudio.runs.generate import generate as write_continuations

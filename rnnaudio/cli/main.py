@@ -1,21 +1,35 @@
-"""All commands, made known to the front door."""
+"""The entry point."""
 
 import argparse
-import importlib.util
 import sys
-import zlib
 from pathlib import Path
 
 from rnnaudio.cli import corpus, experiments, machine, runs  # noqa: F401  (each registers its commands)
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.cli.app import COMMANDS, PROGRAM, overview, read
+from rnnaudio.cli.arguments import parsed
+from rnnaudio.cli.user_files import import_file
+from rnnaudio.errors import run_command
 from rnnaudio.runs.settings import Chosen, chosen
 
 WITH_SETTINGS = ("train", "preflight", "music")
 
 
-def register(arguments: list[str]) -> None:
-    """Register the commands whose options depend on the recipe, the preset, the file and the cell that are named."""
+def main() -> None:
+    """Run the command line of this process."""
+    run_command(lambda: run(sys.argv[1:]), PROGRAM)
+
+
+def run(arguments: list[str]) -> None:
+    """Run one command line; the options of some commands depend on the recipe, preset, file and cell that it names."""
     runs.register(settings_in(arguments))
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return
+    first = COMMANDS.get((arguments[0],))
+    if first is not None and first.raw:
+        first.function(arguments[1:])
+        return
+    parsed(lambda: read(arguments))()
 
 
 def settings_in(arguments: list[str]) -> Chosen:
@@ -34,22 +48,3 @@ def settings_in(arguments: list[str]) -> Chosen:
         import_file(Path(file))
     recipe = "codes" if arguments[0] == "music" else known.recipe
     return chosen(recipe, known.preset, known.config and Path(known.config), known.cell)
-
-
-def import_file(path: Path) -> None:
-    """Run a Python file of the user's, which registers cells or recipes; RnnaudioError if it cannot be."""
-    name = f"rnnaudio_user_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):x}"
-    if name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise RnnaudioError(f"--import {path}: expected a Python file that registers a cell or a recipe")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except RnnaudioError:
-        raise
-    except Exception as error:
-        del sys.modules[name]
-        raise RnnaudioError(f"--import {path}: {type(error).__name__}: {error}; mend the file") from error

@@ -1,0 +1,27 @@
+"""Python files of the user's, which register cells or recipes."""
+
+import importlib.util
+import sys
+import zlib
+from pathlib import Path
+
+from rnnaudio.errors import RnnaudioError
+
+
+def import_file(path: Path) -> None:
+    """Run a Python file of the user's, which registers cells or recipes; RnnaudioError if it cannot be."""
+    name = f"rnnaudio_user_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):x}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise RnnaudioError(f"--import {path}: expected a Python file that registers a cell or a recipe")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except RnnaudioError:
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        raise RnnaudioError(f"--import {path}: {type(error).__name__}: {error}; mend the file") from error
