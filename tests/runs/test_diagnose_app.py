@@ -1,8 +1,5 @@
 """`rnnaudio diagnose` and `rnnaudio preflight`: what they are given, what they say, what they leave."""
 
-from rnnaudio.runs.fit import fit
-from rnnaudio.runs.frames.recipe import FRAMES
-from rnnaudio.runs.load import load
 import dataclasses
 import json
 import shutil
@@ -11,19 +8,22 @@ import numpy as np
 import pytest
 import tyro
 
-from rnnaudio.runs.diagnosis import preflight
-from rnnaudio.runs.frames import recipe as audio_run
-from rnnaudio.runs.diagnosis import diagnose as app
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
-from rnnaudio.runs.diagnosis.defects import DEFECTS, in_words, present_in
-from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, free_run, remedy, write_diagnosis
-from rnnaudio.runs.diagnosis.preflight import RUNGS, Reached, climb, spread
 from rnnaudio.data import Batch
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.report.page import write_report
+from rnnaudio.runs.defects import DEFECTS, in_words, present_in
+from rnnaudio.runs.diagnosis import diagnose as app
+from rnnaudio.runs.diagnosis import preflight
+from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, free_run, remedy, write_diagnosis
+from rnnaudio.runs.diagnosis.preflight import RUNGS, Reached, climb, spread
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.frames import recipe as audio_run
+from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.recipe import FRAMES
+from rnnaudio.runs.load import load
 from rnnaudio.training import checkpoint as checkpoints
 
 TINY = TrainConfig(

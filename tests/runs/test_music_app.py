@@ -1,15 +1,5 @@
 """Music over codes from a corpus to sound: what is saved, chosen and refused; the yardstick in one row."""
 
-from rnnaudio.runs.codes.model import encoded
-from rnnaudio.runs.codes.model import training_codes
-from rnnaudio.runs.codes.model import transposed
-from rnnaudio.runs.codes.playing import Playing
-from rnnaudio.runs.codes.playing import load_playing
-from rnnaudio.runs.codes.playing import save_playing
-from rnnaudio.runs.codes.recipe import CODES
-from rnnaudio.runs.fit import fit
-from rnnaudio.runs.load import load
-from rnnaudio.runs.outcome import write_outcome
 import dataclasses
 import io
 import json
@@ -21,20 +11,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rnnaudio.runs.players import How, Watch, gathered
 
-from rnnaudio.runs.codes.choice import choose, healthiest, played
-from rnnaudio.runs.codes.config import MusicConfig, fitted
-from rnnaudio.runs.generate import watched
-from rnnaudio.runs.players import How, Watch, gathered, load_player
+from rnnaudio.audio import read_audio, write_wav
 from rnnaudio.cli import main
 from rnnaudio.data import AudioCorpus
-from rnnaudio.audio import read_audio, write_wav
 from rnnaudio.data.corpus import Scale
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import STEINWAY_16_KHZ, calibrate
 from rnnaudio.metrics.likeness import loop_score
 from rnnaudio.metrics.yardstick import Yardstick, most_looped
+from rnnaudio.runs.codes.choice import choose, healthiest, played
+from rnnaudio.runs.codes.config import MusicConfig, fitted
+from rnnaudio.runs.codes.model import encoded, training_codes, transposed
+from rnnaudio.runs.codes.playing import Playing, load_playing, save_playing
+from rnnaudio.runs.codes.recipe import CODES
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.generate import watched
+from rnnaudio.runs.load import load
+from rnnaudio.runs.outcome import write_outcome
 from rnnaudio.training import EarlyStopping, Run
 from tests.support.sounds import RATE_HZ, music, noise, sine
 

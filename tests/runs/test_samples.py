@@ -1,20 +1,10 @@
 """The model of samples: against its equations in NumPy, against differences, against its own free run."""
 
-from rnnaudio.runs.fit import fit
-from rnnaudio.runs.load import load
-from rnnaudio.runs.samples.config import SamplesConfig
-from rnnaudio.runs.samples.model import Facts
-from rnnaudio.runs.samples.model import build_model
-from rnnaudio.runs.samples.model import linear_path
-from rnnaudio.runs.samples.model import measured_facts
-from rnnaudio.runs.samples.recipe import SAMPLES
 import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from tests.support.gradient_cases import randomise
-from tests.support.oracle_samples import categorical_bits, centres, logistic_bits, said_of_each
 
 from rnnaudio import engine
 from rnnaudio.data import ArrayPiece, AudioCorpus, Split
@@ -29,7 +19,14 @@ from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import NextSamples
 from rnnaudio.readouts import Categorical, LogisticMixture
 from rnnaudio.readouts.logistic import LEAST_SCALE
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.load import load
+from rnnaudio.runs.samples.config import SamplesConfig
+from rnnaudio.runs.samples.model import Facts, build_model, linear_path, measured_facts
+from rnnaudio.runs.samples.recipe import SAMPLES
 from rnnaudio.training import Evaluation
+from tests.support.gradient_cases import randomise
+from tests.support.oracle_samples import categorical_bits, centres, logistic_bits, said_of_each
 
 N_LEVELS, WINDOW, DEVIATION = 11, 3, 0.4
 LOGISTIC, CATEGORICAL = LogisticMixture(2, N_LEVELS, 0.2), Categorical(N_LEVELS)
@@ -323,7 +320,7 @@ def test_settings_that_are_refused(options, message):
 
 
 def test_the_same_model_in_pytorch_says_the_same():
-    """What `make bench-samples` compares with, where PyTorch is: an LSTM, for its GRU is another."""
+    """What `rnnaudio experiment run bench-samples` compares with, where PyTorch is: an LSTM (its GRU differs)."""
     torch = pytest.importorskip("torch")
     from experiments.benchmarks.torch_samples import SampleRNN
 
