@@ -6,21 +6,21 @@ import re
 
 import numpy as np
 import pytest
-import tyro
-from tyro.conf import OmitArgPrefixes
 
-from rnnaudio.cli.arguments import REGISTRY
 from rnnaudio.data import Batch
 from rnnaudio.diagnostics import baselines, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
-from rnnaudio.runs.config import from_dict
+from rnnaudio.runs.config import from_dict, to_dict
+from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.frames import recipe as audio_run
 from rnnaudio.runs.frames.build import build_model, build_optimizer
+from rnnaudio.runs.frames.cells import CellOptions, LSTMOptions, MemoryLSTMOptions
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
-from rnnaudio.runs.frames.recipe import describe_row
+from rnnaudio.runs.frames.recipe import FRAMES
 from rnnaudio.training.loop import duration
+from tests.support.command_line import typed
 
 
 def test_round_trip_through_json():
@@ -60,21 +60,14 @@ def test_widths_on_the_command_line():
     assert typed(words).model.units == (200, 100, 100)
 
 
-def typed(words):
-    """The settings of `rnnaudio train WORDS`."""
-
-    def train(config: OmitArgPrefixes[TrainConfig] = TrainConfig()):  # noqa: B008 (frozen)
-        return config
-
-    return tyro.cli(train, args=words, registry=REGISTRY)
-
-
 def test_a_memory_lstm_shares_its_depth_however_its_settings_come_about():
     of_the_command_line = typed(["--cell", "memory-lstm", "--n-layers", "2"]).model
     changed = dataclasses.replace(ModelConfig(n_layers=2), cell="memory-lstm")
     read = from_dict(ModelConfig, {"cell": "memory-lstm", "n_layers": 2})
     assert of_the_command_line == changed == read and read.shares_depth
-    assert not dataclasses.replace(read, cell="gru").shares_depth
+    gru = dataclasses.replace(read, cell="gru")
+    assert not gru.shares_depth and type(gru.options) is CellOptions
+    assert gru == typed(["--cell", "gru", "--n-layers", "2"]).model
     for shared in (True, False):
         assert dataclasses.replace(read, shared_depth=shared).shares_depth is shared
         assert typed(["--cell", "gru", "--shared-depth", str(shared)]).model.shares_depth is shared
@@ -83,8 +76,10 @@ def test_a_memory_lstm_shares_its_depth_however_its_settings_come_about():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"model": {"options": 3}}, "options is 3; expected a table of settings of CellOptions"),
         ({"batch_sise": 3}, "unknown setting 'batch_sise' of TrainConfig; did you mean 'batch_size'"),
         ({"model": {"n_unit": 3}}, "unknown setting 'n_unit' of ModelConfig; did you mean 'n_units'"),
+        ({"model": {"cell": 3}}, "cell is 3; expected a text"),
         ({"zzz": 3}, "known are"),
     ],
 )
@@ -119,7 +114,7 @@ def test_model_widths_with_skip_connections_and_linear_skip():
 
 
 def test_a_memory_lstm_is_as_wide_as_a_frame_and_read_at_all_depths():
-    model = ModelConfig(cell="memory-lstm", n_layers=3, layer_noise=0.005, readout_units=16)
+    model = ModelConfig.of(cell="memory-lstm", n_layers=3, layer_noise=0.005, readout_units=16)
     parameters = build_model(TrainConfig(frame_size=8, model=model)).parameters()
     shapes = {name: v.get_value().shape for name, v in parameters.items()}
     assert shapes["memory_lstm.w_hidden"] == (16, 48)
@@ -130,16 +125,36 @@ def test_a_memory_lstm_is_as_wide_as_a_frame_and_read_at_all_depths():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layer_noise": 0.1}, "layer_noise is an option of the memory-lstm only, not of lstm"),
+        ({"layer_noise": 0.1}, "layer_noise is an option of the memory-lstm only, not of the lstm: leave it out"),
+        ({"bounded_memory": True}, "bounded_memory is an option of the memory-lstm only, not of the lstm"),
         ({"cell": "memory-lstm", "skip_connections": True}, "skip_connections join several layers"),
-        ({"cell": "memory-lstm", "peepholes": True}, "peepholes are an option of the LSTM only"),
+        ({"cell": "memory-lstm", "peepholes": True}, "peepholes is an option of the lstm only, not of the memory"),
+        ({"cell": "memory-lstm", "forget_bias": 2.0}, "forget_bias is an option of the lstm only"),
+        ({"cell": "gru", "options": {"peepholes": True}}, "unknown setting 'peepholes' of CellOptions"),
+        ({"cell": "gru", "options": LSTMOptions(peepholes=True)}, "are no options of the gru"),
+        ({"cell": "grue"}, "unknown cell 'grue'; did you mean 'gru'?"),
         ({"cell": "memory-lstm", "n_units": 200}, "n_units is 200, but is no option of the memory-lstm"),
         ({"cell": "memory-lstm", "layer_noise": -1.0}, "layer_noise is -1.0; expected 0 or more"),
     ],
 )
 def test_options_of_another_cell_are_refused(settings, message):
     with pytest.raises(RnnaudioError, match=message):
-        ModelConfig(**settings)
+        ModelConfig.of(**settings)
+
+
+def test_options_belong_to_the_cell_and_may_stand_beside_it():
+    """Flat, as earlier versions saved them and as the command line takes them, with the defaults of other cells."""
+    flat = {"cell": "memory-lstm", "peepholes": False, "forget_bias": 1.0, "layer_noise": 0.1, "bounded_memory": True}
+    expected = ModelConfig(cell="memory-lstm", options=MemoryLSTMOptions(layer_noise=0.1, bounded_memory=True))
+    words = ["--cell", "memory-lstm", "--layer-noise", "0.1", "--bounded-memory"]
+    assert from_dict(ModelConfig, flat) == ModelConfig.of(**flat) == typed(words).model == expected
+    assert from_dict(ModelConfig, json.loads(json.dumps(to_dict(expected)))) == expected
+    assert ModelConfig.of(cell="gru", forget_bias=3.0) == ModelConfig(cell="gru")  # earlier versions ignored it
+    for settings in ({}, {"options": LSTMOptions()}, {"peepholes": False}):
+        assert ModelConfig.of(**settings).options == LSTMOptions()
+    assert dataclasses.replace(expected, cell="lstm", options=LSTMOptions(peepholes=True)).options.peepholes
+    with pytest.raises(RnnaudioError, match="are no options of the lstm, which has LSTMOptions: leave them out"):
+        dataclasses.replace(expected, cell="lstm")
 
 
 def test_equal_seeds_give_equal_models():
@@ -159,9 +174,9 @@ def test_optimizer_takes_rate_and_clipping():
 )
 def test_short_times_are_shown_in_seconds(seconds, shown):
     assert duration(seconds) == shown
-    row = {"epoch": 1.0, "seconds": seconds, "train": 0.1, "valid": 0.01, "is_best": True}
+    row = {"epoch": 1.0, "updates": 7, "seconds": seconds, "train": 0.1, "valid": 0.01, "is_best": True}
     losses = "train -10.00 dB  valid -20.00 dB  * best"
-    assert " ".join(describe_row(row).split()) == " ".join(f"epoch 1.00 {shown} {losses}".split())
+    assert " ".join(describe_row(FRAMES, row).split()) == " ".join(f"epoch 1.00 7 updates {shown} {losses}".split())
 
 
 def test_baselines_of_large_batches_are_measured_a_few_sequences_at_a_time(monkeypatch):

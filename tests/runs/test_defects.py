@@ -19,13 +19,16 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper
 from rnnaudio.nn import Context, Dense
 from rnnaudio.optimizers import SGD
+from rnnaudio.registry import resolve
+from rnnaudio.runs import defects
+from rnnaudio.runs.config import to_dict
 from rnnaudio.runs.defects import DEFECTS, named, present_in, that_apply_to, with_defect, without
-from rnnaudio.runs.diagnosis import defects
 from rnnaudio.runs.fit import fit
-from rnnaudio.runs.frames import recipe as audio_run
+from rnnaudio.runs.frames import recipe as frames_recipe
+from rnnaudio.runs.frames.batchers import BATCHERS
 from rnnaudio.runs.frames.build import build_judging, build_model, build_optimizer, build_strategy
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
-from rnnaudio.runs.frames.recipe import BATCHERS, FRAMES, FramesRun, open_corpus, train_and_valid
+from rnnaudio.runs.frames.recipe import FRAMES, FramesRun, open_corpus, train_and_valid
 from rnnaudio.runs.load import load
 from rnnaudio.runs.outcome import write_outcome
 from rnnaudio.training import EarlyStopping
@@ -39,8 +42,8 @@ GRU = TrainConfig(
 )  # fmt: skip
 MEMORY = dataclasses.replace(
     GRU,
-    model=ModelConfig(
-        "memory-lstm", n_layers=2, shared_depth=False, bounded_memory=True, learn_initial_state=True,
+    model=ModelConfig.of(
+        cell="memory-lstm", n_layers=2, shared_depth=False, bounded_memory=True, learn_initial_state=True,
         forget_bias_hidden=0.0,
     ),
 )  # fmt: skip
@@ -49,8 +52,8 @@ FAITHFUL = TrainConfig(
     scaling="min_max_2016", batches="shifted", optimizer="rmsprop_2016", max_gradient_norm=None,
     validation="same_pieces", judged_by="train", noise_in_evaluation=True, saved_history="until_best",
     generation="two_functions_2016",
-    model=ModelConfig(
-        "memory-lstm", n_layers=2, layer_noise=0.005, readout_units=2 * FRAME, readout_noise=0.05,
+    model=ModelConfig.of(
+        cell="memory-lstm", n_layers=2, layer_noise=0.005, readout_units=2 * FRAME, readout_noise=0.05,
         readout_weights="rand_2016", initial_state_noise=0.01,
     ),
 )  # fmt: skip
@@ -131,8 +134,11 @@ def test_the_repaired_configs_have_no_defect():
 
 
 def flat(config):
-    values = dataclasses.asdict(config)
-    return values | {f"model.{name}": value for name, value in values.pop("model", {}).items()}
+    """Settings by path, as the declarations of defects name them."""
+    values = to_dict(config)
+    model = values.pop("model", {})
+    options = {f"model.options.{name}": value for name, value in model.pop("options", {}).items()}
+    return values | {f"model.{name}": value for name, value in model.items()} | options
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda d: d.name)
@@ -162,7 +168,8 @@ def test_a_defect_of_other_runs(name):
 
 def test_defects_of_any_strength_are_found():
     def names(**model):
-        return [d.name for d in present_in(dataclasses.replace(MEMORY, model=ModelConfig("memory-lstm", **model)))]
+        config = dataclasses.replace(MEMORY, model=ModelConfig.of(cell="memory-lstm", **model))
+        return [d.name for d in present_in(config)]
 
     bounded = {"bounded_memory": True, "learn_initial_state": True}
     assert names(forget_bias_hidden=0.5, n_layers=2, **bounded) == ["forget-bias-in-hidden", "shared-depth"]
@@ -343,7 +350,7 @@ def test_no_clipping():
 def batches_of(config):
     audio = np.random.default_rng(0).standard_normal(4000).astype("float32")
     split = Split("train", (ArrayPiece(audio),), RATE_HZ)
-    return BATCHERS[config.batches](split, frame_size=FRAME, n_steps=4, batch_size=3, seed=1)
+    return resolve(BATCHERS[config.batches])(split, frame_size=FRAME, n_steps=4, batch_size=3, seed=1)
 
 
 def test_always_reset():
@@ -417,7 +424,7 @@ def test_a_run_cannot_be_resumed_with_another_defect(plain, corpus_path, name):
 
 
 def old_version_of(run_dir, folder):
-    """The run as a version before the defects wrote it."""
+    """The run as a version before the defects wrote it, in which options of cells were settings of every model."""
     path = checkpoints.path_in(run_dir)
     saved = checkpoints.load(path)
     settings = saved.record["config"]
@@ -430,8 +437,11 @@ def old_version_of(run_dir, folder):
     ]  # fmt: skip
     for name in later:
         del settings["train"][name]
+    model = settings["train"]["model"]
     for name in later_of_model:
-        del settings["train"]["model"][name]
+        del model[name]
+    assert model.pop("options") == {}
+    model |= {"peepholes": False, "forget_bias": 1.0, "layer_noise": 0.0}
     folder.mkdir()
     checkpoints.save(checkpoints.path_in(folder), saved)
     return folder
@@ -445,7 +455,7 @@ def test_a_run_of_an_earlier_version_plays_and_goes_on(plain, corpus_path, tmp_p
     seeds = np.random.default_rng(0).standard_normal((1, 2 * FRAME))
     played, again = (r.continue_primes(seeds, 40)[0].audio for r in (run, load(run_dir)))
     np.testing.assert_array_equal(played, again)
-    noisy = run._replace(config=dataclasses.replace(config, generation_noise=True))
+    noisy = dataclasses.replace(run, config=dataclasses.replace(config, generation_noise=True))
     with pytest.raises(RnnaudioError, match="does not say how loud its validation windows are"):
         noisy.continue_primes(seeds, 40)
     resumed = fit(FRAMES, dataclasses.replace(config, max_updates=6), corpus_path, old, resume=True)
@@ -456,7 +466,7 @@ def test_the_noise_of_generation_has_the_power_of_the_validation_error(plain, co
     run = load(plain[0])
     best = min(row["valid"] for row in run.record["history"])
     with run.open_corpus(corpus_path) as corpus:
-        windows = audio_run.fixed_windows(corpus.valid, frame_size=FRAME, n_steps=4, batch_size=3)
+        windows = frames_recipe.fixed_windows(corpus.valid, frame_size=FRAME, n_steps=4, batch_size=3)
         power = np.mean([np.square(w.frames[1:]) for w in windows])
     assert run.output_noise_std == pytest.approx(np.sqrt(best * power), rel=1e-4)
     never = FramesRun(run.config, run.model, {"history": [], "config": {"validation_power": 1.0}})
@@ -464,10 +474,12 @@ def test_the_noise_of_generation_has_the_power_of_the_validation_error(plain, co
 
 
 def test_annealing_reaches_every_noise():
-    model = ModelConfig("memory-lstm", input_noise=0.4, layer_noise=0.2, readout_noise=0.1, readout_units=8)
+    model = ModelConfig.of(
+        cell="memory-lstm", input_noise=0.4, layer_noise=0.2, readout_noise=0.1, readout_units=8
+    )
     config = TrainConfig(frame_size=FRAME, model=model, anneal_noise_over=10)
     built = build_model(config)
-    anneal = audio_run.annealing(built, config)
+    anneal = frames_recipe.annealing(built, config)
 
     def stds():
         found = SimpleNamespace(noisy=[], layer=[], readout=[])

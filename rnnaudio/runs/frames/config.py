@@ -95,17 +95,31 @@ class ModelConfig:
     @staticmethod
     def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
         """Gather the cell's options, which may stand among the settings of the model, as ``options``."""
-        kind = CELLS[values.get("cell", ModelConfig.cell)]
+        cell, given = values.get("cell", ModelConfig.cell), values.get("options", {})
+        if not isinstance(cell, str) or not isinstance(given, Mapping):
+            return dict(values)  # a mistake that is named where types are checked, or options that are ready
+        kind = CELLS[cell]
         mine = kind.Options.__dataclass_fields__
-        given = dict(values.get("options", {})) | {name: v for name, v in values.items() if name in mine}
+        for name in [name for name in ONCE_OF_ALL if name in values and name not in mine]:
+            _check_unused(cell, name, values[name])
+        options = {**given, **{name: value for name, value in values.items() if name in mine}}
         others = {k: v for k, v in values.items() if k != "options" and k not in mine and k not in ONCE_OF_ALL}
-        return others | {"options": from_dict(kind.Options, given)}
+        return others | {"options": from_dict(kind.Options, options)}
+
+
+def _check_unused(cell: str, name: str, value: Any) -> None:
+    """RnnaudioError for an option of other cells, unless it is at its default, as earlier versions saved it."""
+    owners = {other: kind.Options for other, kind in CELLS.items() if name in kind.Options.__dataclass_fields__}
+    in_vain = name == "forget_bias" and not CELLS[cell].wide_as_frame  # they let a GRU have one, without effect
+    if not in_vain and all(value != getattr(options, name) for options in owners.values()):
+        only = " and the ".join(owners)
+        raise RnnaudioError(f"{name} is an option of the {only} only, not of the {cell}: leave it out")
 
 
 def _options_for(cell: str, options: CellOptions) -> CellOptions:
     """The options, or the cell's own defaults where none were changed."""
     wanted = CELLS[cell].Options
-    if isinstance(options, wanted) and type(options) is not CellOptions:
+    if type(options) is wanted:
         return options
     if options != type(options)():
         raise RnnaudioError(f"{options} are no options of the {cell}, which has {wanted.__name__}: leave them out")

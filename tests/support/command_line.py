@@ -1,0 +1,17 @@
+"""Settings as they are typed."""
+
+import tyro
+from rnnaudio.cli.commands import settings_in
+from tyro.conf import OmitArgPrefixes
+
+from rnnaudio.cli.arguments import REGISTRY
+
+
+def typed(words):
+    """The settings of `rnnaudio train WORDS`, of which only those that are options of the recipe are typed here."""
+    start = settings_in(["train", *words])
+
+    def train(config: OmitArgPrefixes[type(start.config)] = start.config):
+        return config
+
+    return tyro.cli(train, args=words, registry=REGISTRY)
