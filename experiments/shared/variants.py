@@ -113,7 +113,7 @@ def errors_and_diagnosis(run_dir: Path, corpus: Path) -> Figures:
 
 
 def free_run(run: LoadedRun, corpus_path: Path, seconds: float) -> Figures:
-    """How long the continuation of the first seed of the test split stays within the limits of real music."""
+    """Seconds that the continuation of the first test seed stays within the limits of real music, and its ending."""
     with run.open_corpus(corpus_path) as corpus:
         seed = corpus.test.first(seed_seconds(run.config, corpus.sample_rate_hz))
         (played,) = run.continue_seeds([seed], round(seconds * corpus.sample_rate_hz))

@@ -241,7 +241,7 @@ def load_samples(run_dir: Path) -> Sampler:
         config = from_dict(SamplesConfig, saved.record["config"]["samples"])
         facts = from_dict(Facts, saved.record["config"]["facts"])
     except (KeyError, TypeError) as error:
-        raise RnnaudioError(f"{path} holds no run over samples ({error}); name a run of `rnnaudio experiment run samples`") from error
+        raise RnnaudioError(f"{path} holds no run over samples ({error}); name a run of the experiment samples") from error
     model = build_model(config, facts)
     set_model(model, saved.group("best") or saved.group("model"), path)
     return Sampler(config, Quantizer(facts.peak, config.n_levels, config.law), model, saved.record)
