@@ -11,8 +11,8 @@ seeded deviation a note. Staccato halves a note; grace notes come before the bea
 out.
 
 Repeats. What stands between repeat signs is played twice, with first and second endings; Da Capo is not played. A
-repeat whose signs cannot be right is passed over, and the piece's source in the corpus says so. One is: that of the
-second half of K 458 i, whose first ending has lost its beginning.
+repeat whose signs cannot be right is passed over, which the piece's source in the corpus records. There is one: that
+of the second half of K 458 i, whose first ending has lost its beginning.
 
 Split. No work is in two splits, and validation and test need minutes, which K 545 has not: hence
 
@@ -140,7 +140,7 @@ class Play(NamedTuple):
 
 
 class Score(NamedTuple):
-    """What is to be played, and where it comes from; licence: the score's."""
+    """The notes of a piece, and the origin and licence of its score."""
 
     title: str
     source: str
@@ -150,7 +150,7 @@ class Score(NamedTuple):
 
 
 def load_scores(folder: Path | None = None, *, seed: int = 0) -> list[Score]:
-    """The scores to play: Mozart's in music21's corpus, or the MusicXML files of ``folder``, sorted by name.
+    """The scores to play: Mozart's in music21's corpus, or the MusicXML files of ``folder`` sorted by name.
 
     Velocities deviate by a generator seeded with ``seed`` and the title, so no score depends on which others are read.
 
@@ -188,13 +188,13 @@ def score_events(score: Any, rng: np.random.Generator, quarter_bpm: float | None
 
 
 def unplayed_repeats(score: Any) -> list[str]:
-    """Which repeats of a music21 score ``score_events`` does not play, and why."""
+    """The repeats of a music21 score that ``score_events`` does not play, each with the reason."""
     bars, fault = read_bars(score)
     return play_order(bars)[1] if fault is None else [fault]
 
 
 def read_bars(score: Any) -> tuple[list[Bar], str | None]:
-    """The bars of a music21 score, and why they (no bars at all) or their repeat signs (none) could not be read."""
+    """The bars of a music21 score, and the reason if they, or their repeat signs, could not be read."""
     parts = [list(part.getElementsByClass("Measure")) for part in score.parts]
     if len({len(measures) for measures in parts}) != 1:
         return [], "no repeats: its parts have different numbers of bars"
@@ -217,7 +217,7 @@ def read_bars(score: Any) -> tuple[list[Bar], str | None]:
 
 
 def play_order(bars: Sequence[Bar]) -> tuple[list[tuple[int, int]], list[str]]:
-    """The bars as they are played, (first, one after the last) by index, and why a repeat was passed over.
+    """The bars as they are played, (first, one after the last) by index, and the reason for each repeat passed over.
 
     A repeat goes back to its start sign or, where it has none, to the end of the repeat before it or the beginning.
     """
@@ -246,7 +246,7 @@ def play_order(bars: Sequence[Bar]) -> tuple[list[tuple[int, int]], list[str]]:
 
 
 def _fault(bars: Sequence[Bar], back: int, here: int) -> str | None:
-    """Why the repeat from bar ``here`` to bar ``back`` cannot be meant, if so."""
+    """The reason why the repeat from bar ``here`` back to bar ``back`` cannot be meant; None if it can."""
     ending = bars[here].ending
     following = bars[here + 1].ending if here + 1 < len(bars) else None
     if back > here or (ending is None) != (following is None) or (ending is not None and ending == following):
@@ -259,9 +259,9 @@ def _fault(bars: Sequence[Bar], back: int, here: int) -> str | None:
 
 
 def _quarters(measures: Iterable[Any]) -> float:
-    """How long a bar is, from the measures of all parts: the longest, but a lone rest means any length.
+    """The length of a bar: that of the longest part, but a lone rest may stand for any length.
 
-    Not as music21 has it: there a dynamic mark set beyond the bar's end makes the bar longer, in that part alone.
+    music21's own length differs: there a dynamic mark set beyond the end of a bar makes it longer, in that part alone.
     """
     notes = [list(measure.flatten().notesAndRests) for measure in measures]
     notes = [of_part for of_part in notes if len(of_part) > 1 or any(not note.isRest for note in of_part)] or notes
@@ -269,7 +269,7 @@ def _quarters(measures: Iterable[Any]) -> float:
 
 
 def _signs(part: Any, measures: Sequence[Any]) -> list[tuple[bool, bool, int]]:
-    """For each bar of a part: does a repeat start, does one end, in which bracket is it (from 1; 0: none)."""
+    """The signs of each bar of a part: a repeat starts, a repeat ends, the number of its bracket (from 1; 0: none)."""
     endings: dict[int, int] = {}
     for i, bracket in enumerate(part.recurse().getElementsByClass("RepeatBracket"), start=1):
         endings.update({id(measure): i for measure in bracket.getSpannedElements()})
@@ -295,7 +295,7 @@ def _align(score: Any, bars: Sequence[Bar]) -> None:
 
 
 def _plays(bars: Sequence[Bar], spans: Iterable[tuple[int, int]], seconds_at: Callable[[float], float]) -> list[Play]:
-    """The stretches that are played, in order; all that was written, where the score has no bars."""
+    """The stretches that are played, in order; the whole score if it has no bars."""
     if not bars:
         return [Play(0.0, np.inf, 0.0)]
     offsets = np.cumsum([0.0] + [bar.quarters for bar in bars])
@@ -417,7 +417,7 @@ def write_excerpts(scores: Sequence[Score], piano: Mapping[int, Key], folder: Pa
 def recordings(
     scores: Sequence[Score], piano: Mapping[int, Key], gain: float, licence: str = LICENCE
 ) -> list[Recording]:
-    """The scores as recordings that are played when the corpus asks for their sound."""
+    """The scores as recordings that are rendered when the corpus reads their sound."""
 
     def play(events: list[NoteEvent]) -> tuple[np.ndarray, int]:
         return render(events, piano, gain=gain), SAMPLE_RATE_HZ
@@ -433,8 +433,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, nargs="?", metavar="OUT.h5", help="the corpus to write")
     parser.add_argument("--cache", type=Path, default=Path(__file__).parent / "cache", help="where downloads are kept")
     parser.add_argument("--scores", type=Path, metavar="DIR", help="play the MusicXML files of this folder instead")
-    parser.add_argument("--seed", type=int, default=0, help="of the small deviations of velocity (0)")
-    parser.add_argument("--gain", type=float, default=GAIN, help=f"of the whole corpus ({GAIN:g})")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the small deviations of velocity (0)")
+    parser.add_argument("--gain", type=float, default=GAIN, help=f"gain of the whole corpus ({GAIN:g})")
     parser.add_argument(
         "--instrument", choices=("piano", *soundfont.PROGRAMS), default="piano", help="recorded, or of a soundfont"
     )

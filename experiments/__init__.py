@@ -1,1 +1,1 @@
-"""What was measured: ``rnnaudio experiment list``."""
+"""Experiments of the blog, studies, benchmarks and proofs: ``rnnaudio experiment list``."""

@@ -63,7 +63,7 @@ class Experiment(NamedTuple):
 
 
 def _from_settings(name: str, about: str, time: str, post: str) -> Experiment:
-    """An experiment of the blog that is nothing but a settings file."""
+    """An experiment of the blog that consists of a settings file."""
     module, settings = "blog_2016.reproduce", f"{name}.toml"
     return Experiment(name, module, about, time, post, (Run(name),), ("corpus",), settings=settings, smoke=SMOKE)
 
@@ -227,7 +227,7 @@ EXPERIMENTS = {experiment.name: experiment for experiment in ALL}
 
 
 def find(name: str) -> Experiment:
-    """The experiment of that name; RnnaudioError that names the nearest where there is none."""
+    """The experiment of that name; RnnaudioError that names the nearest if it is unknown."""
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
     nearest = difflib.get_close_matches(name.replace("_", "-"), EXPERIMENTS, 1)
@@ -246,6 +246,6 @@ def as_list() -> str:
 
 
 def needs(name: str, arguments: list[str]) -> tuple[str, ...]:
-    """What has to be installed or built before a run; tiny forms need no corpus."""
+    """The extras and data to set up before a run; tiny forms need no corpus."""
     wanted = ("corpus",) if name == "all" else find(name).needs
     return tuple(need for need in wanted if not ("--smoke" in arguments and need in ("corpus", "strings")))

@@ -1,12 +1,11 @@
 """Training steps of rnnaudio against PyTorch's, JAX's and the engine's own scan, as ratios in one run.
 
-    python -m experiments.benchmarks.bench [--quick] [--cells lstm gru memory-lstm] [--peers torch torch-compiled jax
-        scan theano]
+    rnnaudio bench [--quick] [--cells lstm gru memory-lstm] [--peers torch torch-compiled jax scan theano]
 
-Every peer is a process of its own, built once; they take turns, a few steps each, so that what else the machine does
-meets all of them. A figure is the median over the turns of the median within a turn; the ratio is the peer's time
-over ours of the same turn, so above 1 means that rnnaudio is faster. The floor is the time that the step's products
-alone would take at the machine's measured sgemm rate.
+Every peer is a process of its own, built once; they take turns, a few steps each, so that other load on the machine
+affects all of them. A figure is the median over the turns of the median within a turn; the ratio is the peer's time
+over ours of the same turn, so above 1 rnnaudio is faster. The floor is the time that the step's products alone would
+take at the machine's measured sgemm rate.
 """
 
 import importlib.util
@@ -58,7 +57,7 @@ EXTRAS = {"torch": "bench", "torch-compiled": "bench", "jax": "jax", "scan": Non
 
 
 def gflop(point: Point, cell: str) -> float:
-    """Multiplications and additions of all products of a step, in 1e9; the input's gradient is not needed."""
+    """Count multiplications and additions of all products of a step, in 1e9, without the gradient of the input."""
     rows, n = point.n_steps * point.n_batch, point.n_units
     if cell == "memory-lstm":
         depth = point.n_layers
@@ -93,14 +92,14 @@ class Peer:
         )
         self.name = name
         if self._read() != "ready\n":
-            raise RnnaudioError(f"the peer {name} did not start; what it says stands above")
+            raise RnnaudioError(f"the peer {name} did not start; its errors are printed above")
 
     def _read(self) -> str:
         assert self._process.stdout
         return self._process.stdout.readline()
 
     def seconds(self, n_steps: int) -> float:
-        """Median seconds of so many steps."""
+        """The median duration of ``n_steps`` steps."""
         assert self._process.stdin
         self._process.stdin.write(f"{n_steps}\n")
         self._process.stdin.flush()
@@ -133,13 +132,13 @@ def compare(
 
 
 def peers_of(cell: str, peers: tuple[str, ...]) -> list[str]:
-    """Those that can compute a cell: PyTorch's own layers gain nothing by torch.compile, and JAX has LSTM and GRU."""
+    """The peers of a cell: torch.compile does not speed up PyTorch's own layers, and JAX has LSTM and GRU only."""
     other = "jax" if cell == "memory-lstm" else "torch-compiled"
     return [peer for peer in peers if peer != other]
 
 
 def check_peers(peers: tuple[str, ...]) -> None:
-    """RnnaudioError for a peer that there is not, or that is not installed."""
+    """RnnaudioError for an unknown peer, or one that is not installed."""
     for peer in peers:
         if peer not in EXTRAS:
             raise RnnaudioError(f"the peer is {peer!r}; expected some of {', '.join(EXTRAS)}")
@@ -157,7 +156,7 @@ def line(row: dict[str, Any], names: list[str]) -> str:
 
 
 def summary(cell: str, rows: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
-    """Geometric mean and least of the ratios of a cell, by peer."""
+    """The geometric mean and the least of the ratios of a cell, by peer."""
     ratios = {name: [row[name]["ratio"] for row in rows] for name in names}
     return {
         name: {"cell": cell, "mean": float(np.exp(np.mean(np.log(values)))), "least": min(values)}
@@ -177,7 +176,7 @@ def measure_all(
         cells: lstm, gru, memory-lstm.
         peers: torch, torch-compiled, jax, scan, theano.
         quick: a few points of the grid, few turns; less than a minute with one peer.
-        name: of the record.
+        name: the name of the record.
     """
     check_peers(peers)
     rate = max(measure_gflops(dot) for dot in (ops.dot, engine.tt.dot))
@@ -198,7 +197,7 @@ def measure_all(
         rows += of_cell
     if not quick:
         record(name, {"sgemm_gflops": rate, "summary": summaries, "rows": rows})
-        print(f"drew {speed_ratios(rows, PICTURES / f'{name}.png')}")
+        print(f"plotted {speed_ratios(rows, PICTURES / f'{name}.png')}")
 
 
 main = command(measure_all)

@@ -1,8 +1,8 @@
 """The training step of ``experiments.benchmarks.bench`` written by hand in JAX: ``lax.scan`` within one jitted call.
 
-The equations, layouts and update rule are rnnaudio's, so that equal weights give equal losses. As a careful user would
-do it: the part of the gates that depends on the input alone is one large product before the loop, and the memory of
-parameters and mean squares is given to their successors.
+The equations, layouts and update rule are rnnaudio's, so that equal weights give equal losses. It is written as a
+careful user would: the part of the gates that depends on the input alone is one large product before the loop, and the
+buffers of parameters and mean squares are donated to their successors.
 """
 
 from collections.abc import Callable
@@ -58,7 +58,7 @@ CELLS: dict[str, Callable[[Recurrent, Any], Any]] = {"lstm": lstm, "gru": gru}
 
 
 def mean_squared_error(parameters: list[Any], frames: Any, cell: str) -> Any:
-    """Of predicting the next frame; frames (T + 1, B, I), parameters the layers and the read-out."""
+    """The error of predicting the next frame; frames (T + 1, B, I), parameters the layers and the read-out."""
     *layers, read_out = parameters
     x = frames[:-1]
     for layer in layers:

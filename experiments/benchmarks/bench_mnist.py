@@ -1,6 +1,6 @@
 """Seconds per epoch of the blog's MNIST network, 784-100-10 relu, SGD, batches of 1000, against PyTorch's.
 
-    python -m experiments.benchmarks.bench_mnist
+    rnnaudio experiment run bench-mnist
 
 ``torch``: the batches are slices of one tensor, the fastest way there is. ``torch-loader``: they come from a
 DataLoader over a TensorDataset, as in PyTorch's own MNIST example. Each peer is a process of its own; they take turns.

@@ -1,9 +1,8 @@
-"""The training steps that ``experiments.benchmarks.bench`` compares, one per process: build it, then run as many as
-asked.
+"""The training steps that ``experiments.benchmarks.bench`` compares: a server process for each.
 
     python -m experiments.benchmarks.bench_peers PEER CELL I H T B LAYERS
 
-Reads a number of steps per line from standard input, answers with the seconds of each as a JSON list. A step is
+It reads a number of steps per line from standard input and answers with the seconds of each as a JSON list. A step is
 forward, backward, clipping by the global norm and RMSprop, of layers of LSTM or GRU with a Dense read-out and mean
 squared error on T frames of I samples, float32. The memory LSTM of 2016 is as wide as its input and LAYERS deep, has
 noise in all its layers and the blog's read-out, an MLP with one hidden layer.

@@ -1,11 +1,11 @@
-"""What each compile mode costs: seconds to the first training step, with empty caches and with full ones, and
+"""The cost of each compile mode: seconds to the first training step, with empty caches and with full ones, and
 milliseconds per step after that.
 
-    python -m experiments.benchmarks.compile_times [--modes auto c numba python] [--kernels fused scan]
+    rnnaudio experiment run compile-times [--modes auto c numba python] [--kernels fused scan]
 
 The step: LSTM 200 -> 300 -> 300 -> 300 + Dense, 80 steps, 16 sequences, RMSprop with clipping, float32.
-Each figure comes from a process of its own; "cold" has an empty compile directory. Theano: run it with the Python of
-.venv-theano and RNNAUDIO_ENGINE=theano.
+Each figure comes from a process of its own; "cold" has an empty compile directory. For
+Theano: RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio experiment run compile-times.
 """
 
 import os
@@ -62,7 +62,7 @@ def measure(mode: str, kernel: str, folder: str) -> tuple[float, float]:
     command = [sys.executable, "-c", "from experiments.benchmarks.compile_times import measure_here; measure_here()"]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise RnnaudioError(f"mode {mode}, kernel {kernel} failed; what it says stands above")
+        raise RnnaudioError(f"mode {mode}, kernel {kernel} failed; its errors are printed above")
     first, per_step = done.stdout.split()[-2:]
     return float(first), float(per_step)
 

@@ -1,11 +1,10 @@
-"""How long a step waits for its batch, and whether memory stays flat, however long the run and large the corpus.
+"""The time that a step waits for its batch, and the memory of a run, which must not grow with its length or corpus.
 
-    python -m experiments.benchmarks.feeding [--quick] [--updates 10000]
+    rnnaudio experiment run feeding [--quick] [--updates 10000]
 
-Waiting: at each point of ``experiments.benchmarks.bench``, the share of a step spent waiting for a batch that a
-thread prepares
-ahead, beside the time that preparing it takes by itself. Memory: of processes that train a small model for so many
-updates on random audio of 10 and of 100 minutes, the resident memory after a tenth of the updates and at the end.
+Waiting: at each point of ``experiments.benchmarks.bench``, the share of a step spent waiting for a batch that a thread
+prepares ahead, beside the time of preparing it alone. Memory: the resident memory of processes that train a small
+model on random audio of 10 and of 100 minutes, after a tenth of the updates and at the end.
 """
 
 import gc
@@ -38,7 +37,7 @@ MEBIBYTE = 1 << 20
 
 
 def make_corpus(path: Path, minutes: int) -> Path:
-    """A corpus of so many training pieces of a minute of white noise, and one piece each to validate and test."""
+    """Write a corpus of white noise: ``minutes`` training pieces of a minute, one each for validation and test."""
     audio = np.random.default_rng(2016).uniform(-0.5, 0.5, 60 * RATE_HZ).astype("float32")
     splits = ["train"] * minutes + ["valid", "test"]
     recordings = [
@@ -91,7 +90,7 @@ def waiting(corpus: AudioCorpus, point: Point, seconds: float) -> dict[str, Any]
 
 
 def resident_mebibytes() -> float:
-    """Resident memory of this process; Linux only."""
+    """The resident memory of this process; Linux only."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / MEBIBYTE
 
@@ -116,11 +115,11 @@ def train_here(path: str, updates: int) -> None:
 
 
 def memory(path: Path, updates: int) -> dict[str, float]:
-    """Resident MiB in the course of a run in a process of its own."""
+    """Resident MiB in the course of a run, in a process of its own."""
     code = f"from experiments.benchmarks.feeding import train_here; train_here({str(path)!r}, {updates})"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise RnnaudioError("the run failed; what it says stands above")
+        raise RnnaudioError("the run failed; its errors are printed above")
     after_a_tenth, at_the_end = map(float, done.stdout.split()[-2:])
     return {"after_a_tenth": after_a_tenth, "at_the_end": at_the_end, "corpus": path.stat().st_size / MEBIBYTE}
 
@@ -129,7 +128,7 @@ def measure_all(updates: int = 10_000, quick: bool = False) -> None:
     """Measure; print the tables and, unless quick, record them.
 
     Args:
-        updates: of each run whose memory is watched.
+        updates: the updates of each run whose memory is measured.
         quick: three points of the grid, 300 updates; two minutes.
     """
     updates = min(updates, 300) if quick else updates

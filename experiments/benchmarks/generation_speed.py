@@ -1,11 +1,11 @@
-"""How fast a model generates: one stream on one thread, and 16 streams on all threads.
+"""The speed of generation: one stream on one thread, and 16 streams on all threads.
 
-    python -m experiments.benchmarks.generation_speed [--quick] [--cells lstm gru]
+    rnnaudio experiment run bench-generation [--quick] [--cells lstm gru]
 
 The model: 3 layers of 300 units and a Dense read-out, float32, 200 samples a frame at 16 kHz: real time is 80 frames a
 second and stream. Beside it the graph of the same step, with the kernels' products and with the engine's own (scan),
 and, where PyTorch is installed, its layers stepped in inference mode, all on as many threads. They take turns, so that
-what else the machine does meets all of them; a figure is the median over the turns, and the slowest and fastest turn
+other load on the machine affects all of them; a figure is the median over the turns, and the slowest and fastest turn
 are recorded too.
 """
 
@@ -48,13 +48,13 @@ def first_frames(n_streams: int) -> np.ndarray:
 
 
 def compiled_play(cell: str, n_streams: int) -> Play:
-    """What `rnnaudio generate` does."""
+    """The compiled loop that `rnnaudio generate` uses."""
     stepper, seeds = Stepper(build(cell)), first_frames(n_streams)
     return lambda n_frames: generate_streams(stepper, seeds, n_samples=n_frames * FRAME)[0].seconds
 
 
 def graph_play(cell: str, n_streams: int, kernel: str) -> Play:
-    """A graph of the engine, called once a frame, the state handed out and in again."""
+    """A graph of the engine that is called once a frame and returns its state."""
     with engine.using_kernel(kernel):
         stepper = Stepper(build(cell))
 
@@ -104,7 +104,7 @@ def _on_threads(n: int) -> Iterator[None]:
 
 
 def measure(cell: str, n_streams: int, n_threads: int, turns: int, turn_seconds: float) -> dict[str, Any]:
-    """Times real time, of all streams together, by who played."""
+    """The speed of each player, in times real time for all streams together."""
     makers: dict[str, Callable[[str, int], Play]] = {
         "rnnaudio": compiled_play,
         "graph": partial(graph_play, kernel="fused"),

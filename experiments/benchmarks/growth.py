@@ -1,9 +1,9 @@
-"""How the time of a training step grows with steps, batch, units and layers, and how it should.
+"""The growth of a training step's time with steps, batch, units and layers, against that of its multiplications.
 
-    python -m experiments.benchmarks.growth [--quick]
+    rnnaudio experiment run bench-growth [--cell lstm] [--quick]
 
 One size is varied at a time around LSTM 200 -> 200, 32 steps, 32 sequences. The exponent is the slope of log time
-against log size, by least squares; beside it stands that of the step's multiplications.
+against log size, by least squares, beside that of the step's multiplications.
 """
 
 from typing import Any
@@ -27,12 +27,12 @@ LABELS = {"n_steps": "time steps", "n_batch": "sequences", "n_units": "units of 
 
 
 def exponent(sizes: tuple[int, ...], values: list[float]) -> float:
-    """Slope of log value against log size."""
+    """The slope of log value against log size."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 def seconds(point: Point, cell: str, turns: int) -> float:
-    """Of one training step: median of the medians of so many turns."""
+    """The duration of a training step: the median over the turns of the median within a turn."""
     peer = Peer("rnnaudio", cell, point)
     n_steps = max(2, round(0.3 / peer.seconds(3)))
     times = [peer.seconds(n_steps) for _ in range(turns)]
@@ -41,7 +41,7 @@ def seconds(point: Point, cell: str, turns: int) -> float:
 
 
 def measure_all(cell: str = "lstm", quick: bool = False) -> None:
-    """Measure, print, record and draw.
+    """Measure, print, record and plot.
 
     Args:
         cell: lstm or gru.
@@ -60,7 +60,7 @@ def measure_all(cell: str = "lstm", quick: bool = False) -> None:
         print(f"{LABELS[name]:20} {shown}; exponent {exponent(sizes, times):.2f}, multiplications {predicted:.2f}")
     if not quick:
         record(f"growth-{cell}", {"base": BASE._asdict(), "series": series})
-        print(f"drew {growth(series, PICTURES / f'growth-{cell}.png')}")
+        print(f"plotted {growth(series, PICTURES / f'growth-{cell}.png')}")
 
 
 main = command(measure_all)

@@ -1,10 +1,10 @@
-"""The memory that a training step is predicted to take, against what it takes; and a long sequence in segments.
+"""The memory predicted for a training step against the memory it takes; and a long sequence in segments.
 
-    python -m experiments.benchmarks.memory [--kernels fused scan] [--long]
+    rnnaudio experiment run memory [--kernels fused scan] [--long]
 
 Each point is a process of its own: a model is built and compiled, then three updates are made with batches prepared
-ahead. Measured is the growth of resident memory from before to its peak, and the parameters and the optimizer's
-memory, which were there before. Linux only, for it alone says what the peak of a stretch of time was.
+ahead. The measure is the growth of resident memory from before the updates to its peak, plus the parameters and the
+optimizer's state, which were there before. Linux only: other systems do not report the peak of a stretch of time.
 """
 
 import ctypes
@@ -53,7 +53,7 @@ LONG = TrainConfig(n_steps=32_000, batch_size=4, segment_steps=180, model=ModelC
 
 
 def predicted(config: TrainConfig) -> int:
-    """Bytes of a step."""
+    """The bytes predicted for a step."""
     model, objective, optimizer = build_model(config), STRATEGIES[config.strategy], build_optimizer(config)
     sizes = {"n_steps": config.n_steps, "batch_size": config.batch_size, "segment_steps": config.segment_steps}
     return step_memory(model, objective, optimizer, **sizes).total
@@ -104,14 +104,14 @@ def _status(name: str) -> int:
 
 
 def measure(config: TrainConfig, kernel: str = "fused") -> dict[str, Any]:
-    """Peak of a step's memory, of the whole process, and the seconds of an update, in a fresh process."""
+    """The peak memory of a step and of the whole process, and the seconds of an update, in a fresh process."""
     settings = json.dumps(dataclasses.asdict(config))
     code = f"from experiments.benchmarks.memory import measure_here; measure_here({settings!r})"
     environment = os.environ | {"RNNAUDIO_KERNEL": kernel}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise RnnaudioError("the process failed; what it says stands above")
+        raise RnnaudioError("the process failed; its errors are printed above")
     peak, process, seconds = done.stdout.split()[-3:]
     return {"measured": int(peak), "process": int(process), "seconds": float(seconds)}
 

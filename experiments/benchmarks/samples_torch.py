@@ -1,6 +1,6 @@
-"""The model of ``experiments.studies.samples`` in PyTorch, for as many minutes: its speed and its bits a sample.
+"""The model of ``experiments.studies.samples`` in PyTorch, trained as long: its speed and its bits a sample.
 
-    python -m experiments.benchmarks.samples_torch [--minutes 15] [--tiers 3] [--readout logistic] [--smoke]
+    rnnaudio experiment run bench-samples [--minutes 15] [--tiers 3] [--readout logistic] [--smoke]
 
 The same sizes, batches, rate and read-out; layers of torch.nn (whose GRU resets after the product), as many threads.
 """
@@ -42,7 +42,7 @@ def keep(options: Options, figures: Figures) -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """The figures."""
+    """Train and test; the figures."""
     import torch
 
     from experiments.benchmarks.torch_samples import SampleRNN
@@ -68,8 +68,8 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return figures
 
 
-def trained(model: Any, config: SamplesConfig, task: Prepared) -> tuple[int, float]:
-    """For the minutes or the updates of the config, whichever end first; how many updates, in how many seconds."""
+def trained(model: Any, config: SamplesConfig, task: Task) -> tuple[int, float]:
+    """Train until the minutes or the updates of the config are over; the number of updates and the seconds."""
     import torch
 
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
@@ -90,7 +90,7 @@ def trained(model: Any, config: SamplesConfig, task: Prepared) -> tuple[int, flo
 
 
 def bits(model: Any, batches: list[CodeBatch], n_context: int, segment: int) -> float:
-    """Mean over the batches, gone through so many samples at a time."""
+    """The mean bits a sample over the batches, ``segment`` samples at a time."""
     import torch
 
     total, n = 0.0, 0

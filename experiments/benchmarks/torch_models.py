@@ -1,5 +1,4 @@
-"""What ``experiments.benchmarks.bench`` compares with, in PyTorch: its own LSTM and GRU, and the memory-only LSTM of
-2016."""
+"""The PyTorch peers of ``experiments.benchmarks.bench``: torch.nn's LSTM and GRU, and the memory-only LSTM of 2016."""
 
 from typing import Any
 
@@ -23,8 +22,8 @@ class Recurrent(torch.nn.Module):
 class MemoryLSTM(torch.nn.Module):
     """The equations of :class:`rnnaudio.nn.MemoryLSTM` with the blog's read-out: x (T, B, n) -> (T, B, n).
 
-    What a careful user would do is done: the three gates share one product for their hidden layers, and the part of
-    it that depends on the input alone is one large product before the loop. ``compiled``: a time step by
+    It is written as a careful user would: the three gates share one product for their hidden layers, and the part of
+    it that depends on the input alone is one large product before the loop. ``compiled``: each time step by
     torch.compile, not the whole loop at once.
     """
 

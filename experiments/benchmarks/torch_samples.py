@@ -1,4 +1,4 @@
-"""What ``experiments.studies.samples`` is compared with, in PyTorch: the same tiers of torch.nn's layers."""
+"""The PyTorch peer of ``experiments.studies.samples``: the same tiers, of torch.nn's layers."""
 
 from itertools import pairwise
 from typing import Any
@@ -25,9 +25,9 @@ class SampleRNN(torch.nn.Module):
         n_leaves = 2 if config.cell == "lstm" else 1
         self.start = torch.nn.ParameterList(torch.zeros(n) for _ in sizes for _ in range(n_leaves))
         self.first = torch.nn.Linear(config.window, n, bias=False)
-        n_said = config.n_levels if config.readout == "categorical" else 3 * config.n_components
+        n_outputs = config.n_levels if config.readout == "categorical" else 3 * config.n_components
         self.rest = torch.nn.Sequential(
-            torch.nn.ReLU(), torch.nn.Linear(n, n), torch.nn.ReLU(), torch.nn.Linear(n, n_said)
+            torch.nn.ReLU(), torch.nn.Linear(n, n), torch.nn.ReLU(), torch.nn.Linear(n, n_outputs)
         )
         self.register_buffer("taps", torch.tensor(facts.taps, dtype=torch.float32))
 
@@ -38,28 +38,29 @@ class SampleRNN(torch.nn.Module):
         fresh = [row.expand(1, batch, -1) for row in self.start]
         if states is not None and resets is not None:
             states = [torch.where(resets[None, :, None], new, old) for new, old in zip(fresh, states, strict=True)]
-        states, final, told = states or fresh, [], None
+        states, final, from_above = states or fresh, [], None
         n_leaves = len(fresh) // len(c.frames)
         for k, size in enumerate(c.frames):
             z = self.hear[k](u[begin - size : begin - size + n].reshape(n // size, size, batch).transpose(1, 2))
             old = [leaf.contiguous() for leaf in states[k * n_leaves : (k + 1) * n_leaves]]
-            h, new = self.cells[k](z if told is None else z + told, old[0] if n_leaves == 1 else tuple(old))
+            z = z if from_above is None else z + from_above
+            h, new = self.cells[k](z, old[0] if n_leaves == 1 else tuple(old))
             final += [new] if n_leaves == 1 else list(new)
             parts = self.tell[k](h).reshape(len(h), batch, -1, c.n_units).transpose(1, 2)
-            told = parts.reshape(-1, batch, c.n_units)
-        said = self.rest(self.first(lags(u, begin, c.window)) + told)
+            from_above = parts.reshape(-1, batch, c.n_units)
+        outputs = self.rest(self.first(lags(u, begin, c.window)) + from_above)
         target = levels[begin:]
         if c.readout == "categorical":
-            nats = F.cross_entropy(said.reshape(-1, c.n_levels), target.reshape(-1))
+            nats = F.cross_entropy(outputs.reshape(-1, c.n_levels), target.reshape(-1))
         else:
             centre = lags(v, begin, len(self.taps) - 1) @ self.taps[:-1] + self.taps[-1] if len(self.taps) else 0.0
-            nats = self.logistic_nats(said, target, v[begin:], centre)
+            nats = self.logistic_nats(outputs, target, v[begin:], centre)
         return nats / torch.log(torch.tensor(2.0)), final
 
-    def logistic_nats(self, said: Any, target: Any, v: Any, centre: Any) -> Any:
-        """:class:`rnnaudio.readouts.LogisticMixture`."""
+    def logistic_nats(self, outputs: Any, target: Any, v: Any, centre: Any) -> Any:
+        """The loss of :class:`rnnaudio.readouts.LogisticMixture`."""
         half = 1.0 / (self.config.n_levels - 1) / self.facts.unit
-        logits, m, raw = said.chunk(3, dim=-1)
+        logits, m, raw = outputs.chunk(3, dim=-1)
         s = F.softplus(raw) + 2.0 * LEAST_SCALE * half
         error = ((v - centre) / self.facts.unit)[..., None] - m
         above, below = F.softplus(-(error + half) / s), F.softplus((error - half) / s)
@@ -72,6 +73,6 @@ class SampleRNN(torch.nn.Module):
 
 
 def lags(x: Any, begin: int, n_lags: int) -> Any:
-    """(time, batch) -> (time - begin, batch, n_lags), the latest first."""
+    """The values before each time: (time, batch) -> (time - begin, batch, n_lags), the latest first."""
     n = len(x) - begin
     return torch.stack([x[begin - lag : begin - lag + n] for lag in range(1, n_lags + 1)], dim=2)

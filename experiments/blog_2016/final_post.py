@@ -1,10 +1,10 @@
 """Final post: a larger LSTM, interrupted and resumed with another training subset; good for two seconds, then stuck.
 
-    python -m experiments.blog_2016.final_post [--smoke]
+    rnnaudio experiment run final-post [--smoke]
 
-LSTM 400-200-200-200 with 2 s of gradient, trained on one half of the pieces, broken off, and resumed on the other:
-"the step in the train curve". Then from 1 s of a test piece it plays a minute: how long it lives, and when it reaches
-its fixed point or cycle.
+LSTM 400-200-200-200 with 2 s of gradient, trained on one half of the pieces, interrupted, and resumed on the other:
+"the step in the train curve". Then it continues 1 s of a test piece for a minute. Measured is how long the sound stays
+alive, and when it reaches a fixed point or a cycle.
 """
 
 import dataclasses
@@ -38,19 +38,19 @@ EVERY = 25  # updates
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """One run; its model is frozen above."""
+    """Options of the run; its model is frozen above."""
 
     corpus: Path = CORPUS
     run_dir: Path = Path("runs/final-post")
     n_updates: int = 400
     n_steps: int = CONFIG.n_steps
     batch_size: int = CONFIG.batch_size
-    seconds: float = 60.0  # that are played
+    seconds: float = 60.0  # of the continuation
     smoke: bool = False  # two updates on the piano in the package; nothing is recorded
 
 
 def halves(split: Split) -> tuple[Split, Split]:
-    """The first and the second half of the pieces; of one piece, its two halves."""
+    """The first and the second half of the pieces; where there is one piece only, its two halves."""
     if len(split.pieces) == 1:
         return split.cut(0.5)
     middle = len(split.pieces) // 2
@@ -59,7 +59,7 @@ def halves(split: Split) -> tuple[Split, Split]:
 
 
 def fit(corpus: AudioCorpus, options: Options) -> tuple[Layer, Any]:
-    """Half of the updates on the first half of the pieces, then resumed with the others."""
+    """Train half of the updates on the first half of the pieces, then resume on the others."""
     n_updates = options.n_updates
     sizes = {"frame_size": CONFIG.frame_size, "n_steps": options.n_steps, "batch_size": options.batch_size}
     model = build_model(CONFIG)
@@ -83,33 +83,35 @@ def fit(corpus: AudioCorpus, options: Options) -> tuple[Layer, Any]:
 
 
 def in_equal_epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Epochs as long as those of the first subset throughout: the halves differ in length, and time runs one way."""
+    """The history with all epochs as long as those of the first subset, for the halves differ in length."""
     per_epoch = history[0]["updates"] / history[0]["epoch"]
     return [{**row, "epoch": row["updates"] / per_epoch} for row in history]
 
 
 def step_in_the_curve(history: list[dict[str, Any]], n_updates: int, figure: str) -> float:
-    """How much a figure, train or valid, moved at the change of subset, in dB."""
+    """The change of a figure, train or valid, at the change of subset, in dB."""
     before = [row[figure] for row in history if row["updates"] <= n_updates // 2]
     after = [row[figure] for row in history if row["updates"] > n_updates // 2]
     return float(10.0 * np.log10(after[0] / before[-1]))
 
 
 def seconds_to_standstill(generated: np.ndarray, rate_hz: int) -> float | None:
-    """From when on the frames that the model makes repeat, one by one or in a cycle (``diagnostics.free_run``): to a
-    thousandth of what they are at the end, however quiet; None if they never do."""
+    """The time after which generated frames repeat, one by one or in a cycle (``diagnostics.free_run``).
+
+    Frames are equal that differ by less than a thousandth of the last ones, however quiet; None if they never repeat.
+    """
     n = CONFIG.frame_size
     _, since = repetition(generated[: len(generated) // n * n].reshape(-1, n))
     return round(since * n / rate_hz, 3) if np.isfinite(since) else None
 
 
 def level_db(sound: np.ndarray) -> float:
-    """10 log10 of the mean square."""
+    """The level of a sound: 10 log10 of its mean square."""
     return round(float(10.0 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-12)), 1)
 
 
 def play(model: Layer, corpus: AudioCorpus, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-    """Seed, generated and true sound on the scale of the recording, and why it stopped, if it did."""
+    """The seed, the generated and the true sound on the scale of the recording, and why generation stopped early."""
     rate = corpus.sample_rate_hz
     stretch = corpus.test.first(min(4.0, corpus.test.seconds))
     seed, ahead = stretch[:rate], stretch[rate:]
@@ -119,19 +121,19 @@ def play(model: Layer, corpus: AudioCorpus, seconds: float) -> tuple[np.ndarray,
 
 
 def main() -> None:
-    """Train, play on, draw, record."""
+    """Train, generate, plot, record."""
     full_or_tiny(Options, {"n_updates": 2, "seconds": 2.0, "n_steps": 4, "batch_size": 2}, experiment, keep)
 
 
 def keep(options: Options, figures: Figures) -> None:
-    """Record, pictures too."""
+    """Record the figures and two pictures."""
     for name in ("spectrogram", "learning-curve"):
         shutil.copy(options.run_dir / f"{name}.png", FOLDER / "pictures" / f"final-post-{name}.png")
     record("final-post", figures)
 
 
 def experiment(options: Options, corpus: AudioCorpus) -> Figures:
-    """All of it; the figures."""
+    """Train, generate and plot; the figures."""
     folder, n_updates = options.run_dir, options.n_updates
     model, run = fit(corpus, options)
     seed, generated, original, stopped = play(model, corpus, options.seconds)

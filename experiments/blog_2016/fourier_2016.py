@@ -1,14 +1,14 @@
 """The last plan of 28 March 2016: "try the first strategy on the amplitude of the frequency domain".
 
-    python -m experiments.blog_2016.fourier_2016 [--cell gru|lstm] [--frames samples] [--defect-9] [--smoke]
+    rnnaudio experiment run fourier [--cell gru|lstm] [--frames samples] [--defect-9] [--smoke]
 
 Frames of 200 samples, no window, no overlap, to 101 magnitudes scaled to -1 .. 1 by minimum and maximum; the gradient
-over 40 frames, the state carried through 10 segments; the next frame by squared error. The phase is dropped, so what
-is played has phase zero and buzzes at the frame rate, 80 Hz, whatever the model has learnt (defect 19).
+over 40 frames, the state carried through 10 segments; the next frame by squared error. The phase is dropped, so the
+generated sound has phase zero and buzzes at the frame rate, 80 Hz, whatever the model has learnt (defect 19).
 
 ``--frames samples``: the same net, batches and training on the samples of the frames. ``--defect-9``: validation
-calls the training batcher, so that early stopping and curve judge heard sound; and of 20 s only 4 are there (320
-frames, 20 s if a frame had the 1000 samples of the runs before: that is our reading).
+calls the training batcher, so early stopping and the curve judge sound that was trained on. It has 4 s instead of 20
+(320 frames: 20 s if a frame had the 1000 samples of earlier runs, which is our reading).
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ class Options(Named):
     batch_size: int = 32
     max_updates: int = 2000
     minutes: float = 8.0
-    seconds: float = 10.0  # that are played
+    seconds: float = 10.0  # of the continuation
     frames: Literal["magnitudes_2016", "samples"] = "magnitudes_2016"  # samples: the same net on the sound itself
     defect_9: bool = False  # validate on training batches, 4 s of them
     smoke: bool = False  # a few updates of a small model on the piano in the package; nothing is recorded
@@ -64,7 +64,7 @@ class Options(Named):
 
 
 class Samples:
-    """Frames as they are, in the place of a :class:`MagnitudeScale`."""
+    """The identity, in the place of a :class:`MagnitudeScale`."""
 
     n_bins = FRAME
 
@@ -79,12 +79,12 @@ Scale = MagnitudeScale | Samples
 
 
 def main() -> None:
-    """Train, play on, look, record."""
+    """Train, generate, plot, record."""
     full_or_tiny(Options, {"n_units": 8, "batch_size": 4, "max_updates": 4, "seconds": 2.0}, run, keep)
 
 
 def run(options: Options, corpus: AudioCorpus) -> dict[str, Any]:
-    """The figures of a run; curve, spectrogram and sound go to its folder."""
+    """Train, measure and generate; the figures. Curve, spectrogram and sound go to the run's folder."""
     options.check_resumed(options.folder)
     scale = MagnitudeScale.fit(corpus.train, FRAME) if options.frames == "magnitudes_2016" else Samples()
     held_out = on_held_out(scale, corpus, options.batch_size)
@@ -106,7 +106,7 @@ def run(options: Options, corpus: AudioCorpus) -> dict[str, Any]:
     )
     print(f"training ended: {done.reason}")
     figures = measured(model, held_out, done) | listen(model, scale, corpus, options.folder, options.seconds)
-    draw_curve(done, options)
+    plot_curve(done, options)
     for name, value in figures.items():
         print(f"{name}: {value}")
     return figures
@@ -120,7 +120,7 @@ def build(options: Options, n_bins: int) -> Sequential:
 
 
 def on_held_out(scale: Scale, corpus: AudioCorpus, batch_size: int) -> list[Batch]:
-    """The validation split, as it should be."""
+    """Batches of the validation split, without defect 9."""
     windows = fixed_windows(corpus.valid, frame_size=FRAME, n_steps=N_STEPS, batch_size=batch_size)
     return [Batch(scale.scaled(frames), resets) for frames, resets in windows]
 
@@ -133,7 +133,7 @@ def on_training_sound(batches: Batches) -> list[Batch]:
 
 
 def measured(model: Sequential, held_out: list[Batch], done: Run) -> dict[str, Any]:
-    """Squared errors on the held-out frames: of the model, of the last frame again, of each bin's mean.
+    """Squared errors on the held-out frames: of the model, of repeating the last frame, of each bin's mean.
 
     The mean of the *validation* targets is the hardest constant to beat; over their mean square, as the training curve
     shows it, everything looks good, for nearly all values are close to -1.
@@ -169,9 +169,9 @@ def listen(model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, s
     played = generate(Stepper(model), true[:n_seed].reshape(-1), n_samples=n_new * scale.n_bins)
     frames = played.audio.reshape(-1, scale.n_bins)[n_seed:]
     seed, original = np.split(corpus.restore(stretch), [n_seed * FRAME])
-    heard = corpus.restore(scale.audio(true[:n_seed]))
+    seed_played_back = corpus.restore(scale.audio(true[:n_seed]))
     generated = corpus.restore(scale.audio(frames))
-    n_clipped = write_wav(folder / "generated.wav", np.concatenate([heard, generated]), rate)
+    n_clipped = write_wav(folder / "generated.wav", np.concatenate([seed_played_back, generated]), rate)
     write_wav(folder / "original.wav", np.concatenate([seed, original]), rate)
     plots.spectrogram(seed, generated, original, rate, folder / "spectrogram.png", title=title)
     alive = judge(generated, corpus, played.stopped)
@@ -185,8 +185,8 @@ def listen(model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, s
     }
 
 
-def draw_curve(done: Run, options: Options) -> None:
-    """The learning curve, as the run saw it."""
+def plot_curve(done: Run, options: Options) -> None:
+    """Plot the learning curve by the run's own validation."""
     where = "training sound (defect 9)" if options.defect_9 else "held-out pieces"
     path = options.folder / "learning-curve.png"
     quantity = "error over the targets' mean square"
@@ -194,7 +194,7 @@ def draw_curve(done: Run, options: Options) -> None:
 
 
 def claim(figures: dict[str, Any]) -> dict[str, str]:
-    """The plan of the blog, and what became of it."""
+    """The plan of the blog and its outcome, as a row of the table of claims."""
     left, repeated = (figures[f"share_of_variance_left{of}"] for of in ("", "_by_repeating_the_last_frame"))
     return {
         "says": "try the first strategy on the amplitude of the frequency domain, to see if it is enough",

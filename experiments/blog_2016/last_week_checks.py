@@ -1,10 +1,10 @@
-"""Last week: the four checks the author made, each with what it shows; and one that he did not make.
+"""Last week: the author's four checks, each with its evidence, and a fifth that he did not make.
 
-    python -m experiments.blog_2016.last_week_checks [--smoke]
+    rnnaudio experiment run last-week-checks [--smoke]
 
 "Check if the non-linearities were saturated; if the way I generated the batches was fine; if my implementation of
 RMSprop was doing the same thing as other implementations; if everything is well linked in my LSTM and GRU. And
-everything seems fine." Made on the models and settings of 2016 (experiments.blog_2016.models_2016).
+everything seems fine." Here they are made on the models and settings of 2016 (experiments.blog_2016.models_2016).
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from rnnaudio.training import TrainStep
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Which sound the checks look at."""
+    """The sound that is checked."""
 
     corpus: Path = CORPUS
     smoke: bool = False  # on the piano in the package; nothing is recorded
@@ -39,7 +39,7 @@ class Options:
 MODELS = {"gru": gru_2016(200, 3, 40, 16), "memory-lstm": memory_lstm_2016(250, 128, 8)}
 WRONG = 1e-5  # relative error of a gradient in float64
 
-SAID = {
+QUOTES = {
     "check if the non-linearities were saturated": "non-linearities",
     "check if the way I generated the batches was fine": "batches",
     "check if my implementation of RMSprop was doing the same thing as other implementations": "RMSprop",
@@ -58,7 +58,7 @@ WHY = {
 class Check(NamedTuple):
     what: str
     evidence: str
-    verdict: str  # what the author could see, and what it hid
+    verdict: str
 
 
 def non_linearities(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
@@ -77,14 +77,14 @@ def non_linearities(name: str, config: TrainConfig, frames: np.ndarray) -> Check
 
 
 def batches(name: str, config: TrainConfig, batch: Batch) -> Check:
-    """Which shift the target has, measured; what the strategy promises."""
+    """The measured shift of the target, against the one that the strategy promises."""
     promised = STRATEGIES[config.strategy].shift
     check = check_batch(build_strategy(config), batch)._replace(expected=promised)
     return Check(f"batches, {name}", str(check), "fine" if check.passed else "NOT fine: a predictor trained to copy")
 
 
 def gradient_rms(config: TrainConfig, batch: Batch) -> float:
-    """Root mean square of the gradient over all parameters, of the untrained model."""
+    """The root mean square of the gradient over all parameters of the untrained model."""
     step = TrainStep(build_model(config), build_strategy(config), SGD(1.0), seed=0)
     norms = step(batch, None, learning_rate=0.0, update=0).gradient_norms
     n_parameters = sum(value.get_value().size for value in step.parameters.values())
@@ -92,13 +92,12 @@ def gradient_rms(config: TrainConfig, batch: Batch) -> float:
 
 
 def rmsprop(rms: float, n_steps: int = 200, learning_rate: float = 1e-3) -> list[Check]:
-    """Both classes of 2016 against the rule in plain NumPy, on gradients of the size that the GRU's have."""
+    """Both classes of 2016 against the rule in plain NumPy, on gradients as large as the GRU's."""
     rng = np.random.default_rng(2016)
     gradients = rms * rng.standard_normal((n_steps, 100))
     checks = []
-    for said, rule in (("uRMSPROP", RMSprop()), ("RMSPROP", RMSprop2016())):
-        p, q, r = np.ones(100), np.ones(100), np.zeros(100)
-        memory: tuple[np.ndarray, ...] = (np.zeros(100),)
+    for name, rule in (("uRMSPROP", RMSprop()), ("RMSPROP", RMSprop2016())):
+        p, memory, q, r = np.ones(100), (np.zeros(100),), np.ones(100), np.zeros(100)
         for n, g in enumerate(gradients, 1):
             p, memory = rule.step(p, g, memory, learning_rate, n)
             r = 0.9 * r + 0.1 * g**2
@@ -106,12 +105,12 @@ def rmsprop(rms: float, n_steps: int = 200, learning_rate: float = 1e-3) -> list
         distance, right = (float(np.sqrt(np.mean((value - 1.0) ** 2))) for value in (p, q))
         same = abs(distance / right - 1.0) < 1e-6  # the same sums, in the same precision
         evidence = f"gradients of {rms:.1e}: moved {distance:.2e} in {n_steps} steps, the rule in NumPy {right:.2e}"
-        checks.append(Check(f"RMSprop, the class {said}", evidence, "fine" if same else "NOT fine: it never divided"))
+        checks.append(Check(f"RMSprop, the class {name}", evidence, "fine" if same else "NOT fine: it never divided"))
     return checks
 
 
 def wiring(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
-    """All gradients against differences, in float64; and at how many steps the cost has a gradient, measured."""
+    """All gradients against differences, in float64; and the number of steps at which the cost has a gradient."""
     strategy, rng = build_strategy(config), np.random.default_rng(0)
     cut = Batch(frames[:4, :2].astype(np.float64), np.ones(2, bool))
     report = check_gradients(build_model(config), strategy, cut, rng=rng, training=False, n_entries=2)
@@ -127,35 +126,35 @@ def wiring(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
 
 
 def memory(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
-    """What was not checked: whether the memory stays bounded, forgets where it began, and hears its input."""
+    """The check not made in 2016: does the memory stay bounded, forget its start, and depend on the input?"""
     figures = memory_figures(Stepped(build_model(config)), frames[:32], np.random.default_rng(0))
-    heard, silent = figures.growth_with_input, figures.growth_without
+    driven, silent = figures.growth_with_input, figures.growth_without
     evidence = (
-        f"memory rms {heard[0]:.2f} after 1 step, {heard[15]:.2f} after 16, {heard[31]:.2f} after 32; with silence "
+        f"memory rms {driven[0]:.2f} after 1 step, {driven[15]:.2f} after 16, {driven[31]:.2f} after 32; with silence "
         f"{silent[31]:.2f} after 32; two starts, one input: distance {figures.echo[31]:.2f} after 32 steps; "
         f"turning the last frame round changes it by {100 * figures.flip:.2g} %"
     )
-    deaf = figures.flip < 0.02
-    verdict = "NOT fine: it grows by itself and hardly hears" if deaf else "it hears its input"
+    ignores_input = figures.flip < 0.02
+    verdict = "NOT fine: it grows whatever the input" if ignores_input else "it depends on its input"
     return Check(f"not checked: memory, {name}", evidence, verdict)
 
 
 def main() -> None:
-    """Make all four, print and record them."""
+    """Make all checks, print and record them."""
     full_or_tiny(Options, {}, run, lambda _, figures: record("last-week-checks", figures))
 
 
 def run(_: Options, corpus: AudioCorpus) -> Figures:
-    """Checks and claims."""
+    """Print the checks; the figures with their claims."""
     checks = []
     for check in every(corpus):
         print(f"{check.what:34s} {check.evidence}\n{'':34s} {check.verdict}", flush=True)
         checks.append(check)
-    return {"claims": told(checks), "checks": [check._asdict() for check in checks]}
+    return {"claims": claims(checks), "checks": [check._asdict() for check in checks]}
 
 
 def every(standard: AudioCorpus) -> Iterator[Check]:
-    """The checks on each model."""
+    """Make the checks on each model."""
     corpus = standard.min_max_2016()
     for name, config in MODELS.items():
         sizes = {"frame_size": config.frame_size, "n_steps": min(config.n_steps, 40), "batch_size": 8}
@@ -168,10 +167,10 @@ def every(standard: AudioCorpus) -> Iterator[Check]:
             yield from rmsprop(gradient_rms(config, batch))
 
 
-def told(checks: list[Check]) -> list[dict[str, str]]:
-    """The author's four checks as rows of the table; the fifth is what explains them."""
+def claims(checks: list[Check]) -> list[dict[str, str]]:
+    """The author's four checks as rows of the table of claims; the fifth explains them."""
     rows = []
-    for says, kind in SAID.items():
+    for says, kind in QUOTES.items():
         mine = [check for check in checks if check.what.startswith(kind)]
         ours = "; ".join(f"{check.what.removeprefix(f'{kind}, ')}: {check.verdict}" for check in mine)
         rows.append({"says": says, "2016": "everything seems fine", "ours": ours, "why": WHY[kind]})

@@ -1,4 +1,4 @@
-"""What the grid of the last week costs: parameters, multiplications and memory of its points, then a part of it run.
+"""The grid of the last week: the cost of its points, then some of them trained.
 
     rnnaudio experiment run last-week-grid [--smoke]
 

@@ -1,20 +1,20 @@
 """Week 2 of the blog: an MLP on MNIST. "I got 97.7% accuracy on the test set [in] less than 5 minutes".
 
-    python -m experiments.blog_2016.mnist [--setting sgd|blog|february|march|better|recorded|all] [--seeds 1] [--smoke]
+    rnnaudio experiment run mnist [--setting sgd|blog|february|march|better|recorded|all] [--seeds 1] [--smoke]
 
-As recorded in 2016, each drawn beside its record (``recorded``: these three):
+Settings recorded in 2016, each plotted beside its record (``recorded``: these three):
 
 ``blog``: 784-100-10 relu, cross-entropy, SGD 0.3, batches of 1000, weights U(-.5, .5)/(in + out)/1000, stop when the
 mean of the last 10 differences of the validation cost is above -1e-5, at most 150 epochs. Batches in the order of the
-file: shuffled anew each epoch, the validation cost is so much rougher that this rule stops near epoch 100 (97.4 %).
-In this order it stops near 135 with 97.5 %; the blog's run stopped at 146 with 97.7 %.
+file: reshuffled each epoch, the validation cost is so much rougher that this rule stops near epoch 100 (97.4 %). In
+this order it stops near 135 with 97.5 %; the blog's run stopped at 146 with 97.7 %.
 ``february``: the same with batches of 50, weights 1000 times larger, and the cross-entropy of 2016, for 34 epochs.
 ``march``: 784-256-128-10, orthonormal weights, batch normalisation and noise .08 in every layer, the last included,
 SGD 0.1, batches of 32. Its test error was measured with the noise on; the record breaks off after two epochs.
 
 Today's:
 
-``sgd``: the blog's network, loss and plain SGD with today's habits: Glorot weights, batches of 100 shuffled anew each
+``sgd``: the blog's network, loss and plain SGD with today's habits: Glorot weights, batches of 100 reshuffled each
 epoch, early stopping on the validation error.
 ``better``: the same code with batch normalisation, dropout, noise on the input and Adam under a falling learning rate;
 chosen among a dozen settings by their validation error.
@@ -43,11 +43,13 @@ from rnnaudio.training import EarlyStopping, Evaluation, Limits, MeanDifferenceS
 from rnnaudio.training.loop import Row, StoppingRule
 
 DATA = Path("datasets/cache")
-EPOCHS_TOLD = (1, 2, 5, 10, 20, 30)
+EPOCHS_SHOWN = (1, 2, 5, 10, 20, 30)
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
+    """A network with its training, and the record of 2016 to compare it with."""
+
     hidden: tuple[int, ...]
     batch_size: int
     optimizer: Optimizer
@@ -137,7 +139,7 @@ RECORDED = [name for name, setting in SETTINGS.items() if setting.record]
 
 
 def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
-    """Train one network; its figures on the test set, after each epoch too where there is a record to compare with."""
+    """Train one network; its figures on the test set, after each epoch too where 2016 has a record of it."""
     started = time.perf_counter()
     model = setting.model(np.random.default_rng((seed, 0, 2)))  # 2: the purpose; the batches draw from the same seed
     objective = Classification(judged_by=setting.judged_by, loss=setting.loss)
@@ -148,7 +150,7 @@ def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
     test = [LabelledBatch(*data.test)]
     curve: dict[int, dict[str, float]] = {}
 
-    def look(row: Row) -> None:
+    def test_too(row: Row) -> None:
         if setting.record:
             curve[round(row["epoch"])] = evaluate(test) | {"valid_cost": row["valid"]}
 
@@ -164,7 +166,7 @@ def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
             limits=Limits(n_updates),
             schedule=WarmupCosine(rate, batches.batches_per_epoch, n_updates) if setting.cosine else None,
             seed=seed,
-            on_validation=look,
+            on_validation=test_too,
         )
     at_best = Evaluation(model, objective)(test)
     return {
@@ -181,11 +183,11 @@ def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
 
 
 def compare(name: str, rows: list[dict[str, Any]]) -> None:
-    """Print test errors beside those of 2016; several seeds are drawn, for they are recorded."""
+    """Print test errors beside those of 2016, and plot those of several seeds."""
     recorded = SETTINGS[name].record
     curves = [row["test_error_percent"] for row in rows]
     print(f"{name}, test error in %:  epoch   2016   mean (lowest to highest of {len(rows)})")
-    for epoch in sorted({*EPOCHS_TOLD, *recorded}):
+    for epoch in sorted({*EPOCHS_SHOWN, *recorded}):
         values = [curve[epoch] for curve in curves if epoch in curve]
         ours = f"{np.mean(values):6.2f} ({min(values):.2f} to {max(values):.2f})" if values else "     - (has stopped)"
         print(f"{epoch:{len(name) + 30}d}  {recorded.get(epoch, float('nan')):5.2f}  {ours}".replace("nan", "  -"))
@@ -195,7 +197,7 @@ def compare(name: str, rows: list[dict[str, Any]]) -> None:
         plots.against_record(curves, recorded, picture, quantity="Test error (%)", title=title)
 
 
-SAID = {
+QUOTES = {
     "blog": ("I got 97.7 % accuracy on the test set", "its records do not say how batches were ordered"),
     "february": ("the same network in February, batches of 50", "another order of batches and other draws"),
     "march": (
@@ -206,10 +208,10 @@ SAID = {
 
 
 def claims(name: str, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """What the records of a setting say, and ours at the same epochs: means over the seeds."""
-    if name not in SAID:
+    """The records of a setting and our errors at the same epochs, means over the seeds."""
+    if name not in QUOTES:
         return []
-    says, why = SAID[name]
+    says, why = QUOTES[name]
     curves = [row["test_error_percent"] for row in rows]
 
     def mean(epoch: int) -> str:
@@ -225,7 +227,7 @@ def claims(name: str, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def made_up_digits(n: int = 200) -> Mnist:
-    """Ten random pictures under noise, for trying the commands without MNIST."""
+    """Ten random pictures under noise, in the place of MNIST."""
     rng = np.random.default_rng(2016)
     pictures = rng.random((10, 784), np.float32)
     labels = rng.integers(10, size=(3, n))

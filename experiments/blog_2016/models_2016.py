@@ -1,6 +1,7 @@
-"""The models and settings of 2016 as the public code had them, defects included; and what repairing all of them gives.
+"""The models and settings of the public code of 2016, defects included, and the same with all defects repaired.
 
-Every defect is a setting (:mod:`rnnaudio.runs.defects`); ``repaired`` flips all that a config has.
+Every defect is a setting (:mod:`rnnaudio.runs.diagnosis.defects`); ``repaired`` changes all that a config has. The
+settings files beside this module have such configs in full.
 """
 
 import dataclasses
@@ -39,7 +40,8 @@ def memory_lstm_2016(n: int, n_steps: int, batch_size: int, noise: float = 0.005
 def gru_2016(n: int, n_layers: int, n_steps: int, batch_size: int, **settings: Any) -> TrainConfig:
     """DUGRU of the last week: unshared GRUs as wide as a frame, the top h is the prediction, cost on the last step.
 
-    Its noise is on the inputs only: on the state too, as an option had it, a step takes scan, and ten times as long.
+    Its noise is on the inputs only: with noise on the state too, which 2016 had as an option, a step needs scan and
+    takes ten times as long.
     """
     model = ModelConfig(
         cell="gru", n_units=n, n_layers=n_layers, weights="iso_2016", learn_initial_state=True,
@@ -52,9 +54,9 @@ def gru_2016(n: int, n_layers: int, n_steps: int, batch_size: int, **settings: A
 
 
 def repaired(config: TrainConfig, keep: tuple[str, ...] = ()) -> TrainConfig:
-    """The config with every repair that it can have but of these defects, and without toy problems before each run.
+    """The config with every defect repaired but those in ``keep``, and without toy problems before the run.
 
-    Last ones first: of ways to make batches the carried state is wanted.
+    The last repairs come first, so that batches that carry the state are the ones that stay.
     """
     names = [name for name in reversed(switchable(config)) if name not in (*keep, "no-toy-problem")]
     return reduce(without, names, config)

@@ -1,4 +1,4 @@
-"""Run a settings file of the blog: train and judge its variants, then set the figures beside the blog's sentences.
+"""Train and judge the variants of a settings file, and set their figures beside the sentences of the blog.
 
     rnnaudio experiment run week-21-march | week-28-march | last-week | last-day | classmates [--smoke]
 
@@ -24,7 +24,7 @@ from rnnaudio.runs.frames.config import TrainConfig
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Where the corpus and the runs are; everything else is frozen in the settings file."""
+    """Paths; everything else is frozen in the settings file."""
 
     corpus: Path = CORPUS
     runs: Path = Path("runs")

@@ -1,9 +1,9 @@
-"""Run one settings file on the piano corpus, as `rnnaudio train` does: train, play on, report.
+"""Train the config of a settings file on the piano corpus, as `rnnaudio train` does, and generate.
 
     rnnaudio experiment run predict [--minutes 15] [--resume]
     rnnaudio experiment run reconstruct [--minutes 15] [--resume]
 
-Recorded under experiments/results if run as frozen.
+The outcome is recorded under experiments/results if nothing was shortened.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from rnnaudio.runs.outcome import write_outcome
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Where the corpus and the run are, and how long it trains; everything else is frozen in the settings file."""
+    """Paths and time limit; everything else is frozen in the settings file."""
 
     corpus: Path = CORPUS
     run_dir: Path | None = None  # default: runs/<strategy>
@@ -54,8 +54,8 @@ def load_config(path: Path) -> TrainConfig:
 def train_and_listen(
     config: TrainConfig, corpus: Path, run_dir: Path, *, resume: bool = False
 ) -> tuple[bool, dict[str, Any]]:
-    """Train, play on and print the outcome; whether the run ended by itself, and its summary."""
-    run = fit(FRAMES, config, corpus, run_dir, resume=resume)
+    """Train, generate and print the outcome; whether the run ended by itself, and its summary."""
+    run = train_on_corpus(config, corpus, run_dir, resume=resume)
     print(f"training ended: {run.reason}")
     summary = write_outcome(run_dir, corpus)
     print(f"validation {summary['best_validation_decibel']} dB; baselines {summary['baselines_decibel']}")

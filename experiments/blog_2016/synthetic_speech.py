@@ -1,7 +1,7 @@
-"""Synthetic sounds that stand for speech where none may be had: vowels and hisses, in files and folders as TIMIT's.
+"""Synthetic vowels and hisses in the files and folders of TIMIT, for tests without a copy of it.
 
-They are no speech and are never called TIMIT: pulses of a gliding pitch through three resonances (formants), between
-them noise through one, so that training, validation and reports can be tried on the tree of a real copy.
+They are not speech: pulses of gliding pitch through three resonances (formants), and between them noise through one.
+Training, validation and reports can be tried on them as on the tree of a real copy.
 """
 
 from pathlib import Path
@@ -11,13 +11,13 @@ from scipy.signal import lfilter
 
 RATE_HZ = 16_000
 FORMANTS_HZ = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410))
-# Of each set one region and few speakers. The names are those of the sets, the sounds are not these people's.
+# One or two regions of each set and few speakers. The names are TIMIT's, the sounds are not these people's.
 SPEAKERS = {"TRAIN/DR1": ("FCJF0", "MDAC0"), "TEST/DR1": ("MDAB0", "FAKS0"), "TEST/DR2": ("MTAS1", "FDAC1")}
 SENTENCES = ("SA1", "SI1027", "SX37", "SX127")
 
 
 def sphere(samples: np.ndarray, byte_order: str = "01", **other: str) -> bytes:
-    """A NIST SPHERE file of (n_samples,) int16 at 16 kHz; byte_order "01" is little-endian, "10" big-endian.
+    """The bytes of a NIST SPHERE file of (n_samples,) int16 at 16 kHz; byte_order "01" is little-endian, "10" big.
 
     other: values of header lines, with their types, to replace or to add: ``sample_rate="-i 8000"``.
     """
@@ -35,7 +35,7 @@ def sphere(samples: np.ndarray, byte_order: str = "01", **other: str) -> bytes:
 
 
 def utterance(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """(n_samples,) float64 within -.5 to .5: syllables of .2 s, vowels in the main."""
+    """Syllables of .2 s, most of them vowels: (n_samples,) float64 within -.5 to .5."""
     pitch_hz = rng.uniform(90.0, 220.0)
     parts = [_syllable(rng, pitch_hz) for _ in range(round(seconds / 0.2))]
     audio = np.concatenate(parts)
@@ -55,7 +55,7 @@ def _syllable(rng: np.random.Generator, pitch_hz: float) -> np.ndarray:
 
 
 def _resonance(sound: np.ndarray, frequency_hz: float, bandwidth_hz: float) -> np.ndarray:
-    """Two poles of radius exp(-pi bandwidth / rate) at the frequency."""
+    """Filter by two poles of radius exp(-pi bandwidth / rate) at the frequency."""
     radius = np.exp(-np.pi * bandwidth_hz / RATE_HZ)
     return lfilter([1.0 - radius], [1.0, -2.0 * radius * np.cos(2 * np.pi * frequency_hz / RATE_HZ), radius**2], sound)
 

@@ -1,10 +1,10 @@
-"""The test that the blog put off ("first testing my code on a standard data set like TIMIT"): speech, both strategies.
+"""Both strategies on speech, which the blog put off ("first testing my code on a standard data set like TIMIT").
 
-    python -m experiments.blog_2016.timit DIR [--quick]      your own copy of TIMIT, the folder with TRAIN and TEST
-    python -m experiments.blog_2016.timit --smoke            synthetic sounds instead, a few seconds
+    rnnaudio experiment run timit DIR [--quick]      your own copy of TIMIT, the folder with TRAIN and TEST
+    rnnaudio experiment run timit --smoke            synthetic sounds instead, a few seconds
 
-The settings are those of experiments.blog_2016.predict and experiments.blog_2016.reconstruct: 12.5 ms frames of 200
-samples at 16 kHz. Nothing of TIMIT comes with rnnaudio: it is the LDC's (LDC93S1).
+The settings are those of predict.toml and reconstruct.toml: 12.5 ms frames of 200 samples at 16 kHz. rnnaudio contains
+nothing of TIMIT, which is distributed by the LDC (LDC93S1).
 """
 
 import dataclasses
@@ -29,23 +29,23 @@ QUICK_UPDATES = 100
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Both strategies on speech."""
+    """Options of both runs."""
 
     folder: Positional[Path | None] = None  # your copy of TIMIT
     run_dir: Path = Path("runs/timit")  # for the corpus and both runs
-    quick: bool = False  # 100 updates each, to see that all works; not recorded
+    quick: bool = False  # 100 updates each, to see whether the copy works; not recorded
     smoke: bool = False  # without TIMIT: a small model on synthetic sounds, in a folder that is removed again
-    resume: bool = False  # go on with the runs in that folder
+    resume: bool = False  # continue the runs in that folder
 
 
 def smoke(config: TrainConfig) -> TrainConfig:
-    """The same in a few seconds."""
+    """The config with a small model, for a run of seconds."""
     model = dataclasses.replace(config.model, n_units=16)
     return dataclasses.replace(config, model=model, n_steps=10, batch_size=4, max_updates=4, validate_every=2)
 
 
 def quick(config: TrainConfig) -> TrainConfig:
-    """The same model for a minute."""
+    """The config with the same model, for a run of a minute."""
     return dataclasses.replace(config, max_updates=QUICK_UPDATES, validate_every=QUICK_UPDATES // 4)
 
 
@@ -70,7 +70,7 @@ def run_both(folder: Path, run_dir: Path, configs: list[TrainConfig], *, resume:
     """The summaries of the runs that ended by themselves, by strategy; Ctrl-C in the first leaves out the second."""
     corpus = run_dir / "corpus.h5"
     if not corpus.exists():
-        find_utterances(folder)  # refuses what is no TIMIT before a folder is made for it
+        find_utterances(folder)  # refuses a folder without TIMIT before one is made for the run
         run_dir.mkdir(parents=True, exist_ok=True)
         print(build_timit_corpus(folder, corpus))
     elif not resume:

@@ -1,12 +1,11 @@
-"""The blind test of the diagnosis: faults are planted in small runs, and ``diagnose`` has to name them.
+"""A blind test of the diagnosis: faults are planted in small runs, and ``diagnose`` has to name them.
 
-    python -m experiments.proofs.blind_test                 24 faults and twenty healthy runs, on the reported seeds
-        and size
-    python -m experiments.proofs.blind_test --seeds 3       each fault three times
-    python -m experiments.proofs.blind_test --quick         a few faults, one healthy run
-    python -m experiments.proofs.blind_test --development   the seeds and size that thresholds were tuned on
+    rnnaudio experiment run blind-test            24 faults and twenty healthy runs, on the reported seeds and size
+        --seeds 3       each fault three times
+        --quick         a few faults, one healthy run
+        --development   the seeds and size that thresholds were tuned on
 
-The diagnosis is given the run as black boxes (:class:`rnnaudio.diagnostics.subject.Subject`): it cannot read the
+The diagnosis gets the run as black boxes (:class:`rnnaudio.diagnostics.subject.Subject`): it cannot read the
 setting that plants a fault, and its rules look at measurements only. Thresholds were chosen on the development seeds
 0..9 with frames of 32 samples and 32 units; reported and recorded are seeds from 400 on, with frames of 40 samples, 44
 units, other numbers of steps, items and updates. Three earlier reports were of the same size: on seeds from 100 on one
@@ -16,8 +15,8 @@ descent, quiet sound: they are among the healthy ones now); on seeds from 300 on
 gradient, whose limit was then put halfway between the faulty (.41 at most) and the healthy (.74 at least) of the
 development seeds. So the seeds are new, the size and kinds of fault are not.
 
-Wanted: the true cause is ranked first in 14 of 16 faults at least and within the first three in all; a healthy run
-raises no alarm in ten of ten.
+The goals: the true cause is ranked first in 14 of 16 faults at least and within the first three in all; ten of ten
+healthy runs raise no alarm.
 """
 
 import dataclasses
@@ -40,7 +39,7 @@ DEVELOPMENT = Size(frame=32, units=32, steps=24, items=12, seconds=2.0, updates=
 REPORTED = Size(frame=40, units=44, steps=30, items=16, seconds=2.5, updates=240)
 FIRST_REPORTED_SEED = 400
 N_HEALTHY = 20
-NOTHING = "(nothing)"
+NO_CAUSE = "(nothing)"
 
 
 def main() -> None:
@@ -49,8 +48,8 @@ def main() -> None:
     size = DEVELOPMENT if options.development else REPORTED
     first = 0 if options.development else FIRST_REPORTED_SEED
     every = 5 if options.quick else 1
-    wanted = options.only or ("",)
-    faults = [fault for fault in FAULTS if any(word in fault.name for word in wanted)][::every]
+    words = options.only or ("",)
+    faults = [fault for fault in FAULTS if any(word in fault.name for word in words)][::every]
     rows = []
     for k in range(options.seeds):
         for number, fault in enumerate(faults):
@@ -84,7 +83,7 @@ class Options:
 
 
 def diagnosed(plan: Plan, size: Size, seed: int) -> dict[str, Any]:
-    """Make the run, diagnose it blind."""
+    """Make a run and diagnose it blindly."""
     subject = subject_of(plan, size, seed)
     started = time.perf_counter()
     diagnosis = diagnose(subject)
@@ -95,11 +94,12 @@ def diagnosed(plan: Plan, size: Size, seed: int) -> dict[str, Any]:
 
 
 def rank(row: dict[str, Any]) -> int:
-    """The place of the true cause, from 1; 0 if it is not named."""
+    """The rank of the true cause, from 1; 0 if it is not named."""
     return row["ranked"].index(row["cause"]) + 1 if row["cause"] in row["ranked"] else 0
 
 
 def summary(rows: list[dict[str, Any]], healthy: list[dict[str, Any]]) -> dict[str, Any]:
+    """The counts that are recorded."""
     ranks = [rank(row) for row in rows]
     seconds = [row["seconds"] for row in rows + healthy]
     return {
@@ -114,15 +114,16 @@ def summary(rows: list[dict[str, Any]], healthy: list[dict[str, Any]]) -> dict[s
 
 
 def in_words(row: dict[str, Any]) -> str:
+    """A line for one run."""
     place = {0: "NOT NAMED", 1: "first"}.get(rank(row), f"place {rank(row)}") if row["cause"] else ""
-    return f"{row['planted']:30s} {row['seed']:4d} {place:10s} {', '.join(row['ranked']) or NOTHING}"
+    return f"{row['planted']:30s} {row['seed']:4d} {place:10s} {', '.join(row['ranked']) or NO_CAUSE}"
 
 
 def confusion_table(rows: list[dict[str, Any]]) -> str:
-    """Planted by row, how often each cause was ranked first by column; columns are numbered, and named below."""
-    first = {(row["planted"], (row["ranked"] or [NOTHING])[0]): 0 for row in rows}
-    counts = Counter((row["planted"], (row["ranked"] or [NOTHING])[0]) for row in rows)
-    known = [*(name for name, _, _ in CAUSES), NOTHING]
+    """The number of times that each cause (column) was ranked first for each planted fault (row), as text."""
+    first = {(row["planted"], (row["ranked"] or [NO_CAUSE])[0]): 0 for row in rows}
+    counts = Counter((row["planted"], (row["ranked"] or [NO_CAUSE])[0]) for row in rows)
+    known = [*(name for name, _, _ in CAUSES), NO_CAUSE]
     columns = [name for name in known if any(named == name for _, named in first)]
     lines = [" " * 30 + "".join(f"{k + 1:4d}" for k in range(len(columns)))]
     for planted in dict.fromkeys(row["planted"] for row in rows):
@@ -133,6 +134,7 @@ def confusion_table(rows: list[dict[str, Any]]) -> str:
 
 
 def in_short(figures: dict[str, Any]) -> str:
+    """The counts as a sentence."""
     f = figures
     return (
         f"true cause first in {f['n_first']} of {f['n_faults']}, within the first three in {f['n_first_three']}; "

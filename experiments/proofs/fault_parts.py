@@ -1,4 +1,4 @@
-"""What runs with planted faults are made of: sound, batchers that are wrong, models that are wrong."""
+"""Parts of runs with planted faults: sound, faulty batchers, faulty models."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Arrays = list[np.ndarray]
 
 
 class Size(NamedTuple):
-    """Of a run: samples of a frame, units, steps and items of a batch, seconds of a piece, updates."""
+    """Samples of a frame, units, steps and items of a batch, seconds of a piece, and updates of a run."""
 
     frame: int
     units: int
@@ -60,8 +60,10 @@ def music(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 
 def breath(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """White noise through four resonances of 100 to 1000 Hz, x_t = e_t + 2 r cos(w) x_{t-1} - r^2 x_{t-2}, r = .995:
-    sound of which the next frame can be told in part only; (n,) float64."""
+    """White noise through four resonances of 100 to 1000 Hz, predictable in part only; (n,) float64.
+
+    x_t = e_t + 2 r cos(w) x_{t-1} - r^2 x_{t-2}, r = .995.
+    """
     n, total = int(seconds * RATE_HZ), 0.0
     for pitch_hz in (110.0, 230.0, 420.0, 870.0):
         w, r = 2.0 * np.pi * pitch_hz / RATE_HZ, 0.995
@@ -71,13 +73,13 @@ def breath(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 
 def standardised(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
-    """Mean 0 and standard deviation 1 of the training pieces."""
+    """Scale to mean 0 and standard deviation 1 of the training pieces."""
     mean, std = np.mean(np.concatenate(train)), np.std(np.concatenate(train))
     return [(a - mean) / std for a in train], [(a - mean) / std for a in valid]
 
 
 def min_max_with_click(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
-    """Lowest sample -1, highest 1, after one click of 15 standard deviations."""
+    """Add one click of 15 standard deviations, then scale the lowest sample to -1 and the highest to 1."""
     train[0][len(train[0]) // 3] = 15.0 * np.std(train[0])
     low, high = min(a.min() for a in train), max(a.max() for a in train)
     scaled, also = ([2.0 * (a - low) / (high - low) - 1.0 for a in part] for part in (train, valid))
@@ -85,7 +87,7 @@ def min_max_with_click(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
 
 
 def clipped(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
-    """Everything beyond 1.2 deviations cut off, then standardised."""
+    """Clip at 1.2 standard deviations, then standardise."""
     train, valid = standardised(train, valid)
     return standardised([np.clip(a, -1.2, 1.2) for a in train], [np.clip(a, -1.2, 1.2) for a in valid])
 
@@ -100,7 +102,7 @@ class Padded(NamedTuple):
 
 
 class Around:
-    """A batcher that gives changed batches of another."""
+    """A batcher that changes the batches of another."""
 
     def __init__(self, inner: Any, change: Callable[[Any, int], Any], carries_state: bool = False):
         self._inner, self._change = inner, change
@@ -111,7 +113,7 @@ class Around:
 
 
 def padded(batch: Any, index: int) -> Padded:
-    """Items that end early, zeros after their end."""
+    """Let items end early, with zeros and a mask after their ends."""
     n, items = len(batch.frames) - 1, batch.frames.shape[1]
     lengths = np.random.default_rng(index).integers(n // 4, n + 1, items)
     mask = np.arange(1, n + 1)[:, None] <= lengths
@@ -121,7 +123,7 @@ def padded(batch: Any, index: int) -> Padded:
 
 
 def swapped(batch: Any, index: int) -> Any:
-    """Items read one after the other into an array that is time-major."""
+    """Read a time-major array as if it were item-major."""
     return batch._replace(frames=np.ascontiguousarray(batch.frames.swapaxes(0, 1)).reshape(batch.frames.shape))
 
 
@@ -146,12 +148,12 @@ class Masked(Strategy):
         frames, mask = variables
         x, target = self.split(frames)
         y, state = model.unroll(x, state, context)
-        terms = super().outcome(_Said(y), [frames], state, context).terms
+        terms = super().outcome(_Fixed(y), [frames], state, context).terms
         return Outcome(mean_squared_error(y, target, 1.0 - mask if self.inverted else mask), terms, state)
 
 
-class _Said(Layer):
-    """What was said, whatever is asked."""
+class _Fixed(Layer):
+    """A layer whose output is ``y`` for any input."""
 
     def __init__(self, y: Any):
         super().__init__()
@@ -171,7 +173,7 @@ def beside_linear(size: Size, stack: Layer) -> Layer:
 
 
 def lstm(size: Size, rng: np.random.Generator) -> Layer:
-    """The healthy one: an LSTM beside linear prediction."""
+    """A healthy model: an LSTM beside linear prediction."""
     layers = [LSTM(size.frame, size.units, rng=rng), Dense(size.units, size.frame, rng=rng)]
     return beside_linear(size, Sequential(layers))
 
@@ -209,7 +211,7 @@ def forgetful(bias: np.ndarray) -> np.ndarray:
 
 
 def spoilt(build: Build, name: str, change: Callable[[np.ndarray], np.ndarray]) -> Build:
-    """The same model with the parameters whose names end in ``name`` changed."""
+    """Build a model and change the parameters whose names end in ``name``."""
 
     def built(size: Size, rng: np.random.Generator) -> Layer:
         model = build(size, rng)

@@ -1,6 +1,6 @@
 """Runs with one fault planted each: small models on synthetic sound, built of the package's own parts.
 
-A plan says how a run is made; a fault is a change of a healthy plan, and the cause that a diagnosis should name.
+A fault is a change of a healthy plan, and the cause that a diagnosis should name.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ from rnnaudio.runs.frames.recipe import start_from_linear_prediction
 from rnnaudio.training.step import Evaluation, TrainStep
 
 N_TRAIN, N_VALID = 8, 3
-RIDGE = 1e-2  # keeps the linear prediction stable when it is fed what it says
+RIDGE = 1e-2  # keeps the linear prediction stable on its own output
 
 
 # ---------------------------------------------------------------- a run
@@ -56,7 +56,7 @@ RMSPROP = optimizers.RMSprop(max_gradient_norm=1.0)
 
 @dataclass(frozen=True)
 class Plan:
-    """How a run is made. ``claimed``: the rule that it says it uses, if another."""
+    """The parts of a run. ``claimed``: the rule named in its settings, if it is not the one that is used."""
 
     sound: Callable[[np.random.Generator, float], np.ndarray] = music
     scale: Callable[..., Any] = standardised
@@ -75,7 +75,7 @@ class Plan:
 
 
 class Frozen:
-    """A training step after which the parameters of one layer are what they were before."""
+    """A training step that leaves the parameters of one layer unchanged."""
 
     def __init__(self, model: Layer, step: Any, name: str):
         self._variables = [v for path, v in model.parameters().items() if name in path]
@@ -91,7 +91,7 @@ class Frozen:
 
 
 def subject_of(plan: Plan, size: Size, seed: int) -> Subject:
-    """Train as planned, and hand over what a diagnosis looks at."""
+    """Train as planned; the subject of a diagnosis."""
     rng = np.random.default_rng((seed, 77))
     sound = [[plan.sound(rng, size.seconds) for _ in range(n)] for n in (N_TRAIN, N_VALID)]
     train, valid = (
@@ -130,7 +130,7 @@ def subject_of(plan: Plan, size: Size, seed: int) -> Subject:
 def run(
     plan: Plan, size: Size, model: Layer, step: Any, batches: Any, validation: Any
 ) -> tuple[list[dict[str, Any]], float]:
-    """The loop of training in small: (history, loss by which the parameters were chosen)."""
+    """A small training loop: (history, loss by which the parameters were chosen)."""
     evaluate = Evaluation(model, predict_next)
     history: list[dict[str, Any]] = []
     best_loss, best, carried = float("inf"), model.get_values(), None
@@ -155,7 +155,7 @@ def run(
 
 
 def player(plan: Plan, model: Layer, validation: Any, seed: int) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Generation as planned; noise of the variance of the validation error."""
+    """Generation as planned, with noise of the variance of the validation error."""
     power = float(np.mean([np.mean(np.square(batch.frames[1:])) for batch in validation]))
     std = float(np.sqrt(power * Evaluation(model, predict_next)(validation)["normalised_mse"]))
     stepper = Stepper(model)
@@ -175,7 +175,7 @@ def player(plan: Plan, model: Layer, validation: Any, seed: int) -> Callable[[np
 
 
 class Fault(NamedTuple):
-    """What is planted, the cause to be named, and the plan of the run."""
+    """A planted fault, the cause to be named, and the plan of the run."""
 
     name: str
     cause: str

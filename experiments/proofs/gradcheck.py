@@ -1,4 +1,4 @@
-"""The proofs of the package as numbers.
+"""The proofs of the package as numbers, each beside its limit.
 
     rnnaudio gradcheck
 
@@ -7,9 +7,9 @@
 3. this engine, in the compile mode of training, against the recorded one (PyTensor) after 50 updates of each model;
 4. the optimisers against PyTorch's recorded paths of 100 updates.
 
-Exit status 1 if any number is above its limit. The oracles are the tests' own and lie beside them, so this runs from
-the checkout, not from an installed package. All but 3 are compiled in python mode: minutes instead of an hour, and
-`make test-modes` holds the other modes against it. To compare the engines run it in Theano's environment.
+Exit status 1 if any number is above its limit. The oracles are those of the tests and lie beside them. All but 3 are
+compiled in python mode: minutes instead of an hour, and `make test-modes` compares the other modes with it. To compare
+the engines run it in Theano's environment: RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio gradcheck.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ N_ENTRIES = 8
 
 
 class Line(NamedTuple):
-    """One number, its limit, and what it is of."""
+    """An error, its limit, and the case it belongs to."""
 
     what: str
     error: float
@@ -40,6 +40,7 @@ class Line(NamedTuple):
 
 
 def gradients() -> Iterator[Line]:
+    """Gradients of every layer, loss and stack, by each kernel."""
     for kernel, case in product(engine.KERNELS, gradient_cases.CASES):
         with engine.using_kernel(kernel):
             report = gradient_cases.check(case, N_ENTRIES, mode="python")
@@ -48,6 +49,7 @@ def gradients() -> Iterator[Line]:
 
 
 def recurrences() -> Iterator[Line]:
+    """Outputs, final states and gradients of every cell, by each kernel."""
     settings = product(engine.KERNELS, agreement.KINDS, (False, True), (None, 3))
     for kernel, kind, masked, truncate in settings:
         if kernel == "fused" and truncate:
@@ -61,6 +63,7 @@ def recurrences() -> Iterator[Line]:
 
 
 def engines() -> Iterator[Line]:
+    """Parameters of every model after 50 updates."""
     golden = make_engine_runs.read_golden()
     there = ", ".join(f"{name} {version}" for name, version in golden["versions"].items())
     for name in make_engine_runs.RUNS:
@@ -69,6 +72,7 @@ def engines() -> Iterator[Line]:
 
 
 def optimisers() -> Iterator[Line]:
+    """Paths of every optimiser."""
     for case in agreement.golden_optimizers()["cases"]:
         error = max(agreement.optimizer_errors(case, mode="python").values())
         yield Line(f"{case}: parameters after 1, 10 and 100 updates", error, 1e-6)
@@ -83,6 +87,7 @@ PROOFS = {
 
 
 def prove_all() -> int:
+    """Print every number; exit status 1 if one is above its limit."""
     lines: list[Line] = []
     for title, proof in PROOFS.items():
         print(f"\n{title}", flush=True)

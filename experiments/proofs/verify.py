@@ -1,6 +1,6 @@
 """Cross-checks between the MNIST network and the two audio strategies, from the same seeds; each can fail.
 
-    python -m experiments.proofs.verify [--theano-python .venv-theano/bin/python]
+    rnnaudio verify [--theano-python .venv-theano/bin/python]
 
 1. The read-out MLP of a recurrent model is the MNIST network's code: unrolling one step equals the MLP of the state.
 2. With equal weights both strategies give equal outputs, and they differ in the target only.
@@ -38,9 +38,11 @@ WINDOWS = {"frame_size": FRAME, "n_steps": 20, "batch_size": 32}
 
 
 class Check(NamedTuple):
+    """A line of the table."""
+
     what: str
     figure: str
-    passed: bool | None  # None: could not be run here
+    passed: bool | None  # None: cannot be run here
 
     def __str__(self) -> str:
         verdict = {True: "ok", False: "FAIL", None: "-"}[self.passed]
@@ -56,7 +58,7 @@ class ShuffledLabels(Minibatches):
 
 
 class ShuffledTargets(Strategy):
-    """A strategy whose targets belong to other sequences of the batch, which are other stretches of music."""
+    """A strategy whose targets belong to other sequences of the batch, hence to other music."""
 
     def split(self, frames: Any) -> tuple[Any, Any]:
         x, target = super().split(frames)
@@ -78,17 +80,17 @@ def numpy_recurrent(x: np.ndarray, values: dict[str, np.ndarray]) -> np.ndarray:
     """The LSTM and its read-out as a plain loop over time; x (time, batch, n)."""
     w, r, b = (values[f"lstm.{name}"] for name in ("w_input", "w_hidden", "bias"))
     h = c = np.zeros((x.shape[1], UNITS))
-    spoken = []
+    ys = []
     for frame in x:
         i, f, g, o = np.split(frame @ w + h @ r + b, 4, axis=1)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
-        spoken.append(numpy_mlp(h, values, "sequential."))
-    return np.stack(spoken)
+        ys.append(numpy_mlp(h, values, "sequential."))
+    return np.stack(ys)
 
 
 def check_shared_code(frames: np.ndarray) -> Check:
-    """A network made like MNIST's, with the read-out's weights, outside any recurrence, on the LSTM's output."""
+    """Compare a network made like MNIST's, with the read-out's weights, with the read-out in the recurrence."""
     model = recurrent_model()
     lstm, readout = dict(model.layers())["lstm"], dict(model.layers())["sequential"]
     network = mlp([UNITS, 64, FRAME], rng=np.random.default_rng(0))
@@ -99,14 +101,14 @@ def check_shared_code(frames: np.ndarray) -> Check:
 
 
 def check_same_outputs(frames: np.ndarray) -> list[Check]:
-    """The compiled loss of each strategy equals the error of one and the same output against its own target."""
+    """Compare the compiled loss of each strategy with the error of the common output against its own target."""
     frames = frames.astype(engine.float_type())
     model = recurrent_model()
-    spoken = outputs(model, frames[:-1])
+    y = outputs(model, frames[:-1])
     batch = [Batch(frames, np.ones(frames.shape[1], bool))]
     checks = []
     for strategy, target in ((predict_next, frames[1:]), (reconstruct_current, frames[:-1])):
-        expected = float(np.sum((spoken - target) ** 2) / np.sum(target**2))
+        expected = float(np.sum((y - target) ** 2) / np.sum(target**2))
         difference = abs(Evaluation(model, strategy)(batch)["normalised_mse"] - expected) / expected
         what = f"{strategy.name}: loss of the common output, own target"
         checks.append(Check(what, f"{expected:.4f}, differs by {difference:.1e}", bool(difference < 1e-5)))
@@ -124,16 +126,16 @@ def trained(model: Layer, objective: Objective, batches: Any, true: Objective, v
 
 
 def check_training(train: Split, valid: Split, data: Mnist) -> list[Check]:
-    """Losses of the three models, and what is left of them when the targets are shuffled."""
+    """Losses of the three models, with true and with shuffled targets."""
     windows = RandomWindows(train, seed=SEED, **WINDOWS)
     fixed = fixed_windows(valid, **WINDOWS)[:20]
     digits = (data.train.images, data.train.labels, 100, SEED)
     losses, checks = {}, []
 
-    def compare(name: str, pair: list[float], ignorant: float) -> None:
+    def compare(name: str, pair: list[float], chance: float) -> None:
         losses[name], shuffled = pair
-        destroyed = losses[name] < 0.8 * ignorant and shuffled > 0.95 * ignorant
-        figure = f"{losses[name]:.3f} -> {shuffled:.3f} (knowing nothing: {ignorant:.3f})"
+        destroyed = losses[name] < 0.8 * chance and shuffled > 0.95 * chance
+        figure = f"{losses[name]:.3f} -> {shuffled:.3f} (at chance: {chance:.3f})"
         checks.append(Check(f"{name}: shuffled targets destroy it", figure, destroyed))
 
     task = Classification()
@@ -152,21 +154,21 @@ def check_training(train: Split, valid: Split, data: Mnist) -> list[Check]:
 
 
 def check_numpy(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> list[Check]:
-    """Compiled outputs against plain NumPy, for each model."""
+    """Compare compiled outputs with plain NumPy, for each model."""
     with engine.precision("float64"):
         mnist, recurrent = mnist_model().get_values(), recurrent_model().get_values()
-    spoken = numpy_recurrent(batches["frames"][:-1].astype("float64"), recurrent)
+    y = numpy_recurrent(batches["frames"][:-1].astype("float64"), recurrent)
     expected = {
         "mnist": numpy_mlp(batches["images"].astype("float64"), mnist),
-        "predict_next": spoken,
-        "reconstruct_current": spoken,
+        "predict_next": y,
+        "reconstruct_current": y,
     }
-    differences = {name: float(np.max(np.abs(results[f"{name}/outputs"] - y))) for name, y in expected.items()}
+    differences = {name: float(np.max(np.abs(results[f"{name}/outputs"] - value))) for name, value in expected.items()}
     return [Check(f"{name}: {engine.NAME} = NumPy", f"{d:.1e}", d < 1e-10) for name, d in differences.items()]
 
 
 def check_scan(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> list[Check]:
-    """Outputs and parameters after 20 updates by raw scan against the fused kernels'."""
+    """Compare outputs and parameters after 20 updates by raw scan with those by the fused kernels."""
     with engine.using_kernel("scan"):
         scan = run_all(batches)
     return _agreement("scan", "fused", scan, results, 1e-10)
@@ -181,7 +183,7 @@ def _agreement(
 
 
 def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray], theano_python: Path) -> list[Check]:
-    """Outputs and parameters after 20 updates on Theano, in its own environment, against this engine's."""
+    """Compare outputs and parameters after 20 updates on Theano, in its own environment, with this engine's."""
     if not theano_python.exists():
         reason = "left out: needs Theano, so Python 3.11"
         return [Check(f"{name}: {engine.NAME} = theano", reason, None) for name in NAMES]

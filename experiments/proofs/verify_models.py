@@ -2,7 +2,7 @@
 
     RNNAUDIO_ENGINE=theano python -m experiments.proofs.verify_models BATCHES.safetensors RESULTS.safetensors
 
-reads one batch for each model and writes its outputs before, and its parameters after 20 updates, all in float64.
+reads one batch for each model and writes its outputs before and its parameters after 20 updates, all in float64.
 """
 
 import sys
@@ -33,7 +33,7 @@ def mnist_model() -> Sequential:
 
 
 def outputs(model: Layer, x: np.ndarray) -> np.ndarray:
-    """What the model says to x in evaluation: (batch, n) in one step, (time, batch, n) unrolled."""
+    """The outputs of the model for x in evaluation: (batch, n) in one step, (time, batch, n) unrolled."""
     variable = engine.tensor("x", x.ndim)
     run = model.step if x.ndim == 2 else model.unroll
     y, _ = run(variable, model.initial_state(variable.shape[x.ndim - 2]), Context.evaluation())

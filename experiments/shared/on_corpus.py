@@ -1,4 +1,4 @@
-"""The command of an experiment that trains on the corpus: in full and recorded, or tiny, on the package's piano."""
+"""The command of an experiment on the corpus: in full and recorded, or in tiny form on the piano in the package."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,8 +19,10 @@ Figures = dict[str, Any]
 
 
 def complete(run: Run) -> Run:
-    """A run that ended by its rule or limits. Else KeyboardInterrupt (it is saved; called again, it goes on) or, if it
-    broke down, RnnaudioError."""
+    """The run, if it ended by its rule or limits.
+
+    KeyboardInterrupt if it was interrupted, for the same command resumes it; RnnaudioError if it broke down.
+    """
     if run.is_complete:
         return run
     if run.reason.startswith("interrupted"):
@@ -34,8 +36,10 @@ def full_or_tiny(
     run: Callable[[Any, AudioCorpus], Figures],
     keep: Callable[[Any, Figures], object],
 ) -> None:
-    """``run`` with the options typed, of that kind, and ``keep`` what it found if it was on our corpus; with --smoke
-    ``run`` alone, in a folder that goes away, with the options that ``tiny`` names changed."""
+    """Read options of a kind from the command line, ``run`` with them, and ``keep`` the figures if of our corpus.
+
+    With --smoke the options in ``tiny`` are changed, and the folder of the run is removed again.
+    """
     options = parsed(lambda: tyro.cli(kind, registry=REGISTRY))
     if options.smoke:
         with TemporaryDirectory() as folder:

@@ -54,7 +54,7 @@ class Named:
         return self.run_dir or Path("runs") / self.name
 
     def check_resumed(self, folder: Path) -> None:
-        """RnnaudioError if a run is to be resumed and there is none in that folder."""
+        """RnnaudioError if a run is to be resumed and the folder has none."""
         if self.resume and not folder.exists():
             raise RnnaudioError(f"no run to go on with at {folder}: name its folder, --run-dir, or leave out --resume")
 

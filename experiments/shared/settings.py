@@ -1,4 +1,4 @@
-"""Experiments that are nothing but settings: a flat TOML file each, read into configs and claims.
+"""Experiments that consist of settings alone: a flat TOML file each, read into configs and claims.
 
 The keys at the top of a file are fields of :class:`rnnaudio.runs.frames.config.TrainConfig`, those of ``[model]``
 fields of its ModelConfig. A field that is absent has its default, and ``"none"`` is None where a field may be None. A

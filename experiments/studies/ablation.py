@@ -1,16 +1,18 @@
-"""Which defects mattered? One repaired at a time from the faithful models, one planted at a time in the repaired ones.
+"""An ablation of the 24 defects: each repaired alone in the faithful models, each planted alone in repaired ones.
 
-    python -m experiments.studies.ablation [--seeds 3] [--smoke]
+    rnnaudio experiment run ablation [--seeds 3] [--smoke]
 
-GRU (3 x 200, frames of 200, top h the output) and memory-LSTM (n 64, depth 2), 2016's settings of each; the same with
-the right RMSprop, for with the unscaled one nothing moves and no other repair can show; and repaired. Every defect
-that such a run can have. Of each run: squared error over variance of the next frame on validation windows (equal
-terms: noise off, standard scale, whatever the run was trained with), seconds that it keeps sounding after a test
-seed, and the cause that `rnnaudio diagnose` ranks first. Medians over seeds, but of the start in between one seed; the
-diagnosis of the first.
+A GRU (3 x 200, frames of 200, top h the output) and a memory-LSTM (n 64, depth 2) from three starts: the settings of
+2016; the same with the right RMSprop, for the unscaled one moves no parameter and hides every other repair; and all
+repaired. From each start, every defect that such a run can have is changed.
 
-Finished runs stay in RUNS/ablation; the command goes on where it was broken off. Two commands with different --first
-share the work.
+The figures of a run are its squared error over variance of the next frame on validation windows (on equal terms: noise
+off, standard scale, whatever the run was trained with), the seconds that it keeps sounding after a test seed, and the
+cause that `rnnaudio diagnose` ranks first. They are medians over the seeds; the start in between has one seed, and the
+diagnosis is that of the first.
+
+Finished runs stay in RUNS/ablation, and the same command continues the rest. Two commands with different --first share
+the work.
 """
 
 import dataclasses
@@ -56,7 +58,7 @@ class Variant(NamedTuple):
 
 
 def variants() -> Iterator[Variant]:
-    """The starting points of both models, and every change of them that takes away or adds a single defect."""
+    """The starts of both models, and every change of them that removes or adds a single defect."""
     for model, faithful in FAITHFUL.items():
         starts = {
             "faithful": (faithful, without),
@@ -73,18 +75,18 @@ def variants() -> Iterator[Variant]:
 
 
 def is_single(before: TrainConfig, after: TrainConfig, name: str) -> bool:
-    """Whether this defect is all that the two differ in, but for what comes with it."""
+    """Return whether the two differ in this defect alone, and in those that come with it."""
     one, other = ({defect.name for defect in present_in(config)} for config in (before, after))
     return name not in NOT_SEEN_IN_A_RUN and {name} <= one ^ other <= {name, *COMES_WITH.get(name, ())}
 
 
 def predicted(run_dir: Path, corpus: Path) -> Figures:
-    """The error on equal terms, of a part of the validation split."""
-    return equal_terms(load(run_dir, FramesRun), corpus, ["predict_next"], most_batches=8)
+    """The error on equal terms, on a part of the validation split."""
+    return equal_terms(load_run(run_dir), corpus, ["predict_next"], most_batches=8)
 
 
 def predicted_and_diagnosed(run_dir: Path, corpus: Path) -> Figures:
-    """The same and the diagnosis, which takes longer: of the first seed only."""
+    """The error and the diagnosis, which takes longer: for the first seed only."""
     return {**predicted(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
 
 
@@ -95,7 +97,7 @@ def middle(values: list[float | None]) -> float | None:
 
 
 def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -> dict[str, Any]:
-    """A line of the table; ``gain``: how many dB lower the error is than without the change."""
+    """A row of the table; ``gain_db``: the decrease of the error by the change."""
     errors = [figures["predict_mse"] for figures in seeds]
     row: dict[str, Any] = {
         "model": variant.model,
@@ -113,13 +115,14 @@ def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -
 
 
 def named_first(figures: Figures) -> str:
-    """The cause at the head of the diagnosis."""
+    """The first cause of the diagnosis."""
     if "diagnosis" not in figures:
-        return "not diagnosed"  # it broke down, or is not of the first seed
+        return "not diagnosed"  # broke down, or not the first seed
     return figures["diagnosis"][0] if figures["diagnosis"] else "none"
 
 
 def in_a_line(row: dict[str, Any]) -> str:
+    """A row as text."""
     verb = "plant" if row["start"] == "repaired" else "repair"
     change = f"{verb} {row['change']}" if row["change"] else "as it is"
     return (
@@ -131,13 +134,13 @@ def in_a_line(row: dict[str, Any]) -> str:
 def ablate(
     seeds: int = 3, first: int = 0, corpus: Path = CORPUS, runs: Path = Path("runs"), smoke: bool = False
 ) -> None:
-    """Run what is missing, print the table and record it.
+    """Run the variants that are not finished, print the table and record it.
 
     Args:
         seeds: runs of each variant.
-        first: begin with this seed; the table is made by the command that has them all.
+        first: begin with this seed; the table is recorded by the command that begins with 0.
         corpus: the piano corpus.
-        runs: where runs are kept.
+        runs: the folder of the runs.
         smoke: two updates of four variants on the piano in the package; nothing is recorded.
     """
     if smoke:
@@ -147,11 +150,11 @@ def ablate(
         return
     rows = table(list(variants()), seeds, first, corpus, runs / "ablation")
     if first == 0 and corpus == CORPUS:
-        record("ablation", {"claims": [told(rows)], "rows": rows, "seeds": seeds})
+        record("ablation", {"claims": [claim(rows)], "rows": rows, "seeds": seeds})
 
 
-def told(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """Which single defects cost the repaired models most."""
+def claim(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The defects that cost the repaired models most, as a row of the table of claims."""
     ours = []
     for model in FAITHFUL:
         planted = [row for row in rows if row["model"] == model and row["start"] == "repaired"]
@@ -170,7 +173,7 @@ def told(rows: list[dict[str, Any]]) -> dict[str, str]:
 def table(
     every: list[Variant], seeds: int, first: int, corpus: Path, folder: Path, *, quick: bool = False
 ) -> list[dict[str, Any]]:
-    """Figures of all variants, a seed at a time, so that a part of the work is a whole table."""
+    """Figures of all variants, one seed after another, so that the first alone gives a whole table."""
     figures: dict[str, list[Figures]] = {variant.name: [] for variant in every}
     seconds = 1.0 if quick else 3.0
     for seed in range(first, seeds):

@@ -1,19 +1,18 @@
 """The blog's plan of 28 March 2016: "try the first strategy on the amplitude of the frequency domain".
 
-    python -m experiments.studies.amplitude [--minutes 5] [--smoke]
+    rnnaudio experiment run amplitude [--minutes 5] [--smoke]
 
-The first strategy is to foretell the next frame. Three models of as many units hear the same pieces,
-for as many updates:
+The first strategy is to predict the next frame. Three models of equal width are trained on the same pieces for as many
+updates:
 
     amplitude      log-magnitudes of overlapping Hann windows, 128 principal components, squared error
     distribution   the same, a Gaussian for each component, by its likelihood
     time           the samples of a hop, squared error, as all runs of the blog
 
-each an LSTM beside a linear path that starts as the least-squares predictor from two frames. On equal terms: after two
-seconds of test pieces each runs freely, and what it says is turned into log-magnitudes of the same windows as the
-truth (the samples of ``time`` behind the true ones before them), so that errors compare, at every distance ahead.
-Windows that begin after the last true sample hold nothing that was heard; of earlier ones ``time`` knows a part
-exactly.
+each an LSTM beside a linear path that starts as the least-squares predictor from two frames. For comparison each runs
+freely after a prime of two seconds of test pieces, and its output is turned into log-magnitudes of the same windows as
+the truth (the samples of ``time`` appended to the true ones), so that errors compare, at every distance ahead. Windows
+that begin after the last true sample contain nothing of the prime; of earlier ones ``time`` has a part exactly.
 """
 
 import dataclasses
@@ -52,14 +51,14 @@ from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, train
 
 SEED = 2016
 N_STEPS, BATCH_SIZE = 48, 24
-SECONDS_HEARD, SECONDS_AHEAD = 2.0, 1.0
+SECONDS_PRIME, SECONDS_AHEAD = 2.0, 1.0
 TEMPERATURES = (0.5, 1.0)
 KINDS = ("amplitude", "distribution", "time")
 
 
 @dataclasses.dataclass(frozen=True)
 class Options(Named):
-    """The first strategy on amplitudes, and on samples beside it."""
+    """Options of the three models."""
 
     stem: ClassVar[str] = "amplitude"
     corpus: Path = CORPUS
@@ -72,8 +71,8 @@ class Options(Named):
     max_updates: int = 1600
     minutes: float = 10.0  # of training, each model, at most
     n_places: int = 32  # of the test split, where errors are measured
-    n_played: int = 4  # places that are played on from
-    seconds: float = 10.0  # of playing
+    n_played: int = 4  # places that are continued
+    seconds: float = 10.0  # of each continuation
     smoke: bool = False  # a few updates of small models on the piano in the package; nothing is recorded
     resume: bool = False
 
@@ -89,7 +88,7 @@ class Options(Named):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
-    """A model of one kind; ``linear``: the least squares that it started from."""
+    """A model of one kind; ``linear``: the least-squares predictor that it started from."""
 
     kind: str
     stepper: Stepper
@@ -115,20 +114,20 @@ TINY: dict[str, Any] = {
 
 
 def main() -> None:
-    """Train, measure, play, record."""
+    """Train, measure, generate, record."""
     full_or_tiny(Options, TINY, run, keep)
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """The figures; runs, pictures and sounds go to the folder."""
+    """Train, measure and generate; the figures. Runs, pictures and sounds go to the folder."""
     stft = transform(options, corpus)
     options.check_resumed(options.folder)
-    heard_and_ahead(options, corpus, stft), heard_and_played(options, corpus, stft)  # shorter pieces are told now
+    prime_and_ahead(options, corpus, stft), prime_and_played(options, corpus, stft)  # refuse short pieces now
     scale = LogScale.fit(corpus.train, stft, n_components=options.n_components)
     models = [trained(kind, scale, corpus, options) for kind in KINDS]
     errors, seconds = errors_ahead(models, corpus, options)
     quantity = "share of the variance of log-magnitudes left"
-    title = f"What is left after {SECONDS_HEARD:g} s heard, {options.n_places} places of test pieces"
+    title = f"Error after a prime of {SECONDS_PRIME:g} s, {options.n_places} places of test pieces"
     plots.error_by_horizon(errors, seconds, options.folder / "errors.png", quantity=quantity, title=title)
     n_overlapping = stft.window_samples // stft.hop_samples
     named = {"next_frame": 0, "first_frame_wholly_ahead": n_overlapping - 1, "a_second_ahead": len(seconds) - 1}
@@ -137,7 +136,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
         "share_of_variance_left": {
             when: {name: float(f"{row[k]:.4g}") for name, row in errors.items()} for when, k in named.items()
         },
-        "training": {m.kind: told(m.run, m.n_parameters) for m in models},
+        "training": {m.kind: training_figures(m.run, m.n_parameters) for m in models},
         "played": played(models, corpus, options),
     }
     for part in ("share_of_variance_left", "training", "played"):
@@ -153,7 +152,7 @@ def transform(options: Options, corpus: AudioCorpus) -> STFT:
 
 
 def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -> Trained:
-    """One of KINDS."""
+    """Train a model of one of KINDS."""
     print(f"---- {kind}", flush=True)
     stft = scale.stft
     n_steps = N_STEPS if kind == "time" else steps_for(N_STEPS, stft)
@@ -184,14 +183,14 @@ def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -
         config=with_transform(options.folder / kind, stft),
     )
     print(f"training ended: {complete(done).reason}")
-    draw_curve(done, objective, options.folder / kind)
+    plot_curve(done, objective, options.folder / kind)
     return Trained(kind, Stepper(model), scale, linear, done, model.n_parameters)
 
 
-def build(linear: LinearPrediction, says_variance: bool, options: Options) -> Sum:
-    """An LSTM, its input noisy in training, beside the linear path; it starts as this alone, with variance 1."""
+def build(linear: LinearPrediction, has_variance: bool, options: Options) -> Sum:
+    """An LSTM, its input noisy in training, beside the linear path; it starts as that path alone, with variance 1."""
     n, rng = len(linear.bias), np.random.default_rng((SEED, 0, 2))  # 2: the purpose; batches draw from the same seed
-    n_out = 2 * n if says_variance else n
+    n_out = 2 * n if has_variance else n
     cell = Noisy(LSTM(n, options.n_units, rng=rng), std=options.input_noise)
     path = LinearPredictor(n, n_out)
     weight, bias = path.weight.get_value(), path.bias.get_value()
@@ -205,42 +204,42 @@ def build(linear: LinearPrediction, says_variance: bool, options: Options) -> Su
 def errors_ahead(
     models: list[Trained], corpus: AudioCorpus, options: Options
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """By predictor, squared errors of log-magnitudes over their variance, for each frame ahead; the seconds ahead."""
+    """Squared errors of log-magnitudes over their variance, by predictor, for each frame ahead; the seconds ahead."""
     scale = models[0].scale
-    hops, n_heard = heard_and_ahead(options, corpus, scale.stft)
-    n_ahead = len(hops) - n_heard
+    hops, n_prime = prime_and_ahead(options, corpus, scale.stft)
+    n_ahead = len(hops) - n_prime
     target = logs_of(hops, scale)
     n_known = len(target) - n_ahead
     target = target[n_known:]
     variance = np.var(target, axis=(0, 1)).sum()
-    known = scale.scaled(np.abs(spectra_of_hops(hops[:n_heard], scale.stft)))
-    guesses = {model.kind: foretold(model, hops[:n_heard], known, n_ahead) for model in models}
-    last = logs_of(hops[:n_heard], scale)[-1]
+    known = scale.scaled(np.abs(spectra_of_hops(hops[:n_prime], scale.stft)))
+    predictions = {model.kind: predicted(model, hops[:n_prime], known, n_ahead) for model in models}
+    last = logs_of(hops[:n_prime], scale)[-1]
     linear = rolled(models[0].linear, known, n_ahead)
-    guesses |= {
+    predictions |= {
         "linear prediction of log-magnitudes": scale.log_magnitudes(linear),
         "the last frame again": np.broadcast_to(last, target.shape),
         "the mean of all frames": np.broadcast_to(scale.mean, target.shape),
         "the truth through the components": scale.log_magnitudes(scale.scaled(scale_back(target, scale))),
     }
-    errors = {name: np.sum((g - target) ** 2, axis=2).mean(axis=1) / variance for name, g in guesses.items()}
+    errors = {name: np.sum((p - target) ** 2, axis=2).mean(axis=1) / variance for name, p in predictions.items()}
     return errors, np.arange(1, n_ahead + 1) * scale.stft.hop_samples / corpus.sample_rate_hz
 
 
-def heard_and_ahead(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[np.ndarray, int]:
-    """(time, places, hop) of the test split where errors are measured, and how many hops of it are heard."""
-    n_heard, n_ahead = (round(s * stft.rate()) // stft.hop_samples for s in (SECONDS_HEARD, SECONDS_AHEAD))
-    return hops_of(corpus, options.n_places, n_heard + n_ahead, stft), n_heard
+def prime_and_ahead(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[np.ndarray, int]:
+    """Hops of the test split where errors are measured, (time, places, hop), and the number of the prime."""
+    n_prime, n_ahead = (round(s * stft.rate()) // stft.hop_samples for s in (SECONDS_PRIME, SECONDS_AHEAD))
+    return hops_of(corpus, options.n_places, n_prime + n_ahead, stft), n_prime
 
 
-def heard_and_played(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[np.ndarray, int]:
-    """The same of what is played on from, with the hops that its last windows reach beyond it."""
-    n_heard, n_new = (round(s * stft.rate()) // stft.hop_samples for s in (SECONDS_HEARD, options.seconds))
-    return hops_of(corpus, options.n_played, n_heard + n_new + overhang(stft), stft), n_heard
+def prime_and_played(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[np.ndarray, int]:
+    """Hops that are continued, with those that their last windows reach beyond, and the number of the prime."""
+    n_prime, n_new = (round(s * stft.rate()) // stft.hop_samples for s in (SECONDS_PRIME, options.seconds))
+    return hops_of(corpus, options.n_played, n_prime + n_new + overhang(stft), stft), n_prime
 
 
 def overhang(stft: STFT) -> int:
-    """Hops of a window after its first."""
+    """The number of hops of a window after its first."""
     return stft.offset // stft.hop_samples
 
 
@@ -251,8 +250,8 @@ def hops_of(corpus: AudioCorpus, n_places: int, n_hops: int, stft: STFT) -> np.n
     return np.stack(places).reshape(n_places, n_hops, stft.hop_samples).swapaxes(0, 1)
 
 
-def foretold(model: Trained, hops: np.ndarray, known: np.ndarray, n_ahead: int) -> np.ndarray:
-    """Log-magnitudes (n_ahead, places, n_bins) of a free run without noise."""
+def predicted(model: Trained, hops: np.ndarray, known: np.ndarray, n_ahead: int) -> np.ndarray:
+    """Log-magnitudes of a free run without noise, (n_ahead, places, n_bins)."""
     if not model.is_time:
         return model.scale.log_magnitudes(continue_frames(model.stepper, known, n_ahead))
     new = continue_frames(model.stepper, hops, n_ahead)
@@ -270,7 +269,7 @@ def scale_back(logs: np.ndarray, scale: LogScale) -> np.ndarray:
 
 
 def rolled(linear: LinearPrediction, known: np.ndarray, n_ahead: int) -> np.ndarray:
-    """Linear prediction fed with itself."""
+    """Linear prediction fed with its own output."""
     frames = list(known)
     for _ in range(n_ahead):
         frames.append((contexts(np.stack(frames[-2:]), 2) @ linear.weight + linear.bias)[-1])
@@ -278,19 +277,19 @@ def rolled(linear: LinearPrediction, known: np.ndarray, n_ahead: int) -> np.ndar
 
 
 def played(models: list[Trained], corpus: AudioCorpus, options: Options) -> dict[str, Figures]:
-    """How long each stays music in a free run of some seconds, mean of the places, and how it ends at each."""
+    """Seconds that a free run of each model stays alive, mean over the places, and how the runs end."""
     scale = models[0].scale
-    hops, n_heard = heard_and_played(options, corpus, scale.stft)
+    hops, n_prime = prime_and_played(options, corpus, scale.stft)
     n_over = overhang(scale.stft)
-    n_new = len(hops) - n_heard - n_over
+    n_new = len(hops) - n_prime - n_over
     magnitudes = np.abs(spectra_of_hops(hops, scale.stft))
-    hops, n_known = hops[: n_heard + n_new], n_heard - n_over
+    hops, n_known = hops[: n_prime + n_new], n_prime - n_over
     begun = hops[:n_over]
     known, sounds = scale.scaled(magnitudes[:n_known]), {}
     for model in models:
         if model.is_time:
             sounds[model.kind] = np.concatenate(
-                [hops[:n_heard], continue_frames(model.stepper, hops[:n_heard], n_new)]
+                [hops[:n_prime], continue_frames(model.stepper, hops[:n_prime], n_new)]
             )
             continue
         for heat in (0.0, *TEMPERATURES) if model.kind == "distribution" else (0.0,):
@@ -300,7 +299,7 @@ def played(models: list[Trained], corpus: AudioCorpus, options: Options) -> dict
     through = scale.magnitudes(scale.scaled(magnitudes))
     sounds["true amplitudes through the components"] = sounded(through, scale.stft, begun)
     sounds["the recording"] = hops
-    return {name: judged(name, sound, n_heard, hops, corpus, options) for name, sound in sounds.items()}
+    return {name: judged(name, sound, n_prime, hops, corpus, options) for name, sound in sounds.items()}
 
 
 def sounded(magnitudes: np.ndarray, stft: STFT, begun: np.ndarray) -> np.ndarray:
@@ -319,13 +318,13 @@ def sounded(magnitudes: np.ndarray, stft: STFT, begun: np.ndarray) -> np.ndarray
 
 
 def judged(
-    name: str, sound: np.ndarray, n_heard: int, hops: np.ndarray, corpus: AudioCorpus, options: Options
+    name: str, sound: np.ndarray, n_prime: int, hops: np.ndarray, corpus: AudioCorpus, options: Options
 ) -> Figures:
-    """Alive seconds and deaths of all places; the first one's sound and spectrogram go to the folder."""
+    """Alive seconds and endings over all places; sound and spectrogram of the first go to the folder."""
     rate, lives = corpus.sample_rate_hz, []
     for place in range(sound.shape[1]):
         audio, true = (corpus.restore(all_hops[:, place].reshape(-1)) for all_hops in (sound, hops))
-        seed, generated = np.split(audio, [n_heard * hops.shape[2]])
+        seed, generated = np.split(audio, [n_prime * hops.shape[2]])
         lives.append(judge(generated, corpus, ""))
         if place == 0:
             stem = name.replace(", ", "-").replace(" ", "-")
@@ -340,8 +339,8 @@ def judged(
     }
 
 
-def told(done: Run, n_parameters: int) -> Figures:
-    """What is recorded of a training run."""
+def training_figures(done: Run, n_parameters: int) -> Figures:
+    """The figures of a training run that are recorded."""
     best = min(done.history, key=lambda row: row["valid"])
     losses = {name: float(f"{best[name]:.4g}") for name in best if name.startswith("valid")}
     return {
@@ -353,8 +352,8 @@ def told(done: Run, n_parameters: int) -> Figures:
     }
 
 
-def draw_curve(done: Run, objective: Strategy, folder: Path) -> None:
-    """The learning curve."""
+def plot_curve(done: Run, objective: Strategy, folder: Path) -> None:
+    """Plot the learning curve."""
     quantity = (
         "nats a value" if isinstance(objective, NextFrameDistribution) else "error over the targets' mean square"
     )
@@ -362,7 +361,7 @@ def draw_curve(done: Run, objective: Strategy, folder: Path) -> None:
 
 
 def claim(figures: Figures) -> dict[str, str]:
-    """Whether it is enough: after a second it still knows more than the mean of all frames and least squares do."""
+    """A row of the table of claims: enough is to predict better after a second than the mean and least squares do."""
     left, lives = figures["share_of_variance_left"], figures["played"]
     ahead = left["first_frame_wholly_ahead"]
     linear = ahead["linear prediction of log-magnitudes"]

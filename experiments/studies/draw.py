@@ -1,11 +1,10 @@
-"""The blog's plan after the last one: "If it's not enough try a more powerful model such as D.R.A.W."
+"""The blog's next plan: "If it's not enough try a more powerful model such as D.R.A.W."
 
-    python -m experiments.studies.draw [--attention] [--minutes 20] [--n-steps 10] [--resume] [--smoke]
+    rnnaudio experiment run draw [--attention] [--minutes 20] [--n-steps 10] [--resume] [--smoke]
 
-DRAW (Gregor et al. 2015) on MNIST. Training digits are made binary anew in each epoch, a pixel of grey level p being 1
+DRAW (Gregor et al. 2015) on MNIST. Training digits are binarised again in each epoch, a pixel of grey level p being 1
 with probability p; those of validation and test once, by a fixed seed. The figure is the negative variational bound in
-nats over all 10,000 test digits, one draw of the codes for each. Settings are frozen below; what they were chosen by
-is in rnnaudio/README.md.
+nats over all 10,000 test digits, with one sample of the codes for each.
 """
 
 import dataclasses
@@ -38,12 +37,12 @@ TARGET_NATS = 105.0
 
 @dataclasses.dataclass(frozen=True)
 class Options(drawing.Options):
-    """DRAW on MNIST."""
+    """Options of DRAW on MNIST."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Digits:
-    """train: grey; valid and test: binary. All (n, 784)."""
+    """Digits of the three splits, (n, 784) each: train is grey, valid and test are binary."""
 
     train: np.ndarray
     valid: np.ndarray
@@ -51,7 +50,7 @@ class Digits:
 
 
 def main() -> None:
-    """Train, measure, draw, record."""
+    """Train, measure, plot, record."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     if not options.smoke:
         mnist = load_mnist(fetch_mnist(DATA))
@@ -68,7 +67,7 @@ def main() -> None:
 
 
 def prepared(training: np.ndarray, valid: np.ndarray, test: np.ndarray) -> Digits:
-    """Checked, and those of validation and test made binary once and for all."""
+    """Check the digits, and binarise those of validation and test by a fixed seed."""
     n_pixels = SIZE[0] * SIZE[1]
     fixed = [binarised(checked_images(x, n_pixels, name), (2016, k)) for k, (name, x) in
              enumerate({"validation digits": valid, "test digits": test}.items())]  # fmt: skip
@@ -76,7 +75,7 @@ def prepared(training: np.ndarray, valid: np.ndarray, test: np.ndarray) -> Digit
 
 
 def run(options: Options, digits: Digits, run_dir: Path, pictures: Path) -> Figures:
-    """Train, or go on; the figures of the run."""
+    """Train or resume; the figures of the run."""
     started, mean = time.perf_counter(), digits.train.mean(axis=0)
     subject = Subject(
         ImageBatches(digits.train, options.batch_size, options.seed),
@@ -90,28 +89,28 @@ def run(options: Options, digits: Digits, run_dir: Path, pictures: Path) -> Figu
     figures: Figures = {f"test_{name}_nats": round(value, 3) for name, value in found["test"].items()}
     figures["valid_bound_nats"] = round(found["valid"]["bound"], 3)
     figures |= drawing.course(model, subject, options, done) | {"curve": drawing.curve(done)}
-    draw(model, options, digits, done, pictures)
+    plot(model, options, digits, done, pictures)
     figures["whole_command_seconds"] = round(time.perf_counter() - started, 1)
     drawing.print_figures(figures)
     return figures
 
 
-def draw(model: Draw, options: Options, digits: Digits, done: Run, folder: Path) -> None:
-    """Curve, canvases on the way to test digits, samples beside their nearest neighbours, samples on the way."""
-    name, how, n = options.name, options.how, options.n_steps
+def plot(model: Draw, options: Options, digits: Digits, done: Run, folder: Path) -> None:
+    """Plot the curve, the canvas after each step of test digits, and samples beside their nearest neighbours."""
+    name, kind, n = options.name, options.kind, options.n_steps
     plots.learning_curve(
         done.history,
         folder / f"{name}-curve.png",
         quantity="Negative bound (nats a digit)",
         baselines=PAPER,
-        title=f"DRAW on binary MNIST, {how}",
+        title=f"DRAW on binary MNIST, {kind}",
     )
     shown = digits.test[:6]
     painted = reconstruct_images(model, shown, n, options.seed)
-    canvases, boxes = drawing.on_the_way(painted)
+    canvases, boxes = drawing.canvases_shown(painted)
     plots.filling(
         as_pictures(shown), as_pictures(canvases), folder / f"{name}-canvas.png", **boxes,
-        title=f"DRAW {how}: test digits and the canvas after step ...",
+        title=f"DRAW {kind}: test digits and the canvas after step ...",
     )  # fmt: skip
     made = sample_images(model, 32, n, options.seed)
     final = made.canvases[-1]
@@ -119,7 +118,7 @@ def draw(model: Draw, options: Options, digits: Digits, done: Run, folder: Path)
         as_pictures(final),
         as_pictures(digits.train[nearest(final, digits.train)]),
         folder / f"{name}-samples.png",
-        title=f"DRAW {how}: probabilities of a pixel, from codes drawn from the prior",
+        title=f"DRAW {kind}: probabilities of a pixel, from codes drawn from the prior",
     )
 
 
@@ -128,12 +127,11 @@ def as_pictures(images: np.ndarray) -> np.ndarray:
 
 
 def claims(options: Options, figures: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The row of the blog's plan."""
-    how = options.how
+    """The row of the table of claims."""
     paper = PAPER["paper, attention" if options.attention else "paper, no attention"]
     ours = (
-        f"{figures['test_bound_nats']:.1f} nats on the test set {how}, after {figures['minutes']:.0f} minutes, "
-        f"{figures['epochs']:.0f} epochs"
+        f"{figures['test_bound_nats']:.1f} nats on the test set {options.kind}, "
+        f"after {figures['minutes']:.0f} minutes, {figures['epochs']:.0f} epochs"
     )
     return [
         {

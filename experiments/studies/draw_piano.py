@@ -1,14 +1,14 @@
 """The blog's plan of 28 March 2016, D.R.A.W., on what the blog is about: patches of piano, as log-amplitudes.
 
-    python -m experiments.studies.draw_piano [--attention] [--minutes 20] [--resume] [--smoke]
+    rnnaudio experiment run draw-piano [--attention] [--minutes 20] [--resume] [--smoke]
 
 A patch is 16 frames (a quarter of a second) of the lowest 128 bins (0 to 2 kHz) of a spectrogram of Hann windows, as
 an image: DRAW paints it in steps, by Gaussian pixels of one trained width. The figure is the negative variational
-bound on all adjoining patches of the test pieces, one draw of the codes for each, in nats a patch and bits a value; a
-value is a log-amplitude over the standard deviation of training. Beside it, on the same patches and in closed form, a
-Gaussian of independent values and probabilistic PCA with as many components as DRAW has codes a step, and with the
-number that validation likes best. What is painted becomes sound by fast Griffin-Lim; the true patches by the same way
-are the ceiling.
+bound on all adjoining patches of the test pieces, with one sample of the codes for each, in nats a patch and bits a
+value; a value is a log-amplitude over the standard deviation of training. The baselines, on the same patches and in
+closed form, are a Gaussian of independent values and probabilistic PCA with as many components as DRAW has codes a
+step, and with the number that is best in validation. Painted patches become sound by fast Griffin-Lim; true patches by
+the same method are the ceiling.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ PICTURES = ("curve", "canvas", "samples", "convergence")
 
 @dataclasses.dataclass(frozen=True)
 class Options(drawing.Options):
-    """DRAW on log-amplitudes of piano."""
+    """Options of DRAW on log-amplitudes of piano."""
 
     stem: ClassVar[str] = "draw-piano"
     corpus: Path = CORPUS
@@ -78,36 +78,36 @@ TINY = {
 
 
 def main() -> None:
-    """Train, measure, paint, play, record."""
+    """Train, measure, paint, generate, record."""
     full_or_tiny(Options, TINY, run, keep)
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """The figures; curve, pictures and sounds go to the run's folder."""
+    """Train, measure and paint; the figures. Curve, pictures and sounds go to the run's folder."""
     started = time.perf_counter()
     patches = prepared(corpus, options.window_s, options.n_bins, options.n_frames)
     audios = excerpts(options, patches, corpus)
     gaussians, baselines = closed_forms(patches, options.n_codes)
     for name, nats in baselines.items():
         print(f"{name}: {nats['test']:.1f} nats a patch ({nats['valid']:.1f} in validation)", flush=True)
-    print(f"below, until training ends, nats are of pixels: {patches.nats_of_unit:.1f} more are of values", flush=True)
+    print(f"until training ends nats are of pixels; those of values are {patches.nats_of_unit:.1f} more", flush=True)
     order = np.random.default_rng((options.seed, 0, 11)).permutation(len(patches.valid))  # 11: the purpose
     subject = Subject(
         PatchBatches(patches.training, options.n_frames, options.batch_size, options.seed),
-        patches.valid[order],  # so that the first ones, of which a validation is made, are of all pieces
+        patches.valid[order],  # so that the first ones, which are the validation set, are of all pieces
         patches.test,
         lambda: drawing.model_of(options, patches.size, patches.moments.mean, std=patches.scale.deviation / 2),
         Bound(options.n_steps, "gaussian"),
     )
     model, done = drawing.learn(subject, options, options.folder)
     found = drawing.bounds(model, subject, options)
-    figures = told(model, found, patches) | {
+    figures = bounds_of_patches(model, found, patches) | {
         "baselines_nats": {name: {k: round(v, 1) for k, v in nats.items()} for name, nats in baselines.items()},
         **drawing.course(model, subject, options, done),
     }
-    draw_curve(done, options, patches, {name: nats["valid"] for name, nats in baselines.items()})
-    draw_patches(model, options, patches)
-    figures["convergence_db"] = heard(model, gaussians, patches, audios, options, corpus)
+    plot_curve(done, options, patches, {name: nats["valid"] for name, nats in baselines.items()})
+    plot_patches(model, options, patches)
+    figures["convergence_db"] = sound_of_excerpts(model, gaussians, patches, audios, options, corpus)
     play_samples(model, gaussians, patches, audios.shape[1], options, corpus)
     figures["whole_command_seconds"] = round(time.perf_counter() - started, 1)
     figures["curve"] = drawing.curve(done)
@@ -115,7 +115,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return figures
 
 
-def told(model: Draw, found: dict[str, dict[str, float]], patches: Patches) -> Figures:
+def bounds_of_patches(model: Draw, found: dict[str, dict[str, float]], patches: Patches) -> Figures:
     """The bounds in nats a patch and bits a value, and the width of a value."""
     added, test = patches.nats_of_unit, found["test"]
     return {
@@ -130,8 +130,8 @@ def told(model: Draw, found: dict[str, dict[str, float]], patches: Patches) -> F
     }
 
 
-def draw_curve(done: Run, options: Options, patches: Patches, baselines: dict[str, float]) -> None:
-    """Bounds of validation in the unit of the figures, and the baselines of the same pieces."""
+def plot_curve(done: Run, options: Options, patches: Patches, baselines: dict[str, float]) -> None:
+    """Plot the validation bounds in the unit of the figures, with the baselines on the same pieces."""
     added = patches.nats_of_unit
     history = [{**row, "train": row["train"] + added, "valid": row["valid"] + added} for row in done.history]
     plots.learning_curve(
@@ -139,18 +139,18 @@ def draw_curve(done: Run, options: Options, patches: Patches, baselines: dict[st
         options.folder / "curve.png",
         quantity="Negative bound (nats a patch)",
         baselines=baselines,
-        title=f"DRAW on log-amplitudes of piano, {options.how}; lines: Gaussians in closed form, validation",
+        title=f"DRAW on log-amplitudes of piano, {options.kind}; lines: Gaussians in closed form, validation",
     )
 
 
-def draw_patches(model: Draw, options: Options, patches: Patches) -> None:
-    """Canvases on the way to test patches, samples beside their nearest training patches."""
+def plot_patches(model: Draw, options: Options, patches: Patches) -> None:
+    """Plot the canvas after each step of test patches, and samples beside their nearest training patches."""
     n, rulers = options.n_steps, sides(patches)
     shown = patches.test[np.linspace(0, len(patches.test) - 1, 8).astype(int)[1:-1]]
-    canvases, boxes = drawing.on_the_way(reconstruct_images(model, shown, n, options.seed))
+    canvases, boxes = drawing.canvases_shown(reconstruct_images(model, shown, n, options.seed))
     plots.filling(
         as_pictures(shown, patches), as_pictures(canvases, patches), options.folder / "canvas.png", **boxes,
-        rulers=rulers, title=f"DRAW {options.how}: log-amplitudes of test patches, and the canvas after step ...",
+        rulers=rulers, title=f"DRAW {options.kind}: log-amplitudes of test patches, and the canvas after step ...",
     )  # fmt: skip
     final = sample_images(model, 16, n, options.seed).canvases[-1]
     plots.beside_nearest(
@@ -158,17 +158,17 @@ def draw_patches(model: Draw, options: Options, patches: Patches) -> None:
         as_pictures(nearest_patches(final, patches.training, patches.n_frames), patches),
         options.folder / "samples.png",
         rulers=rulers,
-        title=f"DRAW {options.how}: log-amplitudes from codes drawn from the prior",
+        title=f"DRAW {options.kind}: log-amplitudes from codes drawn from the prior",
     )
 
 
 def as_pictures(images: np.ndarray, patches: Patches) -> np.ndarray:
-    """White is the loudest that is shown, which most patches are far below."""
+    """Images in grey levels, 1 at .8 of full scale, which most patches are far below."""
     return np.minimum(images.reshape(*images.shape[:-1], *patches.size) / 0.8, 1.0)
 
 
 def sides(patches: Patches) -> plots.Rulers:
-    """Seconds across, hertz up; twice as high as wide."""
+    """Rulers in seconds and hertz for pictures twice as high as wide."""
     stft, (height, width) = patches.scale.stft, patches.size
     frames_a_second = stft.rate() / stft.hop_samples
     step = 10.0 ** math.floor(math.log10(width / frames_a_second))
@@ -184,14 +184,14 @@ def sides(patches: Patches) -> plots.Rulers:
 
 
 def excerpts(options: Options, patches: Patches, corpus: AudioCorpus) -> np.ndarray:
-    """(places, n_samples) of the test pieces, each a whole number of patches; RnnaudioError if no piece is so long."""
+    """Excerpts of test pieces, (places, n_samples), whole numbers of patches; RnnaudioError if no piece is so long."""
     stft = patches.scale.stft
     n_patches = max(2, round(options.seconds * stft.rate() / stft.hop_samples / patches.n_frames))
     seconds = stft.n_samples(n_patches * patches.n_frames) / stft.rate()
     return np.stack([corpus.test.prime_at(place, seconds) for place in range(options.n_places)]).astype(np.float64)
 
 
-def heard(
+def sound_of_excerpts(
     model: Draw,
     gaussians: dict[str, PrincipalGaussian],
     patches: Patches,
@@ -199,7 +199,7 @@ def heard(
     options: Options,
     corpus: AudioCorpus,
 ) -> dict[str, float]:
-    """Spectral convergence in dB of what was given back of excerpts, means; sounds of the first two."""
+    """Mean spectral convergence in dB of reconstructed excerpts; the sounds of the first two are written."""
     stft = patches.scale.stft
     true = np.abs(stft.forward(audios))
     images = np.concatenate([patches_of(magnitudes, patches) for magnitudes in true])
@@ -234,7 +234,7 @@ def play_samples(
     options: Options,
     corpus: AudioCorpus,
 ) -> None:
-    """Sounds of patches from the prior, one after another."""
+    """Write sounds of patches from the prior, one after another."""
     n = patches.scale.stft.n_frames(n_samples) // patches.n_frames
     made = {"DRAW": sample_images(model, n, options.n_steps, options.seed).canvases[-1]}
     rng = np.random.default_rng((options.seed, 0, 12))  # 12: the purpose
@@ -244,19 +244,19 @@ def play_samples(
 
 
 def write_sound(path: Path, sound: np.ndarray, corpus: AudioCorpus) -> None:
-    """Standardised sound as a file whose name has no commas, spaces and brackets."""
+    """Write a standardised sound; commas, spaces and brackets are removed from the file's name."""
     path = path.with_stem(path.stem.translate(str.maketrans(" ", "-", ",()")))
     write_wav(path, corpus.restore(sound), corpus.sample_rate_hz)
 
 
 def claim(options: Options, figures: Figures) -> dict[str, str]:
-    """The row of the blog's plan."""
+    """The row of the table of claims."""
     beside = "; ".join(f"{name} {nats['test']:.0f}" for name, nats in figures["baselines_nats"].items())
     db = figures["convergence_db"]
     return {
         "says": "If it's not enough try a more powerful model such as D.R.A.W. (on amplitudes of piano)",
         "2016": "a plan, not tried",
-        "ours": f"{figures['test_bound_nats']:.0f} nats a patch {options.how} ({beside}); given back as sound "
+        "ours": f"{figures['test_bound_nats']:.0f} nats a patch {options.kind} ({beside}); given back as sound "
         f"{db['DRAW']} dB, {db['true patches (the ceiling)']} dB at best",
         "why": "a Gaussian of full covariance says more of a patch than ten strokes of "
         f"{options.n_units} units do after so short a training",

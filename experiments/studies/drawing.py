@@ -1,7 +1,7 @@
-"""What the experiments with DRAW share: options, a run whose length is found by timing, its figures.
+"""Options, training and figures of the experiments with DRAW.
 
-The learning rate falls along a cosine, so the number of updates must be known: it is found by timing a few on this
-machine, unless ``--updates`` says it, and is kept with the run.
+The learning rate falls along a cosine, so the number of updates must be known. Unless ``--updates`` gives it, it is
+found by timing a few updates on this machine; it is kept with the run.
 """
 
 import dataclasses
@@ -33,20 +33,20 @@ from rnnaudio.training import (
 )
 
 TIMED_UPDATES = 12
-VALIDATIONS = 30  # a run
+N_VALIDATIONS = 30  # a run
 MOST_STEPS_SHOWN = 12
-AT_ONCE = 500  # images of a batch of evaluation
+EVALUATION_BATCH = 500  # images
 
 
 @dataclasses.dataclass(frozen=True)
 class Options(Named):
-    """What any DRAW is told."""
+    """Options of any DRAW."""
 
     stem: ClassVar[str] = "draw"
     attention: bool = False  # read and write through grids of Gaussian filters
     minutes: float = 20.0  # of training, all sittings together
-    updates: int = 0  # 0: as many as fit the minutes, by timing a few
-    n_steps: int = 10  # of drawing
+    updates: int = 0  # 0: as many as fit into the minutes, by timing a few
+    n_steps: int = 10  # of the canvas
     n_units: int = 256  # of encoder and decoder
     n_codes: int = 100  # latent numbers a step
     n_read: int = 8  # filters a side, with attention
@@ -74,13 +74,14 @@ class Options(Named):
                 raise RnnaudioError(f"{name} is {getattr(self, name)}: expected 0 or more")
 
     @property
-    def how(self) -> str:
+    def kind(self) -> str:
+        """The kind of DRAW in words."""
         return "with attention" if self.attention else "without attention"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
-    """What is painted: training batches, held-out images (n, pixels), a new model at each call, and its bound."""
+    """The data and the model: training batches, held-out images (n, pixels), a factory of models, and their bound."""
 
     batches: Any
     valid: np.ndarray
@@ -90,7 +91,7 @@ class Subject:
 
 
 def model_of(options: Options, size: tuple[int, int], mean: np.ndarray, *, std: float | None = None) -> Draw:
-    """The model; its first canvas is ``mean``, (pixels,), the width of its pixels, if they have one, ``std``."""
+    """Build the model; its first canvas is ``mean``, (pixels,), and the width of Gaussian pixels begins at ``std``."""
     rng = np.random.default_rng((options.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
     n_read, n_write = (options.n_read, options.n_write) if options.attention else (0, 0)
     sizes = {"n_read": n_read, "n_write": n_write}
@@ -103,18 +104,18 @@ def model_of(options: Options, size: tuple[int, int], mean: np.ndarray, *, std: 
 
 
 def learn(subject: Subject, options: Options, run_dir: Path) -> tuple[Draw, Run]:
-    """Train, or go on; KeyboardInterrupt where the run was interrupted: it is saved, and --resume goes on."""
+    """Train or resume; KeyboardInterrupt if the run is interrupted: it is saved, and --resume continues it."""
     model = subject.build()
     n_updates = planned(options, run_dir) or timed(subject, options)
     done = train(
         model,
         subject.bound,
         subject.batches,
-        in_batches(subject.valid[: options.n_valid], AT_ONCE),
+        in_batches(subject.valid[: options.n_valid], EVALUATION_BATCH),
         optimizer=Adam(options.learning_rate, max_gradient_norm=options.max_gradient_norm),
-        stopping=EarlyStopping(VALIDATIONS),
+        stopping=EarlyStopping(N_VALIDATIONS),
         run_dir=run_dir,
-        limits=Limits(n_updates, 60.0 * options.minutes, max(1, n_updates // VALIDATIONS)),
+        limits=Limits(n_updates, 60.0 * options.minutes, max(1, n_updates // N_VALIDATIONS)),
         schedule=WarmupCosine(options.learning_rate, min(options.n_warmup, n_updates // 2), n_updates),
         seed=options.seed,
         judging=Judging(with_noise=True),  # a bound is an expectation over draws
@@ -126,7 +127,7 @@ def learn(subject: Subject, options: Options, run_dir: Path) -> tuple[Draw, Run]
 
 
 def planned(options: Options, run_dir: Path) -> int:
-    """How many updates the run is to have, if that is known; RnnaudioError where a run of other settings is there."""
+    """The number of updates of the run, 0 if unknown; RnnaudioError if the run to resume has other settings."""
     options.check_resumed(run_dir)
     if not options.resume:
         return options.updates
@@ -143,7 +144,7 @@ def planned(options: Options, run_dir: Path) -> int:
 
 
 def timed(subject: Subject, options: Options) -> int:
-    """Updates that fit the minutes, by the time of a few on a model that is thrown away; validation gets a tenth."""
+    """The number of updates that fit into the minutes, by timing a few on another model; validation gets a tenth."""
     optimizer = Adam(options.learning_rate, max_gradient_norm=options.max_gradient_norm)
     step = TrainStep(subject.build(), subject.bound, optimizer, seed=options.seed)
     times = []
@@ -153,19 +154,19 @@ def timed(subject: Subject, options: Options) -> int:
         times.append(time.perf_counter() - started)
     seconds = float(np.median(times[2:]))
     n_updates = max(10, int(0.9 * 60.0 * options.minutes / seconds))
-    print(f"an update takes {1000 * seconds:.0f} ms: {n_updates} fit {options.minutes:g} minutes", flush=True)
+    print(f"an update takes {1000 * seconds:.0f} ms: {n_updates} fit into {options.minutes:g} minutes", flush=True)
     return n_updates
 
 
 def bounds(model: Draw, subject: Subject, options: Options) -> dict[str, dict[str, float]]:
-    """Of all test and validation images, at the best parameters, one draw of the codes for each; nats an image."""
+    """Bounds of all test and validation images, in nats an image, with one sample of the codes for each."""
     evaluate = Evaluation(model, subject.bound, noise_seed=options.seed + 1)
     held_out = {"test": subject.test, "valid": subject.valid}
-    return {name: evaluate(in_batches(images, AT_ONCE)) for name, images in held_out.items()}
+    return {name: evaluate(in_batches(images, EVALUATION_BATCH)) for name, images in held_out.items()}
 
 
 def course(model: Draw, subject: Subject, options: Options, done: Run) -> Figures:
-    """What the run was."""
+    """The figures of the training run."""
     return {
         "n_test": len(subject.test),
         "updates": done.n_updates,
@@ -180,20 +181,20 @@ def course(model: Draw, subject: Subject, options: Options, done: Run) -> Figure
 
 
 def curve(done: Run) -> list[Figures]:
-    """The history for a record."""
+    """The history as records keep it."""
     return [{k: round(float(row[k]), 4) for k in ("updates", "epoch", "seconds", "train", "valid")}
             for row in done.history]  # fmt: skip
 
 
 def print_figures(figures: Figures) -> None:
-    """A line each, but for the curve."""
+    """Print a line for each figure except the curve."""
     print("\n".join(f"{name}: {value}" for name, value in figures.items() if name != "curve"))
 
 
-def on_the_way(painted: Painted) -> tuple[np.ndarray, dict[str, Any]]:
-    """The canvases for which a picture has room, first and last among them, and where their grids lay."""
+def canvases_shown(painted: Painted) -> tuple[np.ndarray, dict[str, Any]]:
+    """The canvases that fit into a picture, the first and the last among them, and the grids of their steps."""
     n = len(painted.canvases)
     every = np.unique(np.linspace(0, n - 1, min(n, MOST_STEPS_SHOWN)).round().astype(int))
-    reads = painted.reads if len(every) == n else None  # it would be drawn on a canvas of another step
+    reads = painted.reads if len(every) == n else None  # it would be plotted on the canvas of another step
     boxes = {"reads": reads, "writes": painted.writes}
     return painted.canvases[every], {k: None if v is None else v[every] for k, v in boxes.items()}

@@ -1,6 +1,6 @@
-"""The tables of docs/listening.md, from the records of ``experiments.studies.music``.
+"""The tables of the page on listening in docs, from the records of ``experiments.studies.music``.
 
-python -m experiments.studies.listening
+    rnnaudio experiment run listening
 """
 
 import json
@@ -33,7 +33,7 @@ COLUMNS = {
 
 
 def records() -> dict[str, Figures]:
-    """All that are there, by name. RnnaudioError if none is."""
+    """The records of music by name; RnnaudioError if there are none."""
     paths = sorted(path for path in FOLDER.glob("music*.json") if path.stem != "music-aids")
     if not paths:
         raise RnnaudioError(f"no record of music in {FOLDER}: `rnnaudio experiment run music` makes one")
@@ -46,8 +46,8 @@ def as_markdown(name: str, figures: Figures) -> str:
     lines += [f"| what sounds | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
     for kind, row in figures["table"].items():
         lines.append(f"| {kind} | {' | '.join(_cell(row.get(key)) for key in COLUMNS.values())} |")
-    said = ", ".join(f"{kind} {value:g}" for kind, value in figures["bits"].items())
-    lines += ["", f"Bits a frame on unseen works: {said}.", ""]
+    bits = ", ".join(f"{kind} {value:g}" for kind, value in figures["bits"].items())
+    lines += ["", f"Bits a frame on unseen works: {bits}.", ""]
     lines += ["| copies of | 0.5 s | 1 s | 2 s |", "|---|---|---|---|"]
     for kind, row in figures["copies"].items():
         lines.append(f"| {kind} | {' | '.join(f'{share:.2%}' for share in row.values())} |")
@@ -63,8 +63,10 @@ def as_typed_now(command: str) -> str:
 
 
 def over_seeds(records: Mapping[str, Figures]) -> str:
-    """What was asked, by training seed (records music, music-2017, ...); by how much the chain is told more easily,
-    with Student's 95 % interval. Empty for a single seed."""
+    """The goals by training seed (records music, music-2017, ...), and the difference of the classifier's areas.
+
+    The difference is that of the chain less that of the model, with Student's 95 % interval. Empty for a single seed.
+    """
     seeds = [figures for name, figures in records.items() if re.fullmatch(r"music(-[0-9]+)?", name)]
     if len(seeds) < 2:
         return ""

@@ -1,7 +1,7 @@
-"""The control of `experiments.studies.music`: Markov chains over the same codes, which know nothing beyond two frames.
+"""The control of `experiments.studies.music`: Markov chains over the same codes, whose memory is two frames at most.
 
-Frames have a code of each stage. :class:`Markov` draws the first stage's by the first codes before, :class:`Detail`
-the other stages' by that code and the whole frame before.
+Frames have a code of each stage. :class:`Markov` samples that of the first stage given the first codes before,
+:class:`Detail` those of the other stages given this code and the whole frame before.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ PRIOR_FRAMES = 10.0
 class Markov:
     """P(c_t | c_{t-1}, .., c_{t-order}) = sum_k w_bk P_k, k = 0 (uniform), 1 (unigram) .. order + 1, of counts.
 
-    P_k is the relative frequency after the last k - 1 codes; where these never occurred it is P_{k-1}. The weights are
-    those of the highest likelihood on other sequences, by EM, and of the bucket b: how often the longest context
-    occurred, by powers of two, for what was seen once is trusted less (Jelinek and Mercer 1980).
+    P_k is the relative frequency after the last k - 1 codes; where these never occurred it is P_{k-1}. The weights
+    have the highest likelihood on other sequences, by EM. They depend on the bucket b, the number of times that the
+    longest context occurred by powers of two, for a single occurrence is less reliable (Jelinek and Mercer 1980).
     RnnaudioError without a sequence longer than the order.
     """
 
@@ -41,25 +41,25 @@ class Markov:
         for _ in range(N_EM_STEPS):
             share = self.weights[buckets] * p
             share /= share.sum(axis=1, keepdims=True)
-            mean = share.mean(axis=0)  # what a bucket of which little is known is like
+            mean = share.mean(axis=0)  # the prior of buckets with few frames
             for bucket in range(N_BUCKETS):
                 of_it = share[buckets == bucket]
                 self.weights[bucket] = (of_it.sum(axis=0) + PRIOR_FRAMES * mean) / (len(of_it) + PRIOR_FRAMES)
         return self
 
     def bits(self, sequences: Sequence[np.ndarray]) -> float:
-        """Mean -log2 P of a code that has ``order`` others before it."""
+        """The mean -log2 P of codes that have ``order`` others before them."""
         p, buckets = self._all(sequences)
         return float(-np.mean(np.log2(np.sum(p * self.weights[buckets], axis=1))))
 
     def _all(self, sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """(n, order + 2): what each order says of each code; (n,): the bucket of each."""
+        """The probability of each code by each order, (n, order + 2), and its bucket, (n,)."""
         each = [self._each(s) for s in sequences if len(s) > self.order]
         p, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
         return _filled(p), np.minimum(np.ceil(np.log2(counts + 1.0)).astype(int), N_BUCKETS - 1)
 
     def play(self, n: int, seed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """n codes after the seed, (n,), drawn from the longest context that occurred (no smoothing)."""
+        """Sample n codes after the seed, (n,), each given the longest context that occurred (no smoothing)."""
         codes = list(np.asarray(seed, np.int64))
         for _ in range(n):
             for n_context in range(min(self.order, len(codes)), -1, -1):
@@ -71,8 +71,10 @@ class Markov:
         return np.array(codes[len(codes) - n :])
 
     def _each(self, sequence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, order + 2): what each order says of each code, NaN after a context that never occurred; (n,): how often
-        the longest one did."""
+        """The probability of each code by each order, (n, order + 2), and the count of its longest context, (n,).
+
+        NaN after a context that never occurred.
+        """
         longest = np.zeros(len(sequence) - self.order)
         rows = np.full((len(sequence) - self.order, self.order + 2), np.nan)
         rows[:, 0] = 1.0 / self.n_codes
@@ -90,10 +92,12 @@ class Markov:
 
 
 class Detail:
-    """Codes of all stages for codes of the first: those of a frame that was heard, drawn among the frames of that code
-    that came after the same frame; if none did, after one of the same first code; if none did, among all.
+    """Codes of all stages for codes of the first: those of a training frame with that first code.
 
-    sequences: (n, n_stages) each. RnnaudioError without two frames on end.
+    It is sampled among the frames that followed the same frame; if none did, among those that followed a frame of the
+    same first code; if none did, among all.
+
+    sequences: (n, n_stages) each. RnnaudioError without two consecutive frames.
     """
 
     def __init__(self, sequences: Sequence[np.ndarray]):
@@ -109,17 +113,17 @@ class Detail:
         self._contexts = [_Sorted(first[self._kinds], of_kind, before) for of_kind in contexts]
 
     def play(self, first: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(n,) -> (n, n_stages). RnnaudioError for a code that was not heard."""
-        drawn: list[int] = []
+        """Sample details: (n,) -> (n, n_stages). RnnaudioError for a code that is in no sequence."""
+        sampled: list[int] = []
         for code in first:
-            for context in self._contexts if drawn else self._contexts[-1:]:
-                rows = context.rows(code, drawn[-1] if drawn else 0)
+            for context in self._contexts if sampled else self._contexts[-1:]:
+                rows = context.rows(code, sampled[-1] if sampled else 0)
                 if len(rows):
-                    drawn.append(int(self._kinds[rows[int(rng.random() * len(rows))]]))
+                    sampled.append(int(self._kinds[rows[int(rng.random() * len(rows))]]))
                     break
             else:
                 raise RnnaudioError(f"code {code} was never heard: it has no detail")
-        return np.asarray(self._frames[drawn])
+        return np.asarray(self._frames[sampled])
 
 
 class _Sorted:
@@ -138,7 +142,7 @@ class _Sorted:
 
 
 def _filled(p: np.ndarray) -> np.ndarray:
-    """What is unknown says what the next shorter context says."""
+    """Replace the NaN of a context that never occurred by the probability of the next shorter one."""
     p = p.copy()
     for k in range(1, p.shape[1]):
         p[:, k] = np.where(np.isnan(p[:, k]), p[:, k - 1], p[:, k])
@@ -154,7 +158,7 @@ def _key(context: Sequence[int] | np.ndarray) -> bytes:
 
 
 def _counted(runs: np.ndarray) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
-    """context -> (codes in order, how often each came next)."""
+    """Counts by context: (codes in order, the number of times that each followed)."""
     distinct, counts = np.unique(runs, axis=0, return_counts=True)
     changes = np.flatnonzero(np.any(np.diff(distinct[:, :-1], axis=0) != 0, axis=1)) + 1
     bounds = [0, *changes, len(distinct)]

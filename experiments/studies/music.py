@@ -1,13 +1,13 @@
-"""Music that keeps playing: codes learnt from an hour of piano, and five minutes played on from unseen seconds.
+"""Music that lasts: codes learnt from an hour of piano, and continuations of five minutes from unseen seconds.
 
-    python -m experiments.studies.music [--seed 2016] [--corpus MINE.h5 --run-dir runs/mine] [--smoke]
+    rnnaudio experiment run music [--seed 2016] [--corpus MINE.h5 --run-dir runs/mine] [--smoke]
 
 Trains a model of codes for at most 15 minutes, chooses parameters and temperature on validation seeds, and continues
-16 seconds of unseen works for five minutes each. In one table with it: the codec alone (real music through it), which
-is its ceiling; the training music; a bigram chain over the same codes, which passes most acoustic measures and knows
-nothing of music; and a regressor over frames, as in 2016 but repaired, as it is and with noise. What the chain passes
-proves nothing. The proofs of learning are bits a frame below tuned chains, and a classifier that tells it from real
-music less easily.
+16 seconds of unseen works for five minutes each. The table compares it with the codec alone (real music through it),
+which is its ceiling; the training music; a bigram chain over the same codes, which passes most acoustic measures
+without a model of music; and a regressor over frames, as in 2016 but repaired, without and with noise. A measure that
+the chain passes is no evidence. The evidence of learning is fewer bits a frame than tuned chains need, and a
+classifier that separates it from real music less easily than the chain.
 """
 
 import dataclasses
@@ -60,7 +60,7 @@ Figures = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How much is played and measured."""
+    """Amounts of sound that are generated and measured."""
 
     n_seeds: int = 16
     seconds: float = 300.0
@@ -71,15 +71,15 @@ class Sizes:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Where from and where to."""
+    """Options of the model of codes and the regressor."""
 
     corpus: Path = CORPUS
     run_dir: Path = Path("runs/music")
-    regressor_dir: Path | None = None  # of the model over frames; default: RUN_DIR-regressor
-    name: str = "music"  # of the record; recorded are runs of our corpus, and others that are given a name
+    regressor_dir: Path | None = None  # the run of the model over frames; default: RUN_DIR-regressor
+    name: str = "music"  # of the record; only runs of our corpus and runs with a name of their own are recorded
     seed: int = 2016
     minutes: float = 15.0  # of training, at most
-    regressor_minutes: float = 15.0  # of that of the model over frames
+    regressor_minutes: float = 15.0  # of training of the model over frames
     max_updates: int = 0  # 0: chosen from the corpus
     smoke: bool = False  # a small model of the piano in the package, a few updates; nothing is recorded
 
@@ -90,7 +90,7 @@ SMOKE = MusicConfig(
 
 
 def main() -> None:
-    """Train, choose, play, measure, record."""
+    """Train, choose, generate, measure, record."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     if options.smoke:
         with TemporaryDirectory() as folder:
@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def name_of_record(options: Options) -> str:
-    """As given, and the seed if it is another; short runs that were given no name take no record's place."""
+    """The given name, and the seed if it is another; short runs without a name of their own replace no record."""
     parts = [options.name] + [str(options.seed)] * (options.seed != Options.seed)
     if options.name == Options.name:
         parts += [f"updates-{options.max_updates}"] * (options.max_updates > 0)
@@ -119,7 +119,7 @@ def name_of_record(options: Options) -> str:
 
 
 def keep(run_dir: Path, name: str) -> None:
-    """The smaller picture, in 256 colours (a third of the bytes), and how two sounds begin, beside the record."""
+    """Keep the smaller picture, in 256 colours (a third of the bytes), and the first half minute of two sounds."""
     with Image.open(run_dir / "kinds.png") as picture:
         few = picture.convert("RGB").quantize(256)
         few.save(FOLDER / "pictures" / f"{name}-kinds.png", optimize=True)
@@ -130,7 +130,7 @@ def keep(run_dir: Path, name: str) -> None:
 
 
 def experiment(options: Options, sizes: Sizes) -> Figures:
-    """All but the training of codes; the figures."""
+    """Everything after the training of codes; the figures."""
     regressor = trained_regressor(options)
     with AudioCorpus.open(options.corpus) as corpus:
         playing = choose(options.run_dir, corpus, n_seeds=sizes.n_choosing, seconds=sizes.choosing_seconds)
@@ -138,9 +138,9 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
         musician = load(options.run_dir, CodesRun)
         longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
         stretch = min(sizes.stretch_seconds, sizes.seconds, longest)
-        heard = training_codes(corpus.train, musician.codec, musician.config)
-        chains = chains_of(musician, corpus, heard)
-        seeds = [corpus.test.prime_at(k, 1.0) for k in range(sizes.n_seeds)]
+        codes_trained_on = training_codes(corpus.train, musician.codec, musician.config)
+        chains = chains_of(musician, corpus, codes_trained_on)
+        seeds = [corpus.test.seed_at(k, 1.0) for k in range(sizes.n_seeds)]
         codes, ours = played(musician, seeds, sizes.seconds)
         chain_codes = codes_of_chain(chains["bigram"], musician, seeds, sizes.seconds)
         unseen, train = pieces(corpus, "test"), pieces(corpus, "train")
@@ -152,18 +152,19 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
         sounds = {
             "training music": parts(train, corpus.sample_rate_hz, sizes.seconds, sizes.n_seeds),
             "codes": ours,
-            "bigram chain": with_detail(chain_codes, musician, heard, sizes.seconds),
+            "bigram chain": with_detail(chain_codes, musician, codes_trained_on, sizes.seconds),
             **by_regressor(regressor, corpus, seeds, sizes.seconds),
         }
-        table |= {name: yardstick.measure(of_it) for name, of_it in sounds.items()}
-        for name, of_it in sounds.items():
+        table |= {name: yardstick.measure(audios) for name, audios in sounds.items()}
+        for name, audios in sounds.items():
             if name == "training music":
-                of_it = [through_codec(audio, musician) for audio in of_it]
-            table[name]["told_from_codec"] = told_from_codec(through, of_it, corpus.sample_rate_hz, stretch)
+                audios = [through_codec(audio, musician) for audio in audios]
+            area = area_against_codec(through, audios, corpus.sample_rate_hz, stretch)
+            table[name]["told_from_codec"] = area
         sounds = {"unseen music": unseen, "codec alone": through, **sounds}
-        leave(options.run_dir, corpus, seeds, sounds)
-        for name, of_it in sounds.items():
-            table[name] |= clean(of_it, yardstick)
+        write_sounds(options.run_dir, corpus, seeds, sounds)
+        for name, audios in sounds.items():
+            table[name] |= clean(audios, yardstick)
             print(f"{name}: {table[name]}", flush=True)
         figures = {
             "table": table,
@@ -171,7 +172,7 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
             "settings": dataclasses.asdict(musician.config),
             "codec_lost": round(musician.codec.lost, 3),
             "bits": bits(musician, corpus, chains),
-            "copies": copies(musician, corpus, heard, {"codes": codes, "bigram chain": chain_codes}),
+            "copies": copies(musician, corpus, codes_trained_on, {"codes": codes, "bigram chain": chain_codes}),
             **speed(musician, seeds[0]),
         }
     print(json.dumps({name: value for name, value in figures.items() if name != "table"}, indent=1))
@@ -180,47 +181,50 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
 
 
 def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
-    """Of a split, on the scale of the recording; a second at least, which the measures need."""
+    """The pieces of a split on the scale of the recording, those of a second or more, which the measures need."""
     long = (p for p in getattr(corpus, split).pieces if p.n_samples >= corpus.sample_rate_hz)
     return [corpus.restore(p.read(0, p.n_samples)) for p in long]
 
 
-def through_codec(audio: np.ndarray, musician: CodesRun) -> np.ndarray:
-    """A sound of a window or more, as the codec says it."""
+def through_codec(audio: np.ndarray, musician: Musician) -> np.ndarray:
+    """A sound of a window or more, encoded and decoded by the codec."""
     scale, codec = musician.scale, musician.codec
     return scale.restore(sound(codec, codec.encode(scale.standardise(audio))))
 
 
-def told_from_codec(
-    through: Sequence[np.ndarray], played_on: Sequence[np.ndarray], rate: int, stretch: float
+def area_against_codec(
+    through: Sequence[np.ndarray], audios: Sequence[np.ndarray], rate: int, stretch: float
 ) -> float | None:
-    """As told_from_real, but from real music through the codec, whose timbre both have; None if there are not two
-    pieces, or stretches are too short."""
+    """The area under the curve of a classifier of these sounds against real music through the codec.
+
+    Both have the timbre of the codec, unlike those of ``told_from_real``. None if there are not two pieces, or
+    stretches are too short.
+    """
     groups = [stretches for piece in through if (stretches := cut(piece, round(stretch * rate)))]
-    long = [audio for audio in played_on if len(audio) >= WINDOW_SECONDS * rate]
+    long = [audio for audio in audios if len(audio) >= WINDOW_SECONDS * rate]
     if min(len(groups), len(long)) < 2 or stretch < WINDOW_SECONDS:
         return None
     return round(classifier_auc(groups, [[audio] for audio in long], rate), 3)
 
 
 def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> list[np.ndarray]:
-    """Stretches of so many seconds, of shorter pieces all: at most so many, spread over the pieces."""
+    """Cut pieces into stretches of some seconds, shorter ones whole; at most ``most``, spread over the pieces."""
     n = round(seconds * rate)
     found = [piece[k : k + n] for piece in whole for k in range(0, max(1, len(piece) - n + 1), n)]
     return [found[k] for k in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))]
 
 
-def played(musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
-    """As chosen: codes of the first stage (n_seeds, n_frames), and sounds on the scale of the recording."""
+def played(musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Generate as chosen: first codes, (n_seeds, n_frames), and sounds on the scale of the recording."""
     blocks = list(musician.play(seeds, round(seconds * musician.sample_rate_hz)))
     audio = np.concatenate([block.audio for block in blocks], axis=1)
     return np.concatenate([block.codes for block in blocks], axis=1)[..., 0], list(map(musician.scale.restore, audio))
 
 
-def chains_of(musician: CodesRun, corpus: AudioCorpus, heard: Sequence[np.ndarray]) -> dict[str, Markov]:
-    """Of the first stage's codes, counted on what the model was trained on, tuned on the validation split."""
+def chains_of(musician: Musician, corpus: AudioCorpus, trained_on: Sequence[np.ndarray]) -> dict[str, Markov]:
+    """Chains of first codes, counted on the codes that the model was trained on, tuned on the validation split."""
     codec = musician.codec
-    train = [codes[:, 0] for codes in heard]
+    train = [codes[:, 0] for codes in trained_on]
     valid = [codes[:, 0] for codes in encoded(corpus.valid, codec)]
     return {
         name: Markov(train, codec.n_codes, order).tune(valid)
@@ -228,8 +232,8 @@ def chains_of(musician: CodesRun, corpus: AudioCorpus, heard: Sequence[np.ndarra
     }
 
 
-def codes_of_chain(chain: Markov, musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> np.ndarray:
-    """As those of :func:`played`, by a chain over the first stage's codes."""
+def codes_of_chain(chain: Markov, musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> np.ndarray:
+    """First codes as those of :func:`played`, sampled from a chain."""
     codec, n = musician.codec, round(seconds * musician.sample_rate_hz)
     n_frames = n // codec.stft.hop_samples + codec.stft.window_samples // codec.stft.hop_samples + 1
     rows = []
@@ -240,17 +244,17 @@ def codes_of_chain(chain: Markov, musician: CodesRun, seeds: Sequence[np.ndarray
 
 
 def with_detail(
-    codes: np.ndarray, musician: CodesRun, heard: Sequence[np.ndarray], seconds: float
+    codes: np.ndarray, musician: Musician, trained_on: Sequence[np.ndarray], seconds: float
 ) -> list[np.ndarray]:
-    """Sounds of codes of the first stage, (n_seeds, n_frames), with the other stages' by :class:`Detail`."""
-    n, detail = round(seconds * musician.sample_rate_hz), Detail(heard)
+    """Sounds of first codes, (n_seeds, n_frames), with those of the other stages by :class:`Detail`."""
+    n, detail = round(seconds * musician.sample_rate_hz), Detail(trained_on)
     rngs = [np.random.default_rng((musician.config.seed, k, 13)) for k in range(len(codes))]  # 13: the purpose
     whole = [detail.play(first, rng) for first, rng in zip(codes, rngs, strict=True)]
     return [musician.scale.restore(sound(musician.codec, one)[:n]) for one in whole]
 
 
-def trained_regressor(options: Options) -> FramesRun:
-    """A repaired model over frames, trained as long at most."""
+def trained_regressor(options: Options) -> LoadedRun:
+    """Train a repaired model over frames, or resume it."""
     folder = options.regressor_dir or options.run_dir.with_name(f"{options.run_dir.name}-regressor")
     complete(fit(FRAMES, TrainConfig(minutes=options.regressor_minutes), options.corpus, folder, resume=True))
     return load(folder, FramesRun)
@@ -259,40 +263,40 @@ def trained_regressor(options: Options) -> FramesRun:
 def by_regressor(
     run: FramesRun, corpus: AudioCorpus, seeds: Sequence[np.ndarray], seconds: float
 ) -> dict[str, list[np.ndarray]]:
-    """What it says, and with noise of its validation error's size; where it ended early, silence."""
+    """Continuations without noise and with noise of the size of the validation error; silence after an early end."""
     n, rows = round(seconds * corpus.sample_rate_hz), {}
     for name, noisy in (("regressor", False), ("regressor with noise", True)):
-        told = dataclasses.replace(run, config=dataclasses.replace(run.config, generation_noise=noisy))
-        heard = [corpus.restore(g.audio[g.n_seed :]) for g in told.continue_primes(seeds, n)]
-        rows[name] = [np.pad(audio, (0, n - len(audio))) for audio in heard]
+        player = run._replace(config=dataclasses.replace(run.config, generation_noise=noisy))
+        audios = [corpus.restore(g.audio[g.n_seed :]) for g in player.continue_seeds(seeds, n)]
+        rows[name] = [np.pad(audio, (0, n - len(audio))) for audio in audios]
     return rows
 
 
 def clean(sounds: Sequence[np.ndarray], yardstick: Yardstick) -> Figures:
-    """[how many left the limits of real music for no two seconds, of how many that are so long]."""
+    """Counts by length: [sounds that left the limits of real music for no two seconds, sounds of that length]."""
     rate = yardstick.sample_rate_hz
     long = {s: [audio for audio in sounds if len(audio) >= s * rate] for s in CLEAN_SECONDS}
     return {
-        f"clean_at_{s:g}_s": [sum(yardstick.is_clean(audio, s) for audio in them), len(them)]
-        for s, them in long.items()
+        f"clean_at_{s:g}_s": [sum(yardstick.is_clean(audio, s) for audio in audios), len(audios)]
+        for s, audios in long.items()
     }
 
 
-def bits(musician: CodesRun, corpus: AudioCorpus, chains: dict[str, Markov]) -> dict[str, float]:
-    """Bits a frame of the first stage's codes on the test split, each piece gone through from its beginning."""
-    test, said = [codes for codes in encoded(corpus.test, musician.codec) if len(codes) > 2], 0.0
+def bits(musician: Musician, corpus: AudioCorpus, chains: dict[str, Markov]) -> dict[str, float]:
+    """Bits a frame of first codes on the test split, each piece from its beginning."""
+    test, ours = [codes for codes in encoded(corpus.test, musician.codec) if len(codes) > 2], 0.0
     evaluate, n = Evaluation(musician.model, NextCodes()), sum(len(codes) - 1 for codes in test)
     for codes in test:
         of_piece = evaluate(fixed_code_windows((codes,), len(codes) - 1, 1))
-        said += of_piece.get("bits_1", of_piece["bits"]) * (len(codes) - 1) / n
-    rows = {"codes": said} | {name: chain.bits([codes[:, 0] for codes in test]) for name, chain in chains.items()}
+        ours += of_piece.get("bits_1", of_piece["bits"]) * (len(codes) - 1) / n
+    rows = {"codes": ours} | {name: chain.bits([codes[:, 0] for codes in test]) for name, chain in chains.items()}
     return {name: round(value, 3) for name, value in rows.items()}
 
 
-def speed(musician: CodesRun, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
-    """One stream as it is heard: times real time, phases included, and seconds to the first sound."""
+def speed(musician: Musician, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
+    """Speed of one stream in times real time, phases included, and seconds to the first sound."""
     n, first = round(seconds * musician.sample_rate_hz), 0.0
-    next(musician.play([seed], n, n_at_once=1))  # compiled by now
+    next(musician.play([seed], n, n_at_once=1))  # compiles
     started = time.perf_counter()
     for block in musician.play([seed], n, n_at_once=1):
         first = first or (time.perf_counter() - started if block.audio.size else 0.0)
@@ -301,10 +305,10 @@ def speed(musician: CodesRun, seed: np.ndarray, seconds: float = 20.0) -> dict[s
 
 
 def copies(
-    musician: CodesRun, corpus: AudioCorpus, heard: Sequence[np.ndarray], played_codes: dict[str, np.ndarray]
+    musician: Musician, corpus: AudioCorpus, trained_on: Sequence[np.ndarray], played_codes: dict[str, np.ndarray]
 ) -> dict[str, Figures]:
-    """Share of frames in runs that stand in what was trained on, by length; beside it that of the unseen music."""
-    known = Corpus.of(one[:, 0] for one in heard)
+    """Share of frames in runs copied from the training codes, by length; that of unseen music for comparison."""
+    known = Corpus.of(one[:, 0] for one in trained_on)
     per_second = musician.sample_rate_hz / musician.codec.stft.hop_samples
     unseen = [codes[:, 0] for codes in encoded(corpus.test, musician.codec)]
     every: dict[str, Sequence[np.ndarray]] = {"unseen music": unseen, **{k: list(v) for k, v in played_codes.items()}}
@@ -320,10 +324,11 @@ def copies(
 
 
 def goals(figures: Figures) -> dict[str, list[Any]]:
-    """What was asked of codes, as [measured, goal, whether it is met]."""
+    """The goals of the model of codes, as [measured, goal, whether it is met]."""
     table = figures["table"]
     ours, codec, real, chain = (table[n] for n in ("codes", "codec alone", "unseen music", "bigram chain"))
-    said, copied = figures["bits"], figures["copies"]["codes"]
+    copied, bits = figures["copies"]["codes"], figures["bits"]
+    below = {chain_name: bits[chain_name] - bits["codes"] for chain_name in ("bigram", "trigram")}
     loops = max(real["loop_score"][-1], table["training music"]["loop_score"][-1])
     (clean_60, n_60), (clean_300, n_300) = ours["clean_at_60_s"], ours["clean_at_300_s"]
     divergence = ours["jensen_shannon"] ** 2  # the table has its root, a distance
@@ -340,8 +345,8 @@ def goals(figures: Figures) -> dict[str, list[Any]]:
         "loop score": (ours["loop_score"][-1], f"<= {loops}, real music's most", ours["loop_score"][-1] <= loops),
         "copies of 1 s": (copied["1 s"], "< .03", copied["1 s"] < 0.03),
         "copies of 2 s": (copied["2 s"], "= 0", copied["2 s"] == 0),
-        "bits below bigram": (round(said["bigram"] - said["codes"], 3), ">= 1", said["bigram"] - said["codes"] >= 1),
-        "bits below trigram": (round(said["trigram"] - said["codes"], 3), "> 0", said["trigram"] > said["codes"]),
+        "bits below bigram": (round(below["bigram"], 3), ">= 1", below["bigram"] >= 1),
+        "bits below trigram": (round(below["trigram"], 3), "> 0", below["trigram"] > 0),
         "faster than real time": (figures["times_real_time"], ">= 15", figures["times_real_time"] >= 15),
         "first sound, s": (figures["first_sound_seconds"], "<= .5", figures["first_sound_seconds"] <= 0.5),
     }  # fmt: skip
@@ -353,21 +358,22 @@ def goals(figures: Figures) -> dict[str, list[Any]]:
 
 
 def ratio(a: float, b: float) -> float:
+    """a / b to three digits, 0 where b is 0."""
     return round(a / b, 3) if b else 0.0
 
 
-def leave(
+def write_sounds(
     run_dir: Path, corpus: AudioCorpus, seeds: Sequence[np.ndarray], sounds: Mapping[str, Sequence[np.ndarray]]
 ) -> None:
-    """Sounds of all test seeds; pictures of the first half minute of each kind, and of all that was played."""
+    """Write the continuations of all test seeds, and plot the first half minute of each kind and all continuations."""
     rate = corpus.sample_rate_hz
-    played_on = {
+    continued = {
         f"seed {k + 1}": np.concatenate([corpus.restore(seed), audio])
         for k, (seed, audio) in enumerate(zip(seeds, sounds["codes"], strict=True))
     }
-    for k, audio in enumerate(played_on.values()):
+    for k, audio in enumerate(continued.values()):
         write_wav(run_dir / f"music-{k + 1}.wav", audio, rate)
-    heard = {name: of_it[0][: SHOWN_SECONDS * rate] for name, of_it in sounds.items()}
-    plots.spectrogram_sheet(heard, rate, run_dir / "kinds.png", title="The first of each kind", highest_hz=SHOWN_HZ)
+    firsts = {name: audios[0][: SHOWN_SECONDS * rate] for name, audios in sounds.items()}
+    plots.spectrogram_sheet(firsts, rate, run_dir / "kinds.png", title="The first of each kind", highest_hz=SHOWN_HZ)
     title, path = "A second of unseen music, then what is played", run_dir / "played.png"
-    plots.spectrogram_sheet(played_on, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
+    plots.spectrogram_sheet(continued, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)

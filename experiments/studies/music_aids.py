@@ -1,15 +1,16 @@
-"""Which aids help a model of codes: one left out, or put in, at a time.
+"""An ablation of the aids of training of a model of codes: one removed or added at a time.
 
-    python -m experiments.studies.music_aids [--updates 800] [--smoke]
+    rnnaudio experiment run music-aids [--updates 800] [--smoke]
 
 Each variant of ``rnnaudio music`` is trained for the same number of updates with one seed, and judged on validation:
 
     bits      a frame, at the end of training, on training (dropout on) and on validation windows; valid_1: of the
-              first stage alone, which is the same for all but the last variant
-    held      share of codes that are the one before, played at temperature 1 from validation seeds; music has its own
-    frechet   distance of log-mel frames of what is played to the validation music, at temperatures 1 and 1.1
+              first stage alone, which all variants but the last have in common
+    held      the share of codes that repeat the one before, sampled at temperature 1 from validation seeds, and in
+              music
+    frechet   the distance of log-mel frames of generated sound to the validation music, at temperatures 1 and 1.1
 
-Called again, it goes on with what was broken off.
+The same command continues a run that was interrupted.
 """
 
 import dataclasses
@@ -50,19 +51,19 @@ TEMPERATURES = (1.0, 1.1)
 
 @dataclasses.dataclass(frozen=True)
 class Options(Named):
-    """Ablation of the aids of training."""
+    """Options of the ablation."""
 
     stem: ClassVar[str] = "music-aids"
     corpus: Path = CORPUS
     run_dir: Path | None = None  # default: runs/music-aids
     updates: int = 800
     n_seeds: int = 6
-    seconds: float = 30.0  # played from each
+    seconds: float = 30.0  # generated from each
     smoke: bool = False  # two variants, four updates, the piano in the package; nothing is recorded
 
 
 def main() -> None:
-    """Train, play, judge, record."""
+    """Train, generate, judge, record."""
     full_or_tiny(Options, {"updates": 4, "n_seeds": 1, "seconds": 2.0}, run, keep)
 
 
@@ -72,7 +73,7 @@ def keep(options: Options, figures: Figures) -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """A row for each variant."""
+    """Train and judge each variant; a row for each."""
     rows = {}
     for name, changes in list(AIDS.items())[: 2 if options.smoke else None]:
         folder = options.folder / name.replace(" ", "-")
@@ -86,13 +87,8 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return {"settings": settings, "variants": {name: AIDS[name] for name in rows}, "rows": rows}
 
 
-def last_parameters(folder: Path) -> CodesRun:
-    """A run as its last update left it."""
-    return loaded(saved_recipe(folder)[1], SavedRun.read(folder), "model")
-
-
-def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures:
-    """Bits and what is played; see the module."""
+def judged(musician: Musician, corpus: AudioCorpus, options: Options) -> Figures:
+    """The row of a variant, see the module."""
     rate, last = corpus.sample_rate_hz, musician.record["history"][-1]
     music = [p for p in corpus.valid.pieces if p.n_samples >= rate]
     real = np.concatenate([log_mel(corpus.restore(p.read(0, p.n_samples)), rate) for p in music])
@@ -113,5 +109,5 @@ def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures
 
 
 def held(codes: np.ndarray) -> np.ndarray:
-    """Where the first stage's code is the one before."""
+    """Mask of the frames whose first code repeats the one before."""
     return np.asarray(codes[1:, 0] == codes[:-1, 0])

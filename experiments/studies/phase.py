@@ -1,13 +1,12 @@
 """The blog's question of 28 March 2016: "see if phase reconstruction is possible using the amplitude".
 
-    python -m experiments.studies.phase [--minutes 4] [--smoke]
+    rnnaudio experiment run phase [--minutes 4] [--smoke]
 
 A small LSTM learns the differences of phases, in time and in frequency, from log-magnitudes around a bin
 (:mod:`rnnaudio.data.phase_batches`), by the blog's own distance sin^2((t - p) / 2) weighted with amplitudes. The
-linear
-path beside it starts as the phase gradient of a Gaussian window: the net has to learn what is better than that. Its
-differences are integrated to phases, alone, as the start of fast Griffin-Lim, and in a stream; against zero and random
-phase, Griffin-Lim, and the phase gradient itself, on seconds of test pieces that training never saw.
+linear path beside it starts as the phase gradient of a Gaussian window, which the net has to improve on. Its
+differences are integrated to phases: alone, as the start of fast Griffin-Lim, and in a stream. The baselines are zero
+and random phase, Griffin-Lim, and the phase gradient itself, on excerpts of test pieces.
 """
 
 import dataclasses
@@ -58,18 +57,18 @@ from rnnaudio.training.loop import set_model
 SEED = 2016
 WINDOW_S, HOP_S = 0.064, 0.016
 N_STEPS, BATCH_SIZE, N_ROWS = 32, 16, 32
-HEARD = "learnt, fast Griffin-Lim"  # what is played
+BEST = "learnt, fast Griffin-Lim"
 
 
 @dataclasses.dataclass(frozen=True)
 class Options(Named):
-    """A recurrent net from magnitudes to differences of phases."""
+    """Options of a recurrent net from magnitudes to differences of phases."""
 
     stem: ClassVar[str] = "phase"
     corpus: Path = CORPUS
     run_dir: Path | None = None  # default: runs/ and the experiment's name
     n_units: int = 64
-    radius: int = 4  # bins heard below and above
+    radius: int = 4  # input bins below and above
     max_updates: int = 1600
     minutes: float = 5.0
     n_places: int = 12  # of the test split
@@ -87,7 +86,7 @@ def main() -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """The figures; curve, pictures and sounds go to the run's folder."""
+    """Train and compare; the figures. Curve, pictures and sounds go to the run's folder."""
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=WINDOW_S, hop_s=HOP_S)
     context = PhaseContext(stft, options.radius)
     options.check_resumed(options.folder)
@@ -95,7 +94,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     model = build(context, options.n_units)
     done = complete(learn(model, context, corpus, options))
     print(f"training ended: {done.reason}")
-    draw_curve(done, options.folder)
+    plot_curve(done, options.folder)
     stepper = Stepper(model)
     places = [compared(stepper, context, corpus, k, audio, options) for k, audio in enumerate(audios)]
     figures: Figures = {
@@ -117,8 +116,8 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return figures
 
 
-def build(context: PhaseContext, n_units: int) -> Sum:
-    """An LSTM beside a linear path that is the phase gradient; it starts as this alone."""
+def build(hearing: Hearing, n_units: int) -> Sum:
+    """An LSTM beside a linear path that is the phase gradient; it starts as that path alone."""
     rng = np.random.default_rng((SEED, 0, 2))  # 2: the purpose; the batches draw from the same seed
     stack = Sequential([LSTM(context.n_inputs, n_units, rng=rng), Dense(n_units, 2, rng=rng, weights=constant(0.0))])
     linear = Dense(context.n_inputs, 2, rng=rng, weights=lambda rng, shape: context.gradient_weights())
@@ -146,8 +145,8 @@ def learn(model: Sum, context: PhaseContext, corpus: AudioCorpus, options: Optio
     )
 
 
-def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, PhaseContext]:
-    """The trained model of a run, for :class:`rnnaudio.generation.LearntPhase`, to be heard through this transform.
+def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, Hearing]:
+    """The trained model of a run, for :class:`rnnaudio.generation.LearntPhase` with this transform.
 
     RnnaudioError that names the differences if it was trained on another.
     """
@@ -167,8 +166,8 @@ def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, PhaseContext]:
     return Stepper(model), context
 
 
-def held_out(context: PhaseContext, corpus: AudioCorpus, sizes: dict[str, int], most: int = 20) -> list[PhaseBatch]:
-    """Windows of the validation pieces."""
+def held_out(hearing: Hearing, corpus: AudioCorpus, sizes: dict[str, int], most: int = 20) -> list[PhaseBatch]:
+    """Batches of the validation pieces."""
     windows = fixed_windows(corpus.valid, **sizes)
     chosen = windows[:: -(-len(windows) // most)]
     draws = [np.random.default_rng((SEED, k, 7)) for k in range(len(chosen))]  # 7: the purpose
@@ -178,8 +177,8 @@ def held_out(context: PhaseContext, corpus: AudioCorpus, sizes: dict[str, int], 
 def compared(
     stepper: Stepper, context: PhaseContext, corpus: AudioCorpus, place: int, audio: np.ndarray, options: Options
 ) -> dict[str, Figures]:
-    """Every method at one place of the test split; of the first one, sounds and a picture."""
-    stft = context.stft
+    """Measure every method at one place of the test split; write sounds and a picture of the first."""
+    stft = hearing.stft
     spectra = stft.forward(audio)
     magnitudes = np.abs(spectra)
     started = time.perf_counter()
@@ -193,20 +192,20 @@ def compared(
         figures[name]["seconds"] = time.perf_counter() - started + to_learnt_phases * name.startswith("learnt")
     guesses = {"phase gradient": magnitude_differences(magnitudes, stft), "learnt": differences}
     for name, guess in guesses.items():
-        figures[name] |= said(guess, spectra, stft)
+        figures[name] |= distances_of(guess, spectra, stft)
     if place == 0:
-        for name in ("zero phase", "random phase", "fast Griffin-Lim, 50", "learnt", HEARD):
+        for name in ("zero phase", "random phase", "fast Griffin-Lim, 50", "learnt", BEST):
             path = options.folder / f"{name.replace(', ', '-').replace(' ', '-')}.wav"
             write_wav(path, corpus.restore(found[name]), corpus.sample_rate_hz)
         write_wav(options.folder / "original.wav", corpus.restore(audio), corpus.sample_rate_hz)
-        draw_spectra(spectra, differences, stft, options.folder)
+        plot_spectra(spectra, differences, stft, options.folder)
     return figures
 
 
 def reconstructions(
     magnitudes: np.ndarray, stft: STFT, n: int, learnt: np.ndarray
 ) -> dict[str, Callable[[], np.ndarray]]:
-    """Ways from (n_frames, n_bins) magnitudes to n samples, by name."""
+    """Methods from (n_frames, n_bins) magnitudes to n samples, by name."""
 
     def bulk(start: Any, n_iterations: int = 0, momentum: float = 0.99) -> Callable[[], np.ndarray]:
         options: Any = {"n_iterations": n_iterations, "momentum": momentum, "n_samples": n, "seed": SEED}
@@ -231,19 +230,19 @@ def reconstructions(
         "phase gradient, fast Griffin-Lim": bulk(gradient, 50),
         "learnt": bulk(learnt),
         "learnt, in a stream": lambda: stream(learnt),
-        HEARD: bulk(learnt, 50),
+        BEST: bulk(learnt, 50),
     }
 
 
 def measured(true: np.ndarray, found: np.ndarray, stft: STFT) -> Figures:
-    """Magnitudes in dB; distances of phases, 0 to 1 and 1/2 at random, weighted with the true amplitudes.
+    """Error of magnitudes in dB; distances of phases, 0 to 1 and 1/2 at random, weighted with the true amplitudes.
 
-    ``phase_distance`` after the best shift of all; ``in_time`` and ``in_frequency`` of differences, where it does not
-    count that each partial is shifted by something else.
+    ``phase_distance`` is measured after the best common shift; ``in_time`` and ``in_frequency`` are distances of
+    differences, which do not depend on a shift of each partial by itself.
     """
     phases, others = np.angle(true), np.angle(found)
     shift_free = phase_distance_up_to_shift(phases, others, np.abs(true))
-    distances = said(phase_differences(others, stft), true, stft)
+    distances = distances_of(phase_differences(others, stft), true, stft)
     return {
         "convergence_db": spectral_convergence_db(true, found),
         "phase_distance": shift_free,
@@ -252,8 +251,8 @@ def measured(true: np.ndarray, found: np.ndarray, stft: STFT) -> Figures:
     }
 
 
-def said(guess: Differences, true: np.ndarray, stft: STFT) -> Figures:
-    """Distances of the differences that a method says itself, before they are made into sound."""
+def distances_of(guess: Differences, true: np.ndarray, stft: STFT) -> Figures:
+    """Distances of the differences that a method predicts, before they become sound."""
     right = phase_differences(np.angle(true), stft)
     a = np.abs(true)
     return {
@@ -269,8 +268,8 @@ def averaged(rows: list[Figures]) -> Figures:
     return {key: float(f"{np.mean([row[key] for row in rows]):.4g}") for key in rows[0]}
 
 
-def draw_spectra(spectra: np.ndarray, differences: Differences, stft: STFT, folder: Path) -> None:
-    """The blog's two pictures, and what can be learnt of the second."""
+def plot_spectra(spectra: np.ndarray, differences: Differences, stft: STFT, folder: Path) -> None:
+    """Plot the blog's two pictures, amplitude and phase, and the differences of phase, true and learnt."""
     n_frames, n_bins = min(len(spectra), 125), min(stft.n_bins, 129)
     part = np.s_[:n_frames, :n_bins]
     plots.spectral_panels(
@@ -280,7 +279,7 @@ def draw_spectra(spectra: np.ndarray, differences: Differences, stft: STFT, fold
             "Phase less that of the frame before and the bin's own turn": plots.Angles(
                 phase_differences(np.angle(spectra), stft).time[part]
             ),
-            "The same, as the model says it from the amplitude": plots.Angles(differences.time[part]),
+            "The same, predicted from the amplitude": plots.Angles(differences.time[part]),
         },
         stft.times_s(n_frames),
         stft.frequencies_hz()[:n_bins],
@@ -288,19 +287,19 @@ def draw_spectra(spectra: np.ndarray, differences: Differences, stft: STFT, fold
     )
 
 
-def draw_curve(done: Run, folder: Path) -> None:
-    """The learning curve."""
+def plot_curve(done: Run, folder: Path) -> None:
+    """Plot the learning curve."""
     title = "Differences of phases from magnitudes"
     plots.learning_curve(done.history, folder / "learning-curve.png", quantity="phase distance", title=title)
 
 
 def claim(figures: Figures) -> dict[str, str]:
-    """What the blog asked."""
+    """The row of the table of claims."""
     db = {name: f"{row['convergence_db']:.1f}" for name, row in figures["methods"].items()}
     return {
         "says": "see if phase reconstruction is possible using the amplitude",
         "2016": "no result: \"I don't believe that there's a model that can reproduce such a thing\"",
-        "ours": f"it is: spectral convergence {db['learnt']} dB by a learnt model alone, {db[HEARD]} dB with 50 "
+        "ours": f"it is: spectral convergence {db['learnt']} dB by a learnt model alone, {db[BEST]} dB with 50 "
         f"iterations of fast Griffin-Lim after it ({db['fast Griffin-Lim, 50']} dB from random phase, "
         f"{db['random phase']} dB random phase alone)",
         "why": "differences of phases can be read off the amplitude, phases themselves cannot",

@@ -1,4 +1,4 @@
-"""Patches of the corpus for DRAW: their likelihood by Gaussians in closed form, and the way back to sound."""
+"""Patches of the corpus for DRAW, their likelihood by Gaussians in closed form, and their conversion to sound."""
 
 import dataclasses
 import math
@@ -18,12 +18,12 @@ from rnnaudio.data import (
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics.gaussian import Moments, PrincipalGaussian
 
-N_COMPONENTS = (200, 400, 700, 1000, 1400, 1800)  # of which validation chooses
+N_COMPONENTS = (200, 400, 700, 1000, 1400, 1800)  # validation chooses one
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Patches:
-    """training: spectrograms, (time, n_bins) each; valid, test: adjoining patches, (n, pixels)."""
+    """Spectrograms for training, (time, n_bins) each, and adjoining patches of valid and test, (n, pixels)."""
 
     scale: PatchScale
     n_frames: int
@@ -42,12 +42,12 @@ class Patches:
 
     @property
     def nats_of_unit(self) -> float:
-        """What the change from pixels to values (pixel / deviation) adds to the nats of a patch."""
+        """The term that the change from pixels to values (pixel / deviation) adds to the nats of a patch."""
         return -self.n_values * math.log(self.scale.deviation)
 
 
 def prepared(corpus: AudioCorpus, window_s: float, n_bins: int, n_frames: int) -> Patches:
-    """Spectrograms and patches of a corpus, the hop a quarter of the window; RnnaudioError where there are none."""
+    """Spectrograms and patches of a corpus, the hop a quarter of the window; RnnaudioError if a split has no patch."""
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=window_s, hop_s=window_s / 4)
     scale, n = PatchScale.fit(corpus.train, stft, n_bins), n_frames
     training, *held_out = (spectrograms(split, scale, n) for split in (corpus.train, corpus.valid, corpus.test))
@@ -60,8 +60,10 @@ def prepared(corpus: AudioCorpus, window_s: float, n_bins: int, n_frames: int) -
 
 
 def closed_forms(patches: Patches, n_codes: int) -> tuple[dict[str, PrincipalGaussian], dict[str, dict[str, float]]]:
-    """By name, probabilistic PCA with ``n_codes`` components and with the best number; nats of these and of
-    independent values, test and validation."""
+    """Probabilistic PCA with ``n_codes`` and with the best number of components, by name, and the nats of each.
+
+    The nats, of test and validation, have independent values too.
+    """
     moments, added = patches.moments, patches.nats_of_unit
     held_out = {"test": patches.test, "valid": patches.valid}
     nats = {"independent values": {k: added + float(moments.diagonal_nats(x).mean()) for k, x in held_out.items()}}
@@ -81,12 +83,12 @@ def closed_forms(patches: Patches, n_codes: int) -> tuple[dict[str, PrincipalGau
 
 
 def patches_of(magnitudes: np.ndarray, patches: Patches) -> np.ndarray:
-    """(n_frames, bins of the window) |X|, a whole number of patches, side by side as images."""
+    """Cut |X|, (n_frames, bins of the window), into patches, (n, pixels)."""
     return regular_patches([patches.scale.scaled(magnitudes)], patches.n_frames)
 
 
 def sounded(images: np.ndarray, patches: Patches, n_samples: int) -> np.ndarray:
-    """Patches one after another, (n, pixels) -> (n_samples,), by fast Griffin-Lim from the phase gradient."""
+    """The sound of consecutive patches, (n, pixels) -> (n_samples,), by fast Griffin-Lim from the phase gradient."""
     stft = patches.scale.stft
     magnitudes = patches.scale.magnitudes(rows_of_patches(images, patches.n_frames))
     start = integrated(magnitudes, magnitude_differences(magnitudes, stft), stft)

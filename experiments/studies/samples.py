@@ -1,15 +1,14 @@
-"""Music sample by sample: a model in tiers of frames (SampleRNN), and how far it is from music that keeps playing.
+"""Music sample by sample: a model in tiers of frames (SampleRNN), its bits a sample, and how long its music lasts.
 
-    python -m experiments.studies.samples [--minutes 15] [--tiers 3] [--readout logistic] [--law mu] [--n-taps 16]
-        [--smoke]
+    rnnaudio experiment run samples [--minutes 15] [--tiers 3] [--readout logistic] [--law mu] [--n-taps 16] [--smoke]
 
 Trains on the corpus at its own rate and reports bits a sample on stretches of unseen works, beside
 
     order 0              the training histogram of levels
     linear prediction    16 past values, least squares on training, with logistic noise fitted there
 
-then plays on from eight unseen seconds, measures how long that stays music, and times one stream. Called again, it
-goes on with a run that was broken off.
+then continues eight unseen seconds, measures how long that stays music, and times one stream. The same command
+continues a run that was interrupted.
 """
 
 import dataclasses
@@ -50,7 +49,7 @@ SHOWN_HZ = 4000.0
 
 @dataclasses.dataclass(frozen=True)
 class Options(Named):
-    """SampleRNN on the corpus."""
+    """Options of SampleRNN on the corpus."""
 
     stem: ClassVar[str] = "samples"
     always_named: ClassVar[tuple[str, ...]] = ("tiers", "readout")
@@ -64,7 +63,7 @@ class Options(Named):
     n_taps: int = N_TAPS  # of the linear path, logistic only; 0: none
     temperature: float = 1.0
     n_seeds: int = 8
-    seconds: float = 10.0  # played on from each
+    seconds: float = 10.0  # generated from each
     test_stretches: int = 48
     test_samples: int = 32768  # of each
     n_units: int = 256
@@ -92,7 +91,7 @@ TINY: Figures = {
 
 
 def main() -> None:
-    """Train, measure, play, record."""
+    """Train, measure, generate, record."""
     full_or_tiny(Options, TINY, run, keep)
 
 
@@ -102,11 +101,11 @@ def keep(options: Options, figures: Figures) -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """The figures; sounds go to the run's folder."""
+    """Train, measure and generate; the figures. Sounds go to the run's folder."""
     folder, config = options.folder, config_of(options)
-    done = complete(fit(SAMPLES, config, corpus.path, folder, resume=True))
-    sampler = load(folder, SamplesRun)
-    figures = {"settings": dataclasses.asdict(config), "training": told(done, config)}
+    done = complete(train_samples(config, corpus.path, folder, resume=True))
+    sampler = load_samples(folder)
+    figures = {"settings": dataclasses.asdict(config), "training": training_figures(done, config)}
     figures["bits_a_sample"] = bits(sampler, corpus, options)
     plots.learning_curve(done.history, folder / "learning_curve.png", quantity="bits a sample")
     figures["speed"] = {"generated_samples_per_second": speed(sampler, corpus)}
@@ -132,8 +131,8 @@ def config_of(options: Options) -> SamplesConfig:
     )
 
 
-def told(done: Run, config: SamplesConfig) -> Figures:
-    """What is recorded of a training run."""
+def training_figures(done: Run, config: SamplesConfig) -> Figures:
+    """The figures of a training run that are recorded."""
     n = done.n_updates * config.batch_size * config.n_steps
     return {
         "updates": done.n_updates,
@@ -145,8 +144,8 @@ def told(done: Run, config: SamplesConfig) -> Figures:
     }
 
 
-def bits(sampler: SamplesRun, corpus: AudioCorpus, options: Options) -> dict[str, float]:
-    """Of the same stretches of the test split, by all three; the first samples of each are only heard."""
+def bits(sampler: Sampler, corpus: AudioCorpus, options: Options) -> dict[str, float]:
+    """Bits a sample of all three on the same stretches of the test split, whose first samples are context only."""
     quantizer, model = sampler.quantizer, sampler.model
     segment = min(SEGMENT, options.test_samples)
     objective = NextSamples(model.n_context)
@@ -154,19 +153,19 @@ def bits(sampler: SamplesRun, corpus: AudioCorpus, options: Options) -> dict[str
     ours = Evaluation(model, objective, segment)(batches)["bits"]
     train = levels_of(corpus.train, quantizer)
     smoothed = (train.counts + 1.0) / (train.counts + 1.0).sum()
-    foretold = np.concatenate([batch.codes[model.n_context :].ravel() for batch in batches])
+    predicted = np.concatenate([batch.codes[model.n_context :].ravel() for batch in batches])
     facts = measured_facts(train, quantizer, N_TAPS)
-    heard = np.concatenate([batch.codes[model.n_context - N_TAPS :, :, 0] for batch in batches], axis=1)
+    levels = np.concatenate([batch.codes[model.n_context - N_TAPS :, :, 0] for batch in batches], axis=1)
     values = {
-        "order 0": -np.mean(np.log2(smoothed[foretold])),
-        "linear prediction": linear_bits(heard, facts, fitted_scale(train, facts, sampler), sampler),
+        "order 0": -np.mean(np.log2(smoothed[predicted])),
+        "linear prediction": linear_bits(levels, facts, fitted_scale(train, facts, sampler), sampler),
         "model": ours,
     }
     return {name: round(float(value), 3) for name, value in values.items()}
 
 
-def fitted_scale(train: Levels, facts: Facts, sampler: SamplesRun) -> float:
-    """Of the logistic noise around the linear prediction, by its likelihood on training stretches."""
+def fitted_scale(train: Levels, facts: Facts, sampler: Sampler) -> float:
+    """The scale of the logistic noise around the linear prediction, of highest likelihood on training stretches."""
     length = min(4096, max(map(len, train.sequences)))
     some = np.stack([part[:, 0] for part in stretches(train.sequences, length, 48)], axis=1)
 
@@ -178,8 +177,8 @@ def fitted_scale(train: Levels, facts: Facts, sampler: SamplesRun) -> float:
     return float(np.exp(found.x))
 
 
-def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: SamplesRun) -> float:
-    """Mean bits of (time, batch) levels but the first N_TAPS: logistic noise in levels about the prediction."""
+def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: Sampler) -> float:
+    """Mean bits of (time, batch) levels after the first N_TAPS, by logistic noise around the linear prediction."""
     n_levels = sampler.quantizer.n_levels
     values = sampler.quantizer.values(levels)
     centre, levels, d = linear_path(values, np.array(facts.taps)), levels[N_TAPS:], 1.0 / (n_levels - 1)
@@ -190,10 +189,10 @@ def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: Samples
     return float(-np.mean(below + above + is_inner * np.log(-np.expm1(-2.0 * d / scale))) / np.log(2.0))
 
 
-def speed(sampler: SamplesRun, corpus: AudioCorpus) -> int:
-    """One stream: samples a second, the median of five turns."""
-    heard = sampler.quantizer.levels(corpus.test.first(1.0))[None]
-    player = SamplePlayer(sampler.model, heard, Sampling())
+def speed(sampler: Sampler, corpus: AudioCorpus) -> int:
+    """Samples a second of one stream, the median of five turns."""
+    prime = sampler.quantizer.levels(corpus.test.first(1.0))[None]
+    player = SamplePlayer(sampler.model, prime, Sampling())
     turns = []
     for _ in range(5):
         started = time.perf_counter()
@@ -202,8 +201,8 @@ def speed(sampler: SamplesRun, corpus: AudioCorpus) -> int:
     return round(float(np.median(turns)))
 
 
-def played(sampler: SamplesRun, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
-    """How long each seed's continuation stays music, and how it ends; sounds and their picture go to the folder."""
+def played(sampler: Sampler, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
+    """Seconds that the continuation of each seed stays music, and how it ends; sounds go to the folder."""
     rate = corpus.sample_rate_hz
     seeds = [corpus.test.prime_at(k, 1.0) for k in range(options.n_seeds)]
     lives, sounds = [], {}

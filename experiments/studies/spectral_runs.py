@@ -1,4 +1,4 @@
-"""What runs over spectra keep of their transform: resumed with another, a model would hear other things unnoticed."""
+"""The transform that runs over spectra keep, so that none is resumed with another: the shapes may be the same."""
 
 import dataclasses
 from pathlib import Path
@@ -9,7 +9,7 @@ from rnnaudio.training import checkpoint
 
 
 def with_transform(run_dir: Path, stft: STFT) -> dict[str, Any]:
-    """The config to train with; RnnaudioError that names the differences if the run there is of another transform."""
+    """The config to train with; RnnaudioError that names the differences from the transform of a run in the folder."""
     path = checkpoint.path_in(run_dir)
     saved = (checkpoint.load(path).record.get("config") or {}) if path.exists() else {}
     if "stft" in saved:

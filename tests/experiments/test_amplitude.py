@@ -34,16 +34,16 @@ def predictor(n):
     return LinearPrediction(0.3 * rng.standard_normal((2 * n, n)), rng.standard_normal(n))
 
 
-@pytest.mark.parametrize("says_variance", [False, True])
-def test_models_start_as_the_linear_predictor(says_variance):
+@pytest.mark.parametrize("has_variance", [False, True])
+def test_models_start_as_the_linear_predictor(has_variance):
     linear = predictor(3)
-    model = experiment.build(linear, says_variance, experiment.Options(n_units=4))
+    model = experiment.build(linear, has_variance, experiment.Options(n_units=4))
     x = np.random.default_rng(2).standard_normal((5, 2, 3)).astype(np.float32)
     said, _ = Stepper(model).prime(x)
     before = np.concatenate([np.zeros_like(x[:1]), x[:-1]])
     expected = np.concatenate([x, before], axis=2) @ linear.weight + linear.bias
     np.testing.assert_allclose(said[..., :3], expected, atol=1e-5)
-    assert said.shape[2] == (6 if says_variance else 3) and not said[..., 3:].any()  # log variance 0
+    assert said.shape[2] == (6 if has_variance else 3) and not said[..., 3:].any()  # log variance 0
 
 
 def test_linear_prediction_is_fed_with_itself():

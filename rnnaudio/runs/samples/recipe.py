@@ -106,6 +106,92 @@ class SamplesRecipe(Recipe[SamplesConfig]):
 SAMPLES = SamplesRecipe()
 
 
-def quantizer_of(config: SamplesConfig, facts: Facts) -> Quantizer:
-    """The quantizer that a run was trained with."""
-    return Quantizer(facts.peak, config.n_levels, config.law)
+def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
+    """Of a training split. RnnaudioError if it is all of one level."""
+    values, share = quantizer.values(np.arange(quantizer.n_levels)), levels.counts / levels.counts.sum()
+    mean = float(share @ values)
+    deviation = float(np.sqrt(share @ (values - mean) ** 2))
+    if not deviation:
+        raise RnnaudioError("all training samples have one level: sound is needed")
+    if not n_taps:
+        return Facts(quantizer.peak, deviation, deviation)
+    shortest = min(FIT_SAMPLES, max(map(len, levels.sequences)))
+    parts = stretches(levels.sequences, shortest, FIT_STRETCHES)
+    v = np.stack([quantizer.values(part) for part in parts], axis=1)
+    found = linear_prediction([(v[:-1], v[1:])], n_frames=n_taps)
+    if found is None:
+        raise RnnaudioError(f"n_taps is {n_taps}: that many cannot be fitted, lower it")
+    taps = np.append(found.weight[:, 0], found.bias)
+    left = v[n_taps:, :, 0] - linear_path(v[:, :, 0], taps)
+    return Facts(quantizer.peak, deviation, float(max(left.std(), 1e-6)), tuple(map(float, taps)))
+
+
+def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """(time, ...) -> (time - p, ...): what p taps and a constant foretell of each value but the first p."""
+    p, n = len(taps) - 1, len(values)
+    return np.asarray(taps[p] + sum(taps[k] * values[p - 1 - k : n - 1 - k] for k in range(p)))
+
+
+class Task(NamedTuple):
+    """What a run trains: a model with its first weights, batches, validation, and what is kept with the run."""
+
+    model: SampleModel
+    facts: Facts
+    quantizer: Quantizer
+    batches: CodeStreams
+    validation: list[CodeBatch]
+
+
+def prepare(config: SamplesConfig, corpus: AudioCorpus) -> Task:
+    """Quantise and fit. RnnaudioError as the parts say."""
+    quantizer = fitted_quantizer(corpus.train, config.n_levels, config.law)
+    levels = levels_of(corpus.train, quantizer)
+    facts = measured_facts(levels, quantizer, 0 if config.readout == "categorical" else config.n_taps)
+    model = build_model(config, facts)
+    n_context = model.n_context
+    batches = CodeStreams(levels.sequences, config.n_steps, config.batch_size, config.seed, n_context)
+    validation = windows_of(corpus.valid, quantizer, n_context, config.n_valid, config.valid_stretches)
+    return Task(model, facts, quantizer, batches, validation)
+
+
+def train_samples(config: SamplesConfig, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
+    """Prepare and train; all of it goes to ``run_dir``. RnnaudioError as the parts say."""
+    path = checkpoint.path_to_write(run_dir, resume)
+    with AudioCorpus.open(corpus_path) as corpus:
+        task = prepare(config, corpus)
+        about = {"samples": dataclasses.asdict(config), "facts": dataclasses.asdict(task.facts)}
+        about["corpus"] = description(corpus)
+    if path.exists():
+        saved = checkpoint.load(path).record.get("config") or {}
+        check_same(saved, about, {"samples": {"minutes"}, "corpus": {"path"}}, path)
+    return train_on_codes(
+        task.model,
+        NextSamples(task.model.n_context),
+        task.batches,
+        task.validation,
+        settings=config,
+        run_dir=run_dir,
+        resume=resume,
+        config=about,
+        unit="sample",
+    )
+
+
+def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int, most: int) -> list[CodeBatch]:
+    """One batch of stretches, spread over a split, each n_context samples that are heard and n_steps more."""
+    parts = stretches(levels_of(split, quantizer).sequences, n_context + n_steps, most)
+    return fixed_code_windows(parts, n_steps, len(parts), n_context)
+
+
+def load_samples(run_dir: Path) -> Sampler:
+    """A run with the parameters of its lowest validation loss. RnnaudioError if it is no run over samples."""
+    path = checkpoint.path_in(run_dir)
+    saved = checkpoint.load(path)
+    try:
+        config = from_dict(SamplesConfig, saved.record["config"]["samples"])
+        facts = from_dict(Facts, saved.record["config"]["facts"])
+    except (KeyError, TypeError) as error:
+        raise RnnaudioError(f"{path} holds no run over samples ({error}); name a run of the experiment samples") from error
+    model = build_model(config, facts)
+    set_model(model, saved.group("best") or saved.group("model"), path)
+    return Sampler(config, Quantizer(facts.peak, config.n_levels, config.law), model, saved.record)
