@@ -68,7 +68,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return figures
 
 
-def trained(model: Any, config: SamplesConfig, task: Task) -> tuple[int, float]:
+def trained(model: Any, config: SamplesConfig, task: Prepared) -> tuple[int, float]:
     """Train until the minutes or the updates of the config are over; the number of updates and the seconds."""
     import torch
 

@@ -97,7 +97,8 @@ def rmsprop(rms: float, n_steps: int = 200, learning_rate: float = 1e-3) -> list
     gradients = rms * rng.standard_normal((n_steps, 100))
     checks = []
     for name, rule in (("uRMSPROP", RMSprop()), ("RMSPROP", RMSprop2016())):
-        p, memory, q, r = np.ones(100), (np.zeros(100),), np.ones(100), np.zeros(100)
+        p, q, r = np.ones(100), np.ones(100), np.zeros(100)
+        memory: tuple[np.ndarray, ...] = (np.zeros(100),)
         for n, g in enumerate(gradients, 1):
             p, memory = rule.step(p, g, memory, learning_rate, n)
             r = 0.9 * r + 0.1 * g**2

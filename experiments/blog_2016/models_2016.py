@@ -1,6 +1,6 @@
 """The models and settings of the public code of 2016, defects included, and the same with all defects repaired.
 
-Every defect is a setting (:mod:`rnnaudio.runs.diagnosis.defects`); ``repaired`` changes all that a config has. The
+Every defect is a setting (:mod:`rnnaudio.runs.defects`); ``repaired`` changes all that a config has. The
 settings files beside this module have such configs in full.
 """
 

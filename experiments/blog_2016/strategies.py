@@ -6,6 +6,7 @@
 The outcome is recorded under experiments/results if nothing was shortened.
 """
 
+
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def train_and_listen(
     config: TrainConfig, corpus: Path, run_dir: Path, *, resume: bool = False
 ) -> tuple[bool, dict[str, Any]]:
     """Train, generate and print the outcome; whether the run ended by itself, and its summary."""
-    run = train_on_corpus(config, corpus, run_dir, resume=resume)
+    run = fit(FRAMES, config, corpus, run_dir, resume=resume)
     print(f"training ended: {run.reason}")
     summary = write_outcome(run_dir, corpus)
     print(f"validation {summary['best_validation_decibel']} dB; baselines {summary['baselines_decibel']}")

@@ -115,7 +115,7 @@ def errors_and_diagnosis(run_dir: Path, corpus: Path) -> Figures:
     return {**errors(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
 
 
-def free_run(run: LoadedRun, corpus_path: Path, seconds: float) -> Figures:
+def free_run(run: FramesRun, corpus_path: Path, seconds: float) -> Figures:
     """Seconds that the continuation of the first test seed stays within the limits of real music, and its ending."""
     with run.open_corpus(corpus_path) as corpus:
         seed = corpus.test.first(FRAMES.prime_seconds(run.config, corpus.sample_rate_hz))

@@ -15,6 +15,7 @@ Finished runs stay in RUNS/ablation, and the same command continues the rest. Tw
 the work.
 """
 
+
 import dataclasses
 from collections.abc import Iterator
 from contextlib import suppress
@@ -82,7 +83,7 @@ def is_single(before: TrainConfig, after: TrainConfig, name: str) -> bool:
 
 def predicted(run_dir: Path, corpus: Path) -> Figures:
     """The error on equal terms, on a part of the validation split."""
-    return equal_terms(load_run(run_dir), corpus, ["predict_next"], most_batches=8)
+    return equal_terms(load(run_dir, FramesRun), corpus, ["predict_next"], most_batches=8)
 
 
 def predicted_and_diagnosed(run_dir: Path, corpus: Path) -> Figures:

@@ -140,7 +140,7 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
         stretch = min(sizes.stretch_seconds, sizes.seconds, longest)
         codes_trained_on = training_codes(corpus.train, musician.codec, musician.config)
         chains = chains_of(musician, corpus, codes_trained_on)
-        seeds = [corpus.test.seed_at(k, 1.0) for k in range(sizes.n_seeds)]
+        seeds = [corpus.test.prime_at(k, 1.0) for k in range(sizes.n_seeds)]
         codes, ours = played(musician, seeds, sizes.seconds)
         chain_codes = codes_of_chain(chains["bigram"], musician, seeds, sizes.seconds)
         unseen, train = pieces(corpus, "test"), pieces(corpus, "train")
@@ -186,7 +186,7 @@ def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
     return [corpus.restore(p.read(0, p.n_samples)) for p in long]
 
 
-def through_codec(audio: np.ndarray, musician: Musician) -> np.ndarray:
+def through_codec(audio: np.ndarray, musician: CodesRun) -> np.ndarray:
     """A sound of a window or more, encoded and decoded by the codec."""
     scale, codec = musician.scale, musician.codec
     return scale.restore(sound(codec, codec.encode(scale.standardise(audio))))
@@ -214,14 +214,14 @@ def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> 
     return [found[k] for k in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))]
 
 
-def played(musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
+def played(musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
     """Generate as chosen: first codes, (n_seeds, n_frames), and sounds on the scale of the recording."""
     blocks = list(musician.play(seeds, round(seconds * musician.sample_rate_hz)))
     audio = np.concatenate([block.audio for block in blocks], axis=1)
     return np.concatenate([block.codes for block in blocks], axis=1)[..., 0], list(map(musician.scale.restore, audio))
 
 
-def chains_of(musician: Musician, corpus: AudioCorpus, trained_on: Sequence[np.ndarray]) -> dict[str, Markov]:
+def chains_of(musician: CodesRun, corpus: AudioCorpus, trained_on: Sequence[np.ndarray]) -> dict[str, Markov]:
     """Chains of first codes, counted on the codes that the model was trained on, tuned on the validation split."""
     codec = musician.codec
     train = [codes[:, 0] for codes in trained_on]
@@ -232,7 +232,7 @@ def chains_of(musician: Musician, corpus: AudioCorpus, trained_on: Sequence[np.n
     }
 
 
-def codes_of_chain(chain: Markov, musician: Musician, seeds: Sequence[np.ndarray], seconds: float) -> np.ndarray:
+def codes_of_chain(chain: Markov, musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> np.ndarray:
     """First codes as those of :func:`played`, sampled from a chain."""
     codec, n = musician.codec, round(seconds * musician.sample_rate_hz)
     n_frames = n // codec.stft.hop_samples + codec.stft.window_samples // codec.stft.hop_samples + 1
@@ -244,7 +244,7 @@ def codes_of_chain(chain: Markov, musician: Musician, seeds: Sequence[np.ndarray
 
 
 def with_detail(
-    codes: np.ndarray, musician: Musician, trained_on: Sequence[np.ndarray], seconds: float
+    codes: np.ndarray, musician: CodesRun, trained_on: Sequence[np.ndarray], seconds: float
 ) -> list[np.ndarray]:
     """Sounds of first codes, (n_seeds, n_frames), with those of the other stages by :class:`Detail`."""
     n, detail = round(seconds * musician.sample_rate_hz), Detail(trained_on)
@@ -253,7 +253,7 @@ def with_detail(
     return [musician.scale.restore(sound(musician.codec, one)[:n]) for one in whole]
 
 
-def trained_regressor(options: Options) -> LoadedRun:
+def trained_regressor(options: Options) -> FramesRun:
     """Train a repaired model over frames, or resume it."""
     folder = options.regressor_dir or options.run_dir.with_name(f"{options.run_dir.name}-regressor")
     complete(fit(FRAMES, TrainConfig(minutes=options.regressor_minutes), options.corpus, folder, resume=True))
@@ -266,8 +266,8 @@ def by_regressor(
     """Continuations without noise and with noise of the size of the validation error; silence after an early end."""
     n, rows = round(seconds * corpus.sample_rate_hz), {}
     for name, noisy in (("regressor", False), ("regressor with noise", True)):
-        player = run._replace(config=dataclasses.replace(run.config, generation_noise=noisy))
-        audios = [corpus.restore(g.audio[g.n_seed :]) for g in player.continue_seeds(seeds, n)]
+        player = dataclasses.replace(run, config=dataclasses.replace(run.config, generation_noise=noisy))
+        audios = [corpus.restore(g.audio[g.n_seed :]) for g in player.continue_primes(seeds, n)]
         rows[name] = [np.pad(audio, (0, n - len(audio))) for audio in audios]
     return rows
 
@@ -282,7 +282,7 @@ def clean(sounds: Sequence[np.ndarray], yardstick: Yardstick) -> Figures:
     }
 
 
-def bits(musician: Musician, corpus: AudioCorpus, chains: dict[str, Markov]) -> dict[str, float]:
+def bits(musician: CodesRun, corpus: AudioCorpus, chains: dict[str, Markov]) -> dict[str, float]:
     """Bits a frame of first codes on the test split, each piece from its beginning."""
     test, ours = [codes for codes in encoded(corpus.test, musician.codec) if len(codes) > 2], 0.0
     evaluate, n = Evaluation(musician.model, NextCodes()), sum(len(codes) - 1 for codes in test)
@@ -293,7 +293,7 @@ def bits(musician: Musician, corpus: AudioCorpus, chains: dict[str, Markov]) -> 
     return {name: round(value, 3) for name, value in rows.items()}
 
 
-def speed(musician: Musician, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
+def speed(musician: CodesRun, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
     """Speed of one stream in times real time, phases included, and seconds to the first sound."""
     n, first = round(seconds * musician.sample_rate_hz), 0.0
     next(musician.play([seed], n, n_at_once=1))  # compiles
@@ -305,7 +305,7 @@ def speed(musician: Musician, seed: np.ndarray, seconds: float = 20.0) -> dict[s
 
 
 def copies(
-    musician: Musician, corpus: AudioCorpus, trained_on: Sequence[np.ndarray], played_codes: dict[str, np.ndarray]
+    musician: CodesRun, corpus: AudioCorpus, trained_on: Sequence[np.ndarray], played_codes: dict[str, np.ndarray]
 ) -> dict[str, Figures]:
     """Share of frames in runs copied from the training codes, by length; that of unseen music for comparison."""
     known = Corpus.of(one[:, 0] for one in trained_on)

@@ -87,7 +87,12 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return {"settings": settings, "variants": {name: AIDS[name] for name in rows}, "rows": rows}
 
 
-def judged(musician: Musician, corpus: AudioCorpus, options: Options) -> Figures:
+def last_parameters(folder: Path) -> CodesRun:
+    """The run as its last update left it."""
+    return loaded(saved_recipe(folder)[1], SavedRun.read(folder), "model")
+
+
+def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures:
     """The row of a variant, see the module."""
     rate, last = corpus.sample_rate_hz, musician.record["history"][-1]
     music = [p for p in corpus.valid.pieces if p.n_samples >= rate]

@@ -116,7 +116,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     return figures
 
 
-def build(hearing: Hearing, n_units: int) -> Sum:
+def build(context: PhaseContext, n_units: int) -> Sum:
     """An LSTM beside a linear path that is the phase gradient; it starts as that path alone."""
     rng = np.random.default_rng((SEED, 0, 2))  # 2: the purpose; the batches draw from the same seed
     stack = Sequential([LSTM(context.n_inputs, n_units, rng=rng), Dense(n_units, 2, rng=rng, weights=constant(0.0))])
@@ -145,7 +145,7 @@ def learn(model: Sum, context: PhaseContext, corpus: AudioCorpus, options: Optio
     )
 
 
-def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, Hearing]:
+def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, PhaseContext]:
     """The trained model of a run, for :class:`rnnaudio.generation.LearntPhase` with this transform.
 
     RnnaudioError that names the differences if it was trained on another.
@@ -166,7 +166,7 @@ def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, Hearing]:
     return Stepper(model), context
 
 
-def held_out(hearing: Hearing, corpus: AudioCorpus, sizes: dict[str, int], most: int = 20) -> list[PhaseBatch]:
+def held_out(context: PhaseContext, corpus: AudioCorpus, sizes: dict[str, int], most: int = 20) -> list[PhaseBatch]:
     """Batches of the validation pieces."""
     windows = fixed_windows(corpus.valid, **sizes)
     chosen = windows[:: -(-len(windows) // most)]
@@ -178,7 +178,7 @@ def compared(
     stepper: Stepper, context: PhaseContext, corpus: AudioCorpus, place: int, audio: np.ndarray, options: Options
 ) -> dict[str, Figures]:
     """Measure every method at one place of the test split; write sounds and a picture of the first."""
-    stft = hearing.stft
+    stft = context.stft
     spectra = stft.forward(audio)
     magnitudes = np.abs(spectra)
     started = time.perf_counter()

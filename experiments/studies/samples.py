@@ -103,8 +103,8 @@ def keep(options: Options, figures: Figures) -> None:
 def run(options: Options, corpus: AudioCorpus) -> Figures:
     """Train, measure and generate; the figures. Sounds go to the run's folder."""
     folder, config = options.folder, config_of(options)
-    done = complete(train_samples(config, corpus.path, folder, resume=True))
-    sampler = load_samples(folder)
+    done = complete(fit(SAMPLES, config, corpus.path, folder, resume=True))
+    sampler = load(folder, SamplesRun)
     figures = {"settings": dataclasses.asdict(config), "training": training_figures(done, config)}
     figures["bits_a_sample"] = bits(sampler, corpus, options)
     plots.learning_curve(done.history, folder / "learning_curve.png", quantity="bits a sample")
@@ -144,7 +144,7 @@ def training_figures(done: Run, config: SamplesConfig) -> Figures:
     }
 
 
-def bits(sampler: Sampler, corpus: AudioCorpus, options: Options) -> dict[str, float]:
+def bits(sampler: SamplesRun, corpus: AudioCorpus, options: Options) -> dict[str, float]:
     """Bits a sample of all three on the same stretches of the test split, whose first samples are context only."""
     quantizer, model = sampler.quantizer, sampler.model
     segment = min(SEGMENT, options.test_samples)
@@ -164,7 +164,7 @@ def bits(sampler: Sampler, corpus: AudioCorpus, options: Options) -> dict[str, f
     return {name: round(float(value), 3) for name, value in values.items()}
 
 
-def fitted_scale(train: Levels, facts: Facts, sampler: Sampler) -> float:
+def fitted_scale(train: Levels, facts: Facts, sampler: SamplesRun) -> float:
     """The scale of the logistic noise around the linear prediction, of highest likelihood on training stretches."""
     length = min(4096, max(map(len, train.sequences)))
     some = np.stack([part[:, 0] for part in stretches(train.sequences, length, 48)], axis=1)
@@ -177,7 +177,7 @@ def fitted_scale(train: Levels, facts: Facts, sampler: Sampler) -> float:
     return float(np.exp(found.x))
 
 
-def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: Sampler) -> float:
+def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: SamplesRun) -> float:
     """Mean bits of (time, batch) levels after the first N_TAPS, by logistic noise around the linear prediction."""
     n_levels = sampler.quantizer.n_levels
     values = sampler.quantizer.values(levels)
@@ -189,7 +189,7 @@ def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: Sampler
     return float(-np.mean(below + above + is_inner * np.log(-np.expm1(-2.0 * d / scale))) / np.log(2.0))
 
 
-def speed(sampler: Sampler, corpus: AudioCorpus) -> int:
+def speed(sampler: SamplesRun, corpus: AudioCorpus) -> int:
     """Samples a second of one stream, the median of five turns."""
     prime = sampler.quantizer.levels(corpus.test.first(1.0))[None]
     player = SamplePlayer(sampler.model, prime, Sampling())
@@ -201,7 +201,7 @@ def speed(sampler: Sampler, corpus: AudioCorpus) -> int:
     return round(float(np.median(turns)))
 
 
-def played(sampler: Sampler, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
+def played(sampler: SamplesRun, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
     """Seconds that the continuation of each seed stays music, and how it ends; sounds go to the folder."""
     rate = corpus.sample_rate_hz
     seeds = [corpus.test.prime_at(k, 1.0) for k in range(options.n_seeds)]

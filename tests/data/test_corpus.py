@@ -207,7 +207,7 @@ def test_seeds_are_cut_from_long_enough_pieces_at_fixed_places(tmp_path):
         assert np.array_equal(corpus.test.first(0.1), corpus.test.pieces[0].read(0, 800))
         starts = []
         for index in range(50):
-            seed = corpus.restore(corpus.test.seed_at(index, 0.25))
+            seed = corpus.restore(corpus.test.prime_at(index, 0.25))
             starts.append(round((float(seed[0]) - 0.125) * 32768))
             np.testing.assert_allclose(seed, ramp[starts[-1] : starts[-1] + 2000], atol=1e-6)
         assert len(set(starts)) == 50

@@ -320,7 +320,7 @@ def test_settings_that_are_refused(options, message):
 
 
 def test_the_same_model_in_pytorch_says_the_same():
-    """The peer of the experiment bench-samples, where PyTorch is: an LSTM, for its GRU is another."""
+    """What `rnnaudio experiment run bench-samples` compares with, where PyTorch is: an LSTM (its GRU differs)."""
     torch = pytest.importorskip("torch")
     from experiments.benchmarks.torch_samples import SampleRNN
 
