@@ -76,9 +76,9 @@ def write_generated_pages(app: Sphinx) -> None:
         raise ExtensionError(f"imports run in a circle: {found}")
     pages = {
         "architecture.svg": architecture.as_svg(graph),
-        "architecture.md": architecture.as_table(graph),
-        "commands.md": commands.as_markdown(),
-        "settings.md": settings.as_markdown(),
+        "architecture.inc": architecture.as_table(graph),
+        "commands.inc": commands.as_markdown(),
+        "settings.inc": settings.as_markdown(),
     }
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """The reference of the command line, from what ``rnnaudio COMMAND --help`` prints.
 
-    python docs/_ext/commands.py > commands.md
+    python docs/_ext/commands.py > commands.inc
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The reference of the settings, from the dataclasses that hold them: name, type, default and comment of each field.
 
-    python docs/_ext/settings.py > settings.md
+    python docs/_ext/settings.py > settings.inc
 """
 
 import ast
