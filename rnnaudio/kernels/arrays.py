@@ -1,6 +1,6 @@
 """Names of the arrays that kernels take, by their axes.
 
-All are C-contiguous and, within one call, of one type, float32 or float64, except where a function says otherwise.
+All are C-contiguous and, within one call, of one type, float32 or float64, except where a function states otherwise.
 """
 
 from collections.abc import Callable

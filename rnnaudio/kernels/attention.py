@@ -102,18 +102,18 @@ def _dot(a: Vector, b: Vector) -> Number:
 
 
 @njit()
-def read(image: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, seen: Vector) -> None:
-    """seen (N N,) = gamma fy image fx^T."""
+def read(image: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, reading: Vector) -> None:
+    """reading (N N,) = gamma fy image fx^T."""
     n, width = fx.shape
     _rows_of(image, fy, width, room)
     for i in range(n):
         for j in range(n):
-            seen[i * n + j] = gamma * _dot(room[i], fx[j])
+            reading[i * n + j] = gamma * _dot(room[i], fx[j])
 
 
 @njit()
 def read_back(
-    image: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_seen: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
+    image: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_reading: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_image: Vector,
 ) -> Number:  # fmt: skip
     """Add to the gradients of filters and image, and return the gradient of log gamma."""
@@ -124,7 +124,7 @@ def read_back(
         d_row = d_room[i]
         d_row[:] = 0
         for j in range(n):
-            d = gamma * d_seen[i * n + j]
+            d = gamma * d_reading[i * n + j]
             d_log_gamma += d * _dot(room[i], fx[j])
             for w in range(width):
                 d_row[w] += d * fx[j, w]

@@ -56,7 +56,7 @@ class States(NamedTuple):
 class Kept(NamedTuple):
     """Arrays that the backward pass needs beside the states."""
 
-    seen: Frames  # (T, B, S + 2 n)
+    reading: Frames  # (T, B, S + 2 n)
     encoder_gates: Frames  # (T, B, 4 n)
     codes: Frames  # (T, B, 2 m): mean, log std
     joined: Frames  # (T, B, m + n): code and decoder's state
@@ -69,16 +69,16 @@ def forward(prepared: Frames, noise: Frames, weights: Weights, start: States, gr
     """Compute all states, and the arrays to keep for :func:`backward`. ValueError if shapes do not fit."""
     n_steps, batch, m = noise.shape
     n, n_pixels = start.encoder_hidden.shape[1], grids.height * grids.width
-    n_seen = 2 * grids.n_read**2 or n_pixels
+    n_reading = 2 * grids.n_read**2 or n_pixels
     n_stroke = grids.n_write**2 + 5 if grids.n_write else n_pixels
     n_place = 5 if grids.n_read else 0
-    _check(prepared, weights, start, n_steps, batch, n, m, n_pixels, n_seen, n_stroke, n_place, bool(grids.n_read))
+    _check(prepared, weights, start, n_steps, batch, n, m, n_pixels, n_reading, n_stroke, n_place, bool(grids.n_read))
 
     def room(*width: int) -> list[np.ndarray]:
         return [empty((n_steps, batch, w), noise.dtype) for w in width]
 
     states = States(*room(n, n, n, n, n_pixels, m))
-    kept = Kept(*room(n_seen + 2 * n, 4 * n, 2 * m, m + n, 4 * n, n_place, n_stroke if grids.n_write else 0))
+    kept = Kept(*room(n_reading + 2 * n, 4 * n, 2 * m, m + n, 4 * n, n_place, n_stroke if grids.n_write else 0))
     packed = tuple(pack(w) if w.size else w for w in weights[::2])
     shares = threads.split(batch, SHARE_ROWS)
     fixed = (prepared, noise, packed, tuple(weights[1::2]), tuple(start), tuple(states), tuple(kept), tuple(grids))
@@ -88,12 +88,12 @@ def forward(prepared: Frames, noise: Frames, weights: Weights, start: States, gr
 
 def _check(
     prepared: Frames, weights: Weights, start: States, n_steps: int, batch: int, n: int, m: int,
-    n_pixels: int, n_seen: int, n_stroke: int, n_place: int, attends: bool,
+    n_pixels: int, n_reading: int, n_stroke: int, n_place: int, attends: bool,
 ) -> None:  # fmt: skip
     w = weights
     require_shapes(
         prepared=(prepared, (n_steps if len(prepared) > 1 else 1, batch, n_pixels if attends else 4 * n)),
-        w_encoder=(w.w_encoder, (n_seen + 2 * n, 4 * n)), w_codes=(w.w_codes, (n, 2 * m)),
+        w_encoder=(w.w_encoder, (n_reading + 2 * n, 4 * n)), w_codes=(w.w_codes, (n, 2 * m)),
         w_decoder=(w.w_decoder, (m + n, 4 * n)), w_write=(w.w_write, (n, n_stroke)),
         w_place=(w.w_place, (n, n_place) if n_place else w.w_place.shape),
         b_encoder=(w.b_encoder, (4 * n,)), b_codes=(w.b_codes, (2 * m,)), b_decoder=(w.b_decoder, (4 * n,)),
@@ -135,7 +135,7 @@ def backward(
         d_prepared = d_gates.sum(axis=0, keepdims=True)
     before = np.concatenate([start.decoder_hidden[None], states.decoder_hidden[:-1]]) if grids.n_read else None
     pairs = (
-        (kept.seen, d_gates),
+        (kept.reading, d_gates),
         (states.encoder_hidden, d_codes),
         (kept.joined, d_decoder_gates),
         (states.decoder_hidden, d_strokes),

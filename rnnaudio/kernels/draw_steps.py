@@ -14,19 +14,19 @@ from rnnaudio.kernels.product import BACKWARDS, add_row, address, at, copy_row, 
 
 @njit()
 def _glimpse(
-    numbers: Vector, image: Vector, error: Vector, n: int, height: int, width: int, room: Frames, seen: Vector
+    numbers: Vector, image: Vector, error: Vector, n: int, height: int, width: int, room: Frames, reading: Vector
 ) -> None:
-    """seen (2 n^2,) = image and error, read through the grid that these numbers place."""
+    """reading (2 n^2,) = image and error, read through the grid that these numbers place."""
     fy, fx, rows = room[0, :, :height], room[1, :, :width], room[2, :, :width]
     place(numbers, fy, fx)
-    gamma = seen.dtype.type(math.exp(numbers[4]))
-    read(image, gamma, fy, fx, rows, seen[: n * n])
-    read(error, gamma, fy, fx, rows, seen[n * n :])
+    gamma = reading.dtype.type(math.exp(numbers[4]))
+    read(image, gamma, fy, fx, rows, reading[: n * n])
+    read(error, gamma, fy, fx, rows, reading[n * n :])
 
 
 @njit()
 def _glimpse_back(
-    numbers: Vector, image: Vector, error: Vector, height: int, width: int, d_seen: Vector, room: Frames,
+    numbers: Vector, image: Vector, error: Vector, height: int, width: int, d_reading: Vector, room: Frames,
     d_numbers: Vector, d_image: Vector, d_error: Vector,
 ) -> None:  # fmt: skip
     n = room.shape[1]
@@ -35,9 +35,9 @@ def _glimpse_back(
     place(numbers, fy, fx)
     dfy[:] = 0
     dfx[:] = 0
-    gamma = d_seen.dtype.type(math.exp(numbers[4]))
-    d_numbers[4] = read_back(image, gamma, fy, fx, d_seen[: n * n], rows, d_rows, dfy, dfx, d_image)
-    d_numbers[4] += read_back(error, gamma, fy, fx, d_seen[n * n : 2 * n * n], rows, d_rows, dfy, dfx, d_error)
+    gamma = d_reading.dtype.type(math.exp(numbers[4]))
+    d_numbers[4] = read_back(image, gamma, fy, fx, d_reading[: n * n], rows, d_rows, dfy, dfx, d_image)
+    d_numbers[4] += read_back(error, gamma, fy, fx, d_reading[n * n : 2 * n * n], rows, d_rows, dfy, dfx, d_error)
     place_back(numbers, fy, fx, dfy, dfx, d_numbers)
 
 
@@ -98,14 +98,14 @@ def through_steps(
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     b_encoder, b_codes, b_decoder, b_write, b_place = biases
     k, ck, h, ch, canvas, nats = states
-    seen, gates, codes, joined, decoder_gates, places, strokes = kept
+    reading, gates, codes, joined, decoder_gates, places, strokes = kept
     height, width, n_read, n_write = grids
     n, m, n_pixels, rows, size = h.shape[2], noise.shape[2], canvas.shape[2], last - first, h.itemsize
-    n_seen = seen.shape[2] - 2 * n
+    n_reading = reading.shape[2] - 2 * n
     like = p_codes[0]
     z = np.empty((rows, padded(max(4 * n, 2 * m, b_write.size), size)), h.dtype)
     room = np.empty((3, max(n_read, n_write), max(height, width)), h.dtype)
-    nothing, none = np.zeros((3, 0), h.dtype), np.zeros(n_pixels, h.dtype)
+    no_peepholes, none = np.zeros((3, 0), h.dtype), np.zeros(n_pixels, h.dtype)
     error = np.empty(n_pixels, h.dtype)
     for t in range(noise.shape[0]):
         t_image, back = (t if prepared.shape[0] > 1 else 0), BACKWARDS * (t % 2)
@@ -121,19 +121,21 @@ def through_steps(
                 image = prepared[t_image, b]
                 for j in range(n_pixels):
                     error[j] = image[j] - error[j]
-                _glimpse(places[t, b], image, error, n_read, height, width, room[:, :n_read], seen[t, b, :n_seen])
+                _glimpse(
+                    places[t, b], image, error, n_read, height, width, room[:, :n_read], reading[t, b, :n_reading]
+                )
                 for j in range(4 * n):
                     gates[t, b, j] = none[0]
         else:
             for b in range(first, last):
-                sigmoid_row(canvas_0[b], none, seen[t, b, :n_seen])
+                sigmoid_row(canvas_0[b], none, reading[t, b, :n_reading])
                 copy_row(prepared[t_image, b], gates[t, b])
         for b in range(first, last):
-            copy_row(h_0[b], seen[t, b, n_seen : n_seen + n])
-            copy_row(k_0[b], seen[t, b, n_seen + n :])
-        multiply(at(seen[t, first:last]), rows, n_seen + 2 * n, address(p_encoder), 4 * n, at(z), back, like)
+            copy_row(h_0[b], reading[t, b, n_reading : n_reading + n])
+            copy_row(k_0[b], reading[t, b, n_reading + n :])
+        multiply(at(reading[t, first:last]), rows, n_reading + 2 * n, address(p_encoder), 4 * n, at(z), back, like)
         for b in range(first, last):
-            gates_of(z[b - first], b_encoder, nothing, ck_0[b], gates[t, b], ck[t, b], k[t, b])
+            gates_of(z[b - first], b_encoder, no_peepholes, ck_0[b], gates[t, b], ck[t, b], k[t, b])
         multiply(at(k[t, first:last]), rows, n, address(p_codes), 2 * m, at(z), back, like)
         for b in range(first, last):
             _add(z[b - first], b_codes, codes[t, b])
@@ -143,7 +145,7 @@ def through_steps(
                 decoder_gates[t, b, j] = none[0]
         multiply(at(joined[t, first:last]), rows, m + n, address(p_decoder), 4 * n, at(z), back, like)
         for b in range(first, last):
-            gates_of(z[b - first], b_decoder, nothing, ch_0[b], decoder_gates[t, b], ch[t, b], h[t, b])
+            gates_of(z[b - first], b_decoder, no_peepholes, ch_0[b], decoder_gates[t, b], ch[t, b], h[t, b])
         multiply(at(h[t, first:last]), rows, n, address(p_write), b_write.size, at(z), back, like)
         for b in range(first, last):
             copy_row(canvas_0[b], canvas[t, b])
@@ -175,15 +177,15 @@ def back_through_steps(
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     _, ck, h, ch, canvas, _ = states
     _, ck_first, _, ch_first, canvas_first, _ = start
-    seen, gates, codes, _, decoder_gates, places, strokes = kept
+    reading, gates, codes, _, decoder_gates, places, strokes = kept
     dk, dck, dh, dch, d_canvas, d_nats = d_start
     height, width, n_read, n_write = grids
     n, m, n_pixels, rows, size = h.shape[2], noise.shape[2], canvas.shape[2], last - first, h.itemsize
-    n_seen = seen.shape[2] - 2 * n
+    n_reading = reading.shape[2] - 2 * n
     like = p_codes[0]
-    z = np.empty((rows, padded(max(n_seen + 2 * n, m + n), size)), h.dtype)
+    z = np.empty((rows, padded(max(n_reading + 2 * n, m + n), size)), h.dtype)
     room = np.empty((6, max(n_read, n_write), max(height, width)), h.dtype)
-    nothing, none, row = np.zeros((3, 0), h.dtype), np.zeros(n_pixels, h.dtype), np.empty(n, h.dtype)
+    no_peepholes, none, row = np.zeros((3, 0), h.dtype), np.zeros(n_pixels, h.dtype), np.empty(n, h.dtype)
     error, d_error = np.empty(n_pixels, h.dtype), np.empty(n_pixels, h.dtype)
     one = none[0] + 1
     for t in range(noise.shape[0] - 1, -1, -1):
@@ -205,7 +207,7 @@ def back_through_steps(
         multiply(at(d_strokes[t, first:last]), rows, d_strokes.shape[2], address(p_write), n, at(z), back, like)
         for b in range(first, last):
             add_row(z[b - first, :n], dh[b])
-            gates_back(decoder_gates[t, b], nothing, ch_0[b], ch[t, b], dh[b], dch[b], d_decoder_gates[t, b], row)
+            gates_back(decoder_gates[t, b], no_peepholes, ch_0[b], ch[t, b], dh[b], dch[b], d_decoder_gates[t, b], row)
         multiply(at(d_decoder_gates[t, first:last]), rows, 4 * n, address(p_decoder), m + n, at(z), back, like)
         for b in range(first, last):
             _sample_back(codes[t, b], noise[t, b], z[b - first, :m], d_nats[b], d_codes[t, b])
@@ -213,14 +215,14 @@ def back_through_steps(
         multiply(at(d_codes[t, first:last]), rows, 2 * m, address(p_codes), n, at(z), back, like)
         for b in range(first, last):
             add_row(z[b - first, :n], dk[b])
-            gates_back(gates[t, b], nothing, ck_0[b], ck[t, b], dk[b], dck[b], d_gates[t, b], row)
-        multiply(at(d_gates[t, first:last]), rows, 4 * n, address(p_encoder), n_seen + 2 * n, at(z), back, like)
+            gates_back(gates[t, b], no_peepholes, ck_0[b], ck[t, b], dk[b], dck[b], d_gates[t, b], row)
+        multiply(at(d_gates[t, first:last]), rows, 4 * n, address(p_encoder), n_reading + 2 * n, at(z), back, like)
         for b in range(first, last):
-            d_seen = z[b - first]
-            add_row(d_seen[n_seen : n_seen + n], dh[b])
-            copy_row(d_seen[n_seen + n : n_seen + 2 * n], dk[b])
+            d_reading = z[b - first]
+            add_row(d_reading[n_reading : n_reading + n], dh[b])
+            copy_row(d_reading[n_reading + n : n_reading + 2 * n], dk[b])
             if not n_read:
-                _through_sigmoid(canvas_0[b], one, d_seen[:n_pixels], d_canvas[b], error, none)
+                _through_sigmoid(canvas_0[b], one, d_reading[:n_pixels], d_canvas[b], error, none)
                 continue
             image = prepared[t_image, b]
             sigmoid_row(canvas_0[b], none, error)
@@ -228,7 +230,7 @@ def back_through_steps(
                 error[j] = image[j] - error[j]
                 d_error[j] = none[0]
             _glimpse_back(
-                places[t, b], image, error, height, width, d_seen, room[:, :n_read], d_places[t, b],
+                places[t, b], image, error, height, width, d_reading, room[:, :n_read], d_places[t, b],
                 d_image[t_image, b], d_error,
             )  # fmt: skip
             add_row(d_error, d_image[t_image, b])

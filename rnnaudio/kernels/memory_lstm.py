@@ -88,7 +88,7 @@ def _forward(
     rows, like = last - first, w_memory[0]
     z = np.empty((rows, depth, padded(6 * n, memory.itemsize)), memory.dtype)
     z_gates = np.empty((rows, 3, padded(n, memory.itemsize)), memory.dtype)
-    nothing = bias_1[:0]
+    no_noise = bias_1[:0]
     for t in range(n_steps):
         before = m0 if t == 0 else memory[t - 1]
         of_all_depths = before[first:last].reshape(rows * depth, n)
@@ -99,7 +99,7 @@ def _forward(
                 below = at(memory[t, first:last, d - 1])
                 multiply(below, rows, n, address(w_below), 6 * n, at(z[:, d]), ADD + back, like)
             for b in range(first, last):
-                e = noise_1[t, b, d] if noise_1.size else nothing
+                e = noise_1[t, b, d] if noise_1.size else no_noise
                 _hidden_of(z[b - first, d], bias_1, e, std, d == 0, hidden[t, b, d])
             h = hidden[t, first:last, d]
             multiply(at(h), rows, 2 * n, address(w_forget), n, at(z_gates[:, 0]), back, like)
@@ -111,7 +111,7 @@ def _forward(
                     clear_row(hidden[t, b, d])  # padding may hold anything: 0 x inf is not 0
                     clear_row(gates[t, b, d])
                 else:
-                    e = noise_2[t, b, d] if noise_2.size else nothing
+                    e = noise_2[t, b, d] if noise_2.size else no_noise
                     _gates_of(z_gates[b - first], bias_2, e, std, before[b, d], gates[t, b, d], memory[t, b, d])
 
 
@@ -301,7 +301,7 @@ def _step(
 ) -> None:  # fmt: skip
     """Compute one step of all streams, in place; ``both`` holds M(i-1, d) beside M(i, d-1)."""
     (rows, n), zero = x.shape, x.dtype.type(0)
-    depth, nothing = memory.shape[1] // n, bias_1[:0]
+    depth, no_noise = memory.shape[1] // n, bias_1[:0]
     width = z_gates.shape[1] // 3
     for d in range(depth):
         for b in range(rows):
@@ -310,14 +310,14 @@ def _step(
             copy_row(below, both[b, n:])
         multiply_few(at(both), rows, 2 * n, address(w_hidden), 6 * n, at(z), zero)
         for b in range(rows):
-            _hidden_of(z[b], bias_1, nothing, zero, False, hidden[b])
+            _hidden_of(z[b], bias_1, no_noise, zero, False, hidden[b])
         for k in range(3):
             panels = address(w_gates[k])
             multiply_few(at(hidden[:, 2 * n * k :]), rows, 2 * n, panels, n, at(z_gates[:, width * k :]), zero)
         for b in range(rows):
             copy_row(both[b, :n], before[b])
             new = memory[b, d * n : (d + 1) * n]
-            _gates_of(z_gates[b].reshape(3, width), bias_2, nothing, zero, before[b], gates[b], new)
+            _gates_of(z_gates[b].reshape(3, width), bias_2, no_noise, zero, before[b], gates[b], new)
 
 
 class MemoryStep(Step):

@@ -7,7 +7,7 @@ that do nothing outside training.
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,8 +16,11 @@ from rnnaudio.kernels import threads
 from rnnaudio.kernels.arrays import Matrix, Vector
 from rnnaudio.kernels.product import require_shapes
 
-Inputs = Callable[[int, Matrix, list[Matrix]], list[Matrix]]
+Inputs: TypeAlias = Callable[[int, Matrix, list[Matrix]], list[Matrix]]
+"""The wiring of a stack: (k, x, outputs of the steps before the k-th) -> the inputs of the k-th."""
+
 Stepping = TypeVar("Stepping", bound="Step")
+Composed = TypeVar("Composed", bound="CompositeStep")
 
 
 class Step:
@@ -90,9 +93,6 @@ class NormalisedStep(Step):
         np.subtract(x, mean, out=y)
         np.multiply(y, factor, out=y)
         return np.add(y, shift, out=y)
-
-
-Composed = TypeVar("Composed", bound="CompositeStep")
 
 
 class CompositeStep(Step):

@@ -34,7 +34,7 @@ _EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "
 
 
 class Context:
-    """How one graph is built: for training or evaluation, its source of noise, and the side results it collects.
+    """The settings of one graph, for training or evaluation: its source of noise, and the side results it collects.
 
     A context is an argument of every ``step`` and ``unroll`` and is passed on to every child, so that no layer can be
     left in the wrong mode. Make one with :meth:`training_with` or :meth:`evaluation`.

@@ -65,7 +65,7 @@ class LevelReadout(Readout, Protocol):
 
     @property
     def kernel_constants(self) -> tuple[float, float]:
-        """That kernel's constants: the unit of locations, and the least scale in units."""
+        """The constants of that kernel: the unit of locations, and the least scale in units."""
         ...
 
     def shifted(self, prediction: Array, centre: Array) -> Array:
