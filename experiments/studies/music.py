@@ -33,7 +33,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import run_command
-from rnnaudio.generation.codes import sound
+from rnnaudio.generation.codes import decoded_audio
 from rnnaudio.metrics import Corpus, classifier_auc
 from rnnaudio.metrics.two_sample import WINDOW_SECONDS
 from rnnaudio.metrics.yardstick import Yardstick, cut
@@ -185,16 +185,16 @@ def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
 def through_codec(audio: np.ndarray, musician: Musician) -> np.ndarray:
     """A sound of a window or more, as the codec says it."""
     scale, codec = musician.scale, musician.codec
-    return scale.restore(sound(codec, codec.encode(scale.standardise(audio))))
+    return scale.restore(decoded_audio(codec, codec.encode(scale.standardise(audio))))
 
 
 def told_from_codec(
-    through: Sequence[np.ndarray], played_on: Sequence[np.ndarray], rate: int, stretch: float
+    through: Sequence[np.ndarray], continue_audio: Sequence[np.ndarray], rate: int, stretch: float
 ) -> float | None:
     """As told_from_real, but from real music through the codec, whose timbre both have; None if there are not two
     pieces, or stretches are too short."""
     groups = [stretches for piece in through if (stretches := cut(piece, round(stretch * rate)))]
-    long = [audio for audio in played_on if len(audio) >= WINDOW_SECONDS * rate]
+    long = [audio for audio in continue_audio if len(audio) >= WINDOW_SECONDS * rate]
     if min(len(groups), len(long)) < 2 or stretch < WINDOW_SECONDS:
         return None
     return round(classifier_auc(groups, [[audio] for audio in long], rate), 3)
@@ -243,7 +243,7 @@ def with_detail(
     n, detail = round(seconds * musician.sample_rate_hz), Detail(heard)
     rngs = [np.random.default_rng((musician.config.seed, k, 13)) for k in range(len(codes))]  # 13: the purpose
     whole = [detail.play(first, rng) for first, rng in zip(codes, rngs, strict=True)]
-    return [musician.scale.restore(sound(musician.codec, one)[:n]) for one in whole]
+    return [musician.scale.restore(decoded_audio(musician.codec, one)[:n]) for one in whole]
 
 
 def trained_regressor(options: Options) -> LoadedRun:
@@ -260,7 +260,7 @@ def by_regressor(
     n, rows = round(seconds * corpus.sample_rate_hz), {}
     for name, noisy in (("regressor", False), ("regressor with noise", True)):
         told = run._replace(config=dataclasses.replace(run.config, generation_noise=noisy))
-        heard = [corpus.restore(g.audio[g.n_seed :]) for g in told.continue_seeds(seeds, n)]
+        heard = [corpus.restore(g.audio[g.n_prime :]) for g in told.continue_seeds(seeds, n)]
         rows[name] = [np.pad(audio, (0, n - len(audio))) for audio in heard]
     return rows
 
@@ -358,16 +358,16 @@ def leave(
 ) -> None:
     """Sounds of all test seeds; pictures of the first half minute of each kind, and of all that was played."""
     rate = corpus.sample_rate_hz
-    played_on = {
+    continue_audio = {
         f"seed {k + 1}": np.concatenate([corpus.restore(seed), audio])
         for k, (seed, audio) in enumerate(zip(seeds, sounds["codes"], strict=True))
     }
-    for k, audio in enumerate(played_on.values()):
+    for k, audio in enumerate(continue_audio.values()):
         write_wav(run_dir / f"music-{k + 1}.wav", audio, rate)
     heard = {name: of_it[0][: SHOWN_SECONDS * rate] for name, of_it in sounds.items()}
     plots.spectrogram_sheet(heard, rate, run_dir / "kinds.png", title="The first of each kind", highest_hz=SHOWN_HZ)
     title, path = "A second of unseen music, then what is played", run_dir / "played.png"
-    plots.spectrogram_sheet(played_on, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
+    plots.spectrogram_sheet(continue_audio, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
 
 
 if __name__ == "__main__":

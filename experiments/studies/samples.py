@@ -30,7 +30,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.sample_batches import Levels, levels_of, stretches
 from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.generation.samples import SamplePlayer
-from rnnaudio.generation.sampling import Course, Sampling
+from rnnaudio.generation.sampling import Sampling, SamplingSchedule
 from rnnaudio.objectives import NextSamples
 from rnnaudio.runs.frames.config import require_more_than_zero
 from rnnaudio.runs.frames.outcome import judge
@@ -211,7 +211,7 @@ def played(sampler: Sampler, corpus: AudioCorpus, options: Options, folder: Path
     rate = corpus.sample_rate_hz
     seeds = [corpus.test.prime_at(k, 1.0) for k in range(options.n_seeds)]
     lives, sounds = [], {}
-    blocks = sampler.sound(seeds, round(options.seconds * rate), Course((options.temperature,)))
+    blocks = sampler.sound(seeds, round(options.seconds * rate), SamplingSchedule((options.temperature,)))
     for k, audio in enumerate(np.concatenate(list(blocks), axis=1)):
         lives.append(judge(corpus.restore(audio), corpus, ""))
         sounds[f"seed {k + 1}"] = corpus.restore(np.concatenate([seeds[k], audio]))

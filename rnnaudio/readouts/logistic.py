@@ -69,7 +69,7 @@ class LogisticMixture:
         if not sampling.is_whole:
             p = self.probabilities(said, sampling.temperature)
             logits = np.log(np.maximum(p, LEAST_PROBABILITY)).reshape(-1, self.n_levels)
-            drawn = sampling.draw(sampling.temperature * logits, rng.random(len(logits)))  # p has it already
+            drawn = sampling.sample(sampling.temperature * logits, rng.random(len(logits)))  # p has it already
             return drawn.reshape(p.shape[:-1])
         rows, k = blocks(said, self.n_parameters).astype(np.float64), self.n_components
         shape = rows[..., 0, :].shape

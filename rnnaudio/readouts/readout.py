@@ -16,7 +16,7 @@ class Sampling(Protocol):
         """Whether no code is left out."""
         ...
 
-    def draw(self, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    def sample(self, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """(m, n_codes) logits and (m,) numbers U(0, 1) -> (m,) codes."""
         ...
 
@@ -88,4 +88,4 @@ def chosen(numbers: np.ndarray, component: np.ndarray) -> np.ndarray:
 def drawn_component(logits: np.ndarray, sampling: Sampling, uniform: np.ndarray) -> np.ndarray:
     """(.., K, n) logits and (.., n) numbers U(0, 1) -> the component of each value, (.., n)."""
     rows = np.moveaxis(logits, -2, -1)
-    return sampling.draw(rows.reshape(-1, rows.shape[-1]), uniform.reshape(-1)).reshape(uniform.shape)
+    return sampling.sample(rows.reshape(-1, rows.shape[-1]), uniform.reshape(-1)).reshape(uniform.shape)
