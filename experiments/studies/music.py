@@ -189,12 +189,12 @@ def through_codec(audio: np.ndarray, musician: Musician) -> np.ndarray:
 
 
 def told_from_codec(
-    through: Sequence[np.ndarray], continue_audio: Sequence[np.ndarray], rate: int, stretch: float
+    through: Sequence[np.ndarray], played_on: Sequence[np.ndarray], rate: int, stretch: float
 ) -> float | None:
     """As told_from_real, but from real music through the codec, whose timbre both have; None if there are not two
     pieces, or stretches are too short."""
     groups = [stretches for piece in through if (stretches := cut(piece, round(stretch * rate)))]
-    long = [audio for audio in continue_audio if len(audio) >= WINDOW_SECONDS * rate]
+    long = [audio for audio in played_on if len(audio) >= WINDOW_SECONDS * rate]
     if min(len(groups), len(long)) < 2 or stretch < WINDOW_SECONDS:
         return None
     return round(classifier_auc(groups, [[audio] for audio in long], rate), 3)
@@ -358,16 +358,16 @@ def leave(
 ) -> None:
     """Sounds of all test seeds; pictures of the first half minute of each kind, and of all that was played."""
     rate = corpus.sample_rate_hz
-    continue_audio = {
+    played_on = {
         f"seed {k + 1}": np.concatenate([corpus.restore(seed), audio])
         for k, (seed, audio) in enumerate(zip(seeds, sounds["codes"], strict=True))
     }
-    for k, audio in enumerate(continue_audio.values()):
+    for k, audio in enumerate(played_on.values()):
         write_wav(run_dir / f"music-{k + 1}.wav", audio, rate)
     heard = {name: of_it[0][: SHOWN_SECONDS * rate] for name, of_it in sounds.items()}
     plots.spectrogram_sheet(heard, rate, run_dir / "kinds.png", title="The first of each kind", highest_hz=SHOWN_HZ)
     title, path = "A second of unseen music, then what is played", run_dir / "played.png"
-    plots.spectrogram_sheet(continue_audio, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
+    plots.spectrogram_sheet(played_on, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
 
 
 if __name__ == "__main__":

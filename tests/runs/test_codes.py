@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
 from rnnaudio import engine
+from rnnaudio.audio.phase import OnlineGriffinLim, PhaseGradient, streamed
+from rnnaudio.audio.scaling import spread_magnitudes
+from rnnaudio.audio.stft import STFT
 from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
 from rnnaudio.data.codec import MOST_FRAMES, RIDGE_FRAMES, Codec
 from rnnaudio.data.demo import embedded_recordings
-from rnnaudio.audio.scaling import spread_magnitudes
-from rnnaudio.audio.stft import STFT
 from rnnaudio.diagnostics import check_gradients
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation.codes import CodePlayer, SoundStream, ending_frames, continue_audio, decoded_audio
-from rnnaudio.generation.sampling import SamplingSchedule, Sampling
+from rnnaudio.generation.codes import CodePlayer, SoundStream, continue_audio, decoded_audio, ending_frames
+from rnnaudio.generation.sampling import Sampling, SamplingSchedule
 from rnnaudio.metrics.spectra import spectral_convergence_db
 from rnnaudio.nn import LSTM, CodeModel, Context, Dense, Sequential, mlp
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import NextCodes
 from rnnaudio.optimizers import Adam
-from rnnaudio.audio.phase import OnlineGriffinLim, PhaseGradient, streamed
 from rnnaudio.training import EarlyStopping, Evaluation, Limits, train
 from tests.support.sounds import RATE_HZ, music
 

@@ -5,10 +5,20 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from tests.support.gradient_cases import randomise
-from tests.support.oracle_samples import categorical_bits, centres, logistic_bits, said_of_each
 
 from rnnaudio import engine
+from rnnaudio.data import ArrayPiece, AudioCorpus, Split
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.data.sample_batches import fitted_quantizer, levels_of, stretches
+from rnnaudio.diagnostics import check_gradients
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation.samples import SamplePlayer
+from rnnaudio.generation.sampling import Sampling, SamplingSchedule
+from rnnaudio.nn import Context, sample_model
+from rnnaudio.nn.layer import flatten
+from rnnaudio.objectives import NextSamples
+from rnnaudio.readouts import Categorical, LogisticMixture
+from rnnaudio.readouts.logistic import LEAST_SCALE
 from rnnaudio.runs.samples.recipe import (
     Facts,
     SamplesConfig,
@@ -18,19 +28,9 @@ from rnnaudio.runs.samples.recipe import (
     measured_facts,
     train_samples,
 )
-from rnnaudio.data import ArrayPiece, AudioCorpus, Split
-from rnnaudio.data.demo import build_demo_corpus
-from rnnaudio.data.sample_batches import fitted_quantizer, levels_of, stretches
-from rnnaudio.diagnostics import check_gradients
-from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation.samples import SamplePlayer
-from rnnaudio.generation.sampling import SamplingSchedule, Sampling
-from rnnaudio.nn import Context, sample_model
-from rnnaudio.nn.layer import flatten
-from rnnaudio.objectives import NextSamples
-from rnnaudio.readouts import Categorical, LogisticMixture
-from rnnaudio.readouts.logistic import LEAST_SCALE
 from rnnaudio.training import Evaluation
+from tests.support.gradient_cases import randomise
+from tests.support.oracle_samples import categorical_bits, centres, logistic_bits, said_of_each
 
 N_LEVELS, WINDOW, DEVIATION = 11, 3, 0.4
 LOGISTIC, CATEGORICAL = LogisticMixture(2, N_LEVELS, 0.2), Categorical(N_LEVELS)
