@@ -116,7 +116,7 @@ def play(model: Layer, corpus: AudioCorpus, seconds: float) -> tuple[np.ndarray,
     stretch = corpus.test.first(min(4.0, corpus.test.seconds))
     seed, ahead = stretch[:rate], stretch[rate:]
     played = generate(Stepper(model), seed, n_samples=round(seconds * rate), progress=True)
-    restored = [corpus.restore(part) for part in (seed, played.audio[played.n_seed :], ahead)]
+    restored = [corpus.restore(part) for part in (seed, played.audio[played.n_prime :], ahead)]
     return restored[0], restored[1], restored[2], played.stopped
 
 

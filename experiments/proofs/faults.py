@@ -165,7 +165,7 @@ def player(plan: Plan, model: Layer, validation: Any, seed: int) -> Callable[[np
         n = frames.shape[1]
         options: dict[str, Any] = {"noise": noise, "two_functions": plan.two_functions}
         played = generate(stepper, frames.ravel(), n_samples=n_frames * n, **options)
-        new = played.audio[played.n_seed :]
+        new = played.audio[played.n_prime :]
         return new[: len(new) // n * n].reshape(-1, n)
 
     return play

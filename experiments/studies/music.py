@@ -32,7 +32,7 @@ from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.data.demo import build_demo_corpus
-from rnnaudio.generation.codes import sound
+from rnnaudio.generation.codes import decoded_audio
 from rnnaudio.metrics import Corpus, classifier_auc
 from rnnaudio.metrics.two_sample import WINDOW_SECONDS
 from rnnaudio.metrics.yardstick import Yardstick, cut
@@ -189,7 +189,7 @@ def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
 def through_codec(audio: np.ndarray, musician: CodesRun) -> np.ndarray:
     """A sound of a window or more, encoded and decoded by the codec."""
     scale, codec = musician.scale, musician.codec
-    return scale.restore(sound(codec, codec.encode(scale.standardise(audio))))
+    return scale.restore(decoded_audio(codec, codec.encode(scale.standardise(audio))))
 
 
 def area_against_codec(
@@ -250,7 +250,7 @@ def with_detail(
     n, detail = round(seconds * musician.sample_rate_hz), Detail(trained_on)
     rngs = [np.random.default_rng((musician.config.seed, k, 13)) for k in range(len(codes))]  # 13: the purpose
     whole = [detail.play(first, rng) for first, rng in zip(codes, rngs, strict=True)]
-    return [musician.scale.restore(sound(musician.codec, one)[:n]) for one in whole]
+    return [musician.scale.restore(decoded_audio(musician.codec, one)[:n]) for one in whole]
 
 
 def trained_regressor(options: Options) -> FramesRun:
@@ -267,7 +267,7 @@ def by_regressor(
     n, rows = round(seconds * corpus.sample_rate_hz), {}
     for name, noisy in (("regressor", False), ("regressor with noise", True)):
         player = dataclasses.replace(run, config=dataclasses.replace(run.config, generation_noise=noisy))
-        audios = [corpus.restore(g.audio[g.n_seed :]) for g in player.continue_primes(seeds, n)]
+        audios = [corpus.restore(g.audio[g.n_prime :]) for g in player.continue_primes(seeds, n)]
         rows[name] = [np.pad(audio, (0, n - len(audio))) for audio in audios]
     return rows
 

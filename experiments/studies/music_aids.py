@@ -23,7 +23,7 @@ from experiments.shared.on_corpus import CORPUS, complete, full_or_tiny
 from experiments.shared.options import Figures, Named
 from experiments.shared.records import record
 from rnnaudio.data import AudioCorpus
-from rnnaudio.generation.sampling import Course
+from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import log_mel
 from rnnaudio.runs.codes.choice import DRAW_SEED, health
 from rnnaudio.runs.codes.config import MusicConfig
@@ -105,7 +105,8 @@ def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures
         for split in (corpus.train, corpus.valid)
     }
     for temperature in TEMPERATURES:
-        blocks = list(musician.play(seeds, round(options.seconds * rate), Course((temperature,)), seed=DRAW_SEED))
+        sampling = SamplingSchedule((temperature,))
+        blocks = list(musician.play(seeds, round(options.seconds * rate), sampling, seed=DRAW_SEED))
         codes = np.concatenate([block.codes for block in blocks], axis=1)
         audio = np.concatenate([block.audio for block in blocks], axis=1)
         row[f"held at {temperature}"] = round(float(np.mean([held(one) for one in codes])), 3)

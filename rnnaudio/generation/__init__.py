@@ -1,4 +1,4 @@
-"""Generation: prime on a seed, then free-run."""
+"""Generation: prime a model on audio, then run it on its own outputs."""
 
 from rnnaudio.generation.frames import continue_frames
 from rnnaudio.generation.generate import Generated, OutputNoise, generate, generate_streams

@@ -1,4 +1,4 @@
-"""Free run of a model of codes: a frame at a time, many streams at once, as sound without waiting for the end."""
+"""Free run of a code model: many streams at once, a frame at a time, decoded to audio as it goes."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Audio, Codes, Features, Frames
 from rnnaudio.audio.phase import OnlineGriffinLim, PhasedFrame, PhaseGradient
 from rnnaudio.audio.stft import STFT
 from rnnaudio.data.codec import Codec
@@ -19,147 +20,154 @@ from rnnaudio.nn.code_model import CodeModel
 
 
 class CodePlayer:
-    """Streams of codes that go on for ever: iterate, or :meth:`frames` for so many.
+    """Endless streams of codes: iterate for single frames, or call :meth:`frames`.
 
-    seeds
-        (n_streams, n_frames, n_stages): true codes, all but the last heard at once.
+    primes
+        (n_streams, n_frames, n_stages), true codes to prime the model on.
     detail_temperature
-        of the stages after the first, which say how a frame sounds, not which one it is; None: as the first.
+        temperature of the stages after the first, which refine the sound of a frame; None: that of the first.
     seed
-        with a stream's number it decides what the stream draws, whatever the others and the threads do.
+        random seed; it and a stream's number determine the codes of the stream, independently of the other streams
+        and of the number of threads.
 
-    ``sampling`` may be changed between frames.
+    ``sampling`` may be changed between frames. RnnaudioError for primes of another shape, or codes out of range.
     """
 
     def __init__(
         self,
         model: CodeModel,
         codec: Codec,
-        seeds: np.ndarray,
+        primes: Codes,
         sampling: Sampling,
         *,
         detail_temperature: float | None = None,
         seed: int = 0,
     ):
-        seeds = np.asarray(seeds)
-        if seeds.ndim != 3 or not seeds.shape[0] or not seeds.shape[1]:
-            raise RnnaudioError(f"got seeds of shape {seeds.shape}; expected (streams, frames, stages), one at least")
-        codec.features(seeds)  # refuses codes that there are not
+        primes = np.asarray(primes)
+        if primes.ndim != 3 or not primes.shape[0] or not primes.shape[1]:
+            raise RnnaudioError(
+                f"got primes of shape {primes.shape}; expected (streams, frames, stages), at least one of each"
+            )
+        codec.features(primes)  # refuses codes out of range
         self._centres = [centre.get_value() for centre in model.centres]
-        self._body = Stepper(model.body).streams(len(seeds))
-        self._heads = [Stepper(head).streams(len(seeds)) for head in model.heads]
+        self._body = Stepper(model.body).streams(len(primes))
+        self._heads = [Stepper(head).streams(len(primes)) for head in model.heads]
         self.sampling, self._detail = sampling, detail_temperature
-        self._sources = [np.random.default_rng((seed, k, 9)) for k in range(len(seeds))]  # 9: the purpose
-        for frame in seeds.swapaxes(0, 1)[:-1]:
-            self._body(self._heard(frame))
-        self._last = seeds[:, -1]
+        self._sources = [np.random.default_rng((seed, k, 9)) for k in range(len(primes))]  # 9: the purpose
+        for frame in primes.swapaxes(0, 1)[:-1]:
+            self._body(self._embedded(frame))
+        self._last = primes[:, -1]
 
-    def _heard(self, codes: np.ndarray) -> np.ndarray:
+    def _embedded(self, codes: Codes) -> Features:
+        """Input of the model: the sum of the embeddings of all stages, (n_streams, n)."""
         return np.asarray(sum(e[codes[:, k]] for k, e in enumerate(self._centres)), engine.float_type())
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Codes]:
         return self
 
-    def __next__(self) -> np.ndarray:
-        """(n_streams, n_stages): the next frame of every stream."""
-        hidden = self._body(self._heard(self._last)).copy()
+    def __next__(self) -> Codes:
+        """Sample the next frame of every stream, (n_streams, n_stages)."""
+        hidden = self._body(self._embedded(self._last)).copy()
         uniform = np.array([source.random(len(self._heads)) for source in self._sources])
         codes = np.zeros((len(hidden), len(self._heads)), np.int64)
         x, sampling = hidden, self.sampling
         for k, head in enumerate(self._heads):
             if k:
                 sampling = replace(self.sampling, temperature=self._detail or self.sampling.temperature)
-                heard = sum(e[codes[:, j]] for j, e in enumerate(self._centres[:k]))
-                x = np.concatenate([hidden, heard], axis=1).astype(hidden.dtype)
-            codes[:, k] = sampling.draw(head(x), uniform[:, k])
+                embedded = sum(e[codes[:, j]] for j, e in enumerate(self._centres[:k]))
+                x = np.concatenate([hidden, embedded], axis=1).astype(hidden.dtype)
+            codes[:, k] = sampling.sample(head(x), uniform[:, k])
         self._last = codes
         return codes
 
-    def frames(self, n_frames: int) -> np.ndarray:
-        """(n_streams, n_frames, n_stages): so many frames more."""
+    def frames(self, n_frames: int) -> Codes:
+        """Sample the next ``n_frames`` frames of every stream, (n_streams, n_frames, n_stages)."""
         if n_frames < 1:
-            raise RnnaudioError(f"asked for {n_frames} frames; expected 1 or more")
+            raise RnnaudioError(f"got n_frames = {n_frames}; expected 1 or more")
         return np.stack([next(self) for _ in range(n_frames)], axis=1)
 
 
 class SoundStream:
-    """Codes as sound, (hop,) standardised samples a frame, a few frames late.
+    """Streaming decoder of codes to standardised audio, (hop,) samples per frame, a few frames late.
 
-    Phases are read off the magnitudes (:class:`PhaseGradient`), then mended together (:class:`OnlineGriffinLim`).
+    Phases are estimated from the magnitudes (:class:`PhaseGradient`) and refined (:class:`OnlineGriffinLim`).
 
-    heard
-        the sound before, standardised: its last frames go first, with their own phases, so that what follows goes on
-        from them without a seam. The samples given out begin after it.
+    prime
+        preceding audio, standardised. Its last frames are passed through first, with their own phases, so that the
+        new audio continues it without a seam. Its own samples are not returned.
     """
 
-    def __init__(self, codec: Codec, heard: np.ndarray | None = None, *, look_ahead: int = 2, n_iterations: int = 2):
+    def __init__(self, codec: Codec, prime: Audio | None = None, *, look_ahead: int = 2, n_iterations: int = 2):
         self._codec, stft = codec, codec.stft
         self._phases = PhaseGradient(stft)
-        self._mended = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
+        self._refined = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
         self._to_drop = 0
-        self._codes: deque[np.ndarray] = deque(maxlen=3)
-        if heard is None:
+        self._codes: deque[Codes] = deque(maxlen=3)
+        if prime is None:
             return
-        self._codes.append(codec.encode(heard[-stft.window_samples :])[-1])
-        frames = ending_frames(heard, stft)[-(stft.window_samples // stft.hop_samples + look_ahead) :]
+        self._codes.append(codec.encode(prime[-stft.window_samples :])[-1])
+        frames = ending_frames(prime, stft)[-(stft.window_samples // stft.hop_samples + look_ahead) :]
         self._to_drop = (len(frames) - 1) * stft.hop_samples + stft.window_samples - stft.offset
         for spectrum in stft.of_frames(frames):
-            self._sounded(self._phases.push(np.abs(spectrum), np.angle(spectrum)))
+            self._synthesised(self._phases.push(np.abs(spectrum), np.angle(spectrum)))
 
-    def push(self, codes: np.ndarray) -> np.ndarray:
-        """The next frame, (n_stages,); the samples that are settled by it, float32."""
+    def push(self, codes: Codes) -> Audio:
+        """Take the codes of the next frame, (n_stages,); returns the samples that are now final, float32."""
         self._codes.extend([codes] if self._codes else [codes, codes])
-        return self._told() if len(self._codes) == 3 else np.empty(0, np.float32)
+        return self._decoded() if len(self._codes) == 3 else np.empty(0, np.float32)
 
-    def flush(self) -> np.ndarray:
-        """All that is left; the stream is over."""
+    def flush(self) -> Audio:
+        """Return the remaining samples and end the stream."""
         parts = []
         if len(self._codes) > 1:
             self._codes.append(self._codes[-1])
-            parts.append(self._told())
-        return np.concatenate([*parts, self._sounded(self._phases.flush()), self._given(self._mended.flush())])
+            parts.append(self._decoded())
+        return np.concatenate([*parts, self._synthesised(self._phases.flush()), self._trimmed(self._refined.flush())])
 
-    def _told(self) -> np.ndarray:
-        return self._sounded(self._phases.push(self._codec.magnitudes_between(np.stack(self._codes))))
+    def _decoded(self) -> Audio:
+        return self._synthesised(self._phases.push(self._codec.magnitudes_between(np.stack(self._codes))))
 
-    def _sounded(self, frames: list[PhasedFrame]) -> np.ndarray:
-        parts = [self._given(self._mended.push(frame.magnitudes, frame.phases)) for frame in frames]
+    def _synthesised(self, frames: list[PhasedFrame]) -> Audio:
+        parts = [self._trimmed(self._refined.push(frame.magnitudes, frame.phases)) for frame in frames]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
-    def _given(self, samples: np.ndarray) -> np.ndarray:
-        given, self._to_drop = samples[self._to_drop :], max(0, self._to_drop - len(samples))
-        return given.astype(np.float32)
+    def _trimmed(self, samples: Audio) -> Audio:
+        """The samples without those of the prime."""
+        kept, self._to_drop = samples[self._to_drop :], max(0, self._to_drop - len(samples))
+        return kept.astype(np.float32)
 
 
-def ending_frames(audio: np.ndarray, stft: STFT) -> np.ndarray:
-    """All whole frames (n_frames, window) of a sound, the last ending with it: what is left over is at its start.
+def ending_frames(audio: Audio, stft: STFT) -> Frames:
+    """All whole frames (n_frames, window) of audio, aligned to its end: a remainder at the start is dropped.
 
-    RnnaudioError if it holds none.
+    RnnaudioError if it is shorter than a frame.
     """
     if len(audio) < stft.window_samples:
-        raise RnnaudioError(f"{len(audio)} samples hold no frame of {stft.window_samples}: give more sound")
+        raise RnnaudioError(f"{len(audio)} samples hold no frame of {stft.window_samples}: give more audio")
     start = (len(audio) - stft.window_samples) % stft.hop_samples
     return np.lib.stride_tricks.sliding_window_view(audio[start:], stft.window_samples)[:: stft.hop_samples]
 
 
-def sound(codec: Codec, codes: np.ndarray) -> np.ndarray:
-    """(n_frames, n_stages) -> standardised samples, float32, through a :class:`SoundStream`."""
+def decoded_audio(codec: Codec, codes: Codes) -> Audio:
+    """Decode (n_frames, n_stages) codes to standardised samples, float32, through a :class:`SoundStream`."""
     stream = SoundStream(codec)
     return np.concatenate([*(stream.push(frame) for frame in codes), stream.flush()])
 
 
 class Block(NamedTuple):
-    """A part of what is played: codes (n_streams, n_frames, n_stages), audio (n_streams, n) standardised, float32;
-    the sound comes later than its codes."""
+    """A block of generated codes (n_streams, n_frames, n_stages) and audio (n_streams, n), standardised, float32.
 
-    codes: np.ndarray
-    audio: np.ndarray
+    The audio lags behind the codes by a few frames.
+    """
+
+    codes: Codes
+    audio: Audio
 
 
-def played_on(
+def continue_audio(
     model: CodeModel,
     codec: Codec,
-    seeds: np.ndarray,
+    primes: Audio,
     n_samples: int,
     sampling: Callable[[float], Sampling],
     *,
@@ -167,35 +175,36 @@ def played_on(
     seed: int = 0,
     n_at_once: int = 32,
 ) -> Iterator[Block]:
-    """Sound (n_streams, n) standardised that is continued by n_samples, in blocks of ``n_at_once`` frames.
+    """Continue standardised audio (n_streams, n) by n_samples, in blocks of ``n_at_once`` frames.
 
     sampling
-        of the share of the length that is done, 0 to 1 (:class:`rnnaudio.generation.sampling.Course`).
+        settings as a function of the completed share of the length, 0 to 1, such as
+        :meth:`rnnaudio.generation.sampling.SamplingSchedule.at`.
     detail_temperature, seed
-        as :class:`CodePlayer` takes them.
+        see :class:`CodePlayer`.
 
-    RnnaudioError: seeds that hold no frame, NaN, no samples asked for.
+    RnnaudioError for primes shorter than a frame or not finite, or n_samples below 1.
     """
     if n_samples < 1:
-        raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
+        raise RnnaudioError(f"got n_samples = {n_samples}; expected 1 or more")
     stft = codec.stft
-    streams = [SoundStream(codec, heard) for heard in seeds]
-    codes = np.stack([codec.encode(heard[(len(heard) - stft.window_samples) % stft.hop_samples :]) for heard in seeds])
+    streams = [SoundStream(codec, prime) for prime in primes]
+    codes = np.stack([codec.encode(x[(len(x) - stft.window_samples) % stft.hop_samples :]) for x in primes])
     player = CodePlayer(model, codec, codes, sampling(0.0), detail_temperature=detail_temperature, seed=seed)
-    n_done, n_drawn = 0, 0
+    n_done, n_sampled = 0, 0
     while n_done < n_samples:
         frames = []
         for _ in range(n_at_once):
-            player.sampling = sampling(min(1.0, n_drawn * stft.hop_samples / n_samples))
+            player.sampling = sampling(min(1.0, n_sampled * stft.hop_samples / n_samples))
             frames.append(next(player))
-            n_drawn += 1
+            n_sampled += 1
         block = np.stack(frames, axis=1)
-        parts: list[np.ndarray] = [np.empty(0)] * len(streams)
+        parts: list[Audio] = [np.empty(0)] * len(streams)
 
-        def speak(k: int, block: np.ndarray = block, parts: list[np.ndarray] = parts) -> None:
+        def decode(k: int, block: Codes = block, parts: list[Audio] = parts) -> None:
             parts[k] = np.concatenate([streams[k].push(frame) for frame in block[k]])
 
-        threads.run(speak, [(k,) for k in range(len(streams))])
+        threads.run(decode, [(k,) for k in range(len(streams))])
         audio = np.stack(parts)[:, : n_samples - n_done]
         n_done += audio.shape[1]
         yield Block(block, audio)

@@ -1,8 +1,9 @@
-"""Free run in frames of features, deterministic or sampled from what the model says of the next one."""
+"""Free run in frames of features, deterministic or sampled from the predicted distribution of the next frame."""
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Frames
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.sampling import Sampling
 from rnnaudio.generation.stepper import Stepper
@@ -11,42 +12,46 @@ from rnnaudio.readouts import GAUSSIAN, FrameReadout
 
 def continue_frames(
     stepper: Stepper,
-    true: np.ndarray,
+    true: Frames,
     n_frames: int,
     *,
     temperature: float = 0.0,
     seed: int = 0,
     readout: FrameReadout = GAUSSIAN,
-) -> np.ndarray:
-    """Prime on true frames (time, batch, n), then feed the model what it says: (n_frames, batch, n).
+) -> Frames:
+    """Prime on true frames (time, batch, n), then feed the model its own outputs: (n_frames, batch, n).
 
-    A model of n outputs says the next frame; one of P n, P the parameters of the ``readout``, a distribution of each
-    value of it, of which the next frame is the mean (temperature 0) or drawn from the seed: 1 as it was learnt.
-    RnnaudioError: no true frame, NaN, a temperature below 0, or above 0 for a model that says no distribution;
-    ValueError: a model of other widths.
+    A model with n outputs predicts the next frame. A model with P n outputs, P the number of parameters of the
+    ``readout``, predicts a distribution of each value; the next frame is its mean (temperature 0) or a sample
+    (temperature 1 is as learnt), determined by the seed.
+
+    RnnaudioError for no true frames, NaN, a negative temperature, or a positive one with a model that predicts no
+    distribution; ValueError for a model of other widths.
     """
-    n, n_said = stepper.n_in, readout.n_parameters * stepper.n_in
-    is_drawn = stepper.n_out == n_said
-    if stepper.n_out not in (n, n_said):
-        raise ValueError(f"the model says {stepper.n_out} values of {n}; expected {n}, or {n_said} with variances")
-    if temperature < 0.0 or (temperature > 0.0 and not is_drawn):
+    n, n_parameters = stepper.n_in, readout.n_parameters * stepper.n_in
+    has_distribution = stepper.n_out == n_parameters
+    if stepper.n_out not in (n, n_parameters):
+        raise ValueError(
+            f"the model has {stepper.n_out} outputs for {n} inputs; expected {n}, or {n_parameters} with variances"
+        )
+    if temperature < 0.0 or (temperature > 0.0 and not has_distribution):
         raise RnnaudioError(
-            f"the temperature is {temperature}, but the model says {'' if is_drawn else 'no '}variances: expected "
-            f"{'0 or more' if is_drawn else '0'}"
+            f"the temperature is {temperature}, but the model predicts {'' if has_distribution else 'no '}variances: "
+            f"expected {'0 or more' if has_distribution else '0'}"
         )
     if true.ndim != 3 or true.shape[2] != n or not len(true) or not np.isfinite(true).all():
-        raise RnnaudioError(f"got true frames {true.shape}, expected (time, batch, {n}), one at least, none NaN")
+        raise RnnaudioError(f"got true frames {true.shape}, expected (time, batch, {n}), at least one, all finite")
     rng = np.random.default_rng((seed, 8))  # 8: the purpose
 
-    def read(said: np.ndarray) -> np.ndarray:
-        if not is_drawn:
-            return said
-        next_frame = readout.sample(said, Sampling(temperature), rng) if temperature else readout.mean(said)
+    def read(output: Frames) -> Frames:
+        if not has_distribution:
+            return output
+        next_frame = readout.sample(output, Sampling(temperature), rng) if temperature else readout.mean(output)
         return np.asarray(next_frame, engine.float_type())
 
     outputs, state = stepper.prime(np.asarray(true, engine.float_type()))
     frames = [read(outputs[-1])]
     while len(frames) < n_frames:
-        said, state = stepper(frames[-1], state)
-        frames.append(read(said))
+        output, state = stepper(frames[-1], state)
+        frames.append(read(output))
     return np.stack(frames[:n_frames]) if n_frames else np.empty((0, *true.shape[1:]), engine.float_type())

@@ -1,10 +1,11 @@
-"""Phases that a trained model reads off magnitudes, in a stream or all at once."""
+"""Phases predicted from magnitudes by a trained model, in a stream or all at once."""
 
 from collections import deque
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Magnitudes, Phases
 from rnnaudio.audio.phase import Differences, PhasedFrame, PhaseIntegrator
 from rnnaudio.audio.phase.griffin_lim import checked_frame
 from rnnaudio.data import PhaseContext
@@ -13,61 +14,62 @@ from rnnaudio.generation.stepper import Stepper
 
 
 class LearntPhase:
-    """The model's differences, integrated frame by frame.
+    """Integration, frame by frame, of the phase differences predicted by a model.
 
-        stream = LearntPhase(stepper, hearing)
+        stream = LearntPhase(stepper, context)
         for frame in magnitudes:
-            for settled in stream.push(frame): ...     # look_ahead frames late
-        for settled in stream.flush(): ...
+            for phased in stream.push(frame): ...     # look_ahead frames late
+        for phased in stream.flush(): ...
 
-    The frames beyond both ends are taken to be like the first and last. ``stepper``: of a model from
-    ``hearing.n_inputs`` to two differences a bin, rows being bins; ValueError if its widths are others.
+    The first and last frames are repeated beyond the ends. ``stepper``: a model from ``context.n_inputs`` inputs to
+    two differences, with bins as rows; ValueError if it has other widths.
     """
 
-    def __init__(self, stepper: Stepper, hearing: PhaseContext, *, seed: int = 0):
-        if (stepper.n_in, stepper.n_out) != (hearing.n_inputs, 2):
+    def __init__(self, stepper: Stepper, context: PhaseContext, *, seed: int = 0):
+        if (stepper.n_in, stepper.n_out) != (context.n_inputs, 2):
             raise ValueError(
-                f"the model goes from {stepper.n_in} to {stepper.n_out}; expected {hearing.n_inputs} to 2 differences"
+                f"the model has {stepper.n_in} inputs and {stepper.n_out} outputs; expected {context.n_inputs} inputs "
+                "and 2 differences"
             )
-        self._stepper, self._hearing = stepper, hearing
-        self._integrator = PhaseIntegrator(hearing.stft, seed=seed)
-        self._state = stepper.start(hearing.stft.n_bins)
-        self._heard: deque[np.ndarray] = deque(maxlen=hearing.n_frames)
+        self._stepper, self._context = stepper, context
+        self._integrator = PhaseIntegrator(context.stft, seed=seed)
+        self._state = stepper.start(context.stft.n_bins)
+        self._frames: deque[Magnitudes] = deque(maxlen=context.n_frames)
         self._is_over = False
 
-    def push(self, magnitudes: np.ndarray) -> list[PhasedFrame]:
-        """The next frame, (n_bins,) |X|; the frame that is settled by it, if there is one yet."""
+    def push(self, magnitudes: Magnitudes) -> list[PhasedFrame]:
+        """Take the next frame |X|, (n_bins,); returns the frame whose phases are now known, if any."""
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
-        frame, _ = checked_frame(magnitudes, None, self._hearing.stft)
-        if not self._heard:
-            self._heard.extend([frame] * self._hearing.before)
-        return self._hear(frame)
+        frame, _ = checked_frame(magnitudes, None, self._context.stft)
+        if not self._frames:
+            self._frames.extend([frame] * self._context.before)
+        return self._step(frame)
 
     def flush(self) -> list[PhasedFrame]:
-        """The frames that are left; the stream is over."""
-        if self._is_over or not self._heard:
+        """Return the remaining frames and end the stream."""
+        if self._is_over or not self._frames:
             return []
         self._is_over = True
-        last = self._heard[-1]
-        return [settled for _ in range(self._hearing.look_ahead) for settled in self._hear(last)]
+        last = self._frames[-1]
+        return [phased for _ in range(self._context.look_ahead) for phased in self._step(last)]
 
-    def _hear(self, frame: np.ndarray) -> list[PhasedFrame]:
-        self._heard.append(frame)
-        if len(self._heard) < self._hearing.n_frames:
+    def _step(self, frame: Magnitudes) -> list[PhasedFrame]:
+        self._frames.append(frame)
+        if len(self._frames) < self._context.n_frames:
             return []
-        inputs = self._hearing.inputs(np.stack(self._heard))[0]
-        said, self._state = self._stepper(inputs.astype(engine.float_type()), self._state)
-        now = self._heard[self._hearing.before]
-        time, frequency = np.asarray(said, np.float64).T
+        inputs = self._context.inputs(np.stack(self._frames))[0]
+        differences, self._state = self._stepper(inputs.astype(engine.float_type()), self._state)
+        now = self._frames[self._context.before]
+        time, frequency = np.asarray(differences, np.float64).T
         return [PhasedFrame(now, self._integrator.step(now, time, frequency), time, frequency)]
 
 
 def learnt_phases(
-    stepper: Stepper, hearing: PhaseContext, magnitudes: np.ndarray, *, seed: int = 0
-) -> tuple[np.ndarray, Differences]:
-    """(n_frames, n_bins) |X| -> phases (n_frames, n_bins), radians, and the differences that they were made of."""
-    stream = LearntPhase(stepper, hearing, seed=seed)
-    settled = [frame for row in magnitudes for frame in stream.push(row)] + stream.flush()
-    _, phases, time, frequency = map(np.stack, zip(*settled, strict=True))
+    stepper: Stepper, context: PhaseContext, magnitudes: Magnitudes, *, seed: int = 0
+) -> tuple[Phases, Differences]:
+    """Predict phases (n_frames, n_bins) in radians from |X| (n_frames, n_bins); also returns their differences."""
+    stream = LearntPhase(stepper, context, seed=seed)
+    phased = [frame for row in magnitudes for frame in stream.push(row)] + stream.flush()
+    _, phases, time, frequency = map(np.stack, zip(*phased, strict=True))
     return phases, Differences(time, frequency)

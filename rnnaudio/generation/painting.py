@@ -1,28 +1,37 @@
-"""What a trained DRAW paints, step by step: samples from the prior, and images that it was shown."""
+"""Images painted by a trained DRAW, step by step: samples from the prior, and reconstructions."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Floats, Images
 from rnnaudio.engine import tt
 from rnnaudio.nn import AttentiveWrite, Context, Draw
 from rnnaudio.nn.attention import Window, shares
 from rnnaudio.nn.draw import AttentiveReader
 from rnnaudio.nn.recurrent import unroll
 
+Symbolic: TypeAlias = Any  # a variable of the engine's graph
+
 
 class Painted(NamedTuple):
-    """canvases: (n_steps, n, pixels), as values within 0 and 1. reads, writes: (n_steps, n, 4), where each grid lay:
-    column and row of its centre, counted from 1, its width and height in pixels; None without attention."""
+    """Images after each step of painting.
 
-    canvases: np.ndarray
-    reads: np.ndarray | None
-    writes: np.ndarray | None
+    canvases
+        (n_steps, n, pixels), values from 0 to 1.
+    reads, writes
+        (n_steps, n, 4), position of the attention grids: column and row of the centre, counted from 1, width and
+        height in pixels; None without attention.
+    """
+
+    canvases: Images
+    reads: Floats | None
+    writes: Floats | None
 
 
 def sample_images(model: Draw, n_images: int, n_steps: int, seed: int) -> Painted:
-    """From codes drawn from the prior N(0, 1), by the painter alone."""
+    """Sample codes from the prior N(0, 1) and paint them with the decoder."""
     painter = model.painter
     codes = engine.tensor("codes", 3)
     start = painter.initial_state(codes.shape[1])
@@ -33,8 +42,8 @@ def sample_images(model: Draw, n_images: int, n_steps: int, seed: int) -> Painte
     return Painted(canvases, None, boxes[0] if boxes else None)
 
 
-def reconstruct_images(model: Draw, images: np.ndarray, n_steps: int, seed: int) -> Painted:
-    """From codes that the encoder draws, looking at the images (n, pixels)."""
+def reconstruct_images(model: Draw, images: Images, n_steps: int, seed: int) -> Painted:
+    """Reconstruct images (n, pixels) from codes sampled from the encoder's posterior."""
     x, key = engine.tensor("images", 2), engine.tensor("key", 1, "int64")
     start = model.initial_state(x.shape[0])
     states = model.paint(x, n_steps, start, Context.training_with(key))
@@ -46,7 +55,7 @@ def reconstruct_images(model: Draw, images: np.ndarray, n_steps: int, seed: int)
     return Painted(canvases, boxes[0] if reads else None, boxes[-1] if writes else None)
 
 
-def _reads(model: Draw, hidden: Any) -> list[Any]:
+def _reads(model: Draw, hidden: Symbolic) -> list[Symbolic]:
     reader = model.reader
     return (
         [_boxes(reader.window(_flat(hidden)), model.size, reader.n, hidden)]
@@ -55,19 +64,19 @@ def _reads(model: Draw, hidden: Any) -> list[Any]:
     )
 
 
-def _writes(model: Draw, hidden: Any) -> list[Any]:
+def _writes(model: Draw, hidden: Symbolic) -> list[Symbolic]:
     write = model.painter.write
     return (
         [_boxes(write.window(_flat(hidden)), model.size, write.n, hidden)] if isinstance(write, AttentiveWrite) else []
     )
 
 
-def _flat(hidden: Any) -> Any:
+def _flat(hidden: Symbolic) -> Symbolic:
     return hidden.reshape((-1, hidden.shape[2]))
 
 
-def _boxes(at: Window, size: tuple[int, int], n: int, hidden: Any) -> Any:
-    """(time, batch, 4); a grid of n filters a side covers n strides."""
+def _boxes(at: Window, size: tuple[int, int], n: int, hidden: Symbolic) -> Symbolic:
+    """Position and size of the grids, (time, batch, 4); a grid of n filters per side covers n strides."""
     high, wide = shares(size)
     boxes = tt.stack([at.x, at.y, wide * n * at.stride, high * n * at.stride], axis=1)
     return boxes.reshape((hidden.shape[0], hidden.shape[1], 4))

@@ -1,11 +1,11 @@
-"""Free run of a model of samples: many streams at once, a frame of the lowest tier at a time."""
+"""Free run of a sample model: many streams at once, one frame of the lowest tier at a time."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Codes, Floats, Frames
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.sampling import Sampling
 from rnnaudio.generation.stepper import Stepper
@@ -15,41 +15,41 @@ from rnnaudio.nn.sample_model import FrameTier, SampleModel
 
 
 class _Tier:
-    """A :class:`FrameTier`, a frame of all streams at a time; ``told`` (streams, ratio, n_below): what it said."""
+    """A :class:`FrameTier` run a frame of all streams at a time; ``conditioning`` (streams, ratio, n_below)."""
 
     def __init__(self, tier: FrameTier, n_streams: int):
         self.n_samples, self._shape = tier.n_samples, (n_streams, tier.ratio, tier.n_out)
-        self._hear, self._cell, self._tell = (
+        self._input, self._cell, self._output = (
             Stepper(layer).streams(n_streams) for layer in (tier.input_layer, tier.cell, tier.output_layer)
         )
-        self.told = np.zeros(self._shape, engine.float_type())
+        self.conditioning = np.zeros(self._shape, engine.float_type())
 
-    def step(self, frames: np.ndarray, above: np.ndarray | None) -> None:
-        """One frame, (streams, n_samples)."""
-        z = self._hear(frames)
+    def step(self, frames: Frames, above: Floats | None) -> None:
+        """Run one frame (streams, n_samples), conditioned on the output of the tier above."""
+        z = self._input(frames)
         h = self._cell(z if above is None else z + above)
-        self.told = self._tell(h).reshape(self._shape)
+        self.conditioning = self._output(h).reshape(self._shape)
 
 
 class SamplePlayer:
-    """Streams of levels that go on for ever: iterate for frames of the lowest tier, or :meth:`levels` for so many.
+    """Endless streams of levels: iterate for frames of the lowest tier, or call :meth:`levels`.
 
-    seeds
-        (n_streams, n) levels that are heard: the model's n_context at least. The latest whole number of the longest
-        frames goes through all tiers; more is not heard.
+    primes
+        (n_streams, n) levels to prime the model on, at least its n_context. The latest whole number of the longest
+        frames passes through all tiers; earlier samples are ignored.
     seed
-        with a stream's number it decides what the stream draws, whatever the others do.
+        random seed; it and a stream's number determine the samples of the stream, independently of the others.
 
-    ``sampling`` may be changed between frames, but for what it leaves out (top_k, nucleus).
-    ``said`` (frame, n_streams, n_out) is what the model said of each sample of the last frame. Drawing from the k
-    likeliest levels, or the nucleus, takes a loop in Python and several times as long. RnnaudioError: seeds of another
-    shape, too short, or with levels that there are not.
+    ``sampling`` may be changed between frames, except for the codes it excludes (top_k, nucleus).
+    ``outputs`` (frame, n_streams, n_out) holds the model outputs for each sample of the last frame. Sampling with
+    top-k or nucleus takes a loop in Python and is several times slower. RnnaudioError for primes of another shape, too
+    short, or with levels out of range.
     """
 
-    def __init__(self, model: SampleModel, seeds: np.ndarray, sampling: Sampling, *, seed: int = 0):
-        seeds, self._readout, self._n_context = np.asarray(seeds), model.samples.readout, model.n_context
-        _check(seeds, model)
-        n_streams, n = len(seeds), model.tiers[-1].n_samples
+    def __init__(self, model: SampleModel, primes: Codes, sampling: Sampling, *, seed: int = 0):
+        primes, self._readout, self._n_context = np.asarray(primes), model.samples.readout, model.n_context
+        _check(primes, model)
+        n_streams, n = len(primes), model.tiers[-1].n_samples
         self._tiers, self._now = [_Tier(tier, n_streams) for tier in model.tiers], 0
         self.sampling = sampling
         has_kernel = self._readout.kernel and sampling.is_whole
@@ -57,8 +57,8 @@ class SamplePlayer:
         self._sources = [np.random.default_rng((seed, k, 11)) for k in range(n_streams)]  # 11: the purpose
         self._prepare(model, n_streams)
         self._u = np.zeros((n_streams, self._n_context + n), engine.float_type())
-        self.said = np.zeros((n, n_streams, model.n_out), engine.float_type())
-        self._hear(seeds, model.tiers[0].n_samples)
+        self.outputs = np.zeros((n, n_streams, model.n_out), engine.float_type())
+        self._prime(primes, model.tiers[0].n_samples)
 
     def _prepare(self, model: SampleModel, n_streams: int) -> None:
         tier, readout = model.samples, model.samples.readout
@@ -69,44 +69,45 @@ class SamplePlayer:
         self._scales = kernel.Scales(tier.n_samples, readout.n_levels, model.deviation, *readout.kernel_constants)
         self._room = kernel.room(n_streams, tier.n_samples, tier.n_units, model.n_out, engine.float_type())
 
-    def _hear(self, seeds: np.ndarray, longest: int) -> None:
-        """Go through the seeds; afterwards the next frame may be drawn."""
-        u, n, begin = self._values(seeds), self._u.shape[1] - self._n_context, self._n_context
+    def _prime(self, primes: Codes, longest: int) -> None:
+        """Run the tiers over the primes, up to the first frame to be sampled."""
+        u, n, begin = self._values(primes), self._u.shape[1] - self._n_context, self._n_context
         start = (u.shape[1] - begin) % longest
         self._u[:, :begin] = u[:, start : start + begin]
         for at in range(start + begin, u.shape[1], n):
             self._step_tiers()
             self._u[:, begin:] = u[:, at : at + n]
-            self._go_on()
+            self._advance()
 
-    def _values(self, levels: np.ndarray) -> np.ndarray:
+    def _values(self, levels: Codes) -> Floats:
         v = 2.0 * levels / (self._readout.n_levels - 1) - 1.0
         return np.asarray(v / self._scales.deviation, engine.float_type())
 
     def _step_tiers(self) -> None:
-        """All tiers whose frame begins now, the longest first."""
+        """Step all tiers that start a frame now, the longest frame first."""
         above: _Tier | None = None
         for tier in self._tiers:
             if self._now % tier.n_samples == 0:
-                heard = self._u[:, self._n_context - tier.n_samples : self._n_context]
-                told = None
+                frames = self._u[:, self._n_context - tier.n_samples : self._n_context]
+                conditioning = None
                 if above is not None:
-                    told = above.told[:, self._now % above.n_samples // tier.n_samples]
-                tier.step(heard, told)
+                    conditioning = above.conditioning[:, self._now % above.n_samples // tier.n_samples]
+                tier.step(frames, conditioning)
             above = tier
 
-    def _go_on(self) -> None:
+    def _advance(self) -> None:
+        """Move the context on by the frame that was sampled."""
         n = self._u.shape[1] - self._n_context
         self._u[:, : self._n_context] = self._u[:, n:].copy()
         self._now += n
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Codes]:
         return self
 
-    def __next__(self) -> np.ndarray:
-        """(n_streams, n): the next frame of the lowest tier, of every stream."""
+    def __next__(self) -> Codes:
+        """Sample the next frame of the lowest tier for every stream, (n_streams, n)."""
         self._step_tiers()
-        n, n_streams = self.said.shape[:2]
+        n, n_streams = self.outputs.shape[:2]
         levels = np.zeros((n_streams, n), np.int64)
         if self._kind == kernel.NO_SAMPLER:
             self._one_by_one(levels)
@@ -114,37 +115,38 @@ class SamplePlayer:
             n_uniform = kernel.SAMPLERS[self._readout.kernel]
             uniform = np.stack([source.random((n, n_uniform)) for source in self._sources])
             self._compute(levels, uniform, 0, n)
-        self._go_on()
+        self._advance()
         return levels
 
-    def _compute(self, levels: np.ndarray, uniform: np.ndarray, first: int, last: int) -> None:
-        told: Any = self._tiers[-1].told.reshape(len(levels), -1)
+    def _compute(self, levels: Codes, uniform: Floats, first: int, last: int) -> None:
+        """Run the kernel on samples ``first`` to ``last`` - 1 of a frame."""
+        conditioning = self._tiers[-1].conditioning.reshape(len(levels), -1)
         kernel.play(
-            self._u, told, uniform, self.said, levels, self._weights, self._scales, self._room,
+            self._u, conditioning, uniform, self.outputs, levels, self._weights, self._scales, self._room,
             self._kind, self.sampling.temperature, first, last,
         )  # fmt: skip
 
-    def _one_by_one(self, levels: np.ndarray) -> None:
-        """As the kernel does, with the draws of the read-out itself."""
-        nothing = np.zeros((len(levels), 0, 0))
+    def _one_by_one(self, levels: Codes) -> None:
+        """Sample a frame by the read-out, one sample at a time, where the kernel has no sampling for it."""
+        unused = np.zeros((len(levels), 0, 0))
         for j in range(levels.shape[1]):
-            self._compute(levels, nothing, j, j + 1)
+            self._compute(levels, unused, j, j + 1)
             for b, source in enumerate(self._sources):
-                levels[b, j] = self._readout.sample(self.said[j, b], self.sampling, source)[0]
+                levels[b, j] = self._readout.sample(self.outputs[j, b], self.sampling, source)[0]
             self._u[:, self._n_context + j] = self._values(levels[:, j])
 
-    def levels(self, n: int) -> np.ndarray:
-        """(n_streams, n): so many samples more, whole frames of the lowest tier being drawn."""
+    def levels(self, n: int) -> Codes:
+        """Sample the next n levels of every stream, (n_streams, n); the rest of the last frame is discarded."""
         if n < 1:
-            raise RnnaudioError(f"asked for {n} samples; expected 1 or more")
-        frame = self.said.shape[0]
+            raise RnnaudioError(f"got n = {n} samples; expected 1 or more")
+        frame = self.outputs.shape[0]
         return np.concatenate([next(self) for _ in range(-(-n // frame))], axis=1)[:, :n]
 
 
-def _check(seeds: np.ndarray, model: SampleModel) -> None:
+def _check(primes: Codes, model: SampleModel) -> None:
     n_levels = model.samples.readout.n_levels
-    if seeds.ndim != 2 or not len(seeds) or seeds.shape[1] < model.n_context or seeds.dtype.kind not in "iu":
-        got = f"{seeds.dtype} seeds of shape {seeds.shape}"
-        raise RnnaudioError(f"got {got}; expected whole numbers (streams, {model.n_context} or more)")
-    if seeds.min() < 0 or seeds.max() >= n_levels:
-        raise RnnaudioError(f"seeds hold levels {seeds.min()} to {seeds.max()}; expected 0 to {n_levels - 1}")
+    if primes.ndim != 2 or not len(primes) or primes.shape[1] < model.n_context or primes.dtype.kind not in "iu":
+        got = f"{primes.dtype} primes of shape {primes.shape}"
+        raise RnnaudioError(f"got {got}; expected integers (streams, {model.n_context} or more)")
+    if primes.min() < 0 or primes.max() >= n_levels:
+        raise RnnaudioError(f"got primes with levels {primes.min()} to {primes.max()}; expected 0 to {n_levels - 1}")

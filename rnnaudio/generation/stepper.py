@@ -1,26 +1,30 @@
-"""A trained model, one frame at a time."""
+"""A trained model, run one frame at a time."""
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Array, Frames
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
+
+StateArrays: TypeAlias = list[Array]  # the leaves of a state, (batch, width) each
+Compiled: TypeAlias = Callable[..., list[Array]]
 
 
 class Stepper:
     """A model as a function of one frame: x (batch, n_in), state -> y (batch, n_out), new state.
 
-    The same graph serves priming and free running, so a frame is consumed once and in one way only. The state is a
-    list of arrays; :meth:`start` gives the model's own initial state. The graph is compiled at the first call.
+    Priming and free running use the same graph, so that a frame is consumed exactly once. The state is a list of
+    arrays; :meth:`start` gives the model's initial state. The graph is compiled at the first call.
 
-    :meth:`streams` is the fast way: the same function with its state kept in place, by compiled kernels.
+    :meth:`streams` is faster: the same function with its state kept in place, by compiled kernels.
 
-    With ``noise_seed`` it is the training graph, noise and dropout on, drawn anew at every call (as in 2016).
+    With ``noise_seed`` the training graph is used, with noise and dropout sampled at every call (as in 2016).
     """
 
     def __init__(self, model: Layer, *, noise_seed: int | None = None):
@@ -30,8 +34,8 @@ class Stepper:
         self._kernel, self._float_type = engine.kernel(), engine.float_type()
 
     @cached_property
-    def _functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """(step, start), in the kernel and precision that held when this object was made."""
+    def _functions(self) -> tuple[Compiled, Compiled]:
+        """Compile (step, start), with the kernel and precision in effect when this object was made."""
         with engine.using_kernel(self._kernel), engine.precision(self._float_type):
             x = engine.tensor("x", 2)
             n = engine.tt.lscalar("batch_size")
@@ -43,18 +47,19 @@ class Stepper:
             step = engine.function([x, *old, key], [y, *flatten(new)])
             return step, engine.function([n], flatten(fresh))
 
-    def start(self, batch_size: int) -> list[np.ndarray]:
-        """The state before the first frame."""
+    def start(self, batch_size: int) -> StateArrays:
+        """The initial state of ``batch_size`` sequences."""
         return [np.asarray(a) for a in self._functions[1](batch_size)]
 
-    def __call__(self, x: np.ndarray, state: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def __call__(self, x: Frames, state: StateArrays) -> tuple[Frames, StateArrays]:
+        """Step all sequences by one frame; returns (outputs (batch, n_out), new state)."""
         key = np.asarray([self._noise_seed or 0, self._n_calls], "int64")
         self._n_calls += 1
         y, *new = self._functions[0](x, *state, key)
         return y, new
 
-    def prime(self, frames: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Consume true frames (time, batch, n_in); the outputs (time, batch, n_out) and the state after them."""
+    def prime(self, frames: Frames) -> tuple[Frames, StateArrays]:
+        """Consume true frames (time, batch, n_in); returns (outputs (time, batch, n_out), final state)."""
         state, outputs = self.start(frames.shape[1]), []
         for frame in frames:
             y, state = self(frame, state)
@@ -62,9 +67,9 @@ class Stepper:
         return np.stack(outputs), state
 
     def streams(self, n_streams: int) -> Step:
-        """The step of so many streams, from the initial state, with the values that the parameters have now.
+        """Step of ``n_streams`` streams from the initial state, with the current values of the parameters.
 
-        Compiled where the kernel is ``fused``, no noise is on, and every layer has such a step; else the graph.
+        Compiled if the kernel is ``fused``, there is no noise, and every layer has a compiled step; else the graph.
         """
         compiled = self._kernel == "fused" and self._noise_seed is None
         with engine.using_kernel(self._kernel), engine.precision(self._float_type):
@@ -73,28 +78,27 @@ class Stepper:
 
 
 class TwoFunctions(Step):
-    """The blog's way to generate (2016): h = f2(k, h), then k = f(k, h), by two functions in turn.
+    """Generation as in the blog (2016): h = f2(k, h), then k = f(k, h), by two functions in turn.
 
-    f2 computes the state from a frame; f computes the next frame from the same frame and that state, and forgets the
-    state it made. So each frame is consumed twice, and when f speaks the memory is one frame ahead of where training
-    had it.
+    f2 computes the state from a frame; f computes the next frame from the same frame and that state, and discards its
+    new state. So each frame is consumed twice, and f starts from a state one frame ahead of training.
     """
 
     def __init__(self, step: Step):
         super().__init__(step.n_streams, step.n_in, step.dtype)
         self._step = step
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Frames) -> Frames:
         self._step.advance(x)
         ahead = [leaf.copy() for leaf in self._step.state]
-        y = self._step.advance(x).copy()  # it may be a part of the state
+        y = self._step.advance(x).copy()  # it may be a view of the state
         for leaf, kept in zip(self._step.state, ahead, strict=True):
             leaf[...] = kept
         return y
 
 
 class GraphStep(Step):
-    """The engine's graph as a :class:`Step`, for layers that have no compiled one."""
+    """The engine's graph as a :class:`Step`, for layers without a compiled one."""
 
     def __init__(self, stepper: Stepper, n_streams: int, dtype: str):
         super().__init__(n_streams, stepper.n_in, dtype)
@@ -102,22 +106,22 @@ class GraphStep(Step):
         self.start()
 
     @property
-    def state(self) -> list[np.ndarray]:
+    def state(self) -> StateArrays:
         return self.rows
 
     def start(self) -> None:
         self.rows = self._stepper.start(self.n_streams)
         self._make_writable()
 
-    def advance(self, x: np.ndarray) -> np.ndarray:
+    def advance(self, x: Frames) -> Frames:
         y, self.rows = self._stepper(x, self.rows)
         self._make_writable()
         return y
 
     def _make_writable(self) -> None:
-        """The state is free to be written to; an engine's results may not be."""
+        """Copy read-only results of the engine, as callers may write to the state."""
         self.rows = [row if row.flags.writeable else row.copy() for row in self.rows]
 
     def parts(self) -> list[Step]:
-        """One: the engines' functions keep what they compute with, and so serve one thread."""
+        """One part only: compiled functions of the engine are not thread-safe."""
         return [self]

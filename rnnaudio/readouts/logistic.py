@@ -70,8 +70,8 @@ class LogisticMixture:
         if not sampling.is_whole:
             p = self.probabilities(prediction, sampling.temperature)
             logits = np.log(np.maximum(p, LEAST_PROBABILITY)).reshape(-1, self.n_levels)
-            # p includes the temperature, by which `draw` divides.
-            levels = sampling.draw(sampling.temperature * logits, rng.random(len(logits)))
+            # p includes the temperature, by which `sample` divides.
+            levels = sampling.sample(sampling.temperature * logits, rng.random(len(logits)))
             return levels.reshape(p.shape[:-1])
         rows, k = blocks(prediction, self.n_parameters).astype(np.float64), self.n_components
         shape = rows[..., 0, :].shape

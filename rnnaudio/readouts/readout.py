@@ -18,7 +18,7 @@ class Sampling(Protocol):
         """True if every code may be sampled."""
         ...
 
-    def draw(self, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    def sample(self, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """Sample codes (m,) by logits (m, n_codes) and numbers U(0, 1) (m,)."""
         ...
 
@@ -91,4 +91,4 @@ def chosen(numbers: np.ndarray, component: np.ndarray) -> np.ndarray:
 def sampled_component(logits: np.ndarray, sampling: Sampling, uniform: np.ndarray) -> np.ndarray:
     """Sample the component of each value by logits (..., K, n) and numbers U(0, 1) (..., n): (..., n)."""
     rows = np.moveaxis(logits, -2, -1)
-    return sampling.draw(rows.reshape(-1, rows.shape[-1]), uniform.reshape(-1)).reshape(uniform.shape)
+    return sampling.sample(rows.reshape(-1, rows.shape[-1]), uniform.reshape(-1)).reshape(uniform.shape)

@@ -14,7 +14,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Generated
-from rnnaudio.generation.sampling import Course
+from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import AliveLimits, alive_seconds, in_range
 from rnnaudio.nn import Layer
 from rnnaudio.runs.record import Record, open_known, rate_of, scale_of
@@ -33,11 +33,11 @@ class SamplingOptions(NamedTuple):
     nucleus: float = 1.0
     seed: int | None = None
 
-    def course(self, own: float) -> Course:
+    def course(self, own: float) -> SamplingSchedule:
         """The course of the piece, ``own`` being the run's temperature; RnnaudioError for settings out of range."""
         if self.seed is not None and self.seed < 0:
             raise RnnaudioError(f"sampling_seed is {self.seed}; expected 0 or more")
-        return Course(self.temperatures or (own,), self.top_k, self.nucleus)
+        return SamplingSchedule(self.temperatures or (own,), self.top_k, self.nucleus)
 
 
 AS_TRAINED = SamplingOptions()

@@ -182,10 +182,10 @@ def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:
 
 
 def _described(targets: list[Path], results: list[Generated], rate: int) -> str:
-    n_new = [len(result.audio) - result.n_seed for result in results]
+    n_new = [len(result.audio) - result.n_prime for result in results]
     several = len(results) > 1
     names = f"{targets[0]} to {targets[-1].name}" if several else f"{targets[0]}"
-    text = f"wrote {names}: {results[0].n_seed / rate:.2f} s prime + {max(n_new) / rate:.2f} s generated"
+    text = f"wrote {names}: {results[0].n_prime / rate:.2f} s prime + {max(n_new) / rate:.2f} s generated"
     text += " each" if several else ""
     if sum(n_new):
         speed = sum(n_new) / rate / results[0].seconds

@@ -33,7 +33,7 @@ def continue_test_prime(
     stretch = _prime_and_continuation(corpus.test, index, prime_seconds, seconds)
     context, ahead = np.split(stretch, [round(prime_seconds * rate)])
     (result,) = run.continue_primes([context], round(seconds * rate))
-    prime, generated, original = map(corpus.restore, (context, result.audio[result.n_seed :], ahead))
+    prime, generated, original = map(corpus.restore, (context, result.audio[result.n_prime :], ahead))
     return Sound(prime, generated, original, judge(generated, corpus, result.stopped), result.stopped)
 
 

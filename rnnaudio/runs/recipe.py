@@ -218,7 +218,7 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
 
     def continued(prime: np.ndarray, n_samples: int) -> np.ndarray:
         (result,) = run.continue_primes([prime], n_samples)
-        return result.audio[result.n_seed :]
+        return result.audio[result.n_prime :]
 
     return Subject(
         model=run.model,

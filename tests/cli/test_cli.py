@@ -198,7 +198,7 @@ def bad_inputs(folder, tmp):
         "wav as demo": (["demo", "--run-dir", text], "text.wav is a file; expected the folder of a run"),
         "seed shorter than a frame": (
             ["generate", trained, tmp / "x.wav", "--seed-file", short, "--seed-seconds", 20 / RATE],
-            "the seed has 20 samples, less than one frame of 40",
+            "the prime has 20 samples, less than one frame of 40",
         ),
         "seed file shorter than the seed": (
             ["generate", trained, tmp / "x.wav", "--seed-file", folder / "0.wav", "--seed-seconds", "4.5"],

@@ -76,13 +76,13 @@ def test_what_is_refused():
     for call, message in [
         (
             lambda: continue_frames(plain, TRUE, 2, temperature=1.0),
-            "temperature is 1.0, but the model says no variances",
+            "temperature is 1.0, but the model predicts no variances",
         ),
-        (lambda: continue_frames(gaussian, TRUE, 2, temperature=-1.0), "says variances: expected 0 or more"),
+        (lambda: continue_frames(gaussian, TRUE, 2, temperature=-1.0), "predicts variances: expected 0 or more"),
         (lambda: continue_frames(plain, TRUE[:0], 2), r"got true frames \(0, 3, 2\), expected \(time, batch, 2\)"),
-        (lambda: continue_frames(plain, np.full((2, 3, 2), np.nan), 2), "none NaN"),
+        (lambda: continue_frames(plain, np.full((2, 3, 2), np.nan), 2), "all finite"),
     ]:
         with pytest.raises(RnnaudioError, match=message):
             call()
-    with pytest.raises(ValueError, match="says 3 values of 2; expected 2, or 4"):
+    with pytest.raises(ValueError, match="3 outputs for 2 inputs; expected 2, or 4"):
         continue_frames(Stepper(Dense(2, 3, rng=np.random.default_rng(0))), TRUE, 1)

@@ -47,7 +47,7 @@ def test_free_run_is_the_recursion_written_out():
     frames = result.audio.reshape(-1, 1, FRAME)
     outputs, _ = stepper.prime(frames)  # unroll over seed and generated sound as if both were given
     np.testing.assert_allclose(outputs[3:-1], frames[4:], atol=1e-6)
-    assert result.n_seed == len(seed) and result.stopped == ""
+    assert result.n_prime == len(seed) and result.stopped == ""
 
 
 def test_length_in_samples_is_kept_and_the_seed_stands_in_front():
@@ -80,7 +80,7 @@ def test_an_exploding_model_stops_and_says_so():
 @pytest.mark.parametrize(
     ("seed", "message"), [(np.ones(FRAME - 1), "less than one frame"), (np.full(FRAME, np.nan), "NaN")]
 )
-def test_bad_seeds(seed, message):
+def test_bad_primes(seed, message):
     with pytest.raises(RnnaudioError, match=message):
         generate(Stepper(stack()), seed, n_samples=3)
 
@@ -122,18 +122,18 @@ def test_a_stream_that_explodes_stops_alone_and_the_others_go_on():
 @pytest.mark.parametrize(
     ("seeds", "message"),
     [
-        ([], "no seeds"),
-        ([np.ones(FRAME), np.ones(FRAME + 1)], "from 3 to 4 samples; cut them to one length"),
-        ([np.ones(FRAME), np.full(FRAME, np.inf)], "seed 2 of 2 holds NaN"),
-        ([np.ones(FRAME - 1), np.ones(FRAME)], "seed 1 of 2 has 2 samples, less than one frame of 3"),
+        ([], "no primes"),
+        ([np.ones(FRAME), np.ones(FRAME + 1)], "3 to 4 samples; cut them to equal length"),
+        ([np.ones(FRAME), np.full(FRAME, np.inf)], "prime 2 of 2 holds NaN"),
+        ([np.ones(FRAME - 1), np.ones(FRAME)], "prime 1 of 2 has 2 samples, less than one frame of 3"),
         (np.ones((2, 2, FRAME)), r"has the shape \(2, 3\)"),
     ],
 )
-def test_bad_seeds_of_many_streams(seeds, message):
+def test_bad_primes_of_many_streams(seeds, message):
     with pytest.raises(RnnaudioError, match=message):
         generate_streams(Stepper(stack()), seeds, n_samples=3)
 
 
 def test_a_model_that_cannot_be_fed_what_it_says_is_refused():
-    with pytest.raises(ValueError, match="2 samples of 3"):
+    with pytest.raises(ValueError, match="3 inputs and 2 outputs"):
         generate(Stepper(Dense(3, 2, rng=np.random.default_rng(0))), np.ones(3), n_samples=3)

@@ -176,5 +176,5 @@ def test_a_run_s_model_is_loaded_for_its_own_transform_alone(tmp_path):
 
 def test_models_of_other_widths_are_refused():
     model = Dense(4, 2, rng=np.random.default_rng(0))
-    with pytest.raises(ValueError, match="from 4 to 2; expected 15 to 2"):
+    with pytest.raises(ValueError, match="4 inputs and 2 outputs; expected 15 inputs"):
         LearntPhase(Stepper(model), HEARING)

@@ -19,8 +19,8 @@ from rnnaudio.data.codec import MOST_FRAMES, RIDGE_FRAMES, Codec
 from rnnaudio.data.demo import embedded_recordings
 from rnnaudio.diagnostics import check_gradients
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation.codes import CodePlayer, SoundStream, ending_frames, played_on, sound
-from rnnaudio.generation.sampling import Course, Sampling
+from rnnaudio.generation.codes import CodePlayer, SoundStream, continue_audio, decoded_audio, ending_frames
+from rnnaudio.generation.sampling import Sampling, SamplingSchedule
 from rnnaudio.metrics.spectra import spectral_convergence_db
 from rnnaudio.nn import LSTM, CodeModel, Context, Dense, Sequential, mlp
 from rnnaudio.nn.layer import flatten
@@ -352,7 +352,7 @@ def test_phases_by_the_gradient_are_nearer_to_what_the_codes_say():
         n = min(len(found), len(wanted)) - 8
         return spectral_convergence_db(wanted[8:n], found[8:n])  # ends lie under fewer windows
 
-    assert off(sound(codec, codes)) < off(streamed(wanted, stft, look_ahead=2, n_iterations=2)) - 3.0
+    assert off(decoded_audio(codec, codes)) < off(streamed(wanted, stft, look_ahead=2, n_iterations=2)) - 3.0
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -413,7 +413,7 @@ def test_codes_are_drawn_with_the_models_probabilities(codec):
 
 
 def test_seeds_that_are_refused(codec):
-    with pytest.raises(RnnaudioError, match="one at least"):
+    with pytest.raises(RnnaudioError, match="at least one"):
         CodePlayer(code_model(), codec, np.zeros((1, 0, 2), int), Sampling())
     with pytest.raises(RnnaudioError, match="expected 0 to 11"):
         CodePlayer(code_model(), codec, np.full((1, 3, 2), 99), Sampling())
@@ -441,7 +441,7 @@ def test_a_stream_sounds_the_codecs_magnitudes(codec):
     phases, mended = PhaseGradient(TRANSFORM), OnlineGriffinLim(TRANSFORM, look_ahead=2, n_iterations=2)
     frames = [f for frame in codec.magnitudes(codes) for f in phases.push(frame)] + phases.flush()
     expected = np.concatenate([*(mended.push(f.magnitudes, f.phases) for f in frames), mended.flush()])
-    np.testing.assert_allclose(sound(codec, codes), expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(decoded_audio(codec, codes), expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_sound_comes_as_it_is_played_and_is_the_same_at_the_end(codec):
@@ -450,7 +450,7 @@ def test_sound_comes_as_it_is_played_and_is_the_same_at_the_end(codec):
     parts = [stream.push(frame) for frame in codes]
     assert sum(map(len, parts[:8])) > 0  # after a few frames, not at the end
     whole = np.concatenate([*parts, stream.flush()])
-    np.testing.assert_array_equal(whole, sound(codec, codes))
+    np.testing.assert_array_equal(whole, decoded_audio(codec, codes))
     assert len(whole) == TRANSFORM.n_samples(40) and whole.dtype == np.float32
 
 
@@ -491,12 +491,15 @@ def test_the_stream_goes_on_from_what_was_heard_without_a_seam(padding):
 
 def test_blocks_hold_all_samples_whatever_their_length(codec):
     seeds = np.stack([MUSIC[0][:5000], MUSIC[1][:5000]]).astype(np.float32)
-    one, many = (list(played_on(code_model(), codec, seeds, 3000, Course().at, seed=4, n_at_once=n)) for n in (1, 7))
+    one, many = (
+        list(continue_audio(code_model(), codec, seeds, 3000, SamplingSchedule().at, seed=4, n_at_once=n))
+        for n in (1, 7)
+    )
     whole = [np.concatenate([block.audio for block in blocks], axis=1) for blocks in (one, many)]
     np.testing.assert_array_equal(*whole)
     assert whole[0].shape == (2, 3000) and len(one) > len(many)
     with pytest.raises(RnnaudioError, match="expected 1 or more"):
-        next(played_on(code_model(), codec, seeds, 0, Course().at))
+        next(continue_audio(code_model(), codec, seeds, 0, SamplingSchedule().at))
 
 
 # ---------------------------------------------------------------- sampling
@@ -524,9 +527,9 @@ def test_probabilities_sum_to_one_and_keep_the_order(logits, temperature, top_k,
 
 def test_codes_are_drawn_by_inversion():
     logits = np.log([[0.5, 0.3, 0.2]]).repeat(5, axis=0)
-    drawn = Sampling().draw(logits, np.array([0.0, 0.499, 0.501, 0.81, 0.9999999]))
+    drawn = Sampling().sample(logits, np.array([0.0, 0.499, 0.501, 0.81, 0.9999999]))
     assert drawn.tolist() == [0, 0, 1, 2, 2]
-    assert Sampling(top_k=1).draw(logits, np.array([0.1, 0.5, 0.9, 0.99, 0.0])).tolist() == [0] * 5
+    assert Sampling(top_k=1).sample(logits, np.array([0.1, 0.5, 0.9, 0.99, 0.0])).tolist() == [0] * 5
 
 
 @pytest.mark.parametrize(
@@ -545,14 +548,14 @@ def test_sampling_that_is_refused(options, message):
 
 
 def test_the_temperature_goes_through_its_values():
-    course = Course((0.8, 1.2, 1.0), top_k=3)
+    course = SamplingSchedule((0.8, 1.2, 1.0), top_k=3)
     assert [course.at(s).temperature for s in (0.0, 0.25, 0.5, 0.75, 1.0)] == pytest.approx([0.8, 1.0, 1.2, 1.1, 1.0])
-    assert Course((0.7,)).at(0.4) == Sampling(0.7) and course.at(0.3).top_k == 3
+    assert SamplingSchedule((0.7,)).at(0.4) == Sampling(0.7) and course.at(0.3).top_k == 3
     for temperatures in ((), (1.0, 0.0), (-1.0,)):
         with pytest.raises(RnnaudioError, match="temperature"):
-            Course(temperatures)
+            SamplingSchedule(temperatures)
 
 
 def test_logits_that_are_not_finite_are_refused():
-    with pytest.raises(RnnaudioError, match="broke down"):
+    with pytest.raises(RnnaudioError, match="training diverged"):
         Sampling().probabilities(np.array([[0.0, np.nan]]))

@@ -178,7 +178,7 @@ def test_generate_from_a_file_of_another_rate_says_so(folder, monkeypatch, capsy
         (["--seconds", "inf"], "seconds is inf"),
         (["--draw-seed", "-1"], "draw_seed is -1"),
         (["--nucleus", "0"], "nucleus 0"),
-        (["--seed-seconds", "0.05"], "800 samples hold no frame of 2048: give more sound"),
+        (["--seed-seconds", "0.05"], "800 samples hold no frame of 2048: give more audio"),
     ],
 )
 def test_wishes_that_are_refused_write_nothing(folder, monkeypatch, capsys, tmp_path, arguments, message):
@@ -241,7 +241,7 @@ def test_a_loaded_player_continues_and_streams_the_same(folder, seeds):
     how = How(temperatures=(0.8, 1.2), seed=3)
     (whole,) = player.continue_primes(seeds[:1], 8_000, how)
     streamed = np.concatenate(list(player.stream(seeds[0], 8_000, how)))
-    assert whole.n_seed == 16_000 and len(whole.audio) == 24_000 and not whole.stopped
+    assert whole.n_prime == 16_000 and len(whole.audio) == 24_000 and not whole.stopped
     np.testing.assert_array_equal(streamed, whole.audio[16_000:])
     with pytest.raises(RnnaudioError, match="more than 0"):
         player.continue_primes(seeds, 800, How(temperatures=(1.0, 0.0)))

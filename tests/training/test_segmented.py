@@ -232,7 +232,7 @@ def test_segments_are_of_one_step_at_least():
 
 def test_an_objective_without_time_cannot_be_cut():
     model = Dense(4, 3, rng=np.random.default_rng(0))
-    with pytest.raises(RnnaudioError, match="'classification' cannot be cut in time.*train without segments"):
+    with pytest.raises(RnnaudioError, match="'classification' cannot be divided in time.*train without segments"):
         SegmentedTrainStep(model, Classification(), SGD(), seed=0, segment_steps=3)
 
 

@@ -3,7 +3,7 @@
 import math
 
 from rnnaudio.data import AudioCorpus
-from rnnaudio.generation.codes import sound
+from rnnaudio.generation.codes import decoded_audio
 from rnnaudio.runs.codes.run import CodesRun
 from rnnaudio.runs.recipe import Page
 
@@ -37,7 +37,7 @@ def codes_page(run: CodesRun, corpus: AudioCorpus, seconds: float) -> Page:
             "detail_temperature": playing.detail_temperature,
         },
         tables={"Played from validation primes": playing.scores} if playing.scores else {},
-        sounds={"codec alone": corpus.restore(sound(codec, codec.encode(stretch)))},
+        sounds={"codec alone": corpus.restore(decoded_audio(codec, codec.encode(stretch)))},
     )
 
 

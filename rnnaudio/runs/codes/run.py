@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnaudio.data.codec import Codec
-from rnnaudio.generation.codes import Block, played_on
-from rnnaudio.generation.sampling import Course
+from rnnaudio.generation.codes import Block, continue_audio
+from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import AliveLimits
 from rnnaudio.nn import CodeModel
 from rnnaudio.runs.codes.config import MusicConfig
@@ -52,21 +52,21 @@ class CodesRun(LoadedRun):
         self,
         primes: Sequence[np.ndarray],
         n_samples: int,
-        course: Course | None = None,
+        course: SamplingSchedule | None = None,
         *,
         seed: int | None = None,
         n_at_once: int = FRAMES_AT_ONCE,
     ) -> Iterator[Block]:
-        """Continue each prime (standardised samples, all of one length), in blocks; see :func:`played_on`.
+        """Continue each prime (standardised samples, all of one length), in blocks; see :func:`continue_audio`.
 
         course: other temperatures than chosen (those of detail stay). seed: of the samples; None: the run's own.
         """
-        return played_on(
+        return continue_audio(
             self.model,
             self.codec,
             np.stack(primes),
             n_samples,
-            (course or Course((self.temperature,))).at,
+            (course or SamplingSchedule((self.temperature,))).at,
             detail_temperature=self.playing.detail_temperature,
             seed=self.config.seed if seed is None else seed,
             n_at_once=n_at_once,

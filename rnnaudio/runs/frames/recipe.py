@@ -97,8 +97,8 @@ class FramesRun(LoadedRun):
     ) -> Iterator[np.ndarray]:
         """All in one block: frames are hundreds of times faster than real time. A stream that ended early is cut."""
         results = self.continue_primes(primes, n_samples, sampling)
-        shortest = min(len(result.audio) - result.n_seed for result in results)
-        yield np.stack([result.audio[result.n_seed :][:shortest] for result in results])
+        shortest = min(len(result.audio) - result.n_prime for result in results)
+        yield np.stack([result.audio[result.n_prime :][:shortest] for result in results])
 
 
 class FramesRecipe(Recipe[TrainConfig]):
@@ -329,7 +329,7 @@ def frame_player(run: LoadedRun) -> Callable[[np.ndarray, int], np.ndarray]:
         n = true.shape[1]
         (result,) = run.continue_primes([np.ravel(true)], n_frames * n)
         frames = np.full(n_frames * n, np.nan, np.float32)
-        new = result.audio[result.n_seed :]
+        new = result.audio[result.n_prime :]
         frames[: len(new)] = new
         return frames.reshape(n_frames, n)
 
