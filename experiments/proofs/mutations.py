@@ -23,7 +23,7 @@ COMPARISONS = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "is": "is not", "is not": "is",
     "in": "not in", "not in": "in",
 }  # fmt: skip
-COMMUTATIVE = {"min", "max", "minimum", "maximum", "add", "isinstance", "zip", "allclose", "print", "gcd"}
+COMMUTATIVE = {"min", "max", "minimum", "maximum", "add", "isinstance", "issubclass", "suppress", "gcd"}
 SILENT_CALLS = {
     "print",
     "warn",
@@ -121,14 +121,8 @@ class _Sites:
     def _to_look_at(self, node: ast.AST) -> Iterator[ast.AST]:
         """Children that can be wrong."""
         for field, value in ast.iter_fields(node):
-            if field in ("annotation", "returns", "decorator_list", "bases"):
-                continue
-            if isinstance(node, ast.ClassDef) and field == "keywords":
-                continue
-            if _is_elsewhere(node) and field in ("test", "body"):
-                continue
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST) and not _is_silent(child):
+                if isinstance(child, ast.AST) and not _is_silent(child) and not _is_declaration(node, field):
                     yield child
 
     # ------------------------------------------------------------ places in the source
@@ -150,6 +144,15 @@ class _Sites:
             return None
         at = start + len(gap[: gap.index(core)].encode())
         return at, at + len(words.encode())
+
+
+def _is_declaration(node: ast.AST, field: str) -> bool:
+    """Types, decorators, bases and caught exceptions, and branches for elsewhere."""
+    if isinstance(node, ast.ClassDef | ast.ExceptHandler):
+        return field != "body"
+    if _is_elsewhere(node):
+        return field in ("test", "body")
+    return field in ("annotation", "returns", "decorator_list")
 
 
 def _is_elsewhere(node: ast.AST) -> bool:

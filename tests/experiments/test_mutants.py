@@ -66,6 +66,8 @@ def test_what_is_planted(source, kind, expected):
         'if engine.NAME == "theano":\n    y = a + b',
         "__all__ = [1]",
         'y = "a" + b',
+        "try:\n    y\nexcept (A, B):\n    y",
+        "with suppress(A, B):\n    y",
     ],
 )
 def test_what_is_left_alone(source):
