@@ -20,7 +20,14 @@ TIERS = {"fast": "not slow", "full": ""}  # the expression of marks
 START_SECONDS = 60.0  # of a run, beside its tests
 COMPILE_SECONDS = 400.0  # of all kernels, which a mistake in one compiles anew
 SLOWER = 5.0  # a run that takes as many times as long hangs, or as good as
+MOST_BYTES = 8 << 30  # of a process
 ENDED = {0, 1, 5}  # statuses of pytest: passed, failed, no tests
+# pytest, with a limit for a mistake that fills the memory.
+LIMITED = f"""
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_DATA, ({MOST_BYTES}, {MOST_BYTES}))
+runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+"""
 
 
 class Outcome(NamedTuple):
@@ -96,7 +103,7 @@ class Tree:
         report = self._kept / "report.xml"
         report.unlink(missing_ok=True)
         command = [
-            sys.executable, "-m", "pytest", "-q", "-m", TIERS[self.tier], f"--junitxml={report}",
+            sys.executable, "-c", LIMITED, "-q", "-m", TIERS[self.tier], f"--junitxml={report}",
             "-o", "junit_family=xunit1", "-o", f"cache_dir={self._kept / 'pytest'}",
             f"--basetemp={self._kept / 'tmp'}", *(["-x"] if stop_at_first else []),
             *(f"--deselect={test}" for test in without), *files,

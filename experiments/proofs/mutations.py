@@ -2,7 +2,8 @@
 
 A mutation replaces a few bytes of a source, so that its diff is the mistake and nothing else. Left out by rule,
 because no test should notice them: docstrings, type hints, imports, decorators, assertions, the texts of errors,
-warnings and labels, ``__repr__``, and branches for the engines and modes that the tests do not run in (Theano, JAX).
+warnings and labels, ``__repr__``, and branches for the engines and modes that the tests do not run in (Theano, JAX),
+constants of speed.
 """
 
 import ast
@@ -10,6 +11,7 @@ import bisect
 import difflib
 import itertools
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -23,7 +25,7 @@ COMPARISONS = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "is": "is not", "is not": "is",
     "in": "not in", "not in": "in",
 }  # fmt: skip
-COMMUTATIVE = {"min", "max", "minimum", "maximum", "add", "isinstance", "issubclass", "suppress", "gcd"}
+COMMUTATIVE = {"min", "max", "minimum", "maximum", "add", "isinstance", "issubclass", "suppress", "gcd", "range"}
 SILENT_CALLS = {
     "print",
     "warn",
@@ -35,9 +37,24 @@ SILENT_CALLS = {
     "NewType",
     "default_rng",
 }
-SILENT_KEYWORDS = {"name", "title", "label", "labels", "description", "help", "message", "unit", "stacklevel", "dtype"}
+SILENT_KEYWORDS = {
+    "name",
+    "title",
+    "label",
+    "labels",
+    "description",
+    "help",
+    "message",
+    "unit",
+    "stacklevel",
+    "dtype",
+    "strict",
+}
 SILENT_FUNCTIONS = {"__repr__", "__str__", "describe", "__init_subclass__"}
 ELSEWHERE = {"theano", "jax", "TYPE_CHECKING", "__main__"}  # words of conditions that do not hold in the tests
+
+
+OF_SPEED = re.compile(r"^[A-Z_]*(WORK|BYTES|BLOCK|AT_ONCE)[A-Z_]*$")  # constants that change time and memory alone
 
 
 class Mutation(NamedTuple):
@@ -82,8 +99,7 @@ def sample(sources: dict[str, str], n: int, seed: int) -> list[tuple[str, Mutati
     for path, source in sorted(sources.items()):
         for mutation in mutations_of(source):
             by_line.setdefault((path, mutation.line), []).append(mutation)
-    places = sorted(by_line)
-    random.Random(seed).shuffle(places)
+    places = sorted(by_line, key=lambda place: random.Random(f"{seed} {place}").random())
     drawn = ((path, _one_of(by_line[path, line], f"{seed} {path} {line}")) for path, line in places)
     return list(itertools.islice((pair for pair in drawn if changes(pair[1], sources[pair[0]])), n))
 
@@ -174,7 +190,7 @@ def _is_silent(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         return _called(node) in SILENT_CALLS or _called(node) in ("debug", "info", "warning", "error")
     if isinstance(node, ast.Assign):
-        return any(isinstance(t, ast.Name) and t.id.startswith("__") for t in node.targets)
+        return any(isinstance(t, ast.Name) and (t.id.startswith("__") or OF_SPEED.search(t.id)) for t in node.targets)
     return isinstance(node, ast.Expr) and (isinstance(node.value, ast.Constant) or _is_silent(node.value))
 
 
@@ -267,7 +283,8 @@ def other_comparisons(sites: _Sites, node: ast.AST) -> Found:
 
 def opposite_functions(sites: _Sites, node: ast.AST) -> Found:
     """max for min, ones for zeros, and for or."""
-    if isinstance(node, ast.Call) and (new := OPPOSITES.get(_called(node))):
+    is_sum = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sum"
+    if isinstance(node, ast.Call) and not is_sum and (new := OPPOSITES.get(_called(node))):
         _, end = sites.span(node.func)
         yield "opposite", end - len(_called(node)), end, new
     if isinstance(node, ast.BoolOp):

@@ -68,6 +68,8 @@ def test_what_is_planted(source, kind, expected):
         'y = "a" + b',
         "try:\n    y\nexcept (A, B):\n    y",
         "with suppress(A, B):\n    y",
+        "LEAST_WORK = 2 * 1000",
+        "y = zip(a, strict=True)",
     ],
 )
 def test_what_is_left_alone(source):
