@@ -15,6 +15,7 @@ from rnnaudio.nn import Context, Draw, Painter, attention
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import Bound
 from rnnaudio.training import Evaluation
+from rnnaudio.training import checkpoint as checkpoints
 from tests.support import oracle_draw as oracle
 from tests.support.gradient_cases import randomise
 
@@ -303,16 +304,38 @@ def test_windows_are_drawn_where_they_lie_and_pictures_of_other_sizes_are_refuse
         plots.beside_nearest_figure(images, images[:1])
 
 
+TINY = {
+    "attention": True, "n_steps": 2, "n_units": 4, "n_codes": 2, "n_read": 2, "n_write": 2, "batch_size": 5,
+    "updates": 4, "n_valid": 10,
+}  # fmt: skip
+
+
+def made_up_digits():
+    return np.random.default_rng(1).random((3, 20, 784), np.float32)
+
+
+def test_the_experiment_refuses_broken_digits_and_runs_that_are_not_there_or_others(tmp_path):
+    from experiments.studies import draw
+
+    options, broken = draw.Options(**TINY, resume=True), made_up_digits()
+    with pytest.raises(RnnaudioError, match="no run to go on with at .*none: name its folder"):
+        draw.run(options, draw.prepared(*broken), tmp_path / "none", tmp_path)
+    path, settings = checkpoints.path_in(tmp_path / "run"), draw.Options(**TINY | {"n_units": 5}).settings
+    path.parent.mkdir()
+    checkpoints.save(path, checkpoints.Checkpoint({}, {"config": {"settings": settings, "n_updates": 4}}))
+    with pytest.raises(RnnaudioError, match="n_units 5, now 4"):
+        draw.run(options, draw.prepared(*broken), path.parent, tmp_path)
+    broken[1, 0, 0] = np.nan
+    with pytest.raises(RnnaudioError, match="validation digits hold 1 values that are not finite"):
+        draw.prepared(*broken)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(engine.NAME == "theano", reason="the package's tests cover Theano")
 def test_the_experiment_resumes_and_refuses_other_settings(tmp_path):
     from experiments.studies import draw
 
-    options = draw.Options(
-        attention=True, n_steps=2, n_units=4, n_codes=2, n_read=2, n_write=2, batch_size=5, updates=4, n_valid=10
-    )
-    made_up = np.random.default_rng(1).random((3, 20, 784), np.float32)
-    digits = draw.prepared(*made_up)
+    options, digits = draw.Options(**TINY), draw.prepared(*made_up_digits())
     assert set(np.unique(digits.test)) == {0.0, 1.0} and len(np.unique(digits.train)) > 2
     first = draw.run(options, digits, tmp_path / "run", tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {
@@ -320,14 +343,8 @@ def test_the_experiment_resumes_and_refuses_other_settings(tmp_path):
     }
     resumed = dataclasses.replace(options, resume=True)
     assert draw.run(resumed, digits, tmp_path / "run", tmp_path)["test_bound_nats"] == first["test_bound_nats"]
-    with pytest.raises(RnnaudioError, match="no run to go on with at .*none: name its folder"):
-        draw.run(resumed, digits, tmp_path / "none", tmp_path)
     with pytest.raises(RnnaudioError, match="n_units 4, now 5"):
         draw.run(dataclasses.replace(resumed, n_units=5), digits, tmp_path / "run", tmp_path)
-    with pytest.raises(RnnaudioError, match="validation digits hold 1 values that are not finite"):
-        broken = made_up.copy()
-        broken[1, 0, 0] = np.nan
-        draw.prepared(*broken)
     (row,) = draw.claims(options, first)
     assert f"{first['test_bound_nats']:.1f} nats" in row["ours"] and "80.97" in row["why"]
 

@@ -1,7 +1,7 @@
 """The models of 2016 in plain NumPy, written from the equations of the scripts of that year, gate by gate.
 
 Nothing here imports rnnaudio. Axes are (time, batch, feature); a product acts on rows: x W. Each gate has matrices of
-its own, as the scripts had; test_models_2016.py takes them out of a model of the package.
+its own, as the scripts had; support/models_2016.py takes them out of a model of the package.
 """
 
 from collections.abc import Callable, Sequence

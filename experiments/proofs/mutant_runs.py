@@ -1,0 +1,208 @@
+"""Runs of the tests in a copy of the checkout, with a mistake planted in one of its files, and without one."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from rnnaudio.errors import RnnaudioError
+
+TIERS = {"fast": "not slow", "full": ""}  # the expression of marks
+START_SECONDS = 60.0  # of a run, beside its tests
+COMPILE_SECONDS = 400.0  # of all kernels, which a mistake in one compiles anew
+SLOWER = 5.0  # a run that takes as many times as long hangs, or as good as
+MOST_BYTES = 8 << 30  # of a process
+ENDED = {0, 1, 5}  # statuses of pytest: passed, failed, no tests
+# pytest, with a limit for a mistake that fills the memory.
+LIMITED = f"""
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_DATA, ({MOST_BYTES}, {MOST_BYTES}))
+runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+"""
+
+
+class Outcome(NamedTuple):
+    """The results of a run of tests."""
+
+    seconds: dict[str, float]  # of each file
+    failed: list[str]  # ids of tests
+    ended: str  # "" as it should; why it did not
+
+
+class Tree:
+    """A copy of the checkout at ``folder``, brought up to date; compiled kernels are kept beside it."""
+
+    def __init__(self, root: Path, folder: Path, tier: str):
+        self.folder, self.tier, self._root = folder, tier, root
+        self._kept = folder.with_name(f"{folder.name}-kept")
+        self._kept.mkdir(parents=True, exist_ok=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.files = sorted(path.relative_to(root) for path in _files(root))
+        for path in folder.rglob("*"):
+            if path.is_file() and path.suffix != ".pyc" and path.relative_to(folder) not in set(self.files):
+                path.unlink()
+        for name in self.files:
+            self._copy(name)
+
+    def _copy(self, name: Path) -> None:
+        """With its time, by which Python and Numba know whether what they have compiled is still true."""
+        source, target = self._root / name, self.folder / name
+        if not target.exists() or target.stat().st_mtime_ns != source.stat().st_mtime_ns:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+
+    @property
+    def state(self) -> str:
+        """A hash of all that tests depend on."""
+        sources = (name.as_posix().encode() + (self.folder / name).read_bytes() for name in self.files)
+        return hashlib.sha256(b"".join([self.tier.encode(), *sources])).hexdigest()[:16]
+
+    def caught(self, path: str, mutated: str, files: list[str], baseline: "Baseline") -> str:
+        """The test that notices ``mutated`` at ``path``, or why the run ended; "" where none notices."""
+        if not files:
+            return ""
+        limit = START_SECONDS + SLOWER * sum(baseline.seconds[file] for file in files)
+        limit += COMPILE_SECONDS if "/kernels/" in path else 0.0
+        with self._planted(Path(path), mutated):
+            outcome = self.run(files, baseline.failing, limit, stop_at_first=True)
+        return outcome.failed[0] if outcome.failed else outcome.ended
+
+    @contextlib.contextmanager
+    def _planted(self, path: Path, mutated: str) -> Iterator[None]:
+        target, compiled = self.folder / path, set(self._kernels())
+        try:
+            target.write_text(mutated, encoding="utf-8")
+            self._forget(target)
+            yield
+        finally:
+            target.unlink()
+            self._copy(path)
+            self._forget(target)
+            for folder in set(self._kernels()) - compiled if "kernels" in path.parts else ():
+                shutil.rmtree(folder, ignore_errors=True)  # of this mistake
+
+    @staticmethod
+    def _forget(path: Path) -> None:
+        """The compiled file, which Python would take for one of the same second and size."""
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+            compiled.unlink()
+
+    def _kernels(self) -> Iterable[Path]:
+        return (self._kept / "numba").glob("rnnaudio/kernels-*")
+
+    def run(self, files: list[str], without: list[str], limit: float, *, stop_at_first: bool = False) -> Outcome:
+        report = self._kept / "report.xml"
+        report.unlink(missing_ok=True)
+        command = [
+            sys.executable, "-c", LIMITED, "-q", "-m", TIERS[self.tier], f"--junitxml={report}",
+            "-o", "junit_family=xunit1", "-o", f"cache_dir={self._kept / 'pytest'}",
+            f"--basetemp={self._kept / 'tmp'}", *(["-x"] if stop_at_first else []),
+            *(f"--deselect={test}" for test in without), *files,
+        ]  # fmt: skip
+        status = self._status(command, limit)
+        if status is None:
+            return Outcome({}, [], f"no end after {limit:.0f} s")
+        seconds, failed = _read(report) if report.exists() else ({}, [])
+        return Outcome(seconds, failed, "" if status in ENDED or failed else f"pytest ended with status {status}")
+
+    def _status(self, command: list[str], limit: float) -> int | None:
+        """The status of a process; None where it was ended at the limit, with all that it had started."""
+        environment = os.environ | {
+            "PYTHONPATH": str(self.folder),  # before what the environment has installed
+            "NUMBA_CACHE_DIR": str(self._kept / "numba"),
+        }
+        with (self._kept / "output.txt").open("wb") as output:
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        try:
+            return self._process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the process that runs here, and all it has started."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    @property
+    def output(self) -> str:
+        """The end of what the last run printed."""
+        return (self._kept / "output.txt").read_text(encoding="utf-8", errors="replace")[-2000:]
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """All that git knows or would take; all there is where there is no git."""
+    if (root / ".git").exists():
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.split("\0")
+        yield from (root / name for name in names if name and (root / name).is_file())
+    else:
+        yield from (path for path in root.rglob("*.*") if path.is_file() and path.suffix != ".pyc")
+
+
+def _read(report: Path) -> tuple[dict[str, float], list[str]]:
+    """Seconds of each file, and the tests that failed, of a report in JUnit's form."""
+    seconds: dict[str, float] = {}
+    failed = []
+    for case in ElementTree.parse(report).iter("testcase"):
+        file = case.get("file", "")
+        seconds[file] = seconds.get(file, 0.0) + float(case.get("time", 0.0))
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed.append(_id(case, file))
+    return seconds, failed
+
+
+def _id(case: ElementTree.Element, file: str) -> str:
+    """As pytest takes it: tests/a/test_b.py::Class::test_c[1]; of what cannot be imported its module."""
+    folder = file.removesuffix(".py").replace("/", ".")
+    group = case.get("classname", "").removeprefix(folder).strip(".")
+    return "::".join(filter(None, [file, *group.split("."), case.get("name")]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """Seconds of files of tests without a mistake, and the tests that fail anyway."""
+
+    seconds: dict[str, float]
+    failing: list[str]
+
+    @staticmethod
+    def of(tree: Tree, files: list[str]) -> "Baseline":
+        """What is known of this state of the checkout; files that are not known yet are run."""
+        path, state = tree.folder.with_name("baseline.json"), tree.state
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        figures = known.get(state, {"seconds": {}, "failing": []})
+        new = [file for file in files if file not in figures["seconds"]]
+        if new:
+            print(f"measuring {len(new)} files of tests without a mistake ...", flush=True)
+            outcome = tree.run(new, [], limit=24 * 3600.0)
+            if outcome.ended:
+                raise RnnaudioError(f"the tests do not run: {outcome.ended}\n{tree.output}")
+            figures["seconds"] |= dict.fromkeys(new, 0.0) | outcome.seconds
+            figures["failing"] += outcome.failed
+            path.write_text(json.dumps({state: figures}), encoding="utf-8")
+        return Baseline(**figures)
+
+    def within(self, files: list[str], seconds: float) -> list[str]:
+        """The first of these files that take no longer in all; the very first in any case."""
+        chosen: list[str] = []
+        for file in files:
+            if not chosen or sum(self.seconds[f] for f in [*chosen, file]) <= seconds:
+                chosen.append(file)
+        return chosen

@@ -1,0 +1,232 @@
+"""Do the tests bite? Small mistakes are planted in the package, one at a time, and the tests have to notice.
+
+    python -m experiments.proofs.mutants                      200 mistakes, the fast tier, two at a time; goes on where
+                                                              it was broken off
+    python -m experiments.proofs.mutants --n 30 --first-only  only by the tests that are likely to notice
+    python -m experiments.proofs.mutants --tier full          by all tests
+    python -m experiments.proofs.mutants --table              only the table of what was done
+
+Each mistake is planted in a copy of the checkout below ``runs/mutants``, never in the checkout itself. The tests that
+are likely to notice run first (:mod:`experiments.proofs.likely_tests`), then the rest of the tier; the first failure,
+and a run that takes much longer than without the mistake, is a catch. What tests do without one is measured before:
+tests that fail anyway are left out. A mistake that survives is one that no test would notice: it is equivalent (the
+table cannot know), or a test is missing.
+
+Kernels compiled by Numba are cached under a hash of all sources of kernels, so a mistake in one compiles them anew.
+"""
+
+import dataclasses
+import hashlib
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from typing import Any, Literal
+
+import tyro
+
+from experiments.proofs.likely_tests import Imports
+from experiments.proofs.mutant_runs import Baseline, Tree
+from experiments.proofs.mutations import Mutation, sample
+from experiments.shared.records import record
+from rnnaudio.cli.arguments import REGISTRY, parsed
+from rnnaudio.errors import RnnaudioError, run_command
+
+ROOT = Path(__file__).parents[2]
+MODULES = tuple(
+    f"rnnaudio/{name}"
+    for name in (
+        "nn", "kernels", "ops", "training", "losses.py", "optimizers.py", "objectives.py", "objectives", "data",
+        "audio", "metrics", "readouts",
+    )
+)  # fmt: skip
+MOST_LIKELY = 12  # files of tests
+LEFT_OUT = ("rnnaudio/kernels/compile.py",)  # where compiled kernels are kept: of speed alone
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Plant small mistakes, run the tests, record which were caught."""
+
+    n: int = 200  # mistakes
+    seed: int = 2026
+    tier: Literal["fast", "full"] = "fast"  # fast: tests not marked slow
+    jobs: int = 2  # mistakes at a time
+    first_only: bool = False  # only by the tests that are likely to notice; nothing is recorded
+    first_seconds: float = 60.0  # how long those may take without a mistake
+    only: tuple[str, ...] = ()  # modules with one of these words in their path; nothing is recorded
+    table: bool = False  # only the table of what was done so far
+    folder: Path = Path("runs/mutants")  # copies of the checkout, and what was found
+
+
+def main() -> None:
+    """The command."""
+    options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
+    rows = Search(ROOT, MODULES, options).run()
+    print("\n".join(table(rows)))
+    if not (options.first_only or options.only or options.table):
+        record("mutants", {**summary(rows), "seed": options.seed, "tier": options.tier, "rows": rows})
+
+
+class Search:
+    """Plants a sample of mistakes into the modules of a checkout and keeps a line for each in ``found.jsonl``."""
+
+    def __init__(self, root: Path, modules: tuple[str, ...], options: Options):
+        self._root, self._options, self._lock = root, options, threading.Lock()
+        paths = [path for module in modules for path in _python_files(root / module)]
+        sources = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in paths}
+        wanted = {path: source for path, source in sources.items() if path not in LEFT_OUT}
+        if options.only:
+            wanted = {path: source for path, source in wanted.items() if any(w in path for w in options.only)}
+        if not wanted:
+            raise RnnaudioError(f"no module of {', '.join(modules)} has {' or '.join(options.only)} in its path")
+        self._sources, self._imports = wanted, Imports(root, (_package(modules), "tests"))
+        self._log = options.folder / "found.jsonl"
+
+    def run(self) -> list[dict[str, Any]]:
+        """A row for each mistake, in the order of the sample."""
+        mutants = [(path, mutation, self._key(path, mutation)) for path, mutation in self._sample()]
+        done = self._done()
+        left = [mutant for mutant in mutants if mutant[2] not in done]
+        if left and not self._options.table:
+            self._search(left, len(mutants))
+            done = self._done()
+        return [done[key] for _, _, key in mutants if key in done]
+
+    def _sample(self) -> list[tuple[str, Mutation]]:
+        return sample(self._sources, self._options.n, self._options.seed)
+
+    def _key(self, path: str, mutation: Mutation) -> str:
+        """The mistake, the file as it is, and how it is looked for; tests may have changed since."""
+        how = f"{self._options.tier} {self._options.first_only}"
+        return hashlib.sha256(f"{path} {mutation} {self._sources[path]} {how}".encode()).hexdigest()[:16]
+
+    def _done(self) -> dict[str, dict[str, Any]]:
+        """What was found before, by key."""
+        lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
+        return {row["key"]: row for row in map(json.loads, lines)}
+
+    def _search(self, mutants: list[tuple[str, Mutation, str]], n_all: int) -> None:
+        """One after the other, in as many copies of the checkout as there are jobs."""
+        folder = self._options.folder.absolute()
+        trees: Queue[Tree] = Queue()
+        for k in range(self._options.jobs):
+            trees.put(Tree(self._root, folder / f"copy-{k + 1}", self._options.tier))
+        progress = _Progress(n_all - len(mutants), n_all)
+
+        def look(mutant: tuple[str, Mutation, str]) -> None:
+            tree = trees.get()
+            try:
+                row = self._looked_for(tree, *mutant)
+            finally:
+                trees.put(tree)
+            with self._lock:
+                with self._log.open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(row) + "\n")
+                progress.show(row)
+
+        with ThreadPoolExecutor(self._options.jobs) as pool:
+            try:
+                list(pool.map(look, mutants))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for tree in list(trees.queue):
+                    tree.stop()
+                raise
+
+    def _looked_for(self, tree: Tree, path: str, mutation: Mutation, key: str) -> dict[str, Any]:
+        """Run the likely tests, then the others; the row of what happened."""
+        source, started = self._sources[path], time.monotonic()
+        likely, others = self._in_order(path)
+        with self._lock:
+            baseline = Baseline.of(tree, likely[:MOST_LIKELY])
+        first = baseline.within(likely[:MOST_LIKELY], self._options.first_seconds)
+        caught = tree.caught(path, mutation.applied(source), first, baseline)
+        where = "likely" if caught else ""
+        rest = [file for file in [*likely, *others] if file not in first]
+        if not caught and not self._options.first_only:
+            with self._lock:
+                baseline = Baseline.of(tree, rest)
+            caught = tree.caught(path, mutation.applied(source), rest, baseline)
+            where = "rest" if caught else ""
+        return {
+            "key": key, "path": path, "line": mutation.line, "kind": mutation.kind, "diff": mutation.diff(source),
+            "caught": bool(caught), "by": caught, "among": where, "seconds": round(time.monotonic() - started, 1),
+        }  # fmt: skip
+
+    def _in_order(self, path: str) -> tuple[list[str], list[str]]:
+        likely = self._imports.likely(path)
+        every = sorted(str(file.relative_to(self._root)) for file in (self._root / "tests").rglob("test_*.py"))
+        return likely, [file for file in every if file not in likely]
+
+
+class _Progress:
+    """A line for each mistake, with the time that is left."""
+
+    def __init__(self, n_done: int, n_all: int):
+        self._first, self._n, self._n_all, self._started = n_done, n_done, n_all, time.monotonic()
+
+    def show(self, row: dict[str, Any]) -> None:
+        self._n += 1
+        minutes = (time.monotonic() - self._started) / 60 / (self._n - self._first) * (self._n_all - self._n)
+        verdict = f"caught by {row['by']}" if row["caught"] else "SURVIVED"
+        print(
+            f"[{self._n}/{self._n_all}] {row['path']}:{row['line']} {row['kind']}: {verdict} "
+            f"({row['seconds']:.0f} s; {minutes:.0f} min left)",
+            flush=True,
+        )
+        if not row["caught"]:
+            print(row["diff"], flush=True)
+
+
+def _python_files(path: Path) -> Iterator[Path]:
+    """A file, or all below a folder, but for what a package's ``__init__`` hands on."""
+    if path.suffix == ".py":
+        yield from [path] if path.exists() else []
+    else:
+        yield from (file for file in sorted(path.rglob("*.py")) if file.name != "__init__.py")
+
+
+def _package(modules: tuple[str, ...]) -> str:
+    return modules[0].split("/")[0]
+
+
+# ---------------------------------------------------------------- the table
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many were planted and caught, in all, by folder and by kind."""
+
+    def counts(name: str) -> dict[str, tuple[int, int]]:
+        planted, caught = Counter(map(_of(name), rows)), Counter(_of(name)(row) for row in rows if row["caught"])
+        return {key: (caught[key], planted[key]) for key in sorted(planted)}
+
+    n_caught = sum(row["caught"] for row in rows)
+    return {"n": len(rows), "n_caught": n_caught, "by_module": counts("module"), "by_kind": counts("kind")}
+
+
+def _of(name: str) -> Any:
+    """kind, or module: the folder of the package, or the module where there is none."""
+    return (lambda row: row["kind"]) if name == "kind" else (lambda row: "/".join(row["path"].split("/")[:2]))
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Caught of planted, by module and by kind, and each that survived."""
+    if not rows:
+        return ["nothing was planted yet"]
+    figures = summary(rows)
+    lines = [f"{figures['n_caught']} of {figures['n']} mistakes were caught"]
+    for name in ("by_module", "by_kind"):
+        lines += ["", *(f"{key:28s} {caught:4d} of {n:4d}" for key, (caught, n) in figures[name].items())]
+    for row in rows:
+        if not row["caught"]:
+            lines += ["", f"{row['path']}:{row['line']} {row['kind']}, survived:", row["diff"]]
+    return lines
+
+
+if __name__ == "__main__":
+    run_command(main, "mutants")

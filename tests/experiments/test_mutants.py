@@ -1,0 +1,173 @@
+"""The mutation tool on sources and a toy package made here: what it plants, what it leaves alone, what it finds."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.proofs.likely_tests import Imports
+from experiments.proofs.mutant_runs import Baseline, Tree
+from experiments.proofs.mutants import Options, Search, summary, table
+from experiments.proofs.mutations import Mutation, changes, mutations_of, sample
+from rnnaudio.errors import RnnaudioError
+
+
+def planted(source, kind):
+    """The lines that mistakes of a kind make of one line."""
+    return sorted(m.applied(source) for m in mutations_of(source) if m.kind == kind and changes(m, source))
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "expected"),
+    [
+        ("y = a + b", "sign", ["y = a - b"]),
+        ("y = a*(b)", "sign", ["y = a/(b)"]),
+        ("y -= a", "sign", ["y += a"]),
+        ("y = -a", "sign", ["y = a"]),
+        ("y = a + b", "term", ["y = (a)", "y = (b)"]),
+        ("y = a - b", "term", ["y = (a)"]),
+        ("y = x[1]", "off by one", ["y = x[0]", "y = x[2]"]),
+        ("y = x[:n]", "slice", ["y = x[1:n]", "y = x[:(n) + 1]", "y = x[:(n) - 1]"]),
+        ("y = x[2:]", "slice", ["y = x[2:-1]"]),
+        ("y = f(x, axis=0)", "axis", ["y = f(x, axis=1)"]),
+        ("y = f(x, axis=-1)", "axis", ["y = f(x, axis=0)"]),
+        ("y = a < b", "comparison", ["y = a <= b"]),
+        ("y = a not in b", "comparison", ["y = a in b"]),
+        ("y = np.maximum(a, b)", "opposite", ["y = np.minimum(a, b)"]),
+        ("y = a and b", "opposite", ["y = a or b"]),
+        ("y = f(a, keepdims=True)", "opposite", ["y = f(a, keepdims=False)"]),
+        ("y = a if c else b", "condition", ["y = a if not (c) else b"]),
+        ("y = [a for a in x if a]", "condition", ["y = [a for a in x if not (a)]"]),
+        ("if a:\n    raise E", "check", ["if False:\n    raise E"]),
+        ("i, f = np.split(z, 2)", "swap", ["f, i = np.split(z, 2)"]),
+        ("y = f(a, b)", "swap", ["y = f(b, a)"]),
+        ("y = np.empty((n, m))", "swap", ["y = np.empty((m, n))"]),
+        ("run(a)", "statement", ["pass"]),
+        ("self.a = b", "statement", ["pass"]),
+    ],
+)
+def test_what_is_planted(source, kind, expected):
+    assert planted(source, kind) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""A docstring with 1 + 1."""',
+        "def f(x: Array[1]) -> Array[2]: ...",
+        "from a import b",
+        "@njit(fastmath=True)\ndef f(): ...",
+        "assert a + b == 2",
+        'raise ValueError(f"{n + 1} of {n}")',
+        'print("a" + "b", 1)',
+        "class C:\n    def __repr__(self):\n        return self.a + 1",
+        'y = draw(label=f"{n + 1}", title=1)',
+        'if engine.NAME == "theano":\n    y = a + b',
+        "__all__ = [1]",
+        'y = "a" + b',
+        "try:\n    y\nexcept (A, B):\n    y",
+        "with suppress(A, B):\n    y",
+        "LEAST_WORK = 2 * 1000",
+        "y = zip(a, strict=True)",
+    ],
+)
+def test_what_is_left_alone(source):
+    assert mutations_of(source) == []
+
+
+def test_a_mistake_is_told_as_a_diff_and_the_rest_of_the_file_stays():
+    source = "# é\ny = (\n    a  # why\n    + b\n)\nz = c * d  # and\n"
+    (flipped,) = [m for m in mutations_of(source) if m.kind == "sign" and m.line == 6]
+    assert flipped.applied(source) == source.replace("c * d", "c / d")
+    assert flipped.diff(source) == "-z = c * d  # and\n+z = c / d  # and"
+
+
+def test_a_sample_is_decided_by_its_seed_and_begins_every_larger_one():
+    sources = {f"{k}.py": f"def f(a, b):\n    x = a + {k}\n    return x * b\n" for k in range(9)}
+    few, many = sample(sources, 4, 1), sample(sources, 12, 1)
+    assert many[:4] == few == sample(dict(reversed(sources.items())), 4, 1) and sample(sources, 4, 2) != few
+    places = [(path, mutation.line) for path, mutation in many]
+    assert len(set(places)) == 12
+    assert all(ast.parse(mutation.applied(sources[path])) for path, mutation in many)
+
+
+# ---------------------------------------------------------------- a toy package
+
+TOY = {
+    "toy/__init__.py": "from toy.sums import total\n",
+    "toy/sums.py": "def total(a, b):\n    return a + b\n",
+    "toy/unchecked.py": "def double(a):\n    return a * 2\n",
+    "toy/endless.py": "def steps(n):\n    k = 0\n    while k < n:\n        k += 3\n    return k\n",
+    "toy/deep.py": "from toy import sums\n\n\ndef doubled(a):\n    return sums.total(a, a)\n",
+    "tests/test_sums.py": "from toy import total\n\n\ndef test_total():\n    assert total(2, 3) == 5\n\n\n"
+    "def test_that_fails_anyway():\n    assert False\n",
+    "tests/test_other.py": "from toy import deep, endless, unchecked\n\n\ndef test_steps():\n"
+    "    assert endless.steps(5) == 6 and unchecked.double(0) == 0\n",
+}
+
+
+@pytest.fixture
+def toy(tmp_path):
+    for name, content in TOY.items():
+        path = tmp_path / "toy-root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return tmp_path / "toy-root"
+
+
+def test_likely_tests_are_those_of_the_name_then_those_that_import(toy):
+    imports = Imports(toy, ("toy", "tests"))
+    assert imports.likely("toy/sums.py") == ["tests/test_sums.py", "tests/test_other.py"]  # through toy.deep
+    assert imports.likely("toy/endless.py") == ["tests/test_other.py"]
+
+
+def test_likely_tests_of_the_package(request):
+    imports = Imports(Path(request.config.rootpath), ("rnnaudio", "tests"))
+    assert imports.likely("rnnaudio/nn/recurrent.py")[0] == "tests/nn/test_recurrent.py"
+    assert imports.likely("rnnaudio/optimizers.py")[0] == "tests/test_optimizers.py"
+    assert "tests/nn/test_recurrent.py" in imports.likely("rnnaudio/kernels/lstm.py")
+
+
+@pytest.mark.slow
+def test_a_mistake_that_is_tested_is_caught_and_one_that_is_not_survives(toy, tmp_path, capsys):
+    options = Options(n=20, jobs=2, folder=tmp_path / "found", only=("sums", "unchecked"))
+    before = {name: (toy / name).read_text() for name in TOY}
+    rows = Search(toy, ("toy",), options).run()
+    assert {(row["path"], row["caught"], row["by"]) for row in rows} == {
+        ("toy/sums.py", True, "tests/test_sums.py::test_total"),
+        ("toy/unchecked.py", False, ""),
+    }
+    out = capsys.readouterr().out
+    assert "[2/2]" in out and "SURVIVED" in out and "0 min left" in out
+    assert {name: (toy / name).read_text() for name in TOY} == before
+    assert summary(rows)["by_module"] == {"toy/sums.py": (1, 1), "toy/unchecked.py": (0, 1)}
+    assert table(rows)[0] == "1 of 2 mistakes were caught" and "toy/unchecked.py:2" in "\n".join(table(rows))
+    again = Search(toy, ("toy",), options).run()  # nothing is left to do
+    assert again == rows and capsys.readouterr().out == ""
+    (toy / "toy/sums.py").write_text(TOY["toy/sums.py"].replace("a + b", "b + a"))
+    Search(toy, ("toy",), options).run()
+    assert "[2/2] toy/sums.py" in capsys.readouterr().out  # a changed file is looked at anew, and it alone
+    with pytest.raises(RnnaudioError, match="no module of toy has nowhere in its path"):
+        Search(toy, ("toy",), Options(only=("nowhere",)))
+
+
+@pytest.mark.slow
+def test_what_hangs_crashes_or_cannot_be_imported_is_caught(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.proofs.mutant_runs.START_SECONDS", 4.0)
+    tree = Tree(toy, tmp_path / "copy", "fast")
+    files = ["tests/test_other.py", "tests/test_sums.py"]
+    baseline = Baseline.of(tree, files)
+    assert baseline.failing == ["tests/test_sums.py::test_that_fails_anyway"]
+    assert tree.caught("toy/sums.py", TOY["toy/sums.py"], files, baseline) == ""
+    endless = TOY["toy/endless.py"]
+    assert "no end after 4 s" in tree.caught("toy/endless.py", endless.replace("+=", "-="), files, baseline)
+    crash = "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"
+    assert tree.caught("toy/endless.py", crash, files, baseline) == "pytest ended with status -11"
+    assert "test_other" in tree.caught("toy/endless.py", "import nothing_of_this_name", files, baseline)
+    assert tree.caught("toy/endless.py", endless, files, baseline) == ""  # and nothing of it is left
+    assert list(json.loads((tmp_path / "baseline.json").read_text())) == [tree.state]
+
+
+def test_a_mutation_counts_in_bytes():
+    assert Mutation(1, "sign", 6, 7, "-").applied("é = a+b") == "é = a-b"
