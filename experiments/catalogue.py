@@ -178,6 +178,10 @@ ALL = (
     ),
     Experiment("gradcheck", "proofs.gradcheck", "gradients, kernels and optimisers against oracles", "5 minutes"),
     Experiment(
+        "mutants", "proofs.mutants", "plant 200 small mistakes in the package; the tests must catch them", "hours",
+        runs=(Run("mutants"),),
+    ),
+    Experiment(
         "verify", "proofs.verify", "MNIST, predict and reconstruct checked against each other", "3 minutes",
         needs=("corpus", "theano-if-possible"),
     ),

@@ -151,7 +151,7 @@ def test_a_rule_of_another_equation_does_not_inherit_the_kernel():
 
 def test_live_pytorch_gives_the_recorded_numbers():
     pytest.importorskip("torch")
-    from golden import make_optimizers
+    from tests.support.golden import make_optimizers
 
     for case, settings in make_optimizers.CASES.items():
         live = make_optimizers.run(make_optimizers.make_problem(), case, settings)

@@ -8,7 +8,6 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -34,21 +33,6 @@ def help_of(*command: str) -> str:
     return printed.buffer.getvalue().decode()
 
 
-def subcommands(text: str) -> list[str]:
-    """The names that a help text offers as commands; empty if there are none."""
-    if not re.search(r"^╭─ subcommands", text, flags=re.MULTILINE):
-        return []
-    choices = re.search(r"^usage:.*?[\s\]]\{([^}]+)\}", text, flags=re.MULTILINE | re.DOTALL)
-    return [name.strip() for name in choices[1].split(",")] if choices else []
-
-
-def commands(*above: str) -> Iterator[tuple[str, ...]]:
-    """Every command by its words, those with subcommands before them."""
-    for name in subcommands(help_of(*above)):
-        yield (*above, name)
-        yield from commands(*above, name)
-
-
 def without_boxes(text: str) -> str:
     """The same text; a box becomes its heading and its lines, indented."""
     lines = []
@@ -64,11 +48,11 @@ def without_boxes(text: str) -> str:
 
 def as_markdown() -> str:
     """One section a command."""
-    found = list(commands())
+    from rnnaudio.cli.main import commands
+
     sections = [f"```text\n{without_boxes(help_of())}\n```"]
-    for command in found:
-        mark = "##" if len(command) == 1 else "###"
-        sections.append(f"{mark} {PROGRAM} {' '.join(command)}\n\n```text\n{without_boxes(help_of(*command))}\n```")
+    for command in commands():
+        sections.append(f"## {PROGRAM} {' '.join(command)}\n\n```text\n{without_boxes(help_of(*command))}\n```")
     return "\n\n".join(sections) + "\n"
 
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rnnaudio.cli.info import measure_gflops
 
 from experiments.benchmarks.bench_peers import Point
 from experiments.shared.options import command
 from experiments.shared.records import FOLDER, record
 from rnnaudio import engine, ops
+from rnnaudio.cli.engine_report import measure_gflops
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.plots import speed_ratios
 

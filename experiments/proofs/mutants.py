@@ -1,10 +1,10 @@
 """Do the tests bite? Small mistakes are planted in the package, one at a time, and the tests have to notice.
 
-    python -m experiments.proofs.mutants                      200 mistakes, the fast tier, two at a time; goes on where
+    rnnaudio experiment run mutants                      200 mistakes, the fast tier, two at a time; goes on where
                                                               it was broken off
-    python -m experiments.proofs.mutants --n 30 --first-only  only by the tests that are likely to notice
-    python -m experiments.proofs.mutants --tier full          by all tests
-    python -m experiments.proofs.mutants --table              only the table of what was done
+    rnnaudio experiment run mutants --n 30 --first-only  only by the tests that are likely to notice
+    rnnaudio experiment run mutants --tier full          by all tests
+    rnnaudio experiment run mutants --table              only the table of what was done
 
 Each mistake is planted in a copy of the checkout below ``runs/mutants``, never in the checkout itself. The tests that
 are likely to notice run first (:mod:`experiments.proofs.likely_tests`), then the rest of the tier; the first failure,

@@ -5,13 +5,19 @@ import sys
 from pathlib import Path
 
 from rnnaudio.cli import corpus, experiments, machine, runs  # noqa: F401  (each registers its commands)
-from rnnaudio.cli.app import COMMANDS, PROGRAM, overview, read
+from rnnaudio.cli.app import COMMANDS, PROGRAM, Command, overview, read
 from rnnaudio.cli.arguments import parsed
 from rnnaudio.cli.user_files import import_file
 from rnnaudio.errors import run_command
 from rnnaudio.runs.settings import Chosen, chosen
 
 WITH_SETTINGS = ("train", "preflight", "music")
+
+
+def commands() -> dict[tuple[str, ...], Command]:
+    """All commands by their words, with the options of the default recipe."""
+    runs.register(settings_in([]))
+    return COMMANDS
 
 
 def main() -> None:

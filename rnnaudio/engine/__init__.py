@@ -15,7 +15,7 @@ Environment, read once at import:
     ``auto`` (default where a C++ compiler is found): ``python`` for graphs with a recurrence that a kernel computes,
     ``c`` for all others. ``c``: compiled C++. ``python``: NumPy, the default without a compiler (quickest to start;
     slow with scan). PyTensor only: ``numba``, or ``jax`` (:mod:`rnnaudio.engine.jax_mode`: on a GPU where JAX finds
-    one). ``rnnaudio/README.md`` records the cost of each.
+    one). docs/results/speed.md records the cost of each.
 ``RNNAUDIO_KERNEL``
     ``fused`` (default): :mod:`rnnaudio.kernels` computes products and whole recurrences; ``scan``: the engine computes
     everything, the only choice in mode ``jax``.

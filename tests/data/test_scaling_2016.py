@@ -47,7 +47,7 @@ def test_min_max_scaling_of_nothing_is_refused(tmp_path):
     rng = np.random.default_rng(0)
     with corpus_of(tmp_path / "c.h5", **{n: rng.uniform(-1, 1, 900) for n in ("train", "valid", "test")}) as corpus:
         flat = dataclasses.replace(corpus.pieces[0], n_samples=1)  # one sample: the lowest is the highest
-        with pytest.raises(RnnaudioError, match="all samples are .*; min/max scaling needs sound"):
+        with pytest.raises(RnnaudioError, match="all samples are .*; min/max scaling needs audio that varies"):
             dataclasses.replace(corpus, pieces=(flat,)).min_max_2016()
 
 

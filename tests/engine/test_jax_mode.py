@@ -145,7 +145,7 @@ def test_float64_is_computed_in_float64():
 
 def test_a_program_in_this_mode_says_what_it_runs_on():
     pytest.importorskip("jax")
-    code = "from rnnaudio.cli.info import report; print(report())"
+    code = "from rnnaudio.cli.engine_report import report; print(report())"
     status, output = run_python(code, **JAX | {"JAX_PLATFORMS": "cpu"})
     assert status == 0 and "\nmode       jax" in output and "\ndevices    cpu, found by JAX" in output, output
     assert "faster:    JAX finds no GPU" in output

@@ -13,6 +13,8 @@ import pytest
 
 import rnnaudio
 from experiments.catalogue import EXPERIMENTS
+from rnnaudio.cli.experiments import VERBS
+from rnnaudio.cli.main import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each with the only modules of the package that may import it.
@@ -54,28 +56,10 @@ def phony_targets():
     return [set(line.split()) for line in re.findall(r"^\.PHONY:(.*)$", makefile(), flags=re.MULTILINE)]
 
 
-def subcommands(*command):
-    """Names listed in the usage line of `rnnaudio COMMAND --help`; empty for a command that has none."""
-    help_text = subprocess.run(
-        [sys.executable, "-c", "from rnnaudio.cli import main; main()", *command, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    ).stdout
-    choices = re.search(r"^usage: rnnaudio.*?(?:\s|\])\{([^}]+)\}", help_text, flags=re.MULTILINE | re.DOTALL)
-    return [name.strip() for name in choices[1].split(",")] if choices else []
-
-
 def console_commands():
-    names = subcommands()
-    assert names, "rnnaudio --help lists no commands"
-    with_verbs = ("corpus", "experiment")
-    assert set(with_verbs) <= set(names)
-    return [
-        *(f"rnnaudio {name}" for name in names if name not in with_verbs),
-        *(f"rnnaudio {name} {verb}" for name in with_verbs for verb in subcommands(name)),
-    ]
+    """Every command of the console script, those with verbs by their verbs."""
+    verbs = (f"rnnaudio experiment {verb}" for verb in VERBS)
+    return [*(f"rnnaudio {' '.join(words)}" for words in commands() if words != ("experiment",)), *verbs]
 
 
 def imported_roots(path):

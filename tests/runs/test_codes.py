@@ -197,11 +197,11 @@ def test_fixed_windows_hold_all_of_the_split():
     seen = [tuple(item) for codes, _ in batches for item in codes[..., 0].T]
     assert seen == [tuple(range(s, s + 5)) for s in (0, 4, 8, 12, 16, 1000, 1004)]  # none of them twice
     assert [len(resets) for _, resets in batches] == [3, 3, 1]
-    with pytest.raises(RnnaudioError, match="lower it"):
+    with pytest.raises(RnnaudioError, match="lower n_steps"):
         fixed_code_windows(numbered(3), 4, 3)
     (heard,) = fixed_code_windows(numbered(13), 4, 3, n_context=5)
     assert heard.codes[..., 0].T.tolist() == [list(range(s, s + 9)) for s in (0, 4)]
-    with pytest.raises(RnnaudioError, match="lower it"):
+    with pytest.raises(RnnaudioError, match="lower n_steps"):
         CodeStreams(numbered(3), n_steps=4, batch_size=2, seed=0)
 
 

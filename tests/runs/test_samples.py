@@ -13,7 +13,7 @@ from rnnaudio.data.sample_batches import fitted_quantizer, levels_of, stretches
 from rnnaudio.diagnostics import check_gradients
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.samples import SamplePlayer
-from rnnaudio.generation.sampling import SamplingSchedule, Sampling
+from rnnaudio.generation.sampling import Sampling, SamplingSchedule
 from rnnaudio.nn import Context, sample_model
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import NextSamples

@@ -1,10 +1,10 @@
 """Settings as they are typed."""
 
 import tyro
-from rnnaudio.cli.commands import settings_in
 from tyro.conf import OmitArgPrefixes
 
 from rnnaudio.cli.arguments import REGISTRY
+from rnnaudio.cli.main import settings_in
 
 
 def typed(words):
