@@ -69,6 +69,8 @@ def test_what_is_planted(source, kind, expected):
         "try:\n    y\nexcept (A, B):\n    y",
         "with suppress(A, B):\n    y",
         "LEAST_WORK = 2 * 1000",
+        "class Options:\n    n_units: int = 100",
+        "def f(x, n_epochs=100): ...",
         "y = zip(a, strict=True)",
     ],
 )
