@@ -60,10 +60,10 @@ class Tree:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
 
-    @property
-    def state(self) -> str:
-        """A hash of all that tests depend on."""
-        sources = (name.as_posix().encode() + (self.folder / name).read_bytes() for name in self.files)
+    def state(self, test: str) -> str:
+        """A hash of all that a file of tests depends on; of tests, those it shares with others."""
+        shared = (name for name in self.files if not name.name.startswith("test_") and name.suffix == ".py")
+        sources = (name.as_posix().encode() + (self.folder / name).read_bytes() for name in (*shared, Path(test)))
         return hashlib.sha256(b"".join([self.tier.encode(), *sources])).hexdigest()[:16]
 
     def caught(self, path: str, mutated: str, files: list[str], baseline: "Baseline") -> str:
@@ -184,20 +184,26 @@ class Baseline:
 
     @staticmethod
     def of(tree: Tree, files: list[str]) -> "Baseline":
-        """What is known of this state of the checkout; files that are not known yet are run."""
-        path, state = tree.folder.with_name("baseline.json"), tree.state
+        """What is known of these files as they are; those that are not known yet are run."""
+        path = tree.folder.with_name("baseline.json")
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        figures = known.get(state, {"seconds": {}, "failing": []})
-        new = [file for file in files if file not in figures["seconds"]]
+        states = {file: tree.state(file) for file in files}
+        new = [file for file in files if known.get(file, {}).get("state") != states[file]]
         if new:
             print(f"measuring {len(new)} files of tests without a mistake ...", flush=True)
             outcome = tree.run(new, [], limit=24 * 3600.0)
             if outcome.ended:
                 raise RnnaudioError(f"the tests do not run: {outcome.ended}\n{tree.output}")
-            figures["seconds"] |= dict.fromkeys(new, 0.0) | outcome.seconds
-            figures["failing"] += outcome.failed
-            path.write_text(json.dumps({state: figures}), encoding="utf-8")
-        return Baseline(**figures)
+            for file in new:
+                failing = [test for test in outcome.failed if test.split("::")[0] == file]
+                seconds = outcome.seconds.get(file, 0.0)
+                known[file] = {"state": states[file], "seconds": seconds, "failing": failing}
+            path.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        figures = {file: known[file] for file in files}
+        return Baseline(
+            {file: row["seconds"] for file, row in figures.items()},
+            [test for row in figures.values() for test in row["failing"]],
+        )
 
     def within(self, files: list[str], seconds: float) -> list[str]:
         """The first of these files that take no longer in all; the very first in any case."""

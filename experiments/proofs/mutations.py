@@ -3,7 +3,7 @@
 A mutation replaces a few bytes of a source, so that its diff is the mistake and nothing else. Left out by rule,
 because no test should notice them: docstrings, type hints, imports, decorators, assertions, the texts of errors,
 warnings and labels, ``__repr__``, and branches for the engines and modes that the tests do not run in (Theano, JAX),
-constants of speed.
+constants of speed, and default values of settings that are chosen and not computed.
 """
 
 import ast
@@ -138,7 +138,7 @@ class _Sites:
         """Children that can be wrong."""
         for field, value in ast.iter_fields(node):
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST) and not _is_silent(child) and not _is_declaration(node, field):
+                if isinstance(child, ast.AST) and not _is_silent(child) and not _is_declaration(node, field, child):
                     yield child
 
     # ------------------------------------------------------------ places in the source
@@ -162,8 +162,10 @@ class _Sites:
         return at, at + len(words.encode())
 
 
-def _is_declaration(node: ast.AST, field: str) -> bool:
-    """Types, decorators, bases and caught exceptions, and branches for elsewhere."""
+def _is_declaration(node: ast.AST, field: str, child: ast.AST) -> bool:
+    """Types, decorators, bases and caught exceptions; branches for elsewhere; settings (of 10 and more)."""
+    if isinstance(node, ast.AnnAssign | ast.arguments) and isinstance(child, ast.Constant):
+        return type(child.value) is int and child.value >= 10
     if isinstance(node, ast.ClassDef | ast.ExceptHandler):
         return field != "body"
     if _is_elsewhere(node):

@@ -69,6 +69,8 @@ def test_what_is_planted(source, kind, expected):
         "try:\n    y\nexcept (A, B):\n    y",
         "with suppress(A, B):\n    y",
         "LEAST_WORK = 2 * 1000",
+        "class Options:\n    n_units: int = 100",
+        "def f(x, n_epochs=100): ...",
         "y = zip(a, strict=True)",
     ],
 )
@@ -154,19 +156,24 @@ def test_a_mistake_that_is_tested_is_caught_and_one_that_is_not_survives(toy, tm
 
 @pytest.mark.slow
 def test_what_hangs_crashes_or_cannot_be_imported_is_caught(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.proofs.mutant_runs.START_SECONDS", 4.0)
     tree = Tree(toy, tmp_path / "copy", "fast")
     files = ["tests/test_other.py", "tests/test_sums.py"]
     baseline = Baseline.of(tree, files)
     assert baseline.failing == ["tests/test_sums.py::test_that_fails_anyway"]
     assert tree.caught("toy/sums.py", TOY["toy/sums.py"], files, baseline) == ""
     endless = TOY["toy/endless.py"]
-    assert "no end after 4 s" in tree.caught("toy/endless.py", endless.replace("+=", "-="), files, baseline)
     crash = "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"
     assert tree.caught("toy/endless.py", crash, files, baseline) == "pytest ended with status -11"
     assert "test_other" in tree.caught("toy/endless.py", "import nothing_of_this_name", files, baseline)
     assert tree.caught("toy/endless.py", endless, files, baseline) == ""  # and nothing of it is left
-    assert list(json.loads((tmp_path / "baseline.json").read_text())) == [tree.state]
+    with monkeypatch.context() as patch:
+        patch.setattr("experiments.proofs.mutant_runs.START_SECONDS", 4.0)
+        assert "no end after 4 s" in tree.caught("toy/endless.py", endless.replace("+=", "-="), files, baseline)
+    measured = json.loads((tmp_path / "baseline.json").read_text())
+    assert {file: row["state"] for file, row in measured.items()} == {file: tree.state(file) for file in files}
+    (toy / files[0]).write_text(TOY[files[0]] + "\n")
+    assert Tree(toy, tmp_path / "copy", "fast").state(files[0]) != tree.state(files[1])
+    assert tree.state(files[1]) == measured[files[1]]["state"] and tree.state(files[0]) != measured[files[0]]["state"]
 
 
 def test_a_mutation_counts_in_bytes():

@@ -20,10 +20,12 @@ from rnnaudio.nn import (
     Dropout,
     GRUEarly2016,
     Layer,
+    Layer2016,
     LearntInitialState,
     LinearPredictor,
     MemoryLSTM,
     Noisy,
+    Painter,
     Repeated,
     Sequential,
     Sum,
@@ -68,9 +70,18 @@ def test_floats_of_layers_in_closed_form():
         (LinearPredictor(5, 7, n_frames=3), 3 * 5 + 3 * 5 + 7, 3 * 5 + 7),
         (Dropout(7, 0.5), 2 * 7, 2 * 7),
         (BatchNorm(7), 3 * 7, 3 * 7),
+        (Layer2016(5, 7, rng=rng), 2 * 7, 5 + 2 * 7),
+        (Layer2016(5, 7, rng=rng, between=[BatchNorm(7, shift=False), Dropout(7, 0.5)]), 7 * 7, 5 + 3 * 7),
+        (Noisy(LSTM(5, 7, rng=rng), state_std=0.1), 4 * 7 + 2 * 28 + 3 * 2 * 7, 28 + 2 * 7 + 5),  # by scan
+        (Noisy(LSTM(5, 7, rng=rng), std=0.1, state_std=0.1), 4 * 7 + 2 * 28 + 3 * 2 * 7 + 5, 28 + 2 * 7 + 5),
+        (Painter(2, (2, 3), 3, rng=rng), 2 * (3 + 3 + 6), 3 + 3 + 6 + 2),
     ):
-        held = layer.activations()
-        assert (sum(held.kept.elements()), sum(held.working.elements())) == (kept, working), layer.kind
+        assert told(layer) == (kept, working), layer.kind
+
+
+def told(layer):
+    held = layer.activations()
+    return sum(held.kept.elements()), sum(held.working.elements())
 
 
 def test_of_layers_in_a_row_the_most_working_memory_of_each_width_counts():
@@ -94,6 +105,10 @@ def test_a_cell_that_scan_computes_says_more():
     fused = LSTM(5, 7, rng=rng).activations().floats
     with engine.using_kernel("scan"):
         assert LSTM(5, 7, rng=rng).activations().floats > 1.5 * fused
+        assert told(LSTM(5, 7, rng=rng)) == (4 * 7 + 2 * 28, 28 + 2 * 7 + 5)
+        assert told(GRU(5, 7, rng=rng)) == (4 * 7 + 2 * 21, 21 + 2 * 7 + 5)
+        assert told(Dense(5, 7, rng=rng, activation="tanh")) == (2 * 7, 2 * 7 + 5)
+        assert told(MemoryLSTM(5, 2, rng=rng)) == (2 * 10 * 2 * 5, 10 * 2 * 5 + 5)
     noisy = Noisy(LSTM(5, 7, rng=rng), state_std=0.1)  # the kernels take no noise on the state
     assert noisy.activations().floats > 1.5 * fused
     early = GRUEarly2016(5, 7, rng=rng)  # no kernel computes it
