@@ -48,7 +48,7 @@ def without_boxes(text: str) -> str:
 
 def as_markdown() -> str:
     """One section a command."""
-    from rnnaudio.cli.main import commands
+    from rnnaudio.cli.entry import commands
 
     sections = [f"```text\n{without_boxes(help_of())}\n```"]
     for command in commands():

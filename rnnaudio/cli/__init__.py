@@ -1,5 +1,5 @@
 """The command line: ``rnnaudio --help``."""
 
-from rnnaudio.cli.main import main
+from rnnaudio.cli.entry import main
 
 __all__ = ["main"]

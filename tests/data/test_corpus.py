@@ -145,7 +145,7 @@ def test_silence_is_trimmed_and_silent_or_tiny_pieces_are_left_out_with_a_note(t
     )
     assert [piece.title for piece in summary.pieces] == ["a", "b", "c"]
     assert summary.pieces[0].seconds == 1.0
-    assert "skipped 'silent': silent" in summary.notes[0] and "left out 'tiny': shorter" in summary.notes[1]
+    assert "skipped 'silent': silent" in summary.notes[0] and "skipped 'tiny': shorter" in summary.notes[1]
 
 
 @pytest.mark.parametrize("n_pieces", [1, 2])

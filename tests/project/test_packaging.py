@@ -13,8 +13,8 @@ import pytest
 
 import rnnaudio
 from experiments.catalogue import EXPERIMENTS
+from rnnaudio.cli.entry import commands
 from rnnaudio.cli.experiments import VERBS
-from rnnaudio.cli.main import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each with the only modules of the package that may import it.
@@ -32,8 +32,9 @@ def pages():
 
 
 def code_of(path):
-    """Fenced blocks and `inline code`: prose such as "make a corpus" is not a command."""
-    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", path.read_text(encoding="utf-8"), flags=re.DOTALL))
+    """Fenced blocks but those of Python, and `inline code`: prose such as "make a corpus" is not a command."""
+    text = re.sub(r"```python.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, flags=re.DOTALL))
 
 
 def make_help():

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rnnaudio.runs.players import How, Watch, gathered
 
 from rnnaudio.audio import read_audio, write_wav
 from rnnaudio.cli import main
@@ -26,11 +25,14 @@ from rnnaudio.runs.codes.choice import choose, healthiest, played
 from rnnaudio.runs.codes.config import MusicConfig, fitted
 from rnnaudio.runs.codes.model import encoded, training_codes, transposed
 from rnnaudio.runs.codes.playing import Playing, load_playing, save_playing
-from rnnaudio.runs.codes.recipe import CODES
+from rnnaudio.runs.codes.recipe import CODES, CodesRecipe
+from rnnaudio.runs.codes.run import CodesRun, loaded
+from rnnaudio.runs.continuing import SamplingOptions, Watch, gathered
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.generate import watched
 from rnnaudio.runs.load import load
 from rnnaudio.runs.outcome import write_outcome
+from rnnaudio.runs.record import SavedRun
 from rnnaudio.training import EarlyStopping, Run
 from tests.support.sounds import RATE_HZ, music, noise, sine
 
@@ -60,7 +62,7 @@ def test_a_run_is_loaded_and_plays_the_same_again(folder, seeds):
     for a, b in zip(first, again, strict=True):
         assert a.shape == (24_000,) and np.isfinite(a).all()
         np.testing.assert_array_equal(a, b)
-    last = load(folder / "run", "model")
+    last = loaded(runs[0].config, SavedRun.read(folder / "run"), "model")
     assert last.config == fitted(TINY, 1.0, RATE_HZ) and last.codec.n_codes == 12
 
 
@@ -126,11 +128,20 @@ def test_what_was_never_chosen_plays_as_learnt(tmp_path):
             load_playing(tmp_path, 7)
 
 
+@pytest.fixture
+def choosing_is_short(monkeypatch):
+    """One prime of a second for each choice, a report of two seconds."""
+    monkeypatch.setattr("rnnaudio.runs.codes.choice.SECONDS", 1.0)
+    monkeypatch.setattr("rnnaudio.runs.codes.choice.N_SEEDS", 1)
+    monkeypatch.setattr(CodesRecipe, "seconds", 2.0)
+
+
+@pytest.mark.usefixtures("choosing_is_short")
 def test_a_run_leaves_a_page_and_sounds(folder):
-    summary = write_outcome(folder / "run", folder / "corpus.h5", seconds=3.0, choosing_seconds=1.0)
+    summary = write_outcome(folder / "run", folder / "corpus.h5", seconds=3.0)
     names = {path.name for path in (folder / "run").iterdir()}
     assert {"generated.wav", "original.wav", "codec_alone.wav", "spectrogram.png", "report.html"} <= names
-    assert json.loads((folder / "run/summary.json").read_text()) == summary
+    assert json.loads((folder / "run/summary.json").read_text()) == json.loads(json.dumps(summary))
     assert "codec alone" in (folder / "run/report.html").read_text()
 
 
@@ -148,25 +159,35 @@ def generate(monkeypatch, *arguments):
 
 
 def test_generate_streams_a_whole_wav_to_a_pipe(folder, monkeypatch, capsysbinary, tmp_path):
-    arguments = ("--seconds", 0.7, "--temperature", 0.9, "--draw-seed", 4)
+    arguments = ("--seconds", 0.7, "--temperature", 0.9, "--sampling-seed", 4)
     assert generate(monkeypatch, folder / "run", "-", *arguments) == 0
     out, err = capsysbinary.readouterr()
     with wave.open(io.BytesIO(out)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE_HZ, 1, 2)
         assert file.getnframes() == round(1.7 * RATE_HZ)
         sent = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    assert len(sent) == round(1.7 * RATE_HZ) and b"1.00 s seed + 0.70 s generated" in err
+    assert len(sent) == round(1.7 * RATE_HZ) and b"1.00 s prime + 0.70 s generated" in err
     assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *arguments) == 0
     written, _ = read_audio(tmp_path / "x.wav")
     np.testing.assert_array_equal(written, sent / np.float32(32768))
 
 
 def test_generate_from_a_file_of_another_rate_says_so(folder, monkeypatch, capsys, tmp_path):
-    write_wav(tmp_path / "seed.wav", 0.1 * sine(440.0, 2.0), 22_050)
-    seed = ("--seed-file", tmp_path / "seed.wav", "--seconds", 0.3)
-    assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *seed) == 0
+    write_wav(tmp_path / "prime.wav", 0.1 * sine(440.0, 2.0), 22_050)
+    prime = ("--prime-file", tmp_path / "prime.wav", "--seconds", 0.3)
+    assert generate(monkeypatch, folder / "run", tmp_path / "x.wav", *prime) == 0
     assert "has 22050 Hz, the run 16000 Hz: it is resampled" in capsys.readouterr().err
     assert len(read_audio(tmp_path / "x.wav")[0]) == round(1.3 * RATE_HZ)
+
+
+def test_options_go_by_their_names_of_before_too(folder, monkeypatch, tmp_path):
+    write_wav(tmp_path / "prime.wav", 0.1 * sine(440.0, 1.0), RATE_HZ)
+    names = ("--prime-file", "--prime-seconds", "--sampling-seed"), ("--seed-file", "--seed-seconds", "--draw-seed")
+    for k, (file, seconds, seed) in enumerate(names):
+        arguments = (file, tmp_path / "prime.wav", seconds, 0.5, seed, 4, "--seconds", 0.3)
+        assert generate(monkeypatch, folder / "run", tmp_path / f"{k}.wav", *arguments) == 0
+    assert (tmp_path / "0.wav").read_bytes() == (tmp_path / "1.wav").read_bytes()
+    assert len(read_audio(tmp_path / "0.wav")[0]) == round(0.8 * RATE_HZ)
 
 
 @pytest.mark.parametrize(
@@ -176,9 +197,10 @@ def test_generate_from_a_file_of_another_rate_says_so(folder, monkeypatch, capsy
         (["--temperature", "1", "nan"], "the temperature is nan"),
         (["--seconds", "0"], "seconds is 0"),
         (["--seconds", "inf"], "seconds is inf"),
-        (["--draw-seed", "-1"], "draw_seed is -1"),
+        (["--sampling-seed", "-1"], "sampling_seed is -1"),
+        (["--draw-seed", "-1"], "sampling_seed is -1"),
         (["--nucleus", "0"], "nucleus 0"),
-        (["--seed-seconds", "0.05"], "800 samples hold no frame of 2048: give more audio"),
+        (["--prime-seconds", "0.05"], "800 samples hold no frame of 2048: give more sound"),
     ],
 )
 def test_wishes_that_are_refused_write_nothing(folder, monkeypatch, capsys, tmp_path, arguments, message):
@@ -225,7 +247,7 @@ def test_a_sound_that_cannot_be_written_is_not_played_first(folder, monkeypatch,
         raise AssertionError("it was played")
 
     (tmp_path / "folder.wav").mkdir()
-    monkeypatch.setattr("rnnaudio.runs.players.DrawingPlayer.continue_seeds", played)
+    monkeypatch.setattr(CodesRun, "continue_primes", played)
     assert generate(monkeypatch, folder / "run", tmp_path / name, "--overwrite") == 2
     assert "cannot write" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["folder.wav"]
@@ -238,13 +260,13 @@ def test_streams_do_not_fit_in_a_pipe(folder, monkeypatch, capsys):
 
 def test_a_loaded_player_continues_and_streams_the_same(folder, seeds):
     player = load(folder / "run")
-    how = How(temperatures=(0.8, 1.2), seed=3)
-    (whole,) = player.continue_primes(seeds[:1], 8_000, how)
-    streamed = np.concatenate(list(player.stream(seeds[0], 8_000, how)))
+    sampling = SamplingOptions(temperatures=(0.8, 1.2), seed=3)
+    (whole,) = player.continue_primes(seeds[:1], 8_000, sampling)
+    streamed = np.concatenate(list(player.stream(seeds[0], 8_000, sampling)))
     assert whole.n_prime == 16_000 and len(whole.audio) == 24_000 and not whole.stopped
     np.testing.assert_array_equal(streamed, whole.audio[16_000:])
     with pytest.raises(RnnaudioError, match="more than 0"):
-        player.continue_primes(seeds, 800, How(temperatures=(1.0, 0.0)))
+        player.continue_primes(seeds, 800, SamplingOptions(temperatures=(1.0, 0.0)))
 
 
 def test_a_stream_that_dies_is_cut_and_says_when():
@@ -262,7 +284,7 @@ def test_a_stream_that_dies_is_cut_and_says_when():
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnaudio.runs.codes.recipe._fitted_codec", lambda *arguments: pytest.fail("it worked first"))
+    monkeypatch.setattr("rnnaudio.runs.codes.recipe.fitted_codec", lambda *arguments: pytest.fail("it worked first"))
     text = tmp_path / "a.txt"
     text.write_text("no folder")
     with pytest.raises(RnnaudioError, match="a.txt is a file, not a folder; name another run directory"):
@@ -279,36 +301,69 @@ def test_a_finished_run_is_not_overwritten(folder):
     assert run.n_updates == 4
 
 
-@pytest.mark.parametrize("name", ["resume", "diagnose"])
-def test_commands_for_frames_say_what_a_run_over_codes_is(command, folder, name):
-    status, _, err = command(name, folder / "run")
-    assert status == 2 and "is a run of `music`: it plays by `generate`, and goes on by `music CORPUS RUN" in err
+@pytest.mark.usefixtures("choosing_is_short")
+def test_an_interrupted_run_plays_as_learnt_until_a_report_chooses(folder, monkeypatch, command, tmp_path):
+    run_dir = tmp_path / "run"
+
+    def broken_off(*_, **__):
+        run_dir.mkdir()
+        for name in ("checkpoint.safetensors", "codec.safetensors"):
+            shutil.copy(folder / "run" / name, run_dir / name)
+        return Run(EarlyStopping(3).initial(), reason="interrupted (Ctrl-C)")
+
+    monkeypatch.setattr("rnnaudio.runs.fit.fit", broken_off)
+    status, out, err = command("music", folder / "corpus.h5", run_dir)
+    assert status == 0 and "training ended: interrupted (Ctrl-C); playing on" in out, err
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert (run_dir / "report.html").exists() and not (run_dir / "playing.json").exists()
+    assert summary["parameters"] == "model" and summary["limits_known"] is None and summary["temperature"] == 1.0
+    status, _, err = command("generate", run_dir, tmp_path / "x.wav", "--seconds", 0.3)
+    assert status == 0 and err.count("note: how this run plays was not chosen yet: `rnnaudio report` does") == 1
+
+    status, out, err = command("report", run_dir)
+    assert status == 0 and "It kept sounding like music" in out, err
+    assert load(run_dir).playing.scores == json.loads((run_dir / "playing.json").read_text())["scores"] != []
+    status, _, err = command("generate", run_dir, tmp_path / "y.wav", "--seconds", 0.3)
+    assert status == 0 and "not chosen" not in err
 
 
-def test_an_interrupted_run_is_saved_and_says_how_to_go_on(folder, monkeypatch, capsys, tmp_path):
-    run = Run(EarlyStopping(3).initial(), reason="interrupted")
-    monkeypatch.setattr("rnnaudio.runs.codes.recipe.train_music", lambda *_, **__: run)
-    monkeypatch.setattr(sys, "argv", ["rnnaudio", "music", str(folder / "corpus.h5"), str(tmp_path / "run")])
-    main()
-    assert "training ended: interrupted; with --resume it goes on" in capsys.readouterr().out
-
+def test_a_report_that_is_broken_off_says_how_to_write_it_later(folder, monkeypatch, command, tmp_path):
     def ended(*_, **__):
         raise KeyboardInterrupt
 
-    run.reason = "the loss (nan) or its gradient is not finite at update 7"
-    monkeypatch.setattr("rnnaudio.runs.codes.outcome.write_outcome", ended)
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == 130
-    said = capsys.readouterr().err
-    assert "the model is saved: with --resume it goes on" in said and "interrupted" in said
+    run = Run(EarlyStopping(3).initial(), reason="the loss (nan) or its gradient is not finite at update 7")
+    monkeypatch.setattr("rnnaudio.runs.fit.fit", lambda *_, **__: run)
+    monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", ended)
+    status, out, err = command("train", folder / "corpus.h5", tmp_path / "run", "--recipe", "codes")
+    assert status == 130 and "training ended: the loss (nan)" in out
+    assert f"the model is saved: `rnnaudio report {tmp_path / 'run'}` writes its report" in err
+    assert "interrupted" in err
 
 
-def test_who_plays_a_run_before_its_choice_is_told(folder, capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("reason", "finish"), [("interrupted (Ctrl-C)", False), ("the loss (nan) is not finite", True)]
+)
+def test_a_run_that_broke_down_is_judged_as_it_was_saved(folder, monkeypatch, command, tmp_path, reason, finish):
+    """Only Ctrl-C leaves the choice for later: what broke down would do so again."""
+    asked = []
+
+    def write_outcome(*_, **options):
+        asked.append(options)
+        raise KeyboardInterrupt
+
+    run = Run(EarlyStopping(3).initial(), reason=reason)
+    monkeypatch.setattr("rnnaudio.runs.fit.fit", lambda *_, **__: run)
+    monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", write_outcome)
+    command("music", folder / "corpus.h5", tmp_path / "run")
+    assert asked == [{"finish": finish}]
+
+
+def test_who_plays_a_run_before_its_choice_is_told(folder, tmp_path):
     for name in ("checkpoint.safetensors", "codec.safetensors"):
         shutil.copy(folder / "run" / name, tmp_path / name)
-    load(tmp_path)
-    assert "was not chosen yet" in capsys.readouterr().err
+    run = load(tmp_path)
+    assert "was not chosen yet" in run.note
+    assert run.playing_as(run.playing._replace(scores=[{"frechet": 1.0}])).note == ""
 
 
 def test_what_is_no_run_over_codes_is_refused(folder, tmp_path):
@@ -382,7 +437,7 @@ def test_the_yardstick_puts_music_near_and_noise_far():
     assert near["jensen_shannon"] < far["jensen_shannon"] and near["in_range"] > 0.8 > far["in_range"]
     assert far["dead_for_good"] == 4 and far["deaths"] == ["turned into noise"]
     assert far["told_from_real"] > 0.95 > near["told_from_real"]
-    with pytest.raises(RnnaudioError, match="shorter excerpts"):
+    with pytest.raises(RnnaudioError, match="shorter stretches"):
         Yardstick.of(training, unseen, RATE_HZ, 60.0)
 
 

@@ -4,7 +4,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes
 
 from rnnaudio.cli.arguments import REGISTRY
-from rnnaudio.cli.main import settings_in
+from rnnaudio.cli.entry import settings_in
 
 
 def typed(words):
