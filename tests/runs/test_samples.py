@@ -13,12 +13,13 @@ from rnnaudio.data.sample_batches import fitted_quantizer, levels_of, stretches
 from rnnaudio.diagnostics import check_gradients
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.samples import SamplePlayer
-from rnnaudio.generation.sampling import Course, Sampling
+from rnnaudio.generation.sampling import Sampling
 from rnnaudio.nn import Context, sample_model
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import NextSamples
 from rnnaudio.readouts import Categorical, LogisticMixture
 from rnnaudio.readouts.logistic import LEAST_SCALE
+from rnnaudio.runs.continuing import AS_TRAINED, SamplingOptions
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.load import load
 from rnnaudio.runs.samples.config import SamplesConfig
@@ -280,6 +281,10 @@ def test_the_linear_path_is_least_squares():
     np.testing.assert_allclose(linear_path(v, np.array(facts.taps)), foretold)
 
 
+def played(run, seeds, n_samples, sampling=AS_TRAINED, *, at_once):
+    return np.concatenate(list(run.blocks(seeds, n_samples, sampling, at_once=at_once)), axis=1)
+
+
 def test_a_run_learns_is_loaded_and_plays(tmp_path):
     path = build_demo_corpus(tmp_path / "corpus.h5")
     fit(SAMPLES, TINY, path, tmp_path / "run")
@@ -290,13 +295,11 @@ def test_a_run_learns_is_loaded_and_plays(tmp_path):
     assert history[-1]["valid"] < history[0]["valid"] < 8.0
     with AudioCorpus.open(path) as corpus:
         seeds = [corpus.test.seed_at(k, 0.05) for k in range(2)]
-    first, again = (
-        np.concatenate(list(load(tmp_path / "run").sound(seeds, 800, Course())), axis=1) for _ in range(2)
-    )
+    first, again = (played(load(tmp_path / "run"), seeds, 800, at_once=False) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert first.shape == (2, 800) and np.isfinite(first).all() and np.abs(first).max() <= sampler.quantizer.peak
-    warmer = Course((0.5, 2.0))
-    whole, piped = (np.concatenate(list(sampler.sound(seeds, 1500, warmer, at_once=o)), axis=1) for o in (False, True))
+    warmer = SamplingOptions(temperatures=(0.5, 2.0))
+    whole, piped = (played(sampler, seeds, 1500, warmer, at_once=at_once) for at_once in (False, True))
     np.testing.assert_array_equal(whole, piped)  # the temperature goes by the sample, not by the block
     assert whole.shape == (2, 1500) and not (whole[:, :800] == first).all()
     with pytest.raises(RnnaudioError, match="no checkpoint"):
