@@ -13,8 +13,9 @@ import soundfile
 from rnnaudio.audio import read_audio, write_wav
 from rnnaudio.cli import main
 from rnnaudio.generation import Generated
-from rnnaudio.runs.frames import outcome
-from rnnaudio.runs.frames import recipe as audio_run
+from rnnaudio.runs import outcome
+from rnnaudio.runs.explanations import EXPLANATIONS, OF_FRAMES
+from rnnaudio.runs.frames import recipe as frames_recipe
 from rnnaudio.training import checkpoint as checkpoints
 from rnnaudio.training import memory
 
@@ -54,6 +55,7 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
     assert names == {
         "checkpoint.safetensors",
         "config.json",
+        "config.toml",
         "generated.wav",
         "original.wav",
         "summary.json",
@@ -80,7 +82,7 @@ def test_every_figure_and_table_of_the_report_is_explained(folder):
     page = (folder / "run/report.html").read_text()
     named = re.findall(r"<figcaption><strong>(.*?)</strong><p>.+?</p></figcaption>", page)
     named += re.findall(r"<h2>(.*?)</h2>\n<p>", page)
-    assert sorted(named) == sorted(outcome.EXPLANATIONS)
+    assert sorted(named) == sorted({*EXPLANATIONS, *OF_FRAMES} - {"codec alone"})  # which runs over codes have
     assert page.count("<figure>") == 7 and page.count("<table>") == 3
 
 
@@ -105,7 +107,7 @@ def test_resume_writes_the_report_of_a_run_that_was_broken_off_before_it(folder,
 def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, tmp_path, command):
     stereo = np.stack([notes(1.5, 9), notes(1.5, 8)], axis=1)
     soundfile.write(tmp_path / "stereo.wav", stereo, 44_100)
-    for arguments in ([], ["--seed-file", tmp_path / "stereo.wav", "--seed-seconds", 0.1]):
+    for arguments in ([], ["--prime-file", tmp_path / "stereo.wav", "--prime-seconds", 0.1]):
         out = tmp_path / "out.wav"
         arguments = [*arguments, "--overwrite"] if out.exists() else arguments
         status, text, _ = command("generate", folder / "run", out, "--seconds", 0.5, *arguments)
@@ -116,11 +118,11 @@ def test_generate_from_the_corpus_and_from_a_file_of_another_rate(folder, tmp_pa
 
 def test_generate_many_streams(folder, tmp_path, command):
     """Each from its own place of the test split, to the same sound as alone; all files or none."""
-    generate = ["generate", folder / "run", tmp_path / "out.wav", "--seconds", 0.5, "--seed-index", 2]
+    generate = ["generate", folder / "run", tmp_path / "out.wav", "--seconds", 0.5, "--prime-index", 2]
     status, text, _ = command(*generate, "--streams", 3)
     names = [f"out-{k}.wav" for k in (1, 2, 3)]
     assert status == 0 and sorted(path.name for path in tmp_path.iterdir()) == names
-    assert "out-1.wav to out-3.wav: 1.00 s seed + 0.50 s generated each" in text
+    assert "out-1.wav to out-3.wav: 1.00 s prime + 0.50 s generated each" in text
     assert re.search(r"generated each, [0-9.]+ times faster than real time in all", text)
     played = [(tmp_path / name).read_bytes() for name in names]
     assert len(set(played)) == 3
@@ -175,11 +177,26 @@ def bad_inputs(folder, tmp):
         "unknown setting": (["train", corpus, out, "--n-unit", "7"], "--n-units"),
         "no whole number": (["train", corpus, out, "--n-units", "x"], "--n-units: got 'x', expected a whole number"),
         "no number": (["resume", trained, "--minutes", "x"], "--minutes: got 'x', expected a number or None"),
-        "no such choice": (["train", corpus, out, "--cell", "rnn"], "'rnn' for argument '--cell'. Expected one of"),
+        "no such choice": (
+            ["train", corpus, out, "--readout", "relu"],
+            "'relu' for argument '--readout'. Expected one of",
+        ),
+        "no such batches": (
+            ["train", corpus, out, "--batches", "shift"],
+            "unknown batcher 'shift'; did you mean 'shifted'",
+        ),
+        "no such recipe": (["train", corpus, out, "--recipe", "code"], "unknown recipe 'code'; did you mean 'codes'?"),
+        "no such preset": (["train", corpus, out, "--preset", "lstn"], "unknown preset 'lstn'; did you mean 'lstm'?"),
+        "nothing like a cell": (
+            ["train", corpus, out, "--cell", "xyz"],
+            "unknown cell 'xyz'; known are lstm, gru, gru",
+        ),
+        "no such cell": (["train", corpus, out, "--cell", "lstmm"], "unknown cell 'lstmm'; did you mean 'lstm'?"),
         "argument missing": (["train", corpus], "RUN_DIR"),
         "value missing": (["resume", trained, "--minutes"], "Missing value for argument '--minutes'"),
-        "no such command": (["trian"], "trian; Available subcommands: corpus, demo, info, defects, train"),
-        "no command": ([], "Expected one of {corpus, demo"),
+        "no such command": (["trian"], "Unrecognized options: trian; Available subcommands: corpus, "),
+        "no such subcommand": (["corpus", "bild"], "bild; Available subcommands: build, timit, info"),
+        "no subcommand": (["corpus"], "Expected one of {build, timit, info}"),
         "text as wav": (["corpus", "build", text, tmp / "x.h5"], "text.wav"),
         "empty folder": (["corpus", "build", empty, tmp / "x.h5"], "empty"),
         "no output named": (["corpus", "build", silent / "s.wav", silent / "s.wav"], ".h5"),
@@ -190,27 +207,27 @@ def bad_inputs(folder, tmp):
         "output exists": (["generate", trained, text], "exists: choose another name"),
         "peepholes of a gru": (
             ["train", corpus, tmp / "gru", "--cell", "gru", "--peepholes"],
-            "peepholes are an option of the LSTM only",
+            "Unrecognized options: --peepholes",
         ),
         "corpus as run": (["generate", corpus, tmp / "x.wav"], f"{corpus} is a file; expected the folder of a run"),
         "corpus as run to resume": (["resume", corpus], "corpus.h5 is a file; expected the folder of a run"),
         "corpus as run to train": (["train", corpus, corpus], "corpus.h5 is a file; expected the folder of a run"),
         "wav as demo": (["demo", "--run-dir", text], "text.wav is a file; expected the folder of a run"),
         "seed shorter than a frame": (
-            ["generate", trained, tmp / "x.wav", "--seed-file", short, "--seed-seconds", 20 / RATE],
-            "the prime has 20 samples, less than one frame of 40",
+            ["generate", trained, tmp / "x.wav", "--prime-file", short, "--prime-seconds", 20 / RATE],
+            "the seed has 20 samples, less than one frame of 40",
         ),
         "seed file shorter than the seed": (
-            ["generate", trained, tmp / "x.wav", "--seed-file", folder / "0.wav", "--seed-seconds", "4.5"],
-            "the seed is to have 4.5 s: take a longer file or a lower --seed-seconds",
+            ["generate", trained, tmp / "x.wav", "--prime-file", folder / "0.wav", "--prime-seconds", "4.5"],
+            "the prime is to have 4.5 s: take a longer file or a lower --prime-seconds",
         ),
-        "seed is text": (["generate", trained, tmp / "x.wav", "--seed-file", text], "text.wav"),
+        "seed is text": (["generate", trained, tmp / "x.wav", "--prime-file", text], "text.wav"),
         "no place to write": (["generate", trained, tmp / "no/x.wav", "--seconds", "0.1"], "x.wav"),
-        "no such place": (["generate", trained, tmp / "x.wav", "--seed-index", "-1"], "seed_index is -1"),
+        "no such place": (["generate", trained, tmp / "x.wav", "--prime-index", "-1"], "prime_index is -1"),
         "no streams": (["generate", trained, tmp / "x.wav", "--streams", "0"], "streams is 0; expected 1 or more"),
         "streams of one seed file": (
-            ["generate", trained, tmp / "x.wav", "--streams", "2", "--seed-file", folder / "0.wav"],
-            "--streams 2 from one --seed-file would all sound the same",
+            ["generate", trained, tmp / "x.wav", "--streams", "2", "--prime-file", folder / "0.wav"],
+            "--streams 2 from one --prime-file would all sound the same",
         ),
         "no length": (["generate", trained, tmp / "x.wav", "--seconds", "0"], "seconds"),
     }
@@ -288,7 +305,7 @@ def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp
         return [Generated(np.concatenate([seed, 0.1 * seed[:80]]), len(seed), "not finite after 2 frames")]
 
     shutil.copytree(folder / "run", tmp_path / "run")
-    monkeypatch.setattr(audio_run, "generate_streams", explode)
+    monkeypatch.setattr(frames_recipe, "generate_streams", explode)
     summary = outcome.write_outcome(tmp_path / "run", folder / "corpus.h5")
     assert summary["generated_seconds"] == 80 / RATE and summary["death"] == "not finite after 2 frames"
     assert (tmp_path / "run/report.html").exists()
@@ -314,7 +331,7 @@ def test_a_model_larger_than_the_memory_is_refused(folder, monkeypatch, command)
     def too_large(config):
         raise MemoryError("Unable to allocate 7 TiB")
 
-    monkeypatch.setattr(audio_run, "build_model", too_large)
+    monkeypatch.setattr(frames_recipe, "build_model", too_large)
     status, _, err = command("train", folder / "corpus.h5", folder / "too-large", *SMALL)
     assert status == 2 and not (folder / "too-large").exists()
     assert "larger than the memory (Unable to allocate 7 TiB): lower n_units or n_layers" in err
@@ -331,6 +348,6 @@ def test_a_reader_that_has_seen_enough():
 
 def test_a_silent_seed_file_is_played_and_named(folder, tmp_path, command):
     write_wav(tmp_path / "silent.wav", np.zeros(2 * RATE), RATE)
-    files = [tmp_path / "x.wav", "--seed-file", tmp_path / "silent.wav"]
+    files = [tmp_path / "x.wav", "--prime-file", tmp_path / "silent.wav"]
     status, _, err = command("generate", folder / "run", *files, "--seconds", 0.1)
     assert status == 0 and "silent.wav begins with silence" in err and (tmp_path / "x.wav").exists()

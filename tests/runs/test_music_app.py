@@ -200,7 +200,7 @@ def test_options_go_by_their_names_of_before_too(folder, monkeypatch, tmp_path):
         (["--sampling-seed", "-1"], "sampling_seed is -1"),
         (["--draw-seed", "-1"], "sampling_seed is -1"),
         (["--nucleus", "0"], "nucleus 0"),
-        (["--prime-seconds", "0.05"], "800 samples hold no frame of 2048: give more sound"),
+        (["--prime-seconds", "0.05"], "800 samples hold no frame of 2048: give more audio"),
     ],
 )
 def test_wishes_that_are_refused_write_nothing(folder, monkeypatch, capsys, tmp_path, arguments, message):
@@ -290,7 +290,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, tmp_path
     with pytest.raises(RnnaudioError, match="a.txt is a file, not a folder; name another run directory"):
         fit(CODES, TINY, folder / "corpus.h5", text / "run")
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    with pytest.raises(RnnaudioError, match="may not be written to; name another run directory"):
+    with pytest.raises(RnnaudioError, match="is not writable; name another run directory"):
         fit(CODES, TINY, folder / "corpus.h5", tmp_path / "new" / "run")
 
 
@@ -369,7 +369,7 @@ def test_who_plays_a_run_before_its_choice_is_told(folder, tmp_path):
 def test_what_is_no_run_over_codes_is_refused(folder, tmp_path):
     with pytest.raises(RnnaudioError, match="no checkpoint"):
         load(tmp_path)
-    with pytest.raises(RnnaudioError, match="lower it"):
+    with pytest.raises(RnnaudioError, match="lower n_steps"):
         fit(CODES, dataclasses.replace(TINY, n_steps=10_000), folder / "corpus.h5", tmp_path / "long")
     assert not list(tmp_path.iterdir())
     with pytest.raises(RnnaudioError, match="another music setting: n_units was 8, now it is 9"):
@@ -437,7 +437,7 @@ def test_the_yardstick_puts_music_near_and_noise_far():
     assert near["jensen_shannon"] < far["jensen_shannon"] and near["in_range"] > 0.8 > far["in_range"]
     assert far["dead_for_good"] == 4 and far["deaths"] == ["turned into noise"]
     assert far["told_from_real"] > 0.95 > near["told_from_real"]
-    with pytest.raises(RnnaudioError, match="shorter stretches"):
+    with pytest.raises(RnnaudioError, match="shorter excerpts"):
         Yardstick.of(training, unseen, RATE_HZ, 60.0)
 
 

@@ -13,12 +13,13 @@ from rnnaudio.data.sample_batches import fitted_quantizer, levels_of, stretches
 from rnnaudio.diagnostics import check_gradients
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.samples import SamplePlayer
-from rnnaudio.generation.sampling import Sampling, SamplingSchedule
+from rnnaudio.generation.sampling import Sampling
 from rnnaudio.nn import Context, sample_model
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import NextSamples
 from rnnaudio.readouts import Categorical, LogisticMixture
 from rnnaudio.readouts.logistic import LEAST_SCALE
+from rnnaudio.runs.continuing import AS_TRAINED, SamplingOptions
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.load import load
 from rnnaudio.runs.samples.config import SamplesConfig
@@ -183,7 +184,7 @@ def test_what_is_played_has_the_likelihood_that_training_gives_it(name):
         played, nats = [], []
         for _ in range(n_frames * longest // case.frames[-1]):
             played.append(next(player))
-            nats += [[nats_of(case, player.outputs[:, b], played[-1][b]) for b in range(3)]]
+            nats += [[nats_of(case, player.said[:, b], played[-1][b]) for b in range(3)]]
         levels = np.concatenate([seeds, *played], axis=1)
         objective = NextSamples(model.n_context)
         evaluate = Evaluation(model, objective)
@@ -220,14 +221,14 @@ def test_the_likeliest_level_alone_is_drawn():
     player = SamplePlayer(model, seeds_for(model, 2), Sampling(top_k=1))
     for _ in range(5):
         levels = next(player)
-        np.testing.assert_array_equal(levels.T, player.outputs.argmax(axis=2))
+        np.testing.assert_array_equal(levels.T, player.said.argmax(axis=2))
 
 
 def test_seeds_that_are_refused():
     model = built(CASES["two tiers, categorical"])
     for seeds, message in [
-        (np.zeros((2, 3), int), "expected integers .streams, 4 or more"),
-        (np.zeros((1, 9)), "float64 primes"),
+        (np.zeros((2, 3), int), "expected whole numbers .streams, 4 or more"),
+        (np.zeros((1, 9)), "float64 seeds"),
         (np.full((1, 9), N_LEVELS), "expected 0 to 10"),
     ]:
         with pytest.raises(RnnaudioError, match=message):
@@ -280,6 +281,10 @@ def test_the_linear_path_is_least_squares():
     np.testing.assert_allclose(linear_path(v, np.array(facts.taps)), foretold)
 
 
+def played(run, seeds, n_samples, sampling=AS_TRAINED, *, at_once):
+    return np.concatenate(list(run.blocks(seeds, n_samples, sampling, at_once=at_once)), axis=1)
+
+
 def test_a_run_learns_is_loaded_and_plays(tmp_path):
     path = build_demo_corpus(tmp_path / "corpus.h5")
     fit(SAMPLES, TINY, path, tmp_path / "run")
@@ -290,13 +295,11 @@ def test_a_run_learns_is_loaded_and_plays(tmp_path):
     assert history[-1]["valid"] < history[0]["valid"] < 8.0
     with AudioCorpus.open(path) as corpus:
         seeds = [corpus.test.prime_at(k, 0.05) for k in range(2)]
-    first, again = (
-        np.concatenate(list(load(tmp_path / "run").sound(seeds, 800, SamplingSchedule())), axis=1) for _ in range(2)
-    )
+    first, again = (played(load(tmp_path / "run"), seeds, 800, at_once=False) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert first.shape == (2, 800) and np.isfinite(first).all() and np.abs(first).max() <= sampler.quantizer.peak
-    warmer = SamplingSchedule((0.5, 2.0))
-    whole, piped = (np.concatenate(list(sampler.sound(seeds, 1500, warmer, at_once=o)), axis=1) for o in (False, True))
+    warmer = SamplingOptions(temperatures=(0.5, 2.0))
+    whole, piped = (played(sampler, seeds, 1500, warmer, at_once=at_once) for at_once in (False, True))
     np.testing.assert_array_equal(whole, piped)  # the temperature goes by the sample, not by the block
     assert whole.shape == (2, 1500) and not (whole[:, :800] == first).all()
     with pytest.raises(RnnaudioError, match="no checkpoint"):
