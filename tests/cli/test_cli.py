@@ -215,7 +215,7 @@ def bad_inputs(folder, tmp):
         "wav as demo": (["demo", "--run-dir", text], "text.wav is a file; expected the folder of a run"),
         "seed shorter than a frame": (
             ["generate", trained, tmp / "x.wav", "--prime-file", short, "--prime-seconds", 20 / RATE],
-            "the seed has 20 samples, less than one frame of 40",
+            "the prime has 20 samples, less than one frame of 40",
         ),
         "seed file shorter than the seed": (
             ["generate", trained, tmp / "x.wav", "--prime-file", folder / "0.wav", "--prime-seconds", "4.5"],

@@ -184,7 +184,7 @@ def test_what_is_played_has_the_likelihood_that_training_gives_it(name):
         played, nats = [], []
         for _ in range(n_frames * longest // case.frames[-1]):
             played.append(next(player))
-            nats += [[nats_of(case, player.said[:, b], played[-1][b]) for b in range(3)]]
+            nats += [[nats_of(case, player.outputs[:, b], played[-1][b]) for b in range(3)]]
         levels = np.concatenate([seeds, *played], axis=1)
         objective = NextSamples(model.n_context)
         evaluate = Evaluation(model, objective)
@@ -221,14 +221,14 @@ def test_the_likeliest_level_alone_is_drawn():
     player = SamplePlayer(model, seeds_for(model, 2), Sampling(top_k=1))
     for _ in range(5):
         levels = next(player)
-        np.testing.assert_array_equal(levels.T, player.said.argmax(axis=2))
+        np.testing.assert_array_equal(levels.T, player.outputs.argmax(axis=2))
 
 
 def test_seeds_that_are_refused():
     model = built(CASES["two tiers, categorical"])
     for seeds, message in [
-        (np.zeros((2, 3), int), "expected whole numbers .streams, 4 or more"),
-        (np.zeros((1, 9)), "float64 seeds"),
+        (np.zeros((2, 3), int), "expected integers .streams, 4 or more"),
+        (np.zeros((1, 9)), "float64 primes"),
         (np.full((1, 9), N_LEVELS), "expected 0 to 10"),
     ]:
         with pytest.raises(RnnaudioError, match=message):

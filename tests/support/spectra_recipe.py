@@ -11,7 +11,7 @@ from rnnaudio.generation import Stepper, continue_frames
 from rnnaudio.nn import GRU, Dense, Sequential
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import Adam
-from rnnaudio.runs.continuing import FramesRun
+from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.recipe import Fitting, Prepared, Recipe
 from rnnaudio.runs.recipes import RECIPES, Entry
 from rnnaudio.training import EarlyStopping, Limits
@@ -33,7 +33,7 @@ class SpectraConfig:
 
 
 @dataclass(frozen=True)
-class SpectraRun(FramesRun):
+class SpectraRun(LoadedRun):
     log_scale: LogScale
 
     def blocks(self, primes, n_samples, sampling, *, at_once):
