@@ -1,7 +1,7 @@
 """Compile mode ``jax``: a graph of PyTensor as one function that JAX compiles, for the CPU or a GPU.
 
-With :mod:`rnnaudio.engine` the only importer of PyTensor, and the only one of JAX. PyTensor translates each operation;
-this module adds what PyTensor's own linker lacks:
+With :mod:`rnnaudio.engine.environment` the only importer of PyTensor, and the only one of JAX. PyTensor translates
+each operation; this module adds what PyTensor's own linker lacks:
 
 * sizes are computed while JAX traces a function, by NumPy, so a size may be any expression of the inputs' shapes;
 * integer scalars among the inputs are sizes too: the function is traced anew for each value, as for each new shape;

@@ -170,7 +170,7 @@ class DrawInputs(NamedTuple):
 
 
 class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
-    """An encoder that reads the image and the error of the canvas so far, and codes the next change of a Painter's.
+    """An encoder that reads the image and the error of the canvas so far, and a :class:`Painter` that gets its codes.
 
         e_t = x - sigmoid(c_{t-1})
         k_t = LSTM([read(x, e_t, h_{t-1}), h_{t-1}], k_{t-1})

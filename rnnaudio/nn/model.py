@@ -111,7 +111,7 @@ class Sequential(Composite):
 class Repeated(Layer):
     """One layer applied ``times`` times, with the same weights and a state of its own each time: y = f(f(... f(x))).
 
-    The depth sharing of 2016 (DGRU). ValueError if the layer's input and output differ in width, or without one time.
+    The depth sharing of 2016 (DGRU). ValueError if input and output differ in width, or ``times`` is below 1.
     """
 
     def __init__(self, layer: Layer, times: int):

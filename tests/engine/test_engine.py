@@ -5,7 +5,7 @@ import pytest
 
 from experiments.catalogue import ALL, GROUPS
 from rnnaudio import engine
-from rnnaudio.engine import tt
+from rnnaudio.engine import compiling, tt
 from rnnaudio.kernels import noise
 from rnnaudio.nn import GRU, LSTM, Context, Dense, MemoryLSTM
 from tests.support.processes import HERE, IMPORT, interpreter, run_python
@@ -205,8 +205,8 @@ def test_mode_auto_is_python_where_a_kernel_computes_a_recurrence_and_c_elsewher
         unrolled = [cell.unroll(frames, cell.initial_state(4), Context.evaluation())[0] for cell in cells]
     with engine.using_kernel("scan"):
         scanned, _ = cells[0].unroll(frames, cells[0].initial_state(4), Context.evaluation())
-    monkeypatch.setattr(engine, "MODE", "auto")
+    monkeypatch.setattr(compiling, "MODE", "auto")
     assert [engine.mode_for([tt.sum(y)]) for y in (perceptron, scanned)] == ["c", "c"]
     assert [engine.mode_for([perceptron, tt.sum(y)]) for y in unrolled] == ["python"] * 3
-    monkeypatch.setattr(engine, "MODE", "numba")
+    monkeypatch.setattr(compiling, "MODE", "numba")
     assert engine.mode_for([perceptron]) == "numba"

@@ -1,0 +1,52 @@
+"""Random numbers of a graph, as a pure function of a key."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnaudio.engine.compiling import tensor
+from rnnaudio.engine.environment import NAME, backend, float_type, tt
+from rnnaudio.engine.symbolic import Key, Node, Size, Storage, Symbolic
+from rnnaudio.kernels import noise
+
+_graph: Any = backend if NAME == "theano" else backend.graph
+
+
+class Random(_graph.Op):
+    """Random numbers that depend on (key, stream, shape) alone: no hidden generator, so any step can be replayed.
+
+    ``key`` is an int64 vector: seed, number of the update and, where a sequence is cut in time, of the segment. Both
+    engines and all modes give the same numbers, a checkpoint needs only the first two, and a resumed run gets the
+    numbers that the uninterrupted one would have had.
+    """
+
+    __props__ = ("distribution", "stream", "ndim", "dtype")
+
+    def __init__(self, distribution: str, stream: int, ndim: int, dtype: str):
+        self.distribution, self.stream, self.ndim, self.dtype = distribution, stream, ndim, dtype
+
+    def make_node(self, key: Key, *shape: Size) -> Node:
+        inputs = [tt.as_tensor_variable(v) for v in (key, *shape)]
+        return _graph.Apply(self, inputs, [tensor("", self.ndim, self.dtype).type()])
+
+    def perform(self, node: Node, inputs: list[np.ndarray], outputs: list[Storage]) -> None:
+        key, shape = [int(k) for k in inputs[0]], [int(n) for n in inputs[1:]]
+        outputs[0][0] = noise.sample(self.distribution, key, self.stream, shape, self.dtype)
+
+    def connection_pattern(self, node: Node) -> list[list[bool]]:
+        return [[False] for _ in node.inputs]
+
+    def infer_shape(self, *arguments: Any) -> list[list[Symbolic]]:
+        node = arguments[-2]  # PyTensor passes graph, node and shapes, Theano the last two
+        return [node.inputs[1:]]
+
+
+def normal(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
+    """Sample N(0, 1) of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
+    return Random("normal", stream, len(shape), float_type())(key, *shape)
+
+
+def uniform(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
+    """Sample U(0, 1) of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
+    return Random("uniform", stream, len(shape), float_type())(key, *shape)
