@@ -367,7 +367,7 @@ def leave(
     heard = {name: of_it[0][: SHOWN_SECONDS * rate] for name, of_it in sounds.items()}
     plots.spectrogram_sheet(heard, rate, run_dir / "kinds.png", title="The first of each kind", highest_hz=SHOWN_HZ)
     title, path = "A second of unseen music, then what is played", run_dir / "played.png"
-    plots.spectrogram_sheet(played_on, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
+    plots.spectrogram_sheet(played_on, rate, path, title=title, highest_hz=SHOWN_HZ, prime_seconds=1.0)
 
 
 if __name__ == "__main__":

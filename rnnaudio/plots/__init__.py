@@ -1,10 +1,10 @@
-"""The pictures of a run: plain numbers in, a PNG out.
+"""Plots of runs and measurements: plain numbers in, a PNG out.
 
-Every public function writes one PNG whole or not at all and returns its path; the ``*_figure`` function beside it
-makes the same picture as a matplotlib ``Figure`` that can be looked at without a file. pyplot is never imported and no
-global setting of matplotlib is read on purpose or changed, so a user's own plots in the same process are left alone.
+Every public function writes one PNG atomically and returns its path; the corresponding ``*_figure`` function returns
+the same plot as a matplotlib ``Figure``. pyplot is never imported, and global settings of matplotlib are neither read
+nor changed, so that other plots in the same process are not affected.
 
-Values that are not finite are drawn as gaps and said so. Colours: Okabe and Ito's set, safe for colour-blind readers.
+Values that are not finite appear as gaps and are reported in the plot. Colours: Okabe and Ito's colour-blind safe set.
 """
 
 from rnnaudio.plots.curves import learning_curve, learning_curve_figure
