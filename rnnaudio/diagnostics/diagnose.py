@@ -7,9 +7,9 @@ import numpy as np
 from rnnaudio.diagnostics.baselines import baselines, linear_prediction
 from rnnaudio.diagnostics.causes import causes
 from rnnaudio.diagnostics.cost import Cost, cost_coverage, measured_target_shift, noise_figures
+from rnnaudio.diagnostics.dynamics import Stepped, dynamics_figures, unrolled
 from rnnaudio.diagnostics.excerpt import excerpt, rms
 from rnnaudio.diagnostics.free_run import health, levels_db
-from rnnaudio.diagnostics.memory import Stepped, memory_figures, unrolled
 from rnnaudio.diagnostics.probe import probe
 from rnnaudio.diagnostics.signal import (
     continuity,
@@ -107,7 +107,7 @@ def look_at_memory(
     measured.gradient_by_lag = g = inside.gradient_through_time
     measured.figures["gradient_growth"] = float(g.max() / g[0]) if g[0] > 0 else NOT_MEASURED
     measured.figures["gradient_kept_per_step"] = kept_per_step(g)
-    memory = memory_figures(stepped, x, rng)
+    memory = dynamics_figures(stepped, x, rng)
     measured.growth_with_input, measured.growth_without = memory.growth_with_input, memory.growth_without
     measured.echo, measured.flip = memory.echo, memory.flip
     measured.figures["constant_units"] = memory.constant_units
