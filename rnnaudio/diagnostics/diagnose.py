@@ -1,14 +1,13 @@
-"""Look at everything that trains and plays a model, and say what is wrong with it, the true cause first."""
-
-from typing import Any
+"""Measure everything that trains a model and generates with it, and rank the causes of bad results."""
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Floats, Frames
 from rnnaudio.diagnostics.baselines import baselines, linear_prediction
 from rnnaudio.diagnostics.causes import causes
 from rnnaudio.diagnostics.cost import Cost, cost_coverage, measured_target_shift, noise_figures
 from rnnaudio.diagnostics.dynamics import Stepped, dynamics_figures, unrolled
-from rnnaudio.diagnostics.excerpt import excerpt, rms
+from rnnaudio.diagnostics.excerpt import HasFrames, excerpt, rms
 from rnnaudio.diagnostics.free_run import health, levels_db
 from rnnaudio.diagnostics.probe import probe
 from rnnaudio.diagnostics.signal import (
@@ -27,7 +26,7 @@ N_BATCHES = 4
 N_PLAYED = 8
 N_SEED_FRAMES = 16
 N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
-FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # of the free run; at least and at most so many frames
+FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # length of the free run; limits of its number of frames
 MOST_VALIDATION_SAMPLES = 1 << 21
 MOST_BASELINE_SAMPLES = 1 << 19  # of the validation windows, for baselines and the model beside them
 N_BASELINE_BATCHES = 8
@@ -35,7 +34,7 @@ NOT_MEASURED = float("nan")
 
 
 def diagnose(subject: Subject) -> Diagnosis:
-    """Measure the subject (it is left as it was) and rank the causes found."""
+    """Measure the subject, without changing it, and rank the causes found."""
     measured = Measurements()
     rng = np.random.default_rng(2016)
     batches = [subject.batches.batch(k) for k in range(N_BATCHES)]
@@ -52,8 +51,8 @@ def diagnose(subject: Subject) -> Diagnosis:
     return Diagnosis(causes(measured), measured)
 
 
-def look_at_data(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Scale, order of axes, effective size, what begins where."""
+def look_at_data(subject: Subject, batches: list[HasFrames], measured: Measurements, rng: np.random.Generator) -> None:
+    """Measure the scale, the order of axes, the effective batch size, and the resets."""
     figures = measured.figures
     measured.frame_size = subject.model.n_in
     scale = scale_figures(subject.pieces)
@@ -71,8 +70,10 @@ def look_at_data(subject: Subject, batches: list[Any], measured: Measurements, r
     figures["validation_in_training"] = share_found(subject.validation, subject.pieces)
 
 
-def look_at_cost(subject: Subject, cost: Cost, part: Any, measured: Measurements, rng: np.random.Generator) -> None:
-    """Which steps count, towards what; noise in the output."""
+def look_at_cost(
+    subject: Subject, cost: Cost, part: HasFrames, measured: Measurements, rng: np.random.Generator
+) -> None:
+    """Measure the steps that contribute to the cost, its target, and the noise of the output."""
     figures = measured.figures
     coverage = cost_coverage(cost, part, rng)
     measured.coverage = np.sqrt(np.mean(np.square(coverage), axis=1))
@@ -90,17 +91,17 @@ def look_at_cost(subject: Subject, cost: Cost, part: Any, measured: Measurements
     figures["floor_after_weights"] = noise.after_weights
 
 
-def promised_target(subject: Subject, frames: np.ndarray) -> np.ndarray:
-    """What the objective's name says the output should be: the next frame, unless the name says otherwise."""
+def promised_target(subject: Subject, frames: Frames) -> Frames:
+    """Target implied by the objective's name: the next frame for unknown names."""
     known = STRATEGIES.get(subject.objective.name)
     shift = known.shift if known else 1
     return frames[shift : len(frames) - 1 + shift]
 
 
 def look_at_memory(
-    subject: Subject, stepped: Stepped, part: Any, measured: Measurements, rng: np.random.Generator
+    subject: Subject, stepped: Stepped, part: HasFrames, measured: Measurements, rng: np.random.Generator
 ) -> None:
-    """Gates, gradient by lag, growth, echo, flip, reach."""
+    """Measure gates, gradient by lag, growth, echo, flip and reach."""
     x, target = part.frames[:-1], promised_target(subject, part.frames)
     inside = probe(subject.model, x, target)
     measured.saturation = {name: histogram.saturated for name, histogram in inside.saturation.items()}
@@ -119,20 +120,20 @@ def look_at_memory(
     measured.figures["target_p999"] = float(np.percentile(np.abs(target), 99.9))
 
 
-def kept_per_step(gradient_by_lag: np.ndarray, first: int = 2, last: int = 10) -> float:
-    """(g_10 / g_2)^(1/8): what a step keeps, between the lags that a linear path beside the model does not reach."""
+def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> float:
+    """Decay of the gradient per step, (g_10 / g_2)^(1/8), at lags beyond the reach of a parallel linear prediction."""
     if len(gradient_by_lag) <= last or not gradient_by_lag[first] > 0:
         return NOT_MEASURED
     return float((gradient_by_lag[last] / gradient_by_lag[first]) ** (1.0 / (last - first)))
 
 
-def late_growth(sizes: np.ndarray) -> float:
-    """The size at the end over that in the middle."""
+def late_growth(sizes: Floats) -> float:
+    """Ratio of the size at the end to that in the middle."""
     return float(sizes[-1] / max(sizes[len(sizes) // 2], 1e-30)) if len(sizes) else NOT_MEASURED
 
 
-def look_at_updates(subject: Subject, parts: list[Any], measured: Measurements) -> None:
-    """Sizes of updates, each against its parameter and against the rule's promise."""
+def look_at_updates(subject: Subject, parts: list[HasFrames], measured: Measurements) -> None:
+    """Measure the sizes of updates, relative to the parameters and to those expected of the rule."""
     figures = measured.figures
     seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.rate_now, parts)
     moved = [name for name, ratio in seen.ratios.items() if seen.gradients[name] > 0 and (ratio or seen.visible[name])]
@@ -148,7 +149,7 @@ def look_at_updates(subject: Subject, parts: list[Any], measured: Measurements) 
 
 
 def look_at_validation(subject: Subject, measured: Measurements) -> None:
-    """Errors of model and baselines on the validation windows; what the run recorded of them."""
+    """Measure the errors of model and baselines on the validation windows, and compare them with the history."""
     figures = measured.figures
     pairs, n = [], 0
     for batch in subject.validation:
@@ -156,8 +157,8 @@ def look_at_validation(subject: Subject, measured: Measurements) -> None:
             break
         pairs.append((batch.frames[:-1], promised_target(subject, batch.frames)))
         n += batch.frames.size
-    said = unrolled(subject.model)
-    wrong = np.array([np.sum(np.square(said(x) - t, dtype=np.float64)) for x, t in pairs])
+    predict = unrolled(subject.model)
+    wrong = np.array([np.sum(np.square(predict(x) - t, dtype=np.float64)) for x, t in pairs])
     energy = np.array([np.sum(np.square(t, dtype=np.float64)) for _, t in pairs])
     measured.loss = float(wrong.sum() / sum(t.size for _, t in pairs))
     figures["validation_loss"] = float(wrong.sum() / energy.sum())
@@ -173,7 +174,7 @@ def look_at_validation(subject: Subject, measured: Measurements) -> None:
 
 
 def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements) -> None:
-    """Does the run play the function that it trained, and what becomes of its sound?"""
+    """Compare the free run with the trained graph, and measure how its sound develops."""
     figures = measured.figures
     figures |= dict.fromkeys(("play_against_unrolled", "two_functions_apart", "play_towards_twice"), NOT_MEASURED)
     later = ("level_fall_db", "half_life", "period", "repeats_from", "noise_from", "unrest_db")
@@ -182,21 +183,21 @@ def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements)
         return
     frames = subject.validation[0].frames
     loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]
-    seeds = frames[:N_SEED_FRAMES, loud]
-    pairs = [first_frames(stepped, seed) for seed in seeds.swapaxes(0, 1)]
-    said, again = (np.array(frames) for frames in zip(*pairs, strict=True))
-    firsts = [subject.play(seed, 1) for seed in seeds.swapaxes(0, 1)]
+    primes = frames[:N_SEED_FRAMES, loud]
+    pairs = [first_frames(stepped, prime) for prime in primes.swapaxes(0, 1)]
+    once, twice = (np.array(frames) for frames in zip(*pairs, strict=True))
+    firsts = [subject.play(prime, 1) for prime in primes.swapaxes(0, 1)]
     if not all(len(frames) for frames in firsts):  # not finite from the beginning
         return
     first = np.array([frames[0] for frames in firsts])
-    figures["play_against_unrolled"] = rms(first - said) / max(rms(said), 1e-30)
-    figures["two_functions_apart"] = rms(again - said) / max(rms(said), 1e-30)
-    apart = (again - said).astype(np.float64)
-    figures["play_towards_twice"] = float(np.sum((first - said) * apart) / max(np.sum(apart**2), 1e-30))
-    seed = seeds[:, 0]
-    generated = subject.play(seed, int(np.clip(FREE_SAMPLES // seed.shape[1], *FREE_FRAMES)))
-    measured.n_seed_frames = len(seed)
-    measured.level_db = levels_db(np.concatenate([seed, generated]))
+    figures["play_against_unrolled"] = rms(first - once) / max(rms(once), 1e-30)
+    figures["two_functions_apart"] = rms(twice - once) / max(rms(once), 1e-30)
+    apart = (twice - once).astype(np.float64)
+    figures["play_towards_twice"] = float(np.sum((first - once) * apart) / max(np.sum(apart**2), 1e-30))
+    prime = primes[:, 0]
+    generated = subject.play(prime, int(np.clip(FREE_SAMPLES // prime.shape[1], *FREE_FRAMES)))
+    measured.n_seed_frames = len(prime)
+    measured.level_db = levels_db(np.concatenate([prime, generated]))
     if len(generated) < 8:
         return
     result = health(generated)
@@ -208,10 +209,10 @@ def look_at_free_run(subject: Subject, stepped: Stepped, measured: Measurements)
     figures["unrest_db"] = result.unrest_db
 
 
-def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the trained graph says after a seed (time, n), and what it says if it hears the last frame twice."""
-    state, y = stepped.start(1), seed[-1:]
-    for frame in seed:
+def first_frames(stepped: Stepped, prime: Frames) -> tuple[Frames, Frames]:
+    """Outputs of the trained graph after a prime (time, n), and after consuming its last frame twice; (n,) each."""
+    state, y = stepped.start(1), prime[-1:]
+    for frame in prime:
         y, state = stepped(frame[None], state)
-    again, _ = stepped(seed[-1:], state)
-    return y[0], again[0]
+    twice, _ = stepped(prime[-1:], state)
+    return y[0], twice[0]
