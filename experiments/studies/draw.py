@@ -110,7 +110,7 @@ def draw(model: Draw, options: Options, digits: Digits, done: Run, folder: Path)
     shown = digits.test[:6]
     painted = reconstruct_images(model, shown, n, options.seed)
     canvases, boxes = drawing.on_the_way(painted)
-    plots.filling(
+    plots.canvas_steps(
         as_pictures(shown), as_pictures(canvases), folder / f"{name}-canvas.png", **boxes,
         title=f"DRAW {how}: test digits and the canvas after step ...",
     )  # fmt: skip

@@ -28,7 +28,9 @@ def contexts(x: Frames, n_frames: int) -> Frames:
 
 
 def linear_prediction(pairs: Iterable[Pair], *, n_frames: int = 2, ridge: float = 1e-4) -> LinearPrediction | None:
-    """argmin sum |y_t - (c_t A + b)|^2 + ridge tr(C) / m |A|^2, c_t the last ``n_frames`` frames, m their width.
+    """Fit a linear prediction by ridge regression, with c_t the last ``n_frames`` frames, m their width.
+
+        argmin sum |y_t - (c_t A + b)|^2 + ridge tr(C) / m |A|^2,   C = sum c_t^T c_t
 
     pairs: (input, target) arrays (time, batch, n), read in one pass, which ends early for wide frames; only the normal
     equations are kept in memory, in float64. None if ``n_frames`` frames have more than 8192 values.

@@ -71,7 +71,7 @@ class Cost:
 
 
 def cost_coverage(cost: Cost, batch: HasFrames, rng: np.random.Generator) -> Floats:
-    """|d loss / d output| of each step and sequence, at outputs N(0, 1) away from the model's own; (time, batch)."""
+    """Gradient norms |d loss / d output| by step and sequence, at the model's outputs + N(0, 1); (time, batch)."""
     y = cost.look(batch).y
     output = y + rng.standard_normal(y.shape).astype(y.dtype)
     return np.sqrt(np.sum(np.square(cost.look(batch, output).gradient, dtype=np.float64), axis=2))

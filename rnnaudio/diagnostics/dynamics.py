@@ -143,12 +143,12 @@ def size(state: StateArrays) -> float:
 
 
 def difference(a: StateArrays, b: StateArrays) -> StateArrays:
-    """Leaf by leaf, a - b."""
+    """Difference a - b, leaf by leaf."""
     return [p - q for p, q in zip(a, b, strict=True)]
 
 
 def distance(a: StateArrays, b: StateArrays) -> float:
-    """|a - b| / sqrt((|a|^2 + |b|^2) / 2): 0 for equal states, sqrt 2 for unrelated ones of equal size."""
+    """Relative distance |a - b| / sqrt((|a|^2 + |b|^2) / 2): 0 if equal, sqrt 2 for unrelated states of equal size."""
     return size(difference(a, b)) / max(np.hypot(size(a), size(b)) / np.sqrt(2.0), 1e-30)
 
 

@@ -48,7 +48,7 @@ def health(frames: Frames) -> Health:
 
 
 def half_life(level_db: Floats) -> float:
-    """ln 2 / a of the best fit exp(-a t) to the energy, by least squares on its logarithm above the floor."""
+    """Half-life of the energy in frames, ln 2 / a for exp(-a t) fitted to the logarithm above the floor."""
     t = np.flatnonzero(level_db > FLOOR_DB + 1.0)
     if len(t) < 2:
         return 0.0
@@ -65,7 +65,7 @@ def unrest_db(frames: Frames) -> float:
 
 
 def repetition(frames: Frames) -> tuple[int, float]:
-    """(period, first frame) of the shortest cycle that the frames (time, n) end in; (0, inf) if there is none.
+    """Period and first frame of the shortest cycle that the frames (time, n) end in; (0, inf) if there is none.
 
     Frames count as equal if they differ by less than 1e-3 of the rms of the last quarter.
     """

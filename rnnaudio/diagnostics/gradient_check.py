@@ -85,7 +85,7 @@ def check_gradients(
 
 
 def relative_error(a: float, b: float, floor: float) -> float:
-    """|a - b| / max(|a|, |b|, floor).
+    """Relative error |a - b| / max(|a|, |b|, floor).
 
     The floor of a check is 1e-3 of the array's largest gradient and at least 1e-5 of the loss: the difference of two
     losses has a rounding error of about 1e-13 of the loss, which must not decide the result.
@@ -156,7 +156,7 @@ def _check_array(
 def _best_difference(
     array: _Array, entry: tuple[int, ...], loss: Callable[[], float], symbolic: float, floor: float
 ) -> tuple[float, float]:
-    """(relative error, difference) at the step size that agrees best."""
+    """Relative error and difference at the step size that agrees best."""
     results = []
     for epsilon in STEPS:
         difference = _central_difference(array, entry, loss, epsilon)

@@ -17,7 +17,7 @@ from rnnaudio.plots.inside import (
     update_ratios,
     update_ratios_figure,
 )
-from rnnaudio.plots.painting import Rulers, beside_nearest, beside_nearest_figure, filling, filling_figure
+from rnnaudio.plots.painting import Rulers, beside_nearest, beside_nearest_figure, canvas_steps, canvas_steps_figure
 from rnnaudio.plots.record import against_record, against_record_figure
 from rnnaudio.plots.sound import (
     level_dbfs,
@@ -45,14 +45,14 @@ __all__ = [
     "against_record_figure",
     "beside_nearest",
     "beside_nearest_figure",
+    "canvas_steps",
+    "canvas_steps_figure",
     "confusion",
     "confusion_figure",
     "diagnosis",
     "diagnosis_figure",
     "error_by_horizon",
     "error_by_horizon_figure",
-    "filling",
-    "filling_figure",
     "gradient_norms",
     "gradient_norms_figure",
     "growth",

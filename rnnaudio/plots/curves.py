@@ -124,7 +124,7 @@ def _column(records: Sequence[Row], key: str) -> Floats:
 
 
 def _finite_or_gap(values: ArrayLike, decibel: bool) -> Floats:
-    """``values``, or 10 log10 of them, with NaN in place of values that are not finite."""
+    """Values, or 10 log10 of them, with NaN in place of those that are not finite."""
     shown = metrics.decibel(values) if decibel else np.asarray(values, float)
     return np.where(np.isfinite(shown), shown, np.nan)
 

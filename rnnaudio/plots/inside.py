@@ -130,7 +130,7 @@ def update_ratios(history: Mapping[str, Sequence[tuple[float, float]]], path: st
 
 
 def update_ratios_figure(history: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """|update| / |parameter| of each parameter against the number of updates, log y, a dashed line at 1e-3.
+    """Ratio |update| / |parameter| against the number of updates, log y, with a dashed line at 1e-3.
 
     history: parameter name -> [(update index, ratio), ...]; ``lstm.w_hidden`` goes to the panel ``lstm``, to limit the
     number of lines in a panel. About 1e-3 is the usual rule of thumb (A. Karpathy, CS231n notes, "Ratio of

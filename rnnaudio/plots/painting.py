@@ -33,7 +33,7 @@ class Rulers(NamedTuple):
     pixel_aspect: float = 1.0
 
 
-def filling(
+def canvas_steps(
     images: ArrayLike,
     canvases: ArrayLike,
     path: str | Path,
@@ -43,11 +43,11 @@ def filling(
     rulers: Rulers | None = None,
     title: str = "",
 ) -> Path:
-    """Plot images and their canvases after each step; see ``filling_figure``."""
-    return save(filling_figure(images, canvases, reads=reads, writes=writes, rulers=rulers, title=title), path)
+    """Plot images and their canvases after each step; see ``canvas_steps_figure``."""
+    return save(canvas_steps_figure(images, canvases, reads=reads, writes=writes, rulers=rulers, title=title), path)
 
 
-def filling_figure(
+def canvas_steps_figure(
     images: ArrayLike,
     canvases: ArrayLike,
     *,
@@ -159,7 +159,7 @@ def _measure(axes: Axes, rulers: Rulers, corners: Floats, size: Size) -> None:
 
 
 def _corners(n_rows: int, n_columns: int, size: Size) -> Floats:
-    """x and y of the upper left corner of each tile, (rows, columns, 2)."""
+    """Coordinates x and y of the upper left corner of each tile, (rows, columns, 2)."""
     x, y = np.meshgrid(np.arange(n_columns) * size[1] * (1 + GAP), np.arange(n_rows) * size[0] * (1 + GAP))
     return np.stack([x, y], axis=2)
 
