@@ -318,7 +318,7 @@ def test_who_plays_a_run_before_its_choice_is_told(folder, capsys, tmp_path):
 def test_what_is_no_run_over_codes_is_refused(folder, tmp_path):
     with pytest.raises(RnnaudioError, match="no checkpoint"):
         load_music(tmp_path)
-    with pytest.raises(RnnaudioError, match="lower it"):
+    with pytest.raises(RnnaudioError, match="lower n_steps"):
         train_music(dataclasses.replace(TINY, n_steps=10_000), folder / "corpus.h5", tmp_path / "long")
     assert not list(tmp_path.iterdir())
     with pytest.raises(RnnaudioError, match="another music setting: n_units was 8, now it is 9"):
