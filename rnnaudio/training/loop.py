@@ -148,7 +148,7 @@ def train(
     path = checkpoint.path_to_write(run_dir, resume)
     step = _compiled(model, objective, optimizer, seed, segment_steps)
     evaluate = Evaluation(model, objective, segment_steps, seed if judging.with_noise else None)
-    identity = {
+    identity: dict[str, Json] = {
         "objective": objective.name, "optimizer": repr(optimizer), "seed": seed, "segment_steps": segment_steps
     }  # fmt: skip
     record = {"config": config, "identity": identity}
