@@ -20,7 +20,7 @@ from experiments.shared.records import record
 from rnnaudio.data import AudioCorpus, Batch, fixed_windows
 from rnnaudio.diagnostics import check_batch, check_gradients, probe
 from rnnaudio.diagnostics.cost import Cost, cost_coverage
-from rnnaudio.diagnostics.memory import Stepped, memory_figures
+from rnnaudio.diagnostics.dynamics import Stepped, dynamics_figures
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.optimizers import SGD, RMSprop, RMSprop2016
 from rnnaudio.runs.frames.build import build_model, build_strategy
@@ -128,7 +128,7 @@ def wiring(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
 
 def memory(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
     """The check not made in 2016: does the memory stay bounded, forget its start, and depend on the input?"""
-    figures = memory_figures(Stepped(build_model(config)), frames[:32], np.random.default_rng(0))
+    figures = dynamics_figures(Stepped(build_model(config)), frames[:32], np.random.default_rng(0))
     driven, silent = figures.growth_with_input, figures.growth_without
     evidence = (
         f"memory rms {driven[0]:.2f} after 1 step, {driven[15]:.2f} after 16, {driven[31]:.2f} after 32; with silence "

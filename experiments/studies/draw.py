@@ -108,7 +108,7 @@ def plot(model: Draw, options: Options, digits: Digits, done: Run, folder: Path)
     shown = digits.test[:6]
     painted = reconstruct_images(model, shown, n, options.seed)
     canvases, boxes = drawing.canvases_shown(painted)
-    plots.filling(
+    plots.canvas_steps(
         as_pictures(shown), as_pictures(canvases), folder / f"{name}-canvas.png", **boxes,
         title=f"DRAW {kind}: test digits and the canvas after step ...",
     )  # fmt: skip

@@ -148,7 +148,7 @@ def plot_patches(model: Draw, options: Options, patches: Patches) -> None:
     n, rulers = options.n_steps, sides(patches)
     shown = patches.test[np.linspace(0, len(patches.test) - 1, 8).astype(int)[1:-1]]
     canvases, boxes = drawing.canvases_shown(reconstruct_images(model, shown, n, options.seed))
-    plots.filling(
+    plots.canvas_steps(
         as_pictures(shown, patches), as_pictures(canvases, patches), options.folder / "canvas.png", **boxes,
         rulers=rulers, title=f"DRAW {options.kind}: log-amplitudes of test patches, and the canvas after step ...",
     )  # fmt: skip

@@ -376,4 +376,4 @@ def write_sounds(
     firsts = {name: audios[0][: SHOWN_SECONDS * rate] for name, audios in sounds.items()}
     plots.spectrogram_sheet(firsts, rate, run_dir / "kinds.png", title="The first of each kind", highest_hz=SHOWN_HZ)
     title, path = "A second of unseen music, then what is played", run_dir / "played.png"
-    plots.spectrogram_sheet(continued, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
+    plots.spectrogram_sheet(continued, rate, path, title=title, highest_hz=SHOWN_HZ, prime_seconds=1.0)

@@ -213,7 +213,7 @@ def played(sampler: SamplesRun, corpus: AudioCorpus, options: Options, folder: P
         sounds[f"seed {k + 1}"] = corpus.restore(np.concatenate([seeds[k], audio]))
         write_wav(folder / f"played-{k + 1}.wav", sounds[f"seed {k + 1}"], rate)
     title, path = "A second of unseen music, then what is played", folder / "played.png"
-    plots.spectrogram_sheet(sounds, rate, path, title=title, highest_hz=SHOWN_HZ, seed_seconds=1.0)
+    plots.spectrogram_sheet(sounds, rate, path, title=title, highest_hz=SHOWN_HZ, prime_seconds=1.0)
     ends = [life.reason.split(" (")[0] or "alive to the end" for life in lives]
     return {
         "alive_seconds": sorted(round(life.seconds, 2) for life in lives),

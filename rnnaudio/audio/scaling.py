@@ -20,7 +20,9 @@ MOST_FRAMES = 20_000
 
 @dataclass(frozen=True, eq=False)
 class LogScale:
-    """s = (log(1 + c |X| / sqrt(n)) - mean) V / deviation, n the window in samples; fitted once, then fixed.
+    """Standardised log-magnitudes, optionally projected on principal components; fitted once, then fixed.
+
+        s = (log(1 + c |X| / sqrt(n)) - mean) V / deviation,   n the window in samples
 
     The logarithm compresses the range between loud and soft partials; it is 0, not infinite, at silence. A larger
     compression c raises soft partials further.
@@ -85,7 +87,7 @@ class LogScale:
 
 @dataclass(frozen=True, eq=False)
 class MelScale:
-    """b = |X| M: mel bands of a magnitude spectrum, (..., n_bins) -> (..., n_bands), with approximate inverses.
+    """Mel bands b = |X| M of magnitudes, (..., n_bins) -> (..., n_bands), with approximate inverses.
 
     M is :func:`rnnaudio.audio.mel.mel_weights`. With fewer bands than bins there is no exact inverse: detail within a
     band is lost, the lines of partials above all. ``pinv`` takes the minimum-norm spectrum with these bands and clips
@@ -111,7 +113,7 @@ class MelScale:
 
     @cached_property
     def weights(self) -> Floats:
-        """M: (n_bins, n_bands)."""
+        """Filter bank M, (n_bins, n_bands)."""
         return mel_weights(self.stft.window_samples, self.stft.rate(), self.n_bands)
 
     def bands(self, magnitudes: Magnitudes) -> Features:

@@ -66,7 +66,7 @@ class MagnitudeScale(NamedTuple):
 
 
 def magnitudes_of(frames: Frames) -> Magnitudes:
-    """|rfft| over the last axis: (..., n) -> (..., n // 2 + 1) float64."""
+    """Magnitudes |rfft| of frames, without a window: (..., n) -> (..., n // 2 + 1) float64."""
     return np.abs(adjoining_frames(np.shape(frames)[-1]).of_frames(frames))
 
 

@@ -16,7 +16,9 @@ WINDOWS = {"hann": "hann", "hamming": "hamming", "blackman": "blackman", "rectan
 
 @dataclasses.dataclass(frozen=True)
 class STFT:
-    """X[m, k] = sum_t w[t] x[m hop + t - offset] exp(-2 pi i k t / n), t = 0 .. n - 1, k = 0 .. n // 2.
+    """Short-time Fourier transform of frames of n samples.
+
+        X[m, k] = sum_t w[t] x[m hop + t - offset] exp(-2 pi i k t / n),   t = 0 .. n - 1,   k = 0 .. n // 2
 
     window_samples, hop_samples
         n and the distance between frames, in samples; :meth:`in_seconds` takes them in seconds.
@@ -222,6 +224,6 @@ def overlap_add(frames: Frames, hop: int) -> Audio:
 
 @lru_cache(maxsize=16)
 def _squares(stft: STFT, n_frames: int) -> Floats:
-    """sum_m w^2, or 1 where it is 0 (w x_m is 0 there, too)."""
+    """Divisors of the overlap-add: sum_m w^2, or 1 where it is 0 (w x_m is 0 there, too)."""
     sums = overlap_add(np.broadcast_to(stft.weights**2, (n_frames, stft.window_samples)), stft.hop_samples)
     return np.where(sums > np.finfo(np.float64).tiny, sums, 1.0)

@@ -178,7 +178,7 @@ class FrameOffsets(_Windows):
     carries_state: ClassVar[bool] = False
 
     def _counts(self, offset: int) -> tuple[Whole, Whole]:
-        """(first starts, numbers of windows) of the pieces; a piece with fewer spare samples is shifted by less."""
+        """First starts and numbers of windows of the pieces; a piece with fewer spare samples is shifted by less."""
         first_starts = np.minimum(offset, self.last_starts)
         return first_starts, (self.last_starts - first_starts) // self.hop + 1
 

@@ -147,11 +147,11 @@ class Scale:
     std: float
 
     def standardise(self, audio: Audio) -> Audio:
-        """(audio - mean) / std, float32, for audio on the scale -1 to 1."""
+        """Standardise audio on the scale -1 to 1: (audio - mean) / std, float32."""
         return ((np.asarray(audio, np.float64) - self.mean) / self.std).astype(np.float32)
 
     def restore(self, audio: Audio) -> Audio:
-        """audio * std + mean, float32: standardised audio back on the scale -1 to 1 (not clipped)."""
+        """Restore standardised audio to the scale -1 to 1 (not clipped): audio * std + mean, float32."""
         return (np.asarray(audio, np.float64) * self.std + self.mean).astype(np.float32)
 
 

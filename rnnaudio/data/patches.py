@@ -21,7 +21,9 @@ PURPOSE = 10  # separates these random numbers from those of weights, noise and 
 
 @dataclass(frozen=True, eq=False)
 class PatchScale:
-    """x = log(1 + c |X| / sqrt(n)) / top, for the lowest ``n_bins`` bins only: 0 is silence, and 1 is ``top``.
+    """Log-magnitudes of the lowest ``n_bins`` bins, scaled to 0 (silence) .. 1 (``top``).
+
+        x = log(1 + c |X| / sqrt(n)) / top
 
     Bins on a linear frequency axis can be inverted exactly, unlike mel bands (:class:`MelScale`). Higher frequencies
     are discarded; the inverse sets them to zero. ``logs`` holds c, n and top, which is 10 % above the largest

@@ -27,7 +27,9 @@ NEPERS_TO_ONE = 4.0  # scales inputs to the order of 1
 
 @dataclass(frozen=True)
 class PhaseContext:
-    """Model inputs: log |X[m', k']| / max |X[m, .]|, k' = k - radius .. k + radius, m' = m - before .. m + look_ahead.
+    """Spectral context of a bin, the input of a model of phase differences.
+
+        log |X[m', k']| / max |X[m, .]|,   k' = k - radius .. k + radius,   m' = m - before .. m + look_ahead
 
     Magnitudes are mirrored at 0 Hz and at half the sample rate, as the spectra of real signals are. In a stream the
     inputs of a frame are complete ``look_ahead`` hops late.
@@ -63,7 +65,7 @@ class PhaseContext:
         return self._concatenated(self._around(magnitudes)[:, items, bins])
 
     def _around(self, magnitudes: Magnitudes) -> Features:
-        """log |X| of each bin and its neighbours, along a new last axis."""
+        """Log-magnitudes of each bin and its neighbours, along a new last axis."""
         logs = np.log(np.maximum(magnitudes, SILENCE))
         logs = np.pad(logs, [(0, 0)] * (logs.ndim - 1) + [(self.radius, self.radius)], mode="reflect")
         return np.lib.stride_tricks.sliding_window_view(logs, 2 * self.radius + 1, axis=-1)

@@ -1,4 +1,4 @@
-"""Diagnostics: what a model, a batch or a loss is really doing."""
+"""Diagnostics: measurements of models, batches and losses, independent of their settings."""
 
 from rnnaudio.diagnostics.baselines import LinearPrediction, baselines, linear_prediction
 from rnnaudio.diagnostics.batch_check import BatchCheck, check_batch, measured_shifts

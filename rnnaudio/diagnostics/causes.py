@@ -1,7 +1,7 @@
-"""From what was measured to what is wrong: one small rule a cause, the furthest upstream first.
+"""Ranking of causes from measurements: one small rule per cause, the furthest upstream first.
 
-The severity of a cause is its place in the chain from data to sound, and within it how far it is beyond its threshold:
-a fault upstream makes those below it. Bad data make a bad loss, a bad loss bad weights, bad weights a dead free run.
+The severity of a cause is its place in the chain from data to sound, refined by how far it exceeds its threshold: a
+fault causes those downstream. Bad data lead to a bad loss, a bad loss to bad weights, bad weights to a dead free run.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ CAUSES: tuple[tuple[str, Rule, float], ...] = (
 
 
 def causes(measured: Measurements) -> tuple[Cause, ...]:
-    """All causes that the measurements show, most severe first."""
+    """Find all causes that the measurements show, most severe first."""
     found = []
     for name, rule, place in CAUSES:
         result = rule(measured)

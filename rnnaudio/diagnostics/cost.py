@@ -1,105 +1,111 @@
-"""What the cost is really of: which outputs receive a gradient, towards what target, above which floor of noise."""
+"""The measured cost: which outputs receive a gradient, towards which target, above which noise floor."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Floats, Frames
 from rnnaudio.diagnostics.batch_check import MAX_SHIFT
-from rnnaudio.diagnostics.excerpt import copied, quick_mode
-from rnnaudio.diagnostics.memory import Stepped
+from rnnaudio.diagnostics.dynamics import Stepped
+from rnnaudio.diagnostics.excerpt import HasFrames, copied, quick_mode
 from rnnaudio.nn import Context, Layer
 from rnnaudio.objectives import Objective
 
+Symbolic: TypeAlias = Any  # a variable of the engine's graph
+State: TypeAlias = Any  # a NamedTuple of them
 
-class Watched(Layer):
-    """A model whose output has p added to it: with p = 0 the same model, and d loss / d p is d loss / d output."""
 
-    def __init__(self, model: Layer, added: Any):
+class OffsetOutput(Layer):
+    """A model with p added to its output: with p = 0 the same model, and d loss / d p is d loss / d output."""
+
+    def __init__(self, model: Layer, added: Symbolic):
         super().__init__()
         self.n_in, self.n_out = model.n_in, model.n_out
         self._model, self._added = self._child("model", model), added
-        self.x: Any = None  # what the objective gave the model
-        self.y: Any = None
+        self.x: Symbolic = None  # the input that the objective passed to the model
+        self.y: Symbolic = None
 
     @property
-    def state_sizes(self) -> Any:
+    def state_sizes(self) -> State:
         return self._model.state_sizes
 
-    def initial_state(self, batch_size: Any) -> Any:
+    def initial_state(self, batch_size: Symbolic) -> State:
         return self._model.initial_state(batch_size)
 
-    def unroll(self, x: Any, state: Any, context: Context, mask: Any = None) -> tuple[Any, Any]:
+    def unroll(self, x: Symbolic, state: State, context: Context, mask: Symbolic = None) -> tuple[Symbolic, State]:
         self.x = x
         self.y, state = self._model.unroll(x, state, context, mask)
         return self.y + self._added, state
 
 
-class Seen(NamedTuple):
-    """input and output (time, batch, n) of the model inside the objective, and d loss / d output."""
+class CostGradient(NamedTuple):
+    """Input and output (time, batch, n) of the model inside the objective, and d loss / d output."""
 
-    x: np.ndarray
-    y: np.ndarray
-    gradient: np.ndarray
+    x: Frames
+    y: Frames
+    gradient: Frames
 
 
 class Cost:
-    """An objective on a model in evaluation, compiled, with something added to the output."""
+    """An objective on a model in evaluation, compiled with an offset added to the output."""
 
     def __init__(self, model: Layer, objective: Objective):
         added = engine.tensor("added", 3)
         variables = objective.variables()
-        watched = Watched(model, added)
+        offset = OffsetOutput(model, added)
         state = model.initial_state(objective.batch_size(*variables))
-        loss = objective.outcome(watched, variables, state, Context.evaluation()).loss
+        loss = objective.outcome(offset, variables, state, Context.evaluation()).loss
         (gradient,) = engine.gradient(loss, [added])
         self._fields, self._n_out = objective.fields, model.n_out
-        outputs = [watched.x, watched.y, gradient]
+        outputs = [offset.x, offset.y, gradient]
         self._function = engine.function([*variables, added], outputs, mode=quick_mode())
-        self._look = engine.function(variables, [watched.x, watched.y], mode=quick_mode())
+        self._look = engine.function(variables, [offset.x, offset.y], mode=quick_mode())
 
-    def look(self, batch: Any, output: np.ndarray | None = None) -> Seen:
-        """The graph on a batch; with ``output`` as if the model had said that."""
+    def look(self, batch: HasFrames, output: Frames | None = None) -> CostGradient:
+        """Evaluate on a batch; with ``output`` in place of the model's output."""
         given = [getattr(batch, name) for name in self._fields]
         x, y = self._look(*given)
         added = np.zeros_like(y) if output is None else output - y
-        return Seen(x, y, self._function(*given, added)[2])
+        return CostGradient(x, y, self._function(*given, added)[2])
 
 
-def cost_coverage(cost: Cost, batch: Any, rng: np.random.Generator) -> np.ndarray:
-    """(time, batch): |d loss / d output| of each step and sequence, at outputs N(0, 1) away from the model's own."""
+def cost_coverage(cost: Cost, batch: HasFrames, rng: np.random.Generator) -> Floats:
+    """Gradient norms |d loss / d output| by step and sequence, at the model's outputs + N(0, 1); (time, batch)."""
     y = cost.look(batch).y
-    said = y + rng.standard_normal(y.shape).astype(y.dtype)
-    return np.sqrt(np.sum(np.square(cost.look(batch, said).gradient, dtype=np.float64), axis=2))
+    output = y + rng.standard_normal(y.shape).astype(y.dtype)
+    return np.sqrt(np.sum(np.square(cost.look(batch, output).gradient, dtype=np.float64), axis=2))
 
 
-def measured_target_shift(cost: Cost, batch: Any, coverage: np.ndarray) -> int | None:
-    """The shift k, |k| <= 3, for which an output frame_{t+k} leaves no gradient where the cost counts; None if no k
-    or several do. A loss is smallest at its target, whatever else it is."""
+def measured_target_shift(cost: Cost, batch: HasFrames, coverage: Floats) -> int | None:
+    """Shift k, |k| <= 3, such that frame_{t+k} as output has no gradient where the cost has one; None if not unique.
+
+    A loss of any kind is smallest at its target.
+    """
     found = []
     frames, n = batch.frames, len(coverage)
     for k in range(-MAX_SHIFT, MAX_SHIFT + 1):
         times = [t for t in range(n) if 0 <= t + k < len(frames) and coverage[t].any()]
-        said = np.zeros((n, *frames.shape[1:]), frames.dtype)
-        said[times] = frames[[t + k for t in times]]
-        left = np.linalg.norm(cost.look(batch, said).gradient[times], axis=2)
-        if times and left.sum() < 1e-4 * coverage[times].sum():
+        output = np.zeros((n, *frames.shape[1:]), frames.dtype)
+        output[times] = frames[[t + k for t in times]]
+        remaining = np.linalg.norm(cost.look(batch, output).gradient[times], axis=2)
+        if times and remaining.sum() < 1e-4 * coverage[times].sum():
             found.append(k)
     return found[0] if len(found) == 1 else None
 
 
 class NoiseFigures(NamedTuple):
-    """Variance of the outputs in the training graph by its noise: all of it, and what is added after all weights."""
+    """Variance of the outputs due to noise in the training graph: total, and the part added after all weights."""
 
     total: float
     after_weights: float
 
 
-def noise_figures(model: Layer, x: np.ndarray) -> NoiseFigures:
-    """E (y - y')^2 / 2 of two draws, x (time, batch, n); once more with all parameters zero, when noise has no other
-    way to the output.
+def noise_figures(model: Layer, x: Frames) -> NoiseFigures:
+    """E (y - y')^2 / 2 over two samples of the noise for x (time, batch, n), as it is and with all parameters zero.
 
-    The second is a floor under a squared error: no weight can learn to undo it. Noise on input or state is not.
+    With all parameters zero only noise added after the weights reaches the output. It is a floor of the squared error
+    that no weight can remove, unlike noise on input or state.
     """
     model = copied(model)
     stepped = Stepped(model, noisy=True)

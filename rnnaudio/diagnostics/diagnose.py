@@ -1,16 +1,17 @@
-"""Look at everything that trains and plays a model, and say what is wrong with it, the true cause first."""
+"""Measure everything that trains a model and generates with it, and rank the causes of bad results."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Floats, Frames
 from rnnaudio.diagnostics.baselines import baselines, linear_prediction
 from rnnaudio.diagnostics.causes import causes
 from rnnaudio.diagnostics.cost import Cost, cost_coverage, measured_target_shift, noise_figures
+from rnnaudio.diagnostics.dynamics import Stepped, dynamics_figures, unrolled
 from rnnaudio.diagnostics.excerpt import excerpt, rms
 from rnnaudio.diagnostics.free_run import health, levels_db
-from rnnaudio.diagnostics.memory import Stepped, memory_figures, unrolled
 from rnnaudio.diagnostics.probe import probe
 from rnnaudio.diagnostics.signal import (
     continuity,
@@ -29,7 +30,7 @@ N_PLAYED = 8
 N_SEED_FRAMES = 16
 FRAME_SECONDS = 0.0125  # of the free run of a model without frames of its own
 N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
-FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # of the free run; at least and at most so many frames
+FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # length of the free run; limits of its number of frames
 MOST_VALIDATION_SAMPLES = 1 << 21
 MOST_BASELINE_SAMPLES = 1 << 19  # of the validation windows, for baselines and the model beside them
 N_BASELINE_BATCHES = 8
@@ -37,9 +38,9 @@ NOT_MEASURED = float("nan")
 
 
 def diagnose(subject: Subject) -> Diagnosis:
-    """Measure the subject (it is left as it was) and rank the causes found.
+    """Measure the subject, without changing it, and rank the causes found.
 
-    What a subject cannot be asked is recorded as unanswered, with the reason, and the rest goes on.
+    An examination that the subject does not allow is recorded as unanswered, with the reason; the others follow.
     """
     measured = Measurements()
     rng = np.random.default_rng(2016)
@@ -60,7 +61,7 @@ def parts_of(subject: Subject, batches: list[Any]) -> list[Any]:
 
 
 def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Scale of the training pieces."""
+    """Measure the scale of the training pieces."""
     figures = measured.figures
     scale = scale_figures(subject.pieces)
     figures |= {"data_std": scale.std, "data_dc": scale.dc, "samples_at_ends": scale.at_ends}
@@ -68,7 +69,7 @@ def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, 
 
 
 def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Order of axes, effective size, what begins where."""
+    """Measure the order of axes, the effective batch size, and the resets."""
     parts_of(subject, batches)
     figures = measured.figures
     measured.frame_size = subject.model.n_in
@@ -90,7 +91,7 @@ def loudest_part(subject: Subject, batches: list[Any]) -> Any:
 
 
 def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Which steps count, towards what; noise in the output."""
+    """Measure the steps that contribute to the cost, its target, and the noise of the output."""
     part, cost = loudest_part(subject, batches), Cost(subject.model, subject.objective)
     figures = measured.figures
     coverage = cost_coverage(cost, part, rng)
@@ -109,15 +110,15 @@ def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, r
     figures["floor_after_weights"] = noise.after_weights
 
 
-def promised_target(subject: Subject, frames: np.ndarray) -> np.ndarray:
-    """What the objective's name says the output should be: the next frame, unless the name says otherwise."""
+def promised_target(subject: Subject, frames: Frames) -> Frames:
+    """Target implied by the objective's name: the next frame for unknown names."""
     known = STRATEGIES.get(subject.objective.name)
     shift = known.shift if known else 1
     return frames[shift : len(frames) - 1 + shift]
 
 
 def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Gates, gradient by lag, growth, echo, flip, reach."""
+    """Measure gates, gradient by lag, growth, echo, flip and reach."""
     part, stepped = loudest_part(subject, batches), subject.stepped
     x, target = part.frames[:-1], promised_target(subject, part.frames)
     inside = probe(subject.model, x, target)
@@ -125,7 +126,7 @@ def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements,
     measured.gradient_by_lag = g = inside.gradient_through_time
     measured.figures["gradient_growth"] = float(g.max() / g[0]) if g[0] > 0 else NOT_MEASURED
     measured.figures["gradient_kept_per_step"] = kept_per_step(g)
-    memory = memory_figures(stepped, x, rng)
+    memory = dynamics_figures(stepped, x, rng)
     measured.growth_with_input, measured.growth_without = memory.growth_with_input, memory.growth_without
     measured.echo, measured.flip = memory.echo, memory.flip
     measured.figures["constant_units"] = memory.constant_units
@@ -137,20 +138,20 @@ def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements,
     measured.figures["target_p999"] = float(np.percentile(np.abs(target), 99.9))
 
 
-def kept_per_step(gradient_by_lag: np.ndarray, first: int = 2, last: int = 10) -> float:
-    """(g_10 / g_2)^(1/8): what a step keeps, between the lags that a linear path beside the model does not reach."""
+def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> float:
+    """Decay of the gradient per step, (g_10 / g_2)^(1/8), at lags beyond the reach of a parallel linear prediction."""
     if len(gradient_by_lag) <= last or not gradient_by_lag[first] > 0:
         return NOT_MEASURED
     return float((gradient_by_lag[last] / gradient_by_lag[first]) ** (1.0 / (last - first)))
 
 
-def late_growth(sizes: np.ndarray) -> float:
-    """The size at the end over that in the middle."""
+def late_growth(sizes: Floats) -> float:
+    """Ratio of the size at the end to that in the middle."""
     return float(sizes[-1] / max(sizes[len(sizes) // 2], 1e-30)) if len(sizes) else NOT_MEASURED
 
 
 def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Sizes of updates, each against its parameter and against the rule's promise."""
+    """Measure the sizes of updates, relative to the parameters and to those expected of the rule."""
     parts = parts_of(subject, batches) if hasattr(batches[0], "frames") else batches
     figures = measured.figures
     seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.rate_now, parts)
@@ -167,7 +168,7 @@ def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def look_at_history(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """What the run recorded of its losses."""
+    """Take the lowest losses from the history of the run."""
     figures = measured.figures
     figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
     for kind in ("valid", "train"):
@@ -176,7 +177,7 @@ def look_at_history(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def look_at_validation(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Errors of model and baselines on the validation windows."""
+    """Measure the errors of model and baselines on the validation windows."""
     parts_of(subject, batches)
     figures = measured.figures
     pairs, n = [], 0
@@ -185,8 +186,8 @@ def look_at_validation(subject: Subject, batches: list[Any], measured: Measureme
             break
         pairs.append((batch.frames[:-1], promised_target(subject, batch.frames)))
         n += batch.frames.size
-    said = unrolled(subject.model)
-    wrong = np.array([np.sum(np.square(said(x) - t, dtype=np.float64)) for x, t in pairs])
+    predict = unrolled(subject.model)
+    wrong = np.array([np.sum(np.square(predict(x) - t, dtype=np.float64)) for x, t in pairs])
     energy = np.array([np.sum(np.square(t, dtype=np.float64)) for _, t in pairs])
     measured.loss = float(wrong.sum() / sum(t.size for _, t in pairs))
     figures["validation_loss"] = float(wrong.sum() / energy.sum())
@@ -200,7 +201,7 @@ def look_at_validation(subject: Subject, batches: list[Any], measured: Measureme
 def look_at_played_function(
     subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator
 ) -> None:
-    """Whether the run plays the function that it trained."""
+    """Compare the first generated frame with that of the trained graph."""
     if subject.play is None:
         raise Unanswerable("it does not generate frame by frame from its own output")
     stepped, figures = subject.stepped, measured.figures
@@ -218,7 +219,7 @@ def look_at_played_function(
 
 
 def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """What becomes of the sound that it plays."""
+    """Measure how the sound of the free run develops."""
     figures = measured.figures
     true, seed, generated = free_run_of(subject)
     if not len(generated) or not np.isfinite(generated[0]).all():
@@ -237,7 +238,7 @@ def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurement
 
 
 def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """True sound, the prime, and what the run made of it, each as frames (time, n)."""
+    """True sound, the prime and its continuation, each as frames (time, n)."""
     if subject.play is not None:
         seed = loud_seeds(subject)[:, 0]
         generated = subject.play(seed, int(np.clip(FREE_SAMPLES // seed.shape[1], *FREE_FRAMES)))

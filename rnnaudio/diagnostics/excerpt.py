@@ -1,12 +1,14 @@
-"""What the measurements share: a small part of a batch, and a copy of a model."""
+"""Shared parts of the measurements: a small part of a batch, and a copy of a model."""
 
 import copy
 from types import SimpleNamespace
-from typing import Any
+from typing import Protocol, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Array, Flags, Frames
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 
@@ -14,32 +16,56 @@ MOST_STEPS = 64
 MOST_ITEMS = 16
 
 
-def excerpt(batch: Any, objective: Objective) -> Any:
-    """At most 16 items and the first 64 steps of a batch, after a burn-in of the cost if it has one: ``frames``,
-    ``resets`` and the objective's fields, cut."""
+class HasFrames(Protocol):
+    """A batch of frames (time + 1, batch, n), and the sequences (batch,) whose carried state is reset."""
+
+    @property
+    def frames(self) -> Frames: ...
+
+    @property
+    def resets(self) -> Flags: ...
+
+
+class FrameBatches(Protocol):
+    """A batcher of frames, such as :class:`rnnaudio.data.RandomWindows`."""
+
+    @property
+    def batches_per_epoch(self) -> int: ...
+
+    @property
+    def carries_state(self) -> bool: ...
+
+    def batch(self, index: int) -> HasFrames: ...
+
+
+def excerpt(batch: HasFrames, objective: Objective) -> HasFrames:
+    """Small part of a batch: at most 16 items and the first 64 steps after a burn-in of the cost, if it has one.
+
+    The result has ``frames``, ``resets`` and the fields of the objective.
+    """
     burn_in = max(0, getattr(objective, "first_scored", 0))
     n_cut = max(0, len(batch.frames) - (burn_in + MOST_STEPS + 1))
 
-    def cut(array: Any) -> np.ndarray:
-        array = np.asarray(array)
+    def cut(values: ArrayLike) -> Array:
+        array = np.asarray(values)
         return array[:MOST_ITEMS] if array.ndim == 1 else array[: len(array) - n_cut, :MOST_ITEMS]
 
     names = {"frames", "resets", *objective.fields}
-    return SimpleNamespace(**{name: cut(getattr(batch, name)) for name in sorted(names)})
+    return cast(HasFrames, SimpleNamespace(**{name: cut(getattr(batch, name)) for name in sorted(names)}))
 
 
 def copied(model: Layer) -> Layer:
-    """The same model with parameters and statistics of its own."""
+    """Copy of a model with its own parameters and statistics."""
     variables = (model.parameters() | model.statistics()).values()
     return copy.deepcopy(model, {id(v): engine.shared(v.get_value(), v.name) for v in variables})
 
 
 def quick_mode() -> str | None:
-    """NumPy where that is allowed: a measurement calls a graph a few times, which C++ compilation does not repay."""
+    """Mode ``python`` if possible: measurements call a graph a few times, too few to repay C++ compilation."""
     return None if engine.MODE in ("jax", "numba") else "python"
 
 
-def rms(array: Any) -> float:
-    """Root of the mean of squares, in float64; 0 of nothing."""
-    array = np.asarray(array, np.float64)
+def rms(values: ArrayLike) -> float:
+    """Root mean square in float64; 0 for an empty array."""
+    array = np.asarray(values, np.float64)
     return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0

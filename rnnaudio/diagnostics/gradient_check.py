@@ -1,12 +1,13 @@
-"""Is the gradient right? Symbolic gradients of any model and objective against differences, in float64."""
+"""Gradient check: symbolic gradients of any model and objective against central differences, in float64."""
 
 import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Array, Floats
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
 from rnnaudio.objectives import Objective
@@ -17,16 +18,16 @@ INITIAL_STATE_STD = 0.1
 
 
 class ArrayCheck(NamedTuple):
-    """The entry of one array where the two gradients differ most."""
+    """The entry of one array at which the two gradients differ most."""
 
-    name: str  # a parameter's path, a field of the batch, or state_k
+    name: str  # path of a parameter, field of the batch, or state_k
     error: float  # relative, see relative_error
     entry: tuple[int, ...]
     symbolic: float
     difference: float
     n_checked: int
     n_entries: int
-    largest_gradient: float  # |symbolic|, over the whole array; 0: the loss does not see this array
+    largest_gradient: float  # |symbolic| over the whole array; 0: the loss does not depend on this array
 
     def __str__(self) -> str:
         place = f"{self.name}[{', '.join(map(str, self.entry))}]"
@@ -34,11 +35,13 @@ class ArrayCheck(NamedTuple):
 
 
 class GradientReport(NamedTuple):
+    """Checks of all arrays that the loss depends on."""
+
     arrays: list[ArrayCheck]
 
     @property
     def largest(self) -> float:
-        """The largest relative error of all arrays; NaN if any is NaN."""
+        """Largest relative error of all arrays; NaN if any is NaN."""
         return float(np.max([array.error for array in self.arrays]))
 
     def __str__(self) -> str:
@@ -49,7 +52,7 @@ class GradientReport(NamedTuple):
 def check_gradients(
     model: Layer,
     objective: Objective,
-    batch: Any,
+    batch: object,
     *,
     rng: np.random.Generator,
     training: bool = True,
@@ -58,19 +61,18 @@ def check_gradients(
 ) -> GradientReport:
     """Compare d loss / d a with central differences for every parameter, float field of the batch and initial state.
 
-    The check runs on a float64 copy, so the model (of either precision) is left as it is. The loss is taken
-    at the model's parameters, ``batch`` (an object with the objective's fields) and, for the initial state, the
-    model's own plus N(0, 0.1), so that nothing is zero by accident. Noise and dropout are frozen: one key for all.
+    The check runs on a float64 copy and leaves the model (of either precision) unchanged. The loss is evaluated at the
+    model's parameters, ``batch`` (an object with the objective's fields) and the model's initial state plus N(0, 0.1),
+    to avoid accidental zeros. Noise and dropout are frozen by a fixed key.
 
-    The difference is the formula of fourth order,
-    (8 (f(a+e) - f(a-e)) - (f(a+2e) - f(a-2e))) / 12 e, whose error is of order e^4. It is taken at e = 1e-3 and, where
-    that disagrees, at 1e-5, and the better agreement counts: a kink (relu) between the points spoils a wide step, but
-    a wrong gradient agrees with none.
+    The difference is of fourth order, (8 (f(a+e) - f(a-e)) - (f(a+2e) - f(a-2e))) / 12 e, with an error of order e^4.
+    It is computed with e = 1e-3 and, if that disagrees, with 1e-5, and the better agreement counts: a kink (relu)
+    between the points spoils a wide step, but a wrong gradient disagrees with both.
 
     training
-        check the training graph, noise and batch statistics included, or the evaluation graph.
+        True: check the training graph, with noise and batch statistics; False: the evaluation graph.
     n_entries
-        check that many entries of each array, drawn by ``rng``; all of them where there are no more.
+        number of entries of each array to check, sampled by ``rng``; all if there are fewer.
     mode
         engine mode to compile in; by default the engine's own.
     """
@@ -83,32 +85,32 @@ def check_gradients(
 
 
 def relative_error(a: float, b: float, floor: float) -> float:
-    """|a - b| / max(|a|, |b|, floor).
+    """Relative error |a - b| / max(|a|, |b|, floor).
 
-    The floor of a check is 1e-3 of the array's largest gradient and at least 1e-5 of the loss: the
-    difference of two losses holds rounding of about 1e-13 of the loss, which must not decide the result.
+    The floor of a check is 1e-3 of the array's largest gradient and at least 1e-5 of the loss: the difference of two
+    losses has a rounding error of about 1e-13 of the loss, which must not decide the result.
     """
     return abs(a - b) / max(abs(a), abs(b), floor)
 
 
 def in_float64(model: Layer) -> Layer:
-    """A copy of a model whose parameters and statistics are float64; call it inside ``precision("float64")``."""
+    """Copy of a model with parameters and statistics in float64; call it inside ``precision("float64")``."""
     variables = (model.parameters() | model.statistics()).values()
     return copy.deepcopy(model, {id(v): engine.shared(v.get_value(), v.name) for v in variables})
 
 
 class _Array(NamedTuple):
-    """Something the loss depends on; writing into ``value`` is seen by the next evaluation."""
+    """An array that the loss depends on; changes of ``value`` take effect after ``store``."""
 
     name: str
-    value: np.ndarray
-    store: Callable[[np.ndarray], None]
+    value: Array
+    store: Callable[[Array], None]
 
 
 def _compile(
-    model: Layer, objective: Objective, batch: Any, rng: np.random.Generator, training: bool, mode: str | None
-) -> tuple[Callable[[], float], Callable[[], list[np.ndarray]], list[_Array]]:
-    """The loss, its gradients, and the arrays that both are functions of; the loss alone is several times cheaper."""
+    model: Layer, objective: Objective, batch: object, rng: np.random.Generator, training: bool, mode: str | None
+) -> tuple[Callable[[], float], Callable[[], list[Array]], list[_Array]]:
+    """Compile (loss, gradients), and list the arrays they depend on; the loss alone is several times faster."""
     fields = objective.variables()
     given = [np.array(getattr(batch, name), dtype=v.dtype) for name, v in zip(objective.fields, fields, strict=True)]
     start = model.initial_state(objective.batch_size(*fields))
@@ -133,7 +135,7 @@ def _compile(
 
 def _check_array(
     array: _Array,
-    gradient: np.ndarray,
+    gradient: Floats,
     loss: Callable[[], float],
     centre: float,
     n_entries: int,
@@ -154,7 +156,7 @@ def _check_array(
 def _best_difference(
     array: _Array, entry: tuple[int, ...], loss: Callable[[], float], symbolic: float, floor: float
 ) -> tuple[float, float]:
-    """(relative error, difference) at the step that agrees best."""
+    """Relative error and difference at the step size that agrees best."""
     results = []
     for epsilon in STEPS:
         difference = _central_difference(array, entry, loss, epsilon)

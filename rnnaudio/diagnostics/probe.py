@@ -1,43 +1,45 @@
-"""One look inside a model on a batch: how saturated its units are, and how far its gradient reaches back."""
+"""Probe of a model on a batch: saturation of its units, and reach of its gradient through time."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from rnnaudio import engine
+from rnnaudio.audio.arrays import Array, Floats, Frames, Whole
 from rnnaudio.engine import tt
 from rnnaudio.nn import Context, Layer
 
 SATURATED = 0.9
 N_BINS = 50
+Tap: TypeAlias = tuple[Layer, dict[str, Any]]  # a cell and its activations, variables of the engine's graph, by name
 
 
 class Histogram(NamedTuple):
-    """edges (n_bins + 1,), counts (n_bins,), and the share of activations within 5 % of an end of the range."""
+    """Histogram of activations: edges (n_bins + 1,), counts (n_bins,), share within 5 % of an end of the range."""
 
-    edges: np.ndarray
-    counts: np.ndarray
+    edges: Floats
+    counts: Whole
     saturated: float
 
 
 class Probe(NamedTuple):
-    """saturation: by activation name; gradient_through_time: |d loss_T / d x_{T-lag}| by lag 0..T-1."""
+    """Result of :func:`probe`: histograms by activation, and |d loss_T / d x_{T-lag}| by lag 0..T-1."""
 
     saturation: dict[str, Histogram]
-    gradient_through_time: np.ndarray
+    gradient_through_time: Floats
 
 
-def probe(model: Layer, x: np.ndarray, target: np.ndarray) -> Probe:
-    """Unroll ``model`` in evaluation over x (time, batch, n_in) from its initial state, and look.
+def probe(model: Layer, x: Frames, target: Frames) -> Probe:
+    """Unroll ``model`` in evaluation over x (time, batch, n_in) from its initial state, and measure.
 
     saturation
-        histograms of every bounded activation (sigmoid gates, tanh candidates and units) over time, batch and units;
-        of a relu its positive part, the share counted as saturated being the units that are never active.
+        histograms of all bounded activations (sigmoid gates, tanh candidates and units) over time, batch and units;
+        for a relu of its positive part, where units that are never active count as saturated.
     gradient_through_time
-        the gradient of the squared error of the *last* step, mean over the batch, with respect to each input frame:
-        its norm, root mean square over the batch. Where it falls below the noise of the rest, memory ends.
+        gradient of the squared error of the *last* step, mean over the batch, with respect to each input frame: its
+        norm, root mean square over the batch.
     """
-    taps: list[Any] = []
+    taps: list[Tap] = []
     frames, last = engine.tensor("x", 3), engine.tensor("last_target", 2)
     y, _ = model.unroll(frames, model.initial_state(frames.shape[1]), Context.evaluation(taps=taps))
     loss = tt.sum(tt.mean(tt.sqr(y[-1] - last), axis=1))  # a sum, so that sequences do not share a gradient
@@ -50,8 +52,8 @@ def probe(model: Layer, x: np.ndarray, target: np.ndarray) -> Probe:
     return Probe(histograms, np.asarray(through_time)[::-1].copy())
 
 
-def _histogram(name: str, value: np.ndarray) -> Histogram:
-    """The range follows from the kind: (-1, 1) for a candidate or tanh, (0, max) for relu, else a sigmoid's (0, 1)."""
+def _histogram(name: str, value: Array) -> Histogram:
+    """Histogram over the range of the activation: (-1, 1) for a candidate or tanh, (0, max) for relu, else (0, 1)."""
     kind = name.rsplit(".", 1)[1]
     if kind == "relu":
         dead = float(np.mean(np.all(value <= 0, axis=tuple(range(value.ndim - 1)))))

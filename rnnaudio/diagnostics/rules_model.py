@@ -1,4 +1,4 @@
-"""Rules: what is wrong with the model and its free run. Each sees measurements only, and names one cause."""
+"""Rules for faults of the model and its free run. Each uses measurements only and names one cause."""
 
 from math import isfinite
 
@@ -17,9 +17,9 @@ def noise_in_readout(m: Measurements) -> Found | None:
         return None
     return Found(
         min(1.0, share),
-        f"noise behind the last weights puts a floor of {floor:.2e} under the training cost; the loss without it is "
+        f"noise after the last weights adds a floor of {floor:.2e} to the training cost; the loss without it is "
         f"{m.loss:.2e}",
-        "put noise on input and recurrence only",
+        "add noise to input and recurrence only",
     )
 
 
@@ -29,8 +29,8 @@ def bounded_output(m: Measurements) -> Found | None:
         return None
     return Found(
         1.0 - reach / wanted,
-        f"no input brings an output beyond {reach:.2f}; one target in a thousand is beyond {wanted:.2f}",
-        "read the output out with a linear layer",
+        f"no input drives an output beyond {reach:.2f}; one target in a thousand is beyond {wanted:.2f}",
+        "use a linear output layer",
     )
 
 
@@ -40,9 +40,9 @@ def unbounded_memory(m: Measurements) -> Found | None:
         return None
     return Found(
         min(1.0, growth / 4),
-        f"the memory grows {growth:.1f}-fold in the second half of the run, {silent:.1f}-fold with zeros for input; "
+        f"the state grows {growth:.1f}-fold in the second half of the run, {silent:.1f}-fold with zeros as input; "
         f"negating a frame changes it by {100 * m.flip:.1f} %, and two initial states stay {m.echo[-1]:.2f} apart",
-        "bound the memory: let what is kept and what is added sum to one",
+        "bound the state: let the weights of the old state and of the new input sum to one",
     )
 
 
@@ -55,7 +55,7 @@ def saturated_gates(m: Measurements) -> Found | None:
     return Found(
         mean,
         f"{100 * mean:.0f} % of all gate values are within 5 % of an end of their range, most in {worst}",
-        "smaller initial weights, a lower learning rate, inputs of standard deviation 1",
+        "use smaller initial weights, a lower learning rate, inputs of standard deviation 1",
     )
 
 
@@ -65,8 +65,8 @@ def dead_units(m: Measurements) -> Found | None:
     if not dead and not constant > 0.5:
         return None
     words = [f"{100 * share:.0f} % of {name} are never active" for name, share in dead.items()]
-    words += [f"{100 * constant:.0f} % of the memory never moves"] if constant > 0.5 else []
-    advice = "smaller steps, biases at 0, or another activation"
+    words += [f"{100 * constant:.0f} % of the state units never change"] if constant > 0.5 else []
+    advice = "use smaller steps, biases at 0, or another activation"
     return Found(max([*dead.values(), constant]), "; ".join(words), advice)
 
 
@@ -76,19 +76,19 @@ def exploding_gradient(m: Measurements) -> Found | None:
         return None
     return Found(
         min(1.0, np.log10(ratio) / 6),
-        f"the gradient of the last step is {ratio:.1e} times larger at an earlier frame than at its own",
-        "clip the gradient's norm; smaller or orthogonal recurrent weights",
+        f"the gradient of the last step is {ratio:.1e} times larger at an earlier frame than at the last one",
+        "clip the gradient norm; use smaller or orthogonal recurrent weights",
     )
 
 
 def vanishing_gradient(m: Measurements) -> Found | None:
     kept = m.figures["gradient_kept_per_step"]
-    if not kept < 0.57 or m.figures["promised_shift"] == 0:  # to give back the current frame needs no memory
+    if not kept < 0.57 or m.figures["promised_shift"] == 0:  # reconstructing the current frame needs no state
         return None
     return Found(
         1.0 - kept,
         f"from a lag of 2 to one of 10 frames the gradient keeps {kept:.2f} of its size in each step",
-        "a forget bias of 1 or 2, orthogonal recurrent weights",
+        "use a forget bias of 1 or 2, or orthogonal recurrent weights",
     )
 
 
@@ -102,9 +102,9 @@ def two_functions(m: Measurements) -> Found | None:
         return None
     return Found(
         min(1.0, towards),
-        f"the first frame played lies {towards:.2f} of the way from what the trained graph says after the same seed "
-        f"(0) to what it says if the last frame is consumed twice (1); these are {apart:.2g} of an output apart",
-        "one step function: consume each frame once",
+        f"the first generated frame lies {towards:.2f} of the way from the output of the trained graph after the same "
+        f"prime (0) to its output if the last frame is consumed twice (1); these are {apart:.2g} of an output apart",
+        "use one step function: consume each frame once",
     )
 
 
@@ -116,13 +116,13 @@ def noiseless_feedback(m: Measurements) -> Found | None:
     works = mine < 0.7 or mine < min((e for name, e in m.errors.items() if name != "this model"), default=0.0)
     if not (dies and works and m.figures["play_against_unrolled"] < 1e-2):
         return None
-    what = f"repeats itself every {period:.0f} frames" if period > 0 else f"falls by {fall:.0f} dB"
-    what = f"ends in a steady tone (its level moves by {m.figures['unrest_db']:.2f} dB)" if drones else what
+    course = f"repeats itself every {period:.0f} frames" if period > 0 else f"falls by {fall:.0f} dB"
+    course = f"ends in a steady tone (its level varies by {m.figures['unrest_db']:.2f} dB)" if drones else course
     return Found(
         1.0,
-        f"the free run {what} (energy half-life {m.figures['half_life']:.0f} frames) although prediction from true "
-        f"frames leaves {m.errors['this model']:.2f} of the energy, and nothing is added to what is fed back",
-        "sample, or add noise of the validation error's variance to each generated frame",
+        f"the free run {course} (energy half-life {m.figures['half_life']:.0f} frames) although prediction from true "
+        f"frames leaves {m.errors['this model']:.2f} of the energy, and no noise is added to the fed-back frames",
+        "sample, or add noise with the variance of the validation error to each generated frame",
     )
 
 
@@ -132,13 +132,13 @@ def free_run_explodes(m: Measurements) -> Found | None:
         return None
     return Found(
         min(1.0, rise / 100.0),
-        f"the free run ends {rise:.0f} dB above the sound it was trained on",
-        "noise on the input in training; a larger ridge in the linear prediction beside the model",
+        f"the free run ends {rise:.0f} dB above the training audio",
+        "add noise to the input in training; use a larger ridge in the parallel linear prediction",
     )
 
 
 def worse_than_baseline(m: Measurements) -> Found | None:
-    copying = m.figures["promised_shift"] == 0  # what needs no learning then makes no error
+    copying = m.figures["promised_shift"] == 0  # persistence and linear prediction then have no error
     names = ("predict zero",) if copying else [name for name in m.errors if name != "this model"]
     others = {name: m.errors[name] for name in names if isfinite(m.errors.get(name, float("nan")))}
     mine = m.errors.get("this model", float("nan"))
@@ -148,5 +148,5 @@ def worse_than_baseline(m: Measurements) -> Found | None:
     return Found(
         min(1.0, 1.0 - others[best] / mine) if isfinite(mine) else 1.0,
         f"normalised error {mine:.3g} on the validation batches; {best} has {others[best]:.3g}",
-        "train on, or start from linear prediction beside the model",
+        "train longer, or start from a parallel linear prediction",
     )

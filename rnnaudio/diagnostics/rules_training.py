@@ -1,4 +1,4 @@
-"""Rules: what is wrong with data, cost, optimiser and judging. Each sees measurements only, and names one cause."""
+"""Rules for faults of data, cost, optimiser and model selection. Each uses measurements only and names one cause."""
 
 from math import isfinite
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from rnnaudio.diagnostics.subject import Measurements
 
 
 class Found(NamedTuple):
-    """strength: 0 to 1, how far beyond its threshold; it orders causes of one place in the chain."""
+    """A fault found by a rule; strength, 0 to 1, is how far it exceeds its threshold and orders its stage."""
 
     strength: float
     evidence: str
@@ -25,8 +25,8 @@ def axes_swapped(m: Measurements) -> Found | None:
         return None
     return Found(
         1.0 - along_batch / along_time,
-        f"the jump from a frame to the next is {along_time:.2f} of that between frames drawn anyhow along time, and "
-        f"{along_batch:.2f} along the batch: sound runs along the wrong axis",
+        f"relative to random frames, the jump from a frame to the next is {along_time:.2f} along time and "
+        f"{along_batch:.2f} along the batch: time runs along the wrong axis",
         "give frames as (time, batch, sample)",
     )
 
@@ -38,7 +38,7 @@ def clipped_data(m: Measurements) -> Found | None:
     return Found(
         min(1.0, 10 * share),
         f"{100 * share:.1f} % of all samples equal the largest or the smallest one",
-        "record or scale the sound again without clipping, and check the gain of the conversion to integers",
+        "record or scale the audio again without clipping, and check the gain of the conversion to integers",
     )
 
 
@@ -48,7 +48,7 @@ def min_max_scaling(m: Measurements) -> Found | None:
         return None
     return Found(
         min(1.0, abs(np.log10(max(std, 1e-9)))),
-        f"standard deviation {std:.3g} instead of 1, mean {dc:+.2f} deviations from 0, and 99 % of the samples take "
+        f"standard deviation {std:.3g} instead of 1, mean {dc:+.2f} deviations from 0, and 99 % of the samples span "
         f"{100 * used:.0f} % of the range",
         "scale to mean 0 and standard deviation 1 of the training data, and report normalised losses",
     )
@@ -59,7 +59,8 @@ def shifted_batch(m: Measurements) -> Found | None:
     size = n * m.figures["distinct_share"]
     if not n >= 4 or not size <= 0.3 * n:
         return None
-    return Found(1.0 - size / n, f"a batch of {n:.0f} items is worth {size:.1f}", "draw each item at its own place")
+    evidence = f"a batch of {n:.0f} items is worth {size:.1f} independent ones"
+    return Found(1.0 - size / n, evidence, "sample each item at its own position")
 
 
 def cost_on_padding(m: Measurements) -> Found | None:
@@ -79,13 +80,13 @@ def state_not_reset(m: Measurements) -> Found | None:
     if unmarked > 0:
         return Found(
             0.5 + 0.5 * unmarked,
-            f"{100 * unmarked:.0f} % of the items that begin somewhere else than the batch before ended go on with "
-            "its state",
+            f"{100 * unmarked:.0f} % of the items that do not continue the batch before are given its state",
             "mark them in resets, or do not carry the state",
         )
     if not leak > 1e-3:
         return None
-    return Found(0.5, f"a state that should be reset changes the loss by {100 * leak:.1f} %", "start reset items anew")
+    evidence = f"a state that should be reset changes the loss by {100 * leak:.1f} %"
+    return Found(0.5, evidence, "start reset items from the initial state")
 
 
 # ---------------------------------------------------------------- cost
@@ -97,7 +98,7 @@ def target_is_input(m: Measurements) -> Found | None:
         return None
     return Found(
         1.0,
-        f"the loss is smallest where output t is frame t{shift:+.0f}; the strategy promises t{wanted:+.0f}",
+        f"the loss is smallest if output t is frame t{shift:+.0f}; the strategy declares t{wanted:+.0f}",
         f"shift the target by {wanted:+.0f} frames",
     )
 
@@ -110,7 +111,7 @@ def last_step_cost(m: Measurements) -> Found | None:
     return Found(
         1.0 - share,
         f"{covered.sum()} of {len(covered)} steps receive a gradient",
-        "count all steps, after a burn-in of a few at most",
+        "include all steps in the cost, except a burn-in of a few",
     )
 
 
@@ -123,8 +124,8 @@ def unscaled_rmsprop(m: Measurements) -> Found | None:
         return None
     return Found(
         min(1.0, -np.log10(max(kept, 1e-9)) / 4),
-        f"an update is {kept:.1e} of what the rule promises of a gradient of that size",
-        "check the rule: does it divide by the root of the mean square that it keeps?",
+        f"an update is {kept:.1e} of the size expected of the rule for such a gradient",
+        "check that the rule divides by the root of its mean square",
     )
 
 
@@ -134,8 +135,8 @@ def frozen_layer(m: Measurements) -> Found | None:
         return None
     return Found(
         len(frozen) / len(m.step_sizes),
-        f"{', '.join(frozen)} have a gradient and never move",
-        "hand all parameters to the optimiser",
+        f"{', '.join(frozen)} have a gradient and never change",
+        "pass all parameters to the optimiser",
     )
 
 
@@ -145,7 +146,7 @@ def learning_rate_too_high(m: Measurements) -> Found | None:
         return None
     return Found(
         min(1.0, ratio + 0.2 * rise) if isfinite(rise) else 1.0,
-        f"an update changes weights by {ratio:.2g} of their size, and three on one batch multiply its own loss by "
+        f"an update changes weights by {ratio:.2g} of their size, and three updates on one batch multiply its loss by "
         f"{rise:.2g}",
         "divide the learning rate by 10",
     )
@@ -154,12 +155,12 @@ def learning_rate_too_high(m: Measurements) -> Found | None:
 def learning_rate_too_low(m: Measurements) -> Found | None:
     ratio = m.figures["update_ratio_at_peak"]
     others = [error for name, error in m.errors.items() if name != "this model" and isfinite(error)]
-    has_learnt = bool(others) and m.errors["this model"] < min(others)  # then gradients are small for a good reason
+    has_learnt = bool(others) and m.errors["this model"] < min(others)  # gradients are then small for a good reason
     if not ratio < 2e-5 or has_learnt:
         return None
     return Found(
         min(1.0, -np.log10(max(ratio, 1e-12)) / 8),
-        f"an update changes weights by {ratio:.1e} of their size: a thousand of them hardly move the model",
+        f"an update changes weights by {ratio:.1e} of their size: a thousand updates hardly change the model",
         "multiply the learning rate by 10 until updates are about 1e-3 of the weights",
     )
 
@@ -171,7 +172,7 @@ def validation_is_training(m: Measurements) -> Found | None:
     share = m.figures["validation_in_training"]
     if not share > 0.5:
         return None
-    evidence = f"{100 * share:.0f} % of the validation snippets stand in the training pieces"
+    evidence = f"{100 * share:.0f} % of the validation snippets occur in the training pieces"
     return Found(share, evidence, "split by piece")
 
 
@@ -186,8 +187,8 @@ def judged_by_training_cost(m: Measurements) -> Found | None:
     other = f"; the lowest training figure is {training:.4g}" if by_history else ""
     return Found(
         min(1.0, 0.5 + abs(best - valid) / max(best, valid)),
-        f"the parameters were chosen by {best:.4g}, but have {valid:.4g} on the validation batches{other}",
-        "choose by the loss on fixed validation batches, without noise",
+        f"the parameters were selected by a loss of {best:.4g}, but have {valid:.4g} on the validation batches{other}",
+        "select by the loss on fixed validation batches, without noise",
     )
 
 
@@ -203,5 +204,5 @@ def noise_in_evaluation(m: Measurements) -> Found | None:
 
 
 def same(a: float, b: float, tolerance: float = 1e-4) -> bool:
-    """Whether two figures agree, relatively; what is not a number agrees with nothing."""
+    """True if two figures agree to the relative tolerance; False if one is NaN."""
     return abs(a - b) <= tolerance * max(abs(a), abs(b))

@@ -1,15 +1,17 @@
-"""What is in the batches: scale, clipping, order of the axes, how different the items are, what is shared (NumPy)."""
+"""Contents of the batches: scale, clipping, order of axes, diversity of the items, overlap of splits (NumPy only)."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from rnnaudio.diagnostics.excerpt import rms
+from rnnaudio.audio.arrays import Array, Frames
+from rnnaudio.audio.sources import Samples
+from rnnaudio.diagnostics.excerpt import FrameBatches, HasFrames, rms
 
 SNIPPET = 64  # samples
-RUN = 16  # samples: hardly ever equal by accident, even where the sound has a few values only
+RUN = 16  # samples: hardly ever equal by chance, even in audio with few distinct values
 CHUNK = 1 << 22
 N_SNIPPETS = 8
 N_PLACES = 16
@@ -17,9 +19,19 @@ READ_AT_MOST = 1 << 20  # samples of the pieces, for their scale
 
 
 class ScaleFigures(NamedTuple):
-    """std; dc, the mean over the std; at_ends, the share of samples that equal the largest or the smallest one; peak,
-    the largest magnitude; used, the share of the range from smallest to largest that the middle 99 % of samples take.
-    Of standardised sound, silence lies at 0, so that its mean is 0."""
+    """Scale of the training samples; standardised audio has std 1 and dc 0.
+
+    std
+        standard deviation.
+    dc
+        mean over standard deviation.
+    at_ends
+        share of samples equal to the largest or the smallest one.
+    peak
+        largest magnitude.
+    used
+        share of the range from smallest to largest that the middle 99 % of the samples span.
+    """
 
     std: float
     dc: float
@@ -28,8 +40,8 @@ class ScaleFigures(NamedTuple):
     used: float
 
 
-def scale_figures(pieces: Sequence[Any]) -> ScaleFigures:
-    """Of up to a million samples of the pieces, from 16 places spread over each in proportion to its length."""
+def scale_figures(pieces: Sequence[Samples]) -> ScaleFigures:
+    """Measure up to a million samples of the pieces, from 16 places in each, in proportion to its length."""
     share = min(1.0, READ_AT_MOST / max(1, sum(piece.n_samples for piece in pieces)))
     parts = []
     for piece in pieces:
@@ -49,26 +61,30 @@ def scale_figures(pieces: Sequence[Any]) -> ScaleFigures:
 
 
 class Continuity(NamedTuple):
-    """rms of the jump from the last sample of a frame to the first of the next, the next in time, and the next in the
-    batch, both relative to that of frames drawn anyhow: 1 where frames do not adjoin, far less where they do."""
+    """Rms of the jump from the last sample of a frame to the first of the next along an axis.
+
+    Relative to that between random frames: 1 if frames do not adjoin along the axis, far less if they do.
+    """
 
     along_time: float
     along_batch: float
 
 
-def continuity(frames: np.ndarray, rng: np.random.Generator) -> Continuity:
-    """Of frames (time, batch, n)."""
+def continuity(frames: Frames, rng: np.random.Generator) -> Continuity:
+    """Measure frames (time, batch, n); NaN for silence or a single item."""
     first, last = frames[..., 0], frames[..., -1]
-    anyhow = rms(rng.permutation(first.ravel()) - last.ravel())
-    if anyhow == 0.0 or frames.shape[1] < 2:
+    random = rms(rng.permutation(first.ravel()) - last.ravel())
+    if random == 0.0 or frames.shape[1] < 2:
         return Continuity(float("nan"), float("nan"))
-    return Continuity(rms(first[1:] - last[:-1]) / anyhow, rms(first[:, 1:] - last[:, :-1]) / anyhow)
+    return Continuity(rms(first[1:] - last[:-1]) / random, rms(first[:, 1:] - last[:, :-1]) / random)
 
 
-def effective_batch_size(frames: np.ndarray) -> float:
-    """B^2 / sum_ij cos^2(w_i, w_j), the participation ratio of the items w of frames (time, batch, n), each as one
-    vector of mean 0 and length 1: B for items that have nothing to do with each other, 1 for copies. Silent items are
-    left out."""
+def effective_batch_size(frames: Frames) -> float:
+    """Participation ratio B^2 / sum_ij cos^2(w_i, w_j) of the B items w of frames (time, batch, n).
+
+    Each item is one vector of mean 0 and length 1: the ratio is B for unrelated items, 1 for copies. Silent items are
+    ignored.
+    """
     items = np.asarray(frames, np.float64).swapaxes(0, 1).reshape(frames.shape[1], -1)
     items = items - items.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(items, axis=1)
@@ -76,34 +92,38 @@ def effective_batch_size(frames: np.ndarray) -> float:
     return float(len(items) ** 2 / np.sum(np.square(items @ items.T))) if len(items) else 0.0
 
 
-def distinct_size(frames: np.ndarray) -> float:
-    """B times the share of all runs of 16 samples in the items of frames (time, batch, n) that differ from all
-    others: B for items without a common stretch, 1 for copies, (W + B - 1) / W for one stretch of W samples moved by
-    0 .. B - 1 samples. Silence does not count. The participation ratio misses those if the sound has many partials."""
+def distinct_size(frames: Frames) -> float:
+    """B times the share of distinct runs of 16 samples in the B items of frames (time, batch, n).
+
+    B for items without common runs, 1 for copies, (W + B - 1) / W for one window of W samples shifted by 0 .. B - 1
+    samples, which the participation ratio misses if the sound has many partials. Silence is ignored.
+    """
     items = np.ascontiguousarray(np.asarray(frames, np.float32).swapaxes(0, 1)).reshape(frames.shape[1], -1)
     runs = np.lib.stride_tricks.sliding_window_view(items, RUN, axis=1).reshape(-1, RUN)
     runs = np.ascontiguousarray(runs[np.ptp(runs, axis=1) > 0])
     return len(items) * len(np.unique(runs.view(f"V{4 * RUN}"))) / len(runs) if len(runs) else 0.0
 
 
-def share_found(validation: Iterable[Any], pieces: Sequence[Any]) -> float:
-    """The share of a few snippets of 64 samples of the validation frames that the pieces hold to the last bit; NaN if
-    all are (nearly) constant."""
+def share_found(validation: Iterable[HasFrames], pieces: Sequence[Samples]) -> float:
+    """Share of a few snippets of 64 samples of the validation frames that occur in the pieces, bit for bit.
+
+    NaN if all are (nearly) constant.
+    """
     wanted = {snippet.tobytes() for snippet in snippets(validation)}
     n = len(wanted)
     for piece in pieces if n else ():
         for start in range(0, piece.n_samples, CHUNK):
             stop = min(piece.n_samples, start + CHUNK + SNIPPET)
-            there = np.asarray(piece.read(start, stop), np.float32).tobytes()
-            wanted -= {snippet for snippet in wanted if snippet in there}
+            chunk = np.asarray(piece.read(start, stop), np.float32).tobytes()
+            wanted -= {snippet for snippet in wanted if snippet in chunk}
         if not wanted:
             break
     return 1.0 - len(wanted) / n if n else float("nan")
 
 
-def snippets(validation: Iterable[Any]) -> list[np.ndarray]:
-    """Some that hold at least 16 different values, from adjoining frames of different items."""
-    found: list[np.ndarray] = []
+def snippets(validation: Iterable[HasFrames]) -> list[Array]:
+    """A few snippets with at least 16 distinct values, from adjoining frames of different items."""
+    found: list[Array] = []
     for batch in validation:
         items = np.asarray(batch.frames, np.float32).swapaxes(0, 1).reshape(batch.frames.shape[1], -1)
         for item in items[:: max(1, len(items) // 4)]:
@@ -116,18 +136,25 @@ def snippets(validation: Iterable[Any]) -> list[np.ndarray]:
 
 
 class StateFigures(NamedTuple):
-    """Of items that begin in a batch, do not continue the batch before and are not silent: their number, and the share
-    of those that are not marked to be reset. carried: whether the batcher asks for the state to be carried."""
+    """Resets of a batcher that carries state.
+
+    carried
+        True if the batcher carries state.
+    n_starts
+        number of items that do not continue the batch before.
+    unmarked
+        share of those that are not marked in ``resets``.
+    """
 
     carried: bool
     n_starts: int
     unmarked: float
 
 
-def state_figures(batches: Any, *, most_samples: int = 1 << 22) -> StateFigures:
-    """Look at where items continue: in the first batches, and around the end of the first epoch.
+def state_figures(batches: FrameBatches, *, most_samples: int = 1 << 22) -> StateFigures:
+    """Check where items continue, in the first batches and around the end of the first epoch.
 
-    Item b of batch k + 1 continues that of batch k if it begins with the frame that the other ends with.
+    Item b of batch k + 1 continues item b of batch k if its first frame is the last frame of the other.
     """
     if not batches.carries_state:
         return StateFigures(False, 0, 0.0)

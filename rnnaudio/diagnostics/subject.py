@@ -1,4 +1,4 @@
-"""What a diagnosis is made of and what it says. Neither knows of settings: a cause has to be measured to be named."""
+"""Input and result of a diagnosis. Neither holds settings: a cause is named only if it was measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,24 +7,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnaudio.diagnostics.memory import Stepped
+from rnnaudio.audio.arrays import Audio, Floats, Frames
+from rnnaudio.audio.sources import Samples
+from rnnaudio.diagnostics.dynamics import Stepped
+from rnnaudio.diagnostics.updates import MakeStep
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
+from rnnaudio.records import Record
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and everything that trains and plays it, as black boxes.
+    """A model and everything that trains it and generates with it, as black boxes.
 
     objective, optimizer
-        what they claim to be: the name of a strategy promises a target, that of a rule a size of step.
+        as declared: the name of a strategy implies a target, that of a rule a step size.
     batches, validation
-        the batcher of training, and the fixed batches of validation (``frames`` (time + 1, batch, n), ``resets``).
+        the batcher of training, and the fixed batches of validation, of frames or of what the objective takes.
     pieces
-        the training pieces as the batcher reads them (``n_samples``, ``read(start, stop)``).
+        the training pieces as read by the batcher.
     make_step
-        (model) -> a training step ``step(batch, state, learning_rate=, update=)`` of that model; it is given copies.
+        (model) -> a training step ``step(batch, state, learning_rate=, update=)`` of that model; called with copies.
     play
         (true frames (time, n), n_frames) -> generated frames (n_frames, n), in the run's own way; None: it generates
         no frames one by one.
@@ -32,9 +36,9 @@ class Subject:
         ((n,) samples, n_samples) -> the continuation, in the run's own way; the sound to continue; its rate. For runs
         without ``play``; None: not played.
     learning_rate, late_rate
-        the highest of the run, and that of the update that made these parameters, where a schedule lowers it.
+        the highest rate of the run, and that of the update that led to these parameters, if a schedule lowers it.
     history, best_loss
-        what the run recorded: rows of validation, and the loss by which its parameters were chosen.
+        as recorded by the run: rows of validation, and the loss by which its parameters were selected.
     """
 
     model: Layer
@@ -43,14 +47,14 @@ class Subject:
     learning_rate: float
     batches: Any
     validation: Sequence[Any]
-    pieces: Sequence[Any]
-    make_step: Callable[[Layer], Any]
-    play: Callable[[np.ndarray, int], np.ndarray] | None = None
-    history: Sequence[dict[str, Any]] = ()
+    pieces: Sequence[Samples]
+    make_step: MakeStep
+    play: Callable[[Frames, int], Frames] | None = None
+    history: Sequence[Record] = ()
     best_loss: float | None = None
     late_rate: float | None = None
-    continued: Callable[[np.ndarray, int], np.ndarray] | None = None
-    prime: np.ndarray | None = None
+    continued: Callable[[Audio, int], Audio] | None = None
+    prime: Audio | None = None
     sample_rate_hz: int = 16_000
 
     @cached_property
@@ -60,7 +64,7 @@ class Subject:
 
     @property
     def rate_now(self) -> float:
-        """The learning rate that the parameters are used to; not less than a thousandth of the highest."""
+        """Current learning rate of the parameters, at least a thousandth of the highest."""
         return self.learning_rate if self.late_rate is None else max(self.late_rate, 1e-3 * self.learning_rate)
 
 
@@ -76,8 +80,17 @@ class Figures(dict[str, float]):
 
 
 class Cause(NamedTuple):
-    """name: one of the known causes; severity: 0 to 1, ranked by it; evidence: a sentence with the numbers measured;
-    advice: what to change."""
+    """A cause of bad results.
+
+    name
+        one of the known causes.
+    severity
+        0 to 1; causes are ranked by it.
+    evidence
+        a sentence with the measured numbers.
+    advice
+        the change to make.
+    """
 
     name: str
     severity: float
@@ -87,7 +100,7 @@ class Cause(NamedTuple):
 
 @dataclass
 class Measurements:
-    """What was measured, for the picture and the record; what could not be is empty or not a number.
+    """All measurements, for the picture and the record; missing ones are empty or NaN.
 
     gradient_by_lag
         |d loss_T / d x_{T-lag}| by lag, root mean square over the batch.
@@ -100,32 +113,32 @@ class Measurements:
     coverage
         (steps,): norm of d loss / d output of each step.
     noise_floor, loss
-        mean squared difference of the outputs with and without training noise; the mean squared error it is under.
+        mean squared difference of the outputs with and without training noise; the mean squared error of the model.
     step_sizes
-        by parameter: (|update| / |parameter|, size of the update over what the rule promises).
+        by parameter: (|update| / |parameter|, size of the update over that expected of the rule).
     saturation
         by activation: share of values at the ends of their range, or of units that are dead.
     level_db, n_seed_frames, frame_size
-        (frames,): level of each frame of seed and free run, and where the free run begins.
+        (frames,): level of each frame of prime and free run; number of frames of the prime; samples per frame.
     errors
-        normalised mean squared error on the validation batches of the model and of the baselines, by name.
+        normalised mean squared errors of the model and the baselines on the validation batches, by name.
     figures
         all other figures by name.
     unanswered
         by examination: why it could not be made.
     """
 
-    gradient_by_lag: np.ndarray = field(default_factory=lambda: np.empty(0))
-    growth_with_input: np.ndarray = field(default_factory=lambda: np.empty(0))
-    growth_without: np.ndarray = field(default_factory=lambda: np.empty(0))
-    echo: np.ndarray = field(default_factory=lambda: np.empty(0))
+    gradient_by_lag: Floats = field(default_factory=lambda: np.empty(0))
+    growth_with_input: Floats = field(default_factory=lambda: np.empty(0))
+    growth_without: Floats = field(default_factory=lambda: np.empty(0))
+    echo: Floats = field(default_factory=lambda: np.empty(0))
     flip: float = float("nan")
-    coverage: np.ndarray = field(default_factory=lambda: np.empty(0))
+    coverage: Floats = field(default_factory=lambda: np.empty(0))
     noise_floor: float = float("nan")
     loss: float = float("nan")
     step_sizes: dict[str, tuple[float, float]] = field(default_factory=dict)
     saturation: dict[str, float] = field(default_factory=dict)
-    level_db: np.ndarray = field(default_factory=lambda: np.empty(0))
+    level_db: Floats = field(default_factory=lambda: np.empty(0))
     n_seed_frames: int = 0
     frame_size: int = 0
     errors: dict[str, float] = field(default_factory=dict)
@@ -135,7 +148,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """causes: most severe first, upstream ones before their symptoms; none for a run that nothing is wrong with."""
+    """Causes, most severe first and upstream ones before their symptoms (none for a healthy run), and measurements."""
 
     causes: tuple[Cause, ...]
     measured: Measurements

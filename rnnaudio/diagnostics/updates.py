@@ -1,25 +1,65 @@
-"""What an update really does to each parameter, against what the rule promises and against the loss."""
+"""Measured updates of each parameter, relative to those expected of the rule, and their effect on the loss."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from rnnaudio.diagnostics.excerpt import copied, rms
+from rnnaudio.audio.arrays import Array, Floats
+from rnnaudio.diagnostics.excerpt import HasFrames, copied, rms
 from rnnaudio.nn import Layer
 from rnnaudio.optimizers import Optimizer
 
 WARM_UP = 8
 N_UPDATES = 3
 ROUNDING = 1e-6  # relative: a few times the last bit of float32
-GARBAGE = 3.0  # a state far from any that a model makes
+GARBAGE = 3.0  # rms of a state far from any that a model produces
+
+
+class Result(Protocol):
+    """Result of a training step: loss, gradient norms by parameter, final state."""
+
+    @property
+    def loss(self) -> float: ...
+
+    @property
+    def gradient_norms(self) -> dict[str, float]: ...
+
+    @property
+    def state(self) -> list[Array]: ...
+
+
+class Step(Protocol):
+    """A training step, such as :class:`rnnaudio.training.TrainStep`."""
+
+    def __call__(
+        self, batch: HasFrames, state: list[Array] | None, *, learning_rate: float, update: int
+    ) -> Result: ...
+
+
+MakeStep: TypeAlias = Callable[[Layer], Step]
 
 
 class UpdateFigures(NamedTuple):
-    """By parameter: rms(change) / rms(parameter) of an update, rms(change) over what the rule promises, |gradient|,
-    and the parameter's rms and number of axes; then loss after the updates over the loss before, on the same batch and
-    noise; relative change of the loss by a state that the batch says to reset; gradient norms; and by parameter
-    whether the promised change is more than its floating point can lose."""
+    """Measurements of updates, by parameter unless stated otherwise.
+
+    ratios
+        rms(change) / rms(parameter) of an update.
+    kept_promise
+        rms(change) over that expected of the rule.
+    gradients
+        norm of the gradient.
+    n_axes
+        number of axes of the parameter.
+    rise
+        loss after the updates over the loss before, on the same batch and noise.
+    leak
+        relative change of the loss by a state that should be reset.
+    norms
+        norms of the whole gradient, one per batch.
+    visible
+        True if the expected change exceeds the rounding error of the parameter.
+    """
 
     ratios: dict[str, float]
     kept_promise: dict[str, float]
@@ -27,20 +67,21 @@ class UpdateFigures(NamedTuple):
     n_axes: dict[str, int]
     rise: float
     leak: float
-    norms: np.ndarray
+    norms: Floats
     visible: dict[str, bool]
 
 
 def update_figures(
     model: Layer,
-    make_step: Callable[[Layer], Any],
+    make_step: MakeStep,
     optimizer: Optimizer,
     learning_rate: float,
-    batches: Sequence[Any],
+    batches: Sequence[HasFrames],
 ) -> UpdateFigures:
-    """Eight updates at rate 0, for what the rule remembers, then three at the run's rate on the last of these batches.
+    """Measure three updates at the run's learning rate on a copy of the model.
 
-    All on a copy of the model. Rate 0 leaves parameters alone, and gives losses and gradients.
+    Eight updates at rate 0 come first, to fill the optimizer state: rate 0 leaves parameters unchanged, but gives
+    losses and gradients. The three updates use the last of these batches.
     """
     model = copied(model)
     step = make_step(model)
@@ -75,35 +116,37 @@ def update_figures(
 
 
 def rise(before: float, after: float) -> float:
-    """after / before; infinite where the updates made the loss overflow, NaN where it was no number before."""
+    """Ratio after / before; infinite if the updates made the loss overflow, NaN if it was NaN before."""
     if np.isfinite(before) and not np.isfinite(after):
         return float("inf")
     return after / before if before else 1.0
 
 
-def reset_leak(step: Any, batch: Any, fresh: Any) -> float:
-    """Relative change of the loss by a state of rms 3 that a batch with all resets set says to forget."""
+def reset_leak(step: Step, batch: HasFrames, fresh: Result) -> float:
+    """Relative change of the loss by a state of rms 3 that is to be reset, as all resets of the batch are set."""
     rng = np.random.default_rng(0)
     garbage = [GARBAGE * rng.standard_normal(s.shape).astype(s.dtype) for s in fresh.state]
     resets = np.ones(len(batch.resets), bool)
-    is_tuple = isinstance(batch, tuple)  # a NamedTuple has no __dict__
-    everywhere = batch._replace(resets=resets) if is_tuple else type(batch)(**{**vars(batch), "resets": resets})
+    if isinstance(batch, tuple) and hasattr(batch, "_replace"):  # a NamedTuple has no __dict__
+        everywhere = batch._replace(resets=resets)
+    else:
+        everywhere = type(batch)(**{**vars(batch), "resets": resets})
     first, second = (step(everywhere, s, learning_rate=0.0, update=0).loss for s in (None, garbage))
     return abs(first - second) / max(abs(first), 1e-30)
 
 
-def values(model: Layer) -> dict[str, np.ndarray]:
-    """Copies of all parameters, float64."""
+def values(model: Layer) -> dict[str, Floats]:
+    """Copies of all parameters in float64."""
     return {name: np.array(v.get_value(), np.float64) for name, v in model.parameters().items()}
 
 
 def promised(
-    optimizer: Optimizer, norms: dict[str, float], parameters: dict[str, np.ndarray], learning_rate: float, n: int
+    optimizer: Optimizer, norms: dict[str, float], parameters: dict[str, Floats], learning_rate: float, n: int
 ) -> dict[str, float]:
-    """The rms of the change that the rule's own equation makes of a gradient g of this rms in every entry, every time.
+    """Expected rms change by parameter: the rule's equation applied to a constant gradient g of this rms.
 
-    For a rule that divides by the gradient's size that is about the learning rate, for plain descent rate * g; g is
-    clipped as the rule says. A real gradient differs from entry to entry and time to time: expect the order only.
+    For a rule that normalises the gradient it is about the learning rate, for plain descent rate * g; g is clipped as
+    by the rule. Real gradients vary over entries and time, so only the order of magnitude is meaningful.
     """
     total = np.sqrt(sum(norm**2 for norm in norms.values()))
     limit = optimizer.max_gradient_norm
@@ -111,10 +154,10 @@ def promised(
     sizes = {}
     for name, parameter in parameters.items():
         g = np.array([norms[name] * clip / np.sqrt(parameter.size)])
-        memory = tuple(np.zeros(1) for _ in optimizer.slots)
+        slots = tuple(np.zeros(1) for _ in optimizer.slots)
         p = new = np.zeros(1)
         for k in range(1, n + 1):
             rate = learning_rate if k > WARM_UP else 0.0
-            p, (new, memory) = new, optimizer.step(new, g, memory, rate, k)
+            p, (new, slots) = new, optimizer.step(new, g, slots, rate, k)
         sizes[name] = float(abs(new - p)[0])
     return sizes

@@ -36,9 +36,9 @@ def sample_images(model: Draw, n_images: int, n_steps: int, seed: int) -> Painte
     codes = engine.tensor("codes", 3)
     start = painter.initial_state(codes.shape[1])
     states = unroll(painter, painter.sequences(codes, Context.evaluation()), start)
-    draws = np.random.default_rng((seed, 0, 5)).standard_normal((n_steps, n_images, painter.n_in))
+    z = np.random.default_rng((seed, 0, 5)).standard_normal((n_steps, n_images, painter.n_in))
     writes = _writes(model, states.decoder.hidden)
-    canvases, *boxes = engine.function([codes], [engine.sigmoid(states.canvas), *writes])(draws)
+    canvases, *boxes = engine.function([codes], [engine.sigmoid(states.canvas), *writes])(z)
     return Painted(canvases, None, boxes[0] if boxes else None)
 
 

@@ -35,7 +35,7 @@ class Moments:
         return cls(n, mean, products / n - np.outer(mean, mean))
 
     def diagonal_nats(self, x: Floats) -> FloatArray:
-        """-log N(x; mean, diagonal of the covariance): (n, d) -> (n,). RnnaudioError if a variance is zero."""
+        """Negative log-likelihood in nats, by the variances only: (n, d) -> (n,). RnnaudioError if a variance is 0."""
         variance = np.diag(self.covariance)
         if not (variance > 0.0).all():
             raise RnnaudioError(
@@ -82,7 +82,7 @@ class PrincipalGaussian:
         return cls(moments.mean, directions[:, :n_components], variances[:n_components], rest)
 
     def nats(self, x: Floats) -> FloatArray:
-        """-log p(x): (n, d) -> (n,)."""
+        """Negative log-likelihood -log p(x) in nats: (n, d) -> (n,)."""
         centred = np.asarray(x, np.float64) - self.mean
         along = centred @ self.directions
         beside = np.sum(centred**2, axis=1) - np.sum(along**2, axis=1)

@@ -13,13 +13,15 @@ FloatArray = NDArray[np.float64]
 
 
 def decibel(power_ratio: ArrayLike) -> FloatArray:
-    """10 log10(power_ratio), elementwise, for ratios of powers (squared amplitudes); 0 gives -infinity, < 0 NaN."""
+    """Decibels of ratios of powers (squared amplitudes), 10 log10(power_ratio); 0 gives -infinity, < 0 NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return 10.0 * np.log10(np.asarray(power_ratio, dtype=np.float64))
 
 
 def normalised_mse(prediction: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> float:
-    """sum (prediction - target)^2 / sum target^2: 1.0 (0 dB) for predicting zero, 0.0 for a perfect prediction.
+    """Normalised squared error: 1.0 (0 dB) for predicting zero, 0.0 for a perfect prediction.
+
+        sum (prediction - target)^2 / sum target^2
 
     prediction and target have the same shape (..., n_features); mask, if given, has their shape without the last axis
     and is 1 at the positions that count. RnnaudioError if the shapes differ or the target is zero throughout.

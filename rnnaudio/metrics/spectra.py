@@ -8,7 +8,9 @@ from rnnaudio.metrics.prediction import FloatArray, decibel
 
 
 def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
-    """10 log10 (sum (|X| - |Y|)^2 / sum |X|^2): X the true spectra, Y those of the reconstructed audio.
+    """Spectral convergence in dB: X the true spectra, Y those of the reconstructed audio.
+
+        10 log10 (sum (|X| - |Y|)^2 / sum |X|^2)
 
     0 dB for silence, -infinity for a perfect reconstruction. RnnaudioError if the shapes differ or X is silent.
     """
@@ -20,7 +22,9 @@ def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
 
 
 def phase_distance(true: ArrayLike, found: ArrayLike) -> FloatArray:
-    """d(t, p) = sin^2((t - p) / 2), elementwise: 0 for equal angles, 1 for opposite ones, 1/2 on average if random.
+    """Distance of phases, elementwise: 0 for equal angles, 1 for opposite ones, 1/2 on average if random.
+
+        d(t, p) = sin^2((t - p) / 2)
 
     The blog's measure of 2016. It is invariant under whole turns of either angle and under a shift of both, largest at
     pi, and zero for equal angles only. Contrary to the blog it is not a metric: like any squared distance it violates

@@ -20,7 +20,10 @@ PENALTY = 1.0
 
 
 def area_under_curve(real: ArrayLike, generated: ArrayLike) -> float:
-    """P(a generated score exceeds a real one) + P(equal) / 2: .5 at chance, 1 if always separated (Mann-Whitney)."""
+    """Area under the ROC curve: .5 at chance, 1 if generated scores always exceed real ones.
+
+    P(a generated score exceeds a real one) + P(equal) / 2, the Mann-Whitney statistic. RnnaudioError for no scores.
+    """
     real, generated = np.asarray(real, np.float64), np.asarray(generated, np.float64)
     if not len(real) or not len(generated):
         raise RnnaudioError(f"got {len(real)} real and {len(generated)} generated scores; expected at least one each")

@@ -107,7 +107,7 @@ class Yardstick:
         return row if area is None else row | {"told_from_real": round(area, 3)}
 
     def auc_against_real(self, sounds: Sequence[FloatArray], pieces: Sequence[int] | None = None) -> float | None:
-        """:func:`classifier_auc` of the sounds that are long enough; None if there are fewer than two on a side."""
+        """Result of :func:`classifier_auc` for all sounds that are long enough; None with fewer than two on a side."""
         long = WINDOW_SECONDS * self.sample_rate_hz
         if pieces is None:
             real = [stretches for stretches in self.real if stretches and len(stretches[0]) >= long]

@@ -1,10 +1,10 @@
-"""The pictures of a run: plain numbers in, a PNG out.
+"""Plots of runs and measurements: plain numbers in, a PNG out.
 
-Every public function writes one PNG whole or not at all and returns its path; the ``*_figure`` function beside it
-makes the same picture as a matplotlib ``Figure`` that can be looked at without a file. pyplot is never imported and no
-global setting of matplotlib is read on purpose or changed, so a user's own plots in the same process are left alone.
+Every public function writes one PNG atomically and returns its path; the corresponding ``*_figure`` function returns
+the same plot as a matplotlib ``Figure``. pyplot is never imported, and global settings of matplotlib are neither read
+nor changed, so that other plots in the same process are not affected.
 
-Values that are not finite are drawn as gaps and said so. Colours: Okabe and Ito's set, safe for colour-blind readers.
+Values that are not finite appear as gaps and are reported in the plot. Colours: Okabe and Ito's colour-blind safe set.
 """
 
 from rnnaudio.plots.curves import learning_curve, learning_curve_figure
@@ -17,7 +17,7 @@ from rnnaudio.plots.inside import (
     update_ratios,
     update_ratios_figure,
 )
-from rnnaudio.plots.painting import Rulers, beside_nearest, beside_nearest_figure, filling, filling_figure
+from rnnaudio.plots.painting import Rulers, beside_nearest, beside_nearest_figure, canvas_steps, canvas_steps_figure
 from rnnaudio.plots.record import against_record, against_record_figure
 from rnnaudio.plots.sound import (
     level_dbfs,
@@ -45,14 +45,14 @@ __all__ = [
     "against_record_figure",
     "beside_nearest",
     "beside_nearest_figure",
+    "canvas_steps",
+    "canvas_steps_figure",
     "confusion",
     "confusion_figure",
     "diagnosis",
     "diagnosis_figure",
     "error_by_horizon",
     "error_by_horizon_figure",
-    "filling",
-    "filling_figure",
     "gradient_norms",
     "gradient_norms_figure",
     "growth",

@@ -1,12 +1,12 @@
-"""What all pictures share: figures, colours, saving, labels that do not overlap."""
+"""Shared parts of all plots: figures, colours, saving, labels that do not overlap."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from rnnaudio.atomic import write_atomically
 
 Floats = NDArray[np.float64]
+Row: TypeAlias = Mapping[str, Any]  # a row of a history or of a table of results; each plot documents its keys
+Style: TypeAlias = dict[str, Any]  # keyword arguments of a matplotlib method
 
 DOTS_PER_INCH = 120
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
@@ -29,6 +31,7 @@ NO_SOUND_COLOUR = "#D9D9D9"
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure of this size in inches."""
     size = (round(width_in, 6), round(height_in, 6))  # .8 + 2.3 < 3.1: older Matplotlibs cut a pixel off
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -36,15 +39,16 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
+    """Write the figure as a PNG, atomically."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)  # not savefig, which obeys the user's savefig.* settings
+    FigureCanvasAgg(figure).print_png(buffer)  # not savefig, which applies the user's savefig.* settings
     return write_atomically(path, buffer.getvalue())
 
 
 def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None:
-    """Write (text, y in data units, colour) right of the axes, moved apart, each joined to its y by a thin line.
+    """Write labels (text, y in data units, colour) right of the axes without overlap, each joined to its y by a line.
 
-    A y that is not finite has no line: its label stands at the bottom.
+    A label whose y is not finite is placed at the bottom, without a line.
     """
     if not labels:
         return
@@ -52,7 +56,7 @@ def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None
     to_fraction = axes.transScale + axes.transLimits
     heights = [bottom if math.isnan(y) else y for _, y, _ in labels]
     anchors = np.array([to_fraction.transform((x_left, y))[1] for y in heights])
-    height_pt = 0.85 * axes.bbox.height / DOTS_PER_INCH * 72  # the layout will take some of the height for legends
+    height_pt = 0.85 * axes.bbox.height / DOTS_PER_INCH * 72  # the layout will use some of the height for legends
     line_height = 12 / height_pt  # of 9 point text
     style = {"arrowstyle": "-", "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
     for (text, y, colour), anchor, place in zip(labels, anchors, _moved_apart(anchors, line_height), strict=True):
@@ -63,10 +67,10 @@ def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None
 
 
 def _moved_apart(positions: Floats, gap: float) -> Floats:
-    """The places nearest to ``positions`` (least squares) in the same order, ``gap`` apart, within 0 and 1.
+    """Positions nearest to ``positions`` (least squares) in the same order, at least ``gap`` apart, within 0 and 1.
 
-    With u_i = y_i - i gap the places are those with u not decreasing: isotonic regression, here by pooling blocks.
-    Where all do not fit between 0 and 1, the lowest start below 0.
+    With u_i = y_i - i gap the constraint is that u does not decrease: isotonic regression, here by pooling blocks. If
+    not all fit between 0 and 1, the lowest are below 0.
     """
     order = np.argsort(positions, kind="stable")
     blocks: list[list[float]] = []
@@ -82,37 +86,42 @@ def _moved_apart(positions: Floats, gap: float) -> Floats:
 
 
 def positive_or_gap(values: ArrayLike) -> Floats:
+    """The values with NaN in place of those that a log scale cannot show."""
     array = np.asarray(values, dtype=float)
     return np.where(np.isfinite(array) & (array > 0), array, np.nan)
 
 
 def log_limits(values: Floats) -> tuple[float, float]:
-    """A factor of two beyond the positive values; matplotlib's own limits fall together where all are equal."""
+    """Limits a factor of two beyond the positive values; matplotlib's own coincide if all values are equal."""
     shown = positive_or_gap(values)
     shown = shown[np.isfinite(shown)]
     return (shown.min() / 2, shown.max() * 2) if len(shown) else (0.1, 10.0)
 
 
 def spans_decades(values: Floats) -> bool:
+    """True if all finite values are positive and span more than a factor of 30."""
     finite = values[np.isfinite(values)]
     return bool(len(finite) and finite.min() > 0 and finite.max() > 30 * finite.min())
 
 
 def padded(positions: Floats) -> tuple[float, float]:
+    """Axis limits with a margin of 3 % beyond the first and last position."""
     margin = 0.03 * (positions[-1] - positions[0]) or 0.5
     return positions[0] - margin, positions[-1] + margin
 
 
-def markers(n_points: int) -> dict[str, Any]:
-    """Visible points on short curves; on long ones a dot as wide as the line, for a point alone between two gaps."""
+def markers(n_points: int) -> Style:
+    """Style of a curve: visible points if it is short, else dots as wide as the line, for points between two gaps."""
     return {"marker": "o", "markersize": 3.5 if n_points <= 30 else 1.0, "linewidth": 1.5}
 
 
 def cycle(items: Sequence[str], n: int) -> list[str]:
+    """The first n of the endlessly repeated items."""
     return [items[i % len(items)] for i in range(n)]
 
 
 def number(value: float, unit: str) -> str:
+    """Format a value with its unit for a label."""
     if not np.isfinite(value):
         return "not finite"
     return (f"{value:.2f} {unit}" if unit else f"{value:.4g}").replace("-", "−")

@@ -1,10 +1,9 @@
-"""Losses over the course of a run."""
+"""Losses during a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +20,8 @@ from rnnaudio.plots.canvas import (
     SKY,
     VERMILION,
     Floats,
+    Row,
+    Style,
     cycle,
     label_at_right,
     markers,
@@ -33,7 +34,7 @@ from rnnaudio.plots.canvas import (
 
 
 def learning_curve(
-    history: Sequence[Mapping[str, Any]],
+    history: Sequence[Row],
     path: str | Path,
     *,
     quantity: str,
@@ -42,7 +43,7 @@ def learning_curve(
     title: str = "",
     changes: Mapping[str, float] | None = None,
 ) -> Path:
-    """Draw training and validation loss against epochs and time; see ``learning_curve_figure``."""
+    """Plot training and validation loss against epochs and time; see ``learning_curve_figure``."""
     figure = learning_curve_figure(
         history, quantity=quantity, baselines=baselines, decibel=decibel, title=title, changes=changes
     )
@@ -50,7 +51,7 @@ def learning_curve(
 
 
 def learning_curve_figure(
-    history: Sequence[Mapping[str, Any]],
+    history: Sequence[Row],
     *,
     quantity: str,
     baselines: Mapping[str, float] | None = None,
@@ -58,23 +59,23 @@ def learning_curve_figure(
     title: str = "",
     changes: Mapping[str, float] | None = None,
 ) -> Figure:
-    """Training and validation loss, the kept epoch ringed, baselines as labelled lines, time on the upper axis.
+    """Training and validation loss with the best epoch marked, baselines as labelled lines, and time on the top axis.
 
-    history: records in the order written, each with ``epoch`` (also fractions), ``updates`` (count), ``seconds``,
-        ``train``, ``valid``, ``is_best``. Where a resumed run goes back to an earlier update, the records it replaces
-        are dropped; where its clock starts again at zero, the times are added up.
+    history: rows in order, each with ``epoch`` (may be fractional), ``updates`` (count), ``seconds``, ``train``,
+        ``valid``, ``is_best``. If a resumed run goes back to an earlier update, the rows it replaces are dropped; if
+        its clock restarts at zero, the times are accumulated.
     quantity: name of the loss with its unit, the label of the y axis.
     baselines: name -> loss, in the unit of the history.
-    decibel: the values are mean squared errors over the signal's power, drawn as 10 log10(value) dB (0 dB: predict 0).
-        Otherwise the y axis turns logarithmic when positive values span more than a factor of 30.
-    changes: name -> epoch, where something else was trained on: dashed lines.
+    decibel: the values are mean squared errors over the power of the signal, plotted as 10 log10(value) dB (0 dB:
+        predict 0). Otherwise the y axis is logarithmic if positive values span more than a factor of 30.
+    changes: name -> epoch of a change of the training data, marked by a dashed line.
 
-    The ringed epoch is the last with ``is_best`` set: the one whose parameters were kept.
+    The marked epoch is the last with ``is_best`` set: the one whose parameters were kept.
     Raises RnnaudioError for an empty history.
     """
     records = _drop_superseded(history)
     if not records:
-        raise RnnaudioError("learning curve: got an empty history, expected a record; train up to a validation first")
+        raise RnnaudioError("learning curve: got an empty history, expected a row; train until a validation first")
     epochs = _column(records, "epoch")
     curves = {name: _finite_or_gap(_column(records, name), decibel) for name in ("train", "valid")}
     levels = {name: float(_finite_or_gap([value], decibel)[0]) for name, value in (baselines or {}).items()}
@@ -86,14 +87,14 @@ def learning_curve_figure(
     _mark_best(axes, records, curves["valid"], "dB" if decibel else "")
     _mark_gaps(axes, epochs[~np.isfinite(curves["train"]) | ~np.isfinite(curves["valid"])])
 
-    drawn = np.concatenate([*curves.values(), list(levels.values())])
-    is_log = not decibel and spans_decades(drawn)
+    everything = np.concatenate([*curves.values(), list(levels.values())])
+    is_log = not decibel and spans_decades(everything)
     axes.set(xlabel="Epoch", ylabel=f"{quantity} (dB)" if decibel else quantity, yscale="log" if is_log else "linear")
     axes.set_xlim(*padded(epochs))
     _mark_changes(axes, changes or {})
     if np.all(epochs == np.round(epochs)):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    _draw_baselines(axes, levels, "dB" if decibel else "")
+    _plot_baselines(axes, levels, "dB" if decibel else "")
     _add_time_axis(axes, epochs, _elapsed_seconds(_column(records, "seconds")))
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -105,12 +106,12 @@ def learning_curve_figure(
 def _mark_changes(axes: Axes, changes: Mapping[str, float]) -> None:
     for name, epoch in changes.items():
         axes.axvline(epoch, color=GREY, linestyle="--", linewidth=1)
-        right: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "fontsize": 9, "color": GREY}
+        right: Style = {"xytext": (4, 0), "textcoords": "offset points", "fontsize": 9, "color": GREY}
         axes.annotate(name, (epoch, 0.02), xycoords=("data", "axes fraction"), **right)
 
 
-def _drop_superseded(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    kept: list[Mapping[str, Any]] = []
+def _drop_superseded(history: Sequence[Row]) -> list[Row]:
+    kept: list[Row] = []
     for record in history:
         while kept and kept[-1]["updates"] >= record["updates"]:
             kept.pop()
@@ -118,14 +119,14 @@ def _drop_superseded(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, 
     return kept
 
 
-def _column(records: Sequence[Mapping[str, Any]], key: str) -> Floats:
+def _column(records: Sequence[Row], key: str) -> Floats:
     return np.array([record[key] for record in records], dtype=float)
 
 
 def _finite_or_gap(values: ArrayLike, decibel: bool) -> Floats:
-    """``values``, or 10 log10 of them, with NaN wherever there is no finite number to draw."""
-    drawn = metrics.decibel(values) if decibel else np.asarray(values, float)
-    return np.where(np.isfinite(drawn), drawn, np.nan)
+    """Values, or 10 log10 of them, with NaN in place of those that are not finite."""
+    shown = metrics.decibel(values) if decibel else np.asarray(values, float)
+    return np.where(np.isfinite(shown), shown, np.nan)
 
 
 def _elapsed_seconds(seconds: Floats) -> Floats:
@@ -133,7 +134,7 @@ def _elapsed_seconds(seconds: Floats) -> Floats:
     return np.cumsum(np.where(steps < 0, seconds, steps))
 
 
-def _mark_best(axes: Axes, records: Sequence[Mapping[str, Any]], valid: Floats, unit: str) -> None:
+def _mark_best(axes: Axes, records: Sequence[Row], valid: Floats, unit: str) -> None:
     best = [i for i, record in enumerate(records) if record["is_best"] and np.isfinite(valid[i])]
     if best:
         epoch, value = records[best[-1]]["epoch"], valid[best[-1]]
@@ -148,7 +149,7 @@ def _mark_gaps(axes: Axes, positions: Floats) -> None:
         axes.plot(positions, height, "x", color=VERMILION, transform=transform, label="not a finite number")
 
 
-def _draw_baselines(axes: Axes, levels: Mapping[str, float], unit: str) -> None:
+def _plot_baselines(axes: Axes, levels: Mapping[str, float], unit: str) -> None:
     for dashes, level in zip(cycle(DASHES[1:], len(levels)), levels.values(), strict=True):
         if np.isfinite(level):
             axes.axhline(level, color=GREY, linewidth=1.1, linestyle=dashes)
@@ -156,7 +157,7 @@ def _draw_baselines(axes: Axes, levels: Mapping[str, float], unit: str) -> None:
 
 
 def _add_time_axis(axes: Axes, epochs: Floats, seconds: Floats) -> None:
-    """Elapsed time along the top, at round times; nothing where the clock does not say how long it took."""
+    """Add elapsed time along the top, at round values; no axis if the times do not increase."""
     if len(epochs) < 2 or not np.all(np.diff(seconds) > 0) or not np.isfinite(seconds).all():
         return
     unit, length = ("h", 3600) if seconds[-1] >= 7200 else ("min", 60) if seconds[-1] >= 120 else ("s", 1)

@@ -1,4 +1,4 @@
-"""What goes on inside a model: saturation, gradients, sizes of updates."""
+"""Internals of a model: saturation, gradients, sizes of updates."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from rnnaudio.plots.canvas import (
 
 
 def saturation(histograms: Mapping[str, tuple[ArrayLike, ArrayLike, float]], path: str | Path) -> Path:
-    """Draw one histogram of activations per gate or layer; see ``saturation_figure``."""
+    """Plot a histogram of activations for each gate or layer; see ``saturation_figure``."""
     return save(saturation_figure(histograms), path)
 
 
 def saturation_figure(histograms: Mapping[str, tuple[ArrayLike, ArrayLike, float]]) -> Figure:
-    """Small multiples: share of the activations per bin, and above each panel how many percent are saturated.
+    """Small multiples: share of the activations per bin, and above each panel the percentage of saturated ones.
 
     histograms: name -> (edges (bins + 1,), counts (bins,), saturated fraction 0..1).
-    Raises RnnaudioError where there is none.
+    Raises RnnaudioError if there is none.
     """
     if not histograms:
         raise RnnaudioError("saturation: got no histogram, expected one per gate or layer; record activations first")
@@ -66,20 +66,20 @@ def gradient_norms(
     *,
     seconds_per_step: float | None = None,
 ) -> Path:
-    """Draw gradient norms per parameter and through time; see ``gradient_norms_figure``."""
+    """Plot gradient norms per parameter and through time; see ``gradient_norms_figure``."""
     return save(gradient_norms_figure(per_parameter, through_time, seconds_per_step=seconds_per_step), path)
 
 
 def gradient_norms_figure(
     per_parameter: Mapping[str, float], through_time: ArrayLike, *, seconds_per_step: float | None = None
 ) -> Figure:
-    """Left the gradient's norm per parameter, right the norm of d loss_T / d x_t against the lag T - t; log scales.
+    """Gradient norm per parameter (left), and norm of d loss_T / d x_t against the lag T - t (right), on log scales.
 
-    per_parameter: name -> norm, drawn in the order given, first on top.
+    per_parameter: name -> norm, in the order given, first on top.
     through_time: (lags,), the norm at lag 0, 1, 2, ... steps.
     seconds_per_step: adds the lag in seconds along the top.
 
-    A norm that a log scale cannot show (zero, not finite) is written out. Raises RnnaudioError where either is empty.
+    Norms that a log scale cannot show (zero, not finite) are written out. Raises RnnaudioError if either is empty.
     """
     norms = positive_or_gap(through_time)
     if not per_parameter or not len(norms):
@@ -87,7 +87,7 @@ def gradient_norms_figure(
         raise RnnaudioError(f"gradient norms: got {got}, expected at least one of each; measure a longer sequence")
     figure = new_figure(10.0, max(4.0, 1.4 + 0.24 * len(per_parameter)))
     left, right = figure.subplots(1, 2)
-    _draw_norm_bars(left, per_parameter)
+    _plot_norm_bars(left, per_parameter)
     lags = np.arange(float(len(norms)))
     right.set_yscale("log")
     right.plot(lags, norms, color=BLUE, **markers(len(lags)))
@@ -105,7 +105,7 @@ def gradient_norms_figure(
     return figure
 
 
-def _draw_norm_bars(axes: Axes, per_parameter: Mapping[str, float]) -> None:
+def _plot_norm_bars(axes: Axes, per_parameter: Mapping[str, float]) -> None:
     norms = positive_or_gap(list(per_parameter.values()))
     rows = np.arange(len(norms))
     shown = norms[np.isfinite(norms)]
@@ -125,17 +125,17 @@ def _draw_norm_bars(axes: Axes, per_parameter: Mapping[str, float]) -> None:
 
 
 def update_ratios(history: Mapping[str, Sequence[tuple[float, float]]], path: str | Path) -> Path:
-    """Draw the size of the updates relative to the weights; see ``update_ratios_figure``."""
+    """Plot the size of the updates relative to the weights; see ``update_ratios_figure``."""
     return save(update_ratios_figure(history), path)
 
 
 def update_ratios_figure(history: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """|update| / |parameter| of each parameter against the number of updates, log y, a dashed line at 1e-3.
+    """Ratio |update| / |parameter| against the number of updates, log y, with a dashed line at 1e-3.
 
-    history: parameter name -> [(update index, ratio), ...]; ``lstm.w_hidden`` goes to the panel ``lstm``, so that no
-    panel holds more lines than can be told apart. About 1e-3 is the usual rule of thumb (A. Karpathy, CS231n notes,
-    "Ratio of weights:updates"): far above it training is unstable, far below nothing moves. Ratios of zero and ratios
-    that are not finite are gaps. Raises RnnaudioError where there is no parameter.
+    history: parameter name -> [(update index, ratio), ...]; ``lstm.w_hidden`` goes to the panel ``lstm``, to limit the
+    number of lines in a panel. About 1e-3 is the usual rule of thumb (A. Karpathy, CS231n notes, "Ratio of
+    weights:updates"): far above it training is unstable, far below it is too slow. Ratios that are zero or not finite
+    are gaps. Raises RnnaudioError if there is no parameter.
     """
     if not history:
         raise RnnaudioError("update ratios: got no parameter, expected at least one; train for one update first")
@@ -146,34 +146,34 @@ def update_ratios_figure(history: Mapping[str, Sequence[tuple[float, float]]]) -
     n_columns = min(2, len(layers))
     n_rows = math.ceil(len(layers) / n_columns)
     figure = new_figure(2.0 + 4.5 * n_columns, 1.0 + 2.8 * n_rows)
-    scale = {"yscale": "log"}  # before anything is drawn: it is shared
+    scale = {"yscale": "log"}  # set before plotting, as the axes are shared
     grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False, subplot_kw=scale)
     for axes in grid.flat[len(layers) :]:
         axes.set_axis_off()
     grid[0, 0].set_ylim(log_limits(np.array([1e-3, *(ratio for points in history.values() for _, ratio in points)])))
     panels = list(zip(grid.flat, layers.items(), strict=False))
-    labels = [_draw_ratios(axes, layer, parameters) for axes, (layer, parameters) in panels]
-    for (axes, _), panel_labels in zip(panels, labels, strict=True):  # once the shared limits are known
+    labels = [_plot_ratios(axes, layer, parameters) for axes, (layer, parameters) in panels]
+    for (axes, _), panel_labels in zip(panels, labels, strict=True):  # after all plots, when the limits are final
         label_at_right(axes, panel_labels)
-    for axes, _ in panels[-n_columns:]:  # the lowest of each column, also where an empty place is below
+    for axes, _ in panels[-n_columns:]:  # the lowest panel of each column, also above an empty place
         axes.tick_params(labelbottom=True)
     figure.supxlabel("Update (count)", fontsize=10)
     figure.supylabel("|update| / |parameter| (ratio, no unit)", fontsize=10)
     return figure
 
 
-def _draw_ratios(
+def _plot_ratios(
     axes: Axes, layer: str, parameters: Mapping[str, Sequence[tuple[float, float]]]
 ) -> list[tuple[str, float, str]]:
-    """Draw one layer's parameters; returns a label for each line: text, height, colour."""
+    """Plot the parameters of one layer; returns a label for each line: text, height, colour."""
     axes.axhline(1e-3, color=GREY, linestyle="--", linewidth=1.2)
     labels = [("rule of thumb", 1e-3, GREY)]
     for index, (name, points) in enumerate(parameters.items()):
         updates, ratios = np.array(points, dtype=float).reshape(-1, 2).T
-        drawn = positive_or_gap(ratios)
+        shown = positive_or_gap(ratios)
         colour, dashes = COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
-        axes.plot(updates, drawn, color=colour, linestyle=dashes, **markers(len(updates)))
-        finite = drawn[np.isfinite(drawn)]
+        axes.plot(updates, shown, color=colour, linestyle=dashes, **markers(len(updates)))
+        finite = shown[np.isfinite(shown)]
         labels.append((name, finite[-1], colour) if len(finite) else (f"{name}: never above 0", math.nan, colour))
     axes.set_title(layer, fontsize=9)
     axes.tick_params(labelsize=8)

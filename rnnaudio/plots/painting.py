@@ -1,10 +1,10 @@
-"""Images, and how they were painted."""
+"""Generated images, and the steps in which they were painted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,16 +13,17 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.plots.canvas import BLUE, VERMILION, new_figure, save
+from rnnaudio.plots.canvas import BLUE, VERMILION, Floats, new_figure, save
 
-TILE_IN = 0.62  # inches a side
-GAP = 0.08  # between tiles, of a tile
+TILE_IN = 0.62  # width of a tile in inches
+GAP = 0.08  # between tiles, as a share of a tile
+Size: TypeAlias = tuple[int, int]  # height and width of an image in pixels
 
 
 class Rulers(NamedTuple):
-    """What the sides of an image measure: the labels, and by pixels from its lower left corner what is written there.
+    """Axes of an image: their labels, and tick labels by distance in pixels from the lower left corner.
 
-    ``pixel_aspect``: the height of a pixel over its width, as drawn.
+    ``pixel_aspect``: height over width of a pixel in the plot.
     """
 
     across: str
@@ -32,7 +33,7 @@ class Rulers(NamedTuple):
     pixel_aspect: float = 1.0
 
 
-def filling(
+def canvas_steps(
     images: ArrayLike,
     canvases: ArrayLike,
     path: str | Path,
@@ -42,11 +43,11 @@ def filling(
     rulers: Rulers | None = None,
     title: str = "",
 ) -> Path:
-    """Draw images and the canvases on the way to them; see ``filling_figure``."""
-    return save(filling_figure(images, canvases, reads=reads, writes=writes, rulers=rulers, title=title), path)
+    """Plot images and their canvases after each step; see ``canvas_steps_figure``."""
+    return save(canvas_steps_figure(images, canvases, reads=reads, writes=writes, rulers=rulers, title=title), path)
 
 
-def filling_figure(
+def canvas_steps_figure(
     images: ArrayLike,
     canvases: ArrayLike,
     *,
@@ -55,24 +56,26 @@ def filling_figure(
     rulers: Rulers | None = None,
     title: str = "",
 ) -> Figure:
-    """A row for each image: the image, then its canvas after each step.
+    """One row per image: the image, then its canvas after each step.
 
-    images: (n, height, width), or empty for what was painted from nothing. canvases: (n_steps, n, height, width);
-        both within 0 and 1.
-    reads, writes: (n_steps, n, 4), where the grids lay: column and row of the centre, counted from 1, width and
-        height, all in pixels. What was read is drawn one column to the left: it is the canvas that was looked at.
-    Raises RnnaudioError if the sizes do not fit each other.
+    images: (n, height, width), or empty for samples from the prior. canvases: (n_steps, n, height, width); values of
+        both from 0 to 1.
+    reads, writes: (n_steps, n, 4), position of the attention grids: column and row of the centre, counted from 1,
+        width and height, all in pixels. A read grid is shown one column to the left, on the canvas it was read from.
+    Raises RnnaudioError if the sizes do not match.
     """
     shown, strokes = np.asarray(images, float), np.asarray(canvases, float)
     if strokes.ndim != 4 or (shown.size and shown.shape != strokes.shape[1:]):
-        raise RnnaudioError(f"canvases are {strokes.shape} and images {shown.shape}; expected (steps, *images)")
+        raise RnnaudioError(
+            f"canvases have shape {strokes.shape}, images {shown.shape}; expected canvases (steps, *images)"
+        )
     n_steps, n, height, width = strokes.shape
     first = 1 if shown.size else 0
     figure, axes = _wall(n, n_steps + first, (height, width), title, rulers)
     corners = _corners(n, n_steps + first, (height, width))
     for row in range(n):
         for column in range(n_steps + first):
-            _hang(axes, shown[row] if column < first else strokes[column - first, row], corners[row, column])
+            _place(axes, shown[row] if column < first else strokes[column - first, row], corners[row, column])
         for step in range(n_steps):
             if writes is not None:
                 _box(axes, np.asarray(writes)[step, row], corners[row, step + first], (height, width), VERMILION)
@@ -91,20 +94,22 @@ def filling_figure(
 def beside_nearest(
     samples: ArrayLike, nearest: ArrayLike, path: str | Path, *, rulers: Rulers | None = None, title: str = ""
 ) -> Path:
-    """Draw samples beside their neighbours; see ``beside_nearest_figure``."""
+    """Plot samples next to their nearest neighbours; see ``beside_nearest_figure``."""
     return save(beside_nearest_figure(samples, nearest, rulers=rulers, title=title), path)
 
 
 def beside_nearest_figure(
     samples: ArrayLike, nearest: ArrayLike, *, rulers: Rulers | None = None, title: str = ""
 ) -> Figure:
-    """Pairs side by side: what was generated, framed, and the nearest image of the training set right of it.
+    """Pairs of a generated image, framed, and its nearest neighbour in the training set to the right of it.
 
-    samples, nearest: (n, height, width), within 0 and 1. Raises RnnaudioError if their sizes differ.
+    samples, nearest: (n, height, width), values from 0 to 1. Raises RnnaudioError if their sizes differ.
     """
     one, other = np.asarray(samples, float), np.asarray(nearest, float)
     if one.shape != other.shape or one.ndim != 3 or not len(one):
-        raise RnnaudioError(f"samples are {one.shape} and neighbours {other.shape}; expected equal (n, height, width)")
+        raise RnnaudioError(
+            f"samples have shape {one.shape}, neighbours {other.shape}; expected equal shapes (n, height, width)"
+        )
     size = one.shape[1], one.shape[2]
     n_across = min(8, len(one))
     n_rows = -(-len(one) // n_across)
@@ -113,16 +118,14 @@ def beside_nearest_figure(
     for k in range(len(one)):
         row, column = divmod(k, n_across)
         for image, place in ((one[k], corners[row, 2 * column]), (other[k], corners[row, 2 * column + 1])):
-            _hang(axes, image, place)
+            _place(axes, image, place)
         axes.add_patch(Rectangle(corners[row, 2 * column], size[1], size[0], fill=False, edgecolor=VERMILION))
     figure.supxlabel("framed: generated; right of each: its nearest neighbour in the training set", fontsize=9)
     return figure
 
 
-def _wall(
-    n_rows: int, n_columns: int, size: tuple[int, int], title: str, rulers: Rulers | None
-) -> tuple[Figure, Axes]:
-    """One axes for all tiles, in pixels of the images: hundreds of axes would take half a minute."""
+def _wall(n_rows: int, n_columns: int, size: Size, title: str, rulers: Rulers | None) -> tuple[Figure, Axes]:
+    """One axes for all tiles, in pixels of the images: hundreds of axes take half a minute."""
     aspect = rulers.pixel_aspect if rulers else 1.0
     tall = TILE_IN * aspect * size[0] / size[1]
     beside, below = (0.7, 0.3) if rulers else (0.0, 0.0)
@@ -131,7 +134,7 @@ def _wall(
     axes = figure.add_subplot()
     right, bottom = n_columns * size[1] * (1 + GAP), n_rows * size[0] * (1 + GAP)
     axes.set(xlim=(-1, right), ylim=(bottom, -1), xticks=[], yticks=[], aspect=aspect)
-    axes.set_autoscale_on(False)  # images would set limits of their own
+    axes.set_autoscale_on(False)  # images would set their own limits
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -141,8 +144,8 @@ def _wall(
     return figure, axes
 
 
-def _measure(axes: Axes, rulers: Rulers, corners: np.ndarray, size: tuple[int, int]) -> None:
-    """Ticks left of the first column and below the last row."""
+def _measure(axes: Axes, rulers: Rulers, corners: Floats, size: Size) -> None:
+    """Add ticks left of the first column and below the last row."""
     up = [(corner[1] + size[0] - place, name) for corner in corners[:, 0] for place, name in rulers.up_at.items()]
     axes.set_yticks([place for place, _ in up], [name for _, name in up], fontsize=7)
     axes.set_ylabel(rulers.up, fontsize=9)
@@ -155,22 +158,22 @@ def _measure(axes: Axes, rulers: Rulers, corners: np.ndarray, size: tuple[int, i
         side.set_tick_params(length=2.5)
 
 
-def _corners(n_rows: int, n_columns: int, size: tuple[int, int]) -> np.ndarray:
-    """(rows, columns, 2): x and y of each tile's upper left corner."""
+def _corners(n_rows: int, n_columns: int, size: Size) -> Floats:
+    """Coordinates x and y of the upper left corner of each tile, (rows, columns, 2)."""
     x, y = np.meshgrid(np.arange(n_columns) * size[1] * (1 + GAP), np.arange(n_rows) * size[0] * (1 + GAP))
     return np.stack([x, y], axis=2)
 
 
-def _hang(axes: Axes, image: np.ndarray, corner: np.ndarray) -> None:
-    """``image`` with its upper left corner there."""
+def _place(axes: Axes, image: Floats, corner: Floats) -> None:
+    """Show ``image`` with its upper left corner at ``corner``."""
     x, y = corner
     extent = (x, x + image.shape[1], y + image.shape[0], y)
-    aspect = axes.get_aspect()  # which images would set to their own
+    aspect = axes.get_aspect()  # imshow would set its own
     axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", extent=extent, aspect=aspect)
 
 
-def _box(axes: Axes, box: np.ndarray, corner: np.ndarray, size: tuple[int, int], colour: str) -> None:
-    """x, y (from 1), width and height -> a frame, as much of it as lies on the tile."""
+def _box(axes: Axes, box: Floats, corner: Floats, size: Size, colour: str) -> None:
+    """Frame the box x, y (from 1), width, height on a tile, clipped to the tile."""
     x, y, width, height = (float(value) for value in box)
     left, right = np.clip([x - 0.5 - width / 2, x - 0.5 + width / 2], 0, size[1])
     top, bottom = np.clip([y - 0.5 - height / 2, y - 0.5 + height / 2], 0, size[0])

@@ -1,4 +1,4 @@
-"""Learning curves beside figures that somebody wrote down."""
+"""Learning curves next to recorded values."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def against_record(
     quantity: str,
     title: str = "",
 ) -> Path:
-    """Draw runs beside recorded figures; see ``against_record_figure``."""
+    """Plot runs next to recorded values; see ``against_record_figure``."""
     return save(against_record_figure(curves, recorded, quantity=quantity, title=title), path)
 
 
 def against_record_figure(
     curves: Sequence[Mapping[int, float]], recorded: Mapping[int, float], *, quantity: str, title: str = ""
 ) -> Figure:
-    """A line for each run and a point for each recorded figure, both axes logarithmic.
+    """A line for each run and a point for each recorded value, both axes logarithmic.
 
-    curves: of each run, epoch (from 1) -> value (positive). recorded: epoch -> value; may be empty.
+    curves: epoch (from 1) -> value (positive), for each run. recorded: epoch -> value; may be empty.
     quantity: name and unit of the values, the label of the y axis.
-    Raises RnnaudioError where there is no run or one has no epoch.
+    Raises RnnaudioError if there is no run, or a run without an epoch.
     """
     if not curves or not all(curves):
-        raise RnnaudioError("learning curves: got none, or one without an epoch; train up to a validation first")
+        raise RnnaudioError("learning curves: got none, or one without an epoch; train until a validation first")
     figure = new_figure(8.0, 4.8)
     axes = figure.add_subplot()
     for k, curve in enumerate(curves):

@@ -1,15 +1,15 @@
-"""Recording and generated sound, side by side."""
+"""Spectrograms of recorded and generated audio."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
@@ -24,14 +24,14 @@ from rnnaudio.plots.canvas import (
     save,
 )
 
-WINDOW_S = 0.064  # 1024 samples at 16 kHz: 16 Hz between lines, enough to part the low notes of a piano
+WINDOW_S = 0.064  # 1024 samples at 16 kHz: bins of 16 Hz, enough to resolve the low notes of a piano
 MOST_COLUMNS = 1500  # of a spectrogram: more than the picture has pixels
 DYNAMIC_RANGE_DB = 80.0
 SILENCE_DBFS = -100.0  # below the rounding noise of 16 bits
 
 
 def spectrogram(
-    seed: ArrayLike,
+    prime: ArrayLike,
     generated: ArrayLike,
     original: ArrayLike,
     sample_rate_hz: float,
@@ -39,32 +39,32 @@ def spectrogram(
     *,
     title: str = "",
 ) -> Path:
-    """Draw seed + true continuation above seed + generated sound; see ``spectrogram_figure``."""
-    return save(spectrogram_figure(seed, generated, original, sample_rate_hz, title=title), path)
+    """Plot prime + true continuation above prime + generated audio; see ``spectrogram_figure``."""
+    return save(spectrogram_figure(prime, generated, original, sample_rate_hz, title=title), path)
 
 
 def spectrogram_figure(
-    seed: ArrayLike, generated: ArrayLike, original: ArrayLike, sample_rate_hz: float, *, title: str = ""
+    prime: ArrayLike, generated: ArrayLike, original: ArrayLike, sample_rate_hz: float, *, title: str = ""
 ) -> Figure:
-    """Two spectrograms on the same axes and the same scale, the end of the seed marked, the level over time below.
+    """Two spectrograms on the same axes and scale with the end of the prime marked; the level over time below.
 
-    seed, generated, original: (samples,) each; float with full scale 1.0, or int16 or int32. ``original`` is how the
-        recording goes on *after* the seed. Lengths may differ: what is missing of the shorter one is grey, as are
-        samples that are not finite.
-    sample_rate_hz: of all three.
+    prime, generated, original: (samples,) each; float with full scale 1.0, or int16 or int32. ``original`` is the
+        continuation of the recording *after* the prime. Lengths may differ: missing samples are grey, as are samples
+        that are not finite.
+    sample_rate_hz: sample rate of all three.
 
     Colours span the 80 dB below the loudest point of the recording, in both panels.
-    Raises RnnaudioError for arrays of another dtype or not one-dimensional, and where there is no sample at all.
+    Raises RnnaudioError for arrays of another dtype or not one-dimensional, and if there are no samples.
     """
-    seed_audio = _as_audio(seed)
-    recording = np.concatenate([seed_audio, _as_audio(original)])
+    prime_audio = _as_audio(prime)
+    recording = np.concatenate([prime_audio, _as_audio(original)])
     continuation = _as_audio(generated)
-    produced = np.concatenate([seed_audio, continuation])
+    produced = np.concatenate([prime_audio, continuation])
     n_samples = max(len(recording), len(produced))
     if n_samples == 0:
-        raise RnnaudioError("spectrogram: got no samples, expected a seed or some sound; check the seed's length")
+        raise RnnaudioError("spectrogram: got no samples, expected audio; check the length of the prime")
     hop = _hop(n_samples, sample_rate_hz)
-    sounds = {"Recording": recording, "Seed + generated" + _remark(continuation): produced}
+    sounds = {"Recording": recording, "Prime + generated" + _remark(continuation): produced}
     levels = [spectrogram_dbfs(sound, sample_rate_hz, hop) for sound in sounds.values()]
     top_db = _loudest(levels)
 
@@ -74,12 +74,12 @@ def spectrogram_figure(
     lower = figure.add_subplot(grid[1], sharex=upper, sharey=upper)
     strip = figure.add_subplot(grid[2], sharex=upper)
     for axes, name, level in zip((upper, lower), sounds, levels, strict=True):
-        image = _draw_spectrogram(axes, level, hop, sample_rate_hz, top_db)
-        _mark_seed_end(axes, len(seed_audio) / sample_rate_hz, n_samples / sample_rate_hz, name)
+        image = _plot_spectrogram(axes, level, hop, sample_rate_hz, top_db)
+        _mark_prime_end(axes, len(prime_audio) / sample_rate_hz, n_samples / sample_rate_hz, name)
     bar = figure.colorbar(image, ax=[upper, lower], extend="both", pad=0.02)
     bar.set_label("Level (dBFS)")
-    _draw_levels(strip, recording, produced, hop, sample_rate_hz)
-    strip.axvline(len(seed_audio) / sample_rate_hz, color=BLACK, linestyle="--", linewidth=1)
+    _plot_levels(strip, recording, produced, hop, sample_rate_hz)
+    strip.axvline(len(prime_audio) / sample_rate_hz, color=BLACK, linestyle="--", linewidth=1)
     upper.set(xlim=(0, n_samples / sample_rate_hz), ylim=(0, sample_rate_hz / 2))
     figure.suptitle(title, fontsize=11)
     return figure
@@ -92,11 +92,11 @@ def spectrogram_sheet(
     *,
     title: str = "",
     highest_hz: float | None = None,
-    seed_seconds: float | None = None,
+    prime_seconds: float | None = None,
 ) -> Path:
-    """Draw many sounds below each other; see ``spectrogram_sheet_figure``."""
+    """Plot spectrograms of several sounds in stacked panels; see ``spectrogram_sheet_figure``."""
     figure = spectrogram_sheet_figure(
-        sounds, sample_rate_hz, title=title, highest_hz=highest_hz, seed_seconds=seed_seconds
+        sounds, sample_rate_hz, title=title, highest_hz=highest_hz, prime_seconds=prime_seconds
     )
     return save(figure, path)
 
@@ -107,28 +107,30 @@ def spectrogram_sheet_figure(
     *,
     title: str = "",
     highest_hz: float | None = None,
-    seed_seconds: float | None = None,
+    prime_seconds: float | None = None,
 ) -> Figure:
-    """A spectrogram a sound, by name, on one scale of time, frequency and level: the 80 dB below the loudest of all.
+    """One spectrogram per sound on common scales of time, frequency and level (the 80 dB below the loudest point).
 
-    sounds: (samples,) each, as :func:`spectrogram_figure` takes them; shown up to ``highest_hz``, if given; a line
-        where the seed that they begin with ends, if ``seed_seconds`` are given.
-    RnnaudioError as there, and for no sound.
+    sounds: by name, (samples,) each, of the dtypes of :func:`spectrogram_figure`.
+    highest_hz: upper limit of the frequency axis; None: half the sample rate.
+    prime_seconds: length of the prime that each sound begins with, marked by a line.
+
+    Raises the errors of :func:`spectrogram_figure`, and RnnaudioError if there is no sound.
     """
     audio = {name: _as_audio(sound) for name, sound in sounds.items()}
     n_samples = max((len(sound) for sound in audio.values()), default=0)
     if n_samples == 0:
-        raise RnnaudioError("spectrogram: got no samples, expected some sound")
+        raise RnnaudioError("spectrogram: got no samples, expected audio")
     hop = _hop(n_samples, sample_rate_hz)
     levels = {name: spectrogram_dbfs(sound, sample_rate_hz, hop) for name, sound in audio.items()}
     top_db = max(_loudest([level]) for level in levels.values())
     figure = new_figure(9.0, 1.0 + 1.3 * len(levels))
     panels = np.atleast_1d(figure.subplots(len(levels), 1, sharex=True, sharey=True))
     for axes, (name, level) in zip(panels, levels.items(), strict=True):
-        image = _draw_spectrogram(axes, level, hop, sample_rate_hz, top_db)
+        image = _plot_spectrogram(axes, level, hop, sample_rate_hz, top_db)
         axes.set_title(name + _remark(audio[name]), loc="left", fontsize=9)
-        if seed_seconds is not None:
-            _line_at_seed_end(axes, seed_seconds)
+        if prime_seconds is not None:
+            _line_at_prime_end(axes, prime_seconds)
         axes.set_ylabel("Hz")
     axes.tick_params(labelbottom=True)
     highest = min(highest_hz or sample_rate_hz / 2, sample_rate_hz / 2)
@@ -142,7 +144,7 @@ def spectrogram_sheet_figure(
 def spectrogram_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
     """Short-time spectrum in dB: 20 log10(sqrt(2) |X| / sum(w)), X the transform of a 64 ms Hann-windowed frame.
 
-    A steady sine reads its own rms level (full scale: -3.01 dBFS), so that colours and the level curve agree.
+    A steady sine has its rms level (full scale: -3.01 dBFS), consistent with the level curve.
     Returns (frequency, frame); frame k is centred on sample k * hop; NaN where a frame holds a NaN.
     """
     n_window = _window_length(sample_rate_hz)
@@ -152,7 +154,7 @@ def spectrogram_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
 
 
 def level_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
-    """Root mean square of the same 64 ms frames, 20 log10(rms), never below -100 dBFS; (frame,)."""
+    """RMS level of the same 64 ms frames, 20 log10(rms), floored at -100 dBFS; (frame,)."""
     rms = np.sqrt(np.mean(np.square(_frames(audio, _window_length(sample_rate_hz), hop)), axis=1))
     return np.maximum(20 * np.log10(np.maximum(rms, 1e-10)), SILENCE_DBFS)
 
@@ -176,7 +178,7 @@ def _hop(n_samples: int, sample_rate_hz: float) -> int:
 
 
 def _frames(audio: Floats, n_window: int, hop: int) -> Floats:
-    """(frame, n_window): reflected at both ends, for a hard edge would show as a click that nobody hears."""
+    """Frames (frame, n_window), reflected at both ends: a hard edge would show as a click that is not in the audio."""
     if len(audio) == 0:
         return np.empty((0, n_window))
     return sliding_window_view(np.pad(audio, n_window // 2, mode="reflect"), n_window)[::hop]
@@ -190,12 +192,12 @@ def _remark(continuation: Floats) -> str:
 
 
 def _loudest(levels: Sequence[Floats]) -> float:
-    """The recording's highest level; the other's where the recording is silence."""
+    """Highest level of the first sound that is not silent, rounded up."""
     peaks = (float(np.max(level, initial=-np.inf, where=np.isfinite(level))) for level in levels)
     return next((math.ceil(peak) for peak in peaks if peak > SILENCE_DBFS), 0.0)
 
 
-def _draw_spectrogram(axes: Axes, level: Floats, hop: int, sample_rate_hz: float, top_db: float) -> Any:
+def _plot_spectrogram(axes: Axes, level: Floats, hop: int, sample_rate_hz: float, top_db: float) -> AxesImage:
     n_bins, n_frames = level.shape
     half_bin, half_hop = sample_rate_hz / 2 / (n_bins - 1) / 2, hop / sample_rate_hz / 2
     axes.set_facecolor(NO_SOUND_COLOUR)
@@ -211,22 +213,22 @@ def _draw_spectrogram(axes: Axes, level: Floats, hop: int, sample_rate_hz: float
     return image
 
 
-def _mark_seed_end(axes: Axes, seed_end_s: float, duration_s: float, name: str) -> None:
-    """Name the panel on the side where the label of the seed's end leaves room."""
-    _line_at_seed_end(axes, seed_end_s)
-    fraction = seed_end_s / duration_s
+def _mark_prime_end(axes: Axes, prime_end_s: float, duration_s: float, name: str) -> None:
+    """Mark the end of the prime, and put the name of the panel on the side that its label leaves free."""
+    _line_at_prime_end(axes, prime_end_s)
+    fraction = prime_end_s / duration_s
     side = "left" if fraction < 0.1 else "right" if fraction > 0.9 else "center"
-    label = f"seed ends, {seed_end_s:.3g} s"
+    label = f"prime ends, {prime_end_s:.3g} s"
     axes.text(fraction, 1.02, label, transform=axes.transAxes, ha=side, va="bottom", fontsize=9)
     axes.set_title(name, loc="right" if fraction < 0.5 else "left", fontsize=10)
 
 
-def _line_at_seed_end(axes: Axes, seed_end_s: float) -> None:
-    axes.axvline(seed_end_s, color=BLACK, linewidth=3)  # a dark rim, to be seen on loud noise too
-    axes.axvline(seed_end_s, color="white", linestyle="--", linewidth=1.4)
+def _line_at_prime_end(axes: Axes, prime_end_s: float) -> None:
+    axes.axvline(prime_end_s, color=BLACK, linewidth=3)  # a dark rim, visible on loud noise too
+    axes.axvline(prime_end_s, color="white", linestyle="--", linewidth=1.4)
 
 
-def _draw_levels(axes: Axes, recording: Floats, produced: Floats, hop: int, sample_rate_hz: float) -> None:
+def _plot_levels(axes: Axes, recording: Floats, produced: Floats, hop: int, sample_rate_hz: float) -> None:
     highest = 0.0
     for sound, label, colour, width in ((recording, "recording", SKY, 3.0), (produced, "generated", VERMILION, 1.2)):
         level = level_dbfs(sound, sample_rate_hz, hop)

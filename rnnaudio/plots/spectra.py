@@ -1,10 +1,10 @@
-"""Spectra: amplitude and phase over time and frequency, and what models and methods made of them."""
+"""Spectra: amplitude and phase over time and frequency, and errors of models and methods."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.plots.canvas import BLUE, COLOURS, DASHES, GREY, Floats, cycle, label_at_right, new_figure, save
+from rnnaudio.plots.canvas import BLUE, COLOURS, DASHES, GREY, Floats, Style, cycle, label_at_right, new_figure, save
 
 DYNAMIC_RANGE_DB = 80.0
 
 
 class Angles(NamedTuple):
-    """(n_frames, n_bins) angles in radians; drawn within -pi to pi, on a scale of colours that closes."""
+    """Angles (n_frames, n_bins) in radians; plotted from -pi to pi on a cyclic colour map."""
 
     values: ArrayLike
 
@@ -26,19 +26,19 @@ class Angles(NamedTuple):
 def spectral_panels(
     panels: Mapping[str, ArrayLike | Angles], times_s: ArrayLike, frequencies_hz: ArrayLike, path: str | Path
 ) -> Path:
-    """Draw amplitudes and angles one above the other; see ``spectral_panels_figure``."""
+    """Plot amplitudes and angles in stacked panels; see ``spectral_panels_figure``."""
     return save(spectral_panels_figure(panels, times_s, frequencies_hz), path)
 
 
 def spectral_panels_figure(
     panels: Mapping[str, ArrayLike | Angles], times_s: ArrayLike, frequencies_hz: ArrayLike
 ) -> Figure:
-    """A panel each, all over the same times and frequencies: the blog's pictures of amplitude and phase.
+    """Panels over the same times and frequencies, like the blog's plots of amplitude and phase.
 
     panels
-        by title, (n_frames, n_bins) each: amplitudes, drawn in dB over the 80 below their loudest, or ``Angles``.
+        by title, (n_frames, n_bins) each: amplitudes, plotted in dB over the 80 dB below their maximum, or ``Angles``.
     times_s, frequencies_hz
-        (n_frames,) and (n_bins,), evenly spaced: the centres.
+        (n_frames,) and (n_bins,), evenly spaced centres.
 
     Raises RnnaudioError for a panel of another shape.
     """
@@ -50,19 +50,19 @@ def spectral_panels_figure(
         if values.shape != (len(times), len(frequencies)):
             raise RnnaudioError(
                 f"{name}: got an array of shape {values.shape}, expected {(len(times), len(frequencies))}: as many "
-                "frames as times, bins as frequencies"
+                "frames as times, as many bins as frequencies"
             )
-        _draw_panel(figure, axes, values, isinstance(panel, Angles), _edges(times) + _edges(frequencies))
+        _plot_panel(figure, axes, values, isinstance(panel, Angles), _edges(times) + _edges(frequencies))
         axes.set_title(name, fontsize=10, loc="left")
         axes.set_ylabel("Frequency (Hz)")
     all_axes[-1].set_xlabel("Time (s)")
     return figure
 
 
-def _draw_panel(
+def _plot_panel(
     figure: Figure, axes: Axes, values: Floats, is_angle: bool, extent: tuple[float, float, float, float]
 ) -> None:
-    style: dict[str, Any] = {"extent": extent, "origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+    style: Style = {"extent": extent, "origin": "lower", "aspect": "auto", "interpolation": "nearest"}
     if is_angle:
         turned = np.mod(values + np.pi, 2 * np.pi) - np.pi
         image = axes.imshow(turned.T, cmap="twilight", vmin=-np.pi, vmax=np.pi, **style)
@@ -84,16 +84,16 @@ def _edges(centres: Floats) -> tuple[float, float]:
 def methods(
     values: Mapping[str, Sequence[float]], path: str | Path, *, quantity: str, title: str = "", better: str = "left"
 ) -> Path:
-    """Draw how methods compare; see ``methods_figure``."""
+    """Plot a comparison of methods; see ``methods_figure``."""
     return save(methods_figure(values, quantity=quantity, title=title, better=better), path)
 
 
 def methods_figure(
     values: Mapping[str, Sequence[float]], *, quantity: str, title: str = "", better: str = "left"
 ) -> Figure:
-    """A row a method: its value at each place as a dot, the mean as a bar beside its figure; in the order given.
+    """One row per method in the order given: its value at each place as a dot, the mean as a bar and as a number.
 
-    Raises RnnaudioError where a method has no value.
+    Raises RnnaudioError if a method has no value.
     """
     empty = [name for name, row in values.items() if not len(row)]
     if empty or not values:
@@ -111,7 +111,7 @@ def methods_figure(
     axes.set_yticks(range(len(values)), list(values), fontsize=9)
     axes.set_ylim(len(values) - 0.4, -0.6)
     axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
-    axes.set_xlabel(f"{quantity}; dots: places, bar and figure: their mean; better: {better}", fontsize=9)
+    axes.set_xlabel(f"{quantity}; dots: places, bar and number: their mean; better: {better}", fontsize=9)
     axes.set_title(title, fontsize=10, loc="left")
     return figure
 
@@ -119,16 +119,16 @@ def methods_figure(
 def error_by_horizon(
     errors: Mapping[str, ArrayLike], seconds: ArrayLike, path: str | Path, *, quantity: str, title: str = ""
 ) -> Path:
-    """Draw how an error grows with how far ahead is foretold; see ``error_by_horizon_figure``."""
+    """Plot errors against the prediction horizon; see ``error_by_horizon_figure``."""
     return save(error_by_horizon_figure(errors, seconds, quantity=quantity, title=title), path)
 
 
 def error_by_horizon_figure(
     errors: Mapping[str, ArrayLike], seconds: ArrayLike, *, quantity: str, title: str = ""
 ) -> Figure:
-    """A curve a predictor over the seconds ahead, both axes from zero, each named at its end.
+    """One curve per predictor over the prediction horizon in seconds, both axes from zero, labelled at its end.
 
-    errors: by name, one for each of ``seconds``. Raises RnnaudioError if their numbers differ.
+    errors: by name, one for each of ``seconds``. Raises RnnaudioError if the lengths differ.
     """
     ahead = np.asarray(seconds, float)
     figure = new_figure(8.5, 4.8)
@@ -138,7 +138,7 @@ def error_by_horizon_figure(
     for (name, values), (colour, dash) in zip(errors.items(), styles, strict=True):
         row = np.asarray(values, float)
         if row.shape != ahead.shape:
-            raise RnnaudioError(f"{name}: got errors of shape {row.shape}, expected {ahead.shape}: one a horizon")
+            raise RnnaudioError(f"{name}: got errors of shape {row.shape}, expected {ahead.shape}: one per horizon")
         axes.plot(ahead, row, dash, color=colour, linewidth=1.8, marker="o", markersize=3)
         labels.append((name, float(row[-1]), colour))
     axes.set(xlabel="Time ahead (s)", ylabel=quantity, xlim=(0, ahead[-1]))

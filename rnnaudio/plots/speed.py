@@ -1,31 +1,30 @@
-"""How fast something is: beside others, and as it grows."""
+"""Speed: relative to peers, and against size."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.plots.canvas import BLUE, COLOURS, GREY, new_figure, save
+from rnnaudio.plots.canvas import BLUE, COLOURS, GREY, Row, new_figure, save
 
 RATIO_TICKS = (0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 20, 50)
 
 
-def speed_ratios(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
-    """Draw how many times longer each peer takes; see ``speed_ratios_figure``."""
+def speed_ratios(rows: Sequence[Row], path: str | Path) -> Path:
+    """Plot the time of each peer relative to rnnaudio; see ``speed_ratios_figure``."""
     return save(speed_ratios_figure(rows), path)
 
 
-def speed_ratios_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """A panel for each cell, a line for each size, a dot for each peer: its time over ours, on a logarithmic axis.
+def speed_ratios_figure(rows: Sequence[Row]) -> Figure:
+    """A panel for each cell, a row for each size, a dot for each peer: its time over ours, on a logarithmic axis.
 
-    rows: ``cell``, ``point`` (its sizes by name), and for each peer by name ``{"seconds": .., "ratio": ..}``; the
-        entry ``rnnaudio`` is what they are compared with. Raises RnnaudioError for no rows.
+    rows: ``cell``, ``point`` (sizes by name), and for each peer by name ``{"seconds": .., "ratio": ..}``; the entry
+        ``rnnaudio`` is the reference. Raises RnnaudioError for no rows.
     """
     if not rows:
         raise RnnaudioError("speed: got no rows, expected at least one measurement; run the benchmark first")
@@ -57,20 +56,20 @@ def speed_ratios_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _is_peer(entry: Any) -> bool:
+def _is_peer(entry: object) -> bool:
     return isinstance(entry, Mapping) and "ratio" in entry
 
 
-def growth(series: Mapping[str, Mapping[str, Any]], path: str | Path) -> Path:
-    """Draw time against size; see ``growth_figure``."""
+def growth(series: Mapping[str, Row], path: str | Path) -> Path:
+    """Plot time against size; see ``growth_figure``."""
     return save(growth_figure(series), path)
 
 
-def growth_figure(series: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """A panel for each thing that grows: measured milliseconds on two logarithmic axes, and the fitted power.
+def growth_figure(series: Mapping[str, Row]) -> Figure:
+    """A panel for each size parameter: measured milliseconds on logarithmic axes, and the fitted power law.
 
     series: label of the x axis -> ``values`` (sizes), ``seconds``, ``exponent`` of the fit and ``predicted``, the
-        exponent of the multiplications.
+        exponent of the number of multiplications. Raises RnnaudioError for no series.
     """
     if not series:
         raise RnnaudioError("growth: got no series, expected at least one; measure first")

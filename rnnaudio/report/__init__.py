@@ -1,4 +1,4 @@
-"""One HTML page a run."""
+"""HTML reports, one page per run."""
 
 from rnnaudio.report.page import extend_report, write_report
 

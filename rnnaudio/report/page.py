@@ -1,7 +1,7 @@
-"""One self-contained HTML page a run: numbers, pictures and sounds in one file that can be mailed or kept.
+"""Self-contained HTML report of a run: numbers, pictures and sounds in one file that can be mailed or archived.
 
-Nothing is loaded from outside: pictures and sounds are embedded, and a content security policy forbids the browser to
-fetch anything. The page follows the reader's light or dark setting and fits a telephone.
+Pictures and sounds are embedded, and a content security policy forbids the browser to load external resources. The
+page follows the reader's light or dark setting and fits small screens.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ def write_report(
     notes: Sequence[str] = (),
     explanations: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write the page of a run to ``path``, whole or not at all, and return the path.
+    """Write the report of a run to ``path``, atomically, and return the path.
 
-    summary: plain text; an empty line parts paragraphs.
-    tables: heading -> rows (a dict a row; the columns are all their keys, in the order first seen), or one dict, such
-        as a configuration, drawn as names and values.
-    pictures, sounds: caption -> PNG or WAV file. One that is missing or is no such file is named on the page.
+    summary: plain text; paragraphs are separated by an empty line.
+    tables: heading -> rows (one dict per row; the columns are all keys, in order of first appearance), or one dict,
+        such as a configuration, shown as names and values.
+    pictures, sounds: caption -> PNG or WAV file. Missing or invalid files are listed on the page.
     notes: plain text each, such as warnings of the run.
-    explanations: heading or caption -> plain text that stands below it.
+    explanations: heading or caption -> plain text shown below it.
 
-    All text is escaped. Raises RnnaudioError where the page cannot be written.
+    All text is escaped. Raises RnnaudioError if the page cannot be written.
     """
     words = explanations or {}
     sections = [f"<h1>{escape(title)}</h1>", *_paragraphs(summary)]
@@ -83,15 +83,15 @@ def extend_report(
     pictures: Mapping[str, str | Path],
     explanations: Mapping[str, str],
 ) -> Path:
-    """Add tables and pictures at the end of a page of ``write_report``, in place of those added before.
+    """Append tables and pictures to a page of ``write_report``, replacing those appended before.
 
-    Raises RnnaudioError where the page cannot be read or written; it then stays as it was.
+    Raises RnnaudioError if the page cannot be read or written; it is then left unchanged.
     """
     path = Path(path)
     try:
         page = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise RnnaudioError(f"{path} cannot be read ({error}); make it anew: `rnnaudio resume`") from error
+        raise RnnaudioError(f"{path} cannot be read ({error}); write it again by `rnnaudio resume`") from error
     before, _, _ = page.partition(ADDED if ADDED in page else END)
     sections = [_picture(caption, Path(file), explanations) for caption, file in pictures.items()]
     for heading, content in tables.items():
@@ -128,7 +128,7 @@ def _picture(caption: str, file: Path, explanations: Mapping[str, str]) -> str:
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return _missing("Picture", caption, file, "a PNG picture", content)
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    image = f'<div class="wide"><img alt="{escape(caption)}" src="{source}"></div>'  # smaller, its text is unreadable
+    image = f'<div class="wide"><img alt="{escape(caption)}" src="{source}"></div>'  # scrolls: not legible if scaled
     return f"<figure>{_caption(caption, explanations)}{image}</figure>"
 
 
@@ -141,7 +141,7 @@ def _sound(caption: str, file: Path, explanations: Mapping[str, str]) -> str:
 
 
 def _content(file: Path) -> bytes:
-    """The file's bytes; none where it cannot be read, for the rest of the page must not be lost with it."""
+    """Bytes of the file; empty if it cannot be read, so that the rest of the page is still written."""
     try:
         return file.read_bytes()
     except OSError:
@@ -176,7 +176,7 @@ def _is_number(value: object) -> bool:
 
 
 def _as_text(value: object) -> str:
-    """Six significant digits for numbers that are not whole; everything else as Python prints it."""
+    """Format a value: six significant digits for numbers that are not integers, else as Python prints it."""
     if isinstance(value, Real) and not isinstance(value, Integral):
         return f"{float(value):.6g}"
     return str(value)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -16,7 +16,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
-from rnnaudio.records import Record
+from rnnaudio.records import Json, Record
 from rnnaudio.training import checkpoint
 from rnnaudio.training.interrupt import Interrupt
 from rnnaudio.training.prefetch import prefetched
@@ -118,7 +118,7 @@ def train(
     segment_steps: int = 0,
     judging: Judging = Judging(),
     resume: bool = False,
-    config: Record | None = None,
+    config: Mapping[str, Json] | None = None,
     on_update: Callable[[int], None] | None = None,
     on_validation: Callable[[Row], None] | None = None,
 ) -> Run:
@@ -148,7 +148,7 @@ def train(
     path = checkpoint.path_to_write(run_dir, resume)
     step = _compiled(model, objective, optimizer, seed, segment_steps)
     evaluate = Evaluation(model, objective, segment_steps, seed if judging.with_noise else None)
-    identity = {
+    identity: dict[str, Json] = {
         "objective": objective.name, "optimizer": repr(optimizer), "seed": seed, "segment_steps": segment_steps
     }  # fmt: skip
     record = {"config": config, "identity": identity}
@@ -294,7 +294,7 @@ def _engine() -> dict[str, str]:
     return {"name": engine.NAME, "version": engine.VERSION, "mode": engine.MODE, "kernel": engine.kernel()}
 
 
-def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, identity: Record) -> Run:
+def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, identity: Mapping[str, Json]) -> Run:
     saved = checkpoint.load(path)
     for name, value in identity.items():
         before = saved.record["identity"].get(name, 0)  # earlier versions did not save segment_steps

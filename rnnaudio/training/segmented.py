@@ -38,7 +38,7 @@ class Backward(NamedTuple):
 
 
 class SegmentedTrainStep:
-    """:class:`TrainStep` in segments of ``segment_steps`` steps: the same call, the same update up to rounding.
+    """Equivalent of :class:`TrainStep` in segments of ``segment_steps`` steps: the same update up to rounding.
 
     Noise is an exception: it depends on (seed, update, segment), so that both passes use the same values, which are
     not those of the undivided sequence.

@@ -12,9 +12,9 @@ from rnnaudio.data.corpus import ArrayPiece, Split
 from rnnaudio.diagnostics import causes as causes_module
 from rnnaudio.diagnostics.cost import Cost, cost_coverage, measured_target_shift, noise_figures
 from rnnaudio.diagnostics.diagnose import diagnose, kept_per_step, late_growth
+from rnnaudio.diagnostics.dynamics import Stepped, constant_share, distance, dynamics_figures, unrolled
 from rnnaudio.diagnostics.excerpt import copied, excerpt
 from rnnaudio.diagnostics.free_run import flatness, half_life, levels_db, noise_onset, repetition, unrest_db
-from rnnaudio.diagnostics.memory import Stepped, constant_share, distance, memory_figures, unrolled
 from rnnaudio.diagnostics.signal import (
     continuity,
     distinct_size,
@@ -69,10 +69,10 @@ def split(n_samples=4000, n_pieces=3, seed=0):
 def test_echo_growth_and_flip_of_a_linear_recurrence():
     """Two states come closer by a each step; zero input leaves a^t; a flipped x moves s by 2 b x."""
     a, x = 0.9, noise(64, 4, 3)
-    figures = memory_figures(Stepped(Leaky(3, a, 0.0)), x, np.random.default_rng(0))
+    figures = dynamics_figures(Stepped(Leaky(3, a, 0.0)), x, np.random.default_rng(0))
     np.testing.assert_allclose(figures.growth_without[1:] / figures.growth_without[:-1], a, rtol=1e-4)
     assert late_growth(figures.growth_without) == pytest.approx(a**31, rel=1e-3)
-    figures = memory_figures(Stepped(Leaky(3, a, 1.0)), x, np.random.default_rng(0))
+    figures = dynamics_figures(Stepped(Leaky(3, a, 1.0)), x, np.random.default_rng(0))
     heard = np.zeros((4, 3))
     for frame in x:
         before, heard = heard, a * heard + frame
@@ -83,7 +83,7 @@ def test_echo_growth_and_flip_of_a_linear_recurrence():
 
 
 def test_a_memory_that_grows_is_seen_with_and_without_input():
-    figures = memory_figures(Stepped(Leaky(3, 1.05, 0.01)), noise(64, 4, 3), np.random.default_rng(0))
+    figures = dynamics_figures(Stepped(Leaky(3, 1.05, 0.01)), noise(64, 4, 3), np.random.default_rng(0))
     assert late_growth(figures.growth_without) == pytest.approx(1.05**31, rel=1e-3)
     assert late_growth(figures.growth_with_input) > 2 and figures.echo[-1] > 0.3 and figures.flip < 0.1
 

@@ -273,7 +273,7 @@ def test_a_run_of_other_settings_takes_no_record_s_name():
 
 def test_sides_are_measured_in_seconds_and_hertz():
     rulers = plots.Rulers("Time (s)", {0.0: "0", 4.0: "0.2"}, "Frequency (Hz)", {0.5: "0", 6.5: "800"}, 0.5)
-    figure = plots.filling_figure(np.zeros((2, 10, 4)), np.zeros((3, 2, 10, 4)), rulers=rulers)
+    figure = plots.canvas_steps_figure(np.zeros((2, 10, 4)), np.zeros((3, 2, 10, 4)), rulers=rulers)
     figure.draw_without_rendering()
     (axes,) = figure.axes
     assert axes.get_ylabel() == "Frequency (Hz)" and axes.get_aspect() == 0.5

@@ -290,16 +290,16 @@ def test_paintings_have_their_shapes_windows_and_are_decided_by_the_seed(n_read,
 def test_windows_are_drawn_where_they_lie_and_pictures_of_other_sizes_are_refused():
     canvases, images = np.zeros((3, 2, 4, 5)), np.zeros((2, 4, 5))
     boxes = np.tile([3.0, 2.5, 2.0, 1.5], (3, 2, 1))  # the middle of 5 x 4 pixels, two pixels wide
-    figure = plots.filling_figure(images, canvases, reads=boxes, writes=boxes)
+    figure = plots.canvas_steps_figure(images, canvases, reads=boxes, writes=boxes)
     (axes,) = figure.axes
     assert len(axes.images) == 2 * 4 and len(axes.patches) == 2 * 3 * 2
     first_read = next(patch for patch in axes.patches if patch.get_x() < 5)
     assert (first_read.get_x(), first_read.get_y()) == (1.5, 1.25)
     assert (first_read.get_width(), first_read.get_height()) == (2.0, 1.5)
-    assert len(plots.filling_figure([], canvases).axes[0].images) == 2 * 3
+    assert len(plots.canvas_steps_figure([], canvases).axes[0].images) == 2 * 3
     assert len(plots.beside_nearest_figure(images, images).axes[0].images) == 4
     with pytest.raises(RnnaudioError, match=r"images \(3, 4, 5\)"):
-        plots.filling_figure(np.zeros((3, 4, 5)), canvases)
+        plots.canvas_steps_figure(np.zeros((3, 4, 5)), canvases)
     with pytest.raises(RnnaudioError, match=r"neighbours \(1, 4, 5\)"):
         plots.beside_nearest_figure(images, images[:1])
 

@@ -73,12 +73,12 @@ def centre_advance(stft: STFT) -> Phases:
 
 
 def with_phases(magnitudes: Magnitudes, phases: Phases) -> Spectra:
-    """|X| e^{i phase}."""
+    """Spectra with these magnitudes and phases, |X| e^{i phase}."""
     return magnitudes * np.exp(1j * np.asarray(phases))
 
 
 def with_phases_of(magnitudes: Magnitudes, spectra: Spectra) -> Spectra:
-    """|X| c / |c|, with phase zero where the spectrum c is zero."""
+    """Spectra with these magnitudes and the phases of others, |X| c / |c|; phase zero where c is zero."""
     size = np.abs(spectra)
     silent = size < np.finfo(np.float64).tiny
     units: Spectra = spectra / np.where(silent, 1.0, size)

@@ -1,0 +1,161 @@
+"""Dynamics of a model's state: growth, influence of the initial state, sensitivity to the input."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from rnnaudio import engine
+from rnnaudio.audio.arrays import Array, Floats, Frames
+from rnnaudio.diagnostics.excerpt import quick_mode, rms
+from rnnaudio.kernels.step import Step
+from rnnaudio.nn import Context, Layer
+from rnnaudio.nn.layer import flatten, unflatten
+
+LEAST_STEPS = 64
+NUDGE = 0.01
+CONSTANT = 1e-4  # a unit that varies less, relative to the rms of all units of its array, carries no information
+
+StateArrays: TypeAlias = list[Array]  # the leaves of a state, (batch, width) each
+Compiled: TypeAlias = Callable[..., list[Array]]
+
+
+class DynamicsFigures(NamedTuple):
+    """Fields of :class:`rnnaudio.diagnostics.subject.Measurements`, and the share of constant state units.
+
+    constant_units
+        share of state units that do not vary over steps and sequences.
+    """
+
+    growth_with_input: Floats
+    growth_without: Floats
+    echo: Floats
+    flip: float
+    constant_units: float
+
+
+class Stepped:
+    """One step of a model: ``stepped(x (batch, n), state) -> (y, state)``, in evaluation or, ``noisy``, in training.
+
+    Uses the compiled steps of the layers if all have one and there is no noise; else a graph.
+    """
+
+    def __init__(self, model: Layer, *, noisy: bool = False):
+        self._model, self._noisy = model, noisy
+        self._has_kernel = not noisy and engine.kernel() == "fused" and model.compiled_step(1) is not None
+        self._compiled: dict[int, Step] = {}
+
+    def _of(self, n_streams: int) -> Step:
+        """The compiled step for ``n_streams`` sequences."""
+        if n_streams not in self._compiled:
+            step = self._model.compiled_step(n_streams)
+            assert step is not None  # as for one stream
+            self._compiled[n_streams] = step
+        return self._compiled[n_streams]
+
+    @cached_property
+    def _graph(self) -> tuple[Compiled, Compiled]:
+        """Compiled graphs (step, start)."""
+        x, n = engine.tensor("x", 2), engine.tt.lscalar("batch_size")
+        key = engine.tt.vector("key", dtype="int64")
+        fresh = self._model.initial_state(n)
+        old = [engine.tensor(f"state_{k}", 2) for k in range(len(flatten(fresh)))]
+        context = Context.training_with(key) if self._noisy else Context.evaluation()
+        y, new = self._model.step(x, unflatten(fresh, old), context)
+        step = engine.function([key, x, *old], [y, *flatten(new)], mode=quick_mode())
+        return step, engine.function([n], flatten(fresh), mode=quick_mode())
+
+    def start(self, batch_size: int) -> StateArrays:
+        """The initial state of ``batch_size`` sequences."""
+        if self._has_kernel:
+            self._of(batch_size).start()
+            return [leaf.copy() for leaf in self._of(batch_size).state]
+        return [np.array(leaf) for leaf in self._graph[1](batch_size)]
+
+    def __call__(self, x: Frames, state: StateArrays, key: tuple[int, int] = (0, 0)) -> tuple[Frames, StateArrays]:
+        """Step by one frame (batch, n); ``key`` determines the noise."""
+        if not self._has_kernel:
+            y, *new = self._graph[0](np.array(key, "int64"), x, *state)
+            return np.array(y), [np.array(leaf) for leaf in new]
+        step = self._of(len(x))
+        for leaf, value in zip(step.state, state, strict=True):
+            leaf[...] = value
+        with np.errstate(all="ignore"):
+            return step(x).copy(), [leaf.copy() for leaf in step.state]
+
+    def outputs(self, x: Frames, seed: int = 0) -> Frames:
+        """Outputs for x (time, batch, n) from the initial state; ``seed`` determines the noise, if any."""
+        state, outputs = self.start(x.shape[1]), []
+        for t, frame in enumerate(x):
+            y, state = self(frame, state, (seed, t))
+            outputs.append(y)
+        return np.stack(outputs)
+
+    def states(self, x: Frames, state: StateArrays) -> list[StateArrays]:
+        """States after 1, 2, .. steps of x (time, batch, n)."""
+        visited = []
+        for frame in x:
+            state = self(frame, state)[1]
+            visited.append(state)
+        return visited
+
+
+def unrolled(model: Layer) -> Callable[[Frames], Frames]:
+    """Compile the evaluation graph over whole sequences: x (time, batch, n) -> y."""
+    x = engine.tensor("x", 3)
+    y, _ = model.unroll(x, model.initial_state(x.shape[1]), Context.evaluation())
+    function: Callable[[Frames], Frames] = engine.function([x], y, mode=quick_mode())
+    return function
+
+
+def dynamics_figures(stepped: Stepped, x: Frames, rng: np.random.Generator) -> DynamicsFigures:
+    """Measure over x (time, batch, n), repeated to at least 64 steps, from the model's s_0 unless stated otherwise.
+
+    growth      rms of all states s_t, with the input; and with zeros, from s_0 + N(0, 0.01), as a state of exactly 0
+                might stay there
+    echo        |s_t - s'_t| / sqrt((|s_t|^2 + |s'_t|^2) / 2), s'_0 = s_0 + N(0, rms of s_T)
+    flip        |s(x_T, s) - s(-x_T, s)| / |s(x_T, s)|, s the state before the last frame
+    """
+    x = np.concatenate([x] * -(-LEAST_STEPS // len(x)))
+    start = stepped.start(x.shape[1])
+    if not start:
+        return DynamicsFigures(np.empty(0), np.empty(0), np.empty(0), float("nan"), float("nan"))
+    driven = stepped.states(x, start)
+    nudged = [s + NUDGE * rng.standard_normal(s.shape).astype(x.dtype) for s in start]
+    silent = stepped.states(np.zeros_like(x), nudged)
+    sizes = [rms(leaf) + 1e-3 for leaf in driven[-1]]
+    elsewhere = [s + a * rng.standard_normal(s.shape) for s, a in zip(start, sizes, strict=True)]
+    other = stepped.states(x, [s.astype(x.dtype) for s in elsewhere])
+    flipped = stepped(-x[-1], driven[-2])[1]
+    return DynamicsFigures(
+        np.array([size(state) for state in driven]),
+        np.array([size(state) for state in silent]),
+        np.array([distance(a, b) for a, b in zip(driven, other, strict=True)]),
+        size(difference(driven[-1], flipped)) / max(size(driven[-1]), 1e-30),
+        constant_share(driven),
+    )
+
+
+def size(state: StateArrays) -> float:
+    """Root mean square of all numbers of a state."""
+    return rms(np.concatenate([leaf.ravel() for leaf in state]))
+
+
+def difference(a: StateArrays, b: StateArrays) -> StateArrays:
+    """Difference a - b, leaf by leaf."""
+    return [p - q for p, q in zip(a, b, strict=True)]
+
+
+def distance(a: StateArrays, b: StateArrays) -> float:
+    """Relative distance |a - b| / sqrt((|a|^2 + |b|^2) / 2): 0 if equal, sqrt 2 for unrelated states of equal size."""
+    return size(difference(a, b)) / max(np.hypot(size(a), size(b)) / np.sqrt(2.0), 1e-30)
+
+
+def constant_share(states: list[StateArrays]) -> float:
+    """Share of units, over all arrays, with almost zero standard deviation over time and batch."""
+    still = []
+    for leaves in zip(*states, strict=True):
+        over_time = np.stack(leaves)
+        still.append(np.std(over_time, axis=(0, 1)) <= CONSTANT * max(rms(over_time), 1e-30))
+    return float(np.mean(np.concatenate(still)))
