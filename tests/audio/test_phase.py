@@ -26,6 +26,7 @@ from rnnaudio.metrics.spectra import (
     phase_distance_up_to_shift,
     spectral_convergence_db,
 )
+from tests.support.sounds import spoilt
 
 STFT_1024 = STFT(1024, 256, sample_rate_hz=16_000)
 
@@ -319,7 +320,7 @@ def test_what_is_refused(magnitudes):
         (lambda: griffin_lim(magnitudes, stft, start=np.zeros((2, 3))), r"shape \(2, 3\), expected"),
         (lambda: OnlineGriffinLim(stft, look_ahead=-1), "look_ahead is -1"),
         (lambda: OnlineGriffinLim(stft).push(np.zeros(5)), "expected"),
-        (lambda: OnlineGriffinLim(stft).push(magnitudes[0], np.full(513, np.nan)), r"phases of shape \(513,\)"),
+        (lambda: OnlineGriffinLim(stft).push(magnitudes[0], spoilt(513)), r"phases of shape \(513,\)"),
         (lambda: PhaseGradient(stft).push(np.zeros(5)), "expected"),
         (lambda: PhaseGradient(stft).push(magnitudes), r"expected one frame, \(513,\)"),
         (lambda: griffin_lim(magnitudes + 1j, stft), "complex spectra, expected their magnitudes"),

@@ -15,6 +15,7 @@ from rnnaudio.data.corpus import AudioCorpus
 from rnnaudio.data.corpus_build import Recording
 from rnnaudio.errors import RnnaudioError
 from tests.support.corpora import RATE_HZ, build, noise, recording
+from tests.support.sounds import spoilt
 
 
 def test_a_failure_keeps_the_earlier_corpus_and_leaves_nothing(small):
@@ -24,7 +25,7 @@ def test_a_failure_keeps_the_earlier_corpus_and_leaves_nothing(small):
     def interrupted():
         raise KeyboardInterrupt
 
-    for load, error in ((interrupted, KeyboardInterrupt), (lambda: (np.array([np.nan]), RATE_HZ), RnnaudioError)):
+    for load, error in ((interrupted, KeyboardInterrupt), (lambda: (spoilt(9), RATE_HZ), RnnaudioError)):
         with pytest.raises(error):
             build(path, [recording("a", noise(0, 1)), Recording("b", "", "", None, load)])
     assert path.read_bytes() == before

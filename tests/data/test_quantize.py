@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from rnnaudio.data.quantize import Quantizer
 from rnnaudio.errors import RnnaudioError
+from tests.support.sounds import spoilt
 
 
 @pytest.mark.parametrize("n_levels", [2, 16, 255, 256, 65536])
@@ -50,7 +51,7 @@ def test_the_mu_law_is_better_for_quiet_sounds_and_worse_for_loud_ones():
         (lambda: Quantizer(1.0, law="a"), "law is 'a'"),
         (lambda: Quantizer(1.0, 1), "n_levels is 1"),
         (lambda: Quantizer(0.0), "peak is 0.0"),
-        (lambda: Quantizer(1.0).levels(np.array([np.nan])), "NaN or infinite"),
+        (lambda: Quantizer(1.0).levels(spoilt(9)), "NaN or infinite"),
     ],
 )
 def test_what_is_refused(build, message):

@@ -11,6 +11,7 @@ from rnnaudio.losses import LEAST_VARIANCE, gaussian_parts
 from rnnaudio.nn import LSTM, Dense, LinearPredictor, Sequential
 from rnnaudio.objectives import NextFrameDistribution
 from rnnaudio.training import Evaluation
+from tests.support.sounds import spoilt
 
 TRUE = np.random.default_rng(7).standard_normal((5, 3, 2)).astype(np.float32)
 
@@ -80,7 +81,7 @@ def test_what_is_refused():
         ),
         (lambda: continue_frames(gaussian, TRUE, 2, temperature=-1.0), "predicts variances: expected 0 or more"),
         (lambda: continue_frames(plain, TRUE[:0], 2), r"got true frames \(0, 3, 2\), expected \(time, batch, 2\)"),
-        (lambda: continue_frames(plain, np.full((2, 3, 2), np.nan), 2), "all finite"),
+        (lambda: continue_frames(plain, spoilt((2, 3, 2)), 2), "all finite"),
     ]:
         with pytest.raises(RnnaudioError, match=message):
             call()

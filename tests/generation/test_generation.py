@@ -7,6 +7,7 @@ from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Stepper, generate, generate_streams
 from rnnaudio.nn import GRU, LSTM, Context, Dense, LearntInitialState, LinearPredictor, Noisy, Sequential, Sum
+from tests.support.sounds import spoilt
 
 FRAME = 3
 
@@ -78,7 +79,7 @@ def test_an_exploding_model_stops_and_says_so():
 
 
 @pytest.mark.parametrize(
-    ("seed", "message"), [(np.ones(FRAME - 1), "less than one frame"), (np.full(FRAME, np.nan), "NaN")]
+    ("seed", "message"), [(np.ones(FRAME - 1), "less than one frame"), (spoilt(FRAME), "NaN")]
 )
 def test_bad_primes(seed, message):
     with pytest.raises(RnnaudioError, match=message):
@@ -124,7 +125,7 @@ def test_a_stream_that_explodes_stops_alone_and_the_others_go_on():
     [
         ([], "no primes"),
         ([np.ones(FRAME), np.ones(FRAME + 1)], "3 to 4 samples; cut them to equal length"),
-        ([np.ones(FRAME), np.full(FRAME, np.inf)], "prime 2 of 2 holds NaN"),
+        ([np.ones(FRAME), spoilt(FRAME, np.inf)], "prime 2 of 2 holds NaN"),
         ([np.ones(FRAME - 1), np.ones(FRAME)], "prime 1 of 2 has 2 samples, less than one frame of 3"),
         (np.ones((2, 2, FRAME)), r"has the shape \(2, 3\)"),
     ],

@@ -21,7 +21,7 @@ from rnnaudio.metrics import (
     spectrum,
 )
 from rnnaudio.metrics.alive import _first_run
-from tests.support.sounds import RATE_HZ, music, noise, seconds, sine
+from tests.support.sounds import RATE_HZ, music, noise, seconds, sine, spoilt
 
 PIANO = sorted((Path(rnnaudio.__file__).parent / "data" / "piano").glob("*.flac"))
 
@@ -247,9 +247,9 @@ def test_float32_gives_the_same_verdict():
         (lambda: alive_seconds(np.zeros(99999, dtype=np.int16), RATE_HZ, limits()), "the audio is int16"),
         (lambda: calibrate([], RATE_HZ), "no recording is as long as 1 s"),
         (lambda: calibrate([np.zeros(9)], RATE_HZ), "no recording is as long as 1 s"),
-        (lambda: calibrate([np.full(99999, np.nan)], RATE_HZ), "recording 0 holds NaN or infinite samples"),
+        (lambda: calibrate([spoilt(99999)], RATE_HZ), "recording 0 holds NaN or infinite samples"),
         (lambda: log_mel(np.zeros(2047), RATE_HZ), "2047 samples"),
-        (lambda: log_mel(np.full(4096, np.nan), RATE_HZ), "NaN or infinite samples"),
+        (lambda: log_mel(spoilt(4096), RATE_HZ), "NaN or infinite samples"),
         (lambda: log_mel(np.zeros(4096), 2000), "the sample rate is 2000 Hz"),
     ],
 )

@@ -83,7 +83,7 @@ def test_confusion_counts_and_frames_the_true_cause():
         ((0, 0), "2"), ((3, 0), "1"), ((1, 1), "1"), ((0, 2), "1"),
     }  # fmt: skip
     assert [patch.get_xy() for patch in axes.patches] == [(-0.5, -0.5), (0.5, 0.5), (1.5, 1.5)]
-    with pytest.raises(RnnaudioError, match="expected one at least"):
+    with pytest.raises(RnnaudioError, match="expected at least one"):
         plots.confusion_figure([])
 
 

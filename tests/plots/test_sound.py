@@ -34,7 +34,7 @@ def test_the_seed_boundary_is_marked_in_every_panel_at_its_time():
         boundary = [one for one in axes.lines if len(one.get_xdata()) == 2]
         assert boundary and all(np.all(np.asarray(one.get_xdata()) == 0.5) for one in boundary)
     for axes in (upper, lower):
-        assert [text.get_text() for text in axes.texts] == ["seed ends, 0.5 s"]
+        assert [text.get_text() for text in axes.texts] == ["prime ends, 0.5 s"]
     assert upper.get_xlim() == lower.get_xlim() == strip.get_xlim() == (0.0, 2.0)
     assert upper.get_ylim() == lower.get_ylim() == (0.0, 8000.0)
     assert [axes.get_ylabel() for axes in figure.axes] == [
@@ -73,7 +73,7 @@ def test_both_panels_share_a_scale_set_by_the_recording():
 def test_a_silent_continuation_is_said_and_drawn_at_the_floor():
     figure = plots.spectrogram_figure(sine(440, 0.5), np.zeros(RATE), sine(440, 1.0), RATE)
     figure.draw_without_rendering()
-    assert figure.axes[1].get_title(loc="right") == "Seed + generated (silent)"
+    assert figure.axes[1].get_title(loc="right") == "Prime + generated (silent)"
     assert line(figure.axes[2], "generated").get_ydata()[-1] == -100.0
 
 
@@ -142,7 +142,7 @@ def test_a_sheet_has_a_panel_a_sound_on_one_scale(tmp_path):
         assert row * RATE / 2 / (drawn.shape[0] - 1) == pytest.approx(frequency, abs=10.0) and column == 0
         assert drawn[row, 20] == pytest.approx(level_db, abs=0.1)
     assert panels[-1].get_xlabel() == "Time (s)" and not panels[0].lines
-    marked = plots.spectrogram_sheet_figure(sounds, RATE, seed_seconds=0.5)
+    marked = plots.spectrogram_sheet_figure(sounds, RATE, prime_seconds=0.5)
     assert all(line.get_xdata() == [0.5, 0.5] for axes in marked.axes if axes.images for line in axes.lines)
     assert all(axes.lines for axes in marked.axes if axes.images)
     assert plots.spectrogram_sheet(sounds, RATE, tmp_path / "sheet.png").stat().st_size > 0

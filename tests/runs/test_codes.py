@@ -27,7 +27,7 @@ from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import NextCodes
 from rnnaudio.optimizers import Adam
 from rnnaudio.training import EarlyStopping, Evaluation, Limits, train
-from tests.support.sounds import RATE_HZ, music
+from tests.support.sounds import RATE_HZ, music, spoilt
 
 
 class Piece:
@@ -146,7 +146,7 @@ def test_sounds_and_codes_that_are_refused(codec):
     with pytest.raises(RnnaudioError, match="hold no frame"):
         codec.encode(np.zeros(100, np.float32))
     with pytest.raises(RnnaudioError, match="NaN"):
-        codec.encode(np.full(1000, np.nan, np.float32))
+        codec.encode(spoilt(1000).astype(np.float32))
     with pytest.raises(RnnaudioError, match="expected 0 to 11"):
         codec.features(np.array([[3, 12]]))
     with pytest.raises(RnnaudioError, match="whole numbers"):

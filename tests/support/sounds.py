@@ -36,3 +36,10 @@ def music(duration, seed):
     audio[-800:] *= np.linspace(1.0, 0.0, 800)  # 50 ms: a cut note would end in a click
     audio.setflags(write=False)
     return audio
+
+
+def spoilt(shape, value=np.nan):
+    """The same number everywhere, but for one in the middle: a check has to look at all of them."""
+    array = np.full(shape, 0.1)
+    array.flat[array.size // 2] = value
+    return array
