@@ -33,7 +33,8 @@ KEY = (7, 4)
 def built(**model):
     """The model of these settings in float64, every parameter random, biases and initial states too."""
     with engine.precision("float64"):
-        return randomise(build_model(TrainConfig(frame_size=N, model=ModelConfig(**model))), np.random.default_rng(1))
+        config = TrainConfig(frame_size=N, model=ModelConfig.of(**model))
+        return randomise(build_model(config), np.random.default_rng(1))
 
 
 def frames(n_steps=T):
@@ -184,7 +185,7 @@ def test_the_hidden_forget_bias_is_a_setting():
 
 
 def built_as_it_is(**model):
-    return build_model(TrainConfig(frame_size=N, model=ModelConfig(**model)))
+    return build_model(TrainConfig(frame_size=N, model=ModelConfig.of(**model)))
 
 
 # ---------------------------------------------------------------- GRU stacks
@@ -264,7 +265,7 @@ def test_lstms_of_different_widths_with_peepholes():
 
 
 def test_weights_of_the_last_try():
-    config = TrainConfig(model=ModelConfig(**LAST_TRY | {"units": (200, 100, 100)}))
+    config = TrainConfig(model=ModelConfig.of(**LAST_TRY | {"units": (200, 100, 100)}))
     values = build_model(config).get_values()
     shapes = [(200, 200), (200, 100), (100, 100)]
     for path, (n_in, n) in zip(("lstm.", "lstm_2.", "lstm_3."), shapes, strict=True):
