@@ -1,5 +1,6 @@
 """The measurements behind a diagnosis against closed forms and planted faults, and diagnoses of whole small runs."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +24,7 @@ from rnnaudio.diagnostics.signal import (
     share_found,
     state_figures,
 )
+from rnnaudio.diagnostics.subject import Figures
 from rnnaudio.diagnostics.updates import promised, update_figures
 from rnnaudio.nn import GRU, LSTM, Dense, GaussianNoise, LinearPredictor, Noisy, Sequential
 from rnnaudio.nn.recurrent import Cell, GRUState
@@ -331,6 +333,30 @@ def test_a_healthy_run_raises_no_alarm_and_is_left_as_it_was():
     measured = diagnosis.measured
     assert len(measured.echo) == 64 and len(measured.coverage) == SMALL.steps and measured.loss > 0
     assert len(measured.level_db) > measured.n_seed_frames > 0 and measured.frame_size == SMALL.frame
+    assert measured.unanswered == {}
+
+
+def test_what_a_subject_cannot_answer_is_left_out_and_the_rest_goes_on():
+    """A run that plays nothing, and one that continues sound but not frame by frame."""
+    subject = dataclasses.replace(subject_of(Plan(), SMALL, 3), play=None)
+    silent = diagnose(subject)
+    frame_by_frame = "it does not generate frame by frame from its own output"
+    assert silent.measured.unanswered == {"what is played": frame_by_frame, "free run": "it was not played"}
+    assert silent.causes == () and not len(silent.measured.level_db) and silent.measured.loss > 0
+    assert all(np.isnan(silent.measured.figures[name]) for name in ("play_against_unrolled", "half_life", "period"))
+
+    prime, faded = noise(3200), 1e-4 * noise(80_000, seed=1)
+    continued = dataclasses.replace(subject, prime=prime, continued=lambda sound, n: faded[:n])
+    measured = diagnose(continued).measured
+    assert measured.unanswered == {"what is played": frame_by_frame}
+    assert len(measured.level_db) == 16 + 400  # 12.5 ms each
+    assert measured.figures["level_fall_db"] == pytest.approx(80.0, abs=1.0)
+    assert measured.figures["noise_from"] == 0.0
+
+
+def test_a_figure_that_was_not_measured_is_no_number():
+    figures = Figures(half_life=3.0)
+    assert figures["half_life"] == 3.0 and np.isnan(figures["period"]) and dict(figures) == {"half_life": 3.0}
 
 
 @pytest.mark.parametrize(

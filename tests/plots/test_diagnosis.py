@@ -39,7 +39,7 @@ def test_what_is_drawn_is_what_was_measured():
     gradient = panels["How far back the gradient reaches"]
     assert gradient.get_yscale() == "log"
     np.testing.assert_array_equal(gradient.lines[0].get_xydata(), np.column_stack([np.arange(32), m.gradient_by_lag]))
-    sizes = panels["Size of an update over what the rule promises"]
+    sizes = panels["Size of an update relative to that expected of the rule"]
     assert [one.get_text() for one in sizes.get_yticklabels()] == list(m.step_sizes)
     assert any(one.get_linestyle() == "--" and set(one.get_xdata()) == {1.0} for one in sizes.lines)
     levels = panels["Level of seed and free run"]

@@ -16,8 +16,9 @@ from rnnaudio.nn import GRU, LSTM, Dense, LinearPredictor, Noisy, Sequential, ml
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import predict_next, reconstruct_current
 from rnnaudio.optimizers import SGD, Adam, RMSprop
+from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
-from rnnaudio.runs.frames.recipe import annealing, describe_row
+from rnnaudio.runs.frames.recipe import FRAMES, annealing
 from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, WarmupCosine, train
 from rnnaudio.training import checkpoint as checkpoints
 
@@ -311,7 +312,7 @@ def test_silence_is_trained_on_without_harm_and_its_error_is_nan(tmp_path):
     _, result = run(tmp_path, 14, model=model, batches=RandomWindows(silence, seed=0, **SIZES))
     assert all(np.isnan(row["train"]) and np.isfinite(row["valid"]) for row in result.history)
     assert all(np.isfinite(value).all() for value in model.get_values().values())
-    assert "train nan (silence)  valid" in describe_row(result.history[0])
+    assert "train nan (silence)  valid" in describe_row(FRAMES, result.history[0])
     assert np.isnan(Evaluation(model, predict_next)(fixed_windows(silence, **SIZES))["normalised_mse"])
 
 
