@@ -7,7 +7,6 @@ from rnnaudio.nn.initializers import gaussian, glorot_uniform, iso_2016, rand_20
 from rnnaudio.runs.frames.build import build_model
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
 from tests.support import oracles_2016
-<<<<<<< HEAD
 from tests.support.models_2016 import (
     B,
     N,
@@ -23,57 +22,6 @@ from tests.support.models_2016 import (
     readout_layers,
     unrolled,
 )
-=======
-from tests.support.agreement import descend, golden_optimizers
-from tests.support.gradient_cases import randomise
-
-N, T, B = 3, 5, 2
-KEY = (7, 4)
-
-
-def built(**model):
-    """The model of these settings in float64, every parameter random, biases and initial states too."""
-    with engine.precision("float64"):
-        config = TrainConfig(frame_size=N, model=ModelConfig.of(**model))
-        return randomise(build_model(config), np.random.default_rng(1))
-
-
-def frames(n_steps=T):
-    return np.random.default_rng(2).standard_normal((n_steps, B, N))
-
-
-def unrolled(model, x, *, training=False):
-    """The outputs of the model, (T, B, n), in evaluation or with the noise of KEY."""
-    with engine.precision("float64"):
-        variable = engine.tensor("x", 3)
-        context = Context.training_with(np.array(KEY)) if training else Context.evaluation()
-        y, _ = model.unroll(variable, model.initial_state(variable.shape[1]), context)
-        return engine.function([variable], y)(x)
-
-
-def draws(stream, width):
-    """N(0, 1) of a stream of KEY, (T, B, width)."""
-    with engine.precision("float64"):
-        return engine.function([], engine.normal(np.array(KEY), stream, [T, B, width]))()
-
-
-def initial_state(model):
-    with engine.precision("float64"):
-        leaves = [leaf for item in model.initial_state(B) for leaf in _leaves(item)]
-        return engine.function([], leaves)()
-
-
-def _leaves(state):
-    return [leaf for item in state for leaf in _leaves(item)] if isinstance(state, tuple) else [state]
-
-
-def agree(got, expected):
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
-    assert np.abs(expected).max() > 1e-2
-
-
-# ---------------------------------------------------------------- the memory-only LSTM, whole
->>>>>>> rtests
 
 OF_2016 = {"cell": "memory-lstm", "readout_units": 2 * N, "readout_weights": "rand_2016"}
 

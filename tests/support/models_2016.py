@@ -15,7 +15,8 @@ KEY = (7, 4)
 def built(**model):
     """The model of these settings in float64, every parameter random, biases and initial states too."""
     with engine.precision("float64"):
-        return randomise(build_model(TrainConfig(frame_size=N, model=ModelConfig(**model))), np.random.default_rng(1))
+        config = TrainConfig(frame_size=N, model=ModelConfig.of(**model))
+        return randomise(build_model(config), np.random.default_rng(1))
 
 
 def frames(n_steps=T):
