@@ -171,6 +171,8 @@ def _read(report: Path) -> tuple[dict[str, float], list[str]]:
 def _id(case: ElementTree.Element, file: str) -> str:
     """As pytest takes it: tests/a/test_b.py::Class::test_c[1]; of what cannot be imported its module."""
     folder = file.removesuffix(".py").replace("/", ".")
+    if case.get("name") == folder:
+        return f"{file} (cannot be imported)"
     group = case.get("classname", "").removeprefix(folder).strip(".")
     return "::".join(filter(None, [file, *group.split("."), case.get("name")]))
 
