@@ -208,9 +208,9 @@ class Baseline:
         )
 
     def within(self, files: list[str], seconds: float) -> list[str]:
-        """The first of these files that take no longer in all; the very first in any case."""
+        """The first of these files that take no longer in all, those left out that are too long; one in any case."""
         chosen: list[str] = []
         for file in files:
-            if not chosen or sum(self.seconds[f] for f in [*chosen, file]) <= seconds:
+            if sum(self.seconds[f] for f in [*chosen, file]) <= seconds:
                 chosen.append(file)
-        return chosen
+        return chosen or files[:1]
