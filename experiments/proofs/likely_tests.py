@@ -102,5 +102,10 @@ def is_test(path: Path) -> bool:
 def _likeness(module: Path, test: Path) -> float:
     """4 for the same name, 2 for a part of it, 1 for the same folder."""
     name, tested = module.stem, test.stem.removeprefix("test_")
-    same = 4.0 if name == tested else 2.0 if set(name.split("_")) & set(tested.split("_")) else 0.0
+    same = 4.0 if name == tested else 2.0 if _words(name) & _words(tested) else 0.0
     return same + (module.parent.name == test.parent.name)
+
+
+def _words(name: str) -> set[str]:
+    """In the singular."""
+    return {word.removesuffix("s") for word in name.split("_")}

@@ -8,13 +8,28 @@ import numpy as np
 import pytest
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.kernels import dense, gru, lstm, memory_lstm, threads
+from rnnaudio.kernels import dense, draw, gaussian_mixture, gru, logistic, lstm, memory_lstm, threads
 from rnnaudio.kernels.product import column_sums, product
 
 
-def test_results_do_not_depend_on_the_number_of_threads(use_threads, monkeypatch):
-    """Of every kernel, to the last bit: however little the work, it is shared out."""
+@pytest.fixture
+def same_on_all(use_threads, monkeypatch):
+    """Assert that a function gives the same bits on any number of threads; little work is shared out, too."""
     monkeypatch.setattr(threads, "LEAST_WORK", 1)
+
+    def check(compute):
+        use_threads(1)
+        alone = [array.copy() for array in compute()]
+        assert all(np.isfinite(array).all() for array in alone)
+        for n_threads in (2, 3, 2):
+            use_threads(n_threads)
+            for one, other in zip(alone, compute(), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+    return check
+
+
+def test_products_and_recurrences_do_not_depend_on_the_number_of_threads(same_on_all):
     rng = np.random.default_rng(7)
     n, batch = 37, 29
 
@@ -44,12 +59,49 @@ def test_results_do_not_depend_on_the_number_of_threads(use_threads, monkeypatch
             *memory_lstm.backward(narrow, of_memory[0], of_memory[2], m0, mask, three, dm),
         ]
 
-    use_threads(1)
-    alone = [array.copy() for array in everything()]
-    for n_threads in (2, 3, 2):
-        use_threads(n_threads)
-        for one, other in zip(alone, everything(), strict=True):
-            np.testing.assert_array_equal(one, other)
+    same_on_all(everything)
+
+
+@pytest.mark.parametrize("grids", [draw.Grids(4, 5, 0, 0), draw.Grids(4, 5, 3, 2)], ids=["whole", "by filters"])
+def test_paintings_do_not_depend_on_the_number_of_threads(same_on_all, grids):
+    rng = np.random.default_rng(8)
+    n_steps, batch, n, m, n_pixels = 3, 29, 9, 2, 20
+    n_seen, n_stroke = (2 * 3**2, 2**2 + 5) if grids.n_read else (n_pixels, n_pixels)
+
+    def f(*shape):
+        return 0.5 * rng.standard_normal(shape)
+
+    place = (f(n, 5), f(5)) if grids.n_read else (np.zeros((0, 0)), np.zeros(0))
+    of_lstms = f(n_seen + 2 * n, 4 * n), f(4 * n), f(n, 2 * m), f(2 * m), f(m + n, 4 * n), f(4 * n)
+    weights = draw.Weights(*of_lstms, f(n, n_stroke), f(n_stroke), *place)
+    start = draw.States(*(f(batch, n) for _ in range(4)), f(batch, n_pixels), f(batch, m))
+    prepared, noise = f(1, batch, n_pixels if grids.n_read else 4 * n), f(n_steps, batch, m)
+    d_states = draw.States(*(f(n_steps, *x.shape) for x in start))
+
+    def painted():
+        states, kept = draw.forward(prepared, noise, weights, start, grids)
+        back = draw.backward(prepared, noise, weights, start, grids, states, kept, d_states)
+        given = [d for d, w in zip(back.weights, weights, strict=True) if w.size]
+        return [*states, *kept, back.prepared, *given, *back.start]
+
+    same_on_all(painted)
+
+
+def test_likelihoods_do_not_depend_on_the_number_of_threads(same_on_all):
+    rng = np.random.default_rng(9)
+    said, d_nats = rng.standard_normal((29, 3 * 2, 4)), rng.standard_normal((29, 4))
+    levels, values = rng.integers(0, 11, (29, 4)), rng.standard_normal((29, 4))
+
+    def everything():
+        of_levels, of_values = (levels, 11, 0.1, 1e-3), (values, 1e-3)
+        return [
+            logistic.nats(said, *of_levels),
+            *logistic.gradients(said, levels, d_nats, *of_levels[1:]),
+            gaussian_mixture.nats(said, *of_values),
+            *gaussian_mixture.gradients(said, values, d_nats, *of_values[1:]),
+        ]
+
+    same_on_all(everything)
 
 
 def test_work_is_shared_out_once_and_completely(use_threads):
