@@ -1,0 +1,52 @@
+"""Which recipe with which settings: a preset, a configuration file, and the cell whose options there are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs.config import from_dict, read_toml
+from rnnaudio.runs.presets import path_of
+from rnnaudio.runs.recipes import RECIPES, config_class
+
+DEFAULT_RECIPE = "frames"
+
+
+class Chosen(NamedTuple):
+    """A recipe by name, and settings of it."""
+
+    recipe: str
+    config: Any
+
+
+def chosen(
+    recipe: str | None = None, preset: str | None = None, config: Path | None = None, cell: str | None = None
+) -> Chosen:
+    """The settings of a preset, over it those of a file, and of the recipe or cell if they are named.
+
+    RnnaudioError for unknown names and keys, and for a file of another recipe than ``recipe``.
+    """
+    values: dict[str, Any] = {}
+    for path in ([path_of(preset)] if preset else []) + ([config] if config else []):
+        values = _over(values, read_toml(path), path)
+    named = values.pop("recipe", None)
+    if recipe and named and recipe != named:
+        raise RnnaudioError(f"the settings are of the recipe {named!r}, but --recipe is {recipe!r}: leave out one")
+    name = recipe or named or DEFAULT_RECIPE
+    RECIPES.check(name)
+    kind = config_class(name)
+    model = values.get("model", {})
+    if cell and "model" in kind.__dataclass_fields__ and isinstance(model, Mapping):
+        values["model"] = {**model, "cell": cell}
+    return Chosen(name, from_dict(kind, values))
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Both tables, ``above`` winning, tables within merged too."""
+    if {below.get("recipe"), above.get("recipe", below.get("recipe"))} - {None, below.get("recipe")} and below:
+        raise RnnaudioError(f"{path} is of the recipe {above['recipe']!r}, the preset of {below.get('recipe')!r}")
+    both = dict(below)
+    for key, value in above.items():
+        within = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
+        both[key] = {**both[key], **value} if within else value
+    return both
