@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
     """A corpus of three pieces of five seconds, and a run of each recipe broken off by its limit after an update."""
     folder = tmp_path_factory.mktemp("recipes")
     for seed in range(3):
-        write_wav(folder / f"{seed}.wav", music(10.0, seed)[::2], RATE)
+        write_wav(folder / f"{seed}.wav", music(5.0, seed)[::2], RATE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rnnaudio.runs.codes.choice.SECONDS", 1.0)
         patch.setattr("rnnaudio.runs.codes.choice.N_SEEDS", 1)
