@@ -14,7 +14,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """``did you mean 'lstm'?``, or all known names where none is near."""
     names = list(known)
     close = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}" if names else "there are none"
 
 
 class Registry(Generic[T]):
@@ -31,8 +31,8 @@ class Registry(Generic[T]):
 
     def check(self, name: str) -> None:
         """RnnaudioError that names the nearest known thing if there is none of that name."""
-        if name not in self._things:
-            raise RnnaudioError(f"unknown {self._kind} {name!r}; {nearest(name, self._things)}")
+        if name not in list(self._things):  # a list: a name from a file may be anything, even what has no hash
+            raise RnnaudioError(f"unknown {self._kind} {name!r}; {nearest(str(name), self._things)}")
 
     def __getitem__(self, name: str) -> T:
         """The thing of that name; RnnaudioError as :meth:`check`."""

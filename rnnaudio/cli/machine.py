@@ -23,13 +23,13 @@ def info() -> None:
 
 
 @command("completion", GROUP)
-def completion(shell: Annotated[Positional[Literal["bash", "zsh", "tcsh"]], arg(metavar="SHELL")]) -> None:
+def completion(shell: Annotated[Positional[Literal["bash", "zsh"]], arg(metavar="SHELL")]) -> None:
     """Print a script for shell completion.
 
     Example: rnnaudio completion bash > ~/.local/share/bash-completion/completions/rnnaudio
 
     Args:
-        shell: bash, zsh or tcsh.
+        shell: bash or zsh.
     """
     from rnnaudio.cli.app import read
 

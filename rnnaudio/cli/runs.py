@@ -92,9 +92,9 @@ def register(start: Chosen) -> None:
 
 @command("demo", RUNS)
 def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
-    """Train a small LSTM on a minute of piano, then see RUN_DIR/report.html.
+    """Train a small LSTM on a minute of piano.
 
-    The piano comes with the package.
+    The piano comes with the package. Afterwards see RUN_DIR/report.html.
 
     Example: rnnaudio demo --minutes 5
 

@@ -35,8 +35,9 @@ def chosen(
     name = recipe or named or DEFAULT_RECIPE
     RECIPES.check(name)
     kind = config_class(name)
-    if cell and "model" in kind.__dataclass_fields__:
-        values["model"] = {**values.get("model", {}), "cell": cell}
+    model = values.get("model", {})
+    if cell and "model" in kind.__dataclass_fields__ and isinstance(model, Mapping):
+        values["model"] = {**model, "cell": cell}
     return Chosen(name, from_dict(kind, values))
 
 

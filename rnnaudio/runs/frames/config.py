@@ -98,22 +98,27 @@ class ModelConfig:
         cell, given = values.get("cell", ModelConfig.cell), values.get("options", {})
         if not isinstance(cell, str) or not isinstance(given, Mapping):
             return dict(values)  # a mistake that is named where types are checked, or options that are ready
-        kind = CELLS[cell]
-        mine = kind.Options.__dataclass_fields__
-        for name in [name for name in ONCE_OF_ALL if name in values and name not in mine]:
-            _check_unused(cell, name, values[name])
-        options = {**given, **{name: value for name, value in values.items() if name in mine}}
-        others = {k: v for k, v in values.items() if k != "options" and k not in mine and k not in ONCE_OF_ALL}
-        return others | {"options": from_dict(kind.Options, options)}
+        mine = CELLS[cell].Options.__dataclass_fields__
+        flat = {name: value for name, value in values.items() if name in mine or name in ONCE_OF_ALL}
+        others = {name: value for name, value in values.items() if name != "options" and name not in flat}
+        options = {**given, **flat}
+        for name in [name for name in options if name not in mine]:
+            if _is_unused(cell, name, options[name]):
+                del options[name]
+        return others | {"options": from_dict(CELLS[cell].Options, options)}
 
 
-def _check_unused(cell: str, name: str, value: Any) -> None:
-    """RnnaudioError for an option of other cells, unless it is at its default, as earlier versions saved it."""
+def _is_unused(cell: str, name: str, value: Any) -> bool:
+    """Whether an option of other cells is at its default, as a run or an earlier version of another cell saved it.
+
+    RnnaudioError if it has another value.
+    """
     owners = {other: kind.Options for other, kind in CELLS.items() if name in kind.Options.__dataclass_fields__}
     in_vain = name == "forget_bias" and not CELLS[cell].wide_as_frame  # they let a GRU have one, without effect
-    if not in_vain and all(value != getattr(options, name) for options in owners.values()):
+    if owners and not in_vain and all(value != getattr(options, name) for options in owners.values()):
         only = " and the ".join(owners)
         raise RnnaudioError(f"{name} is an option of the {only} only, not of the {cell}: leave it out")
+    return bool(owners)
 
 
 def _options_for(cell: str, options: CellOptions) -> CellOptions:
