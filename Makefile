@@ -58,7 +58,8 @@ docs: $(VENV)/.installed-docs ## build the documentation in docs/_build/html
 	@$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean: ## remove environments and caches; runs, corpora and downloads stay
-	rm -rf $(VENV) $(THEANO_VENV) build docs/_build *.egg-info
+	rm -rf $(VENV) $(THEANO_VENV) build *.egg-info
+	rm -rf docs/_build docs/_generated docs/auto_gallery docs/reference/api/rnnaudio.* docs/sg_execution_times.rst
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

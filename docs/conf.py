@@ -67,18 +67,26 @@ sphinx_gallery_conf = {
 }
 
 
+def rooms_without_circle(package: str) -> architecture.Graph:
+    """The rooms of a package; ExtensionError, so that the build fails, if they import each other in a circle."""
+    graph = architecture.rooms(package)
+    if found := architecture.circles(graph):
+        raise ExtensionError(f"imports within {package} run in a circle: {found}")
+    return graph
+
+
 def write_generated_pages(app: Sphinx) -> None:
     """Everything that is made from the code, before Sphinx looks for pages."""
     folder = HERE / "_generated"
     folder.mkdir(exist_ok=True)
-    graph = architecture.rooms()
-    if found := architecture.circles(graph):
-        raise ExtensionError(f"imports run in a circle: {found}")
+    graph, runs = rooms_without_circle("rnnaudio"), rooms_without_circle("rnnaudio.runs")
     pages = {
         "architecture.svg": architecture.as_svg(graph),
         "architecture.inc": architecture.as_table(graph),
+        "runs.svg": architecture.as_svg(runs, "rnnaudio.runs"),
         "commands.inc": commands.as_markdown(),
         "settings.inc": settings.as_markdown(),
+        "presets.inc": settings.presets_as_markdown(),
     }
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")

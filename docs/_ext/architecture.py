@@ -1,9 +1,10 @@
-"""Draw the rooms of the package and what each imports, from the import graph itself.
+"""Plot the rooms of a package and what each imports, from the import graph itself.
 
-    python docs/_ext/architecture.py [OUT.svg]
+    python docs/_ext/architecture.py [OUT.svg [rnnaudio.runs]]
 
-A room is a module or package directly below ``rnnaudio``. It stands one floor above the highest room that it imports,
-so every arrow points downwards. That needs a graph without circles: one is an error, and the exit status is 1.
+A room is a module or package directly below ``rnnaudio``, or below the package that is named. It stands one floor
+above the highest room that it imports, so every arrow points downwards. That needs a graph without circles: one is an
+error, and the exit status is 1.
 """
 
 import sys
@@ -36,20 +37,20 @@ STYLE = """
 # ---------------------------------------------------------------- the graph
 
 
-def rooms(package: str = PACKAGE) -> Graph:
-    """Each room with the rooms that it imports, imports inside functions included."""
-    modules = grimp.build_graph(package)
+def rooms(within: str = PACKAGE) -> Graph:
+    """Each room of a package with the rooms that it imports, imports inside functions included."""
+    modules = grimp.build_graph(within.partition(".")[0])
     imported: dict[str, set[str]] = {}
     for module in modules.modules:
-        if room := _room(module):
+        if room := _room(module, within):
             found = modules.find_modules_directly_imported_by(module)
-            imported.setdefault(room, set()).update(filter(None, map(_room, found)))
+            imported.setdefault(room, set()).update(filter(None, (_room(other, within) for other in found)))
     return {room: frozenset(others - {room}) for room, others in sorted(imported.items())}
 
 
-def _room(module: str) -> str:
-    """``nn`` for ``rnnaudio.nn.layer``; empty for the package itself."""
-    return [*module.split("."), ""][1]
+def _room(module: str, within: str) -> str:
+    """``nn`` for ``rnnaudio.nn.layer`` within ``rnnaudio``; empty for the package itself and for what is outside."""
+    return module.removeprefix(f"{within}.").partition(".")[0] if module.startswith(f"{within}.") else ""
 
 
 def circles(graph: Graph) -> list[list[str]]:
@@ -119,9 +120,9 @@ class Bend(NamedTuple):
 Node = str | Bend
 
 
-def as_svg(graph: Graph) -> str:
+def as_svg(graph: Graph, within: str = PACKAGE) -> str:
     """The picture. Colours follow the theme of the page that includes it."""
-    ground = ground_of(graph)
+    ground = ground_of(graph) if within == PACKAGE else []  # a part of the package is nearly all single files
     upper = {room: others - set(ground) for room, others in graph.items() if room not in ground}
     arrows = needed_arrows(upper)
     levels, paths = _with_bends(floors(upper), arrows)
@@ -137,7 +138,7 @@ def as_svg(graph: Graph) -> str:
     boxes += [_box(room, x, bottom, "room ground") for room, x in on_ground.items()]
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {bottom + BOX_HEIGHT + MARGIN:.0f}" '
-        f'role="img" class="architecture"><title>Rooms of {PACKAGE} and their imports</title><style>{STYLE}</style>',
+        f'role="img" class="architecture"><title>Rooms of {within} and their imports</title><style>{STYLE}</style>',
         '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="arrow-head" d="M0 0 L8 4 L0 8 z"/></marker></defs>',
         *(_curve([at[node] for node in path]) for path in paths),
@@ -226,15 +227,15 @@ def as_table(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(out: str = "architecture.svg") -> None:
+def main(out: str = "architecture.svg", within: str = PACKAGE) -> None:
     """Write the picture; SystemExit with a message if there is a circle."""
     sys.path.insert(0, str(ROOT))
     try:
-        Path(out).write_text(as_svg(rooms()), encoding="utf-8")
+        Path(out).write_text(as_svg(rooms(within), within), encoding="utf-8")
     except ValueError as error:
         raise SystemExit(f"architecture: {error}") from None
     print(f"wrote {out}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main(*sys.argv[1:3])

@@ -1,6 +1,8 @@
 """The reference of the settings, from the dataclasses that hold them: name, type, default and comment of each field.
 
     python docs/_ext/settings.py > settings.inc
+
+The options of cells come from the registry of cells, the presets from the files of the package.
 """
 
 import ast
@@ -36,6 +38,22 @@ def configs() -> list[type]:
     return found
 
 
+def cell_options() -> dict[str, type]:
+    """The dataclass of the options of each cell that has any."""
+    from rnnaudio.runs.frames.cells import CELLS
+
+    return {name: cell.Options for name, cell in CELLS.items() if dataclasses.fields(cell.Options)}
+
+
+def names_known() -> dict[str, str]:
+    """What a setting may be that names an entry of a registry."""
+    from rnnaudio.runs.frames.batchers import BATCHERS
+    from rnnaudio.runs.frames.cells import CELLS
+
+    registries = {"cell": CELLS, "batches": BATCHERS}
+    return {name: ", ".join(f"`{entry}`" for entry in registry) for name, registry in registries.items()}
+
+
 def _is_config(kind: Any) -> bool:
     return isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__name__.endswith("Config")
 
@@ -46,9 +64,10 @@ def settings_of(config: type) -> list[Setting]:
     for kind in reversed(config.__mro__):
         if dataclasses.is_dataclass(kind):
             written |= _written(kind)
-    rows = []
+    rows, known = [], names_known()
     for field in dataclasses.fields(config):
         annotation, comment = written[field.name]
+        annotation = known.get(field.name, annotation) if annotation == "`str`" else annotation
         rows.append(Setting(field.name, annotation, _default(field), comment))
     return rows
 
@@ -98,15 +117,33 @@ def _default(field: dataclasses.Field) -> str:
 
 
 def as_markdown() -> str:
-    """One section and one table a dataclass."""
+    """One section and one table a dataclass, those of the options of cells after the recipes'."""
     sections = []
     for config in configs():
         where = config.__module__.removeprefix("rnnaudio.runs.").split(".")[0]
-        lines = [f"## {where}: {config.__name__}", "", (config.__doc__ or "").strip().replace("\n    ", "\n"), ""]
-        lines += ["| setting | type or choices | default | meaning |", "|---|---|---|---|"]
-        rows = (f"| `{s.name}` | {s.type} | {s.default} | {s.meaning} |" for s in settings_of(config))
-        lines += [row.replace("  ", " ") for row in rows]
-        sections.append("\n".join(lines))
+        sections.append(_section(f"{where}: {config.__name__}", config))
+    for cell, options in cell_options().items():
+        sections.append(_section(f"frames: options of the cell {cell}", options))
+    return "\n\n".join(sections) + "\n"
+
+
+def _section(title: str, kind: type) -> str:
+    lines = [f"## {title}", "", (kind.__doc__ or "").strip().replace("\n    ", "\n"), ""]
+    lines += ["| setting | type or choices | default | meaning |", "|---|---|---|---|"]
+    rows = (f"| `{s.name}` | {s.type} | {s.default} | {s.meaning} |" for s in settings_of(kind))
+    return "\n".join([*lines, *(row.replace("  ", " ") for row in rows)])
+
+
+def presets_as_markdown() -> str:
+    """Each preset as its file has it, with the comment at its top as text."""
+    from rnnaudio.runs import presets
+
+    sections = []
+    for name in presets.names():
+        lines = presets.path_of(name).read_text(encoding="utf-8").splitlines()
+        about = [line.lstrip("# ") for line in lines if line.startswith("#")]
+        values = [line for line in lines if not line.startswith("#")]
+        sections.append("\n".join([f"### {name}", "", *about, "", "```toml", *values, "```"]))
     return "\n\n".join(sections) + "\n"
 
 

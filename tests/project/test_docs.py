@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ import pytest
 from rnnaudio.audio import write_wav
 from rnnaudio.cli import entry as console_script
 from rnnaudio.data.demo import build_demo_corpus, embedded_recordings
+from rnnaudio.runs import presets
+from rnnaudio.runs.config import read_toml
+from rnnaudio.runs.frames.batchers import BATCHERS
+from rnnaudio.runs.frames.cells import CELLS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -225,6 +230,19 @@ def test_imports_between_rooms_run_in_no_circle(extension):
     assert {"engine", "nn", "training", "cli", "losses"} <= graph.keys()
 
 
+def test_the_parts_of_runs_are_plotted_and_import_in_no_circle(extension):
+    pytest.importorskip("grimp")
+    architecture = extension("architecture")
+    graph = architecture.rooms("rnnaudio.runs")
+    assert {"frames", "codes", "samples", "diagnosis", "recipe", "fit", "load"} <= graph.keys()
+    assert architecture.circles(graph) == []
+    recipes = {"frames", "codes", "samples"}
+    assert all("recipe" in graph[name] and not recipes & graph[name] for name in recipes)
+    picture = architecture.as_svg(graph, "rnnaudio.runs")
+    assert all(f">{room}</text>" in picture for room in graph)
+    assert picture.count('<path class="arrow"') == len(architecture.needed_arrows(graph)) >= len(recipes)
+
+
 def test_a_circle_is_found_and_has_no_floors(extension):
     pytest.importorskip("grimp")
     architecture = extension("architecture")
@@ -259,6 +277,17 @@ def test_the_reference_of_settings_has_each_field_with_its_default(extension):
     assert rows["cell"].default in ("`lstm`", "`gru`") and "`lstm`" in rows["cell"].type
     assert rows["batch_size"].type == "`int`" and rows["dropout"].default == "`0.2`"
     assert sum(not row.meaning for row in rows.values()) < len(rows) / 2
+
+
+def test_the_reference_has_what_the_registries_name_and_the_presets(extension):
+    settings = extension("settings")
+    page = settings.as_markdown()
+    assert all(f"`{name}`" in page for registry in (CELLS, BATCHERS) for name in registry)
+    assert "## frames: options of the cell lstm\n" in page and "| `peepholes` | `bool` | `False` |" in page
+    shown = settings.presets_as_markdown()
+    for name in presets.names():
+        (block,) = re.findall(rf"^### {name}\n.*?```toml\n(.*?)```", shown, flags=re.DOTALL | re.MULTILINE)
+        assert tomllib.loads(block) == read_toml(presets.path_of(name))
 
 
 def test_docstrings_become_text_that_sphinx_shows_as_it_is(extension):
