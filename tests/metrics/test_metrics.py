@@ -20,7 +20,7 @@ from rnnaudio.metrics import (
     normalised_mse,
     spectrum,
 )
-from rnnaudio.metrics.alive import _first_run
+from rnnaudio.metrics.alive import _first_run, _window_features
 from tests.support.sounds import RATE_HZ, music, noise, seconds, sine, spoilt
 
 PIANO = sorted((Path(rnnaudio.__file__).parent / "data" / "piano").glob("*.flac"))
@@ -214,6 +214,19 @@ def test_seven_windows_are_not_enough():
     features[[*range(3, 10), *range(12, 20)]] = True
     assert _first_run(features) == 12
     assert _first_run(features[:19]) is None
+
+
+def test_a_window_has_the_features_of_exactly_the_frames_inside_it():
+    """From the log-mel spectrogram of each second by itself, cut where its first and last whole frames lie."""
+    audio = np.concatenate([music(3.0, 5), noise(2.0, 0.01)])
+    features, hop = _window_features(audio, RATE_HZ), RATE_HZ // 4
+    for k in range(len(features.level)):
+        first = -(-k * hop // 256)
+        last = (k * hop + RATE_HZ - 2048) // 256
+        mel = log_mel(audio[256 * first : 256 * last + 2048], RATE_HZ)
+        assert len(mel) == last - first + 1
+        assert features.movement[k] == pytest.approx(mel.std(axis=0).mean(), rel=1e-9)
+        assert features.flux[k] == pytest.approx(np.abs(np.diff(mel, axis=0)).mean(), rel=1e-9)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

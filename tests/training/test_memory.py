@@ -30,6 +30,7 @@ from rnnaudio.nn import (
     Sequential,
     Sum,
 )
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import SGD, Adam, RMSprop
 from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
@@ -87,6 +88,13 @@ def told(layer):
 def test_of_layers_in_a_row_the_most_working_memory_of_each_width_counts():
     held = lstm_stack().activations().beside(predict_next.activations(lstm_stack()))
     assert held.floats == 3 * 6 * 300 + 200 + (4 * 300 + 300 + 200)
+
+
+def test_what_layers_keep_adds_up_and_what_they_work_with_is_shared():
+    one, other = Activations(widths(3, 5), widths(7, 7)), Activations(widths(3), widths(7, 2))
+    both = one.beside(other)
+    assert both.kept == widths(3, 3, 5) and both.working == widths(7, 7, 2)
+    assert both.floats == 3 + 3 + 5 + 7 + 7 + 2
 
 
 def test_paths_side_by_side_and_joined_inputs_are_counted():
