@@ -79,8 +79,9 @@ test-modes: $(VENV)/.installed
 test-jax: $(VENV)/.installed-jax
 	@JAX_PLATFORMS=cpu RNNAUDIO_MODE=jax $(BIN)/python -m pytest -n 2 -m "modes or jax" $(ARGS)
 
+# The fast tier: what only the full one runs are twins by scan, tiny experiments and the like, run on PyTensor.
 test-theano: $(THEANO_VENV)/.installed
-	@RNNAUDIO_ENGINE=theano $(THEANO_VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
+	@RNNAUDIO_ENGINE=theano $(THEANO_VENV)/bin/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 test-theano-if-possible:
 	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(AGAIN) test-theano; \
