@@ -28,38 +28,40 @@ from rnnaudio.kernels import buffers
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.frames.build import build_model, build_optimizer
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.training import SegmentedTrainStep, TrainStep
 from rnnaudio.training.memory import in_bytes, step_memory
 from rnnaudio.training.prefetch import prefetched
 
 POINTS = {
-    "LSTM": TrainConfig(n_steps=80, batch_size=64),
-    "LSTM, large batch": TrainConfig(n_steps=80, batch_size=256),
-    "LSTM, wide": TrainConfig(n_steps=32, batch_size=64, model=ModelConfig(n_units=1000)),
-    "LSTM x 3": TrainConfig(n_steps=160, batch_size=64, model=ModelConfig(n_layers=3)),
-    "GRU x 3, Adam": TrainConfig(n_steps=160, batch_size=64, model=ModelConfig("gru", n_layers=3), optimizer="adam"),
-    "noisy, learnt start": TrainConfig(
+    "LSTM": FramesConfig(n_steps=80, batch_size=64),
+    "LSTM, large batch": FramesConfig(n_steps=80, batch_size=256),
+    "LSTM, wide": FramesConfig(n_steps=32, batch_size=64, model=ModelConfig(n_units=1000)),
+    "LSTM x 3": FramesConfig(n_steps=160, batch_size=64, model=ModelConfig(n_layers=3)),
+    "GRU x 3, Adam": FramesConfig(n_steps=160, batch_size=64, model=ModelConfig("gru", n_layers=3), optimizer="adam"),
+    "noisy, learnt start": FramesConfig(
         n_steps=80, batch_size=64, model=ModelConfig(n_layers=2, input_noise=0.1, learn_initial_state=True)
     ),
-    "noisy state": TrainConfig(n_steps=40, batch_size=64, model=ModelConfig(state_noise=0.1)),
-    "skip connections": TrainConfig(n_steps=80, batch_size=64, model=ModelConfig(n_layers=3, skip_connections=True)),
-    "linear skip, MLP": TrainConfig(n_steps=80, batch_size=64, model=ModelConfig(linear_skip=2, readout_units=400)),
-    "LSTM x 3 in segments": TrainConfig(n_steps=1280, batch_size=64, segment_steps=160, model=ModelConfig(n_layers=3)),
-    "LSTM in uneven segments": TrainConfig(n_steps=1000, batch_size=64, segment_steps=150),
+    "noisy state": FramesConfig(n_steps=40, batch_size=64, model=ModelConfig(state_noise=0.1)),
+    "skip connections": FramesConfig(n_steps=80, batch_size=64, model=ModelConfig(n_layers=3, skip_connections=True)),
+    "linear skip, MLP": FramesConfig(n_steps=80, batch_size=64, model=ModelConfig(linear_skip=2, readout_units=400)),
+    "LSTM x 3 in segments": FramesConfig(
+        n_steps=1280, batch_size=64, segment_steps=160, model=ModelConfig(n_layers=3)
+    ),
+    "LSTM in uneven segments": FramesConfig(n_steps=1000, batch_size=64, segment_steps=150),
 }
 N_UPDATES = 3
-LONG = TrainConfig(n_steps=32_000, batch_size=4, segment_steps=180, model=ModelConfig(n_layers=3))
+LONG = FramesConfig(n_steps=32_000, batch_size=4, segment_steps=180, model=ModelConfig(n_layers=3))
 
 
-def predicted(config: TrainConfig) -> int:
+def predicted(config: FramesConfig) -> int:
     """The bytes predicted for a step."""
     model, objective, optimizer = build_model(config), STRATEGIES[config.strategy], build_optimizer(config)
     sizes = {"n_steps": config.n_steps, "batch_size": config.batch_size, "segment_steps": config.segment_steps}
     return step_memory(model, objective, optimizer, **sizes).total
 
 
-def step_of(config: TrainConfig) -> TrainStep | SegmentedTrainStep:
+def step_of(config: FramesConfig) -> TrainStep | SegmentedTrainStep:
     """The compiled step of a config."""
     about = build_model(config), STRATEGIES[config.strategy], build_optimizer(config)
     if not config.segment_steps:
@@ -69,7 +71,7 @@ def step_of(config: TrainConfig) -> TrainStep | SegmentedTrainStep:
 
 def measure_here(settings: str) -> None:
     """Print the peak of a step's memory in bytes, and the seconds of the last update."""
-    config = from_dict(TrainConfig, json.loads(settings))
+    config = from_dict(FramesConfig, json.loads(settings))
     step = step_of(config)
     rng = np.random.default_rng(0)
 
@@ -103,7 +105,7 @@ def _status(name: str) -> int:
     return int(lines[name].split()[0]) * 1024
 
 
-def measure(config: TrainConfig, kernel: str = "fused") -> dict[str, Any]:
+def measure(config: FramesConfig, kernel: str = "fused") -> dict[str, Any]:
     """The peak memory of a step and of the whole process, and the seconds of an update, in a fresh process."""
     settings = json.dumps(dataclasses.asdict(config))
     code = f"from experiments.benchmarks.memory import measure_here; measure_here({settings!r})"

@@ -25,11 +25,11 @@ from rnnaudio.nn import Layer
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
 from rnnaudio.runs.frames.build import build_model
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.judging import judge
 from rnnaudio.training import EarlyStopping, Limits, train
 
-CONFIG = TrainConfig(
+CONFIG = FramesConfig(
     model=ModelConfig.of(n_layers=3, units=(400, 200, 200), peepholes=True, forget_bias=0.0, weights="gaussian_2016"),
     frame_size=200, n_steps=160, batch_size=16,
 )  # fmt: skip

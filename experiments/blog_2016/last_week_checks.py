@@ -24,7 +24,7 @@ from rnnaudio.diagnostics.dynamics import Stepped, dynamics_figures
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.optimizers import SGD, RMSprop, RMSprop2016
 from rnnaudio.runs.frames.build import build_model, build_strategy
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.training import TrainStep
 
 
@@ -61,7 +61,7 @@ class Check(NamedTuple):
     verdict: str
 
 
-def non_linearities(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
+def non_linearities(name: str, config: FramesConfig, frames: np.ndarray) -> Check:
     """The share of gates within 5 % of an end of their range, untrained, on piano scaled as in 2016."""
     strategy = build_strategy(config)
     inside = probe(build_model(config), *strategy.split(frames))
@@ -76,14 +76,14 @@ def non_linearities(name: str, config: TrainConfig, frames: np.ndarray) -> Check
     return Check(f"non-linearities, {name}", evidence, verdict)
 
 
-def batches(name: str, config: TrainConfig, batch: Batch) -> Check:
+def batches(name: str, config: FramesConfig, batch: Batch) -> Check:
     """The measured shift of the target, against the one that the strategy promises."""
     promised = STRATEGIES[config.strategy].shift
     check = check_batch(build_strategy(config), batch)._replace(expected=promised)
     return Check(f"batches, {name}", str(check), "fine" if check.passed else "NOT fine: a predictor trained to copy")
 
 
-def gradient_rms(config: TrainConfig, batch: Batch) -> float:
+def gradient_rms(config: FramesConfig, batch: Batch) -> float:
     """The root mean square of the gradient over all parameters of the untrained model."""
     step = TrainStep(build_model(config), build_strategy(config), SGD(1.0), seed=0)
     norms = step(batch, None, learning_rate=0.0, update=0).gradient_norms
@@ -110,7 +110,7 @@ def rmsprop(rms: float, n_steps: int = 200, learning_rate: float = 1e-3) -> list
     return checks
 
 
-def wiring(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
+def wiring(name: str, config: FramesConfig, frames: np.ndarray) -> Check:
     """All gradients against differences, in float64; and the number of steps at which the cost has a gradient."""
     strategy, rng = build_strategy(config), np.random.default_rng(0)
     cut = Batch(frames[:4, :2].astype(np.float64), np.ones(2, bool))
@@ -126,7 +126,7 @@ def wiring(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
     return Check(f"wiring, {name}", evidence, "fine" if counted.all() else "fine, of a cost that is not")
 
 
-def memory(name: str, config: TrainConfig, frames: np.ndarray) -> Check:
+def memory(name: str, config: FramesConfig, frames: np.ndarray) -> Check:
     """The check not made in 2016: does the memory stay bounded, forget its start, and depend on the input?"""
     figures = dynamics_figures(Stepped(build_model(config)), frames[:32], np.random.default_rng(0))
     driven, silent = figures.growth_with_input, figures.growth_without

@@ -15,7 +15,7 @@ from typing import Any
 from experiments.blog_2016 import reproduce
 from experiments.shared import settings
 from rnnaudio.runs.frames.build import build_model, build_optimizer, build_strategy
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.training.memory import in_bytes, step_memory
 
 RANGES = {
@@ -50,7 +50,7 @@ def every_point() -> list[dict[str, Any]]:
     return rows
 
 
-def print_costs(variants: Mapping[str, TrainConfig]) -> None:
+def print_costs(variants: Mapping[str, FramesConfig]) -> None:
     """The extremes of the grid, and the memory of the points that are run."""
     rows = sorted(every_point(), key=lambda row: row["multiplications"])
     print(f"{len(rows)} points; multiplications of a step from {rows[0]['multiplications']:.1e} to ", end="")
@@ -61,7 +61,7 @@ def print_costs(variants: Mapping[str, TrainConfig]) -> None:
             print(f"{point:18s} {cost(config)}")
 
 
-def cost(config: TrainConfig) -> str:
+def cost(config: FramesConfig) -> str:
     """Sizes, multiplications and memory of a training step."""
     point = {name: getattr(config, name, None) or getattr(config.model, name) for name in RANGES}
     sizes = {"n_steps": config.n_steps, "batch_size": config.batch_size}

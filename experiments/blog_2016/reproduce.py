@@ -19,7 +19,7 @@ from experiments.shared.settings import Claim, Figures
 from experiments.shared.variants import run_all, tiny
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.data.demo import build_demo_corpus
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ def main(path: Path, before: Callable[[], None] = lambda: None) -> None:
         record(path.stem, {"claims": rows, "variants": figures})
 
 
-def smoke(variants: Mapping[str, TrainConfig]) -> None:
+def smoke(variants: Mapping[str, FramesConfig]) -> None:
     """The first and the last variant in tiny form, in a folder that is removed again."""
     with TemporaryDirectory() as folder:
         corpus = build_demo_corpus(Path(folder) / "corpus.h5")

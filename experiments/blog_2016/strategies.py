@@ -18,7 +18,7 @@ from experiments.shared.on_corpus import CORPUS
 from experiments.shared.records import record
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.runs.fit import fit
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.frames.recipe import FRAMES
 from rnnaudio.runs.outcome import write_outcome
 
@@ -46,14 +46,14 @@ def main(path: Path) -> None:
         record(config.strategy, summary)
 
 
-def load_config(path: Path) -> TrainConfig:
+def load_config(path: Path) -> FramesConfig:
     """The config of a settings file without variants."""
     (config,) = settings.load(path).variants.values()
     return config
 
 
 def train_and_listen(
-    config: TrainConfig, corpus: Path, run_dir: Path, *, resume: bool = False
+    config: FramesConfig, corpus: Path, run_dir: Path, *, resume: bool = False
 ) -> tuple[bool, dict[str, Any]]:
     """Train, generate and print the outcome; whether the run ended by itself, and its summary."""
     run = fit(FRAMES, config, corpus, run_dir, resume=resume)

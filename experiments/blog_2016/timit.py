@@ -21,7 +21,7 @@ from experiments.shared.records import record
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.data.timit import build_timit_corpus, find_utterances
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 
 CONFIGS = [load_config(Path(__file__).with_name(name)) for name in ("predict.toml", "reconstruct.toml")]
 QUICK_UPDATES = 100
@@ -38,13 +38,13 @@ class Options:
     resume: bool = False  # continue the runs in that folder
 
 
-def smoke(config: TrainConfig) -> TrainConfig:
+def smoke(config: FramesConfig) -> FramesConfig:
     """The config with a small model, for a run of seconds."""
     model = dataclasses.replace(config.model, n_units=16)
     return dataclasses.replace(config, model=model, n_steps=10, batch_size=4, max_updates=4, validate_every=2)
 
 
-def quick(config: TrainConfig) -> TrainConfig:
+def quick(config: FramesConfig) -> FramesConfig:
     """The config with the same model, for a run of a minute."""
     return dataclasses.replace(config, max_updates=QUICK_UPDATES, validate_every=QUICK_UPDATES // 4)
 
@@ -66,7 +66,7 @@ def main() -> None:
         record("timit", summaries)
 
 
-def run_both(folder: Path, run_dir: Path, configs: list[TrainConfig], *, resume: bool) -> dict[str, Any]:
+def run_both(folder: Path, run_dir: Path, configs: list[FramesConfig], *, resume: bool) -> dict[str, Any]:
     """The summaries of the runs that ended by themselves, by strategy; Ctrl-C in the first leaves out the second."""
     corpus = run_dir / "corpus.h5"
     if not corpus.exists():

@@ -1,6 +1,6 @@
 """Experiments that consist of settings alone: a flat TOML file each, read into configs and claims.
 
-The keys at the top of a file are fields of :class:`rnnaudio.runs.frames.config.TrainConfig`, those of ``[model]``
+The keys at the top of a file are fields of :class:`rnnaudio.runs.frames.config.FramesConfig`, those of ``[model]``
 fields of its ModelConfig. A field that is absent has its default, and ``"none"`` is None where a field may be None. A
 table ``[variants.NAME]`` holds the fields that a variant changes, starting from those at the top or from the variant
 that its ``base`` names. ``[[claims]]`` are the sentences of the blog that the variants test; ``here`` is a format
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import from_dict
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 
 Figures = dict[str, Any]
 
@@ -41,7 +41,7 @@ class Claim(NamedTuple):
 class Settings(NamedTuple):
     """A settings file; without variants there is one, whose name is that of the file."""
 
-    variants: dict[str, TrainConfig]
+    variants: dict[str, FramesConfig]
     claims: list[Claim]
 
 
@@ -66,9 +66,9 @@ def _merged(name: str, changes: Mapping[str, Any], common: Mapping[str, Any]) ->
     return {**below, **own, "model": model}
 
 
-def _config(fields: dict[str, Any]) -> TrainConfig:
+def _config(fields: dict[str, Any]) -> FramesConfig:
     model = _with_none(ModelConfig, fields["model"])
-    config: TrainConfig = from_dict(TrainConfig, {**_with_none(TrainConfig, fields), "model": model})
+    config: FramesConfig = from_dict(FramesConfig, {**_with_none(FramesConfig, fields), "model": model})
     return config
 
 

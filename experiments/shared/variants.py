@@ -22,7 +22,7 @@ from rnnaudio.objectives import STRATEGIES
 from rnnaudio.runs.defects import present_in
 from rnnaudio.runs.diagnosis.diagnose import diagnose_run
 from rnnaudio.runs.fit import fit
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.frames.recipe import FRAMES, FramesRun
 from rnnaudio.runs.judging import judge
 from rnnaudio.runs.load import load
@@ -33,7 +33,7 @@ SMOKE: dict[str, Any] = {"n_steps": 4, "batch_size": 2, "max_updates": 2, "valid
 NARROW = 50  # units, and samples a frame
 
 
-def tiny(config: TrainConfig) -> TrainConfig:
+def tiny(config: FramesConfig) -> FramesConfig:
     """The config with a narrow model and a few steps, for a run of seconds."""
     m = config.model
     narrow: dict[str, Any] = {"readout_units": min(m.readout_units, NARROW), "units": tuple(NARROW for _ in m.units)}
@@ -50,7 +50,7 @@ def tiny(config: TrainConfig) -> TrainConfig:
 
 
 def run_all(
-    variants: Mapping[str, TrainConfig], corpus: Path, folder: Path, *, quick: bool = False
+    variants: Mapping[str, FramesConfig], corpus: Path, folder: Path, *, quick: bool = False
 ) -> dict[str, Figures]:
     """The figures of each variant; ``quick``: a second of sound, no report and no diagnosis."""
     figures: dict[str, Figures] = {}
@@ -63,7 +63,7 @@ def run_all(
 
 
 def run_one(
-    config: TrainConfig,
+    config: FramesConfig,
     corpus: Path,
     run_dir: Path,
     seconds: float,

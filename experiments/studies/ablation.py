@@ -34,7 +34,7 @@ from experiments.shared.variants import diagnosis, equal_terms, run_one, tiny
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.defects import present_in, with_defect, without
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.frames.recipe import FramesRun
 from rnnaudio.runs.load import load
 
@@ -51,7 +51,7 @@ class Variant(NamedTuple):
     model: str
     start: str  # faithful, moving (faithful but for the right RMSprop) or repaired
     change: str  # the defect that is repaired or planted; "" for none
-    config: TrainConfig
+    config: FramesConfig
 
     @property
     def name(self) -> str:
@@ -75,7 +75,7 @@ def variants() -> Iterator[Variant]:
                         yield Variant(model, start, name, changed)
 
 
-def is_single(before: TrainConfig, after: TrainConfig, name: str) -> bool:
+def is_single(before: FramesConfig, after: FramesConfig, name: str) -> bool:
     """Return whether the two differ in this defect alone, and in those that come with it."""
     one, other = ({defect.name for defect in present_in(config)} for config in (before, after))
     return name not in NOT_SEEN_IN_A_RUN and {name} <= one ^ other <= {name, *COMES_WITH.get(name, ())}

@@ -38,12 +38,12 @@ from rnnaudio.metrics.two_sample import WINDOW_SECONDS
 from rnnaudio.metrics.yardstick import Yardstick, cut
 from rnnaudio.objectives import NextCodes
 from rnnaudio.runs.codes.choice import choose
-from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.model import encoded, training_codes
 from rnnaudio.runs.codes.recipe import CODES
 from rnnaudio.runs.codes.run import CodesRun
 from rnnaudio.runs.fit import fit
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.frames.recipe import FRAMES, FramesRun
 from rnnaudio.runs.judging import limits_of_real_music
 from rnnaudio.runs.load import load
@@ -84,7 +84,7 @@ class Options:
     smoke: bool = False  # a small model of the piano in the package, a few updates; nothing is recorded
 
 
-SMOKE = MusicConfig(
+SMOKE = CodesConfig(
     n_components=16, n_codes=24, transpose=(), n_units=16, n_steps=16, batch_size=4, max_updates=4, validate_every=2,
 )  # fmt: skip
 
@@ -100,7 +100,7 @@ def main() -> None:
             fit(CODES, SMOKE, path, small.run_dir)
             print(experiment(small, Sizes(2, 3.0, 1, 2.0)))
         return
-    config = MusicConfig(seed=options.seed, minutes=options.minutes, max_updates=options.max_updates)
+    config = CodesConfig(seed=options.seed, minutes=options.minutes, max_updates=options.max_updates)
     run = complete(fit(CODES, config, options.corpus, options.run_dir, resume=True))
     figures = experiment(options, Sizes())
     figures |= {"updates": run.n_updates, "training_minutes": round(run.seconds / 60.0, 1)}
@@ -256,7 +256,7 @@ def with_detail(
 def trained_regressor(options: Options) -> FramesRun:
     """Train a repaired model over frames, or resume it."""
     folder = options.regressor_dir or options.run_dir.with_name(f"{options.run_dir.name}-regressor")
-    complete(fit(FRAMES, TrainConfig(minutes=options.regressor_minutes), options.corpus, folder, resume=True))
+    complete(fit(FRAMES, FramesConfig(minutes=options.regressor_minutes), options.corpus, folder, resume=True))
     return load(folder, FramesRun)
 
 

@@ -26,7 +26,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import log_mel
 from rnnaudio.runs.codes.choice import DRAW_SEED, health
-from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.model import encoded
 from rnnaudio.runs.codes.recipe import CODES
 from rnnaudio.runs.codes.run import CodesRun, loaded
@@ -77,13 +77,13 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
     rows = {}
     for name, changes in list(AIDS.items())[: 2 if options.smoke else None]:
         folder = options.folder / name.replace(" ", "-")
-        config = MusicConfig(max_updates=options.updates, minutes=60.0, validate_every=200, **changes)
+        config = CodesConfig(max_updates=options.updates, minutes=60.0, validate_every=200, **changes)
         if options.smoke:
             config = dataclasses.replace(config, n_steps=16, batch_size=4, transpose=config.transpose[:1])
         complete(fit(CODES, config, corpus.path, folder, resume=True))
         rows[name] = judged(last_parameters(folder), corpus, options)
         print(f"{name}: {rows[name]}", flush=True)
-    settings = options.settings | {"seed": MusicConfig().seed}
+    settings = options.settings | {"seed": CodesConfig().seed}
     return {"settings": settings, "variants": {name: AIDS[name] for name in rows}, "rows": rows}
 
 

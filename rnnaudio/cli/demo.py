@@ -5,16 +5,16 @@ from pathlib import Path
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import from_dict
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.training import checkpoint
 
 
-def forget_earlier_demo(run_dir: Path, settings: TrainConfig) -> None:
+def forget_earlier_demo(run_dir: Path, settings: FramesConfig) -> None:
     """Make the folder, and remove the checkpoint of an earlier demo there; RnnaudioError if it is another run's."""
     path = checkpoint.path_in(run_dir)
     if path.exists():
         saved = (checkpoint.load(path).record.get("config") or {}).get("train", {})
-        earlier = dataclasses.replace(from_dict(TrainConfig, saved), minutes=settings.minutes) if saved else None
+        earlier = dataclasses.replace(from_dict(FramesConfig, saved), minutes=settings.minutes) if saved else None
         if earlier != settings:
             raise RnnaudioError(f"{path} is not a demo's: name another --run-dir, so that it is not lost")
         path.unlink()

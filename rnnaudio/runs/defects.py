@@ -25,7 +25,7 @@ class Defect:
     weight
         3 decisive, 2 grave, 1 slight.
     of
-        the kind of run that has these settings: ``audio`` (:class:`rnnaudio.runs.frames.config.TrainConfig`),
+        the kind of run that has these settings: ``audio`` (:class:`rnnaudio.runs.frames.config.FramesConfig`),
         ``fourier`` or ``mnist`` (experiments of the blog).
     where
         settings without which the defect means nothing.

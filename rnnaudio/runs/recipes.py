@@ -17,8 +17,8 @@ class Entry(NamedTuple):
 
 
 RECIPES: Registry[Entry] = Registry("recipe")
-RECIPES.add("frames", Entry("train", "rnnaudio.runs.frames.recipe:FRAMES", "rnnaudio.runs.frames.config:TrainConfig"))
-RECIPES.add("codes", Entry("music", "rnnaudio.runs.codes.recipe:CODES", "rnnaudio.runs.codes.config:MusicConfig"))
+RECIPES.add("frames", Entry("train", "rnnaudio.runs.frames.recipe:FRAMES", "rnnaudio.runs.frames.config:FramesConfig"))
+RECIPES.add("codes", Entry("music", "rnnaudio.runs.codes.recipe:CODES", "rnnaudio.runs.codes.config:CodesConfig"))
 RECIPES.add(
     "samples",
     Entry("samples", "rnnaudio.runs.samples.recipe:SAMPLES", "rnnaudio.runs.samples.config:SamplesConfig"),

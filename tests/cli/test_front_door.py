@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from rnnaudio.cli.app import COMMANDS, GROUPS, PROGRAM
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.runs.settings import chosen
 from rnnaudio.training import EarlyStopping, Run
@@ -139,7 +139,7 @@ def test_a_file_and_a_preset_name_the_recipe(trained, tmp_path):
         SamplesConfig(n_units=64, n_taps=8),
     )
     assert trained("--preset", "music")[0] == "codes"
-    assert trained() == ("frames", TrainConfig())
+    assert trained() == ("frames", FramesConfig())
 
 
 def test_music_is_train_with_codes(trained):

@@ -11,7 +11,7 @@ from experiments.catalogue import RESULTS
 from experiments.shared.settings import load
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import from_dict
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "blog_2016"
 CONFIGS = json.loads(Path(__file__).with_name("configs_2016.json").read_text())
@@ -26,7 +26,9 @@ def test_the_configs_are_those_of_the_code_before(name):
     """In the same order, too: a tiny form takes the first and the last."""
     variants = {variant: dataclasses.asdict(c) for variant, c in load(FOLDER / f"{name}.toml").variants.items()}
     assert list(variants) == list(CONFIGS[name])
-    before = {variant: dataclasses.asdict(from_dict(TrainConfig, values)) for variant, values in CONFIGS[name].items()}
+    before = {
+        variant: dataclasses.asdict(from_dict(FramesConfig, values)) for variant, values in CONFIGS[name].items()
+    }
     assert variants == before
 
 
@@ -55,7 +57,7 @@ def test_a_variant_changes_what_its_base_has(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("n_step = 5\n", "a.toml: unknown setting 'n_step' of TrainConfig; did you mean 'n_steps'?"),
+        ("n_step = 5\n", "a.toml: unknown setting 'n_step' of FramesConfig; did you mean 'n_steps'?"),
         ("[model]\nunits_ = 5\n", "a.toml: unknown setting 'units_' of ModelConfig; did you mean 'units'?"),
         ("n_steps = -5\n", "a.toml: n_steps is -5; expected more than 0"),
         ('[variants.one]\nbase = "two"\n', "a.toml: a base is 'two'; expected one of the variants one"),

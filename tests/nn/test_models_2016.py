@@ -5,7 +5,7 @@ import pytest
 
 from rnnaudio.nn.initializers import gaussian, glorot_uniform, iso_2016, rand_2016
 from rnnaudio.runs.frames.build import build_model
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from tests.support import oracles_2016
 from tests.support.models_2016 import (
     B,
@@ -86,7 +86,9 @@ def test_layers_draw_initial_states_of_their_own():
 
 
 def test_weights_of_the_memory_lstm_as_2016():
-    model = build_model(TrainConfig(frame_size=64, model=ModelConfig(cell="memory-lstm", readout_weights="rand_2016")))
+    model = build_model(
+        FramesConfig(frame_size=64, model=ModelConfig(cell="memory-lstm", readout_weights="rand_2016"))
+    )
     values = model.get_values()
     gates = memory_gates(below(values, "memory_lstm."))
     for name, forget in (("f", 2.0), ("g", 0.0), ("c", 0.0)):
@@ -105,7 +107,7 @@ def test_the_hidden_forget_bias_is_a_setting():
 
 
 def built_as_it_is(**model):
-    return build_model(TrainConfig(frame_size=N, model=ModelConfig.of(**model)))
+    return build_model(FramesConfig(frame_size=N, model=ModelConfig.of(**model)))
 
 
 def wide_row(values, name):
@@ -152,7 +154,7 @@ def test_a_stack_of_grus_with_a_tanh_readout():
 @pytest.mark.parametrize("n_in", [5, 40])
 def test_iso_draws_one_matrix_for_h_and_x(n_in):
     model = ModelConfig(cell="gru", n_units=20, weights="iso_2016")
-    values = build_model(TrainConfig(frame_size=n_in, model=model)).get_values()
+    values = build_model(FramesConfig(frame_size=n_in, model=model)).get_values()
     for w, b in gru_gates(below(values, "gru.")).values():
         assert w.shape == (20 + n_in, 20) and not b.any()
         np.testing.assert_allclose(w.T @ w, np.eye(20), atol=1e-5)
@@ -174,7 +176,7 @@ def test_lstms_of_different_widths_with_peepholes():
 
 
 def test_weights_of_the_last_try():
-    config = TrainConfig(model=ModelConfig.of(**LAST_TRY | {"units": (200, 100, 100)}))
+    config = FramesConfig(model=ModelConfig.of(**LAST_TRY | {"units": (200, 100, 100)}))
     values = build_model(config).get_values()
     shapes = [(200, 200), (200, 100), (100, 100)]
     for path, (n_in, n) in zip(("lstm.", "lstm_2.", "lstm_3."), shapes, strict=True):

@@ -17,20 +17,20 @@ from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.frames import recipe as audio_run
 from rnnaudio.runs.frames.build import build_model, build_optimizer
 from rnnaudio.runs.frames.cells import CellOptions, LSTMOptions, MemoryLSTMOptions
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES
 from rnnaudio.training.loop import duration
 from tests.support.command_line import typed
 
 
 def test_round_trip_through_json():
-    config = TrainConfig(model=ModelConfig(cell="gru", n_layers=3, skip_connections=True), validate_every=5)
-    assert from_dict(TrainConfig, json.loads(json.dumps(dataclasses.asdict(config)))) == config
+    config = FramesConfig(model=ModelConfig(cell="gru", n_layers=3, skip_connections=True), validate_every=5)
+    assert from_dict(FramesConfig, json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 
 def test_layers_of_different_widths():
-    config = TrainConfig(frame_size=8, model=ModelConfig(n_layers=3, units=(7, 5, 4), skip_connections=True))
-    read = from_dict(TrainConfig, json.loads(json.dumps(dataclasses.asdict(config))))
+    config = FramesConfig(frame_size=8, model=ModelConfig(n_layers=3, units=(7, 5, 4), skip_connections=True))
+    read = from_dict(FramesConfig, json.loads(json.dumps(dataclasses.asdict(config))))
     assert read == config
     assert read.model.units == (7, 5, 4)
     shapes = {name: v.get_value().shape for name, v in build_model(config).parameters().items()}
@@ -77,7 +77,7 @@ def test_a_memory_lstm_shares_its_depth_however_its_settings_come_about():
     ("values", "message"),
     [
         ({"model": {"options": 3}}, "options is 3; expected a table of settings of CellOptions"),
-        ({"batch_sise": 3}, "unknown setting 'batch_sise' of TrainConfig; did you mean 'batch_size'"),
+        ({"batch_sise": 3}, "unknown setting 'batch_sise' of FramesConfig; did you mean 'batch_size'"),
         ({"model": {"n_unit": 3}}, "unknown setting 'n_unit' of ModelConfig; did you mean 'n_units'"),
         ({"model": {"cell": 3}}, "cell is 3; expected a text"),
         ({"zzz": 3}, "known are"),
@@ -85,24 +85,24 @@ def test_a_memory_lstm_shares_its_depth_however_its_settings_come_about():
 )
 def test_unknown_keys_name_the_nearest_known_one(values, message):
     with pytest.raises(RnnaudioError, match=message):
-        from_dict(TrainConfig, values)
+        from_dict(FramesConfig, values)
 
 
 @pytest.mark.parametrize("name", ["frame_size", "minutes", "learning_rate", "patience"])
 def test_settings_that_make_no_sense(name):
     with pytest.raises(RnnaudioError, match=name):
-        TrainConfig(**{name: 0})
+        FramesConfig(**{name: 0})
 
 
 @pytest.mark.parametrize("name", ["segment_steps", "seed", "anneal_noise_over", "min_improvement"])
 def test_settings_that_may_be_zero_but_not_less(name):
-    assert getattr(TrainConfig(**{name: 0}), name) == 0
+    assert getattr(FramesConfig(**{name: 0}), name) == 0
     with pytest.raises(RnnaudioError, match=f"{name} is -1; expected 0 or more"):
-        TrainConfig(**{name: -1})
+        FramesConfig(**{name: -1})
 
 
 def test_model_widths_with_skip_connections_and_linear_skip():
-    config = TrainConfig(
+    config = FramesConfig(
         frame_size=8,
         model=ModelConfig(n_units=5, n_layers=3, skip_connections=True, linear_skip=2, learn_initial_state=True),
     )
@@ -115,7 +115,7 @@ def test_model_widths_with_skip_connections_and_linear_skip():
 
 def test_a_memory_lstm_is_as_wide_as_a_frame_and_read_at_all_depths():
     model = ModelConfig.of(cell="memory-lstm", n_layers=3, layer_noise=0.005, readout_units=16)
-    parameters = build_model(TrainConfig(frame_size=8, model=model)).parameters()
+    parameters = build_model(FramesConfig(frame_size=8, model=model)).parameters()
     shapes = {name: v.get_value().shape for name, v in parameters.items()}
     assert shapes["memory_lstm.w_hidden"] == (16, 48)
     assert shapes["sequential.dense.weight"] == (3 * 8, 16)
@@ -159,7 +159,7 @@ def test_options_belong_to_the_cell_and_may_stand_beside_it():
 
 
 def test_equal_seeds_give_equal_models():
-    config = TrainConfig(frame_size=8, model=ModelConfig(n_units=5, input_noise=0.1, readout_units=7))
+    config = FramesConfig(frame_size=8, model=ModelConfig(n_units=5, input_noise=0.1, readout_units=7))
     one, other = build_model(config).get_values(), build_model(config).get_values()
     assert all(np.array_equal(one[name], other[name]) for name in one)
     changed = build_model(dataclasses.replace(config, seed=1)).get_values()
@@ -167,7 +167,7 @@ def test_equal_seeds_give_equal_models():
 
 
 def test_optimizer_takes_rate_and_clipping():
-    assert build_optimizer(TrainConfig(learning_rate=0.5, max_gradient_norm=None)) == RMSprop(0.5)
+    assert build_optimizer(FramesConfig(learning_rate=0.5, max_gradient_norm=None)) == RMSprop(0.5)
 
 
 @pytest.mark.parametrize(

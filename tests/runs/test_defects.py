@@ -27,7 +27,7 @@ from rnnaudio.runs.fit import fit
 from rnnaudio.runs.frames import recipe as frames_recipe
 from rnnaudio.runs.frames.batchers import BATCHERS
 from rnnaudio.runs.frames.build import build_judging, build_model, build_optimizer, build_strategy
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES, FramesRun, open_corpus, train_and_valid
 from rnnaudio.runs.load import load
 from rnnaudio.runs.outcome import write_outcome
@@ -36,7 +36,7 @@ from rnnaudio.training import checkpoint as checkpoints
 
 RATE_HZ, FRAME = 8000, 16
 OTHERS = {"raw-fourier-frames": "fourier", "product-cross-entropy": "mnist", "noise-on-logits": "mnist"}
-GRU = TrainConfig(
+GRU = FramesConfig(
     frame_size=FRAME, n_steps=4, batch_size=3, batches="consecutive", generation_noise=True, preflight=True,
     model=ModelConfig(cell="gru", n_units=FRAME, n_layers=2, shared_depth=False),
 )  # fmt: skip
@@ -47,7 +47,7 @@ MEMORY = dataclasses.replace(
         forget_bias_hidden=0.0,
     ),
 )  # fmt: skip
-FAITHFUL = TrainConfig(
+FAITHFUL = FramesConfig(
     frame_size=FRAME, n_steps=4, batch_size=3, max_updates=6, validate_every=2, target_shift=0, cost="last_step",
     scaling="min_max_2016", batches="shifted", optimizer="rmsprop_2016", max_gradient_norm=None,
     validation="same_pieces", judged_by="train", noise_in_evaluation=True, saved_history="until_best",
@@ -162,7 +162,7 @@ def test_planting_and_repairing(defect):
 def test_a_defect_of_other_runs(name):
     assert named(name) not in that_apply_to(GRU)
     for change in (with_defect, without):
-        with pytest.raises(RnnaudioError, match=f"{name} is a defect of .* runs, not of TrainConfig"):
+        with pytest.raises(RnnaudioError, match=f"{name} is a defect of .* runs, not of FramesConfig"):
             change(GRU, name)
 
 
@@ -382,7 +382,7 @@ def plain(corpus_path, tmp_path_factory):
     """A run with settings that earlier versions had."""
     run_dir = tmp_path_factory.mktemp("plain")
     model = ModelConfig(cell="gru", n_units=8)
-    config = TrainConfig(frame_size=FRAME, n_steps=4, batch_size=3, max_updates=4, validate_every=2, model=model)
+    config = FramesConfig(frame_size=FRAME, n_steps=4, batch_size=3, max_updates=4, validate_every=2, model=model)
     fit(FRAMES, config, corpus_path, run_dir)
     return run_dir, config
 
@@ -477,7 +477,7 @@ def test_annealing_reaches_every_noise():
     model = ModelConfig.of(
         cell="memory-lstm", input_noise=0.4, layer_noise=0.2, readout_noise=0.1, readout_units=8
     )
-    config = TrainConfig(frame_size=FRAME, model=model, anneal_noise_over=10)
+    config = FramesConfig(frame_size=FRAME, model=model, anneal_noise_over=10)
     built = build_model(config)
     anneal = frames_recipe.annealing(built, config)
 

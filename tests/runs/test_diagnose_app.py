@@ -21,7 +21,7 @@ from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, free_run, wr
 from rnnaudio.runs.diagnosis.preflight import Reached, attempts, spread
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.frames import recipe as frames_recipe
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES, FramesRecipe, frame_player
 from rnnaudio.runs.frames.remedies import remedy
 from rnnaudio.runs.load import load
@@ -29,7 +29,7 @@ from rnnaudio.runs.toys import PROBLEMS
 from rnnaudio.training import checkpoint as checkpoints
 from tests.support.command_line import typed
 
-TINY = TrainConfig(
+TINY = FramesConfig(
     model=ModelConfig(n_units=6), frame_size=40, n_steps=5, batch_size=4, max_updates=8, validate_every=4
 )
 FOUND = Diagnosis(

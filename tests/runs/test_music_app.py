@@ -22,7 +22,7 @@ from rnnaudio.metrics import STEINWAY_16_KHZ, calibrate
 from rnnaudio.metrics.likeness import loop_score
 from rnnaudio.metrics.yardstick import Yardstick, most_looped
 from rnnaudio.runs.codes.choice import choose, healthiest, played
-from rnnaudio.runs.codes.config import MusicConfig, fitted
+from rnnaudio.runs.codes.config import CodesConfig, fitted
 from rnnaudio.runs.codes.model import encoded, training_codes, transposed
 from rnnaudio.runs.codes.playing import Playing, load_playing, save_playing
 from rnnaudio.runs.codes.recipe import CODES, CodesRecipe
@@ -36,7 +36,7 @@ from rnnaudio.runs.record import SavedRun
 from rnnaudio.training import EarlyStopping, Run
 from tests.support.sounds import RATE_HZ, music, noise, sine
 
-TINY = MusicConfig(
+TINY = CodesConfig(
     n_components=8, n_codes=12, transpose=(), n_units=8, n_steps=16, batch_size=4, max_updates=4, validate_every=2,
 )  # fmt: skip
 
@@ -87,7 +87,7 @@ def test_it_plays_the_same_in_blocks_and_frame_by_frame(folder, seeds):
 )
 def test_sizes_come_from_the_duration(seconds, rate, found):
     """Worked out by hand: frames = seconds rate / hop, a power of two of codes with 40 frames or more each."""
-    c = fitted(MusicConfig(), seconds, rate)
+    c = fitted(CodesConfig(), seconds, rate)
     assert found[:4] == (c.window_samples, c.hop_samples, c.n_components, c.n_codes)
     assert found[4:] == (c.n_units, c.head_units, c.max_updates, c.n_stages)
     assert fitted(c, 9.0, 8_000) == c  # what is set stays
@@ -390,7 +390,7 @@ def test_what_is_no_run_over_codes_is_refused(folder, tmp_path):
 )
 def test_settings_that_are_refused(name, value, message):
     with pytest.raises(RnnaudioError, match=message):
-        MusicConfig(**{name: value})
+        CodesConfig(**{name: value})
 
 
 @pytest.mark.parametrize("semitones", [-5, 0, 7])

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.fit import fit, resumed_config
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.load import load
 from rnnaudio.runs.outcome import write_outcome
 from rnnaudio.runs.record import SavedRun
@@ -23,27 +23,27 @@ CORPUS = OLD / "corpus.hdf5"
 RATE_HZ, N_PRIME, N_SAMPLES = 8000, 2000, 1000
 FRAMES = {"frame_size": 8, "n_steps": 5, "batch_size": 2, "max_updates": 4, "validate_every": 2}
 SETTINGS = {
-    "lstm": TrainConfig(
+    "lstm": FramesConfig(
         **FRAMES, optimizer="adam", generation_noise=True,
         model=ModelConfig.of(
             n_units=5, n_layers=2, peepholes=True, forget_bias=2.0, input_noise=0.1, linear_skip=2,
         ),
     ),
-    "gru-2016": TrainConfig(
+    "gru-2016": FramesConfig(
         **FRAMES, cost="last_step", scaling="min_max_2016", optimizer="rmsprop_2016", max_gradient_norm=None,
         validation="same_pieces", judged_by="train", generation="two_functions_2016",
         model=ModelConfig(
             "gru", n_units=8, n_layers=2, weights="iso_2016", readout="none", learn_initial_state=True,
         ),
     ),
-    "memory-lstm": TrainConfig(
+    "memory-lstm": FramesConfig(
         **FRAMES,
         model=ModelConfig.of(
             cell="memory-lstm", n_layers=2, layer_noise=0.005, bounded_memory=True, forget_bias_hidden=0.5,
             readout_units=8,
         ),
     ),
-    "codes": MusicConfig(
+    "codes": CodesConfig(
         window_samples=256, hop_samples=128, n_components=4, n_codes=8, n_stages=2, n_units=8, head_units=4,
         transpose=(), n_steps=8, batch_size=4, max_updates=2, validate_every=1, minutes=1e-6,
     ),

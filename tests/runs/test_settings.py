@@ -6,11 +6,11 @@ import pytest
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs import presets
-from rnnaudio.runs.codes.config import MusicConfig, fitted
+from rnnaudio.runs.codes.config import CodesConfig, fitted
 from rnnaudio.runs.config import as_toml, read_toml, to_dict
 from rnnaudio.runs.defects import present_in
 from rnnaudio.runs.frames.cells import MemoryLSTMOptions
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.recipes import RECIPES, config_class, recipe_named
 from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.runs.settings import chosen
@@ -31,7 +31,7 @@ def written(tmp_path):
 
 
 def test_without_a_word_they_are_the_defaults_of_frames():
-    assert chosen() == ("frames", TrainConfig())
+    assert chosen() == ("frames", FramesConfig())
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -40,7 +40,7 @@ def test_a_recipe_alone_has_its_defaults(name):
 
 
 def test_a_file_names_its_recipe(written):
-    assert chosen(config=written('recipe = "codes"\nn_codes = 64')) == ("codes", MusicConfig(n_codes=64))
+    assert chosen(config=written('recipe = "codes"\nn_codes = 64')) == ("codes", CodesConfig(n_codes=64))
     file = written("n_units = 64\nframes = [64, 8]")
     assert chosen("samples", config=file) == ("samples", SamplesConfig(n_units=64, frames=(64, 8)))
 
@@ -57,7 +57,7 @@ def test_a_file_wins_over_a_preset_setting_by_setting(written):
 
 def test_a_cell_that_is_named_wins_over_the_file(written):
     assert chosen(config=written("[model]\nn_units = 24"), cell="gru").config.model == ModelConfig("gru", n_units=24)
-    file = written(as_toml(to_dict(TrainConfig(model=ModelConfig(n_units=24)))))
+    file = written(as_toml(to_dict(FramesConfig(model=ModelConfig(n_units=24)))))
     assert chosen(config=file, cell="gru").config.model == ModelConfig("gru", n_units=24)
     with pytest.raises(RnnaudioError, match="peepholes is an option of the lstm only, not of the gru: leave it out"):
         chosen(config=written("[model.options]\npeepholes = true"), cell="gru")
@@ -80,11 +80,11 @@ def test_options_of_a_cell_stand_in_a_table_or_beside_it(written, settings):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("batch_sise = 3", "unknown setting 'batch_sise' of TrainConfig; did you mean 'batch_size'?"),
+        ("batch_sise = 3", "unknown setting 'batch_sise' of FramesConfig; did you mean 'batch_size'?"),
         ("[model]\nn_unit = 3", "unknown setting 'n_unit' of ModelConfig; did you mean 'n_units'?"),
         ("[model.options]\npeephole = true", "unknown setting 'peephole' of LSTMOptions; did you mean 'peepholes'?"),
         ('[model]\ncell = "gru"\noptions = {size = 3}', "unknown setting 'size' of CellOptions; there are none"),
-        ("n_units = 300", "unknown setting 'n_units' of TrainConfig"),
+        ("n_units = 300", "unknown setting 'n_units' of FramesConfig"),
         ('batch_size = "64"', "batch_size is '64'; expected a whole number"),
         ("batch_size = 64.5", "batch_size is 64.5; expected a whole number"),
         ("batch_size = true", "batch_size is True; expected a whole number"),
@@ -158,10 +158,10 @@ def test_an_unknown_preset_names_the_nearest():
 @pytest.mark.parametrize(
     ("recipe", "config"),
     [
-        ("frames", TrainConfig()),
+        ("frames", FramesConfig()),
         (
             "frames",
-            TrainConfig(
+            FramesConfig(
                 target_shift=0, max_gradient_norm=None, validate_every=3, schedule="cosine", max_updates=7,
                 model=ModelConfig(
                     "memory-lstm", MemoryLSTMOptions(0.005, True, 0.0), n_layers=2, shared_depth=False,
@@ -169,8 +169,8 @@ def test_an_unknown_preset_names_the_nearest():
                 ),
             ),
         ),
-        ("frames", TrainConfig(model=ModelConfig("gru", n_layers=2, units=(7, 5), readout="tanh"))),
-        ("codes", fitted(MusicConfig(transpose=(), dropout=0.0), 60.0, 16_000)),
+        ("frames", FramesConfig(model=ModelConfig("gru", n_layers=2, units=(7, 5), readout="tanh"))),
+        ("codes", fitted(CodesConfig(transpose=(), dropout=0.0), 60.0, 16_000)),
         ("samples", SamplesConfig(frames=(64,), n_steps=64, n_valid=64, preflight=True)),
     ],
 )  # fmt: skip
@@ -199,7 +199,7 @@ def test_every_preset_says_what_it_is_and_names_its_recipe():
 
 def test_demo_is_small():
     """'Small enough for a minute of music and two minutes on two cores: what `rnnaudio demo` trains.'"""
-    config = TrainConfig(
+    config = FramesConfig(
         batch_size=32, optimizer="adam", learning_rate=1e-3, minutes=2.0, validate_every=20, patience=15,
         model=ModelConfig(n_units=200, linear_skip=2),
     )  # fmt: skip
@@ -209,7 +209,7 @@ def test_demo_is_small():
 def test_gru_2016_is_as_it_was():
     """'The "last week" of the blog as it was: three GRU layers without a read-out, their top state being the
     prediction.' The settings of the experiment of that name, but for its limits."""
-    config = TrainConfig(
+    config = FramesConfig(
         cost="last_step", scaling="min_max_2016", frame_size=400, n_steps=40, batch_size=16,
         optimizer="rmsprop_2016", max_gradient_norm=None, validation="same_pieces", judged_by="train",
         noise_in_evaluation=True, saved_history="until_best", generation="two_functions_2016",
@@ -229,7 +229,7 @@ def test_gru_2016_is_as_it_was():
 def test_lstm_has_no_defect():
     """'Two LSTM layers beside a linear predictor, half an hour: a regressor over frames that no defect of 2016 holds
     back.' Toy problems are left to `rnnaudio preflight`: they would come before each run."""
-    config = TrainConfig(
+    config = FramesConfig(
         minutes=30.0, optimizer="adam", batches="consecutive", generation_noise=True,
         model=ModelConfig("lstm", n_layers=2, linear_skip=2),
     )  # fmt: skip
@@ -240,7 +240,7 @@ def test_lstm_has_no_defect():
 def test_music_follows_from_the_length_of_the_corpus():
     """'Codes of spectra: music that plays on for minutes. Sizes follow from the length of the corpus.'"""
     recipe, config = chosen(preset="music")
-    assert (recipe, config) == ("codes", MusicConfig())
+    assert (recipe, config) == ("codes", CodesConfig())
     assert {getattr(config, name) for name in ("n_codes", "n_units", "n_components", "max_updates", "n_stages")} == {0}
     short, long = (fitted(config, seconds, 16_000) for seconds in (60.0, 3600.0))
     assert short.n_codes < long.n_codes and short.n_units < long.n_units and short.n_stages < long.n_stages

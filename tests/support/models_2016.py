@@ -5,7 +5,7 @@ import numpy as np
 from rnnaudio import engine
 from rnnaudio.nn import Context
 from rnnaudio.runs.frames.build import build_model
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from tests.support.gradient_cases import randomise
 
 N, T, B = 3, 5, 2
@@ -15,7 +15,7 @@ KEY = (7, 4)
 def built(**model):
     """The model of these settings in float64, every parameter random, biases and initial states too."""
     with engine.precision("float64"):
-        config = TrainConfig(frame_size=N, model=ModelConfig.of(**model))
+        config = FramesConfig(frame_size=N, model=ModelConfig.of(**model))
         return randomise(build_model(config), np.random.default_rng(1))
 
 

@@ -33,13 +33,13 @@ from rnnaudio.nn import (
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import SGD, Adam, RMSprop
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.training import SegmentedTrainStep, TrainStep, available, memory
 from rnnaudio.training.memory import check_memory, in_bytes, step_memory
 
 GIGA = 1_000_000_000
 GRUS = ModelConfig("gru", n_units=200, n_layers=2)
-IN_SEGMENTS = TrainConfig(n_steps=400, batch_size=32, segment_steps=40, model=GRUS)
+IN_SEGMENTS = FramesConfig(n_steps=400, batch_size=32, segment_steps=40, model=GRUS)
 
 not_on_theano = pytest.mark.skipif(engine.NAME == "theano", reason="minutes of compiling there, and the same kernels")
 
@@ -188,7 +188,7 @@ def test_the_kernels_take_the_memory_that_was_predicted(cell, n_layers):
 @pytest.mark.parametrize(
     "config",
     [
-        TrainConfig(n_steps=40, batch_size=64, frame_size=200, model=ModelConfig(n_units=300)),
+        FramesConfig(n_steps=40, batch_size=64, frame_size=200, model=ModelConfig(n_units=300)),
         pytest.param(IN_SEGMENTS, marks=not_on_theano),
     ],
     ids=["whole", "segments"],

@@ -17,7 +17,7 @@ from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import predict_next, reconstruct_current
 from rnnaudio.optimizers import SGD, Adam, RMSprop
 from rnnaudio.runs.fit import describe_row
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES, annealing
 from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, WarmupCosine, train
 from rnnaudio.training import checkpoint as checkpoints
@@ -94,7 +94,7 @@ def carried_and_noisy():
 def annealed():
     """The noise falls to zero over 30 updates, as ``--anneal-noise-over 30`` makes it."""
     model = Sequential([Noisy(LinearPredictor(4, 4), std=0.1, state_std=0.05)])
-    config = TrainConfig(model=ModelConfig(input_noise=0.1, state_noise=0.05), anneal_noise_over=30)
+    config = FramesConfig(model=ModelConfig(input_noise=0.1, state_noise=0.05), anneal_noise_over=30)
     return {"model": model, "on_update": annealing(model, config)}
 
 

@@ -10,7 +10,7 @@ from rnnaudio.nn import LSTM, Context, Dense, Layer, LinearPredictor, Noisy, Seq
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import SGD, RMSprop2016
 from rnnaudio.runs.frames.build import build_strategy
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.training import EarlyStopping, Evaluation, Judging, Limits, SegmentedTrainStep, TrainStep, train
 from rnnaudio.training import checkpoint as checkpoints
 from tests.support import oracles_2016
@@ -48,7 +48,7 @@ def test_rmsprop_2016_against_its_loop_and_against_the_right_rule():
 
 
 def strategy(**settings):
-    return build_strategy(TrainConfig(n_steps=T, **settings))
+    return build_strategy(FramesConfig(n_steps=T, **settings))
 
 
 COSTS = {"last step": {"cost": "last_step"}, "burn-in": {"burn_in": 3}, "all steps": {}}

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.metrics import AliveLimits, frechet_distance, in_range, log_mel
-from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.playing import Playing, save_playing
 from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.config import from_dict
@@ -48,7 +48,7 @@ def choose(
     """
     rate, n_seeds, seconds = corpus.sample_rate_hz, n_seeds or N_SEEDS, seconds or SECONDS
     saved = SavedRun.read(run_dir)
-    config = from_dict(MusicConfig, saved.settings["music"])
+    config = from_dict(CodesConfig, saved.settings["music"])
     pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # one at least: :func:`check_corpus`
     music = [corpus.restore(p.read(0, p.n_samples)) for p in pieces]
     limits = usable_limits(corpus, music)

@@ -16,7 +16,7 @@ MUCH_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)
-class MusicConfig:
+class CodesConfig:
     """Everything that decides a run over codes. 0 in the first eight: chosen from the corpus."""
 
     window_samples: int = 0  # 128 ms, to a power of two
@@ -56,7 +56,7 @@ class MusicConfig:
             raise RnnaudioError(f"transpose is {self.transpose}; expected semitones, {MOST_SEMITONES} at most")
 
 
-def fitted(config: MusicConfig, seconds: float, sample_rate_hz: int) -> MusicConfig:
+def fitted(config: CodesConfig, seconds: float, sample_rate_hz: int) -> CodesConfig:
     """Zeros filled in for so much training music: codes, components and units that it can teach.
 
     An hour gets all; what has only a minute gets 32 codes of 40 frames each and a smaller model, for fewer updates.

@@ -13,13 +13,13 @@ from rnnaudio.data.corpus import Split
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import MINIMUM_RATE_HZ
 from rnnaudio.nn import LSTM, CodeModel, Dense, Dropout, GaussianNoise, Layer, Sequential, mlp
-from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.training import checkpoint
 
 CODEC = "codec.safetensors"
 
 
-def build_model(config: MusicConfig, codec: Codec) -> CodeModel:
+def build_model(config: CodesConfig, codec: Codec) -> CodeModel:
     """Noise, Dense, LSTMs, a head per stage; dropout before each."""
     rng = np.random.default_rng((config.seed, 0, 2))
     n, m = codec.n_features, config.n_units
@@ -51,7 +51,7 @@ def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db
                 yield codec.encode(moved)
 
 
-def training_codes(split: Split, codec: Codec, config: MusicConfig) -> tuple[np.ndarray, ...]:
+def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.ndarray, ...]:
     """What a run is trained on: each piece in each transposition or, joined, each transposition of all pieces.
 
     The music itself is as loud as it is; its transpositions are louder and softer by decibels evenly spread over
@@ -77,7 +77,7 @@ def check_corpus(corpus: AudioCorpus) -> None:
         split.prime_at(0, 1.0)
 
 
-def fitted_codec(config: MusicConfig, corpus: AudioCorpus) -> Codec:
+def fitted_codec(config: CodesConfig, corpus: AudioCorpus) -> Codec:
     """The codec of these settings, fitted to the training split."""
     stft = STFT(config.window_samples, config.hop_samples, sample_rate_hz=corpus.sample_rate_hz)
     sizes = {"n_codes": config.n_codes, "n_stages": config.n_stages, "n_components": config.n_components}

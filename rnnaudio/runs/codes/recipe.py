@@ -10,7 +10,7 @@ from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.objectives import NextCodes
 from rnnaudio.runs.bits import bits_by_counts, fitting
 from rnnaudio.runs.codes.choice import choose
-from rnnaudio.runs.codes.config import HOPS_PER_WINDOW, MusicConfig, fitted
+from rnnaudio.runs.codes.config import HOPS_PER_WINDOW, CodesConfig, fitted
 from rnnaudio.runs.codes.model import (
     CODEC,
     build_model,
@@ -29,28 +29,28 @@ from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.toys import MELODIES, RATE_HZ
 
 
-class CodesRecipe(Recipe[MusicConfig]):
+class CodesRecipe(Recipe[CodesConfig]):
     """An LSTM over codes of spectra; it plays on for minutes."""
 
     name = "codes"
     key = "music"
-    Config = MusicConfig
+    Config = CodesConfig
     quantity = "bits a frame"
     seconds = 30.0
     problems = MELODIES
 
-    def completed(self, config: MusicConfig, corpus: AudioCorpus) -> MusicConfig:
+    def completed(self, config: CodesConfig, corpus: AudioCorpus) -> CodesConfig:
         """Fill in the zeros; RnnaudioError for a corpus whose sound could not be judged."""
         check_corpus(corpus)
         return fitted(config, corpus.train.seconds, corpus.sample_rate_hz)
 
-    def may_change(self, config: MusicConfig) -> Set[str]:
+    def may_change(self, config: CodesConfig) -> Set[str]:
         return {"minutes", "preflight"}
 
     def in_words(self, loss: float) -> str:
         return f"{loss:.3f} bits a frame"
 
-    def prepare(self, config: MusicConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
+    def prepare(self, config: CodesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Fit the codec, or read that of the run, and encode the music in all transpositions."""
         codec = load_codec(run_dir) if run_dir else fitted_codec(config, corpus)
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
@@ -68,7 +68,7 @@ class CodesRecipe(Recipe[MusicConfig]):
             files={CODEC: saved_codec(codec)},
         )
 
-    def load(self, config: MusicConfig, saved: SavedRun) -> CodesRun:
+    def load(self, config: CodesConfig, saved: SavedRun) -> CodesRun:
         return loaded(config, saved)
 
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
@@ -84,11 +84,11 @@ class CodesRecipe(Recipe[MusicConfig]):
         plain = dataclasses.replace(run, config=dataclasses.replace(run.config, transpose=()))
         return super().subject(plain, corpus, run_dir)
 
-    def toy(self, config: MusicConfig) -> MusicConfig:
+    def toy(self, config: CodesConfig) -> CodesConfig:
         """One stage of a few codes, no transpositions."""
         return dataclasses.replace(config, transpose=(), n_stages=1, n_codes=config.n_codes or 16)
 
-    def toy_sizes(self, config: MusicConfig) -> tuple[int, int]:
+    def toy_sizes(self, config: CodesConfig) -> tuple[int, int]:
         """Enough for four windows of codes."""
         hop = fitted(config, 0.0, RATE_HZ).hop_samples
         return TOY_FRAME, 4 * (config.n_steps + HOPS_PER_WINDOW) * hop

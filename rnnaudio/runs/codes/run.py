@@ -10,7 +10,7 @@ from rnnaudio.generation.codes import Block, continue_audio
 from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import AliveLimits
 from rnnaudio.nn import CodeModel
-from rnnaudio.runs.codes.config import MusicConfig
+from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.model import build_model, load_codec
 from rnnaudio.runs.codes.playing import Playing, load_playing
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
@@ -24,7 +24,7 @@ FRAMES_AT_ONCE = 32
 class CodesRun(LoadedRun):
     """A trained run over codes; playing: as chosen for it, or the last parameters as learnt if nothing was chosen."""
 
-    config: MusicConfig
+    config: CodesConfig
     model: CodeModel
     codec: Codec
     playing: Playing
@@ -77,7 +77,7 @@ class CodesRun(LoadedRun):
         return replace(self, playing=playing)
 
 
-def loaded(config: MusicConfig, saved: SavedRun, parameters: str | None = None) -> CodesRun:
+def loaded(config: CodesConfig, saved: SavedRun, parameters: str | None = None) -> CodesRun:
     """A saved run with the parameters chosen for it, or with its ``best`` or last ones (``model``)."""
     codec, playing = load_codec(saved.run_dir), load_playing(saved.run_dir, saved.record["n_updates"])
     model = build_model(config, codec)

@@ -25,14 +25,14 @@ from rnnaudio.nn.initializers import Initializer, gaussian, glorot_uniform, iso_
 from rnnaudio.objectives import STRATEGIES, Strategy
 from rnnaudio.optimizers import SGD, Adam, Momentum, Optimizer, RMSprop, RMSprop2016
 from rnnaudio.registry import resolve
-from rnnaudio.runs.frames.config import ModelConfig, TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.training import Constant, EarlyStopping, ExponentialDecay, Judging, MeanDifferenceStopping, WarmupCosine
 from rnnaudio.training.loop import StoppingRule
 
 WEIGHTS: dict[str, Initializer] = {"iso_2016": iso_2016, "gaussian_2016": gaussian(0.1)}
 
 
-def build_model(config: TrainConfig) -> Layer:
+def build_model(config: FramesConfig) -> Layer:
     """The model of a config, initialised from its seed."""
     rng = np.random.default_rng((config.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
     n, m = config.frame_size, config.model
@@ -119,7 +119,7 @@ def _wrapped(config: ModelConfig, cell: Cell, number: int) -> Layer:
     return LearntInitialState(cell) if config.learn_initial_state else cell
 
 
-def build_strategy(config: TrainConfig) -> Strategy:
+def build_strategy(config: FramesConfig) -> Strategy:
     """The strategy of a config, with the target and cost that its switches ask for."""
     strategy = STRATEGIES[config.strategy]
     first_scored = -1 if config.cost == "last_step" else config.burn_in
@@ -127,18 +127,18 @@ def build_strategy(config: TrainConfig) -> Strategy:
     return dataclasses.replace(strategy, shift=shift, first_scored=first_scored)
 
 
-def build_judging(config: TrainConfig) -> Judging:
+def build_judging(config: FramesConfig) -> Judging:
     """How the run is judged."""
     return Judging(config.judged_by, config.noise_in_evaluation, config.saved_history == "all")
 
 
-def build_optimizer(config: TrainConfig) -> Optimizer:
+def build_optimizer(config: FramesConfig) -> Optimizer:
     """The rule of a config with its learning rate and clipping."""
     rules = {"rmsprop": RMSprop, "rmsprop_2016": RMSprop2016, "adam": Adam, "momentum": Momentum, "sgd": SGD}
     return rules[config.optimizer](learning_rate=config.learning_rate, max_gradient_norm=config.max_gradient_norm)
 
 
-def build_schedule(config: TrainConfig) -> Callable[[int], float]:
+def build_schedule(config: FramesConfig) -> Callable[[int], float]:
     """The learning rate of an update."""
     if config.schedule == "cosine":
         return WarmupCosine(config.learning_rate, min(100, config.max_updates // 10), config.max_updates)
@@ -147,7 +147,7 @@ def build_schedule(config: TrainConfig) -> Callable[[int], float]:
     return Constant(config.learning_rate)
 
 
-def build_stopping(config: TrainConfig) -> StoppingRule:
+def build_stopping(config: FramesConfig) -> StoppingRule:
     """The rule of early stopping."""
     if config.stopping == "mean_difference":
         return MeanDifferenceStopping()

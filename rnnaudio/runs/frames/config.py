@@ -132,7 +132,7 @@ def _options_for(cell: str, options: CellOptions) -> CellOptions:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class FramesConfig:
     """Everything that decides a training run."""
 
     strategy: Literal["predict_next", "reconstruct_current"] = "predict_next"
@@ -182,5 +182,5 @@ class TrainConfig:
             raise RnnaudioError("a cost that leaves out steps cannot be trained in segments: leave out segment_steps")
         if self.target_shift not in (None, 0, 1):
             raise RnnaudioError(f"target_shift is {self.target_shift}; expected 0 or 1, or leave it out")
-        if self.schedule == "cosine" and self.max_updates == TrainConfig.max_updates:
+        if self.schedule == "cosine" and self.max_updates == FramesConfig.max_updates:
             raise RnnaudioError("the cosine schedule falls over max_updates: say how many (--max-updates)")

@@ -13,7 +13,7 @@ from rnnaudio.metrics import decibel, in_decibel
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.explanations import LOSSES, OF_FRAMES
 from rnnaudio.runs.frames.build import build_strategy
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.recipe import Page
 
 ABOUT = (
@@ -24,7 +24,7 @@ ABOUT = (
 
 def frames_page(run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
     """Losses, baselines, saturation, gradients."""
-    config: TrainConfig = run.config
+    config: FramesConfig = run.config
     inside = look_inside(run, corpus)
     best = rounded_decibel(run.best_validation_loss)
     scores: dict[str, float] = run.record["config"]["baselines"]
@@ -47,7 +47,7 @@ def frames_page(run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
     )
 
 
-def title(config: TrainConfig) -> str:
+def title(config: FramesConfig) -> str:
     """``predict_next: 3 x 200 lstm``, or ``200-100-100 lstm``."""
     m = config.model
     n_units = config.frame_size if m.kind.wide_as_frame else m.n_units
@@ -56,7 +56,7 @@ def title(config: TrainConfig) -> str:
 
 def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
     """The probe on a batch of the validation split; of a run in segments, as long as one of them."""
-    c: TrainConfig = run.config
+    c: FramesConfig = run.config
     n_items, n_steps = min(16, c.batch_size), min(c.segment_steps or c.n_steps, c.n_steps)
     windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=n_steps, batch_size=n_items)
     return probe(run.model, *build_strategy(c).split(windows[0].frames))

@@ -31,7 +31,7 @@ from rnnaudio.runs.frames.build import (
     build_stopping,
     build_strategy,
 )
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.frames.page import frames_page
 from rnnaudio.runs.frames.remedies import remedy
 from rnnaudio.runs.recipe import Fitting, Page, Prepared, Recipe, subject_of
@@ -53,7 +53,7 @@ LEAST_TOY_FRAMES, LEAST_TOY_WINDOWS = 320, 4
 class FramesRun(LoadedRun):
     """A trained run over frames. It predicts frames and samples none."""
 
-    config: TrainConfig
+    config: FramesConfig
 
     def open_corpus(self, path: Path | None = None) -> AudioCorpus:
         return open_known(self.record["config"]["corpus"], path, lambda where: open_corpus(where, self.config))
@@ -101,29 +101,29 @@ class FramesRun(LoadedRun):
         yield np.stack([result.audio[result.n_prime :][:shortest] for result in results])
 
 
-class FramesRecipe(Recipe[TrainConfig]):
+class FramesRecipe(Recipe[FramesConfig]):
     """Recurrent layers and a read-out over frames of samples."""
 
     name = "frames"
     key = "train"
-    Config = TrainConfig
+    Config = FramesConfig
     quantity = "normalised MSE"
 
-    def open_corpus(self, path: Path, config: TrainConfig) -> AudioCorpus:
+    def open_corpus(self, path: Path, config: FramesConfig) -> AudioCorpus:
         return open_corpus(path, config)
 
-    def may_change(self, config: TrainConfig) -> Set[str]:
+    def may_change(self, config: FramesConfig) -> Set[str]:
         """The limits; a cosine schedule depends on its limit too."""
         return {"minutes"} if config.schedule == "cosine" else {"minutes", "max_updates"}
 
     def in_words(self, loss: float) -> str:
         return in_decibel(loss)
 
-    def prime_seconds(self, config: TrainConfig, sample_rate_hz: int) -> float:
+    def prime_seconds(self, config: FramesConfig, sample_rate_hz: int) -> float:
         """One second, or one frame where that is longer."""
         return max(1.0, config.frame_size / sample_rate_hz)
 
-    def prepare(self, config: TrainConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
+    def prepare(self, config: FramesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Prepare training, prove target against input by a batch check, and measure the baselines.
 
         A step that needs more memory than there is is refused first, and a corpus without a prime for the end.
@@ -157,7 +157,7 @@ class FramesRecipe(Recipe[TrainConfig]):
             promised=STRATEGIES[config.strategy],
         )
 
-    def load(self, config: TrainConfig, saved: SavedRun) -> FramesRun:
+    def load(self, config: FramesConfig, saved: SavedRun) -> FramesRun:
         # The saved parameters replace the sampled ones: those that take no time to sample do.
         model_config = config.model
         if model_config.kind.has_gates:
@@ -181,19 +181,19 @@ class FramesRecipe(Recipe[TrainConfig]):
         subject = subject_of(run, prepared, corpus, self.prime_seconds(config, corpus.sample_rate_hz))
         return dataclasses.replace(subject, optimizer=claimed_optimizer(config), play=frame_player(run))
 
-    def remedy(self, cause: str, config: TrainConfig) -> str:
+    def remedy(self, cause: str, config: FramesConfig) -> str:
         return remedy(cause, config)
 
-    def toy(self, config: TrainConfig) -> TrainConfig:
+    def toy(self, config: FramesConfig) -> FramesConfig:
         """A constant learning rate, and sequences of at most 64 steps after the burn-in."""
         n_steps = min(config.n_steps, MOST_TOY_STEPS + config.burn_in)
         return dataclasses.replace(config, n_steps=n_steps, schedule="constant")
 
-    def toy_sizes(self, config: TrainConfig) -> tuple[int, int]:
+    def toy_sizes(self, config: FramesConfig) -> tuple[int, int]:
         window = (config.n_steps + 1) * config.frame_size + config.batch_size
         return config.frame_size, max(LEAST_TOY_FRAMES * config.frame_size, LEAST_TOY_WINDOWS * window)
 
-    def toy_scale(self, config: TrainConfig, audio: np.ndarray) -> Scale:
+    def toy_scale(self, config: FramesConfig, audio: np.ndarray) -> Scale:
         if config.scaling == "min_max_2016":
             return Scale(float(audio.max() + audio.min()) / 2.0, float(np.ptp(audio)) / 2.0)
         return super().toy_scale(config, audio)
@@ -205,20 +205,20 @@ FRAMES = FramesRecipe()
 # ---------------------------------------------------------------- corpus, windows, checks
 
 
-def open_corpus(path: Path, config: TrainConfig) -> AudioCorpus:
+def open_corpus(path: Path, config: FramesConfig) -> AudioCorpus:
     """A corpus, scaled as the run takes it."""
     corpus = AudioCorpus.open(path)
     return corpus.min_max_2016() if config.scaling == "min_max_2016" else corpus
 
 
-def train_and_valid(corpus: AudioCorpus, config: TrainConfig) -> tuple[Split, Split]:
+def train_and_valid(corpus: AudioCorpus, config: FramesConfig) -> tuple[Split, Split]:
     """The sound to train on, and the sound to validate on."""
     if config.validation == "same_pieces":
         return corpus.train.cut(SAME_PIECES_SHARE)
     return corpus.train, corpus.train if config.validation == "training" else corpus.valid
 
 
-def windows(corpus: AudioCorpus, config: TrainConfig) -> tuple[Batches, list[Batch], Split]:
+def windows(corpus: AudioCorpus, config: FramesConfig) -> tuple[Batches, list[Batch], Split]:
     """Batches, validation windows, and the split that is trained on."""
     sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
     to_train, to_validate = train_and_valid(corpus, config)
@@ -229,7 +229,7 @@ def windows(corpus: AudioCorpus, config: TrainConfig) -> tuple[Batches, list[Bat
     return batches, validation, to_train
 
 
-def fitting(config: TrainConfig, model: Layer) -> Fitting:
+def fitting(config: FramesConfig, model: Layer) -> Fitting:
     """How a model of that config is trained."""
     return Fitting(
         build_optimizer(config),
@@ -243,7 +243,7 @@ def fitting(config: TrainConfig, model: Layer) -> Fitting:
     )
 
 
-def _linear_prediction(strategy: Strategy, training: Split, config: TrainConfig) -> LinearPrediction | None:
+def _linear_prediction(strategy: Strategy, training: Split, config: FramesConfig) -> LinearPrediction | None:
     """Fitted to random windows, about as many whatever the batch size."""
     sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
     anywhere = RandomWindows(training, seed=config.seed, **sizes)
@@ -252,7 +252,7 @@ def _linear_prediction(strategy: Strategy, training: Split, config: TrainConfig)
     return linear_prediction(pairs(strategy, some), n_frames=config.model.linear_skip or 2)
 
 
-def built(config: TrainConfig) -> Layer:
+def built(config: FramesConfig) -> Layer:
     """The model of a config; RnnaudioError if it is larger than the memory."""
     try:
         return build_model(config)
@@ -275,7 +275,7 @@ def power(arrays: Iterable[np.ndarray]) -> float:
     return float(sum(squares) / sum(n))
 
 
-def _checked(strategy: Strategy, batches: Batches, config: TrainConfig) -> BatchCheck:
+def _checked(strategy: Strategy, batches: Batches, config: FramesConfig) -> BatchCheck:
     """The batch check on the first batch that is not silence; a failure ends the run unless it was asked for."""
     sounding = (b for b in map(batches.batch, range(N_CHECKED_BATCHES)) if np.ptp(b.frames, axis=0).any())
     batch = next(sounding, None)
@@ -297,7 +297,7 @@ def start_from_linear_prediction(model: Layer, linear: LinearPrediction | None) 
             layer.bias.set_value(linear.bias.astype(layer.bias.dtype))
 
 
-def annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None:
+def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | None:
     """Set the model's noise to that of an update; None if it is constant."""
     if not config.anneal_noise_over:
         return None
@@ -316,7 +316,7 @@ def annealing(model: Layer, config: TrainConfig) -> Callable[[int], None] | None
 # ---------------------------------------------------------------- for the diagnosis
 
 
-def claimed_optimizer(config: TrainConfig) -> Optimizer:
+def claimed_optimizer(config: FramesConfig) -> Optimizer:
     """The rule that the run believes in: that of 2016 which does not divide was called, and thought to be, RMSprop."""
     claimed = "rmsprop" if config.optimizer == "rmsprop_2016" else config.optimizer
     return build_optimizer(dataclasses.replace(config, optimizer=claimed))

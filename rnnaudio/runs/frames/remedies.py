@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnaudio.runs.defects import in_words, present_in
-from rnnaudio.runs.frames.config import TrainConfig
+from rnnaudio.runs.frames.config import FramesConfig
 
 # For causes that the blog's models did not have, beside the repairs of :mod:`rnnaudio.runs.defects`.
-REMEDIES: dict[str, Callable[[TrainConfig], dict[str, Any]]] = {
+REMEDIES: dict[str, Callable[[FramesConfig], dict[str, Any]]] = {
     "learning-rate-too-high": lambda config: {"learning_rate": config.learning_rate / 10.0},
     "learning-rate-too-low": lambda config: {"learning_rate": config.learning_rate * 10.0},
     "exploding-gradient": lambda config: {"max_gradient_norm": 1.0} if config.max_gradient_norm is None else {},
@@ -17,7 +17,7 @@ REMEDIES: dict[str, Callable[[TrainConfig], dict[str, Any]]] = {
 }
 
 
-def remedy(cause: str, config: TrainConfig) -> str:
+def remedy(cause: str, config: FramesConfig) -> str:
     """The options of `train` that repair a cause; empty where no setting of this run does."""
     for defect in present_in(config):
         if defect.name == cause:
