@@ -19,6 +19,7 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus, fixed_windows
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import STRATEGIES
+from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.defects import present_in
 from rnnaudio.runs.diagnosis.diagnose import diagnose_run
 from rnnaudio.runs.fit import fit
@@ -62,6 +63,13 @@ def run_all(
     return figures
 
 
+def settings_before(figures: Figures) -> Figures:
+    """The settings of a finished run, in today's form, and the size of its corpus."""
+    config = from_dict(FramesConfig, figures["settings"])
+    before: Figures = json.loads(json.dumps({"settings": dataclasses.asdict(config), "corpus": figures["corpus"]}))
+    return before
+
+
 def run_one(
     config: FramesConfig,
     corpus: Path,
@@ -81,7 +89,7 @@ def run_one(
     done = run_dir / "figures.json"
     AudioCorpus.open(corpus).close()  # refuses a file that is no corpus
     settings = json.loads(json.dumps({"settings": dataclasses.asdict(config), "corpus": corpus.stat().st_size}))
-    if done.exists() and {name: json.loads(done.read_text()).get(name) for name in settings} != settings:
+    if done.exists() and settings_before(json.loads(done.read_text())) != settings:
         raise RnnaudioError(f"{done} is of other settings or another corpus: remove {run_dir} to run it anew")
     if not done.exists():
         run = fit(FRAMES, config, corpus, run_dir, resume=checkpoint.path_in(run_dir).exists())

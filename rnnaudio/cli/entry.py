@@ -27,21 +27,19 @@ def main() -> None:
 
 def run(arguments: list[str]) -> None:
     """Run one command line; the options of some commands depend on the recipe, preset, file and cell that it names."""
+    first = COMMANDS.get(tuple(arguments[:1]))
+    if first is not None and first.raw:
+        first.function(arguments[1:])
+        return
     runs.register(settings_in(arguments))
     if not arguments or arguments[0] in ("-h", "--help"):
         print(overview())
-        return
-    first = COMMANDS.get((arguments[0],))
-    if first is not None and first.raw:
-        first.function(arguments[1:])
         return
     parsed(lambda: read(arguments))()
 
 
 def settings_in(arguments: list[str]) -> Chosen:
     """The settings that the options of a command line start from."""
-    if not arguments or arguments[0] not in WITH_SETTINGS:
-        return chosen()
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for option in ("--recipe", "--preset", "--config", "--cell"):
         reader.add_argument(option)
@@ -52,5 +50,7 @@ def settings_in(arguments: list[str]) -> Chosen:
         return chosen()
     for file in known.imports:
         import_file(Path(file))
+    if not arguments or arguments[0] not in WITH_SETTINGS:
+        return chosen()
     recipe = "codes" if arguments[0] == "music" else known.recipe
     return chosen(recipe, known.preset, known.config and Path(known.config), known.cell)

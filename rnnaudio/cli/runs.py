@@ -106,14 +106,18 @@ def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
     from rnnaudio.data.demo import build_demo_corpus
 
     start = chosen(preset="demo")
+    settings = start._replace(config=dataclasses.replace(start.config, minutes=minutes))
     forget_earlier_demo(run_dir, start.config)
-    corpus = build_demo_corpus(run_dir / "corpus.h5")
-    _train(start._replace(config=dataclasses.replace(start.config, minutes=minutes)), corpus, run_dir, resume=False)
+    _train(settings, build_demo_corpus(run_dir / "corpus.h5"), run_dir, resume=False)
 
 
 @command("resume", RUNS)
 def resume(
-    run_dir: RunDir, minutes: float | None = None, max_updates: int | None = None, corpus: Path | None = None
+    run_dir: RunDir,
+    minutes: float | None = None,
+    max_updates: int | None = None,
+    corpus: Path | None = None,
+    imports: Imports = (),
 ) -> None:
     """Continue a run, with its own settings.
 
@@ -124,6 +128,7 @@ def resume(
         corpus: where the run's corpus is now, if it was moved.
         minutes: a new limit on the training time of all sittings together.
         max_updates: a new limit on the updates.
+        imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.fit import resumed_config
     from rnnaudio.runs.load import load
@@ -174,13 +179,10 @@ def generate(
         sampling_seed: another random seed, another piece; the same seed, the same piece.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
-    from rnnaudio.cli.user_files import import_file
     from rnnaudio.runs.continuing import SamplingOptions
     from rnnaudio.runs.generate import Primes
     from rnnaudio.runs.generate import generate as write_continuations
 
-    for file in imports:
-        import_file(file)
     primes = Primes(prime_file, prime_seconds, prime_index, streams)
     sampling = SamplingOptions(temperature, top_k, nucleus, sampling_seed)
     done = write_continuations(
@@ -190,7 +192,13 @@ def generate(
 
 
 @command("report", RUNS)
-def report(run_dir: RunDir, corpus: Path | None = None, seconds: float | None = None, prime_index: int = 0) -> None:
+def report(
+    run_dir: RunDir,
+    corpus: Path | None = None,
+    seconds: float | None = None,
+    prime_index: int = 0,
+    imports: Imports = (),
+) -> None:
     """Write sound, pictures and report of a trained run again.
 
     Example: rnnaudio report runs/mine --seconds 30 --prime-index 3
@@ -200,6 +208,7 @@ def report(run_dir: RunDir, corpus: Path | None = None, seconds: float | None = 
         corpus: where the run's corpus is now, if it was moved.
         seconds: of sound that is generated; default: the recipe's own.
         prime_index: which place of the test split is continued.
+        imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.outcome import headline, write_outcome
 
@@ -208,7 +217,7 @@ def report(run_dir: RunDir, corpus: Path | None = None, seconds: float | None = 
 
 
 @command("diagnose", HELP)
-def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = False) -> None:
+def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = False, imports: Imports = ()) -> None:
     """Say why a run does not play: causes, figures, a picture.
 
     Measures everything that trained and plays it, ranks the causes found, prints them and writes
@@ -220,6 +229,7 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
         run_dir: the folder of the run, finished or broken off.
         corpus: where the run's corpus is now, if it was moved.
         preflight: then also try toy problems with the run's settings.
+        imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, write_diagnosis
     from rnnaudio.runs.diagnosis.preflight import preflight as try_toy_problems
@@ -244,6 +254,7 @@ def defects(run_dir: Annotated[Positional[Path | None], arg(metavar="[RUN_DIR]")
 
     Args:
         run_dir: only those that this run has.
+        imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.defects import DEFECTS, as_text, present_in
 
@@ -269,6 +280,8 @@ def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> No
         print(f"\nthe model is saved: `rnnaudio report {run_dir}` writes its report", file=sys.stderr)
         raise
     print(headline(summary))
+    if interrupted:
+        print(f"it plays as trained so far: `rnnaudio resume {run_dir}` continues, and `rnnaudio report` ends it here")
     _print_where(run_dir)
 
 

@@ -20,8 +20,8 @@ def import_file(path: Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except RnnaudioError:
-        raise
-    except Exception as error:
-        del sys.modules[name]
+    except BaseException as error:
+        del sys.modules[name]  # half run, it must not count as imported
+        if isinstance(error, RnnaudioError) or not isinstance(error, Exception):
+            raise
         raise RnnaudioError(f"--import {path}: {type(error).__name__}: {error}; mend the file") from error

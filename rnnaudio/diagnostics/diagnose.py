@@ -247,8 +247,9 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if subject.continued is None or subject.prime is None:
         raise Unanswerable("it was not played")
     n = round(FRAME_SECONDS * subject.sample_rate_hz)
-    generated = subject.continued(subject.prime, FREE_SAMPLES)
-    prime, played = (audio[: len(audio) // n * n].reshape(-1, n) for audio in (subject.prime, generated))
+    start = subject.prime()
+    generated = subject.continued(start, FREE_SAMPLES)
+    prime, played = (audio[: len(audio) // n * n].reshape(-1, n) for audio in (start, generated))
     return prime, prime, played
 
 

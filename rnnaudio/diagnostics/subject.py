@@ -54,7 +54,7 @@ class Subject:
     best_loss: float | None = None
     late_rate: float | None = None
     continued: Callable[[Audio, int], Audio] | None = None
-    prime: Audio | None = None
+    prime: Callable[[], Audio] | None = None
     sample_rate_hz: int = 16_000
 
     @cached_property

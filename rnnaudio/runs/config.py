@@ -1,6 +1,7 @@
 """Settings of runs: frozen dataclasses, read from JSON, TOML and the command line with every key and value checked."""
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from rnnaudio.registry import nearest
 
 Config = TypeVar("Config")
 Plain = Any  # what JSON and TOML hold: numbers, strings, booleans, None, lists and dictionaries of these
+MOST_SHOWN = 80  # characters of a wrong value
 NONE = "none"  # TOML has no null
 
 
@@ -22,6 +24,8 @@ def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
 
     A config class may define ``upgraded(values)``, which brings the keys of earlier versions into today's form.
     """
+    if not isinstance(values, Mapping):
+        raise RnnaudioError(f"the settings of {kind.__name__} are {shown(values)}; expected names and values")
     upgraded: Callable[[Mapping[str, Plain]], Mapping[str, Plain]] | None = getattr(kind, "upgraded", None)
     values = upgraded(values) if upgraded else values
     types = get_type_hints(kind)
@@ -38,11 +42,11 @@ def to_dict(config: Any) -> dict[str, Plain]:
 
 
 def _converted(name: str, value: Plain, kind: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, kind):
         return value
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(value, Mapping):
-            raise RnnaudioError(f"{name} is {value!r}; expected a table of settings of {kind.__name__}")
+            raise RnnaudioError(f"{name} is {shown(value)}; expected a table of settings of {kind.__name__}")
         return from_dict(kind, value)
     options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     if NoneType in options and value in (None, NONE):
@@ -51,7 +55,7 @@ def _converted(name: str, value: Plain, kind: Any) -> Any:
         fits, converted = _fit(value, option)
         if fits:
             return converted
-    raise RnnaudioError(f"{name} is {value!r}; expected {' or '.join(map(_in_words, options))}")
+    raise RnnaudioError(f"{name} is {shown(value)}; expected {' or '.join(map(_in_words, options))}")
 
 
 def _fit(value: Plain, kind: Any) -> tuple[bool, Any]:
@@ -63,10 +67,24 @@ def _fit(value: Plain, kind: Any) -> tuple[bool, Any]:
         return isinstance(value, list | tuple) and all(fits for fits, _ in members), tuple(m for _, m in members)
     if kind is float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number, float(value) if is_number else value
+        return is_number, as_float(value) if is_number else value
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool), value
     return (isinstance(value, kind), value) if isinstance(kind, type) else (True, value)
+
+
+def as_float(number: float) -> float:
+    """A whole number of any length as a float, infinite if it is too large for one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def shown(value: Plain) -> str:
+    """A value as a message shows it: cut where it is long."""
+    text = repr(value) if not isinstance(value, int) or value.bit_length() < 200 else "a number of hundreds of digits"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _in_words(kind: Any) -> str:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from rnnaudio import engine
 from rnnaudio.atomic import write_atomically
+from rnnaudio.data import AudioCorpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import as_toml, from_dict, to_dict
 from rnnaudio.runs.diagnosis.preflight import require
@@ -37,7 +38,8 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
         resumed = path.exists()
         if resumed:
             _check_resumable(recipe, config, record, SavedRun.read(run_dir))
-        prepared = recipe.prepare(config, corpus, run_dir if resumed else None)
+        prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
+        corpus.test.prime_at(0, recipe.prime_seconds(config, corpus.sample_rate_hz))  # for the report at the end
         if config.preflight and not resumed:
             require(recipe, config)
         record |= prepared.measured
@@ -63,6 +65,14 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
         )
 
 
+def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path | None) -> Prepared:
+    """What the recipe prepares; RnnaudioError if that is larger than the memory."""
+    try:
+        return recipe.prepare(config, corpus, run_dir)
+    except MemoryError as error:
+        raise RnnaudioError(f"the run is larger than the memory ({error}): lower its sizes") from error
+
+
 def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Any, Any]:
     """The recipe of a saved run and its settings with new limits, None keeping the old one.
 
@@ -71,7 +81,7 @@ def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Any, An
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
     stopping = saved.record["stopping"]
-    if stopping["should_stop"] and (saved.run_dir / "report.html").exists():  # else it was broken off before
+    if stopping["should_stop"] and _is_reported(saved):  # else it was broken off before
         raise RnnaudioError(
             f"{run_dir} ended because {stopping['reason']}: more time changes nothing; "
             "train in another run directory with a higher --patience"
@@ -83,6 +93,12 @@ def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Any, An
             option = name.replace("_", "-")
             raise RnnaudioError(f"--{option} is {limit:g}, but {run_dir} has had {done[name]:.4g} already: give more")
     return recipe, dataclasses.replace(saved_config(recipe, saved), **given)
+
+
+def _is_reported(saved: SavedRun) -> bool:
+    """Whether the report is of the run as it stands."""
+    report = saved.run_dir / "report.html"
+    return report.exists() and report.stat().st_mtime >= saved.path.stat().st_mtime
 
 
 def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedRun) -> None:
@@ -99,6 +115,7 @@ def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Recor
     for name in OF_THE_RUN_BEFORE:
         (run_dir / name).unlink(missing_ok=True)
     if not resumed:
+        (run_dir / "playing.json").unlink(missing_ok=True)
         for name, content in prepared.files.items():
             checkpoint.save(run_dir / name, content)
     write_atomically(run_dir / "config.json", json.dumps(record, indent=2).encode() + b"\n")

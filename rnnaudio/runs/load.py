@@ -9,6 +9,8 @@ from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
 
+LEAST_LIMIT = 1000  # settings that a cell has no use for keep their defaults
+
 R = TypeVar("R", bound=LoadedRun)
 
 
@@ -27,10 +29,28 @@ def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
     """
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
-    run = recipe.load(saved_config(recipe, saved), saved)
+    config = saved_config(recipe, saved)
+    _check_sizes(recipe, saved)
+    try:
+        run = recipe.load(config, saved)
+    except (KeyError, TypeError, MemoryError) as error:
+        raise RnnaudioError(f"{saved.path} is damaged: {type(error).__name__} {error}; take another run") from error
     if not isinstance(run, kind):
         raise RnnaudioError(f"{saved.path} is a run over {recipe.name}; expected a {kind.__name__}")
     return run
+
+
+def _check_sizes(recipe: Any, saved: SavedRun) -> None:
+    """RnnaudioError for a model larger than the arrays that are stored for it, which would take all memory."""
+    shapes = [array.shape for array in saved.checkpoint.arrays.values()]
+    most = max((side for shape in shapes for side in shape), default=0)
+    limits = {"n_units": most, "head_units": most, "readout_units": most, "n_layers": len(shapes)}
+    settings = saved.settings[recipe.key]
+    for table in (settings, settings.get("model") or {}):
+        for name, limit in limits.items():
+            size = table.get(name, 0) if isinstance(table, dict) else 0
+            if isinstance(size, int) and size > max(limit, LEAST_LIMIT):
+                raise RnnaudioError(f"{saved.path} is damaged: {name} is more than its arrays have; take another run")
 
 
 def saved_config(recipe: Any, saved: SavedRun) -> Any:

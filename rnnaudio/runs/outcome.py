@@ -50,7 +50,7 @@ def write_outcome(
         run = load(run_dir)
         prime_seconds = recipe.prime_seconds(run.config, run.sample_rate_hz)
         sound = continue_test_prime(run, corpus, prime_seconds=prime_seconds, seconds=seconds, index=prime_index)
-        page = recipe.page(run, corpus, saved.run_dir)
+        page = recipe.page(run, corpus, sound, saved.run_dir)
     files, n_clipped = write_sounds(run, sound, page, saved.run_dir)
     summary = summarise(recipe, run, sound, page) | {"clipped_samples": n_clipped, "of_seconds": seconds}
     write_atomically(saved.run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")

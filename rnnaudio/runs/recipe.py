@@ -21,6 +21,7 @@ from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
 from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.runs.judging import Sound
 from rnnaudio.runs.record import Record, SavedRun
 from rnnaudio.runs.toys import PROBLEMS, ToyProblem
 from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep
@@ -184,7 +185,7 @@ class Recipe(ABC, Generic[C]):
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
         """Whatever is decided once training has ended; kept in the run's folder."""
 
-    def page(self, run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
+    def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
         """The part of the report that only this kind of run has; pictures are plotted into ``folder``."""
         best = run.best_validation_loss
         figure = "never validated" if best is None else f"{self.quantity} on validation music: {self.in_words(best)}"
@@ -230,7 +231,7 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         pieces=prepared.pieces,
         make_step=lambda model: fitting.step(model, prepared.objective),
         continued=continued,
-        prime=corpus.valid.prime_at(0, prime_seconds),
+        prime=lambda: corpus.valid.prime_at(0, prime_seconds),
         sample_rate_hz=run.sample_rate_hz,
         history=run.history,
         best_loss=run.record["stopping"]["best_loss"],

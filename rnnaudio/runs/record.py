@@ -12,6 +12,8 @@ from rnnaudio.data.corpus import Scale
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.training import checkpoint
 
+RECORD = {"history": list, "n_updates": int, "seconds": int | float, "stopping": dict}
+CORPUS = {"path", "sample_rate_hz", "mean", "std"}
 Record = dict[str, Any]  # what JSON can hold
 
 
@@ -24,7 +26,21 @@ class SavedRun(NamedTuple):
     @classmethod
     def read(cls, run_dir: Path) -> "SavedRun":
         """RnnaudioError if there is no run, or its checkpoint is damaged."""
-        return cls(Path(run_dir), checkpoint.load(checkpoint.path_in(run_dir)))
+        saved = cls(Path(run_dir), checkpoint.load(checkpoint.path_in(run_dir)))
+        saved.check()
+        return saved
+
+    def check(self) -> None:
+        """RnnaudioError if the record lacks what training and loading need, or holds it in another form."""
+        record: Any = self.record
+        for name, kind in RECORD.items():
+            if not isinstance(record, dict) or not isinstance(record.get(name), kind):
+                raise RnnaudioError(f"{self.path} is damaged: its record has no usable {name}; take another run")
+        if not isinstance(self.record.get("config") or {}, dict):
+            raise RnnaudioError(f"{self.path} is damaged: its settings are no table; take another run")
+        corpus = self.settings.get("corpus")
+        if self.settings and not (isinstance(corpus, dict) and corpus.keys() >= CORPUS):
+            raise RnnaudioError(f"{self.path} does not describe its corpus: name a run of `rnnaudio train`")
 
     @property
     def path(self) -> Path:

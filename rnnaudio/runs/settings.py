@@ -42,11 +42,18 @@ def chosen(
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Both tables, ``above`` winning, tables within merged too."""
-    if {below.get("recipe"), above.get("recipe", below.get("recipe"))} - {None, below.get("recipe")} and below:
-        raise RnnaudioError(f"{path} is of the recipe {above['recipe']!r}, the preset of {below.get('recipe')!r}")
+    """Both tables, ``above`` winning, tables within them merged too; RnnaudioError for two recipes."""
+    recipe = above.get("recipe")
+    if not isinstance(recipe, str | None):
+        raise RnnaudioError(f"{path}: unknown recipe {recipe!r}; known are {', '.join(RECIPES)}")
+    if below and recipe not in (None, below.get("recipe")):
+        raise RnnaudioError(f"{path} is of the recipe {recipe!r}, the preset of {below.get('recipe')!r}")
+    return _merged(below, above)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     both = dict(below)
     for key, value in above.items():
         within = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
-        both[key] = {**both[key], **value} if within else value
+        both[key] = _merged(both[key], value) if within else value
     return both

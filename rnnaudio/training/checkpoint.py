@@ -82,7 +82,10 @@ def load(path: Path) -> Checkpoint:
     record = metadata.get("record", "{}")
     if metadata.get("crc32", "") not in ("", checksum(record, arrays)):  # early checkpoints have none
         raise RnnaudioError(f"{path} is damaged: its checksum does not match its content; use another or train again")
-    return Checkpoint(arrays, json.loads(record))
+    try:
+        return Checkpoint(arrays, json.loads(record))
+    except (ValueError, RecursionError) as error:
+        raise RnnaudioError(f"{path} is damaged: its record is no JSON ({error}); use another") from error
 
 
 def checksum(record: str, arrays: Mapping[str, Array]) -> str:

@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
+
 from rnnaudio.data import AudioCorpus
 from rnnaudio.generation.codes import decoded_audio
 from rnnaudio.runs.codes.run import CodesRun
+from rnnaudio.runs.judging import Sound
 from rnnaudio.runs.recipe import Page
 
-PRIME_SECONDS = 1.0
 ABOUT = (
     "Every few hundredths of a second a spectrum becomes one of some codes; the model gives the probabilities of the "
     "next code, and one is sampled. 'The codec alone' is the recording through the same codes: no model of them can "
@@ -15,13 +17,12 @@ ABOUT = (
 )
 
 
-def codes_page(run: CodesRun, corpus: AudioCorpus, seconds: float) -> Page:
-    """Bits a frame, the choice, and real music through the codec, for as many seconds as are generated."""
+def codes_page(run: CodesRun, corpus: AudioCorpus, sound: Sound) -> Page:
+    """Bits a frame, the choice, and the recording that was continued, through the codec."""
     codec, playing = run.codec, run.playing
     bits, guess = valid_bits(run), round(codec.n_stages * math.log2(codec.n_codes), 2)
     figure = "never validated" if bits is None else f"{bits} bits a frame of validation music"
-    longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz
-    stretch = corpus.test.prime_at(0, min(PRIME_SECONDS + seconds, longest))
+    stretch = corpus.standardise(np.concatenate([sound.prime, sound.original]))
     return Page(
         title=f"Music over {codec.n_codes} codes",
         figure=f"{figure} (a guess among all codes: {guess})",

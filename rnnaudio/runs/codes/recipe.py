@@ -24,9 +24,12 @@ from rnnaudio.runs.codes.model import (
 from rnnaudio.runs.codes.page import codes_page
 from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.runs.judging import Sound
 from rnnaudio.runs.recipe import TOY_FRAME, Page, Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.toys import MELODIES, RATE_HZ
+
+TOY_CODES = 16
 
 
 class CodesRecipe(Recipe[CodesConfig]):
@@ -75,9 +78,9 @@ class CodesRecipe(Recipe[CodesConfig]):
         """Choose parameters and temperatures on validation music."""
         choose(run_dir, corpus)
 
-    def page(self, run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
+    def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
         assert isinstance(run, CodesRun)
-        return codes_page(run, corpus, self.seconds)
+        return codes_page(run, corpus, sound)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
         """The run on its music as it is, without transpositions."""
@@ -86,7 +89,10 @@ class CodesRecipe(Recipe[CodesConfig]):
 
     def toy(self, config: CodesConfig) -> CodesConfig:
         """One stage of a few codes, no transpositions."""
-        return dataclasses.replace(config, transpose=(), n_stages=1, n_codes=config.n_codes or 16)
+        return dataclasses.replace(
+            config, transpose=(), n_stages=1, n_codes=min(config.n_codes or TOY_CODES, TOY_CODES), n_components=0,
+            max_updates=0, own_share=0.0, window_samples=0, hop_samples=0,
+        )  # fmt: skip
 
     def toy_sizes(self, config: CodesConfig) -> tuple[int, int]:
         """Enough for four windows of codes."""

@@ -34,6 +34,7 @@ from rnnaudio.runs.frames.build import (
 from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.frames.page import frames_page
 from rnnaudio.runs.frames.remedies import remedy
+from rnnaudio.runs.judging import Sound
 from rnnaudio.runs.recipe import Fitting, Page, Prepared, Recipe, subject_of
 from rnnaudio.runs.record import SavedRun, open_known
 from rnnaudio.training import Limits, LinearAnnealing
@@ -114,7 +115,7 @@ class FramesRecipe(Recipe[FramesConfig]):
 
     def may_change(self, config: FramesConfig) -> Set[str]:
         """The limits; a cosine schedule depends on its limit too."""
-        return {"minutes"} if config.schedule == "cosine" else {"minutes", "max_updates"}
+        return super().may_change(config) - ({"max_updates"} if config.schedule == "cosine" else set())
 
     def in_words(self, loss: float) -> str:
         return in_decibel(loss)
@@ -132,7 +133,6 @@ class FramesRecipe(Recipe[FramesConfig]):
         steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}
         memory = check_memory(model, strategy, optimizer, segment_steps=config.segment_steps, **steps)
         batches, validation, training = windows(corpus, config)
-        corpus.test.first(self.prime_seconds(config, corpus.sample_rate_hz))
         check = _checked(strategy, batches, config)
         print(check if check.passed else f"{check}; trained all the same, for target_shift is {config.target_shift}")
         linear = _linear_prediction(strategy, training, config)
@@ -160,13 +160,13 @@ class FramesRecipe(Recipe[FramesConfig]):
     def load(self, config: FramesConfig, saved: SavedRun) -> FramesRun:
         # The saved parameters replace the sampled ones: those that take no time to sample do.
         model_config = config.model
-        if model_config.kind.has_gates:
+        if model_config.kind.has_gates or model_config.kind.wide_as_frame:
             model_config = dataclasses.replace(model_config, weights="gaussian_2016")
         model = build_model(dataclasses.replace(config, model=model_config))
         set_model(model, saved.parameters(), saved.path)
         return FramesRun(config, model, saved.record)
 
-    def page(self, run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
+    def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
         return frames_page(run, corpus, folder)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:

@@ -5,7 +5,9 @@ from itertools import pairwise
 from typing import Literal
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import require_more_than_zero
+from rnnaudio.runs.config import require_more_than_zero, require_zero_or_more
+
+MOST_LEVELS = 65_536
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class SamplesConfig:
             self, "window", "n_units", "n_components", "batch_size", "learning_rate", "max_updates", "validate_every",
             "valid_stretches", "minutes",
         )  # fmt: skip
+        require_zero_or_more(self, "seed", "n_taps")
+        if not 2 <= self.n_levels <= MOST_LEVELS:
+            raise RnnaudioError(f"n_levels is {self.n_levels}; expected 2 to {MOST_LEVELS}")
+        if self.frames and min(self.frames) < 1:
+            raise RnnaudioError(f"frames are {self.frames}; expected more than 0 samples each")
         sizes = [*self.frames, 1]
         if not self.frames or any(a % b or a == b for a, b in pairwise(sizes)):
             raise RnnaudioError(f"frames are {self.frames}: each must hold a whole number of the next, two at least")
