@@ -1,4 +1,4 @@
-"""Reading a trained run back, whatever its recipe."""
+"""Loading of trained runs of any recipe."""
 
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -6,6 +6,7 @@ from typing import Any, TypeVar, overload
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
 
@@ -21,7 +22,7 @@ def load(run_dir: Path, kind: type[R]) -> R: ...
 
 
 def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
-    """The run in a folder, with its best parameters; kind: the class that it has to be of.
+    """Load the run in a folder, with its best parameters; kind: the class expected.
 
     RnnaudioError if there is none, it is damaged, or of another recipe.
     """
@@ -33,15 +34,16 @@ def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
     return run
 
 
-def saved_config(recipe: Any, saved: SavedRun) -> Any:
-    """The settings of a saved run, with those that came later; RnnaudioError if they are not those of the recipe."""
+def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
+    """The settings of a saved run, new ones at their defaults; RnnaudioError if they are not those of the recipe."""
     try:
-        return from_dict(recipe.Config, saved.settings[recipe.key])
+        config: C = from_dict(recipe.Config, saved.settings[recipe.key])
     except (KeyError, TypeError) as error:
         raise RnnaudioError(f"{saved.path} holds no settings of a run over {recipe.key} ({error})") from error
+    return config
 
 
-def saved_recipe(run_dir: Path) -> tuple[Any, Any]:
+def saved_recipe(run_dir: Path) -> tuple[Recipe[Any], Any]:
     """The recipe and the settings of the run in a folder, without its model."""
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
