@@ -8,14 +8,20 @@ The mechanisms were read in the public code of 2016 that the blog speaks of. Evi
 effect of each by measurement.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import Config, Plain, Settings
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance as Settings  # any dataclass
+
+Config = TypeVar("Config", bound="Settings")
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,7 @@ def in_words(settings: Mapping[str, Any], of: str = "audio") -> str:
     return " ".join(_option(path.rpartition(".")[2].replace("_", "-"), v) for path, v in settings.items())
 
 
-def _option(name: str, value: Plain) -> str:
+def _option(name: str, value: object) -> str:
     if isinstance(value, bool) and name != "shared-depth":  # which may be None too, and takes a word
         return f"--{name}" if value else f"--no-{name}"
     return f"--{name} {value}"
@@ -239,7 +245,7 @@ def _fits(config: Settings, settings: Mapping[str, Any]) -> bool:
     return _has(config, settings) and all(_get(config, path) == value for path, value in settings.items())
 
 
-def _get(config: Settings, path: str) -> Plain:
+def _get(config: Settings, path: str) -> Any:
     return reduce(getattr, path.split("."), config)
 
 

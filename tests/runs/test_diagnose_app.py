@@ -208,7 +208,7 @@ def test_bad_runs_give_one_line_and_status_2(folder, found, tmp_path, command):
         ([tmp_path / "none"], "no checkpoint at"),
         ([folder / "corpus.h5"], "is a file; expected the folder of a run"),
         ([tmp_path / "damaged"], "is damaged or no checkpoint"),
-        ([tmp_path / "moved"], "say where it is with --corpus"),
+        ([tmp_path / "moved"], "give its path with --corpus"),
         ([folder / "run", "--corpus", checkpoint], "checkpoint.safetensors"),
     ):
         status, _, err = command("diagnose", *arguments)
