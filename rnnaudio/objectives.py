@@ -212,7 +212,7 @@ class NextSamples:
         return codes.shape[1]
 
     def segments(self, segment_steps: int, codes: np.ndarray) -> list[Segment]:
-        """Cut into views, each preceded by its context."""
+        """Cut the levels into segments, views of the array, each preceded by its context."""
         n = len(codes) - self.n_context
         bounds = [(first, min(first + segment_steps, n)) for first in range(0, n, segment_steps)]
         return [Segment([codes[first : self.n_context + last]], (last - first) / n) for first, last in bounds]

@@ -1,4 +1,4 @@
-"""Things found by name: cells, batchers, recipes."""
+"""Registries of cells, batchers and recipes, which are looked up by name."""
 
 import difflib
 import importlib
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``did you mean 'lstm'?``, or all known names where none is near."""
+    """Suggest the nearest known name (``did you mean 'lstm'?``), or list all names if none is near."""
     names = list(known)
     close = difflib.get_close_matches(name, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}" if names else "there are none"

@@ -133,7 +133,7 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
     """Everything after the training of codes; the figures."""
     regressor = trained_regressor(options)
     with AudioCorpus.open(options.corpus) as corpus:
-        playing = choose(options.run_dir, corpus, n_seeds=sizes.n_choosing, seconds=sizes.choosing_seconds)
+        playing = choose(options.run_dir, corpus, n_primes=sizes.n_choosing, seconds=sizes.choosing_seconds)
         print("played on validation seeds:", *playing.scores, sep="\n", flush=True)
         musician = load(options.run_dir, CodesRun)
         longest = max(piece.n_samples for piece in corpus.test.pieces) / corpus.sample_rate_hz

@@ -25,7 +25,7 @@ from experiments.shared.records import record
 from rnnaudio.data import AudioCorpus
 from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import log_mel
-from rnnaudio.runs.codes.choice import DRAW_SEED, health
+from rnnaudio.runs.codes.choice import SAMPLING_SEED, health
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.model import encoded
 from rnnaudio.runs.codes.recipe import CODES
@@ -106,7 +106,7 @@ def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures
     }
     for temperature in TEMPERATURES:
         sampling = SamplingSchedule((temperature,))
-        blocks = list(musician.play(seeds, round(options.seconds * rate), sampling, seed=DRAW_SEED))
+        blocks = list(musician.play(seeds, round(options.seconds * rate), sampling, seed=SAMPLING_SEED))
         codes = np.concatenate([block.codes for block in blocks], axis=1)
         audio = np.concatenate([block.audio for block in blocks], axis=1)
         row[f"held at {temperature}"] = round(float(np.mean([held(one) for one in codes])), 3)

@@ -1,4 +1,4 @@
-"""The front door: commands in groups, their arguments read by tyro, mistakes told in one line.
+"""The front door: commands in groups, their arguments read by tyro, mistakes reported in one line.
 
 Modules are imported inside the commands: the engine takes seconds to import, and reports a wrong setting of its own by
 an error that the entry point must catch.

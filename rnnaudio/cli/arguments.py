@@ -1,4 +1,4 @@
-"""What is typed on a command line, read by tyro; a mistake in it is one line like every other error."""
+"""Reading of command lines by tyro; a mistake is reported in one line, like every other error."""
 
 import contextlib
 import io
@@ -18,20 +18,20 @@ REGISTRY = ConstructorRegistry()
 def parsed(read: Callable[[], Any]) -> Any:
     """The result of ``read``, a call of tyro with ``REGISTRY`` that reads the arguments and runs nothing yet.
 
-    A mistake is an RnnaudioError with the text of the box that tyro draws: tyro has no setting for plain messages.
+    A mistake is an RnnaudioError with the text of the box that tyro prints: tyro has no setting for plain messages.
     """
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(printed):
             return read()
     except SystemExit as end:
         if not end.code:  # --help
             raise
-        raise RnnaudioError(_in_one_line(said.getvalue())) from None
+        raise RnnaudioError(_in_one_line(printed.getvalue())) from None
 
 
 def _in_one_line(box: str) -> str:
-    """What a box says: its title and help text are left out, a suggestion is kept."""
+    """The message in a box, without its title and help text, but with a suggestion if there is one."""
     plain = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│]", " ", box)  # colours, edges
     sections = [" ".join(section.split()) for section in re.split("[─-]{4,}", plain)]  # - where there is no UTF-8
     message, *others = sections[1:] or sections
@@ -55,7 +55,7 @@ def _path_or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | No
 
 @REGISTRY.primitive_rule
 def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Numbers, and numbers or None, as tyro reads them, but for what is said of a word that is none."""
+    """Numbers, and numbers or None, as tyro reads them, but with a plainer message for other words."""
     options = get_args(info.type) or (info.type,)
     kinds = [option for option in options if option in NUMBERS]
     if len(kinds) != 1 or not set(options) <= {*kinds, type(None)}:

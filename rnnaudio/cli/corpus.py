@@ -50,14 +50,14 @@ def corpus_timit(
     out: Annotated[Positional[Path], arg(metavar="OUT.h5")],
     overwrite: bool = False,
 ) -> None:
-    """Make a corpus of your own copy of TIMIT.
+    """Make a corpus from your own copy of TIMIT.
 
     LDC93S1, NIST SPHERE files; the splits are the usual ones.
 
     Example: rnnaudio corpus timit /data/TIMIT timit.h5
 
     Args:
-        folder: the one with TRAIN and TEST, or TIMIT above them; capitals or not.
+        folder: the one with TRAIN and TEST, or TIMIT above them; in upper or lower case.
         out: the HDF5 file to write.
         overwrite: replace a corpus of that name.
     """
@@ -89,7 +89,7 @@ def corpus_info(path: Positional[Path], verify: bool = False) -> None:
 
 
 def _check_corpus_name(out: Path, overwrite: bool) -> None:
-    """RnnaudioError if the file to write has another ending, or is there and may not be replaced."""
+    """Check the file to write. RnnaudioError for another ending, or if it exists and may not be replaced."""
     if out.suffix.lower() not in (".h5", ".hdf5"):
         raise RnnaudioError(f"the last path is the corpus to write, expected a name that ends in .h5; got {out}")
     if out.exists() and not overwrite:

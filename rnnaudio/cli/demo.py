@@ -1,4 +1,4 @@
-"""What `rnnaudio demo` does before it trains."""
+"""Preparations of `rnnaudio demo` before training."""
 
 import dataclasses
 from pathlib import Path

@@ -1,16 +1,17 @@
-"""What the engine runs on, how fast it multiplies, and what would make it faster."""
+"""Report on the engine: what it runs on, how fast it multiplies, and what would make it faster."""
 
 import os
 import platform
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import threadpoolctl
 
 from rnnaudio import engine, ops
 from rnnaudio.blas import IS_CHOSEN_HERE, NEEDED, VARIABLE, processor_flags
+from rnnaudio.engine import Symbolic
 from rnnaudio.kernels import micro, threads
 
 
@@ -56,7 +57,7 @@ class EngineReport(NamedTuple):
 
 
 def _why() -> str:
-    """Who chose OpenBLAS' kernels, if it was not OpenBLAS itself."""
+    """Name who chose OpenBLAS' kernels, if it was not OpenBLAS itself."""
     if VARIABLE not in os.environ:
         return ""
     return f" ({VARIABLE}: set by {'rnnaudio, for this processor has AVX-512' if IS_CHOSEN_HERE else 'you'})"
@@ -85,7 +86,7 @@ def report() -> EngineReport:
     )
 
 
-def measure_gflops(dot: Callable[[Any, Any], Any], n: int = 2048, repeats: int = 7) -> float:
+def measure_gflops(dot: Callable[[Symbolic, Symbolic], Symbolic], n: int = 2048, repeats: int = 7) -> float:
     """GFLOP/s of C = A B in float32 with n x n matrices, 2 n^3 / median time, by a symbolic product."""
     a, b = engine.tensor("a", 2, "float32"), engine.tensor("b", 2, "float32")
     multiply = engine.function([a, b], dot(a, b))

@@ -46,7 +46,7 @@ def settings_in(arguments: list[str]) -> Chosen:
     reader.add_argument("--import", dest="imports", action="append", default=[])
     try:
         known, _ = reader.parse_known_args(arguments[1:])
-    except argparse.ArgumentError:  # an option without its value: tyro says so
+    except argparse.ArgumentError:  # an option without its value: tyro reports it
         return chosen()
     for file in known.imports:
         import_file(Path(file))

@@ -32,7 +32,7 @@ Example: rnnaudio experiment run last-day --smoke"""
 
 @command("experiment", GROUP, raw=True)
 def experiment(arguments: list[str]) -> None:
-    """List or run the blog's experiments, studies, benchmarks, proofs."""
+    """List or run experiments, studies, benchmarks and proofs."""
     verb, *others = arguments or ["--help"]
     if verb in ("-h", "--help"):
         print(USAGE)

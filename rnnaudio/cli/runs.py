@@ -167,14 +167,14 @@ def generate(
         out: the WAV file to write; - plays to standard output: rnnaudio generate RUN - --seconds 300 | aplay
         prime_file: continue the beginning of this audio file instead of a place of the corpus' test split.
         prime_seconds: length of the prime.
-        prime_index: which place of the test split.
-        seconds: length of what is generated after it.
+        prime_index: which place in the test split.
+        seconds: length of the sound generated after it.
         corpus: where the run's corpus is now, if it was moved.
-        streams: continue so many places side by side, from prime_index on; writes OUT-1.wav, OUT-2.wav, ...
+        streams: continue this many places side by side, from prime_index on; writes OUT-1.wav, OUT-2.wav, ...
         overwrite: replace files of that name.
-        temperature: of the sampling: 1 as learnt, less is safer, more bolder. Several: from one to the next over the
-            course of the piece. Default: as chosen for the run.
-        top_k: sample from so many of the likeliest only; 0: from all.
+        temperature: of the sampling: 1 as learnt, lower is safer, higher is bolder. Several: from one to the next over
+            the course of the piece. Default: as chosen for the run.
+        top_k: sample from this many of the likeliest only; 0: from all.
         nucleus: sample from the likeliest whose probabilities reach this sum only.
         sampling_seed: another random seed, another piece; the same seed, the same piece.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
@@ -218,7 +218,7 @@ def report(
 
 @command("diagnose", HELP)
 def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = False, imports: Imports = ()) -> None:
-    """Say why a run does not play: causes, figures, a picture.
+    """Find why a run does not play: causes, figures, a picture.
 
     Measures everything that trained and plays it, ranks the causes found, prints them and writes
     RUN_DIR/diagnosis.json and RUN_DIR/diagnosis.png.

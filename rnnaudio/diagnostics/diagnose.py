@@ -146,7 +146,7 @@ def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> fl
 
 
 def late_growth(sizes: Floats) -> float:
-    """Ratio of the size at the end to that in the middle."""
+    """Ratio of the last size to the middle one; NOT_MEASURED if there is none."""
     return float(sizes[-1] / max(sizes[len(sizes) // 2], 1e-30)) if len(sizes) else NOT_MEASURED
 
 

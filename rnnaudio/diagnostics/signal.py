@@ -105,9 +105,9 @@ def distinct_size(frames: Frames) -> float:
 
 
 def share_found(validation: Iterable[HasFrames], pieces: Sequence[Samples]) -> float:
-    """Share of a few snippets of 64 samples of the validation frames that occur in the pieces, bit for bit.
+    """Share of snippets from the validation frames, 64 samples each, that occur bit for bit in the pieces.
 
-    NaN if all are (nearly) constant.
+    A few snippets are tried; NaN if all are (nearly) constant.
     """
     wanted = {snippet.tobytes() for snippet in snippets(validation)}
     n = len(wanted)

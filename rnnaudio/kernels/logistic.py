@@ -104,7 +104,8 @@ def _gradient(
 def nats(prediction: Frames, target: Levels, n_levels: int, half_step: float, least: float) -> Matrix:
     """-log P(target): prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
 
-    prediction holds blocks of K logits, m and raw s; these, ``half_step`` (d) and ``least`` (of s) are in units.
+    prediction: blocks of K logits, m and raw s. m, s, ``half_step`` (d) and ``least`` (the lower bound of s) are in
+    units of the read-out.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])))
     out = np.empty(target.shape, prediction.dtype)

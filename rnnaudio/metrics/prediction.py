@@ -51,5 +51,5 @@ def in_decibel(normalised_mse: float) -> str:
 
 
 def scores_in_decibel(scores: Mapping[str, float]) -> str:
-    """``predict zero 0.00 dB, ...`` for normalised mean squared errors by name."""
+    """Format normalised mean squared errors by name: ``predict zero 0.00 dB, ...``."""
     return ", ".join(f"{name} {in_decibel(score)}" for name, score in scores.items())

@@ -69,7 +69,7 @@ class Yardstick:
         return cls(sample_rate_hz, limits, Vocabulary.learn(trained), new, distance, groups)
 
     def is_clean(self, audio: ArrayLike, seconds: float) -> bool:
-        """True if the beginning of the audio never leaves the limits of real music for two seconds."""
+        """True if the first ``seconds`` of the audio have no two seconds on end outside the limits of real music."""
         n = round(seconds * self.sample_rate_hz)
         return not alive_seconds(np.asarray(audio, np.float64)[:n], self.sample_rate_hz, self.limits).reason
 
@@ -107,7 +107,7 @@ class Yardstick:
         return row if area is None else row | {"told_from_real": round(area, 3)}
 
     def auc_against_real(self, sounds: Sequence[FloatArray], pieces: Sequence[int] | None = None) -> float | None:
-        """Result of :func:`classifier_auc` for all sounds that are long enough; None with fewer than two on a side."""
+        """Result of :func:`classifier_auc` for all long enough sounds; None with fewer than two on either side."""
         long = WINDOW_SECONDS * self.sample_rate_hz
         if pieces is None:
             real = [stretches for stretches in self.real if stretches and len(stretches[0]) >= long]

@@ -122,7 +122,7 @@ def write(patch: Symbolic, at: Window, bank: Banks) -> Symbolic:
 
 
 def in_loop(dense: Dense, x: Symbolic) -> Symbolic:
-    """x W + b as the engine's own product, whose gradient of W scan computes after the loop, in one product."""
+    """x W + b by the engine's own product: scan moves its gradient of W out of the loop, into one product."""
     return tt.dot(x, dense.weight) + dense.bias
 
 

@@ -129,7 +129,7 @@ class SampleModel(Layer):
 
     @property
     def n_taps(self) -> int:
-        """p; 0 without a linear path."""
+        """Number p of past samples that the linear path reads; 0 without one."""
         return 0 if self.taps is None else len(self.taps.get_value(borrow=True)) - 1
 
     @property

@@ -1,4 +1,4 @@
-"""Speed: relative to peers, and against size."""
+"""Plots of speed: relative to other frameworks, and against the size of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What recipes share whose loss is bits: Adam for a set number of updates, and the bits of mere counts."""
+"""Parts shared by recipes whose loss is in bits: Adam for a set number of updates, and a baseline from counts."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,14 +7,15 @@ import numpy as np
 
 from rnnaudio.data.code_batches import CodeBatch
 from rnnaudio.optimizers import Adam
-from rnnaudio.runs.recipe import Fitting, RunConfig
+from rnnaudio.runs.config import RunConfig
+from rnnaudio.runs.recipe import Fitting
 from rnnaudio.training import EarlyStopping, Limits, WarmupCosine
 
 NEVER = 1_000_000  # validations without improvement: limits end these runs
 
 
 class BitsConfig(RunConfig, Protocol):
-    """The settings that decide how such a run is trained."""
+    """Settings that decide how a run with a loss in bits is trained."""
 
     @property
     def validate_every(self) -> int: ...
@@ -32,14 +33,14 @@ def fitting(config: BitsConfig) -> Fitting:
 
 
 def warmup_cosine(learning_rate: float, max_updates: int) -> WarmupCosine:
-    """Up over a tenth of the updates, 100 at most, then along a cosine to 3 %."""
+    """Rise over a tenth of the updates, 100 at most, then fall along a cosine to 3 %."""
     return WarmupCosine(learning_rate, min(100, max_updates // 10), max_updates, 0.03)
 
 
 def bits_by_counts(sequences: Sequence[np.ndarray], validation: Sequence[CodeBatch], n_context: int = 1) -> float:
-    """Bits a frame on validation windows of a model that knows how often each code occurs, each stage by itself.
+    """Bits per frame, on validation windows, of a model that knows only how often each code of a stage occurs.
 
-    log2 (n + k) / (c + 1) for a code that occurs c times among n, of k codes.
+    log2 (n + k) / (c + 1) for a code that occurs c times among n, of k codes; summed over stages.
     """
     bits = 0.0
     for stage in range(sequences[0].shape[1]):

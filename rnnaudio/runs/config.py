@@ -6,21 +6,51 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.registry import nearest
 
-Config = TypeVar("Config")
 Plain = Any  # what JSON and TOML hold: numbers, strings, booleans, None, lists and dictionaries of these
 MOST_SHOWN = 80  # characters of a wrong value
 NONE = "none"  # TOML has no null
+WORDS: dict[object, str] = {
+    int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "none",
+}  # fmt: skip
+
+
+class Settings(Protocol):
+    """A dataclass of settings."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+class RunConfig(Settings, Protocol):
+    """The settings that every recipe has."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def minutes(self) -> float: ...
+
+    @property
+    def max_updates(self) -> int: ...
+
+    @property
+    def preflight(self) -> bool: ...
+
+
+Config = TypeVar("Config", bound=Settings)
 
 
 def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
-    """A config of plain values; RnnaudioError names an unknown key and the nearest known one, or a wrong value.
+    """Make a config from plain values; RnnaudioError names an unknown key and the nearest known one, or a wrong value.
 
     A config class may define ``upgraded(values)``, which brings the keys of earlier versions into today's form.
     """
@@ -29,19 +59,19 @@ def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
     upgraded: Callable[[Mapping[str, Plain]], Mapping[str, Plain]] | None = getattr(kind, "upgraded", None)
     values = upgraded(values) if upgraded else values
     types = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(kind)]
     for key in values:
         if key not in names:
             raise RnnaudioError(f"unknown setting {key!r} of {kind.__name__}; {nearest(key, names)}")
     return kind(**{key: _converted(key, value, types[key]) for key, value in values.items()})
 
 
-def to_dict(config: Any) -> dict[str, Plain]:
+def to_dict(config: Settings) -> dict[str, Plain]:
     """Plain values that :func:`from_dict` reads."""
     return dataclasses.asdict(config)
 
 
-def _converted(name: str, value: Plain, kind: Any) -> Any:
+def _converted(name: str, value: Plain, kind: object) -> Any:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, kind):
         return value
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
@@ -58,8 +88,8 @@ def _converted(name: str, value: Plain, kind: Any) -> Any:
     raise RnnaudioError(f"{name} is {shown(value)}; expected {' or '.join(map(_in_words, options))}")
 
 
-def _fit(value: Plain, kind: Any) -> tuple[bool, Any]:
-    """Whether a value is of a kind, and the value as that kind."""
+def _fit(value: Plain, kind: object) -> tuple[bool, Any]:
+    """Test whether a value is of a kind, and convert it to that kind: (fits, converted)."""
     if get_origin(kind) is Literal:
         return value in get_args(kind), value
     if get_origin(kind) is tuple:
@@ -87,13 +117,12 @@ def shown(value: Plain) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
-def _in_words(kind: Any) -> str:
+def _in_words(kind: object) -> str:
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, get_args(kind)))}"
     if get_origin(kind) is tuple:
         return f"a list, each {_in_words(get_args(kind)[0])}"
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "none"}
-    return words.get(kind, str(kind))
+    return WORDS.get(kind, str(kind))
 
 
 def read_toml(path: Path) -> dict[str, Plain]:
@@ -117,16 +146,16 @@ def as_toml(values: Mapping[str, Plain]) -> str:
     return tomli_w.dumps(plain(values))
 
 
-def require_more_than_zero(config: Any, *names: str) -> None:
-    """RnnaudioError for the first of these settings that is neither None nor more than 0."""
+def require_more_than_zero(config: Settings, *names: str) -> None:
+    """Check that each of these settings is None or more than 0. RnnaudioError for the first that is not."""
     for name in names:
         value = getattr(config, name)
         if value is not None and not value > 0:
             raise RnnaudioError(f"{name} is {value}; expected more than 0")
 
 
-def require_zero_or_more(config: Any, *names: str) -> None:
-    """RnnaudioError for the first of these settings that is below 0 or not a number."""
+def require_zero_or_more(config: Settings, *names: str) -> None:
+    """Check that each of these settings is 0 or more. RnnaudioError for the first that is not."""
     for name in names:
         if not getattr(config, name) >= 0:
             raise RnnaudioError(f"{name} is {getattr(config, name)}; expected 0 or more")

@@ -1,4 +1,4 @@
-"""A trained run of any recipe as something that continues sound, and the watch over what it plays."""
+"""Trained runs of any recipe, which continue sound, and detection of continuations that have died."""
 
 import time
 from abc import ABC, abstractmethod
@@ -20,21 +20,21 @@ from rnnaudio.nn import Layer
 from rnnaudio.runs.record import Record, open_known, rate_of, scale_of
 from rnnaudio.training.loop import Row
 
-DEAD_SECONDS = 10.0  # outside the limits of real music for so long: what comes after is not waited for
+DEAD_SECONDS = 10.0  # this long outside the limits of real music: the rest is not generated
 LOOK_SECONDS = 2.0
 
 
 class SamplingOptions(NamedTuple):
-    """How values are sampled: temperatures over the course of the piece (none: the run's own), the likeliest values
-    that are kept, and the random seed (None: the run's own)."""
+    """Options of sampling: temperatures over the course of the piece (none: the run's own), the top-k and nucleus that
+    keep the likeliest values only, and the random seed (None: the run's own)."""
 
     temperatures: tuple[float, ...] = ()
     top_k: int = 0
     nucleus: float = 1.0
     seed: int | None = None
 
-    def course(self, own: float) -> SamplingSchedule:
-        """The course of the piece, ``own`` being the run's temperature; RnnaudioError for settings out of range."""
+    def schedule(self, own: float) -> SamplingSchedule:
+        """The sampling at each point of the piece; ``own``: the run's temperature. RnnaudioError if out of range."""
         if self.seed is not None and self.seed < 0:
             raise RnnaudioError(f"sampling_seed is {self.seed}; expected 0 or more")
         return SamplingSchedule(self.temperatures or (own,), self.top_k, self.nucleus)
@@ -45,9 +45,9 @@ AS_TRAINED = SamplingOptions()
 
 @dataclass(frozen=True)
 class LoadedRun(ABC):
-    """A trained model with what is needed to use it; a recipe's own subclass says how it continues sound.
+    """A trained model with what is needed to use it; each recipe has a subclass that continues sound in its way.
 
-    config: the settings, of the class that the recipe names. record: what the checkpoint keeps.
+    config: the settings, of the recipe's class. record: the record in the checkpoint.
     """
 
     config: Any
@@ -60,7 +60,7 @@ class LoadedRun(ABC):
 
     @property
     def scale(self) -> Scale:
-        """Mean and deviation of the corpus, between which and the model's own scale sound goes back and forth."""
+        """Mean and standard deviation of the corpus, by which sound is standardised and restored."""
         return scale_of(self.record)
 
     @property
@@ -71,17 +71,17 @@ class LoadedRun(ABC):
 
     @property
     def best_validation_loss(self) -> float | None:
-        """The validation loss at the best parameters, whatever they were chosen by; None if never validated."""
+        """The validation loss of the best parameters, whatever they were selected by; None if never validated."""
         return next((row["valid"] for row in reversed(self.history) if row["is_best"]), None)
 
     @property
     def temperature(self) -> float | None:
-        """The temperature that the run samples at by itself; None if it samples nothing."""
+        """The temperature that the run samples at by default; None if it does not sample."""
         return None
 
     @property
     def limits(self) -> AliveLimits | None:
-        """Limits of real music, outside which what is played counts as dead; None if not known."""
+        """Limits of real music, outside which generated sound counts as dead; None if not known."""
         return None
 
     @property
@@ -90,7 +90,7 @@ class LoadedRun(ABC):
         return ""
 
     def open_corpus(self, path: Path | None = None) -> AudioCorpus:
-        """The corpus of the run, at ``path`` or where it was when last trained on; RnnaudioError if it is another."""
+        """Open the corpus of the run, at ``path`` or where it was in training; RnnaudioError if it is another one."""
         return open_known(self.record["config"]["corpus"], path)
 
     @abstractmethod
@@ -99,43 +99,43 @@ class LoadedRun(ABC):
     ) -> Iterator[np.ndarray]:
         """Continue each prime ((n,) standardised samples, all of one length): blocks (n_primes, m), n_samples in all.
 
-        at_once: blocks as short as there are, for listening while it plays.
+        at_once: the shortest blocks possible, for playing while generating.
         """
 
     def continue_primes(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> list[Generated]:
-        """Continue all primes side by side; a stream ends where it has been dead for ten seconds, if that is known."""
+        """Continue all primes side by side; with known limits, a stream ends once it has been dead for ten seconds."""
         blocks = self.blocks(primes, n_samples, sampling, at_once=False)
         return gathered(primes, blocks, n_samples, self.watch())
 
     def stream(
         self, prime: np.ndarray, n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> Iterator[np.ndarray]:
-        """Continue one prime, in parts as soon as they are there."""
+        """Continue one prime, yielding each part as soon as it is generated."""
         return (block[0] for block in self.blocks([prime], n_samples, sampling, at_once=True))
 
     def watch(self) -> "Watch":
-        """A watch over one piece."""
+        """Make a watch for one continuation."""
         return Watch(self.limits, self.scale)
 
 
 class Watch:
-    """Notices streams that died: the latest ten seconds lie outside the limits of real music, all of them."""
+    """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music."""
 
     def __init__(self, limits: AliveLimits | None, scale: Scale):
         self._limits, self._scale = limits, scale
         self._looked = 0
 
     def is_due(self, n_samples: int) -> bool:
-        """Whether enough was played since the last look for another; never without limits."""
+        """True if enough was played since the last check for another one; always False without limits."""
         if self._limits is None or n_samples - self._looked < LOOK_SECONDS * self._limits.sample_rate_hz:
             return False
         self._looked = n_samples
         return n_samples >= DEAD_SECONDS * self._limits.sample_rate_hz
 
     def death(self, audio: np.ndarray) -> str:
-        """When and why (n,) standardised samples, all that was played, died; empty if they are alive."""
+        """Reason and time of death of all that was played, (n,) standardised samples; empty if it is alive."""
         assert self._limits is not None
         rate, n = self._limits.sample_rate_hz, round(DEAD_SECONDS * self._limits.sample_rate_hz)
         latest = self._scale.restore(audio[-n:])
@@ -149,7 +149,7 @@ class Watch:
 def gathered(
     primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, watch: Watch
 ) -> list[Generated]:
-    """Blocks (n_streams, n) put together, with progress; a stream that died is cut where that was noticed."""
+    """Join blocks (n_streams, n), with a progress bar; a dead stream is cut where its death was detected."""
     audio = np.zeros((len(primes), n_samples), np.float32)
     ends: dict[int, tuple[int, str]] = {}
     started, n_done = time.perf_counter(), 0

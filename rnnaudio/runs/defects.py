@@ -8,19 +8,25 @@ The mechanisms were read in the public code of 2016 that the blog speaks of. Evi
 effect of each by measurement.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnaudio.errors import RnnaudioError
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance as Settings  # any dataclass
+
+Config = TypeVar("Config", bound="Settings")
 
 
 @dataclass(frozen=True)
 class Defect:
-    """A mistake of 2016 as settings, by name; those within the model as ``model.<name>``.
+    """A mistake of 2016, as the settings that plant it and repair it; those of the model are named ``model.<name>``.
 
     weight
         3 decisive, 2 grave, 1 slight.
@@ -28,9 +34,9 @@ class Defect:
         the kind of run that has these settings: ``audio`` (:class:`rnnaudio.runs.frames.config.FramesConfig`),
         ``fourier`` or ``mnist`` (experiments of the blog).
     where
-        settings without which the defect means nothing.
+        settings that a config must have for the defect to apply.
     present
-        whether such a config has the defect, if it may have it with other settings than the faithful ones too.
+        test for configs that can have the defect with other than the faithful settings; None: those exactly.
     """
 
     number: int
@@ -44,8 +50,8 @@ class Defect:
     where: Mapping[str, Any] = field(default_factory=dict)
     present: Callable[[Any], bool] | None = None
 
-    def is_in(self, config: Any) -> bool:
-        """Whether a config has the defect."""
+    def is_in(self, config: Settings) -> bool:
+        """True if a config has the defect."""
         if not (_has(config, self.faithful) and _fits(config, self.where)):
             return False
         return self.present(config) if self.present else _fits(config, self.faithful)
@@ -75,7 +81,7 @@ DEFECTS = (
     ),
     Defect(
         5, "unbounded-memory", 3,
-        "the memory-only LSTM grows from step to step whatever its input and hardly hears it",
+        "the memory-only LSTM grows from step to step whatever its input, which hardly affects it",
         "rnnaudio experiment run week-21-march",
         {"model.options.bounded_memory": False, "model.learn_initial_state": False},
         {"model.options.bounded_memory": True, "model.initial_state_noise": 0.0, "model.learn_initial_state": True},
@@ -194,18 +200,18 @@ def without(config: Config, name: str) -> Config:
     return _replaced(config, named(name), named(name).repaired)
 
 
-def present_in(config: Any) -> list[Defect]:
+def present_in(config: Settings) -> list[Defect]:
     """The defects that the config has."""
     return [defect for defect in DEFECTS if defect.is_in(config)]
 
 
-def that_apply_to(config: Any) -> list[Defect]:
+def that_apply_to(config: Settings) -> list[Defect]:
     """The defects whose settings the config has and can change."""
     return [defect for defect in DEFECTS if _has(config, defect.faithful) and _fits(config, defect.where)]
 
 
 def as_text(defects: Iterable[Defect] = DEFECTS) -> str:
-    """Some lines a defect, to print."""
+    """Format defects for printing, three lines each."""
     return "\n".join(
         f"{d.number:2d} {d.name} {'*' * d.weight}\n   {d.mechanism}\n"
         f"   2016: {in_words(d.faithful, d.of)}; repaired: {in_words(d.repaired, d.of)}; see {d.evidence}"
@@ -214,19 +220,19 @@ def as_text(defects: Iterable[Defect] = DEFECTS) -> str:
 
 
 def in_words(settings: Mapping[str, Any], of: str = "audio") -> str:
-    """Settings as the options of ``rnnaudio train``; those of other kinds of run by name, for they are no options."""
+    """Format settings as options of ``rnnaudio train``; those of other kinds of run, which are no options, by name."""
     if of != "audio":
         return ", ".join(f"{name}={value}" for name, value in settings.items())
     return " ".join(_option(path.rpartition(".")[2].replace("_", "-"), v) for path, v in settings.items())
 
 
-def _option(name: str, value: Any) -> str:
+def _option(name: str, value: object) -> str:
     if isinstance(value, bool) and name != "shared-depth":  # which may be None too, and takes a word
         return f"--{name}" if value else f"--no-{name}"
     return f"--{name} {value}"
 
 
-def _has(config: Any, settings: Mapping[str, Any]) -> bool:
+def _has(config: Settings, settings: Mapping[str, Any]) -> bool:
     try:
         for path in settings:
             _get(config, path)
@@ -235,24 +241,22 @@ def _has(config: Any, settings: Mapping[str, Any]) -> bool:
     return True
 
 
-def _fits(config: Any, settings: Mapping[str, Any]) -> bool:
+def _fits(config: Settings, settings: Mapping[str, Any]) -> bool:
     return _has(config, settings) and all(_get(config, path) == value for path, value in settings.items())
 
 
-def _get(config: Any, path: str) -> Any:
-    for name in path.split("."):
-        config = getattr(config, name)
-    return config
+def _get(config: Settings, path: str) -> Any:
+    return reduce(getattr, path.split("."), config)
 
 
-def _replaced(config: Any, defect: Defect, settings: Mapping[str, Any]) -> Any:
-    """All settings at once, for a config checks what it is given."""
+def _replaced(config: Config, defect: Defect, settings: Mapping[str, Any]) -> Config:
+    """Replace all settings at once, because a config checks them together."""
     if not _has(config, settings):
         raise RnnaudioError(f"{defect.name} is a defect of {defect.of} runs, not of {type(config).__name__}")
     return _with(config, {tuple(path.split(".")): value for path, value in settings.items()})
 
 
-def _with(config: Any, settings: Mapping[tuple[str, ...], Any]) -> Any:
+def _with(config: Config, settings: Mapping[tuple[str, ...], Any]) -> Config:
     """A nested config with settings by path changed."""
     flat = {path[0]: value for path, value in settings.items() if len(path) == 1}
     for name in {path[0] for path in settings if len(path) > 1}:

@@ -26,9 +26,9 @@ OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
     """Train a run on a corpus; everything goes to ``run_dir`` (see :func:`rnnaudio.training.train`).
 
-    RnnaudioError before anything is written: a run is there although ``resume`` is off, it has other settings or
-    another corpus, the corpus or the settings do not fit the recipe, a step needs more memory than there is, or toy
-    problems that the config asks for are not learnt.
+    RnnaudioError, before anything is written, if the folder holds a run and ``resume`` is off, if that run has other
+    settings or another corpus, if the corpus or settings do not fit the recipe, if a step needs more memory than is
+    available, or if the preflight that the config asks for fails.
     """
     path, run_dir = checkpoint.path_to_write(run_dir, resume), Path(run_dir)
     _print_cost_of_mode()
@@ -66,14 +66,14 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
 
 
 def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path | None) -> Prepared:
-    """What the recipe prepares; RnnaudioError if that is larger than the memory."""
+    """Prepare the run; RnnaudioError if it is larger than the memory."""
     try:
         return recipe.prepare(config, corpus, run_dir)
     except MemoryError as error:
         raise RnnaudioError(f"the run is larger than the memory ({error}): lower its sizes") from error
 
 
-def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Any, Any]:
+def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[Any], Any]:
     """The recipe of a saved run and its settings with new limits, None keeping the old one.
 
     RnnaudioError if the run is complete, or a limit is one that it has reached already.
@@ -102,7 +102,7 @@ def _is_reported(saved: SavedRun) -> bool:
 
 
 def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedRun) -> None:
-    """RnnaudioError for other settings than limits, and for another corpus or recipe."""
+    """Check a saved run against the config. RnnaudioError for another corpus or recipe, or other settings."""
     if recipe.key not in saved.settings:
         raise RnnaudioError(f"{saved.path} is a run of another recipe: name that one, or another run directory")
     before = to_dict(from_dict(recipe.Config, saved.settings[recipe.key]))  # with the settings that came later
@@ -111,7 +111,7 @@ def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedR
 
 
 def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Record, resumed: bool) -> None:
-    """Record, resolved settings and the files of the recipe; what told of the run as it was before goes."""
+    """Write the record, the resolved settings and the recipe's files; remove what described the run before it."""
     for name in OF_THE_RUN_BEFORE:
         (run_dir / name).unlink(missing_ok=True)
     if not resumed:
@@ -132,7 +132,7 @@ def describe_row(recipe: Recipe[Any], row: Row) -> str:
 
 
 def _print_cost_of_mode() -> None:
-    """Say once per run where training is slower or less tested than it could be; `rnnaudio info` says more."""
+    """Print, once per run, why training is slower or less tested than it could be; see `rnnaudio info` for details."""
     if engine.MODE == "python" and engine.kernel() == "scan":
         print("scan in mode python: an update takes a minute and more; unset RNNAUDIO_KERNEL, or install g++ or clang")
     elif engine.MODE == "python" and not engine.HAS_COMPILER:

@@ -41,7 +41,7 @@ def generate(
     sampling: SamplingOptions = AS_TRAINED,
     overwrite: bool = False,
 ) -> str:
-    """Write each prime and its continuation; a sentence on what was written. ``corpus``: where it is, if moved.
+    """Write each prime and its continuation; return a sentence on what was written. ``corpus``: its path, if moved.
 
     One stream goes to ``out``, several to names with a number: ``out-1.wav``, ``out-2.wav``, ... ``-`` is standard
     output: a WAV of known length, written as it is played.
@@ -75,7 +75,7 @@ def generate(
 
 
 def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: SamplingOptions) -> str:
-    """Play to standard output, each part when it is there; silence for what a stream that ends early leaves."""
+    """Play to standard output, each part once it is generated; pad a stream that ends early with silence."""
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
     rate, n_played = run.sample_rate_hz, 0
@@ -92,7 +92,7 @@ def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: Samplin
 
 
 def _send(content: bytes) -> None:
-    """Write to standard output. RnnaudioError if it cannot be written; a reader that has seen enough is no error."""
+    """Write to standard output. RnnaudioError if it cannot be written; a closed pipe is no RnnaudioError."""
     try:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -106,7 +106,7 @@ def _send(content: bytes) -> None:
 
 
 def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterator[np.ndarray]:
-    """The same parts; once what was played has died, a note on stderr says when and why."""
+    """Pass the parts on; once the sound has died, print a note on stderr: when, and why."""
     played, n_played, is_dead = np.zeros(n_samples, np.float32), 0, False
     for part in parts:
         played[n_played : n_played + len(part)] = part
@@ -170,15 +170,15 @@ def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:
     if rate != run.sample_rate_hz:
         print(f"note: {path} has {rate} Hz, the run {run.sample_rate_hz} Hz: it is resampled", file=sys.stderr)
         audio, rate = resample(audio, rate, run.sample_rate_hz), run.sample_rate_hz
-    n_seed = round(seconds * rate)
-    if len(audio) < n_seed:
+    n_prime = round(seconds * rate)
+    if len(audio) < n_prime:
         raise RnnaudioError(
             f"{path} has {len(audio) / rate:.3g} s of sound ({len(audio)} samples at {rate} Hz), the prime is to have "
             f"{seconds:g} s: take a longer file or a lower --prime-seconds"
         )
-    if not np.any(audio[:n_seed]):
+    if not np.any(audio[:n_prime]):
         print(f"note: {path} begins with silence: what follows is the model alone", file=sys.stderr)
-    return run.scale.standardise(audio[:n_seed])
+    return run.scale.standardise(audio[:n_prime])
 
 
 def _described(targets: list[Path], results: list[Generated], rate: int) -> str:

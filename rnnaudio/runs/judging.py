@@ -1,4 +1,4 @@
-"""How long what a run plays stays within the limits of real music."""
+"""Measurement of how long generated sound stays within the limits of real music."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ MOST_CALIBRATION_SECONDS = 3600.0
 
 
 class Sound(NamedTuple):
-    """Prime, generated and true continuation on the scale of the recording, -1 to 1; stopped: why it ended early."""
+    """Prime, generated and true continuation, on the scale of the recording; stopped: why generation ended early."""
 
     prime: np.ndarray
     generated: np.ndarray
@@ -38,7 +38,7 @@ def continue_test_prime(
 
 
 def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str) -> Alive:
-    """How long the sound lived; what is shorter than a second, or of a very low rate, cannot be measured."""
+    """Measure how long the sound stays alive; below a second, or at a very low rate, it cannot be measured."""
     rate = corpus.sample_rate_hz
     if len(generated) < rate or rate < MINIMUM_RATE_HZ:
         return Alive(len(generated) / rate, stopped or "too short or too low a rate to be measured")
@@ -46,7 +46,7 @@ def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str) -> Alive:
 
 
 def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
-    """From the training pieces; from rendered Mozart where they are few, for those would set too narrow limits."""
+    """Limits from the training pieces; if they are short, from rendered Mozart, for theirs would be too narrow."""
     rate = corpus.sample_rate_hz
     if corpus.train.seconds < LEAST_CALIBRATION_SECONDS and rate == STEINWAY_16_KHZ.sample_rate_hz:
         return STEINWAY_16_KHZ
@@ -55,7 +55,7 @@ def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
 
 @lru_cache(maxsize=4)
 def _measured_limits(path: Path, changed_ns: int) -> AliveLimits:
-    """Kept, for it goes through an hour of music; by the time of change, for a corpus may be built anew."""
+    """Measure and cache, since it reads up to an hour of music; by time of change, since a corpus may be rebuilt."""
     with AudioCorpus.open(path) as corpus:
         rate, pieces = corpus.sample_rate_hz, corpus.train.pieces
         n_each = round(MOST_CALIBRATION_SECONDS * rate / len(pieces))

@@ -1,4 +1,4 @@
-"""Reading a trained run back, whatever its recipe."""
+"""Loading of trained runs of any recipe."""
 
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -6,6 +6,7 @@ from typing import Any, TypeVar, overload
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
 
@@ -23,7 +24,7 @@ def load(run_dir: Path, kind: type[R]) -> R: ...
 
 
 def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
-    """The run in a folder, with its best parameters; kind: the class that it has to be of.
+    """Load the run in a folder, with its best parameters; kind: the class expected.
 
     RnnaudioError if there is none, it is damaged, or of another recipe.
     """
@@ -40,7 +41,7 @@ def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
     return run
 
 
-def _check_sizes(recipe: Any, saved: SavedRun) -> None:
+def _check_sizes(recipe: Recipe[C], saved: SavedRun) -> None:
     """RnnaudioError for a model larger than the arrays that are stored for it, which would take all memory."""
     shapes = [array.shape for array in saved.checkpoint.arrays.values()]
     most = max((side for shape in shapes for side in shape), default=0)
@@ -53,15 +54,16 @@ def _check_sizes(recipe: Any, saved: SavedRun) -> None:
                 raise RnnaudioError(f"{saved.path} is damaged: {name} is more than its arrays have; take another run")
 
 
-def saved_config(recipe: Any, saved: SavedRun) -> Any:
-    """The settings of a saved run, with those that came later; RnnaudioError if they are not those of the recipe."""
+def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
+    """The settings of a saved run, new ones at their defaults; RnnaudioError if they are not those of the recipe."""
     try:
-        return from_dict(recipe.Config, saved.settings[recipe.key])
+        config: C = from_dict(recipe.Config, saved.settings[recipe.key])
     except (KeyError, TypeError) as error:
         raise RnnaudioError(f"{saved.path} holds no settings of a run over {recipe.key} ({error})") from error
+    return config
 
 
-def saved_recipe(run_dir: Path) -> tuple[Any, Any]:
+def saved_recipe(run_dir: Path) -> tuple[Recipe[Any], Any]:
     """The recipe and the settings of the run in a folder, without its model."""
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)

@@ -1,4 +1,4 @@
-"""What every run leaves to see and hear: sound, spectrogram, curves, a summary, one page."""
+"""Results of a run, whatever its recipe: sound, spectrogram, curves, a summary and one page."""
 
 import json
 import platform
@@ -37,9 +37,9 @@ def write_outcome(
     corpus_path
         where the corpus is, if it was moved.
     seconds
-        of sound that is generated; None: the recipe's own.
+        length of the generated sound; None: the recipe's own.
     finish
-        first decide what the recipe decides after training; without it the run plays as trained.
+        first let the recipe finish the run (codes: choose temperatures); without it the run plays as trained.
     """
     saved = SavedRun.read(run_dir)
     recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
@@ -71,7 +71,7 @@ def write_outcome(
 
 
 def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], int]:
-    """The files by caption, and how many generated samples were clipped."""
+    """Write all sounds: the files by caption, and how many generated samples were clipped."""
     rate = run.sample_rate_hz
     n_clipped = write_wav(folder / "generated.wav", np.concatenate([sound.prime, sound.generated]), rate)
     write_wav(folder / "original.wav", np.concatenate([sound.prime, sound.original]), rate)
@@ -83,7 +83,7 @@ def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tupl
 
 
 def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folder: Path) -> dict[str, Path]:
-    """All pictures of a run, by caption."""
+    """Plot all pictures of a run: paths by caption."""
     rate, history = run.sample_rate_hz, run.history
     path = folder / "spectrogram.png"
     pictures = {"Spectrogram": plots.spectrogram(sound.prime, sound.generated, sound.original, rate, path)}
@@ -133,7 +133,7 @@ def headline(summary: Mapping[str, Any]) -> str:
     why = f" ({summary['death']})" if summary["death"] else ""
     if summary.get("limits_known") is False:
         why += (
-            "; but this corpus' own validation music lies outside the limits of real music, so they say little of it"
+            "; but this corpus' own validation music lies outside the limits of real music, which are no measure of it"
         )
     return (
         f"{trained} It kept sounding like music for {summary['alive_seconds']:.1f} of {summary['of_seconds']:g} s "

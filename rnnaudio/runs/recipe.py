@@ -1,7 +1,7 @@
-"""What differs between kinds of run, and nothing else: the protocol that frames, codes and samples follow.
+"""The interface of recipes, which holds what differs between runs over frames, codes and samples.
 
-A recipe says what to train on what, how a trained run continues sound, and what is worth telling of it. Training,
-resuming, generating, reporting, diagnosing and toy problems are the same for all and stand in :mod:`rnnaudio.runs`.
+A recipe defines model, objective and batches, how a trained run continues sound, and its part of the report. Training,
+resuming, generating, reporting, diagnosis and toy problems are the same for all, and are in :mod:`rnnaudio.runs`.
 To add a recipe, subclass :class:`Recipe` and register it in :mod:`rnnaudio.runs.recipes`, one line.
 """
 
@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
+from rnnaudio.runs.config import RunConfig
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.judging import Sound
 from rnnaudio.runs.record import Record, SavedRun
@@ -32,31 +33,12 @@ TOY_FRAME = 200  # samples, where the model has no frames of its own
 Rows = Sequence[Mapping[str, object]]
 
 
-class RunConfig(Protocol):
-    """The settings that every recipe has."""
-
-    @property
-    def seed(self) -> int: ...
-
-    @property
-    def learning_rate(self) -> float: ...
-
-    @property
-    def minutes(self) -> float: ...
-
-    @property
-    def max_updates(self) -> int: ...
-
-    @property
-    def preflight(self) -> bool: ...
-
-
 C = TypeVar("C", bound=RunConfig)
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """How a model is trained; the arguments of :func:`rnnaudio.training.train` of these names."""
+    """Optimizer, limits and rules of training: the arguments of :func:`rnnaudio.training.train` of these names."""
 
     optimizer: Optimizer
     stopping: StoppingRule
@@ -78,18 +60,18 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that a run is trained with, ready.
+    """Everything that a run is trained with.
 
-    measured
-        what was measured of the data, kept in the run's record.
-    files
-        what lies beside the checkpoint, by file name.
     pieces
-        the training pieces as the batches read them.
-    promised
-        what the objective's name promises, if a setting makes it another: toy problems are judged by it.
+        the training pieces, as the batches read them.
     blank_loss
         the validation loss of a model that has learnt nothing; toy problems are judged against it.
+    measured
+        measurements of the data, saved in the run's record.
+    files
+        files to save beside the checkpoint, by name.
+    promised
+        the objective that toy problems are judged by, if a setting (such as the target of 2016) changes ``objective``.
     """
 
     model: Layer
@@ -106,12 +88,12 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Page:
-    """What a recipe adds to the report that every run leaves.
+    """A recipe's part of the report on a run.
 
     figure
-        the validation figure of the headline, in words.
+        the validation result, as text for the headline.
     baselines, decibel
-        for the learning curve: simple predictors to draw as lines, and whether losses are shown in decibels.
+        for the learning curve: losses of simple predictors to plot as lines, and whether to show losses in decibels.
     tables, pictures, sounds
         by heading or caption; sounds on the scale of the recording, written as ``<caption>.wav``.
     """
@@ -129,18 +111,18 @@ class Page:
 
 
 class Recipe(ABC, Generic[C]):
-    """One kind of run. Without state: everything is passed and returned.
+    """A kind of run: frames, codes or samples. It has no state: everything is passed and returned.
 
     name
-        on the command line, the recipe's in :mod:`rnnaudio.runs.recipes`.
+        on the command line, as registered in :mod:`rnnaudio.runs.recipes`.
     key
-        under which the settings stand in the record of a checkpoint; never to be changed.
+        of the settings in the record of a checkpoint; never to be changed.
     quantity
         what the loss is, with its unit.
     seconds
-        of sound that the report generates.
+        length of the sound generated for the report.
     problems
-        toy problems that a model is tried on.
+        toy problems of the preflight.
     """
 
     name: ClassVar[str]
@@ -152,22 +134,22 @@ class Recipe(ABC, Generic[C]):
 
     @abstractmethod
     def prepare(self, config: C, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Model, objective, batches, validation and optimizer of a config.
+        """Make the model, objective, batches, validation and optimizer of a config.
 
         run_dir: the folder of a run that is continued or examined, whose files are read instead of made again.
-        RnnaudioError for settings or a corpus that it cannot be trained with.
+        RnnaudioError for settings or a corpus that do not allow training.
         """
 
     @abstractmethod
     def load(self, config: C, saved: SavedRun) -> LoadedRun:
-        """A trained run, ready to continue sound."""
+        """Load a trained run, ready to continue sound."""
 
     def open_corpus(self, path: Path, config: C) -> AudioCorpus:
-        """The corpus, scaled as the config says."""
+        """Open the corpus on the scale that the config asks for."""
         return AudioCorpus.open(path)
 
     def completed(self, config: C, corpus: AudioCorpus) -> C:
-        """The config with every setting decided, those that the corpus decides too."""
+        """The config with every setting filled in, including those that depend on the corpus."""
         return config
 
     def may_change(self, config: C) -> Set[str]:
@@ -179,11 +161,11 @@ class Recipe(ABC, Generic[C]):
         return f"{loss:.5g}"
 
     def prime_seconds(self, config: C, sample_rate_hz: int) -> float:
-        """The length of sound that a run is tried on."""
+        """Length of the primes that a run is tested with."""
         return 1.0
 
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
-        """Whatever is decided once training has ended; kept in the run's folder."""
+        """Make the choices that follow training, such as temperatures, and save them in the run's folder."""
 
     def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
         """The part of the report that only this kind of run has; pictures are plotted into ``folder``."""
@@ -201,11 +183,11 @@ class Recipe(ABC, Generic[C]):
         return ""
 
     def toy(self, config: C) -> C:
-        """The config for toy problems, which are to take minutes."""
+        """The config for toy problems, reduced so that they take minutes."""
         return config
 
     def toy_sizes(self, config: C) -> tuple[int, int]:
-        """Samples a frame, and the least samples of sound, for a toy problem with these settings."""
+        """Samples per frame, and the least number of samples of sound, of a toy problem with these settings."""
         return TOY_FRAME, 0
 
     def toy_scale(self, config: C, audio: np.ndarray) -> Scale:
@@ -214,7 +196,7 @@ class Recipe(ABC, Generic[C]):
 
 
 def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_seconds: float) -> Subject:
-    """A run and what trained it, for the diagnosis."""
+    """A run and what it was trained with, for the diagnosis."""
     fitting = prepared.fitting
 
     def continued(prime: np.ndarray, n_samples: int) -> np.ndarray:

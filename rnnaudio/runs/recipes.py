@@ -1,4 +1,4 @@
-"""The recipes by name: one line each. Named by text is what takes seconds to import."""
+"""Registry of recipes: one line each, as text, because they take seconds to import."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from rnnaudio.registry import Registry, resolve
 
 
 class Entry(NamedTuple):
-    """A recipe and its class of settings, or where to import them from; key: as in the record."""
+    """A recipe and the class of its settings, or where to import them from; key: of the settings in a record."""
 
     key: str
     recipe: Any
@@ -36,7 +36,7 @@ def config_class(name: str) -> Any:
 
 
 def recipe_in(settings: Mapping[str, Any], path: Path) -> Any:
-    """The recipe whose settings these are; RnnaudioError if there is none."""
+    """The recipe whose key these settings of a record have; RnnaudioError if there is none."""
     for _, entry in RECIPES.items():
         if entry.key in settings:
             return resolve(entry.recipe)

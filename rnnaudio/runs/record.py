@@ -1,4 +1,4 @@
-"""A saved run: its checkpoint and record, by which its corpus is recognised and it is continued as it was."""
+"""Saved runs: the checkpoint and its record, which identifies the corpus and lets a run be resumed."""
 
 import json
 from collections.abc import Callable, Mapping, Set
@@ -18,14 +18,14 @@ Record = dict[str, Any]  # what JSON can hold
 
 
 class SavedRun(NamedTuple):
-    """A run as it lies in its folder."""
+    """A run as saved in its folder."""
 
     run_dir: Path
     checkpoint: checkpoint.Checkpoint
 
     @classmethod
     def read(cls, run_dir: Path) -> "SavedRun":
-        """RnnaudioError if there is no run, or its checkpoint is damaged."""
+        """Read the run in a folder. RnnaudioError if there is none, or its checkpoint or record is damaged."""
         saved = cls(Path(run_dir), checkpoint.load(checkpoint.path_in(run_dir)))
         saved.check()
         return saved
@@ -53,16 +53,16 @@ class SavedRun(NamedTuple):
 
     @property
     def settings(self) -> Record:
-        """What was known before training: the settings under the key of their recipe, corpus, measurements."""
+        """The record made before training: settings, under the key of the recipe, the corpus, and measurements."""
         return self.record.get("config") or {}
 
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
-        """Parameters of the lowest validation loss (``best``), else, or if it was never validated, the last ones."""
+        """Parameters ``best``, of the lowest validation loss, or ``model``, the last ones, also if none is best."""
         return self.checkpoint.group(group) or self.checkpoint.group("model")
 
 
 def description(corpus: AudioCorpus) -> Record:
-    """What a run's record keeps of its corpus."""
+    """The entry of a corpus in a run's record."""
     return {
         "path": str(corpus.path.resolve()),
         "sample_rate_hz": corpus.sample_rate_hz,
@@ -91,9 +91,9 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set
 def open_known(
     stored: Record, path: Path | None = None, open_it: Callable[[Path], AudioCorpus] = AudioCorpus.open
 ) -> AudioCorpus:
-    """The corpus that is described, at ``path`` or where it was; RnnaudioError if it is not there or is another."""
+    """Open the corpus of a record, at ``path`` or where it was; RnnaudioError if it is missing or another one."""
     if path is None and not Path(stored["path"]).exists():
-        raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: say where it is with --corpus")
+        raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: give its path with --corpus")
     corpus = open_it(path or Path(stored["path"]))
     changed = difference(stored, description(corpus), unchecked={"path"})
     if changed:
@@ -103,7 +103,7 @@ def open_known(
 
 
 def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], path: Path) -> None:
-    """RnnaudioError, with both values, if a part of a run's record (train, corpus) differs in more than it may."""
+    """Compare parts of two records (train, corpus). RnnaudioError, with both values, for a change not allowed."""
     saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
     for part, unchecked in may_change.items():
         changed = difference(saved.get(part) or {}, now[part], unchecked)

@@ -1,4 +1,4 @@
-"""Which recipe with which settings: a preset, a configuration file, and the cell whose options there are."""
+"""Choice of the recipe and its settings: from a preset, a configuration file, and the name of a cell."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ class Chosen(NamedTuple):
 def chosen(
     recipe: str | None = None, preset: str | None = None, config: Path | None = None, cell: str | None = None
 ) -> Chosen:
-    """The settings of a preset, over it those of a file, and of the recipe or cell if they are named.
+    """The settings of a preset, overridden by those of a file, then by the recipe and cell if named.
 
     RnnaudioError for unknown names and keys, and for a file of another recipe than ``recipe``.
     """

@@ -22,9 +22,9 @@ class ToyProblem(NamedTuple):
     sound
         (frame size, n_samples) -> audio to train on and to validate on.
     pass_share
-        of the loss of a model that has learnt nothing, to be reached within ``max_updates``, for the reason ``why``.
+        share of the loss of a model that has learnt nothing, to be reached in ``max_updates``; ``why``: the reason.
     by_design
-        causes that are the problem's own, not the settings'.
+        causes that are due to the problem, not to the settings.
     """
 
     name: str
@@ -55,7 +55,7 @@ def _tone(frequency_hz: float, frame_size: int, part: float, n_samples: int) -> 
 
 
 def _chirp(frame_size: int, n_samples: int) -> Sounds:
-    """From 220 Hz up to 880 Hz and down again, once to train on and once more, in other phases, to validate on."""
+    """A sweep from 220 Hz to 880 Hz and back, once for training and once, in other phases, for validation."""
     frequency_hz = 550.0 - 330.0 * np.cos(2 * np.pi * np.arange(2 * n_samples) / n_samples)
     return _halves(np.sin(2 * np.pi * np.cumsum(frequency_hz) / RATE_HZ))
 

@@ -346,7 +346,7 @@ def test_what_a_subject_cannot_answer_is_left_out_and_the_rest_goes_on():
     assert all(np.isnan(silent.measured.figures[name]) for name in ("play_against_unrolled", "half_life", "period"))
 
     prime, faded = noise(3200), 1e-4 * noise(80_000, seed=1)
-    continued = dataclasses.replace(subject, prime=prime, continued=lambda sound, n: faded[:n])
+    continued = dataclasses.replace(subject, prime=lambda: prime, continued=lambda sound, n: faded[:n])
     measured = diagnose(continued).measured
     assert measured.unanswered == {"what is played": frame_by_frame}
     assert len(measured.level_db) == 16 + 400  # 12.5 ms each

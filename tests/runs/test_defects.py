@@ -456,7 +456,7 @@ def test_a_run_of_an_earlier_version_plays_and_goes_on(plain, corpus_path, tmp_p
     played, again = (r.continue_primes(seeds, 40)[0].audio for r in (run, load(run_dir)))
     np.testing.assert_array_equal(played, again)
     noisy = dataclasses.replace(run, config=dataclasses.replace(config, generation_noise=True))
-    with pytest.raises(RnnaudioError, match="does not say how loud its validation windows are"):
+    with pytest.raises(RnnaudioError, match="has no record of how loud its validation windows are"):
         noisy.continue_primes(seeds, 40)
     resumed = fit(FRAMES, dataclasses.replace(config, max_updates=6), corpus_path, old, resume=True)
     assert resumed.n_updates == 6

@@ -150,7 +150,7 @@ def test_diagnose_prints_causes_and_leaves_json_and_picture(folder, found, comma
     first, second = out.index("1. unscaled-rmsprop (severity 0.90)"), out.index("2. last-step-cost (severity 0.40)")
     assert first < out.index("advice: Divide by sqrt(r).") < second < out.index("31 of 32 steps")
     assert "errors on validation windows: this model -3.01 dB" in out
-    assert "free run of 30 frames: seed -20.0 dB, beginning -30.0 dB, end not finite" in out
+    assert "free run of 30 frames: prime -20.0 dB, beginning -30.0 dB, end not finite" in out
     assert all(len(line) <= 100 or line.startswith("look") for line in out.splitlines())
     read = json.loads((folder / "run/diagnosis.json").read_text())
     assert [cause["name"] for cause in read["causes"]] == ["unscaled-rmsprop", "last-step-cost"]
@@ -208,7 +208,7 @@ def test_bad_runs_give_one_line_and_status_2(folder, found, tmp_path, command):
         ([tmp_path / "none"], "no checkpoint at"),
         ([folder / "corpus.h5"], "is a file; expected the folder of a run"),
         ([tmp_path / "damaged"], "is damaged or no checkpoint"),
-        ([tmp_path / "moved"], "say where it is with --corpus"),
+        ([tmp_path / "moved"], "give its path with --corpus"),
         ([folder / "run", "--corpus", checkpoint], "checkpoint.safetensors"),
     ):
         status, _, err = command("diagnose", *arguments)

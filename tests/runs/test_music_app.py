@@ -102,7 +102,7 @@ def test_the_healthiest_is_chosen(folder):
     ]
     assert healthiest(rows) == rows[2]
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
-        chosen = choose(folder / "run", corpus, temperatures=(0.8, 1.2), n_seeds=1, seconds=2.0)
+        chosen = choose(folder / "run", corpus, temperatures=(0.8, 1.2), n_primes=1, seconds=2.0)
     history = load(folder / "run").record["history"]
     both = {"model"} if history[-1]["is_best"] else {"best", "model"}
     assert {(r["parameters"], r["temperature"]) for r in chosen.scores} == {(p, t) for p in both for t in (0.8, 1.2)}
@@ -124,7 +124,7 @@ def test_what_was_never_chosen_plays_as_learnt(tmp_path):
     whole = {"parameters": "worst", "temperature": 1.0, "scores": [], "limits": None}
     for wrong, words in (("{}", "'limits'"), ("[1, 2]", "list"), ("", "Expecting"), (json.dumps(whole), "'worst'")):
         (tmp_path / "playing.json").write_text(wrong)
-        with pytest.raises(RnnaudioError, match=f"does not say how the run plays .*{words}"):
+        with pytest.raises(RnnaudioError, match=f"is no record of how it plays .*{words}"):
             load_playing(tmp_path, 7)
 
 
@@ -132,7 +132,7 @@ def test_what_was_never_chosen_plays_as_learnt(tmp_path):
 def choosing_is_short(monkeypatch):
     """One prime of a second for each choice, a report of two seconds."""
     monkeypatch.setattr("rnnaudio.runs.codes.choice.SECONDS", 1.0)
-    monkeypatch.setattr("rnnaudio.runs.codes.choice.N_SEEDS", 1)
+    monkeypatch.setattr("rnnaudio.runs.codes.choice.N_PRIMES", 1)
     monkeypatch.setattr(CodesRecipe, "seconds", 2.0)
 
 

@@ -111,7 +111,7 @@ def test_a_run_is_resumed_as_it_would_have_been(name, tmp_path):
 @pytest.mark.parametrize("name", ["lstm", "codes", "samples"])
 def test_a_report_is_written_of_it(name, tmp_path, monkeypatch):
     monkeypatch.setattr("rnnaudio.runs.codes.choice.SECONDS", 1.0)
-    monkeypatch.setattr("rnnaudio.runs.codes.choice.N_SEEDS", 1)
+    monkeypatch.setattr("rnnaudio.runs.codes.choice.N_PRIMES", 1)
     shutil.copytree(OLD / name, tmp_path / "run")
     summary = write_outcome(tmp_path / "run", CORPUS, seconds=0.1)
     assert summary["generated_seconds"] == 0.1 and (tmp_path / "run/report.html").exists()

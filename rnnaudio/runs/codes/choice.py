@@ -1,4 +1,4 @@
-"""Which parameters and temperatures a run over codes plays with: its health on validation seeds decides."""
+"""Choice of the parameters and temperatures that a run over codes plays with, by its health on validation primes."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -18,15 +18,15 @@ from rnnaudio.runs.judging import limits_of_real_music
 from rnnaudio.runs.record import SavedRun
 
 TEMPERATURES, DETAIL_TEMPERATURES = (1.0, 1.05, 1.1, 1.15, 1.2), (0.9, 1.0)
-N_SEEDS, SECONDS = 12, 60.0
-DRAW_SEED = 1  # not the runs' own, by which they are measured afterwards
-FRECHET_IS_EQUAL = 1.2  # of the lowest, by about as much draws of one setting vary; then: what is in range for longest
-REAL_IS_WITHIN = 0.9  # limits that call more of the validation music dead than a tenth say nothing about this corpus
+N_PRIMES, SECONDS = 12, 60.0
+SAMPLING_SEED = 1  # not the runs' own, by which they are measured afterwards
+FRECHET_IS_EQUAL = 1.2  # of the lowest, about what one setting varies by between samplings; then: the longest in range
+REAL_IS_WITHIN = 0.9  # limits that exclude more than a tenth of the validation music do not suit this corpus
 
 
-def played(run: CodesRun, seeds: Sequence[np.ndarray], n_samples: int, seed: int | None = None) -> list[np.ndarray]:
-    """Each seed continued as chosen, on the scale of the recording, without the seed; ``seed``: of the draws."""
-    blocks = [block.audio for block in run.play(seeds, n_samples, seed=seed)]
+def played(run: CodesRun, primes: Sequence[np.ndarray], n_samples: int, seed: int | None = None) -> list[np.ndarray]:
+    """The continuation of each prime, without the prime, on the scale of the recording; ``seed``: for the sampling."""
+    blocks = [block.audio for block in run.play(primes, n_samples, seed=seed)]
     return [run.scale.restore(audio) for audio in np.concatenate(blocks, axis=1)]
 
 
@@ -36,24 +36,24 @@ def choose(
     *,
     temperatures: Sequence[float] = TEMPERATURES,
     details: Sequence[float] = DETAIL_TEMPERATURES,
-    n_seeds: int | None = None,
+    n_primes: int | None = None,
     seconds: float | None = None,
 ) -> Playing:
-    """Play both sets of parameters at all temperatures from validation seeds, keep the healthiest with the run.
+    """Play validation primes with both sets of parameters at all temperatures, and keep the healthiest setting.
 
-    Healthiest: the fewest that die for good; of these, a Frechet distance of log-mel frames to the validation music
-    within a fifth of the lowest; of these, the most windows within the limits of real music. No test seed is heard.
-    Where no validation was better than the last one, the last parameters play alone; without detail it has one
-    temperature.
+    Healthiest: the fewest continuations that die for good; among equals, a Frechet distance of log-mel frames to the
+    validation music within a fifth of the lowest; then the most windows within the limits of real music. The test
+    split is not used. If the last validation was the best, only the last parameters are tried; a codec of one stage
+    has no temperature for the detail. The choice is saved in the folder of the run.
     """
-    rate, n_seeds, seconds = corpus.sample_rate_hz, n_seeds or N_SEEDS, seconds or SECONDS
+    rate, n_primes, seconds = corpus.sample_rate_hz, n_primes or N_PRIMES, seconds or SECONDS
     saved = SavedRun.read(run_dir)
     config = from_dict(CodesConfig, saved.settings["music"])
     pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # one at least: :func:`check_corpus`
     music = [corpus.restore(p.read(0, p.n_samples)) for p in pieces]
     limits = usable_limits(corpus, music)
     real = np.concatenate([log_mel(audio, rate) for audio in music])
-    seeds = [corpus.valid.prime_at(k, 1.0) for k in range(n_seeds)]
+    primes = [corpus.valid.prime_at(k, 1.0) for k in range(n_primes)]
     last = loaded(config, saved, "model")
     runs = {"model": last}
     if last.history and not last.history[-1]["is_best"]:
@@ -62,7 +62,7 @@ def choose(
     settings = list(product(runs, temperatures, details if last.codec.n_stages > 1 else details[-1:]))
     for parameters, temperature, detail in tqdm(settings, "choosing how to play", leave=False, disable=None):
         run = runs[parameters].playing_as(Playing(parameters, temperature, detail, [], limits))
-        sounds = played(run, seeds, round(seconds * rate), DRAW_SEED)
+        sounds = played(run, primes, round(seconds * rate), SAMPLING_SEED)
         row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
         scores.append(row | health(sounds, rate, limits, real))
     best = healthiest(scores)
@@ -79,7 +79,7 @@ def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimi
 
 
 def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, real: np.ndarray) -> dict[str, Any]:
-    """Of what one setting played: see :func:`choose`. Without limits nothing is known to die."""
+    """Scores of the sounds that one setting played, see :func:`choose`; without limits none counts as dead."""
     within = [in_range(sound, rate, limits) for sound in sounds] if limits else []
     frames = np.concatenate([log_mel(sound, rate) for sound in sounds])
     return {
@@ -90,7 +90,7 @@ def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, 
 
 
 def healthiest(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The best row."""
+    """The row of the healthiest setting, by the order of :func:`choose`."""
     fewest = min(row["dead_for_good"] for row in scores)
     alive = [row for row in scores if row["dead_for_good"] == fewest]
     nearest = min(row["frechet"] for row in alive)

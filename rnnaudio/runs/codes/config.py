@@ -17,7 +17,7 @@ MUCH_SECONDS = 1200.0
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """Everything that decides a run over codes. 0 in the first eight: chosen from the corpus."""
+    """Everything that decides a run over codes. A 0 in the first eight settings: chosen from the corpus."""
 
     window_samples: int = 0  # 128 ms, to a power of two
     hop_samples: int = 0  # a quarter of the window
@@ -28,12 +28,12 @@ class CodesConfig:
     max_updates: int = 0  # five epochs, 4,000 at most
     n_stages: int = 0  # of codes: two for twenty minutes of music and more, else one
     transpose: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # semitones: copies of the training music
-    gain_db: float = 0.0  # each of these copies is louder or softer by up to so many decibels
+    gain_db: float = 0.0  # each copy is louder or softer by up to this many decibels
     join_pieces: bool = True  # after a piece comes the next: else nothing ever follows the silence at its end
     n_layers: int = 1
     dropout: float = 0.2
-    own_share: float = 0.0  # of the frames heard, replaced by own draws at the end of training, none at its beginning
-    input_noise: float = 0.0  # in training, of each component's deviation: it makes what is played stand still
+    own_share: float = 0.0  # of input frames replaced by the model's own samples; rises from 0 to this over training
+    input_noise: float = 0.0  # in training, relative to each component's deviation; the music it plays stands still
     batch_size: int = 24
     n_steps: int = 64  # frames
     learning_rate: float = 2e-3
@@ -57,9 +57,9 @@ class CodesConfig:
 
 
 def fitted(config: CodesConfig, seconds: float, sample_rate_hz: int) -> CodesConfig:
-    """Zeros filled in for so much training music: codes, components and units that it can teach.
+    """Fill in the zeros: as many codes, components and units as this much training music can train.
 
-    An hour gets all; what has only a minute gets 32 codes of 40 frames each and a smaller model, for fewer updates.
+    An hour gets the full sizes; a minute gets 32 codes, 40 frames for each, and a smaller model for fewer updates.
     """
     window = config.window_samples or 2 ** round(np.log2(WINDOW_SECONDS * sample_rate_hz))
     hop = config.hop_samples or max(1, window // HOPS_PER_WINDOW)

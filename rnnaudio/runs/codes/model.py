@@ -1,4 +1,4 @@
-"""From settings and a corpus to a codec, sequences of codes and a model."""
+"""Construction of the codec, the sequences of codes and the model from settings and a corpus."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ CODEC = "codec.safetensors"
 
 
 def build_model(config: CodesConfig, codec: Codec) -> CodeModel:
-    """Noise, Dense, LSTMs, a head per stage; dropout before each."""
+    """Build the model: input noise, a dense layer, LSTMs, a head per stage; dropout before LSTMs and heads."""
     rng = np.random.default_rng((config.seed, 0, 2))
     n, m = codec.n_features, config.n_units
     layers: list[Layer] = [GaussianNoise(n, config.input_noise)] if config.input_noise else []
@@ -37,12 +37,12 @@ def build_model(config: CodesConfig, codec: Codec) -> CodeModel:
 
 
 def transposed(audio: np.ndarray, semitones: int) -> np.ndarray:
-    """Played faster or slower, so that all pitches move by so many semitones and time by 2^(-semitones / 12)."""
+    """Resample, so that all pitches move by ``semitones`` and the duration by a factor of 2^(-semitones / 12)."""
     return audio if not semitones else resample(audio, round(1e5 * 2.0 ** (semitones / 12.0)), 100_000)
 
 
 def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db: float = 0.0) -> Iterator[np.ndarray]:
-    """Codes of each piece that has a frame, in each transposition, louder by so many decibels."""
+    """Codes of each piece of at least one frame, in each transposition, louder by ``gain_db``."""
     for piece in split.pieces:
         audio = piece.read(0, piece.n_samples) * np.float32(10.0 ** (gain_db / 20.0))
         for semitones in transpose:
@@ -52,10 +52,10 @@ def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db
 
 
 def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.ndarray, ...]:
-    """What a run is trained on: each piece in each transposition or, joined, each transposition of all pieces.
+    """Training sequences: each piece in each transposition or, joined, each transposition of all pieces.
 
-    The music itself is as loud as it is; its transpositions are louder and softer by decibels evenly spread over
-    -gain_db to gain_db, in an order that the seed draws.
+    The music itself keeps its level; the gains of its transpositions are evenly spaced from -gain_db to gain_db, in a
+    random order that follows from the seed.
     """
     order = np.random.default_rng((config.seed, 12)).permutation(len(config.transpose))  # 12: the purpose
     sequences: list[np.ndarray] = []
@@ -68,7 +68,7 @@ def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.
 
 
 def check_corpus(corpus: AudioCorpus) -> None:
-    """RnnaudioError if what is played from it could not be judged: a low rate, no second to validate or test on."""
+    """Check that generated sound can be judged. RnnaudioError for a low rate, or a split without a second of music."""
     if corpus.sample_rate_hz < MINIMUM_RATE_HZ:
         raise RnnaudioError(
             f"{corpus.path} has {corpus.sample_rate_hz} Hz; expected {MINIMUM_RATE_HZ} or more: build it at that rate"

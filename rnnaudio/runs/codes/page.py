@@ -1,4 +1,4 @@
-"""What the report says of a run over codes: bits, how it was chosen to play, the codec alone."""
+"""The part of the report on a run over codes: bits per frame, the chosen temperatures, the codec alone."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How a run over codes plays: what was chosen for it after training, and kept beside it."""
+"""The parameters and temperatures that a run over codes plays with, chosen after training and saved beside it."""
 
 import dataclasses
 import json
@@ -8,12 +8,21 @@ from typing import Any, NamedTuple
 from rnnaudio.atomic import write_atomically
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import AliveLimits
+from rnnaudio.runs.config import Plain
 
 
 class Playing(NamedTuple):
-    """How a run plays, chosen on validation seeds: parameters ``best`` (lowest validation loss) or ``model`` (the last
-    ones), temperatures, of the first stage and of those that add detail to it, and what each choice of them scored;
-    limits of real music, by which it notices its own death."""
+    """Settings that a run plays with, chosen on validation primes.
+
+    parameters
+        ``best`` (lowest validation loss) or ``model`` (the last ones).
+    temperature, detail_temperature
+        of the first stage, and of the stages that add detail to it.
+    scores
+        a row for each setting that was tried.
+    limits
+        limits of real music, outside which a continuation counts as dead; None if not known.
+    """
 
     parameters: str
     temperature: float
@@ -27,15 +36,17 @@ def playing_path(run_dir: Path) -> Path:
 
 
 def save_playing(playing: Playing, run_dir: Path, n_updates: int) -> None:
-    """Beside the run's checkpoint; it was chosen after so many updates."""
+    """Save the choice, made after ``n_updates``, beside the run's checkpoint."""
     record = playing._asdict() | {"limits": playing.limits and dataclasses.asdict(playing.limits)}
     record["n_updates"] = n_updates
     write_atomically(playing_path(run_dir), json.dumps(record, indent=2).encode() + b"\n")
 
 
 def load_playing(run_dir: Path, n_updates: int) -> Playing:
-    """As chosen after so many updates, else the last parameters at temperature 1. RnnaudioError if the file is no such
-    record."""
+    """The choice made after ``n_updates``; without one, the last parameters at temperature 1.
+
+    RnnaudioError if the file is no such record.
+    """
     path = playing_path(run_dir)
     if not path.exists():
         return Playing("model", 1.0, 1.0, [], None)
@@ -47,11 +58,11 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
         if record.get("n_updates", n_updates) != n_updates:
             return Playing("model", 1.0, 1.0, [], None)
         temperature = float(record["temperature"])
-        detail = float(record.get("detail_temperature", temperature))  # runs of before had one for all
+        detail = float(record.get("detail_temperature", temperature))  # earlier versions had one for all stages
         return Playing(record["parameters"], temperature, detail, record["scores"], limits)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RnnaudioError(f"{path} does not say how the run plays ({error}): delete it to choose again") from error
+        raise RnnaudioError(f"{path} is no record of how it plays ({error}): delete it to choose again") from error
 
 
-def _pair(value: Any) -> Any:
+def _pair(value: Plain) -> Plain:
     return tuple(value) if isinstance(value, list) else value

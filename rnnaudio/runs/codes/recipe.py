@@ -33,7 +33,7 @@ TOY_CODES = 16
 
 
 class CodesRecipe(Recipe[CodesConfig]):
-    """An LSTM over codes of spectra; it plays on for minutes."""
+    """Runs of an LSTM over codes of spectra, which plays on for minutes."""
 
     name = "codes"
     key = "music"
@@ -54,7 +54,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return f"{loss:.3f} bits a frame"
 
     def prepare(self, config: CodesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Fit the codec, or read that of the run, and encode the music in all transpositions."""
+        """Fit the codec, or load the run's, and encode the music in all transpositions."""
         codec = load_codec(run_dir) if run_dir else fitted_codec(config, corpus)
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
         sequences = training_codes(corpus.train, codec, config)
@@ -83,19 +83,19 @@ class CodesRecipe(Recipe[CodesConfig]):
         return codes_page(run, corpus, sound)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """The run on its music as it is, without transpositions."""
+        """The run and its music, without transpositions, for the diagnosis."""
         plain = dataclasses.replace(run, config=dataclasses.replace(run.config, transpose=()))
         return super().subject(plain, corpus, run_dir)
 
     def toy(self, config: CodesConfig) -> CodesConfig:
-        """One stage of a few codes, no transpositions."""
+        """The settings for toy problems: one stage of a few codes, no transpositions."""
         return dataclasses.replace(
             config, transpose=(), n_stages=1, n_codes=min(config.n_codes or TOY_CODES, TOY_CODES), n_components=0,
             max_updates=0, own_share=0.0, window_samples=0, hop_samples=0,
         )  # fmt: skip
 
     def toy_sizes(self, config: CodesConfig) -> tuple[int, int]:
-        """Enough for four windows of codes."""
+        """Samples per frame, and the samples of sound that make four windows of codes."""
         hop = fitted(config, 0.0, RATE_HZ).hop_samples
         return TOY_FRAME, 4 * (config.n_steps + HOPS_PER_WINDOW) * hop
 

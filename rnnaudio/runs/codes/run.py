@@ -22,7 +22,7 @@ FRAMES_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class CodesRun(LoadedRun):
-    """A trained run over codes; playing: as chosen for it, or the last parameters as learnt if nothing was chosen."""
+    """A trained run over codes; playing: the chosen settings, or if none were chosen the last parameters as learnt."""
 
     config: CodesConfig
     model: CodeModel
@@ -45,28 +45,28 @@ class CodesRun(LoadedRun):
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
         """The sound of :meth:`play`; at_once: frame by frame."""
-        course, n = sampling.course(self.temperature), 1 if at_once else FRAMES_AT_ONCE
-        return (block.audio for block in self.play(primes, n_samples, course, seed=sampling.seed, n_at_once=n))
+        schedule, n = sampling.schedule(self.temperature), 1 if at_once else FRAMES_AT_ONCE
+        return (block.audio for block in self.play(primes, n_samples, schedule, seed=sampling.seed, n_at_once=n))
 
     def play(
         self,
         primes: Sequence[np.ndarray],
         n_samples: int,
-        course: SamplingSchedule | None = None,
+        schedule: SamplingSchedule | None = None,
         *,
         seed: int | None = None,
         n_at_once: int = FRAMES_AT_ONCE,
     ) -> Iterator[Block]:
         """Continue each prime (standardised samples, all of one length), in blocks; see :func:`continue_audio`.
 
-        course: other temperatures than chosen (those of detail stay). seed: of the samples; None: the run's own.
+        schedule: temperatures of the first stage; None: the chosen one. seed: for the sampling; None: the run's own.
         """
         return continue_audio(
             self.model,
             self.codec,
             np.stack(primes),
             n_samples,
-            (course or SamplingSchedule((self.temperature,))).at,
+            (schedule or SamplingSchedule((self.temperature,))).at,
             detail_temperature=self.playing.detail_temperature,
             seed=self.config.seed if seed is None else seed,
             n_at_once=n_at_once,

@@ -1,4 +1,4 @@
-"""Why a run does not play: everything that trained and plays it, measured; the causes in words, JSON and a picture."""
+"""Diagnosis of a run that does not play: measures everything that trained and plays it, and reports the causes."""
 
 import dataclasses
 import json
@@ -16,9 +16,10 @@ from rnnaudio.diagnostics.diagnose import diagnose
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.metrics import scores_in_decibel
 from rnnaudio.report import extend_report
+from rnnaudio.runs.config import Plain
 from rnnaudio.runs.explanations import OF_A_DIAGNOSIS
 from rnnaudio.runs.load import load
-from rnnaudio.runs.recipe import Recipe
+from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
 
@@ -63,13 +64,13 @@ def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
     return targets
 
 
-def as_json(diagnosis: Diagnosis) -> Any:
-    """Causes and measurements as JSON can hold them: what is not a finite number is null."""
+def as_json(diagnosis: Diagnosis) -> Plain:
+    """Causes and measurements as values for JSON; numbers that are not finite become null."""
     measured = {field.name: getattr(diagnosis.measured, field.name) for field in dataclasses.fields(Measurements)}
     return _plain({"causes": [cause._asdict() for cause in diagnosis.causes], "measured": measured})
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Plain:
     if isinstance(value, dict):
         return {str(key): _plain(member) for key, member in value.items()}
     if isinstance(value, np.ndarray | np.generic):
@@ -79,8 +80,8 @@ def _plain(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
-def as_text(diagnosis: Diagnosis, recipe: Recipe[Any], config: Any) -> str:
-    """The causes, most severe first, each with its evidence, advice and options of `train`; what the free run did."""
+def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C) -> str:
+    """Format the causes, most severe first, with evidence, advice and options of `train`; then errors and free run."""
     causes = [_described(k, cause, recipe.remedy(cause.name, config)) for k, cause in enumerate(diagnosis.causes, 1)]
     found = "\n".join(causes) or NOTHING_FOUND
     if len(causes) > 1:
@@ -106,14 +107,14 @@ def _described(number: int, cause: Cause, options: str) -> str:
 
 
 def free_run(measured: Measurements) -> str:
-    """A sentence on the level of the free run against that of its seed; empty if it was not played."""
-    seed, played = np.split(measured.level_db, [measured.n_seed_frames])
-    if not len(seed) or not len(played):
+    """A sentence on the level of the free run against that of its prime; empty if there was none."""
+    prime, played = np.split(measured.level_db, [measured.n_seed_frames])
+    if not len(prime) or not len(played):
         return ""
     n = max(1, len(played) // 10)
-    parts = [float(np.median(part)) for part in (seed, played[:n], played[-n:])]
+    parts = [float(np.median(part)) for part in (prime, played[:n], played[-n:])]
     levels = ["not finite" if not math.isfinite(level) else f"{level:.1f} dB" for level in parts]
     return (
-        f"free run of {len(played)} frames: seed {levels[0]}, beginning {levels[1]}, end {levels[2]} "
+        f"free run of {len(played)} frames: prime {levels[0]}, beginning {levels[1]}, end {levels[2]} "
         "(median level of a frame)"
     )

@@ -1,9 +1,9 @@
 """Toy problems before a real run: does this model, by this rule, cost and batch, learn what is easy?
 
 In 2016 none was tried, although a sine generator was there. Each toy problem trains a fresh model by the run's own
-settings on sound in memory and is judged against a model that has learnt nothing. A model over frames is judged by
+settings on synthetic sound and is judged against a model that has learnt nothing. A model over frames is judged by
 what its strategy promises: the promised target, at all steps, without noise; so a problem that is passed vouches for
-target, cost, rule and model together, and one that is not is diagnosed with nothing but a sine to look at.
+target, cost, rule and model together, and one that fails is diagnosed on a sound as simple as a sine.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Split
 from rnnaudio.diagnostics.diagnose import diagnose
@@ -23,19 +23,20 @@ from rnnaudio.diagnostics.subject import Diagnosis
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import to_dict
 from rnnaudio.runs.diagnosis.diagnose import as_text
-from rnnaudio.runs.recipe import Prepared, Recipe
+from rnnaudio.runs.recipe import C, Prepared, Recipe
 from rnnaudio.runs.record import SavedRun, description
 from rnnaudio.runs.toys import RATE_HZ, ToyProblem
 from rnnaudio.training import Evaluation, Limits, Run, checkpoint, train
 from rnnaudio.training.stopping import StoppingState
 
+T = TypeVar("T")
 LEAST_SECONDS = 4.0  # of sound
 VALIDATE_EVERY = 20
 MOST_VALIDATION_BATCHES = 4
 
 
 class Attempt(NamedTuple):
-    """How a toy problem went; diagnosis: None if it was passed. in_words: of a loss."""
+    """Result of a toy problem; diagnosis: None if it was passed. in_words: formats a loss with its unit."""
 
     problem: ToyProblem
     loss: float
@@ -85,10 +86,10 @@ class Reached:
         )
 
 
-def attempts(recipe: Recipe[Any], config: Any, problems: tuple[ToyProblem, ...] | None = None) -> Iterator[Attempt]:
+def attempts(recipe: Recipe[C], config: C, problems: tuple[ToyProblem, ...] | None = None) -> Iterator[Attempt]:
     """Each problem in turn (by default the recipe's own), up to the first that is not passed; that one is diagnosed.
 
-    RnnaudioError for settings that cannot be built, and for a step that does not fit into the memory.
+    RnnaudioError for settings that cannot be built, and for a step that does not fit into memory.
     """
     for problem in recipe.problems if problems is None else problems:
         print(f"{problem.name}: {problem.max_updates} updates at most ...", file=sys.stderr, flush=True)
@@ -98,12 +99,12 @@ def attempts(recipe: Recipe[Any], config: Any, problems: tuple[ToyProblem, ...] 
             return
 
 
-def attempt(recipe: Recipe[Any], config: Any, problem: ToyProblem) -> Attempt:
+def attempt(recipe: Recipe[C], config: C, problem: ToyProblem) -> Attempt:
     """Train a fresh model on one toy problem, judge it, and diagnose it if it failed."""
     config = recipe.toy(config)
     corpus = toy_corpus(recipe, config, problem)
     config = recipe.completed(config, corpus)
-    with redirect_stdout(io.StringIO()):  # what a run says of its corpus says nothing of a sine
+    with redirect_stdout(io.StringIO()):  # what is printed about a corpus does not apply to a sine
         prepared = recipe.prepare(config, corpus)
     validation = spread(prepared.validation, MOST_VALIDATION_BATCHES)
     with _temporary_folder() as folder:
@@ -145,7 +146,7 @@ def _trained(prepared: Prepared, validation: Sequence[Any], problem: ToyProblem,
 
 
 def saved_toy(
-    recipe: Recipe[Any], config: Any, corpus: AudioCorpus, prepared: Prepared, run: Run, folder: Path
+    recipe: Recipe[C], config: C, corpus: AudioCorpus, prepared: Prepared, run: Run, folder: Path
 ) -> SavedRun:
     """The trained model as a run in its folder, even where nothing was finite enough to be saved."""
     for name, content in prepared.files.items():
@@ -162,7 +163,7 @@ def saved_toy(
     return SavedRun(folder, checkpoint.Checkpoint(arrays, record))
 
 
-def _temporary_folder() -> Any:
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="rnnaudio-preflight-")
     except OSError as error:
@@ -179,8 +180,8 @@ class ToyCorpus(AudioCorpus):
         return self.splits[name]
 
 
-def toy_corpus(recipe: Recipe[Any], config: Any, problem: ToyProblem) -> ToyCorpus:
-    """The sound of a problem, scaled as the run's is; the test split is that of validation."""
+def toy_corpus(recipe: Recipe[C], config: C, problem: ToyProblem) -> ToyCorpus:
+    """A corpus of the sound of a toy problem, on the scale of the run; its test split is the validation split."""
     frame_size, n_samples = recipe.toy_sizes(config)
     trained, validated = problem.sound(frame_size, max(round(LEAST_SECONDS * RATE_HZ), n_samples))
     scale = recipe.toy_scale(config, trained)
@@ -189,7 +190,7 @@ def toy_corpus(recipe: Recipe[Any], config: Any, problem: ToyProblem) -> ToyCorp
     return ToyCorpus(scale.mean, scale.std, Path(problem.name), RATE_HZ, (), None, splits)
 
 
-def spread(batches: Sequence[Any], n: int) -> list[Any]:
+def spread(batches: Sequence[T], n: int) -> list[T]:
     """At most ``n`` of the batches, spread evenly over them."""
     return [batches[k * len(batches) // n] for k in range(n)] if len(batches) > n else list(batches)
 
@@ -197,8 +198,8 @@ def spread(batches: Sequence[Any], n: int) -> list[Any]:
 # ---------------------------------------------------------------- in words
 
 
-def preflight(recipe: Recipe[Any], config: Any, report: Callable[[str], None] = print) -> bool:
-    """Try all toy problems and report what happens; whether all were passed."""
+def preflight(recipe: Recipe[C], config: C, report: Callable[[str], None] = print) -> bool:
+    """Try all toy problems and report each; True if all were passed."""
     report("preflight: toy problems with these settings")
     for made in attempts(recipe, config):
         report(str(made))
@@ -209,7 +210,7 @@ def preflight(recipe: Recipe[Any], config: Any, report: Callable[[str], None] = 
     return True
 
 
-def require(recipe: Recipe[Any], config: Any) -> None:
-    """RnnaudioError, after all has been reported, unless the settings pass."""
+def require(recipe: Recipe[C], config: C) -> None:
+    """Try all toy problems and report each. RnnaudioError unless all were passed."""
     if not preflight(recipe, config):
         raise RnnaudioError("preflight failed, so nothing was trained: change what it names, or leave out --preflight")

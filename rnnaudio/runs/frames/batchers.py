@@ -1,4 +1,4 @@
-"""How windows of frames are chosen for a batch: names, and the batchers of :mod:`rnnaudio.data`."""
+"""Batchers of :mod:`rnnaudio.data` by name: the ways to choose windows of frames for a batch."""
 
 from typing import Any
 

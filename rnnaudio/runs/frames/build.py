@@ -1,4 +1,4 @@
-"""From settings to a model, an optimizer, a schedule and a stopping rule."""
+"""Construction of the model, optimizer, schedule and stopping rule from settings."""
 
 import dataclasses
 from collections.abc import Callable
@@ -34,7 +34,7 @@ WEIGHTS: dict[str, Initializer] = {"iso_2016": iso_2016, "gaussian_2016": gaussi
 
 def build_model(config: FramesConfig) -> Layer:
     """The model of a config, initialised from its seed."""
-    rng = np.random.default_rng((config.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
+    rng = np.random.default_rng((config.seed, 0, 2))  # 2: the purpose; batches and noise use the same seed
     n, m = config.frame_size, config.model
     layers = _recurrent_layers(m, n, rng)
     read_all = m.skip_connections or m.kind.wide_as_frame
@@ -48,7 +48,7 @@ def build_model(config: FramesConfig) -> Layer:
     stack = Sequential([*layers, *readout], skip=m.skip_connections, read_all=bool(readout) and read_all)
     if not m.linear_skip:
         return stack
-    # Beside a linear predictor the stack starts silent: the model begins as the predictor and only adds to it.
+    # Beside a linear predictor the stack starts at zero: the model begins as the predictor and only adds to it.
     for last in [layer for part in readout for _, layer in part.layers() if isinstance(layer, Dense)][-1:]:
         last.set_values({name: np.zeros_like(value) for name, value in last.get_values().items()})
     return Sum(stack=stack, linear=LinearPredictor(n, n, n_frames=m.linear_skip))
@@ -102,7 +102,7 @@ def _gated_cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Gen
 
 
 def _start_as_in_2016(cell: Cell, weights: Initializer, rng: np.random.Generator) -> None:
-    """Each gate's matrix is drawn as one for [h, x]; peepholes as its rows."""
+    """Sample each gate's matrix as one for [h, x], and peepholes as its rows."""
     values, n = cell.get_values(), cell.n_out
     n_gates = values["bias"].size // n
     joint = side_by_side(weights, n_gates)(rng, (n + cell.n_in, n_gates * n))
@@ -128,7 +128,7 @@ def build_strategy(config: FramesConfig) -> Strategy:
 
 
 def build_judging(config: FramesConfig) -> Judging:
-    """How the run is judged."""
+    """Settings of model selection, from a config."""
     return Judging(config.judged_by, config.noise_in_evaluation, config.saved_history == "all")
 
 

@@ -14,7 +14,7 @@ from rnnaudio.registry import Registry
 
 @dataclass(frozen=True)
 class CellOptions:
-    """The options of one kind of cell; none."""
+    """Options of a cell; the base class has none."""
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the cell's constructor."""
@@ -68,5 +68,5 @@ CELLS.add("gru", CellKind("rnnaudio.nn:GRU", has_gates=True))
 CELLS.add("gru-early-2016", CellKind("rnnaudio.nn:GRUEarly2016", has_gates=True))
 CELLS.add("memory-lstm", CellKind("rnnaudio.nn:MemoryLSTM", MemoryLSTMOptions, wide_as_frame=True))
 
-# Before there were options of a cell, these were settings of every model.
+# Earlier versions had these as settings of every model.
 ONCE_OF_ALL = ("peepholes", "forget_bias", "layer_noise", "bounded_memory", "forget_bias_hidden")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import from_dict, require_more_than_zero, require_zero_or_more
+from rnnaudio.runs.config import Plain, from_dict, require_more_than_zero, require_zero_or_more
 from rnnaudio.runs.frames.batchers import BATCHERS
 from rnnaudio.runs.frames.cells import CELLS, ONCE_OF_ALL, CellKind, CellOptions
 
@@ -79,7 +79,7 @@ class ModelConfig:
 
     @property
     def shares_depth(self) -> bool:
-        """Whether all layers have one set of weights."""
+        """True if all layers share one set of weights."""
         return self.kind.wide_as_frame if self.shared_depth is None else self.shared_depth
 
     @property
@@ -88,7 +88,7 @@ class ModelConfig:
         return self.units or (self.n_units,) * self.n_layers
 
     @staticmethod
-    def of(**settings: Any) -> "ModelConfig":
+    def of(**settings: Plain) -> "ModelConfig":
         """A config of settings by name, those of the cell among them: ``ModelConfig.of(peepholes=True)``."""
         return from_dict(ModelConfig, settings)
 
@@ -97,7 +97,7 @@ class ModelConfig:
         """Gather the cell's options, which may stand among the settings of the model, as ``options``."""
         cell, given = values.get("cell", ModelConfig.cell), values.get("options", {})
         if not isinstance(cell, str) or not isinstance(given, Mapping):
-            return dict(values)  # a mistake that is named where types are checked, or options that are ready
+            return dict(values)  # a mistake, reported where types are checked, or a ready options object
         mine = CELLS[cell].Options.__dataclass_fields__
         flat = {name: value for name, value in values.items() if name in mine or name in ONCE_OF_ALL}
         others = {name: value for name, value in values.items() if name != "options" and name not in flat}
@@ -108,13 +108,13 @@ class ModelConfig:
         return others | {"options": from_dict(CELLS[cell].Options, options)}
 
 
-def _is_unused(cell: str, name: str, value: Any) -> bool:
-    """Whether an option of other cells is at its default, as a run or an earlier version of another cell saved it.
+def _is_unused(cell: str, name: str, value: Plain) -> bool:
+    """True for an option of other cells at its default, as earlier versions saved it; False if no cell has it.
 
     RnnaudioError if it has another value.
     """
     owners = {other: kind.Options for other, kind in CELLS.items() if name in kind.Options.__dataclass_fields__}
-    in_vain = name == "forget_bias" and not CELLS[cell].wide_as_frame  # they let a GRU have one, without effect
+    in_vain = name == "forget_bias" and not CELLS[cell].wide_as_frame  # a GRU once accepted it, without effect
     if owners and not in_vain and all(value != getattr(options, name) for options in owners.values()):
         only = " and the ".join(owners)
         raise RnnaudioError(f"{name} is an option of the {only} only, not of the {cell}: leave it out")
@@ -136,14 +136,14 @@ class FramesConfig:
     """Everything that decides a training run."""
 
     strategy: Literal["predict_next", "reconstruct_current"] = "predict_next"
-    target_shift: int | None = None  # frames; None: what the strategy promises; 0 as in 2016: the input itself
+    target_shift: int | None = None  # frames; None: the strategy's own; 0 as in 2016: the input itself
     cost: Literal["all_steps", "last_step"] = "all_steps"
     burn_in: int = 0  # steps at the beginning that the cost leaves out
     scaling: Literal["standard", "min_max_2016"] = "standard"  # min_max_2016: lowest sample -1, highest 1
     model: ModelConfig = field(default_factory=ModelConfig)
     frame_size: int = 200  # samples a step
     n_steps: int = 32  # steps the gradient runs back through
-    segment_steps: int = 0  # train in segments of so many steps, same gradient in less memory; 0: all steps at once
+    segment_steps: int = 0  # train in segments of this many steps: same gradient, less memory; 0: all steps at once
     batch_size: int = 64
     batches: str = "random"  # random, shifted, offsets or consecutive windows
     optimizer: Literal["rmsprop", "adam", "momentum", "sgd", "rmsprop_2016"] = "rmsprop"  # _2016: forgets to divide
@@ -183,4 +183,4 @@ class FramesConfig:
         if self.target_shift not in (None, 0, 1):
             raise RnnaudioError(f"target_shift is {self.target_shift}; expected 0 or 1, or leave it out")
         if self.schedule == "cosine" and self.max_updates == FramesConfig.max_updates:
-            raise RnnaudioError("the cosine schedule falls over max_updates: say how many (--max-updates)")
+            raise RnnaudioError("the cosine schedule falls over max_updates: set it (--max-updates)")

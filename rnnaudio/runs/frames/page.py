@@ -1,4 +1,4 @@
-"""What the report says of a run over frames: losses against baselines, and a look inside the network."""
+"""The part of the report on a run over frames: losses against baselines, and statistics of the network's units."""
 
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.recipe import Page
 
 ABOUT = (
-    "The figure in dB says how well music that was kept aside is predicted (or given back, in reconstruct_current); "
+    "The figure in dB measures how well music kept aside is predicted (or reconstructed, in reconstruct_current); "
     "lower is better."
 )
 
@@ -55,7 +55,7 @@ def title(config: FramesConfig) -> str:
 
 
 def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
-    """The probe on a batch of the validation split; of a run in segments, as long as one of them."""
+    """Probe the model on a batch of the validation split, one segment long if it was trained in segments."""
     c: FramesConfig = run.config
     n_items, n_steps = min(16, c.batch_size), min(c.segment_steps or c.n_steps, c.n_steps)
     windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=n_steps, batch_size=n_items)
@@ -63,7 +63,7 @@ def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
 
 
 def pictures(run: LoadedRun, inside: Probe, folder: Path) -> dict[str, Path]:
-    """Saturation, where there are gates or bounded units, and gradient norms, if it was validated; by caption."""
+    """Plot saturation, if there are gates or bounded units, and gradient norms, if validated; paths by caption."""
     plotted = {}
     if inside.saturation:
         plotted["Saturation"] = plots.saturation(inside.saturation, folder / "saturation.png")
@@ -101,6 +101,6 @@ def diagnostic_rows(run: LoadedRun, inside: Probe) -> list[dict[str, Any]]:
 
 
 def rounded_decibel(value: float | None) -> float | None:
-    """None for what is no number in JSON: not measured, silence, no error at all."""
+    """A loss in decibels, to two digits; None if it is not finite: not measured, silence, or no error at all."""
     value_db = float(decibel(np.nan if value is None else value))
     return round(value_db, 2) if np.isfinite(value_db) else None

@@ -1,4 +1,4 @@
-"""Runs over frames: predict the next frame of samples, or reconstruct this one, by squared error."""
+"""Runs over frames: predict the next frame of samples, or reconstruct the current one, by squared error."""
 
 import dataclasses
 import math
@@ -52,7 +52,7 @@ LEAST_TOY_FRAMES, LEAST_TOY_WINDOWS = 320, 4
 
 @dataclass(frozen=True)
 class FramesRun(LoadedRun):
-    """A trained run over frames. It predicts frames and samples none."""
+    """A trained run over frames, which predicts each frame and samples nothing."""
 
     config: FramesConfig
 
@@ -71,13 +71,13 @@ class FramesRun(LoadedRun):
         """
         power = self.record["config"].get("validation_power")
         if power is None:
-            raise RnnaudioError("the run does not say how loud its validation windows are: train it again for noise")
+            raise RnnaudioError("the run has no record of how loud its validation windows are: train anew for noise")
         return float(np.sqrt((self.best_validation_loss or 0.0) * power))
 
     def continue_primes(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> list[Generated]:
-        """Continue each prime in the way that the settings say; RnnaudioError if something is to be sampled."""
+        """Continue each prime as the settings ask; RnnaudioError for any options of sampling."""
         if sampling != AS_TRAINED:
             raise RnnaudioError(
                 "this run predicts the next frame and samples nothing: leave --temperature, --top-k, --nucleus and "
@@ -96,14 +96,14 @@ class FramesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """All in one block: frames are hundreds of times faster than real time. A stream that ended early is cut."""
+        """Yield one block, cut to the shortest stream, since frames are hundreds of times faster than real time."""
         results = self.continue_primes(primes, n_samples, sampling)
         shortest = min(len(result.audio) - result.n_prime for result in results)
         yield np.stack([result.audio[result.n_prime :][:shortest] for result in results])
 
 
 class FramesRecipe(Recipe[FramesConfig]):
-    """Recurrent layers and a read-out over frames of samples."""
+    """Runs of recurrent layers and a read-out over frames of samples."""
 
     name = "frames"
     key = "train"
@@ -127,7 +127,8 @@ class FramesRecipe(Recipe[FramesConfig]):
     def prepare(self, config: FramesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Prepare training, prove target against input by a batch check, and measure the baselines.
 
-        A step that needs more memory than there is is refused first, and a corpus without a prime for the end.
+        RnnaudioError, before anything else, for a step that needs more memory than is available, and for a corpus
+        without a prime to continue.
         """
         strategy, model, optimizer = build_strategy(config), built(config), build_optimizer(config)
         steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}
@@ -158,7 +159,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         )
 
     def load(self, config: FramesConfig, saved: SavedRun) -> FramesRun:
-        # The saved parameters replace the sampled ones: those that take no time to sample do.
+        # The saved parameters replace the initial ones, so the initializer that takes no time will do.
         model_config = config.model
         if model_config.kind.has_gates or model_config.kind.wide_as_frame:
             model_config = dataclasses.replace(model_config, weights="gaussian_2016")
@@ -170,7 +171,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return frames_page(run, corpus, folder)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """The run without the checks of :meth:`prepare`: what these would refuse, the diagnosis is to name."""
+        """The run for the diagnosis, without the checks of :meth:`prepare`: it is to name what these would refuse."""
         config = run.config
         batches, validation, training = windows(corpus, config)
         parts = fitting(config, run.model)
@@ -206,7 +207,7 @@ FRAMES = FramesRecipe()
 
 
 def open_corpus(path: Path, config: FramesConfig) -> AudioCorpus:
-    """A corpus, scaled as the run takes it."""
+    """Open a corpus on the scale that the config asks for."""
     corpus = AudioCorpus.open(path)
     return corpus.min_max_2016() if config.scaling == "min_max_2016" else corpus
 
@@ -230,7 +231,7 @@ def windows(corpus: AudioCorpus, config: FramesConfig) -> tuple[Batches, list[Ba
 
 
 def fitting(config: FramesConfig, model: Layer) -> Fitting:
-    """How a model of that config is trained."""
+    """Optimizer, schedule, limits and stopping rule that a model of the config is trained with."""
     return Fitting(
         build_optimizer(config),
         build_stopping(config),
@@ -244,7 +245,7 @@ def fitting(config: FramesConfig, model: Layer) -> Fitting:
 
 
 def _linear_prediction(strategy: Strategy, training: Split, config: FramesConfig) -> LinearPrediction | None:
-    """Fitted to random windows, about as many whatever the batch size."""
+    """Fit the linear baseline to random windows, about as many for any batch size."""
     sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
     anywhere = RandomWindows(training, seed=config.seed, **sizes)
     n_windows = min(N_BASELINE_WINDOWS, math.ceil(MOST_BASELINE_FRAMES / config.n_steps))
@@ -253,7 +254,7 @@ def _linear_prediction(strategy: Strategy, training: Split, config: FramesConfig
 
 
 def built(config: FramesConfig) -> Layer:
-    """The model of a config; RnnaudioError if it is larger than the memory."""
+    """Build the model of a config; RnnaudioError if it is larger than the memory."""
     try:
         return build_model(config)
     except MemoryError as error:
@@ -262,7 +263,7 @@ def built(config: FramesConfig) -> Layer:
 
 
 def pairs(strategy: Strategy, batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
-    """Inputs and targets, of large batches a few sequences at a time: the baselines take many times their memory."""
+    """Inputs and targets; large batches are split by sequence, since the baselines take many times their memory."""
     for batch in batches:
         n_parts = -(-batch.frames.size // MOST_PAIR_SAMPLES)
         for frames in np.array_split(batch.frames, min(n_parts, batch.frames.shape[1]), axis=1):
@@ -298,7 +299,7 @@ def start_from_linear_prediction(model: Layer, linear: LinearPrediction | None) 
 
 
 def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | None:
-    """Set the model's noise to that of an update; None if it is constant."""
+    """Make a function that sets the model's noise to that of an update; None if it is constant."""
     if not config.anneal_noise_over:
         return None
     factor, m = LinearAnnealing(1.0, 0.0, config.anneal_noise_over), config.model
@@ -317,13 +318,13 @@ def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | Non
 
 
 def claimed_optimizer(config: FramesConfig) -> Optimizer:
-    """The rule that the run believes in: that of 2016 which does not divide was called, and thought to be, RMSprop."""
+    """The rule that the run is meant to have: the one of 2016 that does not divide was taken for RMSprop."""
     claimed = "rmsprop" if config.optimizer == "rmsprop_2016" else config.optimizer
     return build_optimizer(dataclasses.replace(config, optimizer=claimed))
 
 
 def frame_player(run: LoadedRun) -> Callable[[np.ndarray, int], np.ndarray]:
-    """(true frames (time, n), n_frames) -> (n_frames, n), as the run generates; NaN after what overflowed."""
+    """Make a function (true frames (time, n), n_frames) -> generated frames (n_frames, n), NaN after an overflow."""
 
     def play(true: np.ndarray, n_frames: int) -> np.ndarray:
         n = true.shape[1]

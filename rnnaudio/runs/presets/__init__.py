@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """The presets there are."""
+    """Names of all presets."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 

@@ -1,4 +1,4 @@
-"""From settings and a corpus to levels of samples and a model in tiers of frames."""
+"""Construction of the levels of samples and the model in tiers of frames from settings and a corpus."""
 
 from dataclasses import dataclass
 
@@ -19,10 +19,16 @@ FIT_SAMPLES, FIT_STRETCHES = 16384, 48  # what the linear path is fitted on
 
 @dataclass(frozen=True)
 class Facts:
-    """What is measured on the training split and kept with the run.
+    """Measurements of the training split, saved with the run.
 
-    peak: of the samples (:class:`Quantizer`). deviation: of the values -1 to 1 that levels stand for. taps: the linear
-    path, the constant last; empty for none. unit: the deviation that it leaves.
+    peak
+        magnitude of a sample that the :class:`Quantizer` scales to 1.
+    deviation
+        standard deviation of the quantised samples, as values from -1 to 1.
+    unit
+        standard deviation of the residual of the linear path; ``deviation`` without one.
+    taps
+        coefficients of the linear path, the constant last; empty for none.
     """
 
     peak: float
@@ -32,14 +38,14 @@ class Facts:
 
 
 def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:
-    """As the config names it."""
+    """The read-out that the config names; unit: as in :class:`Facts`."""
     if config.readout == "categorical":
         return Categorical(config.n_levels)
     return LogisticMixture(config.n_components, config.n_levels, unit)
 
 
 def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
-    """With its first weights."""
+    """Build the model, initialised from the seed of the config."""
     return sample_model(
         config.frames,
         config.window,
@@ -53,7 +59,7 @@ def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
 
 
 def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
-    """Of a training split. RnnaudioError if it is all of one level."""
+    """Measure a training split, and fit the linear path to it. RnnaudioError if all samples have one level."""
     values, share = quantizer.values(np.arange(quantizer.n_levels)), levels.counts / levels.counts.sum()
     mean = float(share @ values)
     deviation = float(np.sqrt(share @ (values - mean) ** 2))
@@ -73,12 +79,12 @@ def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
 
 
 def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
-    """(time, ...) -> (time - p, ...): what p taps and a constant foretell of each value but the first p."""
+    """Linear prediction of each value but the first p from the p before it: (time, ...) -> (time - p, ...)."""
     p, n = len(taps) - 1, len(values)
     return np.asarray(taps[p] + sum(taps[k] * values[p - 1 - k : n - 1 - k] for k in range(p)))
 
 
 def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int, most: int) -> list[CodeBatch]:
-    """One batch of stretches, spread over a split, each n_context samples that are heard and n_steps more."""
+    """One batch of stretches, spread over a split, of n_context samples of context and n_steps to predict each."""
     parts = stretches(levels_of(split, quantizer).sequences, n_context + n_steps, most)
     return fixed_code_windows(parts, n_steps, len(parts), n_context)

@@ -38,7 +38,7 @@ class SamplesRun(LoadedRun):
 
     @property
     def temperature(self) -> float:
-        """1, as learnt."""
+        """The temperature of the distributions as learnt, 1."""
         return 1.0
 
     def blocks(
@@ -47,21 +47,22 @@ class SamplesRun(LoadedRun):
         """Continue each prime; at_once: a frame of the lowest tier at a time."""
         if n_samples < 1:
             raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
-        course, seed = sampling.course(self.temperature), self.config.seed if sampling.seed is None else sampling.seed
+        schedule = sampling.schedule(self.temperature)
+        seed = self.config.seed if sampling.seed is None else sampling.seed
         context = np.stack([self.quantizer.levels(prime) for prime in primes])
-        player = SamplePlayer(self.model, context, course.at(0.0), seed=seed)
+        player = SamplePlayer(self.model, context, schedule.at(0.0), seed=seed)
         frame = self.config.frames[-1]
         n_block = frame if at_once else max(frame, BLOCK_SAMPLES // frame * frame)
         for done in range(0, n_samples, n_block):
             levels = []
             for now in range(done, min(done + n_block, n_samples), frame):
-                player.sampling = course.at(now / n_samples)
+                player.sampling = schedule.at(now / n_samples)
                 levels.append(next(player))
             yield self.quantizer.samples(np.concatenate(levels, axis=1)[:, : n_samples - done])
 
 
 class SamplesRecipe(Recipe[SamplesConfig]):
-    """A model in tiers of frames that samples one sample at a time (SampleRNN)."""
+    """Runs of a model in tiers of frames that generates one sample at a time (SampleRNN)."""
 
     name = "samples"
     key = "samples"
@@ -77,7 +78,7 @@ class SamplesRecipe(Recipe[SamplesConfig]):
         return f"{loss:.3f} bits a sample"
 
     def prepare(self, config: SamplesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Quantise the music and fit the linear path. RnnaudioError as the parts say."""
+        """Quantise the music and fit the linear path. RnnaudioError if either is impossible."""
         quantizer = fitted_quantizer(corpus.train, config.n_levels, config.law)
         levels = levels_of(corpus.train, quantizer)
         facts = measured_facts(levels, quantizer, 0 if config.readout == "categorical" else config.n_taps)
