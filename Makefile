@@ -57,7 +57,7 @@ bench: ## time training steps against PyTorch's, JAX's and raw scan's (installs 
 docs: $(VENV)/.installed-docs ## build the documentation in docs/_build/html
 	@$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-clean: ## remove environments and caches; runs, corpora and downloads stay
+clean: ## remove environments, caches and built pages; runs, corpora and downloads stay
 	rm -rf $(VENV) $(THEANO_VENV) build *.egg-info
 	rm -rf docs/_build docs/_generated docs/auto_gallery docs/reference/api/rnnaudio.* docs/sg_execution_times.rst
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

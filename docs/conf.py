@@ -10,6 +10,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 matplotlib.use("agg")
 logging.getLogger("pytensor.configparser").setLevel(logging.WARNING)  # it would say at length what it left out
+logging.getLogger("grimp").setLevel(logging.WARNING)  # each use of its cache
 
 import api  # noqa: E402
 import architecture  # noqa: E402

@@ -227,6 +227,9 @@ def test_imports_between_rooms_run_in_no_circle(extension):
     assert all(level[room] > level[other] for room, others in graph.items() for other in others)
     picture = architecture.as_svg(graph)
     assert all(f">{room}</text>" in picture for room in graph)
+    width = float(re.search(r'viewBox="0 0 (\d+) ', picture)[1])
+    boxes = re.findall(r'<rect x="([-.\d]+)" y="\S+" width="(\S+)"', picture)
+    assert len(boxes) == len(graph) and all(0 < float(x) < float(x) + float(w) < width for x, w in boxes)
     assert {"engine", "nn", "training", "cli", "losses"} <= graph.keys()
 
 
@@ -241,6 +244,14 @@ def test_the_parts_of_runs_are_plotted_and_import_in_no_circle(extension):
     picture = architecture.as_svg(graph, "rnnaudio.runs")
     assert all(f">{room}</text>" in picture for room in graph)
     assert picture.count('<path class="arrow"') == len(architecture.needed_arrows(graph)) >= len(recipes)
+
+
+@pytest.mark.parametrize("package", ["rnnaudio", "rnnaudio.runs"])
+def test_the_tables_of_the_architecture_name_each_part(extension, package):
+    pytest.importorskip("grimp")
+    rows = [line.split("|")[1] for line in text_of(DOCS / "explanation/architecture.md").splitlines() if "|" in line]
+    named = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    assert extension("architecture").rooms(package).keys() <= named
 
 
 def test_a_circle_is_found_and_has_no_floors(extension):
