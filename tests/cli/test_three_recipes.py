@@ -11,6 +11,7 @@ from rnnaudio.audio import read_audio, write_wav
 from rnnaudio.cli import main
 from rnnaudio.runs.codes.recipe import CodesRecipe
 from rnnaudio.runs.load import load, saved_recipe
+from rnnaudio.runs.recipes import recipe_named
 from rnnaudio.runs.samples.recipe import SamplesRecipe
 from rnnaudio.runs.settings import chosen
 from tests.support.sounds import music
@@ -143,6 +144,13 @@ def test_report_is_written_again(folder, recipe, command, tmp_path):
     assert status == 2 and "no checkpoint" in err
 
 
+@pytest.fixture
+def short_free_run(monkeypatch):
+    """A second of what is diagnosed, where a run plays sample by sample."""
+    monkeypatch.setattr("rnnaudio.diagnostics.diagnose.FREE_SAMPLES", RATE)
+
+
+@pytest.mark.usefixtures("short_free_run")
 def test_diagnose_examines_what_it_can(folder, recipe, command):
     status, out, err = command("diagnose", folder / recipe)
     assert status == 0 and "free run of" in out and f"look: {folder / recipe / 'diagnosis.png'}" in out, err
@@ -194,3 +202,17 @@ def test_the_older_name_of_train_goes_on_with_a_run_over_codes(folder, command, 
     status, out, err = command("music", folder / "corpus.h5", tmp_path / "run", *settings)
     assert status == 0 and "training ended: the limit of 3 updates is reached" in out, err
     assert load(tmp_path / "run").record["n_updates"] == 3
+
+
+@pytest.mark.usefixtures("short_free_run")
+@pytest.mark.parametrize("recipe", BY_CODE_OR_SAMPLE)
+def test_toy_problems_are_tried_and_a_failure_is_diagnosed(recipe, command, monkeypatch):
+    """A loss of twice that of mere counts is reached at once, one of nothing never."""
+    kind = type(recipe_named(recipe))
+    first = kind.problems[0]._replace(max_updates=2)
+    monkeypatch.setattr("rnnaudio.runs.diagnosis.preflight.VALIDATE_EVERY", 1)
+    for share, expected, words in ((2.0, 0, "preflight passed"), (0.0, 1, "not examined (what is played)")):
+        monkeypatch.setattr(kind, "problems", (first._replace(pass_share=share),))
+        status, out, err = command("preflight", "--recipe", recipe, *SETTINGS[recipe])
+        assert status == expected and words in out and UNIT[recipe] in out, err
+        assert f"{first.name:10s} {'passed' if share else 'FAILED'}: " in out
