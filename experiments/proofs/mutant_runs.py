@@ -1,5 +1,6 @@
 """Runs of the tests in a copy of the checkout, with a mistake planted in one of its files, and without one."""
 
+import ast
 import contextlib
 import dataclasses
 import hashlib
@@ -79,9 +80,11 @@ class Tree:
     @contextlib.contextmanager
     def _planted(self, path: Path, mutated: str) -> Iterator[None]:
         target, compiled = self.folder / path, set(self._kernels())
+        before = self._cache_of_kernels(path)
         try:
             target.write_text(mutated, encoding="utf-8")
             self._forget(target)
+            self._reuse_kernels(before, path)
             yield
         finally:
             target.unlink()
@@ -98,6 +101,28 @@ class Tree:
 
     def _kernels(self) -> Iterable[Path]:
         return (self._kept / "numba").glob("rnnaudio/kernels-*")
+
+    def _cache_of_kernels(self, path: Path) -> Path | None:
+        """Where kernels compiled of the sources as they are now go; None for a mistake elsewhere, or if none can."""
+        if "kernels" not in path.parts:
+            return None
+        command = [sys.executable, "-c", "from rnnaudio.kernels.compile import CACHE_FOLDER; print(CACHE_FOLDER)"]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False
+        )
+        return Path(done.stdout.strip()) if done.returncode == 0 else None
+
+    def _reuse_kernels(self, before: Path | None, path: Path) -> None:
+        """Those that the mistake cannot reach: of modules that do not import its own, however indirectly."""
+        after = self._cache_of_kernels(path)
+        if before is None or after is None or before == after:
+            return
+        reached = importers(self.folder / path)
+        for file in before.glob("*/*"):
+            if file.name.split(".")[0] not in reached:  # numba names it after module, function and line
+                target = after / file.relative_to(before)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, target)
 
     def run(self, files: list[str], without: list[str], limit: float, *, stop_at_first: bool = False) -> Outcome:
         report = self._kept / "report.xml"
@@ -116,13 +141,9 @@ class Tree:
 
     def _status(self, command: list[str], limit: float) -> int | None:
         """The status of a process; None where it was ended at the limit, with all that it had started."""
-        environment = os.environ | {
-            "PYTHONPATH": str(self.folder),  # before what the environment has installed
-            "NUMBA_CACHE_DIR": str(self._kept / "numba"),
-        }
         with (self._kept / "output.txt").open("wb") as output:
             self._process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                command, cwd=self.folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         try:
@@ -131,6 +152,13 @@ class Tree:
             return None
         finally:
             self.stop()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {
+            "PYTHONPATH": str(self.folder),  # before what the environment has installed
+            "NUMBA_CACHE_DIR": str(self._kept / "numba"),
+        }
 
     def stop(self) -> None:
         """End the process that runs here, and all it has started."""
@@ -144,6 +172,24 @@ class Tree:
     def output(self) -> str:
         """The end of what the last run printed."""
         return (self._kept / "output.txt").read_text(encoding="utf-8", errors="replace")[-2000:]
+
+
+def importers(module: Path) -> set[str]:
+    """Names of a module and of all beside it that import it, however indirectly."""
+    imports = {path.stem: _imported_names(path) for path in module.parent.glob("*.py")}
+    reached = {module.stem}
+    while new := {name for name, used in imports.items() if used & reached} - reached:
+        reached |= new
+    return reached
+
+
+def _imported_names(path: Path) -> set[str]:
+    """Last parts of the modules, and the names, that a file imports."""
+    nodes = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
+    ]
+    modules = {(node.module or "").split(".")[-1] for node in nodes}
+    return modules | {alias.name for node in nodes for alias in node.names}
 
 
 def _files(root: Path) -> Iterator[Path]:

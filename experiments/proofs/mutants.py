@@ -12,7 +12,8 @@ and a run that takes much longer than without the mistake, is a catch. What test
 tests that fail anyway are left out. A mistake that survives is one that no test would notice: it is equivalent (the
 table cannot know), or a test is missing.
 
-Kernels compiled by Numba are cached under a hash of all sources of kernels, so a mistake in one compiles them anew.
+Kernels compiled by Numba are cached under a hash of all sources of kernels, so a mistake in one cannot meet what was
+compiled without it; kernels of modules that do not import the one with the mistake are copied, and not compiled anew.
 """
 
 import dataclasses

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.proofs.likely_tests import Imports
-from experiments.proofs.mutant_runs import Baseline, Tree
+from experiments.proofs.mutant_runs import Baseline, Tree, importers
 from experiments.proofs.mutants import Options, Search, summary, table
 from experiments.proofs.mutations import Mutation, changes, mutations_of, sample
 from rnnaudio.errors import RnnaudioError
@@ -174,6 +174,15 @@ def test_what_hangs_crashes_or_cannot_be_imported_is_caught(toy, tmp_path, monke
     (toy / files[0]).write_text(TOY[files[0]] + "\n")
     assert Tree(toy, tmp_path / "copy", "fast").state(files[0]) != tree.state(files[1])
     assert tree.state(files[1]) == measured[files[1]]["state"] and tree.state(files[0]) != measured[files[0]]["state"]
+
+
+def test_compiled_kernels_are_used_again_where_a_mistake_cannot_reach_them(request):
+    kernels = Path(request.config.rootpath) / "rnnaudio" / "kernels"
+    assert importers(kernels / "lstm.py") == {"lstm", "draw_steps", "draw"}
+    assert {"lstm", "gru", "memory_lstm", "draw_steps", "draw", "dense"} <= importers(kernels / "activations.py")
+    every = {path.stem for path in kernels.glob("*.py") if "@njit" in path.read_text()}
+    assert every <= importers(kernels / "compile.py")
+    assert "lstm" not in importers(kernels / "attention.py") and "draw" in importers(kernels / "attention.py")
 
 
 def test_a_mutation_counts_in_bytes():
