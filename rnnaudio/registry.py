@@ -20,8 +20,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 class Registry(Generic[T]):
     """Things of one kind by name, in the order in which they were added."""
 
-    def __init__(self, kind: str):
-        self._kind = kind
+    def __init__(self, kind: str, hint: str = ""):
+        self._kind, self._hint = kind, hint
         self._things: dict[str, T] = {}
 
     def add(self, name: str, thing: T) -> T:
@@ -32,7 +32,7 @@ class Registry(Generic[T]):
     def check(self, name: str) -> None:
         """RnnaudioError that names the nearest known thing if there is none of that name."""
         if name not in list(self._things):  # a list: a name from a file may be anything, even what has no hash
-            raise RnnaudioError(f"unknown {self._kind} {name!r}; {nearest(str(name), self._things)}")
+            raise RnnaudioError(f"unknown {self._kind} {name!r}; {nearest(str(name), self._things)}{self._hint}")
 
     def __getitem__(self, name: str) -> T:
         """The thing of that name; RnnaudioError as :meth:`check`."""

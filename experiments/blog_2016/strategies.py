@@ -6,7 +6,6 @@
 The outcome is recorded under experiments/results if nothing was shortened.
 """
 
-
 import dataclasses
 from pathlib import Path
 from typing import Any

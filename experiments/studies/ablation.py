@@ -15,7 +15,6 @@ Finished runs stay in RUNS/ablation, and the same command continues the rest. Tw
 the work.
 """
 
-
 import dataclasses
 from collections.abc import Iterator
 from contextlib import suppress

@@ -8,7 +8,8 @@ from rnnaudio.cli import corpus, experiments, machine, runs  # noqa: F401  (each
 from rnnaudio.cli.app import COMMANDS, PROGRAM, Command, overview, read
 from rnnaudio.cli.arguments import parsed
 from rnnaudio.cli.user_files import import_file
-from rnnaudio.errors import run_command
+from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.registry import nearest
 from rnnaudio.runs.settings import Chosen, chosen
 
 WITH_SETTINGS = ("train", "preflight", "music")
@@ -31,6 +32,9 @@ def run(arguments: list[str]) -> None:
     if first is not None and first.raw:
         first.function(arguments[1:])
         return
+    words = {name[0] for name in COMMANDS} | set(WITH_SETTINGS)
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in words:
+        raise RnnaudioError(f"unknown command {arguments[0]!r}; {nearest(arguments[0], sorted(words))}")
     runs.register(settings_in(arguments))
     if not arguments or arguments[0] in ("-h", "--help"):
         print(overview())

@@ -237,8 +237,11 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
 
     found = diagnose_run(run_dir, corpus)
     recipe, config = saved_recipe(run_dir)
-    print(as_text(found, recipe, config))
+    advice = as_text(found, recipe, config)
+    print(advice)
     text, picture = write_diagnosis(run_dir, found)
+    if "train with:" in advice and (run_dir / "config.toml").exists():
+        print(f"keep the other settings: rnnaudio train CORPUS.h5 NEW_RUN --config {run_dir / 'config.toml'} ...")
     print(f"look: {picture}   figures: {text}")
     if preflight:
         try_toy_problems(recipe, config)

@@ -138,7 +138,6 @@ class Split:
         return pieces[number].read(start, start + n_prime)
 
 
-
 @dataclass(frozen=True)
 class Scale:
     """Standardisation by the mean and standard deviation of the training samples, on the scale -1 to 1."""

@@ -132,7 +132,7 @@ def wav_header(n_samples: int, rate: int) -> bytes:
 def _check(primes: Primes, seconds: float) -> None:
     for name, value in (("seconds", seconds), ("prime_seconds", primes.seconds)):
         if not 0 < value < float("inf"):
-            raise RnnaudioError(f"{name} is {value}; expected more than 0, and an end")
+            raise RnnaudioError(f"{name} is {value}; expected more than 0 and less than infinity")
     if primes.place < 0:
         raise RnnaudioError(f"prime_index is {primes.place}; expected 0 or more")
     if primes.streams < 1:

@@ -151,11 +151,11 @@ def test_music_is_train_with_codes(trained):
 
 def test_a_file_of_code_that_cannot_be_imported_is_named(command, tmp_path):
     (tmp_path / "broken.py").write_text("import no_such_module_anywhere\n")
-    (tmp_path / "refused.py").write_text('from rnnaudio.runs.frames.cells import CELLS\nCELLS["elman"]\n')
+    (tmp_path / "refused.py").write_text('from rnnaudio.runs.frames.cells import CELLS\nCELLS["no-such-cell"]\n')
     for name, message in (
         ("none.py", "expected a Python file that registers a cell or a recipe"),
         ("broken.py", "ModuleNotFoundError: No module named 'no_such_module_anywhere'; mend the file"),
-        ("refused.py", "unknown cell 'elman'"),
+        ("refused.py", "unknown cell 'no-such-cell'"),
     ):
         status, _, err = command("train", "a.h5", "b", "--import", tmp_path / name)
         assert status == 2 and message in err and len(err.splitlines()) == 1, err

@@ -78,9 +78,7 @@ def test_an_exploding_model_stops_and_says_so():
     assert endless.audio.tobytes() == result.audio.tobytes()
 
 
-@pytest.mark.parametrize(
-    ("seed", "message"), [(np.ones(FRAME - 1), "less than one frame"), (spoilt(FRAME), "NaN")]
-)
+@pytest.mark.parametrize(("seed", "message"), [(np.ones(FRAME - 1), "less than one frame"), (spoilt(FRAME), "NaN")])
 def test_bad_primes(seed, message):
     with pytest.raises(RnnaudioError, match=message):
         generate(Stepper(stack()), seed, n_samples=3)

@@ -274,9 +274,7 @@ def test_uniform_heads_need_log2_of_the_codes():
             layer.set_values({name: np.zeros_like(v) for name, v in layer.get_values().items()})
     reported = Evaluation(model, NextCodes())([Codes(some_codes(n_stages=1))])
     assert reported.keys() == {"bits"}  # one stage is the whole
-    assert reported["bits"] == pytest.approx(
-        np.log2(12), rel=1e-6
-    )
+    assert reported["bits"] == pytest.approx(np.log2(12), rel=1e-6)
 
 
 @pytest.mark.modes

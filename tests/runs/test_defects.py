@@ -474,9 +474,7 @@ def test_the_noise_of_generation_has_the_power_of_the_validation_error(plain, co
 
 
 def test_annealing_reaches_every_noise():
-    model = ModelConfig.of(
-        cell="memory-lstm", input_noise=0.4, layer_noise=0.2, readout_noise=0.1, readout_units=8
-    )
+    model = ModelConfig.of(cell="memory-lstm", input_noise=0.4, layer_noise=0.2, readout_noise=0.1, readout_units=8)
     config = FramesConfig(frame_size=FRAME, model=model, anneal_noise_over=10)
     built = build_model(config)
     anneal = frames_recipe.annealing(built, config)

@@ -105,7 +105,7 @@ def test_options_of_a_cell_stand_in_a_table_or_beside_it(written, settings):
         ('recipe = "code"', "unknown recipe 'code'; did you mean 'codes'?"),
         ("recipe = 3", "unknown recipe 3; known are frames, codes, samples"),
         ("batch_size = 0", "batch_size is 0; expected more than 0"),
-        ("batch_size =", "mine.toml is no TOML file (Invalid value (at end of document)); mend it there"),
+        ("batch_size =", "mine.toml is no TOML file (Invalid value (at end of document)); correct it"),
     ],
 )
 def test_a_mistake_in_a_file_is_named(written, command, text, message):

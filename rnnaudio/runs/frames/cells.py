@@ -62,7 +62,7 @@ class CellKind:
     wide_as_frame: bool = False
 
 
-CELLS: Registry[CellKind] = Registry("cell")
+CELLS: Registry[CellKind] = Registry("cell", "; one of your own: name its file with --import")
 CELLS.add("lstm", CellKind("rnnaudio.nn:LSTM", LSTMOptions, has_gates=True))
 CELLS.add("gru", CellKind("rnnaudio.nn:GRU", has_gates=True))
 CELLS.add("gru-early-2016", CellKind("rnnaudio.nn:GRUEarly2016", has_gates=True))
