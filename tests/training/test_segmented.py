@@ -111,7 +111,7 @@ def in_full(name):
     return name if name in DRAWS else pytest.param(name, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name", map(in_full, sorted(CAN_BE_CUT)))
+@pytest.mark.parametrize("name", [in_full(name) for name in sorted(CAN_BE_CUT)])
 def test_the_gradient_equals_central_differences_of_the_loss_noise_and_all(name, kernel):
     (model, _), rng = twins(CAN_BE_CUT[name], name), np.random.default_rng(2)
     batch = PairBatch(rng, model, resets=False)
