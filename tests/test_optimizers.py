@@ -5,7 +5,7 @@ import pytest
 
 from rnnaudio import engine, optimizers
 from rnnaudio.engine import tt
-from tests.support import agreement, oracles
+from tests.support import agreement, oracles, oracles_2016
 from tests.support.agreement import descend, golden_optimizers, optimizer_errors, rule
 
 pytestmark = [pytest.mark.usefixtures("kernel"), pytest.mark.both_kernels, pytest.mark.jax]
@@ -82,6 +82,34 @@ def test_a_wrong_epsilon_would_be_seen():
     settings["epsilon_inside_root"] = 1e-2
     path = descend(rule("rmsprop", settings), GOLDEN["problem"], 1)
     assert np.abs(path[1]["w"] - GOLDEN["cases"]["rmsprop"]["parameters_after"]["1"]["w"]).max() > 1e-4
+
+
+def test_rmsprop_2016_against_its_loop_and_against_the_right_rule():
+    problem = GOLDEN["problem"]
+    x, y, stiffness = (np.asarray(problem[name]) for name in ("x", "y", "stiffness"))
+    rule, n = optimizers.RMSprop2016(0.01, rho=0.8), 60
+    parameters = [np.asarray(problem[name]) for name in ("w", "b")]
+    memory, kept = [np.zeros_like(p) for p in parameters], [(np.zeros_like(p),) for p in parameters]
+    for step in range(1, n + 1):
+        z = np.tanh(x @ parameters[0] + parameters[1])
+        d = (z - y) * (1 - z**2)
+        for k, g in enumerate((stiffness * parameters[0] + x.T @ d, d.sum(axis=0))):
+            own, kept[k] = rule.step(parameters[k], g, kept[k], 0.01, step)
+            parameters[k], memory[k] = oracles_2016.rmsprop_2016(
+                parameters[k], g, memory[k], learning_rate=0.01, rho=0.8
+            )
+            np.testing.assert_allclose(own, parameters[k], rtol=1e-13)
+            np.testing.assert_allclose(kept[k][0], memory[k], rtol=1e-13)
+    got = descend(rule, problem, n)[n]
+    for name, expected in zip(("w", "b"), parameters, strict=True):
+        np.testing.assert_allclose(got[name], expected, rtol=1e-10, atol=1e-13)
+        # it is plain descent
+        np.testing.assert_allclose(got[name], descend(optimizers.SGD(0.01), problem, n)[n][name], rtol=1e-12)
+    golden = GOLDEN["cases"]["rmsprop"]
+    settings = golden["settings"]
+    wrong = descend(optimizers.RMSprop2016(settings["learning_rate"], settings["decay"]), problem, 10)[10]
+    right = golden["parameters_after"]["10"]
+    assert np.abs(wrong["w"] - right["w"]).max() > 1e-3
 
 
 @pytest.fixture(scope="module")

@@ -296,11 +296,11 @@ class Sure:
             last.set_values(values)
 
 
-def state_after(model, codes, own_share, own_rise=0, update=1):
+def state_after(model, codes, own_share, update=0, **rise):
     """All that the body keeps after a training window."""
     variable, key = engine.tensor("codes", 3, "int64"), engine.tensor("key", 1, "int64")
     state = model.initial_state(variable.shape[1])
-    objective = NextCodes(own_share=own_share, own_rise=own_rise)
+    objective = NextCodes(own_share=own_share, **rise)
     outcome = objective.outcome(model, [variable], state, Context.training_with(key))
     used = key.sum() * 0.0  # without draws nothing else depends on it
     return np.concatenate(
@@ -317,7 +317,7 @@ def test_own_draws_are_heard_in_training(kernel):
         given[1:-1] = [3, 7]
         own = state_after(model, codes, 0.999999)
         plain, true = (state_after(model, c, 0.0) for c in (given, codes))
-        early, late = (state_after(model, codes, 0.999999, 10, update) for update in (0, 10))
+        early, late = (state_after(model, codes, 0.999999, update, own_rise=10) for update in (0, 10))
     np.testing.assert_allclose(own, plain, rtol=1e-12)
     assert np.abs(own - true).max() > 1e-3
     np.testing.assert_allclose(early, true, rtol=1e-12)  # the share rises from none

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -192,6 +193,21 @@ def test_divergence_ends_the_run_and_the_checkpoint_stays_finite(tmp_path):
     saved = checkpoints.load(tmp_path / "checkpoint.safetensors")
     assert saved.record["n_updates"] == 7
     assert all(np.isfinite(array).all() for array in saved.arrays.values())
+
+
+class Steep(Dense):
+    """Where its bias is 0 the gradient of the bias is infinite, and everything else is not."""
+
+    def apply(self, x, context):
+        return super().apply(x, context) + np.float32(1e-9) * engine.tt.sqrt(self.bias)
+
+
+def test_one_gradient_that_is_not_finite_ends_the_run(tmp_path):
+    model = Sequential([Steep(4, 4, rng=np.random.default_rng(0))])
+    _, result = run(tmp_path, 5, model=model, optimizer=SGD(0.1))
+    assert result.reason.endswith("or its gradient is not finite at update 1")
+    assert re.search(r"the loss \([0-9.]+\)", result.reason)
+    assert result.n_updates == 0 and not result.is_complete
 
 
 def test_an_existing_run_is_never_overwritten(tmp_path, broken_off, two_updates):

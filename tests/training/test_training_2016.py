@@ -1,4 +1,4 @@
-"""Training of 2016: its optimiser, costs and judging by the training loss."""
+"""Training of 2016: its costs and judging by the training loss."""
 
 import numpy as np
 import pytest
@@ -8,43 +8,12 @@ from rnnaudio.data import ArrayPiece, Batch, ConsecutiveWindows, Split, fixed_wi
 from rnnaudio.diagnostics.gradient_check import check_gradients
 from rnnaudio.nn import LSTM, Context, Dense, Layer, LinearPredictor, Noisy, Sequential
 from rnnaudio.objectives import predict_next
-from rnnaudio.optimizers import SGD, RMSprop2016
+from rnnaudio.optimizers import SGD
 from rnnaudio.runs.frames.build import build_strategy
 from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.training import EarlyStopping, Evaluation, Judging, Limits, SegmentedTrainStep, TrainStep, train
 from rnnaudio.training import checkpoint as checkpoints
-from tests.support import oracles_2016
-from tests.support.agreement import descend, golden_optimizers
 from tests.support.models_2016 import B, N, T, built, frames
-
-
-@pytest.mark.usefixtures("kernel")
-def test_rmsprop_2016_against_its_loop_and_against_the_right_rule():
-    problem = golden_optimizers()["problem"]
-    x, y, stiffness = (np.asarray(problem[name]) for name in ("x", "y", "stiffness"))
-    rule, n = RMSprop2016(0.01, rho=0.8), 60
-    parameters = [np.asarray(problem[name]) for name in ("w", "b")]
-    memory, kept = [np.zeros_like(p) for p in parameters], [(np.zeros_like(p),) for p in parameters]
-    for step in range(1, n + 1):
-        z = np.tanh(x @ parameters[0] + parameters[1])
-        d = (z - y) * (1 - z**2)
-        for k, g in enumerate((stiffness * parameters[0] + x.T @ d, d.sum(axis=0))):
-            own, kept[k] = rule.step(parameters[k], g, kept[k], 0.01, step)
-            parameters[k], memory[k] = oracles_2016.rmsprop_2016(
-                parameters[k], g, memory[k], learning_rate=0.01, rho=0.8
-            )
-            np.testing.assert_allclose(own, parameters[k], rtol=1e-13)
-            np.testing.assert_allclose(kept[k][0], memory[k], rtol=1e-13)
-    got = descend(rule, problem, n)[n]
-    for name, expected in zip(("w", "b"), parameters, strict=True):
-        np.testing.assert_allclose(got[name], expected, rtol=1e-10, atol=1e-13)
-        # it is plain descent
-        np.testing.assert_allclose(got[name], descend(SGD(0.01), problem, n)[n][name], rtol=1e-12)
-    golden = golden_optimizers()["cases"]["rmsprop"]
-    settings = golden["settings"]
-    wrong = descend(RMSprop2016(settings["learning_rate"], settings["decay"]), problem, 10)[10]
-    right = golden["parameters_after"]["10"]
-    assert np.abs(wrong["w"] - right["w"]).max() > 1e-3
 
 
 def strategy(**settings):
