@@ -248,7 +248,9 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
 
 
 @command("defects", HELP)
-def defects(run_dir: Annotated[Positional[Path | None], arg(metavar="[RUN_DIR]")] = None) -> None:
+def defects(
+    run_dir: Annotated[Positional[Path | None], arg(metavar="[RUN_DIR]")] = None, imports: Imports = ()
+) -> None:
     """List the 24 defects of the 2016 experiments, or of a run.
 
     Each with the settings of `train` that have and repair it.

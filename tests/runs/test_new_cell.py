@@ -1,5 +1,7 @@
 """A new cell is one file with one line that registers it; it trains from the command line with its own options."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,14 @@ def test_it_trains_and_plays_from_the_command_line(command, tmp_path):
     assert 'cell = "leaky"' in text and "leak = 0.3" in text
     status, _, err = command("generate", run, tmp_path / "out.wav", "--import", FILE, "--seconds", 1)
     assert status == 0, err
+    # in a process that does not know the cell yet
+    elsewhere = [sys.executable, "-c", "from rnnaudio.cli import main; main()", "defects", str(run)]
+    without, named = (
+        subprocess.run([*elsewhere, *rest], capture_output=True, text=True, check=False)
+        for rest in ((), ("--import", str(FILE)))
+    )
+    assert without.returncode == 2 and without.stderr.rstrip().endswith("name its file with --import")
+    assert named.returncode == 0, named.stderr
 
 
 def test_its_options_are_listed_and_checked(command):
