@@ -1,6 +1,6 @@
 """Choice of the parameters and temperatures that a run over codes plays with, by its health on validation primes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,19 @@ def choose(
         sounds = played(run, primes, round(seconds * rate), SAMPLING_SEED)
         row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
         scores.append(row | health(sounds, rate, limits, real))
+        tqdm.write(_described(scores[-1], n_primes))
     best = healthiest(scores)
     playing = Playing(best["parameters"], best["temperature"], best["detail_temperature"], scores, limits)
     save_playing(playing, run_dir, last.record["n_updates"])
     return playing
+
+
+def _described(row: Mapping[str, Any], n_primes: int) -> str:
+    """One line of progress, in a log as on a terminal."""
+    return (
+        f"{row['parameters']} at temperature {row['temperature']:g}, detail {row['detail_temperature']:g}: "
+        f"{row['dead_for_good']} of {n_primes} die, Frechet distance {row['frechet']:g}"
+    )
 
 
 def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimits | None:
