@@ -1,4 +1,4 @@
-"""Recurrent neural networks that hear and play raw audio."""
+"""Recurrent neural networks that model and play raw audio."""
 
 __version__ = "0.1.0"
 

@@ -262,7 +262,7 @@ def loud_seeds(subject: Subject) -> np.ndarray:
 
 
 def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the trained graph says after a seed (time, n), and what it says if it hears the last frame twice."""
+    """Outputs of the trained graph after a prime (time, n): once, and with the last frame as input a second time."""
     state, y = stepped.start(1), seed[-1:]
     for frame in seed:
         y, state = stepped(frame[None], state)

@@ -1,4 +1,4 @@
-"""Memory is told before a step starts: against closed forms, the kernels' own memory, and whole processes."""
+"""Memory is predicted before a step starts: against closed forms, the kernels' own memory, and whole processes."""
 
 import dataclasses
 import sys
