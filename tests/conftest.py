@@ -17,6 +17,16 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 os.environ.setdefault("RNNAUDIO_THREADS", "2")  # so that more than one is tested, but not one per core and worker
 
+# In C a compile directory admits one process at a time: a worker of its own has one of its own.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER and os.environ["RNNAUDIO_MODE"] == "c":
+    for engine_name in ("pytensor", "theano"):
+        variable, default = f"{engine_name.upper()}_FLAGS", os.path.expanduser(f"~/.{engine_name}")
+        given = [flag for flag in os.environ.get(variable, "").split(",") if flag]
+        kept = next((flag.partition("=")[2] for flag in given if flag.startswith("base_compiledir=")), default)
+        others = [flag for flag in given if not flag.startswith("base_compiledir=")]
+        os.environ[variable] = ",".join([*others, f"base_compiledir={os.path.join(kept, WORKER)}"])
+
 settings.register_profile("full", derandomize=True, deadline=None, database=None)
 settings.register_profile("fast", settings.get_profile("full"), max_examples=25)
 

@@ -186,8 +186,9 @@ def test_taps_show_the_gates_of_every_step(kind):
 
 
 @pytest.mark.modes
-@pytest.mark.parametrize(("kind", "truncate"), [("lstm peepholes", None), ("gru", None), ("lstm peepholes", 3)])
+@pytest.mark.parametrize(("kind", "truncate"), [("lstm peepholes", 3), ("gru", None)])
 def test_this_mode_equals_the_numpy_loop(kind, truncate):
+    """One graph of each kind of gradient: cut after three steps, and through the whole sequence."""
     errors = recurrence(kind, Sizes(5, 2, 3, 4), masked=True, truncate=truncate)
     assert max(errors.values()) <= TOLERANCE, errors
 

@@ -296,32 +296,39 @@ class Sure:
             last.set_values(values)
 
 
-def state_after(model, codes, own_share, update=0, **rise):
-    """All that the body keeps after a training window."""
+def states_after(model, own_share, **rise):
+    """(codes, update) -> all that the body keeps after a training window."""
     variable, key = engine.tensor("codes", 3, "int64"), engine.tensor("key", 1, "int64")
     state = model.initial_state(variable.shape[1])
     objective = NextCodes(own_share=own_share, **rise)
     outcome = objective.outcome(model, [variable], state, Context.training_with(key))
     used = key.sum() * 0.0  # without draws nothing else depends on it
-    return np.concatenate(
-        engine.function([variable, key], [a + used for a in flatten(outcome.state)])(codes, [0, update])
-    )
+    function = engine.function([variable, key], [a + used for a in flatten(outcome.state)])
+    return lambda codes, update=0: np.concatenate(function(codes, [0, update]))
 
 
 @pytest.mark.modes
-def test_own_draws_are_heard_in_training(kernel):
-    """A sure model that hears its own draws throughout has the state of one that was given its codes."""
+def test_own_samples_are_the_input_in_training(kernel):
+    """A sure model whose input is its own samples throughout has the state of one that was given its codes."""
     with engine.precision("float64"):
         model, codes = Sure([3, 7]).model, some_codes()
         given = codes.copy()
         given[1:-1] = [3, 7]
-        own = state_after(model, codes, 0.999999)
-        plain, true = (state_after(model, c, 0.0) for c in (given, codes))
-        early, late = (state_after(model, codes, 0.999999, update, own_rise=10) for update in (0, 10))
-    np.testing.assert_allclose(own, plain, rtol=1e-12)
-    assert np.abs(own - true).max() > 1e-3
+        teacher_forced, rising = states_after(model, 0.0), states_after(model, 0.999999, own_rise=10)
+        plain, true = teacher_forced(given), teacher_forced(codes)
+        early, late = rising(codes), rising(codes, update=10)
+    assert np.abs(late - true).max() > 1e-3
     np.testing.assert_allclose(early, true, rtol=1e-12)  # the share rises from none
     np.testing.assert_allclose(late, plain, rtol=1e-12)
+
+
+def test_own_samples_are_the_input_from_the_first_update_where_their_share_does_not_rise():
+    with engine.precision("float64"):
+        model, codes = Sure([3, 7]).model, some_codes()
+        given = codes.copy()
+        given[1:-1] = [3, 7]
+        own, plain = states_after(model, 0.999999)(codes), states_after(model, 0.0)(given)
+    np.testing.assert_allclose(own, plain, rtol=1e-12)
 
 
 def test_draws_of_the_graph_have_the_models_probabilities():
