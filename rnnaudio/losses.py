@@ -62,7 +62,7 @@ def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic |
 
 
 def gaussian_parts(prediction: Array) -> tuple[Array, Array]:
-    """Split a prediction (..., 2 n) into the m and s of :func:`gaussian_likelihood`, (..., n) each; NumPy or symbolic."""
+    """Split a prediction (..., 2 n), NumPy or symbolic, into m and s of :func:`gaussian_likelihood`, (..., n) each."""
     n = prediction.shape[prediction.ndim - 1] // 2
     return prediction[..., :n], prediction[..., n:]
 

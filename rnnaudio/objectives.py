@@ -167,7 +167,7 @@ class NextCodes:
         return Outcome(bits, terms, state)
 
     def _with_own(self, model: CodeModel, codes: Symbolic, state: State, context: Context) -> Symbolic:
-        """Replace a random share of the frames of (T, batch, stages) codes, except the first, by the model's samples."""
+        """Replace a random share of the frames of codes (T, batch, stages), never the first, by model samples."""
         shape = [codes.shape[0] - 1, codes.shape[1]]
         hidden, _ = model.unroll(model.features(codes[:-1]), state, Context.evaluation())
         own = model.sample(hidden, context.uniform([*shape, model.n_stages]))
@@ -202,7 +202,8 @@ class NextFrameDistribution(Strategy):
 class NextSamples:
     """Negative log-likelihood of sample levels (n_context + T, batch, 1) under a :class:`rnnaudio.nn.SampleModel`.
 
-    The last T levels are predicted; ``n_context`` is that of the model. The loss is in bits per sample, reported as ``bits``.
+    The last T levels are predicted; ``n_context`` is that of the model. The loss, reported as ``bits``, is in bits
+    per sample.
     """
 
     n_context: int
@@ -235,7 +236,7 @@ class PhaseDifferences:
     """Weighted phase distance of two predicted phase differences per row; a row is one bin of one spectrogram.
 
     Inputs (T, rows, n): magnitudes around the bin. Differences (T, rows, 2): radians, from the frame before and from
-    the bin below. Weights (T, rows, 2): larger for louder bins. The loss is reported as ``phase_distance``, from 0 to 1.
+    the bin below. Weights (T, rows, 2): larger for louder bins. Reported: ``phase_distance``, the loss, 0 to 1.
     """
 
     name: str = "phase_differences"
