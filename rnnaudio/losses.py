@@ -40,8 +40,8 @@ def phase_distance(
 ) -> Symbolic:
     """sum a sin^2((target - prediction) / 2) / sum a over unmasked elements; angles in radians (..., n), mask (...).
 
-    ``weight``: a, (..., n), usually amplitudes, so that phases of silent bins do not count; None: 1 everywhere. Whole
-    turns cost nothing. The gradient, sin(prediction - target) / 2 per element, vanishes at equal and at opposite
+    ``weight``: a, (..., n), usually amplitudes, so that phases of silent bins do not count; None: 1 everywhere. Angles
+    count modulo 2 pi. The gradient, sin(prediction - target) / 2 per element, vanishes at equal and at opposite
     angles. For properties of the distance see :func:`rnnaudio.metrics.spectra.phase_distance`.
     """
     # The equivalent (1 - cos) / 2 would round the distance of nearby angles to zero in float32.

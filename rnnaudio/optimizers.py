@@ -46,7 +46,7 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class SGD:
-    """p <- p - eta g."""
+    """Plain gradient descent, p <- p - eta g."""
 
     learning_rate: float = 0.1
     max_gradient_norm: float | None = None

@@ -86,8 +86,8 @@ def generate_streams(
 ) -> list[Generated]:
     """Continue primes of equal length in parallel; each result is bit-identical to that of :func:`generate`.
 
-    With noise this holds for the first stream only, as each stream has its own noise. Streams are distributed over threads.
-    A stream ends at its first frame that is not finite; the others continue.
+    With noise this holds for the first stream only, as each stream has its own noise. Streams are distributed over
+    threads. A stream ends at its first frame that is not finite; the others continue.
 
     RnnaudioError and ValueError as :func:`generate`; RnnaudioError also for no primes, or primes of unequal length.
     """
@@ -144,7 +144,7 @@ class _Player:
 
     @property
     def is_alive(self) -> bool:
-        """True if the latest frame of any stream is finite."""
+        """True if the latest frame of at least one stream is finite."""
         return bool(np.isfinite(self._x).all(axis=1).any())
 
     def generated(self) -> Frames:

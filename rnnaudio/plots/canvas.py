@@ -67,7 +67,7 @@ def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None
 
 
 def _moved_apart(positions: Floats, gap: float) -> Floats:
-    """Positions nearest to ``positions`` (least squares) in the same order, at least ``gap`` apart, within 0 and 1.
+    """Positions nearest to ``positions`` (least squares) in the same order, at least ``gap`` apart, between 0 and 1.
 
     With u_i = y_i - i gap the constraint is that u does not decrease: isotonic regression, here by pooling blocks. If
     not all fit between 0 and 1, the lowest are below 0.
@@ -114,7 +114,7 @@ def padded(positions: Floats) -> tuple[float, float]:
 
 
 def markers(n_points: int) -> Style:
-    """Style of a curve: visible points if it is short, else dots as wide as the line, for points between two gaps."""
+    """Style of a curve: visible points if it is short, else dots as wide as the line, for points between gaps."""
     return {"marker": "o", "markersize": 3.5 if n_points <= 30 else 1.0, "linewidth": 1.5}
 
 
@@ -124,7 +124,7 @@ def cycle(items: Sequence[str], n: int) -> list[str]:
 
 
 def number(value: float, unit: str) -> str:
-    """Format a value with its unit for a label."""
+    """Format a value with its unit, if any, for a label: ``not finite`` for NaN and infinities."""
     if not np.isfinite(value):
         return "not finite"
     return (f"{value:.2f} {unit}" if unit else f"{value:.4g}").replace("-", "−")

@@ -110,7 +110,7 @@ def _panels(m: Measurements) -> list[tuple[bool, Panel]]:
 
 
 def _shows(values: ArrayLike) -> bool:
-    """True if a log scale can show any of the values."""
+    """True if any of the values is finite and positive, so that a log scale can show it."""
     return bool(np.isfinite(positive_or_gap(values)).any())
 
 

@@ -53,7 +53,7 @@ def spectrogram_figure(
         that are not finite.
     sample_rate_hz: sample rate of all three.
 
-    Colours span the 80 dB below the loudest point of the recording, in both panels; if it is silent, of the other.
+    Colours span the 80 dB below the loudest point of the recording, in both panels; if it is silent, of the free run.
     Raises RnnaudioError for arrays of another dtype or not one-dimensional, and if there are no samples.
     """
     prime_audio = _as_audio(prime)

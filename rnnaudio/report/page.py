@@ -128,7 +128,7 @@ def _picture(caption: str, file: Path, explanations: Mapping[str, str]) -> str:
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return _missing("Picture", caption, file, "a PNG picture", content)
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    image = f'<div class="wide"><img alt="{escape(caption)}" src="{source}"></div>'  # scrolls: illegible if scaled down
+    image = f'<div class="wide"><img alt="{escape(caption)}" src="{source}"></div>'  # scrolls: illegible if shrunk
     return f"<figure>{_caption(caption, explanations)}{image}</figure>"
 
 
