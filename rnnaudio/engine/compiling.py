@@ -38,8 +38,9 @@ def _is_truncated(graph: Sequence[Symbolic]) -> bool:
 def mode_for(graph: Sequence[Symbolic]) -> str:
     """Return the compile mode for a graph with these outputs: ``c`` or ``python`` if MODE is ``auto``, else MODE.
 
-    If kernels compute all recurrences, C++ speeds up too little of the rest to repay ten seconds of compiling. A
-    perceptron consists of many small operations, which C++ does speed up, and a scan in mode ``python`` takes minutes.
+    In mode ``auto`` a graph with recurrences, all computed by kernels, gets ``python``: C++ would speed up too little
+    of the rest to repay ten seconds of compiling. Any other graph gets ``c``: a perceptron consists of many small
+    operations, which C++ speeds up, and a scan in mode ``python`` takes minutes.
     """
     if MODE != "auto":
         return MODE
@@ -110,7 +111,7 @@ def gradient(loss: Symbolic, variables: Sequence[Symbolic]) -> list[Symbolic]:
 
 
 def constant_to_gradient(x: Symbolic) -> Symbolic:
-    """Return x unchanged, but as a constant to :func:`gradient`, which does not flow through it."""
+    """Stop the gradient: return x unchanged, which :func:`gradient` treats as a constant."""
     return backend.gradient.disconnected_grad(x)
 
 

@@ -82,7 +82,7 @@ def to_numpy(function: Function) -> Function:
 
 
 class _Linker(JAXLinker):
-    """Jits each function as a whole: sizes are static arguments, and an update reuses the memory of the old value."""
+    """A linker that jits a whole function: sizes are static arguments, and updates reuse the memory of old values."""
 
     def fgraph_convert(
         self, fgraph: FunctionGraph, input_storage: list[Storage], storage_map: StorageMap, **kwargs: object

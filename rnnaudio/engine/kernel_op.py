@@ -27,7 +27,7 @@ class Kernel(_graph.Op):
     __props__: tuple[str, ...] = ()
     ndims: tuple[int, ...]
     data: tuple[int, ...] = ()
-    is_sequence = False  # True: computes a recurrence over all time steps, most of the time of an update
+    is_sequence = False  # True: computes a recurrence over all time steps, which takes most of an update's time
 
     compute: Callable[..., Sequence[np.ndarray]]
 

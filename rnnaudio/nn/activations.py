@@ -1,4 +1,4 @@
-"""Counts of the arrays that an update holds in memory for each layer, to know its RAM beforehand."""
+"""Counts of the arrays that an update holds for each layer, from which its memory is estimated beforehand."""
 
 from collections import Counter
 from typing import NamedTuple

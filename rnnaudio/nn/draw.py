@@ -29,7 +29,7 @@ class PainterState(NamedTuple, Generic[Leaf]):
 
 
 class Painter(Cell[Symbolic, PainterState[Symbolic]]):
-    """The decoder of DRAW: codes in, a canvas out to which each step adds detail.
+    """The decoder of DRAW: from the code of each step it adds detail to a canvas, which is its output.
 
         h_t = LSTM(z_t, h_{t-1})        c_t = c_{t-1} + write(h_t)
 
@@ -59,7 +59,7 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
         return PainterState(decoder, repeat_rows(self._canvas, batch_size))
 
     def start_from(self, mean: np.ndarray) -> None:
-        """Set the initial canvas to an image (pixels,) of values from 0 to 1, for example the training set's mean."""
+        """Set the initial canvas to an image (pixels,), values from 0 to 1, such as the mean of the training set."""
         q = np.clip(np.asarray(mean, float), 0.01, 0.99)
         self._canvas.set_value(np.log(q / (1 - q)).astype(self._canvas.dtype))
 
@@ -86,12 +86,12 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
 
 
 class Reader(Layer):
-    """Reads the image x and the error x - sigmoid(canvas), and returns the encoder's part of its pre-activations.
+    """A layer from the image x and the error x - sigmoid(canvas) to pre-activations of the encoder's gates.
 
     Subclasses define ``prepare(x)``, the part that depends on the image alone (any leading axes), and
     ``glance(prepared, canvas, hidden)``, the part computed at each step; ``hidden`` is the decoder's hidden state.
     ``weights()`` returns the weights in the kernel's order: that of the reading, then weight and bias of the window,
-    None without attention.
+    both None without attention.
     """
 
     n: int  # filters per side, 0 for no attention

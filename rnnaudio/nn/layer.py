@@ -34,7 +34,7 @@ _EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "
 
 
 class Context:
-    """The settings of one graph, for training or evaluation, its noise, and the side results of its layers.
+    """The mode of one graph (training or evaluation), its source of noise, and side results added by its layers.
 
     A context is an argument of every ``step`` and ``unroll`` and is passed on to every child, so that no layer can be
     left in the wrong mode. Make one with :meth:`training_with` or :meth:`evaluation`.
@@ -106,7 +106,7 @@ class Layer:
     def __init_subclass__(cls, **options: object):
         super().__init_subclass__(**options)
         if cls._first_with(_EQUATION) < cls._first_with({"compiled_step"}):
-            cls.compiled_step = Layer.compiled_step  # type: ignore[method-assign]  # inherited: of another equation
+            cls.compiled_step = Layer.compiled_step  # type: ignore[method-assign]  # the inherited step differs
 
     @classmethod
     def _first_with(cls, names: set[str]) -> int:

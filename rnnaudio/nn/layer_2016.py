@@ -1,4 +1,4 @@
-"""The feed-forward layer of 2016, whose bias follows normalisation, noise and dropout, and a perceptron of it."""
+"""The feed-forward layer of 2016, whose bias follows normalisation, noise and dropout, and its perceptron."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -90,7 +90,7 @@ def mlp_2016(
     """Build a perceptron sizes[0] -> ... -> sizes[-1] of :class:`Layer2016`, with ``between(n)`` in *every* layer.
 
     As in 2016 the last layer, too, has these operations between product and bias, although noise and dropout on the
-    output keep the cost above a minimum.
+    output set a lower bound to the cost.
     """
     pairs = list(pairwise(sizes))
     activations = [inner] * (len(pairs) - 1) + [final]

@@ -95,7 +95,10 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return Activations(widths(self.n_out, hidden, gates), working)
 
     def set_std(self, std: float) -> None:
-        """Set the noise's standard deviation. ValueError if above 0 but built with 0, when the graph has no noise."""
+        """Set the standard deviation of the noise.
+
+        ValueError for a value above 0 if it was 0 at construction, because the graph then has no noise.
+        """
         if std > 0 and not self._is_noisy:
             raise ValueError(f"got noise of std {std} for a layer built with 0; build it with the largest std")
         self.noise_std.set_value(np.asarray(std, dtype=self.noise_std.dtype))

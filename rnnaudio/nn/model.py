@@ -57,7 +57,7 @@ class Sequential(Composite):
 
     With ``skip=True`` (Graves 2013) layers k = 2..K-1 get the stack's input joined to the output of the layer below,
     f_k([x, y_{k-1}]), and the last layer gets the outputs of all layers below, f_K([y_1, ..., y_{K-1}]); build the
-    layers with these widths. ``read_all=True``: as above for the last layer, but no others get x.
+    layers with these widths. ``read_all=True``: only the last layer differs; it gets all outputs below it.
 
     Child layers are named after their class, numbered from the second of a class on: lstm, lstm_2, dense.
 
@@ -198,7 +198,7 @@ def mlp(
     """Build a multi-layer perceptron sizes[0] -> ... -> sizes[-1] with a linear last layer.
 
     Each hidden layer is Dense -> [BatchNorm] -> activation -> [Dropout]; ``noise`` (standard deviation) is added to
-    the input. The last layer has neither noise, dropout nor normalisation: they would keep the cost above a minimum.
+    the input. The last layer has neither noise, dropout nor normalisation: they would set a lower bound to the cost.
 
     ValueError for fewer than two sizes.
     """

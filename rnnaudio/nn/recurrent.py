@@ -155,7 +155,10 @@ def repeat_rows(row: Symbolic, n: Size) -> Symbolic:
 
 
 class GatedCell(Cell[Symbolic, CellState]):
-    """A cell whose gates all add x W + b. A subclass sets ``w_input`` and ``bias``, and defines :meth:`equations`."""
+    """A cell whose gates begin with one product x W + b.
+
+    A subclass sets ``w_input`` and ``bias`` and defines :meth:`equations`.
+    """
 
     w_input: SharedVariable
     bias: SharedVariable
@@ -197,7 +200,7 @@ class LSTM(GatedCell[LSTMState[Symbolic]]):
         h' = o * tanh(c')
 
     ``w_input`` (n_in, 4 n), ``w_hidden`` (n, 4 n) and ``bias`` (4 n,) hold the blocks i, f, g, o in this order.
-    ``weights`` initialise ``w_input`` and ``w_hidden``; b_f starts at ``forget_bias``, the other biases at 0.
+    ``weights``: initializers of ``w_input`` and ``w_hidden``; b_f starts at ``forget_bias``, the other biases at 0.
     """
 
     def __init__(
@@ -259,7 +262,7 @@ class GRU(GatedCell[GRUState[Symbolic]]):
         h' = (1 - u) * h + u * k
 
     ``w_input`` (n_in, 3 n), ``w_hidden`` (n, 3 n) and ``bias`` (3 n,) hold the blocks r, u, k in this order.
-    ``weights`` initialise ``w_input`` and ``w_hidden``; the biases start at 0.
+    ``weights``: initializers of ``w_input`` and ``w_hidden``; the biases start at 0.
     """
 
     def __init__(
@@ -302,6 +305,8 @@ class GRUEarly2016(GRU):
     """The GRU of an early script of 2016, whose candidate, by mistake, has r in the place of h * r.
 
         k  = tanh(x W_k + r R_k + b_k)
+
+    All else is as in :class:`GRU`. No kernel computes this cell.
     """
 
     def equations(self, inputs: Symbolic, state: GRUState[Symbolic]) -> tuple[Gates, GRUState[Symbolic]]:

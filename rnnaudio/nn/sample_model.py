@@ -18,7 +18,7 @@ CELLS = {"lstm": LSTM, "gru": GRU}
 
 
 class FrameTier(Layer):
-    """A recurrent layer over frames of F samples; its output c' conditions each of r = ``ratio`` parts of a frame.
+    """A recurrent layer over frames of F samples; its output c' conditions the r = ``ratio`` parts of the next frame.
 
         z_i = f_{i-1} W + b + c_i                  f_{i-1}: the F samples before frame i; c_i: output of the tier above
         h_i = RNN(z_i, h_{i-1})                    the initial h is trained
@@ -53,12 +53,15 @@ class FrameTier(Layer):
     def unroll_frames(
         self, frames: Symbolic, above: Symbolic | None, state: State, context: Context
     ) -> tuple[Symbolic, State]:
-        """Unroll: f (n, batch, F), c (n, batch, n_units) or None at the top, h -> c' (r n, batch, n_below), last h."""
+        """Compute the outputs c' and the last h of n frames, given f, c and the initial h.
+
+        f (n, batch, F), c (n, batch, n_units) or None for the top tier -> c' (r n, batch, n_below).
+        """
         z, _ = self.input_layer.unroll(frames, (), context)
         h, state = self.cell.unroll(z if above is None else z + above, state, context)
         output, _ = self.output_layer.unroll(h, (), context)
         n, batch = output.shape[0], output.shape[1]
-        parts = output.reshape((n, batch, self.ratio, self.n_out)).transpose(0, 2, 1, 3)  # parts beside time
+        parts = output.reshape((n, batch, self.ratio, self.n_out)).transpose(0, 2, 1, 3)  # time, part, batch, unit
         return parts.reshape((n * self.ratio, batch, self.n_out)), state
 
 
@@ -67,7 +70,9 @@ class SampleTier(Layer):
 
         a_t  = relu([u_{t-1}, ..., u_{t-F}] W_1 + c_t)
         a'_t = relu(a_t W_2 + b_2)
-        y_t  = a'_t W_3 + b_3                      the parameters of ``readout``'s distribution
+        y_t  = a'_t W_3 + b_3
+
+    u are the scaled samples of :class:`SampleModel`, y_t the parameters of ``readout``'s distribution.
     """
 
     def __init__(self, n_samples: int, n_units: int, readout: LevelReadout, *, rng: np.random.Generator):

@@ -15,12 +15,12 @@ Leaf = TypeVar("Leaf")  # of a NamedTuple: a state's variables, or their widths
 
 
 def parts_of(state: State) -> tuple[State, ...]:
-    """Return the state of a stack as what it is, the tuple of its children's states."""
+    """Return the state of a stack, typed as the tuple of its children's states."""
     return cast("tuple[State, ...]", state)
 
 
 @overload
-def flatten(nested: StateSizes) -> list[int]: ...  # type: ignore[overload-overlap]  # () has neither
+def flatten(nested: StateSizes) -> list[int]: ...  # type: ignore[overload-overlap]  # () fits both
 @overload
 def flatten(nested: State) -> list[Symbolic]: ...
 def flatten(nested: StateSizes | State) -> list[Any]:

@@ -73,7 +73,10 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
         self._on_input, self._on_state = std > 0, state_std > 0
 
     def set_std(self, std: float, state_std: float) -> None:
-        """Set both standard deviations. ValueError for a value above 0 where the layer was built with 0, without noise."""
+        """Set both standard deviations.
+
+        ValueError for a value above 0 if it was 0 at construction, because the graph then has no noise.
+        """
         for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
             if value > 0 and not on:
                 raise ValueError(f"got noise of std {value} for a layer built with 0; build it with the largest std")

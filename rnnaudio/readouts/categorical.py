@@ -11,7 +11,7 @@ from rnnaudio.readouts.readout import Sampling, blocks, sampled_component
 
 @dataclass(frozen=True)
 class Categorical:
-    """P(level) = softmax(logits): P = n_levels logits for each value, independent of which levels are neighbours."""
+    """Probabilities softmax(logits), P = n_levels logits for each value; the order of the levels plays no part."""
 
     n_levels: int
     kernel: str = "categorical"

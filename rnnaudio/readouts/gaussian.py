@@ -42,7 +42,7 @@ class GaussianMixture:
     """A mixture of K Gaussians for each value, sum_k w_k N(m_k, v_k), v_k = exp(e_k) + LEAST_VARIANCE. Bishop (1994).
 
     P = 3 K: the logits of w, then the means m, then the exponents e. A sample is m + temperature sqrt(v) N(0, 1) of a
-    component that is itself sampled from the logits divided by the temperature. Each value has a component of its own.
+    component that is sampled, separately for each value, from the logits divided by the temperature.
     RnnaudioError for fewer than one component.
     """
 

@@ -11,7 +11,7 @@ from rnnaudio.ops.readouts import logistic_nats
 from rnnaudio.readouts.readout import Sampling, blocks, chosen, sampled_component
 
 LEAST_PROBABILITY = 1e-300  # smaller ones are raised to this, which has a finite logarithm
-LEAST_SCALE = 0.05  # minimum of s, in distances between levels; then all but 1e-4 of the mass can be in one level
+LEAST_SCALE = 0.05  # minimum of s, in distances between levels: all but 1e-4 of a component can be in one level
 
 
 @dataclass(frozen=True)
