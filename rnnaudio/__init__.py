@@ -1,5 +1,5 @@
-"""Recurrent neural networks that model and play raw audio."""
+"""Recurrent neural networks that model and generate raw audio."""
 
 __version__ = "0.1.0"
 
-from rnnaudio import blas  # noqa: F401  (before NumPy is loaded)
+from rnnaudio import blas  # noqa: F401  (sets environment variables that NumPy's BLAS reads when it is loaded)

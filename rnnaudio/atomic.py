@@ -11,12 +11,13 @@ from rnnaudio.errors import RnnaudioError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Provide the path of a temporary file in the same folder, which becomes ``path`` if the block succeeds.
+    """Yield the path of a temporary file in the same folder, which is renamed to ``path`` if the block succeeds.
 
-    On any exception, Ctrl-C included, the temporary file is removed and an earlier file at ``path`` stays as it was.
-    The order (write, fsync, rename, fsync of the folder) survives a crash of the machine.
+    On any exception, KeyboardInterrupt included, the temporary file is removed and an existing ``path`` is unchanged.
+    The order is write, fsync, rename, fsync of the folder, so that ``path`` is complete even after a system crash.
 
-    RnnaudioError for every OSError in the block: no space, no permission, no such folder.
+    Raises RnnaudioError in place of any OSError in the block (no space, no permission, no such folder), and if
+    ``path`` is a folder.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -34,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {reason}; nothing was changed: fix this or choose another place and start again"
         ) from error
     finally:
-        with contextlib.suppress(OSError):  # an error here must not hide the message above
+        with contextlib.suppress(OSError):  # an error here must not hide the exception raised above
             temporary.unlink(missing_ok=True)
 
 
@@ -47,9 +48,9 @@ def _fsync(path: Path) -> None:
 
 
 def write_atomically(path: str | Path, content: bytes) -> Path:
-    """Write ``content`` to ``path`` through :func:`replacing`, making missing folders; return the path.
+    """Write ``content`` to ``path`` atomically (:func:`replacing`), creating missing folders; return the path.
 
-    RnnaudioError for every OSError.
+    Raises RnnaudioError in place of any OSError.
     """
     path = Path(path)
     try:

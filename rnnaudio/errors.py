@@ -1,4 +1,4 @@
-"""The exception for users' errors, and how a command reports it."""
+"""The exception for errors that the user can fix, and how a command reports it."""
 
 import os
 import sys
@@ -8,14 +8,15 @@ from collections.abc import Callable
 class RnnaudioError(Exception):
     """An error that the user can fix: bad input, a missing extra, a full disk.
 
-    The message states in one line what was got, what was expected and what to do. Library users may catch it.
+    The message states in one line what was received, what was expected and what to do. Callers may catch it.
     """
 
 
 def run_command(main: Callable[[], object], name: str) -> None:
     """Call a command, turning RnnaudioError into one line on stderr and exit status 2, and Ctrl-C into status 130.
 
-    A closed pipe (``rnnaudio defects | head``) ends it without a message, with the status of SIGPIPE.
+    If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as
+    after SIGPIPE. ``name`` is the prefix of the messages.
     """
     try:
         main()
@@ -32,5 +33,5 @@ def run_command(main: Callable[[], object], name: str) -> None:
 
 
 def forget_output() -> None:
-    """Discard what Python has still buffered for standard output, whose reader is gone."""
+    """Redirect standard output to the null device, so that flushing its buffer cannot fail after the reader left."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

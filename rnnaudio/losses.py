@@ -1,19 +1,22 @@
-"""Losses: symbolic scalars to be minimised. ``mask`` (the leading axes) is 1 where an element counts, 0 elsewhere."""
+"""Losses to be minimised: symbolic scalars, unless a shape is given after ``->``.
+
+``mask`` has the leading axes of the prediction, all but the last: 1 where an element counts, 0 elsewhere.
+"""
 
 import numpy as np
 
 from rnnaudio import engine, ops
 from rnnaudio.engine import Array, Symbolic, tt
 
-LEAST_VARIANCE = 1e-4  # of data of the order of 1
+LEAST_VARIANCE = 1e-4  # the smallest predicted variance, for data of order 1
 
 
 def masked_mean(values: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """Mean of the values where the mask is 1; the plain mean without a mask. Both have the same axes."""
+    """Mean of ``values`` where ``mask``, of the same shape, is 1 (NaN if nowhere); without a mask, of all values."""
     if mask is None:
         return tt.mean(values)
-    # A switch, not a product, because 0 x inf of a masked infinite value is NaN. A cast, because float32 divided by a
-    # sum of integers is float64.
+    # A switch, not a product, because a masked infinite value would give 0 x inf = NaN. The cast keeps float32, which
+    # divided by a sum of integers would become float64.
     return tt.sum(tt.switch(mask, values, tt.zeros_like(values))) / tt.sum(tt.cast(mask, values.dtype))
 
 
@@ -25,7 +28,10 @@ def mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | 
 
 
 def normalised_mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """sum (prediction - target)^2 / sum target^2 over unmasked elements: 1.0 is the score of predicting zero."""
+    """sum (prediction - target)^2 / sum target^2 over unmasked elements; both (..., n), mask (...).
+
+    Predicting zero scores 1.0.
+    """
     return mean_squared_error(prediction, target, mask) / masked_mean(tt.mean(tt.sqr(target), axis=-1), mask)
 
 
@@ -34,11 +40,11 @@ def phase_distance(
 ) -> Symbolic:
     """sum a sin^2((target - prediction) / 2) / sum a over unmasked elements; angles in radians (..., n), mask (...).
 
-    ``weight``: a, (..., n), amplitudes, so that phases count where there is sound; None: 1 for all. Whole turns cost
-    nothing; the gradient, sin(prediction - target) / 2 per element, also vanishes at opposite angles. The metric of
-    the same name explains the distance: :func:`rnnaudio.metrics.spectra.phase_distance`.
+    ``weight``: a, (..., n), usually amplitudes, so that phases of silent bins do not count; None: 1 everywhere. Angles
+    count modulo 2 pi. The gradient, sin(prediction - target) / 2 per element, vanishes at equal and at opposite
+    angles. For properties of the distance see :func:`rnnaudio.metrics.spectra.phase_distance`.
     """
-    # The equal (1 - cos) / 2 would round the distance of near angles to zero in float32.
+    # The equivalent (1 - cos) / 2 would round the distance of nearby angles to zero in float32.
     distances = tt.sqr(tt.sin((target - prediction) / np.asarray(2.0, prediction.dtype)))
     if weight is None:
         return masked_mean(tt.mean(distances, axis=-1), mask)
@@ -48,15 +54,15 @@ def phase_distance(
 def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
     """-log N(target; m, v) in nats, mean over unmasked values: (log(2 pi v) + (target - m)^2 / v) / 2.
 
-    prediction (..., 2 n): m, then the exponent in v = exp(.) + LEAST_VARIANCE; without that minimum, silence predicted
-    exactly would cost minus infinity. target (..., n), mask (...). Bishop (1994).
+    prediction (..., 2 n): n means m, then n values s with v = exp(s) + LEAST_VARIANCE; without that minimum, the loss
+    of exactly predicted silence would be minus infinity. target (..., n), mask (...). Bishop (1994).
     """
     nats = ops.gaussian_nats(prediction, target, LEAST_VARIANCE)
     return masked_mean(tt.mean(nats, axis=-1), mask) + np.asarray(np.log(2 * np.pi) / 2, prediction.dtype)
 
 
 def gaussian_parts(prediction: Array) -> tuple[Array, Array]:
-    """Split (..., 2 n) into m and the exponent of v, (..., n) each; NumPy arrays or symbolic variables."""
+    """Split a prediction (..., 2 n), NumPy or symbolic, into m and s of :func:`gaussian_likelihood`, (..., n) each."""
     n = prediction.shape[prediction.ndim - 1] // 2
     return prediction[..., :n], prediction[..., n:]
 
@@ -64,12 +70,12 @@ def gaussian_parts(prediction: Array) -> tuple[Array, Array]:
 def cross_entropy(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = None) -> Symbolic:
     """-log softmax(logits)[label] in nats, mean over unmasked elements; logits (..., classes), labels (...) integers.
 
-    Computed from logits, so no probability can underflow to log 0.
+    Computed from the logits, so that no probability underflows to 0, whose logarithm is infinite.
     """
     rows, flat = logits.reshape((-1, logits.shape[logits.ndim - 1])), labels.reshape((-1,))
-    # The label's logit is picked before the logarithm of the sum: a gradient of one number per row instead of one per
-    # class takes a sixth of the time with 256 classes. The largest logit is a constant to the gradient, because adding
-    # a constant to a row changes nothing.
+    # The label's logit is picked before the logarithm of the sum is subtracted: that gradient has one number per row
+    # instead of one per class, which takes a sixth of the time with 256 classes. The gradient treats the largest logit
+    # as a constant, because adding a constant to a row does not change the loss.
     shifted = rows - engine.constant_to_gradient(tt.max(rows, axis=1, keepdims=True))
     picked = shifted[tt.arange(flat.shape[0]), flat] - tt.log(tt.sum(tt.exp(shifted), axis=1))
     return masked_mean(-picked, None if mask is None else mask.reshape((-1,)))
@@ -78,8 +84,8 @@ def cross_entropy(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = No
 def cross_entropy_2016(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = None) -> Symbolic:
     """-log max_k(y_k p_k), p = softmax(logits), as in 2016: nats, mean over unmasked elements; logits (..., classes).
 
-    labels: (...) integers, or y itself, (..., classes). With one y_k = 1 it equals :func:`cross_entropy` until p_k
-    underflows: then it is infinite, and its gradient NaN. With soft labels it is another function.
+    labels: (...) integers, or y itself, (..., classes). For one-hot y it equals :func:`cross_entropy` until p_k
+    underflows: then it is infinite, and its gradient NaN. For soft labels the two differ.
     """
     last = logits.ndim - 1
     y = labels
@@ -90,17 +96,17 @@ def cross_entropy_2016(logits: Symbolic, labels: Symbolic, mask: Symbolic | None
 
 
 def bernoulli_nats(logits: Symbolic, target: Symbolic) -> Symbolic:
-    """-log p(target), each value 1 with probability sigmoid(logit): (..., n) -> (...), summed over the last axis.
+    """-log p(target) in nats, summed over the last axis, (..., n) -> (...); each value is 1 with p = sigmoid(logit).
 
-    Computed as log(1 + e^l) - x l, it is finite for every finite logit. Targets may have any value from 0 to 1.
+    Computed as log(1 + e^l) - x l for logit l and target x: finite for every finite logit. Targets from 0 to 1.
     """
     return ops.bernoulli_nats(logits, target)
 
 
 def pixel_nats(logits: Symbolic, log_std: Symbolic | float, target: Symbolic) -> Symbolic:
-    """-log N(target; sigmoid(logit), e^log_std): (..., n), (), (..., n) -> (...), summed over the last axis.
+    """-log N(target; mean sigmoid(logit), std e^log_std) in nats, summed over the last axis: (..., n) -> (...).
 
-    It is negative where the density exceeds one.
+    log_std is a scalar, shared by all pixels. The result is negative where the density exceeds 1.
     """
     return ops.pixel_nats(logits, log_std, target)
 

@@ -16,22 +16,22 @@ from rnnaudio.readouts import GAUSSIAN, FrameReadout
 
 
 class Terms(NamedTuple):
-    """A mean over a data set in two sums, so that batches of any size add up: value = numerator / denominator."""
+    """A mean over a data set, as two sums to be added up over batches of any size: value = numerator / denominator."""
 
     numerator: Symbolic
     denominator: Symbolic
 
 
 class Outcome(NamedTuple):
-    """The results of a batch."""
+    """The symbolic results of a batch."""
 
     loss: Symbolic  # a scalar to be minimised
-    terms: dict[str, Terms]  # the reported values; the first one decides early stopping
-    state: State  # the final state
+    terms: dict[str, Terms]  # the reported values by name; the first one decides early stopping
+    state: State  # the final state of the model
 
 
 class Objective(Protocol):
-    """A task that a model is trained for. ``fields`` names the arrays of a batch that it uses."""
+    """A task that a model is trained for. ``fields`` names the arrays of a batch that its methods take, in order."""
 
     @property
     def name(self) -> str: ...
@@ -40,42 +40,42 @@ class Objective(Protocol):
     def fields(self) -> tuple[str, ...]: ...
 
     def variables(self) -> list[Symbolic]:
-        """Make symbolic inputs, one per field."""
+        """Make the symbolic inputs of :meth:`outcome`, one per field."""
         ...
 
     def batch_size(self, *variables: Any) -> Any:
-        """Return the number of sequences in a batch, given a variable or an array per field."""
+        """Return the number of sequences or images in a batch, given one symbolic variable or array per field."""
         ...
 
     def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
-        """Build the graph from a batch to its loss."""
+        """Build the graph from a batch and the initial state to loss, reported values and final state."""
         ...
 
 
 class Segment(NamedTuple):
-    """A part of a batch in time."""
+    """The part of a batch between two time steps."""
 
     arrays: list[np.ndarray]  # one per field of the objective
-    weight: float  # the loss of the batch is the sum of weight * loss of its segments
+    weight: float  # the loss of the batch is the sum of weight * loss over its segments
 
 
 @runtime_checkable
 class Divisible(Objective, Protocol):
-    """An objective whose loss is a mean over time steps, so that a batch can be cut in time."""
+    """An objective whose loss is a mean over time steps, so that a batch can be cut into segments along time."""
 
     def segments(self, segment_steps: int, *arrays: np.ndarray) -> list[Segment]:
-        """Cut the batch into segments of ``segment_steps`` steps, the last one perhaps shorter."""
+        """Cut the batch into segments of ``segment_steps`` steps; the last one may be shorter."""
         ...
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """Frames (T+1, batch, n) -> input x_1..x_T and target, by mean squared error.
+    """Mean squared error of the outputs for input frames x_1..x_T, from batches of frames (T+1, batch, n).
 
     shift = 1: the target is the next frame (predict). shift = 0: the target is the input itself (reconstruct).
-    The loss is the mean over the steps from ``first_scored`` on: 0 all of them, n after a burn-in of n steps, -1 the
-    last step alone (as in 2016). Reported, over all T steps in any case: ``normalised_mse`` = sum of squared errors /
-    sum of squared targets.
+    The loss is the mean over the steps from index ``first_scored`` on: 0 for all steps, k after a burn-in of k steps,
+    -1 for the last step only (as in 2016). Reported, always over all T steps: ``normalised_mse`` = sum of squared
+    errors / sum of squared targets.
     """
 
     name: str
@@ -90,16 +90,19 @@ class Strategy:
         return frames.shape[1]
 
     def split(self, frames: Array) -> tuple[Array, Array]:
-        """Slice frames, a NumPy array or a symbolic variable, into input and target."""
+        """Slice frames (T+1, batch, n), NumPy or symbolic, into input and target, (T, batch, n) each."""
         n_steps = frames.shape[0] - 1
         return frames[:n_steps], frames[self.shift : n_steps + self.shift]
 
     def activations(self, model: Layer) -> Activations:
-        """Count the arrays that a training step holds beside the model's: the gradient at its output."""
+        """Count the arrays that a training step holds in addition to the model's: the gradient at its output."""
         return Activations(widths(), widths(model.n_out))
 
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:
-        """Cut into views; adjacent ones share a frame, the last target of one and the first input of the next."""
+        """Cut the batch into views; with shift 1, the last target of one is the first input of the next.
+
+        RnnaudioError unless ``first_scored`` is 0.
+        """
         if self.first_scored:
             raise RnnaudioError(
                 f"first_scored is {self.first_scored}: a loss that leaves out steps cannot be cut in time; train "
@@ -125,16 +128,17 @@ STRATEGIES = {strategy.name: strategy for strategy in (predict_next, reconstruct
 
 @dataclass(frozen=True)
 class NextCodes:
-    """Codes (T+1, batch, stages) -> probabilities of the next frame's codes, by :class:`rnnaudio.nn.CodeModel`.
+    """Cross-entropy of the next frame's codes under a :class:`rnnaudio.nn.CodeModel`; codes (T+1, batch, stages).
 
-    Loss: bits per frame, summed over stages. Reported: ``bits``, and ``bits_<k>`` of each stage if there are several.
+    The loss is in bits per frame, summed over stages. Reported: ``bits``, the loss; with several stages also
+    ``bits_<k>`` for stage k = 1, 2, ...
 
     own_share
-        in training, the share of input frames, the first of a window excepted, that are replaced by the model's own
-        samples, conditioned on the true frames before them: scheduled sampling (Bengio et al. 2015) in two passes
-        instead of step by step (Duckworth et al. 2019). Targets stay true.
+        in training, the share of the input frames, except the first of a window, that are replaced by samples from the
+        model given the true frames before them: scheduled sampling (Bengio et al. 2015) in two passes instead of step
+        by step (Duckworth et al. 2019). Targets are always the true codes.
     own_rise
-        updates over which the share rises linearly from 0; 0: it is constant.
+        number of updates over which the share rises linearly from 0 to ``own_share``; 0: constant.
     """
 
     name: str = "next_codes"
@@ -163,7 +167,7 @@ class NextCodes:
         return Outcome(bits, terms, state)
 
     def _with_own(self, model: CodeModel, codes: Symbolic, state: State, context: Context) -> Symbolic:
-        """Replace some of the codes (T, batch, stages), but none of the first frame, by the model's own samples."""
+        """Replace a random share of the frames of codes (T, batch, stages), never the first, by model samples."""
         shape = [codes.shape[0] - 1, codes.shape[1]]
         hidden, _ = model.unroll(model.features(codes[:-1]), state, Context.evaluation())
         own = model.sample(hidden, context.uniform([*shape, model.n_stages]))
@@ -175,10 +179,10 @@ class NextCodes:
 
 @dataclass(frozen=True)
 class NextFrameDistribution(Strategy):
-    """Frames (T+1, batch, n) -> a distribution of each value of the next frame, by maximum likelihood.
+    """Negative log-likelihood of the next frame under a distribution of each value; frames (T+1, batch, n).
 
-    The model's output has ``readout.n_parameters`` n numbers per frame. Reported: ``nats`` per value, which decides
-    early stopping, and the ``normalised_mse`` of the means.
+    The model outputs ``readout.n_parameters`` * n numbers per frame. Reported: ``nats`` per value, which is the loss
+    and decides early stopping, and the ``normalised_mse`` of the distributions' means.
     """
 
     name: str = "next_frame_distribution"
@@ -196,9 +200,10 @@ class NextFrameDistribution(Strategy):
 
 @dataclass(frozen=True)
 class NextSamples:
-    """Levels (n_context + T, batch, 1) -> the probability of each of the last T, by :class:`rnnaudio.nn.SampleModel`.
+    """Negative log-likelihood of sample levels (n_context + T, batch, 1) under a :class:`rnnaudio.nn.SampleModel`.
 
-    ``n_context`` is the model's. The loss, which is also reported, is ``bits`` per sample.
+    The last T levels are predicted; ``n_context`` is that of the model. The loss, reported as ``bits``, is in bits
+    per sample.
     """
 
     n_context: int
@@ -212,7 +217,7 @@ class NextSamples:
         return codes.shape[1]
 
     def segments(self, segment_steps: int, codes: np.ndarray) -> list[Segment]:
-        """Cut the levels into segments, views of the array, each preceded by its context."""
+        """Cut the levels into views of ``segment_steps`` predicted samples, each preceded by its n_context samples."""
         n = len(codes) - self.n_context
         bounds = [(first, min(first + segment_steps, n)) for first in range(0, n, segment_steps)]
         return [Segment([codes[first : self.n_context + last]], (last - first) / n) for first, last in bounds]
@@ -228,9 +233,10 @@ class NextSamples:
 
 @dataclass(frozen=True)
 class PhaseDifferences:
-    """Magnitudes around bins, (T, rows, n) -> two phase differences per row, by their weighted phase distance.
+    """Weighted phase distance of two predicted phase differences per row; a row is one bin of one spectrogram.
 
-    Reported: ``phase_distance``, 0 to 1, over both differences. Weights are larger for louder bins.
+    Inputs (T, rows, n): magnitudes around the bin. Differences (T, rows, 2): radians, from the frame before and from
+    the bin below. Weights (T, rows, 2): larger for louder bins. Reported: ``phase_distance``, the loss, 0 to 1.
     """
 
     name: str = "phase_differences"
@@ -252,9 +258,9 @@ class PhaseDifferences:
 
 @dataclass(frozen=True)
 class Classification:
-    """Images (batch, n) -> class labels (batch,), by cross-entropy in nats; ``loss`` is one of CROSS_ENTROPIES.
+    """Cross-entropy in nats of labels (batch,) for images (batch, n); ``loss`` is a name in CROSS_ENTROPIES.
 
-    Reported: ``cross_entropy`` and ``error_rate``; the one named by ``judged_by`` decides early stopping.
+    Reported: ``cross_entropy`` and ``error_rate``, 0 to 1; the one named by ``judged_by`` decides early stopping.
     """
 
     name: str = "classification"
@@ -281,17 +287,17 @@ class Classification:
 
 @dataclass(frozen=True)
 class Bound:
-    """Images (batch, n) -> the negative variational bound of a :class:`Draw` after ``n_steps`` steps, nats per image.
+    """Negative variational bound of a :class:`Draw` after ``n_steps`` steps, in nats per image; images (batch, n).
 
         E_q[-log p(x | c_T)] + sum_t KL(q(z_t) || N(0, 1)) >= -log p(x)
 
-    estimated by one sample of the codes. ``bernoulli``: a pixel is 1 with probability sigmoid(c_T). ``gaussian``: a
-    pixel is N(sigmoid(c_T), std); std belongs to the model and is trained.
+    estimated with one sample of the latent codes z. ``bernoulli``: a pixel is 1 with probability sigmoid(c_T).
+    ``gaussian``: a pixel is N(sigmoid(c_T), std); std is a trained parameter of the model.
     Reported: ``bound``, and its parts ``reconstruction`` and ``kl``.
 
-    ValueError in evaluation, where codes are not sampled and the value is no bound: validate with
-    ``Judging(with_noise=True)`` and evaluate with ``Evaluation(..., noise_seed=...)``. RnnaudioError for another model
-    than a Draw.
+    ValueError in evaluation mode, where codes are not sampled and the value would not be a bound: validate with
+    ``Judging(with_noise=True)`` and evaluate with ``Evaluation(..., noise_seed=...)``. RnnaudioError if the model is
+    not a Draw.
     """
 
     n_steps: int
@@ -322,5 +328,5 @@ class Bound:
             reconstruction = tt.sum(losses.pixel_nats(canvas, cast("Symbolic", model.log_std), images))
         n = tt.cast(images.shape[0], canvas.dtype)
         parts = {"bound": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
-        # No other batch could continue from the final state.
+        # The final state is left out, because no other batch continues from it.
         return Outcome(parts["bound"] / n, {name: Terms(value, n) for name, value in parts.items()}, ())

@@ -2,12 +2,12 @@
 
 A rule is a frozen dataclass of settings, with
 
-* ``slots``: the names of the arrays that it keeps per parameter, all zero at first;
-* ``step(parameter, gradient, slots, learning_rate, n)``: the new parameter and slots at the n-th update, from 1, for
-  NumPy arrays and symbolic variables alike.
+* ``slots``: the names of the arrays that it keeps per parameter, initially zero;
+* ``step(parameter, gradient, slots, learning_rate, n)``: the new parameter and slots at the n-th update (n = 1, 2,
+  ...), for NumPy arrays and symbolic variables alike.
 
-A rule may also have a ``kernel`` that computes its step in one pass (:mod:`rnnaudio.kernels.elementwise`), and the
-``constants(n)`` that the kernel takes; without one, the engine computes ``step``.
+A rule may also have a compiled ``kernel`` that computes its step in one pass (:mod:`rnnaudio.kernels.elementwise`),
+and a method ``constants(n)``, the constants to pass to the kernel; without them, the engine computes ``step``.
 
 :func:`updates` applies a rule to a symbolic loss, :func:`updates_from` to gradients. :class:`OptimizerState` holds the
 slots.
@@ -26,7 +26,7 @@ from rnnaudio.ops.update import CompiledRule
 
 
 class Optimizer(Protocol):
-    """The interface of all rules."""
+    """The interface of all rules; ``max_gradient_norm``: see :func:`clipping_factor`, None for no clipping."""
 
     @property
     def learning_rate(self) -> float: ...
@@ -40,13 +40,13 @@ class Optimizer(Protocol):
     def step(
         self, p: Array, g: Array, slots: tuple[Array, ...], learning_rate: Array | float, n: Array | float
     ) -> tuple[Array, tuple[Array, ...]]:
-        """Compute the new parameter and slots from parameter p and gradient g."""
+        """Compute the new parameter and slots from parameter p and gradient g at the n-th update, n = 1, 2, ..."""
         ...
 
 
 @dataclass(frozen=True)
 class SGD:
-    """p <- p - eta g."""
+    """Plain gradient descent, p <- p - eta g."""
 
     learning_rate: float = 0.1
     max_gradient_norm: float | None = None
@@ -158,16 +158,16 @@ def global_norm(gradients: Iterable[Array]) -> Array:
 
 
 def clipping_factor(norm: Symbolic, limit: float | None) -> Symbolic:
-    """limit / max(norm, limit), the factor for gradients of this global norm; 1 without a limit.
+    """limit / max(norm, limit): multiplied by it, gradients of global norm ``norm`` have at most ``limit``; None: 1.
 
-    The gradient keeps its direction. Pascanu et al. (2013).
+    The direction of the gradient is kept. Pascanu et al. (2013).
     """
     one = np.asarray(1.0, norm.dtype)
     return tt.as_tensor_variable(one) if limit is None else limit / tt.maximum(norm, one * limit)
 
 
 class OptimizerState:
-    """The slots of a rule, shared arrays by ``parameter name/slot``, and the number of updates done."""
+    """The slots of a rule, shared arrays named ``<parameter>/<slot>``, and the number of updates done."""
 
     def __init__(self, optimizer: Optimizer, parameters: Mapping[str, SharedVariable]):
         self.arrays = {
@@ -183,7 +183,7 @@ class OptimizerState:
 
 
 class Step(NamedTuple):
-    """A symbolic update: the values to assign, and statistics of it."""
+    """A symbolic update: the values to assign, and its statistics."""
 
     pairs: list[tuple[SharedVariable, Symbolic]]  # (variable, its new value)
     gradient_norms: dict[str, Symbolic]  # per parameter, before clipping
@@ -197,7 +197,7 @@ def updates(
     state: OptimizerState,
     learning_rate: Symbolic | float,
 ) -> Step:
-    """Step down the gradient of ``loss``, a symbolic scalar, clipped to the rule's ``max_gradient_norm``, if any."""
+    """Build a descent step on ``loss``, a symbolic scalar; gradients are clipped to ``max_gradient_norm``, if any."""
     gradients = dict(zip(parameters, engine.gradient(loss, list(parameters.values())), strict=True))
     return updates_from(optimizer, gradients, parameters, state, learning_rate)
 
@@ -209,7 +209,7 @@ def updates_from(
     state: OptimizerState,
     learning_rate: Symbolic | float,
 ) -> Step:
-    """Step down these symbolic gradients, by parameter, clipped to the rule's ``max_gradient_norm``, if any."""
+    """Build a descent step from symbolic gradients by parameter name, clipped to ``max_gradient_norm``, if any."""
     squares = {name: ops.sum_of_squares(g) for name, g in gradients.items()}
     clip = clipping_factor(sum(squares.values()) ** 0.5, optimizer.max_gradient_norm)
     n = state.n_updates + 1
@@ -222,10 +222,10 @@ def updates_from(
             new_p, new = optimizer.step(p, gradients[name] * clip, tuple(old), learning_rate, tt.cast(n, p.dtype))
             change, size = ops.sum_of_squares(new_p - p), ops.sum_of_squares(p)
         pairs += [(v, tt.cast(value, v.dtype)) for v, value in zip([p, *old], [new_p, *new], strict=True)]
-        ratios[name] = (change / size) ** 0.5  # NaN where the parameter is zero
+        ratios[name] = (change / size) ** 0.5  # not finite where the parameter is zero
     return Step(pairs, {name: square**0.5 for name, square in squares.items()}, ratios)
 
 
 def _is_compiled(optimizer: object) -> TypeGuard[CompiledRule]:
-    """Tell whether the rule has a kernel; a subclass does not inherit one, as it may change the equation."""
+    """True if the rule's own class has a kernel; subclasses do not inherit it, as they may change the equation."""
     return "kernel" in vars(type(optimizer))

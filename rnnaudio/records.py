@@ -1,10 +1,10 @@
-"""Names for what is written to and read from JSON."""
+"""Type aliases for values that are written to and read from JSON."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
-# An object that was read, or is about to be written: string keys, values of Json. Readers know the type of each key,
-# the checker does not.
+# A JSON object: string keys, values of type Json. Any, because the type of a value depends on its key, which the type
+# checker cannot know.
 Record: TypeAlias = dict[str, Any]

@@ -11,31 +11,31 @@ T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Suggest the nearest known name (``did you mean 'lstm'?``), or list all names if none is near."""
+    """Make a hint for an error message: the nearest known name (``did you mean 'lstm'?``), or all if none is near."""
     names = list(known)
     close = difflib.get_close_matches(name, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}" if names else "there are none"
 
 
 class Registry(Generic[T]):
-    """Things of one kind by name, in the order in which they were added."""
+    """Objects of one kind by name, in order of registration; errors read ``unknown <kind> <name>; ...<hint>``."""
 
     def __init__(self, kind: str, hint: str = ""):
         self._kind, self._hint = kind, hint
         self._things: dict[str, T] = {}
 
     def add(self, name: str, thing: T) -> T:
-        """Register ``thing``, in place of an earlier one of that name."""
+        """Register ``thing`` under ``name``, replacing an earlier one, and return it."""
         self._things[name] = thing
         return thing
 
     def check(self, name: str) -> None:
-        """RnnaudioError that names the nearest known thing if there is none of that name."""
-        if name not in list(self._things):  # a list: a name from a file may be anything, even what has no hash
+        """Raise RnnaudioError, with a suggestion, if ``name`` is not registered."""
+        if name not in list(self._things):  # a list: a name from a file may be of any type, even unhashable
             raise RnnaudioError(f"unknown {self._kind} {name!r}; {nearest(str(name), self._things)}{self._hint}")
 
     def __getitem__(self, name: str) -> T:
-        """The thing of that name; RnnaudioError as :meth:`check`."""
+        """Return the object registered under ``name``; RnnaudioError if there is none."""
         self.check(name)
         return self._things[name]
 
@@ -43,14 +43,15 @@ class Registry(Generic[T]):
         return iter(self._things)
 
     def items(self) -> Iterable[tuple[str, T]]:
-        """Names and things."""
+        """Pairs of name and object, in order of registration."""
         return self._things.items()
 
 
 def resolve(reference: Any) -> Any:
-    """``"package.module:name"`` -> what it names; anything else is itself.
+    """Import and return the object that ``"package.module:name"`` refers to; return anything but a string unchanged.
 
-    Registries name by text what takes seconds to import, so that the command line can read options without it.
+    Registries hold such strings for modules that take seconds to import, so that the command line can read its options
+    without importing them.
     """
     if not isinstance(reference, str):
         return reference

@@ -1,4 +1,4 @@
-"""The command line: ``rnnaudio --help``."""
+"""The command line, ``rnnaudio``."""
 
 from rnnaudio.cli.entry import main
 

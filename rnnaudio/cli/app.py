@@ -1,7 +1,7 @@
-"""The front door: commands in groups, their arguments read by tyro, mistakes reported in one line.
+"""Registration of commands in groups, and parsing of their arguments by tyro.
 
-Modules are imported inside the commands: the engine takes seconds to import, and reports a wrong setting of its own by
-an error that the entry point must catch.
+Commands import most modules when they are called: importing the engine takes seconds, and raises an error for a wrong
+setting of the engine, which the entry point must be able to catch.
 """
 
 import functools
@@ -18,7 +18,7 @@ DESCRIPTION = "Recurrent networks that play raw audio."
 
 
 class Command(NamedTuple):
-    """A command: ``corpus build`` has two words. raw: it reads its arguments itself."""
+    """A command of one or two words, such as ``corpus build``; ``raw``: its function parses the arguments itself."""
 
     words: tuple[str, ...]
     group: str
@@ -27,7 +27,7 @@ class Command(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """The first line of the docstring."""
+        """The first line of the function's docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
 
@@ -36,7 +36,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {}
 
 
 def command(name: str, group: str, *, raw: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function a command of a group. ``raw``: it is called with the list of its arguments."""
+    """Register the decorated function as a command of a group; ``raw``: it takes a list of unparsed arguments."""
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
         words = tuple(name.split())
@@ -47,7 +47,7 @@ def command(name: str, group: str, *, raw: bool = False) -> Callable[[Callable[.
 
 
 def read(arguments: list[str]) -> Callable[[], None]:
-    """The call that a command line asks for, by tyro."""
+    """Parse a command line by tyro; return the call of its command. SystemExit after --help and for mistakes."""
     app = tyro.extras.SubcommandApp()
     groups: dict[str, tyro.extras.SubcommandApp] = {}
     for words, one in COMMANDS.items():
@@ -60,7 +60,7 @@ def read(arguments: list[str]) -> Callable[[], None]:
 
 
 def _deferred(function: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-    """The function's arguments are read now, and it is called later."""
+    """Wrap a function so that calling it only binds its arguments: the result, called without any, runs it."""
 
     @functools.wraps(function)
     def with_arguments(*args: object, **kwargs: object) -> Callable[[], None]:
@@ -70,7 +70,7 @@ def _deferred(function: Callable[..., None]) -> Callable[..., Callable[[], None]
 
 
 def overview() -> str:
-    """All commands in groups, a line each."""
+    """Help text that lists all commands by group, one line each."""
     lines = [f"usage: {PROGRAM} COMMAND ...", "", DESCRIPTION]
     for group in GROUPS:
         lines += ["", f"{group}:"]

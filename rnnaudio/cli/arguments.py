@@ -1,4 +1,4 @@
-"""Reading of command lines by tyro; a mistake is reported in one line, like every other error."""
+"""Parsing of command lines by tyro, with mistakes reported in one line, like all other errors."""
 
 import contextlib
 import io
@@ -16,9 +16,10 @@ REGISTRY = ConstructorRegistry()
 
 
 def parsed(read: Callable[[], Any]) -> Any:
-    """The result of ``read``, a call of tyro with ``REGISTRY`` that reads the arguments and runs nothing yet.
+    """Return ``read()``, where ``read`` calls tyro with ``REGISTRY`` to parse arguments, without running a command.
 
-    A mistake is an RnnaudioError with the text of the box that tyro prints: tyro has no setting for plain messages.
+    RnnaudioError for mistakes in the arguments, with the text of the box that tyro prints, as tyro has no setting for
+    plain messages. After --help, tyro's SystemExit passes through.
     """
     printed = io.StringIO()
     try:
@@ -31,9 +32,9 @@ def parsed(read: Callable[[], Any]) -> Any:
 
 
 def _in_one_line(box: str) -> str:
-    """The message in a box, without its title and help text, but with a suggestion if there is one."""
-    plain = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│]", " ", box)  # colours, edges
-    sections = [" ".join(section.split()) for section in re.split("[─-]{4,}", plain)]  # - where there is no UTF-8
+    """Extract the message from a box printed by tyro, without title and help text, but with a suggestion if any."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│]", " ", box)  # strip colours and edges
+    sections = [" ".join(section.split()) for section in re.split("[─-]{4,}", plain)]  # tyro prints - without UTF-8
     message, *others = sections[1:] or sections
     hints = [other for other in others if other.startswith(("Perhaps you meant", "Available subcommands"))]
     return "; ".join([message.rstrip("."), *(hints or ["--help lists what there is"])])
@@ -41,7 +42,7 @@ def _in_one_line(box: str) -> str:
 
 @REGISTRY.primitive_rule
 def _path_or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """A path that may be left out: tyro would offer the word None."""
+    """Parse ``Path | None`` as a path only: tyro would also accept the word None, and offer it in the help."""
     if set(get_args(info.type)) != {Path, type(None)}:
         return None
     return PrimitiveConstructorSpec(
@@ -55,7 +56,7 @@ def _path_or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | No
 
 @REGISTRY.primitive_rule
 def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Numbers, and numbers or None, as tyro reads them, but with a plainer message for other words."""
+    """Parse numbers, optionally None, as tyro does, but with a plainer message for anything else."""
     options = get_args(info.type) or (info.type,)
     kinds = [option for option in options if option in NUMBERS]
     if len(kinds) != 1 or not set(options) <= {*kinds, type(None)}:

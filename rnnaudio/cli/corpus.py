@@ -1,4 +1,4 @@
-"""Commands about corpora."""
+"""Commands that build and inspect corpora."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,17 +22,17 @@ def corpus_build(
 ) -> None:
     """Make a corpus from audio files, or folders of them.
 
-    Reads wav, flac, ogg and mp3 of any rate, with any channels.
+    Reads wav, flac, ogg and mp3 of any sample rate and number of channels.
 
     Example: rnnaudio corpus build ~/Music/piano my.h5
 
     Args:
-        paths: audio files, or folders that are searched for them; last the HDF5 file to write.
-        sample_rate_hz: of the corpus; everything is resampled to it and mixed to mono.
-        dtype: how samples are stored.
+        paths: audio files, or folders to search for them; then the HDF5 file to write.
+        sample_rate_hz: sample rate of the corpus; all audio is resampled to it and mixed to mono.
+        dtype: type of the stored samples.
         keep_silence: do not cut leading and trailing silence.
         seed: random seed of the split into training, validation and test.
-        overwrite: replace a corpus of that name.
+        overwrite: replace an existing file.
     """
     from rnnaudio.data import build_corpus
 
@@ -52,14 +52,14 @@ def corpus_timit(
 ) -> None:
     """Make a corpus from your own copy of TIMIT.
 
-    LDC93S1, NIST SPHERE files; the splits are the usual ones.
+    Reads the NIST SPHERE files of LDC93S1; the splits are the usual ones.
 
     Example: rnnaudio corpus timit /data/TIMIT timit.h5
 
     Args:
-        folder: the one with TRAIN and TEST, or TIMIT above them; in upper or lower case.
+        folder: the folder that holds TRAIN and TEST, or TIMIT with these in it; in upper or lower case.
         out: the HDF5 file to write.
-        overwrite: replace a corpus of that name.
+        overwrite: replace an existing file.
     """
     from rnnaudio.data import build_timit_corpus
 
@@ -89,7 +89,7 @@ def corpus_info(path: Positional[Path], verify: bool = False) -> None:
 
 
 def _check_corpus_name(out: Path, overwrite: bool) -> None:
-    """Check the file to write. RnnaudioError for another ending, or if it exists and may not be replaced."""
+    """RnnaudioError unless ``out`` ends in .h5 or .hdf5, and does not exist or may be overwritten."""
     if out.suffix.lower() not in (".h5", ".hdf5"):
         raise RnnaudioError(f"the last path is the corpus to write, expected a name that ends in .h5; got {out}")
     if out.exists() and not overwrite:

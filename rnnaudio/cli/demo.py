@@ -1,4 +1,4 @@
-"""Preparations of `rnnaudio demo` before training."""
+"""Preparation of the run folder of `rnnaudio demo`."""
 
 import dataclasses
 from pathlib import Path
@@ -10,7 +10,11 @@ from rnnaudio.training import checkpoint
 
 
 def forget_earlier_demo(run_dir: Path, settings: FramesConfig) -> None:
-    """Make the folder, and remove the checkpoint of an earlier demo there; RnnaudioError if it is another run's."""
+    """Make the folder, and remove the checkpoint of an earlier demo in it.
+
+    RnnaudioError if the checkpoint there was trained with settings that differ in more than ``minutes``, or if the
+    folder cannot be made.
+    """
     path = checkpoint.path_in(run_dir)
     if path.exists():
         saved = (checkpoint.load(path).record.get("config") or {}).get("train", {})

@@ -1,4 +1,4 @@
-"""Report on the engine: what it runs on, how fast it multiplies, and what would make it faster."""
+"""Report on the engine: its configuration, the speed of its matrix products, and advice to make it faster."""
 
 import os
 import platform
@@ -16,6 +16,8 @@ from rnnaudio.kernels import micro, threads
 
 
 class Blas(NamedTuple):
+    """A loaded BLAS library; ``architecture``: the processor that its kernels are for."""
+
     library: str
     version: str
     threads: int
@@ -23,8 +25,17 @@ class Blas(NamedTuple):
 
 
 class EngineReport(NamedTuple):
-    """kernel: fused or scan, of :func:`rnnaudio.engine.kernel`; the rates are from :func:`measure_gflops`; devices:
-    what JAX computes on in mode ``jax``, the first being used."""
+    """The engine's configuration and speed.
+
+    kernel
+        ``fused`` or ``scan``, from :func:`rnnaudio.engine.kernel`.
+    gflops, blas_gflops
+        speed of the layers' matrix product and of BLAS (in mode ``jax``: of XLA), from :func:`measure_gflops`.
+    devices
+        devices found by JAX, of which the first is used; empty unless the mode is ``jax``.
+    advice
+        changes that would make it faster.
+    """
 
     name: str
     version: str
@@ -57,14 +68,14 @@ class EngineReport(NamedTuple):
 
 
 def _why() -> str:
-    """Name who chose OpenBLAS' kernels, if it was not OpenBLAS itself."""
+    """Remark that the user or rnnaudio chose OpenBLAS's kernels; empty if OpenBLAS did."""
     if VARIABLE not in os.environ:
         return ""
     return f" ({VARIABLE}: set by {'rnnaudio, for this processor has AVX-512' if IS_CHOSEN_HERE else 'you'})"
 
 
 def report() -> EngineReport:
-    """Measure; takes a few seconds."""
+    """Collect the configuration and measure the speed, which takes a few seconds."""
     blas = [
         Blas(p["internal_api"], p.get("version") or "?", p["num_threads"], p.get("architecture") or "?")
         for p in threadpoolctl.threadpool_info()
@@ -87,7 +98,7 @@ def report() -> EngineReport:
 
 
 def measure_gflops(dot: Callable[[Symbolic, Symbolic], Symbolic], n: int = 2048, repeats: int = 7) -> float:
-    """GFLOP/s of C = A B in float32 with n x n matrices, 2 n^3 / median time, by a symbolic product."""
+    """GFLOP/s of a symbolic product of n x n float32 matrices: 2 n^3 / median time, without the first call."""
     a, b = engine.tensor("a", 2, "float32"), engine.tensor("b", 2, "float32")
     multiply = engine.function([a, b], dot(a, b))
     rng = np.random.default_rng(0)
@@ -117,7 +128,7 @@ def _advice(blas: list[Blas]) -> list[str]:
     if blas and max(b.threads for b in blas) < cores:
         advice.append(f"BLAS uses fewer threads than the {cores} cores: unset OPENBLAS_NUM_THREADS or raise it")
     too_low = any(b.architecture == "Haswell" for b in blas) and processor_flags() >= NEEDED
-    if too_low and VARIABLE not in os.environ:  # NumPy was loaded before rnnaudio
+    if too_low and VARIABLE not in os.environ:  # because NumPy was loaded before rnnaudio
         advice.append("this processor has AVX-512, but OpenBLAS took it for a Haswell: set OPENBLAS_CORETYPE=SkylakeX")
     if engine.MODE in ("auto", "c") and not engine.links_blas():
         advice.append("link a BLAS into the compiled code (Debian: libopenblas-dev); now it goes through NumPy's")

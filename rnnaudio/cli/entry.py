@@ -1,4 +1,4 @@
-"""The entry point."""
+"""The entry point of ``rnnaudio``."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ WITH_SETTINGS = ("train", "preflight", "music")
 
 
 def commands() -> dict[tuple[str, ...], Command]:
-    """All commands by their words, with the options of the default recipe."""
+    """All commands by their words; those whose options depend on the recipe have the options of the default one."""
     runs.register(settings_in([]))
     return COMMANDS
 
@@ -27,7 +27,11 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """Run one command line; the options of some commands depend on the recipe, preset, file and cell that it names."""
+    """Run a command line.
+
+    The options of some commands depend on the recipe, preset, settings file and cell that the command line names.
+    RnnaudioError for an unknown command or wrong arguments.
+    """
     first = COMMANDS.get(tuple(arguments[:1]))
     if first is not None and first.raw:
         first.function(arguments[1:])
@@ -43,14 +47,17 @@ def run(arguments: list[str]) -> None:
 
 
 def settings_in(arguments: list[str]) -> Chosen:
-    """The settings that the options of a command line start from."""
+    """The default values of a command line's options, from the recipe, preset, settings file and cell that it names.
+
+    Runs the files named by --import, which may register that recipe or cell.
+    """
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for option in ("--recipe", "--preset", "--config", "--cell"):
         reader.add_argument(option)
     reader.add_argument("--import", dest="imports", action="append", default=[])
     try:
         known, _ = reader.parse_known_args(arguments[1:])
-    except argparse.ArgumentError:  # an option without its value: tyro reports it
+    except argparse.ArgumentError:  # an option without its value, which tyro will report
         return chosen()
     for file in known.imports:
         import_file(Path(file))

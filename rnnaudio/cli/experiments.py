@@ -1,7 +1,7 @@
-"""``rnnaudio experiment`` and its short forms, for experiments that lie in a checkout beside the package.
+"""``rnnaudio experiment`` and its short forms, for the experiments in a checkout of the repository.
 
 An installed package has no experiments, so they are found and imported when a command needs them. Arguments are passed
-to an experiment as they are typed: it reads its own options.
+to an experiment unchanged, which parses its own options.
 """
 
 import importlib
@@ -21,11 +21,11 @@ usage: rnnaudio experiment [-h] {list,run,needs,table}
 
 The experiments of the blog, studies, benchmarks and proofs; they come with a checkout of rnnaudio.
 
-  list                          all of them, a line each, and about how long each takes
+  list                          list all, one line each, with the approximate time each takes
   run NAME [ARGS]               run one, with its own options (run NAME --help)
-  run all [--smoke] [--again]   run those of the blog that have no record yet; --again: all; --smoke: each in tiny form
-  needs NAME [ARGS]             the extras and data that make has to set up before (nothing: an empty line)
-  table                         what the blog claims, and what was recorded
+  run all [--smoke] [--again]   run the blog's that have no record yet; --again: all of them; --smoke: in tiny form
+  needs NAME [ARGS]             print the extras and data that make must set up first (an empty line if none)
+  table                         print the blog's claims and what was recorded
 
 Example: rnnaudio experiment run last-day --smoke"""
 
@@ -62,7 +62,7 @@ def gradcheck(arguments: list[str]) -> None:
 
 @command("verify", GROUP, raw=True)
 def verify(arguments: list[str]) -> None:
-    """Check MNIST, predict and reconstruct against each other.
+    """Cross-check the MNIST, predict and reconstruct models.
 
     Short for `rnnaudio experiment run verify`.
     """
@@ -112,7 +112,10 @@ def _no_more(verb: str, arguments: list[str]) -> None:
 
 
 def _module(name: str) -> Any:
-    """A module of experiments, from the checkout that is the current folder or that this package lies in."""
+    """Import a module of ``experiments`` from a checkout: the current folder, else the one that holds this package.
+
+    RnnaudioError if neither is a checkout.
+    """
     roots = [root for root in (Path.cwd(), Path(__file__).resolve().parents[2]) if (root / CATALOGUE).is_file()]
     if not roots:
         raise RnnaudioError(
@@ -120,7 +123,7 @@ def _module(name: str) -> Any:
             "(the one with experiments/ and the Makefile)"
         )
     root = str(roots[0])
-    if root not in sys.path:  # and on that of the processes that an experiment starts
+    if root not in sys.path:  # also for the processes that an experiment starts
         sys.path.insert(0, root)
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return importlib.import_module(f"experiments.{name}")

@@ -1,4 +1,4 @@
-"""Commands about this machine and this shell."""
+"""Commands that report on this machine and set up the shell."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ GROUP = "This machine"
 def info() -> None:
     """Show engine, mode, BLAS, threads and speed.
 
-    And what would make it faster.
+    Also prints advice on making it faster.
 
     Example: rnnaudio info
     """

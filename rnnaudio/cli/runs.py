@@ -1,4 +1,4 @@
-"""Commands about runs: train, resume, generate, report, and what helps when a run does not play."""
+"""Commands that train, resume and report on runs, generate from them, and find out why a run does not play."""
 
 import dataclasses
 import sys
@@ -17,7 +17,7 @@ RunDir = Annotated[Positional[Path], arg(metavar="RUN_DIR")]
 
 
 def register(start: Chosen) -> None:
-    """Register the commands whose options are the settings of a recipe, which start from ``start``."""
+    """Register the commands whose options are the settings of a recipe, with ``start`` as their defaults."""
     kind: Any = type(start.config)
 
     @command("train", RUNS)
@@ -31,19 +31,19 @@ def register(start: Chosen) -> None:
         imports: Imports = (),
         resume: bool = False,
     ) -> None:
-        """Train a model on a corpus, then let it continue a test prime.
+        """Train a model on a corpus, then continue a test prime with it.
 
         Example: rnnaudio train my.h5 runs/mine --recipe codes --minutes 30
 
         Args:
             corpus: an HDF5 corpus made by `rnnaudio corpus build` or `make corpus`.
             run_dir: a new folder for checkpoint, sound, pictures and report.
-            recipe: frames (regression, as in 2016), codes (music that plays on) or samples (SampleRNN). The options
-                below are those of this recipe: --recipe codes --help lists the others.
-            preset: settings that come with the package; see the reference.
+            recipe: frames (regression, as in 2016), codes (for music that goes on) or samples (SampleRNN). The
+                options below are those of the recipe named; --recipe codes --help lists those of codes.
+            preset: name of settings that come with the package; see the reference.
             config: a TOML file of settings; options on the command line override it.
             imports: a Python file that registers a cell or a recipe of your own.
-            resume: continue the run in that folder; the settings must be the same, but for its limits.
+            resume: continue the run in that folder; all settings except its limits must be the same.
         """
         _train(Chosen(recipe, settings), corpus, run_dir, resume=resume)
 
@@ -57,14 +57,14 @@ def register(start: Chosen) -> None:
     ) -> None:
         """Try toy problems with the settings of `train`.
 
-        A sine, two sines, a chirp, a clip of piano. Needs no corpus. Stops at the first that is not learnt, and names
-        the cause; exit status 1.
+        Trains on a sine, two sines, a chirp and a clip of piano; needs no corpus. Stops at the first problem that is
+        not learnt, names the likely cause, and exits with status 1.
 
         Example: rnnaudio preflight --n-layers 2 --n-units 300
 
         Args:
             recipe: frames, codes or samples.
-            preset: settings that come with the package.
+            preset: name of settings that come with the package.
             config: a TOML file of settings; options on the command line override it.
             imports: a Python file that registers a cell or a recipe of your own.
         """
@@ -94,13 +94,13 @@ def register(start: Chosen) -> None:
 def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
     """Train a small LSTM on a minute of piano.
 
-    The piano comes with the package. Afterwards see RUN_DIR/report.html.
+    The recording comes with the package. Afterwards open RUN_DIR/report.html.
 
     Example: rnnaudio demo --minutes 5
 
     Args:
-        run_dir: where everything goes; an earlier demo there is replaced.
-        minutes: of training, at most.
+        run_dir: folder to write to; an earlier demo in it is replaced.
+        minutes: limit on the training time.
     """
     from rnnaudio.cli.demo import forget_earlier_demo
     from rnnaudio.data.demo import build_demo_corpus
@@ -119,15 +119,15 @@ def resume(
     corpus: Path | None = None,
     imports: Imports = (),
 ) -> None:
-    """Continue a run, with its own settings.
+    """Continue the training of a run, with its own settings.
 
     Example: rnnaudio resume runs/mine --minutes 60
 
     Args:
         run_dir: the folder of the run.
         corpus: where the run's corpus is now, if it was moved.
-        minutes: a new limit on the training time of all sittings together.
-        max_updates: a new limit on the updates.
+        minutes: a new limit on the run's total training time, earlier sittings included.
+        max_updates: a new limit on the run's total number of updates.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.fit import resumed_config
@@ -156,27 +156,27 @@ def generate(
     sampling_seed: Annotated[int | None, arg(aliases=["--draw-seed"])] = None,
     imports: Imports = (),
 ) -> None:
-    """Continue a second of sound with a trained model.
+    """Continue recorded sound with a trained model.
 
-    Writes a WAV with the prime in front.
+    Writes a WAV of the prime, a second of recorded sound by default, and its continuation.
 
     Example: rnnaudio generate runs/mine out.wav --seconds 300 --temperature 1.0 1.2
 
     Args:
         run_dir: the folder of a run.
-        out: the WAV file to write; - plays to standard output: rnnaudio generate RUN - --seconds 300 | aplay
-        prime_file: continue the beginning of this audio file instead of a place of the corpus' test split.
+        out: the WAV file to write; - writes to standard output: rnnaudio generate RUN - --seconds 300 | aplay
+        prime_file: continue the beginning of this audio file instead of a place in the corpus's test split.
         prime_seconds: length of the prime.
-        prime_index: which place in the test split.
-        seconds: length of the sound generated after it.
+        prime_index: number of the place in the test split.
+        seconds: length of the sound generated after the prime.
         corpus: where the run's corpus is now, if it was moved.
-        streams: continue this many places side by side, from prime_index on; writes OUT-1.wav, OUT-2.wav, ...
-        overwrite: replace files of that name.
-        temperature: of the sampling: 1 as learnt, lower is safer, higher is bolder. Several: from one to the next over
+        streams: continue this many places at once, from prime_index on; writes OUT-1.wav, OUT-2.wav, ...
+        overwrite: replace existing files.
+        temperature: sampling temperature: 1 as learnt, lower is safer, higher is bolder. Several: interpolated over
             the course of the piece. Default: as chosen for the run.
-        top_k: sample from this many of the likeliest only; 0: from all.
-        nucleus: sample from the likeliest whose probabilities reach this sum only.
-        sampling_seed: another random seed, another piece; the same seed, the same piece.
+        top_k: sample from this many of the likeliest values only; 0: from all.
+        nucleus: sample only from the likeliest values whose probabilities reach this sum; 1: from all.
+        sampling_seed: random seed of the sampling: the same seed, the same piece. Default: the run's own.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.continuing import SamplingOptions
@@ -199,15 +199,15 @@ def report(
     prime_index: int = 0,
     imports: Imports = (),
 ) -> None:
-    """Write sound, pictures and report of a trained run again.
+    """Rewrite the sound, pictures and report of a trained run.
 
     Example: rnnaudio report runs/mine --seconds 30 --prime-index 3
 
     Args:
         run_dir: the folder of the run.
         corpus: where the run's corpus is now, if it was moved.
-        seconds: of sound that is generated; default: the recipe's own.
-        prime_index: which place of the test split is continued.
+        seconds: length of the generated sound; default: the recipe's own.
+        prime_index: number of the place in the test split to continue.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.outcome import headline, write_outcome
@@ -218,17 +218,17 @@ def report(
 
 @command("diagnose", HELP)
 def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = False, imports: Imports = ()) -> None:
-    """Find why a run does not play: causes, figures, a picture.
+    """Find out why a run does not play: causes and figures.
 
-    Measures everything that trained and plays it, ranks the causes found, prints them and writes
+    Measures the run's data, model, training and generation, ranks the causes found, prints them and writes
     RUN_DIR/diagnosis.json and RUN_DIR/diagnosis.png.
 
     Example: rnnaudio diagnose runs/mine
 
     Args:
-        run_dir: the folder of the run, finished or broken off.
+        run_dir: the folder of the run, finished or interrupted.
         corpus: where the run's corpus is now, if it was moved.
-        preflight: then also try toy problems with the run's settings.
+        preflight: also try the toy problems of `preflight` with the run's settings.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, write_diagnosis
@@ -251,14 +251,14 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
 def defects(
     run_dir: Annotated[Positional[Path | None], arg(metavar="[RUN_DIR]")] = None, imports: Imports = ()
 ) -> None:
-    """List the 24 defects of the 2016 experiments, or of a run.
+    """List the 24 defects of the 2016 experiments, or a run's.
 
-    Each with the settings of `train` that have and repair it.
+    Shows the settings of `train` that reproduce and that repair each.
 
     Example: rnnaudio defects runs/mine
 
     Args:
-        run_dir: only those that this run has.
+        run_dir: list only the defects that this run has.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.defects import DEFECTS, as_text, present_in

@@ -1,4 +1,4 @@
-"""Python files of the user's, which register cells or recipes."""
+"""Import of the user's Python files, which register cells or recipes."""
 
 import importlib.util
 import sys
@@ -9,7 +9,7 @@ from rnnaudio.errors import RnnaudioError
 
 
 def import_file(path: Path) -> None:
-    """Run a Python file of the user's, which registers cells or recipes; RnnaudioError if it cannot be."""
+    """Run a user's Python file, once, to register its cells or recipes; RnnaudioError if it is missing or fails."""
     name = f"rnnaudio_user_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):x}"
     if name in sys.modules:
         return
@@ -21,7 +21,7 @@ def import_file(path: Path) -> None:
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
-        del sys.modules[name]  # half run, it must not count as imported
+        del sys.modules[name]  # only partly run, it must not count as imported
         if isinstance(error, RnnaudioError) or not isinstance(error, Exception):
             raise
         raise RnnaudioError(f"--import {path}: {type(error).__name__}: {error}; mend the file") from error

@@ -1,24 +1,24 @@
 """The symbolic engine: PyTensor, or Theano 1.0.5, behind one set of names.
 
-Only its modules :mod:`~rnnaudio.engine.environment` and :mod:`~rnnaudio.engine.jax_mode` import ``pytensor``,
-``theano`` or ``jax``. Everything above the engine is written once, against
+Only two of its modules, :mod:`~rnnaudio.engine.environment` and :mod:`~rnnaudio.engine.jax_mode`, import ``pytensor``,
+``theano`` or ``jax``. All code outside this package is written once, against
 
-* ``tt``: the engine's tensor module, for functions that both name alike (``tt.dot``, ``tt.tanh``, ...);
-* the functions of this package, for those that they name differently (:func:`sigmoid`, :func:`scan`, ...);
+* ``tt``: the tensor module of the engine, for functions with the same name in both (``tt.dot``, ``tt.tanh``, ...);
+* the functions of this package, where the two engines differ (:func:`sigmoid`, :func:`scan`, ...);
 * the types of :mod:`rnnaudio.engine.symbolic`: :class:`Symbolic`, :class:`SharedVariable`, :class:`Function`.
 
-Environment, read once at import:
+Environment variables, read once at import:
 
 ``RNNAUDIO_ENGINE``
     ``pytensor`` (default) or ``theano``.
 ``RNNAUDIO_MODE``
-    ``auto`` (default where a C++ compiler is found): ``python`` for graphs with a recurrence that a kernel computes,
-    ``c`` for all others. ``c``: compiled C++. ``python``: NumPy, the default without a compiler (quickest to start;
-    slow with scan). PyTensor only: ``numba``, or ``jax`` (:mod:`rnnaudio.engine.jax_mode`: on a GPU where JAX finds
-    one). docs/results/speed.md records the cost of each.
+    ``auto`` (default where a C++ compiler is found): ``python`` for graphs whose recurrences are all computed by
+    kernels, ``c`` for all other graphs. ``c``: compiled C++. ``python``: NumPy, the default without a compiler
+    (quickest to start; slow with scan). PyTensor only: ``numba``, or ``jax`` (:mod:`rnnaudio.engine.jax_mode`: on a
+    GPU if JAX finds one). docs/results/speed.md records the speed of each.
 ``RNNAUDIO_KERNEL``
-    ``fused`` (default): :mod:`rnnaudio.kernels` computes products and whole recurrences; ``scan``: the engine computes
-    everything, the only choice in mode ``jax``.
+    ``fused`` (default): the kernels of :mod:`rnnaudio.kernels` compute products and whole recurrences; ``scan``: the
+    engine's own operations compute everything, the only choice in mode ``jax``.
 """
 
 from rnnaudio.engine.compiling import (

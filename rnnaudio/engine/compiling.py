@@ -1,4 +1,4 @@
-"""Variables, gradients, and functions compiled in the chosen mode."""
+"""Symbolic variables, their gradients, and functions compiled in the mode of ``RNNAUDIO_MODE``."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -9,48 +9,49 @@ import numpy as np
 from rnnaudio.engine.environment import MODE, NAME, backend, float_type, jax_mode, tt
 from rnnaudio.engine.symbolic import Function, SharedVariable, Symbolic, Updates
 
-# These rewrites make products and sums of three or more arrays, which the engines compute in a Python loop over
-# elements where there is no compiler; those of two arrays NumPy computes.
+# These rewrites merge products and sums into operations on three or more arrays. Without a compiler, the engines
+# compute those in a Python loop over elements, but products and sums of two arrays by NumPy.
 _MAKES_MANY_ARGUMENTS = ("local_mul_canonizer", "local_add_canonizer")
 
 
 def _compile_mode(name: str, graph: Sequence[Symbolic]) -> Any:
-    """Return the engine's mode object for a graph with these results."""
+    """Return the engine's mode object for the mode ``name`` and a graph with these outputs."""
     names = {"c": "FAST_RUN" if NAME == "theano" else "CVM", "numba": "NUMBA", "python": "FAST_COMPILE"}
     mode = jax_mode.compile_mode() if name == "jax" else backend.compile.mode.get_mode(names[name])
     if NAME == "pytensor" and _is_truncated(graph):
-        # It would multiply the inputs of all steps by a gradient that has fewer.
+        # This rewrite would multiply the inputs of all steps by a gradient that covers only the last of them.
         mode = mode.excluding("scan_push_out_add")
     return mode.excluding(*_MAKES_MANY_ARGUMENTS) if name == "python" else mode
 
 
 def _operations(graph: Sequence[Symbolic]) -> list[Any]:
-    """List all operations that these variables are computed by."""
+    """List all operations that these output variables depend on."""
     ancestors = backend.gof.graph.ancestors if NAME == "theano" else backend.graph.traversal.ancestors
     return [v.owner.op for v in ancestors(list(graph)) if v.owner]
 
 
 def _is_truncated(graph: Sequence[Symbolic]) -> bool:
-    """Tell whether a gradient in the graph runs back through a part of the time steps only."""
+    """Tell whether the graph holds the gradient of a scan, truncated to the last time steps."""
     return any(getattr(op, "truncate_gradient", -1) >= 0 for op in _operations(graph))
 
 
 def mode_for(graph: Sequence[Symbolic]) -> str:
-    """Choose ``c`` or ``python`` for a graph with these results in mode ``auto``; any other mode stands for itself.
+    """Return the compile mode for a graph with these outputs: ``c`` or ``python`` if MODE is ``auto``, else MODE.
 
-    Where kernels compute all whole sequences, C++ would speed up little of the rest, and ten seconds of compiling do
-    not pay. In a perceptron's step the many small operations count, and a scan in python mode takes minutes.
+    In mode ``auto`` a graph with recurrences, all computed by kernels, gets ``python``: C++ would speed up too little
+    of the rest to repay ten seconds of compiling. Any other graph gets ``c``: a perceptron consists of many small
+    operations, which C++ speeds up, and a scan in mode ``python`` takes minutes.
     """
     if MODE != "auto":
         return MODE
     operations = _operations(graph)
-    has_sequence = any(getattr(op, "is_sequence", False) for op in operations)  # of a Kernel
+    has_sequence = any(getattr(op, "is_sequence", False) for op in operations)  # set by Kernel
     return "python" if has_sequence and not any(type(op).__name__ == "Scan" for op in operations) else "c"
 
 
 @contextlib.contextmanager
 def _without_compiler(name: str) -> Iterator[None]:
-    """Compile without C++, constants included, if the mode is ``python``."""
+    """Context manager: compile without C++ if the mode is ``python``, also where the engine folds constants."""
     before = backend.config.cxx
     if name == "python":
         backend.config.cxx = ""
@@ -61,7 +62,7 @@ def _without_compiler(name: str) -> Iterator[None]:
 
 
 def shared(value: np.ndarray, name: str) -> SharedVariable:
-    """Make a variable that keeps its value between calls; NumPy floats are cast to :func:`float_type`."""
+    """Make a shared variable, which keeps its value between calls; float arrays are cast to :func:`float_type`."""
     value = np.array(value, order="C")  # kernels update it in place, in memory order
     if value.dtype.kind == "f":
         value = value.astype(float_type())
@@ -69,7 +70,7 @@ def shared(value: np.ndarray, name: str) -> SharedVariable:
 
 
 def tensor(name: str, ndim: int, dtype: str | None = None) -> Symbolic:
-    """Make a symbolic input with ``ndim`` axes, 0 to 4, of type :func:`float_type` by default."""
+    """Make a symbolic input with ``ndim`` axes, 0 to 4; its dtype is :func:`float_type` by default."""
     make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3, tt.tensor4)[ndim]
     return make(name, dtype=dtype or float_type())
 
@@ -81,11 +82,12 @@ def function(
     *,
     mode: str | None = None,
 ) -> Function:
-    """Compile ``inputs -> outputs`` in the chosen mode; each call assigns the new values of ``updates``.
+    """Compile a function ``inputs -> outputs``; each call also assigns the new values of ``updates``.
 
-    Values of a wider type than their input are cast (Python floats to float32 among them), never silently widening the
-    graph. Results are NumPy arrays in every mode. Mode ``jax`` may return read-only arrays, and compiles anew for each
-    new shape and each new value of an integer scalar among the inputs (a size).
+    ``mode`` is that of :func:`mode_for` by default. Arguments of a wider dtype than their input are cast to it, Python
+    floats to float32 for example, so they never widen the graph. Results are NumPy arrays in every mode. In mode
+    ``jax`` they may be read-only, and the function is compiled again for each new shape of an input and for each new
+    value of an integer scalar input, which counts as a size.
     """
     updates = updates or []
     results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
@@ -104,15 +106,15 @@ def function(
 
 
 def gradient(loss: Symbolic, variables: Sequence[Symbolic]) -> list[Symbolic]:
-    """Differentiate: d loss / d variable for each, exactly zero where the loss does not depend on a variable."""
+    """Return d loss / d variable for each variable; exactly zero for one that the scalar loss does not depend on."""
     return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
 
 
 def constant_to_gradient(x: Symbolic) -> Symbolic:
-    """Return x itself, which :func:`gradient` takes for a constant."""
+    """Stop the gradient: return x unchanged, which :func:`gradient` treats as a constant."""
     return backend.gradient.disconnected_grad(x)
 
 
 def describe(variable: Symbolic) -> str:
-    """Print the graph that computes ``variable`` to a string, one operation a line."""
+    """Return a printout of the graph that computes ``variable``, one operation a line."""
     return str(backend.printing.debugprint(variable, file="str"))

@@ -1,4 +1,4 @@
-"""The engine, mode and kernel that the environment selects, and the settings that new graphs are built with."""
+"""The engine, mode and kernel that environment variables select, and the settings that new graphs are built with."""
 
 import contextlib
 import importlib
@@ -26,11 +26,11 @@ def _choose(variable: str, allowed: Sequence[str], default: str) -> str:
 
 
 def _import_pytensor() -> tuple[Any, Any, Any]:
-    # `rnnaudio info` reports it once, with its cost and the remedy.
+    # `rnnaudio info` reports the missing BLAS once, with its cost and the remedy.
     warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS", category=UserWarning)
     import pytensor
     import pytensor.tensor as tensor
-    from pytensor.tensor import random  # noqa: F401  (registers the rewrites of scan that need it)
+    from pytensor.tensor import random  # noqa: F401  (the import registers rewrites of scan)
 
     return pytensor, tensor, pytensor.scan
 
@@ -50,7 +50,7 @@ def _import_theano() -> tuple[Any, Any, Any]:
     flags = os.environ.get("THEANO_FLAGS", "")
     if "blas.ldflags" not in flags:
         os.environ["THEANO_FLAGS"] = ",".join(filter(None, [flags, "blas.ldflags="]))
-    # scan's C extension includes longintrepr.h, which moved in Python 3.11; None sends Theano to its Python loop.
+    # scan's C extension includes longintrepr.h, which moved in Python 3.11; None makes Theano use its Python loop.
     sys.modules["theano.scan_module.scan_perform_ext"] = None  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():
@@ -87,7 +87,7 @@ def _checked_kernel(name: str) -> str:
 
 _kernel = _checked_kernel(_choose("RNNAUDIO_KERNEL", KERNELS, "scan" if MODE == "jax" else "fused"))
 if MODE == "python":
-    backend.config.cxx = ""  # else both engines still compile constants and the step inside scan
+    backend.config.cxx = ""  # otherwise both engines still use C++ to fold constants and for the step inside scan
 backend.config.floatX = "float32"
 # Each compilation would warn again that NumPy's BLAS is used; `rnnaudio info` reports it once, with its cost.
 logging.getLogger(f"{NAME}.tensor.blas").setLevel(logging.ERROR)
@@ -95,7 +95,7 @@ logging.getLogger(f"{NAME}.tensor.blas_headers").setLevel(logging.ERROR)
 
 
 def devices() -> list[str]:
-    """List the devices that mode ``jax`` finds, the one in use first; empty in other modes."""
+    """List the names of the devices that JAX finds, the one in use first; empty in other modes than ``jax``."""
     return jax_mode.devices() if MODE == "jax" else []
 
 
@@ -112,7 +112,7 @@ def float_type() -> str:
 
 @contextlib.contextmanager
 def precision(dtype: str) -> Iterator[None]:
-    """Build and compile in another floating-point type: ``with precision("float64"): ...`` for checks.
+    """Context manager: build and compile graphs in this dtype, ``with precision("float64"): ...`` for checks.
 
     ValueError for a dtype other than ``float32`` and ``float64``.
     """
@@ -127,13 +127,13 @@ def precision(dtype: str) -> Iterator[None]:
 
 
 def kernel() -> str:
-    """Return how new graphs compute recurrences and products: by ``fused`` kernels, or by the engine with ``scan``."""
+    """Return how new graphs compute products and recurrences: ``fused``, by kernels, or ``scan``, by the engine."""
     return _kernel
 
 
 @contextlib.contextmanager
 def using_kernel(name: str) -> Iterator[None]:
-    """Build graphs with another kernel: ``with using_kernel("scan"): ...`` for the readable reference.
+    """Context manager: build graphs with this kernel, ``with using_kernel("scan"): ...`` for the readable reference.
 
     ValueError for an unknown kernel, RnnaudioError for ``fused`` in mode ``jax``.
     """

@@ -1,12 +1,12 @@
-"""Compile mode ``jax``: a graph of PyTensor as one function that JAX compiles, for the CPU or a GPU.
+"""Compile mode ``jax``: a whole PyTensor graph becomes one function that JAX compiles, for the CPU or a GPU.
 
-With :mod:`rnnaudio.engine.environment` the only importer of PyTensor, and the only one of JAX. PyTensor translates
-each operation; this module adds what PyTensor's own linker lacks:
+Only this module and :mod:`rnnaudio.engine.environment` import PyTensor, and only this module imports JAX. PyTensor
+translates each operation; this module adds what PyTensor's own linker lacks:
 
-* sizes are computed while JAX traces a function, by NumPy, so a size may be any expression of the inputs' shapes;
-* integer scalars among the inputs are sizes too: the function is traced anew for each value, as for each new shape;
+* sizes are computed by NumPy while JAX traces a function, so a size may be any expression of the inputs' shapes;
+* integer scalar inputs are treated as sizes: the function is traced again for each new value, as for each new shape;
 * noise comes from the same NumPy generator as in all other modes, on the host (:func:`register_random`);
-* parameters stay on the device between calls, and their memory is reused (:class:`OnDevice`).
+* parameters stay on the device between calls (:class:`OnDevice`), and an update reuses the memory of the old value.
 """
 
 from collections.abc import Callable
@@ -42,14 +42,15 @@ from pytensor.tensor.shape import Reshape
 from pytensor.tensor.sharedvar import TensorSharedVariable
 from pytensor.tensor.type import TensorType
 
-Translation = Callable[..., Any]  # values of an operation's inputs -> of its output, or a list of several
-JaxValue: TypeAlias = jax.Array | Any  # also NumPy's arrays and scalars, and a list of several values
+Translation = Callable[..., Any]  # an operation's input values -> its output value, or a list of them
+JaxValue: TypeAlias = jax.Array | Any  # also NumPy arrays and scalars, and lists of values
 StorageMap: TypeAlias = dict[Variable, Storage]
 
-# Every array of a graph has a type; without this JAX would silently narrow float64 to float32 and int64 to int32.
+# The graph fixes the dtype of every array; without this JAX would silently narrow float64 and int64 to 32 bits.
 jax.config.update("jax_enable_x64", True)
 if jax.config.jax_default_matmul_precision is None:
-    # XLA's default multiplies float32 with 10 bits of mantissa on some GPUs; JAX_DEFAULT_MATMUL_PRECISION overrides.
+    # By default XLA multiplies float32 matrices with 10 bits of mantissa (TF32) on some GPUs. The environment variable
+    # JAX_DEFAULT_MATMUL_PRECISION overrides this setting.
     jax.config.update("jax_default_matmul_precision", "float32")
 
 
@@ -59,14 +60,14 @@ def devices() -> list[str]:
 
 
 class OnDevice(TensorSharedVariable):
-    """A shared variable whose value stays where the last function left it; :meth:`get_value` copies it to NumPy."""
+    """A shared variable whose value stays on the device between calls; :meth:`get_value` copies it to NumPy."""
 
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> np.ndarray:
         return np.array(super().get_value(borrow=True))
 
 
 def shared(value: np.ndarray, name: str) -> OnDevice:
-    """Make a shared variable of the array's dtype and number of axes."""
+    """Make a shared variable with the dtype and the number of axes of ``value``."""
     return OnDevice(type=TensorType(value.dtype, shape=(None,) * value.ndim), value=value, strict=False, name=name)
 
 
@@ -76,12 +77,12 @@ def compile_mode() -> Mode:
 
 
 def to_numpy(function: Function) -> Function:
-    """Wrap a function so that its results are NumPy arrays, all copied at once."""
+    """Wrap a function so that its results are NumPy arrays, copied from the device in one transfer."""
     return lambda *values: jax.device_get(function(*values))
 
 
 class _Linker(JAXLinker):
-    """One jitted call per function: its sizes are static, and an updated value takes the memory of the old one."""
+    """A linker that jits a whole function: sizes are static arguments, and updates reuse the memory of old values."""
 
     def fgraph_convert(
         self, fgraph: FunctionGraph, input_storage: list[Storage], storage_map: StorageMap, **kwargs: object
@@ -99,7 +100,7 @@ class _Linker(JAXLinker):
 
 
 def _is_size_input(variable: Variable) -> bool:
-    """Tell whether an input is an integer scalar from the caller; shared ones change at every call."""
+    """Tell whether an input is an integer scalar passed by the caller; a shared one may change at every call."""
     return not isinstance(variable, TensorSharedVariable) and variable.ndim == 0 and _may_be_size(variable.type)
 
 
@@ -112,12 +113,12 @@ def _may_be_size(kind: TensorType | np.ndarray) -> bool:
 
 @jax_funcify.register(AbstractFunctionGraph)
 def _graph(fgraph: FunctionGraph, **kwargs: object) -> Translation:
-    """Translate a whole graph: that of a function, of a step of scan, or of a composite operation."""
+    """Translate a whole graph: that of a function, of scan's step, or of a composite operation."""
     return fgraph_to_python(fgraph, _operation, type_conversion_fn=_constant, fgraph_name="rnnaudio_graph")
 
 
 def _operation(op: Op, node: Apply, **kwargs: object) -> Translation:
-    """Translate one operation: sizes are evaluated at once, and floats get the type that they have in the graph."""
+    """Translate one operation: sizes are computed during tracing, and floats are cast to their dtype in the graph."""
     translated = jax_funcify(op, node=node, **kwargs)
     kinds = [v.type for v in node.outputs]
 
@@ -141,16 +142,17 @@ def _is_traced(values: JaxValue) -> bool:
 
 
 def _cast(value: JaxValue, kind: TensorType) -> JaxValue:
-    # PyTensor's translation of a sum, for one, returns the type in which other modes accumulate.
+    # PyTensor's translation of a sum, for example, returns the dtype in which other modes accumulate.
     return jnp.asarray(value, kind.dtype) if kind.dtype.startswith("float") else value
 
 
 def _constant(value: np.ndarray, **kwargs: object) -> JaxValue:
-    """Make arrays JAX's own; sizes and scalars stay NumPy's, which, unlike Python's, have a type."""
+    """Convert a constant array to JAX; sizes and scalars stay NumPy values, which unlike Python's have a dtype."""
     return value if np.ndim(value) == 0 or _may_be_size(value) else jnp.asarray(value)
 
 
-# PyTensor translates the next three only where their sizes are constants or plain shapes, and drops checks.
+# PyTensor's own translations of Reshape, ARange and Split work only if sizes are constants or plain shapes, and its
+# translation of CheckAndRaise drops the check.
 
 
 @jax_funcify.register(Reshape)
@@ -180,7 +182,7 @@ def _check(op: CheckAndRaise, **kwargs: object) -> Translation:
 
 @jax_funcify.register(Scan)
 def _scan(op: Scan, node: Apply, **kwargs: object) -> Translation:
-    """Translate as PyTensor does, then pad with zeros where a truncated gradient has fewer steps than its output."""
+    """Translate scan as PyTensor does, then append zeros to outputs that are longer than a truncated gradient."""
     translated = jax_funcify_Scan(op, node=node, **kwargs)
     lengths = op.outer_nitsot(range(len(node.inputs)))
     outputs = op.outer_nitsot_outs(range(len(node.outputs)))
@@ -199,7 +201,7 @@ def _scan(op: Scan, node: Apply, **kwargs: object) -> Translation:
 
 
 def refuse(op_type: type) -> None:
-    """Raise RnnaudioError for graphs with operations of this type, which compute on the host."""
+    """Make compiling a graph that has an operation of this type, which runs on the host, raise RnnaudioError."""
 
     @jax_funcify.register(op_type)
     def _refuse(op: Op, **kwargs: object) -> Translation:
@@ -210,7 +212,7 @@ def refuse(op_type: type) -> None:
 
 
 def register_random(op_type: type) -> None:
-    """Translate the engine's noise, (key, *shape) -> array: by NumPy on the host, the same bits as in other modes."""
+    """Register the translation of noise, (key, *shape) -> array: NumPy on the host, bit-identical to other modes."""
     jax_funcify.register(op_type, _random)
 
 

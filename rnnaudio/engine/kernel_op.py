@@ -1,4 +1,4 @@
-"""Operations of a graph that compiled kernels compute."""
+"""The base class of graph operations that compiled kernels compute."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,27 +14,27 @@ _Disconnected: Any = backend.gradient.DisconnectedType
 
 
 class Kernel(_graph.Op):
-    """An operation that a NumPy function computes, in every mode but ``jax``; the base of the fused layers.
+    """An operation computed by a function of NumPy arrays, in all modes but ``jax``; the base of fused operations.
 
     A subclass sets ``ndims``, the number of axes of each output, and defines ``compute(*arrays)``, which returns the
-    outputs' values, and, to be differentiable, :meth:`gradients`. The first input and all other float inputs are cast
-    to their common type, which is the outputs' type too. No gradient flows to integer inputs (masks), nor to the
-    inputs whose positions are in ``data``.
+    outputs' values, and, to be differentiable, :meth:`gradients`. The first input and all float inputs are cast to the
+    widest dtype of the float inputs, which is the outputs' dtype too. No gradient flows to integer inputs (masks), nor
+    to the inputs whose positions are in ``data``.
 
-    TypeError if that common type is neither float32 nor float64.
+    TypeError if that dtype is neither float32 nor float64.
     """
 
     __props__: tuple[str, ...] = ()
     ndims: tuple[int, ...]
     data: tuple[int, ...] = ()
-    is_sequence = False  # True: computes a recurrence over all time steps, which is most of a step's time
+    is_sequence = False  # True: computes a recurrence over all time steps, which takes most of an update's time
 
     compute: Callable[..., Sequence[np.ndarray]]
 
     def gradients(
         self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
     ) -> list[Gradient]:
-        """Return one symbolic gradient per input, None for none.
+        """Return one symbolic gradient per input, None for an input without a gradient.
 
         ``output_gradients`` holds None for an output that the loss does not depend on.
         """

@@ -1,4 +1,4 @@
-"""Operations that the engines name differently."""
+"""Operations whose names, or results in limiting cases, differ between the engines."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def softplus(x: Symbolic) -> Symbolic:
 
 
 def batched_dot(a: Symbolic, b: Symbolic) -> Symbolic:
-    """a_k b_k for each k of the batch: (batch, m, n), (batch, n, p) -> (batch, m, p)."""
+    """Matrix products a_k b_k for each k of the batch: (batch, m, n), (batch, n, p) -> (batch, m, p)."""
     return tt.batched_dot(a, b) if NAME == "theano" else tt.matmul(a, b)
 
 
@@ -48,10 +48,11 @@ def scan(
     non_sequences: Sequence[Symbolic],
     truncate_gradient: int = -1,
 ) -> list[Symbolic]:
-    """Scan with strict=True: carry each of ``initial`` through all steps; each result has a leading time axis.
+    """Loop over time with the engine's scan; return the values of all steps, time first, one array per ``initial``.
 
-    ``step`` takes a slice of each sequence, the carried values and the non-sequences, which must be all it uses.
-    The gradient runs back through ``truncate_gradient`` steps from the end; -1: through all.
+    ``step`` takes the current slice of each sequence, the carried values and the non-sequences, and may use no other
+    variables (strict=True); it returns the new carried values, which begin at ``initial``. The gradient runs back
+    through the last ``truncate_gradient`` steps; -1: through all.
     """
     options: dict[str, Any] = {} if NAME == "theano" else {"return_updates": False}
     result = raw_scan(

@@ -1,4 +1,4 @@
-"""Random numbers of a graph, as a pure function of a key."""
+"""Random numbers in a graph, as a pure function of a key."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,11 +14,11 @@ _graph: Any = backend if NAME == "theano" else backend.graph
 
 
 class Random(_graph.Op):
-    """Random numbers that depend on (key, stream, shape) alone: no hidden generator, so any step can be replayed.
+    """An operation that samples random numbers, a function of (key, stream, shape) alone, so updates can be replayed.
 
-    ``key`` is an int64 vector: seed, number of the update and, where a sequence is cut in time, of the segment. Both
-    engines and all modes give the same numbers, a checkpoint needs only the first two, and a resumed run gets the
-    numbers that the uninterrupted one would have had.
+    ``key`` is an int64 vector: the seed, the number of the update and, if sequences are cut in time, the number of the
+    segment. Both engines and all modes give the same numbers. There is no generator whose state a checkpoint would
+    have to hold: seed and update are enough for a resumed run to get the same numbers as an uninterrupted one.
     """
 
     __props__ = ("distribution", "stream", "ndim", "dtype")
@@ -38,15 +38,15 @@ class Random(_graph.Op):
         return [[False] for _ in node.inputs]
 
     def infer_shape(self, *arguments: Any) -> list[list[Symbolic]]:
-        node = arguments[-2]  # PyTensor passes graph, node and shapes, Theano the last two
+        node = arguments[-2]  # PyTensor passes graph, node and shapes; Theano node and shapes
         return [node.inputs[1:]]
 
 
 def normal(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
-    """Sample N(0, 1) of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
+    """Sample N(0, 1), an array of ``shape``: a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return Random("normal", stream, len(shape), float_type())(key, *shape)
 
 
 def uniform(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
-    """Sample U(0, 1) of ``shape``, a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
+    """Sample U(0, 1), an array of ``shape``: a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
     return Random("uniform", stream, len(shape), float_type())(key, *shape)

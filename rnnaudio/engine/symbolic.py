@@ -1,7 +1,7 @@
-"""Types of what a graph is made of.
+"""Static types of the variables, operations and functions of a graph.
 
-PyTensor and Theano are untyped to mypy. These protocols name the part of their variables that the package uses, so
-that mypy checks operators, attributes and calls; nothing is ever an instance of them at run time.
+mypy cannot see the types of PyTensor and Theano. These protocols declare the operators, attributes and methods that
+the package uses, so that mypy can check them; they play no part at run time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Symbolic(Protocol):
-    """A variable of a graph: an array that has a type and a number of axes, but no value yet."""
+    """A variable of a graph: an array with a dtype and a number of axes, but no value yet."""
 
     @property
     def name(self) -> str | None: ...
@@ -42,7 +42,7 @@ class Symbolic(Protocol):
 
     @property
     def type(self) -> Any:
-        """The engine's description of dtype and axes; called, it makes a variable."""
+        """The engine's description of dtype and axes; calling it makes a new variable of this type."""
         ...
 
     @property
@@ -78,13 +78,13 @@ class Symbolic(Protocol):
 
 
 class SharedVariable(Symbolic, Protocol):
-    """A variable that keeps its value between calls: a parameter, a statistic, a slot of an optimizer."""
+    """A variable that keeps its value between calls: a parameter, a statistic, an optimizer's slot."""
 
     @property
     def name(self) -> str: ...
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
-        """A copy of the value; with ``borrow`` perhaps the array itself, to be read only."""
+        """Return a copy of the value; with ``borrow`` possibly the array itself, which must not be modified."""
         ...
 
     def set_value(self, new_value: np.ndarray) -> None: ...
@@ -99,20 +99,20 @@ class Node(Protocol):
 
 
 class Function(Protocol):
-    """A compiled function: a value for each input -> NumPy arrays, one or a list as ``outputs`` was."""
+    """A compiled function: one value per input -> a NumPy array, or a list of them if ``outputs`` was a list."""
 
     def __call__(self, *values: np.ndarray | float) -> Any: ...
 
 
-# What an operator takes beside a variable, what selects a part of one, and the length of an axis or all lengths.
+# Second operand of an operator, index into a variable, length of an axis, lengths of all axes.
 Operand: TypeAlias = Symbolic | np.ndarray | np.number | float
 Index: TypeAlias = int | slice | EllipsisType | Symbolic | np.ndarray | None
 Size: TypeAlias = int | Symbolic
 Shape: TypeAlias = Sequence[Size] | Symbolic
-Key: TypeAlias = Symbolic | np.ndarray  # int64 vector that decides noise: seed, update and perhaps segment
+Key: TypeAlias = Symbolic | np.ndarray  # int64 vector that determines all noise: seed, update[, segment]
 Gradient: TypeAlias = Symbolic | Any  # None where the loss does not depend on a variable
-Updates: TypeAlias = Sequence[tuple[SharedVariable, Symbolic]]  # (variable, its new value) of one call
-Storage: TypeAlias = list[np.ndarray | None]  # one cell, where an operation puts an output's value
+Updates: TypeAlias = Sequence[tuple[SharedVariable, Symbolic]]  # (variable, its new value), assigned by each call
+Storage: TypeAlias = list[np.ndarray | None]  # one element, into which an operation writes an output's value
 
-# Functions that work on variables and NumPy arrays alike.
+# For functions that take either symbolic variables or NumPy arrays, and return the same.
 Array = TypeVar("Array", Symbolic, np.ndarray)

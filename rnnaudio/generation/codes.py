@@ -1,4 +1,4 @@
-"""Free run of a code model: many streams at once, a frame at a time, decoded to audio as it goes."""
+"""Free run of a code model: many streams in parallel, one frame at a time, decoded to audio as they are sampled."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,17 +20,18 @@ from rnnaudio.nn.code_model import CodeModel
 
 
 class CodePlayer:
-    """Endless streams of codes: iterate for single frames, or call :meth:`frames`.
+    """Endless iterator over sampled frames of codes, (n_streams, n_stages) each; :meth:`frames` samples several.
 
     primes
-        (n_streams, n_frames, n_stages), true codes to prime the model on.
+        (n_streams, n_frames, n_stages), codes of recorded sound to prime the model on.
     detail_temperature
         temperature of the stages after the first, which refine the sound of a frame; None: that of the first.
     seed
-        random seed; it and a stream's number determine the codes of the stream, independently of the other streams
-        and of the number of threads.
+        random seed; together with the index of a stream it determines the stream's codes, independently of the other
+        streams and of the number of threads.
 
-    ``sampling`` may be changed between frames. RnnaudioError for primes of another shape, or codes out of range.
+    The attribute ``sampling`` may be changed between frames. RnnaudioError for primes of another shape, or with codes
+    out of range.
     """
 
     def __init__(
@@ -48,18 +49,18 @@ class CodePlayer:
             raise RnnaudioError(
                 f"got primes of shape {primes.shape}; expected (streams, frames, stages), at least one of each"
             )
-        codec.features(primes)  # refuses codes out of range
+        codec.features(primes)  # RnnaudioError for codes out of range
         self._centres = [centre.get_value() for centre in model.centres]
         self._body = Stepper(model.body).streams(len(primes))
         self._heads = [Stepper(head).streams(len(primes)) for head in model.heads]
         self.sampling, self._detail = sampling, detail_temperature
-        self._sources = [np.random.default_rng((seed, k, 9)) for k in range(len(primes))]  # 9: the purpose
+        self._sources = [np.random.default_rng((seed, k, 9)) for k in range(len(primes))]  # 9: this use of the seed
         for frame in primes.swapaxes(0, 1)[:-1]:
             self._body(self._embedded(frame))
         self._last = primes[:, -1]
 
     def _embedded(self, codes: Codes) -> Features:
-        """Input of the model: the sum of the embeddings of all stages, (n_streams, n)."""
+        """Model input for codes (n_streams, n_stages): the sum of the stages' embeddings, (n_streams, n_features)."""
         return np.asarray(sum(e[codes[:, k]] for k, e in enumerate(self._centres)), engine.float_type())
 
     def __iter__(self) -> Iterator[Codes]:
@@ -81,20 +82,24 @@ class CodePlayer:
         return codes
 
     def frames(self, n_frames: int) -> Codes:
-        """Sample the next ``n_frames`` frames of every stream, (n_streams, n_frames, n_stages)."""
+        """Sample the next ``n_frames`` (1 or more) frames of every stream, (n_streams, n_frames, n_stages)."""
         if n_frames < 1:
             raise RnnaudioError(f"got n_frames = {n_frames}; expected 1 or more")
         return np.stack([next(self) for _ in range(n_frames)], axis=1)
 
 
 class SoundStream:
-    """Streaming decoder of codes to standardised audio, (hop,) samples per frame, a few frames late.
+    """Streaming decoder from codes to standardised audio, one hop of samples per frame, a few frames late.
 
     Phases are estimated from the magnitudes (:class:`PhaseGradient`) and refined (:class:`OnlineGriffinLim`).
 
     prime
-        preceding audio, standardised. Its last frames are passed through first, with their own phases, so that the
-        new audio continues it without a seam. Its own samples are not returned.
+        standardised audio before the first frame, (n,). Its last frames are processed first, with their true phases,
+        so that the decoded audio continues it without a seam. Its samples are not returned.
+    look_ahead, n_iterations
+        settings of :class:`OnlineGriffinLim`.
+
+    RnnaudioError for a prime shorter than a window or not finite.
     """
 
     def __init__(self, codec: Codec, prime: Audio | None = None, *, look_ahead: int = 2, n_iterations: int = 2):
@@ -112,7 +117,7 @@ class SoundStream:
             self._synthesised(self._phases.push(np.abs(spectrum), np.angle(spectrum)))
 
     def push(self, codes: Codes) -> Audio:
-        """Take the codes of the next frame, (n_stages,); returns the samples that are now final, float32."""
+        """Add the codes of the next frame, (n_stages,); return the samples that are now final, float32, if any."""
         self._codes.extend([codes] if self._codes else [codes, codes])
         return self._decoded() if len(self._codes) == 3 else np.empty(0, np.float32)
 
@@ -132,15 +137,15 @@ class SoundStream:
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
     def _trimmed(self, samples: Audio) -> Audio:
-        """The samples without those of the prime."""
+        """Drop the samples that belong to the prime."""
         kept, self._to_drop = samples[self._to_drop :], max(0, self._to_drop - len(samples))
         return kept.astype(np.float32)
 
 
 def ending_frames(audio: Audio, stft: STFT) -> Frames:
-    """All whole frames (n_frames, window) of audio, aligned to its end: a remainder at the start is dropped.
+    """All whole frames (n_frames, window) of audio (n,), aligned to its end: a remainder at the start is dropped.
 
-    RnnaudioError if it is shorter than a frame.
+    RnnaudioError for audio shorter than a window.
     """
     if len(audio) < stft.window_samples:
         raise RnnaudioError(f"{len(audio)} samples hold no frame of {stft.window_samples}: give more audio")
@@ -155,9 +160,9 @@ def decoded_audio(codec: Codec, codes: Codes) -> Audio:
 
 
 class Block(NamedTuple):
-    """A block of generated codes (n_streams, n_frames, n_stages) and audio (n_streams, n), standardised, float32.
+    """A block of generated codes (n_streams, n_frames, n_stages) and standardised audio (n_streams, n), float32.
 
-    The audio lags behind the codes by a few frames.
+    The audio is a few frames behind the codes, so that the first block has fewer samples than its codes stand for.
     """
 
     codes: Codes
@@ -175,15 +180,15 @@ def continue_audio(
     seed: int = 0,
     n_at_once: int = 32,
 ) -> Iterator[Block]:
-    """Continue standardised audio (n_streams, n) by n_samples, in blocks of ``n_at_once`` frames.
+    """Continue standardised audio (n_streams, n) by ``n_samples`` samples, in blocks of ``n_at_once`` frames.
 
     sampling
-        settings as a function of the completed share of the length, 0 to 1, such as
+        sampling settings as a function of the completed share of the length, 0 to 1, such as
         :meth:`rnnaudio.generation.sampling.SamplingSchedule.at`.
     detail_temperature, seed
         see :class:`CodePlayer`.
 
-    RnnaudioError for primes shorter than a frame or not finite, or n_samples below 1.
+    RnnaudioError for primes shorter than a window or not finite, or ``n_samples`` below 1.
     """
     if n_samples < 1:
         raise RnnaudioError(f"got n_samples = {n_samples}; expected 1 or more")

@@ -1,4 +1,4 @@
-"""Free run in frames of features, deterministic or sampled from the predicted distribution of the next frame."""
+"""Free run of a model of frames, deterministic or sampled from the predicted distribution of the next frame."""
 
 import numpy as np
 
@@ -19,14 +19,14 @@ def continue_frames(
     seed: int = 0,
     readout: FrameReadout = GAUSSIAN,
 ) -> Frames:
-    """Prime on true frames (time, batch, n), then feed the model its own outputs: (n_frames, batch, n).
+    """Prime a model on true frames (time, batch, n), then free-run it: returns generated frames (n_frames, batch, n).
 
     A model with n outputs predicts the next frame. A model with P n outputs, P the number of parameters of the
     ``readout``, predicts a distribution of each value; the next frame is its mean (temperature 0) or a sample
-    (temperature 1 is as learnt), determined by the seed.
+    (temperature 1: as learnt) determined by ``seed``.
 
-    RnnaudioError for no true frames, NaN, a negative temperature, or a positive one with a model that predicts no
-    distribution; ValueError for a model of other widths.
+    RnnaudioError for true frames that are empty, not finite or of another shape, for a negative temperature, or a
+    positive one with a model that predicts no distribution; ValueError if the model has neither n nor P n outputs.
     """
     n, n_parameters = stepper.n_in, readout.n_parameters * stepper.n_in
     has_distribution = stepper.n_out == n_parameters
@@ -41,7 +41,7 @@ def continue_frames(
         )
     if true.ndim != 3 or true.shape[2] != n or not len(true) or not np.isfinite(true).all():
         raise RnnaudioError(f"got true frames {true.shape}, expected (time, batch, {n}), at least one, all finite")
-    rng = np.random.default_rng((seed, 8))  # 8: the purpose
+    rng = np.random.default_rng((seed, 8))  # 8: this use of the seed
 
     def read(output: Frames) -> Frames:
         if not has_distribution:

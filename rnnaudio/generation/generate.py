@@ -1,4 +1,4 @@
-"""Free run: prime a model on audio, then feed it its own outputs."""
+"""Free run of a model of audio in frames of samples: prime it on audio, then feed it its own outputs."""
 
 import time
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ class Generated(NamedTuple):
     audio
         (prime + generated samples,) float32, standardised.
     n_prime
-        number of samples of the prime, at which the generated part begins.
+        number of samples of the prime; the generated part begins at this index.
     stopped
-        reason for ending early, or empty.
+        reason for ending early; empty if all samples were generated.
     seconds
-        duration of the free run of all streams together.
+        wall-clock time of the free run, of all streams together.
     """
 
     audio: Audio
@@ -40,9 +40,9 @@ class Generated(NamedTuple):
 
 
 class OutputNoise(NamedTuple):
-    """N(0, std) added to every generated sample before it is fed back.
+    """Gaussian noise of standard deviation ``std``, added to every generated sample before it is fed back.
 
-    It is determined by ``seed`` and the stream's number, independently of the number of streams and threads.
+    It is determined by ``seed`` and the index of the stream, independently of the number of streams and threads.
     """
 
     std: float
@@ -61,12 +61,14 @@ def generate(
     """Continue standardised audio by ``n_samples``, frame by frame, with each output as the next input.
 
     prime
-        (n,) samples; its last whole frames prime the model (a remainder at the beginning is kept in the result only).
-        RnnaudioError if it is shorter than a frame or not finite.
+        (n,) samples; all whole frames, counted from its end, prime the model (a remainder at the beginning is only
+        copied to the result). RnnaudioError if it is shorter than a frame or not finite.
     noise
-        with the variance of the validation error it restores the energy that is lost by minimising squared error.
+        None: none. With the variance of the validation error it restores the energy lost by minimising squared error.
     two_functions
         generate as in 2016 (:class:`rnnaudio.generation.stepper.TwoFunctions`).
+
+    ValueError if the model has different numbers of inputs and outputs.
     """
     return generate_streams(
         stepper, [prime], n_samples=n_samples, noise=noise, two_functions=two_functions, progress=progress
@@ -82,10 +84,12 @@ def generate_streams(
     two_functions: bool = False,
     progress: bool = False,
 ) -> list[Generated]:
-    """Continue many primes of equal length in parallel; each result is that of :func:`generate`, to the last bit.
+    """Continue primes of equal length in parallel; each result is bit-identical to that of :func:`generate`.
 
-    Noise is an exception, as each stream has its own: that of :func:`generate` is the first stream's.
-    Streams are distributed over threads. A stream that is no longer finite ends; the others continue.
+    With noise this holds for the first stream only, as each stream has its own noise. Streams are distributed over
+    threads. A stream ends at its first frame that is not finite; the others continue.
+
+    RnnaudioError and ValueError as :func:`generate`; RnnaudioError also for no primes, or primes of unequal length.
     """
     if stepper.n_out != stepper.n_in:
         raise ValueError(
@@ -116,12 +120,13 @@ class _Player:
         self._generate = TwoFunctions(step) if two_functions else step
         self._std = noise.std if noise else 0.0
         streams = range(first, first + step.n_streams)
-        self._sources = [np.random.default_rng((noise.seed, k, 3)) for k in streams] if noise else []  # 3: the purpose
+        # 3: this use of the seed
+        self._sources = [np.random.default_rng((noise.seed, k, 3)) for k in streams] if noise else []
         self._played: list[Frames] = []
         self._x = true[-1]  # the next input
 
     def prime(self) -> None:
-        """Consume all true frames but the last."""
+        """Step through all true frames but the last, which is the first input of :meth:`play`."""
         with np.errstate(all="ignore"):
             for frame in self._true[:-1]:
                 self._step(frame)
@@ -129,17 +134,17 @@ class _Player:
     def play(self, n_frames: int) -> None:
         """Generate the next ``n_frames`` frames."""
         frames = np.empty((n_frames, *self._x.shape), self._step.dtype)
-        with np.errstate(all="ignore"):  # overflow is checked afterwards, and ends its stream
+        with np.errstate(all="ignore"):  # overflow is detected afterwards, and ends the stream
             for frame in frames:
                 frame[...] = self._generate(self._x)
-                for row, source in zip(frame, self._sources, strict=False):  # no sources without noise
+                for row, source in zip(frame, self._sources, strict=False):  # without noise there are no sources
                     row += self._std * source.standard_normal(len(row), frame.dtype)
                 self._x = frame
         self._played.append(frames)
 
     @property
     def is_alive(self) -> bool:
-        """True if the latest frame of any stream is finite."""
+        """True if the latest frame of at least one stream is finite."""
         return bool(np.isfinite(self._x).all(axis=1).any())
 
     def generated(self) -> Frames:
@@ -149,7 +154,7 @@ class _Player:
 
 
 def _free_run(players: list[_Player], n_frames: int, progress: bool) -> None:
-    """Generate ``n_frames`` frames, or until no stream is finite."""
+    """Generate ``n_frames`` frames, fewer once no stream is finite."""
     with tqdm(total=n_frames, desc="generating", unit="frame", disable=None if progress else True, leave=False) as bar:
         for done in range(0, n_frames, FRAMES_AT_ONCE):
             if not any(player.is_alive for player in players):
@@ -160,7 +165,7 @@ def _free_run(players: list[_Player], n_frames: int, progress: bool) -> None:
 
 
 def _checked_primes(primes: Sequence[ArrayLike] | Audio, frame_size: int) -> Audio:
-    """Primes (n_streams, n) in the engine's float type."""
+    """Stack primes to (n_streams, n) in the engine's float type; RnnaudioError for those that cannot be continued."""
     if len(primes) == 0:
         raise RnnaudioError("got no primes; give at least one")
     names = ["the prime"] if len(primes) == 1 else [f"prime {k + 1} of {len(primes)}" for k in range(len(primes))]

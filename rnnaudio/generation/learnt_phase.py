@@ -1,4 +1,4 @@
-"""Phases predicted from magnitudes by a trained model, in a stream or all at once."""
+"""Phases predicted from magnitudes by a trained model, frame by frame or all at once."""
 
 from collections import deque
 
@@ -14,15 +14,16 @@ from rnnaudio.generation.stepper import Stepper
 
 
 class LearntPhase:
-    """Integration, frame by frame, of the phase differences predicted by a model.
+    """Phases of a stream of magnitudes: a model predicts phase differences, which are integrated frame by frame.
 
         stream = LearntPhase(stepper, context)
         for frame in magnitudes:
             for phased in stream.push(frame): ...     # look_ahead frames late
         for phased in stream.flush(): ...
 
-    The first and last frames are repeated beyond the ends. ``stepper``: a model from ``context.n_inputs`` inputs to
-    two differences, with bins as rows; ValueError if it has other widths.
+    Before the start and after the end of the stream, its first and last frame are repeated. ``stepper``: a model of
+    ``context.n_inputs`` inputs and two outputs, the differences in time and in frequency in radians, with bins as the
+    batch; ValueError for other widths.
     """
 
     def __init__(self, stepper: Stepper, context: PhaseContext, *, seed: int = 0):
@@ -38,7 +39,10 @@ class LearntPhase:
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes) -> list[PhasedFrame]:
-        """Take the next frame |X|, (n_bins,); returns the frame whose phases are now known, if any."""
+        """Add the next frame |X|, (n_bins,); return a list of the frame whose phases are now known, or an empty list.
+
+        RnnaudioError after :meth:`flush`, or if the magnitudes do not fit the transform.
+        """
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
         frame, _ = checked_frame(magnitudes, None, self._context.stft)
@@ -68,7 +72,7 @@ class LearntPhase:
 def learnt_phases(
     stepper: Stepper, context: PhaseContext, magnitudes: Magnitudes, *, seed: int = 0
 ) -> tuple[Phases, Differences]:
-    """Predict phases (n_frames, n_bins) in radians from |X| (n_frames, n_bins); also returns their differences."""
+    """Predict phases (n_frames, n_bins) in radians from |X| (n_frames, n_bins); also return the differences."""
     stream = LearntPhase(stepper, context, seed=seed)
     phased = [frame for row in magnitudes for frame in stream.push(row)] + stream.flush()
     _, phases, time, frequency = map(np.stack, zip(*phased, strict=True))

@@ -1,4 +1,4 @@
-"""Images painted by a trained DRAW, step by step: samples from the prior, and reconstructions."""
+"""Images painted step by step by a trained DRAW model: samples from the prior, and reconstructions."""
 
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,13 +16,13 @@ Symbolic: TypeAlias = Any  # a variable of the engine's graph
 
 
 class Painted(NamedTuple):
-    """Images after each step of painting.
+    """The canvas of a DRAW model after each step, and its attention grids.
 
     canvases
         (n_steps, n, pixels), values from 0 to 1.
     reads, writes
         (n_steps, n, 4), position of the attention grids: column and row of the centre, counted from 1, width and
-        height in pixels; None without attention.
+        height in pixels; None without attention. Samples from the prior have no reads.
     """
 
     canvases: Images
@@ -31,7 +31,7 @@ class Painted(NamedTuple):
 
 
 def sample_images(model: Draw, n_images: int, n_steps: int, seed: int) -> Painted:
-    """Sample codes from the prior N(0, 1) and paint them with the decoder."""
+    """Sample latent codes from the prior N(0, 1), one per step, and decode them to ``n_images`` images."""
     painter = model.painter
     codes = engine.tensor("codes", 3)
     start = painter.initial_state(codes.shape[1])
@@ -43,7 +43,7 @@ def sample_images(model: Draw, n_images: int, n_steps: int, seed: int) -> Painte
 
 
 def reconstruct_images(model: Draw, images: Images, n_steps: int, seed: int) -> Painted:
-    """Reconstruct images (n, pixels) from codes sampled from the encoder's posterior."""
+    """Reconstruct images (n, pixels), values from 0 to 1, from latent codes sampled from the encoder's posterior."""
     x, key = engine.tensor("images", 2), engine.tensor("key", 1, "int64")
     start = model.initial_state(x.shape[0])
     states = model.paint(x, n_steps, start, Context.training_with(key))
@@ -76,7 +76,7 @@ def _flat(hidden: Symbolic) -> Symbolic:
 
 
 def _boxes(at: Window, size: tuple[int, int], n: int, hidden: Symbolic) -> Symbolic:
-    """Position and size of the grids, (time, batch, 4); a grid of n filters per side covers n strides."""
+    """Centre, width and height of attention grids, (time, batch, 4); n filters per side cover n strides."""
     high, wide = shares(size)
     boxes = tt.stack([at.x, at.y, wide * n * at.stride, high * n * at.stride], axis=1)
     return boxes.reshape((hidden.shape[0], hidden.shape[1], 4))

@@ -1,4 +1,4 @@
-"""Free run of a sample model: many streams at once, one frame of the lowest tier at a time."""
+"""Free run of a sample model: many streams in parallel, one frame of the lowest tier at a time."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from rnnaudio.nn.sample_model import FrameTier, SampleModel
 
 
 class _Tier:
-    """A :class:`FrameTier` run a frame of all streams at a time; ``conditioning`` (streams, ratio, n_below)."""
+    """A :class:`FrameTier` stepped frame by frame; ``conditioning``: its last output, (n_streams, ratio, n_below)."""
 
     def __init__(self, tier: FrameTier, n_streams: int):
         self.n_samples, self._shape = tier.n_samples, (n_streams, tier.ratio, tier.n_out)
@@ -25,25 +25,26 @@ class _Tier:
         self.conditioning = np.zeros(self._shape, engine.float_type())
 
     def step(self, frames: Frames, above: Floats | None) -> None:
-        """Run one frame (streams, n_samples), conditioned on the output of the tier above."""
+        """Step by one frame (n_streams, n_samples), given the tier above's output for it, or None at the top."""
         z = self._input(frames)
         h = self._cell(z if above is None else z + above)
         self.conditioning = self._output(h).reshape(self._shape)
 
 
 class SamplePlayer:
-    """Endless streams of levels: iterate for frames of the lowest tier, or call :meth:`levels`.
+    """Endless iterator over sampled levels, one frame of the lowest tier of all streams each; see also :meth:`levels`.
 
     primes
-        (n_streams, n) levels to prime the model on, at least its n_context. The latest whole number of the longest
-        frames passes through all tiers; earlier samples are ignored.
+        (n_streams, n) integer levels to prime the model on, n at least the model's n_context. The last n_context + m F
+        of them are used, F the top tier's frame and m as large as possible; earlier ones are ignored.
     seed
-        random seed; it and a stream's number determine the samples of the stream, independently of the others.
+        random seed; together with the index of a stream it determines the stream's samples, independently of the other
+        streams.
 
-    ``sampling`` may be changed between frames, except for the codes it excludes (top_k, nucleus).
-    ``outputs`` (frame, n_streams, n_out) holds the model outputs for each sample of the last frame. Sampling with
-    top-k or nucleus takes a loop in Python and is several times slower. RnnaudioError for primes of another shape, too
-    short, or with levels out of range.
+    The attribute ``sampling`` may be changed between frames, but top_k and nucleus only if the first ``sampling``
+    excluded levels. Sampling with top_k or nucleus takes a loop in Python and is several times slower. ``outputs``
+    (frame, n_streams, n_out) holds the model's outputs for each sample of the last frame. RnnaudioError for primes of
+    another shape, too short, or with levels out of range.
     """
 
     def __init__(self, model: SampleModel, primes: Codes, sampling: Sampling, *, seed: int = 0):
@@ -54,7 +55,7 @@ class SamplePlayer:
         self.sampling = sampling
         has_kernel = self._readout.kernel and sampling.is_whole
         self._kind = list(kernel.SAMPLERS).index(self._readout.kernel) if has_kernel else kernel.NO_SAMPLER
-        self._sources = [np.random.default_rng((seed, k, 11)) for k in range(n_streams)]  # 11: the purpose
+        self._sources = [np.random.default_rng((seed, k, 11)) for k in range(n_streams)]  # 11: this use of the seed
         self._prepare(model, n_streams)
         self._u = np.zeros((n_streams, self._n_context + n), engine.float_type())
         self.outputs = np.zeros((n, n_streams, model.n_out), engine.float_type())
@@ -70,7 +71,7 @@ class SamplePlayer:
         self._room = kernel.room(n_streams, tier.n_samples, tier.n_units, model.n_out, engine.float_type())
 
     def _prime(self, primes: Codes, longest: int) -> None:
-        """Run the tiers over the primes, up to the first frame to be sampled."""
+        """Run the frame tiers over the primes, up to the first frame to be sampled."""
         u, n, begin = self._values(primes), self._u.shape[1] - self._n_context, self._n_context
         start = (u.shape[1] - begin) % longest
         self._u[:, :begin] = u[:, start : start + begin]
@@ -84,7 +85,7 @@ class SamplePlayer:
         return np.asarray(v / self._scales.deviation, engine.float_type())
 
     def _step_tiers(self) -> None:
-        """Step all tiers that start a frame now, the longest frame first."""
+        """Step every tier whose frame begins now, from the longest frames to the shortest."""
         above: _Tier | None = None
         for tier in self._tiers:
             if self._now % tier.n_samples == 0:
@@ -96,7 +97,7 @@ class SamplePlayer:
             above = tier
 
     def _advance(self) -> None:
-        """Move the context on by the frame that was sampled."""
+        """Shift the context by the frame just sampled."""
         n = self._u.shape[1] - self._n_context
         self._u[:, : self._n_context] = self._u[:, n:].copy()
         self._now += n
@@ -127,7 +128,7 @@ class SamplePlayer:
         )  # fmt: skip
 
     def _one_by_one(self, levels: Codes) -> None:
-        """Sample a frame by the read-out, one sample at a time, where the kernel has no sampling for it."""
+        """Sample a frame by the read-out's ``sample``, one sample at a time, where the kernel has no sampler."""
         unused = np.zeros((len(levels), 0, 0))
         for j in range(levels.shape[1]):
             self._compute(levels, unused, j, j + 1)
@@ -136,7 +137,7 @@ class SamplePlayer:
             self._u[:, self._n_context + j] = self._values(levels[:, j])
 
     def levels(self, n: int) -> Codes:
-        """Sample the next n levels of every stream, (n_streams, n); the rest of the last frame is discarded."""
+        """Sample the next n >= 1 levels of every stream, (n_streams, n); the rest of the last frame is discarded."""
         if n < 1:
             raise RnnaudioError(f"got n = {n} samples; expected 1 or more")
         frame = self.outputs.shape[0]

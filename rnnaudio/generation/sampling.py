@@ -15,9 +15,9 @@ class Sampling:
     temperature
         divides the logits: 1 as learnt, below 1 more conservative, above 1 more varied.
     top_k
-        sample from the k most probable codes only; 0: from all.
+        sample only from the k most probable codes, and any as probable as the k-th; 0: from all.
     nucleus
-        sample from the fewest codes whose probabilities reach this sum (Holtzman et al. 2020); 1: from all.
+        sample only from the fewest codes whose probabilities reach this sum (Holtzman et al. 2020); 1: from all.
 
     RnnaudioError for a temperature that is not positive, or settings out of range.
     """
@@ -40,7 +40,7 @@ class Sampling:
         return self.top_k == 0 and self.nucleus == 1.0
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Probabilities after temperature, top-k and nucleus: (.., n_codes) logits -> (.., n_codes) float64.
+        """Probabilities after temperature, top-k and nucleus: (..., n_codes) logits -> (..., n_codes) float64.
 
         RnnaudioError for logits that are not finite.
         """
@@ -70,9 +70,9 @@ class Sampling:
 
 @dataclass(frozen=True)
 class SamplingSchedule:
-    """Sampling over the length of a piece: temperature interpolated linearly between evenly spaced values.
+    """Sampling settings over a piece, the temperature interpolated linearly between evenly spaced values.
 
-    RnnaudioError for the reasons of :class:`Sampling`, and for no temperature.
+    Raises the errors of :class:`Sampling`, and RnnaudioError if there is no temperature.
     """
 
     temperatures: tuple[float, ...] = (1.0,)
@@ -86,6 +86,6 @@ class SamplingSchedule:
             Sampling(temperature, self.top_k, self.nucleus)
 
     def at(self, share: float) -> Sampling:
-        """Sampling after this share of the length, 0 to 1."""
+        """Settings at this share of the length of the piece, from 0 (start) to 1 (end)."""
         places = np.linspace(0.0, 1.0, len(self.temperatures))
         return Sampling(float(np.interp(share, places, self.temperatures)), self.top_k, self.nucleus)

@@ -22,7 +22,7 @@ class Stepper:
     Priming and free running use the same graph, so that a frame is consumed exactly once. The state is a list of
     arrays; :meth:`start` gives the model's initial state. The graph is compiled at the first call.
 
-    :meth:`streams` is faster: the same function with its state kept in place, by compiled kernels.
+    :meth:`streams` is faster: it steps by compiled kernels that keep the state in place.
 
     With ``noise_seed`` the training graph is used, with noise and dropout sampled at every call (as in 2016).
     """
@@ -59,7 +59,10 @@ class Stepper:
         return y, new
 
     def prime(self, frames: Frames) -> tuple[Frames, StateArrays]:
-        """Consume true frames (time, batch, n_in); returns (outputs (time, batch, n_out), final state)."""
+        """Step through true frames (time, batch, n_in) from the initial state; returns (outputs, final state).
+
+        Outputs are (time, batch, n_out).
+        """
         state, outputs = self.start(frames.shape[1]), []
         for frame in frames:
             y, state = self(frame, state)
@@ -67,9 +70,10 @@ class Stepper:
         return np.stack(outputs), state
 
     def streams(self, n_streams: int) -> Step:
-        """Step of ``n_streams`` streams from the initial state, with the current values of the parameters.
+        """Make a :class:`Step` of ``n_streams`` streams, in the initial state, with the parameters' current values.
 
-        Compiled if the kernel is ``fused``, there is no noise, and every layer has a compiled step; else the graph.
+        It is compiled if the kernel is ``fused``, there is no noise, and every layer has a compiled step; otherwise it
+        runs the engine's graph.
         """
         compiled = self._kernel == "fused" and self._noise_seed is None
         with engine.using_kernel(self._kernel), engine.precision(self._float_type):
@@ -80,8 +84,8 @@ class Stepper:
 class TwoFunctions(Step):
     """Generation as in the blog (2016): h = f2(k, h), then k = f(k, h), by two functions in turn.
 
-    f2 computes the state from a frame; f computes the next frame from the same frame and that state, and discards its
-    new state. So each frame is consumed twice, and f starts from a state one frame ahead of training.
+    f2 computes the state h from a frame k; f computes the next frame from the same frame and that state, and discards
+    its new state. So each frame is consumed twice, and f starts from a state one frame ahead of that in training.
     """
 
     def __init__(self, step: Step):
@@ -98,7 +102,7 @@ class TwoFunctions(Step):
 
 
 class GraphStep(Step):
-    """The engine's graph as a :class:`Step`, for layers without a compiled one."""
+    """The engine's graph as a :class:`Step`, for models without a compiled step."""
 
     def __init__(self, stepper: Stepper, n_streams: int, dtype: str):
         super().__init__(n_streams, stepper.n_in, dtype)
@@ -123,5 +127,5 @@ class GraphStep(Step):
         self.rows = [row if row.flags.writeable else row.copy() for row in self.rows]
 
     def parts(self) -> list[Step]:
-        """One part only: compiled functions of the engine are not thread-safe."""
+        """Return all streams as one part, because compiled functions of the engine are not thread-safe."""
         return [self]

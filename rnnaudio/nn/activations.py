@@ -1,32 +1,33 @@
-"""Counts of the arrays that a training step holds for each layer, so that its memory is known before it starts."""
+"""Counts of the arrays that an update holds for each layer, from which its memory is estimated beforehand."""
 
 from collections import Counter
 from typing import NamedTuple
 
 
 class Activations(NamedTuple):
-    """The number of arrays (time, batch, width), by width.
+    """The number of arrays (time, batch, width) that an update holds for a layer, by width.
 
     kept
-        held from the forward pass until the gradient has passed.
+        held from the layer's forward pass until its backward pass.
     working
-        held only while the layer is computed. The kernels reuse the memory of an array for another of equal size
-        (:mod:`rnnaudio.kernels.buffers`), so for layers computed one after the other the maximum of each width counts.
+        held only while the layer itself is computed. The kernels reuse the memory of an array for another of equal
+        size (:mod:`rnnaudio.kernels.buffers`), so layers computed one after the other need their maximum at each
+        width, not their sum.
     """
 
     kept: Counter[int]
     working: Counter[int]
 
     def beside(self, other: "Activations") -> "Activations":
-        """Combine the counts of two layers."""
+        """Combine the counts of two layers computed one after the other."""
         return Activations(self.kept + other.kept, self.working | other.working)
 
     @property
     def floats(self) -> int:
-        """Floating-point numbers held per time step and sequence."""
+        """The number of floating-point numbers held per time step and sequence of the batch."""
         return sum((self.kept + self.working).elements())
 
 
 def widths(*each: int) -> Counter[int]:
-    """Count one array of each of these widths."""
+    """Count one array for each of these widths."""
     return Counter(each)

@@ -9,24 +9,24 @@ from rnnaudio.engine import Symbolic, tt
 from rnnaudio.nn.feedforward import Dense, FeedForward
 from rnnaudio.nn.layer import Context
 
-N_NUMBERS = 5  # that a layer outputs for a window: centre (2), variance, stride and intensity
+N_NUMBERS = 5  # numbers that a layer outputs for a window: centre (2), variance, stride and intensity
 
 ImageSize: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
 
 
 class Window(NamedTuple):
-    """The place of a grid of N x N filters, each field (batch,), computed from a layer's five numbers.
+    """Position and scale of a grid of N x N filters, computed from five outputs of a layer; each field is (batch,).
 
     x, y
-        its centre in pixels; the first pixel's is 1, so (A + 1) / 2 is the middle of A columns.
+        centre of the grid in pixels, which are numbered from 1: (A + 1) / 2 is the middle of A columns.
     stride
         pixels from one filter to the next, along the longer side of the image.
     variance
-        of each filter, in pixels^2, along that side. Along the shorter one, stride and deviation are smaller by the
-        ratio of the sides (:func:`shares`): the paper's images are square.
+        of each filter, in pixels^2, along the longer side. Along the shorter side, stride and standard deviation are
+        smaller by the ratio of the sides (:func:`shares`); the paper has square images only.
     intensity
-        the factor of a reading, and the divisor of a writing.
+        gamma, which multiplies what is read and divides what is written.
     """
 
     x: Symbolic
@@ -44,12 +44,12 @@ class Banks(NamedTuple):
 
 
 def window(numbers: Symbolic, size: ImageSize, n: int) -> Window:
-    """Place n x n filters on an image by (g~_X, g~_Y, log variance, log d~, log gamma), (batch, 5).
+    """Compute the window of n x n filters from (g~_X, g~_Y, log variance, log d~, log gamma), (batch, 5).
 
         g_X = (A + 1) / 2 (g~_X + 1)      g_Y = (B + 1) / 2 (g~_Y + 1)      d = (max(A, B) - 1) / (N - 1) d~
 
-    with A the width and B the height, so that zeros give a grid over the whole image. A single filter (N = 1) has no
-    stride; (max(A, B) - 1) d~ takes its place.
+    with A the width and B the height, so that five zeros give a grid over the whole image. For a single filter (N = 1)
+    d is (max(A, B) - 1) d~.
     """
     height, width = size
     widest = (max(size) - 1) / max(n - 1, 1)
@@ -65,8 +65,9 @@ def window(numbers: Symbolic, size: ImageSize, n: int) -> Window:
 def covering(size: ImageSize, n: int) -> tuple[float, float]:
     """Compute (log variance, log gamma) of a grid over the whole image, an initialisation that leaves no gaps.
 
-    Filters half a stride wide, s = d / 2, meet their neighbours; with gamma = N^2 / (A B) a writing has the mean of
-    its patch. With zeros, as in the paper, filters are one pixel wide, and the mean is N^2 / (A B) of the patch's.
+    Filters of standard deviation s = d / 2 overlap with their neighbours; with gamma = N^2 / (A B) the written image
+    has the same mean as the patch. With both logarithms zero, as in the paper, s is one pixel, and the mean of the
+    written image is N^2 / (A B) times that of the patch.
     """
     stride = max(max(size) - 1, 1) / max(n - 1, 1)  # 1 for an image of one pixel
     return 2.0 * float(np.log(stride / 2)), float(np.log(n * n / (size[0] * size[1])))
@@ -75,30 +76,32 @@ def covering(size: ImageSize, n: int) -> tuple[float, float]:
 def filters(centre: Symbolic, stride: Symbolic, variance: Symbolic, n: int, n_pixels: int) -> Symbolic:
     """F[b, i, a] = exp(-(a - m_i)^2 / 2 s^2) / Z_i, m_i = g + (i - N/2 - 1/2) d; i = 1..N, a = 1..n_pixels.
 
-    The arguments are (batch,), the result (batch, n, n_pixels); each row sums to one. Each row's largest exponent is
-    subtracted first, so that a filter far outside the image is not 0 / 0 but the nearest pixel.
+    g (``centre``), d (``stride``) and s^2 (``variance``) are (batch,), in pixels; the result is (batch, n, n_pixels),
+    and each row sums to one. The largest exponent of each row is subtracted first, so that a filter far outside the
+    image selects the nearest pixel instead of being 0 / 0.
     """
     dtype = engine.float_type()
     offsets = np.asarray(np.arange(1, n + 1) - n / 2 - 0.5, dtype)
     pixels = np.asarray(np.arange(1, n_pixels + 1), dtype)
     means = centre[:, None] + offsets[None, :] * stride[:, None]
     exponents = -tt.sqr(pixels[None, None, :] - means[:, :, None]) / (2 * variance[:, None, None])
-    # The largest one is a constant to the gradient: the normalised row does not depend on it.
+    # The largest exponent is a constant to the gradient: the normalised row does not depend on what is subtracted.
     weights = tt.exp(exponents - engine.constant_to_gradient(tt.max(exponents, axis=2, keepdims=True)))
     return weights / tt.sum(weights, axis=2, keepdims=True)
 
 
 def shares(size: ImageSize) -> tuple[float, float]:
-    """Compute the length of each side, in pixels from first to last, over that of the longer one: (1, 1) for a square.
+    """Compute the ratio of each side to the longer, (height - 1, width - 1) / (longer - 1): (1, 1) for a square.
 
-    With the paper's strides, a grid over a tall, narrow image would have most of its columns outside.
+    With the same stride along both sides, as in the paper, a grid as tall as a tall, narrow image would have most of
+    its columns outside the image.
     """
     longest = max(max(size) - 1, 1)
     return max(size[0] - 1, 1) / longest, max(size[1] - 1, 1) / longest
 
 
 def banks(at: Window, size: ImageSize, n: int) -> Banks:
-    """Compute F_Y and F_X of a window of n x n filters."""
+    """Compute F_Y and F_X of a window of n x n filters on an image of this size."""
     f_y, f_x = (
         filters(centre, share * at.stride, share**2 * at.variance, n, n_pixels)
         for centre, share, n_pixels in zip((at.y, at.x), shares(size), size, strict=True)
@@ -122,15 +125,15 @@ def write(patch: Symbolic, at: Window, bank: Banks) -> Symbolic:
 
 
 def in_loop(dense: Dense, x: Symbolic) -> Symbolic:
-    """x W + b by the engine's own product: scan moves its gradient of W out of the loop, into one product."""
+    """x W + b by the engine's own product, not a kernel: scan can move the gradient of W out of its loop."""
     return tt.dot(x, dense.weight) + dense.bias
 
 
 class AttentiveWrite(FeedForward):
-    """y = F_Y^T w F_X / gamma, the patch w (N x N) and its window linear in the input.
+    """y = F_Y^T w F_X / gamma, where the patch w (N x N) and the numbers of its window are linear in the input.
 
-    One product gives both: ``dense`` (n_in, N N + 5), the patch row by row, then the five numbers of :func:`window`.
-    Images are rows of height x width pixels.
+    One layer computes both: ``dense`` n_in -> N N + 5, the patch row by row, then the five numbers of :func:`window`.
+    The output is an image, row by row: n_out is height x width pixels.
     """
 
     def __init__(self, n_in: int, size: ImageSize, n: int, *, rng: np.random.Generator):
@@ -141,13 +144,13 @@ class AttentiveWrite(FeedForward):
         self._child("dense", self.dense)
 
     def cover_image(self) -> None:
-        """Initialise with a grid over the whole image, whose writing has the mean of its patch."""
+        """Initialise so that the grid covers the whole image, and the written image has the mean of its patch."""
         bias = self.dense.bias.get_value()
         bias[-3], bias[-1] = covering(self.size, self.n)
         self.dense.bias.set_value(bias)
 
     def window(self, x: Symbolic) -> Window:
-        """Compute where the layer writes for x (batch, n_in)."""
+        """Compute the window that the layer writes to for x (batch, n_in)."""
         return window(in_loop(self.dense, x)[:, self.n * self.n :], self.size, self.n)
 
     def apply(self, x: Symbolic, context: Context) -> Symbolic:

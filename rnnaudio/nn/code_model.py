@@ -1,4 +1,4 @@
-"""A recurrent model of codes: features of frames in, probabilities of the next frame's codes out."""
+"""A recurrent model of codes, from the features of frames to probabilities of the next frame's codes."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from rnnaudio.nn.state import State, StateSizes
 class CodeModel(Layer):
     """P(c_1, ..., c_K | frames so far) = prod_k P(c_k | h, c_1, ..., c_{k-1}), h the body's output.
 
-    The body's input, for a frame of K stages of codes, is its features v(c) = (e_1[c_1] + ... + e_K[c_K]) / deviation,
-    e the centres of a :class:`rnnaudio.data.Codec`, which are saved with the model and not trained. Each stage k has a
-    head of its own:
+    A frame has K codes, one per stage. The body's input is the features v(c) = (e_1[c_1] + ... + e_K[c_K]) / deviation
+    of the frame, e_k the centres of stage k of a :class:`rnnaudio.data.Codec`; they are saved with the model and not
+    trained. Each stage has a head of its own:
 
         logits_k = head_k([h, v(c_1, ..., c_{k-1})]),  logits_1 = head_1(h)
 
@@ -24,9 +24,10 @@ class CodeModel(Layer):
     heads
         one per stage: layers without a state, n_hidden (+ n_features from the second on) -> n_codes.
     centres, deviations
-        (K, n_codes, n_features) and (n_features,), of the codec.
+        those of the codec, (K, n_codes, n_features) and (n_features,).
 
-    ``step`` and ``unroll`` are the body's: features (..., batch, n_features) -> h. ValueError if widths do not fit.
+    ``step`` and ``unroll`` compute the body alone: features (..., batch, n_features) -> h; :meth:`nats` and
+    :meth:`sample` compute the heads. ValueError if the widths of body and heads do not fit the centres.
     """
 
     def __init__(self, body: Layer, heads: Sequence[Layer], *, centres: np.ndarray, deviations: np.ndarray):
@@ -65,7 +66,7 @@ class CodeModel(Layer):
         return self.body.unroll(x, state, context, mask)
 
     def features(self, codes: Symbolic, n_stages: int | None = None) -> Symbolic:
-        """Compute v: codes (..., K) -> (..., n_features), from the first ``n_stages`` stages or all."""
+        """Compute the features v of codes (..., K) -> (..., n_features), from the first ``n_stages`` stages or all."""
         leading = [codes.shape[axis] for axis in range(codes.ndim - 1)]
         parts = [
             centres[codes[..., k].flatten()].reshape([*leading, self.n_in])
@@ -77,7 +78,7 @@ class CodeModel(Layer):
         return total
 
     def nats(self, hidden: Symbolic, codes: Symbolic, context: Context) -> list[Symbolic]:
-        """-log P(c_k | h, c_1, ..., c_{k-1}), mean over frames, a scalar for each stage k.
+        """-log P(c_k | h, c_1, ..., c_{k-1}) in nats, mean over frames, a scalar for each stage k.
 
         hidden (time, batch, n_hidden), codes (time, batch, K).
         """
@@ -88,8 +89,8 @@ class CodeModel(Layer):
     def sample(self, hidden: Symbolic, uniform: Symbolic) -> Symbolic:
         """Sample codes (time, batch, K) by inversion of the cumulative probabilities.
 
-        hidden (time, batch, n_hidden), uniform (time, batch, K) U(0, 1). No gradient flows through the codes. The
-        heads are in evaluation, without dropout.
+        hidden (time, batch, n_hidden); uniform (time, batch, K), random numbers U(0, 1). No gradient flows through the
+        codes. The heads are computed as in evaluation, without dropout.
         """
         codes: list[Symbolic] = []
         for k in range(self.n_stages):

@@ -20,7 +20,7 @@ from rnnaudio.nn.wrappers import LearntInitialState
 from rnnaudio.ops.draw import paint
 
 Noise: TypeAlias = Symbolic | tuple[()]
-"""N(0, 1) for each code, (..., n_codes), or () in evaluation."""
+"""Random numbers N(0, 1) for each code, (..., n_codes), or () in evaluation."""
 
 
 class PainterState(NamedTuple, Generic[Leaf]):
@@ -29,13 +29,14 @@ class PainterState(NamedTuple, Generic[Leaf]):
 
 
 class Painter(Cell[Symbolic, PainterState[Symbolic]]):
-    """The generating half of DRAW: codes in, an ever more detailed canvas out.
+    """The decoder of DRAW: from the code of each step it adds detail to a canvas, which is its output.
 
         h_t = LSTM(z_t, h_{t-1})        c_t = c_{t-1} + write(h_t)
 
-    z_t (batch, n_codes); the output is the canvas c_t (batch, height width). ``write`` is W h + b, or, with
-    ``n_write`` filters per side, a patch through a grid of Gaussians (:class:`AttentiveWrite`). The first canvas and
-    both states of the LSTM are trained. RnnaudioError for more filters per side than pixels.
+    z_t (batch, n_codes) are the codes; the output is the canvas c_t (batch, height width), in logits. ``write`` is
+    h W + b, or, with ``n_write`` filters per side, a patch written through a grid of Gaussian filters
+    (:class:`AttentiveWrite`). The initial canvas and the initial state of the LSTM are trained. RnnaudioError for more
+    filters per side than pixels on the shorter side.
     """
 
     def __init__(self, n_codes: int, size: ImageSize, n_units: int, *, rng: np.random.Generator, n_write: int = 0):
@@ -58,7 +59,7 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
         return PainterState(decoder, repeat_rows(self._canvas, batch_size))
 
     def start_from(self, mean: np.ndarray) -> None:
-        """Set the first canvas to this image (pixels,), values within 0 and 1: the mean of the training set, say."""
+        """Set the initial canvas to an image (pixels,), values from 0 to 1, such as the mean of the training set."""
         q = np.clip(np.asarray(mean, float), 0.01, 0.99)
         self._canvas.set_value(np.log(q / (1 - q)).astype(self._canvas.dtype))
 
@@ -66,7 +67,7 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
         return self.decoder.sequences(x, context)
 
     def receive(self, code: Symbolic) -> Symbolic:
-        """Compute the :meth:`sequences` of one step, inside a loop."""
+        """Compute :meth:`sequences` for one step inside a loop: code (batch, n_codes) -> (batch, 4 n_units)."""
         return tt.dot(code, self.lstm.w_input) + self.lstm.bias
 
     def recur(self, inputs: Symbolic, state: PainterState[Symbolic]) -> PainterState[Symbolic]:
@@ -76,7 +77,7 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
         return PainterState(decoder, state.canvas + stroke)
 
     def stroke_weights(self) -> list[Symbolic]:
-        """Return weight and bias of the layer from the decoder's state to pixels, or to a patch and its window."""
+        """Return weight and bias of the layer from hidden state to pixels, or to a patch and its window."""
         dense = self.write if isinstance(self.write, Dense) else self.write.dense
         return [dense.weight, dense.bias]
 
@@ -85,11 +86,12 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
 
 
 class Reader(Layer):
-    """The reading of the image x and the error x - sigmoid(canvas), as pre-activations of the encoder.
+    """A layer from the image x and the error x - sigmoid(canvas) to pre-activations of the encoder's gates.
 
     Subclasses define ``prepare(x)``, the part that depends on the image alone (any leading axes), and
-    ``glance(prepared, canvas, hidden)``, the rest, at each step; hidden is the decoder's. ``weights()`` returns the
-    weights as a kernel takes them: the one of the reading, then weight and bias of the window or None.
+    ``glance(prepared, canvas, hidden)``, the part computed at each step; ``hidden`` is the decoder's hidden state.
+    ``weights()`` returns the weights in the kernel's order: that of the reading, then weight and bias of the window,
+    both None without attention.
     """
 
     n: int  # filters per side, 0 for no attention
@@ -105,7 +107,7 @@ class Reader(Layer):
 
 
 class PlainReader(Reader):
-    """[x, x - sigmoid(c)] W, all pixels; written as x (W_1 + W_2) - sigmoid(c) W_2, the image's part needs no loop."""
+    """[x, x - sigmoid(c)] W, all pixels, as x (W_1 + W_2) - sigmoid(c) W_2: the first product is outside the loop."""
 
     def __init__(self, n_pixels: int, n_out: int, *, rng: np.random.Generator):
         super().__init__()
@@ -125,7 +127,7 @@ class PlainReader(Reader):
 
 
 class AttentiveReader(Reader):
-    """[read(x), read(x - sigmoid(c))] W, both through one grid of N x N filters that the decoder's state places."""
+    """[read(x), read(x - sigmoid(c))] W, both through one grid of N x N filters placed by the decoder's state."""
 
     def __init__(self, size: ImageSize, n: int, n_units: int, n_out: int, *, rng: np.random.Generator):
         super().__init__()
@@ -135,13 +137,13 @@ class AttentiveReader(Reader):
         self._weight = self._parameter("weight", side_by_side(glorot_uniform, 4)(rng, (2 * n * n, n_out)))
 
     def cover_image(self) -> None:
-        """Initialise with a grid over the whole image; a constant image is read as that constant at any width."""
+        """Initialise so that the grid covers the whole image; gamma stays 1, so a constant image is read unchanged."""
         bias = self._place.bias.get_value()
         bias[2], _ = attention.covering(self.size, self.n)
         self._place.bias.set_value(bias)
 
     def window(self, hidden: Symbolic) -> Window:
-        """Compute where it reads, given the decoder's last state (batch, n_units)."""
+        """Compute the window to read, given the decoder's previous hidden state (batch, n_units)."""
         return attention.window(in_loop(self._place, hidden), self.size, self.n)
 
     def prepare(self, x: Symbolic) -> Symbolic:
@@ -165,12 +167,12 @@ class DrawState(NamedTuple, Generic[Leaf]):
 
 
 class DrawInputs(NamedTuple):
-    image: Symbolic  # prepared by the reader
-    noise: Noise  # without it a code is its mean
+    image: Symbolic  # what the reader's `prepare` returns
+    noise: Noise  # (): each code is its mean
 
 
 class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
-    """An encoder that reads the image and the error of the canvas so far, and a :class:`Painter` that gets its codes.
+    """An encoder that reads the image and the canvas's error so far, and a :class:`Painter` that decodes its codes.
 
         e_t = x - sigmoid(c_{t-1})
         k_t = LSTM([read(x, e_t, h_{t-1}), h_{t-1}], k_{t-1})
@@ -178,16 +180,17 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
         h_t, c_t = painter(z_t)
         nats_t = nats_{t-1} + (m_t^2 + s_t^2 - 1) / 2 - log s_t
 
-    The input is the image at each step, (time, batch, height width), values within 0 and 1; :meth:`paint` takes one
-    image for all steps. The output is the canvas, in logits. In evaluation there is no noise: a code is its mean, and
-    the state's nats are no part of a bound, which needs the sampled codes of training.
+    The input is the image at each step, (time, batch, height width), values from 0 to 1; :meth:`paint` takes one image
+    for all steps. The output is the canvas, in logits. In evaluation there is no noise: each code is its mean, and the
+    state's nats do not give the variational bound, which needs the sampled codes of training.
 
     n_read, n_write
-        filters per side of the grids that read and write; 0: all pixels, by a matrix each.
+        filters per side of the grids that read and write; 0: no attention, a weight matrix over all pixels.
     learns_std
-        for Gaussian pixels, of mean sigmoid(c): their common ``log_std`` is trained too.
+        True for Gaussian pixels of mean sigmoid(c): ``log_std``, the logarithm of the standard deviation that they
+        share, is trained too. False: there is no ``log_std``.
 
-    RnnaudioError if a grid has more filters per side than the image has pixels.
+    RnnaudioError if a grid has more filters per side than the image's shorter side has pixels.
     """
 
     def __init__(
@@ -223,7 +226,7 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
         self.state_sizes = DrawState(self._lstm.state_sizes, self.painter.state_sizes, n_codes)
 
     def cover_image(self) -> None:
-        """Initialise the grids, if there are any, with filters that meet and cover the whole image."""
+        """Initialise the grids, if any, so that their filters overlap and cover the whole image."""
         for part in (self.reader, self.painter.write):
             if isinstance(part, AttentiveReader | AttentiveWrite):
                 part.cover_image()
@@ -259,7 +262,7 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
     def paint(
         self, images: Symbolic, n_steps: int, state: DrawState[Symbolic], context: Context
     ) -> DrawState[Symbolic]:
-        """Compute all states of ``n_steps`` steps on images (batch, height width), which are prepared only once."""
+        """Compute the states of ``n_steps`` steps (time, batch, width) on the same images (batch, height width)."""
         once = self.reader.prepare(images)
         once = once.reshape((1, once.shape[0], once.shape[1]))  # Theano could not undo an added axis in the gradient
         noise = self._noise([n_steps, images.shape[0]], context)

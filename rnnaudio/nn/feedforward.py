@@ -1,4 +1,4 @@
-"""Layers without a state. Each works on any leading axes: (batch, n) and (time, batch, n) alike."""
+"""Layers without a state. They accept any leading axes: (batch, n) as well as (time, batch, n)."""
 
 import numpy as np
 
@@ -29,14 +29,14 @@ class FeedForward(Layer):
 
 
 def known_activation(kind: str) -> str:
-    """Return the name itself. ValueError if there is no such activation."""
+    """Check the name of an activation function and return it. ValueError if it is not in ACTIVATIONS."""
     if kind not in ops.ACTIVATIONS:
         raise ValueError(f"activation is {kind!r}; expected one of {', '.join(ops.ACTIVATIONS)}")
     return kind
 
 
 def tapped(layer: Layer, kind: str, y: Symbolic, context: Context) -> Symbolic:
-    """Return y itself, and report the result of any activation function but ``linear`` to the context's taps."""
+    """Return y. If the context has taps, append y to them as the output of the activation ``kind``, unless linear."""
     if context.taps is not None and kind != "linear":
         context.taps.append((layer, {kind: y}))
     return y
@@ -63,7 +63,7 @@ class Dense(FeedForward):
 
     def activations(self) -> Activations:
         bent = widths() if self._activation == "linear" else widths(self.n_out)
-        # The gradient of the kernel needs the activation's output only, that of the engines its input too.
+        # The kernel's gradient needs the activation's output only; the engine's own also needs its input.
         kept = widths(self.n_out) + (widths() if engine.kernel() == "fused" else bent)
         return Activations(kept, widths(self.n_in, self.n_out) + bent)
 
@@ -77,7 +77,7 @@ class Dense(FeedForward):
 
 
 class Activation(FeedForward):
-    """y = f(x), f one of linear, relu, tanh, sigmoid. ValueError for another."""
+    """y = f(x), f one of linear, relu, tanh, sigmoid. ValueError for any other name."""
 
     def __init__(self, n: int, kind: str):
         super().__init__()
@@ -94,9 +94,9 @@ class Activation(FeedForward):
 class BatchNorm(FeedForward):
     """y = gain (x - mean) / sqrt(variance + 1e-5) + shift, per feature. Ioffe and Szegedy (2015).
 
-    Training takes mean and (biased) variance over all leading axes of the batch, unmasked steps only, and moves the
-    running statistics by ``r <- (1 - momentum) r + momentum batch``; evaluation uses the running statistics.
-    ``shift=False``: only the gain is trained, the shift is zero.
+    In training, mean and (biased) variance are those of the batch over all leading axes, unmasked steps only, and each
+    update also applies ``r <- (1 - momentum) r + momentum batch`` to the running statistics r; evaluation uses the
+    running statistics. ``shift=False``: only the gain is trained, the shift is zero.
     """
 
     epsilon = 1e-5
@@ -112,7 +112,7 @@ class BatchNorm(FeedForward):
         self.running_variance = self._statistic("running_variance", np.ones(n))
 
     def activations(self) -> Activations:
-        return Activations(widths(*[self.n_out] * 3), widths(*[self.n_out] * 3))  # normalised, gained, shifted
+        return Activations(widths(*[self.n_out] * 3), widths(*[self.n_out] * 3))  # normalised, scaled, shifted
 
     def unroll(
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
@@ -171,7 +171,7 @@ class Dropout(FeedForward):
 
 
 class GaussianNoise(FeedForward):
-    """Training: y = x + N(0, std); evaluation: y = x. ``std`` is a statistic: saved, and may be annealed."""
+    """Training: y = x + N(0, std); evaluation: y = x. ``std`` is saved with the model; :meth:`set_std` anneals it."""
 
     def __init__(self, n: int, std: float):
         super().__init__()
@@ -179,7 +179,7 @@ class GaussianNoise(FeedForward):
         self.std = self._statistic("std", np.asarray(float(std)))
 
     def set_std(self, std: float) -> None:
-        """Set the noise's standard deviation."""
+        """Set the standard deviation of the noise."""
         self.std.set_value(np.asarray(std, dtype=self.std.dtype))
 
     def apply(self, x: Symbolic, context: Context) -> Symbolic:

@@ -1,4 +1,4 @@
-"""Initial values of parameters, by functions ``(rng, shape) -> float64 array``; ``shape`` is (n_in, n_out) or (n,)."""
+"""Initializers of parameters, functions ``(rng, shape) -> float64 array``; ``shape`` is (n_in, n_out) or (n,)."""
 
 from collections.abc import Callable
 
@@ -22,17 +22,17 @@ def orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def uniform(low: float, high: float) -> Initializer:
-    """U(low, high)."""
+    """An initializer that samples U(low, high)."""
     return lambda rng, shape: rng.uniform(low, high, shape)
 
 
 def gaussian(std: float) -> Initializer:
-    """N(0, std)."""
+    """An initializer that samples N(0, std), ``std`` a standard deviation."""
     return lambda rng, shape: std * rng.standard_normal(shape)
 
 
 def constant(value: float) -> Initializer:
-    """The same value everywhere."""
+    """An initializer that sets all elements to ``value``."""
     return lambda rng, shape: np.full(shape, float(value))
 
 
@@ -42,23 +42,23 @@ def rand_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def iso_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """U V^T of the singular value decomposition of an N(0, 1) matrix, the blog's ``iso``."""
+    """U V^T, where U S V^T is the singular value decomposition of a matrix of N(0, 1) samples; the blog's ``iso``."""
     u, _, vt = np.linalg.svd(rng.standard_normal(shape), full_matrices=False)
     return u @ vt
 
 
 def rand_february_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """U(-.5, .5) / (n_in + n_out), the weights of February 2016 on MNIST: at 784-100 Glorot's / 146."""
+    """U(-.5, .5) / (n_in + n_out), used in February 2016 on MNIST: for 784 -> 100, Glorot's divided by 146."""
     return rng.uniform(-0.5, 0.5, shape) / sum(shape)
 
 
 def rand_mnist_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """U(-.5, .5) / (n_in + n_out) / 1000, the weights of the blog's 97.7 % on MNIST."""
+    """U(-.5, .5) / (n_in + n_out) / 1000, used by the blog's network that scored 97.7 % on MNIST."""
     return rng.uniform(-0.5, 0.5, shape) / sum(shape) / 1000.0
 
 
 def side_by_side(initializer: Initializer, n_blocks: int) -> Initializer:
-    """``n_blocks`` independent matrices side by side: one (n_in, n_blocks * n) matrix for the gates of a cell.
+    """An initializer of (n_in, n_blocks * n): independent matrices (n_in, n) side by side, such as a cell's gates.
 
     Gates are initialised separately because Glorot's bound and orthogonality both refer to a single gate's matrix.
     """

@@ -1,4 +1,4 @@
-"""The base of all layers: named parameters, children, a state passed and returned, one step and its unrolling."""
+"""The base class of all layers: named parameters, child layers, explicit state, one step and its unrolling."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,33 +16,33 @@ from rnnaudio.nn.state import leaf_names as leaf_names
 from rnnaudio.nn.state import unflatten as unflatten
 
 Parameters: TypeAlias = dict[str, SharedVariable]
-"""Shared variables by full path, ``lstm.w_hidden``."""
+"""Shared variables by full path, such as ``lstm.w_hidden``."""
 
 Values: TypeAlias = dict[str, np.ndarray]
 """Values of shared variables by full path."""
 
 Gates: TypeAlias = dict[str, Symbolic]
-"""Activations of a layer by name: ``forget``, ``relu``."""
+"""Activations of a layer by name, such as ``forget`` or ``relu``."""
 
 Taps: TypeAlias = list[tuple["Layer", Gates]]
-"""Activations that layers of a graph have reported, in the order of computation."""
+"""Activations that the layers of a graph have recorded, in the order of computation."""
 
 Child = TypeVar("Child", bound="Layer")
 
-# The methods that define what a layer computes: a subclass that overrides any of them is another function.
+# The methods that define what a layer computes: if a subclass overrides one, an inherited compiled step is wrong.
 _EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "equations", "output", "_wire"}
 
 
 class Context:
-    """The settings of one graph, for training or evaluation: its source of noise, and the side results it collects.
+    """The mode of one graph (training or evaluation), its source of noise, and side results added by its layers.
 
     A context is an argument of every ``step`` and ``unroll`` and is passed on to every child, so that no layer can be
     left in the wrong mode. Make one with :meth:`training_with` or :meth:`evaluation`.
 
     updates
-        (shared variable, new value) pairs that a training step must apply: running statistics.
+        (shared variable, new value) pairs that each update must also apply: running statistics.
     taps
-        ``None``, or a list to which layers append ``(layer, {name: variable})``: activations for diagnostics.
+        ``None``, or a list to which layers append ``(layer, {name: variable})``, their activations, for diagnostics.
     """
 
     def __init__(self, training: bool, key: Key | None, truncate_gradient: int, taps: Taps | None):
@@ -58,23 +58,23 @@ class Context:
         """Make the context of a training graph, all of whose noise is a function of ``key``.
 
         key
-            int64 vector: seed, update and, where the batch is cut in time, segment.
+            int64 vector: seed, number of the update and, if the batch is cut in time, number of the segment.
         truncate_gradient
-            steps that the gradient runs back through, from the last; -1: all.
+            the number of steps, counted from the last, that the gradient runs back through; -1: all.
         """
         return cls(True, key, truncate_gradient, None)
 
     @classmethod
     def evaluation(cls, *, taps: Taps | None = None) -> "Context":
-        """Make the context of a deterministic graph: no noise, no dropout, stored statistics."""
+        """Make the context of a deterministic graph: no noise, no dropout, stored running statistics."""
         return cls(False, None, -1, taps)
 
     def normal(self, shape: Sequence[Size]) -> Symbolic:
-        """Sample N(0, 1) from the next stream of this graph. ValueError in evaluation."""
+        """Sample N(0, 1), an array of ``shape``, each call from a new stream. ValueError in evaluation."""
         return engine.normal(self._training_key(), self._next_stream(), shape)
 
     def uniform(self, shape: Sequence[Size]) -> Symbolic:
-        """Sample U(0, 1) from the next stream of this graph. ValueError in evaluation."""
+        """Sample U(0, 1), an array of ``shape``, each call from a new stream. ValueError in evaluation."""
         return engine.uniform(self._training_key(), self._next_stream(), shape)
 
     @property
@@ -93,7 +93,7 @@ class Context:
 
 
 class Layer:
-    """A function of (x, state) with named parameters.
+    """A function (x, state) -> (y, new state) with named parameters.
 
     Subclasses set ``n_in`` and ``n_out`` and define :meth:`step` and :meth:`unroll`. Parameters are declared once, in
     order, by :meth:`_parameter`; their full name is their path, e.g. ``lstm.w_hidden``.
@@ -101,16 +101,16 @@ class Layer:
 
     n_in: int
     n_out: int
-    needs_whole_sequence = False  # True: in training a step's output depends on later steps, so no cutting in time
+    needs_whole_sequence = False  # True: in training, outputs depend on later steps, so batches are not cut in time
 
     def __init_subclass__(cls, **options: object):
         super().__init_subclass__(**options)
         if cls._first_with(_EQUATION) < cls._first_with({"compiled_step"}):
-            cls.compiled_step = Layer.compiled_step  # type: ignore[method-assign]  # inherited: another equation's
+            cls.compiled_step = Layer.compiled_step  # type: ignore[method-assign]  # the inherited step differs
 
     @classmethod
     def _first_with(cls, names: set[str]) -> int:
-        """Return the position of the first class, in the order of inheritance, that defines one of the names."""
+        """Return the position, in the method resolution order, of the first class that defines one of the names."""
         return next(k for k, parent in enumerate(cls.__mro__) if names & vars(parent).keys())
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class Layer:
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
     def _parameter(self, name: str, value: np.ndarray) -> SharedVariable:
-        """Declare a trained variable."""
+        """Declare a trained variable, and return it."""
         self._parameters[name] = engine.shared(value, name)
         return self._parameters[name]
 
@@ -134,12 +134,12 @@ class Layer:
         return self._statistics[name]
 
     def _child(self, name: str, layer: Child) -> Child:
-        """Declare a layer that this one is made of."""
+        """Declare a child layer, and return it."""
         self._children[name] = layer
         return layer
 
     def layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
-        """Go through this layer and all below it, depth first: (path, layer)."""
+        """Iterate over (path, layer) for this layer and all its descendants, depth first."""
         yield prefix.rstrip("."), self
         for name, child in self._children.items():
             yield from child.layers(f"{prefix}{name}.")
@@ -164,7 +164,7 @@ class Layer:
         return {name: variable.get_value() for name, variable in (self.parameters() | self.statistics()).items()}
 
     def set_values(self, values: Mapping[str, np.ndarray]) -> None:
-        """Set all parameters and statistics. ValueError that names the first difference if they do not fit."""
+        """Set all parameters and statistics. ValueError, with the first difference, if names or shapes do not fit."""
         variables = self.parameters() | self.statistics()
         difference = describe_difference({n: v.get_value(borrow=True).shape for n, v in variables.items()}, values)
         if difference:
@@ -174,7 +174,7 @@ class Layer:
 
     @property
     def n_parameters(self) -> int:
-        """The number of trained values."""
+        """The number of trained scalars."""
         return sum(v.get_value(borrow=True).size for v in self.parameters().values())
 
     @property
@@ -187,7 +187,7 @@ class Layer:
         return ()
 
     def activations(self) -> Activations:
-        """Count the arrays that a training step holds for this layer with the kernel in use; by default its output."""
+        """Count the arrays that an update holds for this layer with the kernel in use; by default its output."""
         return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
 
     def step(self, x: Symbolic, state: State, context: Context) -> tuple[Symbolic, State]:
@@ -204,21 +204,22 @@ class Layer:
         raise NotImplementedError
 
     def compiled_step(self, n_streams: int) -> Step | None:
-        """Make :meth:`step`, as in evaluation, on arrays of :func:`engine.float_type`, its state kept in place.
+        """Make a compiled form of :meth:`step` in evaluation, on NumPy arrays, for ``n_streams`` sequences at once.
 
-        It copies the present values of the parameters. None if the layer has no such step and :meth:`step` is the only
-        one; a subclass that redefines the equation without redefining this method has none.
+        It holds its state, updates it in place, and works on copies of the present parameters, of type
+        :func:`engine.float_type`. None if the layer has no compiled step. A subclass that redefines the equation
+        without redefining this method has none.
         """
         return None
 
 
 def current(*variables: SharedVariable) -> list[np.ndarray]:
-    """Copy the values of shared variables, as a compiled step takes them."""
+    """Copy the values of shared variables to C-contiguous arrays of :func:`engine.float_type`, for a compiled step."""
     return [np.ascontiguousarray(variable.get_value(), engine.float_type()) for variable in variables]
 
 
 def describe_difference(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, np.ndarray]) -> str:
-    """Describe the first way in which ``values`` does not fit a model of these parameter shapes; empty if it fits."""
+    """Describe the first way in which ``values`` does not fit a model of these shapes; an empty string if it fits."""
     for name, shape in shapes.items():
         if name not in values:
             return f"the model's parameter {name!r} {shape} is missing"

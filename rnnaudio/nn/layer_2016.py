@@ -1,4 +1,4 @@
-"""The feed-forward layer of 2016 and its perceptron: bias last, all other operations between product and bias."""
+"""The feed-forward layer of 2016, whose bias follows normalisation, noise and dropout, and its perceptron."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -20,11 +20,11 @@ from rnnaudio.nn.state import State
 class Layer2016(FeedForward):
     """y = activation(between(x W) + b): the order of operations of 2016. W (n_in, n_out), b (n_out,).
 
-    ``between`` are feed-forward layers n_out wide. The blog's were, in this order and each of them optional,
-    ``BatchNorm(n, shift=False)`` (the bias is its shift), ``GaussianNoise(n, s)`` and ``Dropout(n, 0.5)``: noise and
+    ``between`` holds feed-forward layers n_out -> n_out, applied in order. In the blog they were, each optional,
+    ``BatchNorm(n, shift=False)`` (the bias is its shift), ``GaussianNoise(n, s)`` and ``Dropout(n, 0.5)``. Noise and
     dropout come before the bias, so that the output of a dropped unit is activation(b).
 
-    ValueError if a layer between is not n_out -> n_out.
+    ValueError if a layer of ``between`` is not n_out -> n_out.
     """
 
     def __init__(
@@ -89,7 +89,8 @@ def mlp_2016(
 ) -> Sequential:
     """Build a perceptron sizes[0] -> ... -> sizes[-1] of :class:`Layer2016`, with ``between(n)`` in *every* layer.
 
-    The last layer has them too, as in 2016, though noise and dropout on the output put a floor under the cost.
+    As in 2016 the last layer, too, has these operations between product and bias, although noise and dropout on the
+    output set a lower bound to the cost.
     """
     pairs = list(pairwise(sizes))
     activations = [inner] * (len(pairs) - 1) + [final]

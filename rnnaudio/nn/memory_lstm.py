@@ -41,13 +41,13 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
 
     All depths share the same weights. The output is [M(i, 1), ..., M(i, k)], k n wide; the blog's read-out was an MLP
     of one hidden layer. ``w_hidden`` (2 n, 6 n), ``bias_hidden`` (6 n,), ``w_gates`` (2 n, 3 n) and ``bias_gates``
-    (3 n,) hold the blocks f, g, c in this order. ``forget_bias`` has the initial values of b_f and a_f; those of the
-    other biases are 0. ``noise_std`` is a statistic: saved with the model, and may be annealed unless it is 0 at
+    (3 n,) hold the blocks f, g, c in this order. ``forget_bias`` holds the initial values of b_f and a_f; all other
+    biases begin at 0. ``noise_std`` is a statistic: saved with the model, and may be annealed unless it is 0 at
     construction.
 
     The memory cell is not bounded, and with the blog's initial values it grows from step to step whatever the input.
-    With ``bounded=True`` g is 1 - f: the weights of g are those of f, the last ones negated, and W and V hold f and c
-    only. Then each memory cell is a mean of the one before and c, and stays within -1 and 1 (up to the noise).
+    With ``bounded=True`` g is 1 - f (up to the noise): g has the weights of f, with V_g = -V_f and a_g = -a_f, and the
+    parameters hold the blocks f and c only. Then M(i, d) is a weighted mean of M(i-1, d) and c, between -1 and 1.
     """
 
     def __init__(
@@ -87,15 +87,18 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
 
     def activations(self, scanned: bool = False) -> Activations:
         hidden, gates = 6 * self.n_out, 3 * self.n_out
-        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # each twice, as part of one product or sum
+        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # each twice: alone and in a product or sum
             each = widths(self.n_out, hidden, gates)
             return Activations(each + each, each | widths(self.n_in))
-        # Noise is freed before the gradients of its size exist; the lowest depth's gradient is copied for that of x.
+        # Noise is freed before gradients of the same size are allocated; the lowest depth's gradient is copied as x's.
         working = widths(self.n_out, hidden, gates, 6 * self.n_in) | widths(self.n_in)
         return Activations(widths(self.n_out, hidden, gates), working)
 
     def set_std(self, std: float) -> None:
-        """Set the noise's standard deviation. ValueError if it was 0 at construction: then the graph has no noise."""
+        """Set the standard deviation of the noise.
+
+        ValueError for a value above 0 if it was 0 at construction, because the graph then has no noise.
+        """
         if std > 0 and not self._is_noisy:
             raise ValueError(f"got noise of std {std} for a layer built with 0; build it with the largest std")
         self.noise_std.set_value(np.asarray(std, dtype=self.noise_std.dtype))
@@ -105,7 +108,7 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return MemoryInputs(x, *noises)
 
     def _noises(self, x: Symbolic, context: Context) -> list[Noise]:
-        """Sample N(0, 1) for the hidden layers and for the gates of all depths; () for none."""
+        """Sample N(0, 1) for the hidden layers and for the gates of all depths; () where there is no noise."""
         if not (context.training and self._is_noisy):
             return [(), ()]
         leading = [x.shape[axis] for axis in range(x.ndim - 1)]
@@ -118,7 +121,7 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return self.equations(inputs, state)[0]
 
     def equations(self, inputs: MemoryInputs, state: MemoryState[Symbolic]) -> tuple[Gates, MemoryState[Symbolic]]:
-        """Compute gate activations and the new memory cells: of one step, or of all steps given all states."""
+        """Compute gates and new memory cells: of one step, or of all steps at once given all previous states."""
         n, axis, below = self.n_in, inputs.x.ndim - 1, inputs.x
         sign = -1.0 if self._bounded else 1.0
         e_hidden, e_gates = self._by_depth(inputs.noise_hidden, 6 * n), self._by_depth(inputs.noise_gates, 3 * n)
@@ -142,12 +145,12 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return activations, MemoryState(tt.concatenate(memories, axis=axis))
 
     def _three(self, x: Symbolic, width: int) -> list[Symbolic]:
-        """Split the last axis into the blocks f, g, c; where g is 1 - f its block is that of f."""
+        """Split the last axis into the blocks f, g, c; if ``bounded``, f's block also serves as that of g."""
         blocks = split(x, 2 if self._bounded else 3, width)
         return [blocks[0], *blocks] if self._bounded else blocks
 
     def _by_depth(self, noise: Noise, width: int) -> Sequence[Sequence[Symbolic | float]]:
-        """Split noise by depth, then into f, g and c; zeros for none."""
+        """Split noise by depth, then into f, g and c; zeros if there is no noise."""
         if isinstance(noise, tuple):
             return [(0.0, 0.0, 0.0)] * self.depth
         return [split(part, 3, width // 3) for part in split(noise, self.depth, width)]

@@ -1,4 +1,4 @@
-"""Stacks: layers put together into one layer."""
+"""Stacks: several layers combined into one layer."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 
 
 class Composite(Layer):
-    """A layer made of children: one wiring serves ``step`` and ``unroll``, so they cannot differ."""
+    """A layer made of child layers, which ``_wire`` connects in the same way for ``step`` and ``unroll``."""
 
     @property
     def state_sizes(self) -> StateSizes:
@@ -46,7 +46,7 @@ class Composite(Layer):
         raise NotImplementedError
 
     def _compiled_steps(self, n_streams: int) -> list[Step]:
-        """Make the compiled steps of all children; none if one child has none."""
+        """Make the compiled steps of all children; an empty list if any child has none."""
         steps = [child.compiled_step(n_streams) for child in self._children.values()]
         known = [step for step in steps if step is not None]
         return known if len(known) == len(steps) else []
@@ -55,10 +55,11 @@ class Composite(Layer):
 class Sequential(Composite):
     """Layers one after the other: y = f_K(... f_2(f_1(x))).
 
-    With ``skip=True`` (Graves 2013) each later layer gets the input beside the output below it, and the last one gets
-    all outputs before it: f_k([x, y_{k-1}]) and f_K([y_1, ..., y_{K-1}]); build the layers with those widths.
-    ``read_all=True``: only the latter.
-    Children are named after their class, numbered from the second of a kind on: lstm, lstm_2, dense.
+    With ``skip=True`` (Graves 2013) layers k = 2..K-1 get the stack's input joined to the output of the layer below,
+    f_k([x, y_{k-1}]), and the last layer gets the outputs of all layers below, f_K([y_1, ..., y_{K-1}]); build the
+    layers with these widths. ``read_all=True``: only the last layer differs; it gets all outputs below it.
+
+    Child layers are named after their class, numbered from the second of a class on: lstm, lstm_2, dense.
 
     ValueError if there are no layers, or if a layer's ``n_in`` is not the width of its inputs.
     """
@@ -80,7 +81,7 @@ class Sequential(Composite):
                 raise ValueError(f"layer {k} ({name}) takes {child.n_in} inputs, but {expected} reach it")
 
     def _inputs_of(self, k: int, x: Value, outputs: list[Value]) -> list[Value]:
-        """List the inputs of layer k, given the input and the outputs of the layers before it (or their widths)."""
+        """List the inputs of layer k, given the stack's input and the outputs of the layers below, or widths."""
         if k == 0:
             return [x]
         if k == len(self._children) - 1:
@@ -90,7 +91,7 @@ class Sequential(Composite):
     def activations(self) -> Activations:
         later = list(self._children.values())[1:]
         joined = [child.n_in for child in (later if self._skip else later[-1:] if self._read_all else [])]
-        # Joined inputs are kept; their gradients are held twice, joined and split.
+        # Concatenated inputs are kept; their gradients are held twice, concatenated and split.
         return super().activations().beside(Activations(widths(*joined), widths(*joined, *joined)))
 
     def _wire(self, x: Symbolic, state: State, run: Run) -> tuple[Symbolic, State]:
@@ -109,9 +110,10 @@ class Sequential(Composite):
 
 
 class Repeated(Layer):
-    """One layer applied ``times`` times, with the same weights and a state of its own each time: y = f(f(... f(x))).
+    """One layer applied ``times`` times, y = f(f(... f(x))): shared weights, but a separate state for each time.
 
-    The depth sharing of 2016 (DGRU). ValueError if input and output differ in width, or ``times`` is below 1.
+    This is the weight sharing across depth of 2016 (DGRU). ValueError if input and output differ in width, or if
+    ``times`` is below 1.
     """
 
     def __init__(self, layer: Layer, times: int):
@@ -154,9 +156,9 @@ class Repeated(Layer):
 
 
 class Sum(Composite):
-    """y = f_1(x) + f_2(x) + ...: parallel paths, e.g. a linear skip path beside a stack.
+    """y = f_1(x) + f_2(x) + ...: parallel paths, for example a linear skip path and a stack.
 
-    ValueError if the paths differ in width.
+    ValueError if the paths differ in n_in or n_out.
     """
 
     def __init__(self, **paths: Layer):
@@ -196,7 +198,7 @@ def mlp(
     """Build a multi-layer perceptron sizes[0] -> ... -> sizes[-1] with a linear last layer.
 
     Each hidden layer is Dense -> [BatchNorm] -> activation -> [Dropout]; ``noise`` (standard deviation) is added to
-    the input. The last layer has neither noise, dropout nor normalisation: they would put a floor under the cost.
+    the input. The last layer has neither noise, dropout nor normalisation: they would set a lower bound to the cost.
 
     ValueError for fewer than two sizes.
     """

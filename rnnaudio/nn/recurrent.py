@@ -1,4 +1,4 @@
-"""Recurrent cells as their equations, and the one loop that unrolls them."""
+"""Recurrent cells, defined by their equations, and the one symbolic loop that unrolls them over time."""
 
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -20,15 +20,15 @@ CellState = TypeVar("CellState", bound=tuple[Any, ...])  # of one cell: a NamedT
 
 
 class Cell(Layer, Generic[Inputs, CellState]):
-    """A recurrence. A subclass sets ``state_sizes`` and defines
+    """The base class of recurrent layers. A subclass sets ``state_sizes`` and defines
 
     ``sequences(x, context)``
         the part that depends on the input alone, for all time steps at once (one large product instead of many small
         ones); x (..., n_in), any leading axes.
     ``recur(inputs, state)``
-        the equation: one step's sequences and the old state (batch, n) -> the new state.
+        the equation: one step of the sequences, and the old state (batch, n) -> the new state.
     ``output(states)``
-        the layer's output as a function of its states; any leading axes. By default the first of them.
+        the layer's output as a function of its states; any leading axes. By default the state's first array.
     """
 
     state_sizes: StateSizes = ()  # a NamedTuple of widths
@@ -44,7 +44,7 @@ class Cell(Layer, Generic[Inputs, CellState]):
         return type(self).fused is not Cell.fused
 
     def can_fuse(self, masked: bool, context: Context) -> bool:
-        """Tell whether :meth:`fused` can compute this graph; called first, because noise must be sampled only once."""
+        """Tell whether :meth:`fused` can compute this graph; called before any noise is sampled."""
         return self.has_kernel
 
     def sequences(self, x: Symbolic, context: Context) -> Inputs:
@@ -57,17 +57,17 @@ class Cell(Layer, Generic[Inputs, CellState]):
         return states[0]
 
     def gates(self, inputs: Inputs, state: CellState) -> Gates:
-        """Return activations by name, for diagnostics; cells with gates compute them as :meth:`recur` does."""
+        """Return gate activations by name, for diagnostics, given :meth:`recur`'s arguments; empty without gates."""
         return {}
 
     def fused(self, x: Symbolic, state: CellState, mask: Symbolic | None, context: Context) -> CellState:
-        """Compute all states by one compiled kernel, as :func:`unroll` returns them; only where :meth:`can_fuse`."""
+        """Compute all states by one compiled kernel, as :func:`unroll` returns them; only if :meth:`can_fuse`."""
         raise NotImplementedError
 
     def activations(self, scanned: bool = False) -> Activations:
-        """Count as every layer does; ``scanned``: roughly, for computation by scan, whatever kernel is in use."""
+        """Count arrays as :meth:`Layer.activations` does; ``scanned``: a rough count for scan, whatever the kernel."""
         states = widths(*flatten(self.state_sizes))
-        return Activations(states + states, states | widths(self.n_in))  # each state, and as the one before it
+        return Activations(states + states, states | widths(self.n_in))  # each state twice, as new and as old state
 
     def initial_state(self, batch_size: Size) -> State:
         # The width comes from a stored vector, not a constant: Theano would take a constant width of 1 for an axis
@@ -87,7 +87,8 @@ class Cell(Layer, Generic[Inputs, CellState]):
         return self.output(states), unflatten(states, [s[-1] for s in flatten(states)])
 
     def _states(self, x: Symbolic, state: CellState, context: Context, mask: Symbolic | None) -> CellState:
-        # Gates that are tapped are computed again from the states; with noise, sampled only once, they would differ.
+        # Tapped gates are computed a second time, from the states. In training they would get new noise and differ
+        # from the kernel's; scan shares its sequences, noise included, with them.
         may_fuse = engine.kernel() == "fused" and context.truncate_gradient < 0
         may_fuse = may_fuse and not (context.training and context.taps is not None)
         if may_fuse and self.can_fuse(mask is not None, context):
@@ -114,16 +115,16 @@ def unroll(
     mask: Symbolic | None = None,
     truncate_gradient: int = -1,
 ) -> CellState:
-    """s_t = recur(inputs_t, s_{t-1}) for t = 1..T, by scan: the only loop over time in the package.
+    """s_t = recur(inputs_t, s_{t-1}) for t = 1..T, by scan: the only symbolic loop over time in the package.
 
     inputs
         nested tuple of variables (time, batch, n): ``cell.sequences(x)``.
     state
-        s_0, nested tuple of variables (batch, n): carried from before, learnt, or zero.
+        s_0, nested tuple of variables (batch, n): carried over from an earlier segment, learnt, or zero.
     mask
         (time, batch) or None; where it is 0, s_t = s_{t-1}.
     truncate_gradient
-        steps that the gradient runs back through, from the last; -1: all.
+        the number of steps, counted from the last, that the gradient runs back through; -1: all.
 
     Returns the states s_1..s_T, nested as ``state``, with a leading time axis.
     """
@@ -154,13 +155,16 @@ def repeat_rows(row: Symbolic, n: Size) -> Symbolic:
 
 
 class GatedCell(Cell[Symbolic, CellState]):
-    """A cell of gates that begin with x W + b. A subclass sets ``w_input`` and ``bias``, and defines its equations."""
+    """A cell whose gates begin with one product x W + b.
+
+    A subclass sets ``w_input`` and ``bias`` and defines :meth:`equations`.
+    """
 
     w_input: SharedVariable
     bias: SharedVariable
 
     def equations(self, inputs: Symbolic, state: CellState) -> tuple[Gates, CellState]:
-        """Compute gate activations by name, and the new state: of one step, or of all steps given all states."""
+        """Compute gates by name and the new state: of one step, or of all steps at once given all previous states."""
         raise NotImplementedError
 
     def sequences(self, x: Symbolic, context: Context) -> Symbolic:
@@ -168,9 +172,9 @@ class GatedCell(Cell[Symbolic, CellState]):
 
     def activations(self, scanned: bool = False) -> Activations:
         n, gates = self.n_out, int(self.bias.get_value(borrow=True).size)
-        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # fitted to what was measured
+        if scanned or engine.kernel() == "scan" or not self.has_kernel:  # counts fitted to measurements
             return Activations(widths(n, n, n, n, gates, gates), widths(gates, n, n) | widths(self.n_in))
-        # LSTM: hidden, cell and gates; GRU: hidden, h * r and gates. Then the gates' gradient and those of x and h.
+        # Kept: hidden, cell and gates (LSTM) or hidden, h * r and gates (GRU). Working: gradients of gates, h and x.
         return Activations(widths(n, n, gates), widths(gates, n) | widths(self.n_in))
 
     def recur(self, inputs: Symbolic, state: CellState) -> CellState:
@@ -196,7 +200,7 @@ class LSTM(GatedCell[LSTMState[Symbolic]]):
         h' = o * tanh(c')
 
     ``w_input`` (n_in, 4 n), ``w_hidden`` (n, 4 n) and ``bias`` (4 n,) hold the blocks i, f, g, o in this order.
-    ``weights`` initialises (input, hidden) matrices; b_f starts at ``forget_bias``, the other biases at 0.
+    ``weights``: initializers of ``w_input`` and ``w_hidden``; b_f starts at ``forget_bias``, the other biases at 0.
     """
 
     def __init__(
@@ -250,7 +254,7 @@ class GRUState(NamedTuple, Generic[Leaf]):
 
 
 class GRU(GatedCell[GRUState[Symbolic]]):
-    """Gated recurrent unit, reset before the product. Cho et al. (2014).
+    """Gated recurrent unit, with the reset applied before the recurrent product. Cho et al. (2014).
 
         r  = sigmoid(x W_r + h R_r + b_r)
         u  = sigmoid(x W_u + h R_u + b_u)
@@ -258,7 +262,7 @@ class GRU(GatedCell[GRUState[Symbolic]]):
         h' = (1 - u) * h + u * k
 
     ``w_input`` (n_in, 3 n), ``w_hidden`` (n, 3 n) and ``bias`` (3 n,) hold the blocks r, u, k in this order.
-    ``weights`` initialises (input, hidden) matrices; the biases start at 0.
+    ``weights``: initializers of ``w_input`` and ``w_hidden``; the biases start at 0.
     """
 
     def __init__(
@@ -298,9 +302,11 @@ class GRU(GatedCell[GRUState[Symbolic]]):
 
 
 class GRUEarly2016(GRU):
-    """The GRU with the candidate of an early script of 2016, which has r in the place of h * r, by mistake:
+    """The GRU of an early script of 2016, whose candidate, by mistake, has r in the place of h * r.
 
-    k  = tanh(x W_k + r R_k + b_k)
+        k  = tanh(x W_k + r R_k + b_k)
+
+    All else is as in :class:`GRU`. No kernel computes this cell.
     """
 
     def equations(self, inputs: Symbolic, state: GRUState[Symbolic]) -> tuple[Gates, GRUState[Symbolic]]:
@@ -320,10 +326,10 @@ class LinearState(NamedTuple, Generic[Leaf]):
 class LinearPredictor(Cell[Symbolic, LinearState[Symbolic]]):
     """y_t = sum_k x_{t-k} A_k + b, k = 0..n_frames-1: linear prediction from the last frames.
 
-    Beside a stack (:class:`rnnaudio.nn.model.Sum`) it is the linear skip path: the stack has to learn only what a
-    linear predictor cannot predict. ``weight`` (n_frames * n_in, n_out), the latest frame first. The state is those
-    frames. Weights start at zero; :func:`rnnaudio.diagnostics.baselines.linear_prediction` computes the least-squares
-    solution.
+    In parallel with a stack (:class:`rnnaudio.nn.model.Sum`) it is the linear skip path: the stack has to learn only
+    what a linear predictor cannot predict. ``weight`` (n_frames * n_in, n_out) and the state, which is the last
+    n_frames inputs, have the latest frame first. Weights start at zero;
+    :func:`rnnaudio.diagnostics.baselines.linear_prediction` computes the least-squares solution.
     """
 
     def __init__(self, n_in: int, n_out: int, *, n_frames: int = 2):
@@ -349,12 +355,12 @@ class LinearPredictor(Cell[Symbolic, LinearState[Symbolic]]):
         return ops.affine(tt.concatenate(list(states.frames), axis=latest.ndim - 1), self.weight, self.bias)
 
     def can_fuse(self, masked: bool, context: Context) -> bool:
-        return not masked  # a masked step repeats frames
+        return not masked  # after a masked step the state is not the last frames of x
 
     def fused(
         self, x: Symbolic, state: LinearState[Symbolic], mask: Symbolic | None, context: Context
     ) -> LinearState[Symbolic]:
-        before = tt.stack([*reversed(state.frames), state.frames[0]])[:-1]  # two or more, as Theano cannot stack one
+        before = tt.stack([*reversed(state.frames), state.frames[0]])[:-1]  # two or more: Theano cannot stack one
         history = tt.concatenate([before, x])
         starts = range(self.n_frames, 0, -1)  # the latest frame of each step, the one before it, ...
         return LinearState(tuple(history[start : start + x.shape[0]] for start in starts))
@@ -365,5 +371,5 @@ class LinearPredictor(Cell[Symbolic, LinearState[Symbolic]]):
 
 
 def split(x: Symbolic, n_blocks: int, width: int) -> list[Symbolic]:
-    """Split the last axis into equal blocks."""
+    """Split the last axis into equal blocks: (..., n_blocks width) -> n_blocks variables (..., width)."""
     return [x[..., k * width : (k + 1) * width] for k in range(n_blocks)]

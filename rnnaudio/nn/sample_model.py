@@ -1,4 +1,4 @@
-"""A model of sound sample by sample, in tiers of frames: Mehri et al., SampleRNN (2017)."""
+"""A model that predicts sound sample by sample, with tiers at several rates: Mehri et al., SampleRNN (2017)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,14 +18,14 @@ CELLS = {"lstm": LSTM, "gru": GRU}
 
 
 class FrameTier(Layer):
-    """A recurrence over frames of F samples; its output c' conditions each of the ``ratio`` r parts of the next frame.
+    """A recurrent layer over frames of F samples; its output c' conditions the r = ``ratio`` parts of the next frame.
 
-        z_i = f_{i-1} W + b + c_i                  f_{i-1}: the F samples before frame i; c_i: the tier above's output
-        h_i = RNN(z_i, h_{i-1})                    h before the first is trained
+        z_i = f_{i-1} W + b + c_i                  f_{i-1}: the F samples before frame i; c_i: output of the tier above
+        h_i = RNN(z_i, h_{i-1})                    the initial h is trained
         c'_{r i + j} = h_i U_j + b_j               j = 0 .. r - 1: a frame of the tier below, or a sample
 
-    Children: ``hear`` (W, b), the cell, ``tell`` (all U_j side by side, and b_j). ValueError for an unknown cell, or
-    if F is not a multiple of r.
+    Child layers: ``hear`` (W, b), the cell, ``tell`` (all U_j side by side, and all b_j). ValueError for an unknown
+    cell, or if F is not a multiple of r.
     """
 
     def __init__(
@@ -53,21 +53,26 @@ class FrameTier(Layer):
     def unroll_frames(
         self, frames: Symbolic, above: Symbolic | None, state: State, context: Context
     ) -> tuple[Symbolic, State]:
-        """Compute f (n, batch, F), c (n, batch, n_units) or None at the top, h -> c' (r n, batch, n_below), h."""
+        """Compute the outputs c' and the last h of n frames, given f, c and the initial h.
+
+        f (n, batch, F), c (n, batch, n_units) or None for the top tier -> c' (r n, batch, n_below).
+        """
         z, _ = self.input_layer.unroll(frames, (), context)
         h, state = self.cell.unroll(z if above is None else z + above, state, context)
         output, _ = self.output_layer.unroll(h, (), context)
         n, batch = output.shape[0], output.shape[1]
-        parts = output.reshape((n, batch, self.ratio, self.n_out)).transpose(0, 2, 1, 3)  # parts of time before batch
+        parts = output.reshape((n, batch, self.ratio, self.n_out)).transpose(0, 2, 1, 3)  # time, part, batch, unit
         return parts.reshape((n * self.ratio, batch, self.n_out)), state
 
 
 class SampleTier(Layer):
-    """A prediction of each sample from the F samples before it and the tier above's output c.
+    """The lowest tier, which predicts each sample from the F samples before it and c, the output of the tier above.
 
-    a_t  = relu([u_{t-1}, ..., u_{t-F}] W_1 + c_t)
-    a'_t = relu(a_t W_2 + b_2)
-    y_t  = a'_t W_3 + b_3                      the parameters of ``readout``'s distribution
+        a_t  = relu([u_{t-1}, ..., u_{t-F}] W_1 + c_t)
+        a'_t = relu(a_t W_2 + b_2)
+        y_t  = a'_t W_3 + b_3
+
+    u are the scaled samples of :class:`SampleModel`, y_t the parameters of ``readout``'s distribution.
     """
 
     def __init__(self, n_samples: int, n_units: int, readout: LevelReadout, *, rng: np.random.Generator):
@@ -81,7 +86,7 @@ class SampleTier(Layer):
         self._child("output", self.output)
 
     def predict(self, windows: Symbolic, above: Symbolic, context: Context) -> Symbolic:
-        """Compute [u_{t-1}, ..., u_{t-F}] (n, batch, F), c (n, batch, n_units) -> y (n, batch, n_out)."""
+        """Compute y (n, batch, n_out) from windows [u_{t-1}, ..., u_{t-F}] (n, batch, F) and c (n, batch, n_units)."""
         a = ops.activated(ops.dot(windows, self.w_input) + above, "relu")
         a, _ = self.hidden.unroll(a, (), context)
         return self.output.unroll(a, (), context)[0]
@@ -93,18 +98,20 @@ class SampleModel(Layer):
         v_t = 2 x_t / (L - 1) - 1,   u_t = v_t / deviation
 
     tiers
-        each a :class:`FrameTier` of u, the longest frames first; each conditions the next.
+        each a :class:`FrameTier` over frames of u, the longest frames first; each conditions the next.
     samples
-        the :class:`SampleTier`, conditioned by the last of them.
+        the :class:`SampleTier`, conditioned by the last frame tier.
     deviation
-        the usual standard deviation of v.
+        the typical standard deviation of v, so that u is of the order of 1.
     taps
-        (p + 1,) or None: a linear path. The locations of the distribution are relative to
-        a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p, so the read-out must have locations. Not trained: least squares.
+        coefficients a (p + 1,) of a linear prediction, or None. The distribution's locations are then relative to
+        a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p, so the read-out must have locations. Fitted by least squares, not
+        trained.
 
-    ``unroll`` takes codes (n_context + n, batch, 1), levels, of which the first n_context are context only; n is a
-    multiple of the first tier's frame. It returns predictions (n, batch, n_out), parameters of the read-out. The state
-    is that of the tiers. There is no ``step``; :class:`rnnaudio.generation.samples.SamplePlayer` goes by samples.
+    ``unroll`` takes levels (n_context + n, batch, 1), the first n_context of which are context only; n is a multiple
+    of the first tier's frame length. It returns predictions (n, batch, n_out), parameters of the read-out, and ignores
+    ``mask``. The state is that of the tiers. There is no ``step``: to generate sample by sample, use
+    :class:`rnnaudio.generation.samples.SamplePlayer`.
 
     ValueError if the widths of two tiers do not fit, or for taps and a read-out without locations.
     """
@@ -129,7 +136,7 @@ class SampleModel(Layer):
 
     @property
     def n_taps(self) -> int:
-        """Number p of past samples that the linear path reads; 0 without one."""
+        """The number p of past samples in the linear prediction; 0 without one."""
         return 0 if self.taps is None else len(self.taps.get_value(borrow=True)) - 1
 
     @property
@@ -168,7 +175,7 @@ class SampleModel(Layer):
 
 
 def lags(x: Symbolic, begin: int, n_lags: int) -> Symbolic:
-    """Stack x_{t-1}, ..., x_{t-n_lags} for each t >= begin: (time, batch) -> (time - begin, batch, n_lags)."""
+    """Stack x_{t-1}, ..., x_{t-n_lags} for each step t >= begin: (time, batch) -> (time - begin, batch, n_lags)."""
     n = x.shape[0] - begin
     return tt.stack([x[begin - lag : begin - lag + n] for lag in range(1, n_lags + 1)], axis=2)
 
@@ -184,9 +191,10 @@ def sample_model(
     deviation: float = 1.0,
     taps: np.ndarray | None = None,
 ) -> SampleModel:
-    """Build a model of tiers with n_units each, for these ``frames`` in samples, the longest first.
+    """Build a :class:`SampleModel` with a tier of n_units for each length in ``frames`` (samples, the longest first).
 
-    The tier of samples reads the last ``window`` samples. ``deviation`` and ``taps``: as in :class:`SampleModel`.
+    Each length must be a multiple of the next. The input of the sample tier is the last ``window`` samples.
+    ``deviation`` and ``taps`` are those of :class:`SampleModel`.
     """
     sizes = [*frames, 1]
     tiers = [

@@ -6,21 +6,21 @@ from typing import Any, TypeAlias, TypeVar, cast, overload
 from rnnaudio.engine import Symbolic
 
 State: TypeAlias = Symbolic | tuple["State", ...]
-"""Arrays (batch, n), or (time, batch, n) for all steps, nested in tuples and NamedTuples; ``()`` for no state."""
+"""Variables (batch, n), or (time, batch, n) for all steps, nested in tuples and NamedTuples; ``()`` for no state."""
 
 StateSizes: TypeAlias = int | tuple["StateSizes", ...]
 """The widths n of a state's arrays, nested as the state is."""
 
-Leaf = TypeVar("Leaf")  # of a NamedTuple that holds a state's variables, or their widths
+Leaf = TypeVar("Leaf")  # of a NamedTuple: a state's variables, or their widths
 
 
 def parts_of(state: State) -> tuple[State, ...]:
-    """Return the states of the children that a stack is made of."""
+    """Return the state of a stack, typed as the tuple of its children's states."""
     return cast("tuple[State, ...]", state)
 
 
 @overload
-def flatten(nested: StateSizes) -> list[int]: ...  # type: ignore[overload-overlap]  # () has neither
+def flatten(nested: StateSizes) -> list[int]: ...  # type: ignore[overload-overlap]  # () fits both
 @overload
 def flatten(nested: State) -> list[Symbolic]: ...
 def flatten(nested: StateSizes | State) -> list[Any]:
@@ -31,7 +31,7 @@ def flatten(nested: StateSizes | State) -> list[Any]:
 
 
 def leaf_names(nested: StateSizes) -> list[str]:
-    """List the path of each leaf of nested NamedTuples and tuples: ``hidden``, ``frames_0``."""
+    """List the path of each leaf of nested NamedTuples and tuples, such as ``hidden`` or ``frames_0``."""
     if not isinstance(nested, tuple):
         return [""]
     keys = getattr(nested, "_fields", range(len(nested)))
@@ -39,13 +39,13 @@ def leaf_names(nested: StateSizes) -> list[str]:
 
 
 def unflatten(like: StateSizes | State, leaves: Sequence[object]) -> Any:
-    """Nest ``leaves`` in the tuples of ``like``, the inverse of :func:`flatten`."""
+    """Nest ``leaves`` as in ``like``, tuples and NamedTuples: the inverse of :func:`flatten`."""
     remaining = iter(leaves)
 
     def build(node: object) -> object:
         if not isinstance(node, tuple):
             return next(remaining)
-        make = getattr(node, "_make", tuple)  # of a NamedTuple, or plain
+        make = getattr(node, "_make", tuple)  # `_make` of a NamedTuple, or a plain tuple
         return make(build(item) for item in node)
 
     return build(like)

@@ -73,7 +73,10 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
         self._on_input, self._on_state = std > 0, state_std > 0
 
     def set_std(self, std: float, state_std: float) -> None:
-        """Set both standard deviations. ValueError for one that was 0 at construction, and so is not in the graph."""
+        """Set both standard deviations.
+
+        ValueError for a value above 0 if it was 0 at construction, because the graph then has no noise.
+        """
         for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
             if value > 0 and not on:
                 raise ValueError(f"got noise of std {value} for a layer built with 0; build it with the largest std")
@@ -83,7 +86,7 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
         cell = self._cell.activations(scanned or self._on_state)
         on_input = widths(self.n_in) if self._on_input else widths()
         on_state = widths(*flatten(self.state_sizes)) if self._on_state else widths()
-        # The noisy input; and, roughly, the state's random numbers, their multiple, and that as a sequence of a scan.
+        # Kept: the noisy input; for the state, roughly, random numbers, their multiple, and that as scan's sequence.
         return cell.beside(Activations(on_input + on_state + on_state + on_state, on_input + on_state))
 
     def can_fuse(self, masked: bool, context: Context) -> bool:
@@ -118,7 +121,7 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
 
 
 class LearntInitialState(Wrapper[Inputs, CellState]):
-    """A cell whose state before the first step is trained, the same row for every sequence; it starts at zero."""
+    """A cell whose initial state is trained, the same for every sequence of a batch; training starts from zero."""
 
     def __init__(self, cell: Cell[Inputs, CellState]):
         super().__init__(cell)
@@ -137,10 +140,10 @@ class LearntInitialState(Wrapper[Inputs, CellState]):
 
 
 class DrawnInitialState(Wrapper[Inputs, CellState]):
-    """A cell whose state before the first step is sampled from N(0, std), a row of its own for each sequence.
+    """A cell whose initial state is sampled from N(0, std), separately for each sequence of a batch.
 
-    The blog sampled it anew at every call. Here it is the same at every call, so that validation and generation are
-    repeatable: it depends on ``number``, which should differ between the layers of a stack.
+    The blog sampled a new state at every call. Here it is the same at every call, so that validation and generation
+    are repeatable. It depends on ``number``, which should differ between the layers of a stack.
     """
 
     def __init__(self, cell: Cell[Inputs, CellState], *, std: float = 0.01, number: int = 0):

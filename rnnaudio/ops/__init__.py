@@ -1,6 +1,7 @@
-"""Operations of a graph that the compiled kernels of :mod:`rnnaudio.kernels` compute, and their gradients.
+"""Graph operations that the compiled kernels of :mod:`rnnaudio.kernels` compute, and their gradients.
 
-Each is computed by the engine instead where the kernel is ``scan``.
+If the kernel is ``scan``, the engine's own operations are used instead: for recurrences by the layers that call these
+functions, for all else by the functions themselves.
 """
 
 from rnnaudio.ops.dense import ACTIVATIONS, activated, affine, dot

@@ -1,4 +1,4 @@
-"""Conversions between arrays and variables as graphs have them and as kernels take them."""
+"""Conversions of a graph's arrays and variables to the form that kernels take."""
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -12,16 +12,16 @@ def rows(x: np.ndarray) -> np.ndarray:
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:
-    """Return x C-contiguous and of the same shape; NumPy's own function gives scalars an axis."""
+    """Return x C-contiguous and of the same shape; np.ascontiguousarray alone would give a scalar an axis."""
     return np.ascontiguousarray(x).reshape(x.shape)
 
 
 def absent(ndim: int, dtype: str) -> Symbolic:
-    """Make an empty variable, which kernels take for an absent argument."""
+    """Make a variable of length 0 on every axis, which kernels take to mean that the argument is absent."""
     return tt.as_tensor_variable(np.zeros((0,) * ndim, dtype))
 
 
 def scalars(values: list[float], dtype: DTypeLike) -> list[np.ndarray]:
-    """Convert numbers to arrays without axes; too large ones become infinite, which callers take for divergence."""
+    """Convert numbers to arrays without axes; any too large for the dtype become infinite, a sign of divergence."""
     with np.errstate(over="ignore"):
         return [np.asarray(value, dtype) for value in values]

@@ -1,4 +1,4 @@
-"""Products, biases and activations."""
+"""Matrix products, biases and activation functions."""
 
 from collections.abc import Callable
 
@@ -92,7 +92,7 @@ class _AddBias(engine.Kernel):
 
 
 class _ActivationGradient(engine.Kernel):
-    """dy f'(z), given y = f(z)."""
+    """dy f'(z), given y = f(z): (..., n), (..., n) -> (..., n)."""
 
     def __init__(self, ndim: int, activation: str):
         self.ndims, self.activation = (ndim,), activation
@@ -106,7 +106,7 @@ class _ActivationGradient(engine.Kernel):
 
 
 class _BiasGradient(engine.Kernel):
-    """Sum over all axes but the last."""
+    """Sum over all axes but the last: (..., n) -> (n,)."""
 
     ndims = (1,)
 

@@ -1,4 +1,4 @@
-"""All steps of a DRAW as one operation of a graph, computed by :mod:`rnnaudio.kernels.draw`."""
+"""All steps of DRAW as one graph operation, computed by :mod:`rnnaudio.kernels.draw`."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,10 @@ N_WEIGHTS, N_STATES, N_KEPT = (len(kind._fields) for kind in (kernel.Weights, ke
 def paint(
     prepared: Symbolic, noise: Symbolic, weights: list[Symbolic | None], start: list[Symbolic], grids: kernel.Grids
 ) -> list[Symbolic]:
-    """Compute all states of all steps; ``weights`` and ``start`` are in the order of kernel.Weights and kernel.States.
+    """Compute the states of all steps, in the order of kernel.States, each (time, batch, width).
 
-    A weight that the model lacks is None. Shapes: :mod:`rnnaudio.kernels.draw`.
+    ``weights`` are in the order of kernel.Weights, None for one that the model lacks; ``start``, the initial states
+    (batch, width), in that of kernel.States. :mod:`rnnaudio.kernels.draw` has the shapes of all arguments.
     """
     ndims = [2 - k % 2 for k in range(N_WEIGHTS)]
     inputs = [absent(ndim, noise.dtype) if w is None else w for w, ndim in zip(weights, ndims, strict=True)]

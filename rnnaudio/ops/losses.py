@@ -12,7 +12,7 @@ from rnnaudio.ops.arrays import scalars
 
 
 def squared_errors(prediction: Symbolic, target: Symbolic) -> tuple[Symbolic, Symbolic]:
-    """Sum of (prediction - target)^2 and sum of target^2, over all elements."""
+    """Sum of (prediction - target)^2 and sum of target^2 over all elements, two scalars; shapes are equal."""
     if engine.kernel() == "fused" and prediction.ndim == target.ndim:
         return tuple(_SquaredErrors()(prediction, target))
     return tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target))
@@ -37,14 +37,14 @@ class _SquaredErrors(engine.Kernel):
 
 
 def bernoulli_nats(logits: Symbolic, target: Symbolic) -> Symbolic:
-    """log(1 + e^l) - x l, l the logit and x the target, summed over the last axis: 2 x (batch, n) -> (batch,)."""
+    """-log p(x) = log(1 + e^l) - x l, l logits, x targets, summed over the last axis: (..., n), (..., n) -> (...)."""
     if engine.kernel() == "fused" and logits.ndim == target.ndim == 2:
         return _Bernoulli()(logits, target)
     return tt.sum(engine.softplus(logits) - target * logits, axis=-1)
 
 
 class _Bernoulli(engine.Kernel):
-    """logits, target (batch, n) -> nats (batch,): in mode python the engine's softplus is a Python loop."""
+    """logits, target (batch, n) -> nats (batch,). In mode python the engine's own softplus would be a Python loop."""
 
     ndims = (1,)
 
@@ -60,7 +60,7 @@ class _Bernoulli(engine.Kernel):
 
 
 def pixel_nats(logits: Symbolic, log_std: Symbolic | float, target: Symbolic) -> Symbolic:
-    """-log N(target; sigmoid(logit), e^log_std) summed over the last axis: (batch, n), (), (batch, n) -> (batch,)."""
+    """-log N(target; sigmoid(logit), std = e^log_std) summed over the last axis: (..., n), (), (..., n) -> (...)."""
     if engine.kernel() == "fused" and logits.ndim == target.ndim == 2 and getattr(log_std, "ndim", 0) == 0:
         return _PixelNats()(logits, log_std, target)
     scaled = (target - engine.sigmoid(logits)) * tt.exp(-log_std)
@@ -68,7 +68,7 @@ def pixel_nats(logits: Symbolic, log_std: Symbolic | float, target: Symbolic) ->
 
 
 class _PixelNats(engine.Kernel):
-    # Built as a graph, its gradient has products of three and more arrays, which take seconds in mode python.
+    # Composed of engine operations, its gradient has products of three or more arrays: seconds in mode python.
     ndims = (1,)
 
     def compute(self, logits: np.ndarray, log_std: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
@@ -91,7 +91,7 @@ class _PixelGradients(engine.Kernel):
 
 
 class _ScaledDifference(engine.Kernel):
-    """factor (a - b)."""
+    """factor (a - b), ``factor`` a scalar."""
 
     __props__ = ("ndims",)
 
@@ -105,9 +105,9 @@ class _ScaledDifference(engine.Kernel):
 
 
 def gaussian_nats(prediction: Symbolic, target: Symbolic, least_variance: float) -> Symbolic:
-    """(log v + (target - m)^2 / v) / 2, elementwise: (..., 2 n), (..., n) -> (..., n).
+    """-log N(target; m, v) without its constant, (log v + (target - m)^2 / v) / 2: (..., 2 n), (..., n) -> (..., n).
 
-    prediction holds n means m, then n log (v - least_variance).
+    prediction holds n means m, then n exponents log(v - least_variance).
     """
     if engine.kernel() == "fused":
         return _GaussianNats(target.ndim, least_variance)(prediction, target)
@@ -118,7 +118,7 @@ def gaussian_nats(prediction: Symbolic, target: Symbolic, least_variance: float)
 
 
 class _GaussianNats(engine.Kernel):
-    # Built as a graph, its gradient has products of three and more arrays, which take seconds in mode python.
+    # Composed of engine operations, its gradient has products of three or more arrays: seconds in mode python.
     __props__ = ("ndims", "least_variance")
 
     def __init__(self, ndim: int, least_variance: float):

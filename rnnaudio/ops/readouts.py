@@ -1,4 +1,4 @@
-"""Likelihoods of read-outs, each one operation of a graph: built as graphs they take seconds in mode python."""
+"""Likelihoods of read-outs, each one graph operation: composed of many, they would take seconds in mode python."""
 
 from types import ModuleType
 
@@ -12,10 +12,10 @@ from rnnaudio.kernels import gaussian_mixture, logistic
 def logistic_nats(
     prediction: Symbolic, target: Symbolic, n_levels: int, half_step: float, least_scale: float
 ) -> Symbolic:
-    """-log P(target), elementwise: (..., 3 K, n), (..., n) levels -> (..., n).
+    """-log P(target), elementwise, in nats: prediction (..., 3 K, n), levels (..., n) -> (..., n).
 
-    prediction holds blocks of logits, m and raw s, in units; :class:`rnnaudio.readouts.LogisticMixture` has the
-    equations.
+    prediction holds K logits, then K raw m, then K raw s; ``half_step`` and ``least_scale`` are in units.
+    :class:`rnnaudio.readouts.LogisticMixture` has the equations.
     """
     if engine.kernel() == "fused":
         return _Nats(target.ndim, logistic, (n_levels, half_step, least_scale))(prediction, target)
@@ -32,10 +32,10 @@ def logistic_nats(
 
 
 def gaussian_mixture_nats(prediction: Symbolic, target: Symbolic, least_variance: float) -> Symbolic:
-    """-log p(target), p a density, elementwise: (..., 3 K, n), (..., n) -> (..., n).
+    """-log p(target), p a density, elementwise, in nats: prediction (..., 3 K, n), target (..., n) -> (..., n).
 
-    prediction holds blocks of logits, means and log (v - least_variance); :class:`rnnaudio.readouts.GaussianMixture`
-    has the equations.
+    prediction holds K logits, then K means, then K exponents log(v - least_variance);
+    :class:`rnnaudio.readouts.GaussianMixture` has the equations.
     """
     if engine.kernel() == "fused":
         return _Nats(target.ndim, gaussian_mixture, (least_variance,))(prediction, target)
@@ -48,15 +48,16 @@ def gaussian_mixture_nats(prediction: Symbolic, target: Symbolic, least_variance
 
 
 def _thirds(prediction: Symbolic) -> list[Symbolic]:
-    """(..., 3 K, n) -> 3 x (..., K, n)."""
+    """Split (..., 3 K, n) into three variables (..., K, n)."""
     n = prediction.shape[prediction.ndim - 2] // 3
     return [prediction[..., k * n : (k + 1) * n, :] for k in range(3)]
 
 
 class _Nats(engine.Kernel):
-    """prediction, target -> nats, by the functions ``nats`` and ``gradients`` of a module of :mod:`rnnaudio.kernels`.
+    """prediction, target -> nats, computed by the module ``likelihood`` of :mod:`rnnaudio.kernels`.
 
-    ``gradients`` returns one array per float input: the prediction, and the target unless it is a level.
+    Its function ``nats`` returns the result, and ``gradients`` one array per float input: for the prediction, and for
+    the target unless targets are levels.
     """
 
     __props__ = ("ndims", "likelihood", "constants")

@@ -1,4 +1,4 @@
-"""Whole sequences of recurrent cells."""
+"""Recurrent cells over whole sequences, each one graph operation: T time steps, B sequences, n units."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,9 @@ def lstm(
 ) -> tuple[Symbolic, Symbolic]:
     """Compute all hidden and cell states of an LSTM: x (T, B, n_in) -> 2 x (T, B, n).
 
-    Weights w (n_in, 4 n), r (n, 4 n), bias (4 n,), peepholes 3 x (n,) or none; h0, c0 (B, n); mask (T, B) or None.
+    Input weights w (n_in, 4 n), recurrent weights r (n, 4 n), bias (4 n,), peepholes: three (n,) or an empty sequence;
+    initial states h0, c0 (B, n); mask (T, B) or None, where 0 carries the state over. :class:`rnnaudio.nn.LSTM` has
+    the equations and the order of the blocks.
     """
     p = tt.stack(peepholes) if peepholes else absent(2, x.dtype)
     hidden, cell, _ = _LSTMSequence()(x, w, r, bias, p, h0, c0, _mask_or_absent(mask))
@@ -40,7 +42,8 @@ def lstm(
 def gru(x: Symbolic, w: Symbolic, r: Symbolic, bias: Symbolic, h0: Symbolic, mask: Symbolic | None) -> Symbolic:
     """Compute all hidden states of a GRU: x (T, B, n_in) -> (T, B, n).
 
-    Weights w (n_in, 3 n), r (n, 3 n), bias (3 n,); h0 (B, n); mask (T, B) or None.
+    Input weights w (n_in, 3 n), recurrent weights r (n, 3 n), bias (3 n,); initial state h0 (B, n); mask (T, B) or
+    None, where 0 carries the state over. :class:`rnnaudio.nn.GRU` has the equations and the order of the blocks.
     """
     return _GRUSequence()(x, w, r, bias, h0, _mask_or_absent(mask))[0]
 
@@ -57,10 +60,14 @@ def memory_lstm(
 
     weights
         w_hidden (2 n, 6 n), bias_hidden (6 n,), w_gates (2 n, 3 n) and bias_gates (3 n,).
-    m0, mask
-        (B, k n), and (T, B) or None.
+    m0
+        the initial memory cells (B, k n).
+    mask
+        (T, B) or None; where it is 0 the memory cells are carried over.
     noises
-        N(0, 1) for the hidden layers (T, B, k 6 n) and for the gates (T, B, k 3 n), or () for none; times ``std``.
+        N(0, 1) for the hidden layers (T, B, k 6 n) and for the gates (T, B, k 3 n), or () for no noise.
+    std
+        the scalar that multiplies both.
     """
     sampled = [absent(3, x.dtype) if isinstance(noise, tuple) else noise for noise in noises]
     return _MemoryLSTMSequence()(x, *weights, m0, _mask_or_absent(mask), *sampled, std)[0]
@@ -145,7 +152,7 @@ class _MemoryLSTMSequenceGradient(engine.Kernel):
 
 
 def last(x: Symbolic) -> Symbolic:
-    """x[-1] of x (time, batch, n), with a gradient that mode python need not fill with zeros in a Python loop."""
+    """x[-1]: (time, batch, n) -> (batch, n). The engine's own gradient fills zeros in a Python loop in mode python."""
     return _Last()(x) if engine.kernel() == "fused" else x[-1]
 
 
@@ -162,7 +169,7 @@ class _Last(engine.Kernel):
 
 
 class _LastGradient(engine.Kernel):
-    """Gradient at the last step, number of steps -> gradient at all steps."""
+    """Gradient at the last time step (batch, n), number of steps -> gradient at all steps, zero before the last."""
 
     ndims = (3,)
 

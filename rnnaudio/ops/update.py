@@ -1,4 +1,4 @@
-"""One update of a parameter and of its optimizer's slots, in place."""
+"""One update of a parameter and of its slots, the optimizer's arrays for it, in place."""
 
 from typing import Protocol
 
@@ -21,7 +21,7 @@ class CompiledRule(Protocol):
     def kernel(self) -> Rule: ...
 
     def constants(self, n: int) -> tuple[float, ...]:
-        """Return the kernel's constants for the n-th update, from 1."""
+        """Return the kernel's constants for the n-th update, n counting from 1."""
         ...
 
 
@@ -38,7 +38,10 @@ class _SumOfSquares(engine.Kernel):
 
 
 class Update(engine.Kernel):
-    """p, g, clip, rate, n, slots... -> new p, |new p - p|^2, |p|^2, new slots...; p and the slots in place."""
+    """p, g, clip, rate, n, slots... -> new p, |new p - p|^2, |p|^2, new slots...; overwrites p and the slots.
+
+    p is the parameter, g its gradient, clip the factor that multiplies g, rate the learning rate, and n the number of
+    the update, counting from 1."""
 
     __props__ = ("rule", "ndims")
 

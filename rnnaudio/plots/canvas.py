@@ -32,14 +32,14 @@ NO_SOUND_COLOUR = "#D9D9D9"
 
 def new_figure(width_in: float, height_in: float) -> Figure:
     """An empty figure of this size in inches."""
-    size = (round(width_in, 6), round(height_in, 6))  # .8 + 2.3 < 3.1: older Matplotlibs cut a pixel off
+    size = (round(width_in, 6), round(height_in, 6))  # .8 + 2.3 < 3.1 in floats, and older Matplotlibs lose a pixel
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write the figure as a PNG, atomically."""
+    """Write the figure as a PNG, atomically; return the path. RnnaudioError if it cannot be written."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)  # not savefig, which applies the user's savefig.* settings
     return write_atomically(path, buffer.getvalue())
@@ -56,8 +56,8 @@ def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None
     to_fraction = axes.transScale + axes.transLimits
     heights = [bottom if math.isnan(y) else y for _, y, _ in labels]
     anchors = np.array([to_fraction.transform((x_left, y))[1] for y in heights])
-    height_pt = 0.85 * axes.bbox.height / DOTS_PER_INCH * 72  # the layout will use some of the height for legends
-    line_height = 12 / height_pt  # of 9 point text
+    height_pt = 0.85 * axes.bbox.height / DOTS_PER_INCH * 72  # as the layout will use some for legends
+    line_height = 12 / height_pt  # of 9-point text, as a fraction of the axes
     style = {"arrowstyle": "-", "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
     for (text, y, colour), anchor, place in zip(labels, anchors, _moved_apart(anchors, line_height), strict=True):
         axes.annotate(
@@ -67,7 +67,7 @@ def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None
 
 
 def _moved_apart(positions: Floats, gap: float) -> Floats:
-    """Positions nearest to ``positions`` (least squares) in the same order, at least ``gap`` apart, within 0 and 1.
+    """Positions nearest to ``positions`` (least squares) in the same order, at least ``gap`` apart, between 0 and 1.
 
     With u_i = y_i - i gap the constraint is that u does not decrease: isotonic regression, here by pooling blocks. If
     not all fit between 0 and 1, the lowest are below 0.
@@ -92,7 +92,10 @@ def positive_or_gap(values: ArrayLike) -> Floats:
 
 
 def log_limits(values: Floats) -> tuple[float, float]:
-    """Limits a factor of two beyond the positive values; matplotlib's own coincide if all values are equal."""
+    """Log-axis limits a factor of two beyond the positive values; (0.1, 10) if there are none.
+
+    Matplotlib's own limits would coincide if all values are equal.
+    """
     shown = positive_or_gap(values)
     shown = shown[np.isfinite(shown)]
     return (shown.min() / 2, shown.max() * 2) if len(shown) else (0.1, 10.0)
@@ -111,17 +114,17 @@ def padded(positions: Floats) -> tuple[float, float]:
 
 
 def markers(n_points: int) -> Style:
-    """Style of a curve: visible points if it is short, else dots as wide as the line, for points between two gaps."""
+    """Style of a curve: visible points if it is short, else dots as wide as the line, for points between gaps."""
     return {"marker": "o", "markersize": 3.5 if n_points <= 30 else 1.0, "linewidth": 1.5}
 
 
 def cycle(items: Sequence[str], n: int) -> list[str]:
-    """The first n of the endlessly repeated items."""
+    """The first n of the items repeated endlessly."""
     return [items[i % len(items)] for i in range(n)]
 
 
 def number(value: float, unit: str) -> str:
-    """Format a value with its unit for a label."""
+    """Format a value with its unit, if any, for a label: ``not finite`` for NaN and infinities."""
     if not np.isfinite(value):
         return "not finite"
     return (f"{value:.2f} {unit}" if unit else f"{value:.4g}").replace("-", "−")

@@ -36,8 +36,8 @@ from rnnaudio.plots.canvas import (
     save,
 )
 
-LINE_IN = 0.19  # height of a line of text
-CHARACTERS = 130  # in such a line
+LINE_IN = 0.19  # height of a line of text in inches
+CHARACTERS = 130  # in a line of text
 MOST_BARS = 16
 GRID = "#E5E5E5"
 Panel: TypeAlias = Callable[[Axes, Measurements], None]
@@ -50,7 +50,7 @@ def diagnosis(found: Diagnosis, path: str | Path) -> Path:
 
 
 def diagnosis_figure(found: Diagnosis) -> Figure:
-    """Causes in words at the top, most severe first; below a panel for each measurement.
+    """The causes in words, most severe first, above one panel for each measurement.
 
     Missing measurements have no panel. Values that are not finite, or that a log scale cannot show, are gaps.
     """
@@ -68,7 +68,7 @@ def diagnosis_figure(found: Diagnosis) -> Figure:
 
 
 def _in_lines(found: Diagnosis) -> list[Line]:
-    """Lines of text that describe the causes."""
+    """The causes as lines of text: a heading for each, its evidence and advice."""
     if not found.causes:
         return [("Nothing was found wrong", True, 0.0)]
     lines = []
@@ -96,7 +96,7 @@ def _literal(text: str) -> str:
 
 
 def _panels(m: Measurements) -> list[tuple[bool, Panel]]:
-    """All panels in reading order, each with True if it was measured."""
+    """All panels in reading order, each with True if its measurement exists."""
     return [
         (bool(np.isfinite(m.level_db).any()), _plot_levels),
         (any(value > 0 for value in m.errors.values()), _plot_errors),
@@ -110,7 +110,7 @@ def _panels(m: Measurements) -> list[tuple[bool, Panel]]:
 
 
 def _shows(values: ArrayLike) -> bool:
-    """True if a log scale can show any of the values."""
+    """True if any of the values is finite and positive, so that a log scale can show it."""
     return bool(np.isfinite(positive_or_gap(values)).any())
 
 
@@ -189,7 +189,7 @@ def _plot_saturation(axes: Axes, m: Measurements) -> None:
     _label(axes, f"Saturated or dead{more}", "Share of values or units (%)", "")
 
 
-# ---------------------------------------------------------------- their parts
+# ---------------------------------------------------------------- parts of panels
 
 
 def _plot_curves(axes: Axes, curves: Mapping[str, ArrayLike], *, first: int) -> None:
@@ -210,7 +210,7 @@ def _plot_curves(axes: Axes, curves: Mapping[str, ArrayLike], *, first: int) -> 
 
 
 def _plot_log_bars(axes: Axes, values: Mapping[str, float], *, reference: float) -> None:
-    """Plot bars from a reference to each value; if there are too many, only those furthest from it."""
+    """Plot bars from ``reference`` to each value on a log scale; at most MOST_BARS, those furthest from it."""
     shown = positive_or_gap(list(values.values()))
     far_first = np.argsort(-np.nan_to_num(np.abs(np.log(shown / reference)), nan=np.inf), kind="stable")
     rows = [(list(values)[k], shown[k]) for k in sorted(far_first[:MOST_BARS])]
@@ -229,7 +229,7 @@ def _plot_log_bars(axes: Axes, values: Mapping[str, float], *, reference: float)
 
 
 def _whole_decades(values: Floats) -> tuple[float, float]:
-    """Axis limits at the powers of ten around the positive values, at least two decades."""
+    """Axis limits at powers of ten, beyond the positive values by a factor of two or more."""
     low, high = np.log10(log_limits(values))
     return 10.0 ** math.floor(low), 10.0 ** math.ceil(high)
 

@@ -1,4 +1,4 @@
-"""Internals of a model: saturation, gradients, sizes of updates."""
+"""Internals of a model: saturation of activations, gradients, relative sizes of updates."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def saturation(histograms: Mapping[str, tuple[ArrayLike, ArrayLike, float]], pat
 
 
 def saturation_figure(histograms: Mapping[str, tuple[ArrayLike, ArrayLike, float]]) -> Figure:
-    """Small multiples: share of the activations per bin, and above each panel the percentage of saturated ones.
+    """One panel per gate or layer: share of the activations per histogram bin, and the percentage of saturated ones.
 
     histograms: name -> (edges (bins + 1,), counts (bins,), saturated fraction 0..1).
-    Raises RnnaudioError if there is none.
+    Raises RnnaudioError if there is no histogram.
     """
     if not histograms:
         raise RnnaudioError("saturation: got no histogram, expected one per gate or layer; record activations first")
@@ -79,7 +79,8 @@ def gradient_norms_figure(
     through_time: (lags,), the norm at lag 0, 1, 2, ... steps.
     seconds_per_step: adds the lag in seconds along the top.
 
-    Norms that a log scale cannot show (zero, not finite) are written out. Raises RnnaudioError if either is empty.
+    Norms that a log scale cannot show (zero, not finite) are written as numbers on the left, and are gaps on the
+    right, counted in its title. Raises RnnaudioError if either argument is empty.
     """
     norms = positive_or_gap(through_time)
     if not per_parameter or not len(norms):
@@ -132,10 +133,10 @@ def update_ratios(history: Mapping[str, Sequence[tuple[float, float]]], path: st
 def update_ratios_figure(history: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     """Ratio |update| / |parameter| against the number of updates, log y, with a dashed line at 1e-3.
 
-    history: parameter name -> [(update index, ratio), ...]; ``lstm.w_hidden`` goes to the panel ``lstm``, to limit the
-    number of lines in a panel. About 1e-3 is the usual rule of thumb (A. Karpathy, CS231n notes, "Ratio of
-    weights:updates"): far above it training is unstable, far below it is too slow. Ratios that are zero or not finite
-    are gaps. Raises RnnaudioError if there is no parameter.
+    history: parameter name -> [(update index, ratio), ...]; ``lstm.w_hidden`` is a line in the panel ``lstm``, so that
+    no panel has too many lines. A ratio of about 1e-3 is a rule of thumb (A. Karpathy, CS231n notes, "Ratio of
+    weights:updates"): far above it training tends to be unstable, far below it too slow. Ratios that are zero or not
+    finite are gaps. Raises RnnaudioError if there is no parameter.
     """
     if not history:
         raise RnnaudioError("update ratios: got no parameter, expected at least one; train for one update first")
@@ -155,7 +156,7 @@ def update_ratios_figure(history: Mapping[str, Sequence[tuple[float, float]]]) -
     labels = [_plot_ratios(axes, layer, parameters) for axes, (layer, parameters) in panels]
     for (axes, _), panel_labels in zip(panels, labels, strict=True):  # after all plots, when the limits are final
         label_at_right(axes, panel_labels)
-    for axes, _ in panels[-n_columns:]:  # the lowest panel of each column, also above an empty place
+    for axes, _ in panels[-n_columns:]:  # the lowest panel of each column, even if above an empty cell
         axes.tick_params(labelbottom=True)
     figure.supxlabel("Update (count)", fontsize=10)
     figure.supylabel("|update| / |parameter| (ratio, no unit)", fontsize=10)

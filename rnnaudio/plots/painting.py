@@ -1,4 +1,4 @@
-"""Generated images, and the steps in which they were painted."""
+"""Generated images, and the canvas after each step of painting them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ Size: TypeAlias = tuple[int, int]  # height and width of an image in pixels
 
 
 class Rulers(NamedTuple):
-    """Axes of an image: their labels, and tick labels by distance in pixels from the lower left corner.
+    """Labels of an image's horizontal (``across``) and vertical (``up``) axis, and their tick labels.
 
-    ``pixel_aspect``: height over width of a pixel in the plot.
+    ``across_at``, ``up_at``: tick labels by distance in pixels from the lower left corner. ``pixel_aspect``: height
+    over width of a pixel in the plot.
     """
 
     across: str
@@ -103,7 +104,7 @@ def beside_nearest_figure(
 ) -> Figure:
     """Pairs of a generated image, framed, and its nearest neighbour in the training set to the right of it.
 
-    samples, nearest: (n, height, width), values from 0 to 1. Raises RnnaudioError if their sizes differ.
+    samples, nearest: (n, height, width), values from 0 to 1. Raises RnnaudioError if their shapes differ or n is 0.
     """
     one, other = np.asarray(samples, float), np.asarray(nearest, float)
     if one.shape != other.shape or one.ndim != 3 or not len(one):
@@ -125,7 +126,7 @@ def beside_nearest_figure(
 
 
 def _wall(n_rows: int, n_columns: int, size: Size, title: str, rulers: Rulers | None) -> tuple[Figure, Axes]:
-    """One axes for all tiles, in pixels of the images: hundreds of axes take half a minute."""
+    """Make one Axes for all tiles, in units of image pixels: hundreds of Axes would take half a minute."""
     aspect = rulers.pixel_aspect if rulers else 1.0
     tall = TILE_IN * aspect * size[0] / size[1]
     beside, below = (0.7, 0.3) if rulers else (0.0, 0.0)
@@ -134,7 +135,7 @@ def _wall(n_rows: int, n_columns: int, size: Size, title: str, rulers: Rulers | 
     axes = figure.add_subplot()
     right, bottom = n_columns * size[1] * (1 + GAP), n_rows * size[0] * (1 + GAP)
     axes.set(xlim=(-1, right), ylim=(bottom, -1), xticks=[], yticks=[], aspect=aspect)
-    axes.set_autoscale_on(False)  # images would set their own limits
+    axes.set_autoscale_on(False)  # or imshow would change the limits
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -168,12 +169,12 @@ def _place(axes: Axes, image: Floats, corner: Floats) -> None:
     """Show ``image`` with its upper left corner at ``corner``."""
     x, y = corner
     extent = (x, x + image.shape[1], y + image.shape[0], y)
-    aspect = axes.get_aspect()  # imshow would set its own
+    aspect = axes.get_aspect()  # which imshow would change
     axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", extent=extent, aspect=aspect)
 
 
 def _box(axes: Axes, box: Floats, corner: Floats, size: Size, colour: str) -> None:
-    """Frame the box x, y (from 1), width, height on a tile, clipped to the tile."""
+    """Outline a box on a tile, clipped to it: centre x, y (the first pixel's is 1), width and height in pixels."""
     x, y, width, height = (float(value) for value in box)
     left, right = np.clip([x - 0.5 - width / 2, x - 0.5 + width / 2], 0, size[1])
     top, bottom = np.clip([y - 0.5 - height / 2, y - 0.5 + height / 2], 0, size[0])

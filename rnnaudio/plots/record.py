@@ -1,4 +1,4 @@
-"""Learning curves next to recorded values."""
+"""Learning curves next to the values recorded in 2016."""
 
 from __future__ import annotations
 

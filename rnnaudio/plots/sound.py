@@ -25,7 +25,7 @@ from rnnaudio.plots.canvas import (
 )
 
 WINDOW_S = 0.064  # 1024 samples at 16 kHz: bins of 16 Hz, enough to resolve the low notes of a piano
-MOST_COLUMNS = 1500  # of a spectrogram: more than the picture has pixels
+MOST_COLUMNS = 1500  # frames of a spectrogram: more than the picture has pixels across
 DYNAMIC_RANGE_DB = 80.0
 SILENCE_DBFS = -100.0  # below the rounding noise of 16 bits
 
@@ -46,14 +46,14 @@ def spectrogram(
 def spectrogram_figure(
     prime: ArrayLike, generated: ArrayLike, original: ArrayLike, sample_rate_hz: float, *, title: str = ""
 ) -> Figure:
-    """Two spectrograms on the same axes and scale with the end of the prime marked; the level over time below.
+    """Spectrograms of recording and free run on equal scales, with the end of the prime marked, above their levels.
 
     prime, generated, original: (samples,) each; float with full scale 1.0, or int16 or int32. ``original`` is the
         continuation of the recording *after* the prime. Lengths may differ: missing samples are grey, as are samples
         that are not finite.
     sample_rate_hz: sample rate of all three.
 
-    Colours span the 80 dB below the loudest point of the recording, in both panels.
+    Colours span the 80 dB below the loudest point of the recording, in both panels; if it is silent, of the free run.
     Raises RnnaudioError for arrays of another dtype or not one-dimensional, and if there are no samples.
     """
     prime_audio = _as_audio(prime)
@@ -109,7 +109,7 @@ def spectrogram_sheet_figure(
     highest_hz: float | None = None,
     prime_seconds: float | None = None,
 ) -> Figure:
-    """One spectrogram per sound on common scales of time, frequency and level (the 80 dB below the loudest point).
+    """One spectrogram per sound on common scales of time, frequency and level (80 dB below the loudest point of all).
 
     sounds: by name, (samples,) each, of the dtypes of :func:`spectrogram_figure`.
     highest_hz: upper limit of the frequency axis; None: half the sample rate.
@@ -142,10 +142,11 @@ def spectrogram_sheet_figure(
 
 
 def spectrogram_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
-    """Short-time spectrum in dB: 20 log10(sqrt(2) |X| / sum(w)), X the transform of a 64 ms Hann-windowed frame.
+    """Short-time spectrum in dBFS: 20 log10(sqrt(2) |X| / sum(w)), X the transform of a 64 ms Hann-windowed frame.
 
-    A steady sine has its rms level (full scale: -3.01 dBFS), consistent with the level curve.
-    Returns (frequency, frame); frame k is centred on sample k * hop; NaN where a frame holds a NaN.
+    audio: (samples,), full scale 1.0. A steady sine peaks at its RMS level (full scale: -3.01 dBFS), as in
+    :func:`level_dbfs`. Returns (frequency, frame); frame k is centred on sample k * hop. Frames that hold a NaN are
+    NaN.
     """
     n_window = _window_length(sample_rate_hz)
     window = np.hanning(n_window + 1)[:-1]  # periodic
@@ -154,7 +155,7 @@ def spectrogram_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
 
 
 def level_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
-    """RMS level of the same 64 ms frames, 20 log10(rms), floored at -100 dBFS; (frame,)."""
+    """RMS level of the frames of :func:`spectrogram_dbfs` in dBFS, 20 log10(rms), floored at -100; (frame,)."""
     rms = np.sqrt(np.mean(np.square(_frames(audio, _window_length(sample_rate_hz), hop)), axis=1))
     return np.maximum(20 * np.log10(np.maximum(rms, 1e-10)), SILENCE_DBFS)
 
@@ -178,7 +179,7 @@ def _hop(n_samples: int, sample_rate_hz: float) -> int:
 
 
 def _frames(audio: Floats, n_window: int, hop: int) -> Floats:
-    """Frames (frame, n_window), reflected at both ends: a hard edge would show as a click that is not in the audio."""
+    """Overlapping frames (frame, n_window) of audio reflected at both ends: an abrupt edge would look like a click."""
     if len(audio) == 0:
         return np.empty((0, n_window))
     return sliding_window_view(np.pad(audio, n_window // 2, mode="reflect"), n_window)[::hop]
@@ -192,7 +193,7 @@ def _remark(continuation: Floats) -> str:
 
 
 def _loudest(levels: Sequence[Floats]) -> float:
-    """Highest level of the first sound that is not silent, rounded up."""
+    """Highest level of the first sound that is not silent, rounded up to whole dB; 0 if all are silent."""
     peaks = (float(np.max(level, initial=-np.inf, where=np.isfinite(level))) for level in levels)
     return next((math.ceil(peak) for peak in peaks if peak > SILENCE_DBFS), 0.0)
 
@@ -214,7 +215,7 @@ def _plot_spectrogram(axes: Axes, level: Floats, hop: int, sample_rate_hz: float
 
 
 def _mark_prime_end(axes: Axes, prime_end_s: float, duration_s: float, name: str) -> None:
-    """Mark the end of the prime, and put the name of the panel on the side that its label leaves free."""
+    """Mark and label the end of the prime, and put the panel's title on the side away from that label."""
     _line_at_prime_end(axes, prime_end_s)
     fraction = prime_end_s / duration_s
     side = "left" if fraction < 0.1 else "right" if fraction > 0.9 else "center"

@@ -1,4 +1,4 @@
-"""Spectra: amplitude and phase over time and frequency, and errors of models and methods."""
+"""Spectra (amplitude and phase over time and frequency), and errors of models and methods."""
 
 from __future__ import annotations
 
@@ -91,9 +91,10 @@ def methods(
 def methods_figure(
     values: Mapping[str, Sequence[float]], *, quantity: str, title: str = "", better: str = "left"
 ) -> Figure:
-    """One row per method in the order given: its value at each place as a dot, the mean as a bar and as a number.
+    """One row per method in the order given: a dot for each value, their mean as a bar and as a number.
 
-    Raises RnnaudioError if a method has no value.
+    values: by method, one for each place in the audio that was measured. better: ``left`` or ``right``, the side of
+        the better values, stated below the axis. Raises RnnaudioError if a method has no value.
     """
     empty = [name for name, row in values.items() if not len(row)]
     if empty or not values:
@@ -126,9 +127,10 @@ def error_by_horizon(
 def error_by_horizon_figure(
     errors: Mapping[str, ArrayLike], seconds: ArrayLike, *, quantity: str, title: str = ""
 ) -> Figure:
-    """One curve per predictor over the prediction horizon in seconds, both axes from zero, labelled at its end.
+    """One curve per predictor of its error against the prediction horizon, labelled at its end; both axes from zero.
 
-    errors: by name, one for each of ``seconds``. Raises RnnaudioError if the lengths differ.
+    errors: by name of the predictor, (n,), one for each of ``seconds``, the horizons. Raises RnnaudioError if the
+        lengths differ.
     """
     ahead = np.asarray(seconds, float)
     figure = new_figure(8.5, 4.8)

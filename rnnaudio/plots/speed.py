@@ -1,4 +1,4 @@
-"""Plots of speed: relative to other frameworks, and against the size of the model."""
+"""Plots of training speed: relative to other frameworks, and against the size of the model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ RATIO_TICKS = (0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 20, 50)
 
 
 def speed_ratios(rows: Sequence[Row], path: str | Path) -> Path:
-    """Plot the time of each peer relative to rnnaudio; see ``speed_ratios_figure``."""
+    """Plot the time of each other framework (peer) relative to rnnaudio; see ``speed_ratios_figure``."""
     return save(speed_ratios_figure(rows), path)
 
 
 def speed_ratios_figure(rows: Sequence[Row]) -> Figure:
-    """A panel for each cell, a row for each size, a dot for each peer: its time over ours, on a logarithmic axis.
+    """A panel per cell, a row per model size, a dot per peer: its time over rnnaudio's, on a logarithmic axis.
 
     rows: ``cell``, ``point`` (sizes by name), and for each peer by name ``{"seconds": .., "ratio": ..}``; the entry
-        ``rnnaudio`` is the reference. Raises RnnaudioError for no rows.
+        ``rnnaudio`` is the reference. Raises RnnaudioError if there is no row.
     """
     if not rows:
         raise RnnaudioError("speed: got no rows, expected at least one measurement; run the benchmark first")
@@ -61,15 +61,15 @@ def _is_peer(entry: object) -> bool:
 
 
 def growth(series: Mapping[str, Row], path: str | Path) -> Path:
-    """Plot time against size; see ``growth_figure``."""
+    """Plot the time of a training step against sizes of the model; see ``growth_figure``."""
     return save(growth_figure(series), path)
 
 
 def growth_figure(series: Mapping[str, Row]) -> Figure:
-    """A panel for each size parameter: measured milliseconds on logarithmic axes, and the fitted power law.
+    """A panel for each size: measured milliseconds per training step, and the fitted power law, on logarithmic axes.
 
     series: label of the x axis -> ``values`` (sizes), ``seconds``, ``exponent`` of the fit and ``predicted``, the
-        exponent of the number of multiplications. Raises RnnaudioError for no series.
+        exponent of the number of multiplications. Raises RnnaudioError if there is no series.
     """
     if not series:
         raise RnnaudioError("growth: got no series, expected at least one; measure first")

@@ -1,4 +1,4 @@
-"""Read-outs: a model's output as a distribution, to be scored by its likelihood and sampled from."""
+"""Read-outs: a model's output as the parameters of a distribution, for its likelihood and for sampling."""
 
 from rnnaudio.readouts.categorical import Categorical
 from rnnaudio.readouts.gaussian import GAUSSIAN, Gaussian, GaussianMixture

@@ -1,4 +1,4 @@
-"""A probability for each level."""
+"""A categorical distribution over levels."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from rnnaudio.readouts.readout import Sampling, blocks, sampled_component
 
 @dataclass(frozen=True)
 class Categorical:
-    """P(level) = softmax(.): n_levels logits for each value. Nearby levels share nothing."""
+    """Probabilities softmax(logits), P = n_levels logits for each value; the order of the levels plays no part."""
 
     n_levels: int
     kernel: str = "categorical"

@@ -1,4 +1,4 @@
-"""Gaussians: one for each value, or a mixture."""
+"""Gaussian distributions: one for each value, or a mixture for each value."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from rnnaudio.readouts.readout import Sampling, blocks, chosen, sampled_componen
 
 @dataclass(frozen=True)
 class Gaussian:
-    """N(m, v), v = exp(.) + LEAST_VARIANCE, for each value. P = 2: m, then the exponent.
+    """A Gaussian N(m, v) for each value, v = exp(e) + LEAST_VARIANCE. P = 2: m, then the exponent e.
 
     A sample is m + temperature sqrt(v) N(0, 1).
     """
@@ -39,10 +39,11 @@ GAUSSIAN = Gaussian()
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """sum_k w_k N(m_k, v_k), w = softmax(.), v_k = exp(.) + LEAST_VARIANCE. Bishop (1994), diagonal.
+    """A mixture of K Gaussians for each value, sum_k w_k N(m_k, v_k), v_k = exp(e_k) + LEAST_VARIANCE. Bishop (1994).
 
-    P = 3 K: the logits of w, the means, the exponents. To sample: a component by the logits over the temperature, then
-    its m + temperature sqrt(v) N(0, 1). RnnaudioError without components.
+    P = 3 K: the logits of w, then the means m, then the exponents e. A sample is m + temperature sqrt(v) N(0, 1) of a
+    component that is sampled, separately for each value, from the logits divided by the temperature.
+    RnnaudioError for fewer than one component.
     """
 
     n_components: int
@@ -56,7 +57,7 @@ class GaussianMixture:
         return 3 * self.n_components
 
     def _parts(self, prediction: Array) -> tuple[Array, Array, Array]:
-        """Split into logits, means and exponents of all components, (..., K, n) each."""
+        """Split a prediction (..., 3 K n) into logits, means and exponents, (..., K, n) each."""
         rows, k = blocks(prediction, self.n_parameters), self.n_components
         return rows[..., :k, :], rows[..., k : 2 * k, :], rows[..., 2 * k :, :]
 

@@ -1,4 +1,4 @@
-"""Mixtures of logistic distributions cut into levels."""
+"""Mixtures of logistic distributions, discretised to levels."""
 
 from dataclasses import dataclass
 
@@ -10,23 +10,28 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.ops.readouts import logistic_nats
 from rnnaudio.readouts.readout import Sampling, blocks, chosen, sampled_component
 
-LEAST_PROBABILITY = 1e-300  # has a finite logarithm
-LEAST_SCALE = 0.05  # of the distance between levels; a peak this sharp has all but 1e-4 of its mass in one level
+LEAST_PROBABILITY = 1e-300  # smaller ones are raised to this, which has a finite logarithm
+LEAST_SCALE = 0.05  # minimum of s, in distances between levels: all but 1e-4 of a component can be in one level
 
 
 @dataclass(frozen=True)
 class LogisticMixture:
-    """P(level l) = sum_k w_k [F((v_l + d - m_k) / s_k) - F((v_l - d - m_k) / s_k)], F(x) = 1 / (1 + e^-x).
+    """A mixture of K logistic distributions for each value, discretised to levels. Salimans et al., PixelCNN++ (2017).
+
+        P(level l) = sum_k w_k [F((v_l + d - m_k) / s_k) - F((v_l - d - m_k) / s_k)],   F(x) = 1 / (1 + e^-x)
 
     The n_levels levels stand for values v from -1 to 1, 2 d apart; the lowest includes all smaller values, the highest
-    all larger ones. Salimans et al., PixelCNN++ (2017). P = 3 K: the logits of w, then raw m and raw s, with
+    all larger ones. P = 3 K: the logits of w, then raw m, then raw s, with
 
         m = unit (raw m),   s = unit (softplus(raw s) + least),   unit least = LEAST_SCALE 2 d
 
-    ``unit`` is the usual size of an error in values, so that a model's outputs are of the order of 1.
-    To sample: a component by the logits over the temperature, then m + temperature s log(u / (1 - u)), rounded to the
-    nearest level; from the likeliest k or the nucleus, a level by its probability. RnnaudioError for other sizes than
-    1 component, 2 levels or more, and a unit above 0.
+    ``unit`` is the typical size of a prediction error in v, so that a model's outputs are of the order of 1.
+
+    A sample is m + temperature s log(u / (1 - u)), u ~ U(0, 1), rounded to the nearest level, of a component sampled
+    from the logits divided by the temperature. With top-k or nucleus sampling, a level is sampled from the levels'
+    probabilities instead.
+
+    RnnaudioError for fewer than 1 component or 2 levels, or a unit that is not above 0.
     """
 
     n_components: int
@@ -45,12 +50,12 @@ class LogisticMixture:
 
     @property
     def half_step(self) -> float:
-        """Half the distance d between levels, in units."""
+        """Half the distance between levels in units, d / unit."""
         return 1.0 / (self.n_levels - 1) / self.unit
 
     @property
     def least_scale(self) -> float:
-        """The minimum of s, in units."""
+        """The minimum of s in units, ``least`` above."""
         return LEAST_SCALE * 2.0 * self.half_step
 
     @property
@@ -70,7 +75,7 @@ class LogisticMixture:
         if not sampling.is_whole:
             p = self.probabilities(prediction, sampling.temperature)
             logits = np.log(np.maximum(p, LEAST_PROBABILITY)).reshape(-1, self.n_levels)
-            # p includes the temperature, by which `sample` divides.
+            # p already includes the temperature, and `sampling.sample` divides by it: so multiply first.
             levels = sampling.sample(sampling.temperature * logits, rng.random(len(logits)))
             return levels.reshape(p.shape[:-1])
         rows, k = blocks(prediction, self.n_parameters).astype(np.float64), self.n_components
@@ -80,7 +85,7 @@ class LogisticMixture:
         mean, raw_scale = chosen(rows[..., k : 2 * k, :], component), chosen(rows[..., 2 * k :, :], component)
         scale = sampling.temperature * (np.logaddexp(0.0, raw_scale) + self.least_scale)
         u = uniform[..., 1]
-        with np.errstate(divide="ignore"):  # u = 0 gives the lowest level
+        with np.errstate(divide="ignore"):  # u = 0: -inf, the lowest level
             value = self.unit * (mean + scale * (np.log(u) - np.log1p(-u)))
         level = np.floor((np.clip(value, -1.0, 1.0) + 1.0) / 2.0 * (self.n_levels - 1) + 0.5)
         return np.asarray(level, np.int64)

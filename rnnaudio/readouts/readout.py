@@ -1,4 +1,4 @@
-"""The interface of read-outs, and their common functions."""
+"""The interfaces of read-outs, and the functions that they share."""
 
 from typing import Any, Protocol
 
@@ -15,19 +15,19 @@ class Sampling(Protocol):
 
     @property
     def is_whole(self) -> bool:
-        """True if every code may be sampled."""
+        """True if every code may be sampled: neither top-k nor nucleus sampling."""
         ...
 
     def sample(self, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """Sample codes (m,) by logits (m, n_codes) and numbers U(0, 1) (m,)."""
+        """Sample codes (m,), given logits (m, n_codes) and random numbers U(0, 1) (m,)."""
         ...
 
 
 class Readout(Protocol):
-    """A distribution of each of n values, with P parameters per value.
+    """A distribution for each of n values, with P parameters per value.
 
-    ``prediction`` (..., P n), a model's output, holds P blocks of n, one number for each value in each block. Each
-    read-out is a file of its own, and no other file depends on it.
+    ``prediction`` (..., P n) is a model's output: P blocks of n numbers, the k-th block holding the k-th parameter of
+    all values. Each read-out has a file of its own, on which the files of the others do not depend.
     """
 
     @property
@@ -36,7 +36,7 @@ class Readout(Protocol):
         ...
 
     def nats(self, prediction: Symbolic, target: Symbolic) -> Symbolic:
-        """-log P(target), or of its density, mean per value: prediction (..., P n), target (..., n) -> scalar."""
+        """-log P(target), P a probability or density, mean over values: (..., P n), (..., n) -> scalar, in nats."""
         ...
 
     def sample(self, prediction: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
@@ -45,10 +45,10 @@ class Readout(Protocol):
 
 
 class FrameReadout(Readout, Protocol):
-    """A read-out of real numbers, which have a mean."""
+    """A read-out of real numbers; its distribution has a mean."""
 
     def mean(self, prediction: Array) -> Array:
-        """Compute the distributions' means: (..., P n) -> (..., n), NumPy arrays or symbolic variables."""
+        """Compute the means of the distributions: (..., P n) -> (..., n), NumPy arrays or symbolic variables."""
         ...
 
 
@@ -60,16 +60,16 @@ class LevelReadout(Readout, Protocol):
 
     @property
     def kernel(self) -> str:
-        """The name in :data:`rnnaudio.kernels.samples.SAMPLERS` that samples as ``sample`` does; empty for none."""
+        """Name in :data:`rnnaudio.kernels.samples.SAMPLERS` of the kernel that computes ``sample``; empty for none."""
         ...
 
     @property
     def kernel_constants(self) -> tuple[float, float]:
-        """The constants of that kernel: the unit of locations, and the least scale in units."""
+        """Constants of that kernel: the unit of locations, and the minimum of the scale in units."""
         ...
 
     def shifted(self, prediction: Array, centre: Array) -> Array:
-        """Shift the predicted locations by ``centre`` (..., n), in the values -1 to 1 that levels stand for.
+        """Add ``centre`` (..., n), on the scale -1 to 1 of the levels, to the locations in a prediction (..., P n).
 
         ValueError if the distribution has no location.
         """
@@ -84,11 +84,11 @@ def blocks(prediction: Array, n_blocks: int) -> Array:
 
 
 def chosen(numbers: np.ndarray, component: np.ndarray) -> np.ndarray:
-    """Pick the numbers of each value's component: (..., K, n), (..., n) -> (..., n)."""
+    """Pick for each value the number of its component: numbers (..., K, n), component (..., n) -> (..., n)."""
     return np.take_along_axis(numbers, component[..., None, :], axis=-2)[..., 0, :]
 
 
 def sampled_component(logits: np.ndarray, sampling: Sampling, uniform: np.ndarray) -> np.ndarray:
-    """Sample the component of each value by logits (..., K, n) and numbers U(0, 1) (..., n): (..., n)."""
+    """Sample a component for each value: logits (..., K, n), random numbers U(0, 1) (..., n) -> indices (..., n)."""
     rows = np.moveaxis(logits, -2, -1)
     return sampling.sample(rows.reshape(-1, rows.shape[-1]), uniform.reshape(-1)).reshape(uniform.shape)

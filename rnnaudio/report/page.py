@@ -1,6 +1,6 @@
 """Self-contained HTML report of a run: numbers, pictures and sounds in one file that can be mailed or archived.
 
-Pictures and sounds are embedded, and a content security policy forbids the browser to load external resources. The
+Pictures and sounds are embedded, and a content security policy keeps the browser from loading external resources. The
 page follows the reader's light or dark setting and fits small screens.
 """
 
@@ -83,7 +83,7 @@ def extend_report(
     pictures: Mapping[str, str | Path],
     explanations: Mapping[str, str],
 ) -> Path:
-    """Append tables and pictures to a page of ``write_report``, replacing those appended before.
+    """Append tables and pictures to a page written by ``write_report``, replacing those appended earlier.
 
     Raises RnnaudioError if the page cannot be read or written; it is then left unchanged.
     """
@@ -128,7 +128,7 @@ def _picture(caption: str, file: Path, explanations: Mapping[str, str]) -> str:
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return _missing("Picture", caption, file, "a PNG picture", content)
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    image = f'<div class="wide"><img alt="{escape(caption)}" src="{source}"></div>'  # scrolls: not legible if scaled
+    image = f'<div class="wide"><img alt="{escape(caption)}" src="{source}"></div>'  # scrolls: illegible if shrunk
     return f"<figure>{_caption(caption, explanations)}{image}</figure>"
 
 
