@@ -57,7 +57,7 @@ class SavedRun(NamedTuple):
         return self.record.get("config") or {}
 
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
-        """Arrays by name: the ``best`` parameters (lowest loss), or the last ones, ``model``, also if no best exist."""
+        """Arrays by name: the ``best`` parameters (lowest loss), or the last ones (``model``, or if none is best)."""
         return self.checkpoint.group(group) or self.checkpoint.group("model")
 
 
