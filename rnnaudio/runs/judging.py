@@ -47,7 +47,7 @@ def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str) -> Alive:
     """Measure how long generated sound, (n,) samples on the scale of the recording, stays alive.
 
     Sound shorter than 1 s, or of a rate below ``MINIMUM_RATE_HZ``, cannot be measured: the result is then its length,
-    with ``stopped`` (why generation ended early) as the reason if it is not empty.
+    and the reason is ``stopped`` (why generation ended early) or, if that is empty, that it cannot be measured.
     """
     rate = corpus.sample_rate_hz
     if len(generated) < rate or rate < MINIMUM_RATE_HZ:
@@ -58,7 +58,8 @@ def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str) -> Alive:
 def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
     """Limits of real music, measured on the training pieces.
 
-    At 16 kHz with less than five minutes of them, whose limits would be too narrow, those of rendered Mozart instead.
+    Limits from less than five minutes would be too narrow: at 16 kHz, the stored limits of rendered Mozart
+    (``STEINWAY_16_KHZ``) replace them.
     """
     rate = corpus.sample_rate_hz
     if corpus.train.seconds < LEAST_CALIBRATION_SECONDS and rate == STEINWAY_16_KHZ.sample_rate_hz:

@@ -10,7 +10,7 @@ from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
 
-LEAST_LIMIT = 1000  # smaller sizes pass: unused settings keep defaults, whatever the arrays
+LEAST_LIMIT = 1000  # sizes up to this always pass, as unused settings keep their defaults
 
 R = TypeVar("R", bound=LoadedRun)
 

@@ -1,4 +1,4 @@
-"""Results of a run, whatever its recipe: sound, spectrogram, curves, a summary and one page."""
+"""Results of a run of any recipe: sound, spectrogram, curves, a summary, and a report as one HTML page."""
 
 import json
 import platform

@@ -149,7 +149,7 @@ class Recipe(ABC, Generic[C]):
 
     @abstractmethod
     def load(self, config: C, saved: SavedRun) -> LoadedRun:
-        """Load a trained run, ready to continue sound."""
+        """Build the model of a saved run with its trained parameters, ready to continue sound."""
 
     def open_corpus(self, path: Path, config: C) -> AudioCorpus:
         """Open the corpus, with samples on the scale that the config asks for."""
@@ -229,5 +229,5 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
 
 
 def late_rate(run: LoadedRun) -> float | None:
-    """Learning rate at the validation of the best parameters; None if never validated."""
+    """Learning rate of the last update of the best parameters; None if never validated."""
     return next((row["learning_rate"] for row in reversed(run.history) if row["is_best"]), None)

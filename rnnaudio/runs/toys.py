@@ -22,8 +22,8 @@ class ToyProblem(NamedTuple):
     sound
         (frame_size, n_samples) -> (training audio, validation audio), each (n,) samples at 16 kHz.
     pass_share, max_updates, why
-        the share of the loss of a model that has learnt nothing which must be reached within ``max_updates``, and why
-        that can be expected.
+        the problem is passed if, within ``max_updates``, the loss falls to this share of the loss of a model that has
+        learnt nothing; ``why`` is the reason for that share.
     by_design
         causes in a diagnosis that are due to the problem, not to the settings.
     """

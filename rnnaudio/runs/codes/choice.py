@@ -47,7 +47,7 @@ def choose(
     codec of one stage, only the last of ``details``. The choice is saved in the folder of the run.
 
     temperatures, details
-        of the first stage, and of the later stages.
+        sampling temperatures to try, of the first stage and of the later stages.
     n_primes, seconds
         number of primes, and length of each continuation; None: 12, and 60 s.
     """
@@ -86,7 +86,10 @@ def _described(row: Mapping[str, Any], n_primes: int) -> str:
 
 
 def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimits | None:
-    """The limits of real music; None if the validation music itself, on the scale of the recording, exceeds them."""
+    """The limits of real music; None if less than 90 % of the windows of the validation ``music`` are within them.
+
+    music: (n,) samples of each piece, on the scale of the recording.
+    """
     limits = limits_of_real_music(corpus)
     within = np.mean([in_range(audio, corpus.sample_rate_hz, limits).fraction for audio in music])
     return limits if within >= REAL_IS_WITHIN else None

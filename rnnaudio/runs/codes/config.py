@@ -29,18 +29,18 @@ class CodesConfig:
     n_stages: int = 0  # codes per frame; 0: two for twenty minutes of music or more, else one
     transpose: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # semitones of transposed training copies
     gain_db: float = 0.0  # transposed copies are louder or softer by up to this many decibels
-    join_pieces: bool = True  # train on all pieces as one; else nothing ever follows the silence after a piece
+    join_pieces: bool = True  # join all pieces to one sequence; else nothing ever follows the silence after a piece
     n_layers: int = 1  # LSTM layers
-    dropout: float = 0.2  # rate, before LSTM layers and in the output MLPs
+    dropout: float = 0.2  # dropout rate before LSTM layers and in the output MLPs
     own_share: float = 0.0  # share of input frames replaced in training by the model's own samples; rises from 0
-    input_noise: float = 0.0  # standard deviation of training noise, relative to each component's; free runs freeze
+    input_noise: float = 0.0  # standard deviation of training noise, relative to each component's; freezes free runs
     batch_size: int = 24  # sequences per update
     n_steps: int = 64  # frames per sequence, through which the gradient is propagated back
     learning_rate: float = 2e-3
     validate_every: int = 100  # updates between validations
     minutes: float = 15.0  # limit on the training time
     preflight: bool = False  # try toy problems before training
-    seed: int = 2016  # of all random numbers of the run
+    seed: int = 2016  # seed of all random numbers of the run
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transpose", tuple(self.transpose))  # JSON has lists only

@@ -1,4 +1,4 @@
-"""The part of the report on a run over codes: bits per frame, the chosen temperatures, the codec alone."""
+"""The part of the report on a run over codes: bits per frame, chosen temperatures, and sound of the codec alone."""
 
 import math
 

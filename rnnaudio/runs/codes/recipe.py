@@ -33,7 +33,7 @@ TOY_CODES = 16
 
 
 class CodesRecipe(Recipe[CodesConfig]):
-    """Runs of an LSTM over codes of spectra, for free runs of minutes."""
+    """Runs of an LSTM over codes of spectra, which generate music for minutes."""
 
     name = "codes"
     key = "music"

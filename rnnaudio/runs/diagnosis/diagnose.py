@@ -1,4 +1,4 @@
-"""Diagnosis of a run that generates badly: measures everything that trained it and generates, reports the causes."""
+"""Diagnosis of a run that generates poor sound: measure its model, training and free run, and report the causes."""
 
 import dataclasses
 import json

@@ -25,7 +25,7 @@ class CellOptions:
 class LSTMOptions(CellOptions):
     """Options of the LSTM."""
 
-    peepholes: bool = False  # gates also depend on the memory cell
+    peepholes: bool = False  # gates also depend on the cell state
     forget_bias: float = 1.0  # initial bias of the forget gate
 
 

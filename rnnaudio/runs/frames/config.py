@@ -165,7 +165,7 @@ class FramesConfig:
     stopping: Literal["patience", "mean_difference"] = "patience"  # mean_difference: the blog's rule
     patience: int = 20  # validations without improvement before training stops
     min_improvement: float = 0.0  # fall of the normalised MSE that counts as an improvement, for patience
-    seed: int = 2016  # of all random numbers of the run
+    seed: int = 2016  # seed of all random numbers of the run
 
     def __post_init__(self) -> None:
         require_more_than_zero(

@@ -23,7 +23,7 @@ ABOUT = (
 
 
 def frames_page(run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
-    """Make a run's part of the report, from its record and a probe of the model, and plot its pictures."""
+    """Make a run's part of the report (losses, baselines, saturation, gradients) and plot pictures into ``folder``."""
     config: FramesConfig = run.config
     inside = look_inside(run, corpus)
     best = rounded_decibel(run.best_validation_loss)

@@ -52,7 +52,7 @@ LEAST_TOY_FRAMES, LEAST_TOY_WINDOWS = 320, 4
 
 @dataclass(frozen=True)
 class FramesRun(LoadedRun):
-    """A trained run over frames, whose free run is deterministic: predicted frames are used without sampling."""
+    """A trained run over frames, which predicts frames instead of sampling them from a distribution."""
 
     config: FramesConfig
 

@@ -32,7 +32,7 @@ class SamplesConfig:
     valid_stretches: int = 24  # number of validation stretches, at most
     minutes: float = 15.0  # limit on the training time
     preflight: bool = False  # try toy problems before training
-    seed: int = 2016  # of all random numbers of the run
+    seed: int = 2016  # seed of all random numbers of the run
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", tuple(self.frames))  # JSON has lists only

@@ -84,7 +84,9 @@ def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
 def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """Predict each value but the first p from the p values before it: (time, ...) -> (time - p, ...).
 
-        a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p,   taps = (a_0, ..., a_p)
+        a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p
+
+    ``taps`` (p + 1,) are a_0, ..., a_p: the latest value first, the constant last.
     """
     p, n = len(taps) - 1, len(values)
     return np.asarray(taps[p] + sum(taps[k] * values[p - 1 - k : n - 1 - k] for k in range(p)))
