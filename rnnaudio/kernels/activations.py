@@ -82,28 +82,28 @@ def _sigmoid(x: Number) -> Compiled:
 
 @njit()
 def sigmoid_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = sigmoid(x + bias)."""
+    """out = sigmoid(x + bias), all (n,)."""
     for j in range(out.size):
         out[j] = sigmoid(x[j] + bias[j])
 
 
 @njit()
 def tanh_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = tanh(x + bias)."""
+    """out = tanh(x + bias), all (n,)."""
     for j in range(out.size):
         out[j] = tanh(x[j] + bias[j])
 
 
 @njit()
 def linear_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = x + bias."""
+    """out = x + bias, all (n,)."""
     for j in range(out.size):
         out[j] = x[j] + bias[j]
 
 
 @njit()
 def relu_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = max(x + bias, 0), NaN where x + bias is NaN."""
+    """out = max(x + bias, 0), all (n,); NaN where x + bias is NaN."""
     for j in range(out.size):
         s = x[j] + bias[j]
         out[j] = s - s if s <= 0 else s
@@ -114,7 +114,7 @@ KINDS = ("linear", "relu", "tanh", "sigmoid")
 
 @njit()
 def activate_row(kind: int, x: Vector, bias: Vector, out: Vector) -> None:
-    """out = f(x + bias), where f is the activation function KINDS[kind]."""
+    """out = f(x + bias), all (n,), where f is the activation function KINDS[kind]."""
     if kind == 0:
         linear_row(x, bias, out)
     elif kind == 1:

@@ -1,8 +1,8 @@
 """Reading and writing one image through a grid of N x N Gaussian filters, forward and backward.
 
-The equations are in :mod:`rnnaudio.nn.attention`. ``numbers`` (5,) holds g~_X, g~_Y, log variance, log d~ and log
-gamma, which place the grid. fy (N, height) and fx (N, width) hold one filter per row. ``room`` and ``d_room``, for
-intermediate results, have the shape of fx. Images are flattened row by row.
+The equations are in :mod:`rnnaudio.nn.attention`. A grid is given by ``numbers`` (5,): g~_X, g~_Y, log variance, log
+d~ and log gamma. fy (N, height) and fx (N, width) hold one filter per row. ``room`` and ``d_room``, for intermediate
+results, have the shape of fx. Images are flattened row by row.
 """
 
 import math
@@ -64,7 +64,7 @@ def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tu
 
 @njit()
 def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
-    """Fill fy and fx with the filters of the grid that ``numbers`` places."""
+    """Fill fy and fx with the filters of the grid given by ``numbers``."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     _filters(*_laid(numbers, 0, width, longest, n), fx)

@@ -41,7 +41,7 @@ os.register_at_fork(after_in_child=_new_lock)  # another thread of the parent ma
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return an array with arbitrary content, like numpy.empty, in memory of an unused array if its size fits."""
+    """Return an array with arbitrary content, like numpy.empty; the memory is that of an unused array if one fits."""
     dtype = np.dtype(dtype)
     n_bytes = int(np.prod(shape)) * dtype.itemsize
     if n_bytes < LEAST_BYTES:

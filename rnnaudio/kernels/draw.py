@@ -5,7 +5,7 @@ the encoder multiplies [reading, h, k] by [W; R]. Shapes, with T steps, B images
 
 prepared
     (T or 1, B, 4 n), the part of the encoder's pre-activations that depends on the image alone; with attention the
-    images themselves, (T or 1, B, P). An axis of 1: the same at every step.
+    images themselves, (T or 1, B, P). A first axis of length 1 stands for the same values at every step.
 noise
     (T, B, m)
 w_encoder

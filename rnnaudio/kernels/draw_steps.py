@@ -16,7 +16,7 @@ from rnnaudio.kernels.product import BACKWARDS, add_row, address, at, copy_row, 
 def _glimpse(
     numbers: Vector, image: Vector, error: Vector, n: int, height: int, width: int, room: Frames, reading: Vector
 ) -> None:
-    """reading (2 n^2,) = image, then error, both read through the n x n grid that ``numbers`` (5,) places."""
+    """reading (2 n^2,) = image, then error, both read through the n x n grid given by ``numbers`` (5,)."""
     fy, fx, rows = room[0, :, :height], room[1, :, :width], room[2, :, :width]
     place(numbers, fy, fx)
     gamma = reading.dtype.type(math.exp(numbers[4]))

@@ -95,9 +95,9 @@ def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarr
 
 @njit()
 def square_of_difference(new: Number, old: Number) -> float:
-    """(new - old)^2 of the values as stored.
+    """(new - old)^2 of the values as stored: 0 if rounding has left the old value.
 
-    Compiled without reordering, which would use the exact change and so not give 0 for one that rounding has lost.
+    It is compiled without the flags for reordering, with which the compiler might use the exact change instead.
     """
     d = np.float64(new) - np.float64(old)
     return d * d

@@ -40,8 +40,8 @@ from rnnaudio.kernels.step import Step
 def _hidden_of(z: Vector, bias: Vector, noise: Vector, std: Number, is_lowest: bool, hidden: Vector) -> None:
     """Compute the hidden layers of the three gates' MLPs, for one depth of one step of one sequence.
 
-    z (at least 6 n,) holds the products with the weights. At the lowest depth, ``hidden`` holds x W on entry instead,
-    to which z is added.
+    z, 6 n numbers or more, holds their inputs multiplied by the weights, except for x W at the lowest depth, which
+    ``hidden`` holds on entry.
     """
     n, zero = hidden.size // 6, hidden.dtype.type(0)
     relus, tanhs = hidden[: 4 * n], hidden[4 * n :]
@@ -283,7 +283,7 @@ def backward(
 
 
 def _d_w_hidden(x: Frames, m0: Matrix, memory: Depths, d_hidden: Depths, lowest: Matrix) -> Matrix:
-    """Gradient of w_hidden (2 n, 6 n): sums over i and d of M(i-1, d)^T dz (upper half) and M(i, d-1)^T dz."""
+    """Gradient of w_hidden (2 n, 6 n): sums over i and d of M(i-1, d)^T dz (upper half), M(i, d-1)^T dz (lower)."""
     n_steps, batch, depth, n = memory.shape
     d_w = empty((2 * n, 6 * n), x.dtype)
     rows_of_step = (batch * depth, n)

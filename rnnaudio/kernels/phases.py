@@ -19,8 +19,9 @@ def spread(
     """Set ``phases`` of one frame in the bins whose ``magnitudes`` exceed ``limit``; all arrays (n_bins,) float64.
 
     Phases are in radians at the centre of the frame, and spread from bins with a known phase, the loudest first. A bin
-    of the frame before, whose magnitudes are ``before``, sets the phase of the same bin of this frame, to ``ahead``. A
-    bin k of this frame sets those of its two neighbours, given ``frequency``, the phase difference from the bin below:
+    of the frame before, whose magnitudes are ``before``, sets the phase of the same bin of this frame to its predicted
+    phase ``ahead``. A bin k of this frame sets the phases of its two neighbours; ``frequency`` is the phase difference
+    from the bin below:
 
         phases[k - 1] = phases[k] - frequency[k],   phases[k + 1] = phases[k] + frequency[k + 1]
 

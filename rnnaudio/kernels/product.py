@@ -88,7 +88,7 @@ def _pack(b: At, k: int, n: int, panels: int, like: Number) -> None:
 
 
 def pack(b: Matrix) -> Panels:
-    """Copy the matrix b (k, n), of any strides, into panels as :func:`multiply` takes them: (k padded(n),)."""
+    """Copy the matrix b (k, n), of any strides, into panels as :func:`multiply` takes them, one array (k padded(n),)."""
     k, n = b.shape
     panels = np.empty(padded(n, b.itemsize) * k, b.dtype)
     _pack(_at(b), k, n, panels.ctypes.data, b.dtype.type(0))
@@ -115,8 +115,8 @@ def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like
 
     ``panels`` is the address of B's panels, ``like`` any number of the matrices' dtype. ``flags`` is a sum of ADD, to
     add the product to c, and BACKWARDS, to go from the last panel to the first. A recurrence changes direction at
-    every step, so that for a large matrix it begins with the panels used last, which are still in the cache. (One
-    integer in place of two boolean constants, because numba compiles anew for each constant.)
+    every step, so that for a large matrix it begins with the panels used last, which are still in the cache. (The
+    flags are one integer variable, because numba would compile anew for each combination of constants.)
     """
     size = size_of(like)
     width = width_of(size)
@@ -219,7 +219,7 @@ def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
 
 
 def recurrent_gradient(h0: Matrix, hidden: Frames, dz: Frames, out: Matrix) -> None:
-    """out (n, m) = sum over t of h_{t-1}^T dz_t; h0 (B, n), hidden (T, B, n) holding h_1 ... h_T, dz (T, B, m)."""
+    """out (n, m) = sum over t of h_{t-1}^T dz_t, for h0 (B, n), hidden (T, B, n) = h_1, ..., h_T, and dz (T, B, m)."""
     product(h0.T, dz[0], out)
     product(hidden[:-1].reshape(-1, hidden.shape[2]).T, dz[1:].reshape(-1, dz.shape[2]), out, add=True)
 

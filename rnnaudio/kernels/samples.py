@@ -43,7 +43,7 @@ class Scales(NamedTuple):
     deviation
         the standard deviation by which values are divided at the input, u = v / deviation.
     unit, least_scale
-        the unit of a logistic read-out's parameters, in values, and the least scale s, in that unit.
+        of a logistic read-out: the unit of its parameters m and s, as a difference of values; the minimum of s, in it.
     """
 
     n_window: int
@@ -76,7 +76,7 @@ def room(n_streams: int, n_window: int, n_units: int, n_outputs: int, dtype: DTy
 
 @njit()
 def _component(prediction: Vector, n: int, temperature: float, uniform: float) -> int:
-    """Sample an index below n from softmax(prediction[:n] / temperature): its inverse CDF at ``uniform``, U(0, 1)."""
+    """Sample an index below n from softmax(prediction[:n] / temperature): its inverse CDF at ``uniform``."""
     most = np.float64(prediction[0])
     for k in range(1, n):
         most = max(most, np.float64(prediction[k]))

@@ -81,7 +81,7 @@ class Unchanged(Step):
 
 
 class NormalisedStep(Step):
-    """The step of a normalisation: y = (x - mean) factor + shift, each (n,)."""
+    """The step of a normalisation: y = (x - mean) factor + shift; mean, factor and shift (n,)."""
 
     def __init__(self, mean: Vector, factor: Vector, shift: Vector, n_streams: int):
         super().__init__(n_streams, len(mean), mean.dtype, room=[len(mean)])
@@ -118,7 +118,7 @@ class CompositeStep(Step):
 
 
 class Chain(CompositeStep):
-    """Steps computed in order; the input of step k is ``inputs_of(k, x, outputs)``, joined along features."""
+    """Steps computed in order; step k takes the arrays ``inputs_of(k, x, outputs)``, joined side by side."""
 
     def __init__(self, steps: Sequence[Step], inputs_of: Inputs):
         super().__init__(steps, [step.n_in for step in steps])

@@ -55,7 +55,7 @@ class _Pool:
 
 
 def _wait_for(futures: list[Future[None]]) -> None:
-    """Wait until all futures are done; raise a KeyboardInterrupt that comes meanwhile only then."""
+    """Wait until all futures are done; if a KeyboardInterrupt arrives meanwhile, raise it afterwards."""
     interrupted = None
     while not all(future.done() for future in futures):
         try:
@@ -70,7 +70,7 @@ _pool = _Pool(_chosen())
 
 
 def n_threads() -> int:
-    """Return the number of threads that kernels use: ``RNNAUDIO_THREADS``; default: the usable cores."""
+    """Return the number of threads that kernels use: ``RNNAUDIO_THREADS``, by default all usable cores."""
     return _pool.n
 
 

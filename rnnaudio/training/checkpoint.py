@@ -44,8 +44,8 @@ def path_in(run_dir: Path) -> Path:
 def path_to_write(run_dir: Path, resume: bool) -> Path:
     """Path of the checkpoint of a run that is about to start or, with ``resume``, to continue.
 
-    RnnaudioError if the run would replace an existing checkpoint without ``resume``, or if the folder is not writable:
-    before training, not after it.
+    Call it before training: RnnaudioError if the run would replace an existing checkpoint without ``resume``, or if
+    the folder is not writable.
     """
     path = path_in(run_dir)
     if path.exists() and not resume:

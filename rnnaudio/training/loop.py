@@ -56,7 +56,7 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that end a run whatever its losses, counted over all of its sessions, and the interval of validations."""
+    """Limits that end a run whatever its losses, counted over all of its sessions, and the validation interval."""
 
     max_updates: int = 1_000_000
     max_seconds: float = float("inf")
@@ -67,7 +67,7 @@ class Limits:
 class Judging:
     """Model selection: which loss decides, and how much history is saved.
 
-    Settings other than the defaults reproduce mistakes of 2016, except ``with_noise`` for a Bound.
+    Apart from ``with_noise`` for a Bound, settings other than the defaults reproduce mistakes of 2016.
 
     by
         the loss that decides when to stop and which parameters are the best. ``valid``: the loss on the validation

@@ -75,7 +75,10 @@ def step_memory(
 def check_memory(
     model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
 ) -> StepMemory:
-    """Predict like :func:`step_memory`; RnnaudioError, with advice, if that is more than is known to be free."""
+    """Predict the memory of a training step like :func:`step_memory`, and check that as much is available.
+
+    RnnaudioError, with advice, if it is not; no check if the available memory is unknown.
+    """
 
     def memory(segment: int) -> StepMemory:
         sizes = {"n_steps": n_steps, "batch_size": batch_size, "segment_steps": segment}

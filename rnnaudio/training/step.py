@@ -59,11 +59,11 @@ class Graph:
         return [*self.arrays(batch), *self.start(batch, state)]
 
     def arrays(self, batch: BatchArrays) -> list[Array]:
-        """Values for ``variables``."""
+        """Values for ``variables``: the arrays of the batch that the objective uses."""
         return [getattr(batch, field) for field in self._objective.fields]
 
     def start(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
-        """Values for ``resets`` and ``carried``."""
+        """Values for ``resets`` and ``carried``; if ``state`` is None, all sequences start anew."""
         n = int(self._objective.batch_size(*self.arrays(batch)))
         if state is None:
             zeros = [np.zeros((n, width), engine.float_type()) for width in self._widths]
@@ -146,7 +146,7 @@ class Evaluation:
 
 
 class Totals:
-    """Accumulated numerators and denominators of reported values, by name; over a zero denominator a value is NaN."""
+    """Accumulated numerators and denominators of reported values, by name; 0 as denominator gives the value NaN."""
 
     def __init__(self, sums: dict[str, list[float]] | None = None):
         self.sums: dict[str, list[float]] = sums or {}
@@ -164,7 +164,7 @@ class Totals:
 
 
 def pairs(names: list[str], flat: Sequence[Array]) -> Sums:
-    """Group a flat sequence numerator, denominator, numerator, ... by ``names``."""
+    """Turn [numerator, denominator, numerator, ...], in the order of ``names``, into a dictionary of pairs by name."""
     return {name: (float(flat[2 * k]), float(flat[2 * k + 1])) for k, name in enumerate(names)}
 
 

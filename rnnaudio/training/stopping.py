@@ -46,9 +46,9 @@ class StoppingState(NamedTuple):
 class EarlyStopping:
     """Stop after `patience` epochs in which the loss did not fall by more than `min_improvement`.
 
-    The fall is measured from the last loss that fell by so much, so slow progress accumulates. The best loss is the
-    lowest one, regardless of `min_improvement`. patience is in epochs, >= 1; min_improvement is in the unit of the
-    loss, >= 0; RnnaudioError otherwise.
+    The fall is measured from the last loss that was itself such an improvement, so slow progress accumulates. The best
+    loss is the lowest one, regardless of `min_improvement`. patience is in epochs, >= 1; min_improvement is in the
+    unit of the loss, >= 0; RnnaudioError otherwise.
     """
 
     patience: int = 20
