@@ -88,7 +88,7 @@ def _pack(b: At, k: int, n: int, panels: int, like: Number) -> None:
 
 
 def pack(b: Matrix) -> Panels:
-    """Copy the matrix b (k, n), of any strides, into panels as :func:`multiply` takes them, one array (k padded(n),)."""
+    """Copy the matrix b (k, n), of any strides, into panels as :func:`multiply` takes them, (k padded(n),)."""
     k, n = b.shape
     panels = np.empty(padded(n, b.itemsize) * k, b.dtype)
     _pack(_at(b), k, n, panels.ctypes.data, b.dtype.type(0))
