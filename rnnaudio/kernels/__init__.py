@@ -1,5 +1,5 @@
-"""Compiled products and whole recurrences: NumPy arrays in and out, numba inside, no engine.
+"""Matrix products, whole recurrences and other functions on NumPy arrays, compiled by numba.
 
-Each exists because it was measured to be faster than the engines' code for the same equation, and each is tested to
-equal it (tests/kernels/test_kernels.py). :mod:`rnnaudio.ops` makes operations of a graph from them.
+No kernel imports the engine; :mod:`rnnaudio.ops` wraps kernels as operations of its graphs. Each kernel was measured
+to be faster than the engines' code for the same equation, and tests/kernels checks that it computes that equation.
 """

@@ -1,8 +1,9 @@
-"""tanh and sigmoid that compilers can turn into vector instructions.
+"""tanh and sigmoid in a form that a compiler can turn into vector instructions.
 
-In float32, tanh is the ratio of an odd polynomial of degree 13 and an even one of degree 6 over [-7.9, 7.9], where
-float32 tanh reaches +-1: absolute error below 4e-7 (the coefficients are Eigen's). The C library's tanh and exp are
-scalar calls, and gates need millions of them. float64 serves checks only, and calls the C library.
+In float32, tanh is the quotient of an odd polynomial of degree 13 and an even one of degree 6. The input is clipped to
+[-7.9, 7.9], where tanh rounds to +-1 in float32. The absolute error is below 4e-7; the coefficients are Eigen's. The C
+library's tanh and exp compute one number per call, and a gated layer needs millions. float64, used only in checks,
+calls the C library.
 """
 
 import math
@@ -36,12 +37,12 @@ _HALF = np.float32(0.5)
 
 
 def tanh(x: Number) -> Number:
-    """Hyperbolic tangent, for compiled code only."""
+    """Hyperbolic tangent, for compiled code only; NotImplementedError if called from Python."""
     raise NotImplementedError("tanh is for compiled code; call numpy.tanh")
 
 
 def sigmoid(x: Number) -> Number:
-    """1 / (1 + exp(-x)), for compiled code only."""
+    """1 / (1 + exp(-x)), for compiled code only; NotImplementedError if called from Python."""
     raise NotImplementedError("sigmoid is for compiled code; call scipy.special.expit")
 
 
@@ -53,7 +54,8 @@ def _rational_tanh(x: Number) -> Number:
     return odd / (_B0 + s * (_B1 + s * (_B2 + s * _B3)))
 
 
-# x is a type of numba's in the next two; numba requires the annotations of their implementations.
+# In the next two functions x is a numba type. numba requires their signature to equal the implementations',
+# annotations included.
 
 
 @overload(tanh, inline="always")
@@ -80,28 +82,28 @@ def _sigmoid(x: Number) -> Compiled:
 
 @njit()
 def sigmoid_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = sigmoid(x + bias)."""
+    """out = sigmoid(x + bias), all (n,)."""
     for j in range(out.size):
         out[j] = sigmoid(x[j] + bias[j])
 
 
 @njit()
 def tanh_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = tanh(x + bias)."""
+    """out = tanh(x + bias), all (n,)."""
     for j in range(out.size):
         out[j] = tanh(x[j] + bias[j])
 
 
 @njit()
 def linear_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = x + bias."""
+    """out = x + bias, all (n,)."""
     for j in range(out.size):
         out[j] = x[j] + bias[j]
 
 
 @njit()
 def relu_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = max(x + bias, 0), NaN where x + bias is NaN."""
+    """out = max(x + bias, 0), all (n,); NaN where x + bias is NaN."""
     for j in range(out.size):
         s = x[j] + bias[j]
         out[j] = s - s if s <= 0 else s
@@ -112,7 +114,7 @@ KINDS = ("linear", "relu", "tanh", "sigmoid")
 
 @njit()
 def activate_row(kind: int, x: Vector, bias: Vector, out: Vector) -> None:
-    """out = f(x + bias), f the ``kind``-th of KINDS."""
+    """out = f(x + bias), all (n,), where f is the activation function KINDS[kind]."""
     if kind == 0:
         linear_row(x, bias, out)
     elif kind == 1:

@@ -1,6 +1,7 @@
-"""Names of the arrays that kernels take, by their axes.
+"""Types of the arrays that kernels take, named after their axes.
 
-All are C-contiguous and, within one call, of one type, float32 or float64, except where a function states otherwise.
+Unless a function states otherwise, arrays are C-contiguous, and all arrays of one call have the same dtype, float32 or
+float64.
 """
 
 from collections.abc import Callable
@@ -10,34 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 Number: TypeAlias = np.floating | float
-"""A single number of the type of a call's arrays; as an argument named ``like`` it only conveys that type."""
+"""A single number of the dtype of a call's arrays. An argument named ``like`` only conveys that dtype."""
 
 Vector: TypeAlias = NDArray[np.floating]
-"""(feature,): a bias, or the row of one sequence at one step."""
+"""(feature,): a bias, or the values of one sequence at one step."""
 
 Matrix: TypeAlias = NDArray[np.floating]
 """(rows, columns): a weight, or (batch, feature) at one step."""
 
 Frames: TypeAlias = NDArray[np.floating]
-"""(time, batch, feature): a whole sequence of each stream; for likelihoods (rows, parameters, feature)."""
+"""(time, batch, feature): all steps of a batch of sequences; in likelihoods (rows, parameters, feature)."""
 
 Depths: TypeAlias = NDArray[np.floating]
 """(time, batch, depth, feature), or (batch, depth, feature) at one step."""
 
 Panels: TypeAlias = NDArray[np.floating]
-"""A matrix packed for :func:`rnnaudio.kernels.product.multiply`, one axis."""
+"""A matrix packed by :func:`rnnaudio.kernels.product.pack`, as an array of one axis."""
 
 Mask: TypeAlias = NDArray[np.int8]
-"""(time, batch): 0 where a step keeps the state as it was; (0, 0) for no mask."""
+"""(time, batch): 0 where a step leaves the state unchanged; (0, 0) for no mask."""
 
 Levels: TypeAlias = NDArray[np.integer]
-"""(..., feature): the level of each quantised sample, from 0."""
+"""(..., feature): the level of each quantised sample, counted from 0."""
 
 Sums: TypeAlias = NDArray[np.float64]
-"""(block, sum): partial sums, one row for each block of elements."""
+"""(n_blocks, n_sums): partial sums, one row for each block of elements."""
 
 Share: TypeAlias = tuple[Any, ...]
-"""The arguments of one call of a function that threads share."""
+"""The arguments of one call of a function whose work is divided into several calls, to run in several threads."""
 
 Compiled: TypeAlias = Callable[..., Any]
-"""A function that numba has compiled, or that it can compile."""
+"""A function compiled by numba, or one that numba can compile."""

@@ -1,7 +1,8 @@
-"""A grid of Gaussian filters on one image, forward and backward; the equations are rnnaudio.nn.attention's.
+"""Reading and writing one image through a grid of N x N Gaussian filters, forward and backward.
 
-``numbers`` (5,): g~_X, g~_Y, log variance, log d~, log gamma. Rows of filters: fy (N, height), fx (N, width).
-``room`` and ``d_room``, for intermediate results, have the shape of fx. Images are flat, row by row.
+The equations are in :mod:`rnnaudio.nn.attention`. A grid is given by ``numbers`` (5,): g~_X, g~_Y, log variance, log
+d~ and log gamma. fy (N, height) and fx (N, width) hold one filter per row. ``room`` and ``d_room``, for intermediate
+results, have the shape of fx. Images are flattened row by row.
 """
 
 import math
@@ -12,7 +13,7 @@ from rnnaudio.kernels.compile import njit
 
 @njit()
 def _filters(centre: Number, stride: Number, variance: Number, f: Matrix) -> None:
-    """f[i, a] = exp(-(a - m_i)^2 / 2 variance) / Z_i, the largest exponent of each row taken out."""
+    """f[i, a] = exp(-(a - m_i)^2 / 2 variance) / Z_i, pixels a from 1; each row's largest exponent is subtracted."""
     n, size = f.shape
     like = f.dtype.type(0)
     for i in range(n):
@@ -32,7 +33,7 @@ def _filters(centre: Number, stride: Number, variance: Number, f: Matrix) -> Non
 def _filters_back(
     centre: Number, stride: Number, variance: Number, f: Matrix, df: Matrix
 ) -> tuple[Number, Number, Number]:
-    """Gradients with respect to centre, log stride and log variance, given the one with respect to f."""
+    """Return the gradients with respect to centre, log stride and log variance, given df, the gradient at f."""
     n, size = f.shape
     d_centre, d_stride, d_variance = 0.0, 0.0, 0.0
     for i in range(n):
@@ -54,7 +55,7 @@ def _filters_back(
 
 @njit()
 def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tuple[Number, Number, Number]:
-    """Centre, stride and variance of the filters along one side, axis 0 being the horizontal one."""
+    """Return centre, stride (pixels) and variance (pixels^2) of the filters along axis 0 (horizontal) or 1."""
     side, longer = max(n_pixels - 1.0, 1.0), max(longest - 1.0, 1.0)
     deviation = math.exp(0.5 * numbers[2]) * side / longer
     stride = side / max(n - 1, 1) * math.exp(numbers[3])
@@ -63,7 +64,7 @@ def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tu
 
 @njit()
 def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
-    """Fill fy and fx with the filters of both axes."""
+    """Fill fy and fx with the filters of the grid given by ``numbers``."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     _filters(*_laid(numbers, 0, width, longest, n), fx)
@@ -72,7 +73,7 @@ def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
 
 @njit()
 def place_back(numbers: Vector, fy: Matrix, fx: Matrix, dfy: Matrix, dfx: Matrix, d_numbers: Vector) -> None:
-    """Set the gradients of all numbers but the last, given those of the filters."""
+    """Set d_numbers[:4] from dfy and dfx, the gradients at the filters; log gamma does not affect the filters."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     x, x_stride, x_variance = _filters_back(*_laid(numbers, 0, width, longest, n), fx, dfx)
@@ -103,7 +104,7 @@ def _dot(a: Vector, b: Vector) -> Number:
 
 @njit()
 def read(image: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, reading: Vector) -> None:
-    """reading (N N,) = gamma fy image fx^T."""
+    """reading (N N,) = gamma fy image fx^T, row by row."""
     n, width = fx.shape
     _rows_of(image, fy, width, room)
     for i in range(n):
@@ -116,7 +117,7 @@ def read_back(
     image: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_reading: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_image: Vector,
 ) -> Number:  # fmt: skip
-    """Add to the gradients of filters and image, and return the gradient of log gamma."""
+    """Add the gradients of :func:`read` to dfy, dfx and d_image; return the gradient with respect to log gamma."""
     n, width = fx.shape
     _rows_of(image, fy, width, room)
     d_log_gamma = 0.0
@@ -170,7 +171,7 @@ def write_back(
     patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_canvas: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_patch: Vector,
 ) -> Number:  # fmt: skip
-    """Set the gradients of filters and patch, and return the gradient of log gamma."""
+    """Set dfy, dfx and d_patch, the gradients of :func:`write`; return the gradient with respect to log gamma."""
     n, width = fx.shape
     _columns_of(patch, fx, room)
     dfx[:] = 0

@@ -1,7 +1,7 @@
-"""Arrays whose memory is reused once nothing refers to it.
+"""Large arrays whose memory is reused once nothing refers to it any more.
 
-A training step allocates the same large arrays each time. Fresh ones come from the operating system page by page,
-which costs a fifth of a step of the usual size; reused ones keep their pages.
+Every training step allocates arrays of the same sizes. The operating system provides fresh memory page by page, which
+takes a fifth of the time of a step of the usual size; reused memory keeps its pages.
 """
 
 import os
@@ -11,8 +11,8 @@ import threading
 import numpy as np
 from numpy.typing import DTypeLike
 
-LEAST_BYTES = 256 * 1024  # smaller ones come from the heap and cost nothing
-MOST_UNUSED_BYTES = 1 << 30  # beyond it, all unused ones are freed before another size is allocated
+LEAST_BYTES = 256 * 1024  # smaller arrays come from the heap, at next to no cost
+MOST_UNUSED_BYTES = 1 << 30  # beyond this, all unused buffers are freed before another size is allocated
 
 _lock = threading.Lock()
 _buffers: list[np.ndarray] = []
@@ -22,7 +22,7 @@ def _references(k: int) -> int:
     return sys.getrefcount(_buffers[k])
 
 
-# The count of a buffer that nothing else refers to, measured because it differs between versions of Python.
+# The reference count of a buffer that nothing else refers to, measured because it differs between Python versions.
 _buffers.append(np.empty(0, np.uint8))
 _UNUSED = _references(0)
 _buffers.clear()
@@ -37,11 +37,11 @@ def _new_lock() -> None:
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_new_lock)  # another thread of the parent may have held it
+os.register_at_fork(after_in_child=_new_lock)  # another thread of the parent may have held the lock
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return an array with arbitrary content, as numpy.empty does."""
+    """Return an array with arbitrary content, like numpy.empty; the memory is that of an unused array if one fits."""
     dtype = np.dtype(dtype)
     n_bytes = int(np.prod(shape)) * dtype.itemsize
     if n_bytes < LEAST_BYTES:
@@ -57,7 +57,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 
 
 def clear() -> None:
-    """Free the memory of all unused arrays."""
+    """Free the memory of all arrays that nothing refers to any more."""
     with _lock:
         _forget_unused()
 

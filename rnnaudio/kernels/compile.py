@@ -1,7 +1,8 @@
-"""numba's ``njit`` as the kernels use it: without Python's lock, and cached where it can be.
+"""numba's ``njit`` with the settings of the kernels: it releases the GIL, and caches where the disk is writable.
 
-numba's own cache looks only at the file of a function, not at functions that it calls from other files: after a change
-of activations.py an unchanged lstm.py would keep using the old one. So the folder's name holds a hash of all kernels.
+numba's own cache checks only the file that defines a function, not the files of functions called from it: after a
+change of activations.py, an unchanged lstm.py would keep using the old code. The cache folder is therefore named after
+a hash of all files of this package.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from rnnaudio.kernels.arrays import Compiled
 
 
 def _cache_folder() -> Path | None:
-    """Make the folder for compiled kernels, below ``NUMBA_CACHE_DIR`` or the user's cache; None if not writable."""
+    """Make the folder for compiled kernels, in ``NUMBA_CACHE_DIR`` or the user's cache; None if it is not writable."""
     base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     sources = sorted(Path(__file__).parent.glob("*.py"))
     content = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
@@ -42,18 +43,18 @@ def _cached_in(folder: Path) -> Iterator[None]:
 
 
 def njit(**options: object) -> Callable[[Callable[..., object]], Compiled]:
-    """Decorate: compile at the first call of each signature, and keep the result for later processes.
+    """Return a decorator that compiles at the first call with each signature and caches the result on disk.
 
-    ``options`` are numba's, over the defaults of this package.
+    ``options`` are those of ``numba.njit``; they override the defaults of this package.
     """
 
     def decorate(function: Callable[..., object]) -> Compiled:
-        # Division as NumPy's: the check for zero that Python's needs would keep a loop from being vectorised.
+        # "numpy": division by zero gives inf or NaN; checking for zero, as Python does, would prevent vectorisation.
         # "contract": a product and a sum may be one instruction with one rounding, which halves the work of a tanh.
         settings = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}} | options
         if CACHE_FOLDER is None:
             return numba.njit(**settings)(function)
-        with _cached_in(CACHE_FOLDER):  # numba reads it when it decorates
+        with _cached_in(CACHE_FOLDER):  # numba reads the folder when it decorates
             return numba.njit(cache=True, **settings)(function)
 
     return decorate

@@ -1,4 +1,4 @@
-"""Dense layers and activation functions: a whole batch, and one step."""
+"""Dense layers and activation functions, for whole batches in training and for one step of generation."""
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -11,7 +11,7 @@ from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.product import address, at, pack, padded, require_shapes
 from rnnaudio.kernels.step import Step
 
-# One function for each kind, so that a model waits for compiling only those that it uses.
+# One function for each kind of activation, so that only those that a model uses are compiled.
 
 
 @njit()
@@ -66,14 +66,20 @@ BACKWARD = {"relu": _relu_back, "tanh": _tanh_back, "sigmoid": _sigmoid_back}
 
 
 def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
-    """y = f(z + bias), f one of KINDS; z and y (rows, n), bias (n,); y may be z."""
+    """y = f(z + bias), ``kind`` naming f, one of KINDS; z and y (rows, n), bias (n,). y may be the same array as z.
+
+    ValueError if shapes do not fit.
+    """
     require_shapes(bias=(bias, z.shape[1:]), y=(y, z.shape))
     shares = threads.split(z.shape[0], work=z.size)
     threads.run(FORWARD[kind], [(z, bias, y, *share) for share in shares])
 
 
 def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
-    """dz = dy f'(z), given y = f(z); all (rows, n)."""
+    """dz = dy f'(z), given y = f(z) and dy; all (rows, n). ``kind`` names f: relu, tanh or sigmoid.
+
+    ValueError if shapes differ.
+    """
     require_shapes(dy=(dy, y.shape), dz=(dz, y.shape))
     shares = threads.split(y.shape[0], work=y.size)
     threads.run(BACKWARD[kind], [(y, dy, dz, *share) for share in shares])
@@ -81,7 +87,7 @@ def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
 
 @njit()
 def _affine(x: Matrix, z: Matrix, y: Matrix, w: Panels, bias: Vector, kind: int) -> None:
-    """y = f(x W + b), f the ``kind``-th of KINDS; w holds the panels of W, z has room for whole panels."""
+    """y = f(x W + bias), f being KINDS[kind]; w holds the panels of W, z (scratch) is as wide as whole panels."""
     rows, k = x.shape
     multiply_few(at(x), rows, k, address(w), bias.size, at(z), bias[0])
     for b in range(rows):
@@ -95,7 +101,7 @@ def _activate(x: Matrix, y: Matrix, zero: Vector, kind: int) -> None:
 
 
 class DenseStep(Step):
-    """y = f(x W + b); ``kind`` names f, one of KINDS."""
+    """One step of a dense layer, y = f(x W + b); ``kind`` names f, one of KINDS."""
 
     def __init__(self, w: Matrix, bias: Vector, kind: str, n_streams: int):
         room = [padded(bias.size, bias.itemsize), bias.size]
@@ -108,7 +114,7 @@ class DenseStep(Step):
 
 
 class ActivationStep(Step):
-    """y = f(x); ``kind`` names f, one of KINDS."""
+    """One step of an activation function, y = f(x); ``kind`` names f, one of KINDS."""
 
     def __init__(self, n: int, kind: str, n_streams: int, dtype: DTypeLike):
         super().__init__(n_streams, n, dtype, room=[n])
@@ -120,7 +126,10 @@ class ActivationStep(Step):
 
 
 class LinearStep(Step):
-    """y = [x_t, x_{t-1}, ...] A + b. The state: the last frames, side by side in one array, the latest first."""
+    """One step of a linear predictor, y_t = [x_t, x_{t-1}, ...] A + b, from ``n_frames`` frames; ``w`` is A.
+
+    The state is those frames, the latest first, side by side in one array.
+    """
 
     def __init__(self, w: Matrix, bias: Vector, n_frames: int, n_streams: int):
         room = [len(w), padded(bias.size, bias.itemsize), bias.size]

@@ -1,11 +1,21 @@
-"""All steps of a DRAW, forward and backward, a share of the batch per thread.
+"""All steps of DRAW, forward and backward; each thread computes a share of the batch.
 
-The equations are :class:`rnnaudio.nn.draw.Draw`'s. Products that share a left or right side are one: the encoder's
-input is [reading, h, k] times [W; R] together. Shapes: T steps, B images, n units, m codes, P pixels;
+The equations are in :class:`rnnaudio.nn.draw.Draw`. Matrix products whose results are added are computed as one:
+the encoder multiplies [reading, h, k] by [W; R]. Shapes, with T steps, B images, n units, m codes and P pixels:
 
-prepared (T or 1, B, 4 n), the reader's and the bias's part of the gates, or with attention the images (T or 1, B, P);
-noise (T, B, m); w_encoder (S + 2 n, 4 n), S the width of a reading of the canvas: P, or with attention 2 n_read^2;
-w_codes (n, 2 m); w_decoder (m + n, 4 n); w_write (n, P) or (n, n_write^2 + 5); w_place (n, 5), or empty.
+prepared
+    (T or 1, B, 4 n), the part of the encoder's pre-activations that depends on the image alone; with attention the
+    images themselves, (T or 1, B, P). A first axis of length 1 stands for the same values at every step.
+noise
+    (T, B, m)
+w_encoder
+    (S + 2 n, 4 n), S the width of a reading: P for sigmoid(canvas), or with attention 2 n_read^2
+w_codes, w_decoder
+    (n, 2 m) and (m + n, 4 n)
+w_write
+    (n, P), or with attention (n, n_write^2 + 5)
+w_place
+    (n, 5), or empty without attention
 """
 
 from typing import NamedTuple
@@ -21,7 +31,7 @@ from rnnaudio.kernels.product import column_sums, pack, product, require_shapes
 
 
 class Grids(NamedTuple):
-    """Image size in pixels, and the number of filters per side that read and write; 0: no attention."""
+    """Image size in pixels, and filters per side of the grids that read and write; 0: no attention."""
 
     height: int
     width: int
@@ -43,7 +53,7 @@ class Weights(NamedTuple):
 
 
 class States(NamedTuple):
-    """The states after each step, (T, B, width) each; (B, width) for the state before the first."""
+    """The states after each step, (T, B, width) each; for the state before the first step, (B, width)."""
 
     encoder_hidden: Frames
     encoder_cell: Frames
@@ -54,19 +64,22 @@ class States(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """Arrays that the backward pass needs beside the states."""
+    """Arrays that the forward pass keeps for the backward pass, in addition to the states."""
 
     reading: Frames  # (T, B, S + 2 n)
     encoder_gates: Frames  # (T, B, 4 n)
     codes: Frames  # (T, B, 2 m): mean, log std
-    joined: Frames  # (T, B, m + n): code and decoder's state
+    joined: Frames  # (T, B, m + n): sampled code, and the decoder's hidden state before the step
     decoder_gates: Frames  # (T, B, 4 n)
     places: Frames  # (T, B, 5), empty without attention
     strokes: Frames  # (T, B, n_write^2 + 5), empty without attention
 
 
 def forward(prepared: Frames, noise: Frames, weights: Weights, start: States, grids: Grids) -> tuple[States, Kept]:
-    """Compute all states, and the arrays to keep for :func:`backward`. ValueError if shapes do not fit."""
+    """Compute the states after every step, and the arrays that :func:`backward` needs from the forward pass.
+
+    ``start`` is the state before the first step. ValueError if shapes do not fit.
+    """
     n_steps, batch, m = noise.shape
     n, n_pixels = start.encoder_hidden.shape[1], grids.height * grids.width
     n_reading = 2 * grids.n_read**2 or n_pixels
@@ -113,7 +126,11 @@ def backward(
     prepared: Frames, noise: Frames, weights: Weights, start: States, grids: Grids, states: States, kept: Kept,
     d_states: States,
 ) -> Backward:  # fmt: skip
-    """Compute all gradients, given those of all states; one of shape (0, 0, 0) stands for zero."""
+    """Compute the gradients of prepared, weights and start, given d_states, the gradients at the states of all steps.
+
+    ``states`` and ``kept`` come from :func:`forward`. A field of d_states may be (0, 0, 0), for a gradient of zero.
+    ValueError if shapes do not fit.
+    """
     n_steps, batch, m = noise.shape
     n = start.encoder_hidden.shape[1]
     require_shapes(
@@ -148,7 +165,7 @@ def backward(
 
 
 def _affine_gradients(x: Frames, dy: Frames) -> list[np.ndarray]:
-    """Gradients of W and b in x W + b, all steps in one product."""
+    """Gradients of W and b in x W + b, given x and dy, the gradient at the result, of all steps: (T, B, width)."""
     flat_x, flat_dy = x.reshape(-1, x.shape[2]), dy.reshape(-1, dy.shape[2])
     d_w = empty((x.shape[2], dy.shape[2]), x.dtype)
     product(flat_x.T, flat_dy, d_w)

@@ -1,4 +1,4 @@
-"""The compiled loops of :mod:`rnnaudio.kernels.draw`, where the arrays are described."""
+"""The compiled loops over time of DRAW; :mod:`rnnaudio.kernels.draw` calls them and describes the arrays."""
 
 import math
 
@@ -16,7 +16,7 @@ from rnnaudio.kernels.product import BACKWARDS, add_row, address, at, copy_row, 
 def _glimpse(
     numbers: Vector, image: Vector, error: Vector, n: int, height: int, width: int, room: Frames, reading: Vector
 ) -> None:
-    """reading (2 n^2,) = image and error, read through the grid that these numbers place."""
+    """reading (2 n^2,) = image, then error, both read through the n x n grid given by ``numbers`` (5,)."""
     fy, fx, rows = room[0, :, :height], room[1, :, :width], room[2, :, :width]
     place(numbers, fy, fx)
     gamma = reading.dtype.type(math.exp(numbers[4]))
@@ -43,7 +43,7 @@ def _glimpse_back(
 
 @njit()
 def _stroke(stroke: Vector, n: int, height: int, width: int, room: Frames, canvas: Vector) -> None:
-    """canvas += the patch, written through its grid; ``stroke`` holds the patch, then the grid's numbers."""
+    """Add a patch to the canvas through a grid; ``stroke`` (n^2 + 5,) holds the patch, then the grid's numbers."""
     fy, fx = room[0, :, :height], room[1, :, :width]
     numbers = stroke[n * n :]
     place(numbers, fy, fx)
@@ -64,7 +64,7 @@ def _stroke_back(stroke: Vector, height: int, width: int, d_canvas: Vector, room
 
 @njit()
 def _sample(codes: Vector, noise: Vector, before: Vector, code: Vector, nats: Vector) -> None:
-    """Sample a code, and add to the nats of the steps before; ``codes`` (2 m,) holds means, then log std."""
+    """code = mean + std noise; nats = before + KL(N(mean, std^2) || N(0, 1)); codes (2 m,): means, then log std."""
     m = noise.size
     half, one = noise.dtype.type(0.5), noise.dtype.type(1)
     for j in range(m):
@@ -94,7 +94,7 @@ def through_steps(
     prepared: Frames, noise: Frames, packed: tuple[Panels, ...], biases: tuple[Vector, ...], start: tuple[Matrix, ...],
     states: tuple[Frames, ...], kept: tuple[Frames, ...], grids: tuple[int, ...], first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of images first..last."""
+    """Compute all steps of images first to last - 1, filling their part of ``states`` and ``kept``."""
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     b_encoder, b_codes, b_decoder, b_write, b_place = biases
     k, ck, h, ch, canvas, nats = states
@@ -159,7 +159,7 @@ def through_steps(
 
 @njit()
 def _through_sigmoid(canvas: Vector, sign: Number, d: Vector, out: Vector, room: Vector, none: Vector) -> None:
-    """out += sign d sigmoid'(canvas)."""
+    """out += sign d sigmoid'(canvas); ``room`` is scratch, ``none`` zeros, all (pixels,)."""
     sigmoid_row(canvas, none, room)
     one = canvas.dtype.type(1)
     for j in range(out.size):
@@ -173,7 +173,11 @@ def back_through_steps(
     d_decoder_gates: Frames, d_strokes: Frames, d_places: Frames, d_image: Frames, d_start: tuple[Matrix, ...],
     first: int, last: int,
 ) -> None:  # fmt: skip
-    """Go back through all steps of images first..last, carrying gradients in ``d_start``, where they end up."""
+    """Compute the gradients of images first to last - 1, from the last step to the first.
+
+    ``d_start``, initially zeros, carries the gradients at the states from step to step; in the end it holds those at
+    the initial states.
+    """
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     _, ck, h, ch, canvas, _ = states
     _, ck_first, _, ch_first, canvas_first, _ = start

@@ -1,6 +1,7 @@
-"""Sums and updates that read each array once, in blocks shared out between threads.
+"""Sums over arrays and optimizer updates, each reading its arrays once, in blocks divided between threads.
 
-Sums are taken in float64 per block and added up in order, so they do not depend on the number of threads.
+Sums are accumulated in float64 per block, and the blocks' sums are added in order, so results do not depend on the
+number of threads. The Gaussian likelihoods at the end are plain NumPy.
 """
 
 import math
@@ -16,15 +17,20 @@ from rnnaudio.kernels.product import require_shapes
 
 BLOCK = 131_072
 
-# Lets sums be reordered into vector lanes, but assumes nothing about NaN or infinity, which must come through.
+# Flags that let the compiler reorder sums into vector lanes, without assuming that there is no NaN or inf: those must
+# propagate.
 SUMS = {"reassoc", "nsz", "contract"}
 
 Rule: TypeAlias = Compiled
-"""A compiled update: (p, g, slot, slot, clip, rate, constants, sums, first block, last block) -> None."""
+"""A compiled optimizer update: (p, g, slot, slot, clip, rate, constants, sums, first block, last block) -> None."""
 
 
 def _over_blocks(work: Compiled, size: int, n_sums: int, *arguments: np.ndarray | Number) -> list[float]:
-    """Call work(*arguments, sums, first block, last block) on all blocks of ``size`` elements; return its totals."""
+    """Run ``work`` on all blocks of ``size`` elements; return the ``n_sums`` sums it computes, totalled over blocks.
+
+    Each thread calls work(*arguments, sums, first, last) for blocks first to last - 1, to fill these rows of sums
+    (n_blocks, n_sums).
+    """
     n_blocks = max(1, -(-size // BLOCK))
     sums = np.zeros((n_blocks, n_sums))
     threads.run(work, [(*arguments, sums, first, last) for first, last in threads.split(n_blocks)])
@@ -42,7 +48,7 @@ def _sum_of_squares(x: Vector, sums: Sums, first: int, last: int) -> None:
 
 
 def sum_of_squares(x: np.ndarray) -> float:
-    """Sum of x^2 over all elements."""
+    """Sum of x^2 over all elements of an array of any shape."""
     return _over_blocks(_sum_of_squares, x.size, 1, x.reshape(-1))[0]
 
 
@@ -59,7 +65,7 @@ def _squared_errors(prediction: Vector, target: Vector, sums: Sums, first: int, 
 
 
 def squared_errors(prediction: np.ndarray, target: np.ndarray) -> list[float]:
-    """Sum of (prediction - target)^2, and sum of target^2."""
+    """Return [sum of (prediction - target)^2, sum of target^2] over all elements. ValueError if shapes differ."""
     require_shapes(target=(target, prediction.shape))
     return _over_blocks(_squared_errors, prediction.size, 2, prediction.reshape(-1), target.reshape(-1))
 
@@ -73,7 +79,7 @@ def _scaled_difference(a: Vector, b: Vector, factor: Number, out: Vector, sums: 
 
 
 def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarray) -> None:
-    """out = factor (a - b)."""
+    """out = factor (a - b) for arrays of one shape, out C-contiguous. ValueError if shapes differ."""
     require_shapes(b=(b, a.shape), out=(out, a.shape))
     arrays = a.reshape(-1), b.reshape(-1), a.dtype.type(factor), out.reshape(-1)
     _over_blocks(_scaled_difference, a.size, 0, *arrays)
@@ -81,14 +87,18 @@ def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarr
 
 # ---------------------------------------------------------------- updates of parameters, in place
 #
-# Each takes a parameter p, its gradient g, the optimizer's two slots (empty where it has fewer), the factor of
-# gradient clipping, the learning rate, and the rule's constants, and sums up (new p - p)^2 and p^2. The equations are
-# those of rnnaudio.optimizers.
+# Each takes a parameter p, its gradient g, two slots of the optimizer's state (empty arrays if it has fewer), the
+# factor ``clip`` by which clipping scales g, the learning rate eta, and the rule's constants c. In the equations,
+# which are those of rnnaudio.optimizers, g is already scaled. For each block, ``sums`` receives the sums of
+# (new p - p)^2 and p^2.
 
 
 @njit()
 def square_of_difference(new: Number, old: Number) -> float:
-    """(new - old)^2 of the stored values; compiled with reordering, a step lost to rounding would not be 0."""
+    """(new - old)^2 of the values as stored: 0 if rounding has left the old value.
+
+    It is compiled without the flags for reordering, with which the compiler might use the exact change instead.
+    """
     d = np.float64(new) - np.float64(old)
     return d * d
 
@@ -156,7 +166,10 @@ def adam(
     p: Vector, g: Vector, m: Vector, v: Vector, clip: Number, rate: Number, c: Vector, sums: Sums, first: int,
     last: int,
 ) -> None:  # fmt: skip
-    """m, v as in Adam;  p <- p - eta m^ / (sqrt(v^) + epsilon); c: b1, 1 - b1, 1 - b1^n, then b2's, epsilon."""
+    """p <- p - eta m^ / (sqrt(v^) + epsilon), with Adam's moments m, v and their bias-corrected values m^, v^.
+
+    c: b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n, epsilon, at the n-th update.
+    """
     b1, rest1, unbias1, b2, rest2, unbias2, epsilon = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
@@ -181,9 +194,10 @@ def update(
     rate: float,
     constants: tuple[float, ...],
 ) -> list[float]:
-    """Apply a rule to p and its slots in place; return the sums of (new p - p)^2 and p^2.
+    """Apply a rule to a parameter p and its slots in place; return [sum of (new p - p)^2, sum of p^2].
 
-    ValueError if shapes differ, or if p or a slot is not C-contiguous.
+    g is the gradient, ``clip`` the factor by which it is scaled, ``rate`` the learning rate; ``constants`` are the
+    rule's. ValueError if shapes differ, or if p or a slot is not C-contiguous.
     """
     require_shapes(gradient=(g, p.shape), **{f"slot {k}": (a, p.shape) for k, a in enumerate(slots)})
     if not all(a.flags.c_contiguous for a in (p, *slots)):
@@ -196,7 +210,10 @@ def update(
 
 
 def pixel_nats(logits: Matrix, log_std: np.ndarray, target: Matrix) -> Vector:
-    """-log N(target; sigmoid(logit), e^log_std): (batch, n), (), (batch, n) -> (batch,)."""
+    """-log N(target; sigmoid(logits), std e^log_std), summed over the n pixels of an image, in nats.
+
+    logits (batch, n), log_std (), target (batch, n) -> (batch,).
+    """
     error = target - scipy.special.expit(logits)
     constant = logits.shape[1] * (log_std + logits.dtype.type(0.5 * math.log(2 * math.pi)))
     return 0.5 * np.exp(-2 * log_std) * np.sum(error * error, axis=1) + constant
@@ -215,9 +232,12 @@ def pixel_gradients(
 
 
 def gaussian_nats(prediction: Frames, target: Frames, least_variance: float) -> Frames:
-    """(log v + (target - m)^2 / v) / 2: prediction (..., 2 n), of m and log (v - least_variance) -> (..., n)."""
+    """(log v + (target - m)^2 / v) / 2: -log N(target; m, v) in nats, without the constant log(2 pi) / 2.
+
+    prediction (..., 2 n), m and then log(v - least_variance); target (..., n) -> (..., n).
+    """
     mean, log_variance = np.split(prediction, 2, axis=-1)
-    with np.errstate(over="ignore", invalid="ignore"):  # callers take infinity for divergence
+    with np.errstate(over="ignore", invalid="ignore"):  # callers treat an infinite loss as divergence
         variance = np.exp(log_variance) + prediction.dtype.type(least_variance)
         return (np.log(variance) + (target - mean) ** 2 / variance) / 2
 

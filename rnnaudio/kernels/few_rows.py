@@ -1,8 +1,8 @@
-"""The product in generation: a few rows, one per stream, times a matrix that is read anew at every step.
+"""The matrix product of generation: a few rows, one per stream, times a matrix that is read anew at every step.
 
-With one or two rows reading the matrix from the third-level cache takes most of the time; with more, the
-multiplications do. Each sum runs over k in order, as in :func:`rnnaudio.kernels.product.multiply`, so a stream gets
-the same bits whatever other streams are computed beside it.
+With one or two rows, most of the time goes into reading the matrix from the third-level cache; with more rows, into
+the multiplications. Each sum runs over k in order, as in :func:`rnnaudio.kernels.product.multiply`, so the results of
+a stream are the same to the last bit whatever other streams are computed with it.
 """
 
 from rnnaudio.kernels.arrays import Number
@@ -13,7 +13,7 @@ from rnnaudio.kernels.product import At, width_of
 
 @njit()
 def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Number) -> None:
-    """c[:, :padded(n)] = a (m, k) times packed panels (k, n); c must be that wide. Arguments as for ``multiply``."""
+    """c[:, :padded(n)] = a (m, k) B (k, n), m small; c needs padded(n) columns. Arguments as in ``multiply``."""
     panel_bytes = width_of(size_of(like)) * size_of(like)
     n_panels = (n * size_of(like) + panel_bytes - 1) // panel_bytes
     panel = 0
@@ -34,7 +34,10 @@ def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Number
 
 @njit(inline="always")
 def _rows_of_next_block(left: int) -> int:
-    """Choose the next block's rows; blocks of one or two wait for their sums, so 8 = 4 + 4 is faster than 6 + 2."""
+    """Choose the number of rows of the next block, of ``left`` rows.
+
+    Blocks of one or two rows wait for the previous multiplication, so 8 = 4 + 4 rows is faster than 6 + 2.
+    """
     if left == BLOCK_ROWS or left >= BLOCK_ROWS + 3:
         return BLOCK_ROWS
     return 4 if left >= 4 else left

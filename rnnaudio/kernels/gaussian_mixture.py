@@ -1,4 +1,4 @@
-"""The likelihood of a mixture of Gaussians, and its gradients. Sums are in float64."""
+"""The negative log-likelihood of a mixture of Gaussians, and its gradients; computed in float64."""
 
 import math
 
@@ -14,7 +14,10 @@ HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 
 @njit()
 def _log_parts(prediction: Matrix, target: float, j: int, least_variance: float, parts: Matrix) -> float:
-    """Fill parts (3, K) with w_k, log w_k N(target; m_k, v_k) and v_k; return log sum_k w_k N(target; m_k, v_k)."""
+    """Fill parts (3, K) with w_k, log w_k N(target; m_k, v_k) and v_k; return log sum_k w_k N(target; m_k, v_k).
+
+    w_k, m_k and v_k, the weights, means and variances, are those of column j of prediction (3 K, n).
+    """
     k_all = parts.shape[1]
     most = np.float64(prediction[0, j])
     for k in range(1, k_all):
@@ -68,9 +71,10 @@ def _gradients(
 
 
 def nats(prediction: Frames, target: Matrix, least_variance: float) -> Matrix:
-    """-log p(target), p a density: prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
+    """-log p(target) in nats, p the density: prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
 
-    prediction holds blocks of K logits, means and log (v - least_variance).
+    Along its second axis, prediction holds the K components' logits, means, and log(v - least_variance), v their
+    variances. ValueError if shapes do not fit.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])))
     out = np.empty(target.shape, prediction.dtype)

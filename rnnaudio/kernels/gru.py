@@ -1,7 +1,7 @@
-"""A whole sequence of a GRU, forward and backward, a share of the batch per thread.
+"""All steps of a GRU on a batch of sequences, forward and backward; each thread computes a share of the batch.
 
-The equations are :class:`rnnaudio.nn.recurrent.GRU`'s; names below follow it. Shapes: x (T, B, n_in), hidden
-(T, B, n), gates (T, B, 3 n) in the order r, u, k, reset (T, B, n) = h * r, mask (T, B) or (0, 0).
+The equations and names are those of :class:`rnnaudio.nn.recurrent.GRU`. Shapes: x (T, B, n_in); hidden (T, B, n);
+gates (T, B, 3 n), in the order r, u, k; reset (T, B, n), which is h_{t-1} * r_t; mask (T, B), or (0, 0) for none.
 """
 
 from typing import NamedTuple
@@ -36,9 +36,10 @@ from rnnaudio.kernels.step import Step
 
 @njit()
 def _gates_of(z: Vector, bias: Vector, old: Vector, r_and_u: Vector, reset: Vector) -> None:
-    """Compute the first half of one step of one sequence: r_and_u holds x W, z holds h R; set r_and_u and reset.
+    """Compute r, u and reset = h * r, the first half of one step of one sequence.
 
-    The loops are short for the reason given in the LSTM's kernel.
+    On entry ``r_and_u`` holds x W and ``z`` holds h R; on return ``r_and_u`` holds the gates. The loops are short for
+    the reason given at :func:`rnnaudio.kernels.lstm.gates_of`.
     """
     n = old.size
     for j in range(2 * n):
@@ -51,7 +52,10 @@ def _gates_of(z: Vector, bias: Vector, old: Vector, r_and_u: Vector, reset: Vect
 
 @njit()
 def _state_of(z: Vector, bias_k: Vector, old: Vector, u: Vector, k: Vector, new: Vector) -> None:
-    """Compute the other half: k holds x W_k, z holds (h * r) R_k; set the candidate k and the new state."""
+    """Compute the candidate k and the new state, the second half of one step of one sequence.
+
+    On entry ``k`` holds x W_k and ``z`` holds (h * r) R_k.
+    """
     n = old.size
     for j in range(n):
         k[j] += z[j] + bias_k[j]
@@ -68,7 +72,7 @@ def _forward(
     r_gates: Panels, r_candidate: Panels, bias: Vector, h0: Matrix, mask: Mask,
     h: Frames, gates: Frames, reset: Frames, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of sequences first..last; gates holds x W."""
+    """Compute all steps of sequences first to last - 1; on entry ``gates`` holds x W."""
     n, rows, like = h0.shape[1], last - first, r_gates[0]
     z_gates = np.empty((rows, padded(2 * n, h.itemsize)), h.dtype)
     z_candidate = np.empty((rows, padded(n, h.itemsize)), h.dtype)
@@ -81,7 +85,7 @@ def _forward(
         for b in range(first, last):
             if mask.size and mask[t, b] == 0:
                 copy_row(h_before[b], h[t, b])
-                clear_row(gates[t, b])  # padding may hold anything: 0 x inf is not 0
+                clear_row(gates[t, b])  # a padded step may hold anything, and 0 x inf is not 0 in the backward pass
                 clear_row(reset[t, b])
             else:
                 u, k = gates[t, b, n : 2 * n], gates[t, b, 2 * n :]
@@ -93,7 +97,7 @@ def _backward(
     gates_transposed: Panels, candidate_transposed: Panels, h0: Matrix, mask: Mask, h: Frames, gates: Frames,
     dh_out: Frames, dz: Frames, dh0: Matrix, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Go back through all steps of sequences first..last."""
+    """Compute dz and dh0 of sequences first to last - 1, from the last step to the first."""
     n, rows, like = h0.shape[1], last - first, gates_transposed[0]
     one = h.dtype.type(1)
     dh = np.zeros((rows, padded(n, h.itemsize)), h.dtype)
@@ -143,14 +147,14 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    dz: Frames  # (T, B, 3 n): gradient at the pre-activations; the rest are products with it
+    dz: Frames  # (T, B, 3 n): gradient at the pre-activations; the caller computes those of x and w_input from it
     w_hidden: Matrix
     bias: Vector
     hidden: Matrix
 
 
 def forward(x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, h0: Matrix, mask: Mask) -> Forward:
-    """Compute all states and gates. ValueError if shapes do not fit."""
+    """Compute hidden states and gates of all steps, from the state h0 (B, n). ValueError if shapes do not fit."""
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
     require_shapes(
@@ -166,7 +170,10 @@ def forward(x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, h0: Matr
 
 
 def backward(w_hidden: Matrix, h0: Matrix, mask: Mask, states: Forward, dh_out: Frames) -> Backward:
-    """Compute all gradients, given the one of all hidden states (T, B, n)."""
+    """Compute the gradients, given dh_out (T, B, n), the gradient at the hidden states, and the forward pass's states.
+
+    ValueError if shapes do not fit.
+    """
     hidden, gates, reset = states
     _, batch, n = hidden.shape
     require_shapes(dh_out=(dh_out, hidden.shape))
@@ -186,7 +193,7 @@ def _step(
     x: Matrix, h: Matrix, r_and_u: Matrix, k: Matrix, new: Matrix, both: Matrix, w_gates: Panels, w_candidate: Panels,
     bias: Vector, zero: Vector,
 ) -> None:  # fmt: skip
-    """Compute one step of all streams, in place; ``both`` holds x beside h, then x beside h * r."""
+    """Compute one step of all streams, updating h in place; ``both`` (scratch) holds [x, h], then [x, h * r]."""
     (rows, n_in), n, like = x.shape, h.shape[1], bias[0]
     for b in range(rows):
         copy_row(x[b], both[b, :n_in])
@@ -201,7 +208,7 @@ def _step(
 
 
 class GRUStep(Step):
-    """One step of a GRU. State and output: hidden."""
+    """One step of a GRU. State and output: the hidden state, (n_streams, n)."""
 
     def __init__(self, w_input: Matrix, w_hidden: Matrix, bias: Vector, n_streams: int):
         n_in, n = len(w_input), len(w_hidden)

@@ -1,12 +1,13 @@
-"""The likelihood of a mixture of logistic distributions cut into levels, and its gradient.
+"""The negative log-likelihood of a mixture of logistic distributions cut into levels, and its gradient.
 
-With b and a the upper and lower edge of the level relative to a component, (v + d - m) / s and (v - d - m) / s, and F
-the logistic function,
+For a level of value v and width 2 d, and a component of mean m and scale s, let b = (v + d - m) / s be the upper edge
+and a = (v - d - m) / s the lower one. With F the logistic function, the level's probability is
 
     F(b) - F(a) = F(b) F(-a) (1 - e^(a - b)),    b - a = 2 d / s
 
-so no two nearly equal numbers are subtracted; the lowest level has no factor of a, the highest none of b. Sums are in
-float64: the numbers are few, and the last bits of a sharp peak count.
+where the right-hand side subtracts no two nearly equal numbers. The lowest level extends to -infinity and has
+probability F(b), the highest extends to infinity and has F(-a). All is computed in float64: there are few numbers, and
+the last bits matter for a sharp peak.
 """
 
 import math
@@ -35,7 +36,10 @@ def logistic(x: float) -> float:
 def _log_parts(
     prediction: Matrix, level: int, j: int, n_levels: int, half_step: float, least: float, parts: Matrix
 ) -> float:
-    """Fill parts (4, K) with log w_k, log P(level | k), b and s; return log sum_k w_k P(level | k)."""
+    """Fill parts (4, K) with log w_k, log P(level | k), b and s; return log sum_k w_k P(level | k).
+
+    The components are those of column j of prediction (3 K, n).
+    """
     k_all = parts.shape[1]
     value = (2.0 * level - (n_levels - 1)) * half_step
     most = np.float64(prediction[0, j])
@@ -102,10 +106,11 @@ def _gradient(
 
 
 def nats(prediction: Frames, target: Levels, n_levels: int, half_step: float, least: float) -> Matrix:
-    """-log P(target): prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
+    """-log P(target) in nats: prediction (rows, 3 K, n), target (rows, n), levels from 0 -> (rows, n).
 
-    prediction: blocks of K logits, m and raw s. m, s, ``half_step`` (d) and ``least`` (the lower bound of s) are in
-    units of the read-out.
+    Along its second axis, prediction holds the K components' logits, means m, and raw scales: s = softplus(raw) +
+    ``least``. m, s, ``half_step`` (d) and ``least`` are multiples of the read-out's ``unit``. ValueError if shapes do
+    not fit.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])))
     out = np.empty(target.shape, prediction.dtype)
@@ -117,7 +122,7 @@ def nats(prediction: Frames, target: Levels, n_levels: int, half_step: float, le
 def gradients(
     prediction: Frames, target: Levels, d_nats: Matrix, n_levels: int, half_step: float, least: float
 ) -> tuple[Frames]:
-    """Gradient of :func:`nats` with respect to the prediction, given d_nats (rows, n)."""
+    """Gradient of :func:`nats` with respect to prediction, in a tuple of one, given d_nats (rows, n)."""
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))
     out = np.empty(prediction.shape, prediction.dtype)
     shares = threads.split(len(prediction), work=200 * prediction.size)

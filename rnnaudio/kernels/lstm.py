@@ -1,8 +1,8 @@
-"""A whole sequence of an LSTM, forward and backward, a share of the batch per thread.
+"""All steps of an LSTM on a batch of sequences, forward and backward; each thread computes a share of the batch.
 
-The equations are :class:`rnnaudio.nn.recurrent.LSTM`'s; names below follow it. Shapes: x (T, B, n_in), hidden and cell
-(T, B, n), gates (T, B, 4 n) in the order i, f, g, o, peepholes (3, n) for i, f, o, mask (T, B). Empty arrays stand for
-absent ones.
+The equations and names are those of :class:`rnnaudio.nn.recurrent.LSTM`. Shapes: x (T, B, n_in); hidden and cell
+(T, B, n); gates (T, B, 4 n), in the order i, f, g, o; peepholes (3, n), for i, f, o; mask (T, B). Peepholes and mask
+may be empty arrays, for none.
 """
 
 from typing import NamedTuple
@@ -38,10 +38,10 @@ from rnnaudio.kernels.step import Step
 def gates_of(
     z: Vector, bias: Vector, peepholes: Matrix, c_before: Vector, gates: Vector, c: Vector, h: Vector
 ) -> None:
-    """Compute one step of one sequence: gates holds x W and z holds h R; set gates, c and h.
+    """Compute gates, c and h of one step of one sequence; on entry ``gates`` holds x W and ``z`` holds h R.
 
-    The loops are short and over slices: a compiler turns a loop into vector instructions only if it can rule out that
-    its arrays overlap, and gives up on many arrays and on indices that might be negative.
+    The loops are short and run over slices: a compiler turns a loop into vector instructions only if it can rule out
+    that its arrays overlap, and gives up if the arrays are many or an index might be negative.
     """
     n = c.size
     i, f, g, o, i_and_f = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], gates[: 2 * n]
@@ -74,7 +74,7 @@ def _forward(
     r: Panels, bias: Vector, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask, h: Frames, c: Frames,
     gates: Frames, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of sequences first..last; gates holds x W."""
+    """Compute all steps of sequences first to last - 1; on entry ``gates`` holds x W."""
     n = h0.shape[1]
     z = np.empty((last - first, padded(4 * n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0]):
@@ -93,7 +93,10 @@ def _forward(
 def gates_back(
     gates: Vector, peepholes: Matrix, c_before: Vector, c: Vector, dh: Vector, dc: Vector, dz: Vector, row: Vector
 ) -> None:
-    """Go back one step of one sequence: dh, dc of the step -> dz, and dc of the step before; ``row`` (n,): scratch."""
+    """Set dz (4 n,), the gradient at the pre-activations of one step of one sequence, from dh and dc (n,).
+
+    dh and dc are the gradients at h and c; on return dc is the gradient at c_before. ``row`` (n,) is scratch.
+    """
     n = c.size
     one = c.dtype.type(1)
     i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
@@ -135,11 +138,11 @@ def _backward(
     r_transposed: Panels, peepholes: Matrix, c0: Matrix, mask: Mask, c: Frames, gates: Frames, dh_out: Frames,
     dc_out: Frames, dz: Frames, dh0: Matrix, dc0: Matrix, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Go back through all steps of sequences first..last."""
+    """Compute dz, dh0 and dc0 of sequences first to last - 1, from the last step to the first."""
     n, rows = c0.shape[1], last - first
     dh = np.zeros((rows, padded(n, c.itemsize)), c.dtype)
     dc = np.zeros((rows, n), c.dtype)
-    kept = np.zeros((rows, n), c.dtype)  # gradient that passes a masked step unchanged
+    kept = np.zeros((rows, n), c.dtype)  # gradients at h that pass a masked step unchanged
     row = np.empty(n, c.dtype)
     for t in range(gates.shape[0] - 1, -1, -1):
         c_before = c0 if t == 0 else c[t - 1]
@@ -172,7 +175,7 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    dz: Frames  # (T, B, 4 n): gradient at the pre-activations; the rest are products with it
+    dz: Frames  # (T, B, 4 n): gradient at the pre-activations; the caller computes those of x and w_input from it
     w_hidden: Matrix
     bias: Vector
     peepholes: Matrix
@@ -183,7 +186,7 @@ class Backward(NamedTuple):
 def forward(
     x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask
 ) -> Forward:
-    """Compute all states and gates. ValueError if shapes do not fit."""
+    """Compute states and gates of all steps, from the states h0 and c0 (B, n). ValueError if shapes do not fit."""
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
     require_shapes(
@@ -203,7 +206,11 @@ def backward(
     w_hidden: Matrix, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask, states: Forward, dh_out: Frames,
     dc_out: Frames,
 ) -> Backward:  # fmt: skip
-    """Compute all gradients, given those of all hidden and cell states (T, B, n); (0, 0, 0) stands for zero."""
+    """Compute the gradients, given dh_out and dc_out (T, B, n), those at the hidden and cell states of all steps.
+
+    dh_out or dc_out may be (0, 0, 0), for a gradient of zero. ``states`` comes from :func:`forward`. ValueError if
+    shapes do not fit.
+    """
     hidden, cell, gates = states
     _, batch, n = hidden.shape
     require_shapes(
@@ -223,7 +230,7 @@ def backward(
     d_peepholes = np.empty_like(peepholes)
     if peepholes.size:
         d_i, d_f, _, d_o = (dz[:, :, block * n : (block + 1) * n] for block in range(4))
-        for row, d in ((0, d_i), (1, d_f)):  # their peepholes take the cell of the step before
+        for row, d in ((0, d_i), (1, d_f)):  # the peepholes of i and f multiply the previous step's cell
             d_peepholes[row] = np.einsum("bn,bn->n", c0, d[0]) + np.einsum("tbn,tbn->n", cell[:-1], d[1:])
         d_peepholes[2] = np.einsum("tbn,tbn->n", cell, d_o)
     return Backward(dz, d_w, column_sums(flat), d_peepholes, dh0, dc0)
@@ -234,7 +241,7 @@ def _step(
     x: Matrix, h: Matrix, c: Matrix, gates: Matrix, c_before: Matrix, both: Matrix, w: Panels, bias: Vector,
     peepholes: Matrix, zero: Vector,
 ) -> None:  # fmt: skip
-    """Compute one step of all streams, in place; ``both`` holds x beside h, w the panels of W above R."""
+    """Compute one step of all streams, updating h and c in place; ``both`` (scratch) holds [x, h], w packs [W; R]."""
     (rows, n_in), n = x.shape, h.shape[1]
     for b in range(rows):
         copy_row(x[b], both[b, :n_in])
@@ -246,7 +253,7 @@ def _step(
 
 
 class LSTMStep(Step):
-    """One step of an LSTM. State: hidden and cell; output: hidden."""
+    """One step of an LSTM. State: hidden and cell, (n_streams, n) each; output: hidden."""
 
     def __init__(self, w_input: Matrix, w_hidden: Matrix, bias: Vector, peepholes: Matrix, n_streams: int):
         n_in, n = len(w_input), len(w_hidden)

@@ -1,8 +1,9 @@
-"""A whole sequence of the memory-only LSTM of 2016, forward and backward, a share of the batch per thread.
+"""All steps of the memory-LSTM of 2016, forward and backward; each thread computes a share of the batch.
 
-The equations are :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`'s; names below follow it. With depth k and width n:
-x (T, B, n), memory (T, B, k n), hidden (T, B, k, 6 n) and gates (T, B, k, 3 n), both in the order forget, input,
-candidate, noise like them or empty, mask (T, B) or (0, 0). ``memory`` is the memory cell, the cell's only state.
+The equations and names are those of :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`. Shapes, with depth k and width n:
+x (T, B, n); memory (T, B, k n); hidden (T, B, k, 6 n) and gates (T, B, k, 3 n), both in the order forget, input,
+candidate; their noise, of the same sizes or empty; mask (T, B), or (0, 0) for none. ``memory`` holds the memory cells
+of all depths, which are the only state; ``hidden`` the hidden layers of the gates' MLPs.
 """
 
 from typing import NamedTuple
@@ -37,7 +38,11 @@ from rnnaudio.kernels.step import Step
 
 @njit()
 def _hidden_of(z: Vector, bias: Vector, noise: Vector, std: Number, is_lowest: bool, hidden: Vector) -> None:
-    """Compute the hidden layers of the three MLPs from z, plus, at the lowest depth, x W that ``hidden`` holds."""
+    """Compute the hidden layers of the three gates' MLPs, for one depth of one step of one sequence.
+
+    z, 6 n numbers or more, holds their inputs multiplied by the weights, except for x W at the lowest depth, which
+    ``hidden`` holds on entry.
+    """
     n, zero = hidden.size // 6, hidden.dtype.type(0)
     relus, tanhs = hidden[: 4 * n], hidden[4 * n :]
     if is_lowest:
@@ -82,7 +87,7 @@ def _forward(
     packed: tuple[Panels, ...], bias_1: Vector, bias_2: Vector, noise_1: Depths, noise_2: Depths, std: Number,
     m0: Depths, mask: Mask, memory: Depths, hidden: Depths, gates: Depths, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of sequences first..last; the lowest depth of ``hidden`` holds x W_below."""
+    """Compute all steps of sequences first to last - 1; on entry the lowest depth of ``hidden`` holds x W_below."""
     w_memory, w_below, w_forget, w_input, w_candidate = packed
     n_steps, _, depth, n = memory.shape
     rows, like = last - first, w_memory[0]
@@ -108,7 +113,7 @@ def _forward(
             for b in range(first, last):
                 if mask.size and mask[t, b] == 0:
                     copy_row(before[b, d], memory[t, b, d])
-                    clear_row(hidden[t, b, d])  # padding may hold anything: 0 x inf is not 0
+                    clear_row(hidden[t, b, d])  # padding may hold anything, and 0 x inf is not 0 in the backward pass
                     clear_row(gates[t, b, d])
                 else:
                     e = noise_2[t, b, d] if noise_2.size else no_noise
@@ -117,7 +122,11 @@ def _forward(
 
 @njit()
 def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector) -> None:
-    """Set the gradient of the gates' pre-activations from d_memory, which becomes that of the memory cell before."""
+    """Set d_gates, the gradient at the gates' pre-activations, from d_memory, the gradient at the new memory cell.
+
+    On return d_memory is multiplied by f, which gives the gradient at the memory cell ``before``, except for that
+    through the gates.
+    """
     n = before.size
     f, g, c = gates[:n], gates[n : 2 * n], gates[2 * n :]
     df, dg, dc = d_gates[:n], d_gates[n : 2 * n], d_gates[2 * n :]
@@ -140,7 +149,7 @@ def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector
 
 @njit()
 def _hidden_back(hidden: Vector, z: Matrix, d_hidden: Vector) -> None:
-    """Set the gradient of the pre-activations from z (3, padded 2 n), that of the activations."""
+    """Set d_hidden, the gradient at the hidden pre-activations, from z (3, padded 2 n), that at the activations."""
     n = hidden.size // 6
     zero = hidden.dtype.type(0)
     one = hidden.dtype.type(1)
@@ -158,7 +167,7 @@ def _backward(
     packed: tuple[Panels, ...], m0: Depths, mask: Mask, memory: Depths, hidden: Depths, gates: Depths, d_out: Depths,
     d_hidden: Depths, d_gates: Depths, dm0: Depths, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Go back through all steps of sequences first..last, from the highest depth to the lowest."""
+    """Compute d_hidden, d_gates and dm0 of sequences first to last - 1, in reverse order of steps and depths."""
     w_memory, w_below, w_forget, w_input, w_candidate = packed  # transposed
     n_steps, _, depth, n = memory.shape
     rows, like = last - first, w_memory[0]
@@ -199,12 +208,12 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    dz: Frames  # (T, B, 6 n): gradient at the pre-activations of the lowest depth; that of x is a product with it
+    dz: Frames  # (T, B, 6 n): gradient at the hidden pre-activations of the lowest depth; x's is a product with it
     w_hidden: Matrix
     bias_hidden: Vector
     w_gates: Matrix
     bias_gates: Vector
-    memory: Matrix  # before the first step
+    memory: Matrix  # the gradient at m0
 
 
 def _blocks(w_gates: Matrix) -> list[Matrix]:
@@ -216,9 +225,10 @@ def forward(
     x: Frames, w_hidden: Matrix, bias_hidden: Vector, w_gates: Matrix, bias_gates: Vector, m0: Matrix, mask: Mask,
     noise_hidden: Frames, noise_gates: Frames, std: Number | np.ndarray,
 ) -> Forward:  # fmt: skip
-    """Compute all memory cells, hidden layers and gates; noise is multiplied by ``std``.
+    """Compute memory cells, hidden layers and gates of all steps, from the memory cells m0 (B, k n).
 
-    m0 (B, k n), noise_hidden (T, B, k 6 n), noise_gates (T, B, k 3 n). ValueError if shapes do not fit.
+    The noise, noise_hidden (T, B, k 6 n) and noise_gates (T, B, k 3 n) or empty arrays, is multiplied by ``std``.
+    ValueError if shapes do not fit.
     """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
@@ -246,7 +256,10 @@ def forward(
 def backward(
     x: Frames, w_hidden: Matrix, w_gates: Matrix, m0: Matrix, mask: Mask, states: Forward, d_out: Frames
 ) -> Backward:
-    """Compute all gradients, given the one of all memory cells (T, B, k n)."""
+    """Compute the gradients, given d_out (T, B, k n), the gradient at the memory cells of all steps.
+
+    ``states`` comes from :func:`forward`. ValueError if d_out has another shape.
+    """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
     require_shapes(d_out=(d_out, (n_steps, batch, depth * n)))
@@ -270,7 +283,7 @@ def backward(
 
 
 def _d_w_hidden(x: Frames, m0: Matrix, memory: Depths, d_hidden: Depths, lowest: Matrix) -> Matrix:
-    """Sum M(i-1, d)^T dz, and M(i, d-1)^T dz below it, over steps and depths: (2 n, 6 n)."""
+    """Gradient of w_hidden (2 n, 6 n): sums over i and d of M(i-1, d)^T dz (upper half), M(i, d-1)^T dz (lower)."""
     n_steps, batch, depth, n = memory.shape
     d_w = empty((2 * n, 6 * n), x.dtype)
     rows_of_step = (batch * depth, n)
@@ -286,7 +299,7 @@ def _d_w_hidden(x: Frames, m0: Matrix, memory: Depths, d_hidden: Depths, lowest:
 
 
 def _d_w_gates(hidden: Matrix, d_gates: Matrix) -> Matrix:
-    """Multiply (hidden layer)^T dz for each gate: (2 n, 3 n)."""
+    """Gradient of w_gates (2 n, 3 n): (hidden layer)^T dz of each gate, side by side."""
     n = d_gates.shape[1] // 3
     d_w = empty((2 * n, 3 * n), hidden.dtype)
     for k in range(3):
@@ -299,7 +312,7 @@ def _step(
     x: Matrix, memory: Matrix, both: Matrix, z: Matrix, z_gates: Matrix, hidden: Matrix, gates: Matrix, before: Matrix,
     w_hidden: Panels, w_gates: Matrix, bias_1: Vector, bias_2: Vector,
 ) -> None:  # fmt: skip
-    """Compute one step of all streams, in place; ``both`` holds M(i-1, d) beside M(i, d-1)."""
+    """Compute one step of all streams, updating ``memory`` in place; ``both`` (scratch): [M(i-1, d), M(i, d-1)]."""
     (rows, n), zero = x.shape, x.dtype.type(0)
     depth, no_noise = memory.shape[1] // n, bias_1[:0]
     width = z_gates.shape[1] // 3

@@ -1,7 +1,7 @@
 """The innermost loop of every product: a block of C += A B held in vector registers.
 
 A recurrence multiplies few rows (a thread's share of the batch) by the same matrix at every time step. A BLAS library
-packs that matrix anew in each call, which halves its speed at 32 rows. Here it is packed once for all steps
+packs that matrix anew in each call, which halves the speed at 32 rows. Here the matrix is packed once for all steps
 (:mod:`rnnaudio.kernels.product`), and the loop below runs at the speed of a large product.
 
 numba has no vector type, so the loop is written as LLVM instructions; LLVM turns them into AVX-512, AVX2 or NEON.
@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike
 
 from rnnaudio.kernels.arrays import Compiled
 
-# An intrinsic returns its signature, and a function (context, builder, signature, arguments) that writes its code.
+# An intrinsic returns its signature, and a function (context, builder, signature, arguments) that emits its code.
 Intrinsic: TypeAlias = tuple[Signature, Callable[..., ir.Value]]
 
 _FEATURES = llvm.get_host_cpu_features()
@@ -32,22 +32,25 @@ _IS_ARM = platform.machine().lower() in ("arm64", "aarch64")
 VECTOR_BYTES, BLOCK_ROWS = (
     (64, 8) if _FEATURES.get("avx512f") else (32, 6) if _FEATURES.get("avx2") else (16, 8) if _IS_ARM else (16, 4)
 )
-# Without that instruction llvm.fma would call a function of the C library for every number.
+# On a processor without fused multiply-add, llvm.fma would call a function of the C library for every number.
 MULTIPLY_ADD = "llvm.fma" if _IS_ARM or _FEATURES.get("fma") else "llvm.fmuladd"
 VECTORS = 2
-#: a thread's share of a batch is a multiple of this many rows: whole blocks, or blocks of 4 instead of a rest of 2
+#: a thread's share of a batch is a multiple of this many rows, the last one excepted: no slow blocks of 1 or 2 rows
 SHARE_ROWS = 8 if BLOCK_ROWS == 8 else 4
 
 
 def panel_width(dtype: DTypeLike) -> int:
-    """Return the columns of one packed panel: two vectors."""
+    """Return the number of columns of a packed panel, as many numbers as two vector registers hold."""
     return VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
 def _emit_block(
     builder: ir.IRBuilder, n_rows: int, n_vectors: int, itemsize: int, arguments: Sequence[ir.Value]
 ) -> None:
-    """Emit the instructions of one kind of block: sums start at zero, run over k in registers, and are stored to C."""
+    """Emit LLVM code for a block of n_rows x n_vectors: sum over k in registers, then store the sums or add them to C.
+
+    ``arguments`` are those of the intrinsic that :func:`_blocks` makes, without rows and vectors.
+    """
     number = {4: ir.FloatType(), 8: ir.DoubleType()}[itemsize]
     lanes = VECTOR_BYTES // itemsize
     vector = ir.VectorType(number, lanes)
@@ -115,11 +118,12 @@ def _emit_block(
 
 
 def _blocks(kinds: Sequence[tuple[int, int]]) -> Compiled:
-    """Make the loop for these kinds of blocks, (rows, vectors); vectors beyond a panel's are those of the next panel.
+    """Make an intrinsic that multiplies one block, whose (rows, vectors) must be one of ``kinds``.
 
-    block(rows, vectors, a, a_row, a_k, b, c, c_row, k, add, like): C (rows, vectors) = A (rows, k) B (k, vectors),
-    added to C if ``add``, by addresses and strides in bytes. ``b`` is packed: k times one panel's width of consecutive
-    numbers. ``like`` is any number of their type.
+    block(rows, vectors, a, a_row, a_k, b, c, c_row, k, add, like) computes C (rows, vectors) = A (rows, k) B (k,
+    vectors), or C += A B if ``add`` is not 0. a, b and c are addresses; a_row, a_k and c_row are strides in bytes. B
+    is a packed panel: k consecutive rows of one panel's width. Vectors beyond that width are taken from the next
+    panel. ``like`` is any number of the matrices' dtype.
     """
 
     @intrinsic
@@ -144,11 +148,12 @@ def _blocks(kinds: Sequence[tuple[int, int]]) -> Compiled:
     return block
 
 
-#: for whole sequences: also half a panel, where the rest is padding
+#: for whole sequences; half panels serve a last panel whose second half is padding
 multiply_block = _blocks(
     [(rows, vectors) for rows in sorted({BLOCK_ROWS, 4, 2, 1}) for vectors in (VECTORS // 2, VECTORS)]
 )
-#: for a step of few rows: one or two leave most registers free, so two panels, or each sum would wait for the last one
+#: for one step of few rows; blocks of one or two rows take two panels at once: with one panel there would be so few
+#: independent sums that each multiplication would wait for the one before
 multiply_few_block = _blocks(
     [*((rows, VECTORS) for rows in sorted({BLOCK_ROWS, 4, 3, 2, 1})), (2, 2 * VECTORS), (1, 2 * VECTORS)]
 )
@@ -156,7 +161,7 @@ multiply_few_block = _blocks(
 
 @intrinsic
 def copy_panel_row(typing: TypingContext, source: types.Type, target: types.Type, like: types.Type) -> Intrinsic:
-    """Copy one row of a panel between two addresses; ``like`` is any number of the panel's type."""
+    """Copy one row of a panel from address ``source`` to ``target``; ``like`` is any number of the panel's dtype."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
@@ -175,7 +180,7 @@ def copy_panel_row(typing: TypingContext, source: types.Type, target: types.Type
 
 @intrinsic
 def copy_block_column(typing: TypingContext, source: types.Type, target: types.Type, like: types.Type) -> Intrinsic:
-    """Copy BLOCK_ROWS consecutive numbers between two addresses; ``like`` is any number of their type."""
+    """Copy BLOCK_ROWS consecutive numbers from address ``source`` to ``target``; ``like`` conveys their dtype."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
@@ -190,7 +195,7 @@ def copy_block_column(typing: TypingContext, source: types.Type, target: types.T
 
 @intrinsic
 def load_number(typing: TypingContext, address: types.Type, like: types.Type) -> Intrinsic:
-    """Read a number of the type of ``like`` from an address."""
+    """Return the number at an address; ``like`` is any number of its dtype."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
@@ -216,7 +221,7 @@ def store_number(typing: TypingContext, address: types.Type, value: types.Type) 
 
 @intrinsic
 def size_of(typing: TypingContext, like: types.Type) -> Intrinsic:
-    """Return the bytes of one number."""
+    """Return the size in bytes of one number of the dtype of ``like``."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]

@@ -7,16 +7,17 @@ import numpy as np
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.buffers import empty
 
-BLOCK = 131_072  # numbers of one generator, so that the number of threads changes nothing
+BLOCK = 131_072  # numbers per generator; fixed, so that results do not depend on the number of threads
 
 
 def sample(distribution: str, key: Sequence[int], stream: int, shape: Sequence[int], dtype: str) -> np.ndarray:
-    """Sample N(0, 1) ("normal") or U(0, 1) ("uniform"), a pure function of (key, stream) and ``shape``.
+    """Sample N(0, 1) ("normal") or U(0, 1) ("uniform"), as a pure function of key, stream, shape and dtype.
 
-    The first block of numbers comes from NumPy's generator with the seed (*key, stream, purpose), block k from the one
-    with k appended to it. The purpose is 1 for a key of two (seed, update); it keeps these numbers apart from those of
-    batches and weights, for NumPy pads shorter seeds with zeros to four. It is 0 for a key of three (seed, update,
-    segment): no seed of five made from a key of two ends in 0.
+    Each block of BLOCK numbers comes from a NumPy generator of its own. Its seed is (*key, stream, purpose) for the
+    first block, and the same with k appended for block k = 1, 2, ... ``purpose`` is 1 for a key (seed, update). As
+    NumPy pads seeds of fewer than four numbers with zeros, this 1 makes the seed differ from those of batches and
+    weights. ``purpose`` is 0 for a key (seed, update, segment): the first block's seed then has five numbers and ends
+    in 0, while the seeds of five numbers made from (seed, update) end in k > 0.
     """
     out = empty(tuple(shape), dtype)
     seed = [*key, stream, 1 if len(key) == 2 else 0]

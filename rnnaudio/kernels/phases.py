@@ -1,4 +1,4 @@
-"""Phase integration along the loudest path, for :class:`rnnaudio.audio.phase.PhaseIntegrator`."""
+"""The loop of phase integration along the loudest path, for :class:`rnnaudio.audio.phase.PhaseIntegrator`."""
 
 import heapq
 
@@ -16,11 +16,16 @@ def spread(
     limit: float,
     phases: np.ndarray,
 ) -> None:
-    """Set ``phases`` of one frame where its magnitudes exceed the limit; all (n_bins,) float64, phases at its centre.
+    """Set ``phases`` of one frame in the bins whose ``magnitudes`` exceed ``limit``; all arrays (n_bins,) float64.
 
-    The loudest bin whose phase is known comes first: a bin of the frame before gives the same bin the phase ``ahead``,
-    a bin of this frame gives its two neighbours its own phase, one bin's ``frequency`` less or more. The loudest bin
-    that neither reaches gets phase 0. ``before`` has the magnitudes of the frame before.
+    Phases are in radians at the centre of the frame, and spread from bins with a known phase, the loudest first. A bin
+    of the frame before, whose magnitudes are ``before``, sets the phase of the same bin of this frame to its predicted
+    phase ``ahead``. A bin k of this frame sets the phases of its two neighbours; ``frequency`` is the phase difference
+    from the bin below:
+
+        phases[k - 1] = phases[k] - frequency[k],   phases[k + 1] = phases[k] + frequency[k + 1]
+
+    If bins remain that cannot be reached in this way, the loudest of them gets phase 0.
     """
     n = len(magnitudes)
     waiting = magnitudes > limit

@@ -1,8 +1,8 @@
-"""Matrix products from packed panels.
+"""Matrix products whose right-hand matrix is packed into panels.
 
-The right-hand matrix is cut into panels of a few columns, stored one after the other (:func:`pack`), each row by row
-and padded with zeros. Sums run over k in order whatever the block, so results do not depend, to the last bit, on how
-rows or panels are shared out between threads.
+A panel is a few adjacent columns, stored row by row; panels are stored one after the other, and the last one is padded
+with columns of zeros (:func:`pack`). Sums run over k in the same order for blocks of any size, so results are the same
+to the last bit however rows or panels are divided between threads.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,7 @@ GROUP, DEPTH = 4, 384
 
 
 class At(NamedTuple):
-    """A matrix in memory: the address of its first number, and the bytes from row to row and column to column.
+    """A matrix in memory: the address of its first number, and its strides in bytes from row to row, column to column.
 
     numba compiles a function anew for every combination of array layouts, but only once for arguments of this type.
     """
@@ -43,19 +43,19 @@ class At(NamedTuple):
 
 @njit(inline="always")
 def address(a: NDArray[np.floating]) -> int:
-    """Return the address of the first number, as the signed integer that Python passes."""
+    """Return the address of the first number of ``a``, as a signed integer, the type that calls from Python pass."""
     return np.intp(a.ctypes.data)  # type: ignore[return-value]
 
 
 @njit(inline="always")
 def at(a: Matrix) -> At:
-    """Describe where the matrix ``a`` lies."""
+    """Return the address and strides of the matrix ``a``."""
     return At(address(a), a.strides[0], a.strides[1])
 
 
 @njit(inline="always")
 def width_of(itemsize: int) -> int:
-    """Return the columns of a panel."""
+    """Return the number of columns of a panel of numbers of ``itemsize`` bytes, 4 or 8."""
     return PANEL_4 if itemsize == 4 else PANEL_8
 
 
@@ -68,7 +68,7 @@ def padded(n: int, itemsize: int) -> int:
 
 @njit()
 def _pack(b: At, k: int, n: int, panels: int, like: Number) -> None:
-    """Write b (k, n) as panels to the address ``panels``."""
+    """Write b (k, n) as panels to the address ``panels``; ``like`` is any finite number of b's dtype."""
     size = size_of(like)
     width = width_of(size)
     panel_row = width * size
@@ -79,7 +79,7 @@ def _pack(b: At, k: int, n: int, panels: int, like: Number) -> None:
             for i in range(k):
                 copy_panel_row(source + i * b.row, panel + i * panel_row, like)
             continue
-        for top in range(0, k, 64):  # few enough rows for the first-level cache, for b may be a transpose
+        for top in range(0, k, 64):  # so few rows that they stay in the first-level cache, as b may be a transpose
             rows = range(top, min(top + 64, k))
             for j in range(width):
                 for i in rows:
@@ -88,7 +88,7 @@ def _pack(b: At, k: int, n: int, panels: int, like: Number) -> None:
 
 
 def pack(b: Matrix) -> Panels:
-    """Copy the matrix b (k, n) into panels, as :func:`multiply` takes them; b may have any strides."""
+    """Copy the matrix b (k, n), of any strides, into panels as :func:`multiply` takes them, (k padded(n),)."""
     k, n = b.shape
     panels = np.empty(padded(n, b.itemsize) * k, b.dtype)
     _pack(_at(b), k, n, panels.ctypes.data, b.dtype.type(0))
@@ -100,7 +100,10 @@ ADD, BACKWARDS = 1, 2  # flags of `multiply`
 
 @njit(inline="always")
 def _rows_of_next_block(left: int) -> int:
-    """Choose the next block's rows; 8 become 4 + 4, never 6 + 2: two rows are too few to keep the multipliers busy."""
+    """Choose the number of rows of the next block, of ``left`` rows.
+
+    8 rows become 4 + 4, never 6 + 2: two rows are too few to keep the multipliers busy.
+    """
     if left >= BLOCK_ROWS and not (BLOCK_ROWS == 6 and left == 8):
         return BLOCK_ROWS
     return 4 if left >= 4 else 2 if left >= 2 else 1
@@ -108,12 +111,12 @@ def _rows_of_next_block(left: int) -> int:
 
 @njit()
 def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like: Number) -> None:
-    """c[:, :padded(n)] = a (m, k) times packed panels (k, n); c must be that wide, with contiguous rows.
+    """c[:, :padded(n)] = a (m, k) B (k, n), B in panels; c needs padded(n) columns and contiguous rows.
 
-    ``panels`` is their address, ``like`` any number of the matrices' type. ``flags``, a sum: ADD the product to c;
-    BACKWARDS, go from the last panel to the first. A recurrence changes direction at every step, so that the panels of
-    a large matrix that were used last are still in the cache. (An integer rather than two constants, because numba
-    compiles anew for each constant.)
+    ``panels`` is the address of B's panels, ``like`` any number of the matrices' dtype. ``flags`` is a sum of ADD, to
+    add the product to c, and BACKWARDS, to go from the last panel to the first. A recurrence changes direction at
+    every step, so that for a large matrix it begins with the panels used last, which are still in the cache. (The
+    flags are one integer variable, because numba would compile anew for each combination of constants.)
     """
     size = size_of(like)
     width = width_of(size)
@@ -133,7 +136,7 @@ def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like
 
 @njit()
 def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Number) -> None:
-    """Copy a (m, k) into blocks of BLOCK_ROWS rows, each stored column by column."""
+    """Copy a (m, k) to the address ``to``, in blocks of BLOCK_ROWS rows, each stored column by column."""
     size = size_of(like)
     for block in range(0, m, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, m - block)
@@ -150,7 +153,7 @@ def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Number) -> None:
 
 @njit()
 def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Number) -> None:
-    """c (m, n) = a (m, k) b (k, n), one block of b at a time, small enough for the cache."""
+    """c (m, n) = a (m, k) b (k, n), or c += a b if ``add``; b is taken in parts small enough for the cache."""
     size = size_of(like)
     width = width_of(size)
     columns, depth = GROUP * width, min(k, DEPTH)
@@ -194,9 +197,9 @@ def _at(a: Matrix) -> At:
 
 
 def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
-    """c (m, n) = a (m, k) b (k, n), or c += a b; a and b may have any strides (transposes), c contiguous rows.
+    """c (m, n) = a (m, k) b (k, n), or c += a b if ``add``; a and b may have any strides, c needs contiguous rows.
 
-    ValueError if shapes or types do not fit.
+    ValueError if shapes or dtypes do not fit.
     """
     if (a.shape[0], *b.shape) != (c.shape[0], a.shape[1], c.shape[1]) or not a.dtype == b.dtype == c.dtype:
         shapes = ", ".join(f"{x.dtype} {x.shape}" for x in (a, b, c))
@@ -204,7 +207,7 @@ def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
     (m, n), k, like = c.shape, a.shape[1], c.dtype.type(0)
     a_at, b_at, c_at = _at(a), _at(b), _at(c)
     shares: list[Share] = []
-    if m > n:  # by rows: each thread packs all of b, but none has a panel more than another
+    if m > n:  # split by rows: each thread packs all of b, but none gets a whole panel more than another
         for i, j in threads.split(m, BLOCK_ROWS, m * n * k):
             rows_of_a, rows_of_c = (x._replace(address=x.address + i * x.row) for x in (a_at, c_at))
             shares.append((rows_of_a, b_at, rows_of_c, j - i, k, n, add, like))
@@ -216,21 +219,21 @@ def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
 
 
 def recurrent_gradient(h0: Matrix, hidden: Frames, dz: Frames, out: Matrix) -> None:
-    """out = sum over t of h_{t-1}^T dz_t, for states h_0 (B, n) and h_1, h_2, ... (T, B, n), and dz (T, B, m)."""
+    """out (n, m) = sum over t of h_{t-1}^T dz_t, for h0 (B, n), hidden (T, B, n) = h_1, ..., h_T, and dz (T, B, m)."""
     product(h0.T, dz[0], out)
     product(hidden[:-1].reshape(-1, hidden.shape[2]).T, dz[1:].reshape(-1, dz.shape[2]), out, add=True)
 
 
 @njit()
 def copy_row(source: Vector, target: Vector) -> None:
-    """target[:] = source, as a loop, which compiles in a tenth of the assignment's time."""
+    """target[:] = source, as a loop, which numba compiles in a tenth of the time that the assignment takes."""
     for j in range(target.size):
         target[j] = source[j]
 
 
 @njit()
 def add_row(source: Vector, target: Vector) -> None:
-    """target[: source.size] += source, for a target that may be longer."""
+    """target[: source.size] += source; target may be longer than source."""
     for j in range(source.size):
         target[j] += source[j]
 
@@ -262,9 +265,9 @@ def column_sums(a: Matrix) -> Vector:
 
 
 def require_shapes(**arrays: tuple[np.ndarray, tuple[int, ...]]) -> None:
-    """Check shapes, given name=(array, expected shape), because compiled code does not check its indices.
+    """Check shapes, given as name=(array, expected shape), because compiled code does not check its indices.
 
-    ValueError that names the first array of another shape.
+    ValueError, naming the array, if one has another shape.
     """
     for name, (array, expected) in arrays.items():
         if array.shape != expected:

@@ -1,7 +1,7 @@
-"""The lowest tier of a model of samples in generation, sample after sample.
+"""Free run of the lowest tier of a sample model: predict and sample one sample of sound after another.
 
-The equations are those of :class:`rnnaudio.nn.SampleTier` and of the read-outs' ``sample``. All streams make a step
-together, so that the weights are read once for all of them; each stream has random numbers of its own.
+The equations are those of :class:`rnnaudio.nn.SampleTier` and of the read-outs' method ``sample``. Each step is
+computed for all streams together, so that the weights are read only once; each stream has its own random numbers.
 """
 
 import math
@@ -17,13 +17,13 @@ from rnnaudio.kernels.few_rows import multiply_few
 from rnnaudio.kernels.logistic import softplus
 from rnnaudio.kernels.product import address, at, pack, padded
 
-#: read-outs that this module can sample from, and the numbers U(0, 1) that each sample takes
+#: read-outs that this module can sample from, and how many numbers U(0, 1) it takes to sample a level
 SAMPLERS = {"categorical": 1, "logistic": 2}
 NO_SAMPLER, CATEGORICAL = -1, 0
 
 
 class Weights(NamedTuple):
-    """Packed matrices and biases; ``taps`` of the linear path, the constant last, empty without one."""
+    """Packed matrices, biases, and ``taps`` (p + 1,) of the linear path, the constant last; empty for no path."""
 
     w_input: np.ndarray
     w_hidden: np.ndarray
@@ -34,7 +34,17 @@ class Weights(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """Sizes and units: ``deviation`` of the values; a logistic read-out's unit, and its least scale in that unit."""
+    """Sizes, and scales of values, which lie between -1 and 1.
+
+    n_window
+        number of previous samples that are the tier's input.
+    n_levels
+        number of levels of a sample.
+    deviation
+        the standard deviation by which values are divided at the input, u = v / deviation.
+    unit, least_scale
+        of a logistic read-out: the unit of its parameters m and s, as a difference of values; the minimum of s, in it.
+    """
 
     n_window: int
     n_levels: int
@@ -53,20 +63,20 @@ class Room(NamedTuple):
 
 
 def packed(arrays: list[np.ndarray]) -> Weights:
-    """Pack plain arrays, in the order of :class:`Weights`."""
+    """Make :class:`Weights` from six arrays in the order of its fields, the matrices not yet packed."""
     w_input, w_hidden, b_hidden, w_output, b_output, taps = arrays
     return Weights(pack(w_input), pack(w_hidden), b_hidden, pack(w_output), b_output, taps)
 
 
 def room(n_streams: int, n_window: int, n_units: int, n_outputs: int, dtype: DTypeLike) -> Room:
-    """Allocate the intermediate arrays."""
+    """Allocate the arrays of :class:`Room`, each (n_streams, width)."""
     widths = n_window, padded(max(n_units, n_outputs), np.dtype(dtype).itemsize), n_units, n_units
     return Room(*(np.zeros((n_streams, width), dtype) for width in widths))
 
 
 @njit()
 def _component(prediction: Vector, n: int, temperature: float, uniform: float) -> int:
-    """Sample an index from the first n, by inversion of the cumulative sums of softmax(prediction / temperature)."""
+    """Sample an index below n from softmax(prediction[:n] / temperature): its inverse CDF at ``uniform``."""
     most = np.float64(prediction[0])
     for k in range(1, n):
         most = max(most, np.float64(prediction[k]))
@@ -94,7 +104,7 @@ def _logistic_level(prediction: Vector, scales: Scales, temperature: float, unif
 
 @njit()
 def _centre(past: Vector, taps: Vector, deviation: float) -> float:
-    """a_0 v_{t-1} + ... + a_p; past ends with u_{t-1} = v_{t-1} / deviation."""
+    """Linear path a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p; ``past`` ends with u_{t-1} = v_{t-1} / deviation."""
     n = taps.size - 1
     total = 0.0
     for lag in range(n):
@@ -107,18 +117,18 @@ def play(
     u: Matrix, above: Matrix, uniform: Frames, prediction: Frames, levels: Levels,
     weights: Weights, scales: Scales, room: Room, kind: int, temperature: float, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Predict and sample the samples first..last of a frame, for all streams.
+    """Predict samples first to last - 1 of a frame of n samples, and sample their levels, for all streams.
 
     u (streams, n_context + n)
-        the values over their deviation; each new one is written behind the context.
+        values over ``deviation``: the context, then the frame, which is filled sample by sample.
     above (streams, n n_units)
-        the tier above's output for each of the n samples.
+        the output of the tier above for each of the n samples.
     uniform (streams, n, k)
-        numbers U(0, 1), k for each sample.
+        random numbers U(0, 1), k for each sample.
     prediction (n, streams, n_outputs), levels (streams, n)
         the results: the parameters of each sample's distribution, and the sampled levels.
     kind
-        the position of the read-out in SAMPLERS, or NO_SAMPLER, which leaves u and levels to the caller.
+        the position of the read-out in SAMPLERS; or NO_SAMPLER, to predict only: the caller sets u and levels.
     """
     n_streams, n_units, n_outputs, like = u.shape[0], weights.b_hidden.size, weights.b_output.size, weights.b_hidden[0]
     begin = u.shape[1] - levels.shape[1]

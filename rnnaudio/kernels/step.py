@@ -1,6 +1,6 @@
-"""One time step of a layer on NumPy arrays, its state kept in place: the fast path of generation.
+"""One time step of a layer on NumPy arrays, its state updated in place: the fast path of generation.
 
-A layer with an equation of its own has a subclass of :class:`Step` beside its kernel (:mod:`rnnaudio.kernels.lstm`,
+A layer that has a kernel has a subclass of :class:`Step` in the same module (:mod:`rnnaudio.kernels.lstm`,
 :mod:`.gru`, :mod:`.dense`). This module has the steps that need no compiled code: stacks, normalisation, and layers
 that do nothing outside training.
 """
@@ -17,19 +17,19 @@ from rnnaudio.kernels.arrays import Matrix, Vector
 from rnnaudio.kernels.product import require_shapes
 
 Inputs: TypeAlias = Callable[[int, Matrix, list[Matrix]], list[Matrix]]
-"""The wiring of a stack: (k, x, outputs of the steps before the k-th) -> the inputs of the k-th."""
+"""The wiring of a stack: (k, the stack's input x, outputs of steps 0 to k - 1) -> the inputs of step k."""
 
 Stepping = TypeVar("Stepping", bound="Step")
 Composed = TypeVar("Composed", bound="CompositeStep")
 
 
 class Step:
-    """y = step(x) for a fixed number of streams: x (n_streams, n_in) -> y (n_streams, n_out), valid until the next.
+    """One step of a layer for several streams: x (n_streams, n_in) -> y (n_streams, n_out), valid until the next call.
 
-    ``state`` and ``room`` are widths: of the state's leaves, in the order of ``Layer.initial_state``, and of the
-    intermediate results that a subclass keeps for each stream. :attr:`rows` holds an array of each, in this order.
-    Weights are packed once, kept elsewhere, and shared by all :meth:`parts`. The state starts at zero, or at the rows
-    :attr:`initial`.
+    ``state`` lists the widths of the state's leaves (its arrays, in the order of ``Layer.initial_state``), ``room``
+    those of a subclass's intermediate results. :attr:`rows` holds an array (n_streams, width) for each, in this order.
+    A subclass keeps its packed weights apart from them, so all :meth:`parts` share the weights. The initial state is
+    zero unless a subclass sets :attr:`initial`, which holds a row (width,) for each leaf.
     """
 
     def __init__(
@@ -45,33 +45,33 @@ class Step:
         return self.rows[: len(self.initial)]
 
     def start(self) -> None:
-        """Reset the state to the one before the first step."""
+        """Set all streams to the initial state."""
         for leaf, row in zip(self.state, self.initial, strict=True):
             leaf[...] = row
 
     def __call__(self, x: Matrix) -> Matrix:
-        """Check x, then :meth:`advance`. ValueError for another shape than (n_streams, n_in)."""
+        """Compute the next step after checking x; ValueError if its shape is not (n_streams, n_in)."""
         x = np.ascontiguousarray(x, self.dtype)
         require_shapes(x=(x, (self.n_streams, self.n_in)))
         return self.advance(x)
 
     def advance(self, x: Matrix) -> Matrix:
-        """Compute the step, for a C-contiguous x of the right shape and type: compiled code checks neither."""
+        """Compute the next step without checks: x must be C-contiguous and of the right shape and dtype."""
         raise NotImplementedError
 
     def part(self: Stepping, first: int, last: int) -> Stepping:
-        """Return the step of streams first..last alone, on the same weights and the same state."""
+        """Return a step for streams first to last - 1, whose weights and state are those of this one, not copies."""
         part = copy.copy(self)
         part.n_streams, part.rows = last - first, [rows[first:last] for rows in self.rows]
         return part
 
     def parts(self) -> list["Step"]:
-        """Share all streams out, one part per thread; parts may be stepped at the same time."""
+        """Divide the streams into parts, one per thread; threads may step different parts at the same time."""
         return [self.part(*share) for share in threads.split(self.n_streams)]
 
 
 class Unchanged(Step):
-    """y = x."""
+    """The step of a layer that does nothing outside training: y = x."""
 
     def __init__(self, n: int, n_streams: int, dtype: DTypeLike):
         super().__init__(n_streams, n, dtype)
@@ -81,7 +81,7 @@ class Unchanged(Step):
 
 
 class NormalisedStep(Step):
-    """y = (x - mean) factor + shift."""
+    """The step of a normalisation: y = (x - mean) factor + shift; mean, factor and shift (n,)."""
 
     def __init__(self, mean: Vector, factor: Vector, shift: Vector, n_streams: int):
         super().__init__(n_streams, len(mean), mean.dtype, room=[len(mean)])
@@ -96,7 +96,7 @@ class NormalisedStep(Step):
 
 
 class CompositeStep(Step):
-    """Several steps put together; the state is theirs, one after the other."""
+    """A step composed of several steps; its state lists the leaves of all of their states, in order."""
 
     def __init__(self, steps: Sequence[Step], room: Sequence[int]):
         first = steps[0]
@@ -118,7 +118,7 @@ class CompositeStep(Step):
 
 
 class Chain(CompositeStep):
-    """Steps one after the other; ``inputs_of(k, x, outputs)`` lists the inputs of the k-th, to be joined."""
+    """Steps computed in order; step k takes the arrays ``inputs_of(k, x, outputs)``, joined side by side."""
 
     def __init__(self, steps: Sequence[Step], inputs_of: Inputs):
         super().__init__(steps, [step.n_in for step in steps])
@@ -134,7 +134,7 @@ class Chain(CompositeStep):
 
 
 class Total(CompositeStep):
-    """y = f_1(x) + f_2(x) + ..., each of width ``n_out``."""
+    """The sum of several steps: y = f_1(x) + f_2(x) + ..., each (n_streams, n_out)."""
 
     def __init__(self, steps: Sequence[Step], n_out: int):
         super().__init__(steps, [n_out])

@@ -1,4 +1,4 @@
-"""Work shared between threads: compiled functions release Python's lock, so each thread can compute one share."""
+"""Work divided between threads: compiled functions release the GIL, so the threads compute at the same time."""
 
 import os
 from collections import deque
@@ -48,14 +48,14 @@ class _Pool:
             work_off()  # the caller's thread works as well
         finally:
             left.clear()
-            waiting = [future for future in waiting if not future.cancel()]  # one that has not begun has no work
-            _wait_for(waiting)  # even after an error: they write to the caller's arrays
+            waiting = [future for future in waiting if not future.cancel()]  # a cancelled one had not begun
+            _wait_for(waiting)  # even after an error, because they write to the caller's arrays
         for future in waiting:
             future.result()
 
 
 def _wait_for(futures: list[Future[None]]) -> None:
-    """Wait until all are done, and raise KeyboardInterrupt only then."""
+    """Wait until all futures are done; if a KeyboardInterrupt arrives meanwhile, raise it afterwards."""
     interrupted = None
     while not all(future.done() for future in futures):
         try:
@@ -70,17 +70,17 @@ _pool = _Pool(_chosen())
 
 
 def n_threads() -> int:
-    """Return the number of threads that kernels use: ``RNNAUDIO_THREADS``, else the cores open to this process."""
+    """Return the number of threads that kernels use: ``RNNAUDIO_THREADS``, by default all usable cores."""
     return _pool.n
 
 
 def set_n_threads(n: int) -> None:
-    """Use ``n`` threads from now on. Results do not depend on it."""
+    """Set the number of threads, 1 or more, that kernels use from now on. Results do not depend on it."""
     global _pool
     _pool = _Pool(n)
 
 
-os.register_at_fork(after_in_child=lambda: set_n_threads(n_threads()))  # a child has the pool but not its threads
+os.register_at_fork(after_in_child=lambda: set_n_threads(n_threads()))  # a forked child lacks the pool's threads
 
 
 def run(work: Compiled, shares: Sequence[Share]) -> None:
@@ -88,15 +88,16 @@ def run(work: Compiled, shares: Sequence[Share]) -> None:
     _pool.run(work, shares)
 
 
-# Multiplications, or numbers to read, per thread: with less to do, starting it would cost more than it saves.
+# Multiplications, or numbers read, per thread: for less work, starting a thread would cost more than it saves.
 LEAST_WORK = 2_000_000
 
 
 def split(n: int, multiple: int = 1, work: int | None = None) -> list[tuple[int, int]]:
-    """Divide ``n`` items evenly into ranges (first, last), at most one per thread.
+    """Divide ``n`` items evenly into ranges (first, last) of items first to last - 1, at most one range per thread.
 
-    Bounds are multiples of ``multiple``, the end excepted, and so the ranges may be fewer than threads.
-    ``work``, multiplications or numbers read for all items together, limits the number of ranges; None: no limit.
+    All bounds but the end are multiples of ``multiple``, so there may be fewer ranges than threads. ``work``, the
+    multiplications or numbers read for all items together, limits the number of ranges to work / LEAST_WORK; None: no
+    limit.
     """
     units = -(-n // multiple)
     most = n_threads() if work is None else min(n_threads(), work // LEAST_WORK)

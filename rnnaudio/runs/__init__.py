@@ -1,1 +1,1 @@
-"""Runs on audio, put together from the package's parts; what the command line and the experiments call."""
+"""Training, generation, reports and diagnosis of runs on audio, as called by the command line and experiments."""

@@ -1,4 +1,4 @@
-"""Parts shared by recipes whose loss is in bits: Adam for a set number of updates, and a baseline from counts."""
+"""Parts shared by recipes whose loss is in bits: optimizer, schedule and limits, and a baseline from code counts."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,18 +11,18 @@ from rnnaudio.runs.config import RunConfig
 from rnnaudio.runs.recipe import Fitting
 from rnnaudio.training import EarlyStopping, Limits, WarmupCosine
 
-NEVER = 1_000_000  # validations without improvement: limits end these runs
+NEVER = 1_000_000  # patience in validations: only the limits end these runs
 
 
 class BitsConfig(RunConfig, Protocol):
-    """Settings that decide how a run with a loss in bits is trained."""
+    """The settings that :func:`fitting` needs."""
 
     @property
     def validate_every(self) -> int: ...
 
 
 def fitting(config: BitsConfig) -> Fitting:
-    """Adam under a cosine schedule, for all updates or minutes."""
+    """Adam with a cosine schedule, until a limit of the config is reached: there is no early stopping."""
     return Fitting(
         Adam(config.learning_rate, max_gradient_norm=1.0),
         EarlyStopping(NEVER),
@@ -33,14 +33,15 @@ def fitting(config: BitsConfig) -> Fitting:
 
 
 def warmup_cosine(learning_rate: float, max_updates: int) -> WarmupCosine:
-    """Rise over a tenth of the updates, 100 at most, then fall along a cosine to 3 %."""
+    """Learning rate that rises over a tenth of the updates, 100 at most, then falls along half a cosine to 3 %."""
     return WarmupCosine(learning_rate, min(100, max_updates // 10), max_updates, 0.03)
 
 
 def bits_by_counts(sequences: Sequence[np.ndarray], validation: Sequence[CodeBatch], n_context: int = 1) -> float:
-    """Bits per frame, on validation windows, of a model that knows only how often each code of a stage occurs.
+    """Bits per frame, on validation windows, of a unigram model: code frequencies from the training sequences.
 
-    log2 (n + k) / (c + 1) for a code that occurs c times among n, of k codes; summed over stages.
+    log2((n + k) / (c + 1)) for a code that occurs c times among n, of k different codes; mean over frames, summed over
+    stages. sequences: (n_frames, n_stages) each. n_context: frames at the start of a window that are not predicted.
     """
     bits = 0.0
     for stage in range(sequences[0].shape[1]):

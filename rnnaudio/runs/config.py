@@ -1,4 +1,4 @@
-"""Settings of runs: frozen dataclasses, read from JSON, TOML and the command line with every key and value checked."""
+"""Settings of runs: frozen dataclasses made from JSON or TOML, with every key and value checked."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.registry import nearest
 
 Plain = Any  # what JSON and TOML hold: numbers, strings, booleans, None, lists and dictionaries of these
-MOST_SHOWN = 80  # characters of a wrong value
+MOST_SHOWN = 80  # characters of a wrong value that an error message quotes
 NONE = "none"  # TOML has no null
 WORDS: dict[object, str] = {
     int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "none",
@@ -50,9 +50,10 @@ Config = TypeVar("Config", bound=Settings)
 
 
 def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
-    """Make a config from plain values; RnnaudioError names an unknown key and the nearest known one, or a wrong value.
+    """Make a config of class ``kind`` from plain values; missing keys get their defaults.
 
-    A config class may define ``upgraded(values)``, which brings the keys of earlier versions into today's form.
+    A config class may define ``upgraded(values)``, which converts values of earlier versions to the current form.
+    RnnaudioError for an unknown key (it suggests the nearest known one) or a value of a wrong type.
     """
     if not isinstance(values, Mapping):
         raise RnnaudioError(f"the settings of {kind.__name__} are {shown(values)}; expected names and values")
@@ -67,7 +68,7 @@ def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
 
 
 def to_dict(config: Settings) -> dict[str, Plain]:
-    """Plain values that :func:`from_dict` reads."""
+    """Convert a config to plain values, from which :func:`from_dict` makes it again."""
     return dataclasses.asdict(config)
 
 
@@ -89,7 +90,7 @@ def _converted(name: str, value: Plain, kind: object) -> Any:
 
 
 def _fit(value: Plain, kind: object) -> tuple[bool, Any]:
-    """Test whether a value is of a kind, and convert it to that kind: (fits, converted)."""
+    """Test whether a value fits a type, and convert it to that type: (fits, converted)."""
     if get_origin(kind) is Literal:
         return value in get_args(kind), value
     if get_origin(kind) is tuple:
@@ -104,7 +105,7 @@ def _fit(value: Plain, kind: object) -> tuple[bool, Any]:
 
 
 def as_float(number: float) -> float:
-    """A whole number of any length as a float, infinite if it is too large for one."""
+    """Convert a number to float; infinity for a whole number beyond the range of floats."""
     try:
         return float(number)
     except OverflowError:
@@ -112,7 +113,7 @@ def as_float(number: float) -> float:
 
 
 def shown(value: Plain) -> str:
-    """A value as a message shows it: cut where it is long."""
+    """Format a value for an error message, truncated if it is long."""
     text = repr(value) if not isinstance(value, int) or value.bit_length() < 200 else "a number of hundreds of digits"
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
@@ -126,7 +127,7 @@ def _in_words(kind: object) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Plain]:
-    """The tables of a TOML file; RnnaudioError if it cannot be read or is not TOML."""
+    """Read a TOML file as nested dictionaries; RnnaudioError if it cannot be read or is not TOML."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -136,7 +137,7 @@ def read_toml(path: Path) -> dict[str, Plain]:
 
 
 def as_toml(values: Mapping[str, Plain]) -> str:
-    """The TOML that :func:`read_toml` reads, None as ``"none"``."""
+    """Format plain values as TOML, with None as ``"none"``, since TOML has no null."""
 
     def plain(value: Plain) -> Plain:
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Trained runs of any recipe, which continue sound, and detection of continuations that have died."""
+"""Trained runs of any recipe, which continue sound, and detection of continuations that are no longer alive."""
 
 import time
 from abc import ABC, abstractmethod
@@ -20,13 +20,20 @@ from rnnaudio.nn import Layer
 from rnnaudio.runs.record import Record, open_known, rate_of, scale_of
 from rnnaudio.training.loop import Row
 
-DEAD_SECONDS = 10.0  # this long outside the limits of real music: the rest is not generated
-LOOK_SECONDS = 2.0
+DEAD_SECONDS = 10.0  # a stream outside the limits of real music for this long is ended
+LOOK_SECONDS = 2.0  # between two checks
 
 
 class SamplingOptions(NamedTuple):
-    """Options of sampling: temperatures over the course of the piece (none: the run's own), the top-k and nucleus that
-    keep the likeliest values only, and the random seed (None: the run's own)."""
+    """Options of sampling from predicted distributions.
+
+    temperatures
+        evenly spaced over the piece, and interpolated between; empty: the run's default temperature throughout.
+    top_k, nucleus
+        restrict sampling to the most probable values; see :class:`rnnaudio.generation.sampling.Sampling`.
+    seed
+        random seed of the sampling; None: the run's own seed.
+    """
 
     temperatures: tuple[float, ...] = ()
     top_k: int = 0
@@ -34,7 +41,10 @@ class SamplingOptions(NamedTuple):
     seed: int | None = None
 
     def schedule(self, own: float) -> SamplingSchedule:
-        """The sampling at each point of the piece; ``own``: the run's temperature. RnnaudioError if out of range."""
+        """The sampling over the course of a piece; ``own``: the temperature if none is set.
+
+        RnnaudioError for options out of range.
+        """
         if self.seed is not None and self.seed < 0:
             raise RnnaudioError(f"sampling_seed is {self.seed}; expected 0 or more")
         return SamplingSchedule(self.temperatures or (own,), self.top_k, self.nucleus)
@@ -45,9 +55,9 @@ AS_TRAINED = SamplingOptions()
 
 @dataclass(frozen=True)
 class LoadedRun(ABC):
-    """A trained model with what is needed to use it; each recipe has a subclass that continues sound in its way.
+    """A trained model with its settings and its record; each recipe has a subclass that generates in its own way.
 
-    config: the settings, of the recipe's class. record: the record in the checkpoint.
+    config: the settings, an instance of the recipe's config class. record: the record in the checkpoint.
     """
 
     config: Any
@@ -60,63 +70,70 @@ class LoadedRun(ABC):
 
     @property
     def scale(self) -> Scale:
-        """Mean and standard deviation of the corpus, by which sound is standardised and restored."""
+        """Mean and standard deviation of the corpus, for standardising sound and undoing that."""
         return scale_of(self.record)
 
     @property
     def history(self) -> list[Row]:
-        """One row a validation."""
+        """One row per validation; see :class:`rnnaudio.training.Run`."""
         rows: list[Row] = self.record["history"]
         return rows
 
     @property
     def best_validation_loss(self) -> float | None:
-        """The validation loss of the best parameters, whatever they were selected by; None if never validated."""
+        """Validation loss of the best parameters, even if selected by training loss; None if never validated."""
         return next((row["valid"] for row in reversed(self.history) if row["is_best"]), None)
 
     @property
     def temperature(self) -> float | None:
-        """The temperature that the run samples at by default; None if it does not sample."""
+        """Default sampling temperature; None if the run does not sample."""
         return None
 
     @property
     def limits(self) -> AliveLimits | None:
-        """Limits of real music, outside which generated sound counts as dead; None if not known."""
+        """Limits of real music, outside which generated sound counts as dead; None if unknown."""
         return None
 
     @property
     def note(self) -> str:
-        """A remark for whoever plays this run; empty for none."""
+        """A remark to print when generating from this run; empty if there is none."""
         return ""
 
     def open_corpus(self, path: Path | None = None) -> AudioCorpus:
-        """Open the corpus of the run, at ``path`` or where it was in training; RnnaudioError if it is another one."""
+        """Open the run's corpus, at ``path`` or by default its recorded path.
+
+        RnnaudioError if it is missing or not the corpus of the run.
+        """
         return open_known(self.record["config"]["corpus"], path)
 
     @abstractmethod
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue each prime ((n,) standardised samples, all of one length): blocks (n_primes, m), n_samples in all.
+        """Continue each prime; yields blocks (n_primes, m) of standardised samples, ``n_samples`` per stream in all.
 
-        at_once: the shortest blocks possible, for playing while generating.
+        primes: (n,) standardised samples each, all of equal length. at_once: yield the shortest possible blocks, for
+        playback during generation.
         """
 
     def continue_primes(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> list[Generated]:
-        """Continue all primes side by side; with known limits, a stream ends once it has been dead for ten seconds."""
+        """Continue all primes (see :meth:`blocks`) in parallel; one result per prime.
+
+        If the run has :attr:`limits`, a stream is cut once it has been dead for ten seconds.
+        """
         blocks = self.blocks(primes, n_samples, sampling, at_once=False)
         return gathered(primes, blocks, n_samples, self.watch())
 
     def stream(
         self, prime: np.ndarray, n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> Iterator[np.ndarray]:
-        """Continue one prime, yielding each part as soon as it is generated."""
+        """Continue one prime, (n,) standardised samples; yields parts (m,) as soon as they are generated."""
         return (block[0] for block in self.blocks([prime], n_samples, sampling, at_once=True))
 
     def watch(self) -> "Watch":
-        """Make a watch for one continuation."""
+        """Make a new detector of dead streams, for one continuation."""
         return Watch(self.limits, self.scale)
 
 
@@ -128,28 +145,29 @@ class Watch:
         self._looked = 0
 
     def is_due(self, n_samples: int) -> bool:
-        """True if enough was played since the last check for another one; always False without limits."""
+        """True if a check is due at ``n_samples``: every two seconds, from ten seconds on; never without limits."""
         if self._limits is None or n_samples - self._looked < LOOK_SECONDS * self._limits.sample_rate_hz:
             return False
         self._looked = n_samples
         return n_samples >= DEAD_SECONDS * self._limits.sample_rate_hz
 
     def death(self, audio: np.ndarray) -> str:
-        """Reason and time of death of all that was played, (n,) standardised samples; empty if it is alive."""
+        """Reason and time of death of a stream, (n,) standardised samples from its beginning; empty if it is alive."""
         assert self._limits is not None
         rate, n = self._limits.sample_rate_hz, round(DEAD_SECONDS * self._limits.sample_rate_hz)
         latest = self._scale.restore(audio[-n:])
         if in_range(latest, rate, self._limits).fraction:
             return ""
         whole = in_range(self._scale.restore(audio), rate, self._limits).dead_from_s
-        since = (len(audio) - n) / rate if whole is None else whole  # windows of the whole lie elsewhere
+        # Windows of the whole stream begin at other samples than those of its end, so they may still count as alive.
+        since = (len(audio) - n) / rate if whole is None else whole
         return f"{alive_seconds(latest, rate, self._limits).reason}, from {since:.1f} s on"
 
 
 def gathered(
     primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, watch: Watch
 ) -> list[Generated]:
-    """Join blocks (n_streams, n), with a progress bar; a dead stream is cut where its death was detected."""
+    """Join blocks (n_streams, m) to one result per prime; a stream is cut where it was detected as dead."""
     audio = np.zeros((len(primes), n_samples), np.float32)
     ends: dict[int, tuple[int, str]] = {}
     started, n_done = time.perf_counter(), 0

@@ -1,11 +1,10 @@
-"""The switchboard: the 24 defects of the 2016 experiments, each a named choice among a run's settings.
+"""The 24 defects of the 2016 experiments, each expressed as a choice of settings.
 
-A defect is a set of settings, ``faithful`` as in 2016 and ``repaired``; nothing else in the package knows of defects,
-and no layer or loop exists twice for one. ``with_defect`` and ``without`` give a config with one of them planted or
-repaired, ``present_in`` finds those that a config has: a run records them.
+A defect has two sets of settings: ``faithful``, as in 2016, and ``repaired``. Layers and loops depend on settings
+only; none exists in a second, defective version. :func:`with_defect` and :func:`without` return a config with a defect
+planted or repaired; :func:`present_in` lists the defects of a config, which a run records.
 
-The mechanisms were read in the public code of 2016 that the blog speaks of. Evidence names the command that shows the
-effect of each by measurement.
+The mechanisms come from reading the public code of 2016 to which the blog refers.
 """
 
 from __future__ import annotations
@@ -26,17 +25,22 @@ Config = TypeVar("Config", bound="Settings")
 
 @dataclass(frozen=True)
 class Defect:
-    """A mistake of 2016, as the settings that plant it and repair it; those of the model are named ``model.<name>``.
+    """A mistake of 2016, as the settings that plant it and that repair it; settings of the model are ``model.<name>``.
 
     weight
-        3 decisive, 2 grave, 1 slight.
+        severity: 3 decisive, 2 grave, 1 slight.
+    mechanism, evidence
+        what goes wrong; the command that measures its effect.
+    faithful, repaired
+        settings, by name, with the defect as in 2016 and without it.
     of
         the kind of run that has these settings: ``audio`` (:class:`rnnaudio.runs.frames.config.FramesConfig`),
         ``fourier`` or ``mnist`` (experiments of the blog).
     where
         settings that a config must have for the defect to apply.
     present
-        test for configs that can have the defect with other than the faithful settings; None: those exactly.
+        (config) -> whether it has the defect, if other settings than the faithful ones can cause it too; None: only
+        the faithful settings do.
     """
 
     number: int
@@ -183,7 +187,7 @@ DEFECTS = (
 
 
 def named(name: str) -> Defect:
-    """The defect of that name; RnnaudioError lists them all if there is none."""
+    """The defect of that name. RnnaudioError, which lists all names, if there is none."""
     for defect in DEFECTS:
         if defect.name == name:
             return defect
@@ -191,12 +195,12 @@ def named(name: str) -> Defect:
 
 
 def with_defect(config: Config, name: str) -> Config:
-    """The config with that defect planted; RnnaudioError if it has no such settings or does not allow it."""
+    """A copy of a config with the named defect planted; RnnaudioError if it lacks the settings or rejects them."""
     return _replaced(config, named(name), named(name).faithful)
 
 
 def without(config: Config, name: str) -> Config:
-    """The config with that defect repaired."""
+    """A copy of a config with the named defect repaired; RnnaudioError as in :func:`with_defect`."""
     return _replaced(config, named(name), named(name).repaired)
 
 
@@ -206,7 +210,7 @@ def present_in(config: Settings) -> list[Defect]:
 
 
 def that_apply_to(config: Settings) -> list[Defect]:
-    """The defects whose settings the config has and can change."""
+    """The defects that can be planted in the config: it has their settings, and meets their ``where``."""
     return [defect for defect in DEFECTS if _has(config, defect.faithful) and _fits(config, defect.where)]
 
 
@@ -220,14 +224,14 @@ def as_text(defects: Iterable[Defect] = DEFECTS) -> str:
 
 
 def in_words(settings: Mapping[str, Any], of: str = "audio") -> str:
-    """Format settings as options of ``rnnaudio train``; those of other kinds of run, which are no options, by name."""
+    """Format settings as options of ``rnnaudio train``, or as ``name=value`` if ``of`` is another kind of run."""
     if of != "audio":
         return ", ".join(f"{name}={value}" for name, value in settings.items())
     return " ".join(_option(path.rpartition(".")[2].replace("_", "-"), v) for path, v in settings.items())
 
 
 def _option(name: str, value: object) -> str:
-    if isinstance(value, bool) and name != "shared-depth":  # which may be None too, and takes a word
+    if isinstance(value, bool) and name != "shared-depth":  # this one may be None too, so the option takes a value
         return f"--{name}" if value else f"--no-{name}"
     return f"--{name} {value}"
 
@@ -250,14 +254,14 @@ def _get(config: Settings, path: str) -> Any:
 
 
 def _replaced(config: Config, defect: Defect, settings: Mapping[str, Any]) -> Config:
-    """Replace all settings at once, because a config checks them together."""
+    """Replace all settings at once, because a config checks them together; RnnaudioError if it lacks one."""
     if not _has(config, settings):
         raise RnnaudioError(f"{defect.name} is a defect of {defect.of} runs, not of {type(config).__name__}")
     return _with(config, {tuple(path.split(".")): value for path, value in settings.items()})
 
 
 def _with(config: Config, settings: Mapping[tuple[str, ...], Any]) -> Config:
-    """A nested config with settings by path changed."""
+    """A copy of a nested config with new values for some settings, given by path."""
     flat = {path[0]: value for path, value in settings.items() if len(path) == 1}
     for name in {path[0] for path in settings if len(path) > 1}:
         below = {path[1:]: value for path, value in settings.items() if path[0] == name and len(path) > 1}

@@ -1,4 +1,4 @@
-"""The meaning of a run's figures and pictures, for readers who never trained a network."""
+"""Explanations of a run's figures and pictures, for readers who have never trained a network."""
 
 LOSSES = "Normalised mean squared error on the validation windows"
 

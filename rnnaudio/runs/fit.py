@@ -24,11 +24,11 @@ OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 
 
 def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
-    """Train a run on a corpus; everything goes to ``run_dir`` (see :func:`rnnaudio.training.train`).
+    """Train a run on a corpus and write everything to ``run_dir`` (see :func:`rnnaudio.training.train`).
 
-    RnnaudioError, before anything is written, if the folder holds a run and ``resume`` is off, if that run has other
-    settings or another corpus, if the corpus or settings do not fit the recipe, if a step needs more memory than is
-    available, or if the preflight that the config asks for fails.
+    RnnaudioError, before anything is written, if the folder holds a run and ``resume`` is off, if the run to resume
+    has other settings or another corpus, if the corpus or the settings do not fit the recipe, if a step needs more
+    memory than is available, or if the config asks for the preflight and it fails.
     """
     path, run_dir = checkpoint.path_to_write(run_dir, resume), Path(run_dir)
     _print_cost_of_mode()
@@ -39,7 +39,7 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
         if resumed:
             _check_resumable(recipe, config, record, SavedRun.read(run_dir))
         prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
-        corpus.test.prime_at(0, recipe.prime_seconds(config, corpus.sample_rate_hz))  # for the report at the end
+        corpus.test.prime_at(0, recipe.prime_seconds(config, corpus.sample_rate_hz))  # the report needs it
         if config.preflight and not resumed:
             require(recipe, config)
         record |= prepared.measured
@@ -66,7 +66,7 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
 
 
 def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path | None) -> Prepared:
-    """Prepare the run; RnnaudioError if it is larger than the memory."""
+    """Prepare the run; RnnaudioError if it does not fit into memory."""
     try:
         return recipe.prepare(config, corpus, run_dir)
     except MemoryError as error:
@@ -74,14 +74,14 @@ def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path |
 
 
 def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[Any], Any]:
-    """The recipe of a saved run and its settings with new limits, None keeping the old one.
+    """The recipe and the config of a saved run, with new ``limits`` by name; None keeps the old limit.
 
-    RnnaudioError if the run is complete, or a limit is one that it has reached already.
+    RnnaudioError if early stopping has ended the run, or if the run has already reached a new limit.
     """
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
     stopping = saved.record["stopping"]
-    if stopping["should_stop"] and _is_reported(saved):  # else it was broken off before
+    if stopping["should_stop"] and _is_reported(saved):  # else resuming writes the report
         raise RnnaudioError(
             f"{run_dir} ended because {stopping['reason']}: more time changes nothing; "
             "train in another run directory with a higher --patience"
@@ -96,7 +96,7 @@ def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[
 
 
 def _is_reported(saved: SavedRun) -> bool:
-    """Whether the report is of the run as it stands."""
+    """True if the run has a report that is no older than its checkpoint."""
     report = saved.run_dir / "report.html"
     return report.exists() and report.stat().st_mtime >= saved.path.stat().st_mtime
 
@@ -105,13 +105,13 @@ def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedR
     """Check a saved run against the config. RnnaudioError for another corpus or recipe, or other settings."""
     if recipe.key not in saved.settings:
         raise RnnaudioError(f"{saved.path} is a run of another recipe: name that one, or another run directory")
-    before = to_dict(from_dict(recipe.Config, saved.settings[recipe.key]))  # with the settings that came later
+    before = to_dict(from_dict(recipe.Config, saved.settings[recipe.key]))  # new settings get defaults
     may_change = {recipe.key: recipe.may_change(config), "corpus": {"path"}}
     check_same(saved.settings | {recipe.key: before}, record, may_change, saved.path)
 
 
 def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Record, resumed: bool) -> None:
-    """Write the record, the resolved settings and the recipe's files; remove what described the run before it."""
+    """Write the record, all settings and, for a new run, the recipe's files; remove files that are now outdated."""
     for name in OF_THE_RUN_BEFORE:
         (run_dir / name).unlink(missing_ok=True)
     if not resumed:
@@ -125,14 +125,14 @@ def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Recor
 
 
 def describe_row(recipe: Recipe[Any], row: Row) -> str:
-    """One line of progress."""
+    """Format a row of the history as one line of progress."""
     best = "  * best" if row["is_best"] else ""
     losses = f"train {recipe.in_words(row['train'])}  valid {recipe.in_words(row['valid'])}"
     return f"epoch {row['epoch']:7.2f}  {row['updates']:6d} updates  {duration(row['seconds']):>9s}  {losses}{best}"
 
 
 def _print_cost_of_mode() -> None:
-    """Print, once per run, why training is slower or less tested than it could be; see `rnnaudio info` for details."""
+    """Print a hint if another engine mode would be faster; `rnnaudio info` has the details."""
     if engine.MODE == "python" and engine.kernel() == "scan":
         print("scan in mode python: an update takes a minute and more; unset RNNAUDIO_KERNEL, or install g++ or clang")
     elif engine.MODE == "python" and not engine.HAS_COMPILER:

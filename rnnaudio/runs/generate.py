@@ -1,4 +1,4 @@
-"""Let a trained model continue primes, to WAV files or, as it plays, to standard output."""
+"""Continue primes with a trained model, into WAV files or, during generation, to standard output."""
 
 import io
 import sys
@@ -19,11 +19,15 @@ from rnnaudio.generation import Generated
 from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch
 from rnnaudio.runs.load import load
 
-MOST_SAMPLES = 2**29  # 2 GiB, several times over while they are written; a WAV file ends at twice that
+MOST_SAMPLES = 2**29  # 2 GiB of float32, of which writing takes several copies; a WAV file holds at most 4 GiB
 
 
 class Primes(NamedTuple):
-    """The sound to continue: the beginning of ``file``, or ``streams`` places of the test split from ``place`` on."""
+    """The sounds to continue, each of ``seconds``.
+
+    One prime is the beginning of ``file``; without a file, ``streams`` primes come from the test split, at positions
+    ``place``, ``place`` + 1, ... of :meth:`rnnaudio.data.corpus.Split.prime_at`.
+    """
 
     file: Path | None
     seconds: float
@@ -41,10 +45,14 @@ def generate(
     sampling: SamplingOptions = AS_TRAINED,
     overwrite: bool = False,
 ) -> str:
-    """Write each prime and its continuation; return a sentence on what was written. ``corpus``: its path, if moved.
+    """Write each prime and its continuation of ``seconds`` to a WAV file; return a sentence on what was written.
 
-    One stream goes to ``out``, several to names with a number: ``out-1.wav``, ``out-2.wav``, ... ``-`` is standard
-    output: a WAV of known length, written as it is played.
+    One stream goes to ``out``, several to numbered files: ``out-1.wav``, ``out-2.wav``, ... If ``out`` is ``-``, one
+    stream goes to standard output as a WAV of known length, part by part as it is generated. corpus: path of the run's
+    corpus; None: where it was in training.
+
+    RnnaudioError for options out of range, files that exist (without ``overwrite``) or cannot be written, and the
+    reasons of :func:`rnnaudio.runs.load.load`.
     """
     _check(primes, seconds)
     is_pipe = str(out) == "-"
@@ -66,7 +74,7 @@ def generate(
     if is_pipe:
         return _stream(run, sounds[0], n_samples, sampling)
     rate = run.sample_rate_hz
-    with ExitStack() as stack:  # all files or none; what cannot be written shows before anything is played
+    with ExitStack() as stack:  # all files or none; a file that cannot be written raises before generation
         places = [stack.enter_context(replacing(target)) for target in targets]
         results = run.continue_primes(sounds, n_samples, sampling)
         audio = [run.scale.restore(result.audio) for result in results]
@@ -75,12 +83,12 @@ def generate(
 
 
 def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: SamplingOptions) -> str:
-    """Play to standard output, each part once it is generated; pad a stream that ends early with silence."""
+    """Write to standard output, each part once it is generated; a stream that ends early is padded with silence."""
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
     rate, n_played = run.sample_rate_hz, 0
     parts = watched(run.stream(prime, n_samples, sampling), n_samples, run.watch())
-    first = next(parts)  # what is wrong shows before anything is written
+    first = next(parts)  # wrong options raise here, before anything is written
     _send(wav_header(len(prime) + n_samples, rate))
     for part in chain((prime, first), parts):
         n_played += len(part)
@@ -92,7 +100,7 @@ def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: Samplin
 
 
 def _send(content: bytes) -> None:
-    """Write to standard output. RnnaudioError if it cannot be written; a closed pipe is no RnnaudioError."""
+    """Write to standard output at once. RnnaudioError if that fails, but BrokenPipeError if the pipe is closed."""
     try:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -106,7 +114,7 @@ def _send(content: bytes) -> None:
 
 
 def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterator[np.ndarray]:
-    """Pass the parts on; once the sound has died, print a note on stderr: when, and why."""
+    """Yield the parts unchanged; when the sound has died, print to stderr, once, when and why."""
     played, n_played, is_dead = np.zeros(n_samples, np.float32), 0, False
     for part in parts:
         played[n_played : n_played + len(part)] = part
@@ -118,7 +126,7 @@ def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterat
 
 
 def wav_header(n_samples: int, rate: int) -> bytes:
-    """The header of a WAV file of 16-bit mono PCM."""
+    """The header of a WAV file of n_samples in 16-bit mono PCM, at ``rate`` in Hz."""
     header = io.BytesIO()
     with wave.open(header, "wb") as file:
         file.setnchannels(1)
@@ -145,7 +153,7 @@ def _check(primes: Primes, seconds: float) -> None:
 
 
 def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
-    """The files to write; RnnaudioError if one of them is there and may not be replaced."""
+    """Paths of the files to write; RnnaudioError if not named .wav, or if one exists and ``overwrite`` is off."""
     if out.suffix.lower() != ".wav":
         raise RnnaudioError(f"{out}: expected a name that ends in .wav; convert the sound afterwards")
     numbered = [out.with_name(f"{out.stem}-{k + 1}{out.suffix}") for k in range(streams)]
@@ -157,7 +165,7 @@ def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
 
 
 def _standardised(run: LoadedRun, primes: Primes, corpus: Path | None) -> list[np.ndarray]:
-    """The primes, standardised."""
+    """Read the primes, (n,) standardised samples each, from their file or the test split."""
     if primes.file is not None:
         return [_beginning(run, primes.file, primes.seconds)]
     with run.open_corpus(corpus) as opened:
@@ -165,7 +173,10 @@ def _standardised(run: LoadedRun, primes: Primes, corpus: Path | None) -> list[n
 
 
 def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:
-    """The first seconds of an audio file, standardised as the run's corpus is; RnnaudioError if it is shorter."""
+    """The first ``seconds`` of an audio file at the rate and on the scale of the run's corpus.
+
+    RnnaudioError if the file is shorter or cannot be read.
+    """
     audio, rate = read_audio(path)
     if rate != run.sample_rate_hz:
         print(f"note: {path} has {rate} Hz, the run {run.sample_rate_hz} Hz: it is resampled", file=sys.stderr)

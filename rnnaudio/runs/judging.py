@@ -16,7 +16,10 @@ MOST_CALIBRATION_SECONDS = 3600.0
 
 
 class Sound(NamedTuple):
-    """Prime, generated and true continuation, on the scale of the recording; stopped: why generation ended early."""
+    """A prime, its generated and its true continuation, each (n,) samples on the scale of the recording.
+
+    alive: how long the generated continuation stays alive. stopped: why generation ended early; empty if it did not.
+    """
 
     prime: np.ndarray
     generated: np.ndarray
@@ -28,7 +31,10 @@ class Sound(NamedTuple):
 def continue_test_prime(
     run: LoadedRun, corpus: AudioCorpus, *, prime_seconds: float, seconds: float, index: int = 0
 ) -> Sound:
-    """Continue a stretch of the test split, and measure for how long the result stays within real music's limits."""
+    """Continue a prime of the test split, and measure how long the result stays within the limits of real music.
+
+    index: position of the prime; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
+    """
     rate = corpus.sample_rate_hz
     stretch = _prime_and_continuation(corpus.test, index, prime_seconds, seconds)
     context, ahead = np.split(stretch, [round(prime_seconds * rate)])
@@ -38,7 +44,11 @@ def continue_test_prime(
 
 
 def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str) -> Alive:
-    """Measure how long the sound stays alive; below a second, or at a very low rate, it cannot be measured."""
+    """Measure how long generated sound, (n,) samples on the scale of the recording, stays alive.
+
+    Sound shorter than 1 s, or of a rate below ``MINIMUM_RATE_HZ``, cannot be measured: the result is then its length,
+    and the reason is ``stopped`` (why generation ended early) or, if that is empty, that it cannot be measured.
+    """
     rate = corpus.sample_rate_hz
     if len(generated) < rate or rate < MINIMUM_RATE_HZ:
         return Alive(len(generated) / rate, stopped or "too short or too low a rate to be measured")
@@ -46,7 +56,11 @@ def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str) -> Alive:
 
 
 def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
-    """Limits from the training pieces; if they are short, from rendered Mozart, for theirs would be too narrow."""
+    """Limits of real music, measured on the training pieces.
+
+    Limits from less than five minutes would be too narrow: at 16 kHz, the stored limits of rendered Mozart
+    (``STEINWAY_16_KHZ``) replace them.
+    """
     rate = corpus.sample_rate_hz
     if corpus.train.seconds < LEAST_CALIBRATION_SECONDS and rate == STEINWAY_16_KHZ.sample_rate_hz:
         return STEINWAY_16_KHZ
@@ -55,7 +69,7 @@ def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
 
 @lru_cache(maxsize=4)
 def _measured_limits(path: Path, changed_ns: int) -> AliveLimits:
-    """Measure and cache, since it reads up to an hour of music; by time of change, since a corpus may be rebuilt."""
+    """Measure the limits on about an hour of music at most; cached by path and time of change of the corpus."""
     with AudioCorpus.open(path) as corpus:
         rate, pieces = corpus.sample_rate_hz, corpus.train.pieces
         n_each = round(MOST_CALIBRATION_SECONDS * rate / len(pieces))
@@ -64,6 +78,6 @@ def _measured_limits(path: Path, changed_ns: int) -> AliveLimits:
 
 
 def _prime_and_continuation(split: Split, index: int, prime_seconds: float, seconds: float) -> np.ndarray:
-    """A stretch with the true continuation after it, as far as the pieces of the split allow."""
+    """A prime and its true continuation, (n,) standardised samples; shorter if no piece of the split is that long."""
     longest = max((piece.n_samples for piece in split.pieces), default=0) / split.sample_rate_hz
     return split.prime_at(index, max(prime_seconds, min(prime_seconds + seconds, longest)))

@@ -10,7 +10,7 @@ from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
 
-LEAST_LIMIT = 1000  # settings that a cell has no use for keep their defaults
+LEAST_LIMIT = 1000  # sizes up to this always pass, as unused settings keep their defaults
 
 R = TypeVar("R", bound=LoadedRun)
 
@@ -24,9 +24,9 @@ def load(run_dir: Path, kind: type[R]) -> R: ...
 
 
 def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
-    """Load the run in a folder, with its best parameters; kind: the class expected.
+    """Load the run in a folder, ready to continue sound; kind: the class that the run must have.
 
-    RnnaudioError if there is none, it is damaged, or of another recipe.
+    RnnaudioError if the folder has no run, or the run is damaged or of another class.
     """
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
@@ -42,7 +42,7 @@ def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
 
 
 def _check_sizes(recipe: Recipe[C], saved: SavedRun) -> None:
-    """RnnaudioError for a model larger than the arrays that are stored for it, which would take all memory."""
+    """RnnaudioError if damaged settings ask for a model larger than the stored arrays, which could exhaust memory."""
     shapes = [array.shape for array in saved.checkpoint.arrays.values()]
     most = max((side for shape in shapes for side in shape), default=0)
     limits = {"n_units": most, "head_units": most, "readout_units": most, "n_layers": len(shapes)}
@@ -55,7 +55,7 @@ def _check_sizes(recipe: Recipe[C], saved: SavedRun) -> None:
 
 
 def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
-    """The settings of a saved run, new ones at their defaults; RnnaudioError if they are not those of the recipe."""
+    """The config of a saved run; settings of later versions get defaults. RnnaudioError if it is of another recipe."""
     try:
         config: C = from_dict(recipe.Config, saved.settings[recipe.key])
     except (KeyError, TypeError) as error:
@@ -64,7 +64,7 @@ def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
 
 
 def saved_recipe(run_dir: Path) -> tuple[Recipe[Any], Any]:
-    """The recipe and the settings of the run in a folder, without its model."""
+    """Read the recipe and the config of the run in a folder, without loading its model."""
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
     return recipe, saved_config(recipe, saved)

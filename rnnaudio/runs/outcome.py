@@ -1,4 +1,4 @@
-"""Results of a run, whatever its recipe: sound, spectrogram, curves, a summary and one page."""
+"""Results of a run of any recipe: sound, spectrogram, curves, a summary, and a report as one HTML page."""
 
 import json
 import platform
@@ -32,14 +32,16 @@ def write_outcome(
     prime_index: int = 0,
     finish: bool = True,
 ) -> Record:
-    """Write sound, pictures, ``summary.json`` and ``report.html`` of a trained run into its folder; the summary.
+    """Write sound, pictures, ``summary.json`` and ``report.html`` of a trained run to its folder; returns the summary.
 
     corpus_path
-        where the corpus is, if it was moved.
+        path of the corpus; None: where it was in training.
     seconds
-        length of the generated sound; None: the recipe's own.
+        length of the generated sound; None: the recipe's default.
+    prime_index
+        position in the test split of the prime to continue; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
     finish
-        first let the recipe finish the run (codes: choose temperatures); without it the run plays as trained.
+        first make the choices that follow training (codes: parameters and temperatures); False: keep earlier choices.
     """
     saved = SavedRun.read(run_dir)
     recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
@@ -71,7 +73,7 @@ def write_outcome(
 
 
 def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], int]:
-    """Write all sounds: the files by caption, and how many generated samples were clipped."""
+    """Write all sounds as WAV files; returns their paths by caption, and the number of clipped generated samples."""
     rate = run.sample_rate_hz
     n_clipped = write_wav(folder / "generated.wav", np.concatenate([sound.prime, sound.generated]), rate)
     write_wav(folder / "original.wav", np.concatenate([sound.prime, sound.original]), rate)
@@ -83,7 +85,7 @@ def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tupl
 
 
 def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folder: Path) -> dict[str, Path]:
-    """Plot all pictures of a run: paths by caption."""
+    """Plot all pictures of a run into ``folder``; returns their paths by caption."""
     rate, history = run.sample_rate_hz, run.history
     path = folder / "spectrogram.png"
     pictures = {"Spectrogram": plots.spectrogram(sound.prime, sound.generated, sound.original, rate, path)}
@@ -104,7 +106,7 @@ def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folde
 
 
 def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> Record:
-    """The figures of a run, as they go into ``summary.json``."""
+    """Collect the figures of a run that ``summary.json`` holds."""
     return {
         "recipe": recipe.name,
         "validation": page.figure,
@@ -128,7 +130,7 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """Two sentences on a summary."""
+    """Two sentences from a summary: the validation result, and how long the sound stayed alive."""
     trained = f"{duration(60 * summary['training_minutes'])} of training: {summary['validation']}."
     why = f" ({summary['death']})" if summary["death"] else ""
     if summary.get("limits_known") is False:
@@ -142,7 +144,7 @@ def headline(summary: Mapping[str, Any]) -> str:
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"model": {"cell": "lstm"}}`` as ``{"model.cell": "lstm"}``."""
+    """Flatten a nested mapping: ``{"model": {"cell": "lstm"}}`` becomes ``{"model.cell": "lstm"}``."""
     rows: dict[str, Any] = {}
     for key, value in nested.items():
         rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}

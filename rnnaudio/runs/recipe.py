@@ -1,8 +1,8 @@
-"""The interface of recipes, which holds what differs between runs over frames, codes and samples.
+"""The interface of recipes: everything that differs between runs over frames, codes and samples.
 
-A recipe defines model, objective and batches, how a trained run continues sound, and its part of the report. Training,
-resuming, generating, reporting, diagnosis and toy problems are the same for all, and are in :mod:`rnnaudio.runs`.
-To add a recipe, subclass :class:`Recipe` and register it in :mod:`rnnaudio.runs.recipes`, one line.
+A recipe defines the model, objective and batches, how a trained run continues sound, and its part of the report.
+Training, resuming, generation, reports, diagnosis and toy problems are common to all recipes; :mod:`rnnaudio.runs`
+has them. To add a recipe, subclass :class:`Recipe` and register it by one line in :mod:`rnnaudio.runs.recipes`.
 """
 
 from abc import ABC, abstractmethod
@@ -29,7 +29,7 @@ from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep
 from rnnaudio.training.checkpoint import Checkpoint
 from rnnaudio.training.loop import Batches, StoppingRule
 
-TOY_FRAME = 200  # samples, where the model has no frames of its own
+TOY_FRAME = 200  # samples per frame, if the model has no frames of its own
 Rows = Sequence[Mapping[str, object]]
 
 
@@ -38,7 +38,7 @@ C = TypeVar("C", bound=RunConfig)
 
 @dataclass(frozen=True)
 class Fitting:
-    """Optimizer, limits and rules of training: the arguments of :func:`rnnaudio.training.train` of these names."""
+    """Optimizer, limits and rules of training, passed to the parameters of :func:`rnnaudio.training.train` by name."""
 
     optimizer: Optimizer
     stopping: StoppingRule
@@ -50,7 +50,7 @@ class Fitting:
     on_update: Callable[[int], None] | None = None
 
     def step(self, model: Layer, objective: Objective) -> TrainStep | SegmentedTrainStep:
-        """One compiled update of that model."""
+        """Compile the training step of a model, in segments unless ``segment_steps`` is 0."""
         if self.segment_steps:
             return SegmentedTrainStep(
                 model, objective, self.optimizer, seed=self.seed, segment_steps=self.segment_steps
@@ -60,18 +60,21 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that a run is trained with.
+    """Everything needed to train a run.
 
+    validation
+        the fixed validation batches.
     pieces
-        the training pieces, as the batches read them.
+        the training pieces from which the batches are read.
     blank_loss
-        the validation loss of a model that has learnt nothing; toy problems are judged against it.
+        the validation loss of a model that has learnt nothing; toy problems compare with it.
     measured
         measurements of the data, saved in the run's record.
     files
         files to save beside the checkpoint, by name.
     promised
-        the objective that toy problems are judged by, if a setting (such as the target of 2016) changes ``objective``.
+        the objective on which toy problems evaluate the model, if a setting (such as the target of 2016) makes
+        ``objective`` another one; None: ``objective``.
     """
 
     model: Layer
@@ -90,12 +93,14 @@ class Prepared:
 class Page:
     """A recipe's part of the report on a run.
 
-    figure
-        the validation result, as text for the headline.
+    title, figure, about
+        title of the page; the validation result as text for the headline; a paragraph that follows the headline.
+    summary
+        the recipe's entries of ``summary.json``.
+    tables, pictures, sounds, explanations
+        by heading or caption. Sounds are (n,) samples on the scale of the recording, written as ``<caption>.wav``.
     baselines, decibel
         for the learning curve: losses of simple predictors to plot as lines, and whether to show losses in decibels.
-    tables, pictures, sounds
-        by heading or caption; sounds on the scale of the recording, written as ``<caption>.wav``.
     """
 
     title: str
@@ -111,14 +116,16 @@ class Page:
 
 
 class Recipe(ABC, Generic[C]):
-    """A kind of run: frames, codes or samples. It has no state: everything is passed and returned.
+    """A kind of run: frames, codes or samples. A recipe object has no state: everything is passed and returned.
 
     name
-        on the command line, as registered in :mod:`rnnaudio.runs.recipes`.
+        the name registered in :mod:`rnnaudio.runs.recipes`, which ``--recipe`` takes.
     key
-        of the settings in the record of a checkpoint; never to be changed.
+        the key of the settings in a checkpoint's record. It must not change, or old runs cannot be loaded.
+    Config
+        the class of the settings, a frozen dataclass.
     quantity
-        what the loss is, with its unit.
+        name of the loss in reports, with its unit if it has one.
     seconds
         length of the sound generated for the report.
     problems
@@ -134,18 +141,18 @@ class Recipe(ABC, Generic[C]):
 
     @abstractmethod
     def prepare(self, config: C, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Make the model, objective, batches, validation and optimizer of a config.
+        """Make the model, objective, training batches, validation batches and optimizer of a config.
 
-        run_dir: the folder of a run that is continued or examined, whose files are read instead of made again.
-        RnnaudioError for settings or a corpus that do not allow training.
+        run_dir: the folder of a run that is resumed or diagnosed, whose files (such as a codec) are loaded instead of
+        made again; None for a new run. RnnaudioError if training with this config on this corpus is impossible.
         """
 
     @abstractmethod
     def load(self, config: C, saved: SavedRun) -> LoadedRun:
-        """Load a trained run, ready to continue sound."""
+        """Build the model of a saved run with its trained parameters, ready to continue sound."""
 
     def open_corpus(self, path: Path, config: C) -> AudioCorpus:
-        """Open the corpus on the scale that the config asks for."""
+        """Open the corpus, with samples on the scale that the config asks for."""
         return AudioCorpus.open(path)
 
     def completed(self, config: C, corpus: AudioCorpus) -> C:
@@ -153,50 +160,50 @@ class Recipe(ABC, Generic[C]):
         return config
 
     def may_change(self, config: C) -> Set[str]:
-        """The settings that may differ when a run is resumed: its limits."""
+        """Names of the settings that may differ when a run is resumed: its limits, and ``preflight``."""
         return {"minutes", "max_updates", "preflight"}
 
     def in_words(self, loss: float) -> str:
-        """A loss with its unit."""
+        """Format a loss, with its unit if it has one."""
         return f"{loss:.5g}"
 
     def prime_seconds(self, config: C, sample_rate_hz: int) -> float:
-        """Length of the primes that a run is tested with."""
+        """Length in seconds of the primes for the report and the diagnosis."""
         return 1.0
 
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
         """Make the choices that follow training, such as temperatures, and save them in the run's folder."""
 
     def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
-        """The part of the report that only this kind of run has; pictures are plotted into ``folder``."""
+        """Make the part of the report that only this kind of run has, and plot its pictures into ``folder``."""
         best = run.best_validation_loss
         figure = "never validated" if best is None else f"{self.quantity} on validation music: {self.in_words(best)}"
         return Page(title=f"A run over {self.name}", figure=figure)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """The run as the diagnosis examines it."""
+        """Collect what the diagnosis examines: the model, and everything that trains it and generates with it."""
         prepared = self.prepare(run.config, corpus, run_dir)
         return subject_of(run, prepared, corpus, self.prime_seconds(run.config, run.sample_rate_hz))
 
     def remedy(self, cause: str, config: C) -> str:
-        """The options of `train` that repair a cause found by the diagnosis; empty where no setting does."""
+        """The options of `train` that repair a cause found by the diagnosis; empty if no setting does."""
         return ""
 
     def toy(self, config: C) -> C:
-        """The config for toy problems, reduced so that they take minutes."""
+        """The config for toy problems, reduced so that each takes minutes at most."""
         return config
 
     def toy_sizes(self, config: C) -> tuple[int, int]:
-        """Samples per frame, and the least number of samples of sound, of a toy problem with these settings."""
+        """Samples per frame, and the least number of samples of sound, for a toy problem with these settings."""
         return TOY_FRAME, 0
 
     def toy_scale(self, config: C, audio: np.ndarray) -> Scale:
-        """The scale of a toy problem's sound."""
+        """The scale by which to standardise a toy problem's audio, (n,) samples."""
         return Scale(float(audio.mean()), float(audio.std()))
 
 
 def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_seconds: float) -> Subject:
-    """A run and what it was trained with, for the diagnosis."""
+    """Combine a trained run with what it was trained with into the subject of a diagnosis."""
     fitting = prepared.fitting
 
     def continued(prime: np.ndarray, n_samples: int) -> np.ndarray:
@@ -222,5 +229,5 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
 
 
 def late_rate(run: LoadedRun) -> float | None:
-    """The learning rate of the update that made the best parameters; None if never validated."""
+    """Learning rate of the last update of the best parameters; None if never validated."""
     return next((row["learning_rate"] for row in reversed(run.history) if row["is_best"]), None)

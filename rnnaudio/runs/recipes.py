@@ -1,4 +1,4 @@
-"""Registry of recipes: one line each, as text, because they take seconds to import."""
+"""Registry of recipes, which holds their import paths, as importing the recipes themselves takes seconds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from rnnaudio.registry import Registry, resolve
 
 
 class Entry(NamedTuple):
-    """A recipe and the class of its settings, or where to import them from; key: of the settings in a record."""
+    """A recipe and its config class, each as an object or as ``"module:name"``; key: see :class:`Recipe`."""
 
     key: str
     recipe: Any
@@ -26,17 +26,17 @@ RECIPES.add(
 
 
 def recipe_named(name: str) -> Any:
-    """The recipe of that name; RnnaudioError names the nearest known one."""
+    """The recipe of that name. RnnaudioError, which suggests the nearest known name, if there is none."""
     return resolve(RECIPES[name].recipe)
 
 
 def config_class(name: str) -> Any:
-    """The class of the settings of that recipe."""
+    """The config class of the recipe of that name; RnnaudioError as in :func:`recipe_named`."""
     return resolve(RECIPES[name].Config)
 
 
 def recipe_in(settings: Mapping[str, Any], path: Path) -> Any:
-    """The recipe whose key these settings of a record have; RnnaudioError if there is none."""
+    """The recipe whose key the settings in a run's record contain; RnnaudioError, naming ``path``, if none fits."""
     for _, entry in RECIPES.items():
         if entry.key in settings:
             return resolve(entry.recipe)

@@ -31,7 +31,7 @@ class SavedRun(NamedTuple):
         return saved
 
     def check(self) -> None:
-        """RnnaudioError if the record lacks what training and loading need, or holds it in another form."""
+        """RnnaudioError if an entry of the record that loading or resuming needs is missing or of a wrong type."""
         record: Any = self.record
         for name, kind in RECORD.items():
             if not isinstance(record, dict) or not isinstance(record.get(name), kind):
@@ -44,7 +44,7 @@ class SavedRun(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """The checkpoint."""
+        """Path of the checkpoint."""
         return checkpoint.path_in(self.run_dir)
 
     @property
@@ -53,16 +53,16 @@ class SavedRun(NamedTuple):
 
     @property
     def settings(self) -> Record:
-        """The record made before training: settings, under the key of the recipe, the corpus, and measurements."""
+        """The part of the record made before training: settings (under the recipe's key), corpus, and measurements."""
         return self.record.get("config") or {}
 
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
-        """Parameters ``best``, of the lowest validation loss, or ``model``, the last ones, also if none is best."""
+        """Arrays by name: the ``best`` parameters (lowest loss), or the last ones (``model``, or if none is best)."""
         return self.checkpoint.group(group) or self.checkpoint.group("model")
 
 
 def description(corpus: AudioCorpus) -> Record:
-    """The entry of a corpus in a run's record."""
+    """Make the entry by which a run's record identifies its corpus."""
     return {
         "path": str(corpus.path.resolve()),
         "sample_rate_hz": corpus.sample_rate_hz,
@@ -73,17 +73,17 @@ def description(corpus: AudioCorpus) -> Record:
 
 
 def rate_of(record: Mapping[str, Any]) -> int:
-    """Sampling rate of the corpus in a run's record."""
+    """Sample rate of the run's corpus in Hz, from the run's record."""
     return int(record["config"]["corpus"]["sample_rate_hz"])
 
 
 def scale_of(record: Mapping[str, Any]) -> Scale:
-    """Mean and deviation of the corpus in a run's record."""
+    """Mean and standard deviation of the run's corpus, from the run's record."""
     return Scale(record["config"]["corpus"]["mean"], record["config"]["corpus"]["std"])
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set[str]) -> str:
-    """The first setting that has changed, with both values; empty if none has."""
+    """Describe the first entry of ``now``, except ``unchecked``, that differs from ``before``; empty if none does."""
     changed = (name for name in now if name not in unchecked and before.get(name) != now[name])
     return next((f"{name} was {before.get(name)}, now it is {now[name]}" for name in changed), "")
 
@@ -91,7 +91,10 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set
 def open_known(
     stored: Record, path: Path | None = None, open_it: Callable[[Path], AudioCorpus] = AudioCorpus.open
 ) -> AudioCorpus:
-    """Open the corpus of a record, at ``path`` or where it was; RnnaudioError if it is missing or another one."""
+    """Open the corpus that a record describes, at ``path`` or by default its recorded path, with ``open_it``.
+
+    RnnaudioError if the file is missing or its corpus differs from the description (:func:`description`).
+    """
     if path is None and not Path(stored["path"]).exists():
         raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: give its path with --corpus")
     corpus = open_it(path or Path(stored["path"]))
@@ -103,7 +106,10 @@ def open_known(
 
 
 def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], path: Path) -> None:
-    """Compare parts of two records (train, corpus). RnnaudioError, with both values, for a change not allowed."""
+    """Compare the parts of two records that ``may_change`` names, each with the set of entries that may differ.
+
+    RnnaudioError, which names ``path`` and both values, if any other entry differs.
+    """
     saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
     for part, unchecked in may_change.items():
         changed = difference(saved.get(part) or {}, now[part], unchecked)

@@ -1,4 +1,4 @@
-"""Choice of the recipe and its settings: from a preset, a configuration file, and the name of a cell."""
+"""Choice of a recipe and its settings from the names of a recipe, a preset and a cell, and a configuration file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ DEFAULT_RECIPE = "frames"
 
 
 class Chosen(NamedTuple):
-    """A recipe by name, and settings of it."""
+    """The name of a recipe, and a config of that recipe's class."""
 
     recipe: str
     config: Any
@@ -22,9 +22,10 @@ class Chosen(NamedTuple):
 def chosen(
     recipe: str | None = None, preset: str | None = None, config: Path | None = None, cell: str | None = None
 ) -> Chosen:
-    """The settings of a preset, overridden by those of a file, then by the recipe and cell if named.
+    """Combine the settings of a preset, those of the file ``config``, which override them, and the cell, if named.
 
-    RnnaudioError for unknown names and keys, and for a file of another recipe than ``recipe``.
+    The recipe is ``recipe``, that of the preset or file, or else ``frames``; recipes without a choice of cells ignore
+    ``cell``. RnnaudioError for unknown names and keys, and if two sources name different recipes.
     """
     values: dict[str, Any] = {}
     for path in ([path_of(preset)] if preset else []) + ([config] if config else []):
@@ -42,7 +43,7 @@ def chosen(
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Both tables, ``above`` winning, tables within them merged too; RnnaudioError for two recipes."""
+    """Merge two nested tables, ``above`` (read from ``path``) overriding ``below``; RnnaudioError for two recipes."""
     recipe = above.get("recipe")
     if not isinstance(recipe, str | None):
         raise RnnaudioError(f"{path}: unknown recipe {recipe!r}; known are {', '.join(RECIPES)}")

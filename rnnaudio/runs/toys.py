@@ -9,7 +9,7 @@ import numpy as np
 from rnnaudio.data.demo import embedded_recordings
 
 RATE_HZ = 16_000
-PART = (3.0 - math.sqrt(5.0)) / 2.0  # of a period, 0.382: far from 0, 1/2 and 1, and irrational
+PART = (3.0 - math.sqrt(5.0)) / 2.0  # 0.382 periods: far from 0, 1/2 and 1, and irrational; see _near
 NOTE_SECONDS = 0.25
 SCALE_HZ = (262.0, 294.0, 330.0, 349.0, 392.0, 440.0, 494.0, 523.0)
 
@@ -20,11 +20,12 @@ class ToyProblem(NamedTuple):
     """A sound that is easy to learn.
 
     sound
-        (frame size, n_samples) -> audio to train on and to validate on.
-    pass_share
-        share of the loss of a model that has learnt nothing, to be reached in ``max_updates``; ``why``: the reason.
+        (frame_size, n_samples) -> (training audio, validation audio), each (n,) samples at 16 kHz.
+    pass_share, max_updates, why
+        the problem is passed if, within ``max_updates``, the loss falls to this share of the loss of a model that has
+        learnt nothing; ``why`` is the reason for that share.
     by_design
-        causes that are due to the problem, not to the settings.
+        causes in a diagnosis that are due to the problem, not to the settings.
     """
 
     name: str
@@ -36,9 +37,11 @@ class ToyProblem(NamedTuple):
 
 
 def _near(frequency_hz: float, frame_size: int, part: float) -> float:
-    """Cycles per sample near a frequency, such that a frame is some whole periods and ``part`` of one: then neither
-    the last frame nor its negative is the next one, whatever the frame size. An irrational part never repeats itself,
-    so that no stretch to validate on is one of those trained on."""
+    """Frequency near ``frequency_hz``, in cycles per sample: a frame has some whole periods and ``part`` of one.
+
+    So neither the last frame nor its negative equals the next one, whatever the frame size. With an irrational
+    ``part`` no frame ever recurs, so that no validation window equals a training window.
+    """
     return (round(frequency_hz * frame_size / RATE_HZ) + part) / frame_size
 
 
@@ -55,13 +58,13 @@ def _tone(frequency_hz: float, frame_size: int, part: float, n_samples: int) -> 
 
 
 def _chirp(frame_size: int, n_samples: int) -> Sounds:
-    """A sweep from 220 Hz to 880 Hz and back, once for training and once, in other phases, for validation."""
+    """A sweep from 220 Hz to 880 Hz and back, once for training and once, with other phases, for validation."""
     frequency_hz = 550.0 - 330.0 * np.cos(2 * np.pi * np.arange(2 * n_samples) / n_samples)
     return _halves(np.sin(2 * np.pi * np.cumsum(frequency_hz) / RATE_HZ))
 
 
 def _clip(frame_size: int, n_samples: int) -> Sounds:
-    """Two seconds of piano, again and again where a window is longer; the same to train and to validate on."""
+    """Two seconds of piano, repeated if windows are longer; the same audio for training and validation."""
     load: Any = next(recording.load for recording in embedded_recordings() if recording.split == "train")
     audio, rate = load()
     clip = np.resize(audio[rate : 3 * rate], max(n_samples // 2, 2 * rate))
@@ -74,7 +77,7 @@ def _halves(audio: np.ndarray) -> Sounds:
 
 
 TONES = "a linear predictor makes no error here, silence one of 0 dB"
-FEW_SOUNDS = ("shifted-batch",)  # whatever the batches are, all windows of a tone sum up two of them
+FEW_SOUNDS = ("shifted-batch",)  # all windows of a tone are linear combinations of two, in any batch
 
 PROBLEMS = (
     ToyProblem("sine", _sine, 0.1, 200, TONES, FEW_SOUNDS),
@@ -92,7 +95,7 @@ PROBLEMS = (
 
 
 def _notes(pitches_hz: tuple[float, ...], n_samples: int) -> Sounds:
-    """Struck notes in a fixed order, again and again; validated from another note on."""
+    """Decaying notes in a fixed order, repeated; the validation audio begins at the second note."""
     n_note = round(NOTE_SECONDS * RATE_HZ)
     t = np.arange(n_note) / RATE_HZ
     notes = [sum(np.sin(2 * np.pi * k * f * t) / k for k in (1, 2, 3)) * np.exp(-6.0 * t) for f in pitches_hz]

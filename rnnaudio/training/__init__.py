@@ -1,4 +1,4 @@
-"""Training: loop, early stopping, schedules, checkpoints."""
+"""Training: the loop, compiled updates, early stopping, schedules and checkpoints."""
 
 from rnnaudio.training.loop import Judging, Limits, Run, train
 from rnnaudio.training.schedules import Constant, ExponentialDecay, LinearAnnealing, WarmupCosine

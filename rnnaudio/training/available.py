@@ -1,4 +1,4 @@
-"""Memory available to this process."""
+"""Measurement of the memory (RAM) available to this process."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 MEMORY_INFO = Path("/proc/meminfo")
 CONTROL_GROUP = Path("/proc/self/cgroup")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
-# Limit, usage, and the entry of memory.stat for inactive file caches.
+# For versions 1 and 2 of control groups: the files of limit and usage, and the entry of memory.stat for inactive file
+# caches.
 FIRST_VERSION = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
 
@@ -14,7 +15,7 @@ SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
 def available_bytes() -> int | None:
     """Bytes available without swapping, within the limits of this process's control groups; None if unknown.
 
-    Available memory is known on Linux only. Elsewhere, as on macOS, the total memory is returned.
+    Only Linux reports available memory. On other systems, such as macOS, the total memory is returned.
     """
     limits = [left for left in (_left_of_the_machine(), *_left_of_the_groups()) if left is not None]
     return min(limits) if limits else None
@@ -32,7 +33,10 @@ def _left_of_the_machine() -> int | None:
 
 
 def _left_of_the_groups() -> list[int]:
-    """Limit minus usage of the control group of this process and its parents; file caches are reclaimed on demand."""
+    """Limit minus usage, in bytes, of each control group that has a limit: the process's own one and its parents.
+
+    Inactive file caches do not count as usage, because they are reclaimed on demand.
+    """
     left = []
     for folder, limit, usage, cache in _groups():
         most = _number(folder / limit)
@@ -43,9 +47,10 @@ def _left_of_the_groups() -> list[int]:
 
 
 def _groups() -> list[tuple[Path, str, str, str]]:
-    """Folders of the control groups, with the names of the files for limit, usage and cache (version 1 or 2).
+    """Folder of each control group, with the names for limit, usage and file caches (version 1 or 2).
 
-    In a container the own group may appear as the root, despite the path in /proc/self/cgroup; so all parents count.
+    The groups are the process's own one and all its parents: in a container the own group may be mounted as the root,
+    despite the path in /proc/self/cgroup.
     """
     found = []
     for line in _lines(CONTROL_GROUP):

@@ -1,6 +1,7 @@
 """Checkpoints: arrays and one JSON record in a single safetensors file, written atomically.
 
-One file, because a crash could leave two out of step; safetensors, because loading it cannot execute code.
+One file, because a crash could leave two files that do not belong together; safetensors, because loading it cannot
+execute code.
 """
 
 import json
@@ -23,27 +24,28 @@ FORMAT = "rnnaudio-checkpoint-1"
 
 
 class Checkpoint(NamedTuple):
-    """Contents of a checkpoint: arrays by name, ``group/name``, and a JSON-serialisable record."""
+    """Contents of a checkpoint: arrays, by names of the form ``group/name``, and a JSON-serialisable record."""
 
     arrays: dict[str, Array]
     record: Record
 
     def group(self, name: str) -> dict[str, Array]:
-        """The arrays below ``name/``, without that prefix."""
+        """The arrays of the group ``name``, by their names without the prefix ``name/``."""
         return {key.removeprefix(f"{name}/"): a for key, a in self.arrays.items() if key.startswith(f"{name}/")}
 
 
 def path_in(run_dir: Path) -> Path:
-    """Path of a run's checkpoint; RnnaudioError if a file is given in place of the run's folder."""
+    """Path of the checkpoint in a run's folder; RnnaudioError if ``run_dir`` is a file."""
     if Path(run_dir).is_file():
         raise RnnaudioError(f"{run_dir} is a file; expected the folder of a run, which holds its checkpoint")
     return Path(run_dir) / "checkpoint.safetensors"
 
 
 def path_to_write(run_dir: Path, resume: bool) -> Path:
-    """Path of the checkpoint of a run that starts or, with ``resume``, continues; checked before training begins.
+    """Path of the checkpoint of a run that is about to start or, with ``resume``, to continue.
 
-    RnnaudioError if it would replace another run's checkpoint, or if the folder is not writable.
+    Call it before training: RnnaudioError if the run would replace an existing checkpoint without ``resume``, or if
+    the folder is not writable.
     """
     path = path_in(run_dir)
     if path.exists() and not resume:
@@ -56,7 +58,7 @@ def path_to_write(run_dir: Path, resume: bool) -> Path:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write ``path`` atomically; on RnnaudioError (no space, no permission) an earlier file is unchanged."""
+    """Write a checkpoint atomically; after RnnaudioError (no space, no permission) an earlier file is unchanged."""
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}
     record = json.dumps(checkpoint.record)
     metadata = {"format": FORMAT, "record": record, "crc32": checksum(record, arrays)}
@@ -64,7 +66,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint; RnnaudioError if it is missing, damaged, or of another version."""
+    """Read a checkpoint; RnnaudioError if it is missing, damaged, or of another format."""
     path = Path(path)
     if not path.is_file():
         raise RnnaudioError(f"no checkpoint at {path}; train a model there first, or name another run")
@@ -80,7 +82,7 @@ def load(path: Path) -> Checkpoint:
             "use the version of rnnaudio that wrote it or train again"
         )
     record = metadata.get("record", "{}")
-    if metadata.get("crc32", "") not in ("", checksum(record, arrays)):  # early checkpoints have none
+    if metadata.get("crc32", "") not in ("", checksum(record, arrays)):  # early checkpoints have no checksum
         raise RnnaudioError(f"{path} is damaged: its checksum does not match its content; use another or train again")
     try:
         return Checkpoint(arrays, json.loads(record))

@@ -11,9 +11,10 @@ Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
 
 class Interrupt:
-    """Context in which the first Ctrl-C only sets ``reason``; a second one raises KeyboardInterrupt at once.
+    """Context manager in which the first Ctrl-C only sets ``reason``; a second one raises KeyboardInterrupt at once.
 
-    Python allows signal handlers in the main thread only; in other threads the context has no effect.
+    ``reason`` is a phrase for the user, empty before a Ctrl-C. Python allows signal handlers in the main thread only;
+    in other threads the context manager has no effect.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The training loop."""
+"""The training loop: updates, validation, early stopping, and the checkpoint from which a run resumes."""
 
 import sys
 import time
@@ -25,15 +25,16 @@ from rnnaudio.training.segmented import SegmentedTrainStep
 from rnnaudio.training.step import BatchArrays, Evaluation, StepResult, Totals, TrainStep
 from rnnaudio.training.stopping import StoppingState, from_json, to_json
 
-# One validation in the history of a run, see ``Run.history``. Not a TypedDict: the keys ``valid_<name>`` depend on the
-# objective.
+# A row of the history of a run, for one validation; see ``Run``. Not a TypedDict, because the keys ``valid_<name>``
+# depend on the objective.
 Row: TypeAlias = Record
 
 
 class Batches(Protocol):
-    """Source of training batches; ``batch(index)`` is a pure function of the index, so a run may resume anywhere.
+    """Source of training batches; ``batch(index)`` is a pure function of the index, so a run can resume at any update.
 
-    ``batch`` is called one batch ahead, from another thread.
+    ``batch`` is called one batch ahead, from another thread. ``carries_state`` tells whether each batch continues the
+    sequences of the one before, so that its initial state is that batch's final state.
     """
 
     @property
@@ -46,7 +47,7 @@ class Batches(Protocol):
 
 
 class StoppingRule(Protocol):
-    """A pure rule for early stopping; see :mod:`rnnaudio.training.stopping`."""
+    """An early-stopping rule, whose methods are pure functions; see :mod:`rnnaudio.training.stopping`."""
 
     def initial(self) -> StoppingState: ...
 
@@ -55,7 +56,7 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of training regardless of the losses, counted over all sessions of a run, and the validation interval."""
+    """Limits that end a run whatever its losses, counted over all of its sessions, and the validation interval."""
 
     max_updates: int = 1_000_000
     max_seconds: float = float("inf")
@@ -64,15 +65,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class Judging:
-    """Model selection: which loss decides, and how much history is saved. Other settings reproduce mistakes of 2016.
+    """Model selection: which loss decides, and how much history is saved.
+
+    Apart from ``with_noise`` for a Bound, settings other than the defaults reproduce mistakes of 2016.
 
     by
-        ``valid``: the loss on the validation batches decides about stopping and the best parameters; ``train``: the
-        mean over the training batches since the last validation, with noise.
+        the loss that decides when to stop and which parameters are the best. ``valid``: the loss on the validation
+        batches; ``train``: the mean over the training batches since the last validation, with noise and dropout.
     with_noise
-        validate in the training graph; required for a :class:`rnnaudio.objectives.Bound`, an expectation over samples.
+        validate in the training graph, with noise and dropout; required for a :class:`rnnaudio.objectives.Bound`,
+        which is an expectation over samples.
     keep_all
-        False: truncate the saved history after its best row.
+        save the whole history; False: only the rows up to the best one.
     """
 
     by: Literal["valid", "train"] = "valid"
@@ -82,14 +86,18 @@ class Judging:
 
 @dataclass
 class Run:
-    """Progress of a run; all of it is saved in the checkpoint.
+    """Progress of a run, saved in the checkpoint except for ``reason`` and ``is_complete``.
 
     history
-        one row per validation: epoch (passes over the data), updates, seconds, train and valid (the first reported
-        value of the objective), ``valid_<name>`` for the others, is_best, learning_rate, and by parameter
-        gradient_norms and update_ratios of the last update.
+        one row per validation: epoch (passes over the training data so far), updates, seconds, train and valid (the
+        objective's first reported value, on training and validation batches), ``valid_<name>`` (its other values),
+        is_best, learning_rate, and, by parameter, gradient_norms and update_ratios of the last update.
+    totals
+        sums of the reported values over the training batches since the last validation.
+    carried
+        final state of the last batch, the initial state of the next one; None if batches do not carry the state.
     best
-        parameters and statistics at the lowest validation loss.
+        parameters and statistics at the lowest loss, by name; empty before the first validation.
     """
 
     stopping: StoppingState
@@ -99,8 +107,8 @@ class Run:
     totals: Totals = field(default_factory=Totals)
     carried: list[Array] | None = None
     best: dict[str, Array] = field(default_factory=dict)
-    reason: str = ""  # why it ended; empty while it continues
-    is_complete: bool = False  # it ended by its stopping rule or limits, not by Ctrl-C or a loss that is not finite
+    reason: str = ""  # why the run ended; empty while it continues
+    is_complete: bool = False  # the stopping rule or a limit ended the run, not Ctrl-C or a loss that is not finite
 
 
 def train(
@@ -122,28 +130,33 @@ def train(
     on_update: Callable[[int], None] | None = None,
     on_validation: Callable[[Row], None] | None = None,
 ) -> Run:
-    """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end the run, then restore its best parameters.
+    """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end the run, then set it to its best parameters.
 
     ``run_dir/checkpoint.safetensors`` is replaced at each validation and at the end. With ``resume`` a run continues
-    from it and reaches the same parameters, bit for bit, as without the interruption (same engine, mode, kernel).
+    from it and reaches the same parameters, bit for bit, as without the interruption, if engine, mode and kernel are
+    the same.
 
-    batches, validation
-        training batches by index; the fixed batches of every validation.
+    batches
+        the source of training batches.
+    validation
+        the batches of each validation, always the same ones.
     schedule
         learning rate as a function of the update, counted from 0; default: the optimizer's own, constant.
     segment_steps
         process each batch this many steps at a time, with the same gradient in less memory; see
         :class:`SegmentedTrainStep` for its restrictions. 0: the whole sequence at once.
     judging
-        selection of the best parameters.
+        which loss decides about stopping and the best parameters.
     config
         JSON-serialisable settings, saved with the run.
-    on_update, on_validation
-        called before each update with its number (to anneal noise), and with each new row (default: print it).
+    on_update
+        called before each update with its number, from 0, for example to anneal noise.
+    on_validation
+        called with each new row of the history; default: print it.
 
     RnnaudioError if a checkpoint exists and ``resume`` is off, if it was trained with another model, objective,
     optimizer, seed or segment length, if it cannot be written, or if the model or objective cannot be divided into
-    segments. A loss that is not finite ends the run and is never saved.
+    segments. A loss or gradient that is not finite ends the run; the last checkpoint, if there is one, is kept.
     """
     path = checkpoint.path_to_write(run_dir, resume)
     step = _compiled(model, objective, optimizer, seed, segment_steps)
@@ -201,7 +214,7 @@ def _compiled(
 def _validated(
     run: Run, result: StepResult, values: dict[str, float], stopping: StoppingRule, model: Layer, by: str
 ) -> StoppingState:
-    """Add a row to the history and keep the best parameters; returns the new state of the stopping rule."""
+    """Add a row to the history and keep the parameters if they are the best; return the stopping rule's new state."""
     first, *others = values
     train = run.totals.values()[first]
     state = stopping.update(run.stopping, train if by == "train" else values[first])
@@ -239,7 +252,7 @@ def _print(row: Row) -> None:
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, or ``12.3 min`` from two minutes on."""
+    """Format a duration: ``45 s``, or ``12.3 min`` from two minutes on."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
@@ -324,7 +337,10 @@ def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, ide
 
 
 def set_model(model: Layer, values: dict[str, Array], path: Path) -> None:
-    """Load saved values into ``model``; RnnaudioError naming the first difference if the architectures differ."""
+    """Set the model's parameters and statistics to saved values, by name; ``path`` is the file named in the message.
+
+    RnnaudioError, with the first difference, if the saved model has another architecture.
+    """
     try:
         model.set_values(values)
     except ValueError as error:

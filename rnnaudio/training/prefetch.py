@@ -10,14 +10,14 @@ B = TypeVar("B")
 
 @contextmanager
 def prefetched(batch: Callable[[int], B], indices: range) -> Iterator[Iterator[B]]:
-    """Iterate over ``batch(index)`` in order, each computed while the one before it is in use.
+    """Provide an iterator over ``batch(index)`` in order, which computes each batch while the one before is in use.
 
         with prefetched(batches.batch, range(first, n_updates)) as coming:
             for batch in coming: ...
 
-    ``batch`` must be a pure function of its index, since it is called one index ahead (never beyond ``indices``), from
-    another thread. An exception in it is raised when its batch is requested. The thread has ended when the block is
-    left, so that the source of the batches may be closed.
+    ``batch`` must be a pure function of its index, because it is called one index ahead (never beyond ``indices``),
+    from another thread. If it raises an exception, the iterator raises that exception when the batch is requested. The
+    thread has ended when the ``with`` block is left, so the source of the batches may then be closed.
 
     Both threads may read a corpus at the same time: h5py serialises calls to HDF5.
     """

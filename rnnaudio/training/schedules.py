@@ -1,13 +1,13 @@
 """Schedules of values that change during training: learning rates, and standard deviations of noise.
 
-A schedule is a pure function of the number of updates already made (0 at the first update), so a resumed run needs
-no state of it:
+A schedule is a pure function of the number of updates already made (0 at the first update), so it has no state that a
+checkpoint would have to hold:
 
     rate = WarmupCosine(2e-3, n_warmup=100, n_updates=1000)
     for update in range(1000):
         step(batch, learning_rate=rate(update))
 
-All raise RnnaudioError for settings outside the stated range or a negative update.
+All schedules raise RnnaudioError for settings outside the stated range or a negative update.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class WarmupCosine:
 
     With s = update + 1, capped at n_updates, and q = (s - n_warmup) / (n_updates - n_warmup):
 
-        value * s / n_warmup                                             while s <= n_warmup
-        value * (final + (1 - final) * (1 + cos(pi q)) / 2)              after
+        value * s / n_warmup                                                     while s <= n_warmup
+        value * (final_fraction + (1 - final_fraction) * (1 + cos(pi q)) / 2)    afterwards
 
     so update n_warmup - 1 has the full value, and update n_updates - 1 and all later ones the final value
     (Loshchilov and Hutter 2017, without restarts). 0 <= n_warmup < n_updates; 0 <= final_fraction <= 1.

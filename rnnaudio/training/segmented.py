@@ -1,16 +1,17 @@
-"""Gradient over a long sequence in the memory of a short one: checkpointing in time.
+"""The exact gradient over a long sequence in the memory of a short one: gradient checkpointing in time.
 
 The sequence is divided into segments. A forward pass over all segments keeps only the state at the start of each. A
-second pass visits them in reverse: each is run forwards again, now keeping the intermediate results, and its backward
-pass returns the gradient at its initial state for the segment before it. With x_k the frames of segment k, s_k the
-state at its start, w_k its share of the steps and L = sum_k w_k loss_k,
+second pass takes the segments in reverse order: it computes each one forwards again, now keeping the intermediate
+results, and then backwards, which gives the gradient at the segment's initial state; the segment before it continues
+from that gradient. With x_k the frames of segment k, s_k the state at its start, w_k its share of the steps and
+L = sum_k w_k loss_k,
 
     s_{k+1}, loss_k = run(x_k, s_k)
     d_k = dL / ds_k,  g_k = contribution of segment k to dL / d parameters:
     (g_k, d_k) = d [w_k loss_k + <d_{k+1}, s_{k+1}>] / d (parameters, s_k),  d_{k+1} a constant, 0 for the last
 
-so the sum of all g_k is the exact gradient of L. Segments of sqrt(T) steps need the least memory, at the cost of one
-more forward pass. Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
+so the sum of all g_k is the exact gradient of L. The cost is a second forward pass. For sequences of T steps, segments
+of sqrt(T) steps need the least memory. Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
 """
 
 from itertools import islice
@@ -29,7 +30,7 @@ from rnnaudio.training.step import BatchArrays, Graph, StepResult, Sums, Totals,
 
 
 class Backward(NamedTuple):
-    """Loss of a whole batch, its reported values, its final state, and the gradient by parameter."""
+    """Results for a whole batch: loss, sums of the reported values, final state, and gradients by parameter name."""
 
     loss: float
     values: Sums
@@ -38,10 +39,10 @@ class Backward(NamedTuple):
 
 
 class SegmentedTrainStep:
-    """Equivalent of :class:`TrainStep` in segments of ``segment_steps`` steps: the same update up to rounding.
+    """A :class:`TrainStep` that computes segments of ``segment_steps`` steps: the same update up to rounding.
 
-    Noise is an exception: it depends on (seed, update, segment), so that both passes use the same values, which are
-    not those of the undivided sequence.
+    Only noise differs: here it depends on (seed, update, segment), so that both passes over a segment sample the same
+    values, which are not those that TrainStep samples.
 
     RnnaudioError if the objective or a layer of the model needs the whole sequence at once, or segment_steps is below
     1.
@@ -64,7 +65,7 @@ class SegmentedTrainStep:
         self._update = engine.function([*given.values(), rate], statistics, step.pairs, mode=mode)
 
     def _compile_passes(self, model: Layer) -> str:
-        """Compile both passes in one mode, which is returned."""
+        """Compile the forward and the backward pass in one engine mode, and return that mode."""
         key, weight = tt.vector("key", dtype="int64"), engine.tensor("weight", 0)
         context = Context.training_with(key)
         self._graph = graph = Graph(model, self._objective, context)
@@ -88,7 +89,7 @@ class SegmentedTrainStep:
     def __call__(
         self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
     ) -> StepResult:
-        """One update; see :class:`TrainStep`."""
+        """Update the parameters in place, like :class:`TrainStep`."""
         loss, values, final, gradients = self.gradients(batch, state, update=update)
         norms, ratios = (
             dict(zip(self.parameters, map(float, row), strict=True))
@@ -97,7 +98,7 @@ class SegmentedTrainStep:
         return StepResult(loss, values, norms, ratios, final)
 
     def gradients(self, batch: BatchArrays, state: list[Array] | None, *, update: int) -> Backward:
-        """Run both passes, without an update."""
+        """Compute loss, final state and gradients of a batch in both passes, without updating the parameters."""
         segments = self._objective.segments(self._segment_steps, *self._graph.arrays(batch))
         inputs = self._forwards(segments, self._graph.start(batch, state), update)
         sums = {name: np.zeros_like(p.get_value(borrow=True)) for name, p in self.parameters.items()}
@@ -115,7 +116,7 @@ class SegmentedTrainStep:
         return Backward(loss, {name: (n, d) for name, (n, d) in total.sums.items()}, final or [], sums)
 
     def _forwards(self, segments: list[Segment], start: list[Array], update: int) -> list[list[Array]]:
-        """Inputs of each segment's run: its arrays, resets and initial state, and the key of its noise."""
+        """Run the forward pass; return each segment's inputs: its arrays, resets, initial state, and noise key."""
         inputs: list[list[Array]] = []
         for k, segment in enumerate(segments):
             inputs.append([*segment.arrays, *start, np.asarray([self._seed, update, k], "int64")])
@@ -125,7 +126,7 @@ class SegmentedTrainStep:
 
 
 def divisible(model: Layer, objective: Objective) -> Divisible:
-    """The objective, if it and all layers of the model can be divided in time; else RnnaudioError."""
+    """Return the objective if it and all layers of the model can be computed in segments; else RnnaudioError."""
     if not isinstance(objective, Divisible):
         raise RnnaudioError(
             f"the objective {objective.name!r} cannot be divided in time, as it is not a mean over steps: train "

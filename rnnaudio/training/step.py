@@ -1,4 +1,4 @@
-"""Compiled functions of training: one update, and one evaluation."""
+"""Compiled functions for training: one update of the parameters, and an evaluation over batches."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, cast
@@ -12,12 +12,12 @@ from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
 from rnnaudio.objectives import Divisible, Objective
 
-Sums: TypeAlias = dict[str, tuple[float, float]]  # name -> (numerator, denominator)
-BatchArrays: TypeAlias = object  # arrays by the names in ``objective.fields``: a NamedTuple such as data.Batch
+Sums: TypeAlias = dict[str, tuple[float, float]]  # name of a reported value -> (numerator, denominator)
+BatchArrays: TypeAlias = object  # has an array for each name in ``objective.fields``: a NamedTuple such as data.Batch
 
 
 class Continuing(Protocol):
-    """A batch that continues the one before, except where ``resets`` is set."""
+    """A batch whose sequences continue those of the one before, except where ``resets`` (batch,) is 1."""
 
     @property
     def resets(self) -> Flags: ...
@@ -26,15 +26,19 @@ class Continuing(Protocol):
 class StepResult(NamedTuple):
     """Results of one update."""
 
-    loss: float
-    values: Sums
-    gradient_norms: dict[str, float]  # per parameter, before clipping
-    update_ratios: dict[str, float]  # |change| / |parameter|, per parameter
-    state: list[Array]
+    loss: float  # before the update
+    values: Sums  # the objective's reported values
+    gradient_norms: dict[str, float]  # L2 norm of each parameter's gradient, before clipping
+    update_ratios: dict[str, float]  # L2 norm of each parameter's change over that of the parameter
+    state: list[Array]  # final state, one array per leaf
 
 
 class Graph:
-    """Graph shared by update and evaluation: the batch's variables, the carried state, and its resets."""
+    """The graph from a batch and an initial state to the objective's ``outcome``, for updates and evaluations.
+
+    Its ``inputs``: ``variables``, the arrays of the batch; ``resets`` (batch,), 1 where a sequence starts from the
+    model's initial state; and ``carried``, the leaves of the state from which the other sequences start.
+    """
 
     def __init__(self, model: Layer, objective: Objective, context: Context):
         self.variables = objective.variables()
@@ -51,15 +55,15 @@ class Graph:
         self._widths = flatten(model.state_sizes)
 
     def arguments(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
-        """Values for ``inputs``; without a state every sequence starts from the initial state."""
+        """Values for ``inputs``; if ``state`` is None, all sequences start from the model's initial state."""
         return [*self.arrays(batch), *self.start(batch, state)]
 
     def arrays(self, batch: BatchArrays) -> list[Array]:
-        """Values for ``variables``."""
+        """Values for ``variables``: the arrays of the batch that the objective uses."""
         return [getattr(batch, field) for field in self._objective.fields]
 
     def start(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
-        """Values for ``resets`` and ``carried``."""
+        """Values for ``resets`` and ``carried``; if ``state`` is None, all sequences start anew."""
         n = int(self._objective.batch_size(*self.arrays(batch)))
         if state is None:
             zeros = [np.zeros((n, width), engine.float_type()) for width in self._widths]
@@ -68,10 +72,10 @@ class Graph:
 
 
 class TrainStep:
-    """One update of a model's parameters on a batch.
+    """A compiled update of a model's parameters on one batch.
 
     ``step(batch, state, learning_rate=..., update=...)``: ``update`` (the number of updates so far) and ``seed``
-    determine the noise; ``state`` is that of the last step, or ``None`` for the initial state.
+    determine the noise; ``state`` is the final state of the previous batch, or None for the model's initial state.
     """
 
     def __init__(self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int):
@@ -93,7 +97,7 @@ class TrainStep:
     def __call__(
         self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
     ) -> StepResult:
-        """Update the parameters in place; the result holds the loss before the update and the final state."""
+        """Update the parameters in place; the result includes the loss before the update and the final state."""
         key = np.asarray([self._seed, update], dtype="int64")
         loss, *rest = self._function(*self._graph.arguments(batch, state), key, learning_rate)
         n_terms = 2 * len(self._terms)
@@ -105,10 +109,10 @@ class TrainStep:
 
 
 class Evaluation:
-    """Reported values over batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
+    """An objective's reported values over batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
 
-    With ``segment_steps`` each batch of a Divisible objective is processed that many steps at a time, to save memory.
-    With ``noise_seed`` the training graph is used instead, with noise and dropout (as in 2016).
+    With ``segment_steps`` above 0, each batch of a Divisible objective is processed that many steps at a time, to save
+    memory. With ``noise_seed``, the training graph is used instead, with noise and dropout (as in 2016).
     """
 
     def __init__(self, model: Layer, objective: Objective, segment_steps: int = 0, noise_seed: int | None = None):
@@ -123,12 +127,12 @@ class Evaluation:
         self._function = engine.function([*graph.inputs, key], [*terms, *final])
 
     def __call__(self, batches: Iterable[BatchArrays]) -> dict[str, float]:
-        """Evaluate over all batches together, each from the initial state."""
+        """Compute the values over all batches together; every batch starts from the model's initial state."""
         total = Totals()
         for number, batch in enumerate(batches):
             start = self._graph.start(batch, None)
             for k, arrays in enumerate(self._parts(self._graph.arrays(batch))):
-                segment = [k] if self._segment_steps else []  # as in a training step
+                segment = [k] if self._segment_steps else []  # the key has the form that training steps use
                 key = [self._noise_seed or 0, number, *segment]
                 values = self._function(*arrays, *start, np.asarray(key, "int64"))
                 total.add(pairs(self._terms, values[: 2 * len(self._terms)]))
@@ -142,25 +146,25 @@ class Evaluation:
 
 
 class Totals:
-    """Accumulated numerators and denominators; a zero denominator gives NaN."""
+    """Accumulated numerators and denominators of reported values, by name; 0 as denominator gives the value NaN."""
 
     def __init__(self, sums: dict[str, list[float]] | None = None):
         self.sums: dict[str, list[float]] = sums or {}
 
     def add(self, values: Sums) -> None:
-        """Add the sums of a batch or segment."""
+        """Add the numerators and denominators of a batch or segment."""
         for name, (numerator, denominator) in values.items():
             entry = self.sums.setdefault(name, [0.0, 0.0])
             entry[0] += numerator
             entry[1] += denominator
 
     def values(self) -> dict[str, float]:
-        """Ratios by name."""
+        """Numerator over denominator, by name."""
         return {name: n / d if d else float("nan") for name, (n, d) in self.sums.items()}
 
 
 def pairs(names: list[str], flat: Sequence[Array]) -> Sums:
-    """Group alternating numerators and denominators by name."""
+    """Turn [numerator, denominator, numerator, ...], in the order of ``names``, into a dictionary of pairs by name."""
     return {name: (float(flat[2 * k]), float(flat[2 * k + 1])) for k, name in enumerate(names)}
 
 
@@ -170,5 +174,8 @@ def copies(states: list[Array]) -> list[Array]:
 
 
 def continued(states: list[Array], start: list[Array]) -> list[Array]:
-    """Values for ``resets`` and ``carried`` of the segment that follows one with ``start`` and these final states."""
+    """Return the ``resets`` (all 0) and ``carried`` of a segment that follows one with these final ``states``.
+
+    ``start`` has the resets and the carried states of that earlier segment.
+    """
     return [np.zeros_like(start[0]), *copies(states)]

@@ -1,7 +1,8 @@
-"""Early stopping: pure rules over the validation losses of the epochs.
+"""Early stopping: rules that decide from the validation losses when to stop.
 
-A rule is stateless: it gives an initial state, and computes the next state from a state and the next loss, so that the
-state can be saved in a checkpoint and a run resumed:
+In this module an epoch is the training between two validations, one pass over the data by default. A rule itself is
+stateless: it returns an initial state, and computes the next state from a state and the next loss, so that the state
+can be saved in a checkpoint and a run resumed:
 
     state = rule.initial()
     while not state.should_stop:
@@ -24,9 +25,9 @@ class StoppingState(NamedTuple):
     """State of a rule after `epoch` epochs (0 before the first; the first epoch is epoch 1).
 
     best_loss, best_epoch: the lowest loss so far (infinity before the first) and its epoch, the first one if tied.
-    improved: True if the last epoch is the best so far, so that its parameters should be kept.
+    improved: True if the last epoch has the lowest loss so far, so that its parameters should be kept.
     should_stop, reason: the decision and a sentence for the user; the reason is empty while training continues.
-    reference_loss, reference_epoch: the last sufficiently large improvement (EarlyStopping).
+    reference_loss, reference_epoch: the loss and epoch of the last sufficiently large improvement (EarlyStopping).
     recent_losses: the latest losses, oldest first, as many as the rule needs (MeanDifferenceStopping).
     """
 
@@ -45,9 +46,9 @@ class StoppingState(NamedTuple):
 class EarlyStopping:
     """Stop after `patience` epochs in which the loss did not fall by more than `min_improvement`.
 
-    Improvement is measured from the last loss that was itself such an improvement, so slow progress accumulates. The
-    best loss is the lowest one, regardless of `min_improvement`. Patience is in epochs, >= 1; min_improvement is in
-    the unit of the loss, >= 0; RnnaudioError otherwise.
+    The fall is measured from the last loss that was itself such an improvement, so slow progress accumulates. The best
+    loss is the lowest one, regardless of `min_improvement`. patience is in epochs, >= 1; min_improvement is in the
+    unit of the loss, >= 0; RnnaudioError otherwise.
     """
 
     patience: int = 20
@@ -76,11 +77,12 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class MeanDifferenceStopping:
-    """The rule of the 2016 MNIST run: stop when the mean of the last `window` differences of the loss > `threshold`.
+    """The rule of the 2016 MNIST run: stop when the mean of the last `window` loss differences exceeds `threshold`.
 
     The differences loss[t] - loss[t-1] telescope: their mean is (loss[t] - loss[t-window]) / window, so the rule first
-    applies after window + 1 epochs. It always stops at `max_epochs`. window and max_epochs are in epochs, >= 1, the
-    threshold in loss per epoch (negative: the least progress worth continuing for); RnnaudioError otherwise.
+    applies after window + 1 epochs. It always stops at `max_epochs`. window and max_epochs are in epochs, >= 1. The
+    threshold is in loss per epoch, finite; a negative one is the least progress worth continuing for. RnnaudioError
+    otherwise.
     """
 
     window: int = 10
@@ -121,7 +123,7 @@ def to_json(state: StoppingState) -> Record:
 
 
 def from_json(record: Record) -> StoppingState:
-    """Restore a state from the record of `to_json`; RnnaudioError if it has other fields."""
+    """Restore a state from a record made by `to_json`; RnnaudioError if the record has other fields."""
     if set(record) != set(StoppingState._fields):
         raise RnnaudioError(
             f"the stopping state has the fields {sorted(record)}, expected {sorted(StoppingState._fields)}: "
@@ -132,7 +134,7 @@ def from_json(record: Record) -> StoppingState:
 
 
 def _observe(state: StoppingState, loss: float) -> StoppingState:
-    """Count the epoch and its loss; a loss that is not finite stops any run."""
+    """Record one more epoch and its loss, as all rules do; a loss that is not finite stops the run."""
     state = state._replace(epoch=state.epoch + 1, improved=False, should_stop=False, reason="")
     if not math.isfinite(loss):
         return _stop(state, f"the validation loss is not finite ({loss}) in epoch {state.epoch}")

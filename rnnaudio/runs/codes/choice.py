@@ -1,4 +1,4 @@
-"""Choice of the parameters and temperatures that a run over codes plays with, by its health on validation primes."""
+"""Choice of parameters and temperatures for a run over codes, by the quality of continued validation primes."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -19,13 +19,13 @@ from rnnaudio.runs.record import SavedRun
 
 TEMPERATURES, DETAIL_TEMPERATURES = (1.0, 1.05, 1.1, 1.15, 1.2), (0.9, 1.0)
 N_PRIMES, SECONDS = 12, 60.0
-SAMPLING_SEED = 1  # not the runs' own, by which they are measured afterwards
-FRECHET_IS_EQUAL = 1.2  # of the lowest, about what one setting varies by between samplings; then: the longest in range
+SAMPLING_SEED = 1  # not the runs' own, which is kept for measuring them afterwards
+FRECHET_IS_EQUAL = 1.2  # distances up to this multiple of the lowest are equal: another sampling may differ as much
 REAL_IS_WITHIN = 0.9  # limits that exclude more than a tenth of the validation music do not suit this corpus
 
 
 def played(run: CodesRun, primes: Sequence[np.ndarray], n_samples: int, seed: int | None = None) -> list[np.ndarray]:
-    """The continuation of each prime, without the prime, on the scale of the recording; ``seed``: for the sampling."""
+    """Continue each prime: (n_samples,) on the scale of the recording, without the prime. seed: of the sampling."""
     blocks = [block.audio for block in run.play(primes, n_samples, seed=seed)]
     return [run.scale.restore(audio) for audio in np.concatenate(blocks, axis=1)]
 
@@ -39,17 +39,22 @@ def choose(
     n_primes: int | None = None,
     seconds: float | None = None,
 ) -> Playing:
-    """Play validation primes with both sets of parameters at all temperatures, and keep the healthiest setting.
+    """Continue validation primes with best and last parameters at all temperatures, and keep the healthiest setting.
 
-    Healthiest: the fewest continuations that die for good; among equals, a Frechet distance of log-mel frames to the
-    validation music within a fifth of the lowest; then the most windows within the limits of real music. The test
-    split is not used. If the last validation was the best, only the last parameters are tried; a codec of one stage
-    has no temperature for the detail. The choice is saved in the folder of the run.
+    The healthiest has the fewest continuations that die for good; among equals, a Frechet distance of log-mel frames
+    to the validation music within a fifth of the lowest; among these, the most windows within the limits of real
+    music. The test split is not used. If the last validation was the best, only the last parameters are tried; for a
+    codec of one stage, only the last of ``details``. The choice is saved in the folder of the run.
+
+    temperatures, details
+        sampling temperatures to try, of the first stage and of the later stages.
+    n_primes, seconds
+        number of primes, and length of each continuation; None: 12, and 60 s.
     """
     rate, n_primes, seconds = corpus.sample_rate_hz, n_primes or N_PRIMES, seconds or SECONDS
     saved = SavedRun.read(run_dir)
     config = from_dict(CodesConfig, saved.settings["music"])
-    pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # one at least: :func:`check_corpus`
+    pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # at least one, by :func:`check_corpus`
     music = [corpus.restore(p.read(0, p.n_samples)) for p in pieces]
     limits = usable_limits(corpus, music)
     real = np.concatenate([log_mel(audio, rate) for audio in music])
@@ -73,7 +78,7 @@ def choose(
 
 
 def _described(row: Mapping[str, Any], n_primes: int) -> str:
-    """One line of progress, in a log as on a terminal."""
+    """Format the scores of one setting as a line of progress."""
     return (
         f"{row['parameters']} at temperature {row['temperature']:g}, detail {row['detail_temperature']:g}: "
         f"{row['dead_for_good']} of {n_primes} die, Frechet distance {row['frechet']:g}"
@@ -81,14 +86,20 @@ def _described(row: Mapping[str, Any], n_primes: int) -> str:
 
 
 def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimits | None:
-    """The limits of real music, if this corpus' own validation music is within them."""
+    """The limits of real music; None if less than 90 % of the windows of the validation ``music`` are within them.
+
+    music: (n,) samples of each piece, on the scale of the recording.
+    """
     limits = limits_of_real_music(corpus)
     within = np.mean([in_range(audio, corpus.sample_rate_hz, limits).fraction for audio in music])
     return limits if within >= REAL_IS_WITHIN else None
 
 
 def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, real: np.ndarray) -> dict[str, Any]:
-    """Scores of the sounds that one setting played, see :func:`choose`; without limits none counts as dead."""
+    """Scores of the continuations of one setting, see :func:`choose`; without limits none counts as dead.
+
+    sounds: (n,) samples each, on the scale of the recording. real: log-mel frames (time, bands) of validation music.
+    """
     within = [in_range(sound, rate, limits) for sound in sounds] if limits else []
     frames = np.concatenate([log_mel(sound, rate) for sound in sounds])
     return {
@@ -99,7 +110,7 @@ def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, 
 
 
 def healthiest(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The row of the healthiest setting, by the order of :func:`choose`."""
+    """The row of the healthiest setting, by the criteria of :func:`choose`."""
     fewest = min(row["dead_for_good"] for row in scores)
     alive = [row for row in scores if row["dead_for_good"] == fewest]
     nearest = min(row["frechet"] for row in alive)

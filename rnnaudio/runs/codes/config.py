@@ -11,36 +11,36 @@ from rnnaudio.runs.config import require_more_than_zero, require_zero_or_more
 MOST_SEMITONES = 24
 WINDOW_SECONDS, HOPS_PER_WINDOW = 0.128, 4
 FRAMES_PER_CODE, FRAMES_PER_COMPONENT = 40, 8
-N_EPOCHS = 5  # of the music in all its transpositions
+N_EPOCHS = 5  # passes over the music in all its transpositions
 MUCH_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """Everything that decides a run over codes. A 0 in the first eight settings: chosen from the corpus."""
+    """All settings of a run over codes. A 0 in one of the first eight: chosen by the length and rate of the corpus."""
 
-    window_samples: int = 0  # 128 ms, to a power of two
-    hop_samples: int = 0  # a quarter of the window
-    n_components: int = 0  # principal components of the log-magnitudes; 128 at most
-    n_codes: int = 0  # 1,024 at most
-    n_units: int = 0  # of the LSTM and of the layer before it; 512 at most
-    head_units: int = 0  # half of n_units
-    max_updates: int = 0  # five epochs, 4,000 at most
-    n_stages: int = 0  # of codes: two for twenty minutes of music and more, else one
-    transpose: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # semitones: copies of the training music
-    gain_db: float = 0.0  # each copy is louder or softer by up to this many decibels
-    join_pieces: bool = True  # after a piece comes the next: else nothing ever follows the silence at its end
-    n_layers: int = 1
-    dropout: float = 0.2
-    own_share: float = 0.0  # of input frames replaced by the model's own samples; rises from 0 to this over training
-    input_noise: float = 0.0  # in training, relative to each component's deviation; the music it plays stands still
-    batch_size: int = 24
-    n_steps: int = 64  # frames
+    window_samples: int = 0  # window of the spectra; 0: 128 ms, rounded to a power of two
+    hop_samples: int = 0  # hop between windows; 0: a quarter of the window
+    n_components: int = 0  # principal components of the log-magnitudes; 0: up to 128
+    n_codes: int = 0  # codes per stage; 0: up to 1,024
+    n_units: int = 0  # units of each LSTM layer and of the dense layer before them; 0: up to 512
+    head_units: int = 0  # hidden units of the output MLP of each stage; 0: half of n_units
+    max_updates: int = 0  # limit on the number of updates; 0: five epochs, up to 4,000
+    n_stages: int = 0  # codes per frame; 0: two for twenty minutes of music or more, else one
+    transpose: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # semitones of transposed training copies
+    gain_db: float = 0.0  # transposed copies are louder or softer by up to this many decibels
+    join_pieces: bool = True  # join all pieces to one sequence; else nothing ever follows the silence after a piece
+    n_layers: int = 1  # LSTM layers
+    dropout: float = 0.2  # dropout rate before LSTM layers and in the output MLPs
+    own_share: float = 0.0  # share of input frames replaced in training by the model's own samples; rises from 0
+    input_noise: float = 0.0  # standard deviation of training noise, relative to each component's; freezes free runs
+    batch_size: int = 24  # sequences per update
+    n_steps: int = 64  # frames per sequence, through which the gradient is propagated back
     learning_rate: float = 2e-3
-    validate_every: int = 100
-    minutes: float = 15.0
-    preflight: bool = False  # toy problems before training
-    seed: int = 2016
+    validate_every: int = 100  # updates between validations
+    minutes: float = 15.0  # limit on the training time
+    preflight: bool = False  # try toy problems before training
+    seed: int = 2016  # seed of all random numbers of the run
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transpose", tuple(self.transpose))  # JSON has lists only
@@ -57,9 +57,10 @@ class CodesConfig:
 
 
 def fitted(config: CodesConfig, seconds: float, sample_rate_hz: int) -> CodesConfig:
-    """Fill in the zeros: as many codes, components and units as this much training music can train.
+    """Replace the zeros of a config by sizes for which this many ``seconds`` of training music suffice.
 
-    An hour gets the full sizes; a minute gets 32 codes, 40 frames for each, and a smaller model for fewer updates.
+    An hour gets the full sizes; a minute gets 32 codes, so that each has 40 frames or more, and a smaller model that
+    is trained for fewer updates.
     """
     window = config.window_samples or 2 ** round(np.log2(WINDOW_SECONDS * sample_rate_hz))
     hop = config.hop_samples or max(1, window // HOPS_PER_WINDOW)

@@ -1,4 +1,4 @@
-"""Construction of the codec, the sequences of codes and the model from settings and a corpus."""
+"""Construction of the codec, the sequences of codes, and the model from settings and a corpus."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ CODEC = "codec.safetensors"
 
 
 def build_model(config: CodesConfig, codec: Codec) -> CodeModel:
-    """Build the model: input noise, a dense layer, LSTMs, a head per stage; dropout before LSTMs and heads."""
+    """Build the model: input noise, a dense layer, LSTMs, an output MLP per stage; dropout before LSTMs and MLPs."""
     rng = np.random.default_rng((config.seed, 0, 2))
     n, m = codec.n_features, config.n_units
     layers: list[Layer] = [GaussianNoise(n, config.input_noise)] if config.input_noise else []
@@ -37,12 +37,15 @@ def build_model(config: CodesConfig, codec: Codec) -> CodeModel:
 
 
 def transposed(audio: np.ndarray, semitones: int) -> np.ndarray:
-    """Resample, so that all pitches move by ``semitones`` and the duration by a factor of 2^(-semitones / 12)."""
+    """Resample audio (n,): pitches move by ``semitones``, the duration changes by the factor 2^(-semitones / 12)."""
     return audio if not semitones else resample(audio, round(1e5 * 2.0 ** (semitones / 12.0)), 100_000)
 
 
 def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db: float = 0.0) -> Iterator[np.ndarray]:
-    """Codes of each piece of at least one frame, in each transposition, louder by ``gain_db``."""
+    """Encode each piece in each transposition with a gain of ``gain_db``; skip those shorter than a window.
+
+    Yields codes (n_frames, n_stages). transpose: in semitones.
+    """
     for piece in split.pieces:
         audio = piece.read(0, piece.n_samples) * np.float32(10.0 ** (gain_db / 20.0))
         for semitones in transpose:
@@ -52,12 +55,13 @@ def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db
 
 
 def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.ndarray, ...]:
-    """Training sequences: each piece in each transposition or, joined, each transposition of all pieces.
+    """Training sequences of codes, (n_frames, n_stages): one for each piece in each transposition.
 
-    The music itself keeps its level; the gains of its transpositions are evenly spaced from -gain_db to gain_db, in a
-    random order that follows from the seed.
+    With ``join_pieces`` all pieces in one transposition are one sequence. The original music keeps its level; the
+    gains of the transpositions are evenly spaced from -gain_db to gain_db, in a random order determined by the seed.
     """
-    order = np.random.default_rng((config.seed, 12)).permutation(len(config.transpose))  # 12: the purpose
+    # 12: a random stream for this purpose alone, since others use the same seed.
+    order = np.random.default_rng((config.seed, 12)).permutation(len(config.transpose))
     sequences: list[np.ndarray] = []
     gains_db = (0.0, *np.linspace(-config.gain_db, config.gain_db, max(1, len(order)))[order])
     copies = list(zip((0, *config.transpose), gains_db, strict=True))
@@ -68,7 +72,7 @@ def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.
 
 
 def check_corpus(corpus: AudioCorpus) -> None:
-    """Check that generated sound can be judged. RnnaudioError for a low rate, or a split without a second of music."""
+    """RnnaudioError if generated sound could not be measured: a rate too low, or no piece of 1 s in valid or test."""
     if corpus.sample_rate_hz < MINIMUM_RATE_HZ:
         raise RnnaudioError(
             f"{corpus.path} has {corpus.sample_rate_hz} Hz; expected {MINIMUM_RATE_HZ} or more: build it at that rate"
@@ -78,18 +82,18 @@ def check_corpus(corpus: AudioCorpus) -> None:
 
 
 def fitted_codec(config: CodesConfig, corpus: AudioCorpus) -> Codec:
-    """The codec of these settings, fitted to the training split."""
+    """Fit a codec with these settings to the training split."""
     stft = STFT(config.window_samples, config.hop_samples, sample_rate_hz=corpus.sample_rate_hz)
     sizes = {"n_codes": config.n_codes, "n_stages": config.n_stages, "n_components": config.n_components}
     return Codec.fit(corpus.train, stft, seed=config.seed, **sizes)
 
 
 def saved_codec(codec: Codec) -> checkpoint.Checkpoint:
-    """The codec as a file beside the run's checkpoint."""
+    """Convert a codec to the content of its file in a run's folder."""
     return checkpoint.Checkpoint(codec.as_arrays(), codec.as_record())
 
 
 def load_codec(run_dir: Path) -> Codec:
-    """The codec of a run."""
+    """Load the codec from a run's folder; RnnaudioError if it is missing or damaged."""
     saved = checkpoint.load(Path(run_dir) / CODEC)
     return Codec.from_arrays(saved.arrays, saved.record)

@@ -1,4 +1,4 @@
-"""The part of the report on a run over codes: bits per frame, the chosen temperatures, the codec alone."""
+"""The part of the report on a run over codes: bits per frame, chosen temperatures, and sound of the codec alone."""
 
 import math
 
@@ -18,7 +18,7 @@ ABOUT = (
 
 
 def codes_page(run: CodesRun, corpus: AudioCorpus, sound: Sound) -> Page:
-    """Bits a frame, the choice, and the recording that was continued, through the codec."""
+    """Make a run's part of the report: bits per frame, the chosen setting, and the recording through the codec."""
     codec, playing = run.codec, run.playing
     bits, guess = valid_bits(run), round(codec.n_stages * math.log2(codec.n_codes), 2)
     figure = "never validated" if bits is None else f"{bits} bits a frame of validation music"
@@ -43,6 +43,6 @@ def codes_page(run: CodesRun, corpus: AudioCorpus, sound: Sound) -> Page:
 
 
 def valid_bits(run: CodesRun) -> float | None:
-    """The last validation of the parameters that play; None if there was none."""
+    """Validation loss, in bits per frame, of the parameters that generate; None if never validated."""
     rows = [row for row in run.history if row["is_best"] or run.playing.parameters != "best"]
     return round(rows[-1]["valid"], 3) if rows else None

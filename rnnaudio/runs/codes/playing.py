@@ -1,4 +1,4 @@
-"""The parameters and temperatures that a run over codes plays with, chosen after training and saved beside it."""
+"""The parameters and temperatures with which a run over codes generates, chosen after training and saved in a file."""
 
 import dataclasses
 import json
@@ -12,16 +12,16 @@ from rnnaudio.runs.config import Plain
 
 
 class Playing(NamedTuple):
-    """Settings that a run plays with, chosen on validation primes.
+    """Settings with which a run generates, chosen on validation primes.
 
     parameters
         ``best`` (lowest validation loss) or ``model`` (the last ones).
     temperature, detail_temperature
-        of the first stage, and of the stages that add detail to it.
+        sampling temperatures of the first stage, and of the later stages, which add detail to it.
     scores
-        a row for each setting that was tried.
+        a row for each setting that was tried; empty if no choice was made.
     limits
-        limits of real music, outside which a continuation counts as dead; None if not known.
+        limits of real music, outside which a continuation counts as dead; None if unknown.
     """
 
     parameters: str
@@ -36,16 +36,16 @@ def playing_path(run_dir: Path) -> Path:
 
 
 def save_playing(playing: Playing, run_dir: Path, n_updates: int) -> None:
-    """Save the choice, made after ``n_updates``, beside the run's checkpoint."""
+    """Save the choice, made after ``n_updates`` of training, in the run's folder."""
     record = playing._asdict() | {"limits": playing.limits and dataclasses.asdict(playing.limits)}
     record["n_updates"] = n_updates
     write_atomically(playing_path(run_dir), json.dumps(record, indent=2).encode() + b"\n")
 
 
 def load_playing(run_dir: Path, n_updates: int) -> Playing:
-    """The choice made after ``n_updates``; without one, the last parameters at temperature 1.
+    """Load the choice made after ``n_updates`` of training; if there is none, the last parameters at temperature 1.
 
-    RnnaudioError if the file is no such record.
+    RnnaudioError if the file cannot be read as such a choice.
     """
     path = playing_path(run_dir)
     if not path.exists():

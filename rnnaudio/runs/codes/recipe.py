@@ -1,4 +1,4 @@
-"""Runs over codes: spectra become codes, a recurrent model gives the probabilities of the next, one is sampled."""
+"""Runs over codes of spectra: a recurrent model predicts the probabilities of the next code, which is sampled."""
 
 import dataclasses
 from collections.abc import Set
@@ -33,7 +33,7 @@ TOY_CODES = 16
 
 
 class CodesRecipe(Recipe[CodesConfig]):
-    """Runs of an LSTM over codes of spectra, which plays on for minutes."""
+    """Runs of an LSTM over codes of spectra, which generate music for minutes."""
 
     name = "codes"
     key = "music"
@@ -43,7 +43,7 @@ class CodesRecipe(Recipe[CodesConfig]):
     problems = MELODIES
 
     def completed(self, config: CodesConfig, corpus: AudioCorpus) -> CodesConfig:
-        """Fill in the zeros; RnnaudioError for a corpus whose sound could not be judged."""
+        """Fill in the settings that are 0; RnnaudioError if sound from this corpus could not be measured."""
         check_corpus(corpus)
         return fitted(config, corpus.train.seconds, corpus.sample_rate_hz)
 
@@ -54,7 +54,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return f"{loss:.3f} bits a frame"
 
     def prepare(self, config: CodesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Fit the codec, or load the run's, and encode the music in all transpositions."""
+        """Fit the codec, or load that of ``run_dir``, and encode the music in all transpositions."""
         codec = load_codec(run_dir) if run_dir else fitted_codec(config, corpus)
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
         sequences = training_codes(corpus.train, codec, config)
@@ -75,7 +75,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return loaded(config, saved)
 
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
-        """Choose parameters and temperatures on validation music."""
+        """Choose the parameters and temperatures on validation music; see :func:`choose`."""
         choose(run_dir, corpus)
 
     def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
@@ -83,19 +83,19 @@ class CodesRecipe(Recipe[CodesConfig]):
         return codes_page(run, corpus, sound)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """The run and its music, without transpositions, for the diagnosis."""
+        """Collect what the diagnosis examines, with the training music untransposed."""
         plain = dataclasses.replace(run, config=dataclasses.replace(run.config, transpose=()))
         return super().subject(plain, corpus, run_dir)
 
     def toy(self, config: CodesConfig) -> CodesConfig:
-        """The settings for toy problems: one stage of a few codes, no transpositions."""
+        """The config for toy problems: one stage of a few codes, no transpositions."""
         return dataclasses.replace(
             config, transpose=(), n_stages=1, n_codes=min(config.n_codes or TOY_CODES, TOY_CODES), n_components=0,
             max_updates=0, own_share=0.0, window_samples=0, hop_samples=0,
         )  # fmt: skip
 
     def toy_sizes(self, config: CodesConfig) -> tuple[int, int]:
-        """Samples per frame, and the samples of sound that make four windows of codes."""
+        """Samples per frame of toy sounds, and the number of samples that give four sequences of codes."""
         hop = fitted(config, 0.0, RATE_HZ).hop_samples
         return TOY_FRAME, 4 * (config.n_steps + HOPS_PER_WINDOW) * hop
 

@@ -1,4 +1,4 @@
-"""A trained run over codes: it continues sound by sampling codes of spectra."""
+"""A trained run over codes, which continues sound by sampling codes of spectra."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ FRAMES_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class CodesRun(LoadedRun):
-    """A trained run over codes; playing: the chosen settings, or if none were chosen the last parameters as learnt."""
+    """A trained run over codes; playing: the chosen settings, by default the last parameters at temperature 1."""
 
     config: CodesConfig
     model: CodeModel
@@ -44,7 +44,7 @@ class CodesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """The sound of :meth:`play`; at_once: frame by frame."""
+        """Continue each prime by :meth:`play`, see the base class; at_once: one frame per block."""
         schedule, n = sampling.schedule(self.temperature), 1 if at_once else FRAMES_AT_ONCE
         return (block.audio for block in self.play(primes, n_samples, schedule, seed=sampling.seed, n_at_once=n))
 
@@ -57,9 +57,10 @@ class CodesRun(LoadedRun):
         seed: int | None = None,
         n_at_once: int = FRAMES_AT_ONCE,
     ) -> Iterator[Block]:
-        """Continue each prime (standardised samples, all of one length), in blocks; see :func:`continue_audio`.
+        """Continue each prime, (n,) standardised samples, all of equal length, in blocks; see :func:`continue_audio`.
 
-        schedule: temperatures of the first stage; None: the chosen one. seed: for the sampling; None: the run's own.
+        schedule: sampling over the piece; None: at the chosen temperature. The later stages always have the chosen
+        detail temperature. seed: of the sampling; None: the run's own. n_at_once: frames per block.
         """
         return continue_audio(
             self.model,
@@ -73,12 +74,12 @@ class CodesRun(LoadedRun):
         )
 
     def playing_as(self, playing: Playing) -> "CodesRun":
-        """The same run, played in another way."""
+        """A copy of the run that generates with other settings; its parameters stay as loaded."""
         return replace(self, playing=playing)
 
 
 def loaded(config: CodesConfig, saved: SavedRun, parameters: str | None = None) -> CodesRun:
-    """A saved run with the parameters chosen for it, or with its ``best`` or last ones (``model``)."""
+    """Load a saved run with its ``best`` or its last (``model``) parameters; None: with those chosen for it."""
     codec, playing = load_codec(saved.run_dir), load_playing(saved.run_dir, saved.record["n_updates"])
     model = build_model(config, codec)
     set_model(model, saved.parameters(parameters or playing.parameters), saved.path)

@@ -1,1 +1,1 @@
-"""Diagnosis of runs, toy problems before them, and the defects of 2016."""
+"""Diagnosis of trained runs, and toy problems before training."""

@@ -1,4 +1,4 @@
-"""Diagnosis of a run that does not play: measures everything that trained and plays it, and reports the causes."""
+"""Diagnosis of a run that generates poor sound: measure its model, training and free run, and report the causes."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
 
-LINE = 100  # characters
+LINE = 100  # width of printed text in characters
 NOTHING_FOUND = (
     "no mistake was found in how it was trained; if it does not play all the same, look at its errors (more\n"
     "training, a larger model) and remember that a squared error fed back fades or freezes by itself"
@@ -31,9 +31,9 @@ NOTHING_FOUND = (
 
 
 def diagnose_run(run_dir: Path, corpus_path: Path | None = None) -> Diagnosis:
-    """Diagnose a finished or broken-off run; ``corpus_path``: where its corpus is, if it was moved.
+    """Diagnose a finished or interrupted run; corpus_path: path of its corpus, None: where it was in training.
 
-    RnnaudioError if there is no run, its checkpoint is damaged, or the corpus is another one.
+    RnnaudioError if there is no run, its checkpoint is damaged, or the corpus is missing or another one.
     """
     saved = SavedRun.read(run_dir)
     recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
@@ -46,9 +46,9 @@ def diagnose_run(run_dir: Path, corpus_path: Path | None = None) -> Diagnosis:
 
 
 def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
-    """Write ``diagnosis.json`` and ``diagnosis.png`` into the run's folder, both or neither; their paths.
+    """Write ``diagnosis.json`` and ``diagnosis.png`` into the run's folder, both or neither; returns their paths.
 
-    The run's report, if there is one, shows them from then on.
+    Causes and picture are also added to the run's report, if there is one.
     """
     targets = Path(run_dir) / "diagnosis.json", Path(run_dir) / "diagnosis.png"
     with ExitStack() as stack:
@@ -65,7 +65,7 @@ def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
 
 
 def as_json(diagnosis: Diagnosis) -> Plain:
-    """Causes and measurements as values for JSON; numbers that are not finite become null."""
+    """Convert causes and measurements to values for JSON; numbers that are not finite become None (null)."""
     measured = {field.name: getattr(diagnosis.measured, field.name) for field in dataclasses.fields(Measurements)}
     return _plain({"causes": [cause._asdict() for cause in diagnosis.causes], "measured": measured})
 
@@ -81,7 +81,7 @@ def _plain(value: object) -> Plain:
 
 
 def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C) -> str:
-    """Format the causes, most severe first, with evidence, advice and options of `train`; then errors and free run."""
+    """Format causes with evidence, advice and options of `train`, then errors, free run, and what was not examined."""
     causes = [_described(k, cause, recipe.remedy(cause.name, config)) for k, cause in enumerate(diagnosis.causes, 1)]
     found = "\n".join(causes) or NOTHING_FOUND
     if len(causes) > 1:
@@ -93,7 +93,7 @@ def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C) -> str:
 
 
 def unanswered(measured: Measurements) -> list[str]:
-    """A line for each reason why something was not examined."""
+    """One line for each reason why examinations were impossible, with their names."""
     reasons = sorted(set(measured.unanswered.values()))
     names = {reason: [name for name, why in measured.unanswered.items() if why == reason] for reason in reasons}
     return [f"not examined ({', '.join(names[reason])}): {reason}" for reason in reasons]
@@ -107,7 +107,7 @@ def _described(number: int, cause: Cause, options: str) -> str:
 
 
 def free_run(measured: Measurements) -> str:
-    """A sentence on the level of the free run against that of its prime; empty if there was none."""
+    """A sentence on the level of the free run compared with its prime; empty if there was no free run."""
     prime, played = np.split(measured.level_db, [measured.n_seed_frames])
     if not len(prime) or not len(played):
         return ""

@@ -1,9 +1,10 @@
-"""Toy problems before a real run: does this model, by this rule, cost and batch, learn what is easy?
+"""Toy problems before a real run: can this model, with this optimizer, loss and batches, learn something easy?
 
-In 2016 none was tried, although a sine generator was there. Each toy problem trains a fresh model by the run's own
-settings on synthetic sound and is judged against a model that has learnt nothing. A model over frames is judged by
-what its strategy promises: the promised target, at all steps, without noise; so a problem that is passed vouches for
-target, cost, rule and model together, and one that fails is diagnosed on a sound as simple as a sine.
+In 2016 none was tried, although the code had a sine generator. Each toy problem trains a new model with the run's own
+settings on simple sound, and compares its loss with that of a model that has learnt nothing. The loss of a model over
+frames is always measured on the target that the name of its strategy implies, at all steps, without noise. So a
+problem that is passed confirms target, loss, optimizer and model together, and one that fails is diagnosed on a sound
+as simple as a sine.
 """
 
 import dataclasses
@@ -30,13 +31,21 @@ from rnnaudio.training import Evaluation, Limits, Run, checkpoint, train
 from rnnaudio.training.stopping import StoppingState
 
 T = TypeVar("T")
-LEAST_SECONDS = 4.0  # of sound
+LEAST_SECONDS = 4.0  # shortest sound of a toy problem
 VALIDATE_EVERY = 20
 MOST_VALIDATION_BATCHES = 4
 
 
 class Attempt(NamedTuple):
-    """Result of a toy problem; diagnosis: None if it was passed. in_words: formats a loss with its unit."""
+    """Result of a toy problem.
+
+    loss, blank_loss
+        validation loss of the trained model, and of a model that has learnt nothing.
+    in_words
+        formats a loss with its unit.
+    diagnosis
+        why it failed; None if it was passed.
+    """
 
     problem: ToyProblem
     loss: float
@@ -48,7 +57,7 @@ class Attempt(NamedTuple):
 
     @property
     def wanted(self) -> float:
-        """The loss to reach."""
+        """The highest loss with which the problem is passed."""
         return self.problem.pass_share * self.blank_loss
 
     @property
@@ -66,7 +75,7 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True)
 class Reached:
-    """Stop at a loss; the best parameters are those of the lowest one."""
+    """Stopping rule: stop when the validation loss is ``loss`` or less; the best parameters have the lowest loss."""
 
     loss: float
 
@@ -74,7 +83,7 @@ class Reached:
         return StoppingState()
 
     def update(self, state: StoppingState, loss: float) -> StoppingState:
-        """The state after one more validation."""
+        """The state after one more validation, with this loss."""
         improved = loss < state.best_loss
         should_stop = loss <= self.loss
         return state._replace(
@@ -87,9 +96,9 @@ class Reached:
 
 
 def attempts(recipe: Recipe[C], config: C, problems: tuple[ToyProblem, ...] | None = None) -> Iterator[Attempt]:
-    """Each problem in turn (by default the recipe's own), up to the first that is not passed; that one is diagnosed.
+    """Try the problems (None: the recipe's own) in turn, up to the first that fails; yield each result.
 
-    RnnaudioError for settings that cannot be built, and for a step that does not fit into memory.
+    RnnaudioError for settings from which no model can be built, and for a step that does not fit into memory.
     """
     for problem in recipe.problems if problems is None else problems:
         print(f"{problem.name}: {problem.max_updates} updates at most ...", file=sys.stderr, flush=True)
@@ -100,11 +109,11 @@ def attempts(recipe: Recipe[C], config: C, problems: tuple[ToyProblem, ...] | No
 
 
 def attempt(recipe: Recipe[C], config: C, problem: ToyProblem) -> Attempt:
-    """Train a fresh model on one toy problem, judge it, and diagnose it if it failed."""
+    """Train a new model on one toy problem, evaluate it, and diagnose it if it failed."""
     config = recipe.toy(config)
     corpus = toy_corpus(recipe, config, problem)
     config = recipe.completed(config, corpus)
-    with redirect_stdout(io.StringIO()):  # what is printed about a corpus does not apply to a sine
+    with redirect_stdout(io.StringIO()):  # messages about a corpus do not apply to toy sounds
         prepared = recipe.prepare(config, corpus)
     validation = spread(prepared.validation, MOST_VALIDATION_BATCHES)
     with _temporary_folder() as folder:
@@ -148,7 +157,7 @@ def _trained(prepared: Prepared, validation: Sequence[Any], problem: ToyProblem,
 def saved_toy(
     recipe: Recipe[C], config: C, corpus: AudioCorpus, prepared: Prepared, run: Run, folder: Path
 ) -> SavedRun:
-    """The trained model as a run in its folder, even where nothing was finite enough to be saved."""
+    """The model trained on a toy problem as a saved run, even if no checkpoint was written as no loss was finite."""
     for name, content in prepared.files.items():
         checkpoint.save(folder / name, content)
     best_loss = run.stopping.best_loss
@@ -172,7 +181,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 @dataclass(frozen=True, eq=False)
 class ToyCorpus(AudioCorpus):
-    """A corpus in memory."""
+    """A corpus held in memory, given by its splits."""
 
     splits: Mapping[str, Split]
 
@@ -181,7 +190,7 @@ class ToyCorpus(AudioCorpus):
 
 
 def toy_corpus(recipe: Recipe[C], config: C, problem: ToyProblem) -> ToyCorpus:
-    """A corpus of the sound of a toy problem, on the scale of the run; its test split is the validation split."""
+    """A corpus of a toy problem's sound, standardised as the run asks; the test split equals the validation split."""
     frame_size, n_samples = recipe.toy_sizes(config)
     trained, validated = problem.sound(frame_size, max(round(LEAST_SECONDS * RATE_HZ), n_samples))
     scale = recipe.toy_scale(config, trained)
@@ -199,7 +208,7 @@ def spread(batches: Sequence[T], n: int) -> list[T]:
 
 
 def preflight(recipe: Recipe[C], config: C, report: Callable[[str], None] = print) -> bool:
-    """Try all toy problems and report each; True if all were passed."""
+    """Try the recipe's toy problems up to the first that fails, and report each; True if all were passed."""
     report("preflight: toy problems with these settings")
     for made in attempts(recipe, config):
         report(str(made))
@@ -211,6 +220,6 @@ def preflight(recipe: Recipe[C], config: C, report: Callable[[str], None] = prin
 
 
 def require(recipe: Recipe[C], config: C) -> None:
-    """Try all toy problems and report each. RnnaudioError unless all were passed."""
+    """Try the recipe's toy problems by :func:`preflight`; RnnaudioError unless all were passed."""
     if not preflight(recipe, config):
         raise RnnaudioError("preflight failed, so nothing was trained: change what it names, or leave out --preflight")

@@ -33,8 +33,9 @@ WEIGHTS: dict[str, Initializer] = {"iso_2016": iso_2016, "gaussian_2016": gaussi
 
 
 def build_model(config: FramesConfig) -> Layer:
-    """The model of a config, initialised from its seed."""
-    rng = np.random.default_rng((config.seed, 0, 2))  # 2: the purpose; batches and noise use the same seed
+    """Build the model of a config, initialised from its seed; RnnaudioError if widths do not match."""
+    # 2: a random stream for initialisation, apart from those of batches and noise with the same seed.
+    rng = np.random.default_rng((config.seed, 0, 2))
     n, m = config.frame_size, config.model
     layers = _recurrent_layers(m, n, rng)
     read_all = m.skip_connections or m.kind.wide_as_frame
@@ -48,14 +49,14 @@ def build_model(config: FramesConfig) -> Layer:
     stack = Sequential([*layers, *readout], skip=m.skip_connections, read_all=bool(readout) and read_all)
     if not m.linear_skip:
         return stack
-    # Beside a linear predictor the stack starts at zero: the model begins as the predictor and only adds to it.
+    # With a linear skip path the output of the stack starts at zero, so the initial model is the linear predictor.
     for last in [layer for part in readout for _, layer in part.layers() if isinstance(layer, Dense)][-1:]:
         last.set_values({name: np.zeros_like(value) for name, value in last.get_values().items()})
     return Sum(stack=stack, linear=LinearPredictor(n, n, n_frames=m.linear_skip))
 
 
 def _readout(config: ModelConfig, sizes: list[int], rng: np.random.Generator) -> Sequential:
-    """Dense layers, relu in between; with noise in all of them, the last one too, as in 2016."""
+    """Dense layers with relu between them; ``readout_noise`` applies to each, even the last, as in 2016."""
     weights = {"glorot": glorot_uniform, "rand_2016": rand_2016}[config.readout_weights]
     layers: list[Layer] = []
     for k, (n_in, n_out) in enumerate(pairwise(sizes)):
@@ -88,7 +89,7 @@ def _recurrent_layers(config: ModelConfig, frame_size: int, rng: np.random.Gener
 
 
 def _cell(config: ModelConfig, *sizes: int | np.random.Generator, **options: Initializer) -> Cell:
-    """The cell that the config names, with its options."""
+    """Build the cell that the config names; sizes: the widths its constructor takes, then the random generator."""
     *widths, rng = sizes
     cell: Cell = resolve(config.kind.cell)(*widths, rng=rng, **config.options.arguments(), **options)
     return cell
@@ -102,7 +103,7 @@ def _gated_cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Gen
 
 
 def _start_as_in_2016(cell: Cell, weights: Initializer, rng: np.random.Generator) -> None:
-    """Sample each gate's matrix as one for [h, x], and peepholes as its rows."""
+    """Initialise a cell as in 2016: each gate's weights for [h, x] as one matrix, each peephole as a (1, n) matrix."""
     values, n = cell.get_values(), cell.n_out
     n_gates = values["bias"].size // n
     joint = side_by_side(weights, n_gates)(rng, (n + cell.n_in, n_gates * n))
@@ -120,7 +121,7 @@ def _wrapped(config: ModelConfig, cell: Cell, number: int) -> Layer:
 
 
 def build_strategy(config: FramesConfig) -> Strategy:
-    """The strategy of a config, with the target and cost that its switches ask for."""
+    """The strategy of a config, with its target shift and the steps that its cost includes."""
     strategy = STRATEGIES[config.strategy]
     first_scored = -1 if config.cost == "last_step" else config.burn_in
     shift = strategy.shift if config.target_shift is None else config.target_shift
@@ -128,18 +129,18 @@ def build_strategy(config: FramesConfig) -> Strategy:
 
 
 def build_judging(config: FramesConfig) -> Judging:
-    """Settings of model selection, from a config."""
+    """The settings of model selection of a config."""
     return Judging(config.judged_by, config.noise_in_evaluation, config.saved_history == "all")
 
 
 def build_optimizer(config: FramesConfig) -> Optimizer:
-    """The rule of a config with its learning rate and clipping."""
+    """The optimizer of a config, with its learning rate and gradient clipping."""
     rules = {"rmsprop": RMSprop, "rmsprop_2016": RMSprop2016, "adam": Adam, "momentum": Momentum, "sgd": SGD}
     return rules[config.optimizer](learning_rate=config.learning_rate, max_gradient_norm=config.max_gradient_norm)
 
 
 def build_schedule(config: FramesConfig) -> Callable[[int], float]:
-    """The learning rate of an update."""
+    """The learning rate as a function of the update, counted from 0."""
     if config.schedule == "cosine":
         return WarmupCosine(config.learning_rate, min(100, config.max_updates // 10), config.max_updates)
     if config.schedule == "exponential":
@@ -148,7 +149,7 @@ def build_schedule(config: FramesConfig) -> Callable[[int], float]:
 
 
 def build_stopping(config: FramesConfig) -> StoppingRule:
-    """The rule of early stopping."""
+    """The early stopping rule of a config."""
     if config.stopping == "mean_difference":
         return MeanDifferenceStopping()
     return EarlyStopping(config.patience, config.min_improvement)

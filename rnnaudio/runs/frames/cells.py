@@ -1,7 +1,7 @@
-"""The cells that a run over frames can be made of, each with options of its own.
+"""The registry of recurrent cells for runs over frames, each with its own options.
 
-A new cell is a class of :mod:`rnnaudio.nn` with the constructor ``(n_in, n_units, *, rng, **options)`` and one line
-here: its options are then options of the command line and of configuration files.
+To add a cell, write a class in :mod:`rnnaudio.nn` with the constructor ``(n_in, n_units, *, rng, **options)`` and
+register it by one line here; its options then become options of the command line and of configuration files.
 """
 
 import dataclasses
@@ -25,17 +25,17 @@ class CellOptions:
 class LSTMOptions(CellOptions):
     """Options of the LSTM."""
 
-    peepholes: bool = False
-    forget_bias: float = 1.0
+    peepholes: bool = False  # gates also depend on the cell state
+    forget_bias: float = 1.0  # initial bias of the forget gate
 
 
 @dataclass(frozen=True)
 class MemoryLSTMOptions(CellOptions):
     """Options of the memory-only LSTM of 2016."""
 
-    layer_noise: float = 0.0  # standard deviation, in each layer of the gates, in training; the blog's was 0.005
-    bounded_memory: bool = False  # input gate = 1 - forget gate
-    forget_bias_hidden: float = 2.0  # on the hidden layer of the forget gate's MLP too
+    layer_noise: float = 0.0  # standard deviation of training noise in each layer of the gates; 0.005 in the blog
+    bounded_memory: bool = False  # input gate = 1 - forget gate, which bounds the memory cell
+    forget_bias_hidden: float = 2.0  # initial bias of the hidden layer of the forget gate's MLP
 
     def __post_init__(self) -> None:
         if not self.layer_noise >= 0:
@@ -48,12 +48,14 @@ class MemoryLSTMOptions(CellOptions):
 
 @dataclass(frozen=True)
 class CellKind:
-    """A cell: its class, or where to import it from, and the class of its options.
+    """A cell: its class, or ``"module:name"`` to import it from, and the class of its options.
 
     has_gates
-        its weights are those of gates, ``w_input``, ``w_hidden`` and ``bias``, which the weights of 2016 are for.
+        True if its parameters include ``w_input``, ``w_hidden`` and ``bias`` of all gates side by side, which the
+        initial weights of 2016 (``weights``) require.
     wide_as_frame
-        the cell has as many units as a frame has samples, and takes a depth where others take a number of units.
+        True if the cell has as many units as a frame has samples: its constructor takes (frame_size, depth) instead of
+        (n_in, n_units).
     """
 
     cell: Any
@@ -68,5 +70,5 @@ CELLS.add("gru", CellKind("rnnaudio.nn:GRU", has_gates=True))
 CELLS.add("gru-early-2016", CellKind("rnnaudio.nn:GRUEarly2016", has_gates=True))
 CELLS.add("memory-lstm", CellKind("rnnaudio.nn:MemoryLSTM", MemoryLSTMOptions, wide_as_frame=True))
 
-# Earlier versions had these as settings of every model.
+# Options of cells that earlier versions saved as settings of every model.
 ONCE_OF_ALL = ("peepholes", "forget_bias", "layer_noise", "bounded_memory", "forget_bias_hidden")

@@ -15,22 +15,22 @@ class ModelConfig:
     """A stack of recurrent layers with a read-out."""
 
     cell: str = "lstm"  # lstm, gru, gru-early-2016, or the memory-lstm of 2016, as wide as a frame
-    options: CellOptions = field(default_factory=CellOptions)  # of that cell
-    n_units: int = 300  # per layer; the memory-lstm has those of a frame
-    n_layers: int = 1  # depth of the memory-lstm
-    units: tuple[int, ...] = ()  # per layer, where they differ; (): n_units each
-    learn_initial_state: bool = False
-    input_noise: float = 0.0  # standard deviation, on the input of every recurrent layer, in training
-    state_noise: float = 0.0  # the same on the state
-    weights: Literal["usual", "iso_2016", "gaussian_2016"] = "usual"  # of the recurrent layers
-    initial_state_noise: float = 0.0  # standard deviation of a sampled initial state; 0: zero, or learnt
+    options: CellOptions = field(default_factory=CellOptions)  # options of the cell
+    n_units: int = 300  # units per layer; the memory-lstm has one per sample of a frame
+    n_layers: int = 1  # recurrent layers; for the memory-lstm its depth
+    units: tuple[int, ...] = ()  # units of each layer, if they differ; (): n_units each
+    learn_initial_state: bool = False  # train the initial state; else it is zero or sampled
+    input_noise: float = 0.0  # standard deviation of training noise on the input of every recurrent layer
+    state_noise: float = 0.0  # standard deviation of training noise on the state of every recurrent layer
+    weights: Literal["usual", "iso_2016", "gaussian_2016"] = "usual"  # initial weights of the recurrent layers
+    initial_state_noise: float = 0.0  # standard deviation of a sampled initial state; 0: it is zero or learnt
     shared_depth: bool | None = None  # one set of weights for all layers; None: yes for the memory-lstm, else no
     readout: Literal["linear", "tanh", "none"] = "linear"  # none: the top layer's output is the prediction
-    readout_weights: Literal["glorot", "rand_2016"] = "glorot"
-    readout_noise: float = 0.0  # in each layer of the read-out, the last one too, in training
-    skip_connections: bool = False  # the input to every layer, every layer to the read-out
+    readout_weights: Literal["glorot", "rand_2016"] = "glorot"  # initial weights; rand_2016: smaller
+    readout_noise: float = 0.0  # standard deviation of training noise in each layer of the read-out, even the last
+    skip_connections: bool = False  # feed the input to every layer, and every layer to the read-out
     readout_units: int = 0  # hidden units of the read-out MLP; 0: a linear layer
-    linear_skip: int = 0  # frames of a linear predictor beside the stack; 0: none
+    linear_skip: int = 0  # past frames of a linear predictor that is added to the stack; 0: none
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", tuple(self.units))  # JSON has lists only
@@ -89,15 +89,15 @@ class ModelConfig:
 
     @staticmethod
     def of(**settings: Plain) -> "ModelConfig":
-        """A config of settings by name, those of the cell among them: ``ModelConfig.of(peepholes=True)``."""
+        """Make a config from settings by name, including the cell's options: ``ModelConfig.of(peepholes=True)``."""
         return from_dict(ModelConfig, settings)
 
     @staticmethod
     def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
-        """Gather the cell's options, which may stand among the settings of the model, as ``options``."""
+        """Move options of the cell from among the settings of the model into ``options``; see :func:`from_dict`."""
         cell, given = values.get("cell", ModelConfig.cell), values.get("options", {})
         if not isinstance(cell, str) or not isinstance(given, Mapping):
-            return dict(values)  # a mistake, reported where types are checked, or a ready options object
+            return dict(values)  # a wrong type, which is reported later, or an options object
         mine = CELLS[cell].Options.__dataclass_fields__
         flat = {name: value for name, value in values.items() if name in mine or name in ONCE_OF_ALL}
         others = {name: value for name, value in values.items() if name != "options" and name not in flat}
@@ -109,9 +109,9 @@ class ModelConfig:
 
 
 def _is_unused(cell: str, name: str, value: Plain) -> bool:
-    """True for an option of other cells at its default, as earlier versions saved it; False if no cell has it.
+    """True if ``name`` is an option of other cells at its default, as saved by earlier versions; False if of no cell.
 
-    RnnaudioError if it has another value.
+    RnnaudioError if it is an option of other cells with another value.
     """
     owners = {other: kind.Options for other, kind in CELLS.items() if name in kind.Options.__dataclass_fields__}
     in_vain = name == "forget_bias" and not CELLS[cell].wide_as_frame  # a GRU once accepted it, without effect
@@ -122,7 +122,7 @@ def _is_unused(cell: str, name: str, value: Plain) -> bool:
 
 
 def _options_for(cell: str, options: CellOptions) -> CellOptions:
-    """The options, or the cell's own defaults where none were changed."""
+    """The options if they are of the cell's class, else the cell's defaults; RnnaudioError if that loses a change."""
     wanted = CELLS[cell].Options
     if type(options) is wanted:
         return options
@@ -133,39 +133,39 @@ def _options_for(cell: str, options: CellOptions) -> CellOptions:
 
 @dataclass(frozen=True)
 class FramesConfig:
-    """Everything that decides a training run."""
+    """All settings of a run over frames."""
 
-    strategy: Literal["predict_next", "reconstruct_current"] = "predict_next"
-    target_shift: int | None = None  # frames; None: the strategy's own; 0 as in 2016: the input itself
-    cost: Literal["all_steps", "last_step"] = "all_steps"
-    burn_in: int = 0  # steps at the beginning that the cost leaves out
-    scaling: Literal["standard", "min_max_2016"] = "standard"  # min_max_2016: lowest sample -1, highest 1
+    strategy: Literal["predict_next", "reconstruct_current"] = "predict_next"  # target: the next frame, or the input
+    target_shift: int | None = None  # frames; None: the strategy's own; 0: the target is the input, as in 2016
+    cost: Literal["all_steps", "last_step"] = "all_steps"  # steps that the loss counts
+    burn_in: int = 0  # first steps of each sequence that the loss leaves out
+    scaling: Literal["standard", "min_max_2016"] = "standard"  # standard: mean 0, deviation 1; min_max_2016: -1 to 1
     model: ModelConfig = field(default_factory=ModelConfig)
-    frame_size: int = 200  # samples a step
-    n_steps: int = 32  # steps the gradient runs back through
+    frame_size: int = 200  # samples per frame, which is one step
+    n_steps: int = 32  # steps per sequence, through which the gradient is propagated back
     segment_steps: int = 0  # train in segments of this many steps: same gradient, less memory; 0: all steps at once
-    batch_size: int = 64
+    batch_size: int = 64  # sequences per update
     batches: str = "random"  # random, shifted, offsets or consecutive windows
-    optimizer: Literal["rmsprop", "adam", "momentum", "sgd", "rmsprop_2016"] = "rmsprop"  # _2016: forgets to divide
+    optimizer: Literal["rmsprop", "adam", "momentum", "sgd", "rmsprop_2016"] = "rmsprop"  # rmsprop_2016: unscaled
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine", "exponential"] = "constant"  # cosine: warm-up, then down over max_updates
-    halve_every: int = 1000  # updates; for the exponential schedule
-    max_gradient_norm: float | None = 1.0
+    schedule: Literal["constant", "cosine", "exponential"] = "constant"  # cosine: warm-up, then decay to max_updates
+    halve_every: int = 1000  # updates in which the exponential schedule halves the learning rate
+    max_gradient_norm: float | None = 1.0  # clip the norm of the whole gradient to this; None: no clipping
     anneal_noise_over: int = 0  # updates over which the noise falls to zero; 0: constant noise
-    minutes: float = 15.0  # at most
-    max_updates: int = 1_000_000  # at most
-    validate_every: int | None = None  # updates; None: once per pass over the training data
-    validation: Literal["split", "same_pieces", "training"] = "split"  # same_pieces: their last tenths
-    judged_by: Literal["valid", "train"] = "valid"  # which loss decides about stopping and the best parameters
+    minutes: float = 15.0  # limit on the training time
+    max_updates: int = 1_000_000  # limit on the number of updates
+    validate_every: int | None = None  # updates between validations; None: one pass over the training data
+    validation: Literal["split", "same_pieces", "training"] = "split"  # same_pieces: last tenth of each
+    judged_by: Literal["valid", "train"] = "valid"  # loss that decides about stopping and the best parameters
     noise_in_evaluation: bool = False  # leave noise and dropout on in validation and generation
-    saved_history: Literal["all", "until_best"] = "all"
-    generation: Literal["one_function", "two_functions_2016"] = "one_function"
-    generation_noise: bool = False  # add noise of the variance of the validation error to what is generated
-    preflight: bool = False  # toy problems before training
+    saved_history: Literal["all", "until_best"] = "all"  # until_best: cut the history after its best row
+    generation: Literal["one_function", "two_functions_2016"] = "one_function"  # 2016: each frame is consumed twice
+    generation_noise: bool = False  # add noise with the variance of the validation error to the generated samples
+    preflight: bool = False  # try toy problems before training
     stopping: Literal["patience", "mean_difference"] = "patience"  # mean_difference: the blog's rule
-    patience: int = 20  # validations without improvement
-    min_improvement: float = 0.0  # of the normalised MSE, for patience
-    seed: int = 2016
+    patience: int = 20  # validations without improvement before training stops
+    min_improvement: float = 0.0  # fall of the normalised MSE that counts as an improvement, for patience
+    seed: int = 2016  # seed of all random numbers of the run
 
     def __post_init__(self) -> None:
         require_more_than_zero(

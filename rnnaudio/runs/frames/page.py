@@ -23,7 +23,7 @@ ABOUT = (
 
 
 def frames_page(run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
-    """Losses, baselines, saturation, gradients."""
+    """Make a run's part of the report (losses, baselines, saturation, gradients) and plot pictures into ``folder``."""
     config: FramesConfig = run.config
     inside = look_inside(run, corpus)
     best = rounded_decibel(run.best_validation_loss)
@@ -48,14 +48,14 @@ def frames_page(run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
 
 
 def title(config: FramesConfig) -> str:
-    """``predict_next: 3 x 200 lstm``, or ``200-100-100 lstm``."""
+    """Title of the page: ``predict_next: 3 x 200 lstm``, or ``predict_next: 200-100-100 lstm``."""
     m = config.model
     n_units = config.frame_size if m.kind.wide_as_frame else m.n_units
     return f"{config.strategy}: {'-'.join(map(str, m.units)) or f'{m.n_layers} x {n_units}'} {m.cell}"
 
 
 def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
-    """Probe the model on a batch of the validation split, one segment long if it was trained in segments."""
+    """Probe the model on a batch of validation windows, one segment long if it was trained in segments."""
     c: FramesConfig = run.config
     n_items, n_steps = min(16, c.batch_size), min(c.segment_steps or c.n_steps, c.n_steps)
     windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=n_steps, batch_size=n_items)
@@ -63,7 +63,7 @@ def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
 
 
 def pictures(run: LoadedRun, inside: Probe, folder: Path) -> dict[str, Path]:
-    """Plot saturation, if there are gates or bounded units, and gradient norms, if validated; paths by caption."""
+    """Plot saturation, if any activation is bounded, and gradient norms, if validated; returns paths by caption."""
     plotted = {}
     if inside.saturation:
         plotted["Saturation"] = plots.saturation(inside.saturation, folder / "saturation.png")
@@ -78,14 +78,14 @@ def pictures(run: LoadedRun, inside: Probe, folder: Path) -> dict[str, Path]:
 
 
 def loss_rows(run: LoadedRun, scores: dict[str, float]) -> list[dict[str, str]]:
-    """The model's validation loss beside the baselines'."""
+    """Table rows: validation losses of the model and of the baselines, in dB."""
     best = run.best_validation_loss
     rows = [{"predictor": "this model", "dB": "not measured" if best is None else in_decibel(best)}]
     return rows + [{"predictor": name, "dB": in_decibel(score)} for name, score in scores.items()]
 
 
 def diagnostic_rows(run: LoadedRun, inside: Probe) -> list[dict[str, Any]]:
-    """Saturation, sizes of the last update, and the gradient at a few lags."""
+    """Table rows: saturation, relative sizes of the last update, and the gradient at a few lags."""
     rows = [
         {"what": f"saturated: {name}", "value": f"{100 * histogram.saturated:.1f} %"}
         for name, histogram in inside.saturation.items()
@@ -101,6 +101,6 @@ def diagnostic_rows(run: LoadedRun, inside: Probe) -> list[dict[str, Any]]:
 
 
 def rounded_decibel(value: float | None) -> float | None:
-    """A loss in decibels, to two digits; None if it is not finite: not measured, silence, or no error at all."""
+    """Convert a loss to dB, rounded to two decimals; None if the result is not finite (no loss, NaN or 0)."""
     value_db = float(decibel(np.nan if value is None else value))
     return round(value_db, 2) if np.isfinite(value_db) else None

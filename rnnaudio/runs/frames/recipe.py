@@ -41,8 +41,8 @@ from rnnaudio.training import Limits, LinearAnnealing
 from rnnaudio.training.loop import set_model
 from rnnaudio.training.memory import check_memory, in_bytes
 
-N_BASELINE_WINDOWS = 3200  # whatever the batch size: the linear baseline must not depend on it
-MOST_BASELINE_FRAMES = 256_000  # fewer windows where they are long
+N_BASELINE_WINDOWS = 3200  # for any batch size: the linear baseline must not depend on it
+MOST_BASELINE_FRAMES = 256_000  # fewer windows if they are long
 MOST_PAIR_SAMPLES = 1 << 22
 N_CHECKED_BATCHES = 100
 SAME_PIECES_SHARE = 0.1
@@ -52,7 +52,7 @@ LEAST_TOY_FRAMES, LEAST_TOY_WINDOWS = 320, 4
 
 @dataclass(frozen=True)
 class FramesRun(LoadedRun):
-    """A trained run over frames, which predicts each frame and samples nothing."""
+    """A trained run over frames, which predicts frames instead of sampling them from a distribution."""
 
     config: FramesConfig
 
@@ -65,9 +65,9 @@ class FramesRun(LoadedRun):
 
     @property
     def output_noise_std(self) -> float:
-        """Root of the mean squared error on the validation windows; 0 if there was no validation.
+        """Root mean squared error on the validation windows, of standardised samples; 0 if never validated.
 
-        RnnaudioError for a run of an early version, which did not store their power.
+        RnnaudioError for a run of an early version, whose record lacks the power of the validation windows.
         """
         power = self.record["config"].get("validation_power")
         if power is None:
@@ -77,7 +77,7 @@ class FramesRun(LoadedRun):
     def continue_primes(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> list[Generated]:
-        """Continue each prime as the settings ask; RnnaudioError for any options of sampling."""
+        """Continue the primes by the config's settings of generation; RnnaudioError for any option of sampling."""
         if sampling != AS_TRAINED:
             raise RnnaudioError(
                 "this run predicts the next frame and samples nothing: leave --temperature, --top-k, --nucleus and "
@@ -96,7 +96,7 @@ class FramesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Yield one block, cut to the shortest stream, since frames are hundreds of times faster than real time."""
+        """Yield a single block, cut to the shortest stream: generation is hundreds of times faster than real time."""
         results = self.continue_primes(primes, n_samples, sampling)
         shortest = min(len(result.audio) - result.n_prime for result in results)
         yield np.stack([result.audio[result.n_prime :][:shortest] for result in results])
@@ -114,21 +114,21 @@ class FramesRecipe(Recipe[FramesConfig]):
         return open_corpus(path, config)
 
     def may_change(self, config: FramesConfig) -> Set[str]:
-        """The limits; a cosine schedule depends on its limit too."""
+        """The limits, but not ``max_updates`` with a cosine schedule, which depends on it."""
         return super().may_change(config) - ({"max_updates"} if config.schedule == "cosine" else set())
 
     def in_words(self, loss: float) -> str:
         return in_decibel(loss)
 
     def prime_seconds(self, config: FramesConfig, sample_rate_hz: int) -> float:
-        """One second, or one frame where that is longer."""
+        """One second, or the length of a frame if that is longer."""
         return max(1.0, config.frame_size / sample_rate_hz)
 
     def prepare(self, config: FramesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Prepare training, prove target against input by a batch check, and measure the baselines.
+        """Prepare training, check the shift between input and target on a batch, and measure the baselines.
 
-        RnnaudioError, before anything else, for a step that needs more memory than is available, and for a corpus
-        without a prime to continue.
+        RnnaudioError, first of all, if a step needs more memory than is available, and if the music is silent or too
+        short, or the check of the batch fails.
         """
         strategy, model, optimizer = build_strategy(config), built(config), build_optimizer(config)
         steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}
@@ -159,7 +159,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         )
 
     def load(self, config: FramesConfig, saved: SavedRun) -> FramesRun:
-        # The saved parameters replace the initial ones, so the initializer that takes no time will do.
+        # The saved parameters replace the initial ones, so the fastest initializer will do.
         model_config = config.model
         if model_config.kind.has_gates or model_config.kind.wide_as_frame:
             model_config = dataclasses.replace(model_config, weights="gaussian_2016")
@@ -171,7 +171,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return frames_page(run, corpus, folder)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """The run for the diagnosis, without the checks of :meth:`prepare`: it is to name what these would refuse."""
+        """Collect what the diagnosis examines, without the checks of :meth:`prepare`: it can find their faults."""
         config = run.config
         batches, validation, training = windows(corpus, config)
         parts = fitting(config, run.model)
@@ -186,7 +186,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return remedy(cause, config)
 
     def toy(self, config: FramesConfig) -> FramesConfig:
-        """A constant learning rate, and sequences of at most 64 steps after the burn-in."""
+        """The config with a constant learning rate, and sequences of at most 64 steps after the burn-in."""
         n_steps = min(config.n_steps, MOST_TOY_STEPS + config.burn_in)
         return dataclasses.replace(config, n_steps=n_steps, schedule="constant")
 
@@ -207,20 +207,20 @@ FRAMES = FramesRecipe()
 
 
 def open_corpus(path: Path, config: FramesConfig) -> AudioCorpus:
-    """Open a corpus on the scale that the config asks for."""
+    """Open a corpus, with samples on the scale that the config asks for."""
     corpus = AudioCorpus.open(path)
     return corpus.min_max_2016() if config.scaling == "min_max_2016" else corpus
 
 
 def train_and_valid(corpus: AudioCorpus, config: FramesConfig) -> tuple[Split, Split]:
-    """The sound to train on, and the sound to validate on."""
+    """The training and the validation split, as the setting ``validation`` asks."""
     if config.validation == "same_pieces":
         return corpus.train.cut(SAME_PIECES_SHARE)
     return corpus.train, corpus.train if config.validation == "training" else corpus.valid
 
 
 def windows(corpus: AudioCorpus, config: FramesConfig) -> tuple[Batches, list[Batch], Split]:
-    """Batches, validation windows, and the split that is trained on."""
+    """Training batches, fixed validation batches, and the training split; RnnaudioError if validation is silent."""
     sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
     to_train, to_validate = train_and_valid(corpus, config)
     batches: Batches = resolve(BATCHERS[config.batches])(to_train, seed=config.seed, **sizes)
@@ -231,7 +231,7 @@ def windows(corpus: AudioCorpus, config: FramesConfig) -> tuple[Batches, list[Ba
 
 
 def fitting(config: FramesConfig, model: Layer) -> Fitting:
-    """Optimizer, schedule, limits and stopping rule that a model of the config is trained with."""
+    """Optimizer, schedule, limits and stopping rule for training ``model`` by the config."""
     return Fitting(
         build_optimizer(config),
         build_stopping(config),
@@ -245,7 +245,7 @@ def fitting(config: FramesConfig, model: Layer) -> Fitting:
 
 
 def _linear_prediction(strategy: Strategy, training: Split, config: FramesConfig) -> LinearPrediction | None:
-    """Fit the linear baseline to random windows, about as many for any batch size."""
+    """Fit the linear baseline to about the same number of random windows for any batch size; None if too large."""
     sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
     anywhere = RandomWindows(training, seed=config.seed, **sizes)
     n_windows = min(N_BASELINE_WINDOWS, math.ceil(MOST_BASELINE_FRAMES / config.n_steps))
@@ -254,7 +254,7 @@ def _linear_prediction(strategy: Strategy, training: Split, config: FramesConfig
 
 
 def built(config: FramesConfig) -> Layer:
-    """Build the model of a config; RnnaudioError if it is larger than the memory."""
+    """Build the model of a config; RnnaudioError if it does not fit into memory."""
     try:
         return build_model(config)
     except MemoryError as error:
@@ -263,7 +263,7 @@ def built(config: FramesConfig) -> Layer:
 
 
 def pairs(strategy: Strategy, batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
-    """Inputs and targets; large batches are split by sequence, since the baselines take many times their memory."""
+    """Inputs and targets (time, batch, n); large batches are split by sequence, to save memory in the baselines."""
     for batch in batches:
         n_parts = -(-batch.frames.size // MOST_PAIR_SAMPLES)
         for frames in np.array_split(batch.frames, min(n_parts, batch.frames.shape[1]), axis=1):
@@ -271,13 +271,13 @@ def pairs(strategy: Strategy, batches: Iterable[Batch]) -> Iterator[tuple[Any, A
 
 
 def power(arrays: Iterable[np.ndarray]) -> float:
-    """Mean of squares."""
+    """Mean of the squares of all elements of the arrays."""
     squares, n = zip(*((np.sum(np.square(a, dtype=np.float64)), a.size) for a in arrays), strict=True)
     return float(sum(squares) / sum(n))
 
 
 def _checked(strategy: Strategy, batches: Batches, config: FramesConfig) -> BatchCheck:
-    """The batch check on the first batch that is not silence; a failure ends the run unless it was asked for."""
+    """Check the target's shift in the first batch that is not silent; RnnaudioError if wrong, unless it was set."""
     sounding = (b for b in map(batches.batch, range(N_CHECKED_BATCHES)) if np.ptp(b.frames, axis=0).any())
     batch = next(sounding, None)
     if batch is None:
@@ -289,7 +289,7 @@ def _checked(strategy: Strategy, batches: Batches, config: FramesConfig) -> Batc
 
 
 def start_from_linear_prediction(model: Layer, linear: LinearPrediction | None) -> None:
-    """Give the model's linear skip path, if it has one, the least-squares coefficients, if there are any."""
+    """Set the model's linear skip path, if it has one, to the least-squares coefficients; no change if None."""
     if linear is None:
         return
     for _, layer in model.layers():
@@ -299,7 +299,7 @@ def start_from_linear_prediction(model: Layer, linear: LinearPrediction | None) 
 
 
 def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | None:
-    """Make a function that sets the model's noise to that of an update; None if it is constant."""
+    """Make a function (update) that sets the standard deviations of the model's noise; None if they are constant."""
     if not config.anneal_noise_over:
         return None
     factor, m = LinearAnnealing(1.0, 0.0, config.anneal_noise_over), config.model
@@ -318,7 +318,7 @@ def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | Non
 
 
 def claimed_optimizer(config: FramesConfig) -> Optimizer:
-    """The rule that the run is meant to have: the one of 2016 that does not divide was taken for RMSprop."""
+    """The optimizer that the run was believed to have: RMSprop, if it has the rule of 2016 without the division."""
     claimed = "rmsprop" if config.optimizer == "rmsprop_2016" else config.optimizer
     return build_optimizer(dataclasses.replace(config, optimizer=claimed))
 

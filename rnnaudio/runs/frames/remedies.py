@@ -6,7 +6,7 @@ from typing import Any
 from rnnaudio.runs.defects import in_words, present_in
 from rnnaudio.runs.frames.config import FramesConfig
 
-# For causes that the blog's models did not have, beside the repairs of :mod:`rnnaudio.runs.defects`.
+# For causes that are not among the defects of 2016, whose repairs are in :mod:`rnnaudio.runs.defects`.
 REMEDIES: dict[str, Callable[[FramesConfig], dict[str, Any]]] = {
     "learning-rate-too-high": lambda config: {"learning_rate": config.learning_rate / 10.0},
     "learning-rate-too-low": lambda config: {"learning_rate": config.learning_rate * 10.0},
@@ -18,7 +18,7 @@ REMEDIES: dict[str, Callable[[FramesConfig], dict[str, Any]]] = {
 
 
 def remedy(cause: str, config: FramesConfig) -> str:
-    """The options of `train` that repair a cause; empty where no setting of this run does."""
+    """The options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does."""
     for defect in present_in(config):
         if defect.name == cause:
             return in_words(defect.repaired)

@@ -14,7 +14,7 @@ def names() -> list[str]:
 
 
 def path_of(name: str) -> Path:
-    """The file of a preset; RnnaudioError names the nearest known one if there is none."""
+    """Path of a preset's file. RnnaudioError, which suggests the nearest known name, if there is no such preset."""
     if name not in names():
         raise RnnaudioError(f"unknown preset {name!r}; {nearest(name, names())}")
     return FOLDER / f"{name}.toml"

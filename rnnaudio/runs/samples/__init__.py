@@ -1,1 +1,1 @@
-"""Runs sample by sample."""
+"""Runs over samples, which are generated one by one."""

@@ -12,27 +12,27 @@ MOST_LEVELS = 65_536
 
 @dataclass(frozen=True)
 class SamplesConfig:
-    """Everything that decides a run over samples."""
+    """All settings of a run over samples."""
 
-    frames: tuple[int, ...] = (128, 16)  # samples of a frame, of each tier but the lowest; the longest first
-    window: int = 16  # samples that the lowest tier reads
-    n_units: int = 256
-    cell: Literal["gru", "lstm"] = "gru"
-    readout: Literal["logistic", "categorical"] = "logistic"
-    n_components: int = 4  # logistic only
-    n_taps: int = 16  # of the linear path, logistic only; 0: none
-    n_levels: int = 256
-    law: Literal["mu", "linear"] = "mu"
-    batch_size: int = 32
-    n_steps: int = 512  # samples of a batch; the state goes on to the next
+    frames: tuple[int, ...] = (128, 16)  # samples per frame of each tier above that of samples; the longest first
+    window: int = 16  # past samples that are the input of the lowest tier
+    n_units: int = 256  # units of each tier
+    cell: Literal["gru", "lstm"] = "gru"  # recurrent cell of the tiers of frames
+    readout: Literal["logistic", "categorical"] = "logistic"  # distribution of a sample
+    n_components: int = 4  # components of the mixture of logistics
+    n_taps: int = 16  # past samples that the linear path predicts from, logistic only; 0: none
+    n_levels: int = 256  # quantisation levels of a sample
+    law: Literal["mu", "linear"] = "mu"  # spacing of the levels: mu-law or equal
+    batch_size: int = 32  # sequences per update
+    n_steps: int = 512  # samples per sequence; the state is carried on to the next batch
     learning_rate: float = 2e-3
-    max_updates: int = 2400
-    validate_every: int = 200
-    n_valid: int = 4096  # samples of each stretch of validation
-    valid_stretches: int = 24
-    minutes: float = 15.0
-    preflight: bool = False  # toy problems before training
-    seed: int = 2016
+    max_updates: int = 2400  # limit on the number of updates
+    validate_every: int = 200  # updates between validations
+    n_valid: int = 4096  # samples of each validation stretch
+    valid_stretches: int = 24  # number of validation stretches, at most
+    minutes: float = 15.0  # limit on the training time
+    preflight: bool = False  # try toy problems before training
+    seed: int = 2016  # seed of all random numbers of the run
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", tuple(self.frames))  # JSON has lists only

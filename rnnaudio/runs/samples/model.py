@@ -1,4 +1,4 @@
-"""Construction of the levels of samples and the model in tiers of frames from settings and a corpus."""
+"""Construction of quantised training data and of the model in tiers of frames, from settings and a corpus."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from rnnaudio.nn import SampleModel, sample_model
 from rnnaudio.readouts import Categorical, LevelReadout, LogisticMixture
 from rnnaudio.runs.samples.config import SamplesConfig
 
-FIT_SAMPLES, FIT_STRETCHES = 16384, 48  # what the linear path is fitted on
+FIT_SAMPLES, FIT_STRETCHES = 16384, 48  # length and number of the stretches that the linear path is fitted to
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Facts:
     """Measurements of the training split, saved with the run.
 
     peak
-        magnitude of a sample that the :class:`Quantizer` scales to 1.
+        largest magnitude of a standardised sample, which the :class:`Quantizer` scales to 1.
     deviation
         standard deviation of the quantised samples, as values from -1 to 1.
     unit
-        standard deviation of the residual of the linear path; ``deviation`` without one.
+        standard deviation of the residual of the linear path; without one, ``deviation``.
     taps
-        coefficients of the linear path, the constant last; empty for none.
+        coefficients of the linear path, as in :func:`linear_path`; empty if there is none.
     """
 
     peak: float
@@ -59,7 +59,10 @@ def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
 
 
 def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
-    """Measure a training split, and fit the linear path to it. RnnaudioError if all samples have one level."""
+    """Measure a training split, and fit a linear path of ``n_taps`` to it (0: none).
+
+    RnnaudioError if all samples have one level, or ``n_taps`` is too large.
+    """
     values, share = quantizer.values(np.arange(quantizer.n_levels)), levels.counts / levels.counts.sum()
     mean = float(share @ values)
     deviation = float(np.sqrt(share @ (values - mean) ** 2))
@@ -79,12 +82,20 @@ def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
 
 
 def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
-    """Linear prediction of each value but the first p from the p before it: (time, ...) -> (time - p, ...)."""
+    """Predict each value but the first p from the p values before it: (time, ...) -> (time - p, ...).
+
+        a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p
+
+    ``taps`` (p + 1,) are a_0, ..., a_p: the latest value first, the constant last.
+    """
     p, n = len(taps) - 1, len(values)
     return np.asarray(taps[p] + sum(taps[k] * values[p - 1 - k : n - 1 - k] for k in range(p)))
 
 
 def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int, most: int) -> list[CodeBatch]:
-    """One batch of stretches, spread over a split, of n_context samples of context and n_steps to predict each."""
+    """A list of one batch: at most ``most`` stretches spread over a split, for validation.
+
+    Each has n_context samples of context and n_steps samples to predict. RnnaudioError if no piece is that long.
+    """
     parts = stretches(levels_of(split, quantizer).sequences, n_context + n_steps, most)
     return fixed_code_windows(parts, n_steps, len(parts), n_context)

@@ -1,4 +1,4 @@
-"""Runs sample by sample: quantise a corpus, fit the linear path, train a :class:`SampleModel`, play on."""
+"""Runs over samples: quantise a corpus, fit the linear path, train a :class:`SampleModel`, sample one by one."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence, Set
@@ -25,7 +25,7 @@ from rnnaudio.runs.samples.model import Facts, build_model, measured_facts, wind
 from rnnaudio.runs.toys import WAVES
 from rnnaudio.training.loop import set_model
 
-BLOCK_SAMPLES = 1024  # played at a time, about
+BLOCK_SAMPLES = 1024  # per block of generated sound, about
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class SamplesRun(LoadedRun):
 
     @property
     def temperature(self) -> float:
-        """The temperature of the distributions as learnt, 1."""
+        """The default sampling temperature: 1, the distributions as learnt."""
         return 1.0
 
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue each prime; at_once: a frame of the lowest tier at a time."""
+        """Continue each prime, see the base class; at_once: blocks of one of the shortest frames."""
         if n_samples < 1:
             raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
         schedule = sampling.schedule(self.temperature)
@@ -78,7 +78,7 @@ class SamplesRecipe(Recipe[SamplesConfig]):
         return f"{loss:.3f} bits a sample"
 
     def prepare(self, config: SamplesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Quantise the music and fit the linear path. RnnaudioError if either is impossible."""
+        """Quantise the music, fit the linear path, build the model; RnnaudioError if music is silent or too short."""
         quantizer = fitted_quantizer(corpus.train, config.n_levels, config.law)
         levels = levels_of(corpus.train, quantizer)
         facts = measured_facts(levels, quantizer, 0 if config.readout == "categorical" else config.n_taps)
@@ -108,5 +108,5 @@ SAMPLES = SamplesRecipe()
 
 
 def quantizer_of(config: SamplesConfig, facts: Facts) -> Quantizer:
-    """The quantizer that a run was trained with."""
+    """The quantizer with which a run was trained."""
     return Quantizer(facts.peak, config.n_levels, config.law)
