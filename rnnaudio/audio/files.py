@@ -4,12 +4,13 @@ Audio is float32, mono, shape (n_samples,), on the scale -1 to 1, everywhere in 
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import wave
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, NamedTuple, TypeAlias
 
 import numpy as np
 import soxr
@@ -20,18 +21,36 @@ from rnnaudio.audio.arrays import Audio
 from rnnaudio.errors import RnnaudioError
 
 Request: TypeAlias = dict[str, str | int | None]
-Header: TypeAlias = dict  # of a reply: {"error": text}, or {"sample_rate_hz": int, "n_samples": int}
+Header: TypeAlias = dict  # of a reply, see `rnnaudio.decoder.__main__`
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 INT16_SCALE = 32_768
-MAX_PEAK = 4.0  # 12 dB over full scale; a float file beyond it is not on the scale -1 to 1
-DECODER_SCRIPT = Path(__file__).with_name("decoder_process.py")
+LOUDEST_UNNOTED = 10.0 ** (1.0 / 20.0)  # 1 dB over full scale, by which lossy formats and resampling overshoot
+LEAST_OFFSET = 10.0 ** (-50.0 / 20.0)
+DECODER = (sys.executable, "-P", "-m", "rnnaudio.decoder")  # -P: nothing beside a script shadows a module
+PACKAGE_FOLDER = Path(__file__).parents[2]
 TIME_LIMIT_S = 60.0
 BYTES_PER_EXTRA_SECOND = 250_000
 
 
+class Decoded(NamedTuple):
+    """Audio of a file, and what there was to know about it.
+
+    audio
+        (n_samples,) float32, mono, in [-1, 1].
+    notes
+        what was corrected: a wrong length in the header, channels in opposite phase, a scale beyond -1 to 1.
+    truncated
+        how much of the stated length is present; empty if nothing is known to be missing.
+    """
+
+    audio: Audio
+    sample_rate_hz: int
+    notes: tuple[str, ...]
+    truncated: str
+
+
 class Decoder:
-    """Audio file reader that runs libsndfile in a child process, one child for many files.
+    """Audio file reader that runs the decoders in a child process, one child for many files.
 
     A damaged file can hang or crash libsndfile; the child is then killed, the file is reported, and the next file is
     read by a new child. Use it as a context manager:
@@ -59,6 +78,13 @@ class Decoder:
 
     def read(self, path: Path, sample_rate_hz: int | None = None) -> tuple[Audio, int]:
         """Read one file; arguments, results and errors are those of `read_audio`."""
+        decoded = self.decode(path, sample_rate_hz)
+        if decoded.truncated:
+            raise RnnaudioError(f"{path}: truncated: {decoded.truncated}; copy or download it again")
+        return decoded.audio, decoded.sample_rate_hz
+
+    def decode(self, path: Path, sample_rate_hz: int | None = None) -> Decoded:
+        """Read one file as far as it goes; raises the errors of `read_audio`, but for truncated files."""
         path = Path(path).absolute()
         _check_rate(sample_rate_hz)
         time_limit_s = self._time_limit_s + _n_bytes(path) / BYTES_PER_EXTRA_SECOND
@@ -75,13 +101,16 @@ class Decoder:
             raise
         if "error" in header:
             raise RnnaudioError(f"{path}: {header['error']}")
-        return _on_scale(audio, path), header["sample_rate_hz"]
+        audio, note = on_scale(check_audio(audio, str(path)))
+        notes = (*header["notes"], *filter(None, [note]))
+        return Decoded(audio, header["sample_rate_hz"], notes, header["truncated"])
 
     def _ask(self, request: Request, time_limit_s: float) -> tuple[Header, Audio]:
         if self._process is None:
-            # -P: modules beside the script must not shadow the standard library
+            paths = [str(PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = subprocess.Popen(
-                [sys.executable, "-P", str(DECODER_SCRIPT)],
+                DECODER,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -99,11 +128,12 @@ class Decoder:
 
 
 def read_audio(path: Path, sample_rate_hz: int | None = None) -> tuple[Audio, int]:
-    """Read an audio file (wav, flac, ogg, mp3 and other formats of libsndfile) as mono.
+    """Read an audio file, or the sound of a video, of any format that libsndfile or FFmpeg decodes, as mono.
 
-    Returns ((n_samples,) float32 in [-1, 1], sample rate in Hz); channels are averaged. With `sample_rate_hz` the
-    audio is resampled to it (soxr, high quality). Samples beyond full scale, which lossy formats and resampling can
-    produce, are clipped. For many files use one `Decoder`, which keeps its process.
+    Returns ((n_samples,) float32 in [-1, 1], sample rate in Hz). Channels are averaged; of channels in opposite phase,
+    which would cancel, the loudest is taken. Audio that exceeds full scale, as lossy formats, resampling and float
+    files may, is divided by its peak. With `sample_rate_hz` the audio is resampled (soxr, high quality). For many
+    files use one `Decoder`, which keeps its process.
 
     Raises RnnaudioError, naming the file, if it is missing, a folder, empty, without samples, not audio, truncated or
     not readable, if it has NaN or infinite samples, or if decoding exceeds the time limit. A missing end is not
@@ -167,12 +197,21 @@ def check_audio(audio: Audio, name: str) -> Audio:
     return audio
 
 
-def _on_scale(audio: Audio, path: Path) -> Audio:
-    audio = check_audio(audio, str(path))
-    peak = np.abs(audio).max()
-    if peak > MAX_PEAK:
-        raise RnnaudioError(f"{path}: samples reach {peak:g}, expected -1 to 1: scale the audio to that range")
-    return np.clip(audio, -1.0, 1.0, out=audio)
+def on_scale(audio: Audio) -> tuple[Audio, str]:
+    """Divide audio that exceeds full scale by its peak; returns it and, beyond 1 dB, a note."""
+    peak = float(np.abs(audio).max(initial=0.0))
+    if peak <= 1.0:
+        return audio, ""
+    note = f"samples reach {peak:.6g}, expected -1 to 1: divided by that" if peak > LOUDEST_UNNOTED else ""
+    return audio / np.float32(peak), note
+
+
+def without_offset(audio: Audio) -> tuple[Audio, str]:
+    """Subtract the mean of audio where it exceeds -50 dBFS; returns the audio and a note, "" if nothing changed."""
+    offset = float(audio.mean(dtype=np.float64)) if audio.size else 0.0
+    if abs(offset) <= LEAST_OFFSET:
+        return audio, ""
+    return audio - np.float32(offset), f"a constant offset (DC) of {offset:.3f} was subtracted"
 
 
 def _check_rate(sample_rate_hz: int | None) -> None:

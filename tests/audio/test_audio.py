@@ -112,9 +112,14 @@ def test_flac_24_bit_is_exact_and_lossy_formats_are_near(tmp_path, read):
         assert np.corrcoef(back, audio)[0, 1] > 0.999
 
 
-def test_overshoot_is_clipped(tmp_path, read):
-    soundfile.write(tmp_path / "a.wav", np.array([1.5, -1.25, 0.5]), 8000, subtype="FLOAT")
-    assert read(tmp_path / "a.wav")[0].tolist() == [1.0, -1.0, 0.5]
+@pytest.mark.parametrize("peak", [1.05, 2.0, 20_000.0])
+def test_a_float_file_above_full_scale_is_divided_by_its_peak(tmp_path, shared_decoder, peak):
+    soundfile.write(tmp_path / "a.wav", peak * np.array([1.0, -0.75, 0.5]), 8000, subtype="FLOAT")
+    decoded = shared_decoder.decode(tmp_path / "a.wav")
+    np.testing.assert_allclose(decoded.audio, [1.0, -0.75, 0.5], rtol=1e-6)
+    assert list(decoded.notes) == (
+        [] if peak == 1.05 else [f"samples reach {peak:g}, expected -1 to 1: divided by that"]
+    )
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
@@ -131,9 +136,9 @@ def test_overshoot_is_clipped(tmp_path, read):
     ],
 )
 def test_truncated_files_are_refused(tmp_path, read, name, options, share):
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000, 2))
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (3 * 48_000, 2))
     soundfile.write(tmp_path / name, noise, 48_000, **options)
-    assert read(tmp_path / name)[0].size == 48_000
+    assert read(tmp_path / name)[0].size == 3 * 48_000
     with pytest.raises(RnnaudioError, match=rf"{name}: (truncated|not readable)"):
         read(cut(tmp_path / name, share))
 
@@ -154,16 +159,14 @@ def test_a_wav_file_from_a_pipe_states_no_length_and_is_read(tmp_path, read):
     assert read(tmp_path / "a.wav")[0].tolist() == [0.5] * 1000
 
 
-def test_an_mp3_file_without_a_stated_length_is_read_whole_or_refused(tmp_path, read):
+def test_an_mp3_file_without_a_stated_length_is_read_whole(tmp_path, read):
     rising = np.concatenate([np.zeros(441_000), np.random.default_rng(0).uniform(-0.5, 0.5, 441_000)])
     for name, audio in (("rising.mp3", rising), ("falling.mp3", rising[::-1])):
         soundfile.write(tmp_path / name, audio, 44_100, bitrate_mode="VARIABLE", compression_level=0.5)
         content = (tmp_path / name).read_bytes()
         second_frame = content.index(content[:2], content.index(b"Xing"))
         (tmp_path / name).write_bytes(content[second_frame:])
-    assert read(tmp_path / "rising.mp3")[0].size == pytest.approx(882_000, abs=3 * 1152)
-    with pytest.raises(RnnaudioError, match="does not state its length"):  # the guess is 180,000 samples
-        read(tmp_path / "falling.mp3")
+        assert read(tmp_path / name)[0].size == pytest.approx(882_000, abs=3 * 1152)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -172,12 +175,6 @@ def test_nan_and_infinite_samples_are_refused(tmp_path, read, value):
     audio[500] = value
     soundfile.write(tmp_path / "a.wav", audio, 8000, subtype="FLOAT")
     with pytest.raises(RnnaudioError, match=r"a.wav: 1 of 1000 samples are NaN or infinite"):
-        read(tmp_path / "a.wav")
-
-
-def test_a_float_file_on_another_scale_is_refused(tmp_path, read):
-    soundfile.write(tmp_path / "a.wav", np.array([0.0, 20_000.0]), 8000, subtype="FLOAT")
-    with pytest.raises(RnnaudioError, match="reach 20000, expected -1 to 1"):
         read(tmp_path / "a.wav")
 
 
@@ -227,7 +224,7 @@ def test_a_decoder_that_hangs_or_dies_is_replaced(tmp_path, monkeypatch, misdeed
     (tmp_path / "bad.py").write_text(f"import os, time\nos.read(0, 1)\n{misdeed}\n")
     with Decoder(time_limit_s=1.0) as decoder:
         with monkeypatch.context() as patch:
-            patch.setattr(audio_module, "DECODER_SCRIPT", tmp_path / "bad.py")
+            patch.setattr(audio_module, "DECODER", (sys.executable, str(tmp_path / "bad.py")))
             with pytest.raises(RnnaudioError, match="a.wav: the audio decoder crashed or took longer than 1 s"):
                 decoder.read(tmp_path / "a.wav")
         assert decoder.read(tmp_path / "a.wav")[0].tolist() == [0.5] * 10

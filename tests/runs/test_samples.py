@@ -47,9 +47,10 @@ class Case(NamedTuple):
     cell: str
 
 
+THREE_TIERS = "three tiers, logistic about a linear prediction"
 CASES = {
     "two tiers, categorical": Case((4,), CATEGORICAL, None, "lstm"),
-    "three tiers, logistic about a linear prediction": Case((4, 2), LOGISTIC, TAPS, "gru"),
+    THREE_TIERS: Case((4, 2), LOGISTIC, TAPS, "gru"),
     "three tiers, logistic": Case((6, 2), LOGISTIC, None, "lstm"),
 }
 
@@ -90,7 +91,7 @@ def oracle_bits(model, case, levels):
 
 
 @pytest.mark.jax
-@pytest.mark.parametrize("name", [list(CASES)[0], pytest.param(list(CASES)[1], marks=pytest.mark.modes)])
+@pytest.mark.parametrize("name", ["two tiers, categorical", pytest.param(THREE_TIERS, marks=pytest.mark.modes)])
 def test_bits_are_those_of_the_equations(name, kernel):
     case = CASES[name]
     with engine.precision("float64"):
@@ -104,7 +105,7 @@ def test_bits_are_those_of_the_equations(name, kernel):
 @pytest.mark.modes
 def test_gradients_through_all_tiers():
     """Of the read-outs alone, by kernel and graph: tests/readouts/test_readouts.py."""
-    case, rng = CASES["three tiers, logistic about a linear prediction"], np.random.default_rng(0)
+    case, rng = CASES[THREE_TIERS], np.random.default_rng(0)
     with engine.precision("float64"):
         model = built(case)
         report = check_gradients(
@@ -116,7 +117,7 @@ def test_gradients_through_all_tiers():
 
 def test_a_segment_goes_on_where_the_one_before_ended():
     """Cut in time, a recording is as likely as the whole: the state and the context are handed on."""
-    case = CASES["three tiers, logistic about a linear prediction"]
+    case = CASES[THREE_TIERS]
     with engine.precision("float64"):
         model = built(case)
         objective, batch = NextSamples(model.n_context), Levels(some_levels(model, 16))

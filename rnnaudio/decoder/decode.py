@@ -1,0 +1,84 @@
+"""Decode a file by its contents, whatever its name: libsndfile for what it reads whole, FFmpeg for the rest.
+
+FFmpeg (PyAV) reads what libsndfile does not: MP3 that states no length, chained Ogg streams, FLAC in Ogg or from a
+pipe, AAC, WMA, WavPack, the sound of a video. Neither reports that a file ends early, so
+:mod:`rnnaudio.decoder.containers` compares the lengths that headers state with what is there.
+"""
+
+from typing import NamedTuple
+
+from rnnaudio.decoder import ffmpeg, libsndfile
+from rnnaudio.decoder.containers import Stated, stated_by
+from rnnaudio.decoder.mixing import Mixed, Mono, Unusable, cancelling, mixed
+
+__all__ = ["Decoded", "Unusable", "decode"]
+
+TOLERANCE_SECONDS = 0.1  # between the stated length and the samples found; encoders are wrong by a frame or a page
+
+
+class Decoded(NamedTuple):
+    """Mono audio of a file; ``truncated`` states how much is missing and is empty for a complete file."""
+
+    blocks: list[Mono]
+    sample_rate_hz: int
+    notes: list[str]
+    truncated: str
+
+
+class _Reading(NamedTuple):
+    """What a decoder found in a file: audio, and whether the end of the file was reached."""
+
+    found: Mixed
+    stated_seconds: float | None
+    faults: list[str]
+    ends_in_fault: bool
+
+
+def decode(path: str, sample_rate_hz: int | None) -> Decoded:
+    """Decode a file to mono at ``sample_rate_hz`` (default: its own rate).
+
+    Channels are averaged; of channels in opposite phase, which cancel, the loudest is taken. Raises Unusable if the
+    file has no audio, no samples or more than 12 hours; the libraries' own errors for a file that neither can read.
+    """
+    with open(path, "rb") as file:
+        stated = stated_by(file)
+    reading = _read(path, sample_rate_hz, stated)
+    notes = list(stated.notes) + reading.faults
+    channel = cancelling(reading.found)
+    if channel is not None:
+        notes.append(f"its channels cancel (opposite phase): channel {channel + 1} alone is used")
+        reading = _read(path, sample_rate_hz, stated, channel)
+    found = reading.found
+    truncated = stated.truncated or _missing(reading)
+    return Decoded(found.blocks, found.sample_rate_hz, notes, truncated)
+
+
+def _read(path: str, sample_rate_hz: int | None, stated: Stated, channel: int | None = None) -> _Reading:
+    """Try the decoders in turn; the error is that of the last."""
+    if not stated.only_ffmpeg:
+        try:
+            with libsndfile.Source(path) as source:
+                found = mixed(source.blocks(), sample_rate_hz, channel)
+            if found.n_read or stated.is_empty:
+                return _Reading(_with_samples(found), source.stated_seconds, [], False)
+        except libsndfile.LibsndfileError:
+            if stated.only_libsndfile:
+                raise
+    with ffmpeg.Source(path, stated.parts) as source:
+        found = mixed(source.blocks(), sample_rate_hz, channel)
+    seconds = stated.seconds if stated.seconds is not None else source.stated_seconds
+    return _Reading(_with_samples(found), seconds, source.faults, source.ends_in_fault)
+
+
+def _with_samples(found: Mixed) -> Mixed:
+    if not found.n_read:
+        raise Unusable("the file holds no samples: remove it")
+    return found
+
+
+def _missing(reading: _Reading) -> str:
+    """State what is missing at the end; empty if nothing is."""
+    found, stated_seconds = reading.found, reading.stated_seconds
+    if stated_seconds is not None and found.seconds < stated_seconds - TOLERANCE_SECONDS:
+        return f"{found.seconds:.3f} of {stated_seconds:.3f} s are present"
+    return f"decoding stopped after {found.seconds:.3f} s: the rest is damaged" if reading.ends_in_fault else ""

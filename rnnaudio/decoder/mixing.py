@@ -1,0 +1,85 @@
+"""From decoded channels to mono at one sample rate, block by block."""
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+Channels: TypeAlias = NDArray[np.float32]  # (n_samples, n_channels)
+Mono: TypeAlias = NDArray[np.float32]  # (n_samples,)
+
+MAX_HOURS = 12.0
+CANCELLED = 0.1
+
+
+class Unusable(Exception):
+    """The file cannot be used; the message gives the reason and the remedy."""
+
+
+class Block(NamedTuple):
+    """Consecutive samples of a file, on the scale -1 to 1 (float formats may exceed it)."""
+
+    samples: Channels
+    sample_rate_hz: int
+
+
+class Mixed(NamedTuple):
+    """Mono audio, and the energy of every channel and of their mean, by which :func:`cancelling` decides."""
+
+    blocks: list[Mono]
+    sample_rate_hz: int
+    n_read: int  # samples per channel before resampling
+    seconds: float  # of the file
+    energies: NDArray[np.float64]  # (n_channels,); the fewest channels, if the number changes within the file
+    energy_of_mean: float
+
+
+def mixed(blocks: Iterable[Block], sample_rate_hz: int | None, channel: int | None = None) -> Mixed:
+    """Resample the mean of the channels, or one channel, to ``sample_rate_hz`` (default: the rate of the first block).
+
+    Blocks of another rate, as in chained streams, are resampled to the same. Raises Unusable beyond 12 hours.
+    """
+    resampler, from_hz, rate_hz = None, 0, sample_rate_hz or 0
+    mono: list[Mono] = []
+    energies, energy_of_mean = np.zeros(0), 0.0
+    n_read, seconds = 0, 0.0
+    for samples, block_hz in blocks:
+        n_read += len(samples)
+        seconds += len(samples) / block_hz
+        if seconds > MAX_HOURS * 3600:
+            raise Unusable(f"longer than {MAX_HOURS:g} hours: cut it into several files")
+        rate_hz = rate_hz or block_hz
+        if resampler is None or block_hz != from_hz:
+            mono += _rest(resampler)
+            resampler, from_hz = soxr.ResampleStream(block_hz, rate_hz, 1, dtype="float32"), block_hz
+        mean = samples.mean(axis=1)
+        of_block = np.sum(samples.astype(np.float64) ** 2, axis=0)
+        energies = of_block if not energies.size else _added(energies, of_block)
+        energy_of_mean += float(np.sum(mean.astype(np.float64) ** 2))
+        chosen = mean if channel is None else samples[:, min(channel, samples.shape[1] - 1)]
+        mono.append(resampler.resample_chunk(np.ascontiguousarray(chosen)))
+    mono += _rest(resampler)
+    return Mixed(mono, rate_hz, n_read, seconds, energies, energy_of_mean)
+
+
+def cancelling(found: Mixed) -> int | None:
+    """Return the loudest channel if the channels cancel in their mean (opposite phase), else None.
+
+    Independent channels of energies E_c have a mean of energy sum(E_c) / C^2; below a tenth of it they cancel.
+    """
+    n_channels = len(found.energies)
+    independent = float(found.energies.sum()) / max(1, n_channels) ** 2
+    if n_channels < 2 or not found.energy_of_mean < CANCELLED * independent:  # NaN is refused later, by name
+        return None
+    return int(np.argmax(found.energies))
+
+
+def _added(energies: NDArray[np.float64], of_block: NDArray[np.float64]) -> NDArray[np.float64]:
+    n_channels = min(len(energies), len(of_block))
+    return energies[:n_channels] + of_block[:n_channels]
+
+
+def _rest(resampler: soxr.ResampleStream | None) -> list[Mono]:
+    return [] if resampler is None else [resampler.resample_chunk(np.empty(0, np.float32), last=True)]
