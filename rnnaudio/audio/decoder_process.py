@@ -1,8 +1,9 @@
 """The child process of `audio.Decoder`: run as a script, it decodes one file for each line it reads.
 
-Decoding runs in a process of its own because libsndfile has hung or crashed on damaged files of a few hundred bytes,
-and only a process can be killed. A request is a line of JSON, {"path": ..., "sample_rate_hz": int or null}. The reply
-is a line of JSON, {"error": text} or {"sample_rate_hz": int, "n_samples": int}, followed by the float32 samples.
+Decoding runs in a separate process because libsndfile has hung or crashed on damaged files of a few hundred bytes,
+and a process, unlike a thread, can be killed. A request is a line of JSON, {"path": ..., "sample_rate_hz": int or
+null}. The reply is a line of JSON, either {"error": text}, or {"sample_rate_hz": int, "n_samples": int} followed by
+the samples as raw float32.
 """
 
 import json
@@ -18,7 +19,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-Block: TypeAlias = NDArray[np.float32]  # (n_samples,); this script imports nothing of the package
+Block: TypeAlias = NDArray[np.float32]  # (n_samples,); defined here, as this script imports nothing from the package
 Message: TypeAlias = dict[str, str | int | None]  # a request, or the header of a reply
 
 MAX_HOURS = 12.0
@@ -30,13 +31,14 @@ SPHERE_HEADER_BYTES = 1024
 
 
 class Unusable(Exception):
-    """The file cannot be used; the message gives the reason and the remedy."""
+    """Error for a file that cannot be used; the message gives the reason and the remedy."""
 
 
 def decode(path: str, sample_rate_hz: int | None) -> tuple[list[Block], int]:
-    """Decode a file to mono and resample it block by block: (blocks of float32 samples, sample rate in Hz).
+    """Decode a file to mono and resample it block by block.
 
-    Channels are averaged. Raises Unusable if the file is truncated, empty or longer than 12 hours.
+    Returns (blocks of float32 samples, sample rate in Hz); channels are averaged, and sample_rate_hz None keeps the
+    rate of the file. Raises Unusable if the file is truncated, empty or longer than 12 hours.
     """
     with open(path, "rb") as file:
         refuse_cut_off(file)
@@ -48,12 +50,12 @@ def decode(path: str, sample_rate_hz: int | None) -> tuple[list[Block], int]:
 
 
 def _resampled(sound: soundfile.SoundFile, sample_rate_hz: int | None) -> tuple[list[Block], int, int]:
-    """Read and resample: (blocks of mono audio, number of samples read before resampling, sample rate in Hz)."""
+    """Read and resample; returns (blocks of mono audio, number of samples before resampling, sample rate in Hz)."""
     rate_hz = sample_rate_hz or sound.samplerate
     resampler = soxr.ResampleStream(sound.samplerate, rate_hz, 1, dtype="float32")
     block = np.empty((max(1, BLOCK_SAMPLES // sound.channels), sound.channels), np.float32)
     blocks, n_read = [], 0
-    # buffer_read_into, as `read` stops at the stated length, which is a guess in an MP3 file without a tag
+    # Not `read`, which stops at the stated length: for an MP3 file without a length tag that is a guess.
     while n_new := sound.buffer_read_into(block, "float32"):
         n_read += n_new
         if n_read > MAX_HOURS * 3600 * sound.samplerate:
@@ -64,7 +66,7 @@ def _resampled(sound: soundfile.SoundFile, sample_rate_hz: int | None) -> tuple[
 
 
 def refuse_cut_off(file: BinaryIO) -> None:
-    """Raise Unusable if a WAV, Ogg or SPHERE file ends early: libsndfile decodes the rest without a warning."""
+    """Raise Unusable if a WAV, Ogg or SPHERE file ends early; libsndfile decodes what is left without a warning."""
     head = file.read(12)
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         _refuse_short_wav(file)
@@ -75,7 +77,7 @@ def refuse_cut_off(file: BinaryIO) -> None:
 
 
 def _refuse_short_wav(file: BinaryIO) -> None:
-    """Compare the length stated by the data chunk with the bytes that follow it (RF64: the length is in ds64)."""
+    """Raise Unusable if the data chunk states more bytes than follow it (in RF64 files chunk ds64 has the length)."""
     n_file_bytes = os.fstat(file.fileno()).st_size
     n_long_bytes = None
     while len(chunk := file.read(8)) == 8:
@@ -86,7 +88,7 @@ def _refuse_short_wav(file: BinaryIO) -> None:
         if name == b"data":
             n_stated = n_long_bytes if n_bytes == 0xFFFFFFFF else n_bytes
             if n_stated is None or 0x7FFFF000 <= n_stated <= 0x7FFFFFFF:
-                return  # written to a pipe (ffmpeg, SoX): the length was not known
+                return  # ffmpeg or SoX wrote to a pipe and could not state the length
             if n_stated > n_file_bytes - position:
                 raise Unusable(
                     f"truncated: its header states {n_stated} bytes of samples, {n_file_bytes - position} "
@@ -97,7 +99,10 @@ def _refuse_short_wav(file: BinaryIO) -> None:
 
 
 def _refuse_unfinished_ogg(file: BinaryIO) -> None:
-    """Check the last page for the 'end of stream' flag, as an Ogg stream states no length (RFC 3533, section 6)."""
+    """Raise Unusable unless the last page is complete and has the 'end of stream' flag (RFC 3533, section 6).
+
+    An Ogg stream does not state its length.
+    """
     n_file_bytes = os.fstat(file.fileno()).st_size
     file.seek(max(0, n_file_bytes - OGG_PAGE_BYTES))
     tail = file.read()
@@ -108,9 +113,10 @@ def _refuse_unfinished_ogg(file: BinaryIO) -> None:
 
 
 def _refuse_odd_sphere(file: BinaryIO) -> None:
-    """Compare the length stated by a NIST SPHERE header with the bytes after it; libsndfile ignores that length.
+    """Raise Unusable if the length in a NIST SPHERE header, which libsndfile ignores, differs from the file's.
 
-    The header is text: ``NIST_1A``, its own length, lines ``name -type value``, ``end_head``, and padding.
+    Also refuses a damaged header, and files compressed with shorten. The header is text: ``NIST_1A``, its own length,
+    lines ``name -type value``, ``end_head``, and padding.
     """
     file.seek(0)
     lines = [line.split() for line in file.read(SPHERE_HEADER_BYTES).decode("latin-1").split("\n")]
@@ -138,7 +144,7 @@ def refuse_incomplete(file: BinaryIO, sound: soundfile.SoundFile, n_read: int) -
         raise Unusable("the file holds no samples: remove it")
     n_bytes_read = file.tell()
     if sound.format == "MP3" and not _mp3_states_length(file):
-        # libsndfile then guesses the length from the first frame's bit rate, and stops there
+        # In this case libsndfile guesses the length from the bit rate of the first frame and stops there.
         if os.fstat(file.fileno()).st_size - n_bytes_read > MAX_MP3_TAIL_BYTES:
             raise Unusable("this MP3 file does not state its length and decoding stopped early: convert it to FLAC")
     elif n_read < sound.frames - (2 * MP3_FRAME_SAMPLES if sound.format == "MP3" else 0):
@@ -146,7 +152,7 @@ def refuse_incomplete(file: BinaryIO, sound: soundfile.SoundFile, n_read: int) -
 
 
 def _mp3_states_length(file: BinaryIO) -> bool:
-    """True if the first MPEG frame after the ID3v2 tag is a Xing or Info tag, which states the number of frames."""
+    """True if the first MPEG frame (after any ID3v2 tag) holds a Xing or Info tag, which states the frame count."""
     file.seek(0)
     head = file.read(10)
     if head[:3] == b"ID3":
