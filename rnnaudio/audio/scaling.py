@@ -41,7 +41,7 @@ class LogScale:
     def fit(
         cls, split: HasPieces, stft: STFT, *, compression: float = 30.0, n_components: int | None = None
     ) -> "LogScale":
-        """Fit mean, deviation and components to about 20,000 frames at most, spread over the (training) split.
+        """Fit mean, deviation and components to at most about 20,000 frames, spread over the (training) split.
 
         RnnaudioError if every piece is shorter than a frame, all frames are equal or silent, the sample rate of the
         split differs from the transform's, compression is not positive, or n_components exceeds the number of bins or
