@@ -1,7 +1,7 @@
-"""Names for the NumPy arrays that the package passes around: what they hold, and along which axes.
+"""Type aliases for NumPy arrays, named after their contents; a comment beside each gives its axes.
 
-Sequences run along the first axis: (time, batch, feature). A name states the kind of number; docstrings add shape,
-unit and, where needed, the exact dtype.
+Batches of sequences have the axes (time, batch, feature). The aliases state the kind of number only; docstrings add
+shape, unit and, where needed, the exact dtype.
 """
 
 from typing import Any, TypeAlias
@@ -20,5 +20,5 @@ Spectra: TypeAlias = NDArray[np.complexfloating]  # (..., n_frames, n_bins)
 Magnitudes: TypeAlias = NDArray[np.floating]  # |X|, (..., n_bins), not negative
 Phases: TypeAlias = NDArray[np.floating]  # angles or their differences, (..., n_bins), radians
 Features: TypeAlias = NDArray[np.floating]  # scaled values that a model takes or predicts, (..., n_features)
-Codes: TypeAlias = NDArray[np.integer]  # codes or levels, (..., n_frames, n_stages) or (..., n_samples)
-Images: TypeAlias = NDArray[np.floating]  # (n, n_pixels), row by row
+Codes: TypeAlias = NDArray[np.integer]  # codes (..., n_frames, n_stages), or quantisation levels (..., n_samples)
+Images: TypeAlias = NDArray[np.floating]  # (n_images, n_pixels), the pixels of each image row by row

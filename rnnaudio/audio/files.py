@@ -1,6 +1,7 @@
 """Audio file input and output: decoding in a child process, 16-bit WAV, trimming of silence.
 
-Audio is float32, mono, shape (n_samples,), on the scale -1 to 1, everywhere in the package.
+Unless a docstring states otherwise, audio in this package is float32, mono, of shape (n_samples,), and full scale is
+-1 to 1.
 """
 
 import json
@@ -29,7 +30,7 @@ LEAST_OFFSET = 10.0 ** (-50.0 / 20.0)
 DECODER = (sys.executable, "-P", "-m", "rnnaudio.decoder")  # -P: nothing beside a script shadows a module
 PACKAGE_FOLDER = Path(__file__).parents[2]
 TIME_LIMIT_S = 60.0
-BYTES_PER_EXTRA_SECOND = 250_000
+BYTES_PER_EXTRA_SECOND = 250_000  # the time limit grows by a second for each of these blocks of the file
 
 
 class Decoded(NamedTuple):
@@ -52,8 +53,8 @@ class Decoded(NamedTuple):
 class Decoder:
     """Audio file reader that runs the decoders in a child process, one child for many files.
 
-    A damaged file can hang or crash libsndfile; the child is then killed, the file is reported, and the next file is
-    read by a new child. Use it as a context manager:
+    A damaged file can hang or crash a decoder; the child is then killed, `read` raises RnnaudioError, and the next
+    call starts a new child. Use it as a context manager:
 
         with Decoder() as decoder:
             audio, rate_hz = decoder.read(path, sample_rate_hz=16000)
@@ -70,7 +71,7 @@ class Decoder:
         self.close()
 
     def close(self) -> None:
-        """End the child; the decoder may be used again afterwards."""
+        """End the child process; the decoder may be used again afterwards."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -90,13 +91,13 @@ class Decoder:
         time_limit_s = self._time_limit_s + _n_bytes(path) / BYTES_PER_EXTRA_SECOND
         try:
             header, audio = self._ask({"path": str(path), "sample_rate_hz": sample_rate_hz}, time_limit_s)
-        except (OSError, ValueError, EOFError) as error:  # a broken pipe, half a header, too few samples
+        except (OSError, ValueError, EOFError) as error:  # broken pipe, incomplete header, too few samples
             self.close()
             raise RnnaudioError(
                 f"{path}: the audio decoder crashed or took longer than {time_limit_s:.0f} s; the file "
                 "is probably damaged: remove it or convert it to FLAC"
             ) from error
-        except BaseException:  # Ctrl-C: the unread rest of the reply would be taken for the next file's
+        except BaseException:  # after Ctrl-C, the unread rest of this reply would be taken for that of the next file
             self.close()
             raise
         if "error" in header:
@@ -136,18 +137,19 @@ def read_audio(path: Path, sample_rate_hz: int | None = None) -> tuple[Audio, in
     files use one `Decoder`, which keeps its process.
 
     Raises RnnaudioError, naming the file, if it is missing, a folder, empty, without samples, not audio, truncated or
-    not readable, if it has NaN or infinite samples, or if decoding exceeds the time limit. A missing end is not
-    detected in files that do not state their length (MP3 without a Xing or Info tag, WAV written to a pipe).
+    not readable, if it has samples that are NaN, infinite or beyond +-4, or if decoding exceeds the time limit (60 s
+    and a second per 250 kB). Truncation goes undetected in files that do not state their length (MP3 without a Xing or
+    Info tag, WAV written to a pipe).
     """
     with Decoder() as decoder:
         return decoder.read(path, sample_rate_hz)
 
 
 def write_wav(path: Path, audio: Audio, sample_rate_hz: int) -> int:
-    """Write (n_samples,) audio on the scale -1 to 1 as 16-bit PCM; returns the number of clipped samples.
+    """Write (n_samples,) audio on the scale -1 to 1 as 16-bit PCM; returns the number of samples beyond full scale.
 
-    Raises RnnaudioError if the audio is not one-dimensional, is empty or has NaN or infinite samples, or if the file
-    cannot be written; an earlier file at `path` is then left unchanged.
+    Those samples are clipped. Raises RnnaudioError if the audio is not one-dimensional, is empty or has NaN or
+    infinite samples, or if the file cannot be written; an existing file at `path` is then left unchanged.
     """
     _check_rate(sample_rate_hz)
     audio = check_audio(audio, f"audio for {path}")
@@ -162,7 +164,8 @@ def write_wav(path: Path, audio: Audio, sample_rate_hz: int) -> int:
 def trim_silence(audio: Audio, sample_rate_hz: int, threshold_db: float = -60.0) -> Audio:
     """Cut leading and trailing silence from (n_samples,) audio; returns a view, empty if all samples are zero.
 
-    A frame of 20 ms is silent if its peak is more than -`threshold_db` dB below the peak of the whole audio.
+    A frame of 20 ms is silent if the level of its peak relative to the peak of the whole audio is below
+    `threshold_db` (negative, in dB).
     """
     peak = np.abs(audio).max(initial=0.0)
     if peak == 0.0:
@@ -182,12 +185,15 @@ def resample(audio: Audio, from_rate_hz: int, to_rate_hz: int) -> Audio:
 
 
 def to_int16(audio: Audio) -> NDArray[np.int16]:
-    """Round audio on the scale -1 to 1 to int16 (1.0 is 32768); values out of range are clipped, not wrapped."""
+    """Round audio on the scale -1 to 1, times 32768, to int16; values out of range are clipped, not wrapped."""
     return np.clip(np.rint(audio * np.float32(INT16_SCALE)), -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
 
 
 def check_audio(audio: Audio, name: str) -> Audio:
-    """Return `audio` as float32; RnnaudioError if it is not one-dimensional, is empty or not finite."""
+    """Return `audio` as float32; RnnaudioError if it is not one-dimensional, is empty, or has NaN or infinite samples.
+
+    name: description of the audio for the error message.
+    """
     audio = np.asarray(audio, np.float32)
     if audio.ndim != 1 or audio.size == 0:
         raise RnnaudioError(f"{name}: got an array of shape {audio.shape}, expected mono samples, shape (n_samples,)")
@@ -220,7 +226,7 @@ def _check_rate(sample_rate_hz: int | None) -> None:
 
 
 def _n_bytes(path: Path) -> int:
-    """Size of a readable regular file; RnnaudioError for anything else."""
+    """Size in bytes of a readable, non-empty regular file; RnnaudioError for anything else."""
     if not path.exists():
         raise RnnaudioError(f"{path}: no such file; check the name")
     if not path.is_file():  # opening a named pipe would block for ever

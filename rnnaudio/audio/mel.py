@@ -1,4 +1,4 @@
-"""Mel filter bank: triangular weights of equal width on the mel scale, for metrics and model inputs alike."""
+"""Mel filter bank, shared by metrics and model inputs: triangular weights of equal width on the mel scale."""
 
 import math
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 def mel_weights(n_samples: int, sample_rate_hz: int, n_bands: int) -> NDArray[np.float64]:
-    """Triangular filters (n_samples // 2 + 1, n_bands) of height 1, each from the band centre below to that above.
+    """Triangular filters (n_samples // 2 + 1, n_bands) of height 1; each falls to 0 at the centres of its neighbours.
 
-    Rows are the bins of a transform of ``n_samples``; centres are evenly spaced on mel = 2595 log10(1 + f / 700), from
-    0 to half the sample rate. A band narrower than a bin may be zero throughout.
+    Rows are the bins of a real Fourier transform of ``n_samples`` samples. The centres are evenly spaced between 0 and
+    half the sample rate on the scale mel = 2595 log10(1 + f / 700). A band narrower than a bin may be all zeros.
     """
     frequency_hz = np.fft.rfftfreq(n_samples, 1.0 / sample_rate_hz)[:, None]
     highest_mel = 2595.0 * math.log10(1.0 + 0.5 * sample_rate_hz / 700.0)

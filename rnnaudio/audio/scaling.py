@@ -1,4 +1,4 @@
-"""Magnitude scales for model inputs, with their inverses: logarithm, principal components, mel bands."""
+"""Scalings of magnitudes for model inputs, with their inverses: logarithm, principal components, mel bands."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,21 +20,20 @@ MOST_FRAMES = 20_000
 
 @dataclass(frozen=True, eq=False)
 class LogScale:
-    """Standardised log-magnitudes, optionally projected on principal components; fitted once, then fixed.
+    """Standardised log-magnitudes, optionally projected onto principal components; fitted once, then fixed.
 
-        s = (log(1 + c |X| / sqrt(n)) - mean) V / deviation,   n the window in samples
+        s = (log(1 + c |X| / sqrt(n)) - mean) V / deviation,   n the window length in samples
 
-    The logarithm compresses the range between loud and soft partials; it is 0, not infinite, at silence. A larger
-    compression c raises soft partials further.
-    V holds the first principal components of the training frames in its columns, (n_bins, n_features), not whitened;
-    None keeps all bins, and the inverse is then exact up to rounding. The other components are discarded; ``lost`` is
-    their share of the variance.
+    The logarithm compresses the range between loud and soft partials; it is 0, not -infinity, at silence. A larger
+    ``compression`` c raises soft partials further. The columns of V, (n_bins, n_features), are the first principal
+    components of the training frames, not whitened. The remaining components are discarded; ``lost`` is their share of
+    the variance. Without V (``basis`` None) all bins are kept, and the inverse is exact up to rounding.
     """
 
     stft: STFT
     compression: float
     mean: Floats  # (n_bins,)
-    deviation: float  # root of the mean variance of a feature
+    deviation: float  # root of the variance, averaged over features
     basis: Floats | None = None  # V
     lost: float = 0.0
 
@@ -42,10 +41,11 @@ class LogScale:
     def fit(
         cls, split: HasPieces, stft: STFT, *, compression: float = 30.0, n_components: int | None = None
     ) -> "LogScale":
-        """Fit mean, deviation and components to at most 20,000 frames spread over a split (pass the training split).
+        """Fit mean, deviation and components to at most about 20,000 frames, spread over the (training) split.
 
-        RnnaudioError if no piece has a frame, all frames are equal or silent, the split has another sample rate, or
-        n_components exceeds the number of bins or frames.
+        RnnaudioError if every piece is shorter than a frame, all frames are equal or silent, the sample rate of the
+        split differs from the transform's, compression is not positive, or n_components exceeds the number of bins or
+        frames.
         """
         check_rate(split, stft)
         if not compression > 0.0:
@@ -76,7 +76,7 @@ class LogScale:
         return ((centred if self.basis is None else centred @ self.basis) / self.deviation).astype(np.float32)
 
     def log_magnitudes(self, scaled: Features) -> Features:
-        """Invert to log(1 + c |X| / sqrt(n)): (..., n_features) -> (..., n_bins); negative predictions become 0."""
+        """Invert to log(1 + c |X| / sqrt(n)), clipped at 0: (..., n_features) -> (..., n_bins) float64."""
         centred = self.deviation * np.asarray(scaled, np.float64)
         return np.maximum((centred if self.basis is None else centred @ self.basis.T) + self.mean, 0.0)
 
@@ -90,12 +90,12 @@ class MelScale:
     """Mel bands b = |X| M of magnitudes, (..., n_bins) -> (..., n_bands), with approximate inverses.
 
     M is :func:`rnnaudio.audio.mel.mel_weights`. With fewer bands than bins there is no exact inverse: detail within a
-    band is lost, the lines of partials above all. ``pinv`` takes the minimum-norm spectrum with these bands and clips
-    negative values, so that the bands are matched approximately. ``nnls`` matches them as closely as a non-negative
-    spectrum can, but its solution concentrates the energy in few lines, each too loud. Spectral convergence on three
-    excerpts of 2 s of the piano corpus at 16 kHz (0 dB: silence): window 1024, 64 bands: pinv -6.3, nnls 1.6 dB; 128
-    bands: -14.8, -2.0 dB; window 2048, 64 bands: -3.4, 4.3 dB. RnnaudioError if a band contains no bin, or the
-    transform has no sample rate.
+    band is lost, above all the spectral lines of partials. The method ``pinv`` takes the minimum-norm spectrum with
+    the given bands and clips negative values, so that it matches the bands only approximately. ``nnls`` matches them
+    as closely as a non-negative spectrum can, but its solution concentrates the energy in a few lines, each too loud.
+    Spectral convergence on three excerpts of 2 s of the piano corpus at 16 kHz (0 dB: silence): window 1024, 64 bands:
+    pinv -6.3, nnls 1.6 dB; 128 bands: -14.8, -2.0 dB; window 2048, 64 bands: -3.4, 4.3 dB. RnnaudioError if a band
+    contains no bin, n_bands is below 1, or the transform has no sample rate.
     """
 
     stft: STFT
@@ -117,13 +117,13 @@ class MelScale:
         return mel_weights(self.stft.window_samples, self.stft.rate(), self.n_bands)
 
     def bands(self, magnitudes: Magnitudes) -> Features:
-        """Mel bands of magnitudes: (..., n_bins) -> (..., n_bands); errors of :meth:`STFT.check_bins`."""
+        """Mel bands of magnitudes: (..., n_bins) -> (..., n_bands) float64; raises as :func:`real_magnitudes`."""
         return real_magnitudes(magnitudes, self.stft) @ self.weights
 
     def magnitudes(self, bands: Features, method: Literal["pinv", "nnls"] = "pinv") -> Magnitudes:
-        """Approximate inverse: (..., n_bands) -> (..., n_bins), not negative.
+        """Invert approximately, to non-negative magnitudes: (..., n_bands) -> (..., n_bins) float64.
 
-        RnnaudioError for another number of bands, values that are not finite, or an unknown method.
+        RnnaudioError for a wrong number of bands, values that are not finite, or an unknown method.
         """
         bands = np.asarray(bands, np.float64)
         if bands.shape[-1:] != (self.n_bands,) or not np.isfinite(bands).all():
@@ -137,16 +137,16 @@ class MelScale:
 
 
 def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> Iterator[Magnitudes]:
-    """Blocks |X| (at most 64, n_bins) of adjoining frames, spread over all pieces; ``most`` + 64 frames at most.
+    """Magnitudes of blocks of up to 64 adjoining frames, (n_frames, n_bins) each, spread evenly over all pieces.
 
-    RnnaudioError if no piece has a frame.
+    The blocks hold ``most`` + 64 frames together at most. RnnaudioError if every piece is shorter than a frame.
     """
     hop = stft.hop_samples
     counts = [max(0, (piece.n_samples - stft.window_samples) // hop + 1) for piece in split.pieces]
     if not any(counts):
         raise RnnaudioError(f"no piece has a frame of {stft.window_samples} samples: give longer pieces")
     stride = FRAMES_AT_ONCE * max(1, -(-sum(counts) // most))
-    begin = 0  # of the piece, counted over all frames; a block may span two pieces, and a piece may hold no block
+    begin = 0  # number of frames in the pieces before; a block may span two pieces, and a piece may hold no block
     for piece, count in zip(split.pieces, counts, strict=True):
         for place in range(begin // stride * stride, begin + count, stride):
             first, last = max(place, begin) - begin, min(place + FRAMES_AT_ONCE, begin + count) - begin
@@ -170,7 +170,7 @@ def _log(magnitudes: Magnitudes, stft: STFT, compression: float) -> Features:
 
 
 def real_magnitudes(magnitudes: Array, stft: STFT) -> Magnitudes:
-    """Magnitudes (..., n_bins) as float64; RnnaudioError if complex, negative, not finite or of another window."""
+    """Magnitudes (..., n_bins) as float64; RnnaudioError if complex, negative, not finite or of a wrong shape."""
     magnitudes = np.asarray(magnitudes)
     stft.check_bins(magnitudes[None])
     if np.iscomplexobj(magnitudes):

@@ -7,13 +7,13 @@ from rnnaudio.audio.arrays import Audio
 
 
 class Samples(Protocol):
-    """A piece of audio that is read a range of samples at a time."""
+    """A piece of audio whose samples are read one range at a time."""
 
     @property
     def n_samples(self) -> int: ...
 
     def read(self, start: int, stop: int) -> Audio:
-        """Samples start to stop - 1, (stop - start,) float32, standardised."""
+        """Read samples start to stop - 1, (stop - start,) float32, standardised."""
 
 
 class HasPieces(Protocol):

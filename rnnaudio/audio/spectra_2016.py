@@ -1,9 +1,10 @@
-"""Magnitude frames in place of sample frames, the "frequency domain" of 2016, and their inverse.
+"""The "frequency domain" of 2016: frames of magnitudes instead of frames of samples, and their inverse.
 
-A frame of n samples becomes n // 2 + 1 magnitudes, by :class:`rnnaudio.audio.stft.STFT` with a rectangular window and
-a hop of n (no overlap), scaled to -1 .. 1 by the smallest and largest of the training data. The flaws of 2016 are
-kept: bins of 80 Hz (200 samples at 16 kHz), leakage without a window, nearly all values close to -1 beside a few loud
-ones, and no phase. Overlapping windows and a logarithmic scale are in ``scaling.py``.
+A frame of n samples is converted to n // 2 + 1 magnitudes by :class:`rnnaudio.audio.stft.STFT` with a rectangular
+window and a hop of n (no overlap), and these are scaled to -1 .. 1 by the smallest and largest magnitude of the
+training data. The flaws of 2016 are kept: bins 80 Hz wide (frames of 200 samples at 16 kHz), leakage of the
+rectangular window, nearly all values close to -1 and only a few large ones, and no phase. For overlapping windows and
+a logarithmic scale see ``scaling.py``.
 """
 
 from collections.abc import Iterator
@@ -32,9 +33,10 @@ class MagnitudeScale(NamedTuple):
 
     @classmethod
     def fit(cls, split: HasPieces, frame_size: int) -> "MagnitudeScale":
-        """Fit to the smallest and largest magnitude over the adjoining frames of a split (pass the training split).
+        """Fit to the smallest and largest magnitude of all adjoining frames of the (training) split.
 
-        Frames at other offsets may exceed these slightly. RnnaudioError if no piece has a frame, or all are silent.
+        Frames that begin between these may exceed the limits slightly. RnnaudioError if every piece is shorter than a
+        frame, or if all magnitudes are equal (silence).
         """
         low, high = np.inf, -np.inf
         for frames in _adjoining(split, frame_size):
@@ -57,8 +59,8 @@ class MagnitudeScale(NamedTuple):
     def audio(self, scaled: Features, phases: Phases | None = None) -> Audio:
         """Invert (n_frames, n_bins) scaled magnitudes -> (n_frames * frame_size,) float32 standardised audio.
 
-        phases: (n_frames, n_bins) in radians; None: all zero, so that each frame is symmetric about its first sample.
-        Negative magnitudes, which a model may predict, are clipped to zero.
+        phases: (n_frames, n_bins) in radians; None: zero in all bins, which makes each frame (as one period)
+        symmetric about its first sample. Negative magnitudes, which a model may predict, are clipped to zero.
         """
         magnitudes = np.maximum((scaled.astype(np.float64) + 1.0) / 2.0 * (self.high - self.low) + self.low, 0.0)
         spectra = magnitudes if phases is None else magnitudes * np.exp(1j * phases)
@@ -66,7 +68,7 @@ class MagnitudeScale(NamedTuple):
 
 
 def magnitudes_of(frames: Frames) -> Magnitudes:
-    """Magnitudes |rfft| of frames, without a window: (..., n) -> (..., n // 2 + 1) float64."""
+    """Magnitudes |rfft| of frames with a rectangular window: (..., n) samples -> (..., n // 2 + 1) float64."""
     return np.abs(adjoining_frames(np.shape(frames)[-1]).of_frames(frames))
 
 
@@ -77,7 +79,7 @@ def adjoining_frames(frame_size: int) -> STFT:
 
 
 def _adjoining(split: HasPieces, frame_size: int) -> Iterator[Frames]:
-    """Blocks (n_frames, frame_size) of all pieces; the remainder of each piece is dropped."""
+    """Iterate over all pieces in blocks of frames (n_frames, frame_size); the remainder of each piece is dropped."""
     for piece in split.pieces:
         n_whole = piece.n_samples // frame_size * frame_size
         for start in range(0, n_whole, FRAMES_AT_ONCE * frame_size):

@@ -1,4 +1,4 @@
-"""Short-time Fourier transform with an exact inverse: frames, window and hop in samples or seconds."""
+"""Short-time Fourier transform with an exact inverse; window and hop in samples or in seconds."""
 
 import dataclasses
 from functools import cached_property, lru_cache
@@ -21,21 +21,21 @@ class STFT:
         X[m, k] = sum_t w[t] x[m hop + t - offset] exp(-2 pi i k t / n),   t = 0 .. n - 1,   k = 0 .. n // 2
 
     window_samples, hop_samples
-        n and the distance between frames, in samples; :meth:`in_seconds` takes them in seconds.
+        n, and the distance between the starts of successive frames, in samples; :meth:`in_seconds` takes seconds.
     window
         w: hann, hamming, blackman (all periodic), or rectangular. ``STFT(200, 200, "rectangular", "none")`` gives the
-        adjoining frames of 2016.
+        frames of 2016, which do not overlap.
     padding
-        full: zeros before (offset = n - hop of them) and after the audio, so that every sample, including the first
-        and last, is covered by equally many frames. none: whole frames only (offset 0); the remainder at the end is
-        dropped.
+        full: the audio is padded with offset = n - hop zeros before it and with enough zeros after it, so that every
+        sample, including the first and last, is covered by the same number of frames. none: whole frames only
+        (offset 0); the remainder at the end is dropped.
     sample_rate_hz
-        sample rate of the audio; None is allowed unless times, frequencies or mel bands are asked for.
+        sample rate of the audio; needed only for times, frequencies and mel bands, else None.
 
     The inverse is the least-squares estimate of Griffin and Lim (1984), x = sum_m w x_m / sum_m w^2, where x_m are the
     inverse transforms of the frames. It is exact wherever sum_m w^2 > 0 (the NOLA condition), even if this sum is not
-    constant (COLA, :attr:`ripple`). RnnaudioError at construction if NOLA fails: a hop longer than the window, or one
-    at which some samples only ever meet zeros of the window.
+    constant (COLA, :attr:`ripple`). The constructor raises RnnaudioError for invalid settings, and if NOLA fails: the
+    hop is longer than the window, or the window is zero on some samples in every frame that covers them.
     """
 
     window_samples: int
@@ -77,9 +77,9 @@ class STFT:
         window: str = "hann",
         padding: Literal["full", "none"] = "full",
     ) -> "STFT":
-        """Construct with window and hop in seconds, rounded to the nearest sample.
+        """Construct from window and hop in seconds, each rounded to whole samples.
 
-        RnnaudioError for the class's reasons, and for times or a sample rate that are not positive numbers.
+        Raises the errors of the constructor, and RnnaudioError for times or a sample rate that are not positive.
         """
         for name, value in (("sample_rate_hz", sample_rate_hz), ("window_s", window_s), ("hop_s", hop_s)):
             if not (isinstance(value, int | float | np.number) and 0 < value < float("inf")):
@@ -103,17 +103,17 @@ class STFT:
 
     @property
     def ripple(self) -> float:
-        """Largest over smallest sum of w^2 over all frames; 1: constant overlap-add (Hann, hop of a quarter)."""
+        """Ratio of the largest to the smallest overlap-added w^2; 1 for constant overlap-add (Hann, hop n / 4)."""
         padded = np.append(self.weights**2, np.zeros(-self.window_samples % self.hop_samples))
         sums = padded.reshape(-1, self.hop_samples).sum(axis=0)
         return float(sums.max() / sums.min())
 
     def frequencies_hz(self) -> Floats:
-        """Centre frequencies of the bins, (n_bins,)."""
+        """Centre frequencies of the bins in Hz, (n_bins,); RnnaudioError without a sample rate."""
         return np.fft.rfftfreq(self.window_samples, 1.0 / self.rate())
 
     def times_s(self, n_frames: int) -> Floats:
-        """Centres of the frames in seconds from the first sample of the audio, (n_frames,)."""
+        """Centres of the frames in seconds from the first sample of the audio, (n_frames,); needs a sample rate."""
         return (np.arange(n_frames) * self.hop_samples - self.offset + self.window_samples / 2) / self.rate()
 
     def rate(self) -> int:
@@ -123,7 +123,7 @@ class STFT:
         return self.sample_rate_hz
 
     def n_frames(self, n_samples: int) -> int:
-        """Number of frames of ``n_samples`` samples of audio; RnnaudioError if there is none."""
+        """Number of frames in ``n_samples`` samples of audio; RnnaudioError if the audio is too short for a frame."""
         if self.padding == "full" and n_samples > 0:
             return -(-(self.offset + n_samples) // self.hop_samples)
         if self.padding == "none" and n_samples >= self.window_samples:
@@ -134,7 +134,7 @@ class STFT:
         )
 
     def n_samples(self, n_frames: int) -> int:
-        """Largest number of samples that ``n_frames`` frames cover; RnnaudioError if they cover none."""
+        """Largest number of samples that ``n_frames`` frames can reconstruct; RnnaudioError if it is 0."""
         n = n_frames * self.hop_samples - self.offset
         if self.padding == "none" and n_frames > 0:
             n += self.window_samples - self.hop_samples
@@ -146,7 +146,7 @@ class STFT:
     def forward(self, audio: Audio) -> Spectra:
         """Transform real audio (..., n_samples) -> (..., n_frames, n_bins) complex128.
 
-        RnnaudioError for audio shorter than a frame, NaN or infinite samples, or values that are not real.
+        RnnaudioError for audio too short for a frame (see :meth:`n_frames`), NaN or infinite samples, or complex ones.
         """
         audio = np.asarray(audio)
         if audio.ndim == 0 or audio.dtype.kind not in "fiu":
@@ -161,11 +161,13 @@ class STFT:
         return self.of_frames(frames[..., :: self.hop_samples, :])
 
     def inverse(self, spectra: Spectra, n_samples: int | None = None) -> Audio:
-        """Transform (..., n_frames, n_bins) complex -> (..., n_samples) float64; n_samples: default the maximum.
+        """Transform spectra back: (..., n_frames, n_bins) complex -> (..., n_samples) float64.
 
-        For inconsistent spectra, which no audio has, the result is the audio with the nearest spectra (least squares).
-        With padding none the first and last samples, where the window is zero or almost zero, are returned as zero or
-        with large rounding errors.
+        n_samples: by default :meth:`n_samples` of the number of frames, which is the maximum. If the spectra are
+        inconsistent, that is not the transform of any audio, the result is the audio whose spectra are nearest to them
+        (least squares). With padding none the first and last samples, where the window is zero or almost zero, are
+        zero or have large rounding errors. RnnaudioError for spectra of a wrong shape, NaN or infinite values, or
+        n_samples out of range.
         """
         spectra = np.asarray(spectra)
         self.check_bins(spectra)
@@ -182,7 +184,7 @@ class STFT:
         return total[..., self.offset : self.offset + n]
 
     def of_frames(self, frames: Frames) -> Spectra:
-        """Transform frames without padding: (..., window_samples) -> (..., n_bins) complex128."""
+        """Window and transform frames: (..., window_samples) -> (..., n_bins) complex128."""
         return scipy.fft.rfft(np.asarray(frames, np.float64) * self.weights, axis=-1)
 
     def to_frames(self, spectra: Spectra) -> Frames:
@@ -190,7 +192,7 @@ class STFT:
         return scipy.fft.irfft(spectra, self.window_samples, axis=-1) * self.weights
 
     def check_bins(self, spectra: Array) -> None:
-        """Raise RnnaudioError unless these are finite spectra (..., n_frames, n_bins) of this window."""
+        """Raise RnnaudioError unless the array holds finite numbers and has the shape (..., n_frames, n_bins)."""
         if spectra.dtype.kind not in "fiuc":
             raise RnnaudioError(f"got {spectra.dtype} values, expected spectra: transform the audio first")
         if spectra.ndim < 2 or spectra.shape[-1] != self.n_bins:
@@ -202,7 +204,7 @@ class STFT:
             raise RnnaudioError("the spectra hold NaN or infinite values: check the frames they were computed from")
 
     def check_same(self, other: "STFT") -> None:
-        """Raise RnnaudioError that names each setting in which ``other`` differs from this transform."""
+        """Raise RnnaudioError if ``other`` differs from this transform; the message names each differing setting."""
         fields = [field.name for field in dataclasses.fields(self)]
         pairs = [(name, getattr(other, name), getattr(self, name)) for name in fields]
         different = [f"{name} is {got!r}, expected {own!r}" for name, got, own in pairs if got != own]
@@ -211,7 +213,7 @@ class STFT:
 
 
 def overlap_add(frames: Frames, hop: int) -> Audio:
-    """Sum of overlapping frames, frame m at m hop: (..., n_frames, n) -> (..., (n_frames - 1) hop + n)."""
+    """Sum frames that overlap, frame m starting at m * hop: (..., n_frames, n) -> (..., (n_frames - 1) hop + n)."""
     *leading, n_frames, n = frames.shape
     n_parts = -(-n // hop)
     padded = np.zeros((*leading, n_frames, n_parts * hop), frames.dtype)
@@ -224,6 +226,6 @@ def overlap_add(frames: Frames, hop: int) -> Audio:
 
 @lru_cache(maxsize=16)
 def _squares(stft: STFT, n_frames: int) -> Floats:
-    """Divisors of the overlap-add: sum_m w^2, or 1 where it is 0 (w x_m is 0 there, too)."""
+    """Divisors of the overlap-add: sum_m w^2, replaced by 1 where it is 0, since the overlap-add is 0 there, too."""
     sums = overlap_add(np.broadcast_to(stft.weights**2, (n_frames, stft.window_samples)), stft.hop_samples)
     return np.where(sums > np.finfo(np.float64).tiny, sums, 1.0)

@@ -1,4 +1,4 @@
-"""Corpora, batches, codecs and data sets: NumPy and h5py only, independent of the engine."""
+"""Corpora, batches, codecs and data sets, in NumPy and h5py only (independent of the engine)."""
 
 from rnnaudio.data.batches import (
     Batch,

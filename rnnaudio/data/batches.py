@@ -1,9 +1,9 @@
 """Batches of audio windows: five sampling schemes, each a pure function of (seed, index).
 
-A window is n_steps + 1 frames of frame_size adjoining samples of one piece: n_steps inputs, and one more frame so that
-targets may lie one frame ahead. A batcher is a frozen description without state, so a run resumes in the middle of an
-epoch from the index alone. For all of them an epoch is as many batches as hold the samples of the split once, so that
-epochs cost the same. Pieces shorter than a window are skipped.
+A window is a run of (n_steps + 1) * frame_size consecutive samples of one piece, cut into n_steps + 1 frames: n_steps
+inputs, and one more frame because targets may lie one frame ahead. A batcher is immutable and has no state, so a run
+can resume in the middle of an epoch from the batch index alone. In every scheme the batches of an epoch together hold
+about as many samples as the split, so that epochs cost the same. Pieces shorter than a window are skipped.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     frames
         (n_steps + 1, batch_size, frame_size) float32, standardised.
     resets
-        (batch_size,) bool, True where a carried state has to be reset to its initial value.
+        (batch_size,) bool, True for items before which a carried state must be reset to its initial value.
     """
 
     frames: Frames
@@ -34,23 +34,23 @@ class Batch(NamedTuple):
 
 
 class Batches(Protocol):
-    """Interface of a batcher; `index` counts batches from the start of training."""
+    """Interface of a batcher, which returns the batch of a given index; indices count from the start of training."""
 
     @property
     def batches_per_epoch(self) -> int: ...
 
     @property
     def carries_state(self) -> bool:
-        """True if item b of a batch continues item b of the batch before, except where `resets` is set."""
+        """True if item b of a batch continues item b of the previous batch, except where `resets` is set."""
 
     def batch(self, index: int) -> Batch: ...
 
 
 @dataclass(frozen=True, eq=False)
 class _Windows:
-    """Common fields of the batchers, and the positions where windows may begin.
+    """Base class of the batchers: common settings, and the positions where windows may begin.
 
-    Raises RnnaudioError if a size is not a positive whole number, or if every piece is shorter than a window.
+    Raises RnnaudioError if a size is not a positive whole number, or if every piece is shorter than `span`.
     """
 
     split: HasPieces
@@ -69,7 +69,7 @@ class _Windows:
 
     @property
     def hop(self) -> int:
-        """Distance in samples between adjoining windows, which share one frame."""
+        """Distance in samples between the starts of adjoining windows, which share one frame."""
         return self.n_steps * self.frame_size
 
     @property
@@ -79,7 +79,7 @@ class _Windows:
 
     @property
     def span(self) -> int:
-        """Number of samples that must follow a sampled position."""
+        """Number of samples that a piece must hold from a start position on."""
         return self.window
 
     @cached_property
@@ -88,16 +88,16 @@ class _Windows:
 
     @cached_property
     def last_starts(self) -> Whole:
-        """Last sample of each piece at which a window may begin, (n_pieces,)."""
+        """Last possible start position in each piece, in samples, (n_pieces,)."""
         return np.array([piece.n_samples - self.span for piece in self.pieces])
 
     @cached_property
     def n_set(self) -> int:
-        """Number of batches that hold as many samples as the pieces (the shared frame is counted once)."""
+        """Number of batches that together hold as many samples as the pieces; frames shared by windows count once."""
         return max(1, sum(piece.n_samples for piece in self.pieces) // (self.batch_size * self.hop))
 
     def locate(self, places: Whole) -> tuple[Whole, Whole]:
-        """Convert positions, numbered over all possible starts of all pieces, to (piece numbers, starts)."""
+        """Convert indices into all possible starts of all pieces to (piece numbers, start samples in the pieces)."""
         ends = np.cumsum(self.last_starts + 1)
         numbers = np.searchsorted(ends, places, side="right")
         return numbers, places - ends[numbers] + self.last_starts[numbers] + 1
@@ -106,7 +106,10 @@ class _Windows:
         return int(np.sum(self.last_starts + 1))
 
     def read(self, numbers: Whole, starts: Whole) -> Frames:
-        """Read the windows at these starts, (n_steps + 1, n_windows, frame_size) float32."""
+        """Read the windows that begin at the given samples of the given pieces.
+
+        Returns (n_steps + 1, n_windows, frame_size) float32.
+        """
         frames = np.empty((self.n_steps + 1, len(starts), self.frame_size), np.float32)
         for item, (number, start) in enumerate(zip(numbers.tolist(), starts.tolist(), strict=True)):
             window = self.pieces[number].read(start, start + self.window)
@@ -127,7 +130,7 @@ class _Windows:
 
 
 class RandomWindows(_Windows):
-    """Independent windows at uniformly random positions of the split (so pieces are weighted by their length)."""
+    """Independent windows at uniformly random positions of the split; longer pieces are sampled more often."""
 
     carries_state: ClassVar[bool] = False
 
@@ -136,15 +139,15 @@ class RandomWindows(_Windows):
         return self.n_set
 
     def batch(self, index: int) -> Batch:
-        """Windows at random positions sampled from (seed, index)."""
+        """Batch of windows whose positions are random numbers determined by (seed, index)."""
         places = np.random.default_rng((self.seed, index)).integers(self.n_places(), size=self.batch_size)
         return Batch(self.read(*self.locate(places)), _all_reset(self.batch_size))
 
 
 class ShiftedWindows(_Windows):
-    """The batch of 2016: one random window; item b is that window shifted by b samples, b = 0 .. batch_size - 1.
+    """Batches as in 2016: item b is the same random window shifted by b samples, b = 0 .. batch_size - 1.
 
-    The items are nearly equal, so the batch holds little more information than a single window.
+    The items are nearly equal, so a batch holds little more information than a single window.
     """
 
     carries_state: ClassVar[bool] = False
@@ -158,27 +161,31 @@ class ShiftedWindows(_Windows):
         return self.n_set
 
     def batch(self, index: int) -> Batch:
-        """Shifted windows at one random position sampled from (seed, index)."""
+        """Batch of shifted windows from a random position determined by (seed, index)."""
         place = np.random.default_rng((self.seed, index)).integers(self.n_places(), size=1)
         (number,), (start,) = self.locate(place)
         stretch = self.pieces[number].read(int(start), int(start) + self.span)
         windows = np.lib.stride_tricks.sliding_window_view(stretch, self.window)
-        frames = windows.reshape(self.batch_size, -1, self.frame_size)  # a view, as the windows are
+        frames = windows.reshape(self.batch_size, -1, self.frame_size)  # a view, like the windows
         # axes change: (batch, time) -> (time, batch)
         return Batch(np.ascontiguousarray(frames.transpose(1, 0, 2)), _all_reset(self.batch_size))
 
 
 class FrameOffsets(_Windows):
-    """All adjoining windows of the set once per epoch, in a random order for each epoch from the seed.
+    """All adjoining windows of the split once per epoch, in a random order determined by the seed and the epoch.
 
-    Epoch e begins all pieces at (e modulo 10) tenths of a frame, so that ten epochs present every sound at ten
-    positions within the frame. The last batch of an epoch is filled up with the first windows of its order.
+    In epoch e the first window of each piece begins at (e modulo 10) tenths of a frame, so that in ten epochs every
+    sound occurs at ten positions within a frame. The last batch of an epoch is filled up with the first windows of the
+    epoch's order.
     """
 
     carries_state: ClassVar[bool] = False
 
     def _counts(self, offset: int) -> tuple[Whole, Whole]:
-        """First starts and numbers of windows of the pieces; a piece with fewer spare samples is shifted by less."""
+        """First start and number of windows of each piece, (n_pieces,) each, at an offset in samples.
+
+        A piece that has no room for the offset begins at its last possible start.
+        """
         first_starts = np.minimum(offset, self.last_starts)
         return first_starts, (self.last_starts - first_starts) // self.hop + 1
 
@@ -199,12 +206,12 @@ class FrameOffsets(_Windows):
 
 
 class ConsecutiveWindows(_Windows):
-    """Parallel streams for carried state: item b of a batch continues item b of the batch before.
+    """Parallel streams for carried state: item b of a batch continues item b of the previous batch.
 
-    Each stream walks through the pieces in order, window after adjoining window (they share the one extra frame). For
-    each epoch the seed gives every stream an offset, 0 to n_steps * frame_size - 1 samples, at which it enters each
-    piece. The streams begin at equal distances in the set, from a random position, so that together they cover it
-    about once. `resets` is True in the first batch of an epoch and where a stream enters a piece.
+    Each stream goes through the pieces in order, in adjoining windows (which share one frame). For each epoch the seed
+    determines an offset for every stream and piece, 0 to n_steps * frame_size - 1 samples, at which the stream enters
+    the piece. The streams begin at equal distances in the split, the first at a random position, so that together
+    they cover the split about once. `resets` is True in the first batch of an epoch and where a stream enters a piece.
     """
 
     carries_state: ClassVar[bool] = True
@@ -218,7 +225,7 @@ class ConsecutiveWindows(_Windows):
         epoch, step = divmod(index, self.batches_per_epoch)
         rng = np.random.default_rng((self.seed, epoch))
         offsets = rng.integers(self.hop, size=(self.batch_size, 1)) % (self.last_starts + 1)  # (stream, piece)
-        counts = (self.last_starts - offsets) // self.hop + 1  # windows of each piece in each stream's walk
+        counts = (self.last_starts - offsets) // self.hop + 1  # windows in each piece, (stream, piece)
         ends = np.cumsum(counts, axis=1)
         distances = (rng.random() + np.arange(self.batch_size) / self.batch_size) % 1.0
         walked = (np.floor(distances * ends[:, -1]).astype(int) + step) % ends[:, -1]
@@ -231,9 +238,10 @@ class ConsecutiveWindows(_Windows):
 
 @dataclass(frozen=True, eq=False)
 class RandomRuns(_Windows):
-    """The Fourier batches of 2016: random positions, each followed by `n_segments` adjoining windows of carried state.
+    """Batches as in the Fourier experiments of 2016: runs of `n_segments` adjoining windows from random positions.
 
-    `resets` is True for all items of every n_segments-th batch, which begins at new positions, and of no other.
+    The state is carried within a run. Every n_segments-th batch begins new runs: there `resets` is True for all items,
+    and in all other batches it is False.
     """
 
     _: KW_ONLY
@@ -249,7 +257,7 @@ class RandomRuns(_Windows):
         return self.n_set
 
     def batch(self, index: int) -> Batch:
-        """Segment index mod n_segments of runs at random positions sampled from (seed, index // n_segments)."""
+        """Segment index mod n_segments of the runs whose random positions (seed, index // n_segments) determines."""
         run, segment = divmod(index, self.n_segments)
         places = np.random.default_rng((self.seed, run)).integers(self.n_places(), size=self.batch_size)
         numbers, starts = self.locate(places)
@@ -257,10 +265,11 @@ class RandomRuns(_Windows):
 
 
 def fixed_windows(split: HasPieces, *, frame_size: int, n_steps: int, batch_size: int) -> list[Batch]:
-    """Fixed windows for validation, spread evenly over all pieces.
+    """Batches of fixed windows for validation, at start positions spread evenly over all pieces.
 
-    Returns as many batches as hold the split once, at least one, and at most 2**24 samples (64 MiB, 17 minutes at
-    16 kHz) to bound the memory for splits of any length. Raises the errors of the batchers.
+    There are as many batches as hold the samples of the split once, but at least one, and no more than hold 2**24
+    samples (64 MiB, 17 minutes at 16 kHz), to bound memory. RnnaudioError if a size is not a positive whole number, or
+    if every piece is shorter than a window.
     """
     windows = _Windows(split, frame_size=frame_size, n_steps=n_steps, batch_size=batch_size, seed=0)
     n_batches = max(1, min(windows.n_set, MAX_FIXED_SAMPLES // (batch_size * windows.window)))
@@ -275,5 +284,5 @@ def _all_reset(batch_size: int) -> Flags:
 
 @lru_cache(maxsize=4)
 def permutation(seed: int, epoch: int, n: int) -> Whole:
-    """Random order of n windows in an epoch; cached, as all batches of the epoch use it."""
+    """Random order of n items in an epoch, (n,) indices; cached because all batches of the epoch use it."""
     return np.random.default_rng((seed, epoch)).permutation(n)

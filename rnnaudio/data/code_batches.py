@@ -14,9 +14,9 @@ class CodeBatch(NamedTuple):
     """A batch of windows of codes.
 
     codes
-        (n_context + n_steps, batch_size, n_stages), of the integer type of the sequences.
+        (n_context + n_steps, batch_size, n_stages), of the integer dtype of the sequences.
     resets
-        (batch_size,) bool, True where the state is reset to its initial value.
+        (batch_size,) bool, True for items before which the carried state must be reset to its initial value.
     """
 
     codes: Codes
@@ -25,14 +25,15 @@ class CodeBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CodeStreams:
-    """Parallel walks through sequences (n_frames, n_stages): item b of a batch continues item b of the batch before.
+    """Parallel streams through code sequences for carried state: item b of a batch continues that of the previous one.
 
-    A window consists of n_context frames of context only, and n_steps frames that are predicted.
+    The sequences have the shape (n_frames, n_stages). A window consists of n_context frames that serve as context
+    only, followed by n_steps frames to predict.
 
-    For each epoch the seed gives an order of the sequences, end to end, and a random position; the streams begin at
-    equal distances from there, so that together they cover everything once. Windows do not cross the end of a
-    sequence: a stream that reaches it continues with the next sequence, with a reset. RnnaudioError if no sequence is
-    as long as a window.
+    For each epoch the seed determines an order in which the sequences are joined end to end, and a random position in
+    them; the streams begin at equal distances from that position, so that together they cover everything about once.
+    Windows do not cross the end of a sequence: a stream that reaches it continues with the next sequence, with a
+    reset. RnnaudioError if no sequence is as long as a window.
     """
 
     sequences: tuple[Codes, ...]
@@ -66,13 +67,16 @@ class CodeStreams:
 
     @cached_property
     def _lengths(self) -> tuple[int, ...]:
-        """Lengths of the sequences, reduced to those of windows with one frame of context."""
+        """Lengths of the usable sequences in frames, minus the frames of context beyond the first."""
         return tuple(len(sequence) - self.n_context + 1 for sequence in self._usable)
 
 
 @lru_cache(maxsize=4)
 def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> Whole:
-    """Sequence number and first frame of adjoining windows, (n_windows, 2), in the order of an epoch."""
+    """Windows of an epoch, in order: rows (sequence number, first frame), (n_windows, 2).
+
+    lengths: lengths of the sequences in frames, each above n_steps; windows adjoin within a sequence.
+    """
     rng = np.random.default_rng((seed, epoch))
     rows = []
     for number in rng.permutation(len(lengths)):
@@ -84,9 +88,9 @@ def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> Whole
 def fixed_code_windows(
     sequences: tuple[Codes, ...], n_steps: int, batch_size: int, n_context: int = 1
 ) -> list[CodeBatch]:
-    """Adjoining windows of all sequences for validation, each from the initial state; the last batch may be smaller.
+    """Adjoining windows of all sequences for validation, each of which starts from the initial state.
 
-    RnnaudioError if no sequence is as long as a window.
+    The last batch may be smaller. RnnaudioError if no sequence is as long as a window.
     """
     windows = [
         sequence[start : start + n_context + n_steps]
@@ -100,6 +104,6 @@ def fixed_code_windows(
 
 
 def too_short(sequences: tuple[Codes, ...], n_steps: int, kind: str) -> RnnaudioError:
-    """Error for windows longer than every sequence; ``kind`` names a sequence."""
+    """Make the error for windows longer than every sequence; ``kind`` is the word for a sequence in the message."""
     longest = max((len(sequence) for sequence in sequences), default=0)
     return RnnaudioError(f"n_steps is {n_steps}, but the longest {kind} has {longest} frames: lower n_steps")

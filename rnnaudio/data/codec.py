@@ -1,8 +1,8 @@
-"""Vector-quantised codec: each spectral frame is coded by the nearest learnt centre, in one or more stages.
+"""Vector-quantised codec: a spectral frame is coded as the index of the nearest learnt centre, in one or more stages.
 
-A frame is decoded from its own code and its neighbours', since spectra vary smoothly rather than jump between centres.
-A model of codes can play no better than the decoded codes of real music; results should therefore be read next to the
-codec's own error (:attr:`Codec.lost`, or a round trip through the codec).
+A frame is decoded from its own codes and those of the frames before and after it, since spectra vary smoothly rather
+than jump between centres. A model of codes can sound no better than the decoded codes of real music; compare its
+results with the codec's own error (:attr:`Codec.lost`, or an encoded and decoded recording).
 """
 
 import warnings
@@ -22,7 +22,7 @@ from rnnaudio.records import Record
 
 MOST_FRAMES = 30_000
 N_ITERATIONS = 12
-RIDGE_FRAMES = 100.0  # the ridge, in frames of features of mean variance 1
+RIDGE_FRAMES = 100.0  # ridge penalty: it weighs as much as this many frames whose features have variance 1
 BLOCK_FRAMES = 4096
 
 
@@ -31,16 +31,16 @@ class Codec:
     """Log-magnitude frames -> principal components -> nearest centre of each stage, and the inverse.
 
     scale
-        magnitudes as features, :class:`LogScale` with n_components.
+        the features: a :class:`LogScale` with n_components.
     stages
-        (n_stages, n_codes, n_features) float32: stage s holds centres of the residuals of the stages before (residual
-        vector quantisation, Juang and Gray 1982). A frame is the sum of its centres.
+        (n_stages, n_codes, n_features) float32, the centres: those of stage s quantise the residual that the stages
+        before leave (residual vector quantisation, Juang and Gray 1982). A frame is the sum of one centre per stage.
     neighbours
         (3 n_features + 1, n_features) float32: weights W of a linear smoother over three dequantised frames,
-        x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q are sums of centres; W by ridge regression of the residuals
-        of all stages.
+        x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q_t is the sum of the centres of frame t. W is fitted by ridge
+        regression to the residual after the last stage.
     lost
-        remaining share of the features' variance, on the training frames.
+        share of the features' variance, on the training frames, that encoding and decoding lose.
     """
 
     scale: LogScale
@@ -60,12 +60,12 @@ class Codec:
         compression: float = 30.0,
         seed: int = 2016,
     ) -> "Codec":
-        """Fit by k-means in each stage, on at most 30,000 frames spread over a split (pass the training split).
+        """Fit each stage by k-means, to at most about 30,000 frames, spread over the (training) split.
 
-        compression: see :class:`LogScale`. A higher value keeps more of the noise between notes, at the price of
+        compression: see :class:`LogScale`. A higher value preserves more of the noise between notes, at the price of
         larger errors in loud partials and in the level.
 
-        RnnaudioError for sizes out of range, fewer frames than codes, and the reasons of :meth:`LogScale.fit`.
+        RnnaudioError for sizes out of range or fewer frames than codes, and the errors of :meth:`LogScale.fit`.
         """
         for name, value, least in (("n_codes", n_codes, 2), ("n_stages", n_stages, 1)):
             if value < least:
@@ -78,9 +78,9 @@ class Codec:
                 f"{len(frames)} frames are too few for {n_codes} codes: give more audio or lower n_codes"
             )
         residual, stages = frames.astype(np.float64), []
-        for number in range(n_stages):  # k-means++ compares each centre with all before: minutes for a thousand
+        for number in range(n_stages):  # not k-means++, whose initialisation takes minutes for a thousand centres
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # a centre nearest to no frame: an unused code
+                warnings.simplefilter("ignore", UserWarning)  # an empty cluster is only an unused code
                 centres, nearest = kmeans2(residual, n_codes, iter=N_ITERATIONS, minit="points", seed=seed + number)
             stages.append(centres)
             residual = residual - centres[nearest]
@@ -89,11 +89,11 @@ class Codec:
         return codec._between_neighbours(parts)
 
     def _between_neighbours(self, parts: Sequence[Features]) -> "Codec":
-        """Copy of this codec with a smoother fitted to parts of adjoining frames, (n, n_features) each."""
+        """Copy of this codec with `neighbours` and `lost` computed from runs of adjoining frames, (n, n_features)."""
         quantised = [self.features(self.nearest(part)) for part in parts]
         residuals = [part - q for part, q in zip(parts, quantised, strict=True)]
         x = np.concatenate([_with_neighbours(_threes(q))[1:-1] for q in quantised]).astype(np.float64)
-        y = np.concatenate([residual[1:-1] for residual in residuals])  # without the ends, which lack a neighbour
+        y = np.concatenate([residual[1:-1] for residual in residuals])  # the first and last lack a neighbour
         neighbours = np.linalg.solve(x.T @ x + RIDGE_FRAMES * np.eye(x.shape[1]), x.T @ y)
         remaining, frames = (y - x @ neighbours if len(y) else np.concatenate(residuals)), np.concatenate(parts)
         lost = np.mean(remaining**2) / np.mean((frames - frames.mean(axis=0)) ** 2)
@@ -117,13 +117,13 @@ class Codec:
 
     @cached_property
     def deviations(self) -> Floats:
-        """Standard deviations of the first stage's centres, equally weighted; (n_features,)."""
+        """Standard deviation of each feature over the centres of the first stage, equally weighted; (n_features,)."""
         return np.asarray(self.stages[0].std(axis=0))
 
     def encode(self, audio: Audio) -> Codes:
         """Encode the whole frames of standardised audio: (n_samples,) -> (n_frames, n_stages) int64.
 
-        RnnaudioError for audio shorter than a frame, NaN or infinite samples.
+        RnnaudioError for audio shorter than a frame, or NaN or infinite samples.
         """
         stft, hop, n = self.stft, self.stft.hop_samples, self.stft.window_samples
         if len(audio) < n:
@@ -135,7 +135,7 @@ class Codec:
         return np.concatenate([self.nearest(self.scale.scaled(np.abs(stft.of_frames(block)))) for block in blocks])
 
     def nearest(self, features: Features) -> Codes:
-        """Quantise stage by stage, by the centre nearest to the residual: (n_frames, n_features) -> (.., n_stages)."""
+        """Quantise features to the nearest centres: (n_frames, n_features) -> (n_frames, n_stages) int64 indices."""
         residual, codes = np.asarray(features, np.float32), []
         for centres in self.stages:
             codes.append(vq(residual, centres)[0])
@@ -143,9 +143,9 @@ class Codec:
         return np.stack(codes, axis=1).astype(np.int64)
 
     def features(self, codes: Codes) -> Features:
-        """Dequantise, without smoothing: (..., n_stages) -> (..., n_features) float32.
+        """Dequantise codes to features, without smoothing: (..., n_stages) -> (..., n_features) float32.
 
-        RnnaudioError for codes out of range, of another shape, or not integers.
+        RnnaudioError for codes that are out of range, of a wrong shape, or not integers.
         """
         codes = np.asarray(codes)
         if codes.dtype.kind not in "iu" or codes.shape[-1:] != (self.n_stages,):
@@ -157,30 +157,30 @@ class Codec:
         return np.asarray(sum(stage[codes[..., k]] for k, stage in enumerate(self.stages)))
 
     def magnitudes(self, codes: Codes) -> Magnitudes:
-        """Decode adjoining frames: (n_frames, n_stages) -> (n_frames, n_bins) |X| float64."""
+        """Decode a sequence to magnitudes |X|: (n_frames, n_stages) -> (n_frames, n_bins) float64."""
         return self.magnitudes_between(_threes(np.asarray(codes)))
 
     def magnitudes_between(self, codes: Codes) -> Magnitudes:
-        """Decode the middle one of three adjoining frames: (..., 3, n_stages) -> (..., n_bins) |X| float64."""
+        """Decode the middle one of three frames to magnitudes |X|: (..., 3, n_stages) -> (..., n_bins) float64."""
         quantised = self.features(codes)
         return self.scale.magnitudes(quantised[..., 1, :] + _with_neighbours(quantised) @ self.neighbours)
 
     # ---------------------------------------------------------------- saved with a run
 
     def as_arrays(self) -> dict[str, Floats]:
-        """The arrays of the codec; together with :meth:`as_record` the input of :meth:`from_arrays`."""
+        """The arrays of the codec by name; :meth:`from_arrays` restores the codec from these and :meth:`as_record`."""
         basis = np.empty((self.stft.n_bins, 0)) if self.scale.basis is None else self.scale.basis
         return {"mean": self.scale.mean, "basis": basis, "stages": self.stages, "neighbours": self.neighbours}
 
     def as_record(self) -> Record:
-        """The settings of the codec as JSON-serialisable values."""
+        """The settings of the codec as values that JSON can store."""
         stft = {name: getattr(self.stft, name) for name in ("window_samples", "hop_samples", "window", "padding")}
         scale = {name: getattr(self.scale, name) for name in ("compression", "deviation", "lost")}
         return {"stft": {**stft, "sample_rate_hz": self.stft.sample_rate_hz}, "scale": scale, "lost": self.lost}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], record: Record) -> "Codec":
-        """Restore a saved codec; RnnaudioError if arrays and record do not describe one."""
+        """Restore a saved codec from :meth:`as_arrays` and :meth:`as_record`; RnnaudioError if they are incomplete."""
         try:
             basis = arrays["basis"] if arrays["basis"].shape[1] else None
             scale = LogScale(STFT(**record["stft"]), mean=arrays["mean"], basis=basis, **record["scale"])
@@ -199,12 +199,12 @@ class Codec:
 
 
 def _threes(frames: Array) -> Array:
-    """Each frame between its neighbours, (n, k) -> (n, 3, k); at the ends a missing neighbour is the frame itself."""
+    """Stack each frame with its neighbours, (n, k) -> (n, 3, k); at the ends the frame replaces the missing one."""
     padded = np.concatenate([frames[:1], frames, frames[-1:]])
     return np.stack([padded[:-2], frames, padded[2:]], axis=1)
 
 
 def _with_neighbours(threes: Frames) -> Frames:
-    """Regressors of the smoother: three frames and a constant 1, (..., 3, n_features) -> (..., 3 n_features + 1)."""
+    """Inputs of the smoother, three frames and a constant 1: (..., 3, n_features) -> (..., 3 n_features + 1)."""
     flat = threes.reshape(*threes.shape[:-2], -1)
     return np.concatenate([flat, np.ones((*flat.shape[:-1], 1), flat.dtype)], axis=-1)

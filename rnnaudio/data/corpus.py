@@ -1,4 +1,4 @@
-"""Corpus reader: splits of pieces, read as standardised audio a range of samples at a time."""
+"""Corpus reader: splits and their pieces, whose samples are read as standardised audio, one range at a time."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ GOLDEN_RATIO_PART = (math.sqrt(5.0) - 1.0) / 2.0
 
 @dataclass(frozen=True, eq=False)
 class ArrayPiece:
-    """A piece held in an array, (n_samples,) float32, assumed to be standardised: for toy problems and tests."""
+    """A piece held in an array, (n_samples,), assumed to be standardised; for toy problems and tests."""
 
     audio: Audio
 
@@ -29,14 +29,14 @@ class ArrayPiece:
         return self.audio.size
 
     def read(self, start: int, stop: int) -> Audio:
-        """Samples start to stop - 1, (stop - start,)."""
+        """Read samples start to stop - 1, (stop - start,) float32; IndexError outside the piece."""
         _check_range(start, stop, self.n_samples)
         return np.array(self.audio[start:stop], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Samples first to last - 1 of a piece, as a piece."""
+    """A piece that consists of the samples first to last - 1 of another one."""
 
     piece: Samples
     first: int
@@ -47,7 +47,7 @@ class Stretch:
         return self.last - self.first
 
     def read(self, start: int, stop: int) -> Audio:
-        """Samples start to stop - 1 of the stretch."""
+        """Read samples start to stop - 1, counted from the beginning of the stretch; IndexError outside it."""
         _check_range(start, stop, self.n_samples)
         return self.piece.read(self.first + start, self.first + stop)
 
@@ -66,9 +66,9 @@ class Piece:
     offset: float
 
     def read(self, start: int, stop: int) -> Audio:
-        """Samples start to stop - 1, (stop - start,) float32, standardised: (audio - mean) / std.
+        """Read samples start to stop - 1, (stop - start,) float32, standardised: (audio - mean) / std.
 
-        Raises IndexError outside the piece, RnnaudioError if the file is closed or the checksum does not match.
+        Raises IndexError outside the piece, RnnaudioError if the file is closed or a checksum does not match.
         """
         _check_range(start, stop, self.n_samples)
         try:
@@ -100,7 +100,7 @@ class Split:
         return self.n_samples / self.sample_rate_hz
 
     def cut(self, share: float) -> tuple["Split", "Split"]:
-        """Split each piece in time: (all pieces without their last ``share``, those last parts)."""
+        """Cut the last ``share`` (0 to 1) off each piece; returns (split of the beginnings, split of the ends)."""
         cuts = [round((1.0 - share) * piece.n_samples) for piece in self.pieces]
         pairs = list(zip(self.pieces, cuts, strict=True))
         begun = tuple(Stretch(piece, 0, cut) for piece, cut in pairs)
@@ -108,18 +108,18 @@ class Split:
         return Split(self.name, begun, self.sample_rate_hz), Split(self.name, ends, self.sample_rate_hz)
 
     def first(self, seconds: float) -> Audio:
-        """Beginning of the first piece that is long enough, float32, standardised.
+        """Beginning of the first piece that is at least `seconds` long, (n_samples,) float32, standardised.
 
         Raises RnnaudioError if no piece is long enough.
         """
         return self.prime_at(0, seconds)
 
     def prime_at(self, index: int, seconds: float) -> Audio:
-        """Excerpt of `seconds` to prime a model on, at position `index` of a fixed sequence; float32, standardised.
+        """Excerpt of `seconds` that primes a model, (n_samples,) float32, standardised; `index` selects its position.
 
-        Position 0 is that of `first`; the sequence (multiples of the golden ratio, modulo 1) spreads any number of
-        positions over all pieces that are long enough. Raises RnnaudioError if none is, ValueError for a negative
-        index.
+        Index 0 gives the excerpt of `first`. The positions are multiples of the golden ratio, modulo 1, so that any
+        number of them is spread evenly over all pieces that are long enough. Raises RnnaudioError if no piece is long
+        enough, ValueError for a negative index.
         """
         if index < 0:
             raise ValueError(f"index: got {index}, expected 0 or more")
@@ -140,7 +140,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Scale:
-    """Standardisation by the mean and standard deviation of the training samples, on the scale -1 to 1."""
+    """Standardisation by the mean and standard deviation of the training samples (full scale is -1 to 1)."""
 
     mean: float
     std: float
@@ -156,7 +156,7 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class AudioCorpus(Scale):
-    """An open corpus file; a context manager.
+    """An open corpus file, to be used as a context manager.
 
         with AudioCorpus.open("corpus.h5") as corpus:
             audio = corpus.train.pieces[0].read(0, 16000)
@@ -213,7 +213,7 @@ class AudioCorpus(Scale):
         return self._split("test")
 
     def min_max_2016(self) -> "AudioCorpus":
-        """The corpus scaled as in 2016: lowest sample of all pieces -1, highest 1; silence is then not at 0.
+        """Copy of this corpus scaled as in 2016: lowest sample of all pieces -1, highest 1; silence is then not at 0.
 
         RnnaudioError if all samples are equal.
         """
@@ -229,7 +229,7 @@ class AudioCorpus(Scale):
         return self._rescaled(float(low + high) / 2.0, float(high - low) / 2.0)
 
     def _rescaled(self, mean: float, std: float) -> "AudioCorpus":
-        """The same file with samples read as (audio - mean) / std."""
+        """Copy of this corpus, on the same open file, that reads samples as (audio - mean) / std."""
         pieces = tuple(
             dataclasses.replace(piece, gain=piece.gain * self.std / std, offset=mean / std) for piece in self.pieces
         )
@@ -239,7 +239,7 @@ class AudioCorpus(Scale):
         return Split(name, tuple(piece for piece in self.pieces if piece.split == name), self.sample_rate_hz)
 
     def verify(self) -> None:
-        """Read every sample and compare the SHA-256 sums; RnnaudioError naming the first piece that differs."""
+        """Compare the SHA-256 sum of every piece with the stored one; RnnaudioError names the first that differs."""
         for piece in self.pieces:
             try:
                 is_same = sha256_of(piece.dataset) == piece.dataset.attrs["sha256"]

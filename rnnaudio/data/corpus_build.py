@@ -1,4 +1,4 @@
-"""Corpus builder: recordings to one checked HDF5 file, a piece at a time."""
+"""Corpus builder: writes recordings to one HDF5 file with checksums, a piece at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,8 +24,8 @@ N_ORDERS = 200
 class Recording:
     """A recording to be stored in a corpus.
 
-    `load` is a file, or a function that returns ((n_samples,) audio on the scale -1 to 1, sample rate in Hz). `split`
-    is train, valid or test; None leaves the choice to `build_corpus`.
+    `load` is the path of an audio file, or a function that returns ((n_samples,) audio on the scale -1 to 1, sample
+    rate in Hz). `split` is train, valid or test; None leaves the choice to `build_corpus`.
     """
 
     title: str
@@ -46,24 +46,24 @@ def build_corpus(
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     progress: bool = True,
 ) -> CorpusSummary:
-    """Write a corpus file; memory use is bounded by the longest piece.
+    """Write a corpus file and return its summary; memory use is bounded by the longest piece.
 
     Args:
-        sources: files, folders (searched recursively for wav, flac, ogg and mp3, sorted) and Recordings.
+        sources: audio files, folders (searched recursively for wav, flac, ogg and mp3, sorted), and Recordings.
         out: the HDF5 file; it appears, or replaces an earlier one, only when complete.
         sample_rate_hz: sample rate of the corpus; every piece is resampled to it.
         dtype: sample format in the file, "int16" or "float32".
-        trim_silence_db: threshold relative to the piece's peak; leading and trailing silence below it is cut. None
-            keeps it.
+        trim_silence_db: threshold relative to the peak of each piece, in dB; leading and trailing silence below it is
+            cut. None keeps the silence.
         seed: random seed for assigning splits to pieces without one.
-        fractions: target shares of train, valid and test in the total duration; assigned splits approximate them.
-            Fewer than three pieces, none with a given split, are each cut in time into train, valid and test.
+        fractions: target shares of train, valid and test in the total duration, which the assigned splits approximate.
+            If there are fewer than three pieces, none with a given split, each is cut in time into all three parts.
         progress: show a progress bar (on a terminal only).
 
     Pieces that are silent (peak below -60 dBFS) or shorter than 0.1 s are skipped and noted in the summary.
 
-    Raises RnnaudioError for an unusable file, no usable audio, an empty split, a constant training signal, no space
-    or no permission. An earlier file at `out` is then left unchanged, also after Ctrl-C.
+    Raises RnnaudioError for an unusable file, no usable audio, an empty split, a constant training signal, a full disk
+    or a lack of permission. An existing file at `out` is then left unchanged, also after Ctrl-C.
     """
     _check_settings(dtype, fractions)
     recordings = _gather(sources)
@@ -91,7 +91,7 @@ def _check_settings(dtype: str, fractions: tuple[float, float, float]) -> None:
 
 
 def _gather(sources: Sequence[Path | Recording]) -> list[Recording]:
-    """Expand the sources to Recordings; a file named twice is included once."""
+    """Expand the sources to Recordings; a file that occurs twice is included once."""
     recordings: list[Recording] = []
     seen: set[Path] = set()
     for source in sources:
@@ -122,23 +122,23 @@ def _audio_files(source: Path) -> list[Path]:
 
 
 def printable(name: Path | str) -> str:
-    """The name as valid UTF-8, with undecodable bytes replaced."""
+    """The name as a string that can be encoded in UTF-8; characters that cannot are replaced by question marks."""
     return str(name).encode("utf-8", "replace").decode()  # HDF5 rejects strings that are not valid UTF-8
 
 
 @contextmanager
 def _new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Create a file without a chunk cache.
+    """Create an HDF5 file without a chunk cache, and close it at the end.
 
-    If the disk is full, cached chunks that HDF5 cannot write crash the process as the file is closed; without the
-    cache the write itself fails with an OSError.
+    If the disk is full, HDF5 fails to write cached chunks when it closes the file, and crashes the process. Without
+    the cache, the write itself fails, with an OSError.
     """
     file = h5py.File(path, "w", rdcc_nbytes=0)
     try:
         yield file
         file.flush()
     except BaseException:
-        with suppress(OSError, RuntimeError):  # report the first error only
+        with suppress(OSError, RuntimeError):  # an error while closing must not hide the first one
             file.close()
         raise
     file.close()
@@ -212,7 +212,7 @@ def _set_splits(group: h5py.Group, fractions: tuple[float, float, float], seed: 
 
 
 def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float, float, float]) -> None:
-    """Move the last parts of a piece to pieces for validation and test, and shorten it to its training part."""
+    """Copy the last parts of a piece to new pieces for validation and test, and shorten the piece to the rest."""
     n_train, n_valid_end = (round(len(piece) * share) for share in np.cumsum(fractions)[:2])
     texts, title = dict(piece.attrs), piece.attrs["title"]
     for split, start, stop in (("valid", n_train, n_valid_end), ("test", n_valid_end, len(piece))):
@@ -226,11 +226,11 @@ def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float,
 def assign_splits(
     n_samples: Sequence[int], given: Sequence[str | None], fractions: Sequence[float], seed: int
 ) -> list[str]:
-    """Split of every piece: the given one, else a random one such that the durations approximate the fractions.
+    """Choose a split for every piece: the given one, else a random one; durations approximate the fractions.
 
-    Tries 200 random orders of the free pieces, each divided where the cumulative durations are nearest to the missing
-    durations of test and validation, and takes the one with the smallest deviation. Raises RnnaudioError if a split
-    would be empty.
+    Tries 200 random orders of the pieces without a given split. Each order is divided into test, validation and
+    training pieces where the cumulative durations are nearest to the durations still missing; the order with the
+    smallest deviation is taken. Raises RnnaudioError if a split would be empty.
     """
     wanted = {split: share * sum(n_samples) for split, share in zip(SPLITS, fractions, strict=True)}
     lacking = {
@@ -268,7 +268,7 @@ def _nearest(sums: Whole, target: float, least: int, most: int) -> int:
 
 
 def _measure_pieces(group: h5py.Group, sample_rate_hz: int) -> tuple[Moments, list[PieceSummary]]:
-    """Read back every piece and store its checksum; returns the moments of the training split and all summaries."""
+    """Read back every piece and store its checksum; returns (moments of the training split, summary per piece)."""
     training = Moments(0, 0.0, 0.0)
     summaries = []
     for piece in group.values():

@@ -1,9 +1,9 @@
-"""Format of corpus files, and the checks a file must pass before its samples are read.
+"""Format of corpus files, and the checks that a file must pass before its samples are read.
 
 Layout of the HDF5 file, version 1:
 
     attributes    format, version, sample_rate_hz, dtype, mean, std (of the training pieces, on the scale -1 to 1)
-    pieces/000000 (n_samples,) int16 or float32, in chunks of about one second, each with a Fletcher-32 checksum
+    pieces/000000 (n_samples,) int16 or float32, in chunks of up to one second, each with a Fletcher-32 checksum
                   attributes: title, source, licence, split, sha256 (of the little-endian samples)
     pieces/000001 ...
 """
@@ -23,20 +23,20 @@ from rnnaudio.errors import RnnaudioError
 FORMAT = "rnnaudio-corpus"
 VERSION = 1
 SPLITS = ("train", "valid", "test")
-SAMPLE_SCALE = {"int16": 1.0 / INT16_SCALE, "float32": 1.0}  # stored sample -> scale -1 to 1
+SAMPLE_SCALE = {"int16": 1.0 / INT16_SCALE, "float32": 1.0}  # factor from stored samples to the scale -1 to 1
 PIECE_TEXTS = ("title", "source", "licence", "split", "sha256")
 BLOCK_CHUNKS = 60
 
 
 def blocks(dataset: h5py.Dataset) -> Iterator[Array]:
-    """Iterate over the samples of a piece in blocks of about a minute."""
+    """Iterate over the stored samples of a piece in blocks of about a minute."""
     step = BLOCK_CHUNKS * dataset.chunks[0]
     for start in range(0, len(dataset), step):
         yield dataset[start : start + step]
 
 
 def sha256_of(dataset: h5py.Dataset) -> str:
-    """SHA-256 of the samples as little-endian bytes."""
+    """SHA-256 of the stored samples as little-endian bytes, in hexadecimal."""
     digest = hashlib.sha256()
     for block in blocks(dataset):
         digest.update(block.astype(block.dtype.newbyteorder("<"), copy=False).tobytes())
@@ -46,9 +46,9 @@ def sha256_of(dataset: h5py.Dataset) -> str:
 def open_checked(path: Path) -> h5py.File:
     """Open a corpus read-only and check everything except the samples.
 
-    HDF5 trusts the contents of a file: it follows links to other files, loads plug-in filters and allocates terabytes
-    for a file of a kilobyte. So before any sample is read, each piece must be a chunked dataset inside this file, with
-    no filter but the checksum, and all its chunks must be present.
+    The HDF5 library trusts the contents of a file: it follows links to other files, loads plug-in filters and would
+    allocate terabytes for a file of a kilobyte. So before any sample is read, this function checks that each piece is
+    a chunked dataset inside this file, with no filter except the checksum, and that all its chunks are present.
 
     Raises RnnaudioError if the file is missing, truncated, not HDF5, not a corpus, of another version, lacks an
     attribute or a split, or fails one of these checks.
@@ -57,8 +57,8 @@ def open_checked(path: Path) -> h5py.File:
     if not path.is_file():
         raise RnnaudioError(f"{path}: no such corpus file; build one with 'rnnaudio corpus build'")
     try:
-        # No lock: a corpus is replaced, never modified, and locking fails on NFS. No chunk cache: HDF5 keeps a
-        # megabyte or more per piece, so that memory would grow up to the size of the corpus.
+        # No lock: a corpus is replaced, never modified, and locking fails on NFS. No chunk cache: HDF5 would keep a
+        # megabyte or more per piece, so that memory could grow to the size of the corpus.
         file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
     except OSError as error:
         raise _refusal(path, _why_not_opened(error)) from error
@@ -117,7 +117,7 @@ def _check_pieces(file: h5py.File, path: Path, dtype: str) -> None:
 
 
 def _require_own(group: h5py.Group, name: str, path: Path) -> None:
-    """Refuse a name that is not stored in this file; examining the link does not follow it."""
+    """Raise RnnaudioError unless ``name`` is an object stored in this file; examining a link does not follow it."""
     link = group.get(name, getlink=True)
     if not isinstance(link, h5py.HardLink):
         raise _refusal(path, f"{name!r} is missing or a link to elsewhere, which is not followed")
@@ -128,7 +128,7 @@ def _checked_piece_bytes(dataset: h5py.Dataset, path: Path, dtype: str) -> int:
     if not isinstance(dataset, h5py.Dataset):
         raise _refusal(path, f"{dataset.name} is not a dataset")
     properties = dataset.id.get_create_plist()
-    # External and virtual datasets have layouts of their own, so this test refuses both.
+    # External and virtual datasets have other layouts, so this test refuses them, too.
     if properties.get_layout() != h5py.h5d.CHUNKED:
         raise _refusal(path, f"{dataset.name} is external, virtual or not chunked")
     filters = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]

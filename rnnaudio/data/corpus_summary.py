@@ -1,4 +1,4 @@
-"""Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and their table."""
+"""Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and a table of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +16,19 @@ MAX_ROWS = 40
 
 @dataclass(frozen=True)
 class PieceSummary:
-    """Measurements of one piece as stored."""
+    """Measurements of one piece as stored in the file."""
 
     title: str
     split: str
     seconds: float
     rms_dbfs: float  # not below -120
-    clipped_share: float  # of the samples: at or above 0.999 of full scale
-    silent_share: float  # of the 20 ms frames: rms below -60 dBFS
+    clipped_share: float  # share of samples whose magnitude is at least 0.999 of full scale
+    silent_share: float  # share of frames of 20 ms whose rms is below -60 dBFS
 
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """Summary of a corpus; `str()` gives a table."""
+    """Summary of a corpus; `str()` returns it as a table."""
 
     path: Path
     sample_rate_hz: int
@@ -36,7 +36,7 @@ class CorpusSummary:
     mean: float
     std: float
     pieces: tuple[PieceSummary, ...]
-    notes: tuple[str, ...]  # pieces that were skipped or cut, with the reason
+    notes: tuple[str, ...]  # which pieces were skipped or cut, and why
 
     def seconds(self, split: str) -> float:
         """Duration of a split in seconds."""
@@ -66,14 +66,17 @@ class CorpusSummary:
 
 
 class Moments(NamedTuple):
-    """Number, mean and sum of squared deviations of a set of samples."""
+    """Number, mean, and sum of squared deviations from the mean, of a set of samples."""
 
     n: int
     mean: float
     squares: float
 
     def merged(self, other: "Moments") -> "Moments":
-        """Moments of the union (Chan, Golub and LeVeque 1979), accurate where sum(x^2) - n mean^2 would cancel."""
+        """Moments of both sets together, without the cancellation of sum(x^2) - n mean^2.
+
+        Chan, Golub and LeVeque (1979).
+        """
         n = self.n + other.n
         difference = other.mean - self.mean
         return Moments(
@@ -84,7 +87,7 @@ class Moments(NamedTuple):
 
 
 def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSummary]:
-    """Compute moments and summary of a piece, on the scale -1 to 1, a minute at a time."""
+    """Compute moments (on the scale -1 to 1) and summary of a piece, reading about a minute at a time."""
     n_frame = max(1, sample_rate_hz // 50)
     moments, n_clipped, n_silent, n_frames = Moments(0, 0.0, 0.0), 0, 0, 0
     for block in blocks(piece):

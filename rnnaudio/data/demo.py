@@ -13,16 +13,16 @@ from rnnaudio.data.corpus_build import Recording, build_corpus
 
 
 def embedded_recordings() -> list[Recording]:
-    """The excerpts embedded in the package, sorted by file name: train, valid and test from different works.
+    """The excerpts that come with the package, sorted by file name; train, valid and test are from different works.
 
-    The split is the first word of the file name; title, source and licence are read from the file's tags.
+    The split is the first word of the file name; title, source and licence are tags in the file.
     """
     flacs = [file for file in files("rnnaudio.data").joinpath("piano").iterdir() if file.name.endswith(".flac")]
     return [_recording(flac) for flac in sorted(flacs, key=lambda flac: flac.name)]
 
 
 def build_demo_corpus(out: Path) -> Path:
-    """Write the embedded excerpts as a corpus: 16 kHz, int16, 62 s. Returns the path.
+    """Write the excerpts that come with the package as a corpus (16 kHz, int16, 62 s); returns the path.
 
     Raises RnnaudioError if the file cannot be written; see `build_corpus`.
     """

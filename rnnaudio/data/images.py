@@ -1,4 +1,4 @@
-"""Images for generative models: checking, binarisation, batches."""
+"""Images for generative models: checks, binarisation, batches."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +10,7 @@ from rnnaudio.audio.arrays import Images, Whole
 from rnnaudio.data.batches import permutation
 from rnnaudio.errors import RnnaudioError
 
-PURPOSE = 4  # separates these random numbers from those of batches, weights and noise with the same seed
+PURPOSE = 4  # makes these random numbers differ from those of batches, weights and noise with the same seed
 
 
 class ImageBatch(NamedTuple):
@@ -20,7 +20,10 @@ class ImageBatch(NamedTuple):
 
 
 def checked_images(images: Images, n_pixels: int, name: str = "images") -> Images:
-    """Return images (n, n_pixels) as float32; RnnaudioError for another size, or values outside 0 to 1."""
+    """Return images (n, n_pixels) as float32; RnnaudioError for another shape, no image, or values outside 0 to 1.
+
+    name: what the error message calls the images.
+    """
     images = np.asarray(images)
     if images.ndim != 2 or images.shape[1] != n_pixels or not len(images):
         raise RnnaudioError(f"{name} have shape {images.shape}; expected (number of images, {n_pixels}), at least one")
@@ -34,17 +37,18 @@ def checked_images(images: Images, n_pixels: int, name: str = "images") -> Image
 
 
 def binarised(images: Images, key: tuple[int, ...]) -> Images:
-    """Sample binary images: each pixel is 1 with the probability that is its value; deterministic in ``key``."""
+    """Sample binary images: a pixel of value p becomes 1 with probability p, else 0; ``key`` determines the result."""
     uniform = np.random.default_rng((*key, PURPOSE)).random(images.shape, np.float32)
     return (uniform < images).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageBatches:
-    """All images once per epoch in random order; a remainder is dropped. ``batch(index)`` is pure.
+    """Batches of all images once per epoch in random order; images that do not fill a batch are dropped.
 
-    With ``binary`` each batch is :func:`binarised` with random numbers of its own, so that an image differs from epoch
-    to epoch (dynamic binarisation).
+    ``batch(index)`` is a pure function of (seed, index). With ``binary`` each batch is :func:`binarised` with its own
+    random numbers, so that an image differs from epoch to epoch (dynamic binarisation). RnnaudioError for a batch size
+    below 1 or above the number of images.
     """
 
     images: Images
@@ -71,11 +75,14 @@ class ImageBatches:
 
 
 def in_batches(images: Images, batch_size: int) -> list[ImageBatch]:
-    """Divide all images into batches in order; the last batch may be smaller."""
+    """Divide all images into batches, in their order; the last batch may be smaller."""
     return [ImageBatch(images[first : first + batch_size]) for first in range(0, len(images), batch_size)]
 
 
 def nearest(images: Images, among: Images) -> Whole:
-    """Index of the nearest neighbour of each image (n, pixels) ``among`` (m, pixels), by squared distance; (n,)."""
+    """Index, for each of the images (n, n_pixels), of the nearest one in ``among`` (m, n_pixels); (n,).
+
+    Distances are squared differences, summed over pixels.
+    """
     squares = np.sum(among.astype(np.float64) ** 2, axis=1)
     return np.argmin(squares[None] - 2.0 * (images @ among.T), axis=1)

@@ -9,7 +9,7 @@ from rnnaudio.data.batches import permutation
 
 
 class LabelledBatch(NamedTuple):
-    """A batch of images (batch, n) float32 and their labels (batch,) int64."""
+    """A batch of images (batch, n_pixels) float32 and their labels (batch,) int64."""
 
     images: Images
     labels: Whole
@@ -17,9 +17,10 @@ class LabelledBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Minibatches:
-    """All examples once per epoch, in random order (stored order without ``shuffle``); a remainder is dropped.
+    """Minibatches of all examples once per epoch, in random order; without ``shuffle``, in stored order.
 
-    ``batch(index)`` is a pure function of (seed, index); index counts from the start of training.
+    Examples that do not fill a batch are dropped. ``batch(index)`` is a pure function of (seed, index); indices count
+    from the start of training.
     """
 
     images: Images

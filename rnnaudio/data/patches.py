@@ -1,4 +1,4 @@
-"""Patches of log-amplitude spectrograms as images: time across, frequency up."""
+"""Patches of log-magnitude spectrograms as images, with time to the right and frequency upwards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from rnnaudio.errors import RnnaudioError
 
 FRAMES_AT_ONCE = 512
 HEADROOM = 1.1
-PURPOSE = 10  # separates these random numbers from those of weights, noise and other batches with the same seed
+PURPOSE = 10  # makes these random numbers differ from those of weights, noise and other batches with the same seed
 
 
 @dataclass(frozen=True, eq=False)
 class PatchScale:
-    """Log-magnitudes of the lowest ``n_bins`` bins, scaled to 0 (silence) .. 1 (``top``).
+    """Log-magnitudes of the lowest ``n_bins`` bins, scaled to 0 (silence) .. 1.
 
         x = log(1 + c |X| / sqrt(n)) / top
 
-    Bins on a linear frequency axis can be inverted exactly, unlike mel bands (:class:`MelScale`). Higher frequencies
-    are discarded; the inverse sets them to zero. ``logs`` holds c, n and top, which is 10 % above the largest
-    logarithm in the training data; larger values are clipped. ``deviation`` is the standard deviation of x over the
-    training frames: a likelihood of x / deviation does not depend on top.
+    Unlike mel bands (:class:`MelScale`), bins on a linear frequency axis can be inverted exactly. Higher bins are
+    discarded; the inverse sets them to zero. ``logs`` holds the compression c, the window length n and top, which is
+    10 % above the largest logarithm in the training data; larger values are clipped to x = 1. ``deviation`` is the
+    standard deviation of x over the training frames: a likelihood of x / deviation does not depend on top.
     """
 
     logs: LogScale
@@ -37,10 +37,10 @@ class PatchScale:
 
     @classmethod
     def fit(cls, split: HasPieces, stft: STFT, n_bins: int, *, compression: float = 30.0) -> "PatchScale":
-        """Fit to at most 20,000 frames spread over a split (pass the training split).
+        """Fit to at most about 20,000 frames, spread over the (training) split.
 
-        RnnaudioError if no piece has a frame, all frames are silent or equal, values are NaN, the sample rate differs,
-        or n_bins exceeds the bins of the window.
+        RnnaudioError if every piece is shorter than a frame, all frames are silent or equal, values are NaN, the split
+        and the transform differ in sample rate, or n_bins exceeds the number of bins of the transform.
         """
         check_rate(split, stft)
         if not 1 <= n_bins <= stft.n_bins:
@@ -58,16 +58,16 @@ class PatchScale:
         return self.logs.stft
 
     def scaled(self, magnitudes: Magnitudes) -> Features:
-        """Scale magnitudes |X|: (..., bins of the window) -> (..., n_bins) float32, 0 to 1."""
+        """Scale magnitudes |X|: (..., stft.n_bins) -> (..., n_bins) float32, 0 to 1."""
         return np.minimum(self.logs.scaled(magnitudes)[..., : self.n_bins], np.float32(1.0))
 
     def magnitudes(self, scaled: Features) -> Magnitudes:
-        """Invert to magnitudes |X|: (..., n_bins) -> (..., bins of the window) float64."""
+        """Invert to magnitudes |X|: (..., n_bins) -> (..., stft.n_bins) float64."""
         above = np.zeros((*scaled.shape[:-1], self.stft.n_bins - self.n_bins))
         return self.logs.magnitudes(np.concatenate([scaled, above], axis=-1))
 
     def spectrogram(self, piece: Samples) -> Features:
-        """Scaled magnitudes of all whole frames of a piece, (n_frames, n_bins) float32; n_frames may be 0."""
+        """Scaled magnitudes of all whole frames of a piece, (n_frames, n_bins) float32; no rows for a short piece."""
         n, hop = self.stft.window_samples, self.stft.hop_samples
         n_frames = max(0, (piece.n_samples - n) // hop + 1)
         scaled = np.empty((n_frames, self.n_bins), np.float32)
@@ -80,7 +80,7 @@ class PatchScale:
 
 
 def spectrograms(split: HasPieces, scale: PatchScale, n_frames: int) -> list[Features]:
-    """Spectrograms of all pieces that hold a patch of ``n_frames``; RnnaudioError if none does."""
+    """Spectrograms (time, n_bins) of all pieces with at least ``n_frames`` frames; RnnaudioError if there is none."""
     every = [scale.spectrogram(piece) for piece in split.pieces]
     long_enough = [rows for rows in every if len(rows) >= n_frames]
     if not long_enough:
@@ -93,32 +93,36 @@ def spectrograms(split: HasPieces, scale: PatchScale, n_frames: int) -> list[Fea
 
 
 def patches_at(spectrogram: Features, starts: Whole, n_frames: int) -> Images:
-    """Cut frames start .. start + n_frames - 1 out of (time, n_bins) for each start: images (n, n_bins n_frames).
+    """Cut a patch of frames start .. start + n_frames - 1 out of a spectrogram (time, n_bins) for each start.
 
-    An image is n_bins high and n_frames wide, row by row, its first row the highest frequency.
+    Returns images (n, n_bins * n_frames), stored row by row; each is n_bins high and n_frames wide, with the highest
+    frequency in its first row.
     """
     windows = np.lib.stride_tricks.sliding_window_view(spectrogram, n_frames, axis=0)  # (start, bin, frame)
     return np.ascontiguousarray(windows[starts, ::-1]).reshape(len(starts), -1)
 
 
 def regular_patches(every: Sequence[Features], n_frames: int, stride: int | None = None) -> Images:
-    """Patches every ``stride`` frames, from the first frame of each spectrogram; None: adjoining patches."""
+    """Patches (n, n_bins * n_frames) of all spectrograms, one every ``stride`` frames; None: adjoining patches."""
     distance = stride or n_frames
     starts = [np.arange(0, len(rows) - n_frames + 1, distance) for rows in every]
     return np.concatenate([patches_at(rows, at, n_frames) for rows, at in zip(every, starts, strict=True)])
 
 
 def rows_of_patches(images: Images, n_frames: int) -> Features:
-    """Concatenate images (n, n_bins n_frames) in time to a spectrogram (n n_frames, n_bins)."""
+    """Join images (n, n_bins * n_frames) in time to a spectrogram (n * n_frames, n_bins)."""
     patches = images.reshape(len(images), -1, n_frames)[:, ::-1]
     return np.swapaxes(patches, 1, 2).reshape(len(images) * n_frames, -1)  # axes change: (bin, frame) -> (frame, bin)
 
 
 def nearest_patches(images: Images, every: Sequence[Features], n_frames: int) -> Images:
-    """Nearest neighbour of each image among the adjoining patches of the spectrograms, by squared distance."""
+    """Nearest neighbour of each image among the adjoining patches of the spectrograms, by squared distance.
+
+    images, result: (n, n_bins * n_frames); every: spectrograms (time, n_bins).
+    """
     found = np.zeros_like(images)
     least = np.full(len(images), np.inf)
-    for rows in every:  # one piece at a time: all patches together take as much memory as the corpus
+    for rows in every:  # one at a time, as all patches together take as much memory as all spectrograms
         patches = regular_patches([rows], n_frames)
         candidates = patches[nearest(images, patches)]
         distances = np.sum((images - candidates) ** 2, axis=1)
@@ -129,10 +133,10 @@ def nearest_patches(images: Images, every: Sequence[Features], n_frames: int) ->
 
 @dataclass(frozen=True, eq=False)
 class PatchBatches:
-    """Random patches that begin at any frame of the spectrograms (time, n_bins) with equal probability.
+    """Batches of random patches, which begin at any frame of the spectrograms (time, n_bins) with equal probability.
 
-    ``batch(index)`` is pure. An epoch has as many patches as there are adjoining ones. RnnaudioError for a batch size
-    below 1 or a spectrogram shorter than a patch.
+    ``batch(index)`` is a pure function of (seed, index). An epoch has about as many patches as fit into the
+    spectrograms without overlap. RnnaudioError for a batch size below 1 or a spectrogram shorter than a patch.
     """
 
     spectrograms: Sequence[Features]

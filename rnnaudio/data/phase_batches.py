@@ -1,11 +1,11 @@
 """Inputs and targets of a model that predicts phase differences from magnitudes (NumPy only).
 
 One small recurrent network is shared by all bins: it runs over time, and the rows of its batch are bins. Its inputs
-are the log-magnitudes around a bin, relative to the largest of them; its targets are the two differences of
-:mod:`rnnaudio.audio.phase.differences`. These depend on the local shape of the spectrogram, not on frequency or level,
-so that invariance to both is built in and every bin of a frame is a training example. A network that predicts the
-phases of whole frames would have to memorise the pieces: a delay of a single sample rotates the phases, but barely
-changes their differences.
+are the log-magnitudes in the neighbourhood of a bin, relative to the largest of them in the current frame. Its targets
+are the two phase differences of :mod:`rnnaudio.audio.phase.differences`. These depend on the local shape of the
+spectrogram, not on frequency or level. The shared network is invariant to both by construction, and every bin of a
+frame is a training example. A network that predicts the phases of whole frames would have to memorise the pieces: a
+delay of a single sample rotates the phases, but barely changes their differences.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,13 @@ NEPERS_TO_ONE = 4.0  # scales inputs to the order of 1
 
 @dataclass(frozen=True)
 class PhaseContext:
-    """Spectral context of a bin, the input of a model of phase differences.
+    """Spectral context of bin k in frame m, the input of a model of phase differences.
 
-        log |X[m', k']| / max |X[m, .]|,   k' = k - radius .. k + radius,   m' = m - before .. m + look_ahead
+        log (|X[m', k']| / max |X[m, .]|),   k' = k - radius .. k + radius,   m' = m - before .. m + look_ahead
 
-    Magnitudes are mirrored at 0 Hz and at half the sample rate, as the spectra of real signals are. In a stream the
-    inputs of a frame are complete ``look_ahead`` hops late.
+    The maximum is taken over the same bins k'. Magnitudes are mirrored at 0 Hz and at half the sample rate, like the
+    spectra of real signals. In a stream the inputs of a frame are complete ``look_ahead`` hops after the frame.
+    RnnaudioError for a radius or a number of frames out of range.
     """
 
     stft: STFT
@@ -57,30 +58,34 @@ class PhaseContext:
         return self.n_frames * (2 * self.radius + 1)
 
     def inputs(self, magnitudes: Magnitudes) -> Features:
-        """Inputs of all bins: |X| (n_frames + m - 1, ..., n_bins) -> (m, ..., n_bins, n_inputs) float32."""
+        """Inputs of all bins: |X| (n_frames + T - 1, ..., n_bins) -> (T, ..., n_bins, n_inputs) float32."""
         return self._concatenated(self._around(magnitudes))
 
     def inputs_of(self, magnitudes: Magnitudes, items: Whole, bins: Whole) -> Features:
-        """Inputs of selected bins: (n_frames + m - 1, batch, n_bins), (rows,), (rows,) -> (m, rows, n_inputs)."""
+        """Inputs of selected bins only: |X| (n_frames + T - 1, batch, n_bins) -> (T, rows, n_inputs) float32.
+
+        items, bins: for each row, the index of its sequence in the batch and its bin; (rows,) each.
+        """
         return self._concatenated(self._around(magnitudes)[:, items, bins])
 
     def _around(self, magnitudes: Magnitudes) -> Features:
-        """Log-magnitudes of each bin and its neighbours, along a new last axis."""
+        """Log-magnitudes of each bin and its neighbours, along a new last axis of length 2 radius + 1."""
         logs = np.log(np.maximum(magnitudes, SILENCE))
         logs = np.pad(logs, [(0, 0)] * (logs.ndim - 1) + [(self.radius, self.radius)], mode="reflect")
         return np.lib.stride_tricks.sliding_window_view(logs, 2 * self.radius + 1, axis=-1)
 
     def _concatenated(self, around: Features) -> Features:
-        """Concatenate adjoining frames along the last axis, relative to the loudest bin, and scale them."""
+        """Concatenate the frames of a context along the last axis, relative to the current maximum; clip and scale."""
         n = len(around) - self.n_frames + 1
         now = around[self.before : self.before + n].max(axis=-1, keepdims=True)
         parts = [around[k : k + n] - now for k in range(self.n_frames)]
         return (np.clip(np.concatenate(parts, axis=-1), -MOST_NEPERS, MOST_NEPERS) / NEPERS_TO_ONE).astype(np.float32)
 
     def gradient_weights(self) -> Floats:
-        """Initial weights W (n_inputs, 2) such that inputs W are :func:`rnnaudio.audio.phase.magnitude_differences`.
+        """Initial weights W (n_inputs, 2): inputs @ W equals :func:`rnnaudio.audio.phase.magnitude_differences`.
 
-        They differ for clipped inputs and at the first and last frames and bins. RnnaudioError for a small context.
+        The two differ only for clipped inputs and at the first and last frames and bins. RnnaudioError if radius,
+        before or look_ahead is 0, or for a rectangular window.
         """
         if min(self.radius, self.before, self.look_ahead) < 1:
             raise RnnaudioError("the phase gradient needs radius, before and look_ahead of at least 1")
@@ -100,12 +105,12 @@ class PhaseBatch(NamedTuple):
     inputs
         (n_steps, rows, n_inputs).
     differences
-        (n_steps, rows, 2), in time and in frequency, radians.
+        (n_steps, rows, 2): the targets, differences in time and in frequency, in radians.
     weights
-        (n_steps, rows, 2), of mean 1: amplitudes divided by the sampling probability of their rows, so that a sum over
-        rows estimates the sum over all bins.
+        (n_steps, rows, 2), of mean 1: weights of the errors, in proportion to the amplitudes over the probability with
+        which the row was sampled, so that a weighted sum over rows estimates the sum over all bins.
     resets
-        (rows,) bool, all True.
+        (rows,) bool, all True: every row starts from the initial state.
     """
 
     inputs: Features
@@ -116,10 +121,11 @@ class PhaseBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PhaseBatches:
-    """Batches for learning phase differences, from a batcher of adjoining frames of one hop each.
+    """Batches for learning phase differences, computed from those of a batcher whose frames are one hop long.
 
-    From each window ``n_rows`` bins are sampled, by (seed, index), with probabilities proportional to the root of
-    their mean amplitude: partials are sampled often, other bins sometimes.
+    From each window ``n_rows`` bins are sampled, with a probability proportional to the square root of their mean
+    amplitude: partials are sampled often, other bins occasionally. ``batch(index)`` is a pure function of (seed,
+    index).
     """
 
     batches: Batches
@@ -133,15 +139,16 @@ class PhaseBatches:
         return self.batches.batches_per_epoch
 
     def batch(self, index: int) -> PhaseBatch:
-        """A batch of batch_size * n_rows rows, sampled from (seed, index)."""
-        rng = np.random.default_rng((self.seed, index, 6))  # 6: the purpose
+        """Batch of batch_size * n_rows rows; (seed, index) determines which bins are sampled."""
+        rng = np.random.default_rng((self.seed, index, 6))  # 6: number of this purpose, for distinct random numbers
         return phase_batch(self.batches.batch(index).frames, self.context, self.n_rows, rng)
 
 
 def phase_batch(hops: Frames, context: PhaseContext, n_rows: int, rng: np.random.Generator) -> PhaseBatch:
-    """Sample ``n_rows`` bins of each sequence of adjoining frames of a hop, (time, batch, hop).
+    """Sample ``n_rows`` bins of each sequence and return their inputs, targets and weights.
 
-    RnnaudioError if the sequences have fewer spectra than the context.
+    hops: samples in frames of one hop, (time, batch, hop). RnnaudioError if the sequences give fewer spectra than the
+    context spans.
     """
     spectra = spectra_of_hops(hops, context.stft)
     if len(spectra) < context.n_frames:
@@ -163,7 +170,7 @@ def phase_batch(hops: Frames, context: PhaseContext, n_rows: int, rng: np.random
 
 
 def _before(amplitudes: Magnitudes, axis: int) -> Magnitudes:
-    """The preceding element along the axis, from which a difference is taken; 0 at the beginning."""
+    """Shift the amplitudes by one along the axis, so that each element is replaced by the one before it; 0 first."""
     moved = np.roll(amplitudes, 1, axis=axis)
     np.moveaxis(moved, axis, 0)[0] = 0.0
     return moved

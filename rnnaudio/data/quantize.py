@@ -1,4 +1,4 @@
-"""Quantisation of samples: linear, or by the mu-law, whose levels are denser at low amplitudes."""
+"""Quantisation of samples: linear, or by the mu-law, whose levels lie closer together at low amplitudes."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ LAWS = ("mu", "linear")
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Quantiser of samples of magnitude up to ``peak`` to levels 0 .. n_levels - 1, with its inverse.
+    """Quantiser of samples from -``peak`` to ``peak`` to levels 0 .. n_levels - 1, with its inverse.
 
         linear   v = x / peak
         mu       v = sign(x) log(1 + mu |x| / peak) / log(1 + mu),   mu = n_levels - 1   (ITU-T G.711 for 256)
         level    round((v + 1) (n_levels - 1) / 2);  inverse: the value at the centre of the level
 
-    Samples beyond the peak are clipped. With an even number of levels none of them is exactly zero; the nearest two
-    are half a step away. RnnaudioError for an unknown law, fewer than 2 or more than 65536 levels, or a peak that is
-    not positive.
+    Samples beyond the peak are clipped. If the number of levels is even, no level has the value zero: the two nearest
+    are half a step above and below it. RnnaudioError for an unknown law, fewer than 2 or more than 65536 levels, or a
+    peak that is not positive.
     """
 
     peak: float
@@ -36,7 +36,10 @@ class Quantizer:
             raise RnnaudioError(f"the peak is {self.peak}: expected a number above 0; use audio that is not silent")
 
     def levels(self, samples: Audio) -> Codes:
-        """Quantise floating-point samples to the smallest unsigned type; RnnaudioError for NaN or infinite samples."""
+        """Quantise samples to levels of the same shape, in the smallest unsigned integer dtype that holds them.
+
+        RnnaudioError for NaN or infinite samples.
+        """
         x = np.asarray(samples, np.float64) / self.peak
         if not np.isfinite(x).all():
             raise RnnaudioError("got NaN or infinite samples, expected finite ones: repair the recording")
@@ -47,11 +50,11 @@ class Quantizer:
         return np.floor((x + 1.0) / 2.0 * (self.n_levels - 1) + 0.5).astype(np.min_scalar_type(self.n_levels - 1))
 
     def values(self, levels: Codes) -> Floats:
-        """The equally spaced values v of levels, -1 to 1, float64."""
+        """The values v of levels, equally spaced from -1 to 1, before the law is inverted; float64, the same shape."""
         return 2.0 * np.asarray(levels, np.float64) / (self.n_levels - 1) - 1.0
 
     def samples(self, levels: Codes) -> Audio:
-        """Dequantise levels to samples, float32."""
+        """Dequantise levels to samples of the same shape, float32."""
         v = self.values(levels)
         if self.law == "mu":
             v = np.sign(v) * np.expm1(np.abs(v) * np.log1p(self.n_levels - 1)) / (self.n_levels - 1)

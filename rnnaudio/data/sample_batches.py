@@ -1,4 +1,4 @@
-"""Recordings as sequences of quantised samples: codes of one stage for :mod:`rnnaudio.data.code_batches`."""
+"""Recordings as sequences of quantised samples, which :mod:`rnnaudio.data.code_batches` treats as one-stage codes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,20 +12,26 @@ from rnnaudio.errors import RnnaudioError
 
 
 class Levels(NamedTuple):
-    """Quantised pieces: sequences (n_samples, 1) unsigned, one per piece; counts (n_levels,) of each level in them."""
+    """Quantised pieces.
+
+    sequences
+        one per piece, (n_samples, 1) of an unsigned integer dtype.
+    counts
+        (n_levels,) int64: how often each level occurs in all sequences.
+    """
 
     sequences: tuple[Codes, ...]
     counts: Whole
 
 
 def fitted_quantizer(split: Split, n_levels: int, law: str) -> Quantizer:
-    """Quantiser with the peak of a split; RnnaudioError if the split is silent."""
+    """Make a quantiser whose peak is the largest magnitude in a split; RnnaudioError if the split is silent."""
     peaks = [float(np.abs(piece.read(0, piece.n_samples)).max(initial=0.0)) for piece in split.pieces]
     return Quantizer(max(peaks, default=0.0), n_levels, law)
 
 
 def levels_of(split: Split, quantizer: Quantizer) -> Levels:
-    """Quantise all pieces of a split; one byte per sample for 256 levels."""
+    """Quantise all pieces of a split, in memory: one byte per sample for up to 256 levels, else two."""
     sequences = tuple(quantizer.levels(piece.read(0, piece.n_samples))[:, None] for piece in split.pieces)
     counts = np.zeros(quantizer.n_levels, np.int64)
     for sequence in sequences:
@@ -34,7 +40,7 @@ def levels_of(split: Split, quantizer: Quantizer) -> Levels:
 
 
 def stretches(sequences: Sequence[Codes], n_samples: int, most: int) -> tuple[Codes, ...]:
-    """Views of at most ``most`` stretches of n_samples, spread evenly over all sequences.
+    """Views of at most ``most`` stretches of n_samples samples each, spread evenly over all sequences.
 
     RnnaudioError if no sequence is as long as a stretch.
     """

@@ -1,4 +1,4 @@
-"""Batches of spectra, computed from batches of sample frames."""
+"""Batches of spectra, computed from batches of frames of samples."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ from rnnaudio.errors import RnnaudioError
 
 @dataclass(frozen=True, eq=False)
 class SpectralFrames:
-    """Scaled spectra (n_frames, batch_size, n_features) from a batcher of adjoining frames of one hop each.
+    """Batches of scaled spectra (n_frames, batch_size, n_features), from a batcher whose frames are one hop long.
 
-    ``batches`` with n_steps + 1 frames give n_steps + 1 - ceil((window - hop) / hop) spectra (:func:`steps_for` is the
-    inverse). RnnaudioError if its frames are not one hop long, or if it carries state while windows overlap: the
-    spectra of the next batch would not continue these.
+    n_steps + 1 frames of ``batches`` give n_steps + 1 - ceil((window - hop) / hop) spectra (:func:`steps_for` is the
+    inverse). RnnaudioError if the frames are not one hop long, or if the batcher carries state although the windows of
+    the transform overlap: the spectra of a batch would not continue those of the previous one.
     """
 
     batches: Batches
@@ -45,14 +45,14 @@ class SpectralFrames:
 
 
 def spectral_batch(batch: Batch, scale: LogScale) -> Batch:
-    """Scaled spectra of a batch of adjoining frames of one hop, (time, batch, hop)."""
+    """Scaled spectra (n_frames, batch, n_features) of a batch whose frames are one hop long, (time, batch, hop)."""
     return Batch(scale.scaled(np.abs(spectra_of_hops(batch.frames, scale.stft))), batch.resets)
 
 
 def spectra_of_hops(hops: Frames, stft: STFT) -> Spectra:
-    """Spectra of all whole frames: (time, batch, hop) samples -> (n_frames, batch, n_bins) complex.
+    """Spectra of all whole frames of the transform: (time, batch, hop) samples -> (n_frames, batch, n_bins) complex.
 
-    RnnaudioError if the sequences are shorter than a frame.
+    RnnaudioError if the sequences are shorter than a frame of the transform.
     """
     audio = np.swapaxes(hops, 0, 1).reshape(hops.shape[1], -1)  # axes change: (time, batch) -> (batch, time)
     n_frames = (audio.shape[1] - stft.window_samples) // stft.hop_samples + 1
@@ -65,13 +65,13 @@ def spectra_of_hops(hops: Frames, stft: STFT) -> Spectra:
 
 
 def steps_for(n_steps: int, stft: STFT) -> int:
-    """The n_steps of a batcher that gives n_steps + 1 spectra per batch."""
+    """The n_steps setting with which a batcher of hops gives n_steps + 1 spectra per batch."""
     return n_steps + -(-(stft.window_samples - stft.hop_samples) // stft.hop_samples)
 
 
 @dataclass(frozen=True, eq=False)
 class MagnitudeFrames:
-    """Scaled magnitudes (n_steps + 1, batch_size, n_bins) of the frames of a batcher, as in 2016."""
+    """Batches of scaled magnitudes (n_steps + 1, batch_size, n_bins) of the frames of a batcher, as in 2016."""
 
     batches: Batches
     scale: MagnitudeScale

@@ -1,10 +1,10 @@
-"""TIMIT (LDC93S1), from a user's own copy: its folders, its standard splits, and a corpus built from it.
+"""TIMIT (LDC93S1), from a user's own copy: finding its files, its standard splits, and building a corpus.
 
     DIR[/TIMIT]/TRAIN/DR1/FCJF0/SX37.WAV      part, dialect region, speaker, sentence; upper or lower case
 
-The files are NIST SPHERE, 16 kHz, 16 bits, which the audio reader supports. The training split is TRAIN, the test
-split the core test set, both without the two SA sentences, which every speaker reads: 3,696 and 192 utterances. The
-validation split is the development set of 50 other TEST speakers, 400 utterances.
+The files are NIST SPHERE, 16 kHz, 16 bits, which the audio reader supports. The training split is TRAIN (3,696
+utterances), the test split the core test set (192), the validation split the development set of 50 other speakers of
+TEST (400). None includes the two SA sentences, which every speaker reads.
 
 Sources: J. S. Garofolo et al., DARPA TIMIT, NISTIR 4930 (1993), table of the core test set; A. K. Halberstadt, MIT
 thesis (1998), the development set, as in the list of Kaldi's recipe (egs/timit/s5/conf/dev_spk.list).
@@ -38,7 +38,7 @@ DIALECT, SPEAKER, SENTENCE = r"DR[1-8]", r"[FM][A-Z]{3}\d", r"S[AIX]\d+\.WAV"
 
 
 class Utterance(NamedTuple):
-    """A sentence read by a speaker."""
+    """A sentence read by a speaker, with its file."""
 
     part: str  # TRAIN or TEST
     speaker: str  # FCJF0
@@ -47,7 +47,7 @@ class Utterance(NamedTuple):
 
     @property
     def split(self) -> str | None:
-        """The split, train, valid or test; None for SA sentences and TEST speakers outside both sets."""
+        """The split: train, valid or test; None for SA sentences, and for TEST speakers in neither set."""
         if self.sentence.startswith("SA"):
             return None
         if self.part == "TRAIN":
@@ -56,7 +56,10 @@ class Utterance(NamedTuple):
 
 
 def find_utterances(folder: Path) -> list[Utterance]:
-    """Find all utterances of a copy, sorted by part, speaker and sentence; RnnaudioError if there are none."""
+    """Find all utterances in a copy of TIMIT, sorted by part, speaker and sentence.
+
+    RnnaudioError if there are none, or if the folder does not exist or has no subfolders TRAIN and TEST.
+    """
     utterances = sorted(_walk(_root(Path(folder))))
     if not utterances:
         raise RnnaudioError(
@@ -66,10 +69,11 @@ def find_utterances(folder: Path) -> list[Utterance]:
 
 
 def build_timit_corpus(folder: Path, out: Path, *, progress: bool = True) -> CorpusSummary:
-    """Write a corpus from a copy of TIMIT, without trimming; the notes of the summary list missing utterances.
+    """Write a corpus from a copy of TIMIT, without trimming silence; returns its summary.
 
-    Raises the errors of `find_utterances` and `build_corpus`, and RnnaudioError if a split is empty, or if a file is
-    truncated, has a wrong length in its header, is compressed with shorten, or is not at 16 kHz.
+    The notes of the summary count missing utterances. Raises the errors of `find_utterances` and `build_corpus`, and
+    RnnaudioError if a split is empty, or if a file is truncated, has a wrong length in its header, is compressed with
+    shorten, or has a sample rate other than 16 kHz.
     """
     utterances = find_utterances(folder)
     notes = _notes(utterances, Path(folder))
@@ -80,7 +84,7 @@ def build_timit_corpus(folder: Path, out: Path, *, progress: bool = True) -> Cor
 
 
 def _root(folder: Path) -> Path:
-    """The folder with TRAIN and TEST: this one, or its subfolder TIMIT."""
+    """The folder that holds TRAIN and TEST: ``folder`` itself, or its subfolder TIMIT; RnnaudioError if neither."""
     if not folder.is_dir():
         raise RnnaudioError(f"{folder}: no such folder; name the folder of your copy of TIMIT with TRAIN and TEST")
     for root in (folder, *_children(folder, "TIMIT")):
@@ -106,7 +110,10 @@ def _children(folder: Path, pattern: str) -> list[Path]:
 
 
 def _notes(utterances: list[Utterance], folder: Path) -> list[str]:
-    """Describe what is missing of a complete copy; RnnaudioError if a split is empty."""
+    """A note that counts the utterances of an incomplete copy, in a list; [] for a complete copy.
+
+    RnnaudioError if a split is empty.
+    """
     counts = Counter(utterance.split for utterance in utterances)
     speakers = {utterance.speaker for utterance in utterances if utterance.part == "TEST"}
     for split, origin in (

@@ -1,4 +1,4 @@
-"""Diagnostics: measurements of models, batches and losses, independent of their settings."""
+"""Diagnostics: measurements on models, batches and losses themselves, independent of their settings."""
 
 from rnnaudio.diagnostics.baselines import LinearPrediction, baselines, linear_prediction
 from rnnaudio.diagnostics.batch_check import BatchCheck, check_batch, measured_shifts

@@ -11,29 +11,33 @@ Pair: TypeAlias = tuple[Frames, Frames]  # input and target, (time, batch, n) ea
 
 
 class LinearPrediction(NamedTuple):
-    """Least-squares coefficients: weight (n_frames * n, n), latest frame first; bias (n,)."""
+    """Coefficients of a linear prediction: weight A (n_frames * n, n), first the latest frame; bias b (n,)."""
 
     weight: Floats
     bias: Floats
 
 
-MOST_INPUTS = 8192  # of a linear prediction: larger normal equations take gigabytes and minutes
-MOST_PRODUCTS = 2e11  # beyond this, twice as many rows as inputs are enough
+MOST_INPUTS = 8192  # of a linear prediction; normal equations of more inputs take gigabytes and minutes
+MOST_PRODUCTS = 2e11  # rows * inputs^2; above this no more rows are read once there are twice as many as inputs
 
 
 def contexts(x: Frames, n_frames: int) -> Frames:
-    """Concatenate each frame with those before it, zeros before the first: (time, batch, n) -> (.., n_frames * n)."""
+    """Concatenate each frame with the n_frames - 1 before it: (time, batch, n) -> (time, batch, n_frames * n).
+
+    The latest frame comes first; frames before the first one are zero.
+    """
     padded = np.concatenate([np.zeros((n_frames - 1, *x.shape[1:]), x.dtype), x])
     return np.concatenate([padded[n_frames - 1 - k : len(padded) - k] for k in range(n_frames)], axis=2)
 
 
 def linear_prediction(pairs: Iterable[Pair], *, n_frames: int = 2, ridge: float = 1e-4) -> LinearPrediction | None:
-    """Fit a linear prediction by ridge regression, with c_t the last ``n_frames`` frames, m their width.
+    """Fit a linear prediction of the target y_t by ridge regression.
 
         argmin sum |y_t - (c_t A + b)|^2 + ridge tr(C) / m |A|^2,   C = sum c_t^T c_t
 
-    pairs: (input, target) arrays (time, batch, n), read in one pass, which ends early for wide frames; only the normal
-    equations are kept in memory, in float64. None if ``n_frames`` frames have more than 8192 values.
+    c_t are the last ``n_frames`` input frames up to t, concatenated, and m is their number of values. pairs: (input,
+    target) arrays (time, batch, n), read in one pass, which ends early if frames are wide; only the normal equations
+    are kept in memory, in float64. Returns None if m exceeds 8192.
     """
     gram, cross = np.zeros(()), np.zeros(())
     n_rows = 0
@@ -49,7 +53,7 @@ def linear_prediction(pairs: Iterable[Pair], *, n_frames: int = 2, ridge: float 
         gram = gram + c.T @ c
         cross = cross + c.T @ np.asarray(target, np.float64).reshape(len(c), -1)
     m = len(gram) - 1
-    least = np.finfo(np.float64).tiny  # the coefficients are zero for silence
+    least = np.finfo(np.float64).tiny  # keeps the equations solvable for silence, where all coefficients are 0
     penalty = np.full(m + 1, max(ridge * np.trace(gram[:m, :m]) / m, least))
     penalty[-1] = 0.0
     solution = np.linalg.solve(gram + np.diag(penalty), cross)
@@ -57,9 +61,10 @@ def linear_prediction(pairs: Iterable[Pair], *, n_frames: int = 2, ridge: float 
 
 
 def baselines(pairs: Iterable[Pair], linear: LinearPrediction | None) -> dict[str, float]:
-    """Normalised mean squared errors of the baselines over (input, target) pairs; NaN if all targets are zero.
+    """Normalised mean squared errors, by name, of the baselines over (input, target) pairs (time, batch, n).
 
-    Predicting zero (1.0), repeating the input (persistence), and linear prediction, if it is not None.
+    The baselines are predicting zero (error 1.0), persistence (the prediction is the input frame), and the linear
+    prediction, unless it is None. The errors are NaN if all targets are zero.
     """
     names = ("predict zero", "persistence", *(["linear prediction"] if linear else []))
     errors = dict.fromkeys(names, 0.0)

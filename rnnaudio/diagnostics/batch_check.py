@@ -1,4 +1,4 @@
-"""Check of the relation between input and target that a strategy specifies, on the arrays themselves.
+"""Check, on the arrays themselves, that input and target are related as the strategy specifies.
 
 The 2016 "next-input predictor" was trained on batches whose target was the current input (defect 1), although its
 author had inspected the batches and found that they "seemed fine". This check reports the shift found in the arrays.
@@ -18,11 +18,11 @@ MAX_SHIFT = 3
 
 
 class BatchCheck(NamedTuple):
-    """Result of the check.
+    """Result of :func:`check_batch`; passed if ``expected`` is the only shift.
 
     shifts
-        every k in -3..3 for which target_t = frame_{t+k} exactly, wherever both exist; empty if the input is not the
-        frames.
+        every k in -3..3 with target_t = frame_{t+k} exactly, wherever both exist; empty if the model's input is not
+        the batch's frames.
     """
 
     strategy: str
@@ -41,7 +41,7 @@ class BatchCheck(NamedTuple):
 
 
 def measured_shifts(frames: Frames, target: Frames) -> tuple[int, ...]:
-    """All shifts k, |k| <= 3, with target[t] == frames[t + k] wherever both exist: arrays (time, batch, n)."""
+    """All shifts k, |k| <= 3, with target[t] == frames[t + k] for all t where both exist; arrays (time, batch, n)."""
     shifts = []
     for k in range(-MAX_SHIFT, MAX_SHIFT + 1):
         times = [t for t in range(len(target)) if 0 <= t + k < len(frames)]
@@ -51,7 +51,7 @@ def measured_shifts(frames: Frames, target: Frames) -> tuple[int, ...]:
 
 
 def check_batch(strategy: Strategy, batch: HasFrames) -> BatchCheck:
-    """Run a batch through the strategy's compiled graph and measure the shift between its input and target.
+    """Split a batch by the strategy's compiled graph and measure the shift between the resulting input and target.
 
     RnnaudioError if several shifts match, as in digital silence: such a batch is inconclusive.
     """

@@ -1,7 +1,8 @@
-"""Ranking of causes from measurements: one small rule per cause, the furthest upstream first.
+"""Ranking of the causes of bad results, from measurements: one small rule per cause, the furthest upstream first.
 
-The severity of a cause is its place in the chain from data to sound, refined by how far it exceeds its threshold: a
-fault causes those downstream. Bad data lead to a bad loss, a bad loss to bad weights, bad weights to a dead free run.
+The severity of a cause is its place in the chain from data to sound, plus a little for how far the measurement exceeds
+the rule's threshold. The chain decides because a fault causes further faults downstream: bad data lead to a bad loss,
+a bad loss to bad weights, bad weights to a dead free run.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from rnnaudio.diagnostics.subject import Cause, Measurements
 
 Rule = Callable[[Measurements], Found | None]
 
-# name, rule, place in the chain (severity is between it and 0.09 more)
+# (name, rule, place in the chain); the severity is the place plus 0 to 0.09
 CAUSES: tuple[tuple[str, Rule, float], ...] = (
     ("axes-swapped", rules_training.axes_swapped, 0.9),
     ("min-max-scaling", rules_training.min_max_scaling, 0.9),
@@ -47,7 +48,10 @@ CAUSES: tuple[tuple[str, Rule, float], ...] = (
 
 
 def causes(measured: Measurements) -> tuple[Cause, ...]:
-    """Find all causes that the measurements show, most severe first."""
+    """Apply all rules to the measurements; returns the causes found, most severe first.
+
+    Noiseless feedback is left out if there is a cause of severity 0.3 or more, which explains a dead free run as well.
+    """
     found = []
     for name, rule, place in CAUSES:
         result = rule(measured)

@@ -1,4 +1,4 @@
-"""The measured cost: which outputs receive a gradient, towards which target, above which noise floor."""
+"""Measurements of the cost: which outputs receive a gradient, what their target is, and the floor set by noise."""
 
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,11 +13,14 @@ from rnnaudio.nn import Context, Layer
 from rnnaudio.objectives import Objective
 
 Symbolic: TypeAlias = Any  # a variable of the engine's graph
-State: TypeAlias = Any  # a NamedTuple of them
+State: TypeAlias = Any  # a NamedTuple of such variables
 
 
 class OffsetOutput(Layer):
-    """A model with p added to its output: with p = 0 the same model, and d loss / d p is d loss / d output."""
+    """A model with an array p added to its output, so that d loss / d p is d loss / d output.
+
+    With p = 0 it computes the same as the model.
+    """
 
     def __init__(self, model: Layer, added: Symbolic):
         super().__init__()
@@ -40,7 +43,7 @@ class OffsetOutput(Layer):
 
 
 class CostGradient(NamedTuple):
-    """Input and output (time, batch, n) of the model inside the objective, and d loss / d output."""
+    """Input and output of the model inside the objective, and d loss / d output; (time, batch, n) each."""
 
     x: Frames
     y: Frames
@@ -48,7 +51,7 @@ class CostGradient(NamedTuple):
 
 
 class Cost:
-    """An objective on a model in evaluation, compiled with an offset added to the output."""
+    """The loss of an objective as a function of the model's output, without training noise, and its gradient."""
 
     def __init__(self, model: Layer, objective: Objective):
         added = engine.tensor("added", 3)
@@ -63,7 +66,7 @@ class Cost:
         self._look = engine.function(variables, [offset.x, offset.y], mode=quick_mode())
 
     def look(self, batch: HasFrames, output: Frames | None = None) -> CostGradient:
-        """Evaluate on a batch; with ``output`` in place of the model's output."""
+        """Evaluate on a batch; ``output`` (time, batch, n), if given, replaces the model's output in the loss."""
         given = [getattr(batch, name) for name in self._fields]
         x, y = self._look(*given)
         added = np.zeros_like(y) if output is None else output - y
@@ -71,16 +74,20 @@ class Cost:
 
 
 def cost_coverage(cost: Cost, batch: HasFrames, rng: np.random.Generator) -> Floats:
-    """Gradient norms |d loss / d output| by step and sequence, at the model's outputs + N(0, 1); (time, batch)."""
+    """Norm of d loss / d output for each step and sequence, (time, batch).
+
+    It is taken at the model's output + N(0, 1), where the gradient is not zero by accident.
+    """
     y = cost.look(batch).y
     output = y + rng.standard_normal(y.shape).astype(y.dtype)
     return np.sqrt(np.sum(np.square(cost.look(batch, output).gradient, dtype=np.float64), axis=2))
 
 
 def measured_target_shift(cost: Cost, batch: HasFrames, coverage: Floats) -> int | None:
-    """Shift k, |k| <= 3, such that frame_{t+k} as output has no gradient where the cost has one; None if not unique.
+    """Shift k, |k| <= 3, of the target that the cost implies, target_t = frame_{t+k}; None if not exactly one fits.
 
-    A loss of any kind is smallest at its target.
+    Every loss is smallest at its target. So k fits if the gradient vanishes when frame_{t+k} is the output of step t,
+    at all steps that the cost covers. coverage: result of :func:`cost_coverage`.
     """
     found = []
     frames, n = batch.frames, len(coverage)
@@ -95,17 +102,18 @@ def measured_target_shift(cost: Cost, batch: HasFrames, coverage: Floats) -> int
 
 
 class NoiseFigures(NamedTuple):
-    """Variance of the outputs due to noise in the training graph: total, and the part added after all weights."""
+    """Variance of the outputs due to noise in the training graph: in total, and by noise added after all weights."""
 
     total: float
     after_weights: float
 
 
 def noise_figures(model: Layer, x: Frames) -> NoiseFigures:
-    """E (y - y')^2 / 2 over two samples of the noise for x (time, batch, n), as it is and with all parameters zero.
+    """Measure E (y - y')^2 / 2, where y, y' are outputs for x (time, batch, n) with two samples of the noise.
 
-    With all parameters zero only noise added after the weights reaches the output. It is a floor of the squared error
-    that no weight can remove, unlike noise on input or state.
+    This is done for the model as given (total), and with all its parameters set to zero (after_weights): then only
+    noise that is added after the weights reaches the output. Such noise sets a floor to the squared error that no
+    weights can lower, unlike noise on the input or the state.
     """
     model = copied(model)
     stepped = Stepped(model, noisy=True)

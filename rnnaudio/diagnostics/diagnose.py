@@ -1,4 +1,4 @@
-"""Measure everything that trains a model and generates with it, and rank the causes of bad results."""
+"""Measurement of a model with its data, loss, updates and free run, and ranking of the causes of bad results."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,11 +28,11 @@ from rnnaudio.objectives import STRATEGIES
 N_BATCHES = 4
 N_PLAYED = 8
 N_SEED_FRAMES = 16
-FRAME_SECONDS = 0.0125  # of the free run of a model without frames of its own
+FRAME_SECONDS = 0.0125  # frame in which a free run is measured if the model does not generate in frames
 N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
 FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # length of the free run; limits of its number of frames
 MOST_VALIDATION_SAMPLES = 1 << 21
-MOST_BASELINE_SAMPLES = 1 << 19  # of the validation windows, for baselines and the model beside them
+MOST_BASELINE_SAMPLES = 1 << 19  # validation samples on which the baselines, and the model next to them, are scored
 N_BASELINE_BATCHES = 8
 NOT_MEASURED = float("nan")
 
@@ -40,7 +40,7 @@ NOT_MEASURED = float("nan")
 def diagnose(subject: Subject) -> Diagnosis:
     """Measure the subject, without changing it, and rank the causes found.
 
-    An examination that the subject does not allow is recorded as unanswered, with the reason; the others follow.
+    An examination that this subject does not allow is recorded as unanswered, with the reason, and skipped.
     """
     measured = Measurements()
     rng = np.random.default_rng(2016)
@@ -54,14 +54,14 @@ def diagnose(subject: Subject) -> Diagnosis:
 
 
 def parts_of(subject: Subject, batches: list[Any]) -> list[Any]:
-    """A small part of each batch of frames; Unanswerable for batches of other things."""
+    """A small :func:`excerpt` of each batch; Unanswerable if the batches do not hold frames."""
     if not hasattr(batches[0], "frames"):
         raise Unanswerable(f"its batches hold {', '.join(subject.objective.fields)}, not frames of samples")
     return [excerpt(batch, subject.objective) for batch in batches]
 
 
 def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the scale of the training pieces."""
+    """Measure the scale of the samples in the training pieces."""
     figures = measured.figures
     scale = scale_figures(subject.pieces)
     figures |= {"data_std": scale.std, "data_dc": scale.dc, "samples_at_ends": scale.at_ends}
@@ -69,7 +69,7 @@ def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, 
 
 
 def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the order of axes, the effective batch size, and the resets."""
+    """Measure the order of axes, the effective batch size, the resets, and the overlap of validation and training."""
     parts_of(subject, batches)
     figures = measured.figures
     measured.frame_size = subject.model.n_in
@@ -86,12 +86,12 @@ def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def loudest_part(subject: Subject, batches: list[Any]) -> Any:
-    """The loudest of the parts of the batches."""
+    """The loudest of the small parts of the batches."""
     return max(parts_of(subject, batches), key=lambda part: rms(part.frames))
 
 
 def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the steps that contribute to the cost, its target, and the noise of the output."""
+    """Measure which steps contribute to the cost, its target, and the noise of the output."""
     part, cost = loudest_part(subject, batches), Cost(subject.model, subject.objective)
     figures = measured.figures
     coverage = cost_coverage(cost, part, rng)
@@ -111,14 +111,17 @@ def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, r
 
 
 def promised_target(subject: Subject, frames: Frames) -> Frames:
-    """Target implied by the objective's name: the next frame for unknown names."""
+    """Target, for frames (time + 1, batch, n), that the objective's name implies; unknown names: the next frame."""
     known = STRATEGIES.get(subject.objective.name)
     shift = known.shift if known else 1
     return frames[shift : len(frames) - 1 + shift]
 
 
 def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure gates, gradient by lag, growth, echo, flip and reach."""
+    """Measure saturated gates, gradient by lag, the growth, echo and flip of the state, and the reach of the output.
+
+    The reach is the largest output for inputs of up to 100 times their size.
+    """
     part, stepped = loudest_part(subject, batches), subject.stepped
     x, target = part.frames[:-1], promised_target(subject, part.frames)
     inside = probe(subject.model, x, target)
@@ -139,19 +142,22 @@ def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements,
 
 
 def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> float:
-    """Decay of the gradient per step, (g_10 / g_2)^(1/8), at lags beyond the reach of a parallel linear prediction."""
+    """Factor by which the gradient shrinks per step, (g_10 / g_2)^(1/8); NOT_MEASURED if there are too few lags.
+
+    Lags 0 and 1 are left out because a parallel linear prediction contributes to them.
+    """
     if len(gradient_by_lag) <= last or not gradient_by_lag[first] > 0:
         return NOT_MEASURED
     return float((gradient_by_lag[last] / gradient_by_lag[first]) ** (1.0 / (last - first)))
 
 
 def late_growth(sizes: Floats) -> float:
-    """Ratio of the last size to the middle one; NOT_MEASURED if there is none."""
+    """Ratio of the last to the middle one of the sizes (steps,) of a state; NOT_MEASURED if there are none."""
     return float(sizes[-1] / max(sizes[len(sizes) // 2], 1e-30)) if len(sizes) else NOT_MEASURED
 
 
 def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the sizes of updates, relative to the parameters and to those expected of the rule."""
+    """Measure the sizes of updates, relative to the parameters and to the sizes that the update rule implies."""
     parts = parts_of(subject, batches) if hasattr(batches[0], "frames") else batches
     figures = measured.figures
     seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.rate_now, parts)
@@ -168,7 +174,7 @@ def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def look_at_history(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Take the lowest losses from the history of the run."""
+    """Take from the history of the run its lowest training and validation losses."""
     figures = measured.figures
     figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
     for kind in ("valid", "train"):
@@ -177,7 +183,7 @@ def look_at_history(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def look_at_validation(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the errors of model and baselines on the validation windows."""
+    """Measure the errors of the model and of the baselines on the validation windows."""
     parts_of(subject, batches)
     figures = measured.figures
     pairs, n = [], 0
@@ -201,7 +207,7 @@ def look_at_validation(subject: Subject, batches: list[Any], measured: Measureme
 def look_at_played_function(
     subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator
 ) -> None:
-    """Compare the first generated frame with that of the trained graph."""
+    """Compare the first generated frame with the output of the trained graph after the same prime."""
     if subject.play is None:
         raise Unanswerable("it does not generate frame by frame from its own output")
     stepped, figures = subject.stepped, measured.figures
@@ -209,7 +215,7 @@ def look_at_played_function(
     pairs = [first_frames(stepped, seed) for seed in seeds.swapaxes(0, 1)]
     once, twice = (np.array(frames) for frames in zip(*pairs, strict=True))
     firsts = [subject.play(seed, 1) for seed in seeds.swapaxes(0, 1)]
-    if not all(len(frames) for frames in firsts):  # not finite from the beginning
+    if not all(len(frames) for frames in firsts):  # the first frame was not finite
         return
     first = np.array([frames[0] for frames in firsts])
     figures["play_against_unrolled"] = rms(first - once) / max(rms(once), 1e-30)
@@ -219,7 +225,7 @@ def look_at_played_function(
 
 
 def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure how the sound of the free run develops."""
+    """Measure how the level and the sound of the free run develop."""
     figures = measured.figures
     true, seed, generated = free_run_of(subject)
     if not len(generated) or not np.isfinite(generated[0]).all():
@@ -230,7 +236,7 @@ def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurement
         return
     result = health(generated)
     levels = levels_db(true)
-    usual = np.median(levels[levels > levels.max() - 60.0])  # without its silences
+    usual = np.median(levels[levels > levels.max() - 60.0])  # leaves out silent frames
     figures["level_fall_db"] = float(usual - np.median(measured.level_db[-len(generated) // 4 :]))
     figures |= {"half_life": result.half_life, "period": float(result.period)}
     figures |= {"repeats_from": result.repeats_from, "noise_from": result.noise_from}
@@ -238,7 +244,10 @@ def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurement
 
 
 def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """True sound, the prime and its continuation, each as frames (time, n)."""
+    """Recorded sound, the prime, and its generated continuation, each as frames (time, n).
+
+    Unanswerable if the subject has no way to generate.
+    """
     if subject.play is not None:
         seed = loud_seeds(subject)[:, 0]
         generated = subject.play(seed, int(np.clip(FREE_SAMPLES // seed.shape[1], *FREE_FRAMES)))
@@ -254,7 +263,7 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def loud_seeds(subject: Subject) -> np.ndarray:
-    """The beginnings of the loudest validation windows: (16, 8, n)."""
+    """Primes: the beginnings of the loudest windows of the first validation batch, at most (16, 8, n)."""
     frames = subject.validation[0].frames
     loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]
     seeds: np.ndarray = frames[:N_SEED_FRAMES, loud]
@@ -262,7 +271,10 @@ def loud_seeds(subject: Subject) -> np.ndarray:
 
 
 def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs of the trained graph after a prime (time, n): once, and with the last frame as input a second time."""
+    """Two outputs (n,) of the trained graph after a prime (time, n).
+
+    The first follows the prime, the second follows when the last frame of the prime is input a second time.
+    """
     state, y = stepped.start(1), seed[-1:]
     for frame in seed:
         y, state = stepped(frame[None], state)

@@ -15,15 +15,17 @@ from rnnaudio.nn.layer import flatten, unflatten
 
 LEAST_STEPS = 64
 NUDGE = 0.01
-CONSTANT = 1e-4  # a unit that varies less, relative to the rms of all units of its array, carries no information
+CONSTANT = 1e-4  # a unit counts as constant if its standard deviation, over the rms of its array, is at most this
 
 StateArrays: TypeAlias = list[Array]  # the leaves of a state, (batch, width) each
 Compiled: TypeAlias = Callable[..., list[Array]]
 
 
 class DynamicsFigures(NamedTuple):
-    """Fields of :class:`rnnaudio.diagnostics.subject.Measurements`, and the share of constant state units.
+    """Measurements of the dynamics of a state.
 
+    growth_with_input, growth_without, echo, flip
+        as in :class:`rnnaudio.diagnostics.subject.Measurements`.
     constant_units
         share of state units that do not vary over steps and sequences.
     """
@@ -36,9 +38,10 @@ class DynamicsFigures(NamedTuple):
 
 
 class Stepped:
-    """One step of a model: ``stepped(x (batch, n), state) -> (y, state)``, in evaluation or, ``noisy``, in training.
+    """Step function of a model: ``stepped(x, state) -> (y, state)`` for one frame x (batch, n) of each sequence.
 
-    Uses the compiled steps of the layers if all have one and there is no noise; else a graph.
+    It evaluates the model without noise or, if ``noisy``, the training graph. It uses the compiled steps of the layers
+    if all layers have one and there is no noise, else a compiled graph.
     """
 
     def __init__(self, model: Layer, *, noisy: bool = False):
@@ -50,13 +53,13 @@ class Stepped:
         """The compiled step for ``n_streams`` sequences."""
         if n_streams not in self._compiled:
             step = self._model.compiled_step(n_streams)
-            assert step is not None  # as for one stream
+            assert step is not None  # __init__ found one for a single stream
             self._compiled[n_streams] = step
         return self._compiled[n_streams]
 
     @cached_property
     def _graph(self) -> tuple[Compiled, Compiled]:
-        """Compiled graphs (step, start)."""
+        """Compiled graphs of the step and of the initial state."""
         x, n = engine.tensor("x", 2), engine.tt.lscalar("batch_size")
         key = engine.tt.vector("key", dtype="int64")
         fresh = self._model.initial_state(n)
@@ -74,7 +77,7 @@ class Stepped:
         return [np.array(leaf) for leaf in self._graph[1](batch_size)]
 
     def __call__(self, x: Frames, state: StateArrays, key: tuple[int, int] = (0, 0)) -> tuple[Frames, StateArrays]:
-        """Step by one frame (batch, n); ``key`` determines the noise."""
+        """Advance by one frame x (batch, n); returns (output, new state). ``key`` determines the noise, if any."""
         if not self._has_kernel:
             y, *new = self._graph[0](np.array(key, "int64"), x, *state)
             return np.array(y), [np.array(leaf) for leaf in new]
@@ -85,7 +88,7 @@ class Stepped:
             return step(x).copy(), [leaf.copy() for leaf in step.state]
 
     def outputs(self, x: Frames, seed: int = 0) -> Frames:
-        """Outputs for x (time, batch, n) from the initial state; ``seed`` determines the noise, if any."""
+        """Outputs (time, batch, n_out) for x (time, batch, n) from the initial state; ``seed`` sets the noise."""
         state, outputs = self.start(x.shape[1]), []
         for t, frame in enumerate(x):
             y, state = self(frame, state, (seed, t))
@@ -93,7 +96,7 @@ class Stepped:
         return np.stack(outputs)
 
     def states(self, x: Frames, state: StateArrays) -> list[StateArrays]:
-        """States after 1, 2, .. steps of x (time, batch, n)."""
+        """States after 1, 2, .. steps of x (time, batch, n), starting from ``state``."""
         visited = []
         for frame in x:
             state = self(frame, state)[1]
@@ -102,7 +105,7 @@ class Stepped:
 
 
 def unrolled(model: Layer) -> Callable[[Frames], Frames]:
-    """Compile the evaluation graph over whole sequences: x (time, batch, n) -> y."""
+    """Compile the evaluation graph, from the initial state: x (time, batch, n) -> y (time, batch, n_out)."""
     x = engine.tensor("x", 3)
     y, _ = model.unroll(x, model.initial_state(x.shape[1]), Context.evaluation())
     function: Callable[[Frames], Frames] = engine.function([x], y, mode=quick_mode())
@@ -110,12 +113,15 @@ def unrolled(model: Layer) -> Callable[[Frames], Frames]:
 
 
 def dynamics_figures(stepped: Stepped, x: Frames, rng: np.random.Generator) -> DynamicsFigures:
-    """Measure over x (time, batch, n), repeated to at least 64 steps, from the model's s_0 unless stated otherwise.
+    """Measure the states s_t of a model with the input x (time, batch, n), repeated to at least 64 steps.
 
-    growth      rms of all states s_t, with the input; and with zeros, from s_0 + N(0, 0.01), as a state of exactly 0
-                might stay there
-    echo        |s_t - s'_t| / sqrt((|s_t|^2 + |s'_t|^2) / 2), s'_0 = s_0 + N(0, rms of s_T)
-    flip        |s(x_T, s) - s(-x_T, s)| / |s(x_T, s)|, s the state before the last frame
+    growth      rms of s_t over all units: with the input, from the initial state s_0; and with zeros as input, from
+                s_0 + N(0, 0.01^2), because a state of exactly 0 might stay there
+    echo        |s_t - s'_t| / sqrt((|s_t|^2 + |s'_t|^2) / 2), where s' is a second run with the same input, from
+                s'_0 = s_0 + noise with the rms of s_T
+    flip        |s(x_T) - s(-x_T)| / |s(x_T)|, where s(x) is the state after input x from the last state but one
+
+    The arrays are empty and the numbers NaN for a model without state.
     """
     x = np.concatenate([x] * -(-LEAST_STEPS // len(x)))
     start = stepped.start(x.shape[1])
@@ -138,7 +144,7 @@ def dynamics_figures(stepped: Stepped, x: Frames, rng: np.random.Generator) -> D
 
 
 def size(state: StateArrays) -> float:
-    """Root mean square of all numbers of a state."""
+    """Root mean square of all units of a state."""
     return rms(np.concatenate([leaf.ravel() for leaf in state]))
 
 
@@ -153,7 +159,7 @@ def distance(a: StateArrays, b: StateArrays) -> float:
 
 
 def constant_share(states: list[StateArrays]) -> float:
-    """Share of units, over all arrays, with almost zero standard deviation over time and batch."""
+    """Share of units, over all arrays of the states, whose standard deviation over time and batch is almost zero."""
     still = []
     for leaves in zip(*states, strict=True):
         over_time = np.stack(leaves)

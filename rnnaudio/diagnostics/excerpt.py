@@ -1,4 +1,4 @@
-"""Shared parts of the measurements: a small part of a batch, and a copy of a model."""
+"""Helpers of the measurements: a small part of a batch, a copy of a model, the compile mode, the rms."""
 
 import copy
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ MOST_ITEMS = 16
 
 
 class HasFrames(Protocol):
-    """A batch of frames (time + 1, batch, n), and the sequences (batch,) whose carried state is reset."""
+    """A batch with ``frames`` (time + 1, batch, n), and ``resets`` (batch,), True where a carried state is reset."""
 
     @property
     def frames(self) -> Frames: ...
@@ -39,9 +39,10 @@ class FrameBatches(Protocol):
 
 
 def excerpt(batch: HasFrames, objective: Objective) -> HasFrames:
-    """Small part of a batch: at most 16 items and the first 64 steps after a burn-in of the cost, if it has one.
+    """Cut a small part out of a batch: at most 16 items, and at most 64 steps.
 
-    The result has ``frames``, ``resets`` and the fields of the objective.
+    If the objective has a burn-in, which does not contribute to the cost, the steps of the burn-in are kept, too. The
+    result has ``frames``, ``resets`` and the fields of the objective.
     """
     burn_in = max(0, getattr(objective, "first_scored", 0))
     n_cut = max(0, len(batch.frames) - (burn_in + MOST_STEPS + 1))
@@ -55,13 +56,16 @@ def excerpt(batch: HasFrames, objective: Objective) -> HasFrames:
 
 
 def copied(model: Layer) -> Layer:
-    """Copy of a model with its own parameters and statistics."""
+    """Copy of a model that shares no parameters or statistics with it."""
     variables = (model.parameters() | model.statistics()).values()
     return copy.deepcopy(model, {id(v): engine.shared(v.get_value(), v.name) for v in variables})
 
 
 def quick_mode() -> str | None:
-    """Mode ``python`` if possible: measurements call a graph a few times, too few to repay C++ compilation."""
+    """Compile mode for graphs that are called too few times to repay C++ compilation.
+
+    ``python``, or None (the engine's own mode) if that is jax or numba.
+    """
     return None if engine.MODE in ("jax", "numba") else "python"
 
 

@@ -1,4 +1,4 @@
-"""Behaviour of a free run: loss of energy, fixed points, cycles, noise (NumPy only)."""
+"""Measurements of a free run: loss of energy, fixed points, cycles, noise (NumPy only)."""
 
 from typing import NamedTuple
 
@@ -9,23 +9,23 @@ from rnnaudio.diagnostics.excerpt import rms
 
 FLOOR_DB = -120.0
 BLOCK = 512  # samples per spectrum
-NOISY = 0.4  # spectral flatness; white noise has 0.56, a note less than 0.01
-MOST_PERIOD = 64
+NOISY = 0.4  # spectral flatness above which a block is noise; white noise has 0.56, a note less than 0.01
+MOST_PERIOD = 64  # frames
 STEADY_BLOCK = 16  # frames
-STILL = 1e-3  # relative
+STILL = 1e-3  # change, relative to the rms, below which frames count as equal
 
 
 class Health(NamedTuple):
-    """Measurements of a free run; times in frames, infinite for never.
+    """Measurements of a free run; times are in frames, and infinite for what never happens.
 
     half_life
         time in which the energy falls by half.
     repeats_from, period
-        first frame of a cycle, and its period in frames: 1 for a fixed point, 0 for none.
+        first frame of the cycle in which the run ends, and its period in frames: 1 for a fixed point, 0 for no cycle.
     noise_from
-        first frame from which the sound is noise.
+        frame from which on the sound is noise.
     unrest_db
-        standard deviation of the level of blocks of 16 frames in the second half.
+        standard deviation, over blocks of 16 frames in the second half, of the level in dB; NaN for a short run.
     """
 
     half_life: float
@@ -36,7 +36,7 @@ class Health(NamedTuple):
 
 
 def levels_db(frames: Frames) -> Floats:
-    """Level of each frame (time, n): 10 log10 of the mean square, floored at -120 dB; (time,)."""
+    """Level of each of the frames (time, n) in dB, (time,): 10 log10 of the mean square, floored at -120 dB."""
     power = np.mean(np.square(np.asarray(frames, np.float64)), axis=1)
     return 10.0 * np.log10(np.maximum(power, 10.0 ** (FLOOR_DB / 10.0)))
 
@@ -48,7 +48,10 @@ def health(frames: Frames) -> Health:
 
 
 def half_life(level_db: Floats) -> float:
-    """Half-life of the energy in frames, ln 2 / a for exp(-a t) fitted to the logarithm above the floor."""
+    """Half-life of the energy in frames: ln 2 / a, with exp(-a t) fitted to the levels (time,) above the floor.
+
+    Infinite if the energy does not fall; 0 if fewer than two frames are above the floor.
+    """
     t = np.flatnonzero(level_db > FLOOR_DB + 1.0)
     if len(t) < 2:
         return 0.0
@@ -57,7 +60,10 @@ def half_life(level_db: Floats) -> float:
 
 
 def unrest_db(frames: Frames) -> float:
-    """Standard deviation of the level over time in dB: almost 0 for a steady tone of any period, several for music."""
+    """Standard deviation of the level of blocks of 16 frames, in dB, over the second half of the frames (time, n).
+
+    Almost 0 for a steady tone of any period, several dB for music; NaN for fewer than two blocks.
+    """
     late = np.asarray(frames, np.float64)[len(frames) // 2 :]
     n = len(late) // STEADY_BLOCK
     blocks = late[: n * STEADY_BLOCK].reshape(n, -1)
@@ -65,9 +71,10 @@ def unrest_db(frames: Frames) -> float:
 
 
 def repetition(frames: Frames) -> tuple[int, float]:
-    """Period and first frame of the shortest cycle that the frames (time, n) end in; (0, inf) if there is none.
+    """Period in frames, and first frame, of the cycle in which the frames (time, n) end; (0, inf) if there is none.
 
-    Frames count as equal if they differ by less than 1e-3 of the rms of the last quarter.
+    The period is the shortest possible one, and at most 64 frames. Frames count as equal if the rms of their
+    difference is at most 1e-3 of the rms of the last quarter.
     """
     frames = np.asarray(frames, np.float64)
     limit = STILL * max(rms(frames[-max(2, len(frames) // 4) :]), 1e-6)
@@ -81,7 +88,7 @@ def repetition(frames: Frames) -> tuple[int, float]:
 
 
 def noise_onset(frames: Frames) -> float:
-    """First frame after which every block of about 512 samples has a spectral flatness above 0.4."""
+    """Frame from which on every block of 512 samples is noise (spectral flatness of 0.4 or more); infinite if none."""
     audio = np.asarray(frames, np.float64).ravel()
     blocks = audio[: len(audio) // BLOCK * BLOCK].reshape(-1, BLOCK)
     quiet = np.flatnonzero([flatness(block) < NOISY for block in blocks])
@@ -90,7 +97,7 @@ def noise_onset(frames: Frames) -> float:
 
 
 def flatness(block: Audio) -> float:
-    """Spectral flatness, geometric over arithmetic mean of the power (Hann window): 0.56 for noise, 0 for a tone."""
+    """Spectral flatness of samples (n,), geometric over arithmetic mean of the power: 0.56 for noise, 0 for a tone."""
     power = np.abs(np.fft.rfft(block * np.hanning(len(block))))[1:-1] ** 2
     mean = power.mean()
     return float(np.exp(np.mean(np.log(power + 1e-12 * mean + 1e-300))) / mean) if mean > 0 else 0.0

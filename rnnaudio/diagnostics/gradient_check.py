@@ -1,4 +1,4 @@
-"""Gradient check: symbolic gradients of any model and objective against central differences, in float64."""
+"""Gradient check: compares symbolic gradients of any model and objective with central differences, in float64."""
 
 import copy
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from rnnaudio.nn.layer import flatten, unflatten
 from rnnaudio.objectives import Objective
 
 STEPS = (1e-3, 1e-5)
-ENOUGH = 1e-8  # relative error at which the next step is not tried
+ENOUGH = 1e-8  # relative error below which no further step size is tried
 INITIAL_STATE_STD = 0.1
 
 
 class ArrayCheck(NamedTuple):
-    """The entry of one array at which the two gradients differ most."""
+    """Check of one array: the entry at which symbolic gradient and central difference disagree most."""
 
-    name: str  # path of a parameter, field of the batch, or state_k
+    name: str  # path of a parameter, field of the batch, or state_k for the k-th array of the initial state
     error: float  # relative, see relative_error
-    entry: tuple[int, ...]
+    entry: tuple[int, ...]  # index of the entry
     symbolic: float
     difference: float
     n_checked: int
     n_entries: int
-    largest_gradient: float  # |symbolic| over the whole array; 0: the loss does not depend on this array
+    largest_gradient: float  # largest |symbolic| in the whole array; 0: the loss does not depend on this array
 
     def __str__(self) -> str:
         place = f"{self.name}[{', '.join(map(str, self.entry))}]"
@@ -41,7 +41,7 @@ class GradientReport(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """Largest relative error of all arrays; NaN if any is NaN."""
+        """Largest relative error of all arrays; NaN if any error is NaN."""
         return float(np.max([array.error for array in self.arrays]))
 
     def __str__(self) -> str:
@@ -62,17 +62,17 @@ def check_gradients(
     """Compare d loss / d a with central differences for every parameter, float field of the batch and initial state.
 
     The check runs on a float64 copy and leaves the model (of either precision) unchanged. The loss is evaluated at the
-    model's parameters, ``batch`` (an object with the objective's fields) and the model's initial state plus N(0, 0.1),
-    to avoid accidental zeros. Noise and dropout are frozen by a fixed key.
+    model's parameters, ``batch`` (an object with the objective's fields), and the model's initial state plus noise of
+    standard deviation 0.1, to avoid accidental zeros. Noise and dropout of the model are frozen by a fixed key.
 
-    The difference is of fourth order, (8 (f(a+e) - f(a-e)) - (f(a+2e) - f(a-2e))) / 12 e, with an error of order e^4.
-    It is computed with e = 1e-3 and, if that disagrees, with 1e-5, and the better agreement counts: a kink (relu)
-    between the points spoils a wide step, but a wrong gradient disagrees with both.
+    The difference is (8 (f(a+e) - f(a-e)) - (f(a+2e) - f(a-2e))) / 12 e, with an error of order e^4. It is computed
+    with e = 1e-3 and, if that does not agree with the gradient, with e = 1e-5, and the better agreement counts: a kink
+    (relu) between the points spoils a wide step, but a wrong gradient disagrees with both.
 
     training
         True: check the training graph, with noise and batch statistics; False: the evaluation graph.
     n_entries
-        number of entries of each array to check, sampled by ``rng``; all if there are fewer.
+        number of entries to check in each array, sampled by ``rng``; all if there are fewer.
     mode
         engine mode to compile in; by default the engine's own.
     """
@@ -87,7 +87,7 @@ def check_gradients(
 def relative_error(a: float, b: float, floor: float) -> float:
     """Relative error |a - b| / max(|a|, |b|, floor).
 
-    The floor of a check is 1e-3 of the array's largest gradient and at least 1e-5 of the loss: the difference of two
+    Checks set the floor to 1e-3 of the array's largest gradient, but at least 1e-5 of the loss: the difference of two
     losses has a rounding error of about 1e-13 of the loss, which must not decide the result.
     """
     return abs(a - b) / max(abs(a), abs(b), floor)
@@ -110,7 +110,10 @@ class _Array(NamedTuple):
 def _compile(
     model: Layer, objective: Objective, batch: object, rng: np.random.Generator, training: bool, mode: str | None
 ) -> tuple[Callable[[], float], Callable[[], list[Array]], list[_Array]]:
-    """Compile (loss, gradients), and list the arrays they depend on; the loss alone is several times faster."""
+    """Compile the functions loss and gradients, and list the arrays that they depend on; returns all three.
+
+    The loss has a function of its own because it is several times faster without the gradients.
+    """
     fields = objective.variables()
     given = [np.array(getattr(batch, name), dtype=v.dtype) for name, v in zip(objective.fields, fields, strict=True)]
     start = model.initial_state(objective.batch_size(*fields))
@@ -156,7 +159,7 @@ def _check_array(
 def _best_difference(
     array: _Array, entry: tuple[int, ...], loss: Callable[[], float], symbolic: float, floor: float
 ) -> tuple[float, float]:
-    """Relative error and difference at the step size that agrees best."""
+    """Relative error and central difference for the step size with the smallest error."""
     results = []
     for epsilon in STEPS:
         difference = _central_difference(array, entry, loss, epsilon)

@@ -1,4 +1,4 @@
-"""Probe of a model on a batch: saturation of its units, and reach of its gradient through time."""
+"""Probe of a model on a batch: saturation of its units, and decay of its gradient through time."""
 
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,11 +11,14 @@ from rnnaudio.nn import Context, Layer
 
 SATURATED = 0.9
 N_BINS = 50
-Tap: TypeAlias = tuple[Layer, dict[str, Any]]  # a cell and its activations, variables of the engine's graph, by name
+Tap: TypeAlias = tuple[Layer, dict[str, Any]]  # a cell, and its activations by name (variables of the engine's graph)
 
 
 class Histogram(NamedTuple):
-    """Histogram of activations: edges (n_bins + 1,), counts (n_bins,), share within 5 % of an end of the range."""
+    """Histogram of activations: edges (n_bins + 1,), counts (n_bins,), and the share of saturated values.
+
+    Saturated values are within 5 % of an end of the range.
+    """
 
     edges: Floats
     counts: Whole
@@ -23,7 +26,7 @@ class Histogram(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """Result of :func:`probe`: histograms by activation, and |d loss_T / d x_{T-lag}| by lag 0..T-1."""
+    """Result of :func:`probe`: histograms by name of activation, and |d loss_T / d x_{T-lag}|, (T,), lags 0 .. T-1."""
 
     saturation: dict[str, Histogram]
     gradient_through_time: Floats
@@ -33,16 +36,18 @@ def probe(model: Layer, x: Frames, target: Frames) -> Probe:
     """Unroll ``model`` in evaluation over x (time, batch, n_in) from its initial state, and measure.
 
     saturation
-        histograms of all bounded activations (sigmoid gates, tanh candidates and units) over time, batch and units;
-        for a relu of its positive part, where units that are never active count as saturated.
+        histograms of all bounded activations (sigmoid gates, tanh candidates and units) over time, batch and units.
+        For a relu the histogram is that of its positive part, and units that are never active count as saturated.
     gradient_through_time
-        gradient of the squared error of the *last* step, mean over the batch, with respect to each input frame: its
-        norm, root mean square over the batch.
+        norm of the gradient of the mean squared error of the *last* step with respect to each input frame, root mean
+        square over the sequences of the batch.
+
+    target: (time, batch, n_out); only its last frame is used.
     """
     taps: list[Tap] = []
     frames, last = engine.tensor("x", 3), engine.tensor("last_target", 2)
     y, _ = model.unroll(frames, model.initial_state(frames.shape[1]), Context.evaluation(taps=taps))
-    loss = tt.sum(tt.mean(tt.sqr(y[-1] - last), axis=1))  # a sum, so that sequences do not share a gradient
+    loss = tt.sum(tt.mean(tt.sqr(y[-1] - last), axis=1))  # a sum, so that no gradient depends on the batch size
     (gradient,) = engine.gradient(loss, [frames])
     norms = tt.sqrt(tt.mean(tt.sum(tt.sqr(gradient), axis=2), axis=1))
     paths = {id(layer): path for path, layer in model.layers()}

@@ -1,4 +1,7 @@
-"""Rules for faults of the model and its free run. Each uses measurements only and names one cause."""
+"""Rules that detect faults of the model and its free run: each names one cause, from measurements only.
+
+A rule returns None if the measurements do not show its fault.
+"""
 
 from math import isfinite
 
@@ -97,7 +100,7 @@ def vanishing_gradient(m: Measurements) -> Found | None:
 
 def two_functions(m: Measurements) -> Found | None:
     apart, towards = m.figures["two_functions_apart"], m.figures["play_towards_twice"]
-    drowned = m.figures["play_against_unrolled"] > 3.0 * apart  # noise that is added on purpose hides the difference
+    drowned = m.figures["play_against_unrolled"] > 3.0 * apart  # noise added on purpose hides the difference
     if not (apart > 1e-3 and towards > 0.5) or drowned:
         return None
     return Found(
@@ -138,7 +141,7 @@ def free_run_explodes(m: Measurements) -> Found | None:
 
 
 def worse_than_baseline(m: Measurements) -> Found | None:
-    copying = m.figures["promised_shift"] == 0  # persistence and linear prediction then have no error
+    copying = m.figures["promised_shift"] == 0  # the target is the input, so the other baselines have no error
     names = ("predict zero",) if copying else [name for name in m.errors if name != "this model"]
     others = {name: m.errors[name] for name in names if isfinite(m.errors.get(name, float("nan")))}
     mine = m.errors.get("this model", float("nan"))

@@ -1,4 +1,7 @@
-"""Rules for faults of data, cost, optimiser and model selection. Each uses measurements only and names one cause."""
+"""Rules that detect faults of data, cost, optimiser and model selection: each names one cause, from measurements only.
+
+A rule returns None if the measurements do not show its fault.
+"""
 
 from math import isfinite
 from typing import NamedTuple
@@ -9,7 +12,15 @@ from rnnaudio.diagnostics.subject import Measurements
 
 
 class Found(NamedTuple):
-    """A fault found by a rule; strength, 0 to 1, is how far it exceeds its threshold and orders its stage."""
+    """A fault found by a rule.
+
+    strength
+        0 to 1, how far the measurement exceeds the rule's threshold; ranks causes with the same place in the chain.
+    evidence
+        a sentence with the measured numbers.
+    advice
+        the change to make.
+    """
 
     strength: float
     evidence: str
@@ -106,7 +117,7 @@ def target_is_input(m: Measurements) -> Found | None:
 def last_step_cost(m: Measurements) -> Found | None:
     covered = m.coverage > 1e-3 * m.coverage.max() if m.coverage.size else np.ones(1, bool)
     share = float(covered.mean())
-    if share > 0.25 or covered.sum() > 3 or not np.isfinite(m.coverage).all():  # more is a burn-in
+    if share > 0.25 or covered.sum() > 3 or not np.isfinite(m.coverage).all():  # more covered steps: only a burn-in
         return None
     return Found(
         1.0 - share,
@@ -155,7 +166,7 @@ def learning_rate_too_high(m: Measurements) -> Found | None:
 def learning_rate_too_low(m: Measurements) -> Found | None:
     ratio = m.figures["update_ratio_at_peak"]
     others = [error for name, error in m.errors.items() if name != "this model" and isfinite(error)]
-    has_learnt = bool(others) and m.errors["this model"] < min(others)  # gradients are then small for a good reason
+    has_learnt = bool(others) and m.errors["this model"] < min(others)  # a trained model has small gradients anyway
     if not ratio < 2e-5 or has_learnt:
         return None
     return Found(
@@ -204,5 +215,5 @@ def noise_in_evaluation(m: Measurements) -> Found | None:
 
 
 def same(a: float, b: float, tolerance: float = 1e-4) -> bool:
-    """True if two figures agree to the relative tolerance; False if one is NaN."""
+    """True if two numbers agree within the relative tolerance; False if one is NaN."""
     return abs(a - b) <= tolerance * max(abs(a), abs(b))

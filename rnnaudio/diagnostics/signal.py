@@ -1,4 +1,4 @@
-"""Contents of the batches: scale, clipping, order of axes, diversity of the items, overlap of splits (NumPy only)."""
+"""Measurements of the data: scale, clipping, order of axes, diversity of items, overlap of splits (NumPy only)."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -11,26 +11,26 @@ from rnnaudio.audio.sources import Samples
 from rnnaudio.diagnostics.excerpt import FrameBatches, HasFrames, rms
 
 SNIPPET = 64  # samples
-RUN = 16  # samples: hardly ever equal by chance, even in audio with few distinct values
+RUN = 16  # samples; runs of this length are hardly ever equal by chance, even in audio with few distinct values
 CHUNK = 1 << 22
 N_SNIPPETS = 8
 N_PLACES = 16
-READ_AT_MOST = 1 << 20  # samples of the pieces, for their scale
+READ_AT_MOST = 1 << 20  # samples of the pieces that are read to measure their scale
 
 
 class ScaleFigures(NamedTuple):
-    """Scale of the training samples; standardised audio has std 1 and dc 0.
+    """Scale of the training samples; for standardised audio std is 1 and dc is 0.
 
     std
         standard deviation.
     dc
         mean over standard deviation.
     at_ends
-        share of samples equal to the largest or the smallest one.
+        share of samples that equal the largest or the smallest sample.
     peak
         largest magnitude.
     used
-        share of the range from smallest to largest that the middle 99 % of the samples span.
+        share of the range from the smallest to the largest sample that the middle 99 % of the samples span.
     """
 
     std: float
@@ -41,7 +41,7 @@ class ScaleFigures(NamedTuple):
 
 
 def scale_figures(pieces: Sequence[Samples]) -> ScaleFigures:
-    """Measure up to a million samples of the pieces, from 16 places in each, in proportion to its length."""
+    """Measure about a million samples at most, read at 16 places in each piece, in proportion to its length."""
     share = min(1.0, READ_AT_MOST / max(1, sum(piece.n_samples for piece in pieces)))
     parts = []
     for piece in pieces:
@@ -61,9 +61,10 @@ def scale_figures(pieces: Sequence[Samples]) -> ScaleFigures:
 
 
 class Continuity(NamedTuple):
-    """Rms of the jump from the last sample of a frame to the first of the next along an axis.
+    """Rms of the jump from the last sample of a frame to the first sample of the next frame, along either axis.
 
-    Relative to that between random frames: 1 if frames do not adjoin along the axis, far less if they do.
+    It is relative to the jump between random frames: about 1 if frames do not adjoin along the axis, far less if they
+    do.
     """
 
     along_time: float
@@ -71,7 +72,7 @@ class Continuity(NamedTuple):
 
 
 def continuity(frames: Frames, rng: np.random.Generator) -> Continuity:
-    """Measure frames (time, batch, n); NaN for silence or a single item."""
+    """Measure the continuity of frames (time, batch, n) along time and batch; NaN for silence or a single item."""
     first, last = frames[..., 0], frames[..., -1]
     random = rms(rng.permutation(first.ravel()) - last.ravel())
     if random == 0.0 or frames.shape[1] < 2:
@@ -80,10 +81,10 @@ def continuity(frames: Frames, rng: np.random.Generator) -> Continuity:
 
 
 def effective_batch_size(frames: Frames) -> float:
-    """Participation ratio B^2 / sum_ij cos^2(w_i, w_j) of the B items w of frames (time, batch, n).
+    """Number of unrelated items that a batch of frames (time, batch, n) is worth: B for unrelated items, 1 for copies.
 
-    Each item is one vector of mean 0 and length 1: the ratio is B for unrelated items, 1 for copies. Silent items are
-    ignored.
+    This is the participation ratio B^2 / sum_ij cos^2(w_i, w_j), where w_i are the samples of item i minus their mean.
+    Silent items are ignored.
     """
     items = np.asarray(frames, np.float64).swapaxes(0, 1).reshape(frames.shape[1], -1)
     items = items - items.mean(axis=1, keepdims=True)
@@ -93,10 +94,11 @@ def effective_batch_size(frames: Frames) -> float:
 
 
 def distinct_size(frames: Frames) -> float:
-    """B times the share of distinct runs of 16 samples in the B items of frames (time, batch, n).
+    """B times the share of distinct runs among all runs of 16 samples in the B items of frames (time, batch, n).
 
-    B for items without common runs, 1 for copies, (W + B - 1) / W for one window of W samples shifted by 0 .. B - 1
-    samples, which the participation ratio misses if the sound has many partials. Silence is ignored.
+    B for items without common runs, 1 for copies, and about (W + B - 1) / W for one window of W samples shifted by
+    0 .. B - 1 samples. The participation ratio does not reveal such shifts if the sound has many partials. Constant
+    runs, such as silence, are ignored.
     """
     items = np.ascontiguousarray(np.asarray(frames, np.float32).swapaxes(0, 1)).reshape(frames.shape[1], -1)
     runs = np.lib.stride_tricks.sliding_window_view(items, RUN, axis=1).reshape(-1, RUN)
@@ -105,9 +107,9 @@ def distinct_size(frames: Frames) -> float:
 
 
 def share_found(validation: Iterable[HasFrames], pieces: Sequence[Samples]) -> float:
-    """Share of snippets from the validation frames, 64 samples each, that occur bit for bit in the pieces.
+    """Share of snippets of 64 samples from the validation frames that occur bit for bit in the pieces.
 
-    A few snippets are tried; NaN if all are (nearly) constant.
+    Up to 8 snippets are tried; NaN if there are none that vary enough.
     """
     wanted = {snippet.tobytes() for snippet in snippets(validation)}
     n = len(wanted)
@@ -122,7 +124,7 @@ def share_found(validation: Iterable[HasFrames], pieces: Sequence[Samples]) -> f
 
 
 def snippets(validation: Iterable[HasFrames]) -> list[Array]:
-    """A few snippets with at least 16 distinct values, from adjoining frames of different items."""
+    """Up to 8 snippets of 64 samples with at least 16 distinct values, from the middles of different items."""
     found: list[Array] = []
     for batch in validation:
         items = np.asarray(batch.frames, np.float32).swapaxes(0, 1).reshape(batch.frames.shape[1], -1)
@@ -136,14 +138,14 @@ def snippets(validation: Iterable[HasFrames]) -> list[Array]:
 
 
 class StateFigures(NamedTuple):
-    """Resets of a batcher that carries state.
+    """Where the items of a batcher continue, compared with its ``resets``.
 
     carried
         True if the batcher carries state.
     n_starts
-        number of items that do not continue the batch before.
+        number of items that do not continue the previous batch.
     unmarked
-        share of those that are not marked in ``resets``.
+        share of these items whose ``resets`` is not set.
     """
 
     carried: bool
@@ -152,9 +154,10 @@ class StateFigures(NamedTuple):
 
 
 def state_figures(batches: FrameBatches, *, most_samples: int = 1 << 22) -> StateFigures:
-    """Check where items continue, in the first batches and around the end of the first epoch.
+    """Check where items continue from batch to batch, in the first batches and around the end of the first epoch.
 
-    Item b of batch k + 1 continues item b of batch k if its first frame is the last frame of the other.
+    Item b of batch k + 1 continues item b of batch k if its first frame equals the last frame of the latter.
+    most_samples limits the number of batches read.
     """
     if not batches.carries_state:
         return StateFigures(False, 0, 0.0)

@@ -1,4 +1,4 @@
-"""Input and result of a diagnosis. Neither holds settings: a cause is named only if it was measured."""
+"""Input and result of a diagnosis. Neither contains the run's settings: a cause is named only if it was measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,26 +19,28 @@ from rnnaudio.records import Record
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and everything that trains it and generates with it, as black boxes.
+    """A model, and everything that trains it or generates with it, as black boxes.
 
     objective, optimizer
-        as declared: the name of a strategy implies a target, that of a rule a step size.
+        as declared by the run: the name of a strategy implies a target, the update rule implies a step size.
     batches, validation
-        the batcher of training, and the fixed batches of validation, of frames or of what the objective takes.
+        the training batcher, and the fixed validation batches; batches of frames, or of other fields of the objective.
     pieces
-        the training pieces as read by the batcher.
+        the training pieces, as the batcher reads them.
     make_step
-        (model) -> a training step ``step(batch, state, learning_rate=, update=)`` of that model; called with copies.
+        function (model) -> training step ``step(batch, state, learning_rate=, update=)``; called with copies of the
+        model.
     play
-        (true frames (time, n), n_frames) -> generated frames (n_frames, n), in the run's own way; None: it generates
-        no frames one by one.
+        the run's own generation: function (prime (time, n), n_frames) -> generated frames (n_frames, n); None if the
+        run does not generate frame by frame.
     continued, prime, sample_rate_hz
-        ((n,) samples, n_samples) -> the continuation, in the run's own way; the sound to continue; its rate. For runs
-        without ``play``; None: not played.
+        for runs without ``play``: the run's own generation, a function (prime (n,), n_samples) -> continuation
+        (n_samples,); a function that returns the prime; their sample rate. None if nothing is to be generated.
     learning_rate, late_rate
-        the highest rate of the run, and that of the update that led to these parameters, if a schedule lowers it.
+        the highest learning rate of the run, and the rate of the update that led to these parameters, if a schedule
+        lowers it.
     history, best_loss
-        as recorded by the run: rows of validation, and the loss by which its parameters were selected.
+        as recorded by the run: one row per validation, and the loss by which the parameters were selected.
     """
 
     model: Layer
@@ -59,21 +61,21 @@ class Subject:
 
     @cached_property
     def stepped(self) -> Stepped:
-        """One step of the model, compiled once."""
+        """The step function of the model, compiled once."""
         return Stepped(self.model)
 
     @property
     def rate_now(self) -> float:
-        """Current learning rate of the parameters, at least a thousandth of the highest."""
+        """Learning rate of the update that led to the parameters, but at least a thousandth of the highest rate."""
         return self.learning_rate if self.late_rate is None else max(self.late_rate, 1e-3 * self.learning_rate)
 
 
 class Unanswerable(Exception):
-    """A question that a subject cannot answer; the message says why."""
+    """Error for a measurement that a subject does not allow; the message gives the reason."""
 
 
 class Figures(dict[str, float]):
-    """Figures by name; one that was not measured is NaN."""
+    """Measured numbers by name; a number that was not measured is NaN."""
 
     def __missing__(self, name: str) -> float:
         return float("nan")
@@ -83,9 +85,9 @@ class Cause(NamedTuple):
     """A cause of bad results.
 
     name
-        one of the known causes.
+        one of the names in ``rnnaudio.diagnostics.causes.CAUSES``.
     severity
-        0 to 1; causes are ranked by it.
+        0 to 1; determines the ranking of causes.
     evidence
         a sentence with the measured numbers.
     advice
@@ -100,32 +102,33 @@ class Cause(NamedTuple):
 
 @dataclass
 class Measurements:
-    """All measurements, for the picture and the record; missing ones are empty or NaN.
+    """All measurements, for the picture and the record; arrays that were not measured are empty, numbers NaN or 0.
 
     gradient_by_lag
-        |d loss_T / d x_{T-lag}| by lag, root mean square over the batch.
+        (steps,): |d loss_T / d x_{T-lag}| by lag, root mean square over the batch.
     growth_with_input, growth_without
-        (steps,): root mean square of all states after 1, 2, .. steps, with true input and with zeros.
+        (steps,): root mean square of all state units after 1, 2, .. steps, with recorded input and with zeros.
     echo
-        (steps,): distance of two runs from different initial states under the same input, relative to their size.
+        (steps,): distance between the states of two runs from different initial states with the same input, relative
+        to the size of the states.
     flip
         relative change of the next state when one input frame is negated.
     coverage
-        (steps,): norm of d loss / d output of each step.
+        (steps,): norm of d loss / d output at each step.
     noise_floor, loss
-        mean squared difference of the outputs with and without training noise; the mean squared error of the model.
+        variance of the outputs due to training noise; mean squared error of the model on the validation batches.
     step_sizes
-        by parameter: (|update| / |parameter|, size of the update over that expected of the rule).
+        by parameter: (|update| / |parameter|, |update| / the size that the update rule implies).
     saturation
-        by activation: share of values at the ends of their range, or of units that are dead.
+        by activation: share of values close to the ends of their range; for relu, of units that are never active.
     level_db, n_seed_frames, frame_size
-        (frames,): level of each frame of prime and free run; number of frames of the prime; samples per frame.
+        (frames,): level in dB of each frame of prime and free run; number of frames of the prime; samples per frame.
     errors
-        normalised mean squared errors of the model and the baselines on the validation batches, by name.
+        by name: normalised mean squared errors of the model and the baselines on the validation batches.
     figures
-        all other figures by name.
+        by name: all other measured numbers.
     unanswered
-        by examination: why it could not be made.
+        by examination: the reason why it was not possible.
     """
 
     gradient_by_lag: Floats = field(default_factory=lambda: np.empty(0))
@@ -148,7 +151,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Causes, most severe first and upstream ones before their symptoms (none for a healthy run), and measurements."""
+    """Result of a diagnosis: the causes found, most severe first (none for a healthy run), and all measurements."""
 
     causes: tuple[Cause, ...]
     measured: Measurements

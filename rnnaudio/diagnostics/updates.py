@@ -1,4 +1,4 @@
-"""Measured updates of each parameter, relative to those expected of the rule, and their effect on the loss."""
+"""Measurements of the updates of each parameter, relative to what the update rule implies, and of their effect."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
@@ -13,11 +13,11 @@ from rnnaudio.optimizers import Optimizer
 WARM_UP = 8
 N_UPDATES = 3
 ROUNDING = 1e-6  # relative: a few times the last bit of float32
-GARBAGE = 3.0  # rms of a state far from any that a model produces
+GARBAGE = 3.0  # rms of a random state that is unlike any state of a model
 
 
 class Result(Protocol):
-    """Result of a training step: loss, gradient norms by parameter, final state."""
+    """Result of a training step: loss, gradient norms by parameter, and the state after the last frame."""
 
     @property
     def loss(self) -> float: ...
@@ -41,24 +41,24 @@ MakeStep: TypeAlias = Callable[[Layer], Step]
 
 
 class UpdateFigures(NamedTuple):
-    """Measurements of updates, by parameter unless stated otherwise.
+    """Measurements of updates; dictionaries are by parameter, and medians over several updates.
 
     ratios
         rms(change) / rms(parameter) of an update.
     kept_promise
-        rms(change) over that expected of the rule.
+        rms(change) / the rms that the update rule implies (see :func:`promised`).
     gradients
         norm of the gradient.
     n_axes
         number of axes of the parameter.
     rise
-        loss after the updates over the loss before, on the same batch and noise.
+        loss after the updates over the loss before them, on the same batch with the same noise.
     leak
-        relative change of the loss by a state that should be reset.
+        relative change of the loss when a state that should be reset is replaced by a random one.
     norms
-        norms of the whole gradient, one per batch.
+        (n_updates,): norms of the gradient of all parameters together.
     visible
-        True if the expected change exceeds the rounding error of the parameter.
+        True if the change that the rule implies exceeds the rounding error of the parameter.
     """
 
     ratios: dict[str, float]
@@ -80,8 +80,8 @@ def update_figures(
 ) -> UpdateFigures:
     """Measure three updates at the run's learning rate on a copy of the model.
 
-    Eight updates at rate 0 come first, to fill the optimizer state: rate 0 leaves parameters unchanged, but gives
-    losses and gradients. The three updates use the last of these batches.
+    They follow eight updates with a learning rate of 0, which leave the parameters unchanged, but fill the optimizer
+    state and give losses and gradients. The three updates use the batch of the eighth one.
     """
     model = copied(model)
     step = make_step(model)
@@ -123,7 +123,10 @@ def rise(before: float, after: float) -> float:
 
 
 def reset_leak(step: Step, batch: HasFrames, fresh: Result) -> float:
-    """Relative change of the loss by a state of rms 3 that is to be reset, as all resets of the batch are set."""
+    """Relative change of the loss if the carried state is random, of rms 3, although all ``resets`` are set.
+
+    0 for a training step that resets its state. fresh: a result of the step, for the shapes of the state.
+    """
     rng = np.random.default_rng(0)
     garbage = [GARBAGE * rng.standard_normal(s.shape).astype(s.dtype) for s in fresh.state]
     resets = np.ones(len(batch.resets), bool)
@@ -136,17 +139,19 @@ def reset_leak(step: Step, batch: HasFrames, fresh: Result) -> float:
 
 
 def values(model: Layer) -> dict[str, Floats]:
-    """Copies of all parameters in float64."""
+    """Copies of all parameters in float64, by name."""
     return {name: np.array(v.get_value(), np.float64) for name, v in model.parameters().items()}
 
 
 def promised(
     optimizer: Optimizer, norms: dict[str, float], parameters: dict[str, Floats], learning_rate: float, n: int
 ) -> dict[str, float]:
-    """Expected rms change by parameter: the rule's equation applied to a constant gradient g of this rms.
+    """Rms change of each parameter in the n-th update, as the equation of the update rule implies.
 
-    For a rule that normalises the gradient it is about the learning rate, for plain descent rate * g; g is clipped as
-    by the rule. Real gradients vary over entries and time, so only the order of magnitude is meaningful.
+    The equation is applied to a gradient g that is constant over entries and updates, has the measured norm (norms, by
+    parameter), and is clipped as the rule clips it. The change is about the learning rate for a rule that normalises
+    the gradient, and rate * g for plain gradient descent. Real gradients vary over entries and time, so only the order
+    of magnitude is meaningful.
     """
     total = np.sqrt(sum(norm**2 for norm in norms.values()))
     limit = optimizer.max_gradient_norm

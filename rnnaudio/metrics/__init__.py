@@ -1,4 +1,4 @@
-"""Metrics, NumPy and SciPy only: prediction error, time until a free run stops being music, similarity to music."""
+"""Metrics, in NumPy and SciPy only: prediction error, survival time of a free run, similarity to real music."""
 
 from rnnaudio.metrics.alive import STEINWAY_16_KHZ, Alive, AliveLimits, InRange, alive_seconds, calibrate, in_range
 from rnnaudio.metrics.likeness import Corpus, Vocabulary, frechet_distance, jensen_shannon_distance, loop_score

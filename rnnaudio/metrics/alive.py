@@ -1,6 +1,6 @@
-"""Survival time of generated audio: until level, spectrum or spectral change leave the range of real recordings.
+"""Survival time of generated audio: how long level, spectrum and spectral change stay within those of real recordings.
 
-Audio is mono, floating point, one axis of samples with full scale at -1 and 1.
+Audio is mono, (n_samples,), floating point, with full scale at -1 and 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PERCENTILES = (0.5, 99.5)
 
 
 class WindowFeatures(NamedTuple):
-    """Features of windows of 1 s in dB, one value per window; see `alive_seconds`."""
+    """Features of windows of 1 s, in dB, (n_windows,) each; `alive_seconds` defines them."""
 
     level: FloatArray
     flatness: FloatArray
@@ -34,7 +34,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class AliveLimits:
-    """Range of each feature in dB, in real recordings at this sample rate; made by `calibrate`."""
+    """Limits (low, high) of each feature in dB, from real recordings at this sample rate; made by `calibrate`."""
 
     sample_rate_hz: int
     level: Range
@@ -43,9 +43,9 @@ class AliveLimits:
     movement: Range
 
 
-# Result of `calibrate` on the nine training pieces of mozart-steinway.h5, rendered from recorded notes, before it had
-# repeats (1,707 s). For use without that corpus: limits from the minute of music in the package are too narrow for
-# other pieces.
+# Result of `calibrate` on the nine training pieces (1,707 s, rendered from recorded notes) of a version of
+# mozart-steinway.h5 without repeats. For use without that corpus: limits from the minute of music that comes with the
+# package would be too narrow for other pieces.
 STEINWAY_16_KHZ = AliveLimits(
     sample_rate_hz=16000,
     level=(-48.8, -18.1),
@@ -56,13 +56,16 @@ STEINWAY_16_KHZ = AliveLimits(
 
 
 class Alive(NamedTuple):
-    """Seconds until the audio left the limits of music, and the reason; the reason is empty if it never did."""
+    """Seconds until the audio left the limits of music, and the reason.
+
+    If it never did, ``seconds`` is its duration, and ``reason`` is empty.
+    """
 
     seconds: float
     reason: str
 
 
-# In order of precedence: silence is also flat and static, noise and held tones may also be loud.
+# (feature, side, description), in order of precedence: silence is also flat and static, and noise may also be loud.
 _DEATHS = (
     ("level", "below", "faded to silence"),
     ("flatness", "above", "turned into noise"),
@@ -76,10 +79,10 @@ _DEATHS = (
 
 
 def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> AliveLimits:
-    """Limits from real recordings: 0.5 and 99.5 percentiles of every feature over the windows of all recordings.
+    """Compute limits from real recordings: 0.5 and 99.5 percentiles of every feature over all their windows.
 
     Pass several works: limits from a single work reject other real music. Recordings are read one at a time; those
-    shorter than 1 s are ignored. RnnaudioError if none is longer, or one is not mono, floating point and finite.
+    shorter than 1 s are ignored. RnnaudioError if all are shorter, or if one is not mono, floating point and finite.
     """
     windows = []
     for number, recording in enumerate(real_recordings):
@@ -98,20 +101,22 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
 def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> Alive:
     """Seconds until the audio stops being music: the start of the first 8 consecutive windows outside the limits.
 
-    Windows are 1 s long and start every quarter of a second. A window is outside if any of these features is:
+    Windows are 1 s long and start every quarter of a second. A window is outside if any of its features is outside its
+    limits:
 
         level      10 log10 of the mean square of the samples
         flatness   10 log10 of the geometric over the arithmetic mean of the power from 60 Hz to .45 of the sample
                    rate, mean over frames
-        flux       mean absolute change of log_mel from frame to frame, over frames and bands
-        movement   standard deviation of log_mel over the frames of the window, mean over bands
+        flux       absolute change of `log_mel` from frame to frame, mean over frames and bands
+        movement   standard deviation of `log_mel` over the frames of the window, mean over bands
 
-    The reason names the feature and the side out of range in at least half of those 8 windows (if several, silence
-    before noise before standstill). Audio with fewer than 8 windows (2.75 s) has 0 s if all of them are outside. The
-    first NaN or infinite sample ends the audio. Loops are not detected: a repeated bar counts as music.
+    The reason names a feature that is out of range, and on which side, in at least half of those 8 windows (of
+    several, the first of: silence, noise, standstill, others). Audio with fewer than 8 windows (2.75 s) survives for
+    0 s if all of them are outside. The first NaN or infinite sample ends the audio. Loops are not detected: a repeated
+    bar counts as music.
 
-    RnnaudioError if the audio is not mono and floating point, is shorter than 1 s, or has another sample rate than the
-    limits.
+    RnnaudioError if the audio is not mono and floating point, is shorter than 1 s, or differs from the limits in
+    sample rate.
     """
     samples = _to_judge(audio, sample_rate_hz, limits)
     n_finite = int(np.argmin(np.append(np.isfinite(samples), False)))
@@ -130,12 +135,13 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) ->
 
 
 class InRange(NamedTuple):
-    """Share of windows within the limits, and the time of a final exit.
+    """Share of windows within the limits, and the time from which all windows are outside.
 
     fraction
         share of windows within the limits.
     dead_from_s
-        start in seconds of the final run of windows outside the limits, if it has 8 windows or more; else None.
+        start, in seconds, of the run of windows outside the limits with which the audio ends; None if this run has
+        fewer than 8 windows (or fewer than all, if there are not 8).
     """
 
     fraction: float
@@ -143,9 +149,9 @@ class InRange(NamedTuple):
 
 
 def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> InRange:
-    """Share of windows within the limits of real music, over the whole audio; see `alive_seconds`.
+    """Measure the share of windows within the limits over the whole audio; windows are those of `alive_seconds`.
 
-    Windows with NaN or infinite samples are outside. Raises the errors of `alive_seconds`.
+    Windows with NaN or infinite samples count as outside. Raises the errors of `alive_seconds`.
     """
     samples = _to_judge(audio, sample_rate_hz, limits)
     finite = np.isfinite(samples)
@@ -160,7 +166,7 @@ def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> InRa
 
 
 def _to_judge(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> FloatArray:
-    """Samples as float64, checked against the sample rate of the limits and the minimum length."""
+    """Samples as float64; RnnaudioError if their sample rate is not that of the limits, or if they are below 1 s."""
     samples = checked(audio, sample_rate_hz)
     if limits.sample_rate_hz != sample_rate_hz:
         raise RnnaudioError(
@@ -172,7 +178,7 @@ def _to_judge(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> Flo
 
 
 def _sides(features: WindowFeatures, limits: AliveLimits) -> dict[tuple[str, str], NDArray[np.bool_]]:
-    """Windows out of range, by feature and side."""
+    """Flags of the windows out of range, (n_windows,), by (feature, side)."""
     return {(name, side): _outside(features, limits, name, side) for name, side, _ in _DEATHS}
 
 
@@ -181,7 +187,7 @@ def _hop(sample_rate_hz: int) -> int:
 
 
 def _window_features(samples: FloatArray, sample_rate_hz: int) -> WindowFeatures:
-    """Features of each window, from the frames that lie completely inside it."""
+    """Features of each window, computed from the spectral frames that lie completely inside it."""
     mel, flatness = frame_features(samples, sample_rate_hz)
     flux = np.abs(np.diff(mel, axis=0)).mean(axis=1)
     rows = []
@@ -201,7 +207,10 @@ def _outside(features: WindowFeatures, limits: AliveLimits, name: str, side: str
 
 
 def _first_run(dead: NDArray[np.bool_]) -> int | None:
-    """Start of the first 8 consecutive windows that are all dead (fewer, if there are fewer windows)."""
+    """Index of the first window of the first 8 consecutive ``dead`` ones; None if there are none.
+
+    If there are fewer than 8 windows, all of them must be dead.
+    """
     length = min(N_WINDOWS_DEAD, len(dead))
     runs = np.lib.stride_tricks.sliding_window_view(dead, length).all(axis=1)
     return int(np.argmax(runs)) if runs.any() else None
@@ -210,7 +219,10 @@ def _first_run(dead: NDArray[np.bool_]) -> int | None:
 def _death(
     features: WindowFeatures, limits: AliveLimits, outside: dict[tuple[str, str], NDArray[np.bool_]], run: slice
 ) -> str:
-    """Describe the first side of a feature out of range in half of the run's windows, else that in most of them."""
+    """Describe why the windows of ``run`` are outside the limits.
+
+    Names the first entry of _DEATHS that applies to half of these windows, or else the one that applies to most.
+    """
     share = [float(outside[name, side][run].mean()) for name, side, _ in _DEATHS]
     cause = share.index(next((s for s in share if s >= 0.5), max(share)))
     name, side, sentence = _DEATHS[cause]

@@ -1,4 +1,4 @@
-"""Gaussian densities in closed form: baselines for models with a likelihood (NumPy only)."""
+"""Gaussian densities fitted in closed form, as baselines for models with a likelihood (NumPy only)."""
 
 import math
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ LOG_2_PI = math.log(2.0 * math.pi)
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Mean (d,) and covariance (d, d) of ``n`` vectors."""
+    """Mean (d,) and covariance (d, d) of ``n`` vectors; also the Gaussian with these moments."""
 
     n: int
     mean: FloatArray
@@ -24,7 +24,10 @@ class Moments:
 
     @classmethod
     def of(cls, parts: Iterable[Floats]) -> "Moments":
-        """Compute over all rows of the parts, (n, d) each; RnnaudioError for no rows, or NaN or infinite values."""
+        """Compute the moments of all rows of the parts, (n, d) each, in one pass.
+
+        RnnaudioError if there are no rows, or for NaN or infinite values.
+        """
         n, total, products = 0, np.zeros(1), np.zeros((1, 1))
         for part in parts:
             x = np.asarray(part, np.float64)
@@ -35,7 +38,10 @@ class Moments:
         return cls(n, mean, products / n - np.outer(mean, mean))
 
     def diagonal_nats(self, x: Floats) -> FloatArray:
-        """Negative log-likelihood in nats, by the variances only: (n, d) -> (n,). RnnaudioError if a variance is 0."""
+        """Negative log-likelihood in nats of the Gaussian with diagonal covariance: (n, d) -> (n,).
+
+        RnnaudioError if a variance is 0.
+        """
         variance = np.diag(self.covariance)
         if not (variance > 0.0).all():
             raise RnnaudioError(
@@ -47,19 +53,20 @@ class Moments:
 
     @cached_property
     def principal(self) -> tuple[FloatArray, FloatArray]:
-        """Principal variances in descending order, and their directions in columns."""
+        """Variances of the principal components, (d,) in descending order, and their directions, columns of (d, d)."""
         variances, directions = np.linalg.eigh(self.covariance)
         return variances[::-1], directions[:, ::-1]
 
 
 @dataclass(frozen=True, eq=False)
 class PrincipalGaussian:
-    """Probabilistic PCA: x = mean + W z + noise, z N(0, 1), noise N(0, rest). Tipping and Bishop (1999).
+    """Probabilistic PCA: x = mean + W z + noise, z ~ N(0, I), noise ~ N(0, rest I). Tipping and Bishop (1999).
 
         W = V (L - rest)^(1/2)        covariance W W^T + rest I
 
-    V (d, q) holds the first principal directions, L their variances, and rest is the mean variance of the others: the
-    maximum-likelihood solution. With q = d - 1 it is the Gaussian with full covariance.
+    The maximum-likelihood solution: the columns of V (d, q) are the first q principal directions, L their variances,
+    and rest is the mean variance along the remaining directions. With q = d - 1 this is the Gaussian with full
+    covariance.
     """
 
     mean: FloatArray
@@ -69,7 +76,7 @@ class PrincipalGaussian:
 
     @classmethod
     def of(cls, moments: Moments, n_components: int) -> "PrincipalGaussian":
-        """Fit to moments; RnnaudioError unless there are 1 to d - 1 components, and variance outside of them."""
+        """Fit to moments with n_components = q; RnnaudioError unless 1 <= q < d, or if rest would be (almost) zero."""
         d = len(moments.mean)
         if not 1 <= n_components < d:
             raise RnnaudioError(f"n_components: got {n_components}, expected 1 to {d - 1}")
@@ -91,11 +98,11 @@ class PrincipalGaussian:
         return 0.5 * (np.sum(along**2 / self.variances, axis=1) + beside / self.rest + log_determinant + d * LOG_2_PI)
 
     def reconstructed(self, x: Floats) -> FloatArray:
-        """Posterior reconstruction mean + W E[z | x]: (n, d) -> (n, d)."""
+        """Reconstruct from the posterior mean of z, mean + W E[z | x]: (n, d) -> (n, d)."""
         along = (np.asarray(x, np.float64) - self.mean) @ self.directions
         return np.asarray(self.mean + (along * (1.0 - self.rest / self.variances)) @ self.directions.T)
 
     def sampled(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Sample mean + W z, without the noise; (n, d)."""
+        """Sample ``n`` vectors mean + W z, without the noise; (n, d)."""
         z = rng.standard_normal((n, len(self.variances)))
         return np.asarray(self.mean + (z * np.sqrt(self.variances - self.rest)) @ self.directions.T)

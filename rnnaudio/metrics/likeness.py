@@ -1,7 +1,7 @@
 """Similarity to real music: distances between distributions of frames, loop detection, copy detection.
 
 Each metric measures one aspect only, and none replaces listening: a Markov chain over real frames passes most of them.
-Read them next to that control, and next to the scores of another part of the same real music.
+Compare scores with those of such a chain, and with those of a held-out part of the same real music.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MOST_FRAMES_OF_BINS = 20_000
 
 
 def frechet_distance(a: FloatArray, b: FloatArray) -> float:
-    """Frechet distance of two sets of frames (n, n_features) with means m and covariances S.
+    """Frechet distance between two sets of frames (n, n_features) with means m and covariances S.
 
         |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))
 
-    The squared 2-Wasserstein distance of the two Gaussians (Frechet inception distance, Heusel et al. 2017, here on
-    log-mel frames in dB). The trace of the root is the sum of the roots of the eigenvalues of S_a^(1/2) S_b S_a^(1/2).
-    RnnaudioError for fewer than two frames.
+    This is the squared 2-Wasserstein distance between the two Gaussians, as in the Frechet inception distance (Heusel
+    et al. 2017), but here on log-mel frames in dB. tr (S_a S_b)^(1/2) is computed as the sum of the square roots of
+    the eigenvalues of S_a^(1/2) S_b S_a^(1/2). RnnaudioError for fewer than two frames in a set.
     """
     for frames in (a, b):
         if frames.ndim != 2 or len(frames) < 2:
@@ -45,10 +45,10 @@ def frechet_distance(a: FloatArray, b: FloatArray) -> float:
 
 
 def jensen_shannon_distance(p: ArrayLike, q: ArrayLike) -> float:
-    """Root of the Jensen-Shannon divergence of two histograms in bits: 0 if equal, 1 if disjoint.
+    """Square root of the Jensen-Shannon divergence, in bits, of two histograms: 0 if equal, 1 if disjoint.
 
-    sqrt((KL(p | m) + KL(q | m)) / 2), m = (p + q) / 2; counts are normalised. RnnaudioError if one is empty or the
-    shapes differ.
+    sqrt((KL(p | m) + KL(q | m)) / 2), m = (p + q) / 2, with counts normalised to shares. RnnaudioError if a histogram
+    is empty or the shapes differ.
     """
     counts = [np.asarray(h, np.float64) for h in (p, q)]
     shapes = [h.shape for h in counts]
@@ -63,8 +63,9 @@ def jensen_shannon_distance(p: ArrayLike, q: ArrayLike) -> float:
 def loop_score(audio: ArrayLike, sample_rate_hz: int) -> float:
     """Highest autocorrelation of the log-mel spectrogram at lags of .25 to 8 s, at most half the length of the audio.
 
-    c(l) = sum_t x_t . x_(t+l) / sqrt(sum |x_t|^2 sum |x_(t+l)|^2), x the frames in dB minus their mean. A repeated
-    second scores 1, real music at most about .6. RnnaudioError for audio shorter than .5 s, and as log_mel.
+    c(l) = sum_t x_t . x_(t+l) / sqrt(sum |x_t|^2 sum |x_(t+l)|^2), where x_t are the frames in dB minus their mean. A
+    second of music repeated over and over scores 1, real music at most about .6. RnnaudioError for audio shorter than
+    about .5 s, and for the reasons of `log_mel`.
     """
     x = log_mel(audio, sample_rate_hz)
     x = x - x.mean(axis=0)
@@ -83,13 +84,16 @@ def loop_score(audio: ArrayLike, sample_rate_hz: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """k-means centres of log-mel frames of real music, (n_bins, 64) in dB, by which frames are classified."""
+    """k-means centres of log-mel frames of real music, (n_bins, 64) in dB, to classify frames by the nearest one."""
 
     centres: FloatArray
 
     @classmethod
     def learn(cls, frames: FloatArray, n_bins: int = N_BINS, *, seed: int = 2016) -> Vocabulary:
-        """Fit to frames (n, 64) of real music, at most 20,000 of them, evenly subsampled."""
+        """Fit to frames (n, 64) of real music in dB, of which at most 20,000, evenly spaced, are used.
+
+        RnnaudioError for fewer frames than bins.
+        """
         if len(frames) < n_bins:
             raise RnnaudioError(f"{len(frames)} frames are too few for {n_bins} bins: give more music")
         some = frames[:: -(-len(frames) // MOST_FRAMES_OF_BINS)]
@@ -107,13 +111,13 @@ class Vocabulary:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Training sequences of codes, for detecting copies."""
+    """Sequences of codes in the training data, for detecting copies of them."""
 
     sequences: tuple[NDArray[np.int64], ...]
 
     @classmethod
     def of(cls, sequences: Iterable[ArrayLike]) -> Corpus:
-        """Make from one sequence of integers per piece."""
+        """Make from one sequence of integers, (n_frames,), per piece."""
         return cls(tuple(np.asarray(s, np.int64) for s in sequences))
 
     @cached_property
@@ -121,13 +125,16 @@ class Corpus:
         return {}
 
     def runs(self, n: int) -> NDArray[np.int64]:
-        """Sorted 64-bit hashes of all runs of n codes: eight bytes per frame, where the run itself takes 8 n."""
+        """Sorted 64-bit hashes of all runs of n consecutive codes; a hash takes 8 bytes, a run would take 8 n."""
         if n not in self._runs:
             self._runs[n] = np.unique(np.concatenate([_hashes(s, n) for s in self.sequences]))
         return self._runs[n]
 
     def copied_share(self, codes: ArrayLike, n: int) -> float:
-        """Share of codes that lie in a run of n or more codes that occurs in the corpus; n >= 1."""
+        """Share of the codes (n_frames,) that lie in a run of n or more codes that also occurs in this corpus.
+
+        RnnaudioError for n below 1, or codes with more than one axis.
+        """
         codes = np.asarray(codes, np.int64)
         if n < 1 or codes.ndim != 1:
             raise RnnaudioError(f"got runs of {n} in codes of shape {codes.shape}; expected 1 or more, and one axis")
@@ -142,12 +149,12 @@ class Corpus:
 
 
 def _hashes(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Hashes of all runs of n codes; empty for a shorter sequence."""
+    """Hashes of all runs of n consecutive codes, (len - n + 1,); empty for a shorter sequence."""
     if len(codes) < n:
         return np.empty(0, np.int64)
     return np.fromiter((hash(w.tobytes()) for w in windows(codes, n)), np.int64, len(codes) - n + 1)
 
 
 def windows(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """All runs of n codes, (len - n + 1, n)."""
+    """All runs of n consecutive codes, (len - n + 1, n)."""
     return np.lib.stride_tricks.sliding_window_view(codes, n)

@@ -1,7 +1,7 @@
-"""Musical descriptors: onsets, pitch classes, chords, key, and repetition over seconds.
+"""Musical descriptors: onsets, pitch classes, chords, key, and the beat.
 
-The estimates are rule-based, from spectra. They are meant for comparing generated with real audio, not as absolute
-values.
+They are estimated by simple rules from spectra, in order to compare generated with real audio; the values alone mean
+little.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics.prediction import FloatArray
 from rnnaudio.metrics.spectrum import FRAME_SAMPLES, HOP_SAMPLES, checked, log_mel
 
-ONSET_DB = 1.5  # rise of the mean band above its local mean
+ONSET_DB = 1.5  # by how much the rise over three frames, averaged over bands, must exceed its local mean
 ONSET_APART_SECONDS = 0.06
 USUAL_SECONDS = 0.5
-QUIET_DB = -70.0  # rises below this level in a band are noise
+QUIET_DB = -70.0  # rises of a band below this level are noise
 
 CHROMA_FRAME, CHROMA_HOP = 8192, 2048
 LOWEST_HZ, HIGHEST_HZ = 55.0, 2000.0
 KEY_SECONDS = 10.0
 CHORD_SMOOTHING_SECONDS = 0.6
 BEAT_LAGS_SECONDS = (0.2, 2.0)
-BEAT_SHARE = 0.9  # of the highest autocorrelation, which multiples of a beat almost reach
+BEAT_SHARE = 0.9  # share of the highest autocorrelation; several multiples of a beat come close to the highest
 # Krumhansl and Kessler 1982: profiles of pitch classes in a major and a minor key.
 MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
@@ -34,18 +34,19 @@ TRIADS = ((0, 4, 7), (0, 3, 7))  # major, minor
 
 
 def onset_strength(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Mean rise of the 64 log-mel bands from frame to frame in dB, (n_frames - 1,), one value per 256 samples.
+    """Rise of the log-mel spectrogram from frame to frame in dB, mean over the 64 bands; (n_frames - 1,), hop 256.
 
-    Falls count as zero; levels are floored at -70 dB (spectral flux, Dixon 2006).
+    Falls count as zero; levels are floored at -70 dB (spectral flux, Dixon 2006). Raises the errors of `log_mel`.
     """
     mel = np.maximum(log_mel(audio, sample_rate_hz), QUIET_DB)
     return np.asarray(np.maximum(np.diff(mel, axis=0), 0.0).mean(axis=1))
 
 
 def onsets_seconds(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Onset times in seconds: peaks of the onset strength 1.5 dB above its mean over the half second on either side.
+    """Onset times in seconds, (n_onsets,): peaks of the onset strength that stand out by 1.5 dB.
 
-    Peaks are at least .06 s apart. A chord is one onset.
+    A peak must exceed the mean of the half second on either side by 1.5 dB in total over three frames. Peaks are at
+    least .06 s apart. A chord is one onset. Raises the errors of `log_mel`.
     """
     strength = onset_strength(audio, sample_rate_hz)
     per_second = sample_rate_hz / HOP_SAMPLES
@@ -54,20 +55,21 @@ def onsets_seconds(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     is_peak = (smooth == maximum_filter1d(smooth, 2 * apart + 1)) & (smooth > 0)
     stands_out = smooth - uniform_filter1d(smooth, 2 * usual + 1, mode="nearest") > ONSET_DB / 3.0
     frames = np.flatnonzero(is_peak & stands_out)
-    # An attack raises the energy once it lies a quarter inside the frame; before, the window attenuates it.
+    # An attack raises the energy of a frame only once it lies a quarter inside it; before, the window attenuates it.
     return np.asarray(((frames + 1) * HOP_SAMPLES + 0.75 * FRAME_SAMPLES) / sample_rate_hz)
 
 
 def onsets_per_second(audio: ArrayLike, sample_rate_hz: int) -> float:
-    """Number of onsets divided by the duration."""
+    """Number of onsets per second of audio."""
     return len(onsets_seconds(audio, sample_rate_hz)) * sample_rate_hz / len(np.asarray(audio))
 
 
 def chroma(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Power by pitch class (n_frames, 12), C first, from 55 to 2000 Hz; frames of 8192 samples (Hann), hop 2048.
+    """Power in each pitch class, (n_frames, 12) from C to B, between 55 and 2000 Hz.
 
-    Each spectral peak adds its power to the nearest semitone (a = 440 Hz); leakage beside peaks is ignored.
-    RnnaudioError if the audio is shorter than a frame.
+    Frames have 8192 samples (Hann window), the hop is 2048. Each spectral peak adds its power to the pitch class of
+    the nearest semitone (A = 440 Hz); leakage beside the peaks is ignored. RnnaudioError if the audio is shorter than
+    a frame, is not mono and floating point, or has a sample rate below 4 kHz.
     """
     samples = checked(audio, sample_rate_hz)
     if len(samples) < CHROMA_FRAME:
@@ -88,24 +90,27 @@ def chroma(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 
 
 def pitch_class_entropy(audio: ArrayLike, sample_rate_hz: int) -> float:
-    """Entropy of the pitch classes in bits, frames equally weighted: 0 for a single one, log2 12 = 3.58 if uniform."""
+    """Entropy of the pitch classes in bits: 0 for a single class, log2 12 = 3.58 for a uniform distribution.
+
+    All frames have the same weight. Raises the errors of `chroma`.
+    """
     share = _shares(chroma(audio, sample_rate_hz)).mean(axis=0)
     share = share[share > 0] / max(share.sum(), 1e-30)
     return float(-np.sum(share * np.log2(share)))
 
 
 class Structure(NamedTuple):
-    """Structure over seconds; each value is to be compared with that of real music."""
+    """Structure on a scale of seconds; compare each value with that of real music."""
 
     beat: float  # highest autocorrelation of the onset strength at lags of .2 to 2 s
-    beat_seconds: float  # the shortest lag whose peak almost reaches it
-    chord_seconds: float  # duration of the chord of a frame, median over frames
-    key_stability: float  # share of neighbouring stretches of 10 s in the same key
-    key_clarity: float  # mean correlation with the profile of the best key
+    beat_seconds: float  # shortest lag with a peak of the autocorrelation of at least 0.9 of the highest
+    chord_seconds: float  # duration of the chord that sounds in a frame, median over frames
+    key_stability: float  # share of pairs of successive stretches of 10 s that are in the same key
+    key_clarity: float  # correlation with the profile of the best key, mean over stretches
 
 
 def structure(audio: ArrayLike, sample_rate_hz: int) -> Structure:
-    """Beat, chords and keys of audio of 20 s or more; RnnaudioError if it is shorter."""
+    """Measure beat, chords and keys of audio of 20 s or more; RnnaudioError if it is shorter."""
     if len(np.asarray(audio)) < 2 * KEY_SECONDS * sample_rate_hz:
         raise RnnaudioError(f"structure over seconds needs {2 * KEY_SECONDS:.0f} s of audio or more")
     strength = onset_strength(audio, sample_rate_hz)
@@ -118,7 +123,7 @@ def structure(audio: ArrayLike, sample_rate_hz: int) -> Structure:
 
 
 def _shares(classes: FloatArray) -> FloatArray:
-    """Power by pitch class as shares of the frame's total; silent frames stay zero."""
+    """Power in each pitch class as a share of the total of the frame; silent frames stay zero."""
     return classes / np.maximum(classes.sum(axis=1, keepdims=True), 1e-30)
 
 
@@ -133,7 +138,10 @@ def _beat(x: FloatArray, per_second: float) -> tuple[float, float]:
 
 
 def _chord_seconds(classes: FloatArray, per_second: float) -> float:
-    """Duration of the chord of a frame, median over frames; the chord is the triad with most power of 24."""
+    """Duration of the chord that sounds in a frame, median over frames.
+
+    The chord is the one of the 24 major and minor triads with the most power.
+    """
     triads = np.array([np.roll(np.isin(range(12), kind), root) for kind in TRIADS for root in range(12)])
     size = max(1, round(CHORD_SMOOTHING_SECONDS * per_second)) | 1
     smooth = median_filter(_shares(classes), (size, 1))
@@ -144,7 +152,10 @@ def _chord_seconds(classes: FloatArray, per_second: float) -> float:
 
 
 def _keys(classes: FloatArray, n_frames: int) -> tuple[NDArray[np.int64], float]:
-    """Key of each stretch (0 to 11 major from C, 12 to 23 minor), and the mean correlation with it (Krumhansl)."""
+    """Key of each stretch of ``n_frames`` frames, and the mean correlation with the key's profile (Krumhansl).
+
+    Keys 0 to 11 are C major to B major, 12 to 23 C minor to B minor.
+    """
     profiles = np.array([np.roll(p, k) for p in (MAJOR, MINOR) for k in range(12)])
     profiles = (profiles - profiles.mean(axis=1, keepdims=True)) / profiles.std(axis=1, keepdims=True)
     shares = _shares(classes)

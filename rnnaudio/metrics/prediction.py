@@ -1,4 +1,4 @@
-"""Prediction errors as ratios of powers."""
+"""Prediction errors as ratios of powers, and their decibels."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ FloatArray = NDArray[np.float64]
 
 
 def decibel(power_ratio: ArrayLike) -> FloatArray:
-    """Decibels of ratios of powers (squared amplitudes), 10 log10(power_ratio); 0 gives -infinity, < 0 NaN."""
+    """Decibels of power ratios, 10 log10(power_ratio), float64; 0 gives -infinity, a negative ratio NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return 10.0 * np.log10(np.asarray(power_ratio, dtype=np.float64))
 
 
 def normalised_mse(prediction: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> float:
-    """Normalised squared error: 1.0 (0 dB) for predicting zero, 0.0 for a perfect prediction.
+    """Normalised mean squared error: 1.0 (0 dB) for predicting zero, 0.0 for a perfect prediction.
 
         sum (prediction - target)^2 / sum target^2
 
-    prediction and target have the same shape (..., n_features); mask, if given, has their shape without the last axis
-    and is 1 at the positions that count. RnnaudioError if the shapes differ or the target is zero throughout.
+    prediction and target have the same shape, (..., n_features). mask, if given, has this shape without the last axis,
+    and is 1 at the positions that count, else 0. RnnaudioError if the shapes differ or the target is zero throughout.
     """
     prediction, target = np.asarray(prediction, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if prediction.shape != target.shape:
@@ -46,10 +46,10 @@ def _feature_mask(mask: ArrayLike, target: FloatArray) -> FloatArray:
 
 
 def in_decibel(normalised_mse: float) -> str:
-    """``-12.30 dB`` for a ratio of powers; NaN is the ratio to the power of silence."""
+    """Format a normalised MSE in decibels, such as ``-12.30 dB``; NaN (the target is silent): ``nan (silence)``."""
     return "nan (silence)" if np.isnan(normalised_mse) else f"{float(decibel(normalised_mse)):.2f} dB"
 
 
 def scores_in_decibel(scores: Mapping[str, float]) -> str:
-    """Format normalised mean squared errors by name: ``predict zero 0.00 dB, ...``."""
+    """Format normalised mean squared errors, given by name, as ``predict zero 0.00 dB, ...``."""
     return ", ".join(f"{name} {in_decibel(score)}" for name, score in scores.items())

@@ -1,4 +1,4 @@
-"""Errors of magnitudes and phases against the true spectra (NumPy only)."""
+"""Errors of magnitudes and phases relative to the true spectra (NumPy only)."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,11 +8,12 @@ from rnnaudio.metrics.prediction import FloatArray, decibel
 
 
 def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
-    """Spectral convergence in dB: X the true spectra, Y those of the reconstructed audio.
+    """Spectral convergence in dB of spectra (or magnitudes) Y, ``found``, relative to the true X; any equal shapes.
 
         10 log10 (sum (|X| - |Y|)^2 / sum |X|^2)
 
-    0 dB for silence, -infinity for a perfect reconstruction. RnnaudioError if the shapes differ or X is silent.
+    0 dB for Y = 0, -infinity for a perfect reconstruction. RnnaudioError if the shapes differ, X is zero throughout,
+    or values are NaN or infinite.
     """
     true, other = _finite_pair(np.abs(np.asarray(magnitudes)), np.abs(np.asarray(found)))
     energy = float(np.sum(true**2))
@@ -22,35 +23,42 @@ def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
 
 
 def phase_distance(true: ArrayLike, found: ArrayLike) -> FloatArray:
-    """Distance of phases, elementwise: 0 for equal angles, 1 for opposite ones, 1/2 on average if random.
+    """Elementwise distance of phases in radians: 0 for equal angles, 1 for opposite ones, 1/2 on average if random.
 
         d(t, p) = sin^2((t - p) / 2)
 
-    The blog's measure of 2016. It is invariant under whole turns of either angle and under a shift of both, largest at
-    pi, and zero for equal angles only. Contrary to the blog it is not a metric: like any squared distance it violates
-    the triangle inequality, d(0, 2e) = e^2 > d(0, e) + d(e, 2e) = e^2 / 2 for small e. Its root |sin((t - p) / 2)|,
-    half the chord between the angles on the unit circle, is a metric, and so are all powers d^a with a <= 1/2 (a
-    concave function of a metric); larger powers are not, by the same small angles: 2^(2a) > 2.
+    This is the measure of the 2016 blog. It does not change if whole turns are added to either angle, or the same
+    angle to both; it is largest for a difference of pi, and zero for equal angles only. Contrary to the blog it is not
+    a metric: for small e it violates the triangle inequality, d(0, 2e) = e^2 > d(0, e) + d(e, 2e) = e^2 / 2. Its root
+    |sin((t - p) / 2)|, half the chord between the angles on the unit circle, is a metric, and so are all powers d^a
+    with 0 < a <= 1/2 (concave functions of a metric); larger powers are not, as small angles show: 2^(2a) > 2.
     """
     return np.asarray(np.sin((np.asarray(true, np.float64) - np.asarray(found, np.float64)) / 2.0) ** 2)
 
 
 def mean_phase_distance(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 1.0) -> float:
-    """Mean :func:`phase_distance` d, weighted with amplitudes a: sum a d / sum a."""
+    """Mean :func:`phase_distance` d, weighted with amplitudes a: sum a d / sum a.
+
+    RnnaudioError if shapes differ, values are NaN or infinite, or weights are negative or all zero.
+    """
     true, found = _finite_pair(true, found)
     weight = _weights(true, weights)
     return float(np.sum(weight * phase_distance(true, found)) / np.sum(weight))
 
 
 def best_shift(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 1.0) -> float:
-    """Shift w in radians that minimises the distance of found + w from true: arg sum a e^{i (t - p)}."""
+    """Shift w, in radians, that minimises the mean distance between found + w and true: arg sum a e^{i (t - p)}.
+
+    t, p are the phases true and found, a the weights. Raises the errors of :func:`mean_phase_distance`.
+    """
     return float(np.angle(_resultant(true, found, weights)))
 
 
 def phase_distance_up_to_shift(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 1.0) -> float:
-    """Minimum over w of the mean distance between true and found + w: (1 - |sum a e^{i (t - p)}| / sum a) / 2.
+    """Mean phase distance after the :func:`best_shift` of the phases: (1 - |sum a e^{i (t - p)}| / sum a) / 2.
 
-    Only relative phases count: a common shift of all phases, which is inaudible, is ignored.
+    A common shift of all phases, which is inaudible, is thus ignored. Raises the errors of
+    :func:`mean_phase_distance`.
     """
     return float((1.0 - np.abs(_resultant(true, found, weights))) / 2.0)
 

@@ -1,6 +1,6 @@
 """Log-mel spectrogram, on which most metrics are based.
 
-Audio is mono, floating point, one axis of samples with full scale at -1 and 1.
+Audio is mono, (n_samples,), floating point, with full scale at -1 and 1.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ BLOCK_FRAMES = 1024
 def log_mel(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     """Log-mel spectrogram (n_frames, 64) in dB: frames of 2048 samples (Hann), hop 256, no padding at the ends.
 
-    Frame j is samples [256 j, 256 j + 2048). Power is scaled so that a sine of amplitude 1 at a bin's centre has 0 dB
-    in that bin, summed with triangular weights on the scale mel = 2595 log10(1 + f / 700) from 0 to half the sample
-    rate, and floored at -100 dB. RnnaudioError if the audio is not mono, floating point and finite, is shorter than a
-    frame, or has a sample rate below 4 kHz.
+    Frame j holds the samples 256 j to 256 j + 2047. The power of each bin is scaled so that a sine of amplitude 1 at
+    the bin's centre has 0 dB, summed into bands with triangular weights (mel = 2595 log10(1 + f / 700), from 0 to half
+    the sample rate), and floored at -100 dB. RnnaudioError if the audio is not mono, floating point and finite, is
+    shorter than a frame, or has a sample rate below 4 kHz.
     """
     samples = checked(audio, sample_rate_hz)
     if len(samples) < FRAME_SAMPLES:
@@ -37,7 +37,7 @@ def log_mel(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 
 
 def checked(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Samples as float64; RnnaudioError unless they are mono and floating point, at 4 kHz or more."""
+    """Samples as float64; RnnaudioError unless they are mono and floating point, at a sample rate of 4 kHz or more."""
     samples = np.asarray(audio)
     if samples.ndim != 1:
         raise RnnaudioError(f"the audio has shape {samples.shape}, expected one axis (mono): mix the channels first")
@@ -53,7 +53,7 @@ def checked(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 
 
 def frame_features(samples: FloatArray, sample_rate_hz: int) -> tuple[FloatArray, FloatArray]:
-    """Compute log_mel (n_frames, 64) and flatness (n_frames,) in dB, block by block to limit memory."""
+    """Compute `log_mel`, (n_frames, 64), and spectral flatness, (n_frames,), in dB, in blocks to limit memory."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)
     weights = mel_weights(FRAME_SAMPLES, sample_rate_hz, N_MEL_BANDS)

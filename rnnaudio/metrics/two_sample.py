@@ -1,4 +1,4 @@
-"""Two-sample test: area under the ROC curve of a classifier of real against generated audio, on unseen audio."""
+"""Two-sample test: area under the ROC curve, on unseen audio, of a classifier of real against generated audio."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ PENALTY = 1.0
 
 
 def area_under_curve(real: ArrayLike, generated: ArrayLike) -> float:
-    """Area under the ROC curve: .5 at chance, 1 if generated scores always exceed real ones.
+    """Area under the ROC curve of scores: .5 at chance, 1 if generated scores always exceed real ones.
 
-    P(a generated score exceeds a real one) + P(equal) / 2, the Mann-Whitney statistic. RnnaudioError for no scores.
+    P(a generated score exceeds a real one) + P(both are equal) / 2, from the Mann-Whitney statistic. RnnaudioError if
+    either side has no scores.
     """
     real, generated = np.asarray(real, np.float64), np.asarray(generated, np.float64)
     if not len(real) or not len(generated):
@@ -35,9 +36,9 @@ def area_under_curve(real: ArrayLike, generated: ArrayLike) -> float:
 def window_features(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     """Features (n_windows, n_features) of windows of 4 s every 2 s: timbre, its spread and change, and rhythm.
 
-    Cosine transform of the log-mel bands (20 coefficients): mean, standard deviation, standard deviation of the
-    change; and for four groups of bands the modulation spectrum of their level up to 3 Hz. RnnaudioError for audio
-    shorter than a window.
+    The first three are the mean, the standard deviation, and the standard deviation of the change from frame to frame
+    of 20 cosine transform coefficients of the log-mel bands. Rhythm is the modulation spectrum, up to 3 Hz, of the
+    levels of four groups of bands. RnnaudioError for audio shorter than a window.
     """
     mel = log_mel(audio, sample_rate_hz)
     k = np.arange(N_CEPSTRA)[:, None] * (np.arange(N_MEL_BANDS) + 0.5) * np.pi / N_MEL_BANDS
@@ -54,7 +55,10 @@ def window_features(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 
 
 class Classifier:
-    """Logistic regression on standardised features and their squares, with L2 penalty, fitted by L-BFGS."""
+    """Logistic regression on standardised features and their squares, with an L2 penalty, fitted by L-BFGS.
+
+    real, generated: features (n_windows, n_features); both sides have the same total weight.
+    """
 
     def __init__(self, real: FloatArray, generated: FloatArray):
         x = np.concatenate([real, generated])
@@ -70,12 +74,15 @@ class Classifier:
         return np.concatenate([z, z**2 - 1.0], axis=1)
 
     def score(self, x: FloatArray) -> FloatArray:
-        """Log-odds of being generated, for each window."""
+        """Log-odds that each window is generated: features (n_windows, n_features) -> (n_windows,)."""
         return np.asarray(self._expanded(x) @ self._w[:-1] + self._w[-1])
 
 
 def loss(w: FloatArray, z: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[float, FloatArray]:
-    """Weighted sum of cross-entropies + penalty |w|^2 / 2 (without the bias), and its gradient."""
+    """Weighted sum of cross-entropies + PENALTY |w|^2 / 2 (without the bias, the last of w), and the gradient in w.
+
+    z: inputs (n, n_inputs); y: labels (n,), 1 for generated; weight: (n,).
+    """
     logit = z @ w[:-1] + w[-1]
     value = float(weight @ (np.logaddexp(0.0, logit) - y * logit)) + 0.5 * PENALTY * float(w[:-1] @ w[:-1])
     slope = weight * (expit(logit) - y)
@@ -85,12 +92,12 @@ def loss(w: FloatArray, z: FloatArray, y: FloatArray, weight: FloatArray) -> tup
 def classifier_auc(
     real: Sequence[Sequence[ArrayLike]], generated: Sequence[Sequence[ArrayLike]], sample_rate_hz: int
 ) -> float:
-    """Cross-validated area under the ROC curve of a classifier of 4 s windows; .5 if it cannot separate the two.
+    """Cross-validated area under the ROC curve of a classifier of 4 s windows; .5 if it cannot separate the sides.
 
-    real, generated: groups of related audio, such as the excerpts of one piece. Group k of each is scored by a
-    classifier trained on the other groups, so that no window is scored by one trained on its neighbours or on its own
-    source. If both sides are the same music (real pieces through a codec) they must be grouped identically.
-    RnnaudioError for fewer than two groups on either side.
+    real, generated: groups of related audio, such as the excerpts of one piece. The windows of group k of each side
+    are scored by a classifier trained on the other groups, so that its training data include neither their neighbours
+    nor their source. If both sides are the same music (real pieces through a codec, say), they must be grouped
+    identically. RnnaudioError for fewer than two groups on either side.
     """
     n_folds = min(len(real), len(generated))
     if n_folds < 2:

@@ -1,4 +1,4 @@
-"""All metrics of similarity to music in one row, relative to the training and the held-out music of a corpus."""
+"""All metrics of similarity to music together, relative to the training and the held-out music of a corpus."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ LOOP_SECONDS = 30.0
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """Reference music: limits and vocabulary from training music, frames and excerpts of unseen music.
+    """Reference for all metrics: limits and vocabulary from training music, frames and excerpts of unseen music.
 
     unseen
         log-mel frames of the unseen music, (n, 64) in dB.
     distance
-        Frechet distance between the frames of training and unseen music, by which other distances are divided: the
-        training music itself scores 1.
+        Frechet distance between the frames of the training and the unseen music. Other distances are divided by it, so
+        that the training music scores 1.
     real
-        excerpts of equal length, one tuple per unseen piece.
+        excerpts of the unseen music, all equally long, as one tuple per piece.
     """
 
     sample_rate_hz: int
@@ -51,10 +51,11 @@ class Yardstick:
         stretch_seconds: float,
         limits: AliveLimits | None = None,
     ) -> Yardstick:
-        """Make from pieces on the scale -1 to 1; uses at most 20 minutes of training music, the middle of each piece.
+        """Make from pieces (n_samples,) on the scale -1 to 1.
 
-        limits: limits of real music; None: calibrated on this training music. RnnaudioError if no unseen piece is as
-        long as an excerpt.
+        Of the training music at most 20 minutes are used, the middle of each piece. stretch_seconds: duration of the
+        excerpts of unseen music. limits: limits of real music; None: calibrate them on this training music.
+        RnnaudioError if no unseen piece is as long as an excerpt.
         """
         most = round(MOST_SECONDS * sample_rate_hz / max(1, len(training)))
         middles = [middle(np.asarray(piece, np.float64), most) for piece in training]
@@ -69,17 +70,19 @@ class Yardstick:
         return cls(sample_rate_hz, limits, Vocabulary.learn(trained), new, distance, groups)
 
     def is_clean(self, audio: ArrayLike, seconds: float) -> bool:
-        """True if the first ``seconds`` of the audio have no two seconds on end outside the limits of real music."""
+        """True if, by `alive_seconds`, the first ``seconds`` of the audio stay within the limits to their end."""
         n = round(seconds * self.sample_rate_hz)
         return not alive_seconds(np.asarray(audio, np.float64)[:n], self.sample_rate_hz, self.limits).reason
 
     def measure(self, sounds: Sequence[ArrayLike], pieces: Sequence[int] | None = None) -> Record:
-        """Compute all metrics: means over the sounds of in_range and onsets, medians of pitch classes and structure.
+        """Compute all metrics of the sounds, (n_samples,) each.
 
-        The distances are computed over all sounds together.
+        in_range and onsets are means over the sounds, pitch classes and structure medians; the distances are computed
+        over the frames of all sounds together. Structure is left out if a sound is shorter than 20 s, and the
+        classifier (told_from_real) if fewer than two groups of sounds on either side are at least 4 s long.
 
-        pieces: number of the unseen piece of each sound, if the sounds are the unseen music itself (through a codec,
-        say), so that the classifier is not trained on a piece that it is tested on.
+        pieces: for each sound, the number of the unseen piece it was made from, if the sounds are the unseen music
+        itself (through a codec, say), so that the classifier is never tested on a piece that it was trained on.
         """
         rate = self.sample_rate_hz
         audio = [np.asarray(sound, np.float64) for sound in sounds]
@@ -107,7 +110,7 @@ class Yardstick:
         return row if area is None else row | {"told_from_real": round(area, 3)}
 
     def auc_against_real(self, sounds: Sequence[FloatArray], pieces: Sequence[int] | None = None) -> float | None:
-        """Result of :func:`classifier_auc` for all long enough sounds; None with fewer than two on either side."""
+        """Result of :func:`classifier_auc` for the sounds of 4 s or more; None for fewer than two groups on a side."""
         long = WINDOW_SECONDS * self.sample_rate_hz
         if pieces is None:
             real = [stretches for stretches in self.real if stretches and len(stretches[0]) >= long]
@@ -121,19 +124,19 @@ class Yardstick:
 
 
 def middle(audio: FloatArray, most: int) -> FloatArray:
-    """The middle ``most`` samples, or all if there are fewer."""
+    """The middle ``most`` samples of the audio, or all if there are fewer."""
     start = max(0, (len(audio) - most) // 2)
     return audio[start : start + most]
 
 
 def most_looped(audio: FloatArray, sample_rate_hz: int) -> float:
-    """Highest :func:`loop_score` of any half minute, which also detects a loop that begins late."""
+    """Highest :func:`loop_score` of any half minute of the audio, so that a loop that begins late is detected, too."""
     n = round(LOOP_SECONDS * sample_rate_hz)
     return max(loop_score(part, sample_rate_hz) for part in (*cut(audio, n), audio[-n:]))
 
 
 def cut(audio: FloatArray, n: int) -> tuple[FloatArray, ...]:
-    """Cut into adjoining excerpts of n samples; the remainder is dropped."""
+    """Cut the audio into adjoining excerpts of n samples; the remainder is dropped."""
     return tuple(audio[k : k + n] for k in range(0, len(audio) - n + 1, n))
 
 

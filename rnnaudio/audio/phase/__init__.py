@@ -1,4 +1,4 @@
-"""Phase retrieval from magnitudes: Griffin-Lim offline and in a stream, phase differences and their integration."""
+"""Phase retrieval from magnitudes: Griffin-Lim, offline and streaming; phase differences and their integration."""
 
 from rnnaudio.audio.phase.differences import (
     Differences,

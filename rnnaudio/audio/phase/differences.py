@@ -1,16 +1,17 @@
 """Phase differences: the part of the phase that can be predicted from magnitudes.
 
-From frame to frame the phase of a bin advances by 2 pi k hop / n for a tone at the bin's centre, many turns, and its
-absolute value depends on the onset time, so no model can predict it. The differences do not change when all phases are
-shifted:
+For a tone at the centre of bin k, the phase of the bin advances by 2 pi k hop / n, many turns, from frame to frame.
+Its absolute value depends on the onset time, so no model can predict it. Differences of phases, in contrast, do not
+change if the same angle is added to all phases:
 
-    in time        v[m, k] = phase[m, k] - phase[m-1, k] - 2 pi k hop / n, the hop times the deviation of the
-                   instantaneous frequency from the bin's centre: 0 for a tone there
-    in frequency   u[m, k] = centred phase[m, k] - centred phase[m, k-1], -2 pi / n times the group delay: 0 for an
-                   event at the frame's centre, where these phases are referenced (2 pi k c / n more than at its start)
+    in time        v[m, k] = phase[m, k] - phase[m-1, k] - 2 pi k hop / n. This is the hop times the deviation of the
+                   instantaneous (angular) frequency from the bin's centre: 0 for a tone at the centre
+    in frequency   u[m, k] = centred phase[m, k] - centred phase[m, k-1]. Centred phases refer to the centre c of the
+                   frame instead of its first sample: 2 pi k c / n is added. This is -2 pi / n times the group delay
+                   from the centre: 0 for an event there
 
-both wrapped to -pi .. pi. For a Gaussian window they are derivatives of the log-magnitude (Portnoff 1979), local
-functions of the spectrogram; the phase is their sum along a path.
+Both are wrapped to -pi .. pi. For a Gaussian window they are derivatives of the log-magnitude (Portnoff 1979), so they
+are local functions of the spectrogram; the phase is their sum along a path.
 """
 
 from typing import NamedTuple
@@ -22,19 +23,19 @@ from rnnaudio.audio.phase.griffin_lim import centre_advance, checked_magnitudes
 from rnnaudio.audio.stft import STFT
 from rnnaudio.errors import RnnaudioError
 
-# Variance of the Gaussian exp(-pi t^2 / gamma) that is nearest to a window, gamma / n^2: Prusa, Balazs and Sondergaard
-# (2017), table 2.
+# gamma / n^2 for the Gaussian exp(-pi t^2 / gamma) nearest to each window: Prusa, Balazs and Sondergaard (2017),
+# table 2.
 NEAREST_GAUSSIAN = {"hann": 0.25645, "hamming": 0.29794, "blackman": 0.17954}
 FAINT = 1e-10  # lower limit of a magnitude under the logarithm
 
 
 class Differences(NamedTuple):
-    """Phase differences in radians, (n_frames, n_bins) each.
+    """Phase differences v (time) and u (frequency) in radians, (n_frames, n_bins) each; see the module.
 
     time
-        difference from the frame before; the first row is 0.
+        difference from the frame before; 0 in the first frame.
     frequency
-        difference from the bin below; the first column is 0.
+        difference from the bin below; 0 in the first bin.
     """
 
     time: Phases
@@ -47,13 +48,13 @@ def wrapped(angle: Floats) -> Phases:
 
 
 def hop_advance(stft: STFT) -> Phases:
-    """Phase advance 2 pi k hop / n of a tone at each bin's centre from frame to frame, modulo 2 pi; (n_bins,)."""
-    turns = np.arange(stft.n_bins) * stft.hop_samples % stft.window_samples  # integers: no digits are lost
+    """Phase advance 2 pi k hop / n from frame to frame of a tone at each bin's centre, modulo 2 pi; (n_bins,)."""
+    turns = np.arange(stft.n_bins) * stft.hop_samples % stft.window_samples  # exact, in integers
     return 2.0 * np.pi * turns / stft.window_samples
 
 
 def phase_differences(phases: Phases, stft: STFT) -> Differences:
-    """Differences of phases (n_frames, ..., n_bins), in radians from each frame's first sample."""
+    """Differences of phases (n_frames, ..., n_bins), in radians; the phases refer to each frame's first sample."""
     time, frequency = np.zeros(phases.shape), np.zeros(phases.shape)
     time[1:] = wrapped(np.diff(phases, axis=0) - hop_advance(stft))
     frequency[..., 1:] = wrapped(np.diff(phases + centre_advance(stft), axis=-1))
@@ -65,11 +66,12 @@ def magnitude_differences(magnitudes: Magnitudes, stft: STFT) -> Differences:
 
         v = hop n / gamma  d log|X| / dk        u = -gamma / (hop n)  d log|X| / dm
 
-    by central differences, averaged over the two ends. A frame needs the one after it. RnnaudioError for a rectangular
-    window, which no Gaussian approximates.
+    The derivatives are central differences, averaged over the two frames (v) or bins (u) of the phase difference. A
+    frame needs the frame after it; at the ends log|X| is extrapolated linearly. RnnaudioError for a rectangular
+    window, which no Gaussian approximates, and for magnitudes that are not valid.
     """
     logs = np.log(np.maximum(checked_magnitudes(magnitudes, stft), FAINT))
-    first, last = logs[:2][::-1], logs[-2:]  # one row each if there is a single frame
+    first, last = logs[:2][::-1], logs[-2:]  # a single frame gives one row in each
     before = np.concatenate([2.0 * logs[:1] - first[:1], logs[:-1]])
     after = np.concatenate([logs[1:], 2.0 * logs[-1:] - last[:1]])
     found = differences_between(before, logs, after, gradient_slope(stft))
@@ -80,7 +82,7 @@ def magnitude_differences(magnitudes: Magnitudes, stft: STFT) -> Differences:
 def differences_between(before: Features, logs: Features, after: Features, slope: float) -> Differences:
     """Compute :func:`magnitude_differences` from log-magnitudes (..., n_bins) of three adjoining frames.
 
-    The caller extrapolates linearly at either end, where the frame before or after is missing.
+    Where the frame before or after is missing, at the ends, the caller extrapolates linearly.
     """
     frequency = np.zeros(logs.shape)
     has_slope = logs.shape[-1] > 1

@@ -1,4 +1,4 @@
-"""Phases estimated from a stream of magnitudes without a model: phase gradient integration, one frame late."""
+"""Streaming phase retrieval without a model: integration of the phase gradient, with a delay of one frame."""
 
 from collections import deque
 
@@ -13,28 +13,28 @@ from rnnaudio.errors import RnnaudioError
 
 
 class PhaseGradient:
-    """Integration of :func:`magnitude_differences` frame by frame (Prusa and Sondergaard 2016).
+    """Streaming estimation of phases from magnitudes by integrating :func:`magnitude_differences`.
 
         stream = PhaseGradient(stft)
         for frame in magnitudes:
             for phased in stream.push(frame): ...     # one frame late
         for phased in stream.flush(): ...
 
-    A frame pushed with its phases (``push(frame, phases)``) keeps them, and later frames continue from these.
-    Raises the errors of :func:`magnitude_differences`.
+    A frame pushed together with known phases (``push(frame, phases)``) keeps them, and the frames after it continue
+    from them. Prusa and Sondergaard (2016). RnnaudioError for a rectangular window.
     """
 
     def __init__(self, stft: STFT, *, seed: int = 0):
         self._stft, self._slope = stft, gradient_slope(stft)
         self._integrator = PhaseIntegrator(stft, seed=seed)
-        self._logs: deque[Features] = deque(maxlen=3)  # of the frames before, at and after the one to be phased
-        self._frame: tuple[Magnitudes, Phases | None] | None = None  # the latest one
+        self._logs: deque[Features] = deque(maxlen=3)  # log-magnitudes of the last three frames
+        self._frame: tuple[Magnitudes, Phases | None] | None = None  # the latest frame
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes, phases: Phases | None = None) -> list[PhasedFrame]:
-        """Take the next frame |X|, (n_bins,); returns the frame whose phases are now known, if any.
+        """Add the next frame |X|, (n_bins,); returns the frame before it with phases, or an empty list the first time.
 
-        RnnaudioError for NaN or negative values, another window, or a flushed stream.
+        RnnaudioError for values that are NaN, infinite or negative, a wrong number of bins, or a flushed stream.
         """
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
@@ -45,7 +45,7 @@ class PhaseGradient:
         return phased
 
     def flush(self) -> list[PhasedFrame]:
-        """Return the remaining frame and end the stream."""
+        """Return the last frame and end the stream; a second call, or an empty stream, returns an empty list."""
         if self._is_over or self._frame is None:
             return []
         self._is_over = True

@@ -22,17 +22,18 @@ def griffin_lim(
 
         t_k = STFT(inverse(|X| e^{i arg c_{k-1}}));  c_k = t_k + momentum (t_k - t_{k-1})
 
-    momentum 0: Griffin and Lim (1984), whose error never grows. 0.99: fast Griffin-Lim of Perraudin, Balazs and
-    Sondergaard (2013), which converges further in as many iterations, though its error may rise in between.
+    With momentum 0 this is the algorithm of Griffin and Lim (1984), whose error never grows; above 0 it is the fast
+    algorithm of Perraudin, Balazs and Sondergaard (2013), which reaches a lower error in the same number of
+    iterations, though the error may rise in between.
 
     start
         phases (n_frames, n_bins) in radians, or the ``zero`` or ``random`` phases of :func:`starting_phases`.
     n_iterations
-        0: inverse transform with the starting phases.
+        0 gives the inverse transform with the starting phases.
     n_samples
         length of the audio, see :meth:`STFT.inverse`.
 
-    RnnaudioError for magnitudes of another window, negative or not finite, or settings out of range.
+    RnnaudioError for magnitudes that are negative, not finite or of a wrong shape, or settings out of range.
     """
     magnitudes = checked_magnitudes(magnitudes, stft)
     if n_iterations < 0 or not 0.0 <= momentum <= 1.0:
@@ -57,8 +58,9 @@ def griffin_lim(
 def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0) -> Phases:
     """Initial phases (n_frames, n_bins) in radians: ``zero`` at the centre of each frame, or uniformly ``random``.
 
-    Phases refer to the frame's first sample, where the window is zero: phase zero there would put the peak of each
-    frame at the end of the window. So ``zero`` is -2 pi k c / n, with the centre c = n // 2.
+    Phases refer to the frame's first sample, where most windows are zero: phases of 0 would put the peak of each frame
+    there, and the window would remove it. Hence ``zero`` means -2 pi k c / n, with the centre c = n // 2.
+    RnnaudioError for another kind.
     """
     if kind == "zero":
         return np.broadcast_to(-centre_advance(stft), shape)
@@ -73,12 +75,12 @@ def centre_advance(stft: STFT) -> Phases:
 
 
 def with_phases(magnitudes: Magnitudes, phases: Phases) -> Spectra:
-    """Spectra with these magnitudes and phases, |X| e^{i phase}."""
+    """Spectra with the given magnitudes and phases (radians), |X| e^{i phase}."""
     return magnitudes * np.exp(1j * np.asarray(phases))
 
 
 def with_phases_of(magnitudes: Magnitudes, spectra: Spectra) -> Spectra:
-    """Spectra with these magnitudes and the phases of others, |X| c / |c|; phase zero where c is zero."""
+    """Spectra with the given magnitudes and the phases of the spectra c, |X| c / |c|; phase 0 where c is 0."""
     size = np.abs(spectra)
     silent = size < np.finfo(np.float64).tiny
     units: Spectra = spectra / np.where(silent, 1.0, size)
@@ -87,7 +89,9 @@ def with_phases_of(magnitudes: Magnitudes, spectra: Spectra) -> Spectra:
 
 
 def checked_frame(magnitudes: Magnitudes, phases: Phases | None, stft: STFT) -> tuple[Magnitudes, Phases | None]:
-    """Copy and check one frame, (n_bins,) each; copies, because callers may reuse their arrays for the next frame.
+    """Check and copy the magnitudes and phases of one frame, (n_bins,) each.
+
+    Callers may reuse their arrays for the next frame, hence the copies.
 
     Raises the errors of :func:`checked_magnitudes`, and RnnaudioError for phases of another shape or not finite.
     """
@@ -103,7 +107,7 @@ def checked_frame(magnitudes: Magnitudes, phases: Phases | None, stft: STFT) -> 
 
 
 def checked_magnitudes(magnitudes: Array, stft: STFT) -> Magnitudes:
-    """Magnitudes (n_frames, n_bins) as float64; RnnaudioError if they do not fit this transform."""
+    """Magnitudes (n_frames, n_bins) as float64; RnnaudioError for another shape, or negative or not finite values."""
     magnitudes = np.asarray(magnitudes)
     if magnitudes.ndim != 2:
         raise RnnaudioError(f"got magnitudes of shape {magnitudes.shape}, expected (n_frames, n_bins)")

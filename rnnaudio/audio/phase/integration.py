@@ -1,4 +1,4 @@
-"""Integration of phase differences along the loudest path."""
+"""Integration of phase differences to phases, along a path through the loudest bins."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,10 @@ FAINTEST = 1e-6
 
 
 class PhasedFrame(NamedTuple):
-    """A frame with its phases, in radians from its first sample, and the differences they came from; all (n_bins,)."""
+    """A frame with its phases and the phase differences that gave them, in radians; all (n_bins,).
+
+    The phases refer to the first sample of the frame.
+    """
 
     magnitudes: Magnitudes
     phases: Phases
@@ -23,11 +26,12 @@ class PhasedFrame(NamedTuple):
 
 
 class PhaseIntegrator:
-    """Real-time phase gradient heap integration: Prusa and Sondergaard (2016). One frame at a time.
+    """Real-time phase gradient heap integration, one frame at a time: Prusa and Sondergaard (2016).
 
-    The phases of a frame follow from the frame before, by differences in time, or from neighbouring bins, by those
-    in frequency, always starting at the loudest bin with a known phase: differences are reliable where there is
-    energy. Bins fainter than ``faintest`` times the loudest of the last two frames get random phases from the seed.
+    The phase of a bin is computed either from the frame before, by the difference in time, or from a neighbouring bin,
+    by the difference in frequency. Integration always continues from the loudest bin with a known phase, because
+    differences are reliable where there is energy. Bins fainter than ``faintest`` times the loudest bin of this frame
+    and the one before get random phases, determined by the seed.
     """
 
     def __init__(self, stft: STFT, *, faintest: float = FAINTEST, seed: int = 0):
@@ -36,19 +40,19 @@ class PhaseIntegrator:
         self._before: tuple[Magnitudes, Phases] | None = None  # magnitudes and phases of the last frame
 
     def step(self, magnitudes: Magnitudes, time: Phases, frequency: Phases, phases: Phases | None = None) -> Phases:
-        """Phases of the next frame, (n_bins,) radians from its first sample; all arguments (n_bins,).
+        """Compute the phases of the next frame, in radians, referred to its first sample; all arrays (n_bins,).
 
-        phases: known phases of this frame, which are kept; None: integrate.
+        time, frequency: the phase differences. phases: known phases of the frame, returned unchanged; None: integrate.
         """
         magnitudes = np.asarray(magnitudes, np.float64)
         if phases is not None:
             self._before = magnitudes, phases
             return phases
         n = len(magnitudes)
-        before, old = self._before or (np.zeros(n), np.zeros(n))
+        before, old = self._before or (np.zeros(n), np.zeros(n))  # magnitudes and phases
         limit = self._faintest * max(float(magnitudes.max()), float(before.max()))
         phases = self._rng.uniform(-np.pi, np.pi, n) + self._to_centre
-        ahead = old + self._to_centre + self._advance + time  # centred phases, predicted from the frame before
+        ahead = old + self._to_centre + self._advance + time  # phases at the frame's centre, from the frame before
         spread(before, magnitudes, ahead, np.asarray(frequency, np.float64), limit, phases)
         phases -= self._to_centre
         self._before = magnitudes, phases

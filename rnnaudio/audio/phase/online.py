@@ -1,4 +1,4 @@
-"""Griffin-Lim in a stream: the phases of each frame are fixed a few frames after it arrives."""
+"""Streaming Griffin-Lim: the phases of each frame become final a few frames after it arrives."""
 
 import numpy as np
 
@@ -11,18 +11,19 @@ from rnnaudio.errors import RnnaudioError
 class OnlineGriffinLim:
     """Real-time iterative spectrogram inversion with look-ahead: Zhu, Beauregard and Wyse (2007).
 
-    A new frame starts with the phases of the audio reconstructed so far under its window (zero where there is none).
-    Then all pending frames (at most ``look_ahead`` + 1) are projected ``n_iterations`` times, while older frames stay
-    fixed. When more are pending, the oldest is fixed, and the samples that no later frame covers are returned:
+    A new frame starts with the phases of the audio that has been reconstructed so far under its window (zeros where
+    there is none yet). Then all pending frames, at most ``look_ahead`` + 1, go through ``n_iterations`` iterations of
+    Griffin-Lim, while the phases of older frames stay fixed. Once ``look_ahead`` + 1 frames are pending, the oldest is
+    fixed, and the samples that no later frame covers are returned:
 
         stream = OnlineGriffinLim(stft)
         for frame in magnitudes:
             play(stream.push(frame))   # (hop,) float64; shorter or empty for the first frames
         play(stream.flush())
 
-    The total is ``stft.n_samples(n_frames)`` samples, ``look_ahead`` + 1 hops late (with full padding, also by the
-    offset). A frame may be pushed with initial phases (``push(frame, phases)``); with ``n_iterations=0`` and
-    ``look_ahead=0`` this is the inverse transform in a stream.
+    In total ``stft.n_samples(n_frames)`` samples are returned, with a delay of ``look_ahead`` + 1 hops (with full
+    padding, plus the offset). A frame may be pushed with initial phases (``push(frame, phases)``); with
+    ``n_iterations=0`` and ``look_ahead=0`` this is a streaming inverse transform. RnnaudioError for negative settings.
     """
 
     def __init__(self, stft: STFT, *, look_ahead: int = 3, n_iterations: int = 5):
@@ -30,8 +31,8 @@ class OnlineGriffinLim:
             raise RnnaudioError(f"look_ahead is {look_ahead}, n_iterations {n_iterations}: expected 0 or more")
         self.stft, self.look_ahead, self.n_iterations = stft, look_ahead, n_iterations
         length = stft.window_samples + look_ahead * stft.hop_samples
-        # From the first sample of the oldest pending frame on: overlap-add of the fixed frames, the sum of w^2 over
-        # the fixed frames, and the sum of w^2 over all frames.
+        # These arrays begin at the first sample of the oldest pending frame: overlap-add of the fixed frames, sum of
+        # w^2 over the fixed frames, and sum of w^2 over all frames.
         self._sum, self._fixed_squares, self._squares = np.zeros(length), np.zeros(length), np.zeros(length)
         self._magnitudes = np.empty((0, stft.n_bins))
         self._spectra = np.empty((0, stft.n_bins), complex)
@@ -39,9 +40,9 @@ class OnlineGriffinLim:
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes, phases: Phases | None = None) -> Audio:
-        """Take the next frame |X|, (n_bins,); returns the samples that are now final.
+        """Add the next frame |X|, (n_bins,), with initial phases in radians if known; returns the samples now final.
 
-        RnnaudioError for NaN or negative values, another window, or a flushed stream.
+        RnnaudioError for values that are NaN, infinite or negative, a wrong number of bins, or a flushed stream.
         """
         if self._is_over:
             raise RnnaudioError("the stream was flushed: make a new one")
@@ -71,7 +72,7 @@ class OnlineGriffinLim:
         return np.concatenate(parts) if parts else np.empty(0)
 
     def _span(self, k: int) -> slice:
-        """Samples under the k-th pending frame."""
+        """Range of samples under the k-th pending frame."""
         return slice(k * self.stft.hop_samples, k * self.stft.hop_samples + self.stft.window_samples)
 
     def _project(self, divisors: Floats) -> None:
@@ -80,7 +81,7 @@ class OnlineGriffinLim:
         self._spectra = with_phases_of(self._magnitudes, self.stft.of_frames(frames))
 
     def _audio(self, divisors: Floats) -> Audio:
-        """Overlap-add of fixed and pending frames, divided by the sums of w^2 over them."""
+        """Audio under the pending frames: overlap-add of fixed and pending frames, over the given sums of w^2."""
         total = self._sum.copy()
         for k, frame in enumerate(self.stft.to_frames(self._spectra)):
             total[self._span(k)] += frame
@@ -101,7 +102,7 @@ class OnlineGriffinLim:
 
 
 def streamed(magnitudes: Magnitudes, stft: STFT, *, look_ahead: int = 3, n_iterations: int = 5) -> Audio:
-    """Run all frames (n_frames, n_bins) through one :class:`OnlineGriffinLim`."""
+    """Run all frames |X| (n_frames, n_bins) through :class:`OnlineGriffinLim`; returns all samples, (n_samples,)."""
     stream = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
     return np.concatenate([*(stream.push(frame) for frame in magnitudes), stream.flush()])
 
