@@ -72,7 +72,7 @@ def measure_all(modes: tuple[str, ...] = ("auto", "c"), kernels: tuple[str, ...]
 
     Args:
         modes: which of auto, c, numba, python.
-        kernels: which of fused, scan; scan in mode python is left out, for a step takes minutes.
+        kernels: which of fused, scan; scan in mode python is left out because a step takes minutes.
     """
     from rnnaudio import engine
 

@@ -59,7 +59,7 @@ def halves(split: Split) -> tuple[Split, Split]:
 
 
 def fit(corpus: AudioCorpus, options: Options) -> tuple[Layer, Any]:
-    """Train half of the updates on the first half of the pieces, then resume on the others."""
+    """Train on the first half of the pieces for half of the updates, then resume on the second half."""
     n_updates = options.n_updates
     sizes = {"frame_size": CONFIG.frame_size, "n_steps": options.n_steps, "batch_size": options.batch_size}
     model = build_model(CONFIG)
