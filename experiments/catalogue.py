@@ -1,6 +1,6 @@
-"""Everything in this folder that can be run, by name: ``rnnaudio experiment list``.
+"""Catalogue of all experiments in this folder, by name: ``rnnaudio experiment list``.
 
-Nothing heavy is imported here, so that listing is quick; :mod:`experiments.runner` imports and runs.
+This module imports nothing heavy, so that listing is quick; :mod:`experiments.runner` imports and runs experiments.
 """
 
 import difflib
@@ -31,15 +31,15 @@ class Run(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """The folder of checkpoints, sounds and pictures, by default."""
+        """The default folder for checkpoints, sounds and pictures of the run."""
         return Path("runs") / self.record
 
 
 class Experiment(NamedTuple):
     """A module of this package with a ``main``, under the name that `rnnaudio experiment run` takes.
 
-    ``needs`` are the extras and data that make sets up before: ``corpus``, ``strings`` (a second corpus), ``bench``,
-    ``theano``, ``theano-if-possible``.
+    ``needs`` names the extras and data that make has to set up before a run: ``corpus``, ``strings`` (a second
+    corpus), ``bench``, ``theano``, ``theano-if-possible``.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Experiment(NamedTuple):
 
 
 def _from_settings(name: str, about: str, time: str, post: str) -> Experiment:
-    """An experiment of the blog that consists of a settings file."""
+    """Make the entry of a blog experiment that consists of a settings file only."""
     module, settings = "blog_2016.reproduce", f"{name}.toml"
     return Experiment(name, module, about, time, post, (Run(name),), ("corpus",), settings=settings, smoke=SMOKE)
 
@@ -231,7 +231,7 @@ EXPERIMENTS = {experiment.name: experiment for experiment in ALL}
 
 
 def find(name: str) -> Experiment:
-    """The experiment of that name; RnnaudioError that names the nearest if it is unknown."""
+    """The experiment of a name; if the name is unknown, RnnaudioError suggests the nearest one."""
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
     nearest = difflib.get_close_matches(name.replace("_", "-"), EXPERIMENTS, 1)
@@ -240,7 +240,7 @@ def find(name: str) -> Experiment:
 
 
 def as_list() -> str:
-    """All experiments by group, a line each."""
+    """Text that lists all experiments by group, one per line."""
     width = max(map(len, EXPERIMENTS))
     lines = []
     for group, title in GROUPS.items():
@@ -250,6 +250,6 @@ def as_list() -> str:
 
 
 def needs(name: str, arguments: list[str]) -> tuple[str, ...]:
-    """The extras and data to set up before a run; tiny forms need no corpus."""
+    """The extras and data to set up before a run with these arguments; tiny forms need no corpus."""
     wanted = ("corpus",) if name == "all" else find(name).needs
     return tuple(need for need in wanted if not ("--smoke" in arguments and need in ("corpus", "strings")))

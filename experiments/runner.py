@@ -1,4 +1,4 @@
-"""Run experiments of the catalogue, one or all, and tabulate the claims of the blog that they recorded."""
+"""Run one or all experiments of the catalogue, and tabulate the recorded outcomes of the blog's claims."""
 
 import importlib
 import json
@@ -17,7 +17,7 @@ PROGRAM = "rnnaudio experiment run"
 
 
 def run(name: str, arguments: list[str]) -> None:
-    """Run an experiment in this process; what is typed after its name, --help included, is its own to read."""
+    """Run an experiment in this process; it parses the arguments after its name, including --help, itself."""
     experiment = find(name)
     importlib.import_module("rnnaudio.engine")  # refuses a bad RNNAUDIO_ENGINE or RNNAUDIO_MODE before all else
     sys.argv = [f"{PROGRAM} {name}", *experiment.arguments, *arguments]
@@ -28,12 +28,12 @@ def run(name: str, arguments: list[str]) -> None:
 
 
 def command_line(name: str, arguments: list[str] | tuple[str, ...] = ()) -> str:
-    """The command as it is typed."""
+    """The command line that runs an experiment with these arguments."""
     return " ".join([PROGRAM, name, *map(shlex.quote, arguments)])
 
 
 def typed_command() -> str:
-    """The command of the experiment that runs, without the arguments that the catalogue put in front."""
+    """The command line of the running experiment, without the arguments that the catalogue inserts."""
     name, arguments = sys.argv[0].removeprefix(f"{PROGRAM} "), sys.argv[1:]
     preset = len(EXPERIMENTS[name].arguments) if name in EXPERIMENTS else 0
     return command_line(name, arguments[preset:])
@@ -43,15 +43,15 @@ def typed_command() -> str:
 
 
 def run_all(smoke: bool = False, again: bool = False) -> None:
-    """Run the experiments of the blog that have no record yet, each in a process of its own, then print the table.
+    """Run the experiments of the blog that have no record yet, each in a separate process, then print the table.
 
-    Experiments that have a record, and runs that are finished, are not computed again, so the command can be repeated
-    after a break. Records come with the repository.
+    Recorded experiments and finished runs are not computed again, so the command can be repeated after an
+    interruption. Records come with the repository.
 
     again
-        also those that have a record; the runs in their folders are renamed to ``runs/NAME.before``.
+        run recorded experiments, too; their run folders are first renamed to ``runs/NAME.before``.
     smoke
-        instead each in its tiny form, on the piano in the package; nothing is recorded.
+        run each experiment in its tiny form instead, on the piano in the package; nothing is recorded.
     """
     wanted = list(_tiny_forms() if smoke else _full_runs(again))
     if again and not smoke:
@@ -70,7 +70,7 @@ def run_all(smoke: bool = False, again: bool = False) -> None:
 
 
 def run_apart(name: str, arguments: tuple[str, ...]) -> bool:
-    """Run an experiment in a process of its own; whether it ended well."""
+    """Run an experiment in a separate process; returns True if it succeeded."""
     started = time.monotonic()
     code = "from rnnaudio.cli import main; main()"
     command = [sys.executable, "-c", code, "experiment", "run", name, *arguments]
@@ -82,7 +82,7 @@ def run_apart(name: str, arguments: tuple[str, ...]) -> bool:
 
 
 def set_aside(folders: list[Path]) -> None:
-    """Rename the folders that exist; RnnaudioError, and none is renamed, where an earlier one is still set aside."""
+    """Rename those of the folders that exist; RnnaudioError, before any is renamed, if a new name is already taken."""
     there = {folder: folder.with_name(f"{folder.name}.before") for folder in folders if folder.exists()}
     for before in there.values():
         if before.exists():
@@ -92,7 +92,7 @@ def set_aside(folders: list[Path]) -> None:
 
 
 def _recorded() -> Iterator[tuple[Experiment, Run]]:
-    """The runs that `run all` records."""
+    """Iterate over the runs that `run all` records, each with its experiment."""
     return ((experiment, run) for experiment in ALL if experiment.post for run in experiment.runs)
 
 
@@ -108,7 +108,7 @@ def _tiny_forms() -> Iterator[tuple[Experiment, tuple[str, ...]]]:
 
 
 def claims() -> Iterator[dict[str, str]]:
-    """A row for each claim of the records."""
+    """Iterate over the rows of the claims table, one for each claim in the records."""
     for experiment, run in _recorded():
         recorded = json.loads(run.path.read_text()) if run.path.exists() else {}
         for claim in recorded.get("claims", []):
@@ -116,7 +116,7 @@ def claims() -> Iterator[dict[str, str]]:
 
 
 def as_markdown() -> str:
-    """The claims of the records as a table."""
+    """The claims in the records as a Markdown table."""
     lines = ["| post | the blog says | command | 2016 | here | why |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {row['post']} | {row['says']} | `{row['command']}` | {row['2016']} | {row['ours']} | {row['why']} |"

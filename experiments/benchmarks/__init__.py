@@ -1,1 +1,1 @@
-"""Speed and memory, against other frameworks."""
+"""Benchmarks of speed and memory, in comparison with other frameworks."""

@@ -1,11 +1,11 @@
-"""Training steps of rnnaudio against PyTorch's, JAX's and the engine's own scan, as ratios in one run.
+"""Time of training steps: rnnaudio compared with PyTorch, JAX and the engine's own scan, as ratios.
 
     rnnaudio bench [--quick] [--cells lstm gru memory-lstm] [--peers torch torch-compiled jax scan theano]
 
-Every peer is a process of its own, built once; they take turns, a few steps each, so that other load on the machine
-affects all of them. A figure is the median over the turns of the median within a turn; the ratio is the peer's time
-over ours of the same turn, so above 1 rnnaudio is faster. The floor is the time that the step's products alone would
-take at the machine's measured sgemm rate.
+Every peer runs in a separate process, and its model is built once. The peers take turns of a few steps each, so that
+other load on the machine affects all of them. A figure is the median over the turns of the median within a turn; a
+ratio is the peer's time over ours in the same turn, so rnnaudio is faster if it is above 1. The floor is the time that
+the step's matrix products alone would take at the measured sgemm rate of the machine.
 """
 
 import importlib.util
@@ -57,7 +57,7 @@ EXTRAS = {"torch": "bench", "torch-compiled": "bench", "jax": "jax", "scan": Non
 
 
 def gflop(point: Point, cell: str) -> float:
-    """Count multiplications and additions of all products of a step, in 1e9, without the gradient of the input."""
+    """Multiplications and additions in all products of a training step, in 1e9; without the gradient of the input."""
     rows, n = point.n_steps * point.n_batch, point.n_units
     if cell == "memory-lstm":
         depth = point.n_layers
@@ -80,7 +80,7 @@ OURS = {
 
 
 class Peer:
-    """A process that does training steps on demand."""
+    """A process that runs training steps on demand."""
 
     def __init__(self, name: str, cell: str, point: Point):
         python = THEANO_PYTHON if name == "theano" else sys.executable
@@ -99,7 +99,7 @@ class Peer:
         return self._process.stdout.readline()
 
     def seconds(self, n_steps: int) -> float:
-        """The median duration of ``n_steps`` steps."""
+        """The median duration of a step, in seconds, over ``n_steps`` steps."""
         assert self._process.stdin
         self._process.stdin.write(f"{n_steps}\n")
         self._process.stdin.flush()
@@ -115,7 +115,7 @@ class Peer:
 def compare(
     point: Point, cell: str, names: list[str], turns: int, turn_seconds: float, make_peer: Callable[..., Any] = Peer
 ) -> dict[str, Any]:
-    """Times of rnnaudio and its peers at one point of the grid."""
+    """Measure rnnaudio and its peers at one point of the grid; returns a row of the table."""
     with ExitStack() as stack:
         peers = []
         for name in ["rnnaudio", *names]:
@@ -132,13 +132,16 @@ def compare(
 
 
 def peers_of(cell: str, peers: tuple[str, ...]) -> list[str]:
-    """The peers of a cell: torch.compile does not speed up PyTorch's own layers, and JAX has LSTM and GRU only."""
+    """Those of the peers that apply to a cell.
+
+    torch.compile does not speed up PyTorch's own layers, and the JAX benchmark has LSTM and GRU only.
+    """
     other = "jax" if cell == "memory-lstm" else "torch-compiled"
     return [peer for peer in peers if peer != other]
 
 
 def check_peers(peers: tuple[str, ...]) -> None:
-    """RnnaudioError for an unknown peer, or one that is not installed."""
+    """Raise RnnaudioError for an unknown peer, or one that is not installed."""
     for peer in peers:
         if peer not in EXTRAS:
             raise RnnaudioError(f"the peer is {peer!r}; expected some of {', '.join(EXTRAS)}")
@@ -149,14 +152,14 @@ def check_peers(peers: tuple[str, ...]) -> None:
 
 
 def line(row: dict[str, Any], names: list[str]) -> str:
-    """One line of the table."""
+    """A row of the table as text."""
     ratios = [f"{1e3 * row[name]['seconds']:7.1f} x{row[name]['ratio']:5.2f}" for name in names]
     size, ours = ",".join(map(str, row["point"].values())), 1e3 * row["rnnaudio"]["seconds"]
     return f"{row['cell']:11} {size:>22} {ours:8.1f} {row['share_of_sgemm']:9.0%}  " + "  ".join(ratios)
 
 
 def summary(cell: str, rows: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
-    """The geometric mean and the least of the ratios of a cell, by peer."""
+    """The geometric mean and the smallest of the ratios of a cell, by peer."""
     ratios = {name: [row[name]["ratio"] for row in rows] for name in names}
     return {
         name: {"cell": cell, "mean": float(np.exp(np.mean(np.log(values)))), "least": min(values)}

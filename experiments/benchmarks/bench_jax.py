@@ -1,8 +1,8 @@
 """The training step of ``experiments.benchmarks.bench`` written by hand in JAX: ``lax.scan`` within one jitted call.
 
-The equations, layouts and update rule are rnnaudio's, so that equal weights give equal losses. It is written as a
-careful user would: the part of the gates that depends on the input alone is one large product before the loop, and the
-buffers of parameters and mean squares are donated to their successors.
+The equations, layouts and update rule are those of rnnaudio, so that equal weights give equal losses. The code is what
+a careful user would write: the part of the gates that depends on the input only is one large product before the loop,
+and the buffers of parameters and mean squares are donated to the updated ones.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class ReadOut(NamedTuple):
 
 
 def lstm(layer: Recurrent, x: Any) -> Any:
-    """All hidden states: x (T, B, n_in) -> (T, B, n)."""
+    """Hidden states of an LSTM at all steps: x (T, B, n_in) -> (T, B, n)."""
 
     def step(state: Any, from_input: Any) -> Any:
         h, c = state
@@ -42,7 +42,7 @@ def lstm(layer: Recurrent, x: Any) -> Any:
 
 
 def gru(layer: Recurrent, x: Any) -> Any:
-    """All hidden states: x (T, B, n_in) -> (T, B, n); reset before the product."""
+    """Hidden states of a GRU at all steps: x (T, B, n_in) -> (T, B, n); reset gate before the product."""
     n = layer.w_hidden.shape[0]
 
     def step(h: Any, from_input: Any) -> Any:
@@ -58,7 +58,7 @@ CELLS: dict[str, Callable[[Recurrent, Any], Any]] = {"lstm": lstm, "gru": gru}
 
 
 def mean_squared_error(parameters: list[Any], frames: Any, cell: str) -> Any:
-    """The error of predicting the next frame; frames (T + 1, B, I), parameters the layers and the read-out."""
+    """Mean squared error of the next frame; frames (T + 1, B, I), parameters: those of the layers and the read-out."""
     *layers, read_out = parameters
     x = frames[:-1]
     for layer in layers:
@@ -68,7 +68,7 @@ def mean_squared_error(parameters: list[Any], frames: Any, cell: str) -> Any:
 
 @partial(jax.jit, static_argnames="cell", donate_argnums=(0, 1))
 def update(parameters: list[Any], mean_squares: list[Any], frames: Any, cell: str) -> tuple[list[Any], list[Any], Any]:
-    """RMSprop at 1e-3 on gradients of norm 1 at most; new parameters, new mean squares, the loss before."""
+    """RMSprop at 1e-3 on gradients clipped to norm 1; returns new parameters, new mean squares, the loss before."""
     loss, gradients = jax.value_and_grad(mean_squared_error)(parameters, frames, cell)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradients)))
     gradients = jax.tree.map(lambda g: g / jnp.maximum(norm, 1.0), gradients)
@@ -78,7 +78,7 @@ def update(parameters: list[Any], mean_squares: list[Any], frames: Any, cell: st
 
 
 def prepare(sizes: list[int], frames: np.ndarray, cell: str) -> Callable[[], float]:
-    """A function that does one step and returns its loss, from random parameters for layers of these widths."""
+    """Make a function that runs one training step and returns its loss, for random layers of the given widths."""
     rng = np.random.default_rng(0)
     n_blocks = {"lstm": 4, "gru": 3}[cell]
     layers = [
@@ -98,5 +98,5 @@ def prepare(sizes: list[int], frames: np.ndarray, cell: str) -> Callable[[], flo
 
 
 def _uniform(rng: np.random.Generator, *shape: int) -> Any:
-    """U(-a, a) with a = 1 / sqrt(length of the first axis), float32."""
+    """Samples from U(-a, a), float32, with a = 1 / sqrt(length of the first axis)."""
     return jnp.asarray(rng.uniform(-1, 1, shape) / np.sqrt(shape[0]), "float32")

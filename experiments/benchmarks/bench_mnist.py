@@ -1,10 +1,10 @@
-"""Seconds per epoch of the blog's MNIST network, 784-100-10 relu, SGD, batches of 1000, against PyTorch's.
+"""Seconds per epoch of the blog's MNIST network (784-100-10 relu, SGD, batches of 1000), compared with PyTorch.
 
     rnnaudio experiment run bench-mnist
 
-``torch``: the batches are slices of one tensor, the fastest way there is. ``torch-loader``: they come from a
-DataLoader over a TensorDataset, as in PyTorch's own MNIST example. Each peer is a process of its own; they take turns.
-An epoch is 50 updates; ours also counts errors, gradient norms and update ratios, as training does.
+``torch``: batches are slices of one tensor, the fastest possible way. ``torch-loader``: batches come from a DataLoader
+over a TensorDataset, as in PyTorch's own MNIST example. Each peer runs in a separate process; they take turns. An
+epoch has 50 updates; in ours, as in all training, errors, gradient norms and update ratios are also computed.
 """
 
 import json
@@ -62,7 +62,7 @@ def torch_epoch(images: np.ndarray, labels: np.ndarray, *, loader: bool) -> Epoc
 
 
 def serve(peer: str) -> None:
-    """Train an epoch for each line of standard input; answer with its seconds."""
+    """For each line of standard input train one epoch, and print its seconds."""
     data = load_mnist(fetch_mnist(DATA)).train
     images, labels = data.images, data.labels.astype("int64")
     loader = peer == "torch-loader"

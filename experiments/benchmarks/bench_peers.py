@@ -1,11 +1,11 @@
-"""The training steps that ``experiments.benchmarks.bench`` compares: a server process for each.
+"""The training steps that ``experiments.benchmarks.bench`` compares; each peer is a server process.
 
     python -m experiments.benchmarks.bench_peers PEER CELL I H T B LAYERS
 
-It reads a number of steps per line from standard input and answers with the seconds of each as a JSON list. A step is
-forward, backward, clipping by the global norm and RMSprop, of layers of LSTM or GRU with a Dense read-out and mean
-squared error on T frames of I samples, float32. The memory LSTM of 2016 is as wide as its input and LAYERS deep, has
-noise in all its layers and the blog's read-out, an MLP with one hidden layer.
+For each line of standard input, a number of steps, it prints the seconds of each step as a JSON list. A step is
+forward and backward pass, clipping by the global norm and RMSprop, for layers of LSTM or GRU with a Dense read-out and
+mean squared error on T frames of I samples, float32. The memory-LSTM of 2016 is as wide as its input and LAYERS deep,
+has noise in all its layers, and the blog's read-out, an MLP with one hidden layer.
 """
 
 import json
@@ -27,11 +27,11 @@ class Point(NamedTuple):
     n_layers: int
 
     def sizes(self) -> list[int]:
-        """Widths from the input through every layer."""
+        """Widths of the input and of each layer."""
         return [self.n_in, *[self.n_units] * self.n_layers]
 
     def frames(self) -> np.ndarray:
-        """Standard normal frames (T + 1, B, I): input and target."""
+        """Standard normal frames (T + 1, B, I), from which input and target are taken."""
         rng = np.random.default_rng(2016)
         return rng.standard_normal((self.n_steps + 1, self.n_batch, self.n_in)).astype("float32")
 

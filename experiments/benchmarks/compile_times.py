@@ -3,9 +3,9 @@ milliseconds per step after that.
 
     rnnaudio experiment run compile-times [--modes auto c numba python] [--kernels fused scan]
 
-The step: LSTM 200 -> 300 -> 300 -> 300 + Dense, 80 steps, 16 sequences, RMSprop with clipping, float32.
-Each figure comes from a process of its own; "cold" has an empty compile directory. For
-Theano: RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio experiment run compile-times.
+The training step: LSTM 200 -> 300 -> 300 -> 300 + Dense, 80 timesteps, 16 sequences, RMSprop with clipping, float32.
+Each figure is measured in a new process; "cold" means an empty compile directory. For Theano run
+RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio experiment run compile-times.
 """
 
 import os
@@ -24,7 +24,7 @@ N_STEPS = 15
 
 
 def measure_here() -> None:
-    """Print seconds to the first finished step and the median of the following steps in milliseconds."""
+    """Print the seconds until the first step is finished, and the median time of later steps in milliseconds."""
     started = time.perf_counter()
     from rnnaudio.data import Batch
     from rnnaudio.nn import LSTM, Dense, Sequential
@@ -48,7 +48,7 @@ def measure_here() -> None:
 
 
 def measure(mode: str, kernel: str, folder: str) -> tuple[float, float]:
-    """(seconds to the first step, milliseconds per step) of a fresh process in this compile directory."""
+    """Measure in a new process with this compile directory: (seconds to the first step, milliseconds per step)."""
     caches = {name: f"base_compiledir={folder}" for name in ("PYTENSOR_FLAGS", "THEANO_FLAGS")}
     environment = (
         os.environ
@@ -72,7 +72,7 @@ def measure_all(modes: tuple[str, ...] = ("auto", "c"), kernels: tuple[str, ...]
 
     Args:
         modes: which of auto, c, numba, python.
-        kernels: which of fused, scan; scan in mode python is left out, for a step takes minutes.
+        kernels: which of fused, scan; scan in mode python is left out because a step takes minutes.
     """
     from rnnaudio import engine
 

@@ -1,10 +1,10 @@
-"""The time that a step waits for its batch, and the memory of a run, which must not grow with its length or corpus.
+"""The time that training waits for batches, and the memory of a run, which must not grow with its length or corpus.
 
     rnnaudio experiment run feeding [--quick] [--updates 10000]
 
-Waiting: at each point of ``experiments.benchmarks.bench``, the share of a step spent waiting for a batch that a thread
-prepares ahead, beside the time of preparing it alone. Memory: the resident memory of processes that train a small
-model on random audio of 10 and of 100 minutes, after a tenth of the updates and at the end.
+Waiting: at each point of ``experiments.benchmarks.bench``, the share of a step that is spent waiting for the batch,
+which a thread prepares in advance; and the time needed to prepare it. Memory: the resident memory of processes that
+train a small model on 10 and on 100 minutes of random audio, after a tenth of the updates and at the end.
 """
 
 import gc
@@ -37,7 +37,7 @@ MEBIBYTE = 1 << 20
 
 
 def make_corpus(path: Path, minutes: int) -> Path:
-    """Write a corpus of white noise: ``minutes`` training pieces of a minute, one each for validation and test."""
+    """Write a corpus of white noise: ``minutes`` training pieces of a minute, and one each for validation and test."""
     audio = np.random.default_rng(2016).uniform(-0.5, 0.5, 60 * RATE_HZ).astype("float32")
     splits = ["train"] * minutes + ["valid", "test"]
     recordings = [
@@ -56,14 +56,14 @@ def lstm(point: Point) -> Sequential:
 
 
 def windows(corpus: AudioCorpus, point: Point) -> RandomWindows:
-    """Random windows of a point's sizes."""
+    """A batcher of random windows with the sizes of a point."""
     return RandomWindows(
         corpus.train, frame_size=point.n_in, n_steps=point.n_steps, batch_size=point.n_batch, seed=2016
     )
 
 
 def waiting(corpus: AudioCorpus, point: Point, seconds: float) -> dict[str, Any]:
-    """Milliseconds of a step, of preparing a batch by itself, and of waiting for it in training; medians."""
+    """Median milliseconds of a step, of preparing a batch, and of waiting for one in training."""
     step = TrainStep(lstm(point), predict_next, RMSprop(1e-3, max_gradient_norm=1.0), seed=0)
     batches = windows(corpus, point)
     step(batches.batch(0), None, learning_rate=1e-3, update=0)
@@ -90,13 +90,13 @@ def waiting(corpus: AudioCorpus, point: Point, seconds: float) -> dict[str, Any]
 
 
 def resident_mebibytes() -> float:
-    """The resident memory of this process; Linux only."""
+    """The resident memory of this process in MiB; Linux only."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / MEBIBYTE
 
 
 def train_here(path: str, updates: int) -> None:
-    """Train a small model, print resident memory after a tenth of the updates and at the end."""
+    """Train a small model; print the resident memory after a tenth of the updates and at the end."""
     point = Point(200, 50, 16, 16, 1)
     seen = []
 
@@ -115,7 +115,7 @@ def train_here(path: str, updates: int) -> None:
 
 
 def memory(path: Path, updates: int) -> dict[str, float]:
-    """Resident MiB in the course of a run, in a process of its own."""
+    """Resident memory in MiB in the course of a run, measured in a new process."""
     code = f"from experiments.benchmarks.feeding import train_here; train_here({str(path)!r}, {updates})"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:

@@ -2,11 +2,11 @@
 
     rnnaudio experiment run bench-generation [--quick] [--cells lstm gru]
 
-The model: 3 layers of 300 units and a Dense read-out, float32, 200 samples a frame at 16 kHz: real time is 80 frames a
-second and stream. Beside it the graph of the same step, with the kernels' products and with the engine's own (scan),
-and, where PyTorch is installed, its layers stepped in inference mode, all on as many threads. They take turns, so that
-other load on the machine affects all of them; a figure is the median over the turns, and the slowest and fastest turn
-are recorded too.
+The model has 3 layers of 300 units and a Dense read-out, float32, with frames of 200 samples at 16 kHz: real time is
+80 frames per second and stream. It is compared with a graph of the same step, with the products of the kernels and
+with those of the engine (scan), and, if PyTorch is installed, with PyTorch's layers stepped in inference mode, all on
+the same number of threads. They take turns, so that other load on the machine affects all of them; a figure is the
+median over the turns, and the slowest and fastest turns are recorded, too.
 """
 
 import importlib.util
@@ -35,7 +35,7 @@ Play = Callable[[int], float]  # generates so many frames; the seconds they took
 
 
 def build(cell: str) -> Layer:
-    """The model with its initial weights: speed does not depend on them."""
+    """The model with its initial weights, as speed does not depend on training."""
     rng = np.random.default_rng(2016)
     make = {"lstm": LSTM, "gru": GRU}[cell]
     layers: list[Layer] = [make(n_in, n_out, rng=rng) for n_in, n_out in pairwise(SIZES)]
@@ -43,7 +43,7 @@ def build(cell: str) -> Layer:
 
 
 def first_frames(n_streams: int) -> np.ndarray:
-    """(n_streams, FRAME), standard normal."""
+    """Standard normal frames (n_streams, FRAME)."""
     return np.random.default_rng(0).standard_normal((n_streams, FRAME)).astype("float32")
 
 
@@ -54,7 +54,7 @@ def compiled_play(cell: str, n_streams: int) -> Play:
 
 
 def graph_play(cell: str, n_streams: int, kernel: str) -> Play:
-    """A graph of the engine that is called once a frame and returns its state."""
+    """A graph of the engine that is called once per frame and returns the new state."""
     with engine.using_kernel(kernel):
         stepper = Stepper(build(cell))
 
@@ -71,7 +71,7 @@ def graph_play(cell: str, n_streams: int, kernel: str) -> Play:
 
 
 def torch_play(cell: str, n_streams: int) -> Play:
-    """The layers of torch.nn, called once a frame."""
+    """The layers of torch.nn, called once per frame."""
     import torch
 
     recurrent = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell](FRAME, SIZES[-1], len(SIZES) - 1)
@@ -104,7 +104,7 @@ def _on_threads(n: int) -> Iterator[None]:
 
 
 def measure(cell: str, n_streams: int, n_threads: int, turns: int, turn_seconds: float) -> dict[str, Any]:
-    """The speed of each player, in times real time for all streams together."""
+    """The speed of each way to generate, for all streams together, as a multiple of real time."""
     makers: dict[str, Callable[[str, int], Play]] = {
         "rnnaudio": compiled_play,
         "graph": partial(graph_play, kernel="fused"),
@@ -129,7 +129,7 @@ def measure(cell: str, n_streams: int, n_threads: int, turns: int, turn_seconds:
 
 
 def described(row: dict[str, Any], name: str) -> str:
-    """Times real time, and microseconds a step from the fastest to the slowest turn."""
+    """Text: speed as a multiple of real time, and microseconds per step in the fastest and the slowest turn."""
     figures = row[name]
     low, high = 1e6 * figures["lowest"], 1e6 * figures["highest"]
     return f"{name} x{figures['times_real_time']:.0f} ({low:.0f} to {high:.0f} us)"

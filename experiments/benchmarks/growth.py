@@ -1,9 +1,9 @@
-"""The growth of a training step's time with steps, batch, units and layers, against that of its multiplications.
+"""How the time of a training step, and its number of multiplications, grow with timesteps, batch, units and layers.
 
     rnnaudio experiment run bench-growth [--cell lstm] [--quick]
 
-One size is varied at a time around LSTM 200 -> 200, 32 steps, 32 sequences. The exponent is the slope of log time
-against log size, by least squares, beside that of the step's multiplications.
+One size is varied at a time, starting from LSTM 200 -> 200, 32 timesteps, 32 sequences. The exponent is the slope of
+log time against log size, by least squares; it is compared with that of the multiplications.
 """
 
 from typing import Any
@@ -27,12 +27,12 @@ LABELS = {"n_steps": "time steps", "n_batch": "sequences", "n_units": "units of 
 
 
 def exponent(sizes: tuple[int, ...], values: list[float]) -> float:
-    """The slope of log value against log size."""
+    """The slope of log value against log size, by least squares."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 def seconds(point: Point, cell: str, turns: int) -> float:
-    """The duration of a training step: the median over the turns of the median within a turn."""
+    """The duration of a training step in seconds: the median over the turns of the median within a turn."""
     peer = Peer("rnnaudio", cell, point)
     n_steps = max(2, round(0.3 / peer.seconds(3)))
     times = [peer.seconds(n_steps) for _ in range(turns)]

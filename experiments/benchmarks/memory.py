@@ -1,10 +1,11 @@
-"""The memory predicted for a training step against the memory it takes; and a long sequence in segments.
+"""Predicted and measured memory of a training step; and of a long sequence in segments.
 
     rnnaudio experiment run memory [--kernels fused scan] [--long]
 
-Each point is a process of its own: a model is built and compiled, then three updates are made with batches prepared
-ahead. The measure is the growth of resident memory from before the updates to its peak, plus the parameters and the
-optimizer's state, which were there before. Linux only: other systems do not report the peak of a stretch of time.
+Each point runs in a new process: a model is built and compiled, then three updates are made with batches that are
+prepared in advance. The measured memory is the growth of resident memory from before the updates to its peak, plus the
+parameters and the optimizer's state, which were allocated before. Linux only, because other systems do not report the
+peak since a given time.
 """
 
 import ctypes
@@ -55,14 +56,14 @@ LONG = FramesConfig(n_steps=32_000, batch_size=4, segment_steps=180, model=Model
 
 
 def predicted(config: FramesConfig) -> int:
-    """The bytes predicted for a step."""
+    """The number of bytes predicted for a training step."""
     model, objective, optimizer = build_model(config), STRATEGIES[config.strategy], build_optimizer(config)
     sizes = {"n_steps": config.n_steps, "batch_size": config.batch_size, "segment_steps": config.segment_steps}
     return step_memory(model, objective, optimizer, **sizes).total
 
 
 def step_of(config: FramesConfig) -> TrainStep | SegmentedTrainStep:
-    """The compiled step of a config."""
+    """The compiled training step of a config."""
     about = build_model(config), STRATEGIES[config.strategy], build_optimizer(config)
     if not config.segment_steps:
         return TrainStep(*about, seed=0)
@@ -70,7 +71,7 @@ def step_of(config: FramesConfig) -> TrainStep | SegmentedTrainStep:
 
 
 def measure_here(settings: str) -> None:
-    """Print the peak of a step's memory in bytes, and the seconds of the last update."""
+    """Print the peak memory of a training step in bytes, and the seconds of the last update."""
     config = from_dict(FramesConfig, json.loads(settings))
     step = step_of(config)
     rng = np.random.default_rng(0)
@@ -106,7 +107,7 @@ def _status(name: str) -> int:
 
 
 def measure(config: FramesConfig, kernel: str = "fused") -> dict[str, Any]:
-    """The peak memory of a step and of the whole process, and the seconds of an update, in a fresh process."""
+    """Measure in a new process the peak memory of a step and of the whole process, and the seconds of an update."""
     settings = json.dumps(dataclasses.asdict(config))
     code = f"from experiments.benchmarks.memory import measure_here; measure_here({settings!r})"
     environment = os.environ | {"RNNAUDIO_KERNEL": kernel}

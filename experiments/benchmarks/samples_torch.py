@@ -1,8 +1,9 @@
-"""The model of ``experiments.studies.samples`` in PyTorch, trained as long: its speed and its bits a sample.
+"""The model of ``experiments.studies.samples`` in PyTorch, trained for the same time: its speed and bits per sample.
 
     rnnaudio experiment run bench-samples [--minutes 15] [--tiers 3] [--readout logistic] [--smoke]
 
-The same sizes, batches, rate and read-out; layers of torch.nn (whose GRU resets after the product), as many threads.
+It has the same sizes, batches, learning rate, read-out and number of threads, but layers of torch.nn (whose GRU
+applies the reset gate after the product).
 """
 
 import importlib.util
@@ -42,7 +43,7 @@ def keep(options: Options, figures: Figures) -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train and test; the figures."""
+    """Train and test; returns the figures."""
     import torch
 
     from experiments.benchmarks.torch_samples import SampleRNN
@@ -69,7 +70,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
 
 
 def trained(model: Any, config: SamplesConfig, task: Prepared) -> tuple[int, float]:
-    """Train until the minutes or the updates of the config are over; the number of updates and the seconds."""
+    """Train for the minutes or the updates of the config; returns the number of updates and the seconds."""
     import torch
 
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
@@ -90,7 +91,7 @@ def trained(model: Any, config: SamplesConfig, task: Prepared) -> tuple[int, flo
 
 
 def bits(model: Any, batches: list[CodeBatch], n_context: int, segment: int) -> float:
-    """The mean bits a sample over the batches, ``segment`` samples at a time."""
+    """Mean bits per sample over the batches, computed ``segment`` samples at a time."""
     import torch
 
     total, n = 0.0, 0

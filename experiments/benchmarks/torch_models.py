@@ -22,9 +22,9 @@ class Recurrent(torch.nn.Module):
 class MemoryLSTM(torch.nn.Module):
     """The equations of :class:`rnnaudio.nn.MemoryLSTM` with the blog's read-out: x (T, B, n) -> (T, B, n).
 
-    It is written as a careful user would: the three gates share one product for their hidden layers, and the part of
-    it that depends on the input alone is one large product before the loop. ``compiled``: each time step by
-    torch.compile, not the whole loop at once.
+    The code is what a careful user would write: the hidden layers of the three gates share one product, whose part
+    that depends on the input only is computed as one large product before the loop. ``compiled``: torch.compile
+    compiles a single timestep, not the whole loop.
     """
 
     def __init__(self, n: int, depth: int, std: float, compiled: bool):
@@ -40,7 +40,7 @@ class MemoryLSTM(torch.nn.Module):
         self.step: Any = torch.compile(self._step) if compiled else self._step
 
     def _step(self, from_input: torch.Tensor, memories: Memories, e_1: torch.Tensor, e_2: torch.Tensor) -> Memories:
-        """One time step; from_input (B, 6 n) = x W_below, e_1 (k, B, 6 n), e_2 (k, 3, B, n)."""
+        """One timestep; from_input (B, 6 n) = x W_below, noise e_1 (k, B, 6 n), e_2 (k, 3, B, n)."""
         n, new = self.n, list[torch.Tensor]()
         for d in range(self.depth):
             below = from_input if d == 0 else new[-1] @ self.w_hidden[n:]

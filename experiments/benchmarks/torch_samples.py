@@ -1,4 +1,4 @@
-"""The PyTorch peer of ``experiments.studies.samples``: the same tiers, of torch.nn's layers."""
+"""The PyTorch peer of ``experiments.studies.samples``: the same tiers, made of torch.nn's layers."""
 
 from itertools import pairwise
 from typing import Any
@@ -73,6 +73,9 @@ class SampleRNN(torch.nn.Module):
 
 
 def lags(x: Any, begin: int, n_lags: int) -> Any:
-    """The values before each time: (time, batch) -> (time - begin, batch, n_lags), the latest first."""
+    """The n_lags values before each time from ``begin`` on: (time, batch) -> (time - begin, batch, n_lags).
+
+    The latest value comes first.
+    """
     n = len(x) - begin
     return torch.stack([x[begin - lag : begin - lag + n] for lag in range(1, n_lags + 1)], dim=2)

@@ -2,9 +2,9 @@
 
     rnnaudio experiment run final-post [--smoke]
 
-LSTM 400-200-200-200 with 2 s of gradient, trained on one half of the pieces, interrupted, and resumed on the other:
-"the step in the train curve". Then it continues 1 s of a test piece for a minute. Measured is how long the sound stays
-alive, and when it reaches a fixed point or a cycle.
+An LSTM 400-200-200-200, with BPTT over 2 s, is trained on one half of the pieces, interrupted, and resumed on the
+other half, which gives "the step in the train curve". Then it continues 1 s of a test piece for a minute. The figures
+are how long the sound stays alive, and when it reaches a fixed point or a cycle.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ class Options:
 
 
 def halves(split: Split) -> tuple[Split, Split]:
-    """The first and the second half of the pieces; where there is one piece only, its two halves."""
+    """The first and the second half of the pieces of a split; if there is only one piece, its two halves."""
     if len(split.pieces) == 1:
         return split.cut(0.5)
     middle = len(split.pieces) // 2
@@ -59,7 +59,7 @@ def halves(split: Split) -> tuple[Split, Split]:
 
 
 def fit(corpus: AudioCorpus, options: Options) -> tuple[Layer, Any]:
-    """Train half of the updates on the first half of the pieces, then resume on the others."""
+    """Train on the first half of the pieces for half of the updates, then resume on the second half."""
     n_updates = options.n_updates
     sizes = {"frame_size": CONFIG.frame_size, "n_steps": options.n_steps, "batch_size": options.batch_size}
     model = build_model(CONFIG)
@@ -83,22 +83,23 @@ def fit(corpus: AudioCorpus, options: Options) -> tuple[Layer, Any]:
 
 
 def in_equal_epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The history with all epochs as long as those of the first subset, for the halves differ in length."""
+    """The history, converted to epochs of the first subset throughout, because the two halves differ in length."""
     per_epoch = history[0]["updates"] / history[0]["epoch"]
     return [{**row, "epoch": row["updates"] / per_epoch} for row in history]
 
 
 def step_in_the_curve(history: list[dict[str, Any]], n_updates: int, figure: str) -> float:
-    """The change of a figure, train or valid, at the change of subset, in dB."""
+    """By how many dB a figure, train or valid, changes when the training subset changes."""
     before = [row[figure] for row in history if row["updates"] <= n_updates // 2]
     after = [row[figure] for row in history if row["updates"] > n_updates // 2]
     return float(10.0 * np.log10(after[0] / before[-1]))
 
 
 def seconds_to_standstill(generated: np.ndarray, rate_hz: int) -> float | None:
-    """The time after which generated frames repeat, one by one or in a cycle (``diagnostics.free_run``).
+    """Seconds after which generated frames only repeat, as a fixed point or a cycle; None if they never do.
 
-    Frames are equal that differ by less than a thousandth of the last ones, however quiet; None if they never repeat.
+    Frames count as equal if they differ by less than a thousandth of the rms of the last ones, however quiet; see
+    ``diagnostics.free_run``.
     """
     n = CONFIG.frame_size
     _, since = repetition(generated[: len(generated) // n * n].reshape(-1, n))
@@ -106,12 +107,12 @@ def seconds_to_standstill(generated: np.ndarray, rate_hz: int) -> float | None:
 
 
 def level_db(sound: np.ndarray) -> float:
-    """The level of a sound: 10 log10 of its mean square."""
+    """The level of a sound in dB: 10 log10 of its mean square."""
     return round(float(10.0 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-12)), 1)
 
 
 def play(model: Layer, corpus: AudioCorpus, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-    """The seed, the generated and the true sound on the scale of the recording, and why generation stopped early."""
+    """The prime, the generated and the true sound on the scale -1 to 1, and why generation stopped early."""
     rate = corpus.sample_rate_hz
     stretch = corpus.test.first(min(4.0, corpus.test.seconds))
     seed, ahead = stretch[:rate], stretch[rate:]
@@ -133,7 +134,7 @@ def keep(options: Options, figures: Figures) -> None:
 
 
 def experiment(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train, generate and plot; the figures."""
+    """Train, generate and plot; returns the figures."""
     folder, n_updates = options.run_dir, options.n_updates
     model, run = fit(corpus, options)
     seed, generated, original, stopped = play(model, corpus, options.seconds)

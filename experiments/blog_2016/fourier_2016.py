@@ -2,13 +2,15 @@
 
     rnnaudio experiment run fourier [--cell gru|lstm] [--frames samples] [--defect-9] [--smoke]
 
-Frames of 200 samples, no window, no overlap, to 101 magnitudes scaled to -1 .. 1 by minimum and maximum; the gradient
-over 40 frames, the state carried through 10 segments; the next frame by squared error. The phase is dropped, so the
-generated sound has phase zero and buzzes at the frame rate, 80 Hz, whatever the model has learnt (defect 19).
+Frames of 200 samples, without window or overlap, are converted to 101 magnitudes and scaled to -1 .. 1 by minimum and
+maximum. BPTT covers 40 frames, and the state is carried through 10 such segments; the loss is the squared error of the
+next frame. The phase is dropped, so the generated sound has phase zero and buzzes at the frame rate, 80 Hz, whatever
+the model has learnt (defect 19).
 
-``--frames samples``: the same net, batches and training on the samples of the frames. ``--defect-9``: validation
-calls the training batcher, so early stopping and the curve judge sound that was trained on. It has 4 s instead of 20
-(320 frames: 20 s if a frame had the 1000 samples of earlier runs, which is our reading).
+``--frames samples``: the same network, batches and training, but on the samples of the frames. ``--defect-9``: the
+training batcher provides the validation batches, so early stopping and the learning curve rely on sound that was
+trained on. They hold 4 s instead of 20 s (320 frames would be 20 s if a frame had the 1000 samples of earlier runs,
+which we take to be the reason).
 """
 
 import dataclasses
@@ -45,7 +47,7 @@ FRAMES_OF_DEFECT_9 = 320
 
 @dataclasses.dataclass(frozen=True)
 class Options(Named):
-    """A recurrent net over magnitudes."""
+    """Options of a recurrent network on magnitudes."""
 
     stem: ClassVar[str] = "fourier-2016"
     always_named: ClassVar[tuple[str, ...]] = ("cell",)
@@ -64,7 +66,7 @@ class Options(Named):
 
 
 class Samples:
-    """The identity, in the place of a :class:`MagnitudeScale`."""
+    """The identity, used in place of a :class:`MagnitudeScale`."""
 
     n_bins = FRAME
 
@@ -84,7 +86,7 @@ def main() -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> dict[str, Any]:
-    """Train, measure and generate; the figures. Curve, spectrogram and sound go to the run's folder."""
+    """Train, measure and generate; returns the figures. Curve, spectrogram and sound go to the run's folder."""
     options.check_resumed(options.folder)
     scale = MagnitudeScale.fit(corpus.train, FRAME) if options.frames == "magnitudes_2016" else Samples()
     held_out = on_held_out(scale, corpus, options.batch_size)
@@ -113,7 +115,7 @@ def run(options: Options, corpus: AudioCorpus) -> dict[str, Any]:
 
 
 def build(options: Options, n_bins: int) -> Sequential:
-    """One recurrent layer and a linear read-out."""
+    """Build the model: one recurrent layer and a linear read-out."""
     rng = np.random.default_rng((SEED, 0, 2))  # 2: the purpose; the batches draw from the same seed
     cell = {"gru": GRU, "lstm": LSTM}[options.cell]
     return Sequential([cell(n_bins, options.n_units, rng=rng), Dense(options.n_units, n_bins, rng=rng)])
@@ -126,17 +128,17 @@ def on_held_out(scale: Scale, corpus: AudioCorpus, batch_size: int) -> list[Batc
 
 
 def on_training_sound(batches: Batches) -> list[Batch]:
-    """Defect 9: the first sequences of the training batcher, 320 frames in all where 20 s were meant (1600)."""
+    """Validation batches with defect 9: the first ones of the training batcher, 320 frames instead of 1600 (20 s)."""
     first = batches.batch(0)
     n = max(1, FRAMES_OF_DEFECT_9 // N_STEPS)
     return [Batch(np.ascontiguousarray(first.frames[:, :n]), first.resets[:n])]
 
 
 def measured(model: Sequential, held_out: list[Batch], done: Run) -> dict[str, Any]:
-    """Squared errors on the held-out frames: of the model, of repeating the last frame, of each bin's mean.
+    """Squared errors on the held-out frames of the model, of repeating the last frame, and of the mean of each bin.
 
-    The mean of the *validation* targets is the hardest constant to beat; over their mean square, as the training curve
-    shows it, everything looks good, for nearly all values are close to -1.
+    The mean of the *validation* targets is the best possible constant. Relative to the mean square of the targets, as
+    in the learning curve, any error looks small, because nearly all values are close to -1.
     """
     inputs, targets = (
         np.concatenate([part.reshape(-1, model.n_out) for part in parts])
@@ -160,7 +162,7 @@ def measured(model: Sequential, held_out: list[Batch], done: Run) -> dict[str, A
 
 
 def listen(model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, seconds: float) -> dict[str, Any]:
-    """Continue a second of the test split in magnitudes, phase zero; write sound and spectrogram."""
+    """Continue a second of the test split in magnitudes, with phase zero; write sound and spectrogram."""
     rate = corpus.sample_rate_hz
     n_seed, n_new = rate // FRAME, round(seconds * rate) // FRAME
     stretch = corpus.test.prime_at(0, (n_seed + n_new) * FRAME / rate)
@@ -186,7 +188,7 @@ def listen(model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, s
 
 
 def plot_curve(done: Run, options: Options) -> None:
-    """Plot the learning curve by the run's own validation."""
+    """Plot the learning curve with the run's own validation losses."""
     where = "training sound (defect 9)" if options.defect_9 else "held-out pieces"
     path = options.folder / "learning-curve.png"
     quantity = "error over the targets' mean square"

@@ -1,10 +1,11 @@
-"""Last week: the author's four checks, each with its evidence, and a fifth that he did not make.
+"""Last week: the four checks of the blog's author, each with its evidence, and a fifth that he did not make.
 
     rnnaudio experiment run last-week-checks [--smoke]
 
 "Check if the non-linearities were saturated; if the way I generated the batches was fine; if my implementation of
 RMSprop was doing the same thing as other implementations; if everything is well linked in my LSTM and GRU. And
-everything seems fine." Here they are made on the models and settings of 2016 (experiments.blog_2016.models_2016).
+everything seems fine." The checks are made here on the models and settings of 2016
+(experiments.blog_2016.models_2016).
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ from rnnaudio.training import TrainStep
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The sound that is checked."""
+    """Options of the checks."""
 
     corpus: Path = CORPUS
     smoke: bool = False  # on the piano in the package; nothing is recorded
@@ -62,7 +63,7 @@ class Check(NamedTuple):
 
 
 def non_linearities(name: str, config: FramesConfig, frames: np.ndarray) -> Check:
-    """The share of gates within 5 % of an end of their range, untrained, on piano scaled as in 2016."""
+    """Check the share of gate values within 5 % of an end of their range, untrained, on piano scaled as in 2016."""
     strategy = build_strategy(config)
     inside = probe(build_model(config), *strategy.split(frames))
     worst = max(inside.saturation, key=lambda gate: inside.saturation[gate].saturated)
@@ -77,7 +78,7 @@ def non_linearities(name: str, config: FramesConfig, frames: np.ndarray) -> Chec
 
 
 def batches(name: str, config: FramesConfig, batch: Batch) -> Check:
-    """The measured shift of the target, against the one that the strategy promises."""
+    """Compare the measured shift of the target with the shift that the strategy declares."""
     promised = STRATEGIES[config.strategy].shift
     check = check_batch(build_strategy(config), batch)._replace(expected=promised)
     return Check(f"batches, {name}", str(check), "fine" if check.passed else "NOT fine: a predictor trained to copy")
@@ -92,7 +93,7 @@ def gradient_rms(config: FramesConfig, batch: Batch) -> float:
 
 
 def rmsprop(rms: float, n_steps: int = 200, learning_rate: float = 1e-3) -> list[Check]:
-    """Both classes of 2016 against the rule in plain NumPy, on gradients as large as the GRU's."""
+    """Compare both classes of 2016 with the rule in plain NumPy, on gradients as large as the GRU's."""
     rng = np.random.default_rng(2016)
     gradients = rms * rng.standard_normal((n_steps, 100))
     checks = []
@@ -111,7 +112,7 @@ def rmsprop(rms: float, n_steps: int = 200, learning_rate: float = 1e-3) -> list
 
 
 def wiring(name: str, config: FramesConfig, frames: np.ndarray) -> Check:
-    """All gradients against differences, in float64; and the number of steps at which the cost has a gradient."""
+    """Compare all gradients with central differences, in float64, and count the steps that the cost covers."""
     strategy, rng = build_strategy(config), np.random.default_rng(0)
     cut = Batch(frames[:4, :2].astype(np.float64), np.ones(2, bool))
     report = check_gradients(build_model(config), strategy, cut, rng=rng, training=False, n_entries=2)
@@ -127,7 +128,7 @@ def wiring(name: str, config: FramesConfig, frames: np.ndarray) -> Check:
 
 
 def memory(name: str, config: FramesConfig, frames: np.ndarray) -> Check:
-    """The check not made in 2016: does the memory stay bounded, forget its start, and depend on the input?"""
+    """Check, as was not done in 2016, that the state stays bounded, forgets its start and depends on the input."""
     figures = dynamics_figures(Stepped(build_model(config)), frames[:32], np.random.default_rng(0))
     driven, silent = figures.growth_with_input, figures.growth_without
     evidence = (
@@ -146,7 +147,7 @@ def main() -> None:
 
 
 def run(_: Options, corpus: AudioCorpus) -> Figures:
-    """Print the checks; the figures with their claims."""
+    """Make and print the checks; returns the figures with their claims."""
     checks = []
     for check in every(corpus):
         print(f"{check.what:34s} {check.evidence}\n{'':34s} {check.verdict}", flush=True)
@@ -169,7 +170,7 @@ def every(standard: AudioCorpus) -> Iterator[Check]:
 
 
 def claims(checks: list[Check]) -> list[dict[str, str]]:
-    """The author's four checks as rows of the table of claims; the fifth explains them."""
+    """The author's four checks as rows of the claims table; the fifth check explains them."""
     rows = []
     for says, kind in QUOTES.items():
         mine = [check for check in checks if check.what.startswith(kind)]

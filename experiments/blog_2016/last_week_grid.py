@@ -1,9 +1,9 @@
-"""The grid of the last week: the cost of its points, then some of them trained.
+"""The grid of sizes of the last week: the cost of all points, and training of some of them.
 
     rnnaudio experiment run last-week-grid [--smoke]
 
-Parameters and multiplications of a training step are computed for every point of the grid before anything runs, bytes
-for those that are run. Settings and claims: last-week-grid.toml.
+Before any training, the parameters and the multiplications of a training step are computed for every point of the
+grid, and the bytes for the points that are trained. Settings and claims: last-week-grid.toml.
 """
 
 import functools
@@ -28,12 +28,12 @@ BATCH_SIZE = 8
 
 
 def main(path: Path) -> None:
-    """Print the costs, then train and judge the variants of the settings file."""
+    """Print the costs, then train and measure the variants of the settings file."""
     reproduce.main(path, functools.partial(print_costs, settings.load(path).variants))
 
 
 def multiplications(point: Mapping[str, int]) -> float:
-    """Multiplications of a training step: three products for each weight that a step uses, a sequence and step."""
+    """Multiplications of a training step: three for each weight that a timestep uses, per sequence and timestep."""
     n, frame = point["n_units"], point["frame_size"]
     weights = 3 * n * (n + frame) + (point["n_layers"] - 1) * 6 * n * n + n * frame
     return 3.0 * weights * BATCH_SIZE * point["n_steps"]
@@ -51,7 +51,7 @@ def every_point() -> list[dict[str, Any]]:
 
 
 def print_costs(variants: Mapping[str, FramesConfig]) -> None:
-    """The extremes of the grid, and the memory of the points that are run."""
+    """Print the costs of the smallest and largest points of the grid, and the memory of those that are trained."""
     rows = sorted(every_point(), key=lambda row: row["multiplications"])
     print(f"{len(rows)} points; multiplications of a step from {rows[0]['multiplications']:.1e} to ", end="")
     print(f"{rows[-1]['multiplications']:.1e}, parameters up to {rows[-1]['parameters'] / 1e6:.0f} million")
@@ -62,7 +62,7 @@ def print_costs(variants: Mapping[str, FramesConfig]) -> None:
 
 
 def cost(config: FramesConfig) -> str:
-    """Sizes, multiplications and memory of a training step."""
+    """Text: sizes, multiplications and memory of a training step."""
     point = {name: getattr(config, name, None) or getattr(config.model, name) for name in RANGES}
     sizes = {"n_steps": config.n_steps, "batch_size": config.batch_size}
     memory = step_memory(build_model(config), build_strategy(config), build_optimizer(config), **sizes)

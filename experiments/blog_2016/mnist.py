@@ -2,22 +2,22 @@
 
     rnnaudio experiment run mnist [--setting sgd|blog|february|march|better|recorded|all] [--seeds 1] [--smoke]
 
-Settings recorded in 2016, each plotted beside its record (``recorded``: these three):
+Settings recorded in 2016, each plotted beside its record (``recorded`` runs all three):
 
 ``blog``: 784-100-10 relu, cross-entropy, SGD 0.3, batches of 1000, weights U(-.5, .5)/(in + out)/1000, stop when the
-mean of the last 10 differences of the validation cost is above -1e-5, at most 150 epochs. Batches in the order of the
-file: reshuffled each epoch, the validation cost is so much rougher that this rule stops near epoch 100 (97.4 %). In
-this order it stops near 135 with 97.5 %; the blog's run stopped at 146 with 97.7 %.
+mean of the last 10 differences of the validation cost is above -1e-5, at most 150 epochs. Batches are in the order of
+the file. With batches reshuffled in each epoch, the validation cost fluctuates so much more that this rule stops near
+epoch 100 (97.4 %); in file order it stops near 135 with 97.5 %. The blog's run stopped at 146 with 97.7 %.
 ``february``: the same with batches of 50, weights 1000 times larger, and the cross-entropy of 2016, for 34 epochs.
-``march``: 784-256-128-10, orthonormal weights, batch normalisation and noise .08 in every layer, the last included,
-SGD 0.1, batches of 32. Its test error was measured with the noise on; the record breaks off after two epochs.
+``march``: 784-256-128-10, orthonormal weights, batch normalisation and noise .08 in every layer, including the last,
+SGD 0.1, batches of 32. The test error was measured with noise; the record ends after two epochs.
 
-Today's:
+Modern settings:
 
-``sgd``: the blog's network, loss and plain SGD with today's habits: Glorot weights, batches of 100 reshuffled each
-epoch, early stopping on the validation error.
-``better``: the same code with batch normalisation, dropout, noise on the input and Adam under a falling learning rate;
-chosen among a dozen settings by their validation error.
+``sgd``: the blog's network, loss and plain SGD, but with Glorot weights, batches of 100 reshuffled in each epoch, and
+early stopping on the validation error.
+``better``: the same code with batch normalisation, dropout, noise on the input, and Adam with a falling learning rate;
+chosen from a dozen settings by validation error.
 """
 
 import dataclasses
@@ -139,7 +139,7 @@ RECORDED = [name for name, setting in SETTINGS.items() if setting.record]
 
 
 def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
-    """Train one network; its figures on the test set, after each epoch too where 2016 has a record of it."""
+    """Train one network; returns its figures on the test set, also after those epochs that were recorded in 2016."""
     started = time.perf_counter()
     model = setting.model(np.random.default_rng((seed, 0, 2)))  # 2: the purpose; the batches draw from the same seed
     objective = Classification(judged_by=setting.judged_by, loss=setting.loss)
@@ -183,7 +183,7 @@ def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
 
 
 def compare(name: str, rows: list[dict[str, Any]]) -> None:
-    """Print test errors beside those of 2016, and plot those of several seeds."""
+    """Print test errors beside those of 2016, and plot them if there are several seeds."""
     recorded = SETTINGS[name].record
     curves = [row["test_error_percent"] for row in rows]
     print(f"{name}, test error in %:  epoch   2016   mean (lowest to highest of {len(rows)})")
@@ -208,7 +208,7 @@ QUOTES = {
 
 
 def claims(name: str, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """The records of a setting and our errors at the same epochs, means over the seeds."""
+    """Rows of the claims table: recorded errors of a setting, and our mean errors at the same epochs."""
     if name not in QUOTES:
         return []
     says, why = QUOTES[name]
@@ -227,7 +227,7 @@ def claims(name: str, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def made_up_digits(n: int = 200) -> Mnist:
-    """Ten random pictures under noise, in the place of MNIST."""
+    """Noisy copies of ten random pictures, used in place of MNIST."""
     rng = np.random.default_rng(2016)
     pictures = rng.random((10, 784), np.float32)
     labels = rng.integers(10, size=(3, n))

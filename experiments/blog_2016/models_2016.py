@@ -1,7 +1,7 @@
-"""The models and settings of the public code of 2016, defects included, and the same with all defects repaired.
+"""The models and settings of the public code of 2016, including its defects, and a way to repair them.
 
-Every defect is a setting (:mod:`rnnaudio.runs.defects`); ``repaired`` changes all that a config has. The
-settings files beside this module have such configs in full.
+Every defect is a setting (:mod:`rnnaudio.runs.defects`); ``repaired`` changes all those that a config has. The
+settings files in this folder contain such configs in full.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ COMMON: dict[str, Any] = {
 
 
 def memory_lstm_2016(n: int, n_steps: int, batch_size: int, noise: float = 0.005, **settings: Any) -> FramesConfig:
-    """The noisy LSTM of 21 March: depth 2, gates that are MLPs, noise in every layer, target = current input."""
+    """Config of the noisy LSTM of 21 March: depth 2, MLPs as gates, noise in every layer, target = current input."""
     model = ModelConfig.of(
         cell="memory-lstm", n_layers=2, layer_noise=noise, initial_state_noise=0.01,
         readout_units=2 * n, readout_weights="rand_2016", readout_noise=noise,
@@ -38,10 +38,10 @@ def memory_lstm_2016(n: int, n_steps: int, batch_size: int, noise: float = 0.005
 
 
 def gru_2016(n: int, n_layers: int, n_steps: int, batch_size: int, **settings: Any) -> FramesConfig:
-    """DUGRU of the last week: unshared GRUs as wide as a frame, the top h is the prediction, cost on the last step.
+    """Config of DUGRU, of the last week: unshared GRUs as wide as a frame, prediction = top h, cost on the last step.
 
-    Its noise is on the inputs only: with noise on the state too, which 2016 had as an option, a step needs scan and
-    takes ten times as long.
+    Noise is added to the inputs only. Noise on the state as well, which was an option in 2016, would require scan and
+    make a step ten times slower.
     """
     model = ModelConfig(
         cell="gru", n_units=n, n_layers=n_layers, weights="iso_2016", learn_initial_state=True,
@@ -54,14 +54,15 @@ def gru_2016(n: int, n_layers: int, n_steps: int, batch_size: int, **settings: A
 
 
 def repaired(config: FramesConfig, keep: tuple[str, ...] = ()) -> FramesConfig:
-    """The config with every defect repaired but those in ``keep``, and without toy problems before the run.
+    """The config with every defect repaired except those in ``keep``, and without toy problems before the run.
 
-    The last repairs come first, so that batches that carry the state are the ones that stay.
+    Defects are repaired in reverse order, so that of several repairs of the batches the one that carries the state
+    remains.
     """
     names = [name for name in reversed(switchable(config)) if name not in (*keep, "no-toy-problem")]
     return reduce(without, names, config)
 
 
 def switchable(config: FramesConfig) -> list[str]:
-    """The names of the defects that this config could have."""
+    """The names of the defects that can be switched on or off in this config."""
     return [defect.name for defect in that_apply_to(config)]

@@ -1,8 +1,8 @@
-"""Train and judge the variants of a settings file, and set their figures beside the sentences of the blog.
+"""Train and measure the variants of a settings file, and compare their figures with the sentences of the blog.
 
     rnnaudio experiment run week-21-march | week-28-march | last-week | last-day | classmates [--smoke]
 
-The runs lie in ``runs/<name>/<variant>``; a finished one is not computed again.
+Runs are stored in ``runs/<name>/<variant>``; a finished run is not computed again.
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ class Options:
 
 
 def main(path: Path, before: Callable[[], None] = lambda: None) -> None:
-    """Train and judge the variants of a settings file, print and record figures and claims.
+    """Train and measure the variants of a settings file; print and record figures and claims.
 
     before
-        called before the first run, not with --smoke.
+        function that is called before the first run, except with --smoke.
     """
     options, (variants, claims) = parsed(lambda: tyro.cli(Options, registry=REGISTRY)), settings.load(path)
     if options.smoke:
@@ -49,7 +49,7 @@ def main(path: Path, before: Callable[[], None] = lambda: None) -> None:
 
 
 def smoke(variants: Mapping[str, FramesConfig]) -> None:
-    """The first and the last variant in tiny form, in a folder that is removed again."""
+    """Run the first and the last variant in tiny form, in a temporary folder."""
     with TemporaryDirectory() as folder:
         corpus = build_demo_corpus(Path(folder) / "corpus.h5")
         ends = list(variants)[:: max(1, len(variants) - 1)]
@@ -57,7 +57,7 @@ def smoke(variants: Mapping[str, FramesConfig]) -> None:
 
 
 def compare(figures: Mapping[str, Figures], claims: list[Claim]) -> list[dict[str, str]]:
-    """Print each sentence of the blog with its figure, ours and why they differ; the same as rows for a record."""
+    """Print each sentence of the blog with its figure, our figure and why they differ; returns them as rows."""
     rows = [claim.row(figures) for claim in claims]
     for row in rows:
         print(f'"{row["says"]}"\n  2016: {row["2016"]}\n  ours: {row["ours"]}\n  {row["why"]}', flush=True)

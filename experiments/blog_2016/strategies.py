@@ -3,7 +3,7 @@
     rnnaudio experiment run predict [--minutes 15] [--resume]
     rnnaudio experiment run reconstruct [--minutes 15] [--resume]
 
-The outcome is recorded under experiments/results if nothing was shortened.
+The outcome is recorded in experiments/results, unless the run was shortened.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ class Options:
 
 
 def main(path: Path) -> None:
-    """Train the one config of a settings file."""
+    """Train the config of a settings file, generate, and record the outcome."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     config = load_config(path)
     run_dir = options.run_dir or Path("runs") / config.strategy
@@ -54,7 +54,7 @@ def load_config(path: Path) -> FramesConfig:
 def train_and_listen(
     config: FramesConfig, corpus: Path, run_dir: Path, *, resume: bool = False
 ) -> tuple[bool, dict[str, Any]]:
-    """Train, generate and print the outcome; whether the run ended by itself, and its summary."""
+    """Train, generate and print the outcome; returns (True if the run ended by itself, its summary)."""
     run = fit(FRAMES, config, corpus, run_dir, resume=resume)
     print(f"training ended: {run.reason}")
     summary = write_outcome(run_dir, corpus)

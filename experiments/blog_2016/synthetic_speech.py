@@ -1,7 +1,7 @@
-"""Synthetic vowels and hisses in the files and folders of TIMIT, for tests without a copy of it.
+"""Synthetic vowels and hisses, in files and folders like those of TIMIT, for tests without a copy of it.
 
-They are not speech: pulses of gliding pitch through three resonances (formants), and between them noise through one.
-Training, validation and reports can be tried on them as on the tree of a real copy.
+The sounds are not speech: pulses of gliding pitch are filtered by three resonances (formants), and alternate with
+noise filtered by one resonance. Training, validation and reports can be tried on them as on a real copy.
 """
 
 from pathlib import Path
@@ -17,9 +17,10 @@ SENTENCES = ("SA1", "SI1027", "SX37", "SX127")
 
 
 def sphere(samples: np.ndarray, byte_order: str = "01", **other: str) -> bytes:
-    """The bytes of a NIST SPHERE file of (n_samples,) int16 at 16 kHz; byte_order "01" is little-endian, "10" big.
+    """The bytes of a NIST SPHERE file of samples (n_samples,) int16 at 16 kHz.
 
-    other: values of header lines, with their types, to replace or to add: ``sample_rate="-i 8000"``.
+    byte_order: "01" for little-endian, "10" for big-endian. other: header lines to replace or add, as type and value:
+    ``sample_rate="-i 8000"``.
     """
     lines = {
         "channel_count": "-i 1",
@@ -35,7 +36,7 @@ def sphere(samples: np.ndarray, byte_order: str = "01", **other: str) -> bytes:
 
 
 def utterance(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """Syllables of .2 s, most of them vowels: (n_samples,) float64 within -.5 to .5."""
+    """A synthetic utterance of syllables of .2 s, mostly vowels: (n_samples,) float64 within -.5 to .5."""
     pitch_hz = rng.uniform(90.0, 220.0)
     parts = [_syllable(rng, pitch_hz) for _ in range(round(seconds / 0.2))]
     audio = np.concatenate(parts)
@@ -55,13 +56,13 @@ def _syllable(rng: np.random.Generator, pitch_hz: float) -> np.ndarray:
 
 
 def _resonance(sound: np.ndarray, frequency_hz: float, bandwidth_hz: float) -> np.ndarray:
-    """Filter by two poles of radius exp(-pi bandwidth / rate) at the frequency."""
+    """Filter the sound by a pair of poles of radius exp(-pi bandwidth / rate) at the frequency."""
     radius = np.exp(-np.pi * bandwidth_hz / RATE_HZ)
     return lfilter([1.0 - radius], [1.0, -2.0 * radius * np.cos(2 * np.pi * frequency_hz / RATE_HZ), radius**2], sound)
 
 
 def write_tree(folder: Path, *, seconds: float = 2.0, seed: int = 2016) -> Path:
-    """Write a small tree of such files; returns the folder, below which TRAIN and TEST lie."""
+    """Write a small tree of synthetic files; returns the folder, which holds TRAIN and TEST."""
     rng = np.random.default_rng(seed)
     for region, speakers in SPEAKERS.items():
         for speaker in speakers:

@@ -1,4 +1,4 @@
-"""Both strategies on speech, which the blog put off ("first testing my code on a standard data set like TIMIT").
+"""Both strategies on speech, which the blog postponed ("first testing my code on a standard data set like TIMIT").
 
     rnnaudio experiment run timit DIR [--quick]      your own copy of TIMIT, the folder with TRAIN and TEST
     rnnaudio experiment run timit --smoke            synthetic sounds instead, a few seconds
@@ -39,13 +39,13 @@ class Options:
 
 
 def smoke(config: FramesConfig) -> FramesConfig:
-    """The config with a small model, for a run of seconds."""
+    """The config with a small model, for a run that takes seconds."""
     model = dataclasses.replace(config.model, n_units=16)
     return dataclasses.replace(config, model=model, n_steps=10, batch_size=4, max_updates=4, validate_every=2)
 
 
 def quick(config: FramesConfig) -> FramesConfig:
-    """The config with the same model, for a run of a minute."""
+    """The config with the same model, for a run that takes a minute."""
     return dataclasses.replace(config, max_updates=QUICK_UPDATES, validate_every=QUICK_UPDATES // 4)
 
 
@@ -67,7 +67,10 @@ def main() -> None:
 
 
 def run_both(folder: Path, run_dir: Path, configs: list[FramesConfig], *, resume: bool) -> dict[str, Any]:
-    """The summaries of the runs that ended by themselves, by strategy; Ctrl-C in the first leaves out the second."""
+    """Train both strategies; returns the summaries, by strategy, of the runs that ended by themselves.
+
+    After Ctrl-C in the first run the second is left out.
+    """
     corpus = run_dir / "corpus.h5"
     if not corpus.exists():
         find_utterances(folder)  # refuses a folder without TIMIT before one is made for the run

@@ -1,1 +1,1 @@
-"""Checks of the package that are shown as numbers."""
+"""Numerical proofs and cross-checks of the package."""

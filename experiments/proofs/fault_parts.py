@@ -1,4 +1,4 @@
-"""Parts of runs with planted faults: sound, faulty batchers, faulty models."""
+"""Parts of runs with planted faults: sounds, faulty batchers, faulty models."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Arrays = list[np.ndarray]
 
 
 class Size(NamedTuple):
-    """Samples of a frame, units, steps and items of a batch, seconds of a piece, and updates of a run."""
+    """Sizes of a run: samples per frame, units, steps and items per batch, seconds per piece, and updates."""
 
     frame: int
     units: int
@@ -44,7 +44,7 @@ class Size(NamedTuple):
 
 
 def music(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """Decaying notes of a tempered scale, three harmonics each, that begin at random; (n,) float64."""
+    """Decaying notes of a tempered scale, with three harmonics each, at random times; (n,) float64."""
     n = int(seconds * RATE_HZ)
     audio = 0.02 * rng.standard_normal(n)
     n_notes = int(n / (0.1 * RATE_HZ))
@@ -60,7 +60,7 @@ def music(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 
 def breath(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """White noise through four resonances of 100 to 1000 Hz, predictable in part only; (n,) float64.
+    """White noise filtered by four resonances between 100 and 1000 Hz, only partly predictable; (n,) float64.
 
     x_t = e_t + 2 r cos(w) x_{t-1} - r^2 x_{t-2}, r = .995.
     """
@@ -73,7 +73,7 @@ def breath(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 
 def standardised(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
-    """Scale to mean 0 and standard deviation 1 of the training pieces."""
+    """Scale both splits so that the training pieces have mean 0 and standard deviation 1."""
     mean, std = np.mean(np.concatenate(train)), np.std(np.concatenate(train))
     return [(a - mean) / std for a in train], [(a - mean) / std for a in valid]
 
@@ -102,7 +102,7 @@ class Padded(NamedTuple):
 
 
 class Around:
-    """A batcher that changes the batches of another."""
+    """A batcher that applies a change to the batches of another one."""
 
     def __init__(self, inner: Any, change: Callable[[Any, int], Any], carries_state: bool = False):
         self._inner, self._change = inner, change
@@ -113,7 +113,7 @@ class Around:
 
 
 def padded(batch: Any, index: int) -> Padded:
-    """Let items end early, with zeros and a mask after their ends."""
+    """Let the items of a batch end early: zeros follow, and the mask is 0 there."""
     n, items = len(batch.frames) - 1, batch.frames.shape[1]
     lengths = np.random.default_rng(index).integers(n // 4, n + 1, items)
     mask = np.arange(1, n + 1)[:, None] <= lengths
@@ -123,7 +123,7 @@ def padded(batch: Any, index: int) -> Padded:
 
 
 def swapped(batch: Any, index: int) -> Any:
-    """Read a time-major array as if it were item-major."""
+    """Plant swapped axes: read the time-major frames as if they were batch-major."""
     return batch._replace(frames=np.ascontiguousarray(batch.frames.swapaxes(0, 1)).reshape(batch.frames.shape))
 
 
@@ -133,7 +133,7 @@ def never_reset(batch: Any, index: int) -> Any:
 
 @dataclass(frozen=True)
 class Masked(Strategy):
-    """Prediction scored where the mask is 1; ``inverted``: where it is 0."""
+    """Prediction of the next frame, scored where the mask is 1; if ``inverted``, where it is 0."""
 
     fields: tuple[str, ...] = ("frames", "mask")
     inverted: bool = False
@@ -153,7 +153,7 @@ class Masked(Strategy):
 
 
 class _Fixed(Layer):
-    """A layer whose output is ``y`` for any input."""
+    """A layer that outputs ``y`` for any input."""
 
     def __init__(self, y: Any):
         super().__init__()
@@ -173,7 +173,7 @@ def beside_linear(size: Size, stack: Layer) -> Layer:
 
 
 def lstm(size: Size, rng: np.random.Generator) -> Layer:
-    """A healthy model: an LSTM beside linear prediction."""
+    """A healthy model: an LSTM in parallel with a linear prediction."""
     layers = [LSTM(size.frame, size.units, rng=rng), Dense(size.units, size.frame, rng=rng)]
     return beside_linear(size, Sequential(layers))
 
@@ -206,12 +206,12 @@ def with_relu(size: Size, rng: np.random.Generator) -> Layer:
 
 
 def forgetful(bias: np.ndarray) -> np.ndarray:
-    """Forget bias -5 instead of 1; the blocks are those of i, f, g, o."""
+    """Set the forget bias to -5 instead of 1; the blocks of the bias are those of i, f, g, o."""
     return bias - np.repeat([0.0, 6.0, 0.0, 0.0], len(bias) // 4)
 
 
 def spoilt(build: Build, name: str, change: Callable[[np.ndarray], np.ndarray]) -> Build:
-    """Build a model and change the parameters whose names end in ``name``."""
+    """Make a builder of models in which the parameters whose names end in ``name`` are changed."""
 
     def built(size: Size, rng: np.random.Generator) -> Layer:
         model = build(size, rng)

@@ -1,6 +1,6 @@
-"""Runs with one fault planted each: small models on synthetic sound, built of the package's own parts.
+"""Runs with one planted fault each: small models on synthetic sound, built from parts of the package.
 
-A fault is a change of a healthy plan, and the cause that a diagnosis should name.
+A fault consists of a change to the plan of a healthy run, and the cause that a diagnosis should find.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ RMSPROP = optimizers.RMSprop(max_gradient_norm=1.0)
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts of a run. ``claimed``: the rule named in its settings, if it is not the one that is used."""
+    """The parts of a run. ``claimed`` is the update rule that its settings name, if another one is used."""
 
     sound: Callable[[np.random.Generator, float], np.ndarray] = music
     scale: Callable[..., Any] = standardised
@@ -91,7 +91,7 @@ class Frozen:
 
 
 def subject_of(plan: Plan, size: Size, seed: int) -> Subject:
-    """Train as planned; the subject of a diagnosis."""
+    """Train a run as planned; returns the subject for a diagnosis."""
     rng = np.random.default_rng((seed, 77))
     sound = [[plan.sound(rng, size.seconds) for _ in range(n)] for n in (N_TRAIN, N_VALID)]
     train, valid = (
@@ -130,7 +130,7 @@ def subject_of(plan: Plan, size: Size, seed: int) -> Subject:
 def run(
     plan: Plan, size: Size, model: Layer, step: Any, batches: Any, validation: Any
 ) -> tuple[list[dict[str, Any]], float]:
-    """A small training loop: (history, loss by which the parameters were chosen)."""
+    """Train in a small loop; returns (history, loss by which the parameters were selected)."""
     evaluate = Evaluation(model, predict_next)
     history: list[dict[str, Any]] = []
     best_loss, best, carried = float("inf"), model.get_values(), None
@@ -155,7 +155,7 @@ def run(
 
 
 def player(plan: Plan, model: Layer, validation: Any, seed: int) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Generation as planned, with noise of the variance of the validation error."""
+    """Make the run's way to generate, as planned; its noise has the variance of the validation error."""
     power = float(np.mean([np.mean(np.square(batch.frames[1:])) for batch in validation]))
     std = float(np.sqrt(power * Evaluation(model, predict_next)(validation)["normalised_mse"]))
     stepper = Stepper(model)
@@ -175,7 +175,7 @@ def player(plan: Plan, model: Layer, validation: Any, seed: int) -> Callable[[np
 
 
 class Fault(NamedTuple):
-    """A planted fault, the cause to be named, and the plan of the run."""
+    """A planted fault, the cause that a diagnosis should find, and the plan of the run."""
 
     name: str
     cause: str

@@ -1,15 +1,16 @@
-"""The proofs of the package as numbers, each beside its limit.
+"""Numerical checks of gradients, kernels, engines and optimisers: each error is printed with its limit.
 
     rnnaudio gradcheck
 
-1. every layer, loss and stack, by each kernel: symbolic gradients against central differences in float64;
+1. every layer, loss and stack, with each kernel: symbolic gradients against central differences in float64;
 2. each kernel against plain NumPy loops: outputs, final states and back-propagated gradients of every cell;
 3. this engine, in the compile mode of training, against the recorded one (PyTensor) after 50 updates of each model;
-4. the optimisers against PyTorch's recorded paths of 100 updates.
+4. the optimisers against recorded trajectories of PyTorch's over 100 updates.
 
-Exit status 1 if any number is above its limit. The oracles are those of the tests and lie beside them. All but 3 are
-compiled in python mode: minutes instead of an hour, and `make test-modes` compares the other modes with it. To compare
-the engines run it in Theano's environment: RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio gradcheck.
+The exit status is 1 if any error is above its limit. The oracles are those of the tests and are stored with them. All
+checks except 3 are compiled in python mode, which takes minutes instead of an hour; `make test-modes` compares the
+other modes with it. To compare the engines, run it in Theano's environment: RNNAUDIO_ENGINE=theano
+.venv-theano/bin/rnnaudio gradcheck.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ N_ENTRIES = 8
 
 
 class Line(NamedTuple):
-    """An error, its limit, and the case it belongs to."""
+    """An error, its limit, and the case in which it was measured."""
 
     what: str
     error: float
@@ -40,7 +41,7 @@ class Line(NamedTuple):
 
 
 def gradients() -> Iterator[Line]:
-    """Gradients of every layer, loss and stack, by each kernel."""
+    """Check the gradients of every layer, loss and stack, with each kernel."""
     for kernel, case in product(engine.KERNELS, gradient_cases.CASES):
         with engine.using_kernel(kernel):
             report = gradient_cases.check(case, N_ENTRIES, mode="python")
@@ -49,7 +50,7 @@ def gradients() -> Iterator[Line]:
 
 
 def recurrences() -> Iterator[Line]:
-    """Outputs, final states and gradients of every cell, by each kernel."""
+    """Check outputs, final states and gradients of every cell, with each kernel."""
     settings = product(engine.KERNELS, agreement.KINDS, (False, True), (None, 3))
     for kernel, kind, masked, truncate in settings:
         if kernel == "fused" and truncate:
@@ -63,7 +64,7 @@ def recurrences() -> Iterator[Line]:
 
 
 def engines() -> Iterator[Line]:
-    """Parameters of every model after 50 updates."""
+    """Compare the parameters of every model after 50 updates with the recorded ones."""
     golden = make_engine_runs.read_golden()
     there = ", ".join(f"{name} {version}" for name, version in golden["versions"].items())
     for name in make_engine_runs.RUNS:
@@ -72,7 +73,7 @@ def engines() -> Iterator[Line]:
 
 
 def optimisers() -> Iterator[Line]:
-    """Paths of every optimiser."""
+    """Compare the trajectories of every optimiser with the recorded ones."""
     for case in agreement.golden_optimizers()["cases"]:
         error = max(agreement.optimizer_errors(case, mode="python").values())
         yield Line(f"{case}: parameters after 1, 10 and 100 updates", error, 1e-6)
@@ -87,7 +88,7 @@ PROOFS = {
 
 
 def prove_all() -> int:
-    """Print every number; exit status 1 if one is above its limit."""
+    """Print every error; the exit status is 1 if one is above its limit."""
     lines: list[Line] = []
     for title, proof in PROOFS.items():
         print(f"\n{title}", flush=True)

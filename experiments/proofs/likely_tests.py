@@ -1,7 +1,7 @@
-"""Which test files are likely to notice a mistake in a module: by their names, and by what they import.
+"""Selection of the test files that are likely to notice a mistake in a module, by their names and their imports.
 
-Imports are read, not run. A test that takes ``LSTM`` from ``rnnaudio.nn`` is near ``rnnaudio.nn.recurrent``, where it
-is defined, and two steps from the kernels that this module imports.
+Imports are parsed, not run. A test that imports ``LSTM`` from ``rnnaudio.nn`` is one step from
+``rnnaudio.nn.recurrent``, where it is defined, and two steps from the kernels that this module imports.
 """
 
 import ast
@@ -13,7 +13,10 @@ MOST_STEPS = 3
 
 
 class Imports:
-    """Who imports whom below ``root``: paths relative to it, tests and their support among them."""
+    """Graph of the imports between the Python files in folders of ``root``, including tests and their support code.
+
+    Paths are relative to ``root``.
+    """
 
     def __init__(self, root: Path, folders: tuple[str, ...]):
         self._root = root
@@ -22,7 +25,10 @@ class Imports:
         self._paths = {self._name(path.relative_to(root)): path.relative_to(root) for path in paths}
 
     def likely(self, module: str) -> list[str]:
-        """Test files, the likeliest first, for the module at this path; all that reach it within three steps."""
+        """Test files that are likely to notice a mistake in the module at this path, the likeliest first.
+
+        These are all that reach it within three imports, or that resemble it in name or folder.
+        """
         scores: dict[str, float] = {}
         for path, steps in self._steps_to(Path(module)).items():
             if is_test(path):
@@ -33,7 +39,7 @@ class Imports:
         return sorted(scores, key=lambda path: (-scores[path], self._breadth(Path(path)), path))
 
     def _breadth(self, path: Path) -> int:
-        """Of how many modules a test file is: of as likely ones those of few are nearer to the point."""
+        """Number of modules that a test file imports; among equally likely files, fewer imports are more specific."""
         return sum(not is_test(imported) for imported in set(self._imported(path)))
 
     def _steps_to(self, module: Path) -> dict[Path, int]:
@@ -52,7 +58,7 @@ class Imports:
         return importers
 
     def _imported(self, path: Path) -> Iterator[Path]:
-        """Modules of a file's imports; a name that a package hands on counts as its module's."""
+        """Modules that a file imports; for a name re-exported by a package, the module that defines it."""
         for node in ast.walk(self._tree(path)):
             if isinstance(node, ast.Import):
                 yield from (self._paths[alias.name] for alias in node.names if alias.name in self._paths)
@@ -61,7 +67,7 @@ class Imports:
                     yield from self._defined_in(node.module, alias.name)
 
     def _defined_in(self, module: str, name: str) -> Iterator[Path]:
-        """Where ``from module import name`` finds it: a module, or through packages a module's."""
+        """Files in which ``from module import name`` finds the name, following re-exports of packages."""
         if f"{module}.{name}" in self._paths:
             module = f"{module}.{name}"
             name = ""
@@ -76,7 +82,7 @@ class Imports:
         yield from [handed_on[one] for one in names] or [path]
 
     def _handed_on(self, package: Path) -> dict[str, Path]:
-        """{name: module} of what a package's __init__ imports from its own modules."""
+        """Path of the defining module for each name that a package's __init__ re-exports."""
         if package not in self._packages:
             self._packages[package] = self._read_package(package)
         return self._packages[package]
@@ -100,12 +106,12 @@ def is_test(path: Path) -> bool:
 
 
 def _likeness(module: Path, test: Path) -> float:
-    """4 for the same name, 2 for a part of it, 1 for the same folder."""
+    """Score of a test file: 4 for the module's name, or 2 for a word of it in common, plus 1 for the same folder."""
     name, tested = module.stem, test.stem.removeprefix("test_")
     same = 4.0 if name == tested else 2.0 if _words(name) & _words(tested) else 0.0
     return same + (module.parent.name == test.parent.name)
 
 
 def _words(name: str) -> set[str]:
-    """In the singular."""
+    """The words of a name, in the singular."""
     return {word.removesuffix("s") for word in name.split("_")}

@@ -1,4 +1,4 @@
-"""Runs of the tests in a copy of the checkout, with a mistake planted in one of its files, and without one."""
+"""Test runs in a copy of the checkout, with a mistake planted in one of its files, or without one."""
 
 import ast
 import contextlib
@@ -32,7 +32,7 @@ runpy.run_module("pytest", run_name="__main__", alter_sys=True)
 
 
 class Outcome(NamedTuple):
-    """The results of a run of tests."""
+    """The results of a test run."""
 
     seconds: dict[str, float]  # of each file
     failed: list[str]  # ids of tests
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 
 class Tree:
-    """A copy of the checkout at ``folder``, brought up to date; compiled kernels are kept beside it."""
+    """An up-to-date copy of the checkout in ``folder``, for test runs; compiled kernels are stored next to it."""
 
     def __init__(self, root: Path, folder: Path, tier: str):
         self.folder, self.tier, self._root = folder, tier, root
@@ -55,20 +55,23 @@ class Tree:
             self._copy(name)
 
     def _copy(self, name: Path) -> None:
-        """With its time, by which Python and Numba know whether what they have compiled is still true."""
+        """Copy a file with its modification time, by which Python and Numba detect outdated compiled code."""
         source, target = self._root / name, self.folder / name
         if not target.exists() or target.stat().st_mtime_ns != source.stat().st_mtime_ns:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
 
     def state(self, test: str) -> str:
-        """A hash of all that a file of tests depends on; of tests, those it shares with others."""
+        """A hash of the test file, the tier, and all Python files except other test files."""
         shared = (name for name in self.files if not name.name.startswith("test_") and name.suffix == ".py")
         sources = (name.as_posix().encode() + (self.folder / name).read_bytes() for name in (*shared, Path(test)))
         return hashlib.sha256(b"".join([self.tier.encode(), *sources])).hexdigest()[:16]
 
     def caught(self, path: str, mutated: str, files: list[str], baseline: "Baseline") -> str:
-        """The test that notices ``mutated`` at ``path``, or why the run ended; "" where none notices."""
+        """The test that fails when the file at ``path`` has the content ``mutated``, or why the run ended early.
+
+        Returns "" if no test fails.
+        """
         if not files:
             return ""
         limit = START_SECONDS + SLOWER * sum(baseline.seconds[file] for file in files)
@@ -95,7 +98,7 @@ class Tree:
 
     @staticmethod
     def _forget(path: Path) -> None:
-        """The compiled file, which Python would take for one of the same second and size."""
+        """Delete the compiled files of a module, as Python cannot detect a change within a second of equal size."""
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
             compiled.unlink()
 
@@ -103,7 +106,10 @@ class Tree:
         return (self._kept / "numba").glob("rnnaudio/kernels-*")
 
     def _cache_of_kernels(self, path: Path) -> Path | None:
-        """Where kernels compiled of the sources as they are now go; None for a mistake elsewhere, or if none can."""
+        """The cache folder for kernels compiled from the current sources.
+
+        None if the mistake is not in a kernel, or if the folder cannot be determined.
+        """
         if "kernels" not in path.parts:
             return None
         command = [sys.executable, "-c", "from rnnaudio.kernels.compile import CACHE_FOLDER; print(CACHE_FOLDER)"]
@@ -113,7 +119,7 @@ class Tree:
         return Path(done.stdout.strip()) if done.returncode == 0 else None
 
     def _reuse_kernels(self, before: Path | None, path: Path) -> None:
-        """Those that the mistake cannot reach: of modules that do not import its own, however indirectly."""
+        """Copy to the new cache the kernels of modules that do not import the mutated one, directly or indirectly."""
         after = self._cache_of_kernels(path)
         if before is None or after is None or before == after:
             return
@@ -140,7 +146,7 @@ class Tree:
         return Outcome(seconds, failed, "" if status in ENDED or failed else f"pytest ended with status {status}")
 
     def _status(self, command: list[str], limit: float) -> int | None:
-        """The status of a process; None where it was ended at the limit, with all that it had started."""
+        """The exit status of a process; None if it, with its children, was killed at the time limit."""
         with (self._kept / "output.txt").open("wb") as output:
             self._process = subprocess.Popen(
                 command, cwd=self.folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=output,
@@ -161,7 +167,7 @@ class Tree:
         }
 
     def stop(self) -> None:
-        """End the process that runs here, and all it has started."""
+        """Kill the process that runs in this copy, with all its children."""
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -170,12 +176,12 @@ class Tree:
 
     @property
     def output(self) -> str:
-        """The end of what the last run printed."""
+        """The end of the output of the last run."""
         return (self._kept / "output.txt").read_text(encoding="utf-8", errors="replace")[-2000:]
 
 
 def importers(module: Path) -> set[str]:
-    """Names of a module and of all beside it that import it, however indirectly."""
+    """Names of a module, and of all modules in its folder that import it, directly or indirectly."""
     imports = {path.stem: _imported_names(path) for path in module.parent.glob("*.py")}
     reached = {module.stem}
     while new := {name for name, used in imports.items() if used & reached} - reached:
@@ -184,7 +190,7 @@ def importers(module: Path) -> set[str]:
 
 
 def _imported_names(path: Path) -> set[str]:
-    """Last parts of the modules, and the names, that a file imports."""
+    """The names that a file imports, and the last parts of the names of the modules they come from."""
     nodes = [
         node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
     ]
@@ -193,7 +199,7 @@ def _imported_names(path: Path) -> set[str]:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """All that git knows or would take; all there is where there is no git."""
+    """All files that git tracks or does not ignore; without git, all files."""
     if (root / ".git").exists():
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.split("\0")
@@ -203,7 +209,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _read(report: Path) -> tuple[dict[str, float], list[str]]:
-    """Seconds of each file, and the tests that failed, of a report in JUnit's form."""
+    """Read a JUnit report; returns (seconds by test file, ids of the tests that failed)."""
     seconds: dict[str, float] = {}
     failed = []
     for case in ElementTree.parse(report).iter("testcase"):
@@ -215,7 +221,7 @@ def _read(report: Path) -> tuple[dict[str, float], list[str]]:
 
 
 def _id(case: ElementTree.Element, file: str) -> str:
-    """As pytest takes it: tests/a/test_b.py::Class::test_c[1]; of what cannot be imported its module."""
+    """The id of a test as in pytest, tests/a/test_b.py::Class::test_c[1]; after a failed import, file and remark."""
     folder = file.removesuffix(".py").replace("/", ".")
     if case.get("name") == folder:
         return f"{file} (cannot be imported)"
@@ -225,14 +231,14 @@ def _id(case: ElementTree.Element, file: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """Seconds of files of tests without a mistake, and the tests that fail anyway."""
+    """Result of test files without a mistake: seconds by file, and the tests that fail anyway."""
 
     seconds: dict[str, float]
     failing: list[str]
 
     @staticmethod
     def of(tree: Tree, files: list[str]) -> "Baseline":
-        """What is known of these files as they are; those that are not known yet are run."""
+        """The baseline of the given test files; those that are new or have changed are run first."""
         path = tree.folder.with_name("baseline.json")
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         states = {file: tree.state(file) for file in files}
@@ -254,7 +260,7 @@ class Baseline:
         )
 
     def within(self, files: list[str], seconds: float) -> list[str]:
-        """The first of these files that take no longer in all, those left out that are too long; one in any case."""
+        """Choose files, in their order, that together take at most ``seconds``, skipping longer ones; at least one."""
         chosen: list[str] = []
         for file in files:
             if sum(self.seconds[f] for f in [*chosen, file]) <= seconds:

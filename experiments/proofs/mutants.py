@@ -1,19 +1,20 @@
-"""Do the tests bite? Small mistakes are planted in the package, one at a time, and the tests have to notice.
+"""Mutation testing: small mistakes are planted in the package, one at a time, and the tests have to notice them.
 
-    rnnaudio experiment run mutants                      200 mistakes, the fast tier, two at a time; goes on where
-                                                              it was broken off
-    rnnaudio experiment run mutants --n 30 --first-only  only by the tests that are likely to notice
-    rnnaudio experiment run mutants --tier full          by all tests
-    rnnaudio experiment run mutants --table              only the table of what was done
+    rnnaudio experiment run mutants                      200 mistakes, the fast tier, two at a time; continues an
+                                                              interrupted run
+    rnnaudio experiment run mutants --n 30 --first-only  run only the tests that are likely to notice
+    rnnaudio experiment run mutants --tier full          run all tests
+    rnnaudio experiment run mutants --table              only print the table of the results so far
 
-Each mistake is planted in a copy of the checkout below ``runs/mutants``, never in the checkout itself. The tests that
-are likely to notice run first (:mod:`experiments.proofs.likely_tests`), then the rest of the tier; the first failure,
-and a run that takes much longer than without the mistake, is a catch. What tests do without one is measured before:
-tests that fail anyway are left out. A mistake that survives is one that no test would notice: it is equivalent (the
-table cannot know), or a test is missing.
+Each mistake is planted in a copy of the checkout in ``runs/mutants``, never in the checkout itself. The tests that are
+likely to notice it run first (:mod:`experiments.proofs.likely_tests`), then the rest of the tier. A mistake is caught
+if a test fails, or if the run takes much longer than without the mistake. The tests are first run without a mistake,
+and those that fail anyway are left out. If no test notices a mistake, it survives: either the mutated code is
+equivalent (which the table cannot tell), or a test is missing.
 
-Kernels compiled by Numba are cached under a hash of all sources of kernels, so a mistake in one cannot meet what was
-compiled without it; kernels of modules that do not import the one with the mistake are copied, and not compiled anew.
+Compiled Numba kernels are cached under a hash of the sources of all kernels, so a mutated kernel never uses code that
+was compiled without the mistake. Compiled kernels of modules that do not import the mutated one are copied instead of
+compiled again.
 """
 
 import dataclasses
@@ -65,7 +66,7 @@ class Options:
 
 
 def main() -> None:
-    """The command."""
+    """Read the options, run the search, and print and record the table."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     rows = Search(ROOT, MODULES, options).run()
     print("\n".join(table(rows)))
@@ -74,7 +75,7 @@ def main() -> None:
 
 
 class Search:
-    """Plants a sample of mistakes into the modules of a checkout and keeps a line for each in ``found.jsonl``."""
+    """Search for surviving mistakes: plants a sample of them and appends the result of each to ``found.jsonl``."""
 
     def __init__(self, root: Path, modules: tuple[str, ...], options: Options):
         self._root, self._options, self._lock = root, options, threading.Lock()
@@ -89,7 +90,7 @@ class Search:
         self._log = options.folder / "found.jsonl"
 
     def run(self) -> list[dict[str, Any]]:
-        """A row for each mistake, in the order of the sample."""
+        """Test the mistakes that have no result yet; returns the rows of all, in the order of the sample."""
         mutants = [(path, mutation, self._key(path, mutation)) for path, mutation in self._sample()]
         done = self._done()
         left = [mutant for mutant in mutants if mutant[2] not in done]
@@ -102,17 +103,17 @@ class Search:
         return sample(self._sources, self._options.n, self._options.seed)
 
     def _key(self, path: str, mutation: Mutation) -> str:
-        """The mistake, the file as it is, and how it is looked for; tests may have changed since."""
+        """Key of a result: a hash of the mistake, the file's content and the options, but not of the tests."""
         how = f"{self._options.tier} {self._options.first_only}"
         return hashlib.sha256(f"{path} {mutation} {self._sources[path]} {how}".encode()).hexdigest()[:16]
 
     def _done(self) -> dict[str, dict[str, Any]]:
-        """What was found before, by key."""
+        """Earlier results by key."""
         lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
         return {row["key"]: row for row in map(json.loads, lines)}
 
     def _search(self, mutants: list[tuple[str, Mutation, str]], n_all: int) -> None:
-        """One after the other, in as many copies of the checkout as there are jobs."""
+        """Test the mistakes, in parallel in as many copies of the checkout as there are jobs."""
         folder = self._options.folder.absolute()
         trees: Queue[Tree] = Queue()
         for k in range(self._options.jobs):
@@ -140,7 +141,7 @@ class Search:
                 raise
 
     def _looked_for(self, tree: Tree, path: str, mutation: Mutation, key: str) -> dict[str, Any]:
-        """Run the likely tests, then the others; the row of what happened."""
+        """Plant a mistake and run the likely tests, then the others; returns the row of the result."""
         source, started = self._sources[path], time.monotonic()
         likely, others = self._in_order(path)
         with self._lock:
@@ -166,7 +167,7 @@ class Search:
 
 
 class _Progress:
-    """A line for each mistake, with the time that is left."""
+    """Progress report: prints a line for each mistake, with the remaining time."""
 
     def __init__(self, n_done: int, n_all: int):
         self._first, self._n, self._n_all, self._started = n_done, n_done, n_all, time.monotonic()
@@ -185,7 +186,7 @@ class _Progress:
 
 
 def _python_files(path: Path) -> Iterator[Path]:
-    """A file, or all below a folder, but for what a package's ``__init__`` hands on."""
+    """The file itself, or all Python files below a folder except ``__init__.py``."""
     if path.suffix == ".py":
         yield from [path] if path.exists() else []
     else:
@@ -200,7 +201,7 @@ def _package(modules: tuple[str, ...]) -> str:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """How many were planted and caught, in all, by folder and by kind."""
+    """Numbers of planted and caught mistakes: in total, by module and by kind."""
 
     def counts(name: str) -> dict[str, tuple[int, int]]:
         planted, caught = Counter(map(_of(name), rows)), Counter(_of(name)(row) for row in rows if row["caught"])
@@ -211,12 +212,12 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of(name: str) -> Any:
-    """kind, or module: the folder of the package, or the module where there is none."""
+    """Function that gives the ``kind`` of a row, or its module: the first two parts of its path."""
     return (lambda row: row["kind"]) if name == "kind" else (lambda row: "/".join(row["path"].split("/")[:2]))
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    """Caught of planted, by module and by kind, and each that survived."""
+    """Lines of text: numbers of caught and planted mistakes by module and by kind, and all survivors."""
     if not rows:
         return ["nothing was planted yet"]
     figures = summary(rows)

@@ -1,9 +1,9 @@
-"""Small mistakes that can be planted in a source: a flipped sign, an index off by one, a term left out.
+"""Small mistakes that can be planted in source code: a flipped sign, an index off by one, a missing term.
 
-A mutation replaces a few bytes of a source, so that its diff is the mistake and nothing else. Left out by rule,
-because no test should notice them: docstrings, type hints, imports, decorators, assertions, the texts of errors,
-warnings and labels, ``__repr__``, and branches for the engines and modes that the tests do not run in (Theano, JAX),
-constants of speed, and default values of settings that are chosen and not computed.
+A mutation replaces a few bytes of the source, so that the diff shows the mistake only. By rule, nothing is planted
+where tests are not expected to notice: docstrings, type hints, imports, decorators, assertions, texts of errors,
+warnings and labels, ``__repr__``, branches for engines and modes that the tests do not run in (Theano, JAX), constants
+that affect speed only, and chosen default values of settings.
 """
 
 import ast
@@ -58,7 +58,7 @@ OF_SPEED = re.compile(r"^[A-Z_]*(WORK|BYTES|BLOCK|AT_ONCE)[A-Z_]*$")  # constant
 
 
 class Mutation(NamedTuple):
-    """Replace the bytes ``start`` to ``end`` of a source, on ``line``, by ``new``."""
+    """Replacement of the bytes ``start`` to ``end`` of a source, on ``line``, by ``new``."""
 
     line: int
     kind: str
@@ -71,18 +71,18 @@ class Mutation(NamedTuple):
         return (content[: self.start] + self.new.encode() + content[self.end :]).decode()
 
     def diff(self, source: str) -> str:
-        """The lines before and after, marked - and +."""
+        """The changed lines, before (marked -) and after (marked +)."""
         lines = difflib.unified_diff(source.splitlines(), self.applied(source).splitlines(), n=0, lineterm="")
         return "\n".join(line for line in lines if line[:3] not in ("---", "+++") and line[:2] != "@@")
 
 
 def mutations_of(source: str) -> list[Mutation]:
-    """All that can be planted; a few of them do not compile, or change the spelling alone (:func:`changes`)."""
+    """All mutations of a source; a few do not compile, or do not change the program (see :func:`changes`)."""
     return _Sites(source).found()
 
 
 def changes(mutation: Mutation, source: str) -> bool:
-    """Whether what is planted compiles, and is another program."""
+    """True if the mutated source compiles, and to a different syntax tree."""
     try:
         return ast.dump(ast.parse(mutation.applied(source))) != ast.dump(ast.parse(source))
     except SyntaxError:
@@ -90,10 +90,11 @@ def changes(mutation: Mutation, source: str) -> bool:
 
 
 def sample(sources: dict[str, str], n: int, seed: int) -> list[tuple[str, Mutation]]:
-    """``n`` mutations of {path: source}, one a line at most; the first ones of a larger sample of the same seed.
+    """Sample ``n`` mutations of the sources, given by path; at most one per line.
 
-    Lines are drawn evenly, then a kind among those of the line, then one of that kind: a file has as many as it has
-    lines that can be wrong.
+    Lines are sampled uniformly, so that a file gets mutations in proportion to its lines that can be mutated; then a
+    kind of mutation on the line is sampled, and a mutation of that kind. A larger sample with the same seed begins
+    with the same mutations.
     """
     by_line: dict[tuple[str, int], list[Mutation]] = {}
     for path, source in sorted(sources.items()):
@@ -111,7 +112,7 @@ def _one_of(mutations: list[Mutation], key: str) -> Mutation:
 
 
 class _Sites:
-    """Walks a source and collects its mutations."""
+    """Visitor that walks the syntax tree of a source and collects its mutations."""
 
     def __init__(self, source: str):
         self._bytes = source.encode()
@@ -135,7 +136,7 @@ class _Sites:
             self._visit(child)
 
     def _to_look_at(self, node: ast.AST) -> Iterator[ast.AST]:
-        """Children that can be wrong."""
+        """Children of a node in which mutations are planted."""
         for field, value in ast.iter_fields(node):
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST) and not _is_silent(child) and not _is_declaration(node, field, child):
@@ -152,7 +153,7 @@ class _Sites:
         return self._bytes[start:end].decode()
 
     def between(self, left: Any, right: Any, words: str) -> tuple[int, int] | None:
-        """Where an operator stands between its operands; None where brackets or comments hide it."""
+        """Start and end, in bytes, of the operator between two operands; None if comments are there, too."""
         start, end = self.span(left)[1], self.span(right)[0]
         gap = self._bytes[start:end].decode()
         core = gap.strip(" ()\n\\")
@@ -163,7 +164,11 @@ class _Sites:
 
 
 def _is_declaration(node: ast.AST, field: str, child: ast.AST) -> bool:
-    """Types, decorators, bases and caught exceptions; branches for elsewhere; settings (of 10 and more)."""
+    """True for children that are not mutated because they only declare something, or do not run in the tests.
+
+    These are types, decorators, bases, caught exceptions, branches for other engines and modes, and defaults of
+    settings that are integers of 10 or more.
+    """
     if isinstance(node, ast.AnnAssign | ast.arguments) and isinstance(child, ast.Constant):
         return type(child.value) is int and child.value >= 10
     if isinstance(node, ast.ClassDef | ast.ExceptHandler):
@@ -174,7 +179,7 @@ def _is_declaration(node: ast.AST, field: str, child: ast.AST) -> bool:
 
 
 def _is_elsewhere(node: ast.AST) -> bool:
-    """A condition on an engine, a mode or a type checker that is not the tests' own."""
+    """True for a condition on an engine, a mode or a type checker that the tests do not run with."""
     if not isinstance(node, ast.If | ast.IfExp):
         return False
     words = {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}
@@ -214,7 +219,7 @@ def _is_text_or_list(node: ast.AST) -> bool:
 
 
 def flipped_signs(sites: _Sites, node: ast.AST) -> Found:
-    """+ for -, * for /, and a minus in front left out."""
+    """Exchange + and -, or * and /, or remove a minus sign."""
     if isinstance(node, ast.BinOp) and type(node.op) in SIGNS and not _is_text_or_list(node):
         old, new = SIGNS[type(node.op)]
         if at := sites.between(node.left, node.right, old):
@@ -229,7 +234,7 @@ def flipped_signs(sites: _Sites, node: ast.AST) -> Found:
 
 
 def dropped_terms(sites: _Sites, node: ast.AST) -> Found:
-    """One side of a sum, a difference or a product."""
+    """Replace a sum, a difference or a product by one of its sides."""
     if not isinstance(node, ast.BinOp) or type(node.op) not in SIGNS or _is_text_or_list(node):
         return
     start, end = sites.span(node)
@@ -239,7 +244,7 @@ def dropped_terms(sites: _Sites, node: ast.AST) -> Found:
 
 
 def off_by_one(sites: _Sites, node: ast.AST) -> Found:
-    """Whole numbers one too large or too small."""
+    """Make a whole number one too large or too small."""
     if isinstance(node, ast.keyword) and node.arg in ("axis", "axes"):
         return
     if isinstance(node, ast.Constant) and type(node.value) is int:
@@ -250,7 +255,7 @@ def off_by_one(sites: _Sites, node: ast.AST) -> Found:
 
 
 def shifted_slices(sites: _Sites, node: ast.AST) -> Found:
-    """A slice that begins or ends one element off."""
+    """Make a slice begin or end one element off."""
     if not isinstance(node, ast.Slice) or (node.lower is None and node.upper is None):
         return
     start, end = sites.span(node)
@@ -265,7 +270,7 @@ def shifted_slices(sites: _Sites, node: ast.AST) -> Found:
 
 
 def wrong_axes(sites: _Sites, node: ast.AST) -> Found:
-    """axis=1 for axis=0."""
+    """Exchange axis=0 and axis=1."""
     if isinstance(node, ast.keyword) and node.arg == "axis":
         value = sites.text(node.value)
         if value in ("0", "1", "2", "-1"):
@@ -273,7 +278,7 @@ def wrong_axes(sites: _Sites, node: ast.AST) -> Found:
 
 
 def other_comparisons(sites: _Sites, node: ast.AST) -> Found:
-    """< for <=, == for !=, in for not in."""
+    """Replace a comparison by a similar one: < by <=, == by !=, in by not in."""
     if not isinstance(node, ast.Compare) or len(node.ops) != 1:
         return
     names = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
@@ -284,7 +289,7 @@ def other_comparisons(sites: _Sites, node: ast.AST) -> Found:
 
 
 def opposite_functions(sites: _Sites, node: ast.AST) -> Found:
-    """max for min, ones for zeros, and for or."""
+    """Replace a function or operator by its opposite: max by min, ones by zeros, and by or."""
     is_sum = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sum"
     if isinstance(node, ast.Call) and not is_sum and (new := OPPOSITES.get(_called(node))):
         _, end = sites.span(node.func)
@@ -298,7 +303,7 @@ def opposite_functions(sites: _Sites, node: ast.AST) -> Found:
 
 
 def swapped_branches(sites: _Sites, node: ast.AST) -> Found:
-    """A condition turned round; a check that is never made."""
+    """Negate a condition, or skip a check."""
     tests: list[ast.expr] = [node.test] if isinstance(node, ast.If | ast.IfExp) else []
     tests += node.ifs if isinstance(node, ast.comprehension) else []
     for test in tests if not _is_elsewhere(node) else []:
@@ -309,7 +314,7 @@ def swapped_branches(sites: _Sites, node: ast.AST) -> Found:
 
 
 def swapped_neighbours(sites: _Sites, node: ast.AST) -> Found:
-    """Two arguments, gates or results of the same kind in each other's place."""
+    """Exchange two neighbouring arguments, gates or results of the same kind."""
     if isinstance(node, ast.Call):
         rows = [] if _called(node) in COMMUTATIVE else node.args
     elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple):
@@ -327,7 +332,7 @@ def swapped_neighbours(sites: _Sites, node: ast.AST) -> Found:
 
 
 def removed_statements(sites: _Sites, node: ast.AST) -> Found:
-    """A call, or a value that is kept, left out."""
+    """Remove a call, or the assignment of a value."""
     is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     is_kept = isinstance(node, ast.Assign) and not any(isinstance(t, ast.Name | ast.Tuple) for t in node.targets)
     if is_call or is_kept or isinstance(node, ast.AugAssign):

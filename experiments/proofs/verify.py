@@ -1,12 +1,13 @@
-"""Cross-checks between the MNIST network and the two audio strategies, from the same seeds; each can fail.
+"""Cross-checks between the MNIST network and the two audio strategies, from the same seeds.
 
     rnnaudio verify [--theano-python .venv-theano/bin/python]
 
-1. The read-out MLP of a recurrent model is the MNIST network's code: unrolling one step equals the MLP of the state.
-2. With equal weights both strategies give equal outputs, and they differ in the target only.
-3. Trained for the same number of updates from the same seed, reconstruct's loss lies below predict's.
+1. The read-out MLP of a recurrent model and the MNIST network are the same code: the output of one unrolled step
+   equals the MLP applied to the state.
+2. With equal weights both strategies give equal outputs; they differ in the target only.
+3. After the same number of updates from the same seed, the loss of reconstruct is below that of predict.
 4. Both engines, scan and a plain NumPy loop agree on each of the three models.
-5. Shuffled targets destroy the result in all three.
+5. Shuffled targets destroy the result of all three models.
 """
 
 import os
@@ -38,7 +39,7 @@ WINDOWS = {"frame_size": FRAME, "n_steps": 20, "batch_size": 32}
 
 
 class Check(NamedTuple):
-    """A line of the table."""
+    """The result of a check, as a line of the table."""
 
     what: str
     figure: str
@@ -50,7 +51,7 @@ class Check(NamedTuple):
 
 
 class ShuffledLabels(Minibatches):
-    """MNIST batches whose labels belong to other images."""
+    """MNIST batches with labels that belong to other images."""
 
     def batch(self, index: int) -> LabelledBatch:
         images, labels = super().batch(index)
@@ -58,7 +59,7 @@ class ShuffledLabels(Minibatches):
 
 
 class ShuffledTargets(Strategy):
-    """A strategy whose targets belong to other sequences of the batch, hence to other music."""
+    """A strategy with targets that belong to other sequences of the batch, and hence to other music."""
 
     def split(self, frames: Any) -> tuple[Any, Any]:
         x, target = super().split(frames)
@@ -90,7 +91,7 @@ def numpy_recurrent(x: np.ndarray, values: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def check_shared_code(frames: np.ndarray) -> Check:
-    """Compare a network made like MNIST's, with the read-out's weights, with the read-out in the recurrence."""
+    """Compare the read-out inside a recurrent model with a network built like MNIST's that has the same weights."""
     model = recurrent_model()
     lstm, readout = dict(model.layers())["lstm"], dict(model.layers())["sequential"]
     network = mlp([UNITS, 64, FRAME], rng=np.random.default_rng(0))
@@ -101,7 +102,7 @@ def check_shared_code(frames: np.ndarray) -> Check:
 
 
 def check_same_outputs(frames: np.ndarray) -> list[Check]:
-    """Compare the compiled loss of each strategy with the error of the common output against its own target."""
+    """Compare the compiled loss of each strategy with the error of the common output relative to its target."""
     frames = frames.astype(engine.float_type())
     model = recurrent_model()
     y = outputs(model, frames[:-1])
@@ -118,7 +119,7 @@ def check_same_outputs(frames: np.ndarray) -> list[Check]:
 
 
 def trained(model: Layer, objective: Objective, batches: Any, true: Objective, validation: list[Any]) -> float:
-    """The first reported value of the true objective on the validation set after a short training."""
+    """Train for a short time; returns the first reported value of the objective ``true`` on the validation batches."""
     step, evaluate = TrainStep(model, objective, Adam(max_gradient_norm=1.0), seed=SEED), Evaluation(model, true)
     for update in range(N_UPDATES):
         step(batches.batch(update), None, learning_rate=2e-3, update=update)
@@ -126,7 +127,7 @@ def trained(model: Layer, objective: Objective, batches: Any, true: Objective, v
 
 
 def check_training(train: Split, valid: Split, data: Mnist) -> list[Check]:
-    """Losses of the three models, with true and with shuffled targets."""
+    """Compare the losses of the three models after training with true and with shuffled targets."""
     windows = RandomWindows(train, seed=SEED, **WINDOWS)
     fixed = fixed_windows(valid, **WINDOWS)[:20]
     digits = (data.train.images, data.train.labels, 100, SEED)
@@ -168,7 +169,7 @@ def check_numpy(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]) 
 
 
 def check_scan(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> list[Check]:
-    """Compare outputs and parameters after 20 updates by raw scan with those by the fused kernels."""
+    """Compare outputs, and parameters after 20 updates, computed with scan and with the fused kernels."""
     with engine.using_kernel("scan"):
         scan = run_all(batches)
     return _agreement("scan", "fused", scan, results, 1e-10)
@@ -183,7 +184,7 @@ def _agreement(
 
 
 def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray], theano_python: Path) -> list[Check]:
-    """Compare outputs and parameters after 20 updates on Theano, in its own environment, with this engine's."""
+    """Compare outputs, and parameters after 20 updates, of Theano (in its own environment) and of this engine."""
     if not theano_python.exists():
         reason = "left out: needs Theano, so Python 3.11"
         return [Check(f"{name}: {engine.NAME} = theano", reason, None) for name in NAMES]
@@ -199,7 +200,7 @@ def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray]
 
 
 def check_all(corpus: Path = CORPUS, theano_python: Path = Path(".venv-theano/bin/python")) -> int:
-    """Run every check and print the table; exit status 1 if one fails.
+    """Run every check and print the table; the exit status is 1 if one fails.
 
     Args:
         corpus: the piano corpus.

@@ -1,8 +1,9 @@
-"""The three models of `experiments.proofs.verify`, run on whichever engine is chosen.
+"""The three models of `experiments.proofs.verify`, run on the selected engine.
 
     RNNAUDIO_ENGINE=theano python -m experiments.proofs.verify_models BATCHES.safetensors RESULTS.safetensors
 
-reads one batch for each model and writes its outputs before and its parameters after 20 updates, all in float64.
+This command reads one batch for each model, and writes its outputs before, and its parameters after, 20 updates, all
+in float64.
 """
 
 import sys
@@ -28,12 +29,12 @@ def recurrent_model() -> Sequential:
 
 
 def mnist_model() -> Sequential:
-    """The MNIST network, made by the function that makes the read-out above."""
+    """The MNIST network, built by the same function as the read-out of the recurrent model."""
     return mlp([784, 64, 10], rng=np.random.default_rng(SEED))
 
 
 def outputs(model: Layer, x: np.ndarray) -> np.ndarray:
-    """The outputs of the model for x in evaluation: (batch, n) in one step, (time, batch, n) unrolled."""
+    """Outputs of the model for x in evaluation: x (batch, n) is applied directly, x (time, batch, n) is unrolled."""
     variable = engine.tensor("x", x.ndim)
     run = model.step if x.ndim == 2 else model.unroll
     y, _ = run(variable, model.initial_state(variable.shape[x.ndim - 2]), Context.evaluation())

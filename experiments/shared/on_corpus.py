@@ -1,4 +1,4 @@
-"""The command of an experiment on the corpus: in full and recorded, or in tiny form on the piano in the package."""
+"""The command of an experiment on the corpus: in full, with a record, or in tiny form on the piano in the package."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,9 +19,9 @@ Figures = dict[str, Any]
 
 
 def complete(run: Run) -> Run:
-    """The run, if it ended by its rule or limits.
+    """Return the run if it ended by its stopping rule or limits.
 
-    KeyboardInterrupt if it was interrupted, for the same command resumes it; RnnaudioError if it broke down.
+    Raises KeyboardInterrupt if it was interrupted (the same command resumes it), RnnaudioError if it broke down.
     """
     if run.is_complete:
         return run
@@ -36,9 +36,9 @@ def full_or_tiny(
     run: Callable[[Any, AudioCorpus], Figures],
     keep: Callable[[Any, Figures], object],
 ) -> None:
-    """Read options of a kind from the command line, ``run`` with them, and ``keep`` the figures if of our corpus.
+    """Read options of class ``kind`` from the command line, call ``run``, and ``keep`` the figures of our own corpus.
 
-    With --smoke the options in ``tiny`` are changed, and the folder of the run is removed again.
+    With --smoke the options in ``tiny`` replace the given ones, and the folder of the run is removed at the end.
     """
     options = parsed(lambda: tyro.cli(kind, registry=REGISTRY))
     if options.smoke:

@@ -1,4 +1,4 @@
-"""Reading an experiment's options, and naming its run by them, so that no run of other settings replaces a record."""
+"""Experiment options, and names of runs made from them, so that a run with other settings never replaces a record."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ NO_SETTINGS = ("run_dir", "resume", "smoke")  # they decide nothing about the re
 
 
 def command(function: Callable[..., Any]) -> Callable[[], Any]:
-    """The main of an experiment: read a function's parameters from the command line, then call it with them."""
+    """Make the main of an experiment, which reads the function's parameters from the command line and calls it."""
 
     @functools.wraps(function)
     def read(*arguments: Any, **options: Any) -> Callable[[], Any]:
@@ -30,7 +30,7 @@ def command(function: Callable[..., Any]) -> Callable[[], Any]:
 
 
 class Named:
-    """A base of frozen dataclasses of options that have ``run_dir``: None for runs/ and the name."""
+    """Base class for dataclasses of options that have a field ``run_dir``; None means runs/NAME."""
 
     stem: ClassVar[str]  # the name of the experiment with its default options
     always_named: ClassVar[tuple[str, ...]] = ()  # the settings that every name contains
@@ -39,7 +39,7 @@ class Named:
 
     @property
     def name(self) -> str:
-        """The name of record and run: the stem, and each setting that differs from the experiment's own."""
+        """The name of record and run: the stem, and each setting that differs from its default."""
         usual = _as_json({field.name: field.default for field in dataclasses.fields(self)})  # type: ignore[arg-type]
         parts = [self.stem, *(str(self.settings[name]) for name in self.always_named)]
         for name, value in self.settings.items():
@@ -54,13 +54,13 @@ class Named:
         return self.run_dir or Path("runs") / self.name
 
     def check_resumed(self, folder: Path) -> None:
-        """RnnaudioError if a run is to be resumed and the folder has none."""
+        """Raise RnnaudioError if a run is to be resumed but the folder holds none."""
         if self.resume and not folder.exists():
             raise RnnaudioError(f"no run to go on with at {folder}: name its folder, --run-dir, or leave out --resume")
 
     @property
     def settings(self) -> Figures:
-        """The options that decide the run, as JSON has them."""
+        """The options that determine the result, as JSON values."""
         return _as_json({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""Write what was measured as small JSON files under experiments/results, with what is needed to repeat it."""
+"""Records of measurements: small JSON files in experiments/results, with all that is needed to repeat them."""
 
 import json
 import platform
@@ -18,7 +18,7 @@ __all__ = ["FOLDER", "record", "versions"]
 
 
 def versions() -> dict[str, str]:
-    """The versions of the package, the engine, Python and NumPy, and the threads and vectors of the kernels."""
+    """The versions of the package, the engine, Python and NumPy, and the threads and vector units of the kernels."""
     return {
         "rnnaudio": __version__,
         "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}, kernel {engine.kernel()}",
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 
 def record(name: str, figures: dict[str, Any]) -> Path:
-    """Write ``results/<name>.json``: the figures, the command, versions and date."""
+    """Write the figures, the command, versions and date to ``results/<name>.json``; returns its path."""
     content = {
         "command": typed_command(),
         "date": time.strftime("%Y-%m-%d"),

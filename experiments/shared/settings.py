@@ -1,10 +1,10 @@
-"""Experiments that consist of settings alone: a flat TOML file each, read into configs and claims.
+"""Experiments that consist of settings only: each is a flat TOML file, read into configs and claims.
 
 The keys at the top of a file are fields of :class:`rnnaudio.runs.frames.config.FramesConfig`, those of ``[model]``
-fields of its ModelConfig. A field that is absent has its default, and ``"none"`` is None where a field may be None. A
-table ``[variants.NAME]`` holds the fields that a variant changes, starting from those at the top or from the variant
-that its ``base`` names. ``[[claims]]`` are the sentences of the blog that the variants test; ``here`` is a format
-string over their figures.
+fields of its ModelConfig. An absent field has its default, and ``"none"`` is None if the field may be None. A table
+``[variants.NAME]`` holds the fields in which a variant differs from the top of the file, or from the variant named by
+its ``base``. ``[[claims]]`` are the sentences of the blog that the variants test; their ``here`` is a format string
+that is filled in with the variants' figures.
 """
 
 import tomllib
@@ -20,7 +20,7 @@ Figures = dict[str, Any]
 
 
 class Claim(NamedTuple):
-    """A sentence of the blog, its figure of 2016, ours as a format string, and why they differ."""
+    """A sentence of the blog, the figure it gave in 2016, a format string for ours, and why the two differ."""
 
     blog: str
     figure_2016: str
@@ -28,25 +28,25 @@ class Claim(NamedTuple):
     why: str
 
     def row(self, figures: Mapping[str, Figures]) -> dict[str, str]:
-        """The claim as records keep it.
+        """The claim as a row of a record.
 
         figures
-            those of each variant, by name. ``here`` may also name two that follow from them: ``first_causes``, the
-            first three of the diagnosis, and ``ending``, how the free run ended, in short.
+            the figures of each variant, by name. ``here`` may also use two derived figures: ``first_causes``, the
+            first three causes of the diagnosis, and ``ending``, a short form of how the free run ended.
         """
         ours = self.here.format_map({name: {**_in_short(row), **row} for name, row in figures.items()})
         return {"says": self.blog, "2016": self.figure_2016, "ours": ours, "why": self.why}
 
 
 class Settings(NamedTuple):
-    """A settings file; without variants there is one, whose name is that of the file."""
+    """Contents of a settings file; a file without variants gives a single one, named after the file."""
 
     variants: dict[str, FramesConfig]
     claims: list[Claim]
 
 
 def load(path: Path) -> Settings:
-    """Read a settings file; RnnaudioError that names it for an unknown field, variant or value."""
+    """Read a settings file; RnnaudioError, naming the file, for an unknown field, variant or value."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     changes = content.pop("variants", {path.stem: {}})
     claims = [Claim(**claim) for claim in content.pop("claims", [])]
@@ -57,7 +57,7 @@ def load(path: Path) -> Settings:
 
 
 def _merged(name: str, changes: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a variant: those of its base, or the common ones, with its own in their place."""
+    """The fields of a variant: those of its base, or else the common ones, updated with its own."""
     if name not in changes:
         raise RnnaudioError(f"a base is {name!r}; expected one of the variants {', '.join(changes)}")
     own = dict(changes[name])
@@ -73,7 +73,7 @@ def _config(fields: dict[str, Any]) -> FramesConfig:
 
 
 def _with_none(kind: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """TOML has no null: "none" is None, but where it is one of a field's own words (``readout``)."""
+    """Replace "none" by None, as TOML has no null, except in fields of which it is a regular value (``readout``)."""
     hints = get_type_hints(kind)
     return {k: None if v == "none" and type(None) in get_args(hints.get(k)) else v for k, v in fields.items()}
 

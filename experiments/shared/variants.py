@@ -1,7 +1,7 @@
-"""Train variants of one experiment, let each play, and judge them alike.
+"""Train the variants of an experiment, generate with each, and measure all in the same way.
 
-A variant's run lies in a folder of its own with report, sound and pictures. A finished run is not computed again, and
-one that was broken off is continued.
+The run of each variant has its own folder, with report, sound and pictures. A finished run is not computed again, and
+an interrupted one is continued.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ NARROW = 50  # units, and samples a frame
 
 
 def tiny(config: FramesConfig) -> FramesConfig:
-    """The config with a narrow model and a few steps, for a run of seconds."""
+    """The config with a narrow model and few steps, for a run that takes seconds."""
     m = config.model
     narrow: dict[str, Any] = {"readout_units": min(m.readout_units, NARROW), "units": tuple(NARROW for _ in m.units)}
     if m.cell != "memory-lstm" and not m.units:  # a memory-lstm is as wide as a frame
@@ -53,7 +53,7 @@ def tiny(config: FramesConfig) -> FramesConfig:
 def run_all(
     variants: Mapping[str, FramesConfig], corpus: Path, folder: Path, *, quick: bool = False
 ) -> dict[str, Figures]:
-    """The figures of each variant; ``quick``: a second of sound, no report and no diagnosis."""
+    """Train and measure each variant; returns its figures by name. ``quick``: 1 s of sound, no report or diagnosis."""
     figures: dict[str, Figures] = {}
     measure, seconds = (errors, 1.0) if quick else (errors_and_diagnosis, 10.0)
     for variant, config in variants.items():
@@ -64,7 +64,7 @@ def run_all(
 
 
 def settings_before(figures: Figures) -> Figures:
-    """The settings of a finished run, in today's form, and the size of its corpus."""
+    """The settings of a finished run, in their current form, and the size of its corpus."""
     config = from_dict(FramesConfig, figures["settings"])
     before: Figures = json.loads(json.dumps({"settings": dataclasses.asdict(config), "corpus": figures["corpus"]}))
     return before
@@ -79,12 +79,12 @@ def run_one(
     *,
     report: bool,
 ) -> Figures:
-    """Train, or continue the run in the folder; figures of the finished run.
+    """Train, or continue the run in the folder; returns the figures of the finished run.
 
     seconds
-        of sound that is generated.
+        duration of the generated sound.
     measure
-        (run_dir, corpus) -> figures beside those of the free run.
+        function (run_dir, corpus) -> figures to record in addition to those of the free run.
     """
     done = run_dir / "figures.json"
     AudioCorpus.open(corpus).close()  # refuses a file that is no corpus
@@ -124,7 +124,7 @@ def errors_and_diagnosis(run_dir: Path, corpus: Path) -> Figures:
 
 
 def free_run(run: FramesRun, corpus_path: Path, seconds: float) -> Figures:
-    """Seconds that the continuation of the first test seed stays within the limits of real music, and its ending."""
+    """Seconds that the continuation of the first test prime stays within the limits of real music, and its ending."""
     with run.open_corpus(corpus_path) as corpus:
         seed = corpus.test.first(FRAMES.prime_seconds(run.config, corpus.sample_rate_hz))
         (played,) = run.continue_primes([seed], round(seconds * corpus.sample_rate_hz))
@@ -133,16 +133,17 @@ def free_run(run: FramesRun, corpus_path: Path, seconds: float) -> Figures:
 
 
 def diagnosis(run_dir: Path, corpus: Path) -> list[str]:
-    """The causes that `rnnaudio diagnose` names, most severe first."""
+    """The names of the causes found by `rnnaudio diagnose`, most severe first."""
     return [cause.name for cause in diagnose_run(run_dir, corpus).causes]
 
 
 def equal_terms(
     run: FramesRun, corpus_path: Path, tasks: Sequence[str] = tuple(STRATEGIES), most_batches: int = 32
 ) -> dict[str, float | None]:
-    """Squared error over variance on the validation split, noise off, for both tasks, however the run was scaled.
+    """Squared error over variance on the validation split, without noise, for both tasks.
 
-    ``predict_mse``: against the next frame, ``reconstruct_mse``: against the current one. Silence has an error of 1.
+    The error does not depend on how the run scaled its data. ``predict_mse`` is the error against the next frame,
+    ``reconstruct_mse`` against the current one; predicting silence has an error of 1.
     """
     c = run.config
     sizes = {"frame_size": c.frame_size, "n_steps": c.n_steps, "batch_size": c.batch_size}

@@ -1,15 +1,16 @@
-"""An ablation of the 24 defects: each repaired alone in the faithful models, each planted alone in repaired ones.
+"""Ablation of the 24 defects: each is repaired alone in the models of 2016, and planted alone in repaired models.
 
     rnnaudio experiment run ablation [--seeds 3] [--smoke]
 
-A GRU (3 x 200, frames of 200, top h the output) and a memory-LSTM (n 64, depth 2) from three starts: the settings of
-2016; the same with the right RMSprop, for the unscaled one moves no parameter and hides every other repair; and all
-repaired. From each start, every defect that such a run can have is changed.
+A GRU (3 x 200, frames of 200, top h the output) and a memory-LSTM (n 64, depth 2) are trained from three starting
+points: the settings of 2016; the same with the right RMSprop, because the unscaled one moves no parameter and so hides
+every other repair; and the settings with all defects repaired. At each starting point, every defect that such a run
+can have is changed, one at a time.
 
-The figures of a run are its squared error over variance of the next frame on validation windows (on equal terms: noise
-off, standard scale, whatever the run was trained with), the seconds that it keeps sounding after a test seed, and the
-cause that `rnnaudio diagnose` ranks first. They are medians over the seeds; the start in between has one seed, and the
-diagnosis is that of the first.
+The figures of a run are its squared error over the variance of the next frame on validation windows (without noise and
+on the standard scale, whatever the run was trained with), the seconds that it stays alive after a test prime, and the
+cause that `rnnaudio diagnose` ranks first. Figures are medians over the seeds; the second starting point has one seed
+only, and the diagnosis is that of the first seed.
 
 Finished runs stay in RUNS/ablation, and the same command continues the rest. Two commands with different --first share
 the work.
@@ -58,7 +59,7 @@ class Variant(NamedTuple):
 
 
 def variants() -> Iterator[Variant]:
-    """The starts of both models, and every change of them that removes or adds a single defect."""
+    """Iterate over the starting points of both models, and every change of them that removes or adds one defect."""
     for model, faithful in FAITHFUL.items():
         starts = {
             "faithful": (faithful, without),
@@ -75,29 +76,29 @@ def variants() -> Iterator[Variant]:
 
 
 def is_single(before: FramesConfig, after: FramesConfig, name: str) -> bool:
-    """Return whether the two differ in this defect alone, and in those that come with it."""
+    """True if the two configs differ in this defect only, and in those that it entails."""
     one, other = ({defect.name for defect in present_in(config)} for config in (before, after))
     return name not in NOT_SEEN_IN_A_RUN and {name} <= one ^ other <= {name, *COMES_WITH.get(name, ())}
 
 
 def predicted(run_dir: Path, corpus: Path) -> Figures:
-    """The error on equal terms, on a part of the validation split."""
+    """The error by :func:`equal_terms`, on a part of the validation split."""
     return equal_terms(load(run_dir, FramesRun), corpus, ["predict_next"], most_batches=8)
 
 
 def predicted_and_diagnosed(run_dir: Path, corpus: Path) -> Figures:
-    """The error and the diagnosis, which takes longer: for the first seed only."""
+    """The error and the diagnosis; used for the first seed only, because the diagnosis takes longer."""
     return {**predicted(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
 
 
 def middle(values: list[float | None]) -> float | None:
-    """The median; None, which is a run that broke down, counts as infinite."""
+    """The median of the values; None (the run broke down) counts as infinite."""
     value = float(np.median([np.inf if v is None else v for v in values]))
     return float(f"{value:.3g}") if np.isfinite(value) else None
 
 
 def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -> dict[str, Any]:
-    """A row of the table; ``gain_db``: the decrease of the error by the change."""
+    """A row of the table; ``gain_db`` is by how much the change lowers the error."""
     errors = [figures["predict_mse"] for figures in seeds]
     row: dict[str, Any] = {
         "model": variant.model,
@@ -115,14 +116,14 @@ def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -
 
 
 def named_first(figures: Figures) -> str:
-    """The first cause of the diagnosis."""
+    """The first cause of the diagnosis, or a remark if there is none."""
     if "diagnosis" not in figures:
         return "not diagnosed"  # broke down, or not the first seed
     return figures["diagnosis"][0] if figures["diagnosis"] else "none"
 
 
 def in_a_line(row: dict[str, Any]) -> str:
-    """A row as text."""
+    """A row of the table as text."""
     verb = "plant" if row["start"] == "repaired" else "repair"
     change = f"{verb} {row['change']}" if row["change"] else "as it is"
     return (
@@ -137,8 +138,8 @@ def ablate(
     """Run the variants that are not finished, print the table and record it.
 
     Args:
-        seeds: runs of each variant.
-        first: begin with this seed; the table is recorded by the command that begins with 0.
+        seeds: number of runs of each variant.
+        first: the first seed; only the command that begins with 0 records the table.
         corpus: the piano corpus.
         runs: the folder of the runs.
         smoke: two updates of four variants on the piano in the package; nothing is recorded.
@@ -154,7 +155,7 @@ def ablate(
 
 
 def claim(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """The defects that cost the repaired models most, as a row of the table of claims."""
+    """Row of the claims table: the defects that harm the repaired models most."""
     ours = []
     for model in FAITHFUL:
         planted = [row for row in rows if row["model"] == model and row["start"] == "repaired"]
@@ -173,7 +174,7 @@ def claim(rows: list[dict[str, Any]]) -> dict[str, str]:
 def table(
     every: list[Variant], seeds: int, first: int, corpus: Path, folder: Path, *, quick: bool = False
 ) -> list[dict[str, Any]]:
-    """Figures of all variants, one seed after another, so that the first alone gives a whole table."""
+    """Figures of all variants, computed seed by seed, so that the first seed alone gives a complete table."""
     figures: dict[str, list[Figures]] = {variant.name: [] for variant in every}
     seconds = 1.0 if quick else 3.0
     for seed in range(first, seeds):

@@ -2,17 +2,18 @@
 
     rnnaudio experiment run amplitude [--minutes 5] [--smoke]
 
-The first strategy is to predict the next frame. Three models of equal width are trained on the same pieces for as many
-updates:
+The first strategy is to predict the next frame. Three models of equal width are trained on the same pieces for the
+same number of updates:
 
     amplitude      log-magnitudes of overlapping Hann windows, 128 principal components, squared error
-    distribution   the same, a Gaussian for each component, by its likelihood
-    time           the samples of a hop, squared error, as all runs of the blog
+    distribution   the same input, but a Gaussian for each component, trained by its likelihood
+    time           the samples of a hop, squared error, as in all runs of the blog
 
-each an LSTM beside a linear path that starts as the least-squares predictor from two frames. For comparison each runs
-freely after a prime of two seconds of test pieces, and its output is turned into log-magnitudes of the same windows as
-the truth (the samples of ``time`` appended to the true ones), so that errors compare, at every distance ahead. Windows
-that begin after the last true sample contain nothing of the prime; of earlier ones ``time`` has a part exactly.
+Each is an LSTM in parallel with a linear path that starts as the least-squares predictor from two frames. To compare
+them, each runs freely after a prime of two seconds from test pieces, and its output is converted to log-magnitudes of
+the windows of the recording (the samples of ``time`` are first appended to the recorded ones), so that their errors
+are comparable at every distance ahead. Windows that begin after the last recorded sample contain nothing of the prime;
+of earlier windows, ``time`` has a part exactly.
 """
 
 import dataclasses
@@ -58,7 +59,7 @@ KINDS = ("amplitude", "distribution", "time")
 
 @dataclasses.dataclass(frozen=True)
 class Options(Named):
-    """Options of the three models."""
+    """Train, measure and generate with three models that predict the next frame."""
 
     stem: ClassVar[str] = "amplitude"
     corpus: Path = CORPUS
@@ -88,7 +89,7 @@ class Options(Named):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
-    """A model of one kind; ``linear``: the least-squares predictor that it started from."""
+    """A trained model of one kind; ``linear`` is the least-squares predictor that it started from."""
 
     kind: str
     stepper: Stepper
@@ -119,7 +120,7 @@ def main() -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train, measure and generate; the figures. Runs, pictures and sounds go to the folder."""
+    """Train, measure and generate; returns the figures. Runs, pictures and sounds go to the run's folder."""
     stft = transform(options, corpus)
     options.check_resumed(options.folder)
     prime_and_ahead(options, corpus, stft), prime_and_played(options, corpus, stft)  # refuse short pieces now
@@ -146,7 +147,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
 
 
 def transform(options: Options, corpus: AudioCorpus) -> STFT:
-    """Windows of four hops, whatever the rate: hops and windows are compared sample by sample."""
+    """The transform, with windows of exactly four hops at any sample rate, so that hops and windows are comparable."""
     hop = max(1, round(options.window_s / 4 * corpus.sample_rate_hz))
     return STFT(4 * hop, hop, sample_rate_hz=corpus.sample_rate_hz)
 
@@ -188,7 +189,10 @@ def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -
 
 
 def build(linear: LinearPrediction, has_variance: bool, options: Options) -> Sum:
-    """An LSTM, its input noisy in training, beside the linear path; it starts as that path alone, with variance 1."""
+    """Build an LSTM, with input noise in training, in parallel with the linear path.
+
+    It starts as the linear path alone, with variance 1.
+    """
     n, rng = len(linear.bias), np.random.default_rng((SEED, 0, 2))  # 2: the purpose; batches draw from the same seed
     n_out = 2 * n if has_variance else n
     cell = Noisy(LSTM(n, options.n_units, rng=rng), std=options.input_noise)
@@ -204,7 +208,7 @@ def build(linear: LinearPrediction, has_variance: bool, options: Options) -> Sum
 def errors_ahead(
     models: list[Trained], corpus: AudioCorpus, options: Options
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Squared errors of log-magnitudes over their variance, by predictor, for each frame ahead; the seconds ahead."""
+    """Squared errors of log-magnitudes, over their variance, by predictor and frame ahead; and the seconds ahead."""
     scale = models[0].scale
     hops, n_prime = prime_and_ahead(options, corpus, scale.stft)
     n_ahead = len(hops) - n_prime
@@ -227,31 +231,34 @@ def errors_ahead(
 
 
 def prime_and_ahead(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[np.ndarray, int]:
-    """Hops of the test split where errors are measured, (time, places, hop), and the number of the prime."""
+    """Hops of the test split where errors are measured, (time, places, hop), and the number of hops in the prime."""
     n_prime, n_ahead = (round(s * stft.rate()) // stft.hop_samples for s in (SECONDS_PRIME, SECONDS_AHEAD))
     return hops_of(corpus, options.n_places, n_prime + n_ahead, stft), n_prime
 
 
 def prime_and_played(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[np.ndarray, int]:
-    """Hops that are continued, with those that their last windows reach beyond, and the number of the prime."""
+    """Hops of recorded audio where primes are continued, (time, places, hop), and the number of hops in a prime.
+
+    The hops also cover the continuation, and what its last windows extend into.
+    """
     n_prime, n_new = (round(s * stft.rate()) // stft.hop_samples for s in (SECONDS_PRIME, options.seconds))
     return hops_of(corpus, options.n_played, n_prime + n_new + overhang(stft), stft), n_prime
 
 
 def overhang(stft: STFT) -> int:
-    """The number of hops of a window after its first."""
+    """The number of hops in a window after the first one."""
     return stft.offset // stft.hop_samples
 
 
 def hops_of(corpus: AudioCorpus, n_places: int, n_hops: int, stft: STFT) -> np.ndarray:
-    """(n_hops, n_places, hop) of the test split; RnnaudioError where no piece is so long."""
+    """Hops (n_hops, n_places, hop) of standardised audio from the test split; RnnaudioError if no piece is so long."""
     seconds = n_hops * stft.hop_samples / stft.rate()
     places = [corpus.test.prime_at(k, seconds) for k in range(n_places)]
     return np.stack(places).reshape(n_places, n_hops, stft.hop_samples).swapaxes(0, 1)
 
 
 def predicted(model: Trained, hops: np.ndarray, known: np.ndarray, n_ahead: int) -> np.ndarray:
-    """Log-magnitudes of a free run without noise, (n_ahead, places, n_bins)."""
+    """Log-magnitudes predicted by a free run without noise, (n_ahead, places, n_bins)."""
     if not model.is_time:
         return model.scale.log_magnitudes(continue_frames(model.stepper, known, n_ahead))
     new = continue_frames(model.stepper, hops, n_ahead)
@@ -259,17 +266,17 @@ def predicted(model: Trained, hops: np.ndarray, known: np.ndarray, n_ahead: int)
 
 
 def logs_of(hops: np.ndarray, scale: LogScale) -> np.ndarray:
-    """(time, places, hop) samples -> log-magnitudes of all whole windows, (n_frames, places, n_bins)."""
+    """Log-magnitudes of all whole windows: samples (time, places, hop) -> (n_frames, places, n_bins)."""
     return np.log1p(scale.compression / np.sqrt(scale.stft.window_samples) * np.abs(spectra_of_hops(hops, scale.stft)))
 
 
 def scale_back(logs: np.ndarray, scale: LogScale) -> np.ndarray:
-    """Magnitudes of log-magnitudes."""
+    """Convert log-magnitudes back to magnitudes |X|, of the same shape."""
     return np.expm1(logs) * np.sqrt(scale.stft.window_samples) / scale.compression
 
 
 def rolled(linear: LinearPrediction, known: np.ndarray, n_ahead: int) -> np.ndarray:
-    """Linear prediction fed with its own output."""
+    """Free run of the linear prediction: n_ahead frames after the known ones."""
     frames = list(known)
     for _ in range(n_ahead):
         frames.append((contexts(np.stack(frames[-2:]), 2) @ linear.weight + linear.bias)[-1])
@@ -277,7 +284,7 @@ def rolled(linear: LinearPrediction, known: np.ndarray, n_ahead: int) -> np.ndar
 
 
 def played(models: list[Trained], corpus: AudioCorpus, options: Options) -> dict[str, Figures]:
-    """Seconds that a free run of each model stays alive, mean over the places, and how the runs end."""
+    """Seconds that free runs of each model stay alive, mean over the places, and how the runs end."""
     scale = models[0].scale
     hops, n_prime = prime_and_played(options, corpus, scale.stft)
     n_over = overhang(scale.stft)
@@ -303,10 +310,10 @@ def played(models: list[Trained], corpus: AudioCorpus, options: Options) -> dict
 
 
 def sounded(magnitudes: np.ndarray, stft: STFT, begun: np.ndarray) -> np.ndarray:
-    """(n_frames, places, n_bins) -> (n_frames, places, hop) samples, by fast Griffin-Lim from the phase gradient.
+    """Convert magnitudes to samples by fast Griffin-Lim, started from the phases of the phase gradient.
 
-    The first of them, which lie under fewer windows than the rest, are ``begun``, (hops, places, hop); the last
-    windows reach further than the result.
+    (n_frames, places, n_bins) -> (n_frames, places, hop). The first hops, which are covered by fewer windows than the
+    rest, are replaced by ``begun``, (hops, places, hop); the last windows extend beyond the result.
     """
     result = np.empty((len(magnitudes), *begun.shape[1:]))
     result[: len(begun)] = begun
@@ -320,7 +327,7 @@ def sounded(magnitudes: np.ndarray, stft: STFT, begun: np.ndarray) -> np.ndarray
 def judged(
     name: str, sound: np.ndarray, n_prime: int, hops: np.ndarray, corpus: AudioCorpus, options: Options
 ) -> Figures:
-    """Alive seconds and endings over all places; sound and spectrogram of the first go to the folder."""
+    """Alive seconds and endings at all places; the sound and spectrogram of the first place go to the folder."""
     rate, lives = corpus.sample_rate_hz, []
     for place in range(sound.shape[1]):
         audio, true = (corpus.restore(all_hops[:, place].reshape(-1)) for all_hops in (sound, hops))
@@ -361,7 +368,7 @@ def plot_curve(done: Run, objective: Strategy, folder: Path) -> None:
 
 
 def claim(figures: Figures) -> dict[str, str]:
-    """A row of the table of claims: enough is to predict better after a second than the mean and least squares do."""
+    """Row of the claims table; the goal is a lower error, a second ahead, than those of mean and least squares."""
     left, lives = figures["share_of_variance_left"], figures["played"]
     ahead = left["first_frame_wholly_ahead"]
     linear = ahead["linear prediction of log-magnitudes"]

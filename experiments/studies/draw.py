@@ -2,9 +2,9 @@
 
     rnnaudio experiment run draw [--attention] [--minutes 20] [--n-steps 10] [--resume] [--smoke]
 
-DRAW (Gregor et al. 2015) on MNIST. Training digits are binarised again in each epoch, a pixel of grey level p being 1
-with probability p; those of validation and test once, by a fixed seed. The figure is the negative variational bound in
-nats over all 10,000 test digits, with one sample of the codes for each.
+DRAW (Gregor et al. 2015) on MNIST. Training digits are binarised anew in each epoch, a pixel of grey level p being 1
+with probability p; validation and test digits are binarised once, with a fixed seed. The figure is the negative
+variational bound in nats, mean over all 10,000 test digits, with one sample of the latent codes for each.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ class Options(drawing.Options):
 
 @dataclasses.dataclass(frozen=True)
 class Digits:
-    """Digits of the three splits, (n, 784) each: train is grey, valid and test are binary."""
+    """Digits of the three splits, (n, 784) each; train holds grey levels, valid and test are binary."""
 
     train: np.ndarray
     valid: np.ndarray
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def prepared(training: np.ndarray, valid: np.ndarray, test: np.ndarray) -> Digits:
-    """Check the digits, and binarise those of validation and test by a fixed seed."""
+    """Check the digits, and binarise those for validation and test with a fixed seed."""
     n_pixels = SIZE[0] * SIZE[1]
     fixed = [binarised(checked_images(x, n_pixels, name), (2016, k)) for k, (name, x) in
              enumerate({"validation digits": valid, "test digits": test}.items())]  # fmt: skip
@@ -75,7 +75,7 @@ def prepared(training: np.ndarray, valid: np.ndarray, test: np.ndarray) -> Digit
 
 
 def run(options: Options, digits: Digits, run_dir: Path, pictures: Path) -> Figures:
-    """Train or resume; the figures of the run."""
+    """Train or resume; returns the figures of the run."""
     started, mean = time.perf_counter(), digits.train.mean(axis=0)
     subject = Subject(
         ImageBatches(digits.train, options.batch_size, options.seed),
@@ -96,7 +96,7 @@ def run(options: Options, digits: Digits, run_dir: Path, pictures: Path) -> Figu
 
 
 def plot(model: Draw, options: Options, digits: Digits, done: Run, folder: Path) -> None:
-    """Plot the curve, the canvas after each step of test digits, and samples beside their nearest neighbours."""
+    """Plot the learning curve, the canvases of test digits, and samples beside their nearest neighbours."""
     name, kind, n = options.name, options.kind, options.n_steps
     plots.learning_curve(
         done.history,

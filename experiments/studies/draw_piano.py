@@ -1,14 +1,15 @@
-"""The blog's plan of 28 March 2016, D.R.A.W., on what the blog is about: patches of piano, as log-amplitudes.
+"""The blog's plan of 28 March 2016, D.R.A.W., applied to the blog's subject: patches of piano spectrograms.
 
     rnnaudio experiment run draw-piano [--attention] [--minutes 20] [--resume] [--smoke]
 
-A patch is 16 frames (a quarter of a second) of the lowest 128 bins (0 to 2 kHz) of a spectrogram of Hann windows, as
-an image: DRAW paints it in steps, by Gaussian pixels of one trained width. The figure is the negative variational
-bound on all adjoining patches of the test pieces, with one sample of the codes for each, in nats a patch and bits a
-value; a value is a log-amplitude over the standard deviation of training. The baselines, on the same patches and in
-closed form, are a Gaussian of independent values and probabilistic PCA with as many components as DRAW has codes a
-step, and with the number that is best in validation. Painted patches become sound by fast Griffin-Lim; true patches by
-the same method are the ceiling.
+A patch is an image: 16 frames (a quarter of a second) of the lowest 128 bins (0 to 2 kHz) of a log-amplitude
+spectrogram with Hann windows. DRAW generates it in steps; its pixels are Gaussian, with a single trained width. The
+figure is the negative variational bound on all adjoining patches of the test pieces, with one sample of the latent
+codes for each, in nats per patch and in bits per value; a value is a log-amplitude over the standard deviation of the
+training data. The baselines, in closed form and on the same patches, are a Gaussian with independent values, and
+probabilistic PCA with as many components as DRAW has latent numbers per step, or with the number that is best on
+validation. Generated patches are converted to sound by fast Griffin-Lim; recorded patches, converted in the same way,
+are the upper limit.
 """
 
 import dataclasses
@@ -78,12 +79,12 @@ TINY = {
 
 
 def main() -> None:
-    """Train, measure, paint, generate, record."""
+    """Train, measure, plot, generate, record."""
     full_or_tiny(Options, TINY, run, keep)
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train, measure and paint; the figures. Curve, pictures and sounds go to the run's folder."""
+    """Train, measure and generate; returns the figures. Curve, pictures and sounds go to the run's folder."""
     started = time.perf_counter()
     patches = prepared(corpus, options.window_s, options.n_bins, options.n_frames)
     audios = excerpts(options, patches, corpus)
@@ -116,7 +117,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
 
 
 def bounds_of_patches(model: Draw, found: dict[str, dict[str, float]], patches: Patches) -> Figures:
-    """The bounds in nats a patch and bits a value, and the width of a value."""
+    """The bounds in nats per patch and in bits per value, and the width of a value."""
     added, test = patches.nats_of_unit, found["test"]
     return {
         "test_bound_nats": round(test["bound"] + added, 2),
@@ -131,7 +132,7 @@ def bounds_of_patches(model: Draw, found: dict[str, dict[str, float]], patches: 
 
 
 def plot_curve(done: Run, options: Options, patches: Patches, baselines: dict[str, float]) -> None:
-    """Plot the validation bounds in the unit of the figures, with the baselines on the same pieces."""
+    """Plot the validation bounds in bits per value, together with the baselines on the same pieces."""
     added = patches.nats_of_unit
     history = [{**row, "train": row["train"] + added, "valid": row["valid"] + added} for row in done.history]
     plots.learning_curve(
@@ -144,7 +145,7 @@ def plot_curve(done: Run, options: Options, patches: Patches, baselines: dict[st
 
 
 def plot_patches(model: Draw, options: Options, patches: Patches) -> None:
-    """Plot the canvas after each step of test patches, and samples beside their nearest training patches."""
+    """Plot the canvas of test patches after each step, and samples beside their nearest training patches."""
     n, rulers = options.n_steps, sides(patches)
     shown = patches.test[np.linspace(0, len(patches.test) - 1, 8).astype(int)[1:-1]]
     canvases, boxes = drawing.canvases_shown(reconstruct_images(model, shown, n, options.seed))
@@ -163,12 +164,12 @@ def plot_patches(model: Draw, options: Options, patches: Patches) -> None:
 
 
 def as_pictures(images: np.ndarray, patches: Patches) -> np.ndarray:
-    """Images in grey levels, 1 at .8 of full scale, which most patches are far below."""
+    """Images in grey levels, brightened so that .8 of full scale is white, because most patches are far below it."""
     return np.minimum(images.reshape(*images.shape[:-1], *patches.size) / 0.8, 1.0)
 
 
 def sides(patches: Patches) -> plots.Rulers:
-    """Rulers in seconds and hertz for pictures twice as high as wide."""
+    """Rulers in seconds and hertz for pictures that are twice as high as wide."""
     stft, (height, width) = patches.scale.stft, patches.size
     frames_a_second = stft.rate() / stft.hop_samples
     step = 10.0 ** math.floor(math.log10(width / frames_a_second))
@@ -184,7 +185,10 @@ def sides(patches: Patches) -> plots.Rulers:
 
 
 def excerpts(options: Options, patches: Patches, corpus: AudioCorpus) -> np.ndarray:
-    """Excerpts of test pieces, (places, n_samples), whole numbers of patches; RnnaudioError if no piece is so long."""
+    """Excerpts of test pieces, (places, n_samples), each a whole number of patches long.
+
+    RnnaudioError if no piece is as long as an excerpt.
+    """
     stft = patches.scale.stft
     n_patches = max(2, round(options.seconds * stft.rate() / stft.hop_samples / patches.n_frames))
     seconds = stft.n_samples(n_patches * patches.n_frames) / stft.rate()
@@ -199,7 +203,7 @@ def sound_of_excerpts(
     options: Options,
     corpus: AudioCorpus,
 ) -> dict[str, float]:
-    """Mean spectral convergence in dB of reconstructed excerpts; the sounds of the first two are written."""
+    """Mean spectral convergence in dB of reconstructed excerpts, by method; sounds of the first two are written."""
     stft = patches.scale.stft
     true = np.abs(stft.forward(audios))
     images = np.concatenate([patches_of(magnitudes, patches) for magnitudes in true])
@@ -234,7 +238,7 @@ def play_samples(
     options: Options,
     corpus: AudioCorpus,
 ) -> None:
-    """Write sounds of patches from the prior, one after another."""
+    """Write the sounds of patches sampled from the prior of each model and joined in time."""
     n = patches.scale.stft.n_frames(n_samples) // patches.n_frames
     made = {"DRAW": sample_images(model, n, options.n_steps, options.seed).canvases[-1]}
     rng = np.random.default_rng((options.seed, 0, 12))  # 12: the purpose

@@ -1,7 +1,7 @@
-"""Options, training and figures of the experiments with DRAW.
+"""Options, training and figures that the experiments with DRAW share.
 
-The learning rate falls along a cosine, so the number of updates must be known. Unless ``--updates`` gives it, it is
-found by timing a few updates on this machine; it is kept with the run.
+The learning rate falls along a cosine, so the number of updates must be known in advance. Unless ``--updates`` gives
+it, it is estimated by timing a few updates on this machine, and stored with the run.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ EVALUATION_BATCH = 500  # images
 
 @dataclasses.dataclass(frozen=True)
 class Options(Named):
-    """Options of any DRAW."""
+    """Options of all experiments with DRAW."""
 
     stem: ClassVar[str] = "draw"
     attention: bool = False  # read and write through grids of Gaussian filters
@@ -81,7 +81,7 @@ class Options(Named):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
-    """The data and the model: training batches, held-out images (n, pixels), a factory of models, and their bound."""
+    """Data and model: training batches, held-out images (n, pixels), a factory of models, and their bound."""
 
     batches: Any
     valid: np.ndarray
@@ -91,7 +91,10 @@ class Subject:
 
 
 def model_of(options: Options, size: tuple[int, int], mean: np.ndarray, *, std: float | None = None) -> Draw:
-    """Build the model; its first canvas is ``mean``, (pixels,), and the width of Gaussian pixels begins at ``std``."""
+    """Build the model.
+
+    mean: the first canvas, (pixels,). std: initial width of Gaussian pixels; None: binary pixels.
+    """
     rng = np.random.default_rng((options.seed, 0, 2))  # 2: the purpose; batches and noise draw from the same seed
     n_read, n_write = (options.n_read, options.n_write) if options.attention else (0, 0)
     sizes = {"n_read": n_read, "n_write": n_write}
@@ -104,7 +107,10 @@ def model_of(options: Options, size: tuple[int, int], mean: np.ndarray, *, std: 
 
 
 def learn(subject: Subject, options: Options, run_dir: Path) -> tuple[Draw, Run]:
-    """Train or resume; KeyboardInterrupt if the run is interrupted: it is saved, and --resume continues it."""
+    """Train or resume; returns the model and the run.
+
+    Raises KeyboardInterrupt if the run is interrupted; it is then saved, and --resume continues it.
+    """
     model = subject.build()
     n_updates = planned(options, run_dir) or timed(subject, options)
     done = train(
@@ -127,7 +133,10 @@ def learn(subject: Subject, options: Options, run_dir: Path) -> tuple[Draw, Run]
 
 
 def planned(options: Options, run_dir: Path) -> int:
-    """The number of updates of the run, 0 if unknown; RnnaudioError if the run to resume has other settings."""
+    """The number of updates of the run, 0 if it is to be timed.
+
+    RnnaudioError if the run to resume has other settings.
+    """
     options.check_resumed(run_dir)
     if not options.resume:
         return options.updates
@@ -144,7 +153,10 @@ def planned(options: Options, run_dir: Path) -> int:
 
 
 def timed(subject: Subject, options: Options) -> int:
-    """The number of updates that fit into the minutes, by timing a few on another model; validation gets a tenth."""
+    """The number of updates that fit into the time limit, by timing a few on a separate model.
+
+    A tenth of the time is reserved for validation.
+    """
     optimizer = Adam(options.learning_rate, max_gradient_norm=options.max_gradient_norm)
     step = TrainStep(subject.build(), subject.bound, optimizer, seed=options.seed)
     times = []
@@ -159,7 +171,7 @@ def timed(subject: Subject, options: Options) -> int:
 
 
 def bounds(model: Draw, subject: Subject, options: Options) -> dict[str, dict[str, float]]:
-    """Bounds of all test and validation images, in nats an image, with one sample of the codes for each."""
+    """Bounds on all test and all validation images, in nats per image, with one sample of the codes for each."""
     evaluate = Evaluation(model, subject.bound, noise_seed=options.seed + 1)
     held_out = {"test": subject.test, "valid": subject.valid}
     return {name: evaluate(in_batches(images, EVALUATION_BATCH)) for name, images in held_out.items()}
@@ -181,18 +193,18 @@ def course(model: Draw, subject: Subject, options: Options, done: Run) -> Figure
 
 
 def curve(done: Run) -> list[Figures]:
-    """The history as records keep it."""
+    """The history of the run, as stored in the record."""
     return [{k: round(float(row[k]), 4) for k in ("updates", "epoch", "seconds", "train", "valid")}
             for row in done.history]  # fmt: skip
 
 
 def print_figures(figures: Figures) -> None:
-    """Print a line for each figure except the curve."""
+    """Print one line for each figure except the curve."""
     print("\n".join(f"{name}: {value}" for name, value in figures.items() if name != "curve"))
 
 
 def canvases_shown(painted: Painted) -> tuple[np.ndarray, dict[str, Any]]:
-    """The canvases that fit into a picture, the first and the last among them, and the grids of their steps."""
+    """The canvases that fit into a picture, including the first and last, and the attention grids of their steps."""
     n = len(painted.canvases)
     every = np.unique(np.linspace(0, n - 1, min(n, MOST_STEPS_SHOWN)).round().astype(int))
     reads = painted.reads if len(every) == n else None  # it would be plotted on the canvas of another step

@@ -1,4 +1,4 @@
-"""The tables of the page on listening in docs, from the records of ``experiments.studies.music``.
+"""Print the tables of the documentation page on listening, from the records of ``experiments.studies.music``.
 
     rnnaudio experiment run listening
 """
@@ -33,7 +33,7 @@ COLUMNS = {
 
 
 def records() -> dict[str, Figures]:
-    """The records of music by name; RnnaudioError if there are none."""
+    """The records of the experiment music, by name; RnnaudioError if there are none."""
     paths = sorted(path for path in FOLDER.glob("music*.json") if path.stem != "music-aids")
     if not paths:
         raise RnnaudioError(f"no record of music in {FOLDER}: `rnnaudio experiment run music` makes one")
@@ -41,7 +41,7 @@ def records() -> dict[str, Figures]:
 
 
 def as_markdown(name: str, figures: Figures) -> str:
-    """The tables of one record: kinds of sound, bits and copies, goals."""
+    """The tables of one record in Markdown: kinds of sound, bits and copies, goals."""
     lines = [f"### {name}: `{as_typed_now(figures['command'])}`", ""]
     lines += [f"| what sounds | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
     for kind, row in figures["table"].items():
@@ -58,14 +58,15 @@ def as_markdown(name: str, figures: Figures) -> str:
 
 
 def as_typed_now(command: str) -> str:
-    """A recorded command in today's form: older records name the module."""
+    """A recorded command line in its current form; older records name the module instead."""
     return command.replace("python -m experiments.music", command_line("music"))
 
 
 def over_seeds(records: Mapping[str, Figures]) -> str:
-    """The goals by training seed (records music, music-2017, ...), and the difference of the classifier's areas.
+    """Markdown table of the goals by training seed (records music, music-2017, ...), and a difference of areas.
 
-    The difference is that of the chain less that of the model, with Student's 95 % interval. Empty for a single seed.
+    This is the area under the classifier's curve for the chain minus that for the model, with Student's 95 % interval.
+    Returns "" for a single seed.
     """
     seeds = [figures for name, figures in records.items() if re.fullmatch(r"music(-[0-9]+)?", name)]
     if len(seeds) < 2:

@@ -1,7 +1,7 @@
-"""The control of `experiments.studies.music`: Markov chains over the same codes, whose memory is two frames at most.
+"""The control of `experiments.studies.music`: Markov chains over the same codes, with a context of two frames at most.
 
-Frames have a code of each stage. :class:`Markov` samples that of the first stage given the first codes before,
-:class:`Detail` those of the other stages given this code and the whole frame before.
+A frame has one code per stage. :class:`Markov` samples the first-stage code given those of the previous frames,
+:class:`Detail` samples the codes of the other stages given this code and all codes of the previous frame.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,13 @@ PRIOR_FRAMES = 10.0
 
 
 class Markov:
-    """P(c_t | c_{t-1}, .., c_{t-order}) = sum_k w_bk P_k, k = 0 (uniform), 1 (unigram) .. order + 1, of counts.
+    """Interpolated Markov chain, P(c_t | c_{t-1}, .., c_{t-order}) = sum_k w_bk P_k.
 
-    P_k is the relative frequency after the last k - 1 codes; where these never occurred it is P_{k-1}. The weights
-    have the highest likelihood on other sequences, by EM. They depend on the bucket b, the number of times that the
-    longest context occurred by powers of two, for a single occurrence is less reliable (Jelinek and Mercer 1980).
-    RnnaudioError without a sequence longer than the order.
+    P_0 is uniform, P_1 the unigram, and so on to P_{order + 1}: P_k is the relative frequency of a code after the last
+    k - 1 codes or, if these never occurred, P_{k-1}. The weights w are fitted to other sequences by EM, for the
+    highest likelihood. They depend on the bucket b, which is how often the longest context occurred, by powers of two,
+    because frequencies after rare contexts are less reliable (Jelinek and Mercer 1980). RnnaudioError if no sequence
+    is longer than the order.
     """
 
     def __init__(self, sequences: Sequence[np.ndarray], n_codes: int, order: int):
@@ -36,7 +37,7 @@ class Markov:
             self._counts.append(_counted(np.concatenate(runs)))
 
     def tune(self, sequences: Sequence[np.ndarray]) -> "Markov":
-        """Set the weights to those of highest likelihood on these sequences (not the ones counted)."""
+        """Fit the weights to the given sequences, which must not be those that were counted; returns the chain."""
         p, buckets = self._all(sequences)
         for _ in range(N_EM_STEPS):
             share = self.weights[buckets] * p
@@ -48,18 +49,21 @@ class Markov:
         return self
 
     def bits(self, sequences: Sequence[np.ndarray]) -> float:
-        """The mean -log2 P of codes that have ``order`` others before them."""
+        """Mean of -log2 P over the codes that are preceded by at least ``order`` others."""
         p, buckets = self._all(sequences)
         return float(-np.mean(np.log2(np.sum(p * self.weights[buckets], axis=1))))
 
     def _all(self, sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The probability of each code by each order, (n, order + 2), and its bucket, (n,)."""
+        """The probabilities P_k of each code, (n, order + 2), and its bucket, (n,)."""
         each = [self._each(s) for s in sequences if len(s) > self.order]
         p, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
         return _filled(p), np.minimum(np.ceil(np.log2(counts + 1.0)).astype(int), N_BUCKETS - 1)
 
     def play(self, n: int, seed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Sample n codes after the seed, (n,), each given the longest context that occurred (no smoothing)."""
+        """Sample n codes, (n,), that continue the codes ``seed``.
+
+        Each is sampled given the longest context that occurs in the counted sequences, without interpolation.
+        """
         codes = list(np.asarray(seed, np.int64))
         for _ in range(n):
             for n_context in range(min(self.order, len(codes)), -1, -1):
@@ -71,9 +75,9 @@ class Markov:
         return np.array(codes[len(codes) - n :])
 
     def _each(self, sequence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The probability of each code by each order, (n, order + 2), and the count of its longest context, (n,).
+        """The probabilities P_k of each code, (n, order + 2), and how often its longest context occurred, (n,).
 
-        NaN after a context that never occurred.
+        A probability is NaN if its context never occurred.
         """
         longest = np.zeros(len(sequence) - self.order)
         rows = np.full((len(sequence) - self.order, self.order + 2), np.nan)
@@ -92,12 +96,12 @@ class Markov:
 
 
 class Detail:
-    """Codes of all stages for codes of the first: those of a training frame with that first code.
+    """Completes first-stage codes to all stages, by copying a random training frame with the same first code.
 
-    It is sampled among the frames that followed the same frame; if none did, among those that followed a frame of the
-    same first code; if none did, among all.
+    The frame is sampled among the training frames that followed the same complete frame as here; if there are none,
+    among those that followed a frame with the same first code; if there are none either, among all.
 
-    sequences: (n, n_stages) each. RnnaudioError without two consecutive frames.
+    sequences: (n, n_stages) each. RnnaudioError if there are no two consecutive frames.
     """
 
     def __init__(self, sequences: Sequence[np.ndarray]):
@@ -113,7 +117,7 @@ class Detail:
         self._contexts = [_Sorted(first[self._kinds], of_kind, before) for of_kind in contexts]
 
     def play(self, first: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Sample details: (n,) -> (n, n_stages). RnnaudioError for a code that is in no sequence."""
+        """Sample the codes of all stages: (n,) -> (n, n_stages). RnnaudioError for a code that is in no sequence."""
         sampled: list[int] = []
         for code in first:
             for context in self._contexts if sampled else self._contexts[-1:]:
@@ -127,7 +131,7 @@ class Detail:
 
 
 class _Sorted:
-    """Rows of transitions by code and context of the kind of frame before."""
+    """Indices of transitions, sorted by first code and by the context given by the previous frame."""
 
     def __init__(self, codes: np.ndarray, of_kind: np.ndarray, before: np.ndarray):
         self._of_kind, self._n = of_kind, int(of_kind.max()) + 1
@@ -142,7 +146,7 @@ class _Sorted:
 
 
 def _filled(p: np.ndarray) -> np.ndarray:
-    """Replace the NaN of a context that never occurred by the probability of the next shorter one."""
+    """Replace each NaN, whose context never occurred, by the probability given the next shorter context."""
     p = p.copy()
     for k in range(1, p.shape[1]):
         p[:, k] = np.where(np.isnan(p[:, k]), p[:, k - 1], p[:, k])
@@ -158,7 +162,7 @@ def _key(context: Sequence[int] | np.ndarray) -> bytes:
 
 
 def _counted(runs: np.ndarray) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
-    """Counts by context: (codes in order, the number of times that each followed)."""
+    """Counts by context: (sorted codes that followed it, how often each of them did)."""
     distinct, counts = np.unique(runs, axis=0, return_counts=True)
     changes = np.flatnonzero(np.any(np.diff(distinct[:, :-1], axis=0) != 0, axis=1)) + 1
     bounds = [0, *changes, len(distinct)]

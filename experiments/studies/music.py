@@ -2,12 +2,12 @@
 
     rnnaudio experiment run music [--seed 2016] [--corpus MINE.h5 --run-dir runs/mine] [--smoke]
 
-Trains a model of codes for at most 15 minutes, chooses parameters and temperature on validation seeds, and continues
-16 seconds of unseen works for five minutes each. The table compares it with the codec alone (real music through it),
-which is its ceiling; the training music; a bigram chain over the same codes, which passes most acoustic measures
-without a model of music; and a regressor over frames, as in 2016 but repaired, without and with noise. A measure that
-the chain passes is no evidence. The evidence of learning is fewer bits a frame than tuned chains need, and a
-classifier that separates it from real music less easily than the chain.
+Trains a model of codes for at most 15 minutes, chooses parameters and temperature on validation primes, and continues
+16 primes, a second each, from unseen works for five minutes each. The table compares it with real music encoded and
+decoded by the codec, which is its upper limit; with the training music; with a bigram chain over the same codes, which
+passes most acoustic measures without modelling music; and with a regression model of frames, as in 2016 but repaired,
+without and with noise. A measure that the chain passes is no evidence of learning. Evidence is that the model needs
+fewer bits per frame than tuned chains, and that a classifier separates it from real music less easily than the chain.
 """
 
 import dataclasses
@@ -71,7 +71,7 @@ class Sizes:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Options of the model of codes and the regressor."""
+    """Options of the model of codes and of the regression model."""
 
     corpus: Path = CORPUS
     run_dir: Path = Path("runs/music")
@@ -110,7 +110,10 @@ def main() -> None:
 
 
 def name_of_record(options: Options) -> str:
-    """The given name, and the seed if it is another; short runs without a name of their own replace no record."""
+    """The name of the record: the given name, and the seed if it is not the default.
+
+    A shortened run without a name of its own gets one that replaces no record.
+    """
     parts = [options.name] + [str(options.seed)] * (options.seed != Options.seed)
     if options.name == Options.name:
         parts += [f"updates-{options.max_updates}"] * (options.max_updates > 0)
@@ -119,7 +122,7 @@ def name_of_record(options: Options) -> str:
 
 
 def keep(run_dir: Path, name: str) -> None:
-    """Keep the smaller picture, in 256 colours (a third of the bytes), and the first half minute of two sounds."""
+    """Store with the record a smaller picture, in 256 colours (a third of the bytes), and excerpts of two sounds."""
     with Image.open(run_dir / "kinds.png") as picture:
         few = picture.convert("RGB").quantize(256)
         few.save(FOLDER / "pictures" / f"{name}-kinds.png", optimize=True)
@@ -130,7 +133,7 @@ def keep(run_dir: Path, name: str) -> None:
 
 
 def experiment(options: Options, sizes: Sizes) -> Figures:
-    """Everything after the training of codes; the figures."""
+    """Do everything after the training of the model of codes; returns the figures."""
     regressor = trained_regressor(options)
     with AudioCorpus.open(options.corpus) as corpus:
         playing = choose(options.run_dir, corpus, n_primes=sizes.n_choosing, seconds=sizes.choosing_seconds)
@@ -181,13 +184,13 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
 
 
 def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
-    """The pieces of a split on the scale of the recording, those of a second or more, which the measures need."""
+    """The pieces of a split, on the scale -1 to 1; pieces below a second, too short for the measures, are left out."""
     long = (p for p in getattr(corpus, split).pieces if p.n_samples >= corpus.sample_rate_hz)
     return [corpus.restore(p.read(0, p.n_samples)) for p in long]
 
 
 def through_codec(audio: np.ndarray, musician: CodesRun) -> np.ndarray:
-    """A sound of a window or more, encoded and decoded by the codec."""
+    """Encode and decode a sound, which must be at least a window long, with the codec."""
     scale, codec = musician.scale, musician.codec
     return scale.restore(decoded_audio(codec, codec.encode(scale.standardise(audio))))
 
@@ -195,9 +198,9 @@ def through_codec(audio: np.ndarray, musician: CodesRun) -> np.ndarray:
 def area_against_codec(
     through: Sequence[np.ndarray], audios: Sequence[np.ndarray], rate: int, stretch: float
 ) -> float | None:
-    """The area under the curve of a classifier of these sounds against real music through the codec.
+    """The area under the curve of a classifier of ``audios`` against real music through the codec (``through``).
 
-    Both have the timbre of the codec, unlike those of ``told_from_real``. None if there are not two pieces, or
+    Unlike in ``told_from_real``, both sides have the timbre of the codec. None for fewer than two pieces, or if
     stretches are too short.
     """
     groups = [stretches for piece in through if (stretches := cut(piece, round(stretch * rate)))]
@@ -208,21 +211,24 @@ def area_against_codec(
 
 
 def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> list[np.ndarray]:
-    """Cut pieces into stretches of some seconds, shorter ones whole; at most ``most``, spread over the pieces."""
+    """Cut pieces into stretches of ``seconds``; at most ``most`` of them, spread over the pieces.
+
+    A shorter piece is one stretch.
+    """
     n = round(seconds * rate)
     found = [piece[k : k + n] for piece in whole for k in range(0, max(1, len(piece) - n + 1), n)]
     return [found[k] for k in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))]
 
 
 def played(musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Generate as chosen: first codes, (n_seeds, n_frames), and sounds on the scale of the recording."""
+    """Generate with the chosen settings: first-stage codes, (n_seeds, n_frames), and sounds on the scale -1 to 1."""
     blocks = list(musician.play(seeds, round(seconds * musician.sample_rate_hz)))
     audio = np.concatenate([block.audio for block in blocks], axis=1)
     return np.concatenate([block.codes for block in blocks], axis=1)[..., 0], list(map(musician.scale.restore, audio))
 
 
 def chains_of(musician: CodesRun, corpus: AudioCorpus, trained_on: Sequence[np.ndarray]) -> dict[str, Markov]:
-    """Chains of first codes, counted on the codes that the model was trained on, tuned on the validation split."""
+    """Markov chains of first-stage codes, counted on the model's training codes, and tuned on the validation split."""
     codec = musician.codec
     train = [codes[:, 0] for codes in trained_on]
     valid = [codes[:, 0] for codes in encoded(corpus.valid, codec)]
@@ -233,7 +239,7 @@ def chains_of(musician: CodesRun, corpus: AudioCorpus, trained_on: Sequence[np.n
 
 
 def codes_of_chain(chain: Markov, musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> np.ndarray:
-    """First codes as those of :func:`played`, sampled from a chain."""
+    """First-stage codes sampled from a chain, (n_seeds, n_frames), as many as :func:`played` returns."""
     codec, n = musician.codec, round(seconds * musician.sample_rate_hz)
     n_frames = n // codec.stft.hop_samples + codec.stft.window_samples // codec.stft.hop_samples + 1
     rows = []
@@ -246,7 +252,7 @@ def codes_of_chain(chain: Markov, musician: CodesRun, seeds: Sequence[np.ndarray
 def with_detail(
     codes: np.ndarray, musician: CodesRun, trained_on: Sequence[np.ndarray], seconds: float
 ) -> list[np.ndarray]:
-    """Sounds of first codes, (n_seeds, n_frames), with those of the other stages by :class:`Detail`."""
+    """Sounds of first-stage codes, (n_seeds, n_frames), completed with the other stages by :class:`Detail`."""
     n, detail = round(seconds * musician.sample_rate_hz), Detail(trained_on)
     rngs = [np.random.default_rng((musician.config.seed, k, 13)) for k in range(len(codes))]  # 13: the purpose
     whole = [detail.play(first, rng) for first, rng in zip(codes, rngs, strict=True)]
@@ -254,7 +260,7 @@ def with_detail(
 
 
 def trained_regressor(options: Options) -> FramesRun:
-    """Train a repaired model over frames, or resume it."""
+    """Train, or resume, a repaired regression model of frames."""
     folder = options.regressor_dir or options.run_dir.with_name(f"{options.run_dir.name}-regressor")
     complete(fit(FRAMES, FramesConfig(minutes=options.regressor_minutes), options.corpus, folder, resume=True))
     return load(folder, FramesRun)
@@ -263,7 +269,10 @@ def trained_regressor(options: Options) -> FramesRun:
 def by_regressor(
     run: FramesRun, corpus: AudioCorpus, seeds: Sequence[np.ndarray], seconds: float
 ) -> dict[str, list[np.ndarray]]:
-    """Continuations without noise and with noise of the size of the validation error; silence after an early end."""
+    """Continuations by the regression model, without noise and with noise of the variance of the validation error.
+
+    A continuation that ends early is filled up with silence.
+    """
     n, rows = round(seconds * corpus.sample_rate_hz), {}
     for name, noisy in (("regressor", False), ("regressor with noise", True)):
         player = dataclasses.replace(run, config=dataclasses.replace(run.config, generation_noise=noisy))
@@ -273,7 +282,7 @@ def by_regressor(
 
 
 def clean(sounds: Sequence[np.ndarray], yardstick: Yardstick) -> Figures:
-    """Counts by length: [sounds that left the limits of real music for no two seconds, sounds of that length]."""
+    """Counts by length: [sounds that never left the limits of real music for two seconds, sounds of that length]."""
     rate = yardstick.sample_rate_hz
     long = {s: [audio for audio in sounds if len(audio) >= s * rate] for s in CLEAN_SECONDS}
     return {
@@ -283,7 +292,7 @@ def clean(sounds: Sequence[np.ndarray], yardstick: Yardstick) -> Figures:
 
 
 def bits(musician: CodesRun, corpus: AudioCorpus, chains: dict[str, Markov]) -> dict[str, float]:
-    """Bits a frame of first codes on the test split, each piece from its beginning."""
+    """Bits per frame of first-stage codes on the test split, each piece from its beginning."""
     test, ours = [codes for codes in encoded(corpus.test, musician.codec) if len(codes) > 2], 0.0
     evaluate, n = Evaluation(musician.model, NextCodes()), sum(len(codes) - 1 for codes in test)
     for codes in test:
@@ -294,7 +303,7 @@ def bits(musician: CodesRun, corpus: AudioCorpus, chains: dict[str, Markov]) -> 
 
 
 def speed(musician: CodesRun, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
-    """Speed of one stream in times real time, phases included, and seconds to the first sound."""
+    """Speed of one stream as a multiple of real time, including phases, and seconds to the first sound."""
     n, first = round(seconds * musician.sample_rate_hz), 0.0
     next(musician.play([seed], n, n_at_once=1))  # compiles
     started = time.perf_counter()
@@ -307,7 +316,7 @@ def speed(musician: CodesRun, seed: np.ndarray, seconds: float = 20.0) -> dict[s
 def copies(
     musician: CodesRun, corpus: AudioCorpus, trained_on: Sequence[np.ndarray], played_codes: dict[str, np.ndarray]
 ) -> dict[str, Figures]:
-    """Share of frames in runs copied from the training codes, by length; that of unseen music for comparison."""
+    """Share of frames in runs copied from the training codes, by length of run; unseen music for comparison."""
     known = Corpus.of(one[:, 0] for one in trained_on)
     per_second = musician.sample_rate_hz / musician.codec.stft.hop_samples
     unseen = [codes[:, 0] for codes in encoded(corpus.test, musician.codec)]
@@ -324,7 +333,7 @@ def copies(
 
 
 def goals(figures: Figures) -> dict[str, list[Any]]:
-    """The goals of the model of codes, as [measured, goal, whether it is met]."""
+    """The goals of the model of codes by name, as [measured, goal, whether it is met]."""
     table = figures["table"]
     ours, codec, real, chain = (table[n] for n in ("codes", "codec alone", "unseen music", "bigram chain"))
     copied, bits = figures["copies"]["codes"], figures["bits"]
@@ -358,14 +367,14 @@ def goals(figures: Figures) -> dict[str, list[Any]]:
 
 
 def ratio(a: float, b: float) -> float:
-    """a / b to three digits, 0 where b is 0."""
+    """a / b to three digits; 0 if b is 0."""
     return round(a / b, 3) if b else 0.0
 
 
 def write_sounds(
     run_dir: Path, corpus: AudioCorpus, seeds: Sequence[np.ndarray], sounds: Mapping[str, Sequence[np.ndarray]]
 ) -> None:
-    """Write the continuations of all test seeds, and plot the first half minute of each kind and all continuations."""
+    """Write the continuations of all test primes; plot the first half minute of each kind, and all continuations."""
     rate = corpus.sample_rate_hz
     continued = {
         f"seed {k + 1}": np.concatenate([corpus.restore(seed), audio])

@@ -1,16 +1,17 @@
-"""An ablation of the aids of training of a model of codes: one removed or added at a time.
+"""Ablation of the training aids of a model of codes: one is removed or added at a time.
 
     rnnaudio experiment run music-aids [--updates 800] [--smoke]
 
-Each variant of ``rnnaudio music`` is trained for the same number of updates with one seed, and judged on validation:
+Each variant of ``rnnaudio music`` is trained with one seed for the same number of updates, and measured on validation:
 
-    bits      a frame, at the end of training, on training (dropout on) and on validation windows; valid_1: of the
-              first stage alone, which all variants but the last have in common
-    held      the share of codes that repeat the one before, sampled at temperature 1 from validation seeds, and in
-              music
-    frechet   the distance of log-mel frames of generated sound to the validation music, at temperatures 1 and 1.1
+    bits      per frame at the end of training, on training windows (with dropout) and on validation windows; valid_1
+              counts the first stage only, which all variants except the last have in common
+    held      share of codes that equal the previous one, in continuations of validation primes at temperature 1, and
+              in music
+    frechet   Frechet distance between log-mel frames of generated sound and of the validation music, at temperatures
+              1 and 1.1
 
-The same command continues a run that was interrupted.
+The same command continues an interrupted run.
 """
 
 import dataclasses
@@ -73,7 +74,7 @@ def keep(options: Options, figures: Figures) -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train and judge each variant; a row for each."""
+    """Train and measure each variant; returns the figures, with a row for each."""
     rows = {}
     for name, changes in list(AIDS.items())[: 2 if options.smoke else None]:
         folder = options.folder / name.replace(" ", "-")
@@ -88,12 +89,12 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
 
 
 def last_parameters(folder: Path) -> CodesRun:
-    """The run as its last update left it."""
+    """The run with the parameters after its last update, not the best ones."""
     return loaded(saved_recipe(folder)[1], SavedRun.read(folder), "model")
 
 
 def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures:
-    """The row of a variant, see the module."""
+    """The figures of a variant, as the module describes them."""
     rate, last = corpus.sample_rate_hz, musician.record["history"][-1]
     music = [p for p in corpus.valid.pieces if p.n_samples >= rate]
     real = np.concatenate([log_mel(corpus.restore(p.read(0, p.n_samples)), rate) for p in music])
@@ -115,5 +116,5 @@ def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures
 
 
 def held(codes: np.ndarray) -> np.ndarray:
-    """Mask of the frames whose first code repeats the one before."""
+    """Mask of the frames whose first-stage code equals that of the previous frame."""
     return np.asarray(codes[1:, 0] == codes[:-1, 0])

@@ -2,11 +2,12 @@
 
     rnnaudio experiment run phase [--minutes 4] [--smoke]
 
-A small LSTM learns the differences of phases, in time and in frequency, from log-magnitudes around a bin
-(:mod:`rnnaudio.data.phase_batches`), by the blog's own distance sin^2((t - p) / 2) weighted with amplitudes. The
-linear path beside it starts as the phase gradient of a Gaussian window, which the net has to improve on. Its
-differences are integrated to phases: alone, as the start of fast Griffin-Lim, and in a stream. The baselines are zero
-and random phase, Griffin-Lim, and the phase gradient itself, on excerpts of test pieces.
+A small LSTM is trained to predict phase differences, in time and in frequency, from the log-magnitudes around a bin
+(:mod:`rnnaudio.data.phase_batches`). The loss is the blog's own distance, sin^2((t - p) / 2), weighted with
+amplitudes. A linear path in parallel with the LSTM starts as the phase gradient of a Gaussian window, on which the
+network has to improve. The predicted differences are integrated to phases, which are used as they are, as the start of
+fast Griffin-Lim, and in a stream. The baselines are zero and random phases, Griffin-Lim, and the phase gradient, on
+excerpts of test pieces.
 """
 
 import dataclasses
@@ -62,7 +63,7 @@ BEST = "learnt, fast Griffin-Lim"
 
 @dataclasses.dataclass(frozen=True)
 class Options(Named):
-    """Options of a recurrent net from magnitudes to differences of phases."""
+    """Options of a recurrent network that predicts phase differences from magnitudes."""
 
     stem: ClassVar[str] = "phase"
     corpus: Path = CORPUS
@@ -86,7 +87,7 @@ def main() -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train and compare; the figures. Curve, pictures and sounds go to the run's folder."""
+    """Train and compare; returns the figures. Curve, pictures and sounds go to the run's folder."""
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=WINDOW_S, hop_s=HOP_S)
     context = PhaseContext(stft, options.radius)
     options.check_resumed(options.folder)
@@ -117,7 +118,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
 
 
 def build(context: PhaseContext, n_units: int) -> Sum:
-    """An LSTM beside a linear path that is the phase gradient; it starts as that path alone."""
+    """Build an LSTM in parallel with a linear path; it starts as that path alone, which is the phase gradient."""
     rng = np.random.default_rng((SEED, 0, 2))  # 2: the purpose; the batches draw from the same seed
     stack = Sequential([LSTM(context.n_inputs, n_units, rng=rng), Dense(n_units, 2, rng=rng, weights=constant(0.0))])
     linear = Dense(context.n_inputs, 2, rng=rng, weights=lambda rng, shape: context.gradient_weights())
@@ -125,7 +126,7 @@ def build(context: PhaseContext, n_units: int) -> Sum:
 
 
 def learn(model: Sum, context: PhaseContext, corpus: AudioCorpus, options: Options) -> Run:
-    """Train on windows of the training pieces, judged by those of the validation pieces."""
+    """Train on windows of the training pieces, and validate on those of the validation pieces."""
     n_steps = steps_for(N_STEPS + context.n_frames - 2, context.stft)
     sizes = {"frame_size": context.stft.hop_samples, "n_steps": n_steps, "batch_size": BATCH_SIZE}
     batches = PhaseBatches(RandomWindows(corpus.train, seed=SEED, **sizes), context, N_ROWS, SEED)
@@ -148,7 +149,7 @@ def learn(model: Sum, context: PhaseContext, corpus: AudioCorpus, options: Optio
 def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, PhaseContext]:
     """The trained model of a run, for :class:`rnnaudio.generation.LearntPhase` with this transform.
 
-    RnnaudioError that names the differences if it was trained on another.
+    If it was trained with another transform, RnnaudioError names the differences.
     """
     path = checkpoint.path_in(run_dir)
     saved = checkpoint.load(path)
@@ -177,7 +178,7 @@ def held_out(context: PhaseContext, corpus: AudioCorpus, sizes: dict[str, int], 
 def compared(
     stepper: Stepper, context: PhaseContext, corpus: AudioCorpus, place: int, audio: np.ndarray, options: Options
 ) -> dict[str, Figures]:
-    """Measure every method at one place of the test split; write sounds and a picture of the first."""
+    """Measure every method at one place of the test split; sounds and a picture are written for the first place."""
     stft = context.stft
     spectra = stft.forward(audio)
     magnitudes = np.abs(spectra)
@@ -205,7 +206,7 @@ def compared(
 def reconstructions(
     magnitudes: np.ndarray, stft: STFT, n: int, learnt: np.ndarray
 ) -> dict[str, Callable[[], np.ndarray]]:
-    """Methods from (n_frames, n_bins) magnitudes to n samples, by name."""
+    """Methods that reconstruct n samples from magnitudes (n_frames, n_bins), by name."""
 
     def bulk(start: Any, n_iterations: int = 0, momentum: float = 0.99) -> Callable[[], np.ndarray]:
         options: Any = {"n_iterations": n_iterations, "momentum": momentum, "n_samples": n, "seed": SEED}
@@ -235,10 +236,10 @@ def reconstructions(
 
 
 def measured(true: np.ndarray, found: np.ndarray, stft: STFT) -> Figures:
-    """Error of magnitudes in dB; distances of phases, 0 to 1 and 1/2 at random, weighted with the true amplitudes.
+    """Error of magnitudes in dB, and mean distances of phases (0 to 1, random: 1/2), weighted with true amplitudes.
 
-    ``phase_distance`` is measured after the best common shift; ``in_time`` and ``in_frequency`` are distances of
-    differences, which do not depend on a shift of each partial by itself.
+    ``phase_distance`` is measured after the best common shift; ``in_time`` and ``in_frequency`` are the distances of
+    phase differences, on which separate shifts of the partials have no effect.
     """
     phases, others = np.angle(true), np.angle(found)
     shift_free = phase_distance_up_to_shift(phases, others, np.abs(true))
@@ -252,7 +253,7 @@ def measured(true: np.ndarray, found: np.ndarray, stft: STFT) -> Figures:
 
 
 def distances_of(guess: Differences, true: np.ndarray, stft: STFT) -> Figures:
-    """Distances of the differences that a method predicts, before they become sound."""
+    """Distances of the phase differences that a method predicts, before they are converted to sound."""
     right = phase_differences(np.angle(true), stft)
     a = np.abs(true)
     return {
@@ -264,12 +265,12 @@ def distances_of(guess: Differences, true: np.ndarray, stft: STFT) -> Figures:
 
 
 def averaged(rows: list[Figures]) -> Figures:
-    """Means over the places, to four digits."""
+    """Means of the figures over the places, to four digits."""
     return {key: float(f"{np.mean([row[key] for row in rows]):.4g}") for key in rows[0]}
 
 
 def plot_spectra(spectra: np.ndarray, differences: Differences, stft: STFT, folder: Path) -> None:
-    """Plot the blog's two pictures, amplitude and phase, and the differences of phase, true and learnt."""
+    """Plot the blog's two pictures, amplitude and phase, and the true and the predicted phase differences."""
     n_frames, n_bins = min(len(spectra), 125), min(stft.n_bins, 129)
     part = np.s_[:n_frames, :n_bins]
     plots.spectral_panels(

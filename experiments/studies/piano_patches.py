@@ -1,4 +1,4 @@
-"""Patches of the corpus for DRAW, their likelihood by Gaussians in closed form, and their conversion to sound."""
+"""Patches of the corpus for DRAW, their likelihood under Gaussians in closed form, and their conversion to sound."""
 
 import dataclasses
 import math
@@ -42,12 +42,15 @@ class Patches:
 
     @property
     def nats_of_unit(self) -> float:
-        """The term that the change from pixels to values (pixel / deviation) adds to the nats of a patch."""
+        """Nats that are added to those of a patch when pixels are converted to values (pixel / deviation)."""
         return -self.n_values * math.log(self.scale.deviation)
 
 
 def prepared(corpus: AudioCorpus, window_s: float, n_bins: int, n_frames: int) -> Patches:
-    """Spectrograms and patches of a corpus, the hop a quarter of the window; RnnaudioError if a split has no patch."""
+    """Spectrograms and patches of a corpus; the hop is a quarter of the window.
+
+    RnnaudioError if a split has no patch.
+    """
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=window_s, hop_s=window_s / 4)
     scale, n = PatchScale.fit(corpus.train, stft, n_bins), n_frames
     training, *held_out = (spectrograms(split, scale, n) for split in (corpus.train, corpus.valid, corpus.test))
@@ -60,9 +63,9 @@ def prepared(corpus: AudioCorpus, window_s: float, n_bins: int, n_frames: int) -
 
 
 def closed_forms(patches: Patches, n_codes: int) -> tuple[dict[str, PrincipalGaussian], dict[str, dict[str, float]]]:
-    """Probabilistic PCA with ``n_codes`` and with the best number of components, by name, and the nats of each.
+    """Fit probabilistic PCA with ``n_codes`` and with the best number of components; returns (models, nats) by name.
 
-    The nats, of test and validation, have independent values too.
+    The nats are those of test and validation patches, and include those of a Gaussian with independent values.
     """
     moments, added = patches.moments, patches.nats_of_unit
     held_out = {"test": patches.test, "valid": patches.valid}
@@ -83,12 +86,12 @@ def closed_forms(patches: Patches, n_codes: int) -> tuple[dict[str, PrincipalGau
 
 
 def patches_of(magnitudes: np.ndarray, patches: Patches) -> np.ndarray:
-    """Cut |X|, (n_frames, bins of the window), into patches, (n, pixels)."""
+    """Scale magnitudes |X|, (n_frames, stft.n_bins), and cut them into adjoining patches, (n, pixels)."""
     return regular_patches([patches.scale.scaled(magnitudes)], patches.n_frames)
 
 
 def sounded(images: np.ndarray, patches: Patches, n_samples: int) -> np.ndarray:
-    """The sound of consecutive patches, (n, pixels) -> (n_samples,), by fast Griffin-Lim from the phase gradient."""
+    """Sound of patches joined in time: (n, pixels) -> (n_samples,), by fast Griffin-Lim from the phase gradient."""
     stft = patches.scale.stft
     magnitudes = patches.scale.magnitudes(rows_of_patches(images, patches.n_frames))
     start = integrated(magnitudes, magnitude_differences(magnitudes, stft), stft)

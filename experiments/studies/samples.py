@@ -1,14 +1,15 @@
-"""Music sample by sample: a model in tiers of frames (SampleRNN), its bits a sample, and how long its music lasts.
+"""Music sample by sample: SampleRNN, a model in tiers of frames; its bits per sample, and how long its music lasts.
 
     rnnaudio experiment run samples [--minutes 15] [--tiers 3] [--readout logistic] [--law mu] [--n-taps 16] [--smoke]
 
-Trains on the corpus at its own rate and reports bits a sample on stretches of unseen works, beside
+Trains on the corpus, at the corpus's sample rate, and reports bits per sample on stretches of unseen works, next to
+those of
 
-    order 0              the training histogram of levels
-    linear prediction    16 past values, least squares on training, with logistic noise fitted there
+    order 0              the histogram of levels in training
+    linear prediction    from 16 past values, by least squares on training, with fitted logistic noise
 
-then continues eight unseen seconds, measures how long that stays music, and times one stream. The same command
-continues a run that was interrupted.
+Then it continues eight unseen primes of a second, measures how long the sound stays music, and times one stream. The
+same command continues an interrupted run.
 """
 
 import dataclasses
@@ -101,7 +102,7 @@ def keep(options: Options, figures: Figures) -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train, measure and generate; the figures. Sounds go to the run's folder."""
+    """Train, measure and generate; returns the figures. Sounds go to the run's folder."""
     folder, config = options.folder, config_of(options)
     done = complete(fit(SAMPLES, config, corpus.path, folder, resume=True))
     sampler = load(folder, SamplesRun)
@@ -116,7 +117,7 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
 
 
 def config_of(options: Options) -> SamplesConfig:
-    """The run's settings."""
+    """The config of the run that the options describe."""
     small: Figures = {"n_steps": 256, "n_valid": 512, "valid_stretches": 4, "validate_every": 2}
     return SamplesConfig(
         frames=FRAMES[options.tiers],
@@ -145,7 +146,10 @@ def training_figures(done: Run, config: SamplesConfig) -> Figures:
 
 
 def bits(sampler: SamplesRun, corpus: AudioCorpus, options: Options) -> dict[str, float]:
-    """Bits a sample of all three on the same stretches of the test split, whose first samples are context only."""
+    """Bits per sample of the model and both baselines on the same stretches of the test split.
+
+    The first samples of a stretch serve as context only.
+    """
     quantizer, model = sampler.quantizer, sampler.model
     segment = min(SEGMENT, options.test_samples)
     objective = NextSamples(model.n_context)
@@ -165,7 +169,7 @@ def bits(sampler: SamplesRun, corpus: AudioCorpus, options: Options) -> dict[str
 
 
 def fitted_scale(train: Levels, facts: Facts, sampler: SamplesRun) -> float:
-    """The scale of the logistic noise around the linear prediction, of highest likelihood on training stretches."""
+    """The scale of the logistic noise around the linear prediction: the most likely one on training stretches."""
     length = min(4096, max(map(len, train.sequences)))
     some = np.stack([part[:, 0] for part in stretches(train.sequences, length, 48)], axis=1)
 
@@ -178,7 +182,10 @@ def fitted_scale(train: Levels, facts: Facts, sampler: SamplesRun) -> float:
 
 
 def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: SamplesRun) -> float:
-    """Mean bits of (time, batch) levels after the first N_TAPS, by logistic noise around the linear prediction."""
+    """Mean bits per sample of levels (time, batch), under logistic noise around the linear prediction.
+
+    The first N_TAPS samples are context only.
+    """
     n_levels = sampler.quantizer.n_levels
     values = sampler.quantizer.values(levels)
     centre, levels, d = linear_path(values, np.array(facts.taps)), levels[N_TAPS:], 1.0 / (n_levels - 1)
@@ -190,7 +197,7 @@ def linear_bits(levels: np.ndarray, facts: Facts, scale: float, sampler: Samples
 
 
 def speed(sampler: SamplesRun, corpus: AudioCorpus) -> int:
-    """Samples a second of one stream, the median of five turns."""
+    """Samples per second that one stream generates, median of five turns."""
     prime = sampler.quantizer.levels(corpus.test.first(1.0))[None]
     player = SamplePlayer(sampler.model, prime, Sampling())
     turns = []
@@ -202,7 +209,7 @@ def speed(sampler: SamplesRun, corpus: AudioCorpus) -> int:
 
 
 def played(sampler: SamplesRun, corpus: AudioCorpus, options: Options, folder: Path) -> Figures:
-    """Seconds that the continuation of each seed stays music, and how it ends; sounds go to the folder."""
+    """Seconds that the continuation of each prime stays music, and how it ends; sounds go to the folder."""
     rate = corpus.sample_rate_hz
     seeds = [corpus.test.prime_at(k, 1.0) for k in range(options.n_seeds)]
     lives, sounds = [], {}

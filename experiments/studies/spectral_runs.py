@@ -1,4 +1,4 @@
-"""The transform that runs over spectra keep, so that none is resumed with another: the shapes may be the same."""
+"""Storage of the transform with a run on spectra, so that the run is never resumed with another of the same shapes."""
 
 import dataclasses
 from pathlib import Path
@@ -9,7 +9,10 @@ from rnnaudio.training import checkpoint
 
 
 def with_transform(run_dir: Path, stft: STFT) -> dict[str, Any]:
-    """The config to train with; RnnaudioError that names the differences from the transform of a run in the folder."""
+    """The config to train with, which contains the transform.
+
+    If the folder holds a run with another transform, RnnaudioError names the differences.
+    """
     path = checkpoint.path_in(run_dir)
     saved = (checkpoint.load(path).record.get("config") or {}) if path.exists() else {}
     if "stft" in saved:

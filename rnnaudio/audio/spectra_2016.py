@@ -24,7 +24,7 @@ FRAMES_AT_ONCE = 4096
 class MagnitudeScale(NamedTuple):
     """Min/max scaling of the magnitudes of frames of standardised audio; fitted once, then fixed.
 
-    s = 2 (|rfft(x)| - low) / (high - low) - 1, x a frame of ``frame_size`` samples.
+    s = 2 (|rfft(x)| - low) / (high - low) - 1, where x is a frame of ``frame_size`` samples.
     """
 
     frame_size: int

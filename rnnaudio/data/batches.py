@@ -194,7 +194,7 @@ class FrameOffsets(_Windows):
         return -(-int(self._counts(0)[1].sum()) // self.batch_size)
 
     def batch(self, index: int) -> Batch:
-        """Batch number index mod batches_per_epoch of epoch index // batches_per_epoch."""
+        """Batch number (index mod batches_per_epoch) of epoch number (index // batches_per_epoch)."""
         epoch, step = divmod(index, self.batches_per_epoch)
         first_starts, counts = self._counts(epoch % N_OFFSETS * self.frame_size // N_OFFSETS)
         ends = np.cumsum(counts)
@@ -221,7 +221,7 @@ class ConsecutiveWindows(_Windows):
         return self.n_set
 
     def batch(self, index: int) -> Batch:
-        """Batch number index mod batches_per_epoch of epoch index // batches_per_epoch."""
+        """Batch number (index mod batches_per_epoch) of epoch number (index // batches_per_epoch)."""
         epoch, step = divmod(index, self.batches_per_epoch)
         rng = np.random.default_rng((self.seed, epoch))
         offsets = rng.integers(self.hop, size=(self.batch_size, 1)) % (self.last_starts + 1)  # (stream, piece)

@@ -56,7 +56,7 @@ class CodeStreams:
         return max(1, sum((n - 1) // self.n_steps for n in self._lengths) // self.batch_size)
 
     def batch(self, index: int) -> CodeBatch:
-        """Batch number index mod batches_per_epoch of epoch index // batches_per_epoch."""
+        """Batch number (index mod batches_per_epoch) of epoch number (index // batches_per_epoch)."""
         epoch, step = divmod(index, self.batches_per_epoch)
         windows = walk(self._lengths, self.n_steps, self.seed, epoch)
         places = (np.arange(self.batch_size) * len(windows) // self.batch_size + step) % len(windows)

@@ -14,7 +14,7 @@ PURPOSE = 4  # makes these random numbers differ from those of batches, weights 
 
 
 class ImageBatch(NamedTuple):
-    """A batch of images, (batch, n) float32."""
+    """A batch of images, (batch, n_pixels) float32, 0 to 1."""
 
     images: Images
 

@@ -149,12 +149,12 @@ def size(state: StateArrays) -> float:
 
 
 def difference(a: StateArrays, b: StateArrays) -> StateArrays:
-    """Difference a - b, leaf by leaf."""
+    """Difference a - b of two states, array by array."""
     return [p - q for p, q in zip(a, b, strict=True)]
 
 
 def distance(a: StateArrays, b: StateArrays) -> float:
-    """Relative distance |a - b| / sqrt((|a|^2 + |b|^2) / 2): 0 if equal, sqrt 2 for unrelated states of equal size."""
+    """Distance of states |a - b| / sqrt((|a|^2 + |b|^2) / 2): 0 if equal, sqrt 2 if unrelated and of equal size."""
     return size(difference(a, b)) / max(np.hypot(size(a), size(b)) / np.sqrt(2.0), 1e-30)
 
 

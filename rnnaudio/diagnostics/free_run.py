@@ -42,7 +42,7 @@ def levels_db(frames: Frames) -> Floats:
 
 
 def health(frames: Frames) -> Health:
-    """Measure generated frames (time, n)."""
+    """Measure the frames (time, n) that a free run has generated."""
     period, since = repetition(frames)
     return Health(half_life(levels_db(frames)), since, period, noise_onset(frames), unrest_db(frames))
 

@@ -35,7 +35,7 @@ class ArrayCheck(NamedTuple):
 
 
 class GradientReport(NamedTuple):
-    """Checks of all arrays that the loss depends on."""
+    """The checks of all arrays that the loss depends on; `str()` returns them as a table."""
 
     arrays: list[ArrayCheck]
 
@@ -100,7 +100,7 @@ def in_float64(model: Layer) -> Layer:
 
 
 class _Array(NamedTuple):
-    """An array that the loss depends on; changes of ``value`` take effect after ``store``."""
+    """An array that the loss depends on; ``store(value)`` puts a changed ``value`` into effect."""
 
     name: str
     value: Array

@@ -43,7 +43,7 @@ class Differences(NamedTuple):
 
 
 def wrapped(angle: Floats) -> Phases:
-    """Wrap angles to -pi <= a < pi."""
+    """Wrap angles in radians to -pi <= a < pi."""
     return np.mod(np.asarray(angle) + np.pi, 2.0 * np.pi) - np.pi
 
 
@@ -93,7 +93,7 @@ def differences_between(before: Features, logs: Features, after: Features, slope
 
 
 def gradient_slope(stft: STFT) -> float:
-    """Factor hop n / gamma of the phase gradient; RnnaudioError for a rectangular window."""
+    """Factor hop n / gamma of :func:`magnitude_differences`; RnnaudioError for a rectangular window."""
     if stft.window not in NEAREST_GAUSSIAN:
         raise RnnaudioError(
             f"no Gaussian approximates a {stft.window} window: use one of {', '.join(NEAREST_GAUSSIAN)}"

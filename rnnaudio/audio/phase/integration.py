@@ -62,7 +62,10 @@ class PhaseIntegrator:
 def integrated(
     magnitudes: Magnitudes, differences: Differences, stft: STFT, *, faintest: float = FAINTEST, seed: int = 0
 ) -> Phases:
-    """Integrate the differences of all frames: phases (n_frames, n_bins) in radians."""
+    """Integrate the phase differences of all frames to phases; all arrays (n_frames, n_bins), in radians.
+
+    The other arguments are those of :class:`PhaseIntegrator`.
+    """
     integrator = PhaseIntegrator(stft, faintest=faintest, seed=seed)
     rows = zip(checked_magnitudes(magnitudes, stft), *differences, strict=True)
     return np.stack([integrator.step(*row) for row in rows])
