@@ -62,7 +62,7 @@ from steinway import (
 from tqdm import tqdm
 
 from rnnaudio.atomic import write_atomically
-from rnnaudio.data import Recording, build_corpus
+from rnnaudio.data import Recording, Splitting, build_corpus
 from rnnaudio.errors import RnnaudioError
 
 __all__ = ["NoteEvent", "Score", "load_scores", "main", "render", "score_events", "write_excerpts"]
@@ -466,7 +466,8 @@ def _build(options: argparse.Namespace) -> None:
     if options.excerpts is not None:
         write_excerpts(scores, keys, options.excerpts, options.gain)
     if options.out is not None:
-        print(build_corpus(recordings(scores, keys, options.gain, licence), options.out, seed=options.seed))
+        pieces = recordings(scores, keys, options.gain, licence)
+        print(build_corpus(pieces, options.out, splitting=Splitting(seed=options.seed)))
 
 
 if __name__ == "__main__":

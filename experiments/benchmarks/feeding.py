@@ -23,6 +23,7 @@ from experiments.benchmarks.bench import GRID, QUICK
 from experiments.benchmarks.bench_peers import Point
 from experiments.shared.options import command
 from experiments.shared.records import record
+from rnnaudio.audio.cleaning import AS_IT_IS
 from rnnaudio.data import AudioCorpus, RandomWindows
 from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.errors import RnnaudioError
@@ -43,7 +44,7 @@ def make_corpus(path: Path, minutes: int) -> Path:
     recordings = [
         Recording(str(k), "white noise", "none", split, lambda: (audio, RATE_HZ)) for k, split in enumerate(splits)
     ]
-    build_corpus(recordings, path, sample_rate_hz=RATE_HZ, progress=False, trim_silence_db=None)
+    build_corpus(recordings, path, sample_rate_hz=RATE_HZ, progress=False, cleaning=AS_IT_IS)
     return path
 
 

@@ -17,31 +17,54 @@ def corpus_build(
     sample_rate_hz: int = 16_000,
     dtype: Literal["int16", "float32"] = "int16",
     keep_silence: bool = False,
+    drop_silence: bool = False,
+    normalise: bool = False,
+    keep_truncated: bool = False,
+    group: Literal["name", "folder", "none"] = "name",
+    valid: tuple[Path, ...] = (),
+    test: tuple[Path, ...] = (),
     seed: int = 0,
+    strict: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Make a corpus from audio files, or folders of them.
 
-    Reads wav, flac, ogg and mp3 of any sample rate and number of channels.
+    Reads every common format of sound and video, at any rate, with any number of channels. Files that cannot be used
+    are left out and listed with the reason.
 
     Example: rnnaudio corpus build ~/Music/piano my.h5
 
     Args:
-        paths: audio files, or folders to search for them; then the HDF5 file to write.
-        sample_rate_hz: sample rate of the corpus; all audio is resampled to it and mixed to mono.
-        dtype: type of the stored samples.
-        keep_silence: do not cut leading and trailing silence.
+        paths: audio files, or folders that are searched for them; last the HDF5 file to write.
+        sample_rate_hz: sample rate of the corpus; everything is resampled to it and mixed to mono.
+        dtype: how samples are stored.
+        keep_silence: do not cut leading and trailing silence, and keep silent and very quiet files.
+        drop_silence: shorten silences within a piece to 1 s.
+        normalise: scale every piece to the same level, -23 dBFS.
+        keep_truncated: use what there is of files that end early, instead of leaving them out.
+        group: which pieces stay in one split: those whose names differ only in the number of a part or copy, those of
+            one folder, or none. The same sound in two files always stays together.
+        valid: files and folders for validation; without them the split is random.
+        test: files and folders for the test split.
         seed: random seed of the split into training, validation and test.
-        overwrite: replace an existing file.
+        strict: refuse to build if any file cannot be used; all of them are named.
+        overwrite: replace a corpus of that name.
     """
-    from rnnaudio.data import build_corpus
+    from rnnaudio.audio.cleaning import Cleaning
+    from rnnaudio.data import Splitting, build_corpus
 
     *sources, out = paths or (Path(),)
     if not sources:
         raise RnnaudioError("corpus build got fewer than two paths; expected what to read, then the .h5 file to write")
     _check_corpus_name(out, overwrite)
-    trim = None if keep_silence else -60.0
-    print(build_corpus(sources, out, sample_rate_hz=sample_rate_hz, dtype=dtype, trim_silence_db=trim, seed=seed))
+    cleaning = Cleaning(None if keep_silence else -60.0, keep_truncated, drop_silence, normalise)
+    splitting = Splitting(seed=seed, group=group, valid=valid, test=test)
+    print(
+        build_corpus(
+            sources, out, sample_rate_hz=sample_rate_hz, dtype=dtype, cleaning=cleaning, splitting=splitting,
+            strict=strict,
+        )
+    )  # fmt: skip
 
 
 @command("corpus timit", GROUP)

@@ -12,6 +12,7 @@ from rnnaudio.data.batches import (
 )
 from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Piece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
+from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
 from rnnaudio.data.images import ImageBatch, ImageBatches, binarised, checked_images, in_batches, nearest
 from rnnaudio.data.mnist import Mnist, MnistSplit, fetch_mnist, load_mnist
@@ -54,6 +55,7 @@ __all__ = [
     "ShiftedWindows",
     "SpectralFrames",
     "Split",
+    "Splitting",
     "binarised",
     "build_corpus",
     "build_timit_corpus",

@@ -1,5 +1,6 @@
 """Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and a table of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -8,10 +9,14 @@ import h5py
 import numpy as np
 
 from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, blocks
+from rnnaudio.data.sources import LeftOut, as_lines
 
 SILENCE_DBFS = -60.0
 FULL_SCALE = 0.999
 MAX_ROWS = 40
+MOST_LEVEL_DIFFERENCE_DB = 20.0
+MOST_CLIPPED = 0.001
+MOST_SILENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class CorpusSummary:
     mean: float
     std: float
     pieces: tuple[PieceSummary, ...]
-    notes: tuple[str, ...]  # which pieces were skipped or cut, and why
+    notes: tuple[str, ...]  # what was changed of the pieces, and what is odd about them
+    left_out: tuple[LeftOut, ...] = ()  # files and folders that are not in the corpus, and why
 
     def seconds(self, split: str) -> float:
         """Duration of a split in seconds."""
@@ -62,7 +68,41 @@ class CorpusSummary:
             )
         if len(self.pieces) > MAX_ROWS:
             lines.append(f"  ... and {len(self.pieces) - MAX_ROWS} more")
-        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+        lines += [f"  note: {note}" for note in _shortened(self.notes)]
+        faults = [one for one in self.left_out if one.is_fault]
+        others = [one for one in self.left_out if not one.is_fault]
+        lines += [f"  skipped: {line}" for line in _shortened(as_lines(others))]
+        if faults:
+            lines.append(f"  {len(faults)} could not be used:")
+            lines += [f"    {line}" for line in as_lines(faults)]
+        return "\n".join(lines)
+
+
+def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:
+    """What is odd about the pieces, and which option helps: level, clipping, silence."""
+    notes = []
+    median = float(np.median([piece.rms_dbfs for piece in pieces]))
+    for piece in pieces:
+        difference = piece.rms_dbfs - median
+        if abs(difference) > MOST_LEVEL_DIFFERENCE_DB:
+            side = "above" if difference > 0.0 else "below"
+            notes.append(
+                f"{piece.title!r} is {abs(difference):.0f} dB {side} the median level of the pieces: --normalise "
+                "brings all to one level"
+            )
+        if piece.clipped_share > MOST_CLIPPED:
+            notes.append(f"{piece.title!r} is clipped: {piece.clipped_share:.1%} of its samples are at full scale")
+        if piece.silent_share > MOST_SILENT:
+            notes.append(
+                f"{piece.title!r} is silent for {piece.silent_share:.0%} of its time: --drop-silence cuts that"
+            )
+    return notes
+
+
+def _shortened(lines: Sequence[str]) -> list[str]:
+    if len(lines) <= MAX_ROWS:
+        return list(lines)
+    return [*lines[:MAX_ROWS], f"... and {len(lines) - MAX_ROWS} more"]
 
 
 class Moments(NamedTuple):

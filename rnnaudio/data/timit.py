@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnnaudio.audio.arrays import Audio
+from rnnaudio.audio.cleaning import AS_IT_IS
 from rnnaudio.audio.files import Decoder
-from rnnaudio.data.corpus_build import Recording, build_corpus, printable
+from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.data.corpus_summary import CorpusSummary
+from rnnaudio.data.sources import printable
 from rnnaudio.errors import RnnaudioError
 
 RATE_HZ = 16_000
@@ -79,7 +81,7 @@ def build_timit_corpus(folder: Path, out: Path, *, progress: bool = True) -> Cor
     notes = _notes(utterances, Path(folder))
     with Decoder() as decoder:
         recordings = [_recording(utterance, decoder) for utterance in utterances if utterance.split]
-        summary = build_corpus(recordings, out, sample_rate_hz=RATE_HZ, trim_silence_db=None, progress=progress)
+        summary = build_corpus(recordings, out, sample_rate_hz=RATE_HZ, cleaning=AS_IT_IS, progress=progress)
     return dataclasses.replace(summary, notes=(*summary.notes, *notes))
 
 

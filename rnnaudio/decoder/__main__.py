@@ -21,7 +21,8 @@ def reply(path: str, sample_rate_hz: int | None) -> tuple[Message, Decoded | Non
     except Unusable as error:
         return {"error": str(error)}, None
     except Exception as error:
-        reason = " ".join(getattr(error, "error_string", str(error)).split())
+        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+        reason = " ".join(reason.split())
         return {"error": f"not readable as audio ({reason}); expected an undamaged recording"}, None
     header: Message = {
         "sample_rate_hz": decoded.sample_rate_hz,

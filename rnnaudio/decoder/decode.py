@@ -42,7 +42,12 @@ def decode(path: str, sample_rate_hz: int | None) -> Decoded:
     """
     with open(path, "rb") as file:
         stated = stated_by(file)
-    reading = _read(path, sample_rate_hz, stated)
+    try:
+        reading = _read(path, sample_rate_hz, stated)
+    except Exception as error:
+        if not stated.truncated:
+            raise
+        raise Unusable(f"truncated: {stated.truncated}, and none can be decoded; copy it again") from error
     notes = list(stated.notes) + reading.faults
     channel = cancelling(reading.found)
     if channel is not None:
@@ -57,17 +62,17 @@ def _read(path: str, sample_rate_hz: int | None, stated: Stated, channel: int | 
     """Try the decoders in turn; the error is that of the last."""
     if not stated.only_ffmpeg:
         try:
-            with libsndfile.Source(path) as source:
-                found = mixed(source.blocks(), sample_rate_hz, channel)
+            with libsndfile.Source(path) as sound:
+                found = mixed(sound.blocks(), sample_rate_hz, channel)
             if found.n_read or stated.is_empty:
-                return _Reading(_with_samples(found), source.stated_seconds, [], False)
+                return _Reading(_with_samples(found), sound.stated_seconds, [], False)
         except libsndfile.LibsndfileError:
             if stated.only_libsndfile:
                 raise
-    with ffmpeg.Source(path, stated.parts) as source:
-        found = mixed(source.blocks(), sample_rate_hz, channel)
-    seconds = stated.seconds if stated.seconds is not None else source.stated_seconds
-    return _Reading(_with_samples(found), seconds, source.faults, source.ends_in_fault)
+    with ffmpeg.Source(path, stated.parts) as media:
+        found = mixed(media.blocks(), sample_rate_hz, channel)
+    seconds = media.stated_seconds if stated.seconds is None else stated.seconds
+    return _Reading(_with_samples(found), seconds, media.faults, media.ends_in_fault)
 
 
 def _with_samples(found: Mixed) -> Mixed:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rnnaudio.audio.cleaning import AS_IT_IS
 from tests.support.corpora import build, noise, recording
 
 
@@ -14,5 +15,5 @@ def small(tmp_path):
         for seed, (split, seconds) in enumerate({"train": 2.3, "valid": 1.5, "test": 1.2}.items())
     }
     path = tmp_path / "small.h5"
-    build(path, [recording(split, samples, split) for split, samples in audio.items()], trim_silence_db=None)
+    build(path, [recording(split, samples, split) for split, samples in audio.items()], cleaning=AS_IT_IS)
     return path, {split: np.round(samples.astype(float) * 32768).astype(np.int16) for split, samples in audio.items()}

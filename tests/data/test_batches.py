@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rnnaudio.audio.cleaning import AS_IT_IS
 from rnnaudio.data.batches import (
     MAX_FIXED_SAMPLES,
     ConsecutiveWindows,
@@ -224,7 +225,7 @@ def test_batches_stream_from_a_corpus(tmp_path):
         Recording(str(k), "", "", split, lambda: (audio, 8000))
         for k, split in enumerate(["train"] * 8 + ["valid", "test"])
     ]
-    build_corpus(recordings, tmp_path / "a.h5", sample_rate_hz=8000, progress=False, trim_silence_db=None)
+    build_corpus(recordings, tmp_path / "a.h5", sample_rate_hz=8000, progress=False, cleaning=AS_IT_IS)
     sizes = {"frame_size": 100, "n_steps": 16, "batch_size": 16}
     with AudioCorpus.open(tmp_path / "a.h5") as corpus:
         caches = {piece.dataset.id.get_access_plist().get_chunk_cache()[1] for piece in corpus.pieces}

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from rnnaudio.audio.cleaning import AS_IT_IS
 from rnnaudio.data import corpus_build
 from rnnaudio.data.corpus import AudioCorpus
-from rnnaudio.data.corpus_build import Recording, assign_splits
+from rnnaudio.data.corpus_build import Recording
+from rnnaudio.data.corpus_splits import Splitting, assign_splits
 from rnnaudio.errors import RnnaudioError
 from tests.support.corpora import RATE_HZ, build, noise, recording
 
@@ -44,7 +46,7 @@ def test_the_moments_are_those_of_all_training_samples_together(tmp_path):
         [recording("v", noise(8, 1), "valid"), recording("t", noise(9, 1), "test")]
         + [recording(str(k), piece, "train") for k, piece in enumerate(pieces)],
         dtype="float32",
-        trim_silence_db=None,
+        cleaning=AS_IT_IS,
     )
     together = np.concatenate(pieces).astype(float)
     assert (summary.mean, summary.std) == pytest.approx((together.mean(), together.std()), rel=1e-12)
@@ -69,6 +71,8 @@ def test_the_file_states_what_it_is(small):
             "version": 1,
             "sample_rate_hz": RATE_HZ,
             "dtype": "int16",
+            "left_out": "[]",
+            "notes": "[]",
         }
         for piece in file["pieces"].values():
             samples = stored[piece.attrs["split"]]
@@ -83,7 +87,7 @@ def test_float32_is_stored_exactly(tmp_path):
         tmp_path / "a.h5",
         [recording("a", audio, "train"), recording("b", audio, "valid"), recording("c", audio, "test")],
         dtype="float32",
-        trim_silence_db=None,
+        cleaning=AS_IT_IS,
     )
     with h5py.File(tmp_path / "a.h5") as file:
         assert all(np.array_equal(piece[:], audio) for piece in file["pieces"].values())
@@ -98,7 +102,7 @@ def test_files_of_all_kinds_in_folders(tmp_path):
     soundfile.write(folder / "deeper" / "c.ogg", noise(3, 1), RATE_HZ)
     (folder / "._b.wav").write_text("left by another system")
     (folder / "notes.txt").write_text("not audio")
-    summary = build(tmp_path / "a.h5", [folder, folder / "b.WAV"], trim_silence_db=None)
+    summary = build(tmp_path / "a.h5", [folder, folder / "b.WAV"], cleaning=AS_IT_IS)
     assert [piece.title for piece in summary.pieces] == ["a", "b", "c"]  # sorted; named twice, there once
     assert [piece.seconds for piece in summary.pieces] == pytest.approx([1.0, 1.0, 1.0])
     with AudioCorpus.open(tmp_path / "a.h5") as corpus:
@@ -118,7 +122,7 @@ def test_summary_measures_level_clipping_and_silence(tmp_path):
             recording("half", half_silent, "valid"),
             recording("clipped", np.where(np.arange(RATE_HZ) < RATE_HZ / 4, 1.0, square), "test"),
         ],
-        trim_silence_db=None,
+        cleaning=AS_IT_IS,
     )
     square_piece, half, clipped = summary.pieces
     assert square_piece.rms_dbfs == pytest.approx(20 * np.log10(0.5), abs=1e-6)
@@ -145,7 +149,10 @@ def test_silence_is_trimmed_and_silent_or_tiny_pieces_are_left_out_with_a_note(t
     )
     assert [piece.title for piece in summary.pieces] == ["a", "b", "c"]
     assert summary.pieces[0].seconds == 1.0
-    assert "skipped 'silent': silent" in summary.notes[0] and "skipped 'tiny': shorter" in summary.notes[1]
+    assert [(name, reason.split(" ")[0]) for name, reason, _ in summary.left_out] == [
+        ("source of silent", "silent"), ("source of tiny", "shorter"),
+    ]  # fmt: skip
+    assert "2 could not be used" in str(summary) and "source of tiny: shorter than 0.1 s" in str(summary)
 
 
 @pytest.mark.parametrize("n_pieces", [1, 2])
@@ -154,8 +161,8 @@ def test_fewer_than_three_pieces_are_cut_in_time(tmp_path, n_pieces):
     summary = build(
         tmp_path / "a.h5",
         [recording(f"p{k}", ramp) for k, ramp in enumerate(ramps)],
-        trim_silence_db=None,
-        fractions=(0.7, 0.2, 0.1),
+        cleaning=AS_IT_IS,
+        splitting=Splitting(fractions=(0.7, 0.2, 0.1)),
     )
     assert "cut in time" in summary.notes[0] and "cut in time" in str(summary)
     with AudioCorpus.open(tmp_path / "a.h5") as corpus:
@@ -200,7 +207,7 @@ def test_seeds_are_cut_from_long_enough_pieces_at_fixed_places(tmp_path):
             recording("short", ramp[:1000], "test"),
             recording("long", ramp, "test"),
         ],
-        trim_silence_db=None,
+        cleaning=AS_IT_IS,
     )
     with AudioCorpus.open(tmp_path / "a.h5") as corpus:
         np.testing.assert_allclose(corpus.restore(corpus.test.first(0.25)), ramp[:2000], atol=1e-6)

@@ -13,6 +13,7 @@ import pytest
 from rnnaudio.data import corpus_build
 from rnnaudio.data.corpus import AudioCorpus
 from rnnaudio.data.corpus_build import Recording
+from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.errors import RnnaudioError
 from tests.support.corpora import RATE_HZ, build, noise, recording
 from tests.support.sounds import spoilt
@@ -82,17 +83,18 @@ def test_what_cannot_be_built(tmp_path):
     (tmp_path / "text" / "a.wav").write_text("Dear diary")
     loud = recording("a", noise(0, 1))
     for sources, options, words in (
-        ([tmp_path / "empty"], {}, "no .wav, .flac, .ogg, .mp3 file"),
+        ([tmp_path / "empty"], {}, "no audio file in this folder"),
         ([tmp_path / "text"], {}, "a.wav: not readable as audio"),
-        ([tmp_path / "missing.wav"], {}, "missing.wav: no such file"),
+        ([tmp_path / "missing.wav"], {}, "no such file or folder: .*missing.wav"),
         ([], {}, "no usable audio: no sources"),
-        ([recording("s", np.zeros(RATE_HZ))], {}, "no usable audio: skipped 's': silent"),
+        ([recording("s", np.zeros(RATE_HZ))], {}, "no usable audio: source of s: silent"),
         ([recording("s", np.full(RATE_HZ, 0.5))], {}, "constant"),
         ([recording("s", noise(0, 1), "training")], {}, "split: got 'training', expected one of train"),
         ([recording("s", np.zeros((2, 100)))], {}, r"'s': got an array of shape \(2, 100\)"),
         ([loud], {"dtype": "int8"}, "dtype: got 'int8'"),
-        ([loud], {"fractions": (0.9, 0.2, 0.1)}, "fractions: got"),
-        ([loud], {"fractions": (1.0, 0.0, 0.0)}, "fractions: got"),
+        ([loud], {"splitting": Splitting(fractions=(0.9, 0.2, 0.1))}, "fractions: got"),
+        ([loud], {"splitting": Splitting(fractions=(1.0, 0.0, 0.0))}, "fractions: got"),
+        ([loud], {"splitting": Splitting(seed=-1)}, "seed: got -1"),
         ([loud, recording("b", noise(0, 1), "train")], {}, "no piece is left for"),
     ):
         with pytest.raises(RnnaudioError, match=words):

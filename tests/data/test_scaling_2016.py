@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rnnaudio.audio.cleaning import AS_IT_IS
 from rnnaudio.data import ArrayPiece, Split
 from rnnaudio.data.corpus import AudioCorpus, Stretch
 from rnnaudio.data.corpus_build import Recording, build_corpus
@@ -18,7 +19,7 @@ def corpus_of(path, **audio):
     recordings = [
         Recording(name, "made", "CC0", name, lambda sound=sound: (sound, RATE_HZ)) for name, sound in audio.items()
     ]
-    build_corpus(recordings, path, sample_rate_hz=RATE_HZ, progress=False, trim_silence_db=None)
+    build_corpus(recordings, path, sample_rate_hz=RATE_HZ, progress=False, cleaning=AS_IT_IS)
     return AudioCorpus.open(path)
 
 

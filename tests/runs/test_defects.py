@@ -12,6 +12,7 @@ import pytest
 
 from experiments.blog_2016 import fourier_2016, mnist
 from rnnaudio import engine
+from rnnaudio.audio.cleaning import AS_IT_IS
 from rnnaudio.cli import main
 from rnnaudio.data import ArrayPiece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
@@ -84,7 +85,7 @@ def corpus_path(tmp_path_factory):
         Recording(name, "made", "CC0", name, lambda sound=sound: (sound.astype("float32"), RATE_HZ))
         for name, sound in audio.items()
     ]
-    build_corpus(recordings, path, sample_rate_hz=RATE_HZ, progress=False, trim_silence_db=None)
+    build_corpus(recordings, path, sample_rate_hz=RATE_HZ, progress=False, cleaning=AS_IT_IS)
     return path
 
 

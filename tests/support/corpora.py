@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnaudio.audio.cleaning import Cleaning
 from rnnaudio.data.corpus_build import Recording, build_corpus
 
 RATE_HZ = 8000
@@ -18,4 +19,5 @@ def recording(title: str, audio: np.ndarray, split: str | None = None) -> Record
 
 
 def build(out: Path, recordings: list, **options):
-    return build_corpus(recordings, out, **{"sample_rate_hz": RATE_HZ, "progress": False} | options)
+    defaults = {"sample_rate_hz": RATE_HZ, "progress": False, "cleaning": Cleaning(join_seconds=0.0)}
+    return build_corpus(recordings, out, **defaults | options)

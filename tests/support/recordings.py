@@ -22,6 +22,20 @@ def tune(seconds: float = SECONDS, rate_hz: int = RATE_HZ, seed: int = 0) -> np.
     return (0.4 * np.sin(2 * np.pi * (200 + 20 * t) * t) + 0.02 * noise).astype(np.float32)
 
 
+def music(seed: int, seconds: float = 6.0, rate_hz: int = 8000) -> np.ndarray:
+    """Notes of random pitch and length, mixed with a little noise."""
+    rng = np.random.default_rng(seed)
+    audio = 0.003 * np.random.default_rng(1).standard_normal(round(seconds * rate_hz))
+    start = 0.0
+    while start < seconds - 0.3:
+        begin = round(start * rate_hz)
+        n = min(round(rng.uniform(0.1, 0.4) * rate_hz), audio.size - begin)
+        t = np.arange(n) / rate_hz
+        audio[begin : begin + n] += 0.3 * np.exp(-6 * t) * np.sin(2 * np.pi * rng.uniform(100, 2000) * t)
+        start += rng.uniform(0.05, 0.3)
+    return audio.astype(np.float32)
+
+
 def encode(
     file: Any, audio: np.ndarray, codec: str, container: str, *, rate_hz: int = RATE_HZ, **options: Any
 ) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from rnnaudio.audio.cleaning import AS_IT_IS
 from rnnaudio.data import Batch, RandomWindows, fixed_windows
 from rnnaudio.data.corpus import AudioCorpus
 from rnnaudio.data.corpus_build import Recording, build_corpus
@@ -138,7 +139,7 @@ def corpus_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("corpus") / "a.h5"
     audio = np.random.default_rng(0).uniform(-0.5, 0.5, 40_000).astype("float32")
     recordings = [Recording(split, "", "", split, lambda: (audio, 8000)) for split in ("train", "valid", "test")]
-    build_corpus(recordings, path, sample_rate_hz=8000, progress=False, trim_silence_db=None)
+    build_corpus(recordings, path, sample_rate_hz=8000, progress=False, cleaning=AS_IT_IS)
     return path
 
 

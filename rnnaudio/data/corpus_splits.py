@@ -1,0 +1,168 @@
+"""Which pieces train, which validate and which test: pieces that belong together stay in one split."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from rnnaudio.audio.arrays import Whole
+from rnnaudio.data.corpus_format import SPLITS
+from rnnaudio.errors import RnnaudioError
+
+N_ORDERS = 200
+LARGEST_SHARE = 0.7
+# What ends the names of parts and copies: "song (2)", "song - part 3", "song copy", "song_04".
+PARTS = re.compile(
+    r"[\s_\-.]*(\(?(\b(part|pt|teil|take|copy|disc|cd|no|nr))?[\s_\-.]*(?<!\d)\d{1,3}\)?|\b(copy|part))\s*$",
+    re.IGNORECASE,
+)
+
+Grouping: TypeAlias = Literal["name", "folder", "none"]
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How pieces are assigned to train, valid and test.
+
+    seed
+        random seed of the assignment.
+    fractions
+        target shares of train, valid and test in the total duration; all positive, their sum is 1.
+    group
+        which pieces stay together: those of one ``folder``, those whose names differ only in the number of a part or
+        copy (``name``), or ``none``. The same sound in two files always stays together.
+    valid, test
+        files and folders whose pieces validate and test.
+    least_seconds
+        duration that validation and test need each, if there is enough for it.
+    """
+
+    seed: int = 0
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    group: Grouping = "name"
+    valid: tuple[Path, ...] = ()
+    test: tuple[Path, ...] = ()
+    least_seconds: float = 2.0
+
+    def check(self) -> None:
+        """RnnaudioError for fractions that are not three positive numbers whose sum is 1."""
+        if len(self.fractions) != 3 or min(self.fractions) <= 0.0 or abs(sum(self.fractions) - 1.0) > 1e-6:
+            raise RnnaudioError(
+                f"fractions: got {self.fractions}, expected three positive numbers (train, valid, test) that sum to 1"
+            )
+        if self.seed < 0:
+            raise RnnaudioError(f"seed: got {self.seed}, expected a whole number of 0 or more")
+
+
+def key_of(path: Path, group: Grouping) -> str:
+    """Name of the group that a file belongs to: files of equal keys stay together."""
+    if group == "folder":
+        return str(path.parent)
+    if group == "name":
+        return str(path.parent / (PARTS.sub("", path.stem) or path.stem))
+    return str(path)
+
+
+def united(keys: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """Number of the group of each piece, counted from 0: equal keys and ``pairs`` belong together."""
+    parent = list(range(len(keys)))
+
+    def root(k: int) -> int:
+        while parent[k] != k:
+            parent[k] = parent[parent[k]]
+            k = parent[k]
+        return k
+
+    first: dict[str, int] = {}
+    links = [(first.setdefault(key, k), k) for k, key in enumerate(keys)]
+    for i, j in [*links, *pairs]:
+        a, b = root(i), root(j)
+        parent[max(a, b)] = min(a, b)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(k), len(numbers)) for k in range(len(keys))]
+
+
+def assign_groups(
+    n_samples: Sequence[int], given: Sequence[str | None], groups: Sequence[int], splitting: Splitting, least: int = 0
+) -> list[str]:
+    """Split of every piece, the same for all pieces of a group; see :func:`assign_splits`.
+
+    A group takes the first split that is given for any of its pieces; a given split is kept in any case.
+    """
+    n_groups = max(groups, default=-1) + 1
+    durations: list[int] = [0] * n_groups
+    of_group: list[str | None] = [None] * n_groups
+    for n, split, group in zip(n_samples, given, groups, strict=True):
+        durations[group] += n
+        of_group[group] = of_group[group] or split
+    splits = assign_splits(durations, of_group, splitting.fractions, splitting.seed, least)
+    return [split or splits[group] for split, group in zip(given, groups, strict=True)]
+
+
+def uninformative(groups: Sequence[int], n_samples: Sequence[int]) -> str:
+    """Why these groups cannot be kept apart; empty if they can."""
+    durations: Counter[int] = Counter()
+    for group, n in zip(groups, n_samples, strict=True):
+        durations[group] += n
+    if len(durations) < len(SPLITS):
+        return f"they form {len(durations)} group{'s' * (len(durations) > 1)} and three are needed"
+    share = max(durations.values()) / sum(durations.values())
+    return f"one group has {share:.0%} of the sound" if share > LARGEST_SHARE else ""
+
+
+def assign_splits(
+    n_samples: Sequence[int],
+    given: Sequence[str | None],
+    fractions: Sequence[float],
+    seed: int,
+    least_samples: int = 0,
+) -> list[str]:
+    """Split of every piece: the given one, else a random one such that the durations approximate the fractions.
+
+    Tries 200 random orders of the free pieces, each divided where the cumulative durations are nearest to the missing
+    durations of test and validation, and takes the one with the smallest deviation; of these, one in which validation
+    and test have ``least_samples`` each, if there is any. Raises RnnaudioError if a split would be empty.
+    """
+    total = sum(n_samples)
+    wanted = {split: share * total for split, share in zip(SPLITS, fractions, strict=True)}
+    for split in ("valid", "test"):
+        raised = max(wanted[split], min(least_samples, total / 4))
+        wanted["train"] -= raised - wanted[split]
+        wanted[split] = raised
+    lacking = {
+        split: wanted[split] - sum(n for n, own in zip(n_samples, given, strict=True) if own == split)
+        for split in SPLITS
+    }
+    least = {split: int(split not in given) for split in SPLITS}
+    free = np.array([number for number, split in enumerate(given) if split is None], int)
+    if free.size < sum(least.values()):
+        empty = " and ".join(split for split in SPLITS if least[split])
+        raise RnnaudioError(f"no piece is left for {empty}: give more pieces, or other splits")
+    rng = np.random.default_rng(seed)
+    best: tuple[tuple[float, float], Whole, int, int] | None = None
+    for _ in range(N_ORDERS):
+        order = rng.permutation(free)
+        sums = np.concatenate([[0], np.cumsum(np.asarray(n_samples)[order])])
+        n_test = _nearest(sums, lacking["test"], least["test"], free.size - least["valid"] - least["train"])
+        n_both = _nearest(sums, sums[n_test] + lacking["valid"], n_test + least["valid"], free.size - least["train"])
+        durations = {"test": sums[n_test], "valid": sums[n_both] - sums[n_test], "train": sums[-1] - sums[n_both]}
+        short = sum(max(0.0, min(least_samples, lacking[s]) - durations[s]) for s in ("valid", "test"))
+        deviation = float(sum(abs(durations[split] - lacking[split]) for split in SPLITS))
+        if best is None or (short, deviation) < best[0]:
+            best = (short, deviation), order, n_test, n_both
+    assert best is not None
+    _, order, n_test, n_both = best
+    splits = {
+        number: "test" if place < n_test else "valid" if place < n_both else "train"
+        for place, number in enumerate(order)
+    }
+    return [split or splits[number] for number, split in enumerate(given)]
+
+
+def _nearest(sums: Whole, target: float, least: int, most: int) -> int:
+    """Index from `least` to `most` whose sum is nearest to the target."""
+    return least + int(np.argmin(np.abs(sums[least : most + 1] - target)))

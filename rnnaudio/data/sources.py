@@ -1,0 +1,201 @@
+"""Audio files below folders: what will be read, and what is left out and why."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rnnaudio.errors import RnnaudioError
+
+# Endings by which a file claims to hold sound; what is inside decides how it is decoded.
+AUDIO_SUFFIXES = frozenset(
+    [
+        ".aac",
+        ".ac3",
+        ".aif",
+        ".aifc",
+        ".aiff",
+        ".amr",
+        ".ape",
+        ".au",
+        ".avi",
+        ".caf",
+        ".dsf",
+        ".flac",
+        ".m4a",
+        ".m4b",
+        ".m4p",
+        ".m4r",
+        ".m4v",
+        ".mka",
+        ".mkv",
+        ".mov",
+        ".mp2",
+        ".mp3",
+        ".mp4",
+        ".mpc",
+        ".mpeg",
+        ".mpg",
+        ".nist",
+        ".oga",
+        ".ogg",
+        ".ogv",
+        ".opus",
+        ".ra",
+        ".rf64",
+        ".rm",
+        ".snd",
+        ".sph",
+        ".tta",
+        ".voc",
+        ".w64",
+        ".wav",
+        ".wave",
+        ".webm",
+        ".wma",
+        ".wmv",
+        ".wv",
+    ]
+)
+BEGINNINGS = (
+    b"fLaC",
+    b"OggS",
+    b"ID3",
+    b"caff",
+    b".snd",
+    b"NIST_1A",
+    b"wvpk",
+    b"MAC ",
+    b"TTA1",
+    b"riff\x2e\x91\xcf\x11",
+)
+SYSTEM_FOLDERS = frozenset(("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"))
+MOST_SUFFIXES = 6  # named in the note on other files
+
+
+class LeftOut(NamedTuple):
+    """A file or folder that does not enter the corpus. Of a fault the user should know; a choice was expected."""
+
+    name: str
+    reason: str
+    is_fault: bool = True
+
+
+class Sources(NamedTuple):
+    """Files to decode, in order, each once, and everything that was passed over."""
+
+    files: tuple[Path, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def find_audio(sources: Sequence[Path]) -> Sources:
+    """List the audio files among ``sources`` and below those that are folders, sorted within each folder.
+
+    A file belongs if its ending or its first bytes are those of a format with sound; a file named by itself always
+    does. Links to folders are followed, each folder once. Hidden files and folders and those of the operating system
+    are left out; so is a file that was found before, by whatever name. RnnaudioError names every source that is
+    missing, and those folders that hold no audio file.
+    """
+    missing = [source for source in sources if not os.path.lexists(source)]
+    if missing:
+        raise RnnaudioError(f"no such file or folder: {', '.join(map(printable, missing))}; check the names")
+    search = _Search()
+    for source in sources:
+        n_before = len(search.files)
+        search.add(Path(source))
+        if len(search.files) == n_before and source.is_dir() and not search.left_out:
+            raise RnnaudioError(f"{printable(source)}: no audio file in this folder; name another folder")
+    return Sources(tuple(search.files), tuple(search.all_left_out()))
+
+
+def printable(name: Path | str) -> str:
+    """The name as valid UTF-8, with undecodable bytes replaced."""
+    return str(name).encode("utf-8", "replace").decode()  # HDF5 rejects strings that are not valid UTF-8
+
+
+class _Search:
+    def __init__(self) -> None:
+        self.files: list[Path] = []
+        self.left_out: list[LeftOut] = []
+        self._names: dict[Path, Path] = {}  # real path -> name under which it was found
+        self._folders: set[tuple[int, int]] = set()
+        self._others: Counter[str] = Counter()
+
+    def add(self, source: Path) -> None:
+        if source.is_dir():
+            self._add_folder(source)
+        else:
+            self._add_file(source)
+
+    def all_left_out(self) -> Iterator[LeftOut]:
+        yield from self.left_out
+        if self._others:
+            kinds = [f"{suffix or 'no ending'} {n}" for suffix, n in self._others.most_common(MOST_SUFFIXES)]
+            more = ", ..." if len(self._others) > MOST_SUFFIXES else ""
+            total = sum(self._others.values())
+            yield LeftOut(f"{total} other files", f"no audio by name or contents ({', '.join(kinds)}{more})", False)
+
+    def _leave_out(self, path: Path, reason: str, *, is_fault: bool = True) -> None:
+        self.left_out.append(LeftOut(printable(path), reason, is_fault))
+
+    def _add_folder(self, folder: Path) -> None:
+        try:
+            status = folder.stat()
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            self._leave_out(folder, f"the folder cannot be read: {error.strerror}; check its permissions")
+            return
+        if (status.st_dev, status.st_ino) in self._folders:
+            self._leave_out(folder, "a folder that was searched already, by another name", is_fault=False)
+            return
+        self._folders.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            try:
+                self._add_entry(folder / entry.name)
+            except OSError as error:
+                self._leave_out(folder / entry.name, f"cannot be examined: {error.strerror}; check its permissions")
+
+    def _add_entry(self, path: Path) -> None:
+        is_hidden = path.name.startswith(".") or path.name in SYSTEM_FOLDERS
+        is_audio = path.suffix.lower() in AUDIO_SUFFIXES
+        if path.is_dir():
+            if is_hidden:
+                self._leave_out(path, "a hidden or system folder", is_fault=False)
+            else:
+                self._add_folder(path)
+        elif is_hidden:
+            if is_audio:
+                self._leave_out(path, "a hidden file", is_fault=False)
+        elif not path.exists():
+            self._leave_out(path, "a link to nothing")
+        elif is_audio or _begins_as_audio(path):
+            self._add_file(path)
+        else:
+            self._others[path.suffix.lower()] += 1
+
+    def _add_file(self, path: Path) -> None:
+        real = path.resolve()
+        if real in self._names:
+            reason = f"the same file as {printable(self._names[real])}"
+            self._leave_out(path, reason, is_fault=False)
+            return
+        self._names[real] = path
+        self.files.append(path)
+
+
+def _begins_as_audio(path: Path) -> bool:
+    if not path.is_file():  # opening a named pipe would block
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return False
+    is_riff = head[:4] in (b"RIFF", b"RF64", b"FORM") and head[8:12] in (b"WAVE", b"AIFF", b"AIFC")
+    return is_riff or head.startswith(BEGINNINGS) or head[4:12] in (b"ftypM4A ", b"ftypM4B ")
+
+
+def as_lines(left_out: Iterable[LeftOut]) -> list[str]:
+    """``NAME: REASON`` of each."""
+    return [f"{name}: {reason}" for name, reason, _ in left_out]

@@ -1,0 +1,189 @@
+"""Corpora from files as people have them: a faulty one never stops the others, and nothing is left out in silence."""
+
+import json
+import os
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+
+from rnnaudio.audio.cleaning import Cleaning, normalised, shorten_silence
+from rnnaudio.data import Splitting, build_corpus
+from rnnaudio.errors import RnnaudioError
+from tests.support.recordings import KINDS, music
+
+RATE_HZ = 8000
+
+
+def write(path, audio, rate_hz=RATE_HZ, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio, rate_hz, **options)
+    return path
+
+
+def build(out, *sources, **options):
+    return build_corpus(sources, out, **{"sample_rate_hz": RATE_HZ, "progress": False} | options)
+
+
+@pytest.fixture
+def good(tmp_path):
+    """A folder of six pieces of 6 s."""
+    for k in range(6):
+        write(tmp_path / "good" / f"{'abcdef'[k]}.wav", music(k))
+    return tmp_path / "good"
+
+
+def split_of(out):
+    with h5py.File(out) as file:
+        return {piece.attrs["title"]: piece.attrs["split"] for piece in file["pieces"].values()}
+
+
+def test_a_folder_with_a_file_of_every_kind(tmp_path):
+    (tmp_path / "music").mkdir()
+    for name, kind in KINDS.items():
+        kind.write(tmp_path / "music" / name)
+    summary = build(tmp_path / "a.h5", tmp_path / "music", cleaning=Cleaning(join_seconds=0.0))
+    assert not summary.left_out
+    assert len(summary.pieces) == 3 * len(KINDS)  # all are the same sound, which is cut in time
+    expected = sum(kind.seconds for kind in KINDS.values())
+    assert sum(piece.seconds for piece in summary.pieces) == pytest.approx(expected, abs=1.0)
+    assert sum("are the same sound" in note for note in summary.notes) == 2  # of 6 s, and chained of 12 s
+
+
+def test_faulty_files_are_left_out_and_named_with_their_reasons(tmp_path, good):
+    (good / "random.mp3").write_bytes(np.random.default_rng(0).bytes(5000))
+    (good / "empty.wav").touch()
+    content = (good / "a.wav").read_bytes()
+    (good / "half.wav").write_bytes(content[: len(content) // 2])
+    write(good / "silent.wav", np.zeros(RATE_HZ))
+    write(good / "tiny.wav", music(9)[:400])
+    os.mkfifo(good / "pipe.wav")
+    summary = build(tmp_path / "a.h5", good)
+    assert len(summary.pieces) == 6
+    reasons = {os.path.basename(name): reason for name, reason, is_fault in summary.left_out if is_fault}
+    assert {name: reason.split(" ")[0].strip(":") for name, reason in reasons.items()} == {
+        "random.mp3": "not", "empty.wav": "the", "half.wav": "truncated", "silent.wav": "silent",
+        "tiny.wav": "shorter", "pipe.wav": "a",
+    }  # fmt: skip
+    text = str(summary)
+    assert "6 could not be used" in text and all(name in text for name in reasons)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert len(json.loads(file.attrs["left_out"])) == 6
+    with pytest.raises(RnnaudioError, match=r"(?s)6 files cannot be used.*empty.wav.*half.wav.*tiny.wav"):
+        build(tmp_path / "strict.h5", good, strict=True)
+    assert not (tmp_path / "strict.h5").exists()
+    kept = build(tmp_path / "b.h5", good, cleaning=Cleaning(keep_truncated=True))
+    (half,) = (piece for piece in kept.pieces if piece.title == "half")
+    assert half.seconds == pytest.approx(3.0, abs=0.05)
+    assert any("'half': truncated" in note for note in kept.notes)
+
+
+def test_no_usable_file_at_all_names_each(tmp_path):
+    (tmp_path / "music").mkdir()
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / "music" / name).write_text("Dear diary")
+    with pytest.raises(RnnaudioError, match=r"no usable audio: .*a.wav: not readable.*b.wav: not readable"):
+        build(tmp_path / "a.h5", tmp_path / "music")
+
+
+def test_an_offset_is_subtracted_and_level_clipping_and_silence_are_noted(tmp_path, good):
+    write(good / "offset.wav", 0.5 * music(7) + 0.2)
+    write(good / "quiet.wav", 0.01 * music(8), subtype="FLOAT")
+    write(good / "clipped.wav", np.clip(20 * music(9), -1, 1))
+    write(good / "pauses.wav", np.concatenate([music(10, 2.0), np.zeros(6 * RATE_HZ), music(11, 2.0)]))
+    notes = build(tmp_path / "a.h5", good).notes
+    for words in (
+        "'offset': a constant offset (DC) of 0.2",
+        "'quiet' is 39 dB below",
+        "'clipped' is clipped",
+        "'pauses' is silent",
+    ):
+        assert any(words in note for note in notes), (words, notes)
+    assert any("--normalise" in note for note in notes) and any("--drop-silence" in note for note in notes)
+    repaired = build(tmp_path / "b.h5", good, cleaning=Cleaning(normalise=True, drop_silence=True))
+    levels = {piece.title: piece.rms_dbfs for piece in repaired.pieces}
+    assert levels["quiet"] == pytest.approx(-23.0, abs=0.2) and levels["a"] == pytest.approx(-23.0, abs=0.2)
+    (pauses,) = (piece for piece in repaired.pieces if piece.title == "pauses")
+    assert pauses.seconds == pytest.approx(5.0, abs=0.5)
+
+
+def test_quiet_and_silent_files_are_kept_on_request(tmp_path, good):
+    write(good / "quiet.wav", 1e-4 * music(8), subtype="FLOAT")
+    assert len(build(tmp_path / "a.h5", good, dtype="float32").pieces) == 6
+    kept = build(tmp_path / "b.h5", good, dtype="float32", cleaning=Cleaning(trim_silence_db=None))
+    assert len(kept.pieces) == 7
+
+
+def test_parts_of_one_song_stay_together(tmp_path, good):
+    for k in range(4):
+        write(good / f"song-{k + 1}.wav", music(20 + k))
+    for seed in range(5):
+        summary = build(tmp_path / "a.h5", good, splitting=Splitting(seed=seed))
+        assert len({split for title, split in split_of(tmp_path / "a.h5").items() if title.startswith("song")}) == 1
+    assert any("groups" in note for note in summary.notes)
+
+
+def test_the_same_sound_in_other_files_stays_together(tmp_path, good):
+    write(good / "other name.flac", np.repeat(music(0), 2), 2 * RATE_HZ)
+    write(good / "louder.wav", 1.5 * music(0))
+    for seed in range(8):
+        summary = build(tmp_path / "a.h5", good, splitting=Splitting(seed=seed, group="none"))
+        splits = split_of(tmp_path / "a.h5")
+        assert len({splits[title] for title in ("a", "other name", "louder")}) == 1
+    assert "a.wav, louder.wav, other name.flac are the same sound" in summary.notes
+
+
+def test_splits_by_folder_and_by_name(tmp_path, good):
+    for folder in ("x", "y", "z"):
+        for k in range(3):
+            write(tmp_path / "albums" / folder / f"{'pqr'[k]}.wav", music(ord(folder) + 31 * k, 3.0))
+    build(tmp_path / "a.h5", tmp_path / "albums", splitting=Splitting(group="folder"))
+    with h5py.File(tmp_path / "a.h5") as file:
+        pieces = [(p.attrs["source"].split("/")[-2], p.attrs["split"]) for p in file["pieces"].values()]
+    assert len(set(pieces)) == 3
+    splitting = Splitting(valid=(good / "b.wav",), test=(tmp_path / "albums" / "x",))
+    build(tmp_path / "b.h5", good, tmp_path / "albums", splitting=splitting)
+    with h5py.File(tmp_path / "b.h5") as file:
+        splits = {p.attrs["source"]: p.attrs["split"] for p in file["pieces"].values()}
+    assert {source for source, split in splits.items() if split == "valid"} == {str(good / "b.wav")}
+    assert {split for source, split in splits.items() if "/x/" in source} == {"test"}
+    assert sum(split == "test" for split in splits.values()) == 3
+
+
+@pytest.mark.parametrize("n_short, n_long, seconds", [(30, 0, 0.6), (60, 6, 0.35), (80, 1, 0.35)])
+def test_short_pieces_are_joined_so_that_every_split_is_of_use(tmp_path, n_short, n_long, seconds):
+    for k in range(n_short):
+        write(
+            tmp_path / "music" / f"{chr(97 + k // 26)}{chr(97 + k % 26)}.wav",
+            music(k, 1.0)[: round(seconds * RATE_HZ)],
+        )
+    for k in range(n_long):
+        write(tmp_path / "music" / f"long {'abcdef'[k]}.wav", music(100 + k))
+    summary = build(tmp_path / "a.h5", tmp_path / "music")
+    with h5py.File(tmp_path / "a.h5") as file:
+        for split in ("train", "valid", "test"):
+            longest = max(len(p) for p in file["pieces"].values() if p.attrs["split"] == split)
+            assert longest >= 1.9 * RATE_HZ
+    assert any("were joined with 0.25 s of silence" in note for note in summary.notes)
+    total = sum(piece.seconds for piece in summary.pieces)
+    assert total >= 0.95 * (n_short * seconds + n_long * 6.0)
+
+
+def test_shortened_silence_keeps_half_a_second_at_both_ends():
+    audio = np.concatenate([music(0, 1.0), np.zeros(5 * RATE_HZ, np.float32), music(1, 1.0)])
+    short = shorten_silence(audio, RATE_HZ)
+    assert short.size == pytest.approx(3 * RATE_HZ, abs=0.4 * RATE_HZ)
+    np.testing.assert_array_equal(short[: RATE_HZ // 2], audio[: RATE_HZ // 2])
+    np.testing.assert_array_equal(short[-RATE_HZ // 2 :], audio[-RATE_HZ // 2 :])
+    np.testing.assert_array_equal(shorten_silence(music(0), RATE_HZ), music(0))
+
+
+def test_normalised_audio_has_the_level_or_the_largest_without_clipping():
+    quiet = (0.01 * np.sin(np.arange(8000) / 5)).astype(np.float32)
+    audio, gain_db = normalised(quiet)
+    assert 10 * np.log10(np.mean(audio.astype(float) ** 2)) == pytest.approx(-23.0, abs=1e-3)
+    assert gain_db == pytest.approx(-23.0 - 10 * np.log10(np.mean(quiet.astype(float) ** 2)), abs=1e-3)
+    click = np.zeros(8000, np.float32)
+    click[5] = 0.5
+    assert np.abs(normalised(click)[0]).max() == pytest.approx(0.99)
