@@ -18,7 +18,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.metrics import STEINWAY_16_KHZ, calibrate
+from rnnaudio.metrics import calibrate
 from rnnaudio.metrics.likeness import loop_score
 from rnnaudio.metrics.yardstick import Yardstick, most_looped
 from rnnaudio.runs.codes.choice import choose, healthiest, played
@@ -115,7 +115,7 @@ def test_the_healthiest_is_chosen(folder):
 def test_what_was_never_chosen_plays_as_learnt(tmp_path):
     as_learnt = Playing("model", 1.0, 1.0, [], None)
     assert load_playing(tmp_path, 7) == as_learnt
-    chosen = Playing("best", 1.1, 0.9, [{"b": 1.0}], STEINWAY_16_KHZ)
+    chosen = Playing("best", 1.1, 0.9, [{"b": 1.0}], calibrate([music(4.0, 0)], RATE_HZ))
     save_playing(chosen, tmp_path, 7)
     assert load_playing(tmp_path, 7) == chosen and load_playing(tmp_path, 8) == as_learnt  # the run went on since
     record = json.loads((tmp_path / "playing.json").read_text())
