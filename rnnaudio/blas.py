@@ -39,7 +39,10 @@ def prefer_avx512(environment: MutableMapping[str, str], flags: set[str], numpy_
 
 
 def follow_threads(environment: MutableMapping[str, str]) -> None:
-    """Set the number of BLAS threads in ``environment`` to ``RNNAUDIO_THREADS``, unless it is already set there."""
+    """Set OPENBLAS_NUM_THREADS in ``environment`` to the value of RNNAUDIO_THREADS, if that is a whole number.
+
+    Does nothing if one of THREAD_VARIABLES is already set.
+    """
     n_threads = environment.get("RNNAUDIO_THREADS", "").strip()
     if n_threads.isdecimal() and not any(variable in environment for variable in THREAD_VARIABLES):
         environment[THREAD_VARIABLES[0]] = n_threads

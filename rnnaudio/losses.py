@@ -65,7 +65,10 @@ def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic |
 
 
 def gaussian_parts(prediction: Array) -> tuple[Array, Array]:
-    """Split a prediction (..., 2 n), NumPy or symbolic, into m and s of :func:`gaussian_likelihood`, (..., n) each."""
+    """Split a prediction (..., 2 n), NumPy or symbolic, into the means m and the values s, (..., n) each.
+
+    The variances are exp(s) + LEAST_VARIANCE; see :func:`gaussian_likelihood`.
+    """
     n = prediction.shape[prediction.ndim - 1] // 2
     return prediction[..., :n], prediction[..., n:]
 

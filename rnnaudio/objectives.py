@@ -98,7 +98,7 @@ class Strategy:
         return frames[:n_steps], frames[self.shift : n_steps + self.shift]
 
     def activations(self, model: Layer) -> Activations:
-        """Return the count of arrays that a training step holds besides the model's: the gradient at its output."""
+        """Return the count of arrays that a training step holds besides the model's: the gradient at the output."""
         return Activations(widths(), widths(model.n_out))
 
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:
@@ -267,9 +267,10 @@ class PhaseDifferences:
 
 @dataclass(frozen=True)
 class Classification:
-    """Cross-entropy in nats of labels (batch,) for images (batch, n); ``loss`` is a name in CROSS_ENTROPIES.
+    """Cross-entropy in nats of labels (batch,) for images (batch, n).
 
-    Reported: ``cross_entropy`` and ``error_rate``, 0 to 1; the one named by ``judged_by`` decides early stopping.
+    ``loss`` is a name in :data:`rnnaudio.losses.CROSS_ENTROPIES`. Reported: ``cross_entropy``, which is the loss, and
+    ``error_rate``, 0 to 1; ``judged_by`` names the one that decides early stopping.
     """
 
     name: str = "classification"

@@ -37,10 +37,10 @@ def corpus_build(
     Args:
         paths: audio files, or folders to search for them, followed by the HDF5 file to write.
         sample_rate_hz: sample rate of the corpus; everything is resampled to it and mixed to mono.
-        dtype: how samples are stored.
+        dtype: number format in which samples are stored.
         keep_silence: do not cut leading and trailing silence, and keep silent and very quiet files.
-        drop_silence: shorten silences within a piece to 1 s.
-        normalise: scale every piece to the same level, -23 dBFS.
+        drop_silence: shorten silences within a piece that are longer than 1 s to 1 s.
+        normalise: scale every piece to an rms of -23 dBFS, or less where its peak would exceed full scale.
         keep_truncated: use the part that exists of files that end early, instead of leaving them out.
         group: which pieces of a folder stay in one split: those whose names differ only in the number of a part or
             copy (name), all of them (folder), or none. The same sound in two files always stays together.

@@ -38,7 +38,7 @@ class EngineReport(NamedTuple):
     devices
         devices found by JAX, of which the first is used; empty unless the mode is ``jax``.
     advice
-        sentences, each on a change that would make it faster.
+        suggestions of changes that would make the engine faster, in words.
     """
 
     name: str

@@ -177,7 +177,7 @@ def generate(
         temperature: sampling temperature: 1 as learnt, lower is safer, higher is bolder. Several values are
             interpolated over the course of the generated sound. Default: that chosen for the run.
         top_k: sample only from this many of the most probable values; 0 means from all.
-        nucleus: sample only from the fewest most probable values whose probabilities reach this sum; 1 means from all.
+        nucleus: sample only from the smallest set of values whose probabilities reach this sum; 1 means from all.
         sampling_seed: random seed of the sampling; the same seed gives the same sound. Default: the run's own.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """

@@ -27,7 +27,8 @@ class CodePlayer:
     primes
         (n_streams, n_frames, n_stages), codes of recorded sound to prime the model on.
     sampling
-        temperature, top-k and nucleus; may be changed between frames through the attribute of this name.
+        temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`); the attribute of this name may
+        be changed between frames.
     detail_temperature
         temperature of the stages after the first, which refine the sound of a frame; None: that of the first.
     seed
@@ -187,7 +188,7 @@ def continue_audio(
     seed: int = 0,
     n_at_once: int = 32,
 ) -> Iterator[Block]:
-    """Continue standardised audio by ``n_samples`` samples; yield the result in blocks of ``n_at_once`` frames.
+    """Continue standardised audio by ``n_samples`` samples; yield a :class:`Block` for every ``n_at_once`` frames.
 
     primes
         (n_streams, n), the audio to continue; it is not part of the result.

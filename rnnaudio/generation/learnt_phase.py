@@ -45,7 +45,7 @@ class LearntPhase:
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes) -> list[PhasedFrame]:
-        """Add the next frame |X|, (n_bins,); return the frame whose phases are now known in a list, empty if none.
+        """Add the next frame |X|, (n_bins,); return the list of frames whose phases are now known, at most one.
 
         RnnaudioError after :meth:`flush`, or if the magnitudes do not fit the transform.
         """

@@ -25,7 +25,7 @@ class _Tier:
         self.conditioning = np.zeros(self._shape, engine.float_type())
 
     def step(self, frames: Frames, above: Floats | None) -> None:
-        """Step by one frame (n_streams, n_samples), given the tier above's output for it, or None at the top."""
+        """Step by one frame (n_streams, n_samples), given the output of the tier above, None at the top."""
         z = self._input(frames)
         h = self._cell(z if above is None else z + above)
         self.conditioning = self._output(h).reshape(self._shape)
@@ -41,9 +41,9 @@ class SamplePlayer:
         n_context + m F of them are used, F the length of the top tier's frames and m as large as possible; earlier
         ones are ignored.
     sampling
-        temperature, top-k and nucleus. The attribute of this name may be changed between frames, but top-k and nucleus
-        only if the first ``sampling`` excluded levels. Sampling with top-k or nucleus takes a loop in Python and is
-        several times slower.
+        temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`). The attribute of this name may
+        be changed between frames, but top-k and nucleus only if the first ``sampling`` excluded levels. Sampling with
+        top-k or nucleus takes a loop in Python and is several times slower.
     seed
         random seed; together with the index of a stream it determines the stream's samples, independently of the other
         streams.

@@ -17,8 +17,8 @@ class Sampling:
     top_k
         sample only from the k most probable codes, and any as probable as the k-th; 0 means from all.
     nucleus
-        sample only from the fewest most probable codes whose probabilities reach this sum (Holtzman et al. 2020); 1
-        means from all.
+        sample only from the smallest set of codes whose probabilities reach this sum (Holtzman et al. 2020); 1 means
+        from all.
 
     RnnaudioError for a temperature that is not positive, or settings out of range.
     """

@@ -106,7 +106,7 @@ class TwoFunctions(Step):
 
 
 class GraphStep(Step):
-    """The engine's graph as a :class:`Step`, for models without a compiled step."""
+    """The engine's graph as a :class:`rnnaudio.kernels.step.Step`, for models without a compiled step."""
 
     def __init__(self, stepper: Stepper, n_streams: int, dtype: str):
         super().__init__(n_streams, stepper.n_in, dtype)

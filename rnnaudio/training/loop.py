@@ -225,7 +225,7 @@ def _compiled(
 def _validated(
     run: Run, result: StepResult, values: dict[str, float], stopping: StoppingRule, model: Layer, by: str
 ) -> StoppingState:
-    """Add a row to the history and keep the parameters if they are the best; return the stopping rule's new state."""
+    """Add a row to the history, copy the parameters if they are the best, and return the stopping rule's new state."""
     first, *others = values
     train = run.totals.values()[first]
     state = stopping.update(run.stopping, train if by == "train" else values[first])

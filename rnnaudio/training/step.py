@@ -36,9 +36,9 @@ class StepResult(NamedTuple):
 class Graph:
     """The graph from a batch and an initial state to the objective's ``outcome``, for updates and evaluations.
 
-    ``context`` selects training or evaluation and gives the noise. The graph's ``inputs`` are ``variables``, the arrays
-    of the batch; ``resets`` (batch,), 1 where a sequence starts from the model's initial state; and ``carried``, the
-    leaves of the state, (batch, width) each, from which the other sequences start.
+    ``context`` selects training or evaluation and gives the noise. The graph's ``inputs`` are ``variables``, the
+    arrays of the batch; ``resets`` (batch,), 1 where a sequence starts from the model's initial state; and
+    ``carried``, the leaves of the state, (batch, width) each, from which the other sequences start.
     """
 
     def __init__(self, model: Layer, objective: Objective, context: Context):

@@ -25,7 +25,7 @@ class StoppingState(NamedTuple):
     """State of a rule after `epoch` epochs (0 before the first; the first epoch is epoch 1).
 
     best_loss, best_epoch: the lowest loss so far (infinity before the first) and its epoch, the first one if tied.
-    improved: True if the last epoch has the lowest loss so far, so that its parameters should be kept.
+    improved: True if the last epoch has the lowest loss so far, so that its parameters should be saved.
     should_stop, reason: whether to stop, and why, as a phrase for the user; empty while training continues.
     reference_loss, reference_epoch: the loss and epoch of the last sufficiently large improvement (EarlyStopping).
     recent_losses: the latest losses, oldest first, as many as the rule needs (MeanDifferenceStopping).
