@@ -18,7 +18,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class Registry(Generic[T]):
-    """Objects of one kind by name, in order of registration; errors read ``unknown <kind> <name>; ...<hint>``."""
+    """Objects of one kind by name, in order of registration.
+
+    kind: what the objects are, for error messages such as ``unknown cell 'lstmm'; did you mean 'lstm'?``. hint: text
+    appended to these messages.
+    """
 
     def __init__(self, kind: str, hint: str = ""):
         self._kind, self._hint = kind, hint

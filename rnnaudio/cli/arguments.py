@@ -16,7 +16,7 @@ REGISTRY = ConstructorRegistry()
 
 
 def parsed(read: Callable[[], Any]) -> Any:
-    """Return ``read()``, where ``read`` calls tyro with ``REGISTRY`` to parse arguments, without running a command.
+    """Return the result of ``read``, which parses arguments by tyro with ``REGISTRY`` and runs no command.
 
     RnnaudioError for mistakes in the arguments, with the text of the box that tyro prints, as tyro has no setting for
     plain messages. After --help, tyro's SystemExit passes through.

@@ -42,10 +42,10 @@ def path_in(run_dir: Path) -> Path:
 
 
 def path_to_write(run_dir: Path, resume: bool) -> Path:
-    """Path of the checkpoint of a run that is about to start or, with ``resume``, to continue.
+    """Return the path of the checkpoint of a run that is about to start or, with ``resume``, to continue.
 
-    Call it before training: RnnaudioError if the run would replace an existing checkpoint without ``resume``, or if
-    the folder is not writable.
+    Call it before training: it raises RnnaudioError if the run would replace an existing checkpoint without
+    ``resume``, or if ``run_dir`` is a file or not writable.
     """
     path = path_in(run_dir)
     if path.exists() and not resume:
@@ -58,7 +58,10 @@ def path_to_write(run_dir: Path, resume: bool) -> Path:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically; after RnnaudioError (no space, no permission) an earlier file is unchanged."""
+    """Write a checkpoint to ``path``, replacing an earlier one only when complete.
+
+    RnnaudioError (no space, no permission) leaves an earlier file unchanged.
+    """
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}
     record = json.dumps(checkpoint.record)
     metadata = {"format": FORMAT, "record": record, "crc32": checksum(record, arrays)}
@@ -91,7 +94,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def checksum(record: str, arrays: Mapping[str, Array]) -> str:
-    """CRC-32 of the record and all arrays in order of their names, in hexadecimal."""
+    """CRC-32 of the record, as JSON, and of all names and arrays in order of the names, in hexadecimal."""
     value = zlib.crc32(record.encode())
     for name in sorted(arrays):
         value = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, zlib.crc32(name.encode(), value))
