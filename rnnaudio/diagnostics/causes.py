@@ -50,7 +50,8 @@ CAUSES: tuple[tuple[str, Rule, float], ...] = (
 def causes(measured: Measurements) -> tuple[Cause, ...]:
     """Apply all rules to the measurements; returns the causes found, most severe first.
 
-    Noiseless feedback is left out if there is a cause of severity 0.3 or more, which explains a dead free run as well.
+    The cause ``noiseless-feedback`` is left out if there is another of severity 0.3 or more, as that explains a dead
+    free run, too.
     """
     found = []
     for name, rule, place in CAUSES:
