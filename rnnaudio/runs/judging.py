@@ -33,7 +33,8 @@ def continue_test_prime(
 ) -> Sound:
     """Continue a prime of the test split, and measure how long the result stays within the limits of real music.
 
-    index: position of the prime; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
+    prime_seconds, seconds: lengths of the prime and of its continuation. index: position of the prime; see
+    :meth:`rnnaudio.data.corpus.Split.prime_at`.
     """
     rate = corpus.sample_rate_hz
     stretch = _prime_and_continuation(corpus.test, index, prime_seconds, seconds)
@@ -59,7 +60,7 @@ def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
     """Limits of real music, measured on the training pieces.
 
     Limits from less than five minutes would be too narrow: at 16 kHz, the stored limits of rendered Mozart
-    (``STEINWAY_16_KHZ``) replace them.
+    (``STEINWAY_16_KHZ``) replace them. There are none for other rates.
     """
     rate = corpus.sample_rate_hz
     if corpus.train.seconds < LEAST_CALIBRATION_SECONDS and rate == STEINWAY_16_KHZ.sample_rate_hz:

@@ -41,7 +41,8 @@ def write_outcome(
     prime_index
         position in the test split of the prime to continue; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
     finish
-        first make the choices that follow training (codes: parameters and temperatures); False: keep earlier choices.
+        True: first let the recipe make the choices that follow training (recipe ``codes``: which parameters and which
+        sampling temperatures are best on validation music); False: keep the choices saved earlier.
     """
     saved = SavedRun.read(run_dir)
     recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
@@ -106,7 +107,7 @@ def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folde
 
 
 def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> Record:
-    """Collect the figures of a run that ``summary.json`` holds."""
+    """The figures of a run, by name, that ``summary.json`` holds."""
     return {
         "recipe": recipe.name,
         "validation": page.figure,

@@ -91,7 +91,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set
 def open_known(
     stored: Record, path: Path | None = None, open_it: Callable[[Path], AudioCorpus] = AudioCorpus.open
 ) -> AudioCorpus:
-    """Open the corpus that a record describes, at ``path`` or by default its recorded path, with ``open_it``.
+    """Open, by ``open_it``, the corpus that a record describes; path: where it is, None: at its recorded path.
 
     RnnaudioError if the file is missing or its corpus differs from the description (:func:`description`).
     """
@@ -106,9 +106,9 @@ def open_known(
 
 
 def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], path: Path) -> None:
-    """Compare the parts of two records that ``may_change`` names, each with the set of entries that may differ.
+    """Check that two records agree in each part that is a key of ``may_change``, except in the entries listed there.
 
-    RnnaudioError, which names ``path`` and both values, if any other entry differs.
+    RnnaudioError, which names ``path`` (the checkpoint's) and both values, for the first entry that differs.
     """
     saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
     for part, unchecked in may_change.items():

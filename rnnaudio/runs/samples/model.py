@@ -45,7 +45,7 @@ def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:
 
 
 def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
-    """Build the model, initialised from the seed of the config."""
+    """Build the model, initialised from the config's seed; its linear path and scale are those of ``facts``."""
     return sample_model(
         config.frames,
         config.window,
@@ -59,9 +59,10 @@ def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
 
 
 def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
-    """Measure a training split, and fit a linear path of ``n_taps`` to it (0: none).
+    """Measure a training split, given as ``levels``, and fit a linear path to it; returns the results.
 
-    RnnaudioError if all samples have one level, or ``n_taps`` is too large.
+    n_taps: how many past samples the linear path predicts from; 0: none. RnnaudioError if all samples have one level,
+    or ``n_taps`` is too large.
     """
     values, share = quantizer.values(np.arange(quantizer.n_levels)), levels.counts / levels.counts.sum()
     mean = float(share @ values)
