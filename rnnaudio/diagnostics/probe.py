@@ -17,7 +17,7 @@ Tap: TypeAlias = tuple[Layer, dict[str, Any]]  # a cell, and its activations by 
 class Histogram(NamedTuple):
     """Histogram of activations: edges (n_bins + 1,), counts (n_bins,), and the share of saturated values.
 
-    Saturated values are within 5 % of an end of the range. For a relu, it is units that are never active.
+    Saturated values are within 5 % of an end of the range; for a relu, units that are never active count instead.
     """
 
     edges: Floats

@@ -24,8 +24,8 @@ class Subject:
     objective, optimizer
         as declared by the run: the name of a strategy implies a target, the update rule implies a step size.
     batches, validation
-        the training batcher, and the fixed validation batches. A batch has ``frames``, (time + 1, batch, n),
-        or else only the fields of the objective.
+        the training batcher, and the fixed validation batches. A batch has ``frames`` (time + 1, batch, n), or
+        else only the fields of the objective.
     pieces
         the training pieces, on the scale on which the batcher reads them.
     make_step
@@ -36,8 +36,8 @@ class Subject:
         run does not generate frame by frame.
     continued, prime, sample_rate_hz
         for runs without ``play``: the run's own generation, a function (prime (n,), n_samples) -> continuation
-        (n_samples,); a function () -> prime (n,); their sample rate. If they are None, too,
-        the free run is not examined.
+        (n_samples,); a function () -> prime (n,); their sample rate. If they are None, too, the free run
+        is not examined.
     learning_rate, late_rate
         the highest learning rate of the run, and the rate of the last update of ``model``; None: the highest.
     history, best_loss

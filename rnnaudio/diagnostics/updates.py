@@ -159,9 +159,9 @@ def promised(
 
     The first eight updates have a learning rate of 0, as in :func:`update_figures`. The equation is applied to a
     gradient g that is constant over entries and updates, has the measured norm (``norms``, by parameter), and is
-    clipped as the rule clips it. The change is about the learning rate for a rule that normalises
-    the gradient, and rate * g for plain gradient descent. Real gradients vary over entries and time, so only the order
-    of magnitude is meaningful.
+    clipped as the rule clips it. The change is about the learning rate for a rule that normalises the gradient, and
+    rate * g for plain gradient descent. Real gradients vary over entries and time, so only the order of magnitude is
+    meaningful.
     """
     total = np.sqrt(sum(norm**2 for norm in norms.values()))
     limit = optimizer.max_gradient_norm

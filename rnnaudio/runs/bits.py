@@ -33,7 +33,7 @@ def fitting(config: BitsConfig) -> Fitting:
 
 
 def warmup_cosine(learning_rate: float, max_updates: int) -> WarmupCosine:
-    """Learning rate that rises over a tenth of the updates, 100 at most, then falls along half a cosine to 3 %."""
+    """Schedule in which the rate rises over a tenth of the updates, 100 at most, then falls along a cosine to 3 %."""
     return WarmupCosine(learning_rate, min(100, max_updates // 10), max_updates, 0.03)
 
 

@@ -84,7 +84,7 @@ class LoadedRun(ABC):
 
     @property
     def best_validation_loss(self) -> float | None:
-        """Validation loss of the best parameters, even if selected by training loss; None if never validated."""
+        """Validation loss of the best parameters, even if training loss selected them; None if never validated."""
         return next((row["valid"] for row in reversed(self.history) if row["is_best"]), None)
 
     @property
@@ -141,7 +141,10 @@ class LoadedRun(ABC):
 
 
 class Watch:
-    """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music."""
+    """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music.
+
+    limits: None, if they are unknown, disables it. scale: restores the standardised samples of the streams.
+    """
 
     def __init__(self, limits: AliveLimits | None, scale: Scale):
         self._limits, self._scale = limits, scale

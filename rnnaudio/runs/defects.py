@@ -30,7 +30,7 @@ class Defect:
     weight
         severity: 3 decisive, 2 grave, 1 slight.
     mechanism, evidence
-        a sentence on what goes wrong; the command of an experiment that measures its effect.
+        what goes wrong; the command that measures its effect, or why there is none.
     faithful, repaired
         settings, by name, with the defect as in 2016 and without it.
     of

@@ -60,7 +60,7 @@ def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
     """Limits of real music, measured on the training pieces.
 
     Limits from less than five minutes would be too narrow: at 16 kHz, the stored limits of rendered Mozart
-    (``STEINWAY_16_KHZ``) replace them. There are none for other rates.
+    (``STEINWAY_16_KHZ``) replace them. No limits are stored for other rates.
     """
     rate = corpus.sample_rate_hz
     if corpus.train.seconds < LEAST_CALIBRATION_SECONDS and rate == STEINWAY_16_KHZ.sample_rate_hz:

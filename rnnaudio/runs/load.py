@@ -42,7 +42,7 @@ def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
 
 
 def _check_sizes(recipe: Recipe[C], saved: SavedRun) -> None:
-    """RnnaudioError if damaged settings ask for a model larger than the stored arrays, which could exhaust memory."""
+    """Check sizes; RnnaudioError if they are larger than those of the stored arrays, which could exhaust memory."""
     shapes = [array.shape for array in saved.checkpoint.arrays.values()]
     most = max((side for shape in shapes for side in shape), default=0)
     limits = {"n_units": most, "head_units": most, "readout_units": most, "n_layers": len(shapes)}

@@ -74,7 +74,10 @@ def write_outcome(
 
 
 def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], int]:
-    """Write all sounds as WAV files; returns their paths by caption, and the number of clipped generated samples."""
+    """Write all sounds to ``folder`` as WAV files; returns paths by caption, and the number of clipped samples.
+
+    Only samples of the prime and its generated continuation are counted as clipped.
+    """
     rate = run.sample_rate_hz
     n_clipped = write_wav(folder / "generated.wav", np.concatenate([sound.prime, sound.generated]), rate)
     write_wav(folder / "original.wav", np.concatenate([sound.prime, sound.original]), rate)

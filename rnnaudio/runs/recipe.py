@@ -172,7 +172,10 @@ class Recipe(ABC, Generic[C]):
         return 1.0
 
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
-        """Make the choices that follow training, such as temperatures, and save them in the run's folder; the default does nothing."""
+        """Make the choices that follow training, such as temperatures, and save them in the run's folder.
+
+        By default there are none.
+        """
 
     def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
         """Make the part of the report that only this kind of run has, and plot its pictures into ``folder``."""
@@ -181,7 +184,10 @@ class Recipe(ABC, Generic[C]):
         return Page(title=f"A run over {self.name}", figure=figure)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """Collect what the diagnosis examines: the model, and everything that trains it and generates with it."""
+        """Make the subject of a diagnosis: the model, and everything that trains it and generates with it.
+
+        run_dir: the folder of the run, as in :meth:`prepare`.
+        """
         prepared = self.prepare(run.config, corpus, run_dir)
         return subject_of(run, prepared, corpus, self.prime_seconds(run.config, run.sample_rate_hz))
 
@@ -203,7 +209,10 @@ class Recipe(ABC, Generic[C]):
 
 
 def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_seconds: float) -> Subject:
-    """Make the subject of a diagnosis from a run and what it was trained with; prime_seconds: length of its prime."""
+    """Make the subject of a diagnosis from a run and what it was trained with.
+
+    prime_seconds: length of the validation prime that the run continues in the diagnosis.
+    """
     fitting = prepared.fitting
 
     def continued(prime: np.ndarray, n_samples: int) -> np.ndarray:

@@ -31,7 +31,7 @@ class SavedRun(NamedTuple):
         return saved
 
     def check(self) -> None:
-        """RnnaudioError if an entry of the record that loading or resuming needs is missing or of a wrong type."""
+        """Check the record. RnnaudioError if an entry that loading or resuming needs is missing or of a wrong type."""
         record: Any = self.record
         for name, kind in RECORD.items():
             if not isinstance(record, dict) or not isinstance(record.get(name), kind):
@@ -57,7 +57,10 @@ class SavedRun(NamedTuple):
         return self.record.get("config") or {}
 
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
-        """Arrays by name: the ``best`` parameters (lowest loss), or the last ones (``model``, or if none is best)."""
+        """Arrays, by name, of the ``best`` parameters (lowest loss) or of the last ones (``model``).
+
+        They are the last ones, too, if the group is missing from the checkpoint.
+        """
         return self.checkpoint.group(group) or self.checkpoint.group("model")
 
 

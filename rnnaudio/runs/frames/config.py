@@ -113,7 +113,7 @@ class ModelConfig:
 
 
 def _is_unused(cell: str, name: str, value: Plain) -> bool:
-    """True if ``name`` is an option of other cells at its default, as saved by earlier versions; False if of no cell.
+    """True for an option of other cells at its default, as earlier versions saved it; False if no cell has the option.
 
     RnnaudioError if it is an option of other cells with another value.
     """
@@ -126,7 +126,7 @@ def _is_unused(cell: str, name: str, value: Plain) -> bool:
 
 
 def _options_for(cell: str, options: CellOptions) -> CellOptions:
-    """The options if they are of the cell's class, else the cell's defaults; RnnaudioError if that loses a change."""
+    """The options if they are of the cell's class, else its defaults; RnnaudioError for values that would be lost."""
     wanted = CELLS[cell].Options
     if type(options) is wanted:
         return options

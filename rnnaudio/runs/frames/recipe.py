@@ -171,7 +171,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return frames_page(run, corpus, folder)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """Collect what the diagnosis examines, without the checks of :meth:`prepare`: it can find their faults."""
+        """Make the subject of a diagnosis, without the checks of :meth:`prepare`: it is to find such faults itself."""
         config = run.config
         batches, validation, training = windows(corpus, config)
         parts = fitting(config, run.model)
@@ -277,7 +277,10 @@ def power(arrays: Iterable[np.ndarray]) -> float:
 
 
 def _checked(strategy: Strategy, batches: Batches, config: FramesConfig) -> BatchCheck:
-    """Check the target's shift in the first batch that is not silent; RnnaudioError if wrong, unless it was set."""
+    """Check the target's shift in the first batch that is not silent; returns the result.
+
+    RnnaudioError if the shift is not that of the strategy, although the config sets no ``target_shift``.
+    """
     sounding = (b for b in map(batches.batch, range(N_CHECKED_BATCHES)) if np.ptp(b.frames, axis=0).any())
     batch = next(sounding, None)
     if batch is None:

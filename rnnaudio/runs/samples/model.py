@@ -83,7 +83,7 @@ def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
 
 
 def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
-    """Predict each value but the first p from the p values before it: (time, ...) -> (time - p, ...).
+    """Predict each value v but the first p from the p values before it: (time, ...) -> (time - p, ...).
 
         a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p
 
@@ -94,7 +94,7 @@ def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
 
 
 def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int, most: int) -> list[CodeBatch]:
-    """A list of one batch: at most ``most`` stretches spread over a split, for validation.
+    """Validation windows, as a list of one batch: at most ``most`` stretches, spread over a split.
 
     Each has n_context samples of context and n_steps samples to predict. RnnaudioError if no piece is that long.
     """
