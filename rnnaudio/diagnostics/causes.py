@@ -1,4 +1,4 @@
-"""Ranking of the causes of bad results, from measurements: one small rule per cause, the furthest upstream first.
+"""Ranking of the causes of bad results, from measurements: a rule detects each, and the furthest upstream is first.
 
 The severity of a cause is its place in the chain from data to sound, plus a little for how far the measurement exceeds
 the rule's threshold. The chain decides because a fault causes further faults downstream: bad data lead to a bad loss,
