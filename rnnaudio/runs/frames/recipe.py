@@ -245,7 +245,7 @@ def fitting(config: FramesConfig, model: Layer) -> Fitting:
 
 
 def _linear_prediction(strategy: Strategy, training: Split, config: FramesConfig) -> LinearPrediction | None:
-    """Fit the linear baseline to about the same number of random windows for any batch size; None if frames are too wide."""
+    """Fit the linear baseline to about equally many random windows for any batch size; None for very wide frames."""
     sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
     anywhere = RandomWindows(training, seed=config.seed, **sizes)
     n_windows = min(N_BASELINE_WINDOWS, math.ceil(MOST_BASELINE_FRAMES / config.n_steps))
