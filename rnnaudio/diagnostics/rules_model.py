@@ -1,6 +1,6 @@
-"""Rules that detect faults of the model and its free run: each names one cause, from measurements only.
+"""Rules that detect faults of the model and its free run: each detects one cause, from measurements only.
 
-A rule returns None if the measurements do not show its fault.
+A rule returns a description of its fault, with evidence and advice, or None if the measurements do not show it.
 """
 
 from math import isfinite

@@ -1,6 +1,6 @@
-"""Rules that detect faults of data, cost, optimiser and model selection: each names one cause, from measurements only.
+"""Rules that detect faults of data, cost, optimiser and model selection: each detects one, from measurements only.
 
-A rule returns None if the measurements do not show its fault.
+A rule returns a :class:`Found`, or None if the measurements do not show its fault.
 """
 
 from math import isfinite

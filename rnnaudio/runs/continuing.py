@@ -28,9 +28,11 @@ class SamplingOptions(NamedTuple):
     """Options of sampling from predicted distributions.
 
     temperatures
-        evenly spaced over the piece, and interpolated between; empty: the run's default temperature throughout.
+        sampling temperatures at evenly spaced times of the continuation, interpolated linearly between them; empty:
+        the run's default temperature throughout.
     top_k, nucleus
-        restrict sampling to the most probable values; see :class:`rnnaudio.generation.sampling.Sampling`.
+        restrict sampling to the most probable values, see :class:`rnnaudio.generation.sampling.Sampling`; top_k 0
+        and nucleus 1: no restriction.
     seed
         random seed of the sampling; None: the run's own seed.
     """
@@ -41,7 +43,7 @@ class SamplingOptions(NamedTuple):
     seed: int | None = None
 
     def schedule(self, own: float) -> SamplingSchedule:
-        """The sampling over the course of a piece; ``own``: the temperature if none is set.
+        """The sampling over the course of a continuation; ``own``: the temperature to use if none is set.
 
         RnnaudioError for options out of range.
         """
@@ -57,7 +59,8 @@ AS_TRAINED = SamplingOptions()
 class LoadedRun(ABC):
     """A trained model with its settings and its record; each recipe has a subclass that generates in its own way.
 
-    config: the settings, an instance of the recipe's config class. record: the record in the checkpoint.
+    config: the settings, an instance of the recipe's config class. record: the record in the checkpoint, see
+    :class:`rnnaudio.runs.record.SavedRun`.
     """
 
     config: Any
@@ -70,7 +73,7 @@ class LoadedRun(ABC):
 
     @property
     def scale(self) -> Scale:
-        """Mean and standard deviation of the corpus, for standardising sound and undoing that."""
+        """Mean and standard deviation of the corpus, which convert sound to standardised samples and back."""
         return scale_of(self.record)
 
     @property
@@ -81,7 +84,7 @@ class LoadedRun(ABC):
 
     @property
     def best_validation_loss(self) -> float | None:
-        """Validation loss of the best parameters, even if selected by training loss; None if never validated."""
+        """Validation loss of the best parameters, even if training loss selected them; None if never validated."""
         return next((row["valid"] for row in reversed(self.history) if row["is_best"]), None)
 
     @property
@@ -138,14 +141,20 @@ class LoadedRun(ABC):
 
 
 class Watch:
-    """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music."""
+    """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music.
+
+    limits: None, if they are unknown, disables it. scale: restores the standardised samples of the streams.
+    """
 
     def __init__(self, limits: AliveLimits | None, scale: Scale):
         self._limits, self._scale = limits, scale
         self._looked = 0
 
     def is_due(self, n_samples: int) -> bool:
-        """True if a check is due at ``n_samples``: every two seconds, from ten seconds on; never without limits."""
+        """Return True if a check is due after ``n_samples``: every two seconds, from ten on; never without limits.
+
+        The time of the latest check is remembered, so a second call with the same ``n_samples`` returns False.
+        """
         if self._limits is None or n_samples - self._looked < LOOK_SECONDS * self._limits.sample_rate_hz:
             return False
         self._looked = n_samples
@@ -167,7 +176,10 @@ class Watch:
 def gathered(
     primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, watch: Watch
 ) -> list[Generated]:
-    """Join blocks (n_streams, m) to one result per prime; a stream is cut where it was detected as dead."""
+    """Join blocks (n_streams, m) to one result per prime, of up to ``n_samples`` new samples.
+
+    A stream is cut where ``watch`` found it dead; reading ends when all are.
+    """
     audio = np.zeros((len(primes), n_samples), np.float32)
     ends: dict[int, tuple[int, str]] = {}
     started, n_done = time.perf_counter(), 0

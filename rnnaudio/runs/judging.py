@@ -32,7 +32,8 @@ def continue_test_prime(
 ) -> Sound:
     """Continue a prime of the test split, and measure how long the result stays within the limits of real music.
 
-    index: position of the prime; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
+    prime_seconds, seconds: lengths of the prime and of its continuation. index: position of the prime; see
+    :meth:`rnnaudio.data.corpus.Split.prime_at`.
     """
     rate = corpus.sample_rate_hz
     stretch = _prime_and_continuation(corpus.test, index, prime_seconds, seconds)

@@ -25,7 +25,10 @@ REAL_IS_WITHIN = 0.9  # limits that exclude more than a tenth of the validation 
 
 
 def played(run: CodesRun, primes: Sequence[np.ndarray], n_samples: int, seed: int | None = None) -> list[np.ndarray]:
-    """Continue each prime: (n_samples,) on the scale of the recording, without the prime. seed: of the sampling."""
+    """Continue each prime; returns the continuations, (n_samples,) each, on the scale of the recording.
+
+    primes: (n,) standardised samples each, of equal length. seed: random seed of the sampling; None: the run's own.
+    """
     blocks = [block.audio for block in run.play(primes, n_samples, seed=seed)]
     return [run.scale.restore(audio) for audio in np.concatenate(blocks, axis=1)]
 
@@ -39,12 +42,13 @@ def choose(
     n_primes: int | None = None,
     seconds: float | None = None,
 ) -> Playing:
-    """Continue validation primes with best and last parameters at all temperatures, and keep the healthiest setting.
+    """Continue validation primes with best and last parameters at all temperatures; returns the healthiest setting.
 
     The healthiest has the fewest continuations that die for good; among equals, a Frechet distance of log-mel frames
-    to the validation music within a fifth of the lowest; among these, the most windows within the limits of real
+    to the validation music of at most 1.2 times the lowest; among these, the most windows within the limits of real
     music. The test split is not used. If the last validation was the best, only the last parameters are tried; for a
-    codec of one stage, only the last of ``details``. The choice is saved in the folder of the run.
+    codec of one stage, only the last of ``details``. The choice is also written to ``playing.json`` in the folder of
+    the run.
 
     temperatures, details
         sampling temperatures to try, of the first stage and of the later stages.
@@ -96,9 +100,10 @@ def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimi
 
 
 def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, real: np.ndarray) -> dict[str, Any]:
-    """Scores of the continuations of one setting, see :func:`choose`; without limits none counts as dead.
+    """Scores of the continuations of one setting, by name: how many die, Frechet distance, share of windows in range.
 
-    sounds: (n,) samples each, on the scale of the recording. real: log-mel frames (time, bands) of validation music.
+    sounds: the continuations, (n,) samples each, on the scale of the recording. rate: sample rate in Hz. limits: of
+    real music; None: no continuation counts as dead. real: log-mel frames (time, bands) of validation music.
     """
     within = [in_range(sound, rate, limits) for sound in sounds] if limits else []
     frames = np.concatenate([log_mel(sound, rate) for sound in sounds])
@@ -110,7 +115,7 @@ def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, 
 
 
 def healthiest(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The row of the healthiest setting, by the criteria of :func:`choose`."""
+    """The row of scores (see :func:`health`) of the healthiest setting, by the criteria of :func:`choose`."""
     fewest = min(row["dead_for_good"] for row in scores)
     alive = [row for row in scores if row["dead_for_good"] == fewest]
     nearest = min(row["frechet"] for row in alive)

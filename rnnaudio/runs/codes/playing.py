@@ -36,14 +36,14 @@ def playing_path(run_dir: Path) -> Path:
 
 
 def save_playing(playing: Playing, run_dir: Path, n_updates: int) -> None:
-    """Save the choice, made after ``n_updates`` of training, in the run's folder."""
+    """Write the choice, made after ``n_updates`` of training, to ``playing.json`` in the run's folder."""
     record = playing._asdict() | {"limits": playing.limits and dataclasses.asdict(playing.limits)}
     record["n_updates"] = n_updates
     write_atomically(playing_path(run_dir), json.dumps(record, indent=2).encode() + b"\n")
 
 
 def load_playing(run_dir: Path, n_updates: int) -> Playing:
-    """Load the choice made after ``n_updates`` of training; if there is none, the last parameters at temperature 1.
+    """Load the choice made after ``n_updates`` of training; if there is none: the last parameters at temperature 1.
 
     RnnaudioError if the file cannot be read as such a choice.
     """
