@@ -89,9 +89,9 @@ class Decoder:
         return decoded.audio, decoded.sample_rate_hz
 
     def decode(self, path: Path, sample_rate_hz: int | None = None) -> Decoded:
-        """Read one file, as far as it goes if it is truncated: :class:`Decoded`; arguments as for `read_audio`.
+        """Read one file, as far as it goes if it is truncated; returns :class:`Decoded`.
 
-        Raises the errors of `read_audio`, except for truncated files.
+        Arguments and errors are those of `read_audio`, except that a truncated file raises no error.
         """
         path = Path(path).absolute()
         _check_rate(sample_rate_hz)

@@ -271,6 +271,8 @@ class RandomRuns(_Windows):
 def fixed_windows(split: HasPieces, *, frame_size: int, n_steps: int, batch_size: int) -> list[Batch]:
     """Batches of fixed windows for validation, at start positions spread evenly over all pieces.
 
+    frame_size (in samples), n_steps, batch_size: see :class:`Batch`.
+
     The batches together hold about as many samples as the split, but at most 2**24 (64 MiB, 17 minutes at 16 kHz), to
     bound memory; there is at least one batch. RnnaudioError if a size is not a positive whole number, or if every
     piece is shorter than a window.

@@ -25,7 +25,7 @@ class CodeBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CodeStreams:
-    """Parallel streams through code sequences for carried state: item b of a batch continues item b of the last batch.
+    """Parallel streams through code sequences for carried state: item b of a batch continues item b of the one before.
 
     The sequences have the shape (n_frames, n_stages). A window consists of n_context frames that serve as context
     only, followed by n_steps frames to predict.

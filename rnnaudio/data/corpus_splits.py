@@ -134,7 +134,8 @@ def assign_splits(
 ) -> list[str]:
     """Split of every piece: the given one, else a random one such that the durations approximate the fractions.
 
-    n_samples, given: length of each piece, and the split given for it or None. fractions: of train, valid and test.
+    n_samples, given: length of each piece, and the split given for it or None. fractions: shares of train, valid and
+    test in the total duration. seed: determines the random orders.
 
     Tries 200 random orders of the pieces without a given split. Each order is cut into test, validation and training
     where the cumulative durations come nearest to those that test and validation lack. Of the results, those in which
