@@ -85,7 +85,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The pieces of one part of a corpus: train, valid or test."""
+    """The pieces of one split of a corpus: train, valid or test."""
 
     name: str
     pieces: Sequence[Samples]

@@ -40,8 +40,9 @@ class OnlineGriffinLim:
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes, phases: Phases | None = None) -> Audio:
-        """Add the next frame |X|, (n_bins,), with initial phases in radians if known; returns the samples now final.
+        """Add the next frame |X|, (n_bins,); returns the samples that have become final, float64.
 
+        phases: initial phases of the frame, (n_bins,) in radians; None: those of the audio reconstructed so far.
         RnnaudioError for values that are NaN, infinite or negative, a wrong number of bins, or a flushed stream.
         """
         if self._is_over:
