@@ -6,8 +6,8 @@ What counts as alive
 """
 
 # %%
-# Faults are looked for in windows of one second: silence, noise, a spectrum that stands still, clipping, a roar, a loop.
-# A sound is dead once eight windows on end, four a second, have one.
+# Faults are looked for in windows of one second: silence, noise, a spectrum that stands still, clipping, a roar, a
+# loop. A sound is dead once eight windows on end, four a second, have one.
 
 import matplotlib.pyplot as plt
 import numpy as np

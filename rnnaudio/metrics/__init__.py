@@ -1,6 +1,14 @@
 """Metrics, in NumPy and SciPy only: prediction error, survival time of a free run, similarity to real music."""
 
-from rnnaudio.metrics.alive import Alive, AliveLimits, InRange, alive_seconds, calibrate, in_range
+from rnnaudio.metrics.alive import (
+    Alive,
+    AliveLimits,
+    InRange,
+    alive_seconds,
+    calibrate,
+    in_range,
+    limits_of_all_music,
+)
 from rnnaudio.metrics.likeness import Corpus, Vocabulary, frechet_distance, jensen_shannon_distance, loop_score
 from rnnaudio.metrics.music import Structure, chroma, onsets_per_second, onsets_seconds, pitch_class_entropy, structure
 from rnnaudio.metrics.prediction import decibel, in_decibel, normalised_mse, scores_in_decibel
@@ -26,6 +34,7 @@ __all__ = [
     "in_decibel",
     "in_range",
     "jensen_shannon_distance",
+    "limits_of_all_music",
     "log_mel",
     "loop_score",
     "normalised_mse",

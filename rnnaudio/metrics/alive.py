@@ -21,6 +21,7 @@ from rnnaudio.metrics.windows import STEP_SECONDS, WINDOW_SECONDS, Windows, meas
 
 N_WINDOWS_DEAD = 8
 
+USUAL_DBFS = -23.0
 # Limits that hold for all music, unless the corpus itself crosses them.
 SILENCE_DBFS = -60.0
 QUIET_DB = -35.0  # relative to the prime, or to the median level of the corpus
@@ -139,6 +140,15 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
         "clipping": limits.clipped > 10.0 * CLIPPED,
     }
     return replace(limits, blind=tuple(name for name, is_so in blind.items() if is_so))
+
+
+def limits_of_all_music(sample_rate_hz: int) -> AliveLimits:
+    """Limits without a corpus: those that hold for all music, at a usual level."""
+    noise = float(np.median(of_noise(sample_rate_hz).movement))
+    return AliveLimits(
+        sample_rate_hz, USUAL_DBFS, LOUD_DB, SILENCE_DBFS, QUIET_DB, STEADY_SHARE * noise, FROZEN_SHARE * noise,
+        REPEATED, CLIPPED,
+    )  # fmt: skip
 
 
 def _low_limit(features: Sequence[FloatArray], limit: float) -> float:

@@ -8,7 +8,8 @@ import numpy as np
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Split
-from rnnaudio.metrics import MINIMUM_RATE_HZ, Alive, AliveLimits, alive_seconds, calibrate
+from rnnaudio.metrics import MINIMUM_RATE_HZ, Alive, AliveLimits, alive_seconds, calibrate, limits_of_all_music
+from rnnaudio.metrics.windows import WINDOW_SECONDS
 from rnnaudio.runs.continuing import LoadedRun
 
 MOST_CALIBRATION_SECONDS = 3600.0
@@ -56,7 +57,10 @@ def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.nd
 
 
 def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
-    """Limits of real music for this corpus, from its training pieces."""
+    """Limits of real music from the training pieces of a corpus; those of all music if no piece is as long as 1 s."""
+    rate = corpus.sample_rate_hz
+    if max(piece.n_samples for piece in corpus.train.pieces) < WINDOW_SECONDS * rate:
+        return limits_of_all_music(rate)
     return _measured_limits(corpus.path, corpus.path.stat().st_mtime_ns)
 
 

@@ -217,7 +217,7 @@ def test_who_listens_to_a_pipe_is_told_of_a_death_once(capsys):
     passed = np.concatenate(list(watched(iter(parts), len(audio), Watch(limits, Scale(0.0, 1.0)))))
     np.testing.assert_array_equal(passed, audio)
     said = capsys.readouterr().err
-    assert said.startswith("note: faded to silence") and said.count("\n") == 1
+    assert said.startswith("note: fell silent") and said.count("\n") == 1
 
 
 @pytest.mark.slow
@@ -277,7 +277,7 @@ def test_a_stream_that_dies_is_cut_and_says_when():
     blocks = (np.stack([alive, dying])[:, k : k + 16_384] for k in range(0, 60 * rate, 16_384))
     results = gathered([np.zeros(10)] * 2, blocks, 60 * rate, Watch(limits, Scale(0.0, 1.0)))
     assert results[0].stopped == "" and len(results[0].audio) == 10 + 60 * rate
-    assert "faded to silence" in results[1].stopped
+    assert "fell silent" in results[1].stopped
     assert 30.0 <= (len(results[1].audio) - 10) / rate <= 34.0
     died = float(results[1].stopped.split("from ")[1].split(" s")[0])
     assert died == pytest.approx(20.0, abs=1.5)
