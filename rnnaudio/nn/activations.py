@@ -24,10 +24,10 @@ class Activations(NamedTuple):
 
     @property
     def floats(self) -> int:
-        """The number of floating-point numbers held per time step and sequence of the batch."""
+        """The number of floating-point numbers held for each time step of each sequence of the batch."""
         return sum((self.kept + self.working).elements())
 
 
 def widths(*each: int) -> Counter[int]:
-    """Count one array for each of these widths."""
+    """Count one array for each of these widths; the result is a field of :class:`Activations`."""
     return Counter(each)
