@@ -233,7 +233,7 @@ def pixel_nats(logits: Matrix, log_std: np.ndarray, target: Matrix) -> Vector:
 def pixel_gradients(
     logits: Matrix, log_std: np.ndarray, target: Matrix, d_nats: Vector
 ) -> tuple[Matrix, float, Matrix]:
-    """Compute the gradients with respect to logits, log_std and target, given d_nats (batch,).
+    """Compute the gradients with respect to logits, log_std and target, each of its shape, given d_nats (batch,).
 
     d_nats is the gradient at the result of :func:`pixel_nats`.
     """
@@ -259,7 +259,7 @@ def gaussian_nats(prediction: Frames, target: Frames, least_variance: float) -> 
 def gaussian_gradients(
     prediction: Frames, target: Frames, d_nats: Frames, least_variance: float
 ) -> tuple[Frames, Frames]:
-    """Compute the gradients with respect to prediction and target, given d_nats (..., n).
+    """Compute the gradients with respect to prediction and target, each of its shape, given d_nats (..., n).
 
     d_nats is the gradient at the result of :func:`gaussian_nats`.
     """

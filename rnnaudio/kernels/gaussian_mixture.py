@@ -84,7 +84,7 @@ def nats(prediction: Frames, target: Matrix, least_variance: float) -> Matrix:
 
 
 def gradients(prediction: Frames, target: Matrix, d_nats: Matrix, least_variance: float) -> tuple[Frames, Matrix]:
-    """Compute the gradients with respect to prediction and target, given d_nats (rows, n), that at :func:`nats`.
+    """Compute the gradients at prediction and target, given d_nats (rows, n), the gradient at :func:`nats`.
 
     They have the shapes of prediction (rows, 3 K, n) and target (rows, n). ValueError if shapes do not fit.
     """

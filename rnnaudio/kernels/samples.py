@@ -59,7 +59,10 @@ class Scales(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Arrays for the intermediate results of one step of all streams."""
+    """Arrays for intermediate results of one step of all streams, (n_streams, width) each.
+
+    ``window`` holds the previous samples, ``sums`` each matrix product, ``first`` and ``second`` the hidden layers.
+    """
 
     window: np.ndarray
     sums: np.ndarray

@@ -1,11 +1,11 @@
-"""Counts of the arrays that an update holds for each layer, from which its memory is estimated beforehand."""
+"""Counts of the arrays that a training update holds for each layer; they serve to estimate its memory beforehand."""
 
 from collections import Counter
 from typing import NamedTuple
 
 
 class Activations(NamedTuple):
-    """The number of arrays (time, batch, width) that an update holds for a layer, by width.
+    """The number of arrays (time, batch, width) that a training update holds for a layer, by width.
 
     kept
         held from the layer's forward pass until its backward pass.

@@ -33,10 +33,11 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
 
         h_t = LSTM(z_t, h_{t-1})        c_t = c_{t-1} + write(h_t)
 
-    z_t (batch, n_codes) are the codes; the output is the canvas c_t (batch, height width), in logits. ``write`` is
-    h W + b if ``n_write`` is 0; otherwise a patch is written through a grid of n_write x n_write Gaussian filters
-    (:class:`AttentiveWrite`). The initial canvas and the initial state of the LSTM, of ``n_units`` units, are trained;
-    ``rng`` samples the initial weights. RnnaudioError if n_write exceeds the pixels of the shorter side.
+    z_t (batch, n_codes) are the codes; the output is the canvas c_t (batch, height width), in logits, for an image of
+    ``size`` (height, width). ``write`` is h W + b if ``n_write`` is 0; otherwise a patch is written through a grid of
+    n_write x n_write Gaussian filters (:class:`AttentiveWrite`). The initial canvas and the initial state of the LSTM,
+    of ``n_units`` units, are trained; ``rng`` samples the initial weights. RnnaudioError if n_write exceeds the pixels
+    of the shorter side.
     """
 
     def __init__(self, n_codes: int, size: ImageSize, n_units: int, *, rng: np.random.Generator, n_write: int = 0):
@@ -206,6 +207,8 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
     for all steps. The output is the canvas, of the same shape, in logits. In evaluation there is no noise: each code
     is its mean, and the state's nats do not give the variational bound, which needs the sampled codes of training.
 
+    size
+        (height, width) of the image in pixels.
     n_units
         units of the encoder's LSTM, and of the decoder's.
     rng

@@ -29,7 +29,10 @@ class FeedForward(Layer):
 
 
 def known_activation(kind: str) -> str:
-    """Check the name of an activation function and return it. ValueError if rnnaudio.ops.ACTIVATIONS lacks it."""
+    """Return the name of an activation function after checking that it is in :data:`rnnaudio.ops.ACTIVATIONS`.
+
+    ValueError if it is not.
+    """
     if kind not in ops.ACTIVATIONS:
         raise ValueError(f"activation is {kind!r}; expected one of {', '.join(ops.ACTIVATIONS)}")
     return kind

@@ -34,7 +34,7 @@ _EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "
 
 
 class Context:
-    """The mode of one graph (training or evaluation), its source of noise, and what its layers add beside outputs.
+    """The mode of one graph (training or evaluation), its source of noise, and results of its layers beside outputs.
 
     A context is an argument of every ``step`` and ``unroll`` and is passed on to every child, so that no layer can be
     left in the wrong mode. Make one with :meth:`training_with` or :meth:`evaluation`.
@@ -200,7 +200,7 @@ class Layer:
     def activations(self) -> Activations:
         """Count the arrays that a training update holds for this layer, with the kernel in use.
 
-        Unless a subclass overrides this, its output is kept, and its computation needs gradients at input and output.
+        By default: the output is kept for the backward pass, which also needs gradients at input and output.
         """
         return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
 

@@ -53,7 +53,7 @@ class Composite(Layer):
 
 
 class Sequential(Composite):
-    """Layers one after the other: y = f_K(... f_2(f_1(x))).
+    """K layers one after the other: y = f_K(... f_2(f_1(x))), where layer k computes y_k = f_k(...).
 
     With ``skip=True`` (Graves 2013) layers k = 2..K-1 get the stack's input joined to the output of the layer below,
     f_k([x, y_{k-1}]), and the last layer gets the outputs of all layers below, f_K([y_1, ..., y_{K-1}]); build the
