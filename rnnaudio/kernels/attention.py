@@ -1,8 +1,8 @@
 """Reading and writing one image through a grid of N x N Gaussian filters, forward and backward.
 
 The equations are in :mod:`rnnaudio.nn.attention`. A grid is given by ``numbers`` (5,): g~_X, g~_Y, log variance, log
-d~ and log gamma. fy (N, height) and fx (N, width) hold one filter per row. ``room`` and ``d_room``, for intermediate
-results, have the shape of fx. Images are flattened row by row.
+d~ and log gamma. fy (N, height) and fx (N, width) hold one filter per row. ``room`` and ``d_room``, scratch space that
+is overwritten, have the shape of fx. Images (height * width,) and patches (N N,) are flattened row by row.
 """
 
 import math
@@ -55,7 +55,7 @@ def _filters_back(
 
 @njit()
 def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tuple[Number, Number, Number]:
-    """Return centre, stride (pixels) and variance (pixels^2) of the filters along axis 0 (horizontal) or 1."""
+    """Return centre, stride (pixels) and variance (pixels^2) of the filters along axis 0, the width, or 1."""
     side, longer = max(n_pixels - 1.0, 1.0), max(longest - 1.0, 1.0)
     deviation = math.exp(0.5 * numbers[2]) * side / longer
     stride = side / max(n - 1, 1) * math.exp(numbers[3])
@@ -64,7 +64,7 @@ def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tu
 
 @njit()
 def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
-    """Fill fy and fx with the filters of the grid given by ``numbers``."""
+    """Fill fy (N, height) and fx (N, width) with the filters of the grid given by ``numbers`` (5,)."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     _filters(*_laid(numbers, 0, width, longest, n), fx)
@@ -73,7 +73,10 @@ def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
 
 @njit()
 def place_back(numbers: Vector, fy: Matrix, fx: Matrix, dfy: Matrix, dfx: Matrix, d_numbers: Vector) -> None:
-    """Set d_numbers[:4] from dfy and dfx, the gradients at the filters; log gamma does not affect the filters."""
+    """Set d_numbers[:4], the gradient at ``numbers``, from dfy and dfx, the gradients at the filters fy and fx.
+
+    The fifth number, log gamma, does not affect the filters.
+    """
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     x, x_stride, x_variance = _filters_back(*_laid(numbers, 0, width, longest, n), fx, dfx)
@@ -104,7 +107,10 @@ def _dot(a: Vector, b: Vector) -> Number:
 
 @njit()
 def read(image: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, reading: Vector) -> None:
-    """reading (N N,) = gamma fy image fx^T, row by row."""
+    """Set reading (N N,) to gamma fy image fx^T, for image (height * width,), both row by row; overwrites ``room``.
+
+    fy (N, height) and fx (N, width) are the filters; ``room`` has the shape of fx.
+    """
     n, width = fx.shape
     _rows_of(image, fy, width, room)
     for i in range(n):
@@ -117,7 +123,10 @@ def read_back(
     image: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_reading: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_image: Vector,
 ) -> Number:  # fmt: skip
-    """Add the gradients of :func:`read` to dfy, dfx and d_image; return the gradient with respect to log gamma."""
+    """Add the gradients of :func:`read` to dfy, dfx and d_image; return the gradient with respect to log gamma.
+
+    ``d_reading`` is the gradient at the reading. Overwrites ``room`` and ``d_room``, which have the shape of fx.
+    """
     n, width = fx.shape
     _rows_of(image, fy, width, room)
     d_log_gamma = 0.0
@@ -155,7 +164,10 @@ def _columns_of(patch: Vector, fx: Matrix, out: Matrix) -> None:
 
 @njit()
 def write(patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, canvas: Vector) -> None:
-    """canvas += fy^T patch fx / gamma."""
+    """Add fy^T patch fx / gamma to canvas (height * width,), for patch (N N,), both row by row; overwrites ``room``.
+
+    fy (N, height) and fx (N, width) are the filters; ``room`` has the shape of fx.
+    """
     n, width = fx.shape
     _columns_of(patch, fx, room)
     for i in range(n):
@@ -171,7 +183,10 @@ def write_back(
     patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_canvas: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_patch: Vector,
 ) -> Number:  # fmt: skip
-    """Set dfy, dfx and d_patch, the gradients of :func:`write`; return the gradient with respect to log gamma."""
+    """Set dfy, dfx and d_patch, the gradients of :func:`write`; return the gradient with respect to log gamma.
+
+    ``d_canvas`` is the gradient at the canvas. Overwrites ``room`` and ``d_room``, which have the shape of fx.
+    """
     n, width = fx.shape
     _columns_of(patch, fx, room)
     dfx[:] = 0

@@ -1,9 +1,9 @@
 """All steps of the memory-LSTM of 2016, forward and backward; each thread computes a share of the batch.
 
-The equations and names are those of :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`. Shapes, with depth k and width n:
-x (T, B, n); memory (T, B, k n); hidden (T, B, k, 6 n) and gates (T, B, k, 3 n), both in the order forget, input,
-candidate; their noise, of the same sizes or empty; mask (T, B), or (0, 0) for none. ``memory`` holds the memory cells
-of all depths, which are the only state; ``hidden`` the hidden layers of the gates' MLPs.
+The equations and names are those of :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`. Shapes, with T steps, B sequences,
+depth k and width n: x (T, B, n); memory (T, B, k n); hidden (T, B, k, 6 n) and gates (T, B, k, 3 n), both in the order
+forget, input, candidate; their noise, of the same sizes or empty; mask (T, B), or (0, 0) for none. ``memory`` holds
+the memory cells of all depths, which are the only state; ``hidden`` the hidden layers of the gates' MLPs.
 """
 
 from typing import NamedTuple
@@ -202,12 +202,16 @@ def _backward(
 
 
 class Forward(NamedTuple):
+    """The results of :func:`forward`, with the shapes given at the top of the module."""
+
     memory: Frames
     hidden: Depths
     gates: Depths
 
 
 class Backward(NamedTuple):
+    """The results of :func:`backward`: dz, and the gradients of the parameters and of m0."""
+
     dz: Frames  # (T, B, 6 n): gradient at the hidden pre-activations of the lowest depth; x's is a product with it
     w_hidden: Matrix
     bias_hidden: Vector
@@ -225,10 +229,11 @@ def forward(
     x: Frames, w_hidden: Matrix, bias_hidden: Vector, w_gates: Matrix, bias_gates: Vector, m0: Matrix, mask: Mask,
     noise_hidden: Frames, noise_gates: Frames, std: Number | np.ndarray,
 ) -> Forward:  # fmt: skip
-    """Compute memory cells, hidden layers and gates of all steps, from the memory cells m0 (B, k n).
+    """Compute memory cells, hidden layers and gates of all T steps of B sequences, from x (T, B, n) and m0 (B, k n).
 
-    The noise, noise_hidden (T, B, k 6 n) and noise_gates (T, B, k 3 n) or empty arrays, is multiplied by ``std``.
-    ValueError if shapes do not fit.
+    m0 holds the initial memory cells of k depths. w_hidden (2 n, 6 n), bias_hidden (6 n,), w_gates (2 n, 3 n) and
+    bias_gates (3 n,) hold the blocks f, g, c. The noise, noise_hidden (T, B, k 6 n) and noise_gates (T, B, k 3 n) or
+    empty arrays for none, is multiplied by ``std``. mask: (T, B), or (0, 0) for none. ValueError if shapes do not fit.
     """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
@@ -256,9 +261,10 @@ def forward(
 def backward(
     x: Frames, w_hidden: Matrix, w_gates: Matrix, m0: Matrix, mask: Mask, states: Forward, d_out: Frames
 ) -> Backward:
-    """Compute the gradients, given d_out (T, B, k n), the gradient at the memory cells of all steps.
+    """Compute the gradients, given d_out (T, B, k n), the gradient at the memory cells of all T steps.
 
-    ``states`` comes from :func:`forward`. ValueError if d_out has another shape.
+    ``states`` comes from :func:`forward`; the other arguments are those passed to it. ValueError if d_out has another
+    shape.
     """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
@@ -334,7 +340,10 @@ def _step(
 
 
 class MemoryStep(Step):
-    """One step of a MemoryLSTM. State and output: the memory cells of all depths, side by side."""
+    """One step of a MemoryLSTM. State and output are the memory cells of all depths, side by side.
+
+    The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
+    """
 
     def __init__(
         self, w_hidden: Matrix, bias_hidden: Vector, w_gates: Matrix, bias_gates: Vector, depth: int, n_streams: int
