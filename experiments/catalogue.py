@@ -176,6 +176,10 @@ ALL = (
         "blind-test", "proofs.blind_test", "plant 24 faults in small runs; the diagnosis must name each blindly",
         "5 minutes", post="all", runs=(Run("blind-test"),), smoke=(("--quick",),),
     ),
+    Experiment(
+        "counterfeits", "studies.counterfeits", "is music alive, and noise, tones, loops, fades and silence dead?",
+        "5 minutes", runs=(Run("counterfeits"),),
+    ),
     Experiment("gradcheck", "proofs.gradcheck", "gradients, kernels and optimisers against oracles", "5 minutes"),
     Experiment(
         "mutants", "proofs.mutants", "plant 200 small mistakes in the package; the tests must catch them", "hours",
