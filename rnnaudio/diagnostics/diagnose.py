@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnnaudio.audio.arrays import Floats, Frames
-from rnnaudio.diagnostics.baselines import baselines, linear_prediction
+from rnnaudio.diagnostics.baselines import Pair, baselines, linear_prediction
 from rnnaudio.diagnostics.causes import causes
 from rnnaudio.diagnostics.cost import Cost, cost_coverage, measured_target_shift, noise_figures
 from rnnaudio.diagnostics.dynamics import Stepped, dynamics_figures, unrolled
@@ -36,8 +36,6 @@ N_SEED_FRAMES = 16
 FRAME_SECONDS = 0.0125  # frame in which a free run is measured if the model does not generate in frames
 N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
 FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # length of the free run; limits of its number of frames
-MOST_VALIDATION_SAMPLES = 1 << 21
-MOST_BASELINE_SAMPLES = 1 << 19  # validation samples on which the baselines, and the model next to them, are scored
 N_BASELINE_BATCHES = 8
 NOT_MEASURED = float("nan")
 
@@ -200,22 +198,20 @@ def look_at_validation(subject: Subject, batches: list[Any], measured: Measureme
     """Measure the errors of the model and of the baselines on the validation windows."""
     parts_of(subject, batches)
     figures = measured.figures
-    pairs, n = [], 0
-    for batch in subject.validation:
-        if n > MOST_VALIDATION_SAMPLES:
-            break
-        pairs.append((batch.frames[:-1], promised_target(subject, batch.frames)))
-        n += batch.frames.size
+    pairs = [(batch.frames[:-1], promised_target(subject, batch.frames)) for batch in subject.validation]
     predict = unrolled(subject.model)
     wrong = np.array([np.sum(np.square(predict(x) - t, dtype=np.float64)) for x, t in pairs])
     energy = np.array([np.sum(np.square(t, dtype=np.float64)) for _, t in pairs])
     measured.loss = float(wrong.sum() / sum(t.size for _, t in pairs))
     figures["validation_loss"] = float(wrong.sum() / energy.sum())
+    measured.errors = {"this model": figures["validation_loss"], **(subject.baselines or _baselines(subject, pairs))}
+
+
+def _baselines(subject: Subject, pairs: list[Pair]) -> dict[str, float]:
+    """Errors of the baselines on the validation windows, for runs that did not record them."""
     training = (subject.batches.batch(k).frames for k in range(N_BASELINE_BATCHES))
-    linear = linear_prediction((f[:-1], promised_target(subject, f)) for f in training)
-    few = max(1, MOST_BASELINE_SAMPLES // pairs[0][0].size)
-    measured.errors = {"this model": float(wrong[:few].sum() / energy[:few].sum()), **baselines(pairs[:few], linear)}
-    figures["validation_is_whole"] = float(len(pairs) == len(subject.validation))
+    linear = linear_prediction((frames[:-1], promised_target(subject, frames)) for frames in training)
+    return baselines(pairs, linear)
 
 
 def look_at_played_function(

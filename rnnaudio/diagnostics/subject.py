@@ -1,6 +1,6 @@
 """Input and result of a diagnosis. Neither contains the run's settings: a cause is named only if it was measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -42,6 +42,8 @@ class Subject:
         the highest learning rate of the run, and the rate of the last update of ``model``; None: the highest.
     history, best_loss
         as recorded by the run: one row per validation, and the loss by which the parameters were selected.
+    baselines
+        errors of the baselines on the validation windows by name, as recorded by the run; empty: they are measured.
     """
 
     model: Layer
@@ -55,6 +57,7 @@ class Subject:
     play: Callable[[Frames, int], Frames] | None = None
     history: Sequence[Record] = ()
     best_loss: float | None = None
+    baselines: Mapping[str, float] = field(default_factory=dict)
     late_rate: float | None = None
     continued: Callable[[Audio, int], Audio] | None = None
     prime: Callable[[], Audio] | None = None

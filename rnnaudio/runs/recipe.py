@@ -233,6 +233,7 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         sample_rate_hz=run.sample_rate_hz,
         history=run.history,
         best_loss=run.record["stopping"]["best_loss"],
+        baselines=prepared.measured.get("baselines", {}),
         late_rate=late_rate(run),
     )
 

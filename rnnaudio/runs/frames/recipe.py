@@ -19,6 +19,7 @@ from rnnaudio.metrics import in_decibel, scores_in_decibel
 from rnnaudio.nn import GaussianNoise, Layer, LinearPredictor, MemoryLSTM, Noisy
 from rnnaudio.objectives import STRATEGIES, Strategy
 from rnnaudio.optimizers import Optimizer
+from rnnaudio.records import Record
 from rnnaudio.registry import resolve
 from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions
 from rnnaudio.runs.defects import present_in
@@ -178,7 +179,8 @@ class FramesRecipe(Recipe[FramesConfig]):
         if parts.on_update:
             parts.on_update(run.record.get("n_updates", 0))
         strategy = build_strategy(config)
-        prepared = Prepared(run.model, strategy, batches, validation, parts, training.pieces, 1.0)
+        measured: Record = {"baselines": run.record.get("config", {}).get("baselines", {})}
+        prepared = Prepared(run.model, strategy, batches, validation, parts, training.pieces, 1.0, measured)
         subject = subject_of(run, prepared, corpus, self.prime_seconds(config, corpus.sample_rate_hz))
         return dataclasses.replace(subject, optimizer=claimed_optimizer(config), play=frame_player(run))
 
