@@ -25,7 +25,7 @@ class FrameTier(Layer):
         c'_{r i + j} = h_i U_j + b_j               j = 0 .. r - 1: a frame of the tier below, or a sample
 
     F is ``n_samples``; z, c and h have ``n_units`` numbers, c' has ``n_below``. RNN is the ``cell``, lstm or gru.
-    Child layers: ``hear`` (W, b), the cell, ``tell`` (all U_j side by side, and all b_j); ``rng`` samples their
+    Child layers: ``input`` (W, b), the cell, ``output`` (all U_j side by side, and all b_j); ``rng`` samples their
     weights. ValueError for an unknown cell, or if F is not a multiple of r.
     """
 
@@ -40,9 +40,9 @@ class FrameTier(Layer):
             )
         self.n_in, self.n_out, self.n_samples, self.ratio = n_samples, n_below, n_samples, ratio
         self.n_units = n_units
-        self.input_layer = self._child("hear", Dense(n_samples, n_units, rng=rng))
+        self.input_layer = self._child("input", Dense(n_samples, n_units, rng=rng))
         self.cell = self._child(cell, LearntInitialState(CELLS[cell](n_units, n_units, rng=rng)))
-        self.output_layer = self._child("tell", Dense(n_units, ratio * n_below, rng=rng))
+        self.output_layer = self._child("output", Dense(n_units, ratio * n_below, rng=rng))
 
     @property
     def state_sizes(self) -> StateSizes:

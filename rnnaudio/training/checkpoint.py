@@ -6,6 +6,7 @@ execute code.
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +19,10 @@ import safetensors.numpy
 from rnnaudio.atomic import write_atomically
 from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.records import Record
+from rnnaudio.records import Json, Record
 
+CURRENT_NAMES = {"hear": "input", "tell": "output"}
+EARLIER_NAMES = re.compile(r"(?<=\.)(hear|tell)(?=\.)")
 FORMAT = "rnnaudio-checkpoint-1"
 
 
@@ -88,9 +91,19 @@ def load(path: Path) -> Checkpoint:
     if metadata.get("crc32", "") not in ("", checksum(record, arrays)):  # early checkpoints have no checksum
         raise RnnaudioError(f"{path} is damaged: its checksum does not match its content; use another or train again")
     try:
-        return Checkpoint(arrays, json.loads(record))
+        renamed = {_current_name(name): array for name, array in arrays.items()}
+        return Checkpoint(renamed, json.loads(record, object_pairs_hook=_with_current_names))
     except (ValueError, RecursionError) as error:
         raise RnnaudioError(f"{path} is damaged: its record is no JSON ({error}); use another") from error
+
+
+def _current_name(name: str) -> str:
+    """The name of an array in this version: checkpoints of earlier ones have some children under other names."""
+    return EARLIER_NAMES.sub(lambda found: CURRENT_NAMES[found.group()], name)
+
+
+def _with_current_names(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    return {_current_name(key): value for key, value in pairs}
 
 
 def checksum(record: str, arrays: Mapping[str, Array]) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import calibrate
 from rnnaudio.metrics.likeness import loop_score
 from rnnaudio.metrics.yardstick import Yardstick, most_looped
+from rnnaudio.runs.codes import choice
 from rnnaudio.runs.codes.choice import choose, healthiest, played
 from rnnaudio.runs.codes.config import CodesConfig, fitted
 from rnnaudio.runs.codes.model import encoded, training_codes, transposed
@@ -110,6 +112,29 @@ def test_the_healthiest_is_chosen(folder):
     assert (chosen.parameters, chosen.temperature) == (best["parameters"], best["temperature"])
     assert {row["detail_temperature"] for row in chosen.scores} == {1.0}  # codes of one stage have no detail
     assert load(folder / "run").playing == chosen
+
+
+@pytest.mark.parametrize(
+    ("cost", "training", "seconds"),
+    [
+        (0.5, 600.0, 40.0),  # a third of 10 minutes, 10 settings: 20 s each, of which a second of sound takes .5 s
+        (0.5, 6000.0, 60.0),  # 5 minutes at most: 30 s each, and no more than 60 s of sound
+        (2.0, 6000.0, 15.0),
+        (2.0, 1.0, 8.0),  # too little time: 8 s all the same
+    ],
+)
+def test_choosing_takes_a_third_of_the_training(monkeypatch, cost, training, seconds):
+    clock = [0.0]
+    monkeypatch.setattr(choice.time, "monotonic", lambda: clock[0])
+
+    def played(run, primes, n_samples, seed):
+        clock[0] += cost * n_samples / RATE_HZ
+        return []
+
+    monkeypatch.setattr(choice, "played", played)
+    monkeypatch.setattr(choice, "health", lambda *_: {})
+    run = SimpleNamespace(sample_rate_hz=RATE_HZ)
+    assert choice.affordable_seconds(run, [], None, np.zeros((1, 64)), training, 10) == pytest.approx(seconds)
 
 
 def test_what_was_never_chosen_plays_as_learnt(tmp_path):
