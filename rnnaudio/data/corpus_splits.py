@@ -51,7 +51,7 @@ class Splitting:
     least_seconds: float = 2.0
 
     def check(self) -> None:
-        """RnnaudioError for fractions that are not three positive numbers whose sum is 1, or a negative seed."""
+        """Raise RnnaudioError for fractions that are not three positive numbers whose sum is 1, or a negative seed."""
         if len(self.fractions) != 3 or min(self.fractions) <= 0.0 or abs(sum(self.fractions) - 1.0) > 1e-6:
             raise RnnaudioError(
                 f"fractions: got {self.fractions}, expected three positive numbers (train, valid, test) that sum to 1"

@@ -172,7 +172,7 @@ def phase_batch(hops: Frames, context: PhaseContext, n_rows: int, rng: np.random
 
 
 def _before(amplitudes: Magnitudes, axis: int) -> Magnitudes:
-    """Shift the amplitudes by one along the axis, so that each element is replaced by the one before it; 0 first."""
+    """Shift the amplitudes by one along the axis: each element is replaced by the one before it, the first by 0."""
     moved = np.roll(amplitudes, 1, axis=axis)
     np.moveaxis(moved, axis, 0)[0] = 0.0
     return moved

@@ -143,7 +143,7 @@ class LoadedRun(ABC):
 class Watch:
     """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music.
 
-    limits: None, if they are unknown, disables it. scale: restores the standardised samples of the streams.
+    limits: None (unknown) disables the detector. scale: restores the standardised samples of the streams.
     """
 
     def __init__(self, limits: AliveLimits | None, scale: Scale):
@@ -178,7 +178,7 @@ def gathered(
 ) -> list[Generated]:
     """Join blocks (n_streams, m) to one result per prime, of up to ``n_samples`` new samples.
 
-    A stream is cut where ``watch`` found it dead; reading ends when all are.
+    A stream is cut where ``watch`` found it dead; reading ends when all streams are dead.
     """
     audio = np.zeros((len(primes), n_samples), np.float32)
     ends: dict[int, tuple[int, str]] = {}

@@ -83,7 +83,10 @@ def generate(
 
 
 def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: SamplingOptions) -> str:
-    """Write to standard output, each part once it is generated; a stream that ends early is padded with silence."""
+    """Write prime and continuation to standard output, each part once it is generated; return a sentence on them.
+
+    A stream that ends early is padded with silence.
+    """
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
     rate, n_played = run.sample_rate_hz, 0
@@ -116,7 +119,7 @@ def _send(content: bytes) -> None:
 def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterator[np.ndarray]:
     """Yield the parts, (m,) standardised samples, unchanged; once the sound has died, print when and why to stderr.
 
-    n_samples: of all parts together.
+    n_samples: number of samples of all parts together.
     """
     played, n_played, is_dead = np.zeros(n_samples, np.float32), 0, False
     for part in parts:

@@ -126,7 +126,7 @@ def _is_unused(cell: str, name: str, value: Plain) -> bool:
 
 
 def _options_for(cell: str, options: CellOptions) -> CellOptions:
-    """The options if they are of the cell's class, else its defaults; RnnaudioError for values that would be lost."""
+    """Return the options if they fit the cell, else its default options; RnnaudioError if that would lose values."""
     wanted = CELLS[cell].Options
     if type(options) is wanted:
         return options
