@@ -123,7 +123,7 @@ class PhaseBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PhaseBatches:
-    """Batches for learning phase differences, computed from those of a batcher whose frames are one hop long.
+    """Batches for learning phase differences, computed from a batcher whose frames are one hop long.
 
     From each window ``n_rows`` bins are sampled, with a probability proportional to the square root of their mean
     amplitude: partials are sampled often, other bins occasionally. ``batch(index)`` is a pure function of (seed,

@@ -145,7 +145,7 @@ def snippets(validation: Iterable[HasFrames]) -> list[Array]:
 
 
 class StateFigures(NamedTuple):
-    """Comparison of a batcher's ``resets`` with the items that do not continue those of the previous batch.
+    """Comparison of a batcher's ``resets`` with the items that do not continue the previous batch.
 
     carried
         True if the state is carried from batch to batch; if not, the other two are 0.

@@ -177,7 +177,7 @@ def backward(
 
 
 def _affine_gradients(x: Frames, dy: Frames) -> list[np.ndarray]:
-    """Gradients with respect to W and b of y = x W + b, given x and dy, that of y, at all steps: (T, B, width)."""
+    """Gradients with respect to W and b of y = x W + b, given x and dy of all steps: (T, B, width)."""
     flat_x, flat_dy = x.reshape(-1, x.shape[2]), dy.reshape(-1, dy.shape[2])
     d_w = empty((x.shape[2], dy.shape[2]), x.dtype)
     product(flat_x.T, flat_dy, d_w)

@@ -96,7 +96,7 @@ def gates_back(
 ) -> None:
     """Set dz (4 n,), the loss gradient with respect to the pre-activations of one step, given dh and dc (n,).
 
-    dh and dc are the gradients with respect to h and c; all are those of one sequence. On return dc is the gradient
+    dh and dc are the gradients with respect to h and c; all are for one sequence. On return dc is the gradient
     with respect to the previous cell state ``c_before``, and ``row`` (n,), which is scratch space, is overwritten.
     """
     n = c.size

@@ -215,7 +215,7 @@ class Forward(NamedTuple):
 class Backward(NamedTuple):
     """The results of :func:`backward`: loss gradients with respect to the parameters, m0 and pre-activations (dz).
 
-    dz is that of the hidden pre-activations at the lowest depth, from which the caller computes the gradient of x.
+    dz belongs to the hidden pre-activations of the lowest depth; the caller computes the gradient of x from it.
     """
 
     dz: Frames  # (T, B, 6 n)

@@ -45,8 +45,8 @@ class Windows(NamedTuple):
         standard deviation over time, in dB, of the mel spectrum from which the mean over the bands is subtracted in
         each frame (so that changes of level alone do not count), mean over the bands.
     clipped
-        share of the samples that, like the sample before, have a magnitude of at least .995 of the window's peak, while
-        the two magnitudes differ by less than .0002 of the peak.
+        share of the samples that, like the sample before, have a magnitude of at least .995 of the window's peak,
+        while the two magnitudes differ by less than .0002 of the peak.
     recurrence
         mean distance between the spectra of a stretch that begins with the window and the spectra one period later,
         for the period from .16 to 3.2 s that makes it least; divided by the mean distance of two random frames nearby.

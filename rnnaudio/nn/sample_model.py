@@ -148,7 +148,7 @@ class SampleModel(Layer):
 
     @property
     def n_context(self) -> int:
-        """The number of samples that must be known before the first predicted one."""
+        """The number of samples that must be known before the first predicted sample."""
         return max(self.tiers[0].n_samples, self.samples.n_samples, self.n_taps)
 
     @property

@@ -176,7 +176,7 @@ class _Last(engine.Kernel):
 
 
 class _LastGradient(engine.Kernel):
-    """The gradient of :func:`last`: that of x[-1] (batch, n), and the number of steps -> that of x (time, batch, n).
+    """Backward pass of :func:`last`: gradient of x[-1] (batch, n), number of steps -> gradient of x (time, batch, n).
 
     It is zero at all steps but the last.
     """

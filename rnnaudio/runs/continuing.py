@@ -168,7 +168,7 @@ class Watch:
         if in_range(latest, rate, self._limits).fraction:
             return ""
         whole = in_range(self._scale.restore(audio), rate, self._limits).dead_from_s
-        # Windows of the whole stream begin at other samples than those of its end, so they may still count as alive.
+        # Windows of the whole stream begin at other samples than windows of its end, so they may still count as alive.
         since = (len(audio) - n) / rate if whole is None else whole
         return f"{alive_seconds(latest, rate, self._limits).reason}, from {since:.1f} s on"
 

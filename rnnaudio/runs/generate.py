@@ -159,7 +159,7 @@ def _check(primes: Primes, seconds: float) -> None:
 
 
 def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
-    """Paths of the files to write; RnnaudioError if not named .wav, or if one exists and ``overwrite`` is off."""
+    """Paths of the files to write; RnnaudioError if a name is not .wav, or a file exists and ``overwrite`` is off."""
     if out.suffix.lower() != ".wav":
         raise RnnaudioError(f"{out}: expected a name that ends in .wav; convert the sound afterwards")
     numbered = [out.with_name(f"{out.stem}-{k + 1}{out.suffix}") for k in range(streams)]

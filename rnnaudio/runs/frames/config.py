@@ -94,7 +94,7 @@ class ModelConfig:
 
     @staticmethod
     def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings with those that are options of the cell moved into ``options``; see :func:`from_dict`.
+        """Return the settings, with the options of the cell moved into ``options``; see :func:`from_dict`.
 
         Earlier versions saved all of them beside the other settings. RnnaudioError for an option that only other cells
         have, unless it has its default value.

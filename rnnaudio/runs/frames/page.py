@@ -55,7 +55,7 @@ def title(config: FramesConfig) -> str:
 
 
 def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
-    """Result of :func:`probe` on a batch of validation windows, one segment long if training was in segments."""
+    """Result of :func:`probe` on validation windows; if training was in segments, a window is one segment long."""
     c: FramesConfig = run.config
     n_items, n_steps = min(16, c.batch_size), min(c.segment_steps or c.n_steps, c.n_steps)
     windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=n_steps, batch_size=n_items)
