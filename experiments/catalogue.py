@@ -194,8 +194,8 @@ ALL = (
         "seconds",
     ),
     Experiment(
-        "bench", "benchmarks.bench", "training steps against PyTorch's, JAX's and raw scan's", "30 minutes",
-        runs=(Run("bench"),), needs=("bench",),
+        "bench", "benchmarks.bench", "training steps against PyTorch, JAX and the engine's own loop (scan)",
+        "30 minutes", runs=(Run("bench"),), needs=("bench",),
     ),
     Experiment(
         "bench-theano", "benchmarks.bench", "the same against Theano 1.0.5 (Python 3.11 only)", "20 minutes",

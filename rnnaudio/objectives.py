@@ -98,7 +98,7 @@ class Strategy:
         return frames[:n_steps], frames[self.shift : n_steps + self.shift]
 
     def activations(self, model: Layer) -> Activations:
-        """Return the count of arrays that a training step holds besides the model's: the gradient at the output."""
+        """Count the arrays that a training step holds besides the model's: the gradient with respect to the output."""
         return Activations(widths(), widths(model.n_out))
 
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:

@@ -215,8 +215,8 @@ def updates(
 ) -> Step:
     """Build a descent step on ``loss``, a symbolic scalar, as a graph; nothing is updated yet.
 
-    The gradients are clipped to the rule's ``max_gradient_norm``, if any. parameters: by name. state: that of the same
-    rule and parameters.
+    The gradients are clipped to the rule's ``max_gradient_norm``, if any. parameters: the parameters by name. state:
+    the state of the same rule and parameters.
     """
     gradients = dict(zip(parameters, engine.gradient(loss, list(parameters.values())), strict=True))
     return updates_from(optimizer, gradients, parameters, state, learning_rate)

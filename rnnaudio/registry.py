@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Make a hint for an error message: the nearest known name (``did you mean 'lstm'?``), or all if none is near."""
+    """Make a hint for an error message: the nearest known name (``did you mean 'lstm'?``), else all known names."""
     names = list(known)
     close = difflib.get_close_matches(name, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}" if names else "there are none"
@@ -29,7 +29,7 @@ class Registry(Generic[T]):
         self._things: dict[str, T] = {}
 
     def add(self, name: str, thing: T) -> T:
-        """Register ``thing`` under ``name``, replacing an earlier one, and return it."""
+        """Register ``thing`` under ``name``, in place of anything registered so earlier; returns ``thing``."""
         self._things[name] = thing
         return thing
 

@@ -104,7 +104,7 @@ class Decoder:
                 f"{path}: the audio decoder crashed or took longer than {time_limit_s:.0f} s; the file "
                 "is probably damaged: remove it or convert it to FLAC"
             ) from error
-        except BaseException:  # after Ctrl-C, the unread rest of this reply would be taken for that of the next file
+        except BaseException:  # after Ctrl-C, the unread rest of this reply would be taken for the next reply
             self.close()
             raise
         if "error" in header:

@@ -119,7 +119,7 @@ class MelScale:
         return mel_weights(self.stft.window_samples, self.stft.rate(), self.n_bands)
 
     def bands(self, magnitudes: Magnitudes) -> Features:
-        """Mel bands of magnitudes: (..., n_bins) -> (..., n_bands) float64; raises as :func:`real_magnitudes`."""
+        """Mel bands of magnitudes: (..., n_bins) -> (..., n_bands) float64. Errors: see :func:`real_magnitudes`."""
         return real_magnitudes(magnitudes, self.stft) @ self.weights
 
     def magnitudes(self, bands: Features, method: Literal["pinv", "nnls"] = "pinv") -> Magnitudes:

@@ -72,7 +72,7 @@ class EngineReport(NamedTuple):
 
 
 def _why() -> str:
-    """Remark that the user or rnnaudio chose OpenBLAS's kernels; empty if OpenBLAS did."""
+    """Return a remark that the user or rnnaudio chose OpenBLAS's kernels; empty if OpenBLAS chose them itself."""
     if VARIABLE not in os.environ:
         return ""
     return f" ({VARIABLE}: set by {'rnnaudio, for this processor has AVX-512' if IS_CHOSEN_HERE else 'you'})"

@@ -16,7 +16,7 @@ WITH_SETTINGS = ("train", "preflight", "music")
 
 
 def commands() -> dict[tuple[str, ...], Command]:
-    """Return all commands by their words; where options depend on the recipe, they are those of the default recipe."""
+    """Return all commands by their words; options that depend on the recipe are those of the default recipe."""
     runs.register(settings_in([]))
     return COMMANDS
 

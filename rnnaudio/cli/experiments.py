@@ -45,9 +45,9 @@ def experiment(arguments: list[str]) -> None:
 
 @command("bench", GROUP, raw=True)
 def bench(arguments: list[str]) -> None:
-    """Time training steps against those of PyTorch, JAX and raw scan.
+    """Time training steps against PyTorch, JAX and the engine's loop.
 
-    Short for `rnnaudio experiment run bench`.
+    The engine's own loop is the kernel `scan`. Short for `rnnaudio experiment run bench`.
     """
     _run(["bench", *arguments])
 

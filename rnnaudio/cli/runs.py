@@ -41,7 +41,7 @@ def register(start: Chosen) -> None:
             corpus: an HDF5 corpus made by `rnnaudio corpus build` or `make corpus`.
             run_dir: a new folder for checkpoint, sound, pictures and report.
             recipe: frames (regression, as in 2016), codes (for music that goes on) or samples (SampleRNN). The
-                options below are those of the recipe named; --recipe codes --help lists those of codes.
+                options below are those of the recipe named; --recipe codes --help lists the options of codes.
             preset: settings that come with the package, by name; see the reference.
             config: a TOML file of settings; options on the command line override it.
             imports: a Python file that registers a cell or a recipe of your own.
@@ -175,7 +175,7 @@ def generate(
         streams: number of excerpts to continue at once, from number prime_index on; writes OUT-1.wav, OUT-2.wav, ...
         overwrite: replace existing files.
         temperature: sampling temperature: 1 as learnt, lower is safer, higher is bolder. Several values are
-            interpolated over the course of the generated sound. Default: that chosen for the run.
+            interpolated over the course of the generated sound. Default: the run's own.
         top_k: sample only from this many of the most probable values; 0 means from all.
         nucleus: sample only from the smallest set of values whose probabilities reach this sum; 1 means from all.
         sampling_seed: random seed of the sampling; the same seed gives the same sound. Default: the run's own.
@@ -208,7 +208,7 @@ def report(
     Args:
         run_dir: the folder of the run.
         corpus: where the run's corpus is now, if it was moved.
-        seconds: length of the generated sound in seconds. Default: that of the recipe.
+        seconds: length of the generated sound in seconds. Default: the recipe's own.
         prime_index: number of the excerpt of the test split to continue, counted from 0.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """

@@ -203,7 +203,7 @@ class Codec:
 
 
 def _threes(frames: Array) -> Array:
-    """Stack each frame with its neighbours, (n, k) -> (n, 3, k); at the ends the frame replaces the missing one."""
+    """Stack each frame with its neighbours, (n, k) -> (n, 3, k); at the ends a frame is its own neighbour."""
     padded = np.concatenate([frames[:1], frames, frames[-1:]])
     return np.stack([padded[:-2], frames, padded[2:]], axis=1)
 

@@ -36,7 +36,7 @@ class ArrayPiece:
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """A piece that consists of the samples first to last - 1 of another one."""
+    """A piece that consists of the samples first to last - 1 of another piece."""
 
     piece: Samples
     first: int

@@ -111,11 +111,11 @@ def build_corpus(
 
 
 class _Faulty(Exception):
-    """A recording that cannot be used, and why."""
+    """Error for a recording that cannot be used; the message gives the reason."""
 
 
 class _Written(NamedTuple):
-    """Properties of a piece already written that the assignment of splits depends on."""
+    """A piece that is already written, with the properties by which it is assigned to a split."""
 
     key: str  # of its group
     split: str | None  # as given
@@ -194,7 +194,7 @@ def _prepared(
 
 
 def _loaded(recording: Recording, sample_rate_hz: int) -> Audio:
-    """Audio, at the rate of the corpus, of a recording that a function loads."""
+    """Load a recording by its function; returns its audio, resampled to the rate of the corpus."""
     assert not isinstance(recording.load, Path)
     try:
         audio, rate_hz = recording.load()

@@ -33,7 +33,7 @@ class Splitting:
     fractions
         target shares of train, valid and test in the total duration; all positive, their sum is 1.
     group
-        which pieces go to the same split: those of one ``folder``; those of one folder whose names differ only in the
+        which pieces go to the same split: all of one ``folder``; those of a folder whose names differ only in the
         number of a part or copy (``name``); or no particular ones (``none``). Pieces that hold the same sound go to
         the same split in any case, unless different splits are given for them. If no split is given, grouping by
         folder or name is dropped when it leaves fewer than three groups, or one with over 70 % of the sound.
@@ -51,7 +51,7 @@ class Splitting:
     least_seconds: float = 2.0
 
     def check(self) -> None:
-        """RnnaudioError for fractions that are not three positive numbers whose sum is 1, or a negative seed."""
+        """Raise RnnaudioError for fractions that are not three positive numbers whose sum is 1, or a negative seed."""
         if len(self.fractions) != 3 or min(self.fractions) <= 0.0 or abs(sum(self.fractions) - 1.0) > 1e-6:
             raise RnnaudioError(
                 f"fractions: got {self.fractions}, expected three positive numbers (train, valid, test) that sum to 1"

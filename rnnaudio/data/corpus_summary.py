@@ -85,7 +85,7 @@ class CorpusSummary:
 
 
 def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:
-    """Notes on pieces of unusual level, clipped pieces and mostly silent ones, with the option that helps, if any."""
+    """Notes on pieces of unusual level, clipped or mostly silent pieces, each with the option that helps, if any."""
     notes = []
     median = float(np.median([piece.rms_dbfs for piece in pieces]))
     for piece in pieces:

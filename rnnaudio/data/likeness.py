@@ -1,4 +1,4 @@
-"""Detection of pieces that hold the same sound in other formats, at other rates or levels, by energy over time."""
+"""Detection, by energy over time, of pieces that hold the same sound in other formats, at other rates or levels."""
 
 from collections.abc import Sequence
 

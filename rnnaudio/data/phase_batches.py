@@ -123,7 +123,7 @@ class PhaseBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PhaseBatches:
-    """Batches for learning phase differences, computed from those of a batcher whose frames are one hop long.
+    """Batches for learning phase differences, computed from a batcher whose frames are one hop long.
 
     From each window ``n_rows`` bins are sampled, with a probability proportional to the square root of their mean
     amplitude: partials are sampled often, other bins occasionally. ``batch(index)`` is a pure function of (seed,
@@ -172,7 +172,7 @@ def phase_batch(hops: Frames, context: PhaseContext, n_rows: int, rng: np.random
 
 
 def _before(amplitudes: Magnitudes, axis: int) -> Magnitudes:
-    """Shift the amplitudes by one along the axis, so that each element is replaced by the one before it; 0 first."""
+    """Shift the amplitudes by one along the axis: each element is replaced by the one before it, the first by 0."""
     moved = np.roll(amplitudes, 1, axis=axis)
     np.moveaxis(moved, axis, 0)[0] = 0.0
     return moved

@@ -49,7 +49,7 @@ class Utterance(NamedTuple):
 
     @property
     def split(self) -> str | None:
-        """The split: train, valid or test; None for SA sentences, and for TEST speakers in neither set."""
+        """The split: train, valid or test; None for SA sentences, and for speakers of TEST that no split includes."""
         if self.sentence.startswith("SA"):
             return None
         if self.part == "TRAIN":

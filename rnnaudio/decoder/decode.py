@@ -63,7 +63,10 @@ def decode(path: str, sample_rate_hz: int | None) -> Decoded:
 
 
 def _read(path: str, sample_rate_hz: int | None, stated: Stated, channel: int | None = None) -> _Reading:
-    """Try the decoders in turn; an error is that of the last one tried. channel: see :func:`mixed`."""
+    """Read a file by the first decoder that can; raises the error of the last one tried.
+
+    channel: see :func:`mixed`.
+    """
     if not stated.only_ffmpeg:
         try:
             with libsndfile.Source(path) as sound:
@@ -86,7 +89,7 @@ def _with_samples(found: Mixed) -> Mixed:
 
 
 def _missing(reading: _Reading) -> str:
-    """State what is missing at the end; empty if nothing is."""
+    """Describe what is missing at the end of the file; returns an empty string if nothing is."""
     found, stated_seconds = reading.found, reading.stated_seconds
     if stated_seconds is not None and found.seconds < stated_seconds - TOLERANCE_SECONDS:
         return f"{found.seconds:.3f} of {stated_seconds:.3f} s are present"

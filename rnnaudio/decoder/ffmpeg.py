@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnaudio.decoder.mixing import Block, Channels, Unusable
 
-# Containers whose headers state the length; FFmpeg estimates it for the others from the bit rate of the start.
+# Containers whose headers state the length; FFmpeg estimates it for other containers from the bit rate of the start.
 STATE_LENGTH = {"mov", "matroska", "asf", "aiff", "caf", "wv", "ape", "tta", "avi", "flac"}
 # Playlists and the like would make FFmpeg open other files.
 FORMATS = (

@@ -15,7 +15,7 @@ CANCELLED = 0.1
 
 
 class Unusable(Exception):
-    """The file cannot be used; the message gives the reason and the remedy."""
+    """Error for a file that cannot be used; the message gives the reason and the remedy."""
 
 
 class Block(NamedTuple):
@@ -39,7 +39,7 @@ class Mixed(NamedTuple):
 def mixed(blocks: Iterable[Block], sample_rate_hz: int | None, channel: int | None = None) -> Mixed:
     """Resample the mean of the channels to ``sample_rate_hz``; None: to the rate of the first block.
 
-    channel: number of a channel, from 0, to use instead of the mean; None: the mean. Blocks of another rate, as in
+    channel: index of a channel to use instead of the mean; None: the mean. Blocks of another rate, as in
     chained streams, are resampled to the same rate. Raises Unusable if the blocks hold more than 12 hours.
     """
     resampler, from_hz, rate_hz = None, 0, sample_rate_hz or 0
@@ -66,7 +66,7 @@ def mixed(blocks: Iterable[Block], sample_rate_hz: int | None, channel: int | No
 
 
 def cancelling(found: Mixed) -> int | None:
-    """Return the number of the loudest channel, from 0, if the channels cancel in their mean, else None.
+    """Return the index of the loudest channel if the channels cancel in their mean, else None.
 
     The mean of C independent channels of energies E_c has the energy sum(E_c) / C^2. Channels count as cancelling if
     the energy of their mean is below a tenth of that.

@@ -90,7 +90,10 @@ def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def loudest_part(subject: Subject, batches: list[Any]) -> Any:
-    """The :func:`excerpt` of a batch with the highest rms; Unanswerable if the batches do not hold frames."""
+    """Of the excerpts of all ``batches``, return the one with the highest rms; see :func:`excerpt`.
+
+    Raises Unanswerable if the batches do not hold frames.
+    """
     return max(parts_of(subject, batches), key=lambda part: rms(part.frames))
 
 

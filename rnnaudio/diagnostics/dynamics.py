@@ -88,7 +88,7 @@ class Stepped:
             return step(x).copy(), [leaf.copy() for leaf in step.state]
 
     def outputs(self, x: Frames, seed: int = 0) -> Frames:
-        """Outputs (time, batch, n_out) for x (time, batch, n) from the initial state; seed: of the noise, if any."""
+        """Outputs (time, batch, n_out) for x (time, batch, n) from the initial state; ``seed`` seeds any noise."""
         state, outputs = self.start(x.shape[1]), []
         for t, frame in enumerate(x):
             y, state = self(frame, state, (seed, t))
@@ -121,7 +121,7 @@ def dynamics_figures(stepped: Stepped, x: Frames, rng: np.random.Generator) -> D
                 s'_0 = s_0 + noise with the rms of s_T
     flip        |s(x_T) - s(-x_T)| / |s(x_T)|, where s(x) is the state that follows s_{T-1} with the input x
 
-    ``rng`` samples the noise N and that of echo. The arrays are empty and the numbers NaN for a model without state.
+    ``rng`` samples the noise of growth and echo. The arrays are empty and the numbers NaN for a model without state.
     """
     x = np.concatenate([x] * -(-LEAST_STEPS // len(x)))
     start = stepped.start(x.shape[1])

@@ -89,7 +89,10 @@ def repetition(frames: Frames) -> tuple[int, float]:
 
 
 def noise_onset(frames: Frames) -> float:
-    """Frame from which on every block of 512 samples is noise (spectral flatness of 0.4 or more); infinite if none."""
+    """Frame from which on every block of 512 samples is noise (spectral flatness of 0.4 or more).
+
+    Infinite if there is no such frame.
+    """
     audio = np.asarray(frames, np.float64).ravel()
     blocks = audio[: len(audio) // BLOCK * BLOCK].reshape(-1, BLOCK)
     quiet = np.flatnonzero([flatness(block) < NOISY for block in blocks])

@@ -141,7 +141,7 @@ def free_run_explodes(m: Measurements) -> Found | None:
 
 
 def worse_than_baseline(m: Measurements) -> Found | None:
-    copying = m.figures["promised_shift"] == 0  # the target is the input, so the other baselines have no error
+    copying = m.figures["promised_shift"] == 0  # the target is the input: persistence has no error
     names = ("predict zero",) if copying else [name for name in m.errors if name != "this model"]
     others = {name: m.errors[name] for name in names if isfinite(m.errors.get(name, float("nan")))}
     mine = m.errors.get("this model", float("nan"))

@@ -75,9 +75,10 @@ class Continuity(NamedTuple):
 
 
 def continuity(frames: Frames, rng: np.random.Generator) -> Continuity:
-    """Relative jumps between adjoining frames (time, batch, n), along time and along batch; see :class:`Continuity`.
+    """Measure how well adjoining frames (time, batch, n) connect, along time and along batch; see :class:`Continuity`.
 
-    ``rng`` pairs the random frames for comparison. Both values are NaN for silence or a batch of a single item.
+    The jumps between them are divided by the jumps between frames that are paired at random with ``rng``. Both values
+    are NaN for silence or a batch of a single item.
     """
     first, last = frames[..., 0], frames[..., -1]
     random = rms(rng.permutation(first.ravel()) - last.ravel())
@@ -144,7 +145,7 @@ def snippets(validation: Iterable[HasFrames]) -> list[Array]:
 
 
 class StateFigures(NamedTuple):
-    """Comparison of a batcher's ``resets`` with the items that do not continue those of the previous batch.
+    """Comparison of a batcher's ``resets`` with the items that do not continue the previous batch.
 
     carried
         True if the state is carried from batch to batch; if not, the other two are 0.
@@ -162,7 +163,7 @@ class StateFigures(NamedTuple):
 def state_figures(batches: FrameBatches, *, most_samples: int = 1 << 22) -> StateFigures:
     """Compare ``resets`` with the frames, in the first batches and around the end of the first epoch; returns counts.
 
-    Item b of batch k + 1 continues item b of batch k if its first frame equals the last frame of the latter.
+    Item b of batch k + 1 continues item b of batch k if its first frame equals the last frame of item b of batch k.
     most_samples: limit on the samples read in the first batches, of which at least 4 and at most 64 are read.
     """
     if not batches.carries_state:

@@ -107,7 +107,7 @@ def function(
 
 
 def gradient(loss: Symbolic, variables: Sequence[Symbolic]) -> list[Symbolic]:
-    """Return d loss / d variable for each variable; exactly zero for one that the scalar loss does not depend on."""
+    """Return d loss / d variable for each variable; exactly zero if the scalar loss does not depend on it."""
     return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
 
 

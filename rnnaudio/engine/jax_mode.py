@@ -77,7 +77,7 @@ def compile_mode() -> Mode:
 
 
 def to_numpy(function: Function) -> Function:
-    """Return a function with the same results as ``function``, as NumPy arrays copied from the device at once."""
+    """Wrap ``function`` so that it returns its results as NumPy arrays, all copied from the device at once."""
     return lambda *values: jax.device_get(function(*values))
 
 
@@ -100,7 +100,7 @@ class _Linker(JAXLinker):
 
 
 def _is_size_input(variable: Variable) -> bool:
-    """Tell whether an input is an integer scalar passed by the caller; a shared one may change at every call."""
+    """Tell whether an input is an integer scalar from the caller, not a shared one, which may change at every call."""
     return not isinstance(variable, TensorSharedVariable) and variable.ndim == 0 and _may_be_size(variable.type)
 
 

@@ -30,7 +30,7 @@ class CodePlayer:
         temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`); the attribute of this name may
         be changed between frames.
     detail_temperature
-        temperature of the stages after the first, which refine the sound of a frame; None: that of the first.
+        temperature of the stages after the first, which refine the sound of a frame; None: as for the first.
     seed
         random seed; together with the index of a stream it determines the stream's codes, independently of the other
         streams and of the number of threads.

@@ -158,7 +158,7 @@ class _Player:
 
 
 def _free_run(players: list[_Player], n_frames: int, progress: bool) -> None:
-    """Generate ``n_frames`` frames, fewer once no stream is finite."""
+    """Generate ``n_frames`` frames; stop early once no stream is finite any more."""
     with tqdm(total=n_frames, desc="generating", unit="frame", disable=None if progress else True, leave=False) as bar:
         for done in range(0, n_frames, FRAMES_AT_ONCE):
             if not any(player.is_alive for player in players):
@@ -169,7 +169,7 @@ def _free_run(players: list[_Player], n_frames: int, progress: bool) -> None:
 
 
 def _checked_primes(primes: Sequence[ArrayLike] | Audio, frame_size: int) -> Audio:
-    """Stack primes to (n_streams, n) in the engine's float type; RnnaudioError for those that cannot be continued."""
+    """Stack primes to (n_streams, n) in the engine's float type; RnnaudioError for primes that cannot be continued."""
     if len(primes) == 0:
         raise RnnaudioError("got no primes; give at least one")
     names = ["the prime"] if len(primes) == 1 else [f"prime {k + 1} of {len(primes)}" for k in range(len(primes))]

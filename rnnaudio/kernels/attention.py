@@ -33,7 +33,10 @@ def _filters(centre: Number, stride: Number, variance: Number, f: Matrix) -> Non
 def _filters_back(
     centre: Number, stride: Number, variance: Number, f: Matrix, df: Matrix
 ) -> tuple[Number, Number, Number]:
-    """Return the gradients with respect to centre, log stride and log variance, given df, the gradient at f."""
+    """Return the loss gradients with respect to centre, log stride and log variance.
+
+    df is the gradient with respect to the filters f.
+    """
     n, size = f.shape
     d_centre, d_stride, d_variance = 0.0, 0.0, 0.0
     for i in range(n):
@@ -55,7 +58,7 @@ def _filters_back(
 
 @njit()
 def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tuple[Number, Number, Number]:
-    """Return centre, stride (pixels) and variance (pixels^2) of the filters along axis 0, the width, or 1."""
+    """Return centre, stride (pixels) and variance (pixels^2) of the filters along the width (axis 0) or height (1)."""
     side, longer = max(n_pixels - 1.0, 1.0), max(longest - 1.0, 1.0)
     deviation = math.exp(0.5 * numbers[2]) * side / longer
     stride = side / max(n - 1, 1) * math.exp(numbers[3])
@@ -73,9 +76,10 @@ def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
 
 @njit()
 def place_back(numbers: Vector, fy: Matrix, fx: Matrix, dfy: Matrix, dfx: Matrix, d_numbers: Vector) -> None:
-    """Set d_numbers[:4], the gradient at ``numbers``, from dfy and dfx, the gradients at the filters fy and fx.
+    """Set d_numbers[:4], the loss gradient with respect to the grid parameters ``numbers`` (5,), given dfy and dfx.
 
-    The fifth number, log gamma, does not affect the filters.
+    dfy and dfx are the gradients with respect to the filters fy and fx. The fifth parameter, log gamma, does not
+    affect the filters.
     """
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
@@ -123,9 +127,10 @@ def read_back(
     image: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_reading: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_image: Vector,
 ) -> Number:  # fmt: skip
-    """Add the gradients of :func:`read` to dfy, dfx and d_image; return the gradient with respect to log gamma.
+    """Add the gradients with respect to fy, fx and image to dfy, dfx and d_image; return the gradient of log gamma.
 
-    ``d_reading`` is the gradient at the reading. Overwrites ``room`` and ``d_room``, which have the shape of fx.
+    The backward pass of :func:`read`: ``d_reading`` is the loss gradient with respect to the reading. Overwrites
+    ``room`` and ``d_room``, which have the shape of fx.
     """
     n, width = fx.shape
     _rows_of(image, fy, width, room)
@@ -183,9 +188,10 @@ def write_back(
     patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_canvas: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_patch: Vector,
 ) -> Number:  # fmt: skip
-    """Set dfy, dfx and d_patch, the gradients of :func:`write`; return the gradient with respect to log gamma.
+    """Set dfy, dfx and d_patch, the gradients with respect to fy, fx and patch; return the gradient of log gamma.
 
-    ``d_canvas`` is the gradient at the canvas. Overwrites ``room`` and ``d_room``, which have the shape of fx.
+    The backward pass of :func:`write`: ``d_canvas`` is the loss gradient with respect to the canvas. Overwrites
+    ``room`` and ``d_room``, which have the shape of fx.
     """
     n, width = fx.shape
     _columns_of(patch, fx, room)

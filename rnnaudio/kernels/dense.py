@@ -76,7 +76,7 @@ def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
 
 
 def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
-    """Write the gradient dy f'(z) to dz, given y = f(z) and dy, the gradient at y; all (rows, n).
+    """Write the gradient dy f'(z) to dz, given y = f(z) and dy, the gradient with respect to y; all (rows, n).
 
     ``kind`` is f's name: relu, tanh or sigmoid. ValueError if shapes differ.
     """

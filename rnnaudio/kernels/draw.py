@@ -126,7 +126,7 @@ def _check(
 
 
 class Backward(NamedTuple):
-    """The gradients that :func:`backward` returns, each with the shape of the argument that it is named after."""
+    """The loss gradients that :func:`backward` returns, each with the shape of the argument that it is named after."""
 
     prepared: Frames
     weights: Weights
@@ -137,10 +137,11 @@ def backward(
     prepared: Frames, noise: Frames, weights: Weights, start: States, grids: Grids, states: States, kept: Kept,
     d_states: States,
 ) -> Backward:  # fmt: skip
-    """Compute the gradients of prepared, weights and start, given d_states, the gradients at the states of all steps.
+    """Compute the loss gradients with respect to prepared, weights and start, given d_states.
 
-    ``states`` and ``kept`` come from :func:`forward`; the arguments before them are those passed to it. A field of
-    d_states may be (0, 0, 0), for a gradient of zero. ValueError if a field has another shape than that of states.
+    d_states holds the gradients with respect to the states of all steps; a field may be (0, 0, 0), for a gradient of
+    zero. ``states`` and ``kept`` come from :func:`forward`; the arguments before them are those passed to it.
+    ValueError if a field of d_states has another shape than the same field of states.
     """
     n_steps, batch, m = noise.shape
     n = start.encoder_hidden.shape[1]
@@ -176,7 +177,7 @@ def backward(
 
 
 def _affine_gradients(x: Frames, dy: Frames) -> list[np.ndarray]:
-    """Gradients of W and b in x W + b, given x and dy, the gradient at the result, of all steps: (T, B, width)."""
+    """Gradients with respect to W and b of y = x W + b, given x and dy of all steps: (T, B, width)."""
     flat_x, flat_dy = x.reshape(-1, x.shape[2]), dy.reshape(-1, dy.shape[2])
     d_w = empty((x.shape[2], dy.shape[2]), x.dtype)
     product(flat_x.T, flat_dy, d_w)

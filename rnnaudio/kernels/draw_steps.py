@@ -180,9 +180,10 @@ def back_through_steps(
     """Compute the gradients for images first to last - 1, from the last step to the first.
 
     The arguments up to ``grids`` are those of :func:`rnnaudio.kernels.draw.backward` as tuples, ``packed`` the
-    transposed weight matrices. d_gates, d_codes, d_decoder_gates, d_strokes and d_places receive the gradients at
-    these arrays, and ``d_image``, with attention, is increased by those at the images. ``d_start``, initially zeros,
-    carries the gradients at the states from step to step; in the end it holds those at the initial states.
+    transposed weight matrices. d_gates, d_codes, d_decoder_gates, d_strokes and d_places receive the loss
+    gradients with respect to the encoder's gates, codes, decoder's gates, strokes and places. With attention, the
+    gradients with respect to the images are added to ``d_image``. ``d_start``, initially zeros, carries the gradients
+    with respect to the states from step to step; in the end these are the gradients of the initial states.
     """
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     _, ck, h, ch, canvas, _ = states

@@ -235,7 +235,7 @@ def pixel_gradients(
 ) -> tuple[Matrix, float, Matrix]:
     """Compute the gradients with respect to logits, log_std and target, each of its shape, given d_nats (batch,).
 
-    d_nats is the gradient at the result of :func:`pixel_nats`.
+    d_nats is the loss gradient with respect to the result of :func:`pixel_nats`.
     """
     mean = scipy.special.expit(logits)
     error = target - mean
@@ -261,7 +261,7 @@ def gaussian_gradients(
 ) -> tuple[Frames, Frames]:
     """Compute the gradients with respect to prediction and target, each of its shape, given d_nats (..., n).
 
-    d_nats is the gradient at the result of :func:`gaussian_nats`.
+    d_nats is the loss gradient with respect to the result of :func:`gaussian_nats`.
     """
     mean, log_variance = np.split(prediction, 2, axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -84,9 +84,10 @@ def nats(prediction: Frames, target: Matrix, least_variance: float) -> Matrix:
 
 
 def gradients(prediction: Frames, target: Matrix, d_nats: Matrix, least_variance: float) -> tuple[Frames, Matrix]:
-    """Compute the gradients at prediction and target, given d_nats (rows, n), the gradient at :func:`nats`.
+    """Compute the loss gradients with respect to prediction and target, given d_nats (rows, n).
 
-    They have the shapes of prediction (rows, 3 K, n) and target (rows, n). ValueError if shapes do not fit.
+    d_nats is the gradient with respect to the result of :func:`nats`. The results have the shapes of prediction
+    (rows, 3 K, n) and target (rows, n). ValueError if shapes do not fit.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))
     out = np.empty(prediction.shape, prediction.dtype), np.empty(target.shape, prediction.dtype)

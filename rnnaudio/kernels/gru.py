@@ -150,12 +150,15 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """The results of :func:`backward`: dz, and the gradients of the parameters and of h0 (hidden)."""
+    """The results of :func:`backward`: loss gradients with respect to pre-activations, parameters and h0.
 
-    dz: Frames  # (T, B, 3 n): gradient at the pre-activations; the caller computes those of x and w_input from it
+    From dz, the gradient of the pre-activations, the caller computes those of x and w_input.
+    """
+
+    dz: Frames  # (T, B, 3 n)
     w_hidden: Matrix
     bias: Vector
-    hidden: Matrix
+    hidden: Matrix  # gradient with respect to h0
 
 
 def forward(x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, h0: Matrix, mask: Mask) -> Forward:
@@ -179,10 +182,10 @@ def forward(x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, h0: Matr
 
 
 def backward(w_hidden: Matrix, h0: Matrix, mask: Mask, states: Forward, dh_out: Frames) -> Backward:
-    """Compute the gradients, given dh_out (T, B, n), the gradient at the hidden states of all T steps.
+    """Compute the gradients of :class:`Backward`, given dh_out (T, B, n).
 
-    ``states`` comes from :func:`forward`; the other arguments are those passed to it. ValueError if dh_out has another
-    shape.
+    dh_out is the loss gradient with respect to the hidden states of all T steps. ``states`` comes from
+    :func:`forward`; the other arguments are those passed to it. ValueError if dh_out has another shape.
     """
     hidden, gates, reset = states
     _, batch, n = hidden.shape

@@ -122,9 +122,10 @@ def nats(prediction: Frames, target: Levels, n_levels: int, half_step: float, le
 def gradients(
     prediction: Frames, target: Levels, d_nats: Matrix, n_levels: int, half_step: float, least: float
 ) -> tuple[Frames]:
-    """Compute the gradient with respect to prediction, given d_nats (rows, n), the gradient at :func:`nats`.
+    """Compute the loss gradient with respect to prediction, given d_nats (rows, n).
 
-    The result is a tuple with one array (rows, 3 K, n). ValueError if shapes do not fit.
+    d_nats is the gradient with respect to the result of :func:`nats`. The result here is a tuple with one array
+    (rows, 3 K, n). ValueError if shapes do not fit.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))
     out = np.empty(prediction.shape, prediction.dtype)

@@ -94,10 +94,10 @@ def _forward(
 def gates_back(
     gates: Vector, peepholes: Matrix, c_before: Vector, c: Vector, dh: Vector, dc: Vector, dz: Vector, row: Vector
 ) -> None:
-    """Set dz (4 n,), the gradient at the pre-activations of one step of one sequence, from dh and dc (n,).
+    """Set dz (4 n,), the loss gradient with respect to the pre-activations of one step, given dh and dc (n,).
 
-    dh and dc are the gradients at h and c. On return dc is the gradient at the previous cell state ``c_before``, and
-    ``row`` (n,), which is scratch space, is overwritten.
+    dh and dc are the gradients with respect to h and c; all are for one sequence. On return dc is the gradient
+    with respect to the previous cell state ``c_before``, and ``row`` (n,), which is scratch space, is overwritten.
     """
     n = c.size
     one = c.dtype.type(1)
@@ -144,7 +144,7 @@ def _backward(
     n, rows = c0.shape[1], last - first
     dh = np.zeros((rows, padded(n, c.itemsize)), c.dtype)
     dc = np.zeros((rows, n), c.dtype)
-    kept = np.zeros((rows, n), c.dtype)  # gradients at h that pass a masked step unchanged
+    kept = np.zeros((rows, n), c.dtype)  # gradients with respect to h that pass a masked step unchanged
     row = np.empty(n, c.dtype)
     for t in range(gates.shape[0] - 1, -1, -1):
         c_before = c0 if t == 0 else c[t - 1]
@@ -179,14 +179,17 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """The results of :func:`backward`: dz, and the gradients of the parameters, of h0 (hidden) and of c0 (cell)."""
+    """The results of :func:`backward`: loss gradients with respect to pre-activations, parameters, h0 and c0.
 
-    dz: Frames  # (T, B, 4 n): gradient at the pre-activations; the caller computes those of x and w_input from it
+    From dz, the gradient of the pre-activations, the caller computes those of x and w_input.
+    """
+
+    dz: Frames  # (T, B, 4 n)
     w_hidden: Matrix
     bias: Vector
     peepholes: Matrix
-    hidden: Matrix
-    cell: Matrix
+    hidden: Matrix  # gradient with respect to h0
+    cell: Matrix  # gradient with respect to c0
 
 
 def forward(
@@ -216,10 +219,11 @@ def backward(
     w_hidden: Matrix, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask, states: Forward, dh_out: Frames,
     dc_out: Frames,
 ) -> Backward:  # fmt: skip
-    """Compute the gradients, given dh_out and dc_out (T, B, n), those at the hidden and cell states of all T steps.
+    """Compute the gradients of :class:`Backward`, given dh_out and dc_out (T, B, n).
 
-    dh_out or dc_out may be (0, 0, 0), for a gradient of zero. ``states`` comes from :func:`forward`; the other
-    arguments are those passed to it. ValueError if dh_out or dc_out has another shape.
+    dh_out and dc_out are the loss gradients with respect to the hidden and cell states of all T steps; either may be
+    (0, 0, 0), for a gradient of zero. ``states`` comes from :func:`forward`; the other arguments are those passed to
+    it. ValueError if dh_out or dc_out has another shape.
     """
     hidden, cell, gates = states
     _, batch, n = hidden.shape

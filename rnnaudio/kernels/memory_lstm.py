@@ -122,10 +122,10 @@ def _forward(
 
 @njit()
 def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector) -> None:
-    """Set d_gates, the gradient at the gates' pre-activations, from d_memory, the gradient at the new memory cell.
+    """Set d_gates, the loss gradient with respect to the gates' pre-activations, given d_memory.
 
-    On return d_memory is multiplied by f, which gives the gradient at the memory cell ``before``, except for that
-    through the gates.
+    d_memory is the gradient with respect to the new memory cell. On return it is multiplied by f, which gives the
+    gradient with respect to the memory cell ``before``, except for the part that flows through the gates.
     """
     n = before.size
     f, g, c = gates[:n], gates[n : 2 * n], gates[2 * n :]
@@ -149,7 +149,10 @@ def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector
 
 @njit()
 def _hidden_back(hidden: Vector, z: Matrix, d_hidden: Vector) -> None:
-    """Set d_hidden, the gradient at the hidden pre-activations, from z (3, padded 2 n), that at the activations."""
+    """Set d_hidden, the loss gradient with respect to the pre-activations of the gates' hidden layers.
+
+    z (3, padded 2 n) is the gradient with respect to the activations ``hidden``.
+    """
     n = hidden.size // 6
     zero = hidden.dtype.type(0)
     one = hidden.dtype.type(1)
@@ -210,14 +213,17 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """The results of :func:`backward`: dz, and the gradients of the parameters and of m0."""
+    """The results of :func:`backward`: loss gradients with respect to the parameters, m0 and pre-activations (dz).
 
-    dz: Frames  # (T, B, 6 n): gradient at the hidden pre-activations of the lowest depth; x's is a product with it
+    dz belongs to the hidden pre-activations of the lowest depth; the caller computes the gradient of x from it.
+    """
+
+    dz: Frames  # (T, B, 6 n)
     w_hidden: Matrix
     bias_hidden: Vector
     w_gates: Matrix
     bias_gates: Vector
-    memory: Matrix  # the gradient at m0
+    memory: Matrix  # gradient with respect to m0
 
 
 def _blocks(w_gates: Matrix) -> list[Matrix]:
@@ -261,10 +267,10 @@ def forward(
 def backward(
     x: Frames, w_hidden: Matrix, w_gates: Matrix, m0: Matrix, mask: Mask, states: Forward, d_out: Frames
 ) -> Backward:
-    """Compute the gradients, given d_out (T, B, k n), the gradient at the memory cells of all T steps.
+    """Compute the gradients of :class:`Backward`, given d_out (T, B, k n).
 
-    ``states`` comes from :func:`forward`; the other arguments are those passed to it. ValueError if d_out has another
-    shape.
+    d_out is the loss gradient with respect to the memory cells of all T steps. ``states`` comes from :func:`forward`;
+    the other arguments are those passed to it. ValueError if d_out has another shape.
     """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n

@@ -223,8 +223,8 @@ def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
 def recurrent_gradient(h0: Matrix, hidden: Frames, dz: Frames, out: Matrix) -> None:
     """Write the gradient of recurrent weights R, the sum of h_{t-1}^T dz_t over steps t = 1..T, to out (n, m).
 
-    h0 (B, n) is h_0 of B sequences, hidden (T, B, n) holds h_1, ..., h_T; dz_t, in dz (T, B, m), is the gradient at
-    the product h_{t-1} R.
+    h0 (B, n) is h_0 of B sequences, hidden (T, B, n) holds h_1, ..., h_T; dz_t, in dz (T, B, m), is the gradient
+    with respect to the product h_{t-1} R.
     """
     product(h0.T, dz[0], out)
     product(hidden[:-1].reshape(-1, hidden.shape[2]).T, dz[1:].reshape(-1, dz.shape[2]), out, add=True)

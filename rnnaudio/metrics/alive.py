@@ -77,7 +77,7 @@ class Alive(NamedTuple):
     reason
         what it died of; empty if it is alive at its end.
     confidence
-        share of the windows after its death that have a fault; of audio that is alive, of all windows that have none.
+        if it died, share of the windows after its death that have a fault; else, share of all windows that have none.
     """
 
     seconds: float
@@ -103,7 +103,7 @@ FAULTS = ("silence", "standstill", "noise", "clipping", "loudness", "loop")
 
 
 def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> AliveLimits:
-    """Limits for real recordings: those of all music, moved where a fifth of the recordings cross them.
+    """Limits for real recordings: the limits for all music, moved where a fifth of the recordings cross them.
 
     Recordings are read one at a time; those shorter than 1 s are ignored. RnnaudioError if none is longer, or one is
     not mono, floating point and finite.
@@ -143,7 +143,7 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
 
 
 def limits_of_all_music(sample_rate_hz: int) -> AliveLimits:
-    """Limits without a corpus: those that hold for all music, at a usual level."""
+    """Limits that are not calibrated on a corpus: those for all music, with a median level of -23 dBFS assumed."""
     noise = float(np.median(of_noise(sample_rate_hz).movement))
     return AliveLimits(
         sample_rate_hz, USUAL_DBFS, LOUD_DB, SILENCE_DBFS, QUIET_DB, STEADY_SHARE * noise, FROZEN_SHARE * noise,
@@ -162,7 +162,7 @@ def _low_limit(features: Sequence[FloatArray], limit: float) -> float:
 
 
 def _runs(feature: NDArray[np.generic]) -> NDArray[np.generic]:
-    """All runs of 8 consecutive windows, (n_runs, 8); of all windows if there are fewer."""
+    """All runs of 8 consecutive windows, (n_runs, 8); a single run of all windows if there are fewer than 8."""
     return np.lib.stride_tricks.sliding_window_view(feature, min(N_WINDOWS_DEAD, len(feature)))
 
 
@@ -225,14 +225,14 @@ def _to_judge(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> Flo
 
 
 def _reference_level(prime: ArrayLike | None, sample_rate_hz: int, limits: AliveLimits) -> float:
-    """Level of the prime, or of the corpus if there is none or it is too short to have one."""
+    """Median level of the prime in dBFS; if there is no prime or it is shorter than 1 s, that of the limits."""
     if prime is None or len(np.asarray(prime)) < WINDOW_SECONDS * sample_rate_hz:
         return limits.median_dbfs
     return float(np.median(measure_windows(checked(prime, sample_rate_hz), sample_rate_hz).level))
 
 
 def _faults(windows: Windows, limits: AliveLimits, reference_dbfs: float) -> dict[str, NDArray[np.bool_]]:
-    """Which windows have each fault, by name."""
+    """For each fault, by name: which windows have it, (n_windows,)."""
     is_noisy = windows.noisiness >= NOISY_DB
     return {
         "silence": windows.level < max(limits.silence_dbfs, reference_dbfs + limits.quiet_db),
@@ -245,7 +245,7 @@ def _faults(windows: Windows, limits: AliveLimits, reference_dbfs: float) -> dic
 
 
 def _with_last_repetition(repeats: NDArray[np.bool_], period: FloatArray) -> NDArray[np.bool_]:
-    """Runs of 8 or more windows that are repeated later, each with the windows of its last repetition."""
+    """Mark the windows in ``repeats``, and after each run of 8 or more of them those of its last repetition, too."""
     extended = repeats.copy()
     for start in np.flatnonzero(_runs(repeats).all(axis=1)) if len(repeats) >= N_WINDOWS_DEAD else ():
         last = start + N_WINDOWS_DEAD - 1
@@ -255,7 +255,7 @@ def _with_last_repetition(repeats: NDArray[np.bool_], period: FloatArray) -> NDA
 
 
 def _death(windows: Windows, faults: dict[str, NDArray[np.bool_]], start: int) -> str:
-    """Describe the fault of most of the 8 windows from ``start``; of several the first in order of precedence."""
+    """Describe the fault that most of the 8 windows from ``start`` have; of several faults, the first in FAULTS."""
     run = slice(start, start + N_WINDOWS_DEAD)
     shares = {name: float(faults[name][run].mean()) for name in FAULTS}
     cause = next((name for name in FAULTS if shares[name] >= 0.5), max(FAULTS, key=lambda name: shares[name]))

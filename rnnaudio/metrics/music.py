@@ -100,7 +100,7 @@ def pitch_class_entropy(audio: ArrayLike, sample_rate_hz: int) -> float:
 
 
 class Structure(NamedTuple):
-    """Beat, chords and keys, that is structure on a scale of seconds; compare each value with that of real music."""
+    """Beat, chords and keys, that is structure on a scale of seconds; to be compared with the values of real music."""
 
     beat: float  # highest autocorrelation of the onset strength at lags of .2 to 2 s
     beat_seconds: float  # shortest lag with a peak of the autocorrelation of at least 0.9 of the highest

@@ -83,7 +83,7 @@ class Classifier:
 
 
 def loss(w: FloatArray, z: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[float, FloatArray]:
-    """Weighted sum of cross-entropies + PENALTY |w|^2 / 2 (without the bias, the last of w), and the gradient in w.
+    """Weighted sum of cross-entropies + PENALTY |w|^2 / 2 (without the bias, the last of w), and its gradient.
 
     z: inputs (n, n_inputs); y: labels (n,), 1 for generated; weight: (n,).
     """

@@ -45,14 +45,14 @@ class Windows(NamedTuple):
         standard deviation over time, in dB, of the mel spectrum from which the mean over the bands is subtracted in
         each frame (so that changes of level alone do not count), mean over the bands.
     clipped
-        share of the samples whose magnitude is at least .995 of the window's peak, as is the sample's before, which
-        differs by less than .0002 of the peak.
+        share of the samples that, like the sample before, have a magnitude of at least .995 of the window's peak,
+        while the two magnitudes differ by less than .0002 of the peak.
     recurrence
-        least mean distance of the spectra of the second, or period, that begins with the window to those one period
-        later, over all periods from .16 to 3.2 s; divided by the mean distance of two random frames nearby. 0: exact
-        repetition; about 1: none.
+        mean distance between the spectra of a stretch that begins with the window and the spectra one period later,
+        for the period from .16 to 3.2 s that makes it least; divided by the mean distance of two random frames nearby.
+        The stretch lasts a second, or one period if that is longer. 0: exact repetition; about 1: none.
     period
-        the period of the least distance, in seconds.
+        that period in seconds, or a shorter one whose distance is almost as small.
     """
 
     level: FloatArray
@@ -151,8 +151,9 @@ def _clipped(samples: FloatArray) -> float:
 def _recurrence(mel: FloatArray, hop_seconds: float) -> tuple[FloatArray, FloatArray]:
     """Least relative distance to the spectra one period later, and that period, for each frame.
 
-    The period is the shortest whose distance is as small, but for .15 of the typical distance. At the end, where there
-    is not enough to compare, both are those of the last frame that has them; 1 and 0 if none has.
+    Of periods whose distances differ by less than .15 of the typical distance, the shortest counts. At the end, where
+    too little sound follows for a comparison, both values are those of the last frame that has them; 1 and 0 if no
+    frame has.
     """
     shape = np.maximum(mel, mel.max() - RANGE_DB)
     shape = shape - shape.mean(axis=1, keepdims=True)

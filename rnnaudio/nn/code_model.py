@@ -25,7 +25,7 @@ class CodeModel(Layer):
         one per stage: a layer n_hidden -> n_codes for the first, n_hidden + n_features -> n_codes for each other;
         layers without a state.
     centres, deviations
-        those of the codec, (K, n_codes, n_features) and (n_features,).
+        the codec's, (K, n_codes, n_features) and (n_features,).
 
     ``step`` and ``unroll`` compute the body alone: features (..., batch, n_features) -> h; :meth:`nats` and
     :meth:`sample` compute the heads. ValueError if the widths of body and heads do not fit the centres.
@@ -69,7 +69,7 @@ class CodeModel(Layer):
     def features(self, codes: Symbolic, n_stages: int | None = None) -> Symbolic:
         """Compute the features v of codes: (..., K) -> (..., n_features).
 
-        Only the codes of the first ``n_stages`` stages are added up; None: those of all.
+        Only the codes of the first ``n_stages`` stages are added up; None: the codes of all stages.
         """
         leading = [codes.shape[axis] for axis in range(codes.ndim - 1)]
         parts = [

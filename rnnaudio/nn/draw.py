@@ -101,7 +101,7 @@ class Reader(Layer):
     Subclasses define ``prepare(x)``, which computes the part that depends on the image alone, (..., pixels), and
     ``glance(prepared, canvas, hidden)``, which computes the pre-activations (batch, n_out) of one step from that part,
     the canvas (batch, pixels) and the decoder's hidden state (batch, n_units). ``weights()`` returns three weights in
-    the kernel's order: that of the reading, then weight and bias of the window, both None without attention.
+    the kernel's order: the reading's weight, then weight and bias of the window, both None without attention.
     """
 
     n: int  # filters per side, 0 for no attention

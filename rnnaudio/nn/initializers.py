@@ -37,7 +37,7 @@ def constant(value: float) -> Initializer:
 
 
 def rand_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Sample U(-.5, .5) / sqrt(n_in + n_out), ``rand`` of the blog of 2016: Glorot's divided by sqrt(24) = 4.9."""
+    """Sample U(-.5, .5) / sqrt(n_in + n_out), ``rand`` of the blog of 2016: 1 / sqrt(24) of Glorot's range."""
     return rng.uniform(-0.5, 0.5, shape) / np.sqrt(sum(shape))
 
 
@@ -51,7 +51,7 @@ def iso_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def rand_february_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Sample U(-.5, .5) / (n_in + n_out), used in February 2016 on MNIST: for 784 -> 100, Glorot's divided by 146."""
+    """Sample U(-.5, .5) / (n_in + n_out), used on MNIST in February 2016; for 784 -> 100, 1/146 of Glorot's range."""
     return rng.uniform(-0.5, 0.5, shape) / sum(shape)
 
 

@@ -78,11 +78,11 @@ class Context:
         return cls(False, None, -1, taps)
 
     def normal(self, shape: Sequence[Size]) -> Symbolic:
-        """Sample an array of ``shape`` from N(0, 1), other numbers at each call. ValueError in evaluation."""
+        """Sample an array of ``shape`` from N(0, 1), different numbers at each call. ValueError in evaluation."""
         return engine.normal(self._training_key(), self._next_stream(), shape)
 
     def uniform(self, shape: Sequence[Size]) -> Symbolic:
-        """Sample an array of ``shape`` from U(0, 1), other numbers at each call. ValueError in evaluation."""
+        """Sample an array of ``shape`` from U(0, 1), different numbers at each call. ValueError in evaluation."""
         return engine.uniform(self._training_key(), self._next_stream(), shape)
 
     @property
@@ -200,7 +200,8 @@ class Layer:
     def activations(self) -> Activations:
         """Count the arrays that a training update holds for this layer, with the kernel in use.
 
-        By default: the output is kept for the backward pass, which also needs gradients at input and output.
+        By default: the output is kept for the backward pass, which also holds the gradients with respect to the input
+        and the output.
         """
         return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
 

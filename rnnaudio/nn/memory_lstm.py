@@ -148,7 +148,7 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return activations, MemoryState(tt.concatenate(memories, axis=axis))
 
     def _three(self, x: Symbolic, width: int) -> list[Symbolic]:
-        """Split the last axis into the blocks f, g, c; if ``bounded``, f's block also serves as that of g."""
+        """Split the last axis into the blocks f, g, c; if ``bounded``, f's block also serves as g's block."""
         blocks = split(x, 2 if self._bounded else 3, width)
         return [blocks[0], *blocks] if self._bounded else blocks
 

@@ -84,7 +84,7 @@ class Sequential(Composite):
     def _inputs_of(self, k: int, x: Value, outputs: list[Value]) -> list[Value]:
         """List the inputs of layer k, given the stack's input x and the outputs of the layers below.
 
-        The same for widths, given the widths of x and of these outputs.
+        Works for widths, too: given the widths of x and of these outputs, it lists the widths of the inputs.
         """
         if k == 0:
             return [x]

@@ -205,10 +205,10 @@ class LSTM(GatedCell[LSTMState[Symbolic]]):
         o  = sigmoid(x W_o + h R_o + p_o * c' + b_o)
         h' = o * tanh(c')
 
-    c is the cell state, h the hidden state and output, (batch, n) each, n = ``n_units``; c' and h' are those after the
-    step. ``w_input`` (n_in, 4 n), ``w_hidden`` (n, 4 n) and ``bias`` (4 n,) hold the blocks i, f, g, o in this order.
-    ``weights`` are the initializers of ``w_input`` and ``w_hidden``, which sample with ``rng``; b_f starts at
-    ``forget_bias``, the other biases and the peepholes at 0.
+    c is the cell state, h the hidden state and output, (batch, n) each, n = ``n_units``; c' and h' are their values
+    after the step. ``w_input`` (n_in, 4 n), ``w_hidden`` (n, 4 n) and ``bias`` (4 n,) hold the blocks i, f, g, o in
+    this order. ``weights`` are the initializers of ``w_input`` and ``w_hidden``, which sample with ``rng``; b_f starts
+    at ``forget_bias``, the other biases and the peepholes at 0.
     """
 
     def __init__(
@@ -269,7 +269,7 @@ class GRU(GatedCell[GRUState[Symbolic]]):
         k  = tanh   (x W_k + (h * r) R_k + b_k)
         h' = (1 - u) * h + u * k
 
-    h is the state and output, (batch, n), n = ``n_units``, and h' that after the step. ``w_input`` (n_in, 3 n),
+    h is the state and output, (batch, n), n = ``n_units``, and h' its value after the step. ``w_input`` (n_in, 3 n),
     ``w_hidden`` (n, 3 n) and ``bias`` (3 n,) hold the blocks r, u, k in this order. ``weights`` are the initializers
     of ``w_input`` and ``w_hidden``, which sample with ``rng``; the biases start at 0.
     """

@@ -148,7 +148,7 @@ class SampleModel(Layer):
 
     @property
     def n_context(self) -> int:
-        """The number of samples that must be known before the first predicted one."""
+        """The number of samples that must be known before the first predicted sample."""
         return max(self.tiers[0].n_samples, self.samples.n_samples, self.n_taps)
 
     @property
@@ -202,7 +202,7 @@ def sample_model(
 
     Each length must be a multiple of the next. The input of the sample tier is the last ``window`` samples, its output
     the parameters of ``readout``. ``cell`` is lstm or gru; ``rng`` samples the initial weights. ``deviation`` and
-    ``taps`` are those of :class:`SampleModel`.
+    ``taps``: see :class:`SampleModel`.
     """
     sizes = [*frames, 1]
     tiers = [

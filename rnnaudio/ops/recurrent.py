@@ -176,7 +176,10 @@ class _Last(engine.Kernel):
 
 
 class _LastGradient(engine.Kernel):
-    """Gradient at the last time step (batch, n), number of steps -> gradient at all steps, zero before the last."""
+    """Backward pass of :func:`last`: gradient of x[-1] (batch, n), number of steps -> gradient of x (time, batch, n).
+
+    It is zero at all steps but the last.
+    """
 
     ndims = (3,)
 

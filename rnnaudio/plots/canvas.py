@@ -108,13 +108,13 @@ def spans_decades(values: Floats) -> bool:
 
 
 def padded(positions: Floats) -> tuple[float, float]:
-    """Axis limits with a margin of 3 % of the range beyond the first and last position; 0.5 if these are equal."""
+    """Axis limits with a margin of 3 % of the range beyond first and last position, or of .5 if these are equal."""
     margin = 0.03 * (positions[-1] - positions[0]) or 0.5
     return positions[0] - margin, positions[-1] + margin
 
 
 def markers(n_points: int) -> Style:
-    """Style of a curve of ``n_points``: visible markers up to 30, else dots as small as the line for lone points."""
+    """Style of a curve of ``n_points``: visible markers up to 30, else tiny dots, to show lone points."""
     return {"marker": "o", "markersize": 3.5 if n_points <= 30 else 1.0, "linewidth": 1.5}
 
 

@@ -125,7 +125,7 @@ def _column(records: Sequence[Row], key: str) -> Floats:
 
 
 def _finite_or_gap(values: ArrayLike, decibel: bool) -> Floats:
-    """The values, or 10 log10 of them if ``decibel``, with NaN in place of all that are not finite."""
+    """The values, or 10 log10 of them if ``decibel``, with NaN in place of values that are not finite."""
     shown = metrics.decibel(values) if decibel else np.asarray(values, float)
     return np.where(np.isfinite(shown), shown, np.nan)
 

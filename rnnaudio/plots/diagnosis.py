@@ -50,7 +50,7 @@ def diagnosis(found: Diagnosis, path: str | Path) -> Path:
 
 
 def diagnosis_figure(found: Diagnosis) -> Figure:
-    """The causes of a diagnosis in words, most severe first, above one panel for each measurement.
+    """The causes of a diagnosis in words, most severe first; below them, one panel for each measurement.
 
     Missing measurements have no panel. Values that are not finite, or that a log scale cannot show, are gaps.
     """
@@ -96,7 +96,7 @@ def _literal(text: str) -> str:
 
 
 def _panels(m: Measurements) -> list[tuple[bool, Panel]]:
-    """All panels in reading order, each with True if its measurement exists."""
+    """All panels in reading order, each as (whether its measurement exists, panel)."""
     return [
         (bool(np.isfinite(m.level_db).any()), _plot_levels),
         (any(value > 0 for value in m.errors.values()), _plot_errors),
@@ -210,7 +210,7 @@ def _plot_curves(axes: Axes, curves: Mapping[str, ArrayLike], *, first: int) -> 
 
 
 def _plot_log_bars(axes: Axes, values: Mapping[str, float], *, reference: float) -> None:
-    """Plot bars from ``reference`` to each value on a log scale; at most MOST_BARS, those furthest from it."""
+    """Plot bars from ``reference`` to the values on a log scale: those of the MOST_BARS values furthest from it."""
     shown = positive_or_gap(list(values.values()))
     far_first = np.argsort(-np.nan_to_num(np.abs(np.log(shown / reference)), nan=np.inf), kind="stable")
     rows = [(list(values)[k], shown[k]) for k in sorted(far_first[:MOST_BARS])]

@@ -104,7 +104,7 @@ def beside_nearest(
 def beside_nearest_figure(
     samples: ArrayLike, nearest: ArrayLike, *, rulers: Rulers | None = None, title: str = ""
 ) -> Figure:
-    """Pairs of a generated image, framed, and its nearest neighbour in the training set to the right of it.
+    """Pairs of images: a generated one, framed, and to its right its nearest neighbour in the training set.
 
     samples, nearest: (n, height, width), values from 0 to 1. rulers: axes for the first column and the last row; None:
     no axes. Raises RnnaudioError if the shapes of samples and nearest differ or n is 0.

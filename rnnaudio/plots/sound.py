@@ -46,7 +46,9 @@ def spectrogram(
 def spectrogram_figure(
     prime: ArrayLike, generated: ArrayLike, original: ArrayLike, sample_rate_hz: float, *, title: str = ""
 ) -> Figure:
-    """Spectrograms of recording and free run on equal scales, with the end of the prime marked, above their levels.
+    """Spectrograms of recording and free run, one above the other on equal scales, and their levels in a strip below.
+
+    A line marks the end of the prime.
 
     prime, generated, original: (samples,) each; float with full scale 1.0, or int16 or int32. ``original`` is the
         continuation of the recording *after* the prime. Lengths may differ: missing samples are grey, as are samples

@@ -128,7 +128,7 @@ def error_by_horizon(
 def error_by_horizon_figure(
     errors: Mapping[str, ArrayLike], seconds: ArrayLike, *, quantity: str, title: str = ""
 ) -> Figure:
-    """One curve per predictor of its error against the prediction horizon, labelled at its end; both axes from zero.
+    """Errors against the prediction horizon: one curve per predictor, labelled at its end; both axes start at zero.
 
     errors: by name of the predictor, (n,), one for each horizon. seconds: (n,), the horizons in seconds, increasing.
     quantity: name and unit of the errors, the label of the y axis.

@@ -78,7 +78,7 @@ class LevelReadout(Readout, Protocol):
 
     @property
     def kernel_constants(self) -> tuple[float, float]:
-        """Constants of that kernel: the unit of locations and scales, and the minimum scale in this unit."""
+        """Constants of :attr:`kernel`: the unit of locations and scales, and the minimum scale in this unit."""
         ...
 
     def shifted(self, prediction: Array, centre: Array) -> Array:

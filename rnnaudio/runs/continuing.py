@@ -143,7 +143,7 @@ class LoadedRun(ABC):
 class Watch:
     """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music.
 
-    limits: None, if they are unknown, disables it. scale: restores the standardised samples of the streams.
+    limits: None (unknown) disables the detector. scale: restores the standardised samples of the streams.
     """
 
     def __init__(self, limits: AliveLimits | None, scale: Scale):
@@ -168,7 +168,7 @@ class Watch:
         if in_range(latest, rate, self._limits).fraction:
             return ""
         whole = in_range(self._scale.restore(audio), rate, self._limits).dead_from_s
-        # Windows of the whole stream begin at other samples than those of its end, so they may still count as alive.
+        # Windows of the whole stream begin at other samples than windows of its end, so they may still count as alive.
         since = (len(audio) - n) / rate if whole is None else whole
         return f"{alive_seconds(latest, rate, self._limits).reason}, from {since:.1f} s on"
 
@@ -178,7 +178,7 @@ def gathered(
 ) -> list[Generated]:
     """Join blocks (n_streams, m) to one result per prime, of up to ``n_samples`` new samples.
 
-    A stream is cut where ``watch`` found it dead; reading ends when all are.
+    A stream is cut where ``watch`` found it dead; reading ends when all streams are dead.
     """
     audio = np.zeros((len(primes), n_samples), np.float32)
     ends: dict[int, tuple[int, str]] = {}

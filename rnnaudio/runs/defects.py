@@ -187,7 +187,7 @@ DEFECTS = (
 
 
 def named(name: str) -> Defect:
-    """The defect of that name. RnnaudioError, which lists all names, if there is none."""
+    """The defect called ``name``. RnnaudioError, which lists all names, if there is none."""
     for defect in DEFECTS:
         if defect.name == name:
             return defect
@@ -254,7 +254,7 @@ def _get(config: Settings, path: str) -> Any:
 
 
 def _replaced(config: Config, defect: Defect, settings: Mapping[str, Any]) -> Config:
-    """Replace all settings at once, because a config checks them together; RnnaudioError if it lacks one."""
+    """Replace all settings at once, because a config checks them together; RnnaudioError if the config lacks one."""
     if not _has(config, settings):
         raise RnnaudioError(f"{defect.name} is a defect of {defect.of} runs, not of {type(config).__name__}")
     return _with(config, {tuple(path.split(".")): value for path, value in settings.items()})

@@ -57,7 +57,7 @@ def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.nd
 
 
 def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
-    """Limits of real music from the training pieces of a corpus; those of all music if no piece is as long as 1 s."""
+    """Limits of real music from the training pieces of a corpus; the limits for all music if no piece lasts 1 s."""
     rate = corpus.sample_rate_hz
     if max(piece.n_samples for piece in corpus.train.pieces) < WINDOW_SECONDS * rate:
         return limits_of_all_music(rate)

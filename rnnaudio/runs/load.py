@@ -42,7 +42,7 @@ def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
 
 
 def _check_sizes(recipe: Recipe[C], saved: SavedRun) -> None:
-    """Check sizes; RnnaudioError if they are larger than those of the stored arrays, which could exhaust memory."""
+    """Raise RnnaudioError if sizes in the settings exceed the stored arrays, as such a model could exhaust memory."""
     shapes = [array.shape for array in saved.checkpoint.arrays.values()]
     most = max((side for shape in shapes for side in shape), default=0)
     limits = {"n_units": most, "head_units": most, "readout_units": most, "n_layers": len(shapes)}
@@ -55,7 +55,7 @@ def _check_sizes(recipe: Recipe[C], saved: SavedRun) -> None:
 
 
 def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
-    """The config of a saved run, with defaults for settings that it lacks; RnnaudioError if of another recipe."""
+    """The config of a saved run, with defaults for missing settings; RnnaudioError if the run has another recipe."""
     try:
         config: C = from_dict(recipe.Config, saved.settings[recipe.key])
     except (KeyError, TypeError) as error:

@@ -29,12 +29,12 @@ RECIPES.add(
 
 
 def recipe_named(name: str) -> Any:
-    """The recipe of that name. RnnaudioError, which suggests the nearest known name, if there is none."""
+    """The recipe called ``name``. RnnaudioError, which suggests the nearest known name, if there is none."""
     return resolve(RECIPES[name].recipe)
 
 
 def config_class(name: str) -> Any:
-    """The config class of the recipe of that name; RnnaudioError as in :func:`recipe_named`."""
+    """The config class of the recipe called ``name``; errors: see :func:`recipe_named`."""
     return resolve(RECIPES[name].Config)
 
 

@@ -59,7 +59,7 @@ class SavedRun(NamedTuple):
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
         """Arrays, by name, of the ``best`` parameters (lowest loss) or of the last ones (``model``).
 
-        They are the last ones, too, if the group is missing from the checkpoint.
+        The last parameters are returned, too, if the checkpoint lacks the best ones.
         """
         return self.checkpoint.group(group) or self.checkpoint.group("model")
 

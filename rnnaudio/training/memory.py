@@ -16,7 +16,7 @@ from rnnaudio.training.available import available_bytes
 
 RESERVE = 256 << 20  # bytes for compiling and for the validation batches
 N_BATCHES = 2  # one in use, one prefetched
-# The gradient at a final state is written into an array of zeros that spans all steps of the segment. This is the
+# The gradient of a final state is written into an array of zeros that spans all steps of the segment. This is the
 # measured number of such arrays; without compilation to C the write is not done in place, and takes several.
 FINAL_ARRAYS = {"pytensor": 3, "theano": 8}[engine.NAME] if engine.MODE in ("auto", "python") else 1
 
@@ -78,9 +78,9 @@ def step_memory(
 def check_memory(
     model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
 ) -> StepMemory:
-    """Return :func:`step_memory`, after checking that as much memory, and 256 MiB for other needs, is available.
+    """Return :func:`step_memory`, after checking that this much memory, plus 256 MiB for other needs, is available.
 
-    RnnaudioError, with advice, if it is not; no check if the available memory is unknown.
+    RnnaudioError, with advice, if it is not available; no check if the available memory is unknown.
     """
 
     def memory(segment: int) -> StepMemory:

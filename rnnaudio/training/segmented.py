@@ -2,9 +2,9 @@
 
 The sequence is divided into segments. A forward pass over all segments keeps only the state at the start of each. A
 second pass takes the segments in reverse order: it computes each one forwards again, now keeping the intermediate
-results, and then backwards, which gives the gradient at the segment's initial state; the segment before it continues
-from that gradient. With x_k the frames of segment k, s_k the state at its start, w_k its share of the steps and
-L = sum_k w_k loss_k,
+results, and then backwards, which gives the gradient with respect to the segment's initial state; the segment before
+it continues from that gradient. With x_k the frames of segment k, s_k the state at its start, w_k its share of the
+steps and L = sum_k w_k loss_k,
 
     s_{k+1}, loss_k = run(x_k, s_k)
     d_k = dL / ds_k,  g_k = contribution of segment k to dL / d parameters:

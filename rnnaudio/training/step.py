@@ -29,7 +29,7 @@ class StepResult(NamedTuple):
     loss: float  # before the update
     values: Sums  # the objective's reported values
     gradient_norms: dict[str, float]  # L2 norm of each parameter's gradient, before clipping
-    update_ratios: dict[str, float]  # L2 norm of each parameter's change over that of the parameter
+    update_ratios: dict[str, float]  # L2 norm of each parameter's change over the L2 norm of the parameter
     state: list[Array]  # final state, one array per leaf
 
 

@@ -71,7 +71,7 @@ def magnitude_differences(magnitudes: Magnitudes, stft: STFT) -> Differences:
 
         v = hop n / gamma  d log|X| / dk        u = -gamma / (hop n)  d log|X| / dm
 
-    n is the window length in samples, gamma that of the Gaussian exp(-pi t^2 / gamma) nearest to the window. The
+    n is the window length in samples, exp(-pi t^2 / gamma) the Gaussian nearest to the window. The
     derivatives are central differences, averaged over the two frames (v) or bins (u) of the phase difference. A frame
     needs the frame after it; at the ends log|X| is extrapolated linearly. RnnaudioError for a rectangular window,
     which no Gaussian approximates, and for magnitudes that are negative, not finite or of a wrong shape.

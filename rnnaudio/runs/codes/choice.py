@@ -133,8 +133,8 @@ def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimi
 def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, real: np.ndarray) -> dict[str, Any]:
     """Scores of the continuations of one setting, by name: how many die, Frechet distance, share of windows in range.
 
-    sounds: the continuations, (n,) samples each, on the scale of the recording. rate: sample rate in Hz. limits: of
-    real music; None: no continuation counts as dead. real: log-mel frames (time, bands) of validation music.
+    sounds: the continuations, (n,) samples each, on the scale of the recording. rate: sample rate in Hz. limits:
+    limits of real music; None: no continuation counts as dead. real: log-mel frames (time, bands) of validation music.
     """
     within = [in_range(sound, rate, limits) for sound in sounds] if limits else []
     frames = np.concatenate([log_mel(sound, rate) for sound in sounds])

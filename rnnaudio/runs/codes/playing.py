@@ -65,7 +65,7 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
 
 
 def _limits(record: Plain) -> AliveLimits | None:
-    """Limits as saved; None for those of an earlier definition, which had other fields."""
+    """Restore saved limits; None for limits of an earlier version of the package, which had other fields."""
     if not isinstance(record, dict) or record.keys() != {field.name for field in dataclasses.fields(AliveLimits)}:
         return None
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}

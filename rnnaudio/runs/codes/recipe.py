@@ -83,7 +83,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return codes_page(run, corpus, sound)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """Make the subject of a diagnosis, see the base class, with the training music untransposed."""
+        """Make the subject of a diagnosis from the training music, untransposed; see the base class."""
         plain = dataclasses.replace(run, config=dataclasses.replace(run.config, transpose=()))
         return super().subject(plain, corpus, run_dir)
 

@@ -60,7 +60,7 @@ class CodesRun(LoadedRun):
         """Continue each prime, (n,) standardised samples, all of equal length, in blocks; see :func:`continue_audio`.
 
         schedule: sampling over the continuation; None: at the chosen temperature. The later stages always have the
-        chosen detail temperature. seed: of the sampling; None: the run's own. n_at_once: frames per block.
+        chosen detail temperature. seed: random seed of the sampling; None: the run's own. n_at_once: frames per block.
         """
         return continue_audio(
             self.model,
@@ -79,7 +79,7 @@ class CodesRun(LoadedRun):
 
 
 def loaded(config: CodesConfig, saved: SavedRun, parameters: str | None = None) -> CodesRun:
-    """Load a saved run with its ``best`` or its last (``model``) parameters; None: those chosen after training."""
+    """Load a saved run with its ``best`` or last (``model``) parameters; None: the ones chosen after training."""
     codec, playing = load_codec(saved.run_dir), load_playing(saved.run_dir, saved.record["n_updates"])
     model = build_model(config, codec)
     set_model(model, saved.parameters(parameters or playing.parameters), saved.path)

@@ -1,8 +1,8 @@
 """Toy problems before a real run: can this model, with this optimizer, loss and batches, learn something easy?
 
-In 2016 none was tried, although the code had a sine generator. Each toy problem trains a new model with the run's own
-settings on simple sound, and compares its loss with that of a model that has learnt nothing. The loss of a model over
-frames is always measured on the target that the name of its strategy implies, at all steps, without noise. So a
+In 2016 no toy problem was tried, although the code had a sine generator. Each one trains a new model with the run's
+own settings on simple sound, and compares its loss with that of a model that has learnt nothing. The loss of a model
+over frames is always measured on the target that the name of its strategy implies, at all steps, without noise. So a
 problem that is passed confirms target, loss, optimizer and model together, and one that fails is diagnosed on a sound
 as simple as a sine.
 """

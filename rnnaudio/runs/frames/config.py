@@ -94,7 +94,7 @@ class ModelConfig:
 
     @staticmethod
     def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings with those that are options of the cell moved into ``options``; see :func:`from_dict`.
+        """Return the settings, with the options of the cell moved into ``options``; see :func:`from_dict`.
 
         Earlier versions saved all of them beside the other settings. RnnaudioError for an option that only other cells
         have, unless it has its default value.
@@ -126,7 +126,7 @@ def _is_unused(cell: str, name: str, value: Plain) -> bool:
 
 
 def _options_for(cell: str, options: CellOptions) -> CellOptions:
-    """The options if they are of the cell's class, else its defaults; RnnaudioError for values that would be lost."""
+    """Return the options if they fit the cell, else its default options; RnnaudioError if that would lose values."""
     wanted = CELLS[cell].Options
     if type(options) is wanted:
         return options

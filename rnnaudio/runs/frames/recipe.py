@@ -97,7 +97,7 @@ class FramesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Yield a single block, cut to the shortest stream, whatever ``at_once``: generation takes little time."""
+        """Yield a single block, cut to the shortest stream; ignores ``at_once``, as generation takes little time."""
         results = self.continue_primes(primes, n_samples, sampling)
         shortest = min(len(result.audio) - result.n_prime for result in results)
         yield np.stack([result.audio[result.n_prime :][:shortest] for result in results])
@@ -115,7 +115,10 @@ class FramesRecipe(Recipe[FramesConfig]):
         return open_corpus(path, config)
 
     def may_change(self, config: FramesConfig) -> Set[str]:
-        """The names of the base class, except ``max_updates`` with a cosine schedule, which depends on it."""
+        """Names of the settings that may differ when a run is resumed: those that the base class names.
+
+        ``max_updates`` is excluded if the schedule is cosine, because the learning rate then depends on it.
+        """
         return super().may_change(config) - ({"max_updates"} if config.schedule == "cosine" else set())
 
     def in_words(self, loss: float) -> str:
@@ -128,8 +131,8 @@ class FramesRecipe(Recipe[FramesConfig]):
     def prepare(self, config: FramesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Prepare training, check the shift between input and target on a batch, and measure the baselines.
 
-        Prints the results of these. RnnaudioError if a step needs more memory than is available (checked before the
-        music is read), if the music is silent or too short, or if the check of the batch fails.
+        Prints the results of the check and of the baselines. RnnaudioError if a step needs more memory than is
+        available (tested before the music is read), if the music is silent or too short, or if the check fails.
         """
         strategy, model, optimizer = build_strategy(config), built(config), build_optimizer(config)
         steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}
@@ -172,7 +175,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return frames_page(run, corpus, folder)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """Make the subject of a diagnosis, without the checks of :meth:`prepare`: it is to find such faults itself."""
+        """Make the subject of a diagnosis, which finds faults itself: hence without the checks of :meth:`prepare`."""
         config = run.config
         batches, validation, training = windows(corpus, config)
         parts = fitting(config, run.model)
@@ -323,7 +326,7 @@ def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | Non
 
 
 def claimed_optimizer(config: FramesConfig) -> Optimizer:
-    """The optimizer that the run was meant to have: RMSprop, if it has the rule of 2016 without the division."""
+    """The optimizer that the run was meant to have: RMSprop in place of ``rmsprop_2016``, else the config's own."""
     claimed = "rmsprop" if config.optimizer == "rmsprop_2016" else config.optimizer
     return build_optimizer(dataclasses.replace(config, optimizer=claimed))
 
