@@ -242,7 +242,8 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
     advice = as_text(found, recipe, config)
     print(advice)
     text, picture = write_diagnosis(run_dir, found)
-    if "train with:" in advice and (run_dir / "config.toml").exists():
+    options = [line for line in advice.splitlines() if "train with:" in line and "--recipe" not in line]
+    if options and (run_dir / "config.toml").exists():
         print(f"keep the other settings: rnnaudio train CORPUS.h5 NEW_RUN --config {run_dir / 'config.toml'} ...")
     print(f"look: {picture}   figures: {text}")
     if preflight:

@@ -125,7 +125,8 @@ def noiseless_feedback(m: Measurements) -> Found | None:
         1.0,
         f"the free run {course} (energy half-life {m.figures['half_life']:.0f} frames) although prediction from true "
         f"frames leaves {m.errors['this model']:.2f} of the energy, and no noise is added to the fed-back frames",
-        "sample, or add noise with the variance of the validation error to each generated frame",
+        "a squared error asks for the mean of all continuations, which fades or freezes when it is fed back: train a "
+        "recipe that samples; noise added to the output keeps it moving, but sounds like noise",
     )
 
 

@@ -187,6 +187,7 @@ def test_advice_comes_as_options_of_train():
     assert remedy("learning-rate-too-high", TINY) == "--learning-rate 0.0001"
     assert remedy("exploding-gradient", faithful) == "--max-gradient-norm 1.0"
     assert remedy("exploding-gradient", TINY) == remedy("axes-swapped", TINY) == ""
+    assert remedy("noiseless-feedback", TINY) == "--recipe codes"  # not noise, which turns music into hiss
 
 
 @pytest.mark.parametrize("defect", [d for d in DEFECTS if d.of == "audio"], ids=lambda d: d.name)
