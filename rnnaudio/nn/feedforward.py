@@ -8,7 +8,7 @@ from rnnaudio.kernels.dense import ActivationStep, DenseStep
 from rnnaudio.kernels.step import NormalisedStep, Step, Unchanged
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
-from rnnaudio.nn.layer import Context, Layer, current
+from rnnaudio.nn.layer import Context, Layer, current, hide_masked
 from rnnaudio.nn.state import State
 
 
@@ -25,7 +25,7 @@ class FeedForward(Layer):
     def unroll(
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
     ) -> tuple[Symbolic, State]:
-        return self.apply(x, context), ()
+        return self.apply(hide_masked(x, mask), context), ()
 
 
 def known_activation(kind: str) -> str:
@@ -117,7 +117,7 @@ class BatchNorm(FeedForward):
     def unroll(
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
     ) -> tuple[Symbolic, State]:
-        return self.apply(x, context, mask), ()
+        return self.apply(hide_masked(x, mask), context, mask), ()
 
     def apply(self, x: Symbolic, context: Context, mask: Symbolic | None = None) -> Symbolic:
         if context.training:
@@ -125,6 +125,8 @@ class BatchNorm(FeedForward):
             variance = self._mean(tt.sqr(x - mean), mask)
             for stored, batch in ((self.running_mean, mean), (self.running_variance, variance)):
                 moved = (1.0 - self.momentum) * stored + self.momentum * batch
+                if mask is not None:
+                    moved = tt.switch(tt.any(tt.neq(mask, 0)), moved, stored)
                 context.updates.append((stored, tt.cast(moved, stored.dtype)))
         else:
             mean, variance = self.running_mean, self.running_variance
@@ -135,8 +137,8 @@ class BatchNorm(FeedForward):
         leading = list(range(x.ndim - 1))
         if mask is None:
             return tt.mean(x, axis=leading)
-        # A switch, not a product: the square of a masked element may be infinite, and 0 x inf is NaN.
-        return tt.sum(tt.switch(mask[..., None], x, tt.zeros_like(x)), axis=leading) / tt.sum(tt.cast(mask, x.dtype))
+        n = tt.sum(tt.cast(mask, x.dtype))
+        return tt.sum(hide_masked(x, mask), axis=leading) / tt.switch(tt.eq(n, 0), tt.ones_like(n), n)
 
     def compiled_step(self, n_streams: int) -> Step:
         gain, mean, variance = current(self.gain, self.running_mean, self.running_variance)

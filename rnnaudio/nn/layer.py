@@ -7,7 +7,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.engine import Key, SharedVariable, Size, Symbolic
+from rnnaudio.engine import Key, SharedVariable, Size, Symbolic, tt
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.state import State, StateSizes
@@ -199,7 +199,7 @@ class Layer:
     ) -> tuple[Symbolic, State]:
         """Compute all time steps: x (time, batch, n_in) -> y (time, batch, n_out), final state.
 
-        mask (time, batch): where it is 0 the state is carried over unchanged.
+        mask (time, batch): where it is 0 the state is carried over unchanged, and x may hold anything, even NaN.
         """
         raise NotImplementedError
 
@@ -211,6 +211,11 @@ class Layer:
         without redefining this method has none.
         """
         return None
+
+
+def hide_masked(x: Symbolic, mask: Symbolic | None) -> Symbolic:
+    """Replace x (..., n) by zeros where ``mask`` (...) is 0: a NaN there, times a gradient of zero, would be NaN."""
+    return x if mask is None else tt.switch(mask[..., None], x, tt.zeros_like(x))
 
 
 def current(*variables: SharedVariable) -> list[np.ndarray]:

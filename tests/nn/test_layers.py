@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnaudio import engine
+from rnnaudio import engine, losses
 from rnnaudio.engine import tt
 from rnnaudio.nn import (
     GRU,
@@ -148,6 +148,39 @@ def test_what_stands_in_the_padding_does_not_reach_batch_norm(size):
     np.testing.assert_allclose(after["running_variance"], expected.running_variance, rtol=1e-5)
     np.testing.assert_array_equal(pulled[~is_valid], 0.0)
     assert np.isfinite(pulled).all()
+
+
+@pytest.mark.parametrize("padding", [np.nan, np.inf])
+def test_padding_of_any_kind_reaches_no_gradient_of_a_stack(padding):
+    """Dense layers before the cell and beside it see the padding, too; the oracle is a padding of zeros."""
+    rng = np.random.default_rng(16)
+    layers = [Dense(3, 4, rng=rng), BatchNorm(4), GRU(4, 4, rng=rng)]
+    model = randomise(Sum(stack=Sequential(layers), skip=Dense(3, 4, rng=rng)), rng)
+    x, mask = engine.tensor("x", 3), engine.tensor("mask", 2, "int8")
+    context = Context.training_with(np.array([0, 0]))
+    y, final = model.unroll(x, model.initial_state(x.shape[1]), context, mask)
+    loss = losses.mean_squared_error(y, tt.ones_like(y), mask)
+    gradients = engine.gradient(loss, [x, *model.parameters().values()])
+    function = engine.function([x, mask], [loss, *flatten(final), *gradients])
+    value, valid = rng.standard_normal((5, 4, 3)).astype("float32"), rng.integers(0, 2, (5, 4)).astype("int8")
+    clean, dirty = (function(np.where(valid[..., None], value, other), valid) for other in (0.0, padding))
+    for one, other in zip(clean, dirty, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_batch_that_is_all_padding_leaves_the_statistics_as_they_are():
+    norm = BatchNorm(3)
+    x, mask = engine.tensor("x", 3), engine.tensor("mask", 2, "int8")
+    context = Context.training_with(np.array([0, 0]))
+    y, _ = norm.unroll(x, (), context, mask)
+    gradients = engine.gradient(losses.mean_squared_error(y, tt.ones_like(y), mask), [x, *norm.parameters().values()])
+    before = norm.get_values()
+    function = engine.function([x, mask], [y, *gradients], context.updates)
+    results = function(np.full((5, 4, 3), np.nan), np.zeros((5, 4), "int8"))
+    assert np.isfinite(results[0]).all() and not any(gradient.any() for gradient in results[1:])
+    for name, value in norm.get_values().items():
+        np.testing.assert_array_equal(value, before[name])
 
 
 def test_padding_does_not_change_a_stack_with_batch_norm():
