@@ -281,7 +281,7 @@ def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> No
     run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
     if not path_in(run_dir).exists():
         raise RnnaudioError(
-            f"{run.reason}, before the first validation, so there is no model to play: probably the learning rate "
+            f"{run.reason}, and no model was kept: probably the learning rate "
             f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, look "
             f"for faults in the data (rnnaudio corpus info {corpus} --verify)"
         )
