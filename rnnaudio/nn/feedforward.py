@@ -8,7 +8,7 @@ from rnnaudio.kernels.dense import ActivationStep, DenseStep
 from rnnaudio.kernels.step import NormalisedStep, Step, Unchanged
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
-from rnnaudio.nn.layer import Context, Layer, current, hide_masked
+from rnnaudio.nn.layer import Context, Layer, current, hide_masked, known_std
 from rnnaudio.nn.state import State
 
 
@@ -173,16 +173,19 @@ class Dropout(FeedForward):
 
 
 class GaussianNoise(FeedForward):
-    """Training: y = x + N(0, std); evaluation: y = x. ``std`` is saved with the model; :meth:`set_std` anneals it."""
+    """Training: y = x + N(0, std); evaluation: y = x. ``std`` is saved with the model; :meth:`set_std` anneals it.
+
+    ValueError for a negative std.
+    """
 
     def __init__(self, n: int, std: float):
         super().__init__()
         self.n_in = self.n_out = n
-        self.std = self._statistic("std", np.asarray(float(std)))
+        self.std = self._statistic("std", known_std(std))
 
     def set_std(self, std: float) -> None:
         """Set the standard deviation of the noise."""
-        self.std.set_value(np.asarray(std, dtype=self.std.dtype))
+        self.std.set_value(known_std(std).astype(self.std.dtype))
 
     def apply(self, x: Symbolic, context: Context) -> Symbolic:
         if not context.training:

@@ -213,6 +213,13 @@ class Layer:
         return None
 
 
+def known_std(std: float) -> np.ndarray:
+    """Check a standard deviation of noise and return it as an array. ValueError unless it is 0 or more and finite."""
+    if not 0.0 <= std < float("inf"):
+        raise ValueError(f"noise has a std of {std}; expected 0 or more")
+    return np.asarray(float(std))
+
+
 def hide_masked(x: Symbolic, mask: Symbolic | None) -> Symbolic:
     """Replace x (..., n) by zeros where ``mask`` (...) is 0: a NaN there, times a gradient of zero, would be NaN."""
     return x if mask is None else tt.switch(mask[..., None], x, tt.zeros_like(x))

@@ -272,6 +272,8 @@ def _advance(bar: tqdm, run: Run, limits: Limits) -> None:
 
 
 def _share_done(run: Run, limits: Limits) -> float:
+    if limits.max_updates <= 0 or limits.max_seconds <= 0.0:  # reached before the first update
+        return 1.0
     return min(max(run.n_updates / limits.max_updates, run.seconds / limits.max_seconds), 1.0)
 
 

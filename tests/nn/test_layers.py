@@ -11,11 +11,13 @@ from rnnaudio.nn import (
     BatchNorm,
     Context,
     Dense,
+    DrawnInitialState,
     Dropout,
     GaussianNoise,
     Layer2016,
     LearntInitialState,
     LinearPredictor,
+    MemoryLSTM,
     Noisy,
     Sequential,
     Sum,
@@ -148,6 +150,28 @@ def test_what_stands_in_the_padding_does_not_reach_batch_norm(size):
     np.testing.assert_allclose(after["running_variance"], expected.running_variance, rtol=1e-5)
     np.testing.assert_array_equal(pulled[~is_valid], 0.0)
     assert np.isfinite(pulled).all()
+
+
+@pytest.mark.parametrize("std", [-0.1, np.nan, np.inf])
+def test_noise_of_a_negative_or_infinite_deviation_is_refused(std):
+    rng = np.random.default_rng(1)
+    made = [GaussianNoise(3, 0.5), Noisy(LSTM(2, 3, rng=rng), std=0.5), MemoryLSTM(2, 2, rng=rng, noise_std=0.5)]
+    for build in (
+        lambda: GaussianNoise(3, std),
+        lambda: Noisy(LSTM(2, 3, rng=rng), std=std),
+        lambda: Noisy(LSTM(2, 3, rng=rng), state_std=std),
+        lambda: MemoryLSTM(2, 2, rng=rng, noise_std=std),
+        lambda: DrawnInitialState(LSTM(2, 3, rng=rng), std=std),
+        lambda: made[0].set_std(std),
+        lambda: made[1].set_std(std, 0.0),
+        lambda: made[2].set_std(std),
+    ):
+        with pytest.raises(ValueError, match=rf"std of {std}; expected 0 or more"):
+            build()
+    kept = [
+        layer.statistics()[name].get_value() for layer, name in zip(made, ("std", "std", "noise_std"), strict=True)
+    ]
+    assert kept == [0.5] * 3
 
 
 @pytest.mark.parametrize("padding", [np.nan, np.inf])
