@@ -51,7 +51,7 @@ mnist: ## the blog's perceptron on MNIST (downloads 20 MB once); as recorded: AR
 gradcheck: ## print the proofs: gradients, NumPy oracles, optimisers
 	@$(AGAIN) experiment NAME=gradcheck
 
-bench: ## time training steps against PyTorch's, JAX's and raw scan's (installs both, 1.1 GB)
+bench: ## time training steps against PyTorch, JAX (installs both, 1.1 GB) and the engine's own loop (scan)
 	@$(AGAIN) experiment NAME=bench
 
 docs: $(VENV)/.installed-docs ## build the documentation in docs/_build/html

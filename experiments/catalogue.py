@@ -176,6 +176,10 @@ ALL = (
         "blind-test", "proofs.blind_test", "plant 24 faults in small runs; the diagnosis must name each blindly",
         "5 minutes", post="all", runs=(Run("blind-test"),), smoke=(("--quick",),),
     ),
+    Experiment(
+        "counterfeits", "studies.counterfeits", "is music alive, and noise, tones, loops, fades and silence dead?",
+        "5 minutes", runs=(Run("counterfeits"),),
+    ),
     Experiment("gradcheck", "proofs.gradcheck", "gradients, kernels and optimisers against oracles", "5 minutes"),
     Experiment(
         "mutants", "proofs.mutants", "plant 200 small mistakes in the package; the tests must catch them", "hours",
@@ -190,8 +194,8 @@ ALL = (
         "seconds",
     ),
     Experiment(
-        "bench", "benchmarks.bench", "training steps against PyTorch's, JAX's and raw scan's", "30 minutes",
-        runs=(Run("bench"),), needs=("bench",),
+        "bench", "benchmarks.bench", "training steps against PyTorch, JAX and the engine's own loop (scan)",
+        "30 minutes", runs=(Run("bench"),), needs=("bench",),
     ),
     Experiment(
         "bench-theano", "benchmarks.bench", "the same against Theano 1.0.5 (Python 3.11 only)", "20 minutes",

@@ -48,7 +48,7 @@ def _fsync(path: Path) -> None:
 
 
 def write_atomically(path: str | Path, content: bytes) -> Path:
-    """Write ``content`` to ``path`` atomically (:func:`replacing`), creating missing folders; return the path.
+    """Write ``content`` to ``path``, all or nothing (:func:`replacing`), creating missing folders; return the path.
 
     Raises RnnaudioError in place of any OSError.
     """

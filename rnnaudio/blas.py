@@ -33,9 +33,10 @@ def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
 
 
 def prefer_avx512(environment: MutableMapping[str, str], flags: set[str], numpy_is_loaded: bool) -> bool:
-    """Select OpenBLAS's AVX-512 kernels in ``environment`` if the processor supports them; return whether it did so.
+    """Select OpenBLAS's AVX-512 kernels if the processor, of these ``flags``, supports them; return whether it did so.
 
-    Does nothing if the user has already set the variable, or if NumPy is loaded, when it would have no effect.
+    Sets ``OPENBLAS_CORETYPE`` in ``environment``. Does nothing if the user has already set it, or if NumPy is loaded,
+    when it would have no effect.
     """
     if VARIABLE in environment or numpy_is_loaded or not flags >= NEEDED:
         return False
@@ -59,7 +60,10 @@ def mend_threads(environment: MutableMapping[str, str]) -> None:
 
 
 def follow_threads(environment: MutableMapping[str, str]) -> None:
-    """Set the number of BLAS threads to ``RNNAUDIO_THREADS``, unless one of THREAD_VARIABLES is already set."""
+    """Set OPENBLAS_NUM_THREADS in ``environment`` to the value of RNNAUDIO_THREADS, if that is a whole number.
+
+    Does nothing if one of THREAD_VARIABLES is already set.
+    """
     n_threads = environment.get("RNNAUDIO_THREADS", "").strip()
     if n_threads.isdecimal() and not any(variable in environment for variable in THREAD_VARIABLES):
         environment[THREAD_VARIABLES[0]] = n_threads

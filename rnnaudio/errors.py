@@ -14,7 +14,7 @@ class RnnaudioError(Exception):
 
 
 def run_command(main: Callable[[], object], name: str) -> None:
-    """Call a command, turning RnnaudioError into one line on stderr and exit status 2, and Ctrl-C into status 130.
+    """Call ``main``; on RnnaudioError print one line to stderr and exit with status 2, on Ctrl-C with status 130.
 
     If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as
     after SIGPIPE; if standard output cannot be written, for example because the disk is full, exit like after an
@@ -67,5 +67,5 @@ def _output_fails() -> bool:
 
 
 def forget_output() -> None:
-    """Redirect standard output to the null device, so that flushing its buffer cannot fail after the reader left."""
+    """Redirect standard output to the null device, so that the final flush cannot fail on a pipe that was closed."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

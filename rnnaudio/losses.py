@@ -1,7 +1,8 @@
 """Losses to be minimised: symbolic scalars, unless a shape is given after ``->``.
 
 ``mask`` has the leading axes of the prediction, all but the last: 1 where an element counts, 0 elsewhere. Elsewhere
-prediction and target may hold anything, even NaN, and the gradient is zero. If nothing counts, every loss is 0.
+prediction and target may hold anything, even NaN, and the gradient is zero. If nothing counts, the loss is 0. Without
+a mask all elements count.
 """
 
 import numpy as np
@@ -38,7 +39,7 @@ def _hidden(mask: Symbolic | None, *arrays: Symbolic) -> list[Symbolic]:
 
 
 def mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """Mean of (prediction - target)^2 over unmasked elements; both (..., n), mask (...)."""
+    """Mean of (prediction - target)^2, both (..., n), where ``mask`` (...) is 1; without a mask, everywhere."""
     if mask is None:
         return ops.squared_errors(prediction, target)[0] / tt.cast(prediction.size, prediction.dtype)
     prediction, target = _hidden(mask, prediction, target)
@@ -46,7 +47,7 @@ def mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | 
 
 
 def normalised_mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """sum (prediction - target)^2 / sum target^2 over unmasked elements; both (..., n), mask (...).
+    """sum (prediction - target)^2 / sum target^2, both (..., n), where ``mask`` (...) is 1; without one, everywhere.
 
     Predicting zero scores 1.0.
     """
@@ -60,10 +61,11 @@ def normalised_mean_squared_error(prediction: Symbolic, target: Symbolic, mask: 
 def phase_distance(
     prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None, weight: Symbolic | None = None
 ) -> Symbolic:
-    """sum a sin^2((target - prediction) / 2) / sum a over unmasked elements; angles in radians (..., n), mask (...).
+    """sum a sin^2((target - prediction) / 2) / sum a, for angles (..., n) in radians; 0 to 1.
 
-    ``weight``: a, (..., n), usually amplitudes, so that phases of silent bins do not count; None: 1 everywhere. Angles
-    count modulo 2 pi. The gradient, sin(prediction - target) / 2 per element, vanishes at equal and at opposite
+    The weights a are ``weight`` (..., n), usually amplitudes, so that phases of silent bins do not count; None: 1
+    everywhere. The sums are over the elements where ``mask`` (...) is 1; without a mask, over all. Angles count modulo
+    2 pi. The gradient of the distance of two angles, sin(prediction - target) / 2, vanishes at equal and at opposite
     angles. For properties of the distance see :func:`rnnaudio.metrics.spectra.phase_distance`.
     """
     prediction, target = _hidden(mask, prediction, target)
@@ -78,10 +80,11 @@ def phase_distance(
 
 
 def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """-log N(target; m, v) in nats, mean over unmasked values: (log(2 pi v) + (target - m)^2 / v) / 2.
+    """-log N(target; m, v) in nats, mean over values: (log(2 pi v) + (target - m)^2 / v) / 2.
 
     prediction (..., 2 n): n means m, then n values s with v = exp(s) + LEAST_VARIANCE; without that minimum, the loss
-    of exactly predicted silence would be minus infinity. target (..., n), mask (...). Bishop (1994).
+    of exactly predicted silence would be minus infinity. target (..., n). mask (...): 1 where values count; None: all
+    do. Bishop (1994).
     """
     prediction, target = _hidden(mask, prediction, target)
     nats = ops.gaussian_nats(prediction, target, LEAST_VARIANCE)
@@ -92,15 +95,19 @@ def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic |
 
 
 def gaussian_parts(prediction: Array) -> tuple[Array, Array]:
-    """Split a prediction (..., 2 n), NumPy or symbolic, into m and s of :func:`gaussian_likelihood`, (..., n) each."""
+    """Split a prediction (..., 2 n), NumPy or symbolic, into the means m and the values s, (..., n) each.
+
+    The variances are exp(s) + LEAST_VARIANCE; see :func:`gaussian_likelihood`.
+    """
     n = prediction.shape[prediction.ndim - 1] // 2
     return prediction[..., :n], prediction[..., n:]
 
 
 def cross_entropy(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """-log softmax(logits)[label] in nats, mean over unmasked elements; logits (..., classes), labels (...) integers.
+    """-log softmax(logits)[label] in nats, mean over elements; logits (..., classes), labels (...) integers.
 
-    Computed from the logits, so that no probability underflows to 0, whose logarithm is infinite.
+    mask (...): 1 where elements count; None: all do. The loss is computed from the logits, so that no probability
+    underflows to 0, whose logarithm is infinite.
     """
     (logits,) = _hidden(mask, logits)
     if mask is not None:
@@ -115,10 +122,11 @@ def cross_entropy(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = No
 
 
 def cross_entropy_2016(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """-log max_k(y_k p_k), p = softmax(logits), as in 2016: nats, mean over unmasked elements; logits (..., classes).
+    """-log max_k(y_k p_k), p = softmax(logits), as in 2016: in nats, mean over elements; logits (..., classes).
 
-    labels: (...) integers, or y itself, (..., classes). For one-hot y it equals :func:`cross_entropy` until p_k
-    underflows: then it is infinite, and its gradient NaN. For soft labels the two differ.
+    labels: (...) integers, of which y is the one-hot form, or y itself, (..., classes). mask (...): 1 where elements
+    count; None: all do. For one-hot y the loss equals :func:`cross_entropy` until p_k underflows: then it is infinite,
+    and its gradient NaN. For soft labels the two differ.
     """
     (logits,) = _hidden(mask, logits)
     last = logits.ndim - 1

@@ -40,7 +40,7 @@ class Objective(Protocol):
     def fields(self) -> tuple[str, ...]: ...
 
     def variables(self) -> list[Symbolic]:
-        """Make the symbolic inputs of :meth:`outcome`, one per field."""
+        """Make and return the symbolic inputs of :meth:`outcome`, one per field."""
         ...
 
     def batch_size(self, *variables: Any) -> Any:
@@ -48,7 +48,10 @@ class Objective(Protocol):
         ...
 
     def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
-        """Build the graph from a batch and the initial state to loss, reported values and final state."""
+        """Build the graph of a batch; return its loss, reported values and final state.
+
+        variables: one symbolic array per field. state: initial state. context: training or evaluation, and noise.
+        """
         ...
 
 
@@ -64,7 +67,7 @@ class Divisible(Objective, Protocol):
     """An objective whose loss is a mean over time steps, so that a batch can be cut into segments along time."""
 
     def segments(self, segment_steps: int, *arrays: np.ndarray) -> list[Segment]:
-        """Cut the batch into segments of ``segment_steps`` steps; the last one may be shorter."""
+        """Cut a batch, one array per field, into segments of ``segment_steps`` steps; the last one may be shorter."""
         ...
 
 
@@ -95,12 +98,13 @@ class Strategy:
         return frames[:n_steps], frames[self.shift : n_steps + self.shift]
 
     def activations(self, model: Layer) -> Activations:
-        """Count the arrays that a training step holds in addition to the model's: the gradient at its output."""
+        """Count the arrays that a training step holds besides the model's: the gradient with respect to the output."""
         return Activations(widths(), widths(model.n_out))
 
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:
-        """Cut the batch into views; with shift 1, the last target of one is the first input of the next.
+        """Cut frames (T+1, batch, n) into segments (views) of ``segment_steps`` steps; the last one may be shorter.
 
+        Adjoining segments share a frame: with shift 1, the last target of one is the first input of the next.
         RnnaudioError unless ``first_scored`` is 0.
         """
         if self.first_scored:
@@ -181,8 +185,9 @@ class NextCodes:
 class NextFrameDistribution(Strategy):
     """Negative log-likelihood of the next frame under a distribution of each value; frames (T+1, batch, n).
 
-    The model outputs ``readout.n_parameters`` * n numbers per frame. Reported: ``nats`` per value, which is the loss
-    and decides early stopping, and the ``normalised_mse`` of the distributions' means.
+    The model outputs ``readout.n_parameters`` * n numbers per frame, the parameters of the distributions of
+    ``readout``. Reported: ``nats`` per value, which is the loss and decides early stopping, and the
+    ``normalised_mse`` of the distributions' means.
     """
 
     name: str = "next_frame_distribution"
@@ -202,8 +207,8 @@ class NextFrameDistribution(Strategy):
 class NextSamples:
     """Negative log-likelihood of sample levels (n_context + T, batch, 1) under a :class:`rnnaudio.nn.SampleModel`.
 
-    The last T levels are predicted; ``n_context`` is that of the model. The loss, reported as ``bits``, is in bits
-    per sample.
+    A level is the integer value of a quantised sample. The last T levels are predicted; ``n_context`` must be that of
+    the model. The loss, reported as ``bits``, is in bits per sample.
     """
 
     n_context: int
@@ -217,7 +222,10 @@ class NextSamples:
         return codes.shape[1]
 
     def segments(self, segment_steps: int, codes: np.ndarray) -> list[Segment]:
-        """Cut the levels into views of ``segment_steps`` predicted samples, each preceded by its n_context samples."""
+        """Cut levels (n_context + T, batch, 1) into segments (views) in which ``segment_steps`` samples are predicted.
+
+        The ``n_context`` samples before these are in the segment, too. The last segment may be shorter.
+        """
         n = len(codes) - self.n_context
         bounds = [(first, min(first + segment_steps, n)) for first in range(0, n, segment_steps)]
         return [Segment([codes[first : self.n_context + last]], (last - first) / n) for first, last in bounds]
@@ -233,10 +241,11 @@ class NextSamples:
 
 @dataclass(frozen=True)
 class PhaseDifferences:
-    """Weighted phase distance of two predicted phase differences per row; a row is one bin of one spectrogram.
+    """Weighted :func:`rnnaudio.losses.phase_distance` of two predicted phase differences per bin.
 
-    Inputs (T, rows, n): magnitudes around the bin. Differences (T, rows, 2): radians, from the frame before and from
-    the bin below. Weights (T, rows, 2): larger for louder bins. Reported: ``phase_distance``, the loss, 0 to 1.
+    A row of the batch is one bin of one spectrogram. Inputs (T, rows, n): scaled log-magnitudes around the bin.
+    Differences (T, rows, 2), the targets: radians, from the frame before and from the bin below. Weights (T, rows, 2):
+    larger for louder bins. Reported: ``phase_distance``, the loss, 0 to 1.
     """
 
     name: str = "phase_differences"
@@ -258,9 +267,10 @@ class PhaseDifferences:
 
 @dataclass(frozen=True)
 class Classification:
-    """Cross-entropy in nats of labels (batch,) for images (batch, n); ``loss`` is a name in CROSS_ENTROPIES.
+    """Cross-entropy in nats of labels (batch,) for images (batch, n).
 
-    Reported: ``cross_entropy`` and ``error_rate``, 0 to 1; the one named by ``judged_by`` decides early stopping.
+    ``loss`` is a name in :data:`rnnaudio.losses.CROSS_ENTROPIES`. Reported: ``cross_entropy``, which is the loss, and
+    ``error_rate``, 0 to 1; ``judged_by`` names the one that decides early stopping.
     """
 
     name: str = "classification"
@@ -287,13 +297,15 @@ class Classification:
 
 @dataclass(frozen=True)
 class Bound:
-    """Negative variational bound of a :class:`Draw` after ``n_steps`` steps, in nats per image; images (batch, n).
+    """Negative variational bound of a :class:`rnnaudio.nn.Draw` after T = ``n_steps`` steps, in nats per image.
 
         E_q[-log p(x | c_T)] + sum_t KL(q(z_t) || N(0, 1)) >= -log p(x)
 
-    estimated with one sample of the latent codes z. ``bernoulli``: a pixel is 1 with probability sigmoid(c_T).
-    ``gaussian``: a pixel is N(sigmoid(c_T), std); std is a trained parameter of the model.
-    Reported: ``bound``, and its parts ``reconstruction`` and ``kl``.
+    x is an image, of images (batch, n); c_T the final canvas, in logits; z_t the latent codes of step t, and q their
+    distribution according to the encoder. The bound is estimated with one sample of the codes. ``likelihood``:
+    ``bernoulli``, a pixel is 1 with probability sigmoid(c_T), or ``gaussian``, a pixel has the distribution
+    N(sigmoid(c_T), std), std a trained parameter of the model. Reported: ``bound``, and its parts ``reconstruction``
+    and ``kl``.
 
     ValueError in evaluation mode, where codes are not sampled and the value would not be a bound: validate with
     ``Judging(with_noise=True)`` and evaluate with ``Evaluation(..., noise_seed=...)``. RnnaudioError if the model is

@@ -6,8 +6,11 @@ A rule is a frozen dataclass of settings, with
 * ``step(parameter, gradient, slots, learning_rate, n)``: the new parameter and slots at the n-th update (n = 1, 2,
   ...), for NumPy arrays and symbolic variables alike.
 
+In the equations of the rules p is a parameter, g its gradient, and eta the learning rate.
+
 A rule may also have a compiled ``kernel`` that computes its step in one pass (:mod:`rnnaudio.kernels.elementwise`),
-and a method ``constants(n)``, the constants to pass to the kernel; without them, the engine computes ``step``.
+and a method ``constants(n)``, which returns the constants to pass to the kernel; without them, the engine computes
+``step``.
 
 :func:`updates` applies a rule to a symbolic loss, :func:`updates_from` to gradients. :class:`OptimizerState` holds the
 slots.
@@ -46,7 +49,7 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class SGD:
-    """Plain gradient descent, p <- p - eta g."""
+    """Plain gradient descent, p <- p - eta g, with parameter p, its gradient g and learning rate eta."""
 
     learning_rate: float = 0.1
     max_gradient_norm: float | None = None
@@ -64,7 +67,10 @@ class SGD:
 
 @dataclass(frozen=True)
 class Momentum:
-    """v <- mu v - eta g;  p <- p + v. Polyak (1964)."""
+    """Gradient descent with momentum: v <- mu v - eta g;  p <- p + v. Polyak (1964).
+
+    p: parameter, g: its gradient, eta: ``learning_rate``, mu: ``momentum``, v: the slot ``velocity``.
+    """
 
     learning_rate: float = 0.01
     momentum: float = 0.9
@@ -86,7 +92,8 @@ class Momentum:
 class RMSprop:
     """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon). Tieleman and Hinton (2012).
 
-    epsilon is inside the root, as in the blog's code; PyTorch adds it outside.
+    p: parameter, g: its gradient, eta: ``learning_rate``, r: the slot ``mean_square``. epsilon is inside the root, as
+    in the code of the blog of 2016; PyTorch adds it outside.
     """
 
     learning_rate: float = 1e-3
@@ -108,10 +115,11 @@ class RMSprop:
 
 @dataclass(frozen=True)
 class RMSprop2016:
-    """r <- rho r + (1 - rho) g^2;  p <- p - eta g: the blog's rule, which computes r but does not divide by it.
+    """r <- rho r + (1 - rho) g^2;  p <- p - eta g: the RMSprop of the blog of 2016, which does not divide by sqrt(r).
 
-    It is plain gradient descent with an unused slot r. With the small gradients of a mean squared error its steps are
-    thousands of times smaller than those of :class:`RMSprop`.
+    p: parameter, g: its gradient, eta: ``learning_rate``, r: the slot ``mean_square``, which remains unused: this is
+    plain gradient descent. With the small gradients of a mean squared error its steps are thousands of times smaller
+    than those of :class:`RMSprop`.
     """
 
     learning_rate: float = 1e-3
@@ -129,7 +137,11 @@ class RMSprop2016:
 @dataclass(frozen=True)
 class Adam:
     """m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - eta m^ / (sqrt(v^) + epsilon),
-    with m^ = m / (1 - b1^n) and v^ = v / (1 - b2^n). Kingma and Ba (2015)."""
+    with m^ = m / (1 - b1^n) and v^ = v / (1 - b2^n) at the n-th update, n = 1, 2, ... Kingma and Ba (2015).
+
+    p: parameter, g: its gradient, eta: ``learning_rate``, m, v: the slots ``mean`` and ``mean_square``; b1, b2:
+    ``beta1`` and ``beta2``.
+    """
 
     learning_rate: float = 1e-3
     beta1: float = 0.9
@@ -158,16 +170,20 @@ def global_norm(gradients: Iterable[Array]) -> Array:
 
 
 def clipping_factor(norm: Symbolic, limit: float | None) -> Symbolic:
-    """limit / max(norm, limit): multiplied by it, gradients of global norm ``norm`` have at most ``limit``; None: 1.
+    """limit / max(norm, limit), the factor that scales gradients of :func:`global_norm` ``norm`` to at most ``limit``.
 
-    The direction of the gradient is kept. Pascanu et al. (2013).
+    1 if ``limit`` is None. The direction of the gradient does not change. Pascanu et al. (2013).
     """
     one = np.asarray(1.0, norm.dtype)
     return tt.as_tensor_variable(one) if limit is None else limit / tt.maximum(norm, one * limit)
 
 
 class OptimizerState:
-    """The slots of a rule, shared arrays named ``<parameter>/<slot>``, and the number of updates done."""
+    """The slots of a rule and the number of updates done, as shared variables.
+
+    A slot is an array that a rule keeps for each parameter, such as a mean of squared gradients. ``arrays`` holds them
+    by the name ``<parameter>/<slot>``; initially they are zero.
+    """
 
     def __init__(self, optimizer: Optimizer, parameters: Mapping[str, SharedVariable]):
         self.arrays = {
@@ -183,7 +199,7 @@ class OptimizerState:
 
 
 class Step(NamedTuple):
-    """A symbolic update: the values to assign, and its statistics."""
+    """A symbolic update: the values to assign, and the L2 norms that describe it."""
 
     pairs: list[tuple[SharedVariable, Symbolic]]  # (variable, its new value)
     gradient_norms: dict[str, Symbolic]  # per parameter, before clipping
@@ -197,7 +213,11 @@ def updates(
     state: OptimizerState,
     learning_rate: Symbolic | float,
 ) -> Step:
-    """Build a descent step on ``loss``, a symbolic scalar; gradients are clipped to ``max_gradient_norm``, if any."""
+    """Build a descent step on ``loss``, a symbolic scalar, as a graph; nothing is updated yet.
+
+    The gradients are clipped to the rule's ``max_gradient_norm``, if any. parameters: the parameters by name. state:
+    the state of the same rule and parameters.
+    """
     gradients = dict(zip(parameters, engine.gradient(loss, list(parameters.values())), strict=True))
     return updates_from(optimizer, gradients, parameters, state, learning_rate)
 
@@ -209,7 +229,7 @@ def updates_from(
     state: OptimizerState,
     learning_rate: Symbolic | float,
 ) -> Step:
-    """Build a descent step from symbolic gradients by parameter name, clipped to ``max_gradient_norm``, if any."""
+    """Build a descent step like :func:`updates`, but from symbolic gradients by parameter name, not yet clipped."""
     squares = {name: ops.sum_of_squares(g) for name, g in gradients.items()}
     clip = clipping_factor(sum(squares.values()) ** 0.5, optimizer.max_gradient_norm)
     n = state.n_updates + 1

@@ -11,21 +11,25 @@ T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Make a hint for an error message: the nearest known name (``did you mean 'lstm'?``), or all if none is near."""
+    """Make a hint for an error message: the nearest known name (``did you mean 'lstm'?``), else all known names."""
     names = list(known)
     close = difflib.get_close_matches(name, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}" if names else "there are none"
 
 
 class Registry(Generic[T]):
-    """Objects of one kind by name, in order of registration; errors read ``unknown <kind> <name>; ...<hint>``."""
+    """Objects of one kind by name, in order of registration.
+
+    kind: what the objects are, for error messages such as ``unknown cell 'lstmm'; did you mean 'lstm'?``. hint: text
+    appended to these messages.
+    """
 
     def __init__(self, kind: str, hint: str = ""):
         self._kind, self._hint = kind, hint
         self._things: dict[str, T] = {}
 
     def add(self, name: str, thing: T) -> T:
-        """Register ``thing`` under ``name``, replacing an earlier one, and return it."""
+        """Register ``thing`` under ``name``, in place of anything registered so earlier; returns ``thing``."""
         self._things[name] = thing
         return thing
 

@@ -57,7 +57,7 @@ def kernel_name(request):
 
 @pytest.fixture
 def kernel(kernel_name):
-    """The test runs twice: recurrences and products by compiled kernels, and by raw scan and the engine's products."""
+    """The test runs twice: recurrences and products by compiled kernels, and by the engine's own."""
     from rnnaudio import engine
 
     with engine.using_kernel(kernel_name):

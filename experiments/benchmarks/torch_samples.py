@@ -19,9 +19,9 @@ class SampleRNN(torch.nn.Module):
         n, self.config, self.facts, self.n_context = config.n_units, config, facts, n_context
         sizes = list(pairwise([*config.frames, 1]))
         cell = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[config.cell]
-        self.hear = torch.nn.ModuleList(torch.nn.Linear(size, n) for size, _ in sizes)
+        self.input = torch.nn.ModuleList(torch.nn.Linear(size, n) for size, _ in sizes)
         self.cells = torch.nn.ModuleList(cell(n, n) for _ in sizes)
-        self.tell = torch.nn.ModuleList(torch.nn.Linear(n, size // below * n) for size, below in sizes)
+        self.output = torch.nn.ModuleList(torch.nn.Linear(n, size // below * n) for size, below in sizes)
         n_leaves = 2 if config.cell == "lstm" else 1
         self.start = torch.nn.ParameterList(torch.zeros(n) for _ in sizes for _ in range(n_leaves))
         self.first = torch.nn.Linear(config.window, n, bias=False)
@@ -41,12 +41,12 @@ class SampleRNN(torch.nn.Module):
         states, final, from_above = states or fresh, [], None
         n_leaves = len(fresh) // len(c.frames)
         for k, size in enumerate(c.frames):
-            z = self.hear[k](u[begin - size : begin - size + n].reshape(n // size, size, batch).transpose(1, 2))
+            z = self.input[k](u[begin - size : begin - size + n].reshape(n // size, size, batch).transpose(1, 2))
             old = [leaf.contiguous() for leaf in states[k * n_leaves : (k + 1) * n_leaves]]
             z = z if from_above is None else z + from_above
             h, new = self.cells[k](z, old[0] if n_leaves == 1 else tuple(old))
             final += [new] if n_leaves == 1 else list(new)
-            parts = self.tell[k](h).reshape(len(h), batch, -1, c.n_units).transpose(1, 2)
+            parts = self.output[k](h).reshape(len(h), batch, -1, c.n_units).transpose(1, 2)
             from_above = parts.reshape(-1, batch, c.n_units)
         outputs = self.rest(self.first(lags(u, begin, c.window)) + from_above)
         target = levels[begin:]

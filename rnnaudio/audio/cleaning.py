@@ -1,4 +1,4 @@
-"""What is done to a recording before it is stored: silence cut, offset subtracted, level set."""
+"""Cleaning of a recording before it is stored: subtract a constant offset, cut silence, set the level."""
 
 from dataclasses import dataclass
 
@@ -15,19 +15,19 @@ PEAK = 0.99
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What is cut, scaled and kept of each recording.
+    """How recordings are cleaned before they are stored in a corpus.
 
     trim_silence_db
-        leading and trailing silence below this threshold, relative to the peak of the piece, is cut, and pieces whose
-        peak is below -60 dBFS are left out; None keeps both.
+        threshold in dB relative to the peak of the piece. Leading and trailing silence below it is cut, and pieces
+        whose peak is below -60 dBFS are left out. None: nothing is cut, and silent pieces are stored.
     keep_truncated
-        use what there is of a file that ends before its stated length.
+        whether a file that ends before its stated length is used as far as it goes; if False, it is left out.
     drop_silence
-        shorten silences longer than 1 s within a piece to 1 s.
+        whether silences (below -60 dBFS) longer than 1 s are shortened to 1 s.
     normalise
-        scale each piece to an rms of -23 dBFS, or less so that its peak stays below full scale.
+        whether each piece is scaled to an rms of -23 dBFS, or to a peak of .99 if that needs a smaller gain.
     join_seconds
-        pieces shorter than this are joined, those of a split with each other.
+        pieces shorter than this many seconds are joined to longer ones within each split; 0: pieces are not joined.
     """
 
     trim_silence_db: float | None = -60.0
@@ -38,7 +38,7 @@ class Cleaning:
 
     @property
     def silence(self) -> str:
-        """Why a piece of which nothing is left was silent."""
+        """Reason, for the user, why a recording of which cleaning left nothing is not in the corpus."""
         if self.trim_silence_db is None:
             return "silent: all samples are zero"
         return f"silent (peak below {SILENCE_DBFS:g} dBFS); --keep-silence keeps it"
@@ -48,9 +48,10 @@ AS_IT_IS = Cleaning(trim_silence_db=None, join_seconds=0.0)
 
 
 def cleaned(audio: Audio, sample_rate_hz: int, cleaning: Cleaning, *, of_file: bool = True) -> tuple[Audio, list[str]]:
-    """Clean (n_samples,) audio; returns it, empty if it is silent, and notes on what was changed.
+    """Clean (n_samples,) audio; returns (cleaned audio, notes on what was changed).
 
-    A constant offset is subtracted from recordings of files only.
+    The audio returned is empty if silence is to be trimmed and the peak is below -60 dBFS. of_file: whether the audio
+    was read from a file; only then is a constant offset subtracted.
     """
     notes = []
     if of_file:
@@ -72,7 +73,10 @@ def cleaned(audio: Audio, sample_rate_hz: int, cleaning: Cleaning, *, of_file: b
 
 
 def shorten_silence(audio: Audio, sample_rate_hz: int, longest_seconds: float = LONGEST_SILENCE_SECONDS) -> Audio:
-    """Cut the middle of every silence that is longer; a frame of 20 ms is silent if its rms is below -60 dBFS."""
+    """Shorten each silence of (n_samples,) audio to about ``longest_seconds``; returns the shortened audio.
+
+    The middle of the silence is cut. A frame of 20 ms is silent if its rms is below -60 dBFS.
+    """
     n_frame = max(1, sample_rate_hz // 50)
     n_frames = audio.size // n_frame
     power = np.mean(audio[: n_frames * n_frame].reshape(n_frames, n_frame).astype(np.float64) ** 2, axis=1)
@@ -87,7 +91,10 @@ def shorten_silence(audio: Audio, sample_rate_hz: int, longest_seconds: float = 
 
 
 def normalised(audio: Audio) -> tuple[Audio, float]:
-    """Scale audio to an rms of -23 dBFS, or such that its peak is .99; returns it and the gain in dB."""
+    """Scale audio to an rms of -23 dBFS, or to a peak of .99 if that needs a smaller gain.
+
+    Returns (audio, gain in dB). Audio that is zero throughout is returned unchanged, with a gain of 0 dB.
+    """
     rms = float(np.sqrt(np.mean(np.asarray(audio, np.float64) ** 2))) if audio.size else 0.0
     if rms == 0.0:
         return audio, 0.0

@@ -34,10 +34,12 @@ BYTES_PER_EXTRA_SECOND = 250_000  # the time limit grows by a second for each of
 
 
 class Decoded(NamedTuple):
-    """Audio of a file, and what there was to know about it.
+    """Audio decoded from a file, with notes on what was corrected and what is missing.
 
     audio
         (n_samples,) float32, mono, in [-1, 1].
+    sample_rate_hz
+        sample rate of ``audio``.
     notes
         what was corrected: a wrong length in the header, channels in opposite phase, a scale beyond -1 to 1.
     truncated
@@ -58,6 +60,8 @@ class Decoder:
 
         with Decoder() as decoder:
             audio, rate_hz = decoder.read(path, sample_rate_hz=16000)
+
+    time_limit_s: seconds allowed for a file, in addition to one second per 250 kB of its size.
     """
 
     def __init__(self, time_limit_s: float = TIME_LIMIT_S) -> None:
@@ -85,7 +89,10 @@ class Decoder:
         return decoded.audio, decoded.sample_rate_hz
 
     def decode(self, path: Path, sample_rate_hz: int | None = None) -> Decoded:
-        """Read one file as far as it goes; raises the errors of `read_audio`, but for truncated files."""
+        """Read one file, as far as it goes if it is truncated; returns :class:`Decoded`.
+
+        Arguments and errors are those of `read_audio`, except that a truncated file raises no error.
+        """
         path = Path(path).absolute()
         _check_rate(sample_rate_hz)
         time_limit_s = self._time_limit_s + _n_bytes(path) / BYTES_PER_EXTRA_SECOND
@@ -97,7 +104,7 @@ class Decoder:
                 f"{path}: the audio decoder crashed or took longer than {time_limit_s:.0f} s; the file "
                 "is probably damaged: remove it or convert it to FLAC"
             ) from error
-        except BaseException:  # after Ctrl-C, the unread rest of this reply would be taken for that of the next file
+        except BaseException:  # after Ctrl-C, the unread rest of this reply would be taken for the next reply
             self.close()
             raise
         if "error" in header:
@@ -131,15 +138,15 @@ class Decoder:
 def read_audio(path: Path, sample_rate_hz: int | None = None) -> tuple[Audio, int]:
     """Read an audio file, or the sound of a video, of any format that libsndfile or FFmpeg decodes, as mono.
 
-    Returns ((n_samples,) float32 in [-1, 1], sample rate in Hz). Channels are averaged; of channels in opposite phase,
-    which would cancel, the loudest is taken. Audio that exceeds full scale, as lossy formats, resampling and float
-    files may, is divided by its peak. With `sample_rate_hz` the audio is resampled (soxr, high quality). For many
-    files use one `Decoder`, which keeps its process.
+    Returns ((n_samples,) float32 in [-1, 1], sample rate in Hz). Channels are averaged; if they would cancel because
+    their phases are opposite, the loudest channel is taken instead. Audio that exceeds full scale, as lossy formats,
+    resampling and float files may, is divided by its peak. The audio is resampled to `sample_rate_hz` (soxr, high
+    quality); None: it keeps the rate of the file. To read many files use one `Decoder`, which keeps its process.
 
     Raises RnnaudioError, naming the file, if it is missing, a folder, empty, without samples, not audio, truncated or
-    not readable, if it has samples that are NaN, infinite or beyond +-4, or if decoding exceeds the time limit (60 s
-    and a second per 250 kB). Truncation goes undetected in files that do not state their length (MP3 without a Xing or
-    Info tag, WAV written to a pipe).
+    not readable, if it has NaN or infinite samples, or if decoding exceeds the time limit (60 s and a second per
+    250 kB). Truncation goes undetected in files that do not state their length (MP3 without a Xing or Info tag, WAV
+    written to a pipe).
     """
     with Decoder() as decoder:
         return decoder.read(path, sample_rate_hz)
@@ -204,7 +211,10 @@ def check_audio(audio: Audio, name: str) -> Audio:
 
 
 def on_scale(audio: Audio) -> tuple[Audio, str]:
-    """Divide audio that exceeds full scale by its peak; returns it and, beyond 1 dB, a note."""
+    """Divide audio that exceeds full scale by its peak; returns (audio, note).
+
+    The note is "" unless the peak is more than 1 dB above full scale.
+    """
     peak = float(np.abs(audio).max(initial=0.0))
     if peak <= 1.0:
         return audio, ""
@@ -213,7 +223,10 @@ def on_scale(audio: Audio) -> tuple[Audio, str]:
 
 
 def without_offset(audio: Audio) -> tuple[Audio, str]:
-    """Subtract the mean of audio where it exceeds -50 dBFS; returns the audio and a note, "" if nothing changed."""
+    """Subtract the mean of the audio if its magnitude exceeds -50 dBFS; returns (audio, note).
+
+    The note is "" if nothing was subtracted.
+    """
     offset = float(audio.mean(dtype=np.float64)) if audio.size else 0.0
     if abs(offset) <= LEAST_OFFSET:
         return audio, ""

@@ -43,6 +43,7 @@ class LogScale:
     ) -> "LogScale":
         """Fit mean, deviation and components to at most about 20,000 frames, spread over the (training) split.
 
+        compression: c, see the class. n_components: number of principal components; None: all bins, no projection.
         RnnaudioError if every piece is shorter than a frame, all frames are equal or silent, the sample rate of the
         split differs from the transform's, compression is not positive, or n_components exceeds the number of bins or
         frames.
@@ -93,9 +94,10 @@ class MelScale:
     band is lost, above all the spectral lines of partials. The method ``pinv`` takes the minimum-norm spectrum with
     the given bands and clips negative values, so that it matches the bands only approximately. ``nnls`` matches them
     as closely as a non-negative spectrum can, but its solution concentrates the energy in a few lines, each too loud.
-    Spectral convergence on three excerpts of 2 s of the piano corpus at 16 kHz (0 dB: silence): window 1024, 64 bands:
-    pinv -6.3, nnls 1.6 dB; 128 bands: -14.8, -2.0 dB; window 2048, 64 bands: -3.4, 4.3 dB. RnnaudioError if a band
-    contains no bin, n_bands is below 1, or the transform has no sample rate.
+    Spectral convergence on three excerpts of 2 s of the piano corpus at 16 kHz (lower is better, silence scores 0 dB):
+    window 1024, 64 bands: pinv -6.3, nnls 1.6 dB; window 1024, 128 bands: pinv -14.8, nnls -2.0 dB; window 2048, 64
+    bands: pinv -3.4, nnls 4.3 dB. RnnaudioError if a band contains no bin, n_bands is below 1, or the transform has no
+    sample rate.
     """
 
     stft: STFT
@@ -117,7 +119,7 @@ class MelScale:
         return mel_weights(self.stft.window_samples, self.stft.rate(), self.n_bands)
 
     def bands(self, magnitudes: Magnitudes) -> Features:
-        """Mel bands of magnitudes: (..., n_bins) -> (..., n_bands) float64; raises as :func:`real_magnitudes`."""
+        """Mel bands of magnitudes: (..., n_bins) -> (..., n_bands) float64. Errors: see :func:`real_magnitudes`."""
         return real_magnitudes(magnitudes, self.stft) @ self.weights
 
     def magnitudes(self, bands: Features, method: Literal["pinv", "nnls"] = "pinv") -> Magnitudes:
@@ -137,9 +139,9 @@ class MelScale:
 
 
 def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> Iterator[Magnitudes]:
-    """Magnitudes of blocks of up to 64 adjoining frames, (n_frames, n_bins) each, spread evenly over all pieces.
+    """Iterate over magnitudes of blocks of up to 64 adjoining frames, (n_frames, n_bins) each, spread over all pieces.
 
-    The blocks hold ``most`` + 64 frames together at most. RnnaudioError if every piece is shorter than a frame.
+    Together the blocks hold at most ``most`` + 64 frames. RnnaudioError if every piece is shorter than a frame.
     """
     hop = stft.hop_samples
     counts = [max(0, (piece.n_samples - stft.window_samples) // hop + 1) for piece in split.pieces]
@@ -159,7 +161,7 @@ def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> 
 
 
 def check_rate(split: HasPieces, stft: STFT) -> None:
-    """Raise RnnaudioError if the transform and the split have different sample rates."""
+    """Raise RnnaudioError if the transform and the split state different sample rates; both may state none."""
     rate = getattr(split, "sample_rate_hz", stft.sample_rate_hz)
     if stft.sample_rate_hz not in (None, rate):
         raise RnnaudioError(f"the audio has {rate} Hz, the transform {stft.sample_rate_hz} Hz: resample the audio")

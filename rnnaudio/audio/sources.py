@@ -17,7 +17,7 @@ class Samples(Protocol):
 
 
 class HasPieces(Protocol):
-    """A collection of pieces, such as a `corpus.Split`."""
+    """A collection of pieces, such as a :class:`rnnaudio.data.Split`."""
 
     @property
     def pieces(self) -> Sequence[Samples]: ...

@@ -35,7 +35,7 @@ class MagnitudeScale(NamedTuple):
     def fit(cls, split: HasPieces, frame_size: int) -> "MagnitudeScale":
         """Fit to the smallest and largest magnitude of all adjoining frames of the (training) split.
 
-        Frames that begin between these may exceed the limits slightly. RnnaudioError if every piece is shorter than a
+        Frames that begin elsewhere may exceed these limits slightly. RnnaudioError if every piece is shorter than a
         frame, or if all magnitudes are equal (silence).
         """
         low, high = np.inf, -np.inf
@@ -74,7 +74,7 @@ def magnitudes_of(frames: Frames) -> Magnitudes:
 
 @lru_cache(maxsize=4)
 def adjoining_frames(frame_size: int) -> STFT:
-    """The transform of 2016: rectangular window, no overlap."""
+    """The short-time Fourier transform of 2016: a rectangular window of ``frame_size`` samples, no overlap."""
     return STFT(frame_size, frame_size, "rectangular", "none")
 
 

@@ -26,11 +26,11 @@ class STFT:
         w: hann, hamming, blackman (all periodic), or rectangular. ``STFT(200, 200, "rectangular", "none")`` gives the
         frames of 2016, which do not overlap.
     padding
-        full: the audio is padded with offset = n - hop zeros before it and with enough zeros after it, so that every
-        sample, including the first and last, is covered by the same number of frames. none: whole frames only
-        (offset 0); the remainder at the end is dropped.
+        ``full`` pads the audio with offset = n - hop zeros before it and with enough zeros after it, so that every
+        sample, including the first and last, is covered by the same number of frames. ``none`` uses whole frames only
+        (offset 0) and drops the remainder at the end.
     sample_rate_hz
-        sample rate of the audio; needed only for times, frequencies and mel bands, else None.
+        sample rate of the audio; None if it is not known. Only times, frequencies and mel bands need it.
 
     The inverse is the least-squares estimate of Griffin and Lim (1984), x = sum_m w x_m / sum_m w^2, where x_m are the
     inverse transforms of the frames. It is exact wherever sum_m w^2 > 0 (the NOLA condition), even if this sum is not
@@ -113,7 +113,10 @@ class STFT:
         return np.fft.rfftfreq(self.window_samples, 1.0 / self.rate())
 
     def times_s(self, n_frames: int) -> Floats:
-        """Centres of the frames in seconds from the first sample of the audio, (n_frames,); needs a sample rate."""
+        """Centres of the frames in seconds from the first sample of the audio, (n_frames,).
+
+        RnnaudioError without a sample rate.
+        """
         return (np.arange(n_frames) * self.hop_samples - self.offset + self.window_samples / 2) / self.rate()
 
     def rate(self) -> int:
@@ -188,7 +191,7 @@ class STFT:
         return scipy.fft.rfft(np.asarray(frames, np.float64) * self.weights, axis=-1)
 
     def to_frames(self, spectra: Spectra) -> Frames:
-        """Windowed inverse transforms w x_m, ready for overlap-add: (..., n_bins) -> (..., window_samples)."""
+        """Windowed inverse transforms w x_m, ready for overlap-add: (..., n_bins) -> (..., window_samples) float64."""
         return scipy.fft.irfft(spectra, self.window_samples, axis=-1) * self.weights
 
     def check_bins(self, spectra: Array) -> None:

@@ -18,7 +18,10 @@ DESCRIPTION = "Recurrent networks that play raw audio."
 
 
 class Command(NamedTuple):
-    """A command of one or two words, such as ``corpus build``; ``raw``: its function parses the arguments itself."""
+    """A command of one or two words, such as ``corpus build``, listed in the help under the heading ``group``.
+
+    ``function`` takes options that tyro has parsed or, if ``raw`` is set, the list of unparsed arguments.
+    """
 
     words: tuple[str, ...]
     group: str
@@ -36,7 +39,11 @@ COMMANDS: dict[tuple[str, ...], Command] = {}
 
 
 def command(name: str, group: str, *, raw: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register the decorated function as a command of a group; ``raw``: it takes a list of unparsed arguments."""
+    """Make a decorator that registers a function, unchanged, as the command ``name`` in a group of ``GROUPS``.
+
+    name: one or two words, separated by a space. raw: the function takes the list of unparsed arguments, instead of
+    options that tyro has parsed.
+    """
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
         words = tuple(name.split())
@@ -47,7 +54,10 @@ def command(name: str, group: str, *, raw: bool = False) -> Callable[[Callable[.
 
 
 def read(arguments: list[str]) -> Callable[[], None]:
-    """Parse a command line by tyro; return the call of its command. SystemExit after --help and for mistakes."""
+    """Parse a command line by tyro; return a function without parameters that runs the command.
+
+    Raises SystemExit after --help, and for mistakes in the arguments.
+    """
     app = tyro.extras.SubcommandApp()
     groups: dict[str, tyro.extras.SubcommandApp] = {}
     for words, one in COMMANDS.items():

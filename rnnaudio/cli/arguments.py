@@ -16,7 +16,7 @@ REGISTRY = ConstructorRegistry()
 
 
 def parsed(read: Callable[[], Any]) -> Any:
-    """Return ``read()``, where ``read`` calls tyro with ``REGISTRY`` to parse arguments, without running a command.
+    """Return the result of ``read``, which parses arguments by tyro with ``REGISTRY`` and runs no command.
 
     RnnaudioError for mistakes in the arguments, with the text of the box that tyro prints, as tyro has no setting for
     plain messages. After --help, tyro's SystemExit passes through.
@@ -32,7 +32,7 @@ def parsed(read: Callable[[], Any]) -> Any:
 
 
 def _in_one_line(box: str) -> str:
-    """Extract the message from a box printed by tyro, without title and help text, but with a suggestion if any."""
+    """Extract the message from a box printed by tyro, without title and help text, but with any suggestion in it."""
     plain = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│]", " ", box)  # strip colours and edges
     sections = [" ".join(section.split()) for section in re.split("[─-]{4,}", plain)]  # tyro prints - without UTF-8
     message, *others = sections[1:] or sections

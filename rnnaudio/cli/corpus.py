@@ -29,26 +29,26 @@ def corpus_build(
 ) -> None:
     """Make a corpus from audio files, or folders of them.
 
-    Reads every common format of sound and video, at any rate, with any number of channels. Files that cannot be used
-    are left out and listed with the reason.
+    Reads all common audio and video formats, at any sample rate, with any number of channels. Files that cannot be
+    used are left out and listed with the reason.
 
     Example: rnnaudio corpus build ~/Music/piano my.h5
 
     Args:
-        paths: audio files, or folders that are searched for them; last the HDF5 file to write.
+        paths: audio files, or folders to search for them, followed by the HDF5 file to write.
         sample_rate_hz: sample rate of the corpus; everything is resampled to it and mixed to mono.
-        dtype: how samples are stored.
+        dtype: number format in which samples are stored.
         keep_silence: do not cut leading and trailing silence, and keep silent and very quiet files.
-        drop_silence: shorten silences within a piece to 1 s.
-        normalise: scale every piece to the same level, -23 dBFS.
-        keep_truncated: use what there is of files that end early, instead of leaving them out.
-        group: which pieces stay in one split: those whose names differ only in the number of a part or copy, those of
-            one folder, or none. The same sound in two files always stays together.
-        valid: files and folders for validation; without them the split is random.
+        drop_silence: shorten silences within a piece that are longer than 1 s to 1 s.
+        normalise: scale every piece to an rms of -23 dBFS, or less where its peak would exceed full scale.
+        keep_truncated: use the part that exists of files that end early, instead of leaving them out.
+        group: which pieces of a folder stay in one split: those whose names differ only in the number of a part or
+            copy (name), all of them (folder), or none. The same sound in two files always stays together.
+        valid: files and folders for the validation split; pieces not given here or for test are split at random.
         test: files and folders for the test split.
         seed: random seed of the split into training, validation and test.
-        strict: refuse to build if any file cannot be used; all of them are named.
-        overwrite: replace a corpus of that name.
+        strict: refuse to build if any file cannot be used; the error message names all such files.
+        overwrite: replace an existing file.
     """
     from rnnaudio.audio.cleaning import Cleaning
     from rnnaudio.data import Splitting, build_corpus
@@ -75,12 +75,13 @@ def corpus_timit(
 ) -> None:
     """Make a corpus from your own copy of TIMIT.
 
-    Reads the NIST SPHERE files of LDC93S1; the splits are the usual ones.
+    Reads the NIST SPHERE files of LDC93S1. The splits are the standard ones: TRAIN, the development set of 50 speakers
+    and the core test set.
 
     Example: rnnaudio corpus timit /data/TIMIT timit.h5
 
     Args:
-        folder: the folder that holds TRAIN and TEST, or TIMIT with these in it; in upper or lower case.
+        folder: the folder that holds TRAIN and TEST, directly or in a subfolder TIMIT; names in upper or lower case.
         out: the HDF5 file to write.
         overwrite: replace an existing file.
     """
@@ -94,11 +95,13 @@ def corpus_timit(
 def corpus_info(path: Positional[Path], verify: bool = False) -> None:
     """List the pieces of a corpus.
 
+    Also prints its sample rate, mean and standard deviation.
+
     Example: rnnaudio corpus info my.h5 --verify
 
     Args:
         path: the HDF5 file.
-        verify: also read every sample and compare its checksum.
+        verify: first read all samples and compare the checksum of each piece with the stored one.
     """
     from rnnaudio.data import AudioCorpus
 
@@ -112,7 +115,7 @@ def corpus_info(path: Positional[Path], verify: bool = False) -> None:
 
 
 def _check_corpus_name(out: Path, overwrite: bool) -> None:
-    """RnnaudioError unless ``out`` ends in .h5 or .hdf5, and does not exist or may be overwritten."""
+    """Raise RnnaudioError unless ``out`` ends in .h5 or .hdf5, and does not exist or may be overwritten."""
     if out.suffix.lower() not in (".h5", ".hdf5"):
         raise RnnaudioError(f"the last path is the corpus to write, expected a name that ends in .h5; got {out}")
     if out.exists() and not overwrite:

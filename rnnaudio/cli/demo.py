@@ -10,10 +10,10 @@ from rnnaudio.training import checkpoint
 
 
 def forget_earlier_demo(run_dir: Path, settings: FramesConfig) -> None:
-    """Make the folder, and remove the checkpoint of an earlier demo in it.
+    """Make the folder ``run_dir``, and delete the checkpoint of an earlier demo in it.
 
-    RnnaudioError if the checkpoint there was trained with settings that differ in more than ``minutes``, or if the
-    folder cannot be made.
+    RnnaudioError if the checkpoint was trained with settings that differ from ``settings`` in more than ``minutes``,
+    or if the folder cannot be made.
     """
     path = checkpoint.path_in(run_dir)
     if path.exists():

@@ -27,6 +27,10 @@ class Blas(NamedTuple):
 class EngineReport(NamedTuple):
     """The engine's configuration and speed.
 
+    name, version
+        of the engine's package, pytensor or theano.
+    mode, has_compiler
+        the engine's mode (``RNNAUDIO_MODE``), and whether it has found a C++ compiler.
     kernel
         ``fused`` or ``scan``, from :func:`rnnaudio.engine.kernel`.
     gflops, blas_gflops
@@ -34,7 +38,7 @@ class EngineReport(NamedTuple):
     devices
         devices found by JAX, of which the first is used; empty unless the mode is ``jax``.
     advice
-        changes that would make it faster.
+        suggestions of changes that would make the engine faster, in words.
     """
 
     name: str
@@ -68,14 +72,14 @@ class EngineReport(NamedTuple):
 
 
 def _why() -> str:
-    """Remark that the user or rnnaudio chose OpenBLAS's kernels; empty if OpenBLAS did."""
+    """Return a remark that the user or rnnaudio chose OpenBLAS's kernels; empty if OpenBLAS chose them itself."""
     if VARIABLE not in os.environ:
         return ""
     return f" ({VARIABLE}: set by {'rnnaudio, for this processor has AVX-512' if IS_CHOSEN_HERE else 'you'})"
 
 
 def report() -> EngineReport:
-    """Collect the configuration and measure the speed, which takes a few seconds."""
+    """Return the engine's configuration and its speed, whose measurement takes a few seconds."""
     blas = [
         Blas(p["internal_api"], p.get("version") or "?", p["num_threads"], p.get("architecture") or "?")
         for p in threadpoolctl.threadpool_info()
@@ -98,7 +102,10 @@ def report() -> EngineReport:
 
 
 def measure_gflops(dot: Callable[[Symbolic, Symbolic], Symbolic], n: int = 2048, repeats: int = 7) -> float:
-    """GFLOP/s of a symbolic product of n x n float32 matrices: 2 n^3 / median time, without the first call."""
+    """Measure the GFLOP/s of ``dot``, a product of symbolic matrices, for n x n float32: 2 n^3 / median time / 1e9.
+
+    The product is timed ``repeats`` times, and the first time is left out.
+    """
     a, b = engine.tensor("a", 2, "float32"), engine.tensor("b", 2, "float32")
     multiply = engine.function([a, b], dot(a, b))
     rng = np.random.default_rng(0)

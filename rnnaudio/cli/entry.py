@@ -16,7 +16,7 @@ WITH_SETTINGS = ("train", "preflight", "music")
 
 
 def commands() -> dict[tuple[str, ...], Command]:
-    """All commands by their words; those whose options depend on the recipe have the options of the default one."""
+    """Return all commands by their words; options that depend on the recipe are those of the default recipe."""
     runs.register(settings_in([]))
     return COMMANDS
 
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """Run a command line.
+    """Run a command line, given as the words that follow ``rnnaudio``.
 
     The options of some commands depend on the recipe, preset, settings file and cell that the command line names.
     RnnaudioError for an unknown command or wrong arguments.
@@ -47,9 +47,10 @@ def run(arguments: list[str]) -> None:
 
 
 def settings_in(arguments: list[str]) -> Chosen:
-    """The default values of a command line's options, from the recipe, preset, settings file and cell that it names.
+    """Return the default values of a command line's options, from the recipe, preset, settings file and cell it names.
 
-    Runs the files named by --import, which may register that recipe or cell.
+    Runs the files named by --import, which may register that recipe or cell. For commands whose options do not depend
+    on a recipe, the result is that of an empty command line.
     """
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for option in ("--recipe", "--preset", "--config", "--cell"):

@@ -1,7 +1,7 @@
 """``rnnaudio experiment`` and its short forms, for the experiments in a checkout of the repository.
 
-An installed package has no experiments, so they are found and imported when a command needs them. Arguments are passed
-to an experiment unchanged, which parses its own options.
+An installed package has no experiments, so they are found and imported when a command needs them. Each experiment
+gets its arguments unchanged and parses them itself.
 """
 
 import importlib
@@ -19,11 +19,12 @@ CATALOGUE = Path("experiments/catalogue.py")
 USAGE = """\
 usage: rnnaudio experiment [-h] {list,run,needs,table}
 
-The experiments of the blog, studies, benchmarks and proofs; they come with a checkout of rnnaudio.
+The experiments of the blog of 2016, studies, benchmarks and proofs; they come with a checkout of rnnaudio.
 
   list                          list all, one line each, with the approximate time each takes
   run NAME [ARGS]               run one, with its own options (run NAME --help)
-  run all [--smoke] [--again]   run the blog's that have no record yet; --again: all of them; --smoke: in tiny form
+  run all [--smoke] [--again]   run those of the blog that have no record yet; --again: run all of them;
+                                --smoke: run them in tiny form
   needs NAME [ARGS]             print the extras and data that make must set up first (an empty line if none)
   table                         print the blog's claims and what was recorded
 
@@ -44,9 +45,9 @@ def experiment(arguments: list[str]) -> None:
 
 @command("bench", GROUP, raw=True)
 def bench(arguments: list[str]) -> None:
-    """Time training steps against PyTorch's, JAX's and raw scan's.
+    """Time training steps against PyTorch, JAX and the engine's loop.
 
-    Short for `rnnaudio experiment run bench`.
+    The engine's own loop is the kernel `scan`. Short for `rnnaudio experiment run bench`.
     """
     _run(["bench", *arguments])
 
@@ -62,7 +63,7 @@ def gradcheck(arguments: list[str]) -> None:
 
 @command("verify", GROUP, raw=True)
 def verify(arguments: list[str]) -> None:
-    """Cross-check the MNIST, predict and reconstruct models.
+    """Check MNIST, predict and reconstruct models against each other.
 
     Short for `rnnaudio experiment run verify`.
     """

@@ -1,4 +1,4 @@
-"""Commands that train, resume and report on runs, generate from them, and find out why a run does not play."""
+"""Commands that train, resume and report on runs, generate sound from them, and find out why a run's sound is poor."""
 
 import dataclasses
 import sys
@@ -32,7 +32,9 @@ def register(start: Chosen) -> None:
         imports: Imports = (),
         resume: bool = False,
     ) -> None:
-        """Train a model on a corpus, then continue a test prime with it.
+        """Train a model on a corpus, then generate sound with it.
+
+        The sound continues a prime from the test split.
 
         Example: rnnaudio train my.h5 runs/mine --recipe codes --minutes 30
 
@@ -40,11 +42,11 @@ def register(start: Chosen) -> None:
             corpus: an HDF5 corpus made by `rnnaudio corpus build` or `make corpus`.
             run_dir: a new folder for checkpoint, sound, pictures and report.
             recipe: frames (regression, as in 2016), codes (for music that goes on) or samples (SampleRNN). The
-                options below are those of the recipe named; --recipe codes --help lists those of codes.
-            preset: name of settings that come with the package; see the reference.
+                options below are those of the recipe named; --recipe codes --help lists the options of codes.
+            preset: settings that come with the package, by name; see the reference.
             config: a TOML file of settings; options on the command line override it.
             imports: a Python file that registers a cell or a recipe of your own.
-            resume: continue the run in that folder; all settings except its limits must be the same.
+            resume: continue the run in run_dir; all settings except its limits must be those of the run.
         """
         _train(Chosen(recipe, settings), corpus, run_dir, resume=resume)
 
@@ -58,14 +60,14 @@ def register(start: Chosen) -> None:
     ) -> None:
         """Try toy problems with the settings of `train`.
 
-        Trains on a sine, two sines, a chirp and a clip of piano; needs no corpus. Stops at the first problem that is
-        not learnt, names the likely cause, and exits with status 1.
+        Trains on a sine, two sines, a chirp and a clip of piano (recipe codes: two notes, a scale and the clip); needs
+        no corpus. Stops at the first problem that is not learnt, names the likely cause, and exits with status 1.
 
         Example: rnnaudio preflight --n-layers 2 --n-units 300
 
         Args:
             recipe: frames, codes or samples.
-            preset: name of settings that come with the package.
+            preset: settings that come with the package, by name; see the reference.
             config: a TOML file of settings; options on the command line override it.
             imports: a Python file that registers a cell or a recipe of your own.
         """
@@ -79,7 +81,7 @@ def register(start: Chosen) -> None:
     def music(
         corpus: Corpus, run_dir: RunDir, settings: OmitArgPrefixes[kind] = start.config, resume: bool = False
     ) -> None:
-        """Train with --recipe codes.
+        """Train with --recipe codes: the older name of that command.
 
         Example: rnnaudio train my.h5 runs/mine --recipe codes
 
@@ -127,8 +129,8 @@ def resume(
     Args:
         run_dir: the folder of the run.
         corpus: where the run's corpus is now, if it was moved.
-        minutes: a new limit on the run's total training time, earlier sittings included.
-        max_updates: a new limit on the run's total number of updates.
+        minutes: a new limit on the run's total training time in minutes, earlier sessions included.
+        max_updates: a new limit on the run's total number of updates; for recipe frames without cosine schedule.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.fit import resumed_config
@@ -166,18 +168,18 @@ def generate(
     Args:
         run_dir: the folder of a run.
         out: the WAV file to write; - writes to standard output: rnnaudio generate RUN - --seconds 300 | aplay
-        prime_file: continue the beginning of this audio file instead of a place in the corpus's test split.
-        prime_seconds: length of the prime.
-        prime_index: number of the place in the test split.
-        seconds: length of the sound generated after the prime.
+        prime_file: an audio file whose beginning is the prime. Default: the prime is an excerpt of the test split.
+        prime_seconds: length of the prime in seconds.
+        prime_index: number of the excerpt of the test split, counted from 0.
+        seconds: length of the sound generated after the prime, in seconds.
         corpus: where the run's corpus is now, if it was moved.
-        streams: continue this many places at once, from prime_index on; writes OUT-1.wav, OUT-2.wav, ...
+        streams: number of excerpts to continue at once, from number prime_index on; writes OUT-1.wav, OUT-2.wav, ...
         overwrite: replace existing files.
-        temperature: sampling temperature: 1 as learnt, lower is safer, higher is bolder. Several: interpolated over
-            the course of the piece. Default: as chosen for the run.
-        top_k: sample from this many of the likeliest values only; 0: from all.
-        nucleus: sample only from the likeliest values whose probabilities reach this sum; 1: from all.
-        sampling_seed: random seed of the sampling: the same seed, the same piece. Default: the run's own.
+        temperature: sampling temperature: 1 as learnt, lower is safer, higher is bolder. Several values are
+            interpolated over the course of the generated sound. Default: the run's own.
+        top_k: sample only from this many of the most probable values; 0 means from all.
+        nucleus: sample only from the smallest set of values whose probabilities reach this sum; 1 means from all.
+        sampling_seed: random seed of the sampling; the same seed gives the same sound. Default: the run's own.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.continuing import SamplingOptions
@@ -207,8 +209,8 @@ def report(
     Args:
         run_dir: the folder of the run.
         corpus: where the run's corpus is now, if it was moved.
-        seconds: length of the generated sound; default: the recipe's own.
-        prime_index: number of the place in the test split to continue.
+        seconds: length of the generated sound in seconds. Default: the recipe's own.
+        prime_index: number of the excerpt of the test split to continue, counted from 0.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.outcome import headline, write_outcome
@@ -219,7 +221,7 @@ def report(
 
 @command("diagnose", HELP)
 def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = False, imports: Imports = ()) -> None:
-    """Find out why a run does not play: causes and figures.
+    """Find out why a run's sound is poor: causes and measurements.
 
     Measures the run's data, model, training and generation, ranks the causes found, prints them and writes
     RUN_DIR/diagnosis.json and RUN_DIR/diagnosis.png.
@@ -241,7 +243,8 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
     advice = as_text(found, recipe, config)
     print(advice)
     text, picture = write_diagnosis(run_dir, found)
-    if "train with:" in advice and (run_dir / "config.toml").exists():
+    options = [line for line in advice.splitlines() if "train with:" in line and "--recipe" not in line]
+    if options and (run_dir / "config.toml").exists():
         print(f"keep the other settings: rnnaudio train CORPUS.h5 NEW_RUN --config {run_dir / 'config.toml'} ...")
     print(f"look: {picture}   figures: {text}")
     if preflight:
@@ -252,9 +255,9 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
 def defects(
     run_dir: Annotated[Positional[Path | None], arg(metavar="[RUN_DIR]")] = None, imports: Imports = ()
 ) -> None:
-    """List the 24 defects of the 2016 experiments, or a run's.
+    """List the 24 defects of the 2016 experiments, or those of a run.
 
-    Shows the settings of `train` that reproduce and that repair each.
+    Shows, for each defect, the settings of `train` that reproduce it and those that repair it.
 
     Example: rnnaudio defects runs/mine
 

@@ -1,9 +1,10 @@
 """Batches of audio windows: five sampling schemes, each a pure function of (seed, index).
 
-A window is a run of (n_steps + 1) * frame_size consecutive samples of one piece, cut into n_steps + 1 frames: n_steps
-inputs, and one more frame because targets may lie one frame ahead. A batcher is immutable and has no state, so a run
-can resume in the middle of an epoch from the batch index alone. In every scheme the batches of an epoch together hold
-about as many samples as the split, so that epochs cost the same. Pieces shorter than a window are skipped.
+A window consists of (n_steps + 1) * frame_size consecutive samples of one piece, cut into n_steps + 1 frames: n_steps
+inputs, and one more frame because targets may lie one frame ahead. A batcher is immutable and has no state, so that
+training can resume in the middle of an epoch from the batch index alone. In every scheme the batches of an epoch
+together hold about as many samples as the split, so that epochs cost the same. Pieces shorter than a window are
+skipped.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -147,7 +148,7 @@ class RandomWindows(_Windows):
 class ShiftedWindows(_Windows):
     """Batches as in 2016: item b is the same random window shifted by b samples, b = 0 .. batch_size - 1.
 
-    The items are nearly equal, so a batch holds little more information than a single window.
+    The items of a batch are nearly equal, so a batch holds little more information than a single window.
     """
 
     carries_state: ClassVar[bool] = False
@@ -238,10 +239,10 @@ class ConsecutiveWindows(_Windows):
 
 @dataclass(frozen=True, eq=False)
 class RandomRuns(_Windows):
-    """Batches as in the Fourier experiments of 2016: runs of `n_segments` adjoining windows from random positions.
+    """Batches as in the Fourier experiments of 2016: sequences of `n_segments` adjoining windows at random positions.
 
-    The state is carried within a run. Every n_segments-th batch begins new runs: there `resets` is True for all items,
-    and in all other batches it is False.
+    The state is carried from window to window within a sequence. Batches 0, n_segments, 2 n_segments ... hold the
+    first windows of new sequences: there `resets` is True for all items, and in all other batches it is False.
     """
 
     _: KW_ONLY
@@ -257,7 +258,10 @@ class RandomRuns(_Windows):
         return self.n_set
 
     def batch(self, index: int) -> Batch:
-        """Segment index mod n_segments of the runs whose random positions (seed, index // n_segments) determines."""
+        """Window number (index mod n_segments) of each of ``batch_size`` sequences of adjoining windows.
+
+        The random positions of the sequences are determined by (seed, index // n_segments).
+        """
         run, segment = divmod(index, self.n_segments)
         places = np.random.default_rng((self.seed, run)).integers(self.n_places(), size=self.batch_size)
         numbers, starts = self.locate(places)
@@ -267,9 +271,11 @@ class RandomRuns(_Windows):
 def fixed_windows(split: HasPieces, *, frame_size: int, n_steps: int, batch_size: int) -> list[Batch]:
     """Batches of fixed windows for validation, at start positions spread evenly over all pieces.
 
-    There are as many batches as hold the samples of the split once, but at least one, and no more than hold 2**24
-    samples (64 MiB, 17 minutes at 16 kHz), to bound memory. RnnaudioError if a size is not a positive whole number, or
-    if every piece is shorter than a window.
+    frame_size (in samples), n_steps, batch_size: see :class:`Batch`.
+
+    The batches together hold about as many samples as the split, but at most 2**24 (64 MiB, 17 minutes at 16 kHz), to
+    bound memory; there is at least one batch. RnnaudioError if a size is not a positive whole number, or if every
+    piece is shorter than a window.
     """
     windows = _Windows(split, frame_size=frame_size, n_steps=n_steps, batch_size=batch_size, seed=0)
     n_batches = max(1, min(windows.n_set, MAX_FIXED_SAMPLES // (batch_size * windows.window)))

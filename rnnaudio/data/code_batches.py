@@ -25,7 +25,7 @@ class CodeBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CodeStreams:
-    """Parallel streams through code sequences for carried state: item b of a batch continues that of the previous one.
+    """Parallel streams through code sequences for carried state: item b of a batch continues item b of the one before.
 
     The sequences have the shape (n_frames, n_stages). A window consists of n_context frames that serve as context
     only, followed by n_steps frames to predict.
@@ -73,9 +73,10 @@ class CodeStreams:
 
 @lru_cache(maxsize=4)
 def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> Whole:
-    """Windows of an epoch, in order: rows (sequence number, first frame), (n_windows, 2).
+    """Windows of an epoch, in order: an array (n_windows, 2) of rows (sequence number, first frame).
 
-    lengths: lengths of the sequences in frames, each above n_steps; windows adjoin within a sequence.
+    lengths: lengths of the sequences in frames, each above n_steps. (seed, epoch) determines the order of the
+    sequences, where the windows of each begin, and the first window; windows within a sequence adjoin.
     """
     rng = np.random.default_rng((seed, epoch))
     rows = []
@@ -88,9 +89,10 @@ def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> Whole
 def fixed_code_windows(
     sequences: tuple[Codes, ...], n_steps: int, batch_size: int, n_context: int = 1
 ) -> list[CodeBatch]:
-    """Adjoining windows of all sequences for validation, each of which starts from the initial state.
+    """Batches of the adjoining windows of all sequences, for validation; each window starts from the initial state.
 
-    The last batch may be smaller. RnnaudioError if no sequence is as long as a window.
+    sequences: (n_frames, n_stages) each. n_steps, n_context: frames per window, as in :class:`CodeStreams`. The last
+    batch may be smaller. RnnaudioError if no sequence is as long as a window.
     """
     windows = [
         sequence[start : start + n_context + n_steps]

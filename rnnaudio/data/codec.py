@@ -34,8 +34,8 @@ class Codec:
     scale
         the features: a :class:`LogScale` with n_components.
     stages
-        (n_stages, n_codes, n_features) float32, the centres: those of stage s quantise the residual that the stages
-        before leave (residual vector quantisation, Juang and Gray 1982). A frame is the sum of one centre per stage.
+        (n_stages, n_codes, n_features) float32, the centres: those of stage s quantise the residual of the stages
+        before it (residual vector quantisation, Juang and Gray 1982). A frame is the sum of one centre per stage.
     neighbours
         (3 n_features + 1, n_features) float32: weights W of a linear smoother over three dequantised frames,
         x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q_t is the sum of the centres of frame t. W is fitted by ridge
@@ -63,8 +63,9 @@ class Codec:
     ) -> "Codec":
         """Fit each stage by k-means, to at most about 30,000 frames, spread over the (training) split.
 
-        compression: see :class:`LogScale`. A higher value preserves more of the noise between notes, at the price of
-        larger errors in loud partials and in the level.
+        n_codes: centres per stage. n_components, compression: see :class:`LogScale`; a higher compression preserves
+        more of the noise between notes, at the price of larger errors in loud partials and in the level. seed:
+        determines the initial centres.
 
         RnnaudioError for sizes out of range or fewer frames than codes, and the errors of :meth:`LogScale.fit`.
         """
@@ -91,7 +92,7 @@ class Codec:
         return codec._between_neighbours(parts)
 
     def _between_neighbours(self, parts: Sequence[Features]) -> "Codec":
-        """Copy of this codec with `neighbours` and `lost` computed from runs of adjoining frames, (n, n_features)."""
+        """Copy of this codec with `neighbours` and `lost` fitted to blocks of adjoining frames (n, n_features)."""
         quantised = [self.features(self.nearest(part)) for part in parts]
         residuals = [part - q for part, q in zip(parts, quantised, strict=True)]
         x = np.concatenate([_with_neighbours(_threes(q))[1:-1] for q in quantised]).astype(np.float64)
@@ -182,7 +183,10 @@ class Codec:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], record: Record) -> "Codec":
-        """Restore a saved codec from :meth:`as_arrays` and :meth:`as_record`; RnnaudioError if they are incomplete."""
+        """Restore a saved codec from the results of :meth:`as_arrays` and :meth:`as_record`.
+
+        RnnaudioError if an array or setting is missing or an array has a wrong shape.
+        """
         try:
             basis = arrays["basis"] if arrays["basis"].shape[1] else None
             scale = LogScale(STFT(**record["stft"]), mean=arrays["mean"], basis=basis, **record["scale"])
@@ -201,7 +205,7 @@ class Codec:
 
 
 def _threes(frames: Array) -> Array:
-    """Stack each frame with its neighbours, (n, k) -> (n, 3, k); at the ends the frame replaces the missing one."""
+    """Stack each frame with its neighbours, (n, k) -> (n, 3, k); at the ends a frame is its own neighbour."""
     padded = np.concatenate([frames[:1], frames, frames[-1:]])
     return np.stack([padded[:-2], frames, padded[2:]], axis=1)
 

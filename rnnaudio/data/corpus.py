@@ -36,7 +36,7 @@ class ArrayPiece:
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """A piece that consists of the samples first to last - 1 of another one."""
+    """A piece that consists of the samples first to last - 1 of another piece."""
 
     piece: Samples
     first: int
@@ -85,7 +85,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The pieces of one part of a corpus: train, valid or test."""
+    """The pieces of one split of a corpus: train, valid or test."""
 
     name: str
     pieces: Sequence[Samples]

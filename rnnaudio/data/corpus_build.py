@@ -1,6 +1,6 @@
-"""Corpus builder: recordings to one checked HDF5 file, a piece at a time.
+"""Corpus builder: write recordings to one HDF5 file, with checksums, a piece at a time.
 
-find, decode, clean and write each recording; assign splits; join short pieces; measure
+The steps: find, decode, clean and write each recording; assign the splits; join short pieces; measure the pieces.
 """
 
 import json
@@ -59,24 +59,25 @@ def build_corpus(
     strict: bool = False,
     progress: bool = True,
 ) -> CorpusSummary:
-    """Write a corpus file; memory use is bounded by the longest piece.
+    """Write a corpus file and return its summary; memory use is bounded by the longest piece.
 
     Args:
         sources: files, folders (searched recursively, see `find_audio`) and Recordings.
         out: the HDF5 file; it appears, or replaces an earlier one, only when complete.
         sample_rate_hz: sample rate of the corpus; every piece is resampled to it.
         dtype: sample format in the file, "int16" or "float32".
-        cleaning: what is cut, scaled and kept.
-        splitting: how pieces are assigned to train, valid and test. Fewer than three pieces, none with a given split,
-            are each cut in time into the three.
-        strict: refuse to build if any file has a fault, naming all of them.
-        progress: show a progress bar (on a terminal only).
+        cleaning: how recordings are trimmed, scaled and joined.
+        splitting: how pieces are assigned to train, valid and test. If no piece has a given split and there are fewer
+            than three pieces (the same sound counts once), each piece is cut in time into the three splits.
+        strict: whether to raise RnnaudioError, naming all of them, if any files cannot be used.
+        progress: whether to show a progress bar (on a terminal only).
 
     A file that cannot be used (not readable, truncated, silent, shorter than 0.1 s) is left out; the summary, and the
     attribute `left_out` of the file, name it with the reason.
 
-    Raises RnnaudioError for a missing source, no usable audio, an empty split, a constant training signal, no space or
-    no permission. An earlier file at `out` is then left unchanged, also after Ctrl-C.
+    Raises RnnaudioError for invalid settings, a missing source, a Recording whose function fails, no usable audio, an
+    empty split, a constant training signal, no space or no permission. An earlier file at `out` is then left
+    unchanged, also after Ctrl-C.
     """
     _check_settings(dtype, splitting)
     recordings, left_out = _gather(sources, splitting)
@@ -110,11 +111,11 @@ def build_corpus(
 
 
 class _Faulty(Exception):
-    """A recording that cannot be used, and why."""
+    """Error for a recording that cannot be used; the message gives the reason."""
 
 
 class _Written(NamedTuple):
-    """What assigning a split needs to know of a piece in the file."""
+    """A piece that is already written, with the properties by which it is assigned to a split."""
 
     key: str  # of its group
     split: str | None  # as given
@@ -128,7 +129,7 @@ def _check_settings(dtype: str, splitting: Splitting) -> None:
 
 
 def _gather(sources: Sequence[Path | Recording], splitting: Splitting) -> tuple[list[Recording], list[LeftOut]]:
-    """Expand the sources to Recordings, a file that is named twice once; and list what is left out."""
+    """Convert the sources to Recordings, each file once; returns (Recordings, what is left out)."""
     recordings = [source for source in sources if isinstance(source, Recording)]
     wrong = {recording.split for recording in recordings} - {None, *SPLITS}
     if wrong:
@@ -154,7 +155,7 @@ def _check_left_out(left_out: list[LeftOut], has_pieces: bool, strict: bool) -> 
 
 
 def _as_attribute(lines: Sequence[str]) -> str:
-    """The lines as a JSON list, as many as an attribute may hold."""
+    """The lines as a JSON list, cut to the size that an HDF5 attribute can hold."""
     kept, n_bytes = [], 0
     for k, line in enumerate(lines):
         n_bytes += len(json.dumps(line)) + 2
@@ -171,7 +172,7 @@ def _as_attribute(lines: Sequence[str]) -> str:
 def _prepared(
     recording: Recording, decoder: Decoder, sample_rate_hz: int, cleaning: Cleaning
 ) -> tuple[Audio, list[str]]:
-    """Load and clean a recording: audio at the rate of the corpus, and notes. _Faulty if it cannot be used."""
+    """Load and clean a recording; returns (audio at the rate of the corpus, notes). _Faulty if it cannot be used."""
     if isinstance(recording.load, Path):
         try:
             decoded = decoder.decode(recording.load, sample_rate_hz)
@@ -193,7 +194,7 @@ def _prepared(
 
 
 def _loaded(recording: Recording, sample_rate_hz: int) -> Audio:
-    """Audio of a recording that a function loads."""
+    """Load a recording by its function; returns its audio, resampled to the rate of the corpus."""
     assert not isinstance(recording.load, Path)
     try:
         audio, rate_hz = recording.load()
@@ -285,7 +286,10 @@ def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float,
 
 
 def _join_short_pieces(group: h5py.Group, shorter_than: float, sample_rate_hz: int) -> list[str]:
-    """Replace the pieces of a split that are shorter than a training window by joined ones, silence between them."""
+    """Replace the pieces of each split below ``shorter_than`` seconds by joined pieces of about a minute.
+
+    Returns notes for the summary. A quarter of a second of silence separates the parts of a joined piece.
+    """
     notes, replaced = [], []
     for split in SPLITS:
         names = [

@@ -44,7 +44,7 @@ def sha256_of(dataset: h5py.Dataset) -> str:
 
 
 def open_checked(path: Path) -> h5py.File:
-    """Open a corpus read-only and check everything except the samples.
+    """Open a corpus read-only and check everything except the samples; returns the open file.
 
     The HDF5 library trusts the contents of a file: it follows links to other files, loads plug-in filters and would
     allocate terabytes for a file of a kilobyte. So before any sample is read, this function checks that each piece is

@@ -1,4 +1,4 @@
-"""Which pieces train, which validate and which test: pieces that belong together stay in one split."""
+"""Assignment of pieces to the splits train, valid and test; related pieces go to the same split."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ from rnnaudio.seeds import check_seed
 
 N_ORDERS = 200
 LARGEST_SHARE = 0.7
-# What ends the names of parts and copies: "song (2)", "song - part 3", "song copy", "song_04".
+# Matches the last part of the names of parts and copies: "song (2)", "song - part 3", "song copy", "song_04".
 PARTS = re.compile(
     r"[\s_\-.]*(\(?(\b(part|pt|teil|take|copy|disc|cd|no|nr))?[\s_\-.]*(?<!\d)\d{1,3}\)?|\b(copy|part))\s*$",
     re.IGNORECASE,
@@ -34,12 +34,14 @@ class Splitting:
     fractions
         target shares of train, valid and test in the total duration; all positive, their sum is 1.
     group
-        which pieces stay together: those of one ``folder``, those whose names differ only in the number of a part or
-        copy (``name``), or ``none``. The same sound in two files always stays together.
+        which pieces go to the same split: all of one ``folder``; those of a folder whose names differ only in the
+        number of a part or copy (``name``); or no particular ones (``none``). Pieces that hold the same sound go to
+        the same split in any case, unless different splits are given for them. If no split is given, grouping by
+        folder or name is dropped when it leaves fewer than three groups, or one with over 70 % of the sound.
     valid, test
-        files and folders whose pieces validate and test.
+        files and folders whose pieces are given to validation and to test.
     least_seconds
-        duration that validation and test need each, if there is enough for it.
+        shortest duration to aim for in validation and in test, at most a quarter of the total each.
     """
 
     seed: int = 0
@@ -59,7 +61,7 @@ class Splitting:
 
 
 def key_of(path: Path, group: Grouping) -> str:
-    """Name of the group that a file belongs to: files of equal keys stay together."""
+    """Name of the group of a file, by :attr:`Splitting.group`; files with equal names go to the same split."""
     if group == "folder":
         return str(path.parent)
     if group == "name":
@@ -68,7 +70,11 @@ def key_of(path: Path, group: Grouping) -> str:
 
 
 def united(keys: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Number of the group of each piece, counted from 0: equal keys and ``pairs`` belong together."""
+    """Number of the group of each piece, counted from 0.
+
+    Pieces with equal ``keys`` are in one group, and so are pieces whose indices form one of the ``pairs``. Groups that
+    share a piece are merged.
+    """
     parent = list(range(len(keys)))
 
     def root(k: int) -> int:
@@ -89,9 +95,11 @@ def united(keys: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[int]:
 def assign_groups(
     n_samples: Sequence[int], given: Sequence[str | None], groups: Sequence[int], splitting: Splitting, least: int = 0
 ) -> list[str]:
-    """Split of every piece, the same for all pieces of a group; see :func:`assign_splits`.
+    """Split (train, valid or test) of every piece, in general the same for all pieces of a group.
 
-    A group takes the first split that is given for any of its pieces; a given split is kept in any case.
+    n_samples, given: length of each piece, and the split given for it or None. groups: number of the group of each
+    piece, see :func:`united`. least: see ``least_samples`` of :func:`assign_splits`, which assigns the groups. A group
+    takes the first split that is given for any of its pieces; a piece with a given split is in that split in any case.
     """
     n_groups = max(groups, default=-1) + 1
     durations: list[int] = [0] * n_groups
@@ -104,7 +112,10 @@ def assign_groups(
 
 
 def uninformative(groups: Sequence[int], n_samples: Sequence[int]) -> str:
-    """Why these groups cannot be kept apart; empty if they can."""
+    """Reason why splitting by these groups is not sensible: fewer than three, or one with over 70 % of the sound.
+
+    Empty if there is no such reason. groups, n_samples: number of the group and length of each piece.
+    """
     durations: Counter[int] = Counter()
     for group, n in zip(groups, n_samples, strict=True):
         durations[group] += n
@@ -123,9 +134,13 @@ def assign_splits(
 ) -> list[str]:
     """Split of every piece: the given one, else a random one such that the durations approximate the fractions.
 
-    Tries 200 random orders of the free pieces, each divided where the cumulative durations are nearest to the missing
-    durations of test and validation, and takes the one with the smallest deviation; of these, one in which validation
-    and test have ``least_samples`` each, if there is any. Raises RnnaudioError if a split would be empty.
+    n_samples, given: length of each piece, and the split given for it or None. fractions: shares of train, valid and
+    test in the total duration. seed: determines the random orders.
+
+    Tries 200 random orders of the pieces without a given split. Each order is cut into test, validation and training
+    where the cumulative durations come nearest to those that test and validation lack. Of the results, those in which
+    validation and test fall least short of ``least_samples`` (at most a quarter of the total) are considered, and the
+    one with the smallest deviation from the fractions is returned. RnnaudioError if a split would be empty.
     """
     total = sum(n_samples)
     wanted = {split: share * total for split, share in zip(SPLITS, fractions, strict=True)}

@@ -33,7 +33,13 @@ class PieceSummary:
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """Summary of a corpus; `str()` returns it as a table."""
+    """Summary of a corpus; `str()` returns it as a table.
+
+    dtype
+        sample format in the file, int16 or float32.
+    mean, std
+        mean and standard deviation of the training samples, on the scale -1 to 1.
+    """
 
     path: Path
     sample_rate_hz: int
@@ -41,7 +47,7 @@ class CorpusSummary:
     mean: float
     std: float
     pieces: tuple[PieceSummary, ...]
-    notes: tuple[str, ...]  # what was changed of the pieces, and what is odd about them
+    notes: tuple[str, ...]  # what was changed in the pieces, and what is unusual about them
     left_out: tuple[LeftOut, ...] = ()  # files and folders that are not in the corpus, and why
 
     def seconds(self, split: str) -> float:
@@ -79,7 +85,7 @@ class CorpusSummary:
 
 
 def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:
-    """What is odd about the pieces, and which option helps: level, clipping, silence."""
+    """Notes on pieces of unusual level, clipped or mostly silent pieces, each with the option that helps, if any."""
     notes = []
     median = float(np.median([piece.rms_dbfs for piece in pieces]))
     for piece in pieces:
@@ -127,7 +133,7 @@ class Moments(NamedTuple):
 
 
 def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSummary]:
-    """Compute moments (on the scale -1 to 1) and summary of a piece, reading about a minute at a time."""
+    """Compute (moments, summary) of a stored piece, on the scale -1 to 1, reading about a minute at a time."""
     n_frame = max(1, sample_rate_hz // 50)
     moments, n_clipped, n_silent, n_frames = Moments(0, 0.0, 0.0), 0, 0, 0
     for block in blocks(piece):

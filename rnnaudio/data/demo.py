@@ -22,7 +22,7 @@ def embedded_recordings() -> list[Recording]:
 
 
 def build_demo_corpus(out: Path) -> Path:
-    """Write the excerpts that come with the package as a corpus (16 kHz, int16, 62 s); returns the path.
+    """Write the excerpts that come with the package to ``out``, as a corpus (16 kHz, int16, 62 s); returns the path.
 
     Raises RnnaudioError if the file cannot be written; see `build_corpus`.
     """

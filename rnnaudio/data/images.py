@@ -37,7 +37,10 @@ def checked_images(images: Images, n_pixels: int, name: str = "images") -> Image
 
 
 def binarised(images: Images, key: tuple[int, ...]) -> Images:
-    """Sample binary images: a pixel of value p becomes 1 with probability p, else 0; ``key`` determines the result."""
+    """Sample binary images of the same shape, float32: a pixel of value p becomes 1 with probability p, else 0.
+
+    key: whole numbers that seed the random numbers.
+    """
     uniform = np.random.default_rng((*key, PURPOSE)).random(images.shape, np.float32)
     return (uniform < images).astype(np.float32)
 
@@ -46,9 +49,9 @@ def binarised(images: Images, key: tuple[int, ...]) -> Images:
 class ImageBatches:
     """Batches of all images once per epoch in random order; images that do not fill a batch are dropped.
 
-    ``batch(index)`` is a pure function of (seed, index). With ``binary`` each batch is :func:`binarised` with its own
-    random numbers, so that an image differs from epoch to epoch (dynamic binarisation). RnnaudioError for a batch size
-    below 1 or above the number of images.
+    images: (n, n_pixels), 0 to 1. ``batch(index)`` is a pure function of (seed, index). With ``binary`` each batch is
+    :func:`binarised` with its own random numbers, so that an image differs from epoch to epoch (dynamic binarisation).
+    RnnaudioError for a batch size below 1 or above the number of images.
     """
 
     images: Images
@@ -75,14 +78,14 @@ class ImageBatches:
 
 
 def in_batches(images: Images, batch_size: int) -> list[ImageBatch]:
-    """Divide all images into batches, in their order; the last batch may be smaller."""
+    """Divide images (n, n_pixels) into batches, in their order; the last batch may be smaller."""
     return [ImageBatch(images[first : first + batch_size]) for first in range(0, len(images), batch_size)]
 
 
 def nearest(images: Images, among: Images) -> Whole:
-    """Index, for each of the images (n, n_pixels), of the nearest one in ``among`` (m, n_pixels); (n,).
+    """Find the nearest neighbour of each of the images (n, n_pixels) in ``among`` (m, n_pixels); returns indices (n,).
 
-    Distances are squared differences, summed over pixels.
+    The distance is the sum of squared differences over pixels.
     """
     squares = np.sum(among.astype(np.float64) ** 2, axis=1)
     return np.argmin(squares[None] - 2.0 * (images @ among.T), axis=1)

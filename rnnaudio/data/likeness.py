@@ -1,4 +1,4 @@
-"""Pieces that are the same sound in another format, at another rate or level, found by their energy over time."""
+"""Detection, by energy over time, of pieces that hold the same sound in other formats, at other rates or levels."""
 
 from collections.abc import Sequence
 
@@ -20,9 +20,10 @@ Print = NDArray[np.float32]  # (n_hops, n_bands), dB, each band with mean 0
 
 
 def print_of(audio: Audio, sample_rate_hz: int) -> Print:
-    """Energy in dB of 8 bands from 60 to 3,400 Hz every .05 s, without each band's mean: (n_samples,) -> Print.
+    """Energy in dB of 8 bands from 60 to 3,400 Hz every .05 s, minus each band's mean: (n_samples,) -> (n_hops, 8).
 
-    It does not depend on the level, and hardly on the rate and the codec.
+    The result, float32, does not depend on the level, and hardly on the sample rate and the codec. It has no rows for
+    audio shorter than 1 s.
     """
     n_hop = max(1, round(HOP_SECONDS * sample_rate_hz))
     n_hops = audio.size // n_hop
@@ -45,7 +46,10 @@ def print_of(audio: Audio, sample_rate_hz: int) -> Print:
 
 
 def likeness(a: Print, b: Print) -> float:
-    """Correlation of two prints where they overlap, at the shift of up to 1 s that fits best; 0 if one is steady."""
+    """Correlation, -1 to 1, of two results of :func:`print_of` where they overlap, at the best shift of up to 1 s.
+
+    It is 0 if one of them is empty, or steady (its standard deviation is below 1 dB).
+    """
     if min(len(a), len(b)) == 0 or min(a.std(), b.std()) < LEAST_VARIATION_DB:
         return 0.0
     n_lags = round(MOST_LAG_SECONDS / HOP_SECONDS)
@@ -60,7 +64,11 @@ def likeness(a: Print, b: Print) -> float:
 
 
 def alike(prints: Sequence[Print]) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of the same sound: of like length, and a :func:`likeness` of .7 or more."""
+    """Find the pairs of prints of the same sound; returns their indices (i, j), i < j, sorted.
+
+    Prints (results of :func:`print_of`) are of the same sound if their lengths differ by at most 1 s or 2 %, whichever
+    is more, and their :func:`likeness` is .7 or more.
+    """
     lengths = np.array([len(one) for one in prints])
     order = np.argsort(lengths, kind="stable")
     pairs = []

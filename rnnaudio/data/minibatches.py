@@ -19,8 +19,8 @@ class LabelledBatch(NamedTuple):
 class Minibatches:
     """Minibatches of all examples once per epoch, in random order; without ``shuffle``, in stored order.
 
-    Examples that do not fill a batch are dropped. ``batch(index)`` is a pure function of (seed, index); indices count
-    from the start of training.
+    images: (n, n_pixels) float32; labels: (n,) int64. Examples that do not fill a batch are dropped. ``batch(index)``
+    is a pure function of (seed, index); indices count from the start of training.
     """
 
     images: Images

@@ -96,7 +96,7 @@ def fetch_mnist(folder: Path) -> Path:
 
 
 def check_md5(content: bytes, name: str) -> None:
-    """Raise RnnaudioError if the content is not that of `mnist.pkl.gz`; ``name`` describes it in the message."""
+    """Raise RnnaudioError if the content is not that of `mnist.pkl.gz`; ``name`` is its name in the message."""
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if md5 != PICKLE_MD5:
         raise RnnaudioError(f"{name}: md5 {md5}, expected {PICKLE_MD5}; delete the file and fetch it again")

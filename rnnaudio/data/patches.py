@@ -39,6 +39,8 @@ class PatchScale:
     def fit(cls, split: HasPieces, stft: STFT, n_bins: int, *, compression: float = 30.0) -> "PatchScale":
         """Fit to at most about 20,000 frames, spread over the (training) split.
 
+        n_bins: number of the lowest bins to use. compression: the factor c.
+
         RnnaudioError if every piece is shorter than a frame, all frames are silent or equal, values are NaN, the split
         and the transform differ in sample rate, or n_bins exceeds the number of bins of the transform.
         """
@@ -103,7 +105,10 @@ def patches_at(spectrogram: Features, starts: Whole, n_frames: int) -> Images:
 
 
 def regular_patches(every: Sequence[Features], n_frames: int, stride: int | None = None) -> Images:
-    """Patches (n, n_bins * n_frames) of all spectrograms, one every ``stride`` frames; None: adjoining patches."""
+    """Patches of all spectrograms (time, n_bins) in ``every``, one every ``stride`` frames; None: adjoining patches.
+
+    Returns images (n, n_bins * n_frames), as :func:`patches_at` does.
+    """
     distance = stride or n_frames
     starts = [np.arange(0, len(rows) - n_frames + 1, distance) for rows in every]
     return np.concatenate([patches_at(rows, at, n_frames) for rows, at in zip(every, starts, strict=True)])

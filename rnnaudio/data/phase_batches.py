@@ -31,8 +31,9 @@ class PhaseContext:
 
         log (|X[m', k']| / max |X[m, .]|),   k' = k - radius .. k + radius,   m' = m - before .. m + look_ahead
 
-    The maximum is taken over the same bins k'. Magnitudes are mirrored at 0 Hz and at half the sample rate, like the
-    spectra of real signals. In a stream the inputs of a frame are complete ``look_ahead`` hops after the frame.
+    ``radius`` is in bins, ``before`` and ``look_ahead`` in frames. The maximum is taken over the same bins k'.
+    Magnitudes are mirrored at 0 Hz and at half the sample rate, like the spectra of real signals. In a stream the
+    inputs of a frame are complete ``look_ahead`` hops after the frame.
     RnnaudioError for a radius or a number of frames out of range.
     """
 
@@ -58,11 +59,11 @@ class PhaseContext:
         return self.n_frames * (2 * self.radius + 1)
 
     def inputs(self, magnitudes: Magnitudes) -> Features:
-        """Inputs of all bins: |X| (n_frames + T - 1, ..., n_bins) -> (T, ..., n_bins, n_inputs) float32."""
+        """Inputs of all bins, T frames: |X| (n_frames + T - 1, ..., n_bins) -> (T, ..., n_bins, n_inputs) float32."""
         return self._concatenated(self._around(magnitudes))
 
     def inputs_of(self, magnitudes: Magnitudes, items: Whole, bins: Whole) -> Features:
-        """Inputs of selected bins only: |X| (n_frames + T - 1, batch, n_bins) -> (T, rows, n_inputs) float32.
+        """Inputs of selected bins, T frames: |X| (n_frames + T - 1, batch, n_bins) -> (T, rows, n_inputs) float32.
 
         items, bins: for each row, the index of its sequence in the batch and its bin; (rows,) each.
         """
@@ -107,8 +108,9 @@ class PhaseBatch(NamedTuple):
     differences
         (n_steps, rows, 2): the targets, differences in time and in frequency, in radians.
     weights
-        (n_steps, rows, 2), of mean 1: weights of the errors, in proportion to the amplitudes over the probability with
-        which the row was sampled, so that a weighted sum over rows estimates the sum over all bins.
+        (n_steps, rows, 2), of mean 1: weights of the errors, in proportion to the geometric mean of the two amplitudes
+        whose phases are compared, divided by the probability with which the row was sampled. A weighted sum over rows
+        thus estimates the amplitude-weighted sum over all bins.
     resets
         (rows,) bool, all True: every row starts from the initial state.
     """
@@ -121,7 +123,7 @@ class PhaseBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PhaseBatches:
-    """Batches for learning phase differences, computed from those of a batcher whose frames are one hop long.
+    """Batches for learning phase differences, computed from a batcher whose frames are one hop long.
 
     From each window ``n_rows`` bins are sampled, with a probability proportional to the square root of their mean
     amplitude: partials are sampled often, other bins occasionally. ``batch(index)`` is a pure function of (seed,
@@ -147,8 +149,8 @@ class PhaseBatches:
 def phase_batch(hops: Frames, context: PhaseContext, n_rows: int, rng: np.random.Generator) -> PhaseBatch:
     """Sample ``n_rows`` bins of each sequence and return their inputs, targets and weights.
 
-    hops: samples in frames of one hop, (time, batch, hop). RnnaudioError if the sequences give fewer spectra than the
-    context spans.
+    hops: samples in frames of one hop, (time, batch, hop). rng: generator that chooses the bins, with the
+    probabilities of :class:`PhaseBatches`. RnnaudioError if the sequences give fewer spectra than the context spans.
     """
     spectra = spectra_of_hops(hops, context.stft)
     if len(spectra) < context.n_frames:
@@ -170,7 +172,7 @@ def phase_batch(hops: Frames, context: PhaseContext, n_rows: int, rng: np.random
 
 
 def _before(amplitudes: Magnitudes, axis: int) -> Magnitudes:
-    """Shift the amplitudes by one along the axis, so that each element is replaced by the one before it; 0 first."""
+    """Shift the amplitudes by one along the axis: each element is replaced by the one before it, the first by 0."""
     moved = np.roll(amplitudes, 1, axis=axis)
     np.moveaxis(moved, axis, 0)[0] = 0.0
     return moved

@@ -12,7 +12,7 @@ LAWS = ("mu", "linear")
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Quantiser of samples from -``peak`` to ``peak`` to levels 0 .. n_levels - 1, with its inverse.
+    """Quantiser of samples x from -``peak`` to ``peak`` to levels 0 .. n_levels - 1, with its inverse.
 
         linear   v = x / peak
         mu       v = sign(x) log(1 + mu |x| / peak) / log(1 + mu),   mu = n_levels - 1   (ITU-T G.711 for 256)
@@ -50,7 +50,7 @@ class Quantizer:
         return np.floor((x + 1.0) / 2.0 * (self.n_levels - 1) + 0.5).astype(np.min_scalar_type(self.n_levels - 1))
 
     def values(self, levels: Codes) -> Floats:
-        """The values v of levels, equally spaced from -1 to 1, before the law is inverted; float64, the same shape."""
+        """Convert levels to the values v (see the class), equally spaced from -1 to 1; float64, the same shape."""
         return 2.0 * np.asarray(levels, np.float64) / (self.n_levels - 1) - 1.0
 
     def samples(self, levels: Codes) -> Audio:

@@ -25,7 +25,10 @@ class Levels(NamedTuple):
 
 
 def fitted_quantizer(split: Split, n_levels: int, law: str) -> Quantizer:
-    """Make a quantiser whose peak is the largest magnitude in a split; RnnaudioError if the split is silent."""
+    """Make a :class:`Quantizer`, of n_levels levels and this law, whose peak is the largest magnitude in a split.
+
+    RnnaudioError if the split is silent, and for the reasons of :class:`Quantizer`.
+    """
     peaks = [float(np.abs(piece.read(0, piece.n_samples)).max(initial=0.0)) for piece in split.pieces]
     return Quantizer(max(peaks, default=0.0), n_levels, law)
 
@@ -42,7 +45,8 @@ def levels_of(split: Split, quantizer: Quantizer) -> Levels:
 def stretches(sequences: Sequence[Codes], n_samples: int, most: int) -> tuple[Codes, ...]:
     """Views of at most ``most`` stretches of n_samples samples each, spread evenly over all sequences.
 
-    RnnaudioError if no sequence is as long as a stretch.
+    sequences: (length, n_stages) each; result: (n_samples, n_stages) each. RnnaudioError if no sequence is as long as
+    a stretch.
     """
     places = [(s, start) for s in sequences for start in range(0, len(s) - n_samples + 1, n_samples)]
     if not places:

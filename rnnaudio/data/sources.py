@@ -1,4 +1,4 @@
-"""Audio files below folders: what will be read, and what is left out and why."""
+"""Search for audio files in folders: which files are to be read, and which are left out and why."""
 
 import os
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rnnaudio.errors import RnnaudioError
 
-# Endings by which a file claims to hold sound; what is inside decides how it is decoded.
+# Suffixes of audio and video files. How a file is decoded depends on its contents only.
 AUDIO_SUFFIXES = frozenset(
     [
         ".aac",
@@ -75,7 +75,11 @@ MOST_SUFFIXES = 6  # named in the note on other files
 
 
 class LeftOut(NamedTuple):
-    """A file or folder that does not enter the corpus. Of a fault the user should know; a choice was expected."""
+    """A file or folder that is not used for the corpus, and the reason.
+
+    ``is_fault`` is True for what cannot be used (damaged, not readable, silent), and False for what is left out on
+    purpose: hidden files, files listed already, files that are not audio.
+    """
 
     name: str
     reason: str
@@ -83,19 +87,20 @@ class LeftOut(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """Files to decode, in order, each once, and everything that was passed over."""
+    """Result of :func:`find_audio`: the files to decode, in order, each once, and what was left out."""
 
     files: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
 
 
 def find_audio(sources: Sequence[Path]) -> Sources:
-    """List the audio files among ``sources`` and below those that are folders, sorted within each folder.
+    """List the audio files among ``sources`` and in the folders among them, sorted within each folder.
 
-    A file belongs if its ending or its first bytes are those of a format with sound; a file named by itself always
-    does. Links to folders are followed, each folder once. Hidden files and folders and those of the operating system
-    are left out; so is a file that was found before, by whatever name. RnnaudioError names every source that is
-    missing, and those folders that hold no audio file.
+    Folders are searched with all subfolders, including linked ones, but each only once. A file in a folder is listed
+    if its suffix or its first bytes are those of an audio or video format; a file given in ``sources`` is always
+    listed. Hidden files and folders, those of the operating system, and files already listed under another name are
+    left out. RnnaudioError for missing sources, all of which it names, and for a folder in which no audio file is
+    found, unless a reason is recorded for something left out in it or in an earlier source.
     """
     missing = [source for source in sources if not os.path.lexists(source)]
     if missing:
@@ -197,5 +202,5 @@ def _begins_as_audio(path: Path) -> bool:
 
 
 def as_lines(left_out: Iterable[LeftOut]) -> list[str]:
-    """``NAME: REASON`` of each."""
+    """A line ``NAME: REASON`` for each file or folder left out."""
     return [f"{name}: {reason}" for name, reason, _ in left_out]

@@ -40,7 +40,7 @@ class SpectralFrames:
         return self.batches.carries_state
 
     def batch(self, index: int) -> Batch:
-        """The spectra of batch ``index``."""
+        """The scaled spectra of batch ``index``."""
         return spectral_batch(self.batches.batch(index), self.scale)
 
 
@@ -85,6 +85,6 @@ class MagnitudeFrames:
         return self.batches.carries_state
 
     def batch(self, index: int) -> Batch:
-        """The spectra of batch ``index``."""
+        """The scaled magnitudes of batch ``index``."""
         frames, resets = self.batches.batch(index)
         return Batch(self.scale.scaled(frames), resets)

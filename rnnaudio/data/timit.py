@@ -49,7 +49,7 @@ class Utterance(NamedTuple):
 
     @property
     def split(self) -> str | None:
-        """The split: train, valid or test; None for SA sentences, and for TEST speakers in neither set."""
+        """The split: train, valid or test; None for SA sentences, and for speakers of TEST that no split includes."""
         if self.sentence.startswith("SA"):
             return None
         if self.part == "TRAIN":
@@ -71,7 +71,7 @@ def find_utterances(folder: Path) -> list[Utterance]:
 
 
 def build_timit_corpus(folder: Path, out: Path, *, progress: bool = True) -> CorpusSummary:
-    """Write a corpus from a copy of TIMIT, without trimming silence; returns its summary.
+    """Write the corpus file ``out`` from a copy of TIMIT in ``folder``, without trimming silence; returns its summary.
 
     The notes of the summary count missing utterances. Raises the errors of `find_utterances` and `build_corpus`, and
     RnnaudioError if a split is empty, or if a file is truncated, has a wrong length in its header, is compressed with

@@ -1,7 +1,8 @@
-"""Decode one file for each line of standard input.
+"""Decode one file for each line of standard input, and write the samples to standard output.
 
-A request is a line of JSON, {"path": ..., "sample_rate_hz": int or null}. The reply is a line of JSON, {"error": text}
-or {"sample_rate_hz": int, "n_samples": int, "notes": [text, ...], "truncated": text}, followed by the float32 samples.
+A request is a line of JSON, {"path": text, "sample_rate_hz": int or null}; null stands for the rate of the file. The
+reply is a line of JSON, {"error": text} or {"sample_rate_hz": int, "n_samples": int, "notes": [text, ...],
+"truncated": text}; the latter is followed by n_samples float32 samples. ``truncated`` is empty for a complete file.
 """
 
 import json
@@ -15,7 +16,10 @@ Message: TypeAlias = dict[str, str | int | list[str] | None]  # a request, or th
 
 
 def reply(path: str, sample_rate_hz: int | None) -> tuple[Message, Decoded | None]:
-    """Decode a file; every error becomes a message, as the libraries raise errors of many types."""
+    """Decode a file; returns (header of the reply, decoded audio), or (header with the error, None).
+
+    Every exception becomes such a header, as the libraries raise exceptions of many types.
+    """
     try:
         decoded = decode(path, sample_rate_hz)
     except Unusable as error:

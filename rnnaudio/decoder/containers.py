@@ -1,7 +1,8 @@
-"""What the container of a file states about its length, compared with the bytes that are there.
+"""Comparison of the length that the container of a file states with the bytes that are present.
 
-Decoders read a file that ends early without an error, and stop at a stated length that is too small. A statement that
-is impossible or a placeholder is ignored, with a note; a file that ends well before its stated length is truncated.
+Decoders read a file that ends early without an error, and stop at a stated length that is too small. A stated length
+that is impossible or a placeholder is ignored, with a note. A file that ends well before its stated length counts as
+truncated.
 """
 
 import math
@@ -22,16 +23,20 @@ MP3_FRAME_SAMPLES = 1152
 
 
 class Stated(NamedTuple):
-    """Findings about a container, and which decoder may read it.
+    """What a container states about its contents, compared with the file, and which decoder may read it.
 
-    seconds
-        least length that the container states, if neither decoder reports it.
+    notes
+        what the user should know, such as that the header states no length.
     truncated
-        what is missing; empty if nothing is known to be.
+        what is missing; empty if nothing is known to be missing.
+    seconds
+        lower limit, in seconds, of the stated length; None if none is stated or a decoder reports it itself.
     is_empty
-        the container states that it holds no samples and nothing follows.
+        True if the container states that it holds no samples, and none follow.
     parts
-        (start, stop) in bytes of the streams that are chained in the file, if there are several.
+        byte ranges (start, stop) of the streams that are chained in the file; empty if there is only one.
+    only_ffmpeg, only_libsndfile
+        True if the other decoder does not read this file correctly.
     """
 
     notes: tuple[str, ...] = ()
@@ -44,7 +49,11 @@ class Stated(NamedTuple):
 
 
 def stated_by(file: BinaryIO) -> Stated:
-    """Examine a file, open for reading. Raises Unusable for NIST SPHERE files that are damaged or compressed."""
+    """Return what the container of a file, open in binary mode at its start, states about the length of its contents.
+
+    For formats that are not recognised the result is empty, ``Stated()``. Raises Unusable for NIST SPHERE files that
+    are damaged, state too small a length, or are compressed with shorten.
+    """
     head = file.read(12)
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         return _of_wav(file)
@@ -111,7 +120,11 @@ def _of_chunks(file: BinaryIO, chunks: Iterator[Chunk], name: bytes) -> Stated:
 
 
 def _compared(n_stated: int, n_found: int) -> Stated:
-    """Stated against found bytes of samples; 0 and sizes near 2^31 and 2^32 beyond the file are placeholders."""
+    """Compare the stated with the found number of bytes of samples.
+
+    Placeholders for an unknown size are 0, if there are samples, and sizes near 2^31 and 2^32, and 2^63, if the file
+    has fewer bytes.
+    """
     is_placeholder = n_stated > n_found and any(low <= n_stated <= high for low, high in PLACEHOLDERS)
     if is_placeholder or n_stated == 0 < n_found:
         note = f"its header states no length; all {n_found} bytes of samples are read"
@@ -140,7 +153,10 @@ def _aiff_chunks(file: BinaryIO) -> Iterator[Chunk]:
 
 
 def _caf_chunks(file: BinaryIO) -> Iterator[Chunk]:
-    """Sizes are signed 64-bit numbers without padding; -1 is a length that was not known."""
+    """Iterate over the chunks of a CAF file, whose sizes are signed 64-bit numbers, without padding.
+
+    A negative size was unknown to the writer; it is replaced by the placeholder 2^63.
+    """
     file.seek(8)
     while len(head := file.read(12)) == 12:
         name, n_stated = struct.unpack(">4sq", head)
@@ -174,7 +190,11 @@ def _of_ogg(file: BinaryIO) -> Stated:
 
 
 def _ogg_parts(file: BinaryIO) -> tuple[tuple[int, int], ...]:
-    """Divide a file where a stream begins after pages of another: streams that begin together are multiplexed."""
+    """Byte ranges (start, stop) of the chained streams of an Ogg file.
+
+    A range begins where a stream begins after pages of another one. Streams that begin together are multiplexed, and
+    stay in one range.
+    """
     n_bytes, position, starts, was_beginning = _n_bytes(file), 0, [0], True
     while position < n_bytes:
         file.seek(position)

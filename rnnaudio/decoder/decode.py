@@ -1,8 +1,8 @@
-"""Decode a file by its contents, whatever its name: libsndfile for what it reads whole, FFmpeg for the rest.
+"""Decode a file by its contents, whatever its name, with libsndfile if that reads the whole file, else with FFmpeg.
 
-FFmpeg (PyAV) reads what libsndfile does not: MP3 that states no length, chained Ogg streams, FLAC in Ogg or from a
-pipe, AAC, WMA, WavPack, the sound of a video. Neither reports that a file ends early, so
-:mod:`rnnaudio.decoder.containers` compares the lengths that headers state with what is there.
+FFmpeg (PyAV) reads what libsndfile does not, or not reliably: MP3, chained Ogg streams, FLAC in Ogg or from a pipe,
+AAC, WMA, WavPack, the sound of a video. Neither reports that a file ends early, so
+:mod:`rnnaudio.decoder.containers` compares the lengths that headers state with the bytes that are present.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,10 @@ TOLERANCE_SECONDS = 0.1  # between the stated length and the samples found; enco
 
 
 class Decoded(NamedTuple):
-    """Mono audio of a file; ``truncated`` states how much is missing and is empty for a complete file."""
+    """Mono audio of a file, in consecutive blocks (n_samples,) float32, and notes on faults of the file.
+
+    ``truncated`` states how much of the file is missing; it is empty for a complete file.
+    """
 
     blocks: list[Mono]
     sample_rate_hz: int
@@ -26,7 +29,7 @@ class Decoded(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """What a decoder found in a file: audio, and whether the end of the file was reached."""
+    """Result of a decoder: audio, stated length (None: not stated), faults, and whether the file ends in a fault."""
 
     found: Mixed
     stated_seconds: float | None
@@ -35,10 +38,11 @@ class _Reading(NamedTuple):
 
 
 def decode(path: str, sample_rate_hz: int | None) -> Decoded:
-    """Decode a file to mono at ``sample_rate_hz`` (default: its own rate).
+    """Decode a file to mono at ``sample_rate_hz``; None: at the rate of the file.
 
-    Channels are averaged; of channels in opposite phase, which cancel, the loudest is taken. Raises Unusable if the
-    file has no audio, no samples or more than 12 hours; the libraries' own errors for a file that neither can read.
+    Channels are averaged; if they cancel because their phases are opposite, the loudest one is taken instead. Raises
+    Unusable if the file has no audio, no samples, more than 12 hours or too many damaged packets, the errors of
+    :func:`stated_by`, and the libraries' own errors for a file that neither can read.
     """
     with open(path, "rb") as file:
         stated = stated_by(file)
@@ -59,7 +63,10 @@ def decode(path: str, sample_rate_hz: int | None) -> Decoded:
 
 
 def _read(path: str, sample_rate_hz: int | None, stated: Stated, channel: int | None = None) -> _Reading:
-    """Try the decoders in turn; the error is that of the last."""
+    """Read a file by the first decoder that can; raises the error of the last one tried.
+
+    channel: see :func:`mixed`.
+    """
     if not stated.only_ffmpeg:
         try:
             with libsndfile.Source(path) as sound:
@@ -82,7 +89,7 @@ def _with_samples(found: Mixed) -> Mixed:
 
 
 def _missing(reading: _Reading) -> str:
-    """State what is missing at the end; empty if nothing is."""
+    """Describe what is missing at the end of the file; returns an empty string if nothing is."""
     found, stated_seconds = reading.found, reading.stated_seconds
     if stated_seconds is not None and found.seconds < stated_seconds - TOLERANCE_SECONDS:
         return f"{found.seconds:.3f} of {stated_seconds:.3f} s are present"

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnaudio.decoder.mixing import Block, Channels, Unusable
 
-# Containers whose headers state the length; FFmpeg estimates it for the others from the bit rate of the start.
+# Containers whose headers state the length; FFmpeg estimates it for other containers from the bit rate of the start.
 STATE_LENGTH = {"mov", "matroska", "asf", "aiff", "caf", "wv", "ape", "tta", "avi", "flac"}
 # Playlists and the like would make FFmpeg open other files.
 FORMATS = (
@@ -20,10 +20,12 @@ MOST_FAULTS = 0.01  # of the packets
 
 
 class Source:
-    """An open file, or the parts of it that are streams of their own; use it as a context manager.
+    """A file opened with FFmpeg; use it as a context manager.
 
-    Unusable if it has no audio; PyAV's errors if it is not a media file. After :meth:`blocks`, ``faults`` describes
-    packets that could not be decoded and were left out, and ``ends_in_fault`` is True if the last was one of these.
+    parts: byte ranges (start, stop) of the streams chained in the file, to be decoded one after another; empty: the
+    file is one stream. ``stated_seconds`` is the length that its header states, or None. After :meth:`blocks`,
+    ``faults`` describes packets that could not be decoded and were left out, and ``ends_in_fault`` is True if the last
+    packet was one of these. Unusable if the file has no audio; PyAV's errors if it is not a media file.
     """
 
     def __init__(self, path: str, parts: Sequence[tuple[int, int]] = ()) -> None:
@@ -45,7 +47,10 @@ class Source:
         self._file.close()
 
     def blocks(self) -> Iterator[Block]:
-        """Iterate over the first audio stream. Packets that cannot be decoded are left out, see ``faults``."""
+        """Iterate over the decoded blocks of the first audio stream; packets that cannot be decoded are left out.
+
+        Unusable, after the last block, if these are more than one packet and more than 1 % of all packets.
+        """
         n_packets, n_faulty = 0, 0
         for file in [self._part(*part) for part in self._parts] or [self._file]:
             for packet in self._packets(file):

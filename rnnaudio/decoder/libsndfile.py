@@ -14,7 +14,10 @@ BLOCK_SAMPLES = 2**18
 
 
 class Source:
-    """An open file; use it as a context manager. LibsndfileError if libsndfile does not know the format."""
+    """A file opened with libsndfile; use it as a context manager. LibsndfileError if the format is not supported.
+
+    ``stated_seconds`` is the length that its header states.
+    """
 
     def __init__(self, path: str) -> None:
         # Opened by Python, for libsndfile refuses names that are not valid UTF-8.
@@ -34,7 +37,7 @@ class Source:
         self._file.close()
 
     def blocks(self) -> Iterator[Block]:
-        """Iterate over the file; LibsndfileError where it is damaged."""
+        """Iterate over the decoded blocks of the file; LibsndfileError where it is damaged."""
         n_samples = max(1, BLOCK_SAMPLES // self._sound.channels)
         while True:
             block = np.empty((n_samples, self._sound.channels), np.float32)

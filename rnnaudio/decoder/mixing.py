@@ -15,7 +15,7 @@ CANCELLED = 0.1
 
 
 class Unusable(Exception):
-    """The file cannot be used; the message gives the reason and the remedy."""
+    """Error for a file that cannot be used; the message gives the reason and the remedy."""
 
 
 class Block(NamedTuple):
@@ -32,14 +32,15 @@ class Mixed(NamedTuple):
     sample_rate_hz: int
     n_read: int  # samples per channel before resampling
     seconds: float  # of the file
-    energies: NDArray[np.float64]  # (n_channels,); the fewest channels, if the number changes within the file
+    energies: NDArray[np.float64]  # (n_channels,); n_channels is the smallest number, if it changes within the file
     energy_of_mean: float
 
 
 def mixed(blocks: Iterable[Block], sample_rate_hz: int | None, channel: int | None = None) -> Mixed:
-    """Resample the mean of the channels, or one channel, to ``sample_rate_hz`` (default: the rate of the first block).
+    """Resample the mean of the channels to ``sample_rate_hz``; None: to the rate of the first block.
 
-    Blocks of another rate, as in chained streams, are resampled to the same. Raises Unusable beyond 12 hours.
+    channel: index of a channel to use instead of the mean; None: the mean. Blocks of another rate, as in
+    chained streams, are resampled to the same rate. Raises Unusable if the blocks hold more than 12 hours.
     """
     resampler, from_hz, rate_hz = None, 0, sample_rate_hz or 0
     mono: list[Mono] = []
@@ -65,9 +66,10 @@ def mixed(blocks: Iterable[Block], sample_rate_hz: int | None, channel: int | No
 
 
 def cancelling(found: Mixed) -> int | None:
-    """Return the loudest channel if the channels cancel in their mean (opposite phase), else None.
+    """Return the index of the loudest channel if the channels cancel in their mean, else None.
 
-    Independent channels of energies E_c have a mean of energy sum(E_c) / C^2; below a tenth of it they cancel.
+    The mean of C independent channels of energies E_c has the energy sum(E_c) / C^2. Channels count as cancelling if
+    the energy of their mean is below a tenth of that.
     """
     n_channels = len(found.energies)
     independent = float(found.energies.sum()) / max(1, n_channels) ** 2

@@ -1,4 +1,4 @@
-"""Diagnostics: measurements on models, batches and losses themselves, independent of their settings."""
+"""Diagnostics: measurements made on models, batches and losses themselves, without relying on their settings."""
 
 from rnnaudio.diagnostics.baselines import LinearPrediction, baselines, linear_prediction
 from rnnaudio.diagnostics.batch_check import BatchCheck, check_batch, measured_shifts

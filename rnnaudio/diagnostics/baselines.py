@@ -11,7 +11,13 @@ Pair: TypeAlias = tuple[Frames, Frames]  # input and target, (time, batch, n) ea
 
 
 class LinearPrediction(NamedTuple):
-    """Coefficients of a linear prediction: weight A (n_frames * n, n), first the latest frame; bias b (n,)."""
+    """Coefficients of a linear prediction; see :func:`linear_prediction`.
+
+    weight
+        the matrix A, (n_frames * n, n); its first n rows apply to the latest frame.
+    bias
+        the vector b, (n,).
+    """
 
     weight: Floats
     bias: Floats
@@ -31,13 +37,15 @@ def contexts(x: Frames, n_frames: int) -> Frames:
 
 
 def linear_prediction(pairs: Iterable[Pair], *, n_frames: int = 2, ridge: float = 1e-4) -> LinearPrediction | None:
-    """Fit a linear prediction of the target y_t by ridge regression.
+    """Fit a linear prediction of the target y_t by ridge regression; returns None if m exceeds 8192.
 
         argmin sum |y_t - (c_t A + b)|^2 + ridge tr(C) / m |A|^2,   C = sum c_t^T c_t
 
-    c_t are the last ``n_frames`` input frames up to t, concatenated, and m is their number of values. pairs: (input,
-    target) arrays (time, batch, n), read in one pass, which ends early if frames are wide; only the normal equations
-    are kept in memory, in float64. Returns None if m exceeds 8192.
+    c_t (m,) holds the last ``n_frames`` input frames up to t, see :func:`contexts`: m = n_frames * n.
+
+    pairs
+        (input, target) arrays, (time, batch, n) each, iterated over once; only the normal equations are held in
+        memory, in float64. To bound the time, reading stops after r frames if r > 2 m and r m^2 > 2e11.
     """
     gram, cross = np.zeros(()), np.zeros(())
     n_rows = 0
@@ -61,10 +69,10 @@ def linear_prediction(pairs: Iterable[Pair], *, n_frames: int = 2, ridge: float 
 
 
 def baselines(pairs: Iterable[Pair], linear: LinearPrediction | None) -> dict[str, float]:
-    """Normalised mean squared errors, by name, of the baselines over (input, target) pairs (time, batch, n).
+    """Normalised mean squared error of each baseline over all pairs (input, target), (time, batch, n) each, by name.
 
-    The baselines are predicting zero (error 1.0), persistence (the prediction is the input frame), and the linear
-    prediction, unless it is None. The errors are NaN if all targets are zero.
+    The baselines are ``predict zero`` (error 1.0), ``persistence`` (the prediction is the input frame) and, unless
+    ``linear`` is None, ``linear prediction``. The errors are NaN if all targets are zero.
     """
     names = ("predict zero", "persistence", *(["linear prediction"] if linear else []))
     errors = dict.fromkeys(names, 0.0)

@@ -1,7 +1,8 @@
 """Check, on the arrays themselves, that input and target are related as the strategy specifies.
 
-The 2016 "next-input predictor" was trained on batches whose target was the current input (defect 1), although its
-author had inspected the batches and found that they "seemed fine". This check reports the shift found in the arrays.
+The 2016 "next-input predictor" was trained on batches whose target was the current input (defect 1 of
+:mod:`rnnaudio.runs.defects`), although its author had inspected the batches and found that they "seemed fine". This
+check reports the shift found in the arrays.
 """
 
 from typing import NamedTuple
@@ -18,11 +19,13 @@ MAX_SHIFT = 3
 
 
 class BatchCheck(NamedTuple):
-    """Result of :func:`check_batch`; passed if ``expected`` is the only shift.
+    """Result of :func:`check_batch`; passed if ``expected`` is the only shift found.
 
+    strategy, expected
+        the name of the strategy, and the shift in frames that it specifies.
     shifts
-        every k in -3..3 with target_t = frame_{t+k} exactly, wherever both exist; empty if the model's input is not
-        the batch's frames.
+        every k in -3..3 for which target_t equals frame_{t+k} exactly at all t where both exist; empty if the input
+        differs from the batch's frames.
     """
 
     strategy: str
@@ -51,9 +54,10 @@ def measured_shifts(frames: Frames, target: Frames) -> tuple[int, ...]:
 
 
 def check_batch(strategy: Strategy, batch: HasFrames) -> BatchCheck:
-    """Split a batch by the strategy's compiled graph and measure the shift between the resulting input and target.
+    """Check the target that the strategy's compiled graph makes from a batch; returns the shifts found in the arrays.
 
-    RnnaudioError if several shifts match, as in digital silence: such a batch is inconclusive.
+    The batch has frames (time + 1, batch, n). RnnaudioError if several shifts match, as in digital silence: such a
+    batch is inconclusive.
     """
     variables = strategy.variables()
     x, target = engine.function(variables, list(strategy.split(variables[0])), mode="python")(batch.frames)

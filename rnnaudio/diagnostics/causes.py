@@ -1,4 +1,4 @@
-"""Ranking of the causes of bad results, from measurements: one small rule per cause, the furthest upstream first.
+"""Ranking of the causes of bad results, from measurements: a rule detects each, and the furthest upstream is first.
 
 The severity of a cause is its place in the chain from data to sound, plus a little for how far the measurement exceeds
 the rule's threshold. The chain decides because a fault causes further faults downstream: bad data lead to a bad loss,
@@ -50,7 +50,8 @@ CAUSES: tuple[tuple[str, Rule, float], ...] = (
 def causes(measured: Measurements) -> tuple[Cause, ...]:
     """Apply all rules to the measurements; returns the causes found, most severe first.
 
-    Noiseless feedback is left out if there is a cause of severity 0.3 or more, which explains a dead free run as well.
+    The cause ``noiseless-feedback`` is left out if there is another of severity 0.3 or more, as that explains a dead
+    free run, too.
     """
     found = []
     for name, rule, place in CAUSES:

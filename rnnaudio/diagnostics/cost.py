@@ -19,7 +19,7 @@ State: TypeAlias = Any  # a NamedTuple of such variables
 class OffsetOutput(Layer):
     """A model with an array p added to its output, so that d loss / d p is d loss / d output.
 
-    With p = 0 it computes the same as the model.
+    With p = 0 it computes the same as the model. added: p, a symbolic array (time, batch, n_out).
     """
 
     def __init__(self, model: Layer, added: Symbolic):
@@ -43,7 +43,13 @@ class OffsetOutput(Layer):
 
 
 class CostGradient(NamedTuple):
-    """Input and output of the model inside the objective, and d loss / d output; (time, batch, n) each."""
+    """Result of :meth:`Cost.look`.
+
+    x, y
+        input (time, batch, n_in) that the objective passes to the model, and the model's output (time, batch, n_out).
+    gradient
+        d loss / d output, (time, batch, n_out), at y or at the output that replaces it.
+    """
 
     x: Frames
     y: Frames
@@ -66,7 +72,10 @@ class Cost:
         self._look = engine.function(variables, [offset.x, offset.y], mode=quick_mode())
 
     def look(self, batch: HasFrames, output: Frames | None = None) -> CostGradient:
-        """Evaluate on a batch; ``output`` (time, batch, n), if given, replaces the model's output in the loss."""
+        """Run the model on a batch and return its input, its output and the gradient of the loss.
+
+        output: (time, batch, n_out), where to take the gradient; None: at the model's own output.
+        """
         given = [getattr(batch, name) for name in self._fields]
         x, y = self._look(*given)
         added = np.zeros_like(y) if output is None else output - y
@@ -76,7 +85,7 @@ class Cost:
 def cost_coverage(cost: Cost, batch: HasFrames, rng: np.random.Generator) -> Floats:
     """Norm of d loss / d output for each step and sequence, (time, batch).
 
-    It is taken at the model's output + N(0, 1), where the gradient is not zero by accident.
+    It is taken at the model's output + N(0, 1), sampled by ``rng``, where the gradient is not zero by accident.
     """
     y = cost.look(batch).y
     output = y + rng.standard_normal(y.shape).astype(y.dtype)
@@ -87,7 +96,7 @@ def measured_target_shift(cost: Cost, batch: HasFrames, coverage: Floats) -> int
     """Shift k, |k| <= 3, of the target that the cost implies, target_t = frame_{t+k}; None if not exactly one fits.
 
     Every loss is smallest at its target. So k fits if the gradient vanishes when frame_{t+k} is the output of step t,
-    at all steps that the cost covers. coverage: result of :func:`cost_coverage`.
+    at all steps that the cost covers. coverage: (time, batch), the result of :func:`cost_coverage`.
     """
     found = []
     frames, n = batch.frames, len(coverage)
@@ -102,18 +111,18 @@ def measured_target_shift(cost: Cost, batch: HasFrames, coverage: Floats) -> int
 
 
 class NoiseFigures(NamedTuple):
-    """Variance of the outputs due to noise in the training graph: in total, and by noise added after all weights."""
+    """Variance of the outputs due to all noise in the training graph, and due to noise added after all weights."""
 
     total: float
     after_weights: float
 
 
 def noise_figures(model: Layer, x: Frames) -> NoiseFigures:
-    """Measure E (y - y')^2 / 2, where y, y' are outputs for x (time, batch, n) with two samples of the noise.
+    """Variance E (y - y')^2 / 2 of the outputs y, y' for x (time, batch, n) with two samples of the training noise.
 
-    This is done for the model as given (total), and with all its parameters set to zero (after_weights): then only
-    noise that is added after the weights reaches the output. Such noise sets a floor to the squared error that no
-    weights can lower, unlike noise on the input or the state.
+    It is measured on copies of the model: as given (``total``), and with all parameters set to zero
+    (``after_weights``), where only noise that is added after the weights reaches the output. Such noise sets a floor
+    to the squared error that no weights can lower, unlike noise on the input or the state.
     """
     model = copied(model)
     stepped = Stepped(model, noisy=True)

@@ -1,4 +1,9 @@
-"""Measurement of a model with its data, loss, updates and free run, and ranking of the causes of bad results."""
+"""Measurement of a model with its data, loss, updates and free run, and ranking of the causes of bad results.
+
+Each function ``look_at_...`` is one examination: it measures a subject and its first training batches, and writes the
+results into ``measured``. It raises :class:`Unanswerable` if the subject does not allow it, for example if its batches
+do not hold frames of samples.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnnaudio.audio.arrays import Floats, Frames
-from rnnaudio.diagnostics.baselines import baselines, linear_prediction
+from rnnaudio.diagnostics.baselines import Pair, baselines, linear_prediction
 from rnnaudio.diagnostics.causes import causes
 from rnnaudio.diagnostics.cost import Cost, cost_coverage, measured_target_shift, noise_figures
 from rnnaudio.diagnostics.dynamics import Stepped, dynamics_figures, unrolled
@@ -31,16 +36,15 @@ N_SEED_FRAMES = 16
 FRAME_SECONDS = 0.0125  # frame in which a free run is measured if the model does not generate in frames
 N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
 FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # length of the free run; limits of its number of frames
-MOST_VALIDATION_SAMPLES = 1 << 21
-MOST_BASELINE_SAMPLES = 1 << 19  # validation samples on which the baselines, and the model next to them, are scored
 N_BASELINE_BATCHES = 8
 NOT_MEASURED = float("nan")
 
 
 def diagnose(subject: Subject) -> Diagnosis:
-    """Measure the subject, without changing it, and rank the causes found.
+    """Measure the subject, without changing it; returns all measurements, and the causes found, most severe first.
 
-    An examination that this subject does not allow is recorded as unanswered, with the reason, and skipped.
+    An examination that the subject does not allow is skipped, and recorded with the reason in
+    :attr:`Measurements.unanswered`.
     """
     measured = Measurements()
     rng = np.random.default_rng(2016)
@@ -61,7 +65,7 @@ def parts_of(subject: Subject, batches: list[Any]) -> list[Any]:
 
 
 def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the scale of the samples in the training pieces."""
+    """Measure the scale of the samples in the training pieces: standard deviation, mean, peak, clipping."""
     figures = measured.figures
     scale = scale_figures(subject.pieces)
     figures |= {"data_std": scale.std, "data_dc": scale.dc, "samples_at_ends": scale.at_ends}
@@ -86,12 +90,15 @@ def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def loudest_part(subject: Subject, batches: list[Any]) -> Any:
-    """The loudest of the small parts of the batches."""
+    """Of the excerpts of all ``batches``, return the one with the highest rms; see :func:`excerpt`.
+
+    Raises Unanswerable if the batches do not hold frames.
+    """
     return max(parts_of(subject, batches), key=lambda part: rms(part.frames))
 
 
 def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure which steps contribute to the cost, its target, and the noise of the output."""
+    """Measure which steps contribute to the cost, what target it implies, and how much noise the output has."""
     part, cost = loudest_part(subject, batches), Cost(subject.model, subject.objective)
     figures = measured.figures
     coverage = cost_coverage(cost, part, rng)
@@ -111,7 +118,10 @@ def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, r
 
 
 def promised_target(subject: Subject, frames: Frames) -> Frames:
-    """Target, for frames (time + 1, batch, n), that the objective's name implies; unknown names: the next frame."""
+    """Target (time, batch, n) that the objective's name implies for the given frames (time + 1, batch, n).
+
+    It is the next frame if the name is not one of ``rnnaudio.objectives.STRATEGIES``.
+    """
     known = STRATEGIES.get(subject.objective.name)
     shift = known.shift if known else 1
     return frames[shift : len(frames) - 1 + shift]
@@ -120,7 +130,8 @@ def promised_target(subject: Subject, frames: Frames) -> Frames:
 def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
     """Measure saturated gates, gradient by lag, the growth, echo and flip of the state, and the reach of the output.
 
-    The reach is the largest output for inputs of up to 100 times their size.
+    Echo and flip: see :func:`dynamics_figures`. The reach is the largest magnitude of the output for recorded input
+    that is scaled by 1, 10 and 100.
     """
     part, stepped = loudest_part(subject, batches), subject.stepped
     x, target = part.frames[:-1], promised_target(subject, part.frames)
@@ -142,9 +153,10 @@ def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements,
 
 
 def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> float:
-    """Factor by which the gradient shrinks per step, (g_10 / g_2)^(1/8); NOT_MEASURED if there are too few lags.
+    """Factor by which the gradient g shrinks per step, (g_last / g_first)^(1 / (last - first)).
 
-    Lags 0 and 1 are left out because a parallel linear prediction contributes to them.
+    gradient_by_lag: g (steps,), its norm by lag. Lags 0 and 1 are left out by default because a parallel linear
+    prediction contributes to them. NOT_MEASURED if there are too few lags, or g_first is 0.
     """
     if len(gradient_by_lag) <= last or not gradient_by_lag[first] > 0:
         return NOT_MEASURED
@@ -152,7 +164,10 @@ def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> fl
 
 
 def late_growth(sizes: Floats) -> float:
-    """Ratio of the last to the middle one of the sizes (steps,) of a state; NOT_MEASURED if there are none."""
+    """Rms of a state at the last step over its rms at the middle step; NOT_MEASURED if there are no steps.
+
+    sizes: (steps,), the rms of the state after each step.
+    """
     return float(sizes[-1] / max(sizes[len(sizes) // 2], 1e-30)) if len(sizes) else NOT_MEASURED
 
 
@@ -174,7 +189,7 @@ def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def look_at_history(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Take from the history of the run its lowest training and validation losses."""
+    """Record the lowest training and validation losses in the run's history, and the loss of the best parameters."""
     figures = measured.figures
     figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
     for kind in ("valid", "train"):
@@ -186,22 +201,20 @@ def look_at_validation(subject: Subject, batches: list[Any], measured: Measureme
     """Measure the errors of the model and of the baselines on the validation windows."""
     parts_of(subject, batches)
     figures = measured.figures
-    pairs, n = [], 0
-    for batch in subject.validation:
-        if n > MOST_VALIDATION_SAMPLES:
-            break
-        pairs.append((batch.frames[:-1], promised_target(subject, batch.frames)))
-        n += batch.frames.size
+    pairs = [(batch.frames[:-1], promised_target(subject, batch.frames)) for batch in subject.validation]
     predict = unrolled(subject.model)
     wrong = np.array([np.sum(np.square(predict(x) - t, dtype=np.float64)) for x, t in pairs])
     energy = np.array([np.sum(np.square(t, dtype=np.float64)) for _, t in pairs])
     measured.loss = float(wrong.sum() / sum(t.size for _, t in pairs))
     figures["validation_loss"] = float(wrong.sum() / energy.sum())
+    measured.errors = {"this model": figures["validation_loss"], **(subject.baselines or _baselines(subject, pairs))}
+
+
+def _baselines(subject: Subject, pairs: list[Pair]) -> dict[str, float]:
+    """Errors of the baselines on the validation windows, for runs that did not record them."""
     training = (subject.batches.batch(k).frames for k in range(N_BASELINE_BATCHES))
-    linear = linear_prediction((f[:-1], promised_target(subject, f)) for f in training)
-    few = max(1, MOST_BASELINE_SAMPLES // pairs[0][0].size)
-    measured.errors = {"this model": float(wrong[:few].sum() / energy[:few].sum()), **baselines(pairs[:few], linear)}
-    figures["validation_is_whole"] = float(len(pairs) == len(subject.validation))
+    linear = linear_prediction((frames[:-1], promised_target(subject, frames)) for frames in training)
+    return baselines(pairs, linear)
 
 
 def look_at_played_function(
@@ -225,7 +238,7 @@ def look_at_played_function(
 
 
 def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure how the level and the sound of the free run develop."""
+    """Measure how the level of the free run develops, and whether its sound becomes a loop or noise."""
     figures = measured.figures
     true, seed, generated = free_run_of(subject)
     if not len(generated) or not np.isfinite(generated[0]).all():
@@ -246,6 +259,7 @@ def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurement
 def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Recorded sound, the prime, and its generated continuation, each as frames (time, n).
 
+    For a run that does not generate in frames, the recorded sound is the prime alone, and frames are of 12.5 ms.
     Unanswerable if the subject has no way to generate.
     """
     if subject.play is not None:
@@ -263,7 +277,7 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def loud_seeds(subject: Subject) -> np.ndarray:
-    """Primes: the beginnings of the loudest windows of the first validation batch, at most (16, 8, n)."""
+    """Primes (time, batch, n): at most 16 frames, from the start of the 8 loudest windows in a validation batch."""
     frames = subject.validation[0].frames
     loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]
     seeds: np.ndarray = frames[:N_SEED_FRAMES, loud]
@@ -273,7 +287,7 @@ def loud_seeds(subject: Subject) -> np.ndarray:
 def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two outputs (n,) of the trained graph after a prime (time, n).
 
-    The first follows the prime, the second follows when the last frame of the prime is input a second time.
+    The first is the output after the prime, the second that after one more step, whose input is again the last frame.
     """
     state, y = stepped.start(1), seed[-1:]
     for frame in seed:

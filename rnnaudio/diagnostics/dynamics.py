@@ -70,14 +70,14 @@ class Stepped:
         return step, engine.function([n], flatten(fresh), mode=quick_mode())
 
     def start(self, batch_size: int) -> StateArrays:
-        """The initial state of ``batch_size`` sequences."""
+        """The initial state of ``batch_size`` sequences, as a list of arrays (batch_size, width)."""
         if self._has_kernel:
             self._of(batch_size).start()
             return [leaf.copy() for leaf in self._of(batch_size).state]
         return [np.array(leaf) for leaf in self._graph[1](batch_size)]
 
     def __call__(self, x: Frames, state: StateArrays, key: tuple[int, int] = (0, 0)) -> tuple[Frames, StateArrays]:
-        """Advance by one frame x (batch, n); returns (output, new state). ``key`` determines the noise, if any."""
+        """Advance by one frame x (batch, n); returns (output, new state). ``key`` is the seed of the noise, if any."""
         if not self._has_kernel:
             y, *new = self._graph[0](np.array(key, "int64"), x, *state)
             return np.array(y), [np.array(leaf) for leaf in new]
@@ -88,7 +88,7 @@ class Stepped:
             return step(x).copy(), [leaf.copy() for leaf in step.state]
 
     def outputs(self, x: Frames, seed: int = 0) -> Frames:
-        """Outputs (time, batch, n_out) for x (time, batch, n) from the initial state; ``seed`` sets the noise."""
+        """Outputs (time, batch, n_out) for x (time, batch, n) from the initial state; ``seed`` seeds any noise."""
         state, outputs = self.start(x.shape[1]), []
         for t, frame in enumerate(x):
             y, state = self(frame, state, (seed, t))
@@ -96,7 +96,7 @@ class Stepped:
         return np.stack(outputs)
 
     def states(self, x: Frames, state: StateArrays) -> list[StateArrays]:
-        """States after 1, 2, .. steps of x (time, batch, n), starting from ``state``."""
+        """The states after 1, 2, .. steps with input x (time, batch, n), starting from ``state``."""
         visited = []
         for frame in x:
             state = self(frame, state)[1]
@@ -105,7 +105,7 @@ class Stepped:
 
 
 def unrolled(model: Layer) -> Callable[[Frames], Frames]:
-    """Compile the evaluation graph, from the initial state: x (time, batch, n) -> y (time, batch, n_out)."""
+    """Compile the model, from its initial state, to a function x (time, batch, n) -> y (time, batch, n_out)."""
     x = engine.tensor("x", 3)
     y, _ = model.unroll(x, model.initial_state(x.shape[1]), Context.evaluation())
     function: Callable[[Frames], Frames] = engine.function([x], y, mode=quick_mode())
@@ -113,15 +113,15 @@ def unrolled(model: Layer) -> Callable[[Frames], Frames]:
 
 
 def dynamics_figures(stepped: Stepped, x: Frames, rng: np.random.Generator) -> DynamicsFigures:
-    """Measure the states s_t of a model with the input x (time, batch, n), repeated to at least 64 steps.
+    """Measure the states s_1 .. s_T of a model with input x (time, batch, n), repeated to at least 64 steps.
 
     growth      rms of s_t over all units: with the input, from the initial state s_0; and with zeros as input, from
                 s_0 + N(0, 0.01^2), because a state of exactly 0 might stay there
-    echo        |s_t - s'_t| / sqrt((|s_t|^2 + |s'_t|^2) / 2), where s' is a second run with the same input, from
+    echo        |s_t - s'_t| / sqrt((|s_t|^2 + |s'_t|^2) / 2), where s'_t are the states with the same input, but from
                 s'_0 = s_0 + noise with the rms of s_T
-    flip        |s(x_T) - s(-x_T)| / |s(x_T)|, where s(x) is the state after input x from the last state but one
+    flip        |s(x_T) - s(-x_T)| / |s(x_T)|, where s(x) is the state that follows s_{T-1} with the input x
 
-    The arrays are empty and the numbers NaN for a model without state.
+    ``rng`` samples the noise of growth and echo. The arrays are empty and the numbers NaN for a model without state.
     """
     x = np.concatenate([x] * -(-LEAST_STEPS // len(x)))
     start = stepped.start(x.shape[1])
@@ -159,7 +159,7 @@ def distance(a: StateArrays, b: StateArrays) -> float:
 
 
 def constant_share(states: list[StateArrays]) -> float:
-    """Share of units, over all arrays of the states, whose standard deviation over time and batch is almost zero."""
+    """Share of units whose standard deviation over time and batch is at most 1e-4 of the rms of their state array."""
     still = []
     for leaves in zip(*states, strict=True):
         over_time = np.stack(leaves)

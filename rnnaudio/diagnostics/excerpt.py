@@ -1,4 +1,4 @@
-"""Helpers of the measurements: a small part of a batch, a copy of a model, the compile mode, the rms."""
+"""Helpers for the diagnostics: cut an excerpt from a batch, copy a model, choose a compile mode, compute an rms."""
 
 import copy
 from types import SimpleNamespace
@@ -39,10 +39,10 @@ class FrameBatches(Protocol):
 
 
 def excerpt(batch: HasFrames, objective: Objective) -> HasFrames:
-    """Cut a small part out of a batch: at most 16 items, and at most 64 steps.
+    """The first 16 sequences of a batch at most, and their first 64 steps at most.
 
-    If the objective has a burn-in, which does not contribute to the cost, the steps of the burn-in are kept, too. The
-    result has ``frames``, ``resets`` and the fields of the objective.
+    A burn-in of the objective, which does not contribute to the cost, is kept in addition to the 64 steps. The result
+    has ``frames``, ``resets`` and the fields of the objective.
     """
     burn_in = max(0, getattr(objective, "first_scored", 0))
     n_cut = max(0, len(batch.frames) - (burn_in + MOST_STEPS + 1))

@@ -21,11 +21,11 @@ class Health(NamedTuple):
     half_life
         time in which the energy falls by half.
     repeats_from, period
-        first frame of the cycle in which the run ends, and its period in frames: 1 for a fixed point, 0 for no cycle.
+        first frame of the cycle in which the sound ends, and its period: 1 for a fixed point, 0 for no cycle.
     noise_from
         frame from which on the sound is noise.
     unrest_db
-        standard deviation, over blocks of 16 frames in the second half, of the level in dB; NaN for a short run.
+        standard deviation, in dB, of the level of blocks of 16 frames in the second half; NaN for fewer than two.
     """
 
     half_life: float
@@ -42,15 +42,16 @@ def levels_db(frames: Frames) -> Floats:
 
 
 def health(frames: Frames) -> Health:
-    """Measure the frames (time, n) that a free run has generated."""
+    """Measurements of the frames (time, n) that a free run has generated."""
     period, since = repetition(frames)
     return Health(half_life(levels_db(frames)), since, period, noise_onset(frames), unrest_db(frames))
 
 
 def half_life(level_db: Floats) -> float:
-    """Half-life of the energy in frames: ln 2 / a, with exp(-a t) fitted to the levels (time,) above the floor.
+    """Half-life of the energy in frames: ln 2 / a, where exp(-a t) is fitted to the energies above the floor.
 
-    Infinite if the energy does not fall; 0 if fewer than two frames are above the floor.
+    level_db: (time,), see :func:`levels_db`. Infinite if the energy does not fall; 0 if fewer than two frames are
+    above the floor.
     """
     t = np.flatnonzero(level_db > FLOOR_DB + 1.0)
     if len(t) < 2:
@@ -88,7 +89,10 @@ def repetition(frames: Frames) -> tuple[int, float]:
 
 
 def noise_onset(frames: Frames) -> float:
-    """Frame from which on every block of 512 samples is noise (spectral flatness of 0.4 or more); infinite if none."""
+    """Frame from which on every block of 512 samples is noise (spectral flatness of 0.4 or more).
+
+    Infinite if there is no such frame.
+    """
     audio = np.asarray(frames, np.float64).ravel()
     blocks = audio[: len(audio) // BLOCK * BLOCK].reshape(-1, BLOCK)
     quiet = np.flatnonzero([flatness(block) < NOISY for block in blocks])

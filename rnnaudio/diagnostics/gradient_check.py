@@ -61,20 +61,22 @@ def check_gradients(
 ) -> GradientReport:
     """Compare d loss / d a with central differences for every parameter, float field of the batch and initial state.
 
+    Returns, for each of these arrays, the entry a at which the two disagree most.
+
     The check runs on a float64 copy and leaves the model (of either precision) unchanged. The loss is evaluated at the
     model's parameters, ``batch`` (an object with the objective's fields), and the model's initial state plus noise of
     standard deviation 0.1, to avoid accidental zeros. Noise and dropout of the model are frozen by a fixed key.
 
-    The difference is (8 (f(a+e) - f(a-e)) - (f(a+2e) - f(a-2e))) / 12 e, with an error of order e^4. It is computed
-    with e = 1e-3 and, if that does not agree with the gradient, with e = 1e-5, and the better agreement counts: a kink
-    (relu) between the points spoils a wide step, but a wrong gradient disagrees with both.
+    The difference is (8 (f(a+e) - f(a-e)) - (f(a+2e) - f(a-2e))) / 12 e, where f is the loss, with an error of order
+    e^4. It is computed with e = 1e-3 and, if that does not agree with the gradient, with e = 1e-5, and the better
+    agreement counts: a kink (relu) between the points spoils a wide step, but a wrong gradient disagrees with both.
 
     training
         True: check the training graph, with noise and batch statistics; False: the evaluation graph.
     n_entries
         number of entries to check in each array, sampled by ``rng``; all if there are fewer.
     mode
-        engine mode to compile in; by default the engine's own.
+        engine mode to compile in; None: the engine's own.
     """
     with engine.precision("float64"):
         loss, gradients, arrays = _compile(in_float64(model), objective, batch, rng, training, mode)

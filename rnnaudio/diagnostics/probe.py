@@ -17,7 +17,7 @@ Tap: TypeAlias = tuple[Layer, dict[str, Any]]  # a cell, and its activations by 
 class Histogram(NamedTuple):
     """Histogram of activations: edges (n_bins + 1,), counts (n_bins,), and the share of saturated values.
 
-    Saturated values are within 5 % of an end of the range.
+    Saturated values are within 5 % of an end of the range; for a relu, units that are never active count instead.
     """
 
     edges: Floats
@@ -26,14 +26,17 @@ class Histogram(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """Result of :func:`probe`: histograms by name of activation, and |d loss_T / d x_{T-lag}|, (T,), lags 0 .. T-1."""
+    """Result of :func:`probe`: histograms by name of activation, and the norm of the gradient for each input frame.
+
+    The norms, (time,), are sorted by lag, the number of steps from an input frame to the last one: 0 .. time - 1.
+    """
 
     saturation: dict[str, Histogram]
     gradient_through_time: Floats
 
 
 def probe(model: Layer, x: Frames, target: Frames) -> Probe:
-    """Unroll ``model`` in evaluation over x (time, batch, n_in) from its initial state, and measure.
+    """Unroll ``model`` in evaluation over x (time, batch, n_in) from its initial state, and measure:
 
     saturation
         histograms of all bounded activations (sigmoid gates, tanh candidates and units) over time, batch and units.

@@ -1,6 +1,6 @@
-"""Rules that detect faults of the model and its free run: each names one cause, from measurements only.
+"""Rules that detect faults of the model and its free run: each detects one cause, from measurements only.
 
-A rule returns None if the measurements do not show its fault.
+A rule returns a description of its fault, with evidence and advice, or None if the measurements do not show it.
 """
 
 from math import isfinite
@@ -125,7 +125,8 @@ def noiseless_feedback(m: Measurements) -> Found | None:
         1.0,
         f"the free run {course} (energy half-life {m.figures['half_life']:.0f} frames) although prediction from true "
         f"frames leaves {m.errors['this model']:.2f} of the energy, and no noise is added to the fed-back frames",
-        "sample, or add noise with the variance of the validation error to each generated frame",
+        "a squared error asks for the mean of all continuations, which fades or freezes when it is fed back: train a "
+        "recipe that samples; noise added to the output keeps it moving, but sounds like noise",
     )
 
 
@@ -141,7 +142,7 @@ def free_run_explodes(m: Measurements) -> Found | None:
 
 
 def worse_than_baseline(m: Measurements) -> Found | None:
-    copying = m.figures["promised_shift"] == 0  # the target is the input, so the other baselines have no error
+    copying = m.figures["promised_shift"] == 0  # the target is the input: persistence has no error
     names = ("predict zero",) if copying else [name for name in m.errors if name != "this model"]
     others = {name: m.errors[name] for name in names if isfinite(m.errors.get(name, float("nan")))}
     mine = m.errors.get("this model", float("nan"))

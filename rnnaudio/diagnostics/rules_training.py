@@ -1,6 +1,6 @@
-"""Rules that detect faults of data, cost, optimiser and model selection: each names one cause, from measurements only.
+"""Rules that detect faults of data, cost, optimiser and model selection: each detects one, from measurements only.
 
-A rule returns None if the measurements do not show its fault.
+A rule returns a :class:`Found`, or None if the measurements do not show its fault.
 """
 
 from math import isfinite
@@ -205,7 +205,7 @@ def judged_by_training_cost(m: Measurements) -> Found | None:
 
 def noise_in_evaluation(m: Measurements) -> Found | None:
     lowest, valid = m.figures["history_lowest_valid"], m.figures["validation_loss"]
-    if not (m.noise_floor > 0 and lowest > 1.1 * valid and m.figures["validation_is_whole"]):
+    if not (m.noise_floor > 0 and lowest > 1.1 * valid):
         return None
     return Found(
         min(1.0, 1.0 - valid / lowest),

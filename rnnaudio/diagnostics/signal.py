@@ -11,7 +11,7 @@ from rnnaudio.audio.sources import Samples
 from rnnaudio.diagnostics.excerpt import FrameBatches, HasFrames, rms
 
 SNIPPET = 64  # samples
-RUN = 16  # samples; runs of this length are hardly ever equal by chance, even in audio with few distinct values
+RUN = 16  # samples; excerpts of this length are hardly ever equal by chance, even in audio with few distinct values
 CHUNK = 1 << 22
 N_SNIPPETS = 8
 N_PLACES = 16
@@ -41,7 +41,10 @@ class ScaleFigures(NamedTuple):
 
 
 def scale_figures(pieces: Sequence[Samples]) -> ScaleFigures:
-    """Measure about a million samples at most, read at 16 places in each piece, in proportion to its length."""
+    """Scale of the training pieces, measured on about a million samples at most, from 16 places in each piece.
+
+    Each piece contributes in proportion to its length.
+    """
     share = min(1.0, READ_AT_MOST / max(1, sum(piece.n_samples for piece in pieces)))
     parts = []
     for piece in pieces:
@@ -72,7 +75,11 @@ class Continuity(NamedTuple):
 
 
 def continuity(frames: Frames, rng: np.random.Generator) -> Continuity:
-    """Measure the continuity of frames (time, batch, n) along time and batch; NaN for silence or a single item."""
+    """Measure how well adjoining frames (time, batch, n) connect, along time and along batch; see :class:`Continuity`.
+
+    The jumps between them are divided by the jumps between frames that are paired at random with ``rng``. Both values
+    are NaN for silence or a batch of a single item.
+    """
     first, last = frames[..., 0], frames[..., -1]
     random = rms(rng.permutation(first.ravel()) - last.ravel())
     if random == 0.0 or frames.shape[1] < 2:
@@ -81,10 +88,10 @@ def continuity(frames: Frames, rng: np.random.Generator) -> Continuity:
 
 
 def effective_batch_size(frames: Frames) -> float:
-    """Number of unrelated items that a batch of frames (time, batch, n) is worth: B for unrelated items, 1 for copies.
+    """Number of unrelated items that a batch of frames (time, B, n) is worth: B if all are unrelated, 1 for copies.
 
     This is the participation ratio B^2 / sum_ij cos^2(w_i, w_j), where w_i are the samples of item i minus their mean.
-    Silent items are ignored.
+    Silent items are ignored, and not counted in B; 0 if all are silent.
     """
     items = np.asarray(frames, np.float64).swapaxes(0, 1).reshape(frames.shape[1], -1)
     items = items - items.mean(axis=1, keepdims=True)
@@ -94,11 +101,11 @@ def effective_batch_size(frames: Frames) -> float:
 
 
 def distinct_size(frames: Frames) -> float:
-    """B times the share of distinct runs among all runs of 16 samples in the B items of frames (time, batch, n).
+    """Number of items of a batch, B, times the share of distinct ones among all its excerpts of 16 adjoining samples.
 
-    B for items without common runs, 1 for copies, and about (W + B - 1) / W for one window of W samples shifted by
-    0 .. B - 1 samples. The participation ratio does not reveal such shifts if the sound has many partials. Constant
-    runs, such as silence, are ignored.
+    frames: (time, B, n). The result is B for items without common excerpts, 1 for copies, and about (W + B - 1) / W
+    for one window of W samples shifted by 0 .. B - 1 samples; :func:`effective_batch_size` does not reveal such shifts
+    if the sound has many partials. Constant excerpts, such as silence, are ignored.
     """
     items = np.ascontiguousarray(np.asarray(frames, np.float32).swapaxes(0, 1)).reshape(frames.shape[1], -1)
     runs = np.lib.stride_tricks.sliding_window_view(items, RUN, axis=1).reshape(-1, RUN)
@@ -109,7 +116,7 @@ def distinct_size(frames: Frames) -> float:
 def share_found(validation: Iterable[HasFrames], pieces: Sequence[Samples]) -> float:
     """Share of snippets of 64 samples from the validation frames that occur bit for bit in the pieces.
 
-    Up to 8 snippets are tried; NaN if there are none that vary enough.
+    Up to 8 snippets are tried, see :func:`snippets`; NaN if there are none.
     """
     wanted = {snippet.tobytes() for snippet in snippets(validation)}
     n = len(wanted)
@@ -124,7 +131,7 @@ def share_found(validation: Iterable[HasFrames], pieces: Sequence[Samples]) -> f
 
 
 def snippets(validation: Iterable[HasFrames]) -> list[Array]:
-    """Up to 8 snippets of 64 samples with at least 16 distinct values, from the middles of different items."""
+    """Up to 8 snippets of 64 samples, from the middles of different items, with at least 16 distinct values each."""
     found: list[Array] = []
     for batch in validation:
         items = np.asarray(batch.frames, np.float32).swapaxes(0, 1).reshape(batch.frames.shape[1], -1)
@@ -138,14 +145,14 @@ def snippets(validation: Iterable[HasFrames]) -> list[Array]:
 
 
 class StateFigures(NamedTuple):
-    """Where the items of a batcher continue, compared with its ``resets``.
+    """Comparison of a batcher's ``resets`` with the items that do not continue the previous batch.
 
     carried
-        True if the batcher carries state.
+        True if the state is carried from batch to batch; if not, the other two are 0.
     n_starts
         number of items that do not continue the previous batch.
     unmarked
-        share of these items whose ``resets`` is not set.
+        share of these items whose ``resets`` is False.
     """
 
     carried: bool
@@ -154,10 +161,10 @@ class StateFigures(NamedTuple):
 
 
 def state_figures(batches: FrameBatches, *, most_samples: int = 1 << 22) -> StateFigures:
-    """Check where items continue from batch to batch, in the first batches and around the end of the first epoch.
+    """Compare ``resets`` with the frames, in the first batches and around the end of the first epoch; returns counts.
 
-    Item b of batch k + 1 continues item b of batch k if its first frame equals the last frame of the latter.
-    most_samples limits the number of batches read.
+    Item b of batch k + 1 continues item b of batch k if its first frame equals the last frame of item b of batch k.
+    most_samples: limit on the samples read in the first batches, of which at least 4 and at most 64 are read.
     """
     if not batches.carries_state:
         return StateFigures(False, 0, 0.0)

@@ -1,6 +1,6 @@
 """Input and result of a diagnosis. Neither contains the run's settings: a cause is named only if it was measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -24,9 +24,10 @@ class Subject:
     objective, optimizer
         as declared by the run: the name of a strategy implies a target, the update rule implies a step size.
     batches, validation
-        the training batcher, and the fixed validation batches; batches of frames, or of other fields of the objective.
+        the training batcher, and the fixed validation batches. A batch has ``frames`` (time + 1, batch, n), or
+        else only the fields of the objective.
     pieces
-        the training pieces, as the batcher reads them.
+        the training pieces, on the scale on which the batcher reads them.
     make_step
         function (model) -> training step ``step(batch, state, learning_rate=, update=)``; called with copies of the
         model.
@@ -35,12 +36,14 @@ class Subject:
         run does not generate frame by frame.
     continued, prime, sample_rate_hz
         for runs without ``play``: the run's own generation, a function (prime (n,), n_samples) -> continuation
-        (n_samples,); a function that returns the prime; their sample rate. None if nothing is to be generated.
+        (n_samples,); a function () -> prime (n,); their sample rate. If they are None, too, the free run
+        is not examined.
     learning_rate, late_rate
-        the highest learning rate of the run, and the rate of the update that led to these parameters, if a schedule
-        lowers it.
+        the highest learning rate of the run, and the rate of the last update of ``model``; None: the highest.
     history, best_loss
         as recorded by the run: one row per validation, and the loss by which the parameters were selected.
+    baselines
+        errors of the baselines on the validation windows by name, as recorded by the run; empty: they are measured.
     """
 
     model: Layer
@@ -54,6 +57,7 @@ class Subject:
     play: Callable[[Frames, int], Frames] | None = None
     history: Sequence[Record] = ()
     best_loss: float | None = None
+    baselines: Mapping[str, float] = field(default_factory=dict)
     late_rate: float | None = None
     continued: Callable[[Audio, int], Audio] | None = None
     prime: Callable[[], Audio] | None = None
@@ -66,7 +70,7 @@ class Subject:
 
     @property
     def rate_now(self) -> float:
-        """Learning rate of the update that led to the parameters, but at least a thousandth of the highest rate."""
+        """Learning rate of the last update, but at least a thousandth of the highest rate."""
         return self.learning_rate if self.late_rate is None else max(self.late_rate, 1e-3 * self.learning_rate)
 
 
@@ -102,14 +106,15 @@ class Cause(NamedTuple):
 
 @dataclass
 class Measurements:
-    """All measurements, for the picture and the record; arrays that were not measured are empty, numbers NaN or 0.
+    """All measurements of a diagnosis; arrays that were not measured are empty, numbers NaN or 0.
 
     gradient_by_lag
-        (steps,): |d loss_T / d x_{T-lag}| by lag, root mean square over the batch.
+        (steps,): norm of the gradient of the last step's loss with respect to the input frame ``lag`` steps before it,
+        root mean square over the batch.
     growth_with_input, growth_without
         (steps,): root mean square of all state units after 1, 2, .. steps, with recorded input and with zeros.
     echo
-        (steps,): distance between the states of two runs from different initial states with the same input, relative
+        (steps,): distance between the states that follow two different initial states with the same input, relative
         to the size of the states.
     flip
         relative change of the next state when one input frame is negated.

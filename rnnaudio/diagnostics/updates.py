@@ -30,7 +30,10 @@ class Result(Protocol):
 
 
 class Step(Protocol):
-    """A training step, such as :class:`rnnaudio.training.TrainStep`."""
+    """A training step, such as :class:`rnnaudio.training.TrainStep`, which updates the parameters of its model.
+
+    ``state`` is the carried state, or None for the initial state; ``update``, a number, determines the training noise.
+    """
 
     def __call__(
         self, batch: HasFrames, state: list[Array] | None, *, learning_rate: float, update: int
@@ -41,14 +44,14 @@ MakeStep: TypeAlias = Callable[[Layer], Step]
 
 
 class UpdateFigures(NamedTuple):
-    """Measurements of updates; dictionaries are by parameter, and medians over several updates.
+    """Result of :func:`update_figures`; the keys of dictionaries are the names of the parameters.
 
     ratios
-        rms(change) / rms(parameter) of an update.
+        rms(change) / rms(parameter) of an update, median over the three.
     kept_promise
-        rms(change) / the rms that the update rule implies (see :func:`promised`).
+        rms(change) / the rms that the update rule implies (see :func:`promised`), each the median over the three.
     gradients
-        norm of the gradient.
+        norm of the gradient, median over the eight updates with a learning rate of 0.
     n_axes
         number of axes of the parameter.
     rise
@@ -56,7 +59,7 @@ class UpdateFigures(NamedTuple):
     leak
         relative change of the loss when a state that should be reset is replaced by a random one.
     norms
-        (n_updates,): norms of the gradient of all parameters together.
+        (8,): norms of the gradient of all parameters together, at the eight updates with a learning rate of 0.
     visible
         True if the change that the rule implies exceeds the rounding error of the parameter.
     """
@@ -78,10 +81,15 @@ def update_figures(
     learning_rate: float,
     batches: Sequence[HasFrames],
 ) -> UpdateFigures:
-    """Measure three updates at the run's learning rate on a copy of the model.
+    """Measure three updates at the given learning rate on a copy of the model.
 
     They follow eight updates with a learning rate of 0, which leave the parameters unchanged, but fill the optimizer
-    state and give losses and gradients. The three updates use the batch of the eighth one.
+    state and give losses and gradients. The eight updates use ``batches`` in turn, the three the batch of the eighth.
+
+    make_step
+        function (model) -> training step for that model.
+    optimizer
+        the update rule that the steps are meant to follow; see :func:`promised`.
     """
     model = copied(model)
     step = make_step(model)
@@ -116,16 +124,17 @@ def update_figures(
 
 
 def rise(before: float, after: float) -> float:
-    """Ratio after / before; infinite if the updates made the loss overflow, NaN if it was NaN before."""
+    """Ratio after / before of losses; infinite if only ``after`` is not finite, 1 if ``before`` is 0."""
     if np.isfinite(before) and not np.isfinite(after):
         return float("inf")
     return after / before if before else 1.0
 
 
 def reset_leak(step: Step, batch: HasFrames, fresh: Result) -> float:
-    """Relative change of the loss if the carried state is random, of rms 3, although all ``resets`` are set.
+    """Relative change of the loss if a random state of rms 3 is carried into a batch whose ``resets`` are all True.
 
-    0 for a training step that resets its state. fresh: a result of the step, for the shapes of the state.
+    0 for a training step that resets its state. fresh: a result of the step, for the shapes of the state. The step is
+    called with a learning rate of 0.
     """
     rng = np.random.default_rng(0)
     garbage = [GARBAGE * rng.standard_normal(s.shape).astype(s.dtype) for s in fresh.state]
@@ -146,12 +155,13 @@ def values(model: Layer) -> dict[str, Floats]:
 def promised(
     optimizer: Optimizer, norms: dict[str, float], parameters: dict[str, Floats], learning_rate: float, n: int
 ) -> dict[str, float]:
-    """Rms change of each parameter in the n-th update, as the equation of the update rule implies.
+    """Rms change of each parameter in the n-th update (n > 8), as the equation of the update rule implies.
 
-    The equation is applied to a gradient g that is constant over entries and updates, has the measured norm (norms, by
-    parameter), and is clipped as the rule clips it. The change is about the learning rate for a rule that normalises
-    the gradient, and rate * g for plain gradient descent. Real gradients vary over entries and time, so only the order
-    of magnitude is meaningful.
+    The first eight updates have a learning rate of 0, as in :func:`update_figures`. The equation is applied to a
+    gradient g that is constant over entries and updates, has the measured norm (``norms``, by parameter), and is
+    clipped as the rule clips it. The change is about the learning rate for a rule that normalises the gradient, and
+    rate * g for plain gradient descent. Real gradients vary over entries and time, so only the order of magnitude is
+    meaningful.
     """
     total = np.sqrt(sum(norm**2 for norm in norms.values()))
     limit = optimizer.max_gradient_norm

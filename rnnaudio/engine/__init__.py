@@ -7,7 +7,7 @@ Only two of its modules, :mod:`~rnnaudio.engine.environment` and :mod:`~rnnaudio
 * the functions of this package, where the two engines differ (:func:`sigmoid`, :func:`scan`, ...);
 * the types of :mod:`rnnaudio.engine.symbolic`: :class:`Symbolic`, :class:`SharedVariable`, :class:`Function`.
 
-Environment variables, read once at import:
+These environment variables are read once, at import:
 
 ``RNNAUDIO_ENGINE``
     ``pytensor`` (default) or ``theano``.

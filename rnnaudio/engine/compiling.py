@@ -62,7 +62,7 @@ def _without_compiler(name: str) -> Iterator[None]:
 
 
 def shared(value: np.ndarray, name: str) -> SharedVariable:
-    """Make a shared variable, which keeps its value between calls; float arrays are cast to :func:`float_type`."""
+    """Make a shared variable, which keeps its value between calls; a float ``value`` is cast to :func:`float_type`."""
     value = np.array(value, order="C")  # kernels update it in place, in memory order
     if value.dtype.kind == "f":
         value = value.astype(float_type())
@@ -84,10 +84,11 @@ def function(
 ) -> Function:
     """Compile a function ``inputs -> outputs``; each call also assigns the new values of ``updates``.
 
-    ``mode`` is that of :func:`mode_for` by default. Arguments of a wider dtype than their input are cast to it, Python
-    floats to float32 for example, so they never widen the graph. Results are NumPy arrays in every mode. In mode
-    ``jax`` they may be read-only, and the function is compiled again for each new shape of an input and for each new
-    value of an integer scalar input, which counts as a size.
+    ``updates`` are pairs (shared variable, its new value). ``mode`` is the compile mode, by default that of
+    :func:`mode_for`. Arguments of a wider dtype than their input are cast to it, Python floats to float32 for example,
+    so they never widen the graph. Results are NumPy arrays in every mode: one, or a list if ``outputs`` is a list. In
+    mode ``jax`` they may be read-only, and the function is compiled again for each new shape of an input and for each
+    new value of an integer scalar input, which counts as a size.
     """
     updates = updates or []
     results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
@@ -106,15 +107,15 @@ def function(
 
 
 def gradient(loss: Symbolic, variables: Sequence[Symbolic]) -> list[Symbolic]:
-    """Return d loss / d variable for each variable; exactly zero for one that the scalar loss does not depend on."""
+    """Return d loss / d variable for each variable; exactly zero if the scalar loss does not depend on it."""
     return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
 
 
 def constant_to_gradient(x: Symbolic) -> Symbolic:
-    """Stop the gradient: return x unchanged, which :func:`gradient` treats as a constant."""
+    """Stop the gradient: return a variable equal to x that :func:`gradient` treats as a constant."""
     return backend.gradient.disconnected_grad(x)
 
 
 def describe(variable: Symbolic) -> str:
-    """Return a printout of the graph that computes ``variable``, one operation a line."""
+    """Return a printout of the graph that computes ``variable``, one operation per line."""
     return str(backend.printing.debugprint(variable, file="str"))

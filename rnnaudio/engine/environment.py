@@ -99,7 +99,7 @@ logging.getLogger(f"{NAME}.tensor.blas_headers").setLevel(logging.ERROR)
 
 
 def devices() -> list[str]:
-    """List the names of the devices that JAX finds, the one in use first; empty in other modes than ``jax``."""
+    """List the names of the devices that JAX finds, the one in use first; empty in all modes but ``jax``."""
     return jax_mode.devices() if MODE == "jax" else []
 
 
@@ -116,7 +116,7 @@ def float_type() -> str:
 
 @contextlib.contextmanager
 def precision(dtype: str) -> Iterator[None]:
-    """Context manager: build and compile graphs in this dtype, ``with precision("float64"): ...`` for checks.
+    """Context manager that sets the dtype of new graphs, as ``with precision("float64"): ...`` does for checks.
 
     ValueError for a dtype other than ``float32`` and ``float64``.
     """
@@ -131,15 +131,16 @@ def precision(dtype: str) -> Iterator[None]:
 
 
 def kernel() -> str:
-    """Return how new graphs compute products and recurrences: ``fused``, by kernels, or ``scan``, by the engine."""
+    """Return how new graphs compute products and recurrences: ``fused`` (by kernels) or ``scan`` (by the engine)."""
     return _kernel
 
 
 @contextlib.contextmanager
 def using_kernel(name: str) -> Iterator[None]:
-    """Context manager: build graphs with this kernel, ``with using_kernel("scan"): ...`` for the readable reference.
+    """Context manager that sets how new graphs compute products and recurrences, see :func:`kernel`.
 
-    ValueError for an unknown kernel, RnnaudioError for ``fused`` in mode ``jax``.
+    ``with using_kernel("scan"): ...`` builds a graph that shows every operation of the equations. ValueError for an
+    unknown name, RnnaudioError for ``fused`` in mode ``jax``.
     """
     global _kernel
     if name not in KERNELS:

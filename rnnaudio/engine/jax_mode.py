@@ -55,7 +55,7 @@ if jax.config.jax_default_matmul_precision is None:
 
 
 def devices() -> list[str]:
-    """List the devices that JAX finds, the one in use first: ``cpu``, ``NVIDIA H100``."""
+    """List the names of the devices that JAX finds, such as ``cpu`` or ``NVIDIA H100``, the one in use first."""
     return [str(device.device_kind) for device in jax.devices()]
 
 
@@ -77,7 +77,7 @@ def compile_mode() -> Mode:
 
 
 def to_numpy(function: Function) -> Function:
-    """Wrap a function so that its results are NumPy arrays, copied from the device in one transfer."""
+    """Wrap ``function`` so that it returns its results as NumPy arrays, all copied from the device at once."""
     return lambda *values: jax.device_get(function(*values))
 
 
@@ -100,7 +100,7 @@ class _Linker(JAXLinker):
 
 
 def _is_size_input(variable: Variable) -> bool:
-    """Tell whether an input is an integer scalar passed by the caller; a shared one may change at every call."""
+    """Tell whether an input is an integer scalar from the caller, not a shared one, which may change at every call."""
     return not isinstance(variable, TensorSharedVariable) and variable.ndim == 0 and _may_be_size(variable.type)
 
 
@@ -201,7 +201,10 @@ def _scan(op: Scan, node: Apply, **kwargs: object) -> Translation:
 
 
 def refuse(op_type: type) -> None:
-    """Make compiling a graph that has an operation of this type, which runs on the host, raise RnnaudioError."""
+    """Refuse operations of type ``op_type``, which run on the host.
+
+    From then on, compiling a graph that has one raises RnnaudioError.
+    """
 
     @jax_funcify.register(op_type)
     def _refuse(op: Op, **kwargs: object) -> Translation:
@@ -212,7 +215,10 @@ def refuse(op_type: type) -> None:
 
 
 def register_random(op_type: type) -> None:
-    """Register the translation of noise, (key, *shape) -> array: NumPy on the host, bit-identical to other modes."""
+    """Register with PyTensor how to translate ``op_type``, an operation (key, *shape) -> random numbers.
+
+    The numbers are sampled by NumPy on the host, so they are bit-identical to those of the other modes.
+    """
     jax_funcify.register(op_type, _random)
 
 

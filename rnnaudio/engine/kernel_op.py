@@ -16,10 +16,10 @@ _Disconnected: Any = backend.gradient.DisconnectedType
 class Kernel(_graph.Op):
     """An operation computed by a function of NumPy arrays, in all modes but ``jax``; the base of fused operations.
 
-    A subclass sets ``ndims``, the number of axes of each output, and defines ``compute(*arrays)``, which returns the
-    outputs' values, and, to be differentiable, :meth:`gradients`. The first input and all float inputs are cast to the
-    widest dtype of the float inputs, which is the outputs' dtype too. No gradient flows to integer inputs (masks), nor
-    to the inputs whose positions are in ``data``.
+    A subclass sets ``ndims``, the number of axes of each output, and defines ``compute(*arrays)``, which takes the
+    inputs' values and returns a sequence of the outputs' values, and, to be differentiable, :meth:`gradients`. The
+    first input and all float inputs are cast to the widest dtype of the float inputs, which is the outputs' dtype too.
+    No gradient flows to integer inputs (masks), nor to the inputs whose positions are in ``data``.
 
     TypeError if that dtype is neither float32 nor float64.
     """

@@ -24,7 +24,7 @@ def softplus(x: Symbolic) -> Symbolic:
 
 
 def batched_dot(a: Symbolic, b: Symbolic) -> Symbolic:
-    """Matrix products a_k b_k for each k of the batch: (batch, m, n), (batch, n, p) -> (batch, m, p)."""
+    """Compute the matrix product a_k b_k for each k of the batch: (batch, m, n), (batch, n, p) -> (batch, m, p)."""
     return tt.batched_dot(a, b) if NAME == "theano" else tt.matmul(a, b)
 
 
@@ -48,11 +48,13 @@ def scan(
     non_sequences: Sequence[Symbolic],
     truncate_gradient: int = -1,
 ) -> list[Symbolic]:
-    """Loop over time with the engine's scan; return the values of all steps, time first, one array per ``initial``.
+    """Loop over time with the engine's scan, which carries values, initially ``initial``, from step to step.
 
-    ``step`` takes the current slice of each sequence, the carried values and the non-sequences, and may use no other
-    variables (strict=True); it returns the new carried values, which begin at ``initial``. The gradient runs back
-    through the last ``truncate_gradient`` steps; -1: through all.
+    ``step`` takes the current slice of each of ``sequences`` (time, ...), the carried values, and the
+    ``non_sequences``, which are the same at every step; it may use no other variables (strict=True). It returns the
+    new carried values. The gradient runs back through the last ``truncate_gradient`` steps; -1: through all.
+
+    Returns, for each carried value, its values after every step, (time, ...).
     """
     options: dict[str, Any] = {} if NAME == "theano" else {"return_updates": False}
     result = raw_scan(

@@ -16,9 +16,10 @@ _graph: Any = backend if NAME == "theano" else backend.graph
 class Random(_graph.Op):
     """An operation that samples random numbers, a function of (key, stream, shape) alone, so updates can be replayed.
 
-    ``key`` is an int64 vector: the seed, the number of the update and, if sequences are cut in time, the number of the
-    segment. Both engines and all modes give the same numbers. There is no generator whose state a checkpoint would
-    have to hold: seed and update are enough for a resumed run to get the same numbers as an uninterrupted one.
+    ``key`` is an int64 vector: the seed, the number of the update and, if sequences are cut into segments, the number
+    of the segment. ``stream`` distinguishes arrays with the same key. ``distribution`` is ``normal`` or ``uniform``.
+    Both engines and all modes give the same numbers. There is no generator whose state a checkpoint would have to
+    hold: seed and update are enough for a resumed run to get the same numbers as an uninterrupted one.
     """
 
     __props__ = ("distribution", "stream", "ndim", "dtype")
@@ -43,10 +44,16 @@ class Random(_graph.Op):
 
 
 def normal(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
-    """Sample N(0, 1), an array of ``shape``: a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
+    """Sample an array of ``shape`` from N(0, 1): a pure function of ``shape``, ``key`` and ``stream``.
+
+    ``key`` is (seed, update) or (seed, update, segment); ``stream`` distinguishes arrays with the same key.
+    """
     return Random("normal", stream, len(shape), float_type())(key, *shape)
 
 
 def uniform(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
-    """Sample U(0, 1), an array of ``shape``: a pure function of ``key`` (seed, update[, segment]) and ``stream``."""
+    """Sample an array of ``shape`` from U(0, 1): a pure function of ``shape``, ``key`` and ``stream``.
+
+    ``key`` is (seed, update) or (seed, update, segment); ``stream`` distinguishes arrays with the same key.
+    """
     return Random("uniform", stream, len(shape), float_type())(key, *shape)

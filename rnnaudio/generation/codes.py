@@ -22,16 +22,21 @@ from rnnaudio.nn.code_model import CodeModel
 class CodePlayer:
     """Endless iterator over sampled frames of codes, (n_streams, n_stages) each; :meth:`frames` samples several.
 
+    codec
+        the codec of the codes; here it only checks the primes.
     primes
         (n_streams, n_frames, n_stages), codes of recorded sound to prime the model on.
+    sampling
+        temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`); the attribute of this name may
+        be changed between frames.
     detail_temperature
-        temperature of the stages after the first, which refine the sound of a frame; None: that of the first.
+        temperature of the stages after the first, which refine the sound of a frame; None: as for the first.
     seed
         random seed; together with the index of a stream it determines the stream's codes, independently of the other
         streams and of the number of threads.
 
-    The attribute ``sampling`` may be changed between frames. RnnaudioError for primes of another shape, or with codes
-    out of range, and for a detail_temperature that is not positive.
+    RnnaudioError for primes of another shape, or with codes out of range, and for a detail temperature that is not
+    positive.
     """
 
     def __init__(
@@ -96,11 +101,12 @@ class CodePlayer:
 class SoundStream:
     """Streaming decoder from codes to standardised audio, one hop of samples per frame, a few frames late.
 
-    Phases are estimated from the magnitudes (:class:`PhaseGradient`) and refined (:class:`OnlineGriffinLim`).
+    Standardised audio has mean 0 and standard deviation 1 over the training split. Phases are estimated from the
+    magnitudes (:class:`PhaseGradient`) and refined (:class:`OnlineGriffinLim`).
 
     prime
         standardised audio before the first frame, (n,). Its last frames are processed first, with their true phases,
-        so that the decoded audio continues it without a seam. Its samples are not returned.
+        so that the decoded audio continues it without a seam. Its samples are not returned. None: no such audio.
     look_ahead, n_iterations
         settings of :class:`OnlineGriffinLim`.
 
@@ -122,12 +128,15 @@ class SoundStream:
             self._synthesised(self._phases.push(np.abs(spectrum), np.angle(spectrum)))
 
     def push(self, codes: Codes) -> Audio:
-        """Add the codes of the next frame, (n_stages,); return the samples that are now final, float32, if any."""
+        """Add the codes of the next frame, (n_stages,); return the samples that are now final, (n,) float32.
+
+        The result is empty as long as no new sample is final, such as for the first frame.
+        """
         self._codes.extend([codes] if self._codes else [codes, codes])
         return self._decoded() if len(self._codes) == 3 else np.empty(0, np.float32)
 
     def flush(self) -> Audio:
-        """Return the remaining samples and end the stream."""
+        """Return the remaining samples, (n,) float32, and end the stream."""
         parts = []
         if len(self._codes) > 1:
             self._codes.append(self._codes[-1])
@@ -148,7 +157,7 @@ class SoundStream:
 
 
 def ending_frames(audio: Audio, stft: STFT) -> Frames:
-    """All whole frames (n_frames, window) of audio (n,), aligned to its end: a remainder at the start is dropped.
+    """Cut audio (n,) into whole frames (n_frames, window), aligned to its end: a remainder at the start is dropped.
 
     RnnaudioError for audio shorter than a window.
     """
@@ -159,7 +168,7 @@ def ending_frames(audio: Audio, stft: STFT) -> Frames:
 
 
 def decoded_audio(codec: Codec, codes: Codes) -> Audio:
-    """Decode (n_frames, n_stages) codes to standardised samples, float32, through a :class:`SoundStream`."""
+    """Decode codes (n_frames, n_stages) to standardised samples, (n,) float32, through a :class:`SoundStream`."""
     stream = SoundStream(codec)
     return np.concatenate([*(stream.push(frame) for frame in codes), stream.flush()])
 
@@ -185,8 +194,10 @@ def continue_audio(
     seed: int = 0,
     n_at_once: int = 32,
 ) -> Iterator[Block]:
-    """Continue standardised audio (n_streams, n) by ``n_samples`` samples, in blocks of ``n_at_once`` frames.
+    """Continue standardised audio by ``n_samples`` samples; yield a :class:`Block` for every ``n_at_once`` frames.
 
+    primes
+        (n_streams, n), the audio to continue; it is not part of the result.
     sampling
         sampling settings as a function of the completed share of the length, 0 to 1, such as
         :meth:`rnnaudio.generation.sampling.SamplingSchedule.at`.

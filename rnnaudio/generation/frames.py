@@ -23,7 +23,7 @@ def continue_frames(
 
     A model with n outputs predicts the next frame. A model with P n outputs, P the number of parameters of the
     ``readout``, predicts a distribution of each value; the next frame is its mean (temperature 0) or a sample
-    (temperature 1: as learnt) determined by ``seed``.
+    determined by ``seed`` (temperature above 0; 1: from the distribution as learnt).
 
     RnnaudioError for true frames that are empty, not finite or of another shape, for a negative temperature, or a
     positive one with a model that predicts no distribution; ValueError if the model has neither n nor P n outputs.

@@ -24,13 +24,13 @@ class Generated(NamedTuple):
     """Result of a free run.
 
     audio
-        (prime + generated samples,) float32, standardised.
+        (n_prime + n_generated,) float32, the prime and the generated samples, standardised.
     n_prime
         number of samples of the prime; the generated part begins at this index.
     stopped
         reason for ending early; empty if all samples were generated.
     seconds
-        wall-clock time of the free run, of all streams together.
+        wall-clock time in which all streams were generated together, in seconds.
     """
 
     audio: Audio
@@ -40,7 +40,7 @@ class Generated(NamedTuple):
 
 
 class OutputNoise(NamedTuple):
-    """Gaussian noise of standard deviation ``std``, added to every generated sample before it is fed back.
+    """Gaussian noise of standard deviation ``std``, added to each standardised output sample before it is fed back.
 
     It is determined by ``seed`` and the index of the stream, independently of the number of streams and threads.
     """
@@ -58,15 +58,18 @@ def generate(
     two_functions: bool = False,
     progress: bool = False,
 ) -> Generated:
-    """Continue standardised audio by ``n_samples``, frame by frame, with each output as the next input.
+    """Continue standardised audio by ``n_samples`` samples, frame by frame, with each output as the next input.
 
     prime
         (n,) samples; all whole frames, counted from its end, prime the model (a remainder at the beginning is only
         copied to the result). RnnaudioError if it is shorter than a frame or not finite.
     noise
-        None: none. With the variance of the validation error it restores the energy lost by minimising squared error.
+        noise added to the output; None: no noise. If its variance is that of the validation error, it restores the
+        energy that is lost by minimising squared error.
     two_functions
         generate as in 2016 (:class:`rnnaudio.generation.stepper.TwoFunctions`).
+    progress
+        show a progress bar (on a terminal only).
 
     ValueError if the model has different numbers of inputs and outputs.
     """
@@ -86,10 +89,11 @@ def generate_streams(
 ) -> list[Generated]:
     """Continue primes of equal length in parallel; each result is bit-identical to that of :func:`generate`.
 
-    With noise this holds for the first stream only, as each stream has its own noise. Streams are distributed over
-    threads. A stream ends at its first frame that is not finite; the others continue.
+    With noise this holds for the first stream only, because each stream has its own noise. Streams are distributed
+    over threads. A stream ends at its first frame that is not finite; the others continue. The options are those of
+    :func:`generate`.
 
-    RnnaudioError and ValueError as :func:`generate`; RnnaudioError also for no primes, or primes of unequal length.
+    Raises the errors of :func:`generate`, and RnnaudioError for no primes, or primes of unequal length.
     """
     if stepper.n_out != stepper.n_in:
         raise ValueError(
@@ -154,7 +158,7 @@ class _Player:
 
 
 def _free_run(players: list[_Player], n_frames: int, progress: bool) -> None:
-    """Generate ``n_frames`` frames, fewer once no stream is finite."""
+    """Generate ``n_frames`` frames; stop early once no stream is finite any more."""
     with tqdm(total=n_frames, desc="generating", unit="frame", disable=None if progress else True, leave=False) as bar:
         for done in range(0, n_frames, FRAMES_AT_ONCE):
             if not any(player.is_alive for player in players):
@@ -165,7 +169,7 @@ def _free_run(players: list[_Player], n_frames: int, progress: bool) -> None:
 
 
 def _checked_primes(primes: Sequence[ArrayLike] | Audio, frame_size: int) -> Audio:
-    """Stack primes to (n_streams, n) in the engine's float type; RnnaudioError for those that cannot be continued."""
+    """Stack primes to (n_streams, n) in the engine's float type; RnnaudioError for primes that cannot be continued."""
     if len(primes) == 0:
         raise RnnaudioError("got no primes; give at least one")
     names = ["the prime"] if len(primes) == 1 else [f"prime {k + 1} of {len(primes)}" for k in range(len(primes))]

@@ -21,9 +21,15 @@ class LearntPhase:
             for phased in stream.push(frame): ...     # look_ahead frames late
         for phased in stream.flush(): ...
 
-    Before the start and after the end of the stream, its first and last frame are repeated. ``stepper``: a model of
-    ``context.n_inputs`` inputs and two outputs, the differences in time and in frequency in radians, with bins as the
-    batch; ValueError for other widths.
+    Before the start and after the end of the stream, its first and last frame are repeated.
+
+    stepper
+        a model of ``context.n_inputs`` inputs and two outputs, the differences in time and in frequency in radians,
+        with bins as the batch; ValueError for other widths.
+    context
+        the inputs of the model, and the number ``look_ahead`` of frames after the current one that they include.
+    seed
+        random seed of the phases of very faint bins, see :class:`rnnaudio.audio.phase.PhaseIntegrator`.
     """
 
     def __init__(self, stepper: Stepper, context: PhaseContext, *, seed: int = 0):
@@ -39,7 +45,7 @@ class LearntPhase:
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes) -> list[PhasedFrame]:
-        """Add the next frame |X|, (n_bins,); return a list of the frame whose phases are now known, or an empty list.
+        """Add the next frame |X|, (n_bins,); return the list of frames whose phases are now known, at most one.
 
         RnnaudioError after :meth:`flush`, or if the magnitudes do not fit the transform.
         """
@@ -51,7 +57,7 @@ class LearntPhase:
         return self._step(frame)
 
     def flush(self) -> list[PhasedFrame]:
-        """Return the remaining frames and end the stream."""
+        """Return the remaining frames and end the stream; a second call, or an empty stream, returns an empty list."""
         if self._is_over or not self._frames:
             return []
         self._is_over = True
@@ -72,7 +78,11 @@ class LearntPhase:
 def learnt_phases(
     stepper: Stepper, context: PhaseContext, magnitudes: Magnitudes, *, seed: int = 0
 ) -> tuple[Phases, Differences]:
-    """Predict phases (n_frames, n_bins) in radians from |X| (n_frames, n_bins); also return the differences."""
+    """Predict phases (n_frames, n_bins) in radians from magnitudes |X| (n_frames, n_bins) by :class:`LearntPhase`.
+
+    Returns the phases, and the predicted differences from which they were integrated, in radians, too. ``seed``
+    determines the phases of very faint bins.
+    """
     stream = LearntPhase(stepper, context, seed=seed)
     phased = [frame for row in magnitudes for frame in stream.push(row)] + stream.flush()
     _, phases, time, frequency = map(np.stack, zip(*phased, strict=True))

@@ -31,7 +31,10 @@ class Painted(NamedTuple):
 
 
 def sample_images(model: Draw, n_images: int, n_steps: int, seed: int) -> Painted:
-    """Sample latent codes from the prior N(0, 1), one per step, and decode them to ``n_images`` images."""
+    """Paint ``n_images`` images in ``n_steps`` steps from latent codes sampled from the prior N(0, 1), one per step.
+
+    ``seed`` determines the codes. The images are the last canvases of the result.
+    """
     painter = model.painter
     codes = engine.tensor("codes", 3)
     start = painter.initial_state(codes.shape[1])
@@ -43,7 +46,10 @@ def sample_images(model: Draw, n_images: int, n_steps: int, seed: int) -> Painte
 
 
 def reconstruct_images(model: Draw, images: Images, n_steps: int, seed: int) -> Painted:
-    """Reconstruct images (n, pixels), values from 0 to 1, from latent codes sampled from the encoder's posterior."""
+    """Reconstruct images (n, pixels), values from 0 to 1, in ``n_steps`` steps; the last canvases are the results.
+
+    The latent codes are sampled from the encoder's posterior; ``seed`` determines the samples.
+    """
     x, key = engine.tensor("images", 2), engine.tensor("key", 1, "int64")
     start = model.initial_state(x.shape[0])
     states = model.paint(x, n_steps, start, Context.training_with(key))

@@ -25,26 +25,31 @@ class _Tier:
         self.conditioning = np.zeros(self._shape, engine.float_type())
 
     def step(self, frames: Frames, above: Floats | None) -> None:
-        """Step by one frame (n_streams, n_samples), given the tier above's output for it, or None at the top."""
+        """Step by one frame (n_streams, n_samples), given the output of the tier above, None at the top."""
         z = self._input(frames)
         h = self._cell(z if above is None else z + above)
         self.conditioning = self._output(h).reshape(self._shape)
 
 
 class SamplePlayer:
-    """Endless iterator over sampled levels, one frame of the lowest tier of all streams each; see also :meth:`levels`.
+    """Endless iterator over sampled levels, (n_streams, n) for each frame of the lowest tier; see also :meth:`levels`.
+
+    A level is the integer value of a quantised sample; n is the length in samples of the lowest tier's frames.
 
     primes
-        (n_streams, n) integer levels to prime the model on, n at least the model's n_context. The last n_context + m F
-        of them are used, F the top tier's frame and m as large as possible; earlier ones are ignored.
+        (n_streams, n_prime) levels to prime the model on, n_prime at least the model's n_context. The last
+        n_context + m F of them are used, F the length of the top tier's frames and m as large as possible; earlier
+        ones are ignored.
+    sampling
+        temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`). The attribute of this name may
+        be changed between frames, but top-k and nucleus only if the first ``sampling`` excluded levels. Sampling with
+        top-k or nucleus takes a loop in Python and is several times slower.
     seed
         random seed; together with the index of a stream it determines the stream's samples, independently of the other
         streams.
 
-    The attribute ``sampling`` may be changed between frames, but top_k and nucleus only if the first ``sampling``
-    excluded levels. Sampling with top_k or nucleus takes a loop in Python and is several times slower. ``outputs``
-    (frame, n_streams, n_out) holds the model's outputs for each sample of the last frame. RnnaudioError for primes of
-    another shape, too short, or with levels out of range.
+    The attribute ``outputs`` (n, n_streams, n_out) holds the model's outputs for each sample of the last frame.
+    RnnaudioError for primes of another shape, too short, or with levels out of range.
     """
 
     def __init__(self, model: SampleModel, primes: Codes, sampling: Sampling, *, seed: int = 0):

@@ -15,9 +15,10 @@ class Sampling:
     temperature
         divides the logits: 1 as learnt, below 1 more conservative, above 1 more varied.
     top_k
-        sample only from the k most probable codes, and any as probable as the k-th; 0: from all.
+        sample only from the k most probable codes, and any as probable as the k-th; 0 means from all.
     nucleus
-        sample only from the fewest codes whose probabilities reach this sum (Holtzman et al. 2020); 1: from all.
+        sample only from the smallest set of codes whose probabilities reach this sum (Holtzman et al. 2020); 1 means
+        from all.
 
     RnnaudioError for a temperature that is not positive, or settings out of range.
     """
@@ -36,7 +37,7 @@ class Sampling:
 
     @property
     def is_whole(self) -> bool:
-        """True if no code is excluded."""
+        """True if neither top-k nor nucleus sampling excludes codes."""
         return self.top_k == 0 and self.nucleus == 1.0
 
     def probabilities(self, logits: Floats) -> Floats:
@@ -62,7 +63,10 @@ class Sampling:
         return np.asarray(p)
 
     def sample(self, logits: Floats, uniform: Floats) -> Codes:
-        """Sample codes by inverting the cumulative sums: (n, n_codes) logits, (n,) numbers U(0, 1) -> (n,)."""
+        """Sample codes by inverting the cumulative probabilities: logits (n, n_codes) -> codes (n,).
+
+        uniform: (n,), random numbers from U(0, 1).
+        """
         sums = np.cumsum(self.probabilities(logits), axis=-1)
         codes = np.sum(sums <= uniform[:, None] * sums[:, -1:], axis=-1)
         return np.minimum(codes, logits.shape[-1] - 1)
@@ -70,7 +74,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class SamplingSchedule:
-    """Sampling settings over a piece, the temperature interpolated linearly between evenly spaced values.
+    """Sampling settings over the course of a piece: a temperature that varies, and constant ``top_k`` and ``nucleus``.
+
+    temperatures: evenly spaced from the start to the end of the piece, and interpolated linearly in between. For
+    ``top_k`` and ``nucleus`` see :class:`Sampling`.
 
     Raises the errors of :class:`Sampling`, and RnnaudioError if there is no temperature.
     """
@@ -86,6 +93,6 @@ class SamplingSchedule:
             Sampling(temperature, self.top_k, self.nucleus)
 
     def at(self, share: float) -> Sampling:
-        """Settings at this share of the length of the piece, from 0 (start) to 1 (end)."""
+        """Return the settings at this share of the length of the piece, from 0 (start) to 1 (end)."""
         places = np.linspace(0.0, 1.0, len(self.temperatures))
         return Sampling(float(np.interp(share, places, self.temperatures)), self.top_k, self.nucleus)

@@ -20,11 +20,13 @@ class Stepper:
     """A model as a function of one frame: x (batch, n_in), state -> y (batch, n_out), new state.
 
     Priming and free running use the same graph, so that a frame is consumed exactly once. The state is a list of
-    arrays; :meth:`start` gives the model's initial state. The graph is compiled at the first call.
+    arrays, (batch, width) each; :meth:`start` returns the model's initial state. The graph is compiled at the first
+    call.
 
-    :meth:`streams` is faster: it steps by compiled kernels that keep the state in place.
+    :meth:`streams` is faster: its compiled kernels update the state in place.
 
-    With ``noise_seed`` the training graph is used, with noise and dropout sampled at every call (as in 2016).
+    With ``noise_seed`` the training graph is used, with noise and dropout sampled at every call (as in 2016); None:
+    the evaluation graph, without noise.
     """
 
     def __init__(self, model: Layer, *, noise_seed: int | None = None):
@@ -48,11 +50,11 @@ class Stepper:
             return step, engine.function([n], flatten(fresh))
 
     def start(self, batch_size: int) -> StateArrays:
-        """The initial state of ``batch_size`` sequences."""
+        """Return the model's initial state for ``batch_size`` sequences, an array (batch_size, width) per leaf."""
         return [np.asarray(a) for a in self._functions[1](batch_size)]
 
     def __call__(self, x: Frames, state: StateArrays) -> tuple[Frames, StateArrays]:
-        """Step all sequences by one frame; returns (outputs (batch, n_out), new state)."""
+        """Step all sequences by one frame x (batch, n_in); returns (outputs (batch, n_out), new state)."""
         key = np.asarray([self._noise_seed or 0, self._n_calls], "int64")
         self._n_calls += 1
         y, *new = self._functions[0](x, *state, key)
@@ -70,10 +72,10 @@ class Stepper:
         return np.stack(outputs), state
 
     def streams(self, n_streams: int) -> Step:
-        """Make a :class:`Step` of ``n_streams`` streams, in the initial state, with the parameters' current values.
+        """Make a :class:`rnnaudio.kernels.step.Step` of the model: x (n_streams, n_in) -> y (n_streams, n_out).
 
-        It is compiled if the kernel is ``fused``, there is no noise, and every layer has a compiled step; otherwise it
-        runs the engine's graph.
+        It has the parameters' current values and starts in the model's initial state. It is compiled if the kernel is
+        ``fused``, there is no noise, and every layer has a compiled step; otherwise it runs the engine's graph.
         """
         compiled = self._kernel == "fused" and self._noise_seed is None
         with engine.using_kernel(self._kernel), engine.precision(self._float_type):
@@ -82,10 +84,12 @@ class Stepper:
 
 
 class TwoFunctions(Step):
-    """Generation as in the blog (2016): h = f2(k, h), then k = f(k, h), by two functions in turn.
+    """Generation as in the blog of 2016: h = f2(k, h), then k = f(k, h), by two functions in turn.
 
     f2 computes the state h from a frame k; f computes the next frame from the same frame and that state, and discards
     its new state. So each frame is consumed twice, and f starts from a state one frame ahead of that in training.
+
+    step: the model's step, whose state this object reads and updates.
     """
 
     def __init__(self, step: Step):
@@ -102,7 +106,7 @@ class TwoFunctions(Step):
 
 
 class GraphStep(Step):
-    """The engine's graph as a :class:`Step`, for models without a compiled step."""
+    """The engine's graph as a :class:`rnnaudio.kernels.step.Step`, for models without a compiled step."""
 
     def __init__(self, stepper: Stepper, n_streams: int, dtype: str):
         super().__init__(n_streams, stepper.n_in, dtype)

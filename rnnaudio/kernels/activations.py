@@ -37,7 +37,7 @@ _HALF = np.float32(0.5)
 
 
 def tanh(x: Number) -> Number:
-    """Hyperbolic tangent, for compiled code only; NotImplementedError if called from Python."""
+    """The hyperbolic tangent, for compiled code only; NotImplementedError if called from Python."""
     raise NotImplementedError("tanh is for compiled code; call numpy.tanh")
 
 

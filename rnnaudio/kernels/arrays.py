@@ -20,7 +20,7 @@ Matrix: TypeAlias = NDArray[np.floating]
 """(rows, columns): a weight, or (batch, feature) at one step."""
 
 Frames: TypeAlias = NDArray[np.floating]
-"""(time, batch, feature): all steps of a batch of sequences; in likelihoods (rows, parameters, feature)."""
+"""(time, batch, feature): all steps of a batch of sequences; for likelihoods, (rows, parameters, feature)."""
 
 Depths: TypeAlias = NDArray[np.floating]
 """(time, batch, depth, feature), or (batch, depth, feature) at one step."""

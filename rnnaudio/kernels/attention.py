@@ -1,8 +1,8 @@
 """Reading and writing one image through a grid of N x N Gaussian filters, forward and backward.
 
 The equations are in :mod:`rnnaudio.nn.attention`. A grid is given by ``numbers`` (5,): g~_X, g~_Y, log variance, log
-d~ and log gamma. fy (N, height) and fx (N, width) hold one filter per row. ``room`` and ``d_room``, for intermediate
-results, have the shape of fx. Images are flattened row by row.
+d~ and log gamma. fy (N, height) and fx (N, width) hold one filter per row. ``room`` and ``d_room``, scratch space that
+is overwritten, have the shape of fx. Images (height * width,) and patches (N N,) are flattened row by row.
 """
 
 import math
@@ -33,7 +33,10 @@ def _filters(centre: Number, stride: Number, variance: Number, f: Matrix) -> Non
 def _filters_back(
     centre: Number, stride: Number, variance: Number, f: Matrix, df: Matrix
 ) -> tuple[Number, Number, Number]:
-    """Return the gradients with respect to centre, log stride and log variance, given df, the gradient at f."""
+    """Return the loss gradients with respect to centre, log stride and log variance.
+
+    df is the gradient with respect to the filters f.
+    """
     n, size = f.shape
     d_centre, d_stride, d_variance = 0.0, 0.0, 0.0
     for i in range(n):
@@ -55,7 +58,7 @@ def _filters_back(
 
 @njit()
 def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tuple[Number, Number, Number]:
-    """Return centre, stride (pixels) and variance (pixels^2) of the filters along axis 0 (horizontal) or 1."""
+    """Return centre, stride (pixels) and variance (pixels^2) of the filters along the width (axis 0) or height (1)."""
     side, longer = max(n_pixels - 1.0, 1.0), max(longest - 1.0, 1.0)
     deviation = math.exp(0.5 * numbers[2]) * side / longer
     stride = side / max(n - 1, 1) * math.exp(numbers[3])
@@ -64,7 +67,7 @@ def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tu
 
 @njit()
 def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
-    """Fill fy and fx with the filters of the grid given by ``numbers``."""
+    """Fill fy (N, height) and fx (N, width) with the filters of the grid given by ``numbers`` (5,)."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     _filters(*_laid(numbers, 0, width, longest, n), fx)
@@ -73,7 +76,11 @@ def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
 
 @njit()
 def place_back(numbers: Vector, fy: Matrix, fx: Matrix, dfy: Matrix, dfx: Matrix, d_numbers: Vector) -> None:
-    """Set d_numbers[:4] from dfy and dfx, the gradients at the filters; log gamma does not affect the filters."""
+    """Set d_numbers[:4], the loss gradient with respect to the grid parameters ``numbers`` (5,), given dfy and dfx.
+
+    dfy and dfx are the gradients with respect to the filters fy and fx. The fifth parameter, log gamma, does not
+    affect the filters.
+    """
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     x, x_stride, x_variance = _filters_back(*_laid(numbers, 0, width, longest, n), fx, dfx)
@@ -104,7 +111,10 @@ def _dot(a: Vector, b: Vector) -> Number:
 
 @njit()
 def read(image: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, reading: Vector) -> None:
-    """reading (N N,) = gamma fy image fx^T, row by row."""
+    """Set reading (N N,) to gamma fy image fx^T, for image (height * width,), both row by row; overwrites ``room``.
+
+    fy (N, height) and fx (N, width) are the filters; ``room`` has the shape of fx.
+    """
     n, width = fx.shape
     _rows_of(image, fy, width, room)
     for i in range(n):
@@ -117,7 +127,11 @@ def read_back(
     image: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_reading: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_image: Vector,
 ) -> Number:  # fmt: skip
-    """Add the gradients of :func:`read` to dfy, dfx and d_image; return the gradient with respect to log gamma."""
+    """Add the gradients with respect to fy, fx and image to dfy, dfx and d_image; return the gradient of log gamma.
+
+    The backward pass of :func:`read`: ``d_reading`` is the loss gradient with respect to the reading. Overwrites
+    ``room`` and ``d_room``, which have the shape of fx.
+    """
     n, width = fx.shape
     _rows_of(image, fy, width, room)
     d_log_gamma = 0.0
@@ -155,7 +169,10 @@ def _columns_of(patch: Vector, fx: Matrix, out: Matrix) -> None:
 
 @njit()
 def write(patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, canvas: Vector) -> None:
-    """canvas += fy^T patch fx / gamma."""
+    """Add fy^T patch fx / gamma to canvas (height * width,), for patch (N N,), both row by row; overwrites ``room``.
+
+    fy (N, height) and fx (N, width) are the filters; ``room`` has the shape of fx.
+    """
     n, width = fx.shape
     _columns_of(patch, fx, room)
     for i in range(n):
@@ -171,7 +188,11 @@ def write_back(
     patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_canvas: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_patch: Vector,
 ) -> Number:  # fmt: skip
-    """Set dfy, dfx and d_patch, the gradients of :func:`write`; return the gradient with respect to log gamma."""
+    """Set dfy, dfx and d_patch, the gradients with respect to fy, fx and patch; return the gradient of log gamma.
+
+    The backward pass of :func:`write`: ``d_canvas`` is the loss gradient with respect to the canvas. Overwrites
+    ``room`` and ``d_room``, which have the shape of fx.
+    """
     n, width = fx.shape
     _columns_of(patch, fx, room)
     dfx[:] = 0

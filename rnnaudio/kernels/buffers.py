@@ -41,7 +41,10 @@ os.register_at_fork(after_in_child=_new_lock)  # another thread of the parent ma
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return an array with arbitrary content, like numpy.empty; the memory is that of an unused array if one fits."""
+    """Return an array with arbitrary content, like numpy.empty, in the memory of an unused array of the same size.
+
+    If there is none, or the array is smaller than LEAST_BYTES, its memory is new.
+    """
     dtype = np.dtype(dtype)
     n_bytes = int(np.prod(shape)) * dtype.itemsize
     if n_bytes < LEAST_BYTES:

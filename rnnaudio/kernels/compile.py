@@ -43,9 +43,10 @@ def _cached_in(folder: Path) -> Iterator[None]:
 
 
 def njit(**options: object) -> Callable[[Callable[..., object]], Compiled]:
-    """Return a decorator that compiles at the first call with each signature and caches the result on disk.
+    """Return a decorator that compiles a function at its first call with each signature.
 
-    ``options`` are those of ``numba.njit``; they override the defaults of this package.
+    The compiled code is cached in CACHE_FOLDER, if that is not None. ``options`` are those of ``numba.njit``, and
+    override the defaults of this package.
     """
 
     def decorate(function: Callable[..., object]) -> Compiled:

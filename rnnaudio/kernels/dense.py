@@ -71,9 +71,9 @@ BACKWARD = {"linear": _linear_back, "relu": _relu_back, "tanh": _tanh_back, "sig
 
 
 def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
-    """y = f(z + bias), ``kind`` naming f, one of KINDS; z and y (rows, n), bias (n,). y may be the same array as z.
+    """Write f(z + bias) to y: z and y (rows, n), bias (n,); y may be the same array as z.
 
-    ValueError if shapes do not fit.
+    ``kind`` is f's name: linear, relu, tanh or sigmoid. ValueError if shapes do not fit.
     """
     require_shapes(bias=(bias, z.shape[1:]), y=(y, z.shape))
     shares = threads.split(z.shape[0], work=z.size)
@@ -81,9 +81,9 @@ def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
 
 
 def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
-    """dz = dy f'(z), given y = f(z) and dy; all (rows, n). ``kind`` names f, one of KINDS.
+    """Write the gradient dy f'(z) to dz, given y = f(z) and dy, the gradient with respect to y; all (rows, n).
 
-    ValueError if shapes differ.
+    ``kind`` is f's name, one of KINDS. ValueError if shapes differ.
     """
     require_shapes(dy=(dy, y.shape), dz=(dz, y.shape))
     shares = threads.split(y.shape[0], work=y.size)
@@ -92,7 +92,7 @@ def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
 
 @njit()
 def _affine(x: Matrix, z: Matrix, y: Matrix, w: Panels, bias: Vector, kind: int) -> None:
-    """y = f(x W + bias), f being KINDS[kind]; w holds the panels of W, z (scratch) is as wide as whole panels."""
+    """y = f(x W + bias), where f is KINDS[kind]; w holds the panels of W, z (scratch) is as wide as whole panels."""
     rows, k = x.shape
     multiply_few(at(x), rows, k, address(w), bias.size, at(z), bias[0])
     for b in range(rows):
@@ -106,7 +106,10 @@ def _activate(x: Matrix, y: Matrix, zero: Vector, kind: int) -> None:
 
 
 class DenseStep(Step):
-    """One step of a dense layer, y = f(x W + b); ``kind`` names f, one of KINDS."""
+    """One step of a dense layer, y = f(x W + b), for W (n_in, n_out) and b (n_out,).
+
+    ``kind`` is f's name: linear, relu, tanh or sigmoid. ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
+    """
 
     def __init__(self, w: Matrix, bias: Vector, kind: str, n_streams: int):
         room = [padded(bias.size, bias.itemsize), bias.size]
@@ -119,7 +122,10 @@ class DenseStep(Step):
 
 
 class ActivationStep(Step):
-    """One step of an activation function, y = f(x); ``kind`` names f, one of KINDS."""
+    """One step of an activation function, y = f(x), for x (n_streams, n).
+
+    ``kind`` is f's name: linear, relu, tanh or sigmoid.
+    """
 
     def __init__(self, n: int, kind: str, n_streams: int, dtype: DTypeLike):
         super().__init__(n_streams, n, dtype, room=[n])
@@ -131,9 +137,10 @@ class ActivationStep(Step):
 
 
 class LinearStep(Step):
-    """One step of a linear predictor, y_t = [x_t, x_{t-1}, ...] A + b, from ``n_frames`` frames; ``w`` is A.
+    """One step of a linear predictor, y_t = [x_t, x_{t-1}, ...] A + b, from the last ``n_frames`` frames.
 
-    The state is those frames, the latest first, side by side in one array.
+    ``w`` is A (n_frames * n_in, n_out), ``bias`` is b (n_out,). The state is the last n_frames frames, the latest
+    first; its leaves are views of one array.
     """
 
     def __init__(self, w: Matrix, bias: Vector, n_frames: int, n_streams: int):

@@ -40,6 +40,8 @@ class Grids(NamedTuple):
 
 
 class Weights(NamedTuple):
+    """Weights w and biases b of the layers, with the shapes given at the top of the module."""
+
     w_encoder: Matrix
     b_encoder: Vector
     w_codes: Matrix
@@ -53,7 +55,10 @@ class Weights(NamedTuple):
 
 
 class States(NamedTuple):
-    """The states after each step, (T, B, width) each; for the state before the first step, (B, width)."""
+    """The states after each of T steps, (T, B, width) each; or one state, (B, width) each. B images.
+
+    Widths: n units for the LSTMs' states, the number of pixels for the canvas, m codes for nats.
+    """
 
     encoder_hidden: Frames
     encoder_cell: Frames
@@ -64,7 +69,10 @@ class States(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """Arrays that the forward pass keeps for the backward pass, in addition to the states."""
+    """Arrays that the forward pass stores for the backward pass, in addition to the states.
+
+    Letters as at the top of the module: T steps, B images, n units, m codes, S the width of a reading.
+    """
 
     reading: Frames  # (T, B, S + 2 n)
     encoder_gates: Frames  # (T, B, 4 n)
@@ -78,7 +86,8 @@ class Kept(NamedTuple):
 def forward(prepared: Frames, noise: Frames, weights: Weights, start: States, grids: Grids) -> tuple[States, Kept]:
     """Compute the states after every step, and the arrays that :func:`backward` needs from the forward pass.
 
-    ``start`` is the state before the first step. ValueError if shapes do not fit.
+    ``start`` is the state before the first step. Shapes: see the module, :class:`States` and :class:`Kept`; ValueError
+    if they do not fit.
     """
     n_steps, batch, m = noise.shape
     n, n_pixels = start.encoder_hidden.shape[1], grids.height * grids.width
@@ -117,6 +126,8 @@ def _check(
 
 
 class Backward(NamedTuple):
+    """The loss gradients that :func:`backward` returns, each with the shape of the argument that it is named after."""
+
     prepared: Frames
     weights: Weights
     start: States
@@ -126,10 +137,11 @@ def backward(
     prepared: Frames, noise: Frames, weights: Weights, start: States, grids: Grids, states: States, kept: Kept,
     d_states: States,
 ) -> Backward:  # fmt: skip
-    """Compute the gradients of prepared, weights and start, given d_states, the gradients at the states of all steps.
+    """Compute the loss gradients with respect to prepared, weights and start, given d_states.
 
-    ``states`` and ``kept`` come from :func:`forward`. A field of d_states may be (0, 0, 0), for a gradient of zero.
-    ValueError if shapes do not fit.
+    d_states holds the gradients with respect to the states of all steps; a field may be (0, 0, 0), for a gradient of
+    zero. ``states`` and ``kept`` come from :func:`forward`; the arguments before them are those passed to it.
+    ValueError if a field of d_states has another shape than the same field of states.
     """
     n_steps, batch, m = noise.shape
     n = start.encoder_hidden.shape[1]
@@ -165,7 +177,7 @@ def backward(
 
 
 def _affine_gradients(x: Frames, dy: Frames) -> list[np.ndarray]:
-    """Gradients of W and b in x W + b, given x and dy, the gradient at the result, of all steps: (T, B, width)."""
+    """Gradients with respect to W and b of y = x W + b, given x and dy of all steps: (T, B, width)."""
     flat_x, flat_dy = x.reshape(-1, x.shape[2]), dy.reshape(-1, dy.shape[2])
     d_w = empty((x.shape[2], dy.shape[2]), x.dtype)
     product(flat_x.T, flat_dy, d_w)

@@ -16,7 +16,7 @@ from rnnaudio.kernels.product import BACKWARDS, add_row, address, at, copy_row, 
 def _glimpse(
     numbers: Vector, image: Vector, error: Vector, n: int, height: int, width: int, room: Frames, reading: Vector
 ) -> None:
-    """reading (2 n^2,) = image, then error, both read through the n x n grid given by ``numbers`` (5,)."""
+    """Set ``reading`` (2 n^2,): image, then error, both read through the n x n grid given by ``numbers`` (5,)."""
     fy, fx, rows = room[0, :, :height], room[1, :, :width], room[2, :, :width]
     place(numbers, fy, fx)
     gamma = reading.dtype.type(math.exp(numbers[4]))
@@ -94,7 +94,11 @@ def through_steps(
     prepared: Frames, noise: Frames, packed: tuple[Panels, ...], biases: tuple[Vector, ...], start: tuple[Matrix, ...],
     states: tuple[Frames, ...], kept: tuple[Frames, ...], grids: tuple[int, ...], first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of images first to last - 1, filling their part of ``states`` and ``kept``."""
+    """Compute all steps of images first to last - 1, filling their part of ``states`` and ``kept``.
+
+    The arguments are those of :func:`rnnaudio.kernels.draw.forward` as tuples, the weights as packed matrices and
+    biases.
+    """
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     b_encoder, b_codes, b_decoder, b_write, b_place = biases
     k, ck, h, ch, canvas, nats = states
@@ -173,10 +177,13 @@ def back_through_steps(
     d_decoder_gates: Frames, d_strokes: Frames, d_places: Frames, d_image: Frames, d_start: tuple[Matrix, ...],
     first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute the gradients of images first to last - 1, from the last step to the first.
+    """Compute the gradients for images first to last - 1, from the last step to the first.
 
-    ``d_start``, initially zeros, carries the gradients at the states from step to step; in the end it holds those at
-    the initial states.
+    The arguments up to ``grids`` are those of :func:`rnnaudio.kernels.draw.backward` as tuples, ``packed`` the
+    transposed weight matrices. d_gates, d_codes, d_decoder_gates, d_strokes and d_places receive the loss
+    gradients with respect to the encoder's gates, codes, decoder's gates, strokes and places. With attention, the
+    gradients with respect to the images are added to ``d_image``. ``d_start``, initially zeros, carries the gradients
+    with respect to the states from step to step; in the end these are the gradients of the initial states.
     """
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     _, ck, h, ch, canvas, _ = states

@@ -22,7 +22,11 @@ BLOCK = 131_072
 SUMS = {"reassoc", "nsz", "contract"}
 
 Rule: TypeAlias = Compiled
-"""A compiled optimizer update: (p, g, slot, slot, clip, rate, constants, sums, first block, last block) -> None."""
+"""A compiled optimizer update: (p, g, slot, slot, clip, rate, constants, sums, first, last) -> None.
+
+It updates the parameter p and its slots in place, for blocks first to last - 1. g is the gradient, ``clip`` the factor
+by which clipping scales g, ``rate`` the learning rate; ``sums`` receives the sums of (new p - p)^2 and p^2.
+"""
 
 
 def _over_blocks(work: Compiled, size: int, n_sums: int, *arguments: np.ndarray | Number) -> list[float]:
@@ -48,7 +52,7 @@ def _sum_of_squares(x: Vector, sums: Sums, first: int, last: int) -> None:
 
 
 def sum_of_squares(x: np.ndarray) -> float:
-    """Sum of x^2 over all elements of an array of any shape."""
+    """Return the sum of x^2 over all elements of an array of any shape."""
     return _over_blocks(_sum_of_squares, x.size, 1, x.reshape(-1))[0]
 
 
@@ -79,7 +83,7 @@ def _scaled_difference(a: Vector, b: Vector, factor: Number, out: Vector, sums: 
 
 
 def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarray) -> None:
-    """out = factor (a - b) for arrays of one shape, out C-contiguous. ValueError if shapes differ."""
+    """Write factor (a - b) to ``out``, for arrays of one shape, out C-contiguous. ValueError if shapes differ."""
     require_shapes(b=(b, a.shape), out=(out, a.shape))
     arrays = a.reshape(-1), b.reshape(-1), a.dtype.type(factor), out.reshape(-1)
     _over_blocks(_scaled_difference, a.size, 0, *arrays)
@@ -95,7 +99,7 @@ def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarr
 
 @njit()
 def square_of_difference(new: Number, old: Number) -> float:
-    """(new - old)^2 of the values as stored: 0 if rounding has left the old value.
+    """Return (new - old)^2 of the values as stored, which is 0 if rounding has left the old value.
 
     It is compiled without the flags for reordering, with which the compiler might use the exact change instead.
     """
@@ -108,7 +112,7 @@ def sgd(
     p: Vector, g: Vector, _0: Vector, _1: Vector, clip: Number, rate: Number, _c: Vector, sums: Sums, first: int,
     last: int,
 ) -> None:  # fmt: skip
-    """p <- p - eta g."""
+    """SGD: p <- p - eta g. The arguments are those of a :data:`Rule`; eta is ``rate``, and g is scaled by ``clip``."""
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
         q, d = p[here], g[here]
@@ -126,7 +130,10 @@ def momentum(
     p: Vector, g: Vector, v: Vector, _1: Vector, clip: Number, rate: Number, c: Vector, sums: Sums, first: int,
     last: int,
 ) -> None:  # fmt: skip
-    """v <- mu v - eta g;  p <- p + v."""
+    """v <- mu v - eta g;  p <- p + v.
+
+    The arguments are those of a :data:`Rule`; c: mu. eta is ``rate``, and g is scaled by ``clip``.
+    """
     mu = c[0]
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
@@ -146,7 +153,10 @@ def rmsprop(
     p: Vector, g: Vector, r: Vector, _1: Vector, clip: Number, rate: Number, c: Vector, sums: Sums, first: int,
     last: int,
 ) -> None:  # fmt: skip
-    """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon); c: rho, 1 - rho, epsilon."""
+    """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon).
+
+    The arguments are those of a :data:`Rule`; c: rho, 1 - rho, epsilon. eta is ``rate``, and g is scaled by ``clip``.
+    """
     rho, rest, epsilon = c[0], c[1], c[2]
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
@@ -168,7 +178,8 @@ def adam(
 ) -> None:  # fmt: skip
     """p <- p - eta m^ / (sqrt(v^) + epsilon), with Adam's moments m, v and their bias-corrected values m^, v^.
 
-    c: b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n, epsilon, at the n-th update.
+    The arguments are those of a :data:`Rule`; c: b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n, epsilon, at the n-th
+    update. eta is ``rate``; the moments are those of g scaled by ``clip``.
     """
     b1, rest1, unbias1, b2, rest2, unbias2, epsilon = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
     for block in range(first, last):
@@ -196,8 +207,8 @@ def update(
 ) -> list[float]:
     """Apply a rule to a parameter p and its slots in place; return [sum of (new p - p)^2, sum of p^2].
 
-    g is the gradient, ``clip`` the factor by which it is scaled, ``rate`` the learning rate; ``constants`` are the
-    rule's. ValueError if shapes differ, or if p or a slot is not C-contiguous.
+    g is the gradient, ``clip`` the factor by which it is scaled, ``rate`` the learning rate, and ``constants`` are the
+    numbers that the rule takes as c. ValueError if shapes differ, or if p or a slot is not C-contiguous.
     """
     require_shapes(gradient=(g, p.shape), **{f"slot {k}": (a, p.shape) for k, a in enumerate(slots)})
     if not all(a.flags.c_contiguous for a in (p, *slots)):
@@ -210,9 +221,9 @@ def update(
 
 
 def pixel_nats(logits: Matrix, log_std: np.ndarray, target: Matrix) -> Vector:
-    """-log N(target; sigmoid(logits), std e^log_std), summed over the n pixels of an image, in nats.
+    """Compute -log N(target; mean = sigmoid(logits), std = e^log_std), summed over the pixels of an image, in nats.
 
-    logits (batch, n), log_std (), target (batch, n) -> (batch,).
+    logits (batch, n), log_std a scalar, target (batch, n) -> (batch,), for n pixels.
     """
     error = target - scipy.special.expit(logits)
     constant = logits.shape[1] * (log_std + logits.dtype.type(0.5 * math.log(2 * math.pi)))
@@ -222,7 +233,10 @@ def pixel_nats(logits: Matrix, log_std: np.ndarray, target: Matrix) -> Vector:
 def pixel_gradients(
     logits: Matrix, log_std: np.ndarray, target: Matrix, d_nats: Vector
 ) -> tuple[Matrix, float, Matrix]:
-    """Gradients of :func:`pixel_nats` with respect to logits, log_std and target, given d_nats (batch,)."""
+    """Compute the gradients with respect to logits, log_std and target, each of its shape, given d_nats (batch,).
+
+    d_nats is the loss gradient with respect to the result of :func:`pixel_nats`.
+    """
     mean = scipy.special.expit(logits)
     error = target - mean
     precision = np.exp(-2 * log_std)
@@ -232,9 +246,9 @@ def pixel_gradients(
 
 
 def gaussian_nats(prediction: Frames, target: Frames, least_variance: float) -> Frames:
-    """(log v + (target - m)^2 / v) / 2: -log N(target; m, v) in nats, without the constant log(2 pi) / 2.
+    """Compute (log v + (target - m)^2 / v) / 2: -log N(target; m, v) in nats, without the constant log(2 pi) / 2.
 
-    prediction (..., 2 n), m and then log(v - least_variance); target (..., n) -> (..., n).
+    prediction (..., 2 n) holds means m, then log(v - least_variance), v the variances; target (..., n) -> (..., n).
     """
     mean, log_variance = np.split(prediction, 2, axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):  # callers treat an infinite loss as divergence
@@ -245,7 +259,10 @@ def gaussian_nats(prediction: Frames, target: Frames, least_variance: float) -> 
 def gaussian_gradients(
     prediction: Frames, target: Frames, d_nats: Frames, least_variance: float
 ) -> tuple[Frames, Frames]:
-    """Gradients of :func:`gaussian_nats` with respect to prediction and target, given d_nats (..., n)."""
+    """Compute the gradients with respect to prediction and target, each of its shape, given d_nats (..., n).
+
+    d_nats is the loss gradient with respect to the result of :func:`gaussian_nats`.
+    """
     mean, log_variance = np.split(prediction, 2, axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):
         above = np.exp(log_variance)

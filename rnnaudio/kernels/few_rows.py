@@ -13,7 +13,10 @@ from rnnaudio.kernels.product import At, width_of
 
 @njit()
 def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Number) -> None:
-    """c[:, :padded(n)] = a (m, k) B (k, n), m small; c needs padded(n) columns. Arguments as in ``multiply``."""
+    """c[:, :padded(n)] = a (m, k) B (k, n), for small m; c needs padded(n) columns, and is overwritten.
+
+    The arguments are those of :func:`rnnaudio.kernels.product.multiply`.
+    """
     panel_bytes = width_of(size_of(like)) * size_of(like)
     n_panels = (n * size_of(like) + panel_bytes - 1) // panel_bytes
     panel = 0
@@ -34,7 +37,7 @@ def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Number
 
 @njit(inline="always")
 def _rows_of_next_block(left: int) -> int:
-    """Choose the number of rows of the next block, of ``left`` rows.
+    """Choose the number of rows of the next block, when ``left`` rows remain.
 
     Blocks of one or two rows wait for the previous multiplication, so 8 = 4 + 4 rows is faster than 6 + 2.
     """

@@ -71,10 +71,10 @@ def _gradients(
 
 
 def nats(prediction: Frames, target: Matrix, least_variance: float) -> Matrix:
-    """-log p(target) in nats, p the density: prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
+    """Compute -log p(target) in nats, p the density: prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
 
-    Along its second axis, prediction holds the K components' logits, means, and log(v - least_variance), v their
-    variances. ValueError if shapes do not fit.
+    Along its second axis, prediction holds the K components' logits, means, and log(v - least_variance), with v their
+    variances and ``least_variance`` the minimum of v. ValueError if shapes do not fit.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])))
     out = np.empty(target.shape, prediction.dtype)
@@ -84,7 +84,11 @@ def nats(prediction: Frames, target: Matrix, least_variance: float) -> Matrix:
 
 
 def gradients(prediction: Frames, target: Matrix, d_nats: Matrix, least_variance: float) -> tuple[Frames, Matrix]:
-    """Gradients of :func:`nats` with respect to prediction and target, given d_nats (rows, n)."""
+    """Compute the loss gradients with respect to prediction and target, given d_nats (rows, n).
+
+    d_nats is the gradient with respect to the result of :func:`nats`. The results have the shapes of prediction
+    (rows, 3 K, n) and target (rows, n). ValueError if shapes do not fit.
+    """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))
     out = np.empty(prediction.shape, prediction.dtype), np.empty(target.shape, prediction.dtype)
     shares = threads.split(len(prediction), work=200 * prediction.size)

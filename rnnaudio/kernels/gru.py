@@ -1,7 +1,8 @@
 """All steps of a GRU on a batch of sequences, forward and backward; each thread computes a share of the batch.
 
-The equations and names are those of :class:`rnnaudio.nn.recurrent.GRU`. Shapes: x (T, B, n_in); hidden (T, B, n);
-gates (T, B, 3 n), in the order r, u, k; reset (T, B, n), which is h_{t-1} * r_t; mask (T, B), or (0, 0) for none.
+The equations and names are those of :class:`rnnaudio.nn.recurrent.GRU`. Shapes, with T steps, B sequences and n units:
+x (T, B, n_in); hidden (T, B, n); gates (T, B, 3 n), in the order r, u, k; reset (T, B, n), which is h_{t-1} * r_t;
+mask (T, B), or (0, 0) for none.
 """
 
 from typing import NamedTuple
@@ -141,20 +142,31 @@ def _backward(
 
 
 class Forward(NamedTuple):
+    """The results of :func:`forward`, with the shapes given at the top of the module."""
+
     hidden: Frames
     gates: Frames
     reset: Frames
 
 
 class Backward(NamedTuple):
-    dz: Frames  # (T, B, 3 n): gradient at the pre-activations; the caller computes those of x and w_input from it
+    """The results of :func:`backward`: loss gradients with respect to pre-activations, parameters and h0.
+
+    From dz, the gradient of the pre-activations, the caller computes those of x and w_input.
+    """
+
+    dz: Frames  # (T, B, 3 n)
     w_hidden: Matrix
     bias: Vector
-    hidden: Matrix
+    hidden: Matrix  # gradient with respect to h0
 
 
 def forward(x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, h0: Matrix, mask: Mask) -> Forward:
-    """Compute hidden states and gates of all steps, from the state h0 (B, n). ValueError if shapes do not fit."""
+    """Compute hidden states and gates of all T steps of B sequences, from x (T, B, n_in) and the state h0 (B, n).
+
+    w_input (n_in, 3 n), w_hidden (n, 3 n) and bias (3 n,) hold the blocks r, u, k. mask: (T, B) or (0, 0) for none.
+    ValueError if shapes do not fit.
+    """
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
     require_shapes(
@@ -170,9 +182,10 @@ def forward(x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, h0: Matr
 
 
 def backward(w_hidden: Matrix, h0: Matrix, mask: Mask, states: Forward, dh_out: Frames) -> Backward:
-    """Compute the gradients, given dh_out (T, B, n), the gradient at the hidden states, and the forward pass's states.
+    """Compute the gradients of :class:`Backward`, given dh_out (T, B, n).
 
-    ValueError if shapes do not fit.
+    dh_out is the loss gradient with respect to the hidden states of all T steps. ``states`` comes from
+    :func:`forward`; the other arguments are those passed to it. ValueError if dh_out has another shape.
     """
     hidden, gates, reset = states
     _, batch, n = hidden.shape
@@ -208,7 +221,10 @@ def _step(
 
 
 class GRUStep(Step):
-    """One step of a GRU. State and output: the hidden state, (n_streams, n)."""
+    """One step of a GRU. State and output are the hidden state, (n_streams, n).
+
+    The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
+    """
 
     def __init__(self, w_input: Matrix, w_hidden: Matrix, bias: Vector, n_streams: int):
         n_in, n = len(w_input), len(w_hidden)

@@ -106,11 +106,11 @@ def _gradient(
 
 
 def nats(prediction: Frames, target: Levels, n_levels: int, half_step: float, least: float) -> Matrix:
-    """-log P(target) in nats: prediction (rows, 3 K, n), target (rows, n), levels from 0 -> (rows, n).
+    """Compute -log P(target) in nats: prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
 
-    Along its second axis, prediction holds the K components' logits, means m, and raw scales: s = softplus(raw) +
-    ``least``. m, s, ``half_step`` (d) and ``least`` are multiples of the read-out's ``unit``. ValueError if shapes do
-    not fit.
+    target holds levels 0 .. n_levels - 1. Along its second axis, prediction holds the K components' logits, means m,
+    and raw scales, with s = softplus(raw) + ``least``. m, s, ``half_step`` (d) and ``least`` are multiples of the
+    ``unit`` of :class:`rnnaudio.readouts.LogisticMixture`. ValueError if shapes do not fit.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])))
     out = np.empty(target.shape, prediction.dtype)
@@ -122,7 +122,11 @@ def nats(prediction: Frames, target: Levels, n_levels: int, half_step: float, le
 def gradients(
     prediction: Frames, target: Levels, d_nats: Matrix, n_levels: int, half_step: float, least: float
 ) -> tuple[Frames]:
-    """Gradient of :func:`nats` with respect to prediction, in a tuple of one, given d_nats (rows, n)."""
+    """Compute the loss gradient with respect to prediction, given d_nats (rows, n).
+
+    d_nats is the gradient with respect to the result of :func:`nats`. The result here is a tuple with one array
+    (rows, 3 K, n). ValueError if shapes do not fit.
+    """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))
     out = np.empty(prediction.shape, prediction.dtype)
     shares = threads.split(len(prediction), work=200 * prediction.size)

@@ -1,8 +1,8 @@
 """All steps of an LSTM on a batch of sequences, forward and backward; each thread computes a share of the batch.
 
-The equations and names are those of :class:`rnnaudio.nn.recurrent.LSTM`. Shapes: x (T, B, n_in); hidden and cell
-(T, B, n); gates (T, B, 4 n), in the order i, f, g, o; peepholes (3, n), for i, f, o; mask (T, B). Peepholes and mask
-may be empty arrays, for none.
+The equations and names are those of :class:`rnnaudio.nn.recurrent.LSTM`. Shapes, with T steps, B sequences and n
+units: x (T, B, n_in); hidden and cell (T, B, n); gates (T, B, 4 n), in the order i, f, g, o; peepholes (3, n), for
+i, f, o; mask (T, B). Peepholes and mask may be empty arrays, for none.
 """
 
 from typing import NamedTuple
@@ -38,10 +38,11 @@ from rnnaudio.kernels.step import Step
 def gates_of(
     z: Vector, bias: Vector, peepholes: Matrix, c_before: Vector, gates: Vector, c: Vector, h: Vector
 ) -> None:
-    """Compute gates, c and h of one step of one sequence; on entry ``gates`` holds x W and ``z`` holds h R.
+    """Compute, in place, gates (4 n,), c and h (n,) of one step of one sequence, given the previous c, ``c_before``.
 
-    The loops are short and run over slices: a compiler turns a loop into vector instructions only if it can rule out
-    that its arrays overlap, and gives up if the arrays are many or an index might be negative.
+    On entry ``gates`` holds x W, and the first 4 n numbers of ``z`` hold h R; ``peepholes`` may be empty. The loops
+    are short and run over slices: a compiler turns a loop into vector instructions only if it can rule out that its
+    arrays overlap, and gives up if the arrays are many or an index might be negative.
     """
     n = c.size
     i, f, g, o, i_and_f = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], gates[: 2 * n]
@@ -93,9 +94,10 @@ def _forward(
 def gates_back(
     gates: Vector, peepholes: Matrix, c_before: Vector, c: Vector, dh: Vector, dc: Vector, dz: Vector, row: Vector
 ) -> None:
-    """Set dz (4 n,), the gradient at the pre-activations of one step of one sequence, from dh and dc (n,).
+    """Set dz (4 n,), the loss gradient with respect to the pre-activations of one step, given dh and dc (n,).
 
-    dh and dc are the gradients at h and c; on return dc is the gradient at c_before. ``row`` (n,) is scratch.
+    dh and dc are the gradients with respect to h and c; all are for one sequence. On return dc is the gradient
+    with respect to the previous cell state ``c_before``, and ``row`` (n,), which is scratch space, is overwritten.
     """
     n = c.size
     one = c.dtype.type(1)
@@ -142,7 +144,7 @@ def _backward(
     n, rows = c0.shape[1], last - first
     dh = np.zeros((rows, padded(n, c.itemsize)), c.dtype)
     dc = np.zeros((rows, n), c.dtype)
-    kept = np.zeros((rows, n), c.dtype)  # gradients at h that pass a masked step unchanged
+    kept = np.zeros((rows, n), c.dtype)  # gradients with respect to h that pass a masked step unchanged
     row = np.empty(n, c.dtype)
     for t in range(gates.shape[0] - 1, -1, -1):
         c_before = c0 if t == 0 else c[t - 1]
@@ -169,24 +171,35 @@ def _backward(
 
 
 class Forward(NamedTuple):
+    """The results of :func:`forward`, with the shapes given at the top of the module."""
+
     hidden: Frames
     cell: Frames
     gates: Frames
 
 
 class Backward(NamedTuple):
-    dz: Frames  # (T, B, 4 n): gradient at the pre-activations; the caller computes those of x and w_input from it
+    """The results of :func:`backward`: loss gradients with respect to pre-activations, parameters, h0 and c0.
+
+    From dz, the gradient of the pre-activations, the caller computes those of x and w_input.
+    """
+
+    dz: Frames  # (T, B, 4 n)
     w_hidden: Matrix
     bias: Vector
     peepholes: Matrix
-    hidden: Matrix
-    cell: Matrix
+    hidden: Matrix  # gradient with respect to h0
+    cell: Matrix  # gradient with respect to c0
 
 
 def forward(
     x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask
 ) -> Forward:
-    """Compute states and gates of all steps, from the states h0 and c0 (B, n). ValueError if shapes do not fit."""
+    """Compute states and gates of all T steps of B sequences, from x (T, B, n_in) and the states h0 and c0 (B, n).
+
+    w_input (n_in, 4 n), w_hidden (n, 4 n) and bias (4 n,) hold the blocks i, f, g, o. peepholes: (3, n) or empty for
+    none; mask: (T, B) or (0, 0) for none. ValueError if shapes do not fit.
+    """
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
     require_shapes(
@@ -206,10 +219,11 @@ def backward(
     w_hidden: Matrix, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask, states: Forward, dh_out: Frames,
     dc_out: Frames,
 ) -> Backward:  # fmt: skip
-    """Compute the gradients, given dh_out and dc_out (T, B, n), those at the hidden and cell states of all steps.
+    """Compute the gradients of :class:`Backward`, given dh_out and dc_out (T, B, n).
 
-    dh_out or dc_out may be (0, 0, 0), for a gradient of zero. ``states`` comes from :func:`forward`. ValueError if
-    shapes do not fit.
+    dh_out and dc_out are the loss gradients with respect to the hidden and cell states of all T steps; either may be
+    (0, 0, 0), for a gradient of zero. ``states`` comes from :func:`forward`; the other arguments are those passed to
+    it. ValueError if dh_out or dc_out has another shape.
     """
     hidden, cell, gates = states
     _, batch, n = hidden.shape
@@ -253,7 +267,10 @@ def _step(
 
 
 class LSTMStep(Step):
-    """One step of an LSTM. State: hidden and cell, (n_streams, n) each; output: hidden."""
+    """One step of an LSTM. The state is hidden and cell, (n_streams, n) each; the output is hidden.
+
+    The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
+    """
 
     def __init__(self, w_input: Matrix, w_hidden: Matrix, bias: Vector, peepholes: Matrix, n_streams: int):
         n_in, n = len(w_input), len(w_hidden)

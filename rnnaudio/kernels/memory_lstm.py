@@ -1,9 +1,9 @@
 """All steps of the memory-LSTM of 2016, forward and backward; each thread computes a share of the batch.
 
-The equations and names are those of :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`. Shapes, with depth k and width n:
-x (T, B, n); memory (T, B, k n); hidden (T, B, k, 6 n) and gates (T, B, k, 3 n), both in the order forget, input,
-candidate; their noise, of the same sizes or empty; mask (T, B), or (0, 0) for none. ``memory`` holds the memory cells
-of all depths, which are the only state; ``hidden`` the hidden layers of the gates' MLPs.
+The equations and names are those of :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`. Shapes, with T steps, B sequences,
+depth k and width n: x (T, B, n); memory (T, B, k n); hidden (T, B, k, 6 n) and gates (T, B, k, 3 n), both in the order
+forget, input, candidate; their noise, of the same sizes or empty; mask (T, B), or (0, 0) for none. ``memory`` holds
+the memory cells of all depths, which are the only state; ``hidden`` the hidden layers of the gates' MLPs.
 """
 
 from typing import NamedTuple
@@ -122,10 +122,10 @@ def _forward(
 
 @njit()
 def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector) -> None:
-    """Set d_gates, the gradient at the gates' pre-activations, from d_memory, the gradient at the new memory cell.
+    """Set d_gates, the loss gradient with respect to the gates' pre-activations, given d_memory.
 
-    On return d_memory is multiplied by f, which gives the gradient at the memory cell ``before``, except for that
-    through the gates.
+    d_memory is the gradient with respect to the new memory cell. On return it is multiplied by f, which gives the
+    gradient with respect to the memory cell ``before``, except for the part that flows through the gates.
     """
     n = before.size
     f, g, c = gates[:n], gates[n : 2 * n], gates[2 * n :]
@@ -149,7 +149,10 @@ def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector
 
 @njit()
 def _hidden_back(hidden: Vector, z: Matrix, d_hidden: Vector) -> None:
-    """Set d_hidden, the gradient at the hidden pre-activations, from z (3, padded 2 n), that at the activations."""
+    """Set d_hidden, the loss gradient with respect to the pre-activations of the gates' hidden layers.
+
+    z (3, padded 2 n) is the gradient with respect to the activations ``hidden``.
+    """
     n = hidden.size // 6
     zero = hidden.dtype.type(0)
     one = hidden.dtype.type(1)
@@ -202,18 +205,25 @@ def _backward(
 
 
 class Forward(NamedTuple):
+    """The results of :func:`forward`, with the shapes given at the top of the module."""
+
     memory: Frames
     hidden: Depths
     gates: Depths
 
 
 class Backward(NamedTuple):
-    dz: Frames  # (T, B, 6 n): gradient at the hidden pre-activations of the lowest depth; x's is a product with it
+    """The results of :func:`backward`: loss gradients with respect to the parameters, m0 and pre-activations (dz).
+
+    dz belongs to the hidden pre-activations of the lowest depth; the caller computes the gradient of x from it.
+    """
+
+    dz: Frames  # (T, B, 6 n)
     w_hidden: Matrix
     bias_hidden: Vector
     w_gates: Matrix
     bias_gates: Vector
-    memory: Matrix  # the gradient at m0
+    memory: Matrix  # gradient with respect to m0
 
 
 def _blocks(w_gates: Matrix) -> list[Matrix]:
@@ -225,10 +235,11 @@ def forward(
     x: Frames, w_hidden: Matrix, bias_hidden: Vector, w_gates: Matrix, bias_gates: Vector, m0: Matrix, mask: Mask,
     noise_hidden: Frames, noise_gates: Frames, std: Number | np.ndarray,
 ) -> Forward:  # fmt: skip
-    """Compute memory cells, hidden layers and gates of all steps, from the memory cells m0 (B, k n).
+    """Compute memory cells, hidden layers and gates of all T steps of B sequences, from x (T, B, n) and m0 (B, k n).
 
-    The noise, noise_hidden (T, B, k 6 n) and noise_gates (T, B, k 3 n) or empty arrays, is multiplied by ``std``.
-    ValueError if shapes do not fit.
+    m0 holds the initial memory cells of k depths. w_hidden (2 n, 6 n), bias_hidden (6 n,), w_gates (2 n, 3 n) and
+    bias_gates (3 n,) hold the blocks f, g, c. The noise, noise_hidden (T, B, k 6 n) and noise_gates (T, B, k 3 n) or
+    empty arrays for none, is multiplied by ``std``. mask: (T, B), or (0, 0) for none. ValueError if shapes do not fit.
     """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
@@ -256,9 +267,10 @@ def forward(
 def backward(
     x: Frames, w_hidden: Matrix, w_gates: Matrix, m0: Matrix, mask: Mask, states: Forward, d_out: Frames
 ) -> Backward:
-    """Compute the gradients, given d_out (T, B, k n), the gradient at the memory cells of all steps.
+    """Compute the gradients of :class:`Backward`, given d_out (T, B, k n).
 
-    ``states`` comes from :func:`forward`. ValueError if d_out has another shape.
+    d_out is the loss gradient with respect to the memory cells of all T steps. ``states`` comes from :func:`forward`;
+    the other arguments are those passed to it. ValueError if d_out has another shape.
     """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
@@ -334,7 +346,10 @@ def _step(
 
 
 class MemoryStep(Step):
-    """One step of a MemoryLSTM. State and output: the memory cells of all depths, side by side."""
+    """One step of a MemoryLSTM. State and output are the memory cells of all depths, side by side.
+
+    The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
+    """
 
     def __init__(
         self, w_hidden: Matrix, bias_hidden: Vector, w_gates: Matrix, bias_gates: Vector, depth: int, n_streams: int

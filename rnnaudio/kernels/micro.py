@@ -40,7 +40,7 @@ SHARE_ROWS = 8 if BLOCK_ROWS == 8 else 4
 
 
 def panel_width(dtype: DTypeLike) -> int:
-    """Return the number of columns of a packed panel, as many numbers as two vector registers hold."""
+    """Return the number of columns of a packed panel: as many numbers of this dtype as two vector registers hold."""
     return VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
@@ -195,7 +195,7 @@ def copy_block_column(typing: TypingContext, source: types.Type, target: types.T
 
 @intrinsic
 def load_number(typing: TypingContext, address: types.Type, like: types.Type) -> Intrinsic:
-    """Return the number at an address; ``like`` is any number of its dtype."""
+    """Return the number stored at an address; ``like`` is any number of its dtype."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]

@@ -11,7 +11,10 @@ BLOCK = 131_072  # numbers per generator; fixed, so that results do not depend o
 
 
 def sample(distribution: str, key: Sequence[int], stream: int, shape: Sequence[int], dtype: str) -> np.ndarray:
-    """Sample N(0, 1) ("normal") or U(0, 1) ("uniform"), as a pure function of key, stream, shape and dtype.
+    """Sample an array from N(0, 1) or U(0, 1), a pure function of key, stream, shape and dtype.
+
+    ``distribution`` is "normal" or "uniform", ``key`` (seed, update) or (seed, update, segment); ``stream``
+    distinguishes arrays with the same key.
 
     Each block of BLOCK numbers comes from a NumPy generator of its own. Its seed is (*key, stream, purpose) for the
     first block, and the same with k appended for block k = 1, 2, ... ``purpose`` is 1 for a key (seed, update). As

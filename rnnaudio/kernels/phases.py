@@ -18,14 +18,14 @@ def spread(
 ) -> None:
     """Set ``phases`` of one frame in the bins whose ``magnitudes`` exceed ``limit``; all arrays (n_bins,) float64.
 
-    Phases are in radians at the centre of the frame, and spread from bins with a known phase, the loudest first. A bin
-    of the frame before, whose magnitudes are ``before``, sets the phase of the same bin of this frame to its predicted
-    phase ``ahead``. A bin k of this frame sets the phases of its two neighbours; ``frequency`` is the phase difference
-    from the bin below:
+    Phases are in radians at the centre of the frame. They spread from bins with a known phase, the loudest first. A
+    bin of the previous frame whose magnitude, in ``before``, exceeds ``limit`` sets the phase of the same bin of this
+    frame, to ``ahead``, the phase predicted for it. A bin k of this frame sets the phases of its two neighbours, where
+    ``frequency`` is the phase difference between a bin and the bin below it:
 
         phases[k - 1] = phases[k] - frequency[k],   phases[k + 1] = phases[k] + frequency[k + 1]
 
-    If bins remain that cannot be reached in this way, the loudest of them gets phase 0.
+    If bins remain that cannot be reached in this way, the loudest of them gets phase 0, and phases spread from it.
     """
     n = len(magnitudes)
     waiting = magnitudes > limit

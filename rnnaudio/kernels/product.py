@@ -31,9 +31,10 @@ GROUP, DEPTH = 4, 384
 
 
 class At(NamedTuple):
-    """A matrix in memory: the address of its first number, and its strides in bytes from row to row, column to column.
+    """A matrix in memory: the address of its first number, and its strides in bytes.
 
-    numba compiles a function anew for every combination of array layouts, but only once for arguments of this type.
+    ``row`` is the stride from one row to the next, ``column`` that from one column to the next. numba compiles a
+    function anew for every combination of array layouts, but only once for arguments of this type.
     """
 
     address: int
@@ -61,7 +62,7 @@ def width_of(itemsize: int) -> int:
 
 @njit()
 def padded(n: int, itemsize: int) -> int:
-    """Round ``n`` columns up to whole panels."""
+    """Return ``n``, a number of columns, rounded up to whole panels of numbers of ``itemsize`` bytes."""
     width = width_of(itemsize)
     return (n + width - 1) // width * width
 
@@ -88,7 +89,7 @@ def _pack(b: At, k: int, n: int, panels: int, like: Number) -> None:
 
 
 def pack(b: Matrix) -> Panels:
-    """Copy the matrix b (k, n), of any strides, into panels as :func:`multiply` takes them, (k padded(n),)."""
+    """Return a copy of the matrix b (k, n), of any strides, as panels for :func:`multiply`: (k * padded(n),)."""
     k, n = b.shape
     panels = np.empty(padded(n, b.itemsize) * k, b.dtype)
     _pack(_at(b), k, n, panels.ctypes.data, b.dtype.type(0))
@@ -100,7 +101,7 @@ ADD, BACKWARDS = 1, 2  # flags of `multiply`
 
 @njit(inline="always")
 def _rows_of_next_block(left: int) -> int:
-    """Choose the number of rows of the next block, of ``left`` rows.
+    """Choose the number of rows of the next block, when ``left`` rows remain.
 
     8 rows become 4 + 4, never 6 + 2: two rows are too few to keep the multipliers busy.
     """
@@ -113,10 +114,11 @@ def _rows_of_next_block(left: int) -> int:
 def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like: Number) -> None:
     """c[:, :padded(n)] = a (m, k) B (k, n), B in panels; c needs padded(n) columns and contiguous rows.
 
-    ``panels`` is the address of B's panels, ``like`` any number of the matrices' dtype. ``flags`` is a sum of ADD, to
-    add the product to c, and BACKWARDS, to go from the last panel to the first. A recurrence changes direction at
-    every step, so that for a large matrix it begins with the panels used last, which are still in the cache. (The
-    flags are one integer variable, because numba would compile anew for each combination of constants.)
+    ``panels`` is the address of B's panels (:func:`pack`), ``like`` any number of the matrices' dtype. ``flags`` is 0,
+    or a sum of ADD, to add the product to c instead of overwriting it, and BACKWARDS, to go from the last panel to the
+    first. A recurrence changes direction at every step, so that for a large matrix it begins with the panels used
+    last, which are still in the cache. (The flags are one integer variable, because numba would compile anew for each
+    combination of constants.)
     """
     size = size_of(like)
     width = width_of(size)
@@ -197,9 +199,9 @@ def _at(a: Matrix) -> At:
 
 
 def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
-    """c (m, n) = a (m, k) b (k, n), or c += a b if ``add``; a and b may have any strides, c needs contiguous rows.
+    """Write the product a (m, k) b (k, n) to c (m, n), or add it to c if ``add``.
 
-    ValueError if shapes or dtypes do not fit.
+    a and b may have any strides, c needs contiguous rows. ValueError if shapes or dtypes do not fit.
     """
     if (a.shape[0], *b.shape) != (c.shape[0], a.shape[1], c.shape[1]) or not a.dtype == b.dtype == c.dtype:
         shapes = ", ".join(f"{x.dtype} {x.shape}" for x in (a, b, c))
@@ -219,7 +221,11 @@ def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
 
 
 def recurrent_gradient(h0: Matrix, hidden: Frames, dz: Frames, out: Matrix) -> None:
-    """out (n, m) = sum over t of h_{t-1}^T dz_t, for h0 (B, n), hidden (T, B, n) = h_1, ..., h_T, and dz (T, B, m)."""
+    """Write the gradient of recurrent weights R, the sum of h_{t-1}^T dz_t over steps t = 1..T, to out (n, m).
+
+    h0 (B, n) is h_0 of B sequences, hidden (T, B, n) holds h_1, ..., h_T; dz_t, in dz (T, B, m), is the gradient
+    with respect to the product h_{t-1} R.
+    """
     product(h0.T, dz[0], out)
     product(hidden[:-1].reshape(-1, hidden.shape[2]).T, dz[1:].reshape(-1, dz.shape[2]), out, add=True)
 
@@ -257,7 +263,7 @@ def _column_sums_part(a: Matrix, sums: Vector, first: int, last: int) -> None:
 
 
 def column_sums(a: Matrix) -> Vector:
-    """Sum over rows: a (m, n) -> (n,)."""
+    """Return the sum over the rows of a: (m, n) -> (n,)."""
     sums = np.empty(a.shape[1], a.dtype)
     shares = threads.split(a.shape[1], panel_width(a.dtype), 2 * a.size)
     threads.run(_column_sums_part, [(a, sums, *share) for share in shares])

@@ -1,4 +1,4 @@
-"""Free run of the lowest tier of a sample model: predict and sample one sample of sound after another.
+"""Free run of the lowest tier of a sample model, which predicts and samples one audio sample after another.
 
 The equations are those of :class:`rnnaudio.nn.SampleTier` and of the read-outs' method ``sample``. Each step is
 computed for all streams together, so that the weights are read only once; each stream has its own random numbers.
@@ -23,7 +23,10 @@ NO_SAMPLER, CATEGORICAL = -1, 0
 
 
 class Weights(NamedTuple):
-    """Packed matrices, biases, and ``taps`` (p + 1,) of the linear path, the constant last; empty for no path."""
+    """The weights of a :class:`rnnaudio.nn.SampleTier`, matrices packed (:func:`packed`), and ``taps``.
+
+    taps (p + 1,) are the coefficients of a linear prediction from p samples, the constant last; empty for none.
+    """
 
     w_input: np.ndarray
     w_hidden: np.ndarray
@@ -34,7 +37,7 @@ class Weights(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """Sizes, and scales of values, which lie between -1 and 1.
+    """Sizes, and scales of the values v of samples, which lie between -1 and 1.
 
     n_window
         number of previous samples that are the tier's input.
@@ -42,8 +45,10 @@ class Scales(NamedTuple):
         number of levels of a sample.
     deviation
         the standard deviation by which values are divided at the input, u = v / deviation.
-    unit, least_scale
-        of a logistic read-out: the unit of its parameters m and s, as a difference of values; the minimum of s, in it.
+    unit
+        for a logistic read-out, the unit of the locations m and scales s, as a difference between values; else 1.
+    least_scale
+        for a logistic read-out, the minimum of s, in this unit; else 0.
     """
 
     n_window: int
@@ -54,7 +59,10 @@ class Scales(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Arrays for the intermediate results of one step of all streams."""
+    """Arrays for intermediate results of one step of all streams, (n_streams, width) each.
+
+    ``window`` holds the previous samples, ``sums`` each matrix product, ``first`` and ``second`` the hidden layers.
+    """
 
     window: np.ndarray
     sums: np.ndarray
@@ -63,13 +71,17 @@ class Room(NamedTuple):
 
 
 def packed(arrays: list[np.ndarray]) -> Weights:
-    """Make :class:`Weights` from six arrays in the order of its fields, the matrices not yet packed."""
+    """Pack the matrices among six arrays, given in the order of the fields of :class:`Weights`, and return Weights."""
     w_input, w_hidden, b_hidden, w_output, b_output, taps = arrays
     return Weights(pack(w_input), pack(w_hidden), b_hidden, pack(w_output), b_output, taps)
 
 
 def room(n_streams: int, n_window: int, n_units: int, n_outputs: int, dtype: DTypeLike) -> Room:
-    """Allocate the arrays of :class:`Room`, each (n_streams, width)."""
+    """Allocate the arrays of :class:`Room`, each (n_streams, width).
+
+    ``n_window`` is the number of previous samples that are the tier's input, ``n_units`` its width, and ``n_outputs``
+    the number of parameters that it predicts for a sample.
+    """
     widths = n_window, padded(max(n_units, n_outputs), np.dtype(dtype).itemsize), n_units, n_units
     return Room(*(np.zeros((n_streams, width), dtype) for width in widths))
 
@@ -104,7 +116,7 @@ def _logistic_level(prediction: Vector, scales: Scales, temperature: float, unif
 
 @njit()
 def _centre(past: Vector, taps: Vector, deviation: float) -> float:
-    """Linear path a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p; ``past`` ends with u_{t-1} = v_{t-1} / deviation."""
+    """Predict a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p; ``past`` ends with u_{t-1} = v_{t-1} / deviation."""
     n = taps.size - 1
     total = 0.0
     for lag in range(n):
@@ -119,16 +131,23 @@ def play(
 ) -> None:  # fmt: skip
     """Predict samples first to last - 1 of a frame of n samples, and sample their levels, for all streams.
 
+    The results are written to u, prediction and levels. n_units is the tier's width, n_outputs the number of
+    parameters of a sample's distribution.
+
     u (streams, n_context + n)
-        values over ``deviation``: the context, then the frame, which is filled sample by sample.
+        values of samples divided by ``deviation``: the context, then the frame, which is filled sample by sample.
     above (streams, n n_units)
         the output of the tier above for each of the n samples.
     uniform (streams, n, k)
-        random numbers U(0, 1), k for each sample.
+        random numbers U(0, 1), k for each sample, the read-out's entry in SAMPLERS.
     prediction (n, streams, n_outputs), levels (streams, n)
-        the results: the parameters of each sample's distribution, and the sampled levels.
+        the parameters of each sample's distribution, and the sampled levels.
+    weights, scales, room
+        see :class:`Weights`, :class:`Scales` and :class:`Room`; the arrays of ``room`` are overwritten.
     kind
-        the position of the read-out in SAMPLERS; or NO_SAMPLER, to predict only: the caller sets u and levels.
+        the position of the read-out in SAMPLERS; or NO_SAMPLER, to predict only: then the caller sets u and levels.
+    temperature
+        divides the logits; it multiplies the scale s of a logistic read-out.
     """
     n_streams, n_units, n_outputs, like = u.shape[0], weights.b_hidden.size, weights.b_output.size, weights.b_hidden[0]
     begin = u.shape[1] - levels.shape[1]

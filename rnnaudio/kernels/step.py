@@ -1,4 +1,4 @@
-"""One time step of a layer on NumPy arrays, its state updated in place: the fast path of generation.
+"""One time step of a layer on NumPy arrays, which updates the state in place: the fast path of generation.
 
 A layer that has a kernel has a subclass of :class:`Step` in the same module (:mod:`rnnaudio.kernels.lstm`,
 :mod:`.gru`, :mod:`.dense`). This module has the steps that need no compiled code: stacks, normalisation, and layers
@@ -24,12 +24,13 @@ Composed = TypeVar("Composed", bound="CompositeStep")
 
 
 class Step:
-    """One step of a layer for several streams: x (n_streams, n_in) -> y (n_streams, n_out), valid until the next call.
+    """One step of a layer for several streams (independent sequences): x (n_streams, n_in) -> y (n_streams, n_out).
 
-    ``state`` lists the widths of the state's leaves (its arrays, in the order of ``Layer.initial_state``), ``room``
-    those of a subclass's intermediate results. :attr:`rows` holds an array (n_streams, width) for each, in this order.
-    A subclass keeps its packed weights apart from them, so all :meth:`parts` share the weights. The initial state is
-    zero unless a subclass sets :attr:`initial`, which holds a row (width,) for each leaf.
+    The next call may overwrite y. The argument ``state`` lists the widths of the state's leaves (its arrays, in the
+    order of ``Layer.initial_state``), ``room`` the widths of a subclass's arrays for intermediate results.
+    :attr:`rows` holds an array (n_streams, width) for each, in this order. A subclass keeps its packed weights
+    elsewhere, so that all :meth:`parts` share them. The initial state is zero unless :attr:`initial`, which holds a
+    row (width,) for each leaf, is set to other values.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Step:
 
     @property
     def state(self) -> list[np.ndarray]:
-        """The state's leaves (n_streams, width), updated by every step; callers may write to them between steps."""
+        """The state's leaves (n_streams, width), which every step updates; callers may write to them between steps."""
         return self.rows[: len(self.initial)]
 
     def start(self) -> None:
@@ -50,23 +51,23 @@ class Step:
             leaf[...] = row
 
     def __call__(self, x: Matrix) -> Matrix:
-        """Compute the next step after checking x; ValueError if its shape is not (n_streams, n_in)."""
+        """Compute and return y of the next step, for x (n_streams, n_in). ValueError if x has another shape."""
         x = np.ascontiguousarray(x, self.dtype)
         require_shapes(x=(x, (self.n_streams, self.n_in)))
         return self.advance(x)
 
     def advance(self, x: Matrix) -> Matrix:
-        """Compute the next step without checks: x must be C-contiguous and of the right shape and dtype."""
+        """Compute and return y of the next step, without checks: x must be C-contiguous, with :attr:`dtype`."""
         raise NotImplementedError
 
     def part(self: Stepping, first: int, last: int) -> Stepping:
-        """Return a step for streams first to last - 1, whose weights and state are those of this one, not copies."""
+        """Return a step for streams first to last - 1 that shares this one's weights and state, without copies."""
         part = copy.copy(self)
         part.n_streams, part.rows = last - first, [rows[first:last] for rows in self.rows]
         return part
 
     def parts(self) -> list["Step"]:
-        """Divide the streams into parts, one per thread; threads may step different parts at the same time."""
+        """Divide the streams into a list of :meth:`part`, at most one per thread, which may be stepped in parallel."""
         return [self.part(*share) for share in threads.split(self.n_streams)]
 
 
@@ -96,7 +97,10 @@ class NormalisedStep(Step):
 
 
 class CompositeStep(Step):
-    """A step composed of several steps; its state lists the leaves of all of their states, in order."""
+    """A step composed of several steps; its state lists the leaves of all their states, in order.
+
+    ``room`` lists the widths of its own arrays for intermediate results.
+    """
 
     def __init__(self, steps: Sequence[Step], room: Sequence[int]):
         first = steps[0]
@@ -118,7 +122,10 @@ class CompositeStep(Step):
 
 
 class Chain(CompositeStep):
-    """Steps computed in order; step k takes the arrays ``inputs_of(k, x, outputs)``, joined side by side."""
+    """Steps computed in order; step k takes the arrays ``inputs_of(k, x, outputs)``, joined side by side.
+
+    x is the input of the whole chain, ``outputs`` are those of steps 0 to k - 1. The output is that of the last step.
+    """
 
     def __init__(self, steps: Sequence[Step], inputs_of: Inputs):
         super().__init__(steps, [step.n_in for step in steps])

@@ -75,7 +75,7 @@ def n_threads() -> int:
 
 
 def set_n_threads(n: int) -> None:
-    """Set the number of threads, 1 or more, that kernels use from now on. Results do not depend on it."""
+    """Set the number of threads, 1 or more, that kernels use from now on; results do not depend on it."""
     global _pool
     _pool = _Pool(n)
 
@@ -84,7 +84,10 @@ os.register_at_fork(after_in_child=lambda: set_n_threads(n_threads()))  # a fork
 
 
 def run(work: Compiled, shares: Sequence[Share]) -> None:
-    """Call work(*share) for each share, in parallel, and return when all are done. The first error is raised."""
+    """Call work(*share) for each share, in parallel, and return when all calls are done.
+
+    If calls raise errors, one of the errors is raised, once no call is running any more.
+    """
     _pool.run(work, shares)
 
 
@@ -93,11 +96,11 @@ LEAST_WORK = 2_000_000
 
 
 def split(n: int, multiple: int = 1, work: int | None = None) -> list[tuple[int, int]]:
-    """Divide ``n`` items evenly into ranges (first, last) of items first to last - 1, at most one range per thread.
+    """Divide ``n`` items evenly into at most one range per thread; return a list of ranges (first, last).
 
-    All bounds but the end are multiples of ``multiple``, so there may be fewer ranges than threads. ``work``, the
-    multiplications or numbers read for all items together, limits the number of ranges to work / LEAST_WORK; None: no
-    limit.
+    A range holds items first to last - 1. All bounds but the end are multiples of ``multiple``, so there may be fewer
+    ranges than threads. ``work`` is the number of multiplications, or of numbers read, for all items together; it
+    limits the number of ranges to work / LEAST_WORK. None: no such limit.
     """
     units = -(-n // multiple)
     most = n_threads() if work is None else min(n_threads(), work // LEAST_WORK)

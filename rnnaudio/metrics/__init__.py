@@ -1,6 +1,14 @@
 """Metrics, in NumPy and SciPy only: prediction error, survival time of a free run, similarity to real music."""
 
-from rnnaudio.metrics.alive import STEINWAY_16_KHZ, Alive, AliveLimits, InRange, alive_seconds, calibrate, in_range
+from rnnaudio.metrics.alive import (
+    Alive,
+    AliveLimits,
+    InRange,
+    alive_seconds,
+    calibrate,
+    in_range,
+    limits_of_all_music,
+)
 from rnnaudio.metrics.likeness import Corpus, Vocabulary, frechet_distance, jensen_shannon_distance, loop_score
 from rnnaudio.metrics.music import Structure, chroma, onsets_per_second, onsets_seconds, pitch_class_entropy, structure
 from rnnaudio.metrics.prediction import decibel, in_decibel, normalised_mse, scores_in_decibel
@@ -10,7 +18,6 @@ from rnnaudio.metrics.two_sample import area_under_curve, classifier_auc
 __all__ = [
     "MINIMUM_RATE_HZ",
     "N_MEL_BANDS",
-    "STEINWAY_16_KHZ",
     "Alive",
     "AliveLimits",
     "Corpus",
@@ -27,6 +34,7 @@ __all__ = [
     "in_decibel",
     "in_range",
     "jensen_shannon_distance",
+    "limits_of_all_music",
     "log_mel",
     "loop_score",
     "normalised_mse",

@@ -1,231 +1,279 @@
-"""Survival time of generated audio: how long level, spectrum and spectral change stay within those of real recordings.
+"""Survival time of generated audio: until it falls silent, turns into noise, freezes, repeats itself, clips or roars.
 
-Audio is mono, (n_samples,), floating point, with full scale at -1 and 1.
+Each fault has a detector of its own, :mod:`rnnaudio.metrics.windows`, whose limit is the same for all music: real
+recordings of every kind are far on the other side. A corpus whose own recordings cross a limit moves it. Audio is
+mono, floating point, (n_samples,), with full scale at -1 and 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.metrics.prediction import FloatArray, decibel
-from rnnaudio.metrics.spectrum import FLOOR_POWER, FRAME_SAMPLES, HOP_SAMPLES, checked, frame_features
+from rnnaudio.metrics.prediction import FloatArray
+from rnnaudio.metrics.spectrum import checked
+from rnnaudio.metrics.windows import STEP_SECONDS, WINDOW_SECONDS, Windows, measure_windows, of_noise
 
 N_WINDOWS_DEAD = 8
-PERCENTILES = (0.5, 99.5)
 
+USUAL_DBFS = -23.0
+# Limits that hold for all music, unless the corpus itself crosses them.
+SILENCE_DBFS = -60.0
+QUIET_DB = -35.0  # relative to the prime, or to the median level of the corpus
+LOUD_DB = 6.0  # above the 99.5th percentile of the level
+STEADY_SHARE = 1.2  # of the movement of white noise: of noise of any colour at most
+FROZEN_SHARE = 0.6
+NOISY_DB = -6.5  # noisiness of noise of any colour is above it, of tones below
+REPEATED = 0.2
+CLIPPED = 0.01
+FADE_DB = -4.0  # slope of the level, per second, over the two seconds before silence: a fade, not an abrupt end
 
-class WindowFeatures(NamedTuple):
-    """Features of windows of 1 s, in dB, (n_windows,) each; `alive_seconds` defines them."""
-
-    level: FloatArray
-    flatness: FloatArray
-    flux: FloatArray
-    movement: FloatArray
-
-
-Range = tuple[float, float]
+MOST_ODD = 0.02  # share of a recording's runs of windows beyond a limit; more is how this recording sounds
+ODD_PIECES = 0.8  # quantile over recordings: a fifth of them must sound so to move a limit
+MARGIN = 0.05  # by which a moved limit lies beyond what was measured
+MOST_PERCENTILE = 99.5
 
 
 @dataclass(frozen=True)
 class AliveLimits:
-    """Limits (low, high) of each feature in dB, from real recordings at this sample rate; made by `calibrate`."""
+    """Limits of the features of windows, made by :func:`calibrate`.
+
+    median_dbfs, loud_dbfs
+        median level of the recordings; level above which a window is too loud.
+    silence_dbfs, quiet_db
+        a window is silent below the first, and below the level of the prime plus the second.
+    steady, frozen
+        movement (dB) below which a noisy window is noise, and a tonal one is frozen.
+    repeated
+        recurrence below which a window repeats the one before.
+    clipped
+        share of samples at the peak above which a window is clipped.
+    blind
+        faults that the recordings have themselves, so that these limits cannot detect them.
+    """
 
     sample_rate_hz: int
-    level: Range
-    flatness: Range
-    flux: Range
-    movement: Range
-
-
-# Result of `calibrate` on the nine training pieces (1,707 s, rendered from recorded notes) of a version of
-# mozart-steinway.h5 without repeats. For use without that corpus: limits from the minute of music that comes with the
-# package would be too narrow for other pieces.
-STEINWAY_16_KHZ = AliveLimits(
-    sample_rate_hz=16000,
-    level=(-48.8, -18.1),
-    flatness=(-38.9, -10.3),
-    flux=(0.385, 2.53),
-    movement=(2.84, 16.3),
-)
+    median_dbfs: float
+    loud_dbfs: float
+    silence_dbfs: float
+    quiet_db: float
+    steady: float
+    frozen: float
+    repeated: float
+    clipped: float
+    blind: tuple[str, ...] = ()
 
 
 class Alive(NamedTuple):
-    """Seconds until the audio left the limits of music, and the reason.
+    """How long audio stays alive.
 
-    If it never did, ``seconds`` is its duration, and ``reason`` is empty.
+    seconds
+        until it died, or its length.
+    reason
+        what it died of; empty if it is alive at its end.
+    confidence
+        if it died, share of the windows after its death that have a fault; else, share of all windows that have none.
     """
 
     seconds: float
     reason: str
-
-
-# (feature, side, description), in order of precedence: silence is also flat and static, and noise may also be loud.
-_DEATHS = (
-    ("level", "below", "faded to silence"),
-    ("flatness", "above", "turned into noise"),
-    ("flux", "below", "froze: the spectrum stopped changing"),
-    ("movement", "below", "froze: the spectrum stopped moving"),
-    ("level", "above", "became too loud"),
-    ("flatness", "below", "turned into pure tones"),
-    ("flux", "above", "became restless: the spectrum changes too fast"),
-    ("movement", "above", "became restless: the spectrum moves too far"),
-)
-
-
-def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> AliveLimits:
-    """Compute limits from real recordings: 0.5 and 99.5 percentiles of every feature over all their windows.
-
-    Pass several works: limits from a single work reject other real music. Recordings are read one at a time; those
-    shorter than 1 s are ignored. RnnaudioError if all are shorter, or if one is not mono, floating point and finite.
-    """
-    windows = []
-    for number, recording in enumerate(real_recordings):
-        samples = checked(recording, sample_rate_hz)
-        if not np.isfinite(samples).all():
-            raise RnnaudioError(f"recording {number} holds NaN or infinite samples: repair it or leave it out")
-        if len(samples) >= sample_rate_hz:
-            windows.append(np.stack(_window_features(samples, sample_rate_hz)))
-    if not windows:
-        raise RnnaudioError("no recording is as long as 1 s: give longer recordings to calibrate the limits")
-    low, high = np.percentile(np.concatenate(windows, axis=1), PERCENTILES, axis=1)
-    ranges = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
-    return AliveLimits(sample_rate_hz, *ranges)
-
-
-def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> Alive:
-    """Seconds until the audio stops being music: the start of the first 8 consecutive windows outside the limits.
-
-    Windows are 1 s long and start every quarter of a second. A window is outside if any of its features is outside its
-    limits:
-
-        level      10 log10 of the mean square of the samples
-        flatness   10 log10 of the geometric over the arithmetic mean of the power from 60 Hz to .45 of the sample
-                   rate, mean over frames
-        flux       absolute change of `log_mel` from frame to frame, mean over frames and bands
-        movement   standard deviation of `log_mel` over the frames of the window, mean over bands
-
-    The reason names a feature that is out of range, and on which side, in at least half of those 8 windows (of
-    several, the first of: silence, noise, standstill, others). Audio with fewer than 8 windows (2.75 s) survives for
-    0 s if all of them are outside. The first NaN or infinite sample ends the audio. Loops are not detected: a repeated
-    bar counts as music.
-
-    RnnaudioError if the audio is not mono and floating point, is shorter than 1 s, or differs from the limits in
-    sample rate.
-    """
-    samples = _to_judge(audio, sample_rate_hz, limits)
-    n_finite = int(np.argmin(np.append(np.isfinite(samples), False)))
-    seconds, reason = n_finite / sample_rate_hz, ""
-    if n_finite < len(samples):
-        reason = f"stopped being sound: a sample is {samples[n_finite]}"
-    if n_finite < sample_rate_hz:
-        return Alive(seconds, reason)
-    features = _window_features(samples[:n_finite], sample_rate_hz)
-    outside = _sides(features, limits)
-    start = _first_run(np.any(list(outside.values()), axis=0))
-    if start is None:
-        return Alive(seconds, reason)
-    run = slice(start, start + N_WINDOWS_DEAD)
-    return Alive(start * _hop(sample_rate_hz) / sample_rate_hz, _death(features, limits, outside, run))
+    confidence: float = 1.0
 
 
 class InRange(NamedTuple):
-    """Share of windows within the limits, and the time from which all windows are outside.
+    """Share of windows without a fault, and when they end for good.
 
     fraction
-        share of windows within the limits.
+        share of windows without a fault.
     dead_from_s
-        start, in seconds, of the run of windows outside the limits with which the audio ends; None if this run has
-        fewer than 8 windows (or fewer than all, if there are not 8).
+        start in seconds of the final run of windows with faults, if it has 8 windows or more; else None.
     """
 
     fraction: float
     dead_from_s: float | None
 
 
-def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> InRange:
-    """Measure the share of windows within the limits over the whole audio; windows are those of `alive_seconds`.
+# In order of precedence: silence is steady, too; a steady tone repeats itself.
+FAULTS = ("silence", "standstill", "noise", "clipping", "loudness", "loop")
 
-    Windows with NaN or infinite samples count as outside. Raises the errors of `alive_seconds`.
+
+def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> AliveLimits:
+    """Limits for real recordings: the limits for all music, moved where a fifth of the recordings cross them.
+
+    Recordings are read one at a time; those shorter than 1 s are ignored. RnnaudioError if none is longer, or one is
+    not mono, floating point and finite.
+    """
+    measured = []
+    for number, recording in enumerate(real_recordings):
+        samples = checked(recording, sample_rate_hz)
+        if not np.isfinite(samples).all():
+            raise RnnaudioError(f"recording {number} holds NaN or infinite samples: repair it or leave it out")
+        if len(samples) >= WINDOW_SECONDS * sample_rate_hz:
+            measured.append(measure_windows(samples, sample_rate_hz))
+    if not measured:
+        raise RnnaudioError("no recording is as long as 1 s: give longer recordings to calibrate the limits")
+    levels = np.concatenate([windows.level for windows in measured])
+    noise = float(np.median(of_noise(sample_rate_hz).movement))
+    noisy = [w.movement + 1e3 * (w.noisiness < NOISY_DB) for w in measured]
+    tonal = [w.movement + 1e3 * (w.noisiness >= NOISY_DB) for w in measured]
+    limits = AliveLimits(
+        sample_rate_hz,
+        median_dbfs=float(np.median(levels)),
+        loud_dbfs=float(np.percentile(levels, MOST_PERCENTILE)) + LOUD_DB,
+        silence_dbfs=_low_limit([w.level for w in measured], SILENCE_DBFS),
+        quiet_db=_low_limit([w.level - np.median(w.level) for w in measured], QUIET_DB),
+        steady=_low_limit(noisy, STEADY_SHARE * noise),
+        frozen=_low_limit(tonal, FROZEN_SHARE * noise),
+        repeated=_low_limit([w.recurrence for w in measured], REPEATED),
+        clipped=-_low_limit([-w.clipped for w in measured], -CLIPPED),
+    )
+    blind = {
+        "silence": limits.silence_dbfs < SILENCE_DBFS - 20.0,
+        "noise": limits.steady < 1.1 * noise,
+        "standstill": limits.frozen < 0.3 * noise,
+        "loop": limits.repeated < 0.5 * REPEATED,
+        "clipping": limits.clipped > 10.0 * CLIPPED,
+    }
+    return replace(limits, blind=tuple(name for name, is_so in blind.items() if is_so))
+
+
+def limits_of_all_music(sample_rate_hz: int) -> AliveLimits:
+    """Limits that are not calibrated on a corpus: those for all music, with a median level of -23 dBFS assumed."""
+    noise = float(np.median(of_noise(sample_rate_hz).movement))
+    return AliveLimits(
+        sample_rate_hz, USUAL_DBFS, LOUD_DB, SILENCE_DBFS, QUIET_DB, STEADY_SHARE * noise, FROZEN_SHARE * noise,
+        REPEATED, CLIPPED,
+    )  # fmt: skip
+
+
+def _low_limit(features: Sequence[FloatArray], limit: float) -> float:
+    """A lower limit of a feature, moved down if a fifth of the recordings stay below it for runs of windows."""
+    runs = [_runs(feature).max(axis=1) for feature in features]
+    shares = [float(np.mean(run < limit)) for run in runs]
+    if np.quantile(shares, ODD_PIECES) <= MOST_ODD:
+        return limit
+    lowest = float(np.percentile(np.concatenate(runs), 1.0))
+    return min(limit, lowest - MARGIN * max(abs(lowest), abs(limit)))
+
+
+def _runs(feature: NDArray[np.generic]) -> NDArray[np.generic]:
+    """All runs of 8 consecutive windows, (n_runs, 8); a single run of all windows if there are fewer than 8."""
+    return np.lib.stride_tricks.sliding_window_view(feature, min(N_WINDOWS_DEAD, len(feature)))
+
+
+def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, prime: ArrayLike | None = None) -> Alive:
+    """Seconds until audio dies: the start of the first 8 consecutive windows of 1 s with faults.
+
+    Windows start every quarter of a second. Faults, see :class:`AliveLimits`: ``silence``, also where a few clicks
+    interrupt it; ``clipping``; ``loudness``; ``noise``; ``standstill`` (a held tone or chord, also with a tremolo);
+    ``loop`` (a repetition of .16 to 3.2 s). The reason names the fault that most of those 8 windows have. Audio with
+    fewer than 8 windows (2.75 s) has 0 s if all of them have faults. The first NaN or infinite sample ends the audio.
+
+    prime: the audio that was continued, on the same scale; silence is judged relative to its level.
+
+    RnnaudioError if the audio is not mono and floating point, is shorter than 1 s, or has another sample rate than the
+    limits.
+    """
+    samples = _to_judge(audio, sample_rate_hz, limits)
+    n_finite = int(np.argmin(np.append(np.isfinite(samples), False)))
+    seconds, reason = n_finite / sample_rate_hz, ""
+    if n_finite < len(samples):
+        reason = f"stopped being sound: a sample is {samples[n_finite]}"
+    if n_finite < WINDOW_SECONDS * sample_rate_hz:
+        return Alive(seconds, reason)
+    windows = measure_windows(samples[:n_finite], sample_rate_hz)
+    faults = _faults(windows, limits, _reference_level(prime, sample_rate_hz, limits))
+    is_faulty = np.any(list(faults.values()), axis=0)
+    dead = _runs(is_faulty).all(axis=1)
+    if not dead.any():
+        return Alive(seconds, reason, float(np.mean(~is_faulty)))
+    start = int(np.argmax(dead))
+    return Alive(start * STEP_SECONDS, _death(windows, faults, start), float(np.mean(is_faulty[start:])))
+
+
+def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> InRange:
+    """Share of windows without faults, over the whole audio; see :func:`alive_seconds`.
+
+    Windows with NaN or infinite samples have faults. Raises the errors of :func:`alive_seconds`.
     """
     samples = _to_judge(audio, sample_rate_hz, limits)
     finite = np.isfinite(samples)
-    inside = ~np.any(
-        list(_sides(_window_features(np.where(finite, samples, 0.0), sample_rate_hz), limits).values()), 0
-    )
-    hop = _hop(sample_rate_hz)
-    inside &= [bool(finite[k * hop : k * hop + sample_rate_hz].all()) for k in range(len(inside))]
-    n_dead = len(inside) if not inside.any() else int(np.argmax(inside[::-1]))
-    is_dead = n_dead >= min(N_WINDOWS_DEAD, len(inside))
-    return InRange(float(inside.mean()), (len(inside) - n_dead) * hop / sample_rate_hz if is_dead else None)
+    windows = measure_windows(np.where(finite, samples, 0.0), sample_rate_hz)
+    is_fine = ~np.any(list(_faults(windows, limits, limits.median_dbfs).values()), axis=0)
+    starts = [round(k * STEP_SECONDS * sample_rate_hz) for k in range(len(is_fine))]
+    is_fine &= [bool(finite[start : start + sample_rate_hz].all()) for start in starts]
+    n_dead = len(is_fine) if not is_fine.any() else int(np.argmax(is_fine[::-1]))
+    is_dead = n_dead >= min(N_WINDOWS_DEAD, len(is_fine))
+    return InRange(float(is_fine.mean()), (len(is_fine) - n_dead) * STEP_SECONDS if is_dead else None)
 
 
 def _to_judge(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> FloatArray:
-    """Samples as float64; RnnaudioError if their sample rate is not that of the limits, or if they are below 1 s."""
+    """Samples as float64, checked against the sample rate of the limits and the minimum length."""
     samples = checked(audio, sample_rate_hz)
     if limits.sample_rate_hz != sample_rate_hz:
         raise RnnaudioError(
             f"the limits are for {limits.sample_rate_hz} Hz, the audio is {sample_rate_hz} Hz: resample it"
         )
-    if len(samples) < sample_rate_hz:
+    if len(samples) < WINDOW_SECONDS * sample_rate_hz:
         raise RnnaudioError(f"{len(samples) / sample_rate_hz:.2f} s of audio are too short: give at least 1 s")
     return samples
 
 
-def _sides(features: WindowFeatures, limits: AliveLimits) -> dict[tuple[str, str], NDArray[np.bool_]]:
-    """Flags of the windows out of range, (n_windows,), by (feature, side)."""
-    return {(name, side): _outside(features, limits, name, side) for name, side, _ in _DEATHS}
+def _reference_level(prime: ArrayLike | None, sample_rate_hz: int, limits: AliveLimits) -> float:
+    """Median level of the prime in dBFS; if there is no prime or it is shorter than 1 s, that of the limits."""
+    if prime is None or len(np.asarray(prime)) < WINDOW_SECONDS * sample_rate_hz:
+        return limits.median_dbfs
+    return float(np.median(measure_windows(checked(prime, sample_rate_hz), sample_rate_hz).level))
 
 
-def _hop(sample_rate_hz: int) -> int:
-    return sample_rate_hz // 4
+def _faults(windows: Windows, limits: AliveLimits, reference_dbfs: float) -> dict[str, NDArray[np.bool_]]:
+    """For each fault, by name: which windows have it, (n_windows,)."""
+    is_noisy = windows.noisiness >= NOISY_DB
+    return {
+        "silence": windows.level < max(limits.silence_dbfs, reference_dbfs + limits.quiet_db),
+        "clipping": windows.clipped > limits.clipped,
+        "loudness": windows.level > limits.loud_dbfs,
+        "noise": is_noisy & (windows.movement < limits.steady),
+        "standstill": ~is_noisy & (windows.movement < limits.frozen),
+        "loop": _with_last_repetition(windows.recurrence < limits.repeated, windows.period),
+    }
 
 
-def _window_features(samples: FloatArray, sample_rate_hz: int) -> WindowFeatures:
-    """Features of each window, computed from the spectral frames that lie completely inside it."""
-    mel, flatness = frame_features(samples, sample_rate_hz)
-    flux = np.abs(np.diff(mel, axis=0)).mean(axis=1)
-    rows = []
-    for start in range(0, len(samples) - sample_rate_hz + 1, _hop(sample_rate_hz)):
-        stop = start + sample_rate_hz
-        first, last = -(-start // HOP_SAMPLES), (stop - FRAME_SAMPLES) // HOP_SAMPLES
-        level = decibel(max(float(np.mean(samples[start:stop] ** 2)), FLOOR_POWER))
-        frames = slice(first, last + 1)
-        rows.append((level, flatness[frames].mean(), flux[first:last].mean(), mel[frames].std(axis=0).mean()))
-    return WindowFeatures(*np.array(rows, dtype=np.float64).T)
+def _with_last_repetition(repeats: NDArray[np.bool_], period: FloatArray) -> NDArray[np.bool_]:
+    """Mark the windows in ``repeats``, and after each run of 8 or more of them those of its last repetition, too."""
+    extended = repeats.copy()
+    for start in np.flatnonzero(_runs(repeats).all(axis=1)) if len(repeats) >= N_WINDOWS_DEAD else ():
+        last = start + N_WINDOWS_DEAD - 1
+        compared = period[last] + max(period[last], WINDOW_SECONDS) - WINDOW_SECONDS
+        extended[last : last + 1 + int(compared / STEP_SECONDS)] = True
+    return extended
 
 
-def _outside(features: WindowFeatures, limits: AliveLimits, name: str, side: str) -> NDArray[np.bool_]:
-    low, high = getattr(limits, name)
-    values = getattr(features, name)
-    return np.asarray(values < low if side == "below" else values > high)
+def _death(windows: Windows, faults: dict[str, NDArray[np.bool_]], start: int) -> str:
+    """Describe the fault that most of the 8 windows from ``start`` have; of several faults, the first in FAULTS."""
+    run = slice(start, start + N_WINDOWS_DEAD)
+    shares = {name: float(faults[name][run].mean()) for name in FAULTS}
+    cause = next((name for name in FAULTS if shares[name] >= 0.5), max(FAULTS, key=lambda name: shares[name]))
+    of_cause = faults[cause][run]
 
+    def median(feature: FloatArray) -> float:
+        return float(np.percentile(feature[run][of_cause], 50.0, method="lower"))
 
-def _first_run(dead: NDArray[np.bool_]) -> int | None:
-    """Index of the first window of the first 8 consecutive ``dead`` ones; None if there are none.
-
-    If there are fewer than 8 windows, all of them must be dead.
-    """
-    length = min(N_WINDOWS_DEAD, len(dead))
-    runs = np.lib.stride_tricks.sliding_window_view(dead, length).all(axis=1)
-    return int(np.argmax(runs)) if runs.any() else None
-
-
-def _death(
-    features: WindowFeatures, limits: AliveLimits, outside: dict[tuple[str, str], NDArray[np.bool_]], run: slice
-) -> str:
-    """Describe why the windows of ``run`` are outside the limits.
-
-    Names the first entry of _DEATHS that applies to half of these windows, or else the one that applies to most.
-    """
-    share = [float(outside[name, side][run].mean()) for name, side, _ in _DEATHS]
-    cause = share.index(next((s for s in share if s >= 0.5), max(share)))
-    name, side, sentence = _DEATHS[cause]
-    value = np.median(getattr(features, name)[run][outside[name, side][run]])
-    limit = getattr(limits, name)[side == "above"]
-    return f"{sentence} ({name} {value:.1f} dB, {side} {limit:.1f} dB)"
+    if cause == "silence":
+        # The last three windows before an abrupt end hold some of the silence.
+        before = windows.level[max(0, start - 3 - N_WINDOWS_DEAD) : max(0, start - 3)]
+        is_fade = len(before) > 3 and np.polyfit(np.arange(len(before)) * STEP_SECONDS, before, 1)[0] <= FADE_DB
+        return f"{'faded to silence' if is_fade else 'fell silent'} (level {median(windows.level):.1f} dB)"
+    sentences = {
+        "clipping": f"clipped ({median(windows.clipped):.0%} of the samples at the peak)",
+        "loudness": f"became too loud (level {median(windows.level):.1f} dB)",
+        "noise": f"turned into noise (movement {median(windows.movement):.1f} dB)",
+        "standstill": f"froze: the spectrum stopped moving (movement {median(windows.movement):.1f} dB)",
+        "loop": f"repeats itself every {median(windows.period):.2f} s (recurrence {median(windows.recurrence):.2f})",
+    }
+    return sentences[cause]

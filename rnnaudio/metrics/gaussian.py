@@ -24,7 +24,7 @@ class Moments:
 
     @classmethod
     def of(cls, parts: Iterable[Floats]) -> "Moments":
-        """Compute the moments of all rows of the parts, (n, d) each, in one pass.
+        """Compute the moments of the rows of all ``parts``, arrays (n, d), together, in one pass.
 
         RnnaudioError if there are no rows, or for NaN or infinite values.
         """
@@ -103,6 +103,6 @@ class PrincipalGaussian:
         return np.asarray(self.mean + (along * (1.0 - self.rest / self.variances)) @ self.directions.T)
 
     def sampled(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Sample ``n`` vectors mean + W z, without the noise; (n, d)."""
+        """Sample ``n`` vectors mean + W z, without the noise, with random numbers from ``rng``; returns (n, d)."""
         z = rng.standard_normal((n, len(self.variances)))
         return np.asarray(self.mean + (z * np.sqrt(self.variances - self.rest)) @ self.directions.T)

@@ -24,7 +24,9 @@ MOST_FRAMES_OF_BINS = 20_000
 
 
 def frechet_distance(a: FloatArray, b: FloatArray) -> float:
-    """Frechet distance between two sets of frames (n, n_features) with means m and covariances S.
+    """Frechet distance between two sets of frames, (n_a, n_features) and (n_b, n_features).
+
+    With the means m and covariances S of the sets it is
 
         |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))
 
@@ -64,8 +66,8 @@ def loop_score(audio: ArrayLike, sample_rate_hz: int) -> float:
     """Highest autocorrelation of the log-mel spectrogram at lags of .25 to 8 s, at most half the length of the audio.
 
     c(l) = sum_t x_t . x_(t+l) / sqrt(sum |x_t|^2 sum |x_(t+l)|^2), where x_t are the frames in dB minus their mean. A
-    second of music repeated over and over scores 1, real music at most about .6. RnnaudioError for audio shorter than
-    about .5 s, and for the reasons of `log_mel`.
+    second of music repeated over and over scores 1, real music at most about .6. Audio is mono, (n_samples,). Raises
+    RnnaudioError for audio shorter than about .5 s, and for the reasons of `log_mel`.
     """
     x = log_mel(audio, sample_rate_hz)
     x = x - x.mean(axis=0)
@@ -90,9 +92,10 @@ class Vocabulary:
 
     @classmethod
     def learn(cls, frames: FloatArray, n_bins: int = N_BINS, *, seed: int = 2016) -> Vocabulary:
-        """Fit to frames (n, 64) of real music in dB, of which at most 20,000, evenly spaced, are used.
+        """Fit a vocabulary of ``n_bins`` centres by k-means to frames (n, 64) of real music in dB.
 
-        RnnaudioError for fewer frames than bins.
+        At most 20,000 frames, evenly spaced, are used. seed: determines the initial centres. RnnaudioError for fewer
+        frames than bins.
         """
         if len(frames) < n_bins:
             raise RnnaudioError(f"{len(frames)} frames are too few for {n_bins} bins: give more music")
@@ -117,7 +120,7 @@ class Corpus:
 
     @classmethod
     def of(cls, sequences: Iterable[ArrayLike]) -> Corpus:
-        """Make from one sequence of integers, (n_frames,), per piece."""
+        """Make a corpus from code sequences, (n_frames,) whole numbers each, one per piece."""
         return cls(tuple(np.asarray(s, np.int64) for s in sequences))
 
     @cached_property
@@ -125,15 +128,18 @@ class Corpus:
         return {}
 
     def runs(self, n: int) -> NDArray[np.int64]:
-        """Sorted 64-bit hashes of all runs of n consecutive codes; a hash takes 8 bytes, a run would take 8 n."""
+        """Sorted 64-bit hashes, (n_hashes,), of all distinct windows of n consecutive codes.
+
+        A hash takes 8 bytes; the codes would take 8 n bytes.
+        """
         if n not in self._runs:
             self._runs[n] = np.unique(np.concatenate([_hashes(s, n) for s in self.sequences]))
         return self._runs[n]
 
     def copied_share(self, codes: ArrayLike, n: int) -> float:
-        """Share of the codes (n_frames,) that lie in a run of n or more codes that also occurs in this corpus.
+        """Share of the codes (n_frames,) that lie in a window of n consecutive codes that also occurs in this corpus.
 
-        RnnaudioError for n below 1, or codes with more than one axis.
+        It is 0 for fewer than n codes. RnnaudioError for n below 1, or codes with more than one axis.
         """
         codes = np.asarray(codes, np.int64)
         if n < 1 or codes.ndim != 1:
@@ -149,12 +155,12 @@ class Corpus:
 
 
 def _hashes(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Hashes of all runs of n consecutive codes, (len - n + 1,); empty for a shorter sequence."""
+    """Hashes of all windows of n consecutive codes, (len - n + 1,); empty for a shorter sequence."""
     if len(codes) < n:
         return np.empty(0, np.int64)
     return np.fromiter((hash(w.tobytes()) for w in windows(codes, n)), np.int64, len(codes) - n + 1)
 
 
 def windows(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """All runs of n consecutive codes, (len - n + 1, n)."""
+    """All windows of n consecutive codes (n_frames,), as a view (n_frames - n + 1, n)."""
     return np.lib.stride_tricks.sliding_window_view(codes, n)

@@ -1,7 +1,7 @@
 """Musical descriptors: onsets, pitch classes, chords, key, and the beat.
 
 They are estimated by simple rules from spectra, in order to compare generated with real audio; the values alone mean
-little.
+little. Audio is mono, (n_samples,), floating point, with full scale at -1 and 1.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def onsets_seconds(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 
 
 def onsets_per_second(audio: ArrayLike, sample_rate_hz: int) -> float:
-    """Number of onsets per second of audio."""
+    """Number of onsets per second of audio; raises the errors of `log_mel`."""
     return len(onsets_seconds(audio, sample_rate_hz)) * sample_rate_hz / len(np.asarray(audio))
 
 
@@ -100,7 +100,7 @@ def pitch_class_entropy(audio: ArrayLike, sample_rate_hz: int) -> float:
 
 
 class Structure(NamedTuple):
-    """Structure on a scale of seconds; compare each value with that of real music."""
+    """Beat, chords and keys, that is structure on a scale of seconds; to be compared with the values of real music."""
 
     beat: float  # highest autocorrelation of the onset strength at lags of .2 to 2 s
     beat_seconds: float  # shortest lag with a peak of the autocorrelation of at least 0.9 of the highest
@@ -110,7 +110,7 @@ class Structure(NamedTuple):
 
 
 def structure(audio: ArrayLike, sample_rate_hz: int) -> Structure:
-    """Measure beat, chords and keys of audio of 20 s or more; RnnaudioError if it is shorter."""
+    """Compute the :class:`Structure` of audio of 20 s or more; RnnaudioError if it is shorter."""
     if len(np.asarray(audio)) < 2 * KEY_SECONDS * sample_rate_hz:
         raise RnnaudioError(f"structure over seconds needs {2 * KEY_SECONDS:.0f} s of audio or more")
     strength = onset_strength(audio, sample_rate_hz)
@@ -123,7 +123,7 @@ def structure(audio: ArrayLike, sample_rate_hz: int) -> Structure:
 
 
 def _shares(classes: FloatArray) -> FloatArray:
-    """Power in each pitch class as a share of the total of the frame; silent frames stay zero."""
+    """Power in each pitch class, (n_frames, 12), as a share of the total of the frame; silent frames stay zero."""
     return classes / np.maximum(classes.sum(axis=1, keepdims=True), 1e-30)
 
 

@@ -8,12 +8,12 @@ from rnnaudio.metrics.prediction import FloatArray, decibel
 
 
 def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
-    """Spectral convergence in dB of spectra (or magnitudes) Y, ``found``, relative to the true X; any equal shapes.
+    """Spectral convergence in dB of spectra Y, ``found``, relative to the true X, ``magnitudes``; any equal shapes.
 
         10 log10 (sum (|X| - |Y|)^2 / sum |X|^2)
 
-    0 dB for Y = 0, -infinity for a perfect reconstruction. RnnaudioError if the shapes differ, X is zero throughout,
-    or values are NaN or infinite.
+    0 dB for Y = 0, -infinity for a perfect reconstruction. Both may be complex spectra or magnitudes. RnnaudioError if
+    the shapes differ, X is zero throughout, or values are NaN or infinite.
     """
     true, other = _finite_pair(np.abs(np.asarray(magnitudes)), np.abs(np.asarray(found)))
     energy = float(np.sum(true**2))
@@ -25,19 +25,21 @@ def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
 def phase_distance(true: ArrayLike, found: ArrayLike) -> FloatArray:
     """Elementwise distance of phases in radians: 0 for equal angles, 1 for opposite ones, 1/2 on average if random.
 
-        d(t, p) = sin^2((t - p) / 2)
+        d(t, p) = sin^2((t - p) / 2),   t the ``true`` angle, p the one ``found``
 
-    This is the measure of the 2016 blog. It does not change if whole turns are added to either angle, or the same
-    angle to both; it is largest for a difference of pi, and zero for equal angles only. Contrary to the blog it is not
-    a metric: for small e it violates the triangle inequality, d(0, 2e) = e^2 > d(0, e) + d(e, 2e) = e^2 / 2. Its root
-    |sin((t - p) / 2)|, half the chord between the angles on the unit circle, is a metric, and so are all powers d^a
-    with 0 < a <= 1/2 (concave functions of a metric); larger powers are not, as small angles show: 2^(2a) > 2.
+    This is the measure of the blog of 2016. It does not change if whole turns are added to either angle, or the same
+    angle to both; it is largest for a difference of pi, and zero for equal angles only. Contrary to that blog it is
+    not a metric: for small e it violates the triangle inequality, d(0, 2e) = e^2 > d(0, e) + d(e, 2e) = e^2 / 2. Its
+    root |sin((t - p) / 2)|, half the chord between the angles on the unit circle, is a metric, and so are all powers
+    d^a with 0 < a <= 1/2 (concave functions of a metric); larger powers are not, as small angles show: 2^(2a) > 2.
     """
     return np.asarray(np.sin((np.asarray(true, np.float64) - np.asarray(found, np.float64)) / 2.0) ** 2)
 
 
 def mean_phase_distance(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 1.0) -> float:
-    """Mean :func:`phase_distance` d, weighted with amplitudes a: sum a d / sum a.
+    """Mean :func:`phase_distance` d of phases in radians, weighted with amplitudes a: sum a d / sum a.
+
+    true, found: any equal shapes. weights: a, of a shape that broadcasts to theirs.
 
     RnnaudioError if shapes differ, values are NaN or infinite, or weights are negative or all zero.
     """
@@ -49,16 +51,17 @@ def mean_phase_distance(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 
 def best_shift(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 1.0) -> float:
     """Shift w, in radians, that minimises the mean distance between found + w and true: arg sum a e^{i (t - p)}.
 
-    t, p are the phases true and found, a the weights. Raises the errors of :func:`mean_phase_distance`.
+    t, p are the phases true and found, in radians, a the weights. Arguments and errors are those of
+    :func:`mean_phase_distance`.
     """
     return float(np.angle(_resultant(true, found, weights)))
 
 
 def phase_distance_up_to_shift(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 1.0) -> float:
-    """Mean phase distance after the :func:`best_shift` of the phases: (1 - |sum a e^{i (t - p)}| / sum a) / 2.
+    """Mean phase distance that remains after the :func:`best_shift`: (1 - |sum a e^{i (t - p)}| / sum a) / 2.
 
-    A common shift of all phases, which is inaudible, is thus ignored. Raises the errors of
-    :func:`mean_phase_distance`.
+    t, p are the phases true and found, in radians, a the weights. A common shift of all phases, which is inaudible, is
+    thus ignored. Arguments and errors are those of :func:`mean_phase_distance`.
     """
     return float((1.0 - np.abs(_resultant(true, found, weights))) / 2.0)
 

@@ -53,7 +53,10 @@ def checked(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 
 
 def frame_features(samples: FloatArray, sample_rate_hz: int) -> tuple[FloatArray, FloatArray]:
-    """Compute `log_mel`, (n_frames, 64), and spectral flatness, (n_frames,), in dB, in blocks to limit memory."""
+    """Compute (`log_mel`, (n_frames, 64), and spectral flatness, (n_frames,)) in dB, in blocks to limit memory.
+
+    samples: (n_samples,), at least one frame of 2048.
+    """
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)
     weights = mel_weights(FRAME_SAMPLES, sample_rate_hz, N_MEL_BANDS)

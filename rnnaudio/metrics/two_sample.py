@@ -1,4 +1,7 @@
-"""Two-sample test: area under the ROC curve, on unseen audio, of a classifier of real against generated audio."""
+"""Two-sample test: area under the ROC curve, on unseen audio, of a classifier of real against generated audio.
+
+Audio is mono, (n_samples,), floating point, with full scale at -1 and 1.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,9 @@ PENALTY = 1.0
 
 
 def area_under_curve(real: ArrayLike, generated: ArrayLike) -> float:
-    """Area under the ROC curve of scores: .5 at chance, 1 if generated scores always exceed real ones.
+    """Area under the ROC curve of scores, (n_real,) and (n_generated,): .5 at chance.
 
+    It is 1 if generated scores always exceed real ones. Computed as
     P(a generated score exceeds a real one) + P(both are equal) / 2, from the Mann-Whitney statistic. RnnaudioError if
     either side has no scores.
     """
@@ -79,7 +83,7 @@ class Classifier:
 
 
 def loss(w: FloatArray, z: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[float, FloatArray]:
-    """Weighted sum of cross-entropies + PENALTY |w|^2 / 2 (without the bias, the last of w), and the gradient in w.
+    """Weighted sum of cross-entropies + PENALTY |w|^2 / 2 (without the bias, the last of w), and its gradient.
 
     z: inputs (n, n_inputs); y: labels (n,), 1 for generated; weight: (n,).
     """
@@ -94,10 +98,12 @@ def classifier_auc(
 ) -> float:
     """Cross-validated area under the ROC curve of a classifier of 4 s windows; .5 if it cannot separate the sides.
 
-    real, generated: groups of related audio, such as the excerpts of one piece. The windows of group k of each side
-    are scored by a classifier trained on the other groups, so that its training data include neither their neighbours
-    nor their source. If both sides are the same music (real pieces through a codec, say), they must be grouped
-    identically. RnnaudioError for fewer than two groups on either side.
+    real, generated: groups of related audio, such as the excerpts of one piece. There are as many folds as the side
+    with fewer groups has groups, and group k of either side is in fold k modulo their number. The windows of a fold
+    are scored by a classifier trained on the other folds, so that its training data include neither their neighbours
+    nor their source; the result is the mean area over the folds. If both sides are the same music (real pieces through
+    a codec, say), they must be grouped identically. RnnaudioError for fewer than two groups on either side, or for a
+    sound shorter than 4 s.
     """
     n_folds = min(len(real), len(generated))
     if n_folds < 2:

@@ -51,9 +51,9 @@ class Yardstick:
         stretch_seconds: float,
         limits: AliveLimits | None = None,
     ) -> Yardstick:
-        """Make from pieces (n_samples,) on the scale -1 to 1.
+        """Make a yardstick from training and unseen pieces of audio, (n_samples,) each, on the scale -1 to 1.
 
-        Of the training music at most 20 minutes are used, the middle of each piece. stretch_seconds: duration of the
+        At most 20 minutes of ``training`` are used, from the middle of each piece. stretch_seconds: duration of the
         excerpts of unseen music. limits: limits of real music; None: calibrate them on this training music.
         RnnaudioError if no unseen piece is as long as an excerpt.
         """
@@ -75,10 +75,10 @@ class Yardstick:
         return not alive_seconds(np.asarray(audio, np.float64)[:n], self.sample_rate_hz, self.limits).reason
 
     def measure(self, sounds: Sequence[ArrayLike], pieces: Sequence[int] | None = None) -> Record:
-        """Compute all metrics of the sounds, (n_samples,) each.
+        """Compute all metrics of the sounds, (n_samples,) each; returns them by name.
 
-        in_range and onsets are means over the sounds, pitch classes and structure medians; the distances are computed
-        over the frames of all sounds together. Structure is left out if a sound is shorter than 20 s, and the
+        in_range and onsets are means over the sounds; pitch classes and structure are medians; the distances are
+        computed over the frames of all sounds together. Structure is left out if a sound is shorter than 20 s, and the
         classifier (told_from_real) if fewer than two groups of sounds on either side are at least 4 s long.
 
         pieces: for each sound, the number of the unseen piece it was made from, if the sounds are the unseen music
@@ -110,7 +110,10 @@ class Yardstick:
         return row if area is None else row | {"told_from_real": round(area, 3)}
 
     def auc_against_real(self, sounds: Sequence[FloatArray], pieces: Sequence[int] | None = None) -> float | None:
-        """Result of :func:`classifier_auc` for the sounds of 4 s or more; None for fewer than two groups on a side."""
+        """Result of :func:`classifier_auc` for the sounds of 4 s or more; None for fewer than two groups on a side.
+
+        pieces: see :meth:`measure`.
+        """
         long = WINDOW_SECONDS * self.sample_rate_hz
         if pieces is None:
             real = [stretches for stretches in self.real if stretches and len(stretches[0]) >= long]
@@ -136,7 +139,7 @@ def most_looped(audio: FloatArray, sample_rate_hz: int) -> float:
 
 
 def cut(audio: FloatArray, n: int) -> tuple[FloatArray, ...]:
-    """Cut the audio into adjoining excerpts of n samples; the remainder is dropped."""
+    """Cut audio (n_samples,) into adjoining excerpts (views) of n samples each; the remainder is dropped."""
     return tuple(audio[k : k + n] for k in range(0, len(audio) - n + 1, n))
 
 

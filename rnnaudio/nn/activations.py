@@ -1,11 +1,11 @@
-"""Counts of the arrays that an update holds for each layer, from which its memory is estimated beforehand."""
+"""Counts of the arrays that a training update holds for each layer; they serve to estimate its memory beforehand."""
 
 from collections import Counter
 from typing import NamedTuple
 
 
 class Activations(NamedTuple):
-    """The number of arrays (time, batch, width) that an update holds for a layer, by width.
+    """The number of arrays (time, batch, width) that a training update holds for a layer, by width.
 
     kept
         held from the layer's forward pass until its backward pass.
@@ -24,10 +24,10 @@ class Activations(NamedTuple):
 
     @property
     def floats(self) -> int:
-        """The number of floating-point numbers held per time step and sequence of the batch."""
+        """The number of floating-point numbers held for each time step of each sequence of the batch."""
         return sum((self.kept + self.working).elements())
 
 
 def widths(*each: int) -> Counter[int]:
-    """Count one array for each of these widths."""
+    """Count one array for each of these widths; the result is a field of :class:`Activations`."""
     return Counter(each)

@@ -16,7 +16,7 @@ ImageSize: TypeAlias = tuple[int, int]
 
 
 class Window(NamedTuple):
-    """Position and scale of a grid of N x N filters, computed from five outputs of a layer; each field is (batch,).
+    """Position and scale of a grid of N x N Gaussian filters; each field is (batch,).
 
     x, y
         centre of the grid in pixels, which are numbered from 1: (A + 1) / 2 is the middle of A columns.
@@ -24,7 +24,7 @@ class Window(NamedTuple):
         pixels from one filter to the next, along the longer side of the image.
     variance
         of each filter, in pixels^2, along the longer side. Along the shorter side, stride and standard deviation are
-        smaller by the ratio of the sides (:func:`shares`); the paper has square images only.
+        smaller by the ratio of the sides (:func:`shares`); the images of the paper are all square.
     intensity
         gamma, which multiplies what is read and divides what is written.
     """
@@ -37,19 +37,21 @@ class Window(NamedTuple):
 
 
 class Banks(NamedTuple):
-    """The filters along both sides of an image."""
+    """The Gaussian filters along both sides of an image, N for each side."""
 
     rows: Symbolic  # F_Y (batch, N, height)
     columns: Symbolic  # F_X (batch, N, width)
 
 
 def window(numbers: Symbolic, size: ImageSize, n: int) -> Window:
-    """Compute the window of n x n filters from (g~_X, g~_Y, log variance, log d~, log gamma), (batch, 5).
+    """Compute the window of n x n filters from a layer's outputs (batch, 5).
+
+    ``numbers`` are g~_X, g~_Y, log variance, log d~ and log gamma. They give the centre (g_X, g_Y) and the stride d:
 
         g_X = (A + 1) / 2 (g~_X + 1)      g_Y = (B + 1) / 2 (g~_Y + 1)      d = (max(A, B) - 1) / (N - 1) d~
 
-    with A the width and B the height, so that five zeros give a grid over the whole image. For a single filter (N = 1)
-    d is (max(A, B) - 1) d~.
+    with A the width, B the height and N = n, so that five zeros give a grid over the whole image. For a single filter
+    (N = 1) d is (max(A, B) - 1) d~.
     """
     height, width = size
     widest = (max(size) - 1) / max(n - 1, 1)
@@ -63,22 +65,24 @@ def window(numbers: Symbolic, size: ImageSize, n: int) -> Window:
 
 
 def covering(size: ImageSize, n: int) -> tuple[float, float]:
-    """Compute (log variance, log gamma) of a grid over the whole image, an initialisation that leaves no gaps.
+    """Compute (log variance, log gamma) with which a grid of n x n filters covers the whole image without gaps.
 
-    Filters of standard deviation s = d / 2 overlap with their neighbours; with gamma = N^2 / (A B) the written image
-    has the same mean as the patch. With both logarithms zero, as in the paper, s is one pixel, and the mean of the
-    written image is N^2 / (A B) times that of the patch.
+    At stride d, filters of standard deviation s = d / 2 overlap with their neighbours. With gamma = n^2 / (A B), for
+    A B pixels, the written image has the same mean as the patch. With both logarithms zero, as in the paper, s is one
+    pixel, and the mean of the written image is n^2 / (A B) times that of the patch.
     """
     stride = max(max(size) - 1, 1) / max(n - 1, 1)  # 1 for an image of one pixel
     return 2.0 * float(np.log(stride / 2)), float(np.log(n * n / (size[0] * size[1])))
 
 
 def filters(centre: Symbolic, stride: Symbolic, variance: Symbolic, n: int, n_pixels: int) -> Symbolic:
-    """F[b, i, a] = exp(-(a - m_i)^2 / 2 s^2) / Z_i, m_i = g + (i - N/2 - 1/2) d; i = 1..N, a = 1..n_pixels.
+    """Compute Gaussian filters along one side of an image: (batch,) arguments -> (batch, n, n_pixels).
 
-    g (``centre``), d (``stride``) and s^2 (``variance``) are (batch,), in pixels; the result is (batch, n, n_pixels),
-    and each row sums to one. The largest exponent of each row is subtracted first, so that a filter far outside the
-    image selects the nearest pixel instead of being 0 / 0.
+        F[b, i, a] = exp(-(a - m_i)^2 / 2 s^2) / Z_i,   m_i = g + (i - n/2 - 1/2) d,   i = 1..n, a = 1..n_pixels
+
+    with g = ``centre`` and d = ``stride`` in pixels, s^2 = ``variance`` in pixels^2, and Z_i such that each row sums
+    to one. The largest exponent of each row is subtracted first, so that a filter far outside the image selects the
+    nearest pixel instead of being 0 / 0.
     """
     dtype = engine.float_type()
     offsets = np.asarray(np.arange(1, n + 1) - n / 2 - 0.5, dtype)
@@ -91,7 +95,7 @@ def filters(centre: Symbolic, stride: Symbolic, variance: Symbolic, n: int, n_pi
 
 
 def shares(size: ImageSize) -> tuple[float, float]:
-    """Compute the ratio of each side to the longer, (height - 1, width - 1) / (longer - 1): (1, 1) for a square.
+    """Compute the ratio of each side to the longer one, (height - 1, width - 1) / (longer - 1): (1, 1) for a square.
 
     With the same stride along both sides, as in the paper, a grid as tall as a tall, narrow image would have most of
     its columns outside the image.
@@ -101,7 +105,7 @@ def shares(size: ImageSize) -> tuple[float, float]:
 
 
 def banks(at: Window, size: ImageSize, n: int) -> Banks:
-    """Compute F_Y and F_X of a window of n x n filters on an image of this size."""
+    """Compute the filters F_Y (batch, n, height) and F_X (batch, n, width) of the window ``at`` on an image."""
     f_y, f_x = (
         filters(centre, share * at.stride, share**2 * at.variance, n, n_pixels)
         for centre, share, n_pixels in zip((at.y, at.x), shares(size), size, strict=True)
@@ -110,7 +114,10 @@ def banks(at: Window, size: ImageSize, n: int) -> Banks:
 
 
 def read(image: Symbolic, at: Window, bank: Banks) -> Symbolic:
-    """gamma F_Y x F_X^T: (batch, height, width) -> (batch, N N), row by row."""
+    """Compute gamma F_Y x F_X^T, an image x read through a grid: (batch, height, width) -> (batch, N N), row by row.
+
+    gamma is the intensity of the window ``at``; ``bank`` holds its filters F_Y and F_X, see :func:`banks`.
+    """
     columns = engine.batched_dot(image, bank.columns.dimshuffle(0, 2, 1))
     reading = engine.batched_dot(bank.rows, columns)
     n = reading.shape[1]
@@ -118,22 +125,28 @@ def read(image: Symbolic, at: Window, bank: Banks) -> Symbolic:
 
 
 def write(patch: Symbolic, at: Window, bank: Banks) -> Symbolic:
-    """F_Y^T w F_X / gamma: (batch, N, N) -> (batch, height width), row by row."""
+    """Compute F_Y^T w F_X / gamma, an image from a patch w: (batch, N, N) -> (batch, height width), row by row.
+
+    gamma is the intensity of the window ``at``; ``bank`` holds its filters F_Y and F_X, see :func:`banks`.
+    """
     writing = engine.batched_dot(engine.batched_dot(bank.rows.dimshuffle(0, 2, 1), patch), bank.columns)
     flat = writing.reshape((writing.shape[0], writing.shape[1] * writing.shape[2]))
     return flat / at.intensity[:, None]
 
 
 def in_loop(dense: Dense, x: Symbolic) -> Symbolic:
-    """x W + b by the engine's own product, not a kernel: scan can move the gradient of W out of its loop."""
+    """Compute x W + b of a dense layer, for use in a scan: (batch, n_in) -> (batch, n_out).
+
+    The product is the engine's own, not a kernel, so that scan can move the gradient of W out of its loop.
+    """
     return tt.dot(x, dense.weight) + dense.bias
 
 
 class AttentiveWrite(FeedForward):
-    """y = F_Y^T w F_X / gamma, where the patch w (N x N) and the numbers of its window are linear in the input.
+    """y = F_Y^T w F_X / gamma: an image y written from a patch w through a grid of n x n filters; see :func:`write`.
 
-    One layer computes both: ``dense`` n_in -> N N + 5, the patch row by row, then the five numbers of :func:`window`.
-    The output is an image, row by row: n_out is height x width pixels.
+    The child layer ``dense``, n_in -> n n + 5, computes the patch w (n x n), row by row, then the five numbers of
+    :func:`window`; ``rng`` samples its initial weights. The image is row by row, n_out = height x width pixels.
     """
 
     def __init__(self, n_in: int, size: ImageSize, n: int, *, rng: np.random.Generator):
@@ -144,13 +157,13 @@ class AttentiveWrite(FeedForward):
         self._child("dense", self.dense)
 
     def cover_image(self) -> None:
-        """Initialise so that the grid covers the whole image, and the written image has the mean of its patch."""
+        """Set the initial bias so that the grid covers the whole image, and the image has the mean of its patch."""
         bias = self.dense.bias.get_value()
         bias[-3], bias[-1] = covering(self.size, self.n)
         self.dense.bias.set_value(bias)
 
     def window(self, x: Symbolic) -> Window:
-        """Compute the window that the layer writes to for x (batch, n_in)."""
+        """Compute the window through which the layer writes, given its input x (batch, n_in)."""
         return window(in_loop(self.dense, x)[:, self.n * self.n :], self.size, self.n)
 
     def apply(self, x: Symbolic, context: Context) -> Symbolic:

@@ -13,18 +13,19 @@ from rnnaudio.nn.state import State, StateSizes
 class CodeModel(Layer):
     """P(c_1, ..., c_K | frames so far) = prod_k P(c_k | h, c_1, ..., c_{k-1}), h the body's output.
 
-    A frame has K codes, one per stage. The body's input is the features v(c) = (e_1[c_1] + ... + e_K[c_K]) / deviation
-    of the frame, e_k the centres of stage k of a :class:`rnnaudio.data.Codec`; they are saved with the model and not
-    trained. Each stage has a head of its own:
+    A frame has K codes c_k, one per stage. The body's input is the features v(c_1, ..., c_K) of the last frame,
+    v = (e_1[c_1] + ... + e_K[c_K]) / deviation, with e_k the centres of stage k of a :class:`rnnaudio.data.Codec`; the
+    centres are saved with the model but not trained. Each stage has a head of its own:
 
         logits_k = head_k([h, v(c_1, ..., c_{k-1})]),  logits_1 = head_1(h)
 
     body
         any layer n_features -> n_hidden.
     heads
-        one per stage: layers without a state, n_hidden (+ n_features from the second on) -> n_codes.
+        one per stage: a layer n_hidden -> n_codes for the first, n_hidden + n_features -> n_codes for each other;
+        layers without a state.
     centres, deviations
-        those of the codec, (K, n_codes, n_features) and (n_features,).
+        the codec's, (K, n_codes, n_features) and (n_features,).
 
     ``step`` and ``unroll`` compute the body alone: features (..., batch, n_features) -> h; :meth:`nats` and
     :meth:`sample` compute the heads. ValueError if the widths of body and heads do not fit the centres.
@@ -66,7 +67,10 @@ class CodeModel(Layer):
         return self.body.unroll(x, state, context, mask)
 
     def features(self, codes: Symbolic, n_stages: int | None = None) -> Symbolic:
-        """Compute the features v of codes (..., K) -> (..., n_features), from the first ``n_stages`` stages or all."""
+        """Compute the features v of codes: (..., K) -> (..., n_features).
+
+        Only the codes of the first ``n_stages`` stages are added up; None: the codes of all stages.
+        """
         leading = [codes.shape[axis] for axis in range(codes.ndim - 1)]
         parts = [
             centres[codes[..., k].flatten()].reshape([*leading, self.n_in])
@@ -78,9 +82,9 @@ class CodeModel(Layer):
         return total
 
     def nats(self, hidden: Symbolic, codes: Symbolic, context: Context) -> list[Symbolic]:
-        """-log P(c_k | h, c_1, ..., c_{k-1}) in nats, mean over frames, a scalar for each stage k.
+        """Compute -log P(c_k | h, c_1, ..., c_{k-1}) in nats, averaged over frames: a list with a scalar per stage k.
 
-        hidden (time, batch, n_hidden), codes (time, batch, K).
+        hidden (time, batch, n_hidden) is h, the body's output; codes (time, batch, K) are the c_k that follow it.
         """
         return [
             losses.cross_entropy(self._logits(k, hidden, codes, context), codes[..., k]) for k in range(self.n_stages)
@@ -89,8 +93,8 @@ class CodeModel(Layer):
     def sample(self, hidden: Symbolic, uniform: Symbolic) -> Symbolic:
         """Sample codes (time, batch, K) by inversion of the cumulative probabilities.
 
-        hidden (time, batch, n_hidden); uniform (time, batch, K), random numbers U(0, 1). No gradient flows through the
-        codes. The heads are computed as in evaluation, without dropout.
+        hidden (time, batch, n_hidden) is the body's output; uniform (time, batch, K) holds random numbers U(0, 1). No
+        gradient flows through the codes. The heads are computed as in evaluation, without dropout.
         """
         codes: list[Symbolic] = []
         for k in range(self.n_stages):

@@ -20,7 +20,7 @@ from rnnaudio.nn.wrappers import LearntInitialState
 from rnnaudio.ops.draw import paint
 
 Noise: TypeAlias = Symbolic | tuple[()]
-"""Random numbers N(0, 1) for each code, (..., n_codes), or () in evaluation."""
+"""Random numbers N(0, 1) (..., n_codes), one for each code; or (), an empty tuple, in evaluation."""
 
 
 class PainterState(NamedTuple, Generic[Leaf]):
@@ -33,10 +33,11 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
 
         h_t = LSTM(z_t, h_{t-1})        c_t = c_{t-1} + write(h_t)
 
-    z_t (batch, n_codes) are the codes; the output is the canvas c_t (batch, height width), in logits. ``write`` is
-    h W + b, or, with ``n_write`` filters per side, a patch written through a grid of Gaussian filters
-    (:class:`AttentiveWrite`). The initial canvas and the initial state of the LSTM are trained. RnnaudioError for more
-    filters per side than pixels on the shorter side.
+    z_t (batch, n_codes) are the codes; the output is the canvas c_t (batch, height width), in logits, for an image of
+    ``size`` (height, width). ``write`` is h W + b if ``n_write`` is 0; otherwise a patch is written through a grid of
+    n_write x n_write Gaussian filters (:class:`AttentiveWrite`). The initial canvas and the initial state of the LSTM,
+    of ``n_units`` units, are trained; ``rng`` samples the initial weights. RnnaudioError if n_write exceeds the pixels
+    of the shorter side.
     """
 
     def __init__(self, n_codes: int, size: ImageSize, n_units: int, *, rng: np.random.Generator, n_write: int = 0):
@@ -59,7 +60,10 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
         return PainterState(decoder, repeat_rows(self._canvas, batch_size))
 
     def start_from(self, mean: np.ndarray) -> None:
-        """Set the initial canvas to an image (pixels,), values from 0 to 1, such as the mean of the training set."""
+        """Set the initial canvas to an image (pixels,), such as the mean of the training set.
+
+        Its values, from 0 to 1, are clipped to the range .01 to .99, so that their logits are moderate.
+        """
         q = np.clip(np.asarray(mean, float), 0.01, 0.99)
         self._canvas.set_value(np.log(q / (1 - q)).astype(self._canvas.dtype))
 
@@ -67,7 +71,10 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
         return self.decoder.sequences(x, context)
 
     def receive(self, code: Symbolic) -> Symbolic:
-        """Compute :meth:`sequences` for one step inside a loop: code (batch, n_codes) -> (batch, 4 n_units)."""
+        """Compute z W + b, as :meth:`sequences` does, for the codes z of one step inside a loop over time.
+
+        code (batch, n_codes) -> (batch, 4 n_units), the argument ``inputs`` of :meth:`recur`.
+        """
         return tt.dot(code, self.lstm.w_input) + self.lstm.bias
 
     def recur(self, inputs: Symbolic, state: PainterState[Symbolic]) -> PainterState[Symbolic]:
@@ -77,7 +84,10 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
         return PainterState(decoder, state.canvas + stroke)
 
     def stroke_weights(self) -> list[Symbolic]:
-        """Return weight and bias of the layer from hidden state to pixels, or to a patch and its window."""
+        """Return [weight, bias] of the layer that maps the hidden state to pixels, or to a patch and its window.
+
+        They are (n_units, n) and (n,), with n the number of pixels, or n_write^2 + 5 with attention.
+        """
         dense = self.write if isinstance(self.write, Dense) else self.write.dense
         return [dense.weight, dense.bias]
 
@@ -88,10 +98,10 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
 class Reader(Layer):
     """A layer from the image x and the error x - sigmoid(canvas) to pre-activations of the encoder's gates.
 
-    Subclasses define ``prepare(x)``, the part that depends on the image alone (any leading axes), and
-    ``glance(prepared, canvas, hidden)``, the part computed at each step; ``hidden`` is the decoder's hidden state.
-    ``weights()`` returns the weights in the kernel's order: that of the reading, then weight and bias of the window,
-    both None without attention.
+    Subclasses define ``prepare(x)``, which computes the part that depends on the image alone, (..., pixels), and
+    ``glance(prepared, canvas, hidden)``, which computes the pre-activations (batch, n_out) of one step from that part,
+    the canvas (batch, pixels) and the decoder's hidden state (batch, n_units). ``weights()`` returns three weights in
+    the kernel's order: the reading's weight, then weight and bias of the window, both None without attention.
     """
 
     n: int  # filters per side, 0 for no attention
@@ -107,7 +117,11 @@ class Reader(Layer):
 
 
 class PlainReader(Reader):
-    """[x, x - sigmoid(c)] W, all pixels, as x (W_1 + W_2) - sigmoid(c) W_2: the first product is outside the loop."""
+    """[x, x - sigmoid(c)] W for all pixels of image x and canvas c, without attention.
+
+    It is computed as x (W_1 + W_2) - sigmoid(c) W_2, W_1 and W_2 the halves of W: the first product is outside the
+    loop over time.
+    """
 
     def __init__(self, n_pixels: int, n_out: int, *, rng: np.random.Generator):
         super().__init__()
@@ -127,7 +141,10 @@ class PlainReader(Reader):
 
 
 class AttentiveReader(Reader):
-    """[read(x), read(x - sigmoid(c))] W, both through one grid of N x N filters placed by the decoder's state."""
+    """[read(x), read(x - sigmoid(c))] W for image x and canvas c, both read through one grid of n x n filters.
+
+    The grid is placed by the decoder's hidden state h (batch, n_units); the result is (batch, n_out).
+    """
 
     def __init__(self, size: ImageSize, n: int, n_units: int, n_out: int, *, rng: np.random.Generator):
         super().__init__()
@@ -137,13 +154,16 @@ class AttentiveReader(Reader):
         self._weight = self._parameter("weight", side_by_side(glorot_uniform, 4)(rng, (2 * n * n, n_out)))
 
     def cover_image(self) -> None:
-        """Initialise so that the grid covers the whole image; gamma stays 1, so a constant image is read unchanged."""
+        """Set the initial bias so that the grid covers the whole image.
+
+        gamma stays 1, so that a constant image is read unchanged.
+        """
         bias = self._place.bias.get_value()
         bias[2], _ = attention.covering(self.size, self.n)
         self._place.bias.set_value(bias)
 
     def window(self, hidden: Symbolic) -> Window:
-        """Compute the window to read, given the decoder's previous hidden state (batch, n_units)."""
+        """Compute the window through which to read, given the decoder's previous hidden state (batch, n_units)."""
         return attention.window(in_loop(self._place, hidden), self.size, self.n)
 
     def prepare(self, x: Symbolic) -> Symbolic:
@@ -180,15 +200,24 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
         h_t, c_t = painter(z_t)
         nats_t = nats_{t-1} + (m_t^2 + s_t^2 - 1) / 2 - log s_t
 
-    The input is the image at each step, (time, batch, height width), values from 0 to 1; :meth:`paint` takes one image
-    for all steps. The output is the canvas, in logits. In evaluation there is no noise: each code is its mean, and the
-    state's nats do not give the variational bound, which needs the sampled codes of training.
+    x is the image, c the canvas, k and h the hidden states of encoder and decoder, z the codes, of mean m and standard
+    deviation s, and nats their KL divergence from N(0, 1), summed over the steps so far.
 
+    The input is the image at each step, (time, batch, height width), values from 0 to 1; :meth:`paint` takes one image
+    for all steps. The output is the canvas, of the same shape, in logits. In evaluation there is no noise: each code
+    is its mean, and the state's nats do not give the variational bound, which needs the sampled codes of training.
+
+    size
+        (height, width) of the image in pixels.
+    n_units
+        units of the encoder's LSTM, and of the decoder's.
+    rng
+        samples the initial weights.
     n_read, n_write
         filters per side of the grids that read and write; 0: no attention, a weight matrix over all pixels.
     learns_std
-        True for Gaussian pixels of mean sigmoid(c): ``log_std``, the logarithm of the standard deviation that they
-        share, is trained too. False: there is no ``log_std``.
+        whether to train ``log_std``, for Gaussian pixels of mean sigmoid(c): the logarithm of the standard deviation
+        that all pixels share. If not, ``log_std`` is None.
 
     RnnaudioError if a grid has more filters per side than the image's shorter side has pixels.
     """
@@ -226,7 +255,7 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
         self.state_sizes = DrawState(self._lstm.state_sizes, self.painter.state_sizes, n_codes)
 
     def cover_image(self) -> None:
-        """Initialise the grids, if any, so that their filters overlap and cover the whole image."""
+        """Set the initial biases of the grids, if any, so that their filters overlap and cover the whole image."""
         for part in (self.reader, self.painter.write):
             if isinstance(part, AttentiveReader | AttentiveWrite):
                 part.cover_image()
@@ -262,7 +291,10 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
     def paint(
         self, images: Symbolic, n_steps: int, state: DrawState[Symbolic], context: Context
     ) -> DrawState[Symbolic]:
-        """Compute the states of ``n_steps`` steps (time, batch, width) on the same images (batch, height width)."""
+        """Compute the states after each of ``n_steps`` steps, (time, batch, width), on the same images at every step.
+
+        images (batch, height width), values from 0 to 1; ``state`` is the state before the first step.
+        """
         once = self.reader.prepare(images)
         once = once.reshape((1, once.shape[0], once.shape[1]))  # Theano could not undo an added axis in the gradient
         noise = self._noise([n_steps, images.shape[0]], context)

@@ -29,21 +29,31 @@ class FeedForward(Layer):
 
 
 def known_activation(kind: str) -> str:
-    """Check the name of an activation function and return it. ValueError if it is not in ACTIVATIONS."""
+    """Return the name of an activation function after checking that it is in :data:`rnnaudio.ops.ACTIVATIONS`.
+
+    ValueError if it is not.
+    """
     if kind not in ops.ACTIVATIONS:
         raise ValueError(f"activation is {kind!r}; expected one of {', '.join(ops.ACTIVATIONS)}")
     return kind
 
 
 def tapped(layer: Layer, kind: str, y: Symbolic, context: Context) -> Symbolic:
-    """Return y. If the context has taps, append y to them as the output of the activation ``kind``, unless linear."""
+    """Return y, a layer's output, and append it to the context's taps, if any, under the name of its activation.
+
+    ``kind`` is that name; outputs of ``linear`` are not appended.
+    """
     if context.taps is not None and kind != "linear":
         context.taps.append((layer, {kind: y}))
     return y
 
 
 class Dense(FeedForward):
-    """y = activation(x W + b); W (n_in, n_out), b (n_out,)."""
+    """y = activation(x W + b); W (n_in, n_out), b (n_out,).
+
+    ``weights`` and ``bias`` are the initializers of W and b, which sample with ``rng``; ``activation`` is one of
+    linear, relu, tanh, sigmoid. ValueError for any other name.
+    """
 
     def __init__(
         self,
@@ -77,7 +87,7 @@ class Dense(FeedForward):
 
 
 class Activation(FeedForward):
-    """y = f(x), f one of linear, relu, tanh, sigmoid. ValueError for any other name."""
+    """y = f(x) on ``n`` features; ``kind`` is f's name: linear, relu, tanh or sigmoid. ValueError for any other."""
 
     def __init__(self, n: int, kind: str):
         super().__init__()
@@ -92,11 +102,11 @@ class Activation(FeedForward):
 
 
 class BatchNorm(FeedForward):
-    """y = gain (x - mean) / sqrt(variance + 1e-5) + shift, per feature. Ioffe and Szegedy (2015).
+    """y = gain (x - mean) / sqrt(variance + 1e-5) + shift, for each of ``n`` features. Ioffe and Szegedy (2015).
 
     In training, mean and (biased) variance are those of the batch over all leading axes, unmasked steps only, and each
     update also applies ``r <- (1 - momentum) r + momentum batch`` to the running statistics r; evaluation uses the
-    running statistics. ``shift=False``: only the gain is trained, the shift is zero.
+    running statistics. Gain and shift are trained; with ``shift=False`` there is no shift.
     """
 
     epsilon = 1e-5
@@ -147,9 +157,10 @@ class BatchNorm(FeedForward):
 
 
 class Dropout(FeedForward):
-    """Training: y = x m / (1 - rate), m ~ Bernoulli(1 - rate) per element; evaluation: y = x. Srivastava (2014).
+    """Dropout, which sets each element of (..., n) to 0 with probability ``rate``. Srivastava et al. (2014).
 
-    ValueError unless 0 <= rate < 1.
+    In training, y = x m / (1 - rate) with m ~ Bernoulli(1 - rate) for each element; in evaluation, y = x. ValueError
+    unless 0 <= rate < 1.
     """
 
     def __init__(self, n: int, rate: float):
@@ -173,9 +184,9 @@ class Dropout(FeedForward):
 
 
 class GaussianNoise(FeedForward):
-    """Training: y = x + N(0, std); evaluation: y = x. ``std`` is saved with the model; :meth:`set_std` anneals it.
+    """Noise N(0, std) added to each element of (..., n) in training; in evaluation, y = x.
 
-    ValueError for a negative std.
+    ``std`` is saved with the model but not trained; :meth:`set_std` changes it. ValueError for a negative std.
     """
 
     def __init__(self, n: int, std: float):
@@ -184,7 +195,7 @@ class GaussianNoise(FeedForward):
         self.std = self._statistic("std", known_std(std))
 
     def set_std(self, std: float) -> None:
-        """Set the standard deviation of the noise."""
+        """Set the standard deviation of the noise, for example to anneal it."""
         self.std.set_value(known_std(std).astype(self.std.dtype))
 
     def apply(self, x: Symbolic, context: Context) -> Symbolic:

@@ -19,7 +19,7 @@ Parameters: TypeAlias = dict[str, SharedVariable]
 """Shared variables by full path, such as ``lstm.w_hidden``."""
 
 Values: TypeAlias = dict[str, np.ndarray]
-"""Values of shared variables by full path."""
+"""NumPy values of shared variables by full path."""
 
 Gates: TypeAlias = dict[str, Symbolic]
 """Activations of a layer by name, such as ``forget`` or ``relu``."""
@@ -34,15 +34,20 @@ _EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "
 
 
 class Context:
-    """The mode of one graph (training or evaluation), its source of noise, and side results added by its layers.
+    """The mode of one graph (training or evaluation), its source of noise, and results of its layers beside outputs.
 
     A context is an argument of every ``step`` and ``unroll`` and is passed on to every child, so that no layer can be
     left in the wrong mode. Make one with :meth:`training_with` or :meth:`evaluation`.
 
+    training
+        True in training, False in evaluation.
+    truncate_gradient
+        the number of steps, counted from the last, that the gradient runs back through; -1: all.
     updates
-        (shared variable, new value) pairs that each update must also apply: running statistics.
+        (shared variable, new value) pairs that each training update must also assign: running statistics.
     taps
-        ``None``, or a list to which layers append ``(layer, {name: variable})``, their activations, for diagnostics.
+        a list to which layers append their activations, ``(layer, {name: variable})``, for diagnostics; None: they do
+        not record any.
     """
 
     def __init__(self, training: bool, key: Key | None, truncate_gradient: int, taps: Taps | None):
@@ -58,7 +63,7 @@ class Context:
         """Make the context of a training graph, all of whose noise is a function of ``key``.
 
         key
-            int64 vector: seed, number of the update and, if the batch is cut in time, number of the segment.
+            int64 vector: seed, number of the update and, if batches are cut into segments, number of the segment.
         truncate_gradient
             the number of steps, counted from the last, that the gradient runs back through; -1: all.
         """
@@ -66,15 +71,18 @@ class Context:
 
     @classmethod
     def evaluation(cls, *, taps: Taps | None = None) -> "Context":
-        """Make the context of a deterministic graph: no noise, no dropout, stored running statistics."""
+        """Make the context of a deterministic graph: no noise, no dropout, stored running statistics.
+
+        ``taps``: see :class:`Context`.
+        """
         return cls(False, None, -1, taps)
 
     def normal(self, shape: Sequence[Size]) -> Symbolic:
-        """Sample N(0, 1), an array of ``shape``, each call from a new stream. ValueError in evaluation."""
+        """Sample an array of ``shape`` from N(0, 1), different numbers at each call. ValueError in evaluation."""
         return engine.normal(self._training_key(), self._next_stream(), shape)
 
     def uniform(self, shape: Sequence[Size]) -> Symbolic:
-        """Sample U(0, 1), an array of ``shape``, each call from a new stream. ValueError in evaluation."""
+        """Sample an array of ``shape`` from U(0, 1), different numbers at each call. ValueError in evaluation."""
         return engine.uniform(self._training_key(), self._next_stream(), shape)
 
     @property
@@ -139,7 +147,10 @@ class Layer:
         return layer
 
     def layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
-        """Iterate over (path, layer) for this layer and all its descendants, depth first."""
+        """Iterate over (path, layer) for this layer and all its descendants, depth first.
+
+        A path is ``prefix`` followed by the names of the child layers, joined by dots.
+        """
         yield prefix.rstrip("."), self
         for name, child in self._children.items():
             yield from child.layers(f"{prefix}{name}.")
@@ -179,7 +190,7 @@ class Layer:
 
     @property
     def state_sizes(self) -> StateSizes:
-        """The widths of the state's arrays, nested as the state is; ``()`` for layers without a state."""
+        """The widths of the state's arrays, nested like the state; ``()`` for layers without a state."""
         return ()
 
     def initial_state(self, batch_size: Size) -> State:
@@ -187,7 +198,11 @@ class Layer:
         return ()
 
     def activations(self) -> Activations:
-        """Count the arrays that an update holds for this layer with the kernel in use; by default its output."""
+        """Count the arrays that a training update holds for this layer, with the kernel in use.
+
+        By default: the output is kept for the backward pass, which also holds the gradients with respect to the input
+        and the output.
+        """
         return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
 
     def step(self, x: Symbolic, state: State, context: Context) -> tuple[Symbolic, State]:
@@ -206,9 +221,9 @@ class Layer:
     def compiled_step(self, n_streams: int) -> Step | None:
         """Make a compiled form of :meth:`step` in evaluation, on NumPy arrays, for ``n_streams`` sequences at once.
 
-        It holds its state, updates it in place, and works on copies of the present parameters, of type
-        :func:`engine.float_type`. None if the layer has no compiled step. A subclass that redefines the equation
-        without redefining this method has none.
+        The result holds its own state, which each step updates in place, and a copy of the present parameters, of
+        dtype :func:`engine.float_type`. None if the layer has no compiled step. A subclass that redefines the
+        equation without redefining this method has none.
         """
         return None
 
@@ -226,12 +241,15 @@ def hide_masked(x: Symbolic, mask: Symbolic | None) -> Symbolic:
 
 
 def current(*variables: SharedVariable) -> list[np.ndarray]:
-    """Copy the values of shared variables to C-contiguous arrays of :func:`engine.float_type`, for a compiled step."""
+    """Copy the values of shared variables to C-contiguous arrays of dtype :func:`engine.float_type`."""
     return [np.ascontiguousarray(variable.get_value(), engine.float_type()) for variable in variables]
 
 
 def describe_difference(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, np.ndarray]) -> str:
-    """Describe the first way in which ``values`` does not fit a model of these shapes; an empty string if it fits."""
+    """Describe the first way in which ``values`` do not fit a model whose variables have these ``shapes``.
+
+    Both are by full path; an empty string if they fit.
+    """
     for name, shape in shapes.items():
         if name not in values:
             return f"the model's parameter {name!r} {shape} is missing"

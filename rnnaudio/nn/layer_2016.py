@@ -20,11 +20,12 @@ from rnnaudio.nn.state import State
 class Layer2016(FeedForward):
     """y = activation(between(x W) + b): the order of operations of 2016. W (n_in, n_out), b (n_out,).
 
-    ``between`` holds feed-forward layers n_out -> n_out, applied in order. In the blog they were, each optional,
-    ``BatchNorm(n, shift=False)`` (the bias is its shift), ``GaussianNoise(n, s)`` and ``Dropout(n, 0.5)``. Noise and
-    dropout come before the bias, so that the output of a dropped unit is activation(b).
+    ``between`` holds feed-forward layers n_out -> n_out, applied in order. In the blog of 2016 these were, each one
+    optional, ``BatchNorm(n, shift=False)`` (the bias b serves as its shift), ``GaussianNoise(n, s)`` and
+    ``Dropout(n, 0.5)``. As they come before the bias, the output of a dropped unit is activation(b). ``weights`` is
+    the initializer of W, which samples with ``rng``; b starts at 0.
 
-    ValueError if a layer of ``between`` is not n_out -> n_out.
+    ValueError if a layer of ``between`` is not n_out -> n_out, or for an unknown activation.
     """
 
     def __init__(
@@ -89,8 +90,9 @@ def mlp_2016(
 ) -> Sequential:
     """Build a perceptron sizes[0] -> ... -> sizes[-1] of :class:`Layer2016`, with ``between(n)`` in *every* layer.
 
-    As in 2016 the last layer, too, has these operations between product and bias, although noise and dropout on the
-    output set a lower bound to the cost.
+    As in 2016, the last layer has these operations between product and bias too, although noise and dropout on the
+    output set a lower bound to the cost. ``inner`` is the activation of all layers but the last, ``final`` that of the
+    last; ``rng`` and ``weights`` are passed to every layer.
     """
     pairs = list(pairwise(sizes))
     activations = [inner] * (len(pairs) - 1) + [final]

@@ -1,4 +1,4 @@
-"""The memory-only LSTM of the 2016 blog."""
+"""The memory-LSTM of the blog of 2016, whose output is its memory cells."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple
@@ -29,21 +29,21 @@ class MemoryInputs(NamedTuple):
 
 
 class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
-    """An LSTM whose gates are MLPs and whose memory cell is its output: no output gate. The blog's model of 2016.
+    """An LSTM whose gates are MLPs and whose memory cell is its output: no output gate. The model of the blog of 2016.
 
-    Memory cell d = 1..k of step i, M(i, 0) being the input, with z = [M(i-1, d), M(i, d-1)] and fresh noise
-    e ~ N(0, noise_std) in each layer (training only):
+    At step i, memory cell d = 1..k of k = ``depth`` is M(i, d) (batch, n), n = ``n_units``, and M(i, 0) is the input.
+    With z = [M(i-1, d), M(i, d-1)], and noise e ~ N(0, noise_std) sampled anew wherever e appears (training only):
 
         f = sigmoid(relu(z W_f + e + b_f) V_f + e + a_f)
         g = sigmoid(relu(z W_g + e + b_g) V_g + e + a_g)
         c = tanh   (tanh(z W_c + e + b_c) V_c + e + a_c)
         M(i, d) = f * M(i-1, d) + g * c
 
-    All depths share the same weights. The output is [M(i, 1), ..., M(i, k)], k n wide; the blog's read-out was an MLP
-    of one hidden layer. ``w_hidden`` (2 n, 6 n), ``bias_hidden`` (6 n,), ``w_gates`` (2 n, 3 n) and ``bias_gates``
-    (3 n,) hold the blocks f, g, c in this order. ``forget_bias`` holds the initial values of b_f and a_f; all other
-    biases begin at 0. ``noise_std`` is a statistic: saved with the model, and may be annealed unless it is 0 at
-    construction.
+    All depths share the same weights. The output is [M(i, 1), ..., M(i, k)], k n wide; the blog fed it to an MLP with
+    one hidden layer. ``w_hidden`` (2 n, 6 n), ``bias_hidden`` (6 n,), ``w_gates`` (2 n, 3 n) and ``bias_gates``
+    (3 n,) hold W, b, V and a, each as the blocks f, g, c in this order. ``forget_bias`` holds the initial values of
+    b_f and a_f; all other biases start at 0. ``weights`` is the initializer of W and V, which samples with ``rng``.
+    ``noise_std`` is saved with the model but not trained; :meth:`set_std` changes it.
 
     The memory cell is not bounded, and with the blog's initial values it grows from step to step whatever the input.
     With ``bounded=True`` g is 1 - f (up to the noise): g has the weights of f, with V_g = -V_f and a_g = -a_f, and the
@@ -95,7 +95,7 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return Activations(widths(self.n_out, hidden, gates), working)
 
     def set_std(self, std: float) -> None:
-        """Set the standard deviation of the noise.
+        """Set the standard deviation of the noise, for example to anneal it.
 
         ValueError for a value above 0 if it was 0 at construction, because the graph then has no noise.
         """
@@ -121,7 +121,10 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return self.equations(inputs, state)[0]
 
     def equations(self, inputs: MemoryInputs, state: MemoryState[Symbolic]) -> tuple[Gates, MemoryState[Symbolic]]:
-        """Compute gates and new memory cells: of one step, or of all steps at once given all previous states."""
+        """Compute the gates, by name, and the new memory cells, given :meth:`sequences` and the previous memory cells.
+
+        All arrays are (batch, width) for one step, or (time, batch, width) for all steps at once.
+        """
         n, axis, below = self.n_in, inputs.x.ndim - 1, inputs.x
         sign = -1.0 if self._bounded else 1.0
         e_hidden, e_gates = self._by_depth(inputs.noise_hidden, 6 * n), self._by_depth(inputs.noise_gates, 3 * n)
@@ -145,7 +148,7 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return activations, MemoryState(tt.concatenate(memories, axis=axis))
 
     def _three(self, x: Symbolic, width: int) -> list[Symbolic]:
-        """Split the last axis into the blocks f, g, c; if ``bounded``, f's block also serves as that of g."""
+        """Split the last axis into the blocks f, g, c; if ``bounded``, f's block also serves as g's block."""
         blocks = split(x, 2 if self._bounded else 3, width)
         return [blocks[0], *blocks] if self._bounded else blocks
 

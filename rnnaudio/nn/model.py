@@ -53,13 +53,14 @@ class Composite(Layer):
 
 
 class Sequential(Composite):
-    """Layers one after the other: y = f_K(... f_2(f_1(x))).
+    """K layers one after the other: y = f_K(... f_2(f_1(x))), where layer k computes y_k = f_k(...).
 
     With ``skip=True`` (Graves 2013) layers k = 2..K-1 get the stack's input joined to the output of the layer below,
     f_k([x, y_{k-1}]), and the last layer gets the outputs of all layers below, f_K([y_1, ..., y_{K-1}]); build the
-    layers with these widths. ``read_all=True``: only the last layer differs; it gets all outputs below it.
+    layers with these widths. With ``read_all=True`` only the last layer gets more than the output of the layer below:
+    again, the outputs of all layers below.
 
-    Child layers are named after their class, numbered from the second of a class on: lstm, lstm_2, dense.
+    A child layer is named after its class; further layers of the same class are numbered: lstm, lstm_2, dense.
 
     ValueError if there are no layers, or if a layer's ``n_in`` is not the width of its inputs.
     """
@@ -81,7 +82,10 @@ class Sequential(Composite):
                 raise ValueError(f"layer {k} ({name}) takes {child.n_in} inputs, but {expected} reach it")
 
     def _inputs_of(self, k: int, x: Value, outputs: list[Value]) -> list[Value]:
-        """List the inputs of layer k, given the stack's input and the outputs of the layers below, or widths."""
+        """List the inputs of layer k, given the stack's input x and the outputs of the layers below.
+
+        Works for widths, too: given the widths of x and of these outputs, it lists the widths of the inputs.
+        """
         if k == 0:
             return [x]
         if k == len(self._children) - 1:
@@ -110,10 +114,10 @@ class Sequential(Composite):
 
 
 class Repeated(Layer):
-    """One layer applied ``times`` times, y = f(f(... f(x))): shared weights, but a separate state for each time.
+    """One layer applied ``times`` times, y = f(f(... f(x))), with shared weights but a state for each application.
 
-    This is the weight sharing across depth of 2016 (DGRU). ValueError if input and output differ in width, or if
-    ``times`` is below 1.
+    The blog of 2016 shared weights across depth in this way (its DGRU). ValueError if input and output differ in
+    width, or if ``times`` is below 1.
     """
 
     def __init__(self, layer: Layer, times: int):
@@ -158,7 +162,8 @@ class Repeated(Layer):
 class Sum(Composite):
     """y = f_1(x) + f_2(x) + ...: parallel paths, for example a linear skip path and a stack.
 
-    ValueError if the paths differ in n_in or n_out.
+    The paths are passed as keyword arguments, whose names become those of the child layers. ValueError if the paths
+    differ in n_in or n_out, or if there are none.
     """
 
     def __init__(self, **paths: Layer):
@@ -197,10 +202,12 @@ def mlp(
 ) -> Sequential:
     """Build a multi-layer perceptron sizes[0] -> ... -> sizes[-1] with a linear last layer.
 
-    Each hidden layer is Dense -> [BatchNorm] -> activation -> [Dropout]; ``noise`` (standard deviation) is added to
-    the input. The last layer has neither noise, dropout nor normalisation: they would set a lower bound to the cost.
+    Each hidden layer is Dense -> BatchNorm (if ``batch_norm``) -> activation -> Dropout (of rate ``dropout``, if above
+    0). ``noise`` is the standard deviation of the noise added to the input, 0 for none. The last layer has neither
+    noise, dropout nor normalisation: they would set a lower bound to the cost. ``weights`` is the initializer of all
+    weights, which samples with ``rng``.
 
-    ValueError for fewer than two sizes.
+    ValueError for fewer than two sizes, or an unknown activation.
     """
     if len(sizes) < 2:
         raise ValueError(f"an MLP needs an input and an output size, got {list(sizes)}")

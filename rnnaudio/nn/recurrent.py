@@ -57,15 +57,18 @@ class Cell(Layer, Generic[Inputs, CellState]):
         return states[0]
 
     def gates(self, inputs: Inputs, state: CellState) -> Gates:
-        """Return gate activations by name, for diagnostics, given :meth:`recur`'s arguments; empty without gates."""
+        """Return gate activations by name, for diagnostics; arguments as for :meth:`recur`. Empty without gates."""
         return {}
 
     def fused(self, x: Symbolic, state: CellState, mask: Symbolic | None, context: Context) -> CellState:
-        """Compute all states by one compiled kernel, as :func:`unroll` returns them; only if :meth:`can_fuse`."""
+        """Compute all states with one compiled kernel, as :func:`unroll` does; only valid if :meth:`can_fuse`.
+
+        x (time, batch, n_in); ``state`` is the initial state; mask (time, batch) or None.
+        """
         raise NotImplementedError
 
     def activations(self, scanned: bool = False) -> Activations:
-        """Count arrays as :meth:`Layer.activations` does; ``scanned``: a rough count for scan, whatever the kernel."""
+        """Count arrays as :meth:`Layer.activations` does; if ``scanned``, make a rough count for the engine's scan."""
         states = widths(*flatten(self.state_sizes))
         return Activations(states + states, states | widths(self.n_in))  # each state twice, as new and as old state
 
@@ -115,10 +118,10 @@ def unroll(
     mask: Symbolic | None = None,
     truncate_gradient: int = -1,
 ) -> CellState:
-    """s_t = recur(inputs_t, s_{t-1}) for t = 1..T, by scan: the only symbolic loop over time in the package.
+    """Compute s_t = recur(inputs_t, s_{t-1}) for t = 1..T with scan: the only symbolic loop over time in the package.
 
     inputs
-        nested tuple of variables (time, batch, n): ``cell.sequences(x)``.
+        nested tuple of variables (time, batch, n), as ``cell.sequences`` returns it.
     state
         s_0, nested tuple of variables (batch, n): carried over from an earlier segment, learnt, or zero.
     mask
@@ -155,16 +158,19 @@ def repeat_rows(row: Symbolic, n: Size) -> Symbolic:
 
 
 class GatedCell(Cell[Symbolic, CellState]):
-    """A cell whose gates begin with one product x W + b.
+    """A cell whose gates' pre-activations share one product x W + b.
 
-    A subclass sets ``w_input`` and ``bias`` and defines :meth:`equations`.
+    A subclass sets ``w_input`` (W), ``bias`` (b) and defines :meth:`equations`.
     """
 
     w_input: SharedVariable
     bias: SharedVariable
 
     def equations(self, inputs: Symbolic, state: CellState) -> tuple[Gates, CellState]:
-        """Compute gates by name and the new state: of one step, or of all steps at once given all previous states."""
+        """Compute the gates, by name, and the new state, given x W + b and the previous state.
+
+        All arrays are (batch, width) for one step, or (time, batch, width) for all steps at once.
+        """
         raise NotImplementedError
 
     def sequences(self, x: Symbolic, context: Context) -> Symbolic:
@@ -199,8 +205,10 @@ class LSTM(GatedCell[LSTMState[Symbolic]]):
         o  = sigmoid(x W_o + h R_o + p_o * c' + b_o)
         h' = o * tanh(c')
 
-    ``w_input`` (n_in, 4 n), ``w_hidden`` (n, 4 n) and ``bias`` (4 n,) hold the blocks i, f, g, o in this order.
-    ``weights``: initializers of ``w_input`` and ``w_hidden``; b_f starts at ``forget_bias``, the other biases at 0.
+    c is the cell state, h the hidden state and output, (batch, n) each, n = ``n_units``; c' and h' are their values
+    after the step. ``w_input`` (n_in, 4 n), ``w_hidden`` (n, 4 n) and ``bias`` (4 n,) hold the blocks i, f, g, o in
+    this order. ``weights`` are the initializers of ``w_input`` and ``w_hidden``, which sample with ``rng``; b_f starts
+    at ``forget_bias``, the other biases and the peepholes at 0.
     """
 
     def __init__(
@@ -261,8 +269,9 @@ class GRU(GatedCell[GRUState[Symbolic]]):
         k  = tanh   (x W_k + (h * r) R_k + b_k)
         h' = (1 - u) * h + u * k
 
-    ``w_input`` (n_in, 3 n), ``w_hidden`` (n, 3 n) and ``bias`` (3 n,) hold the blocks r, u, k in this order.
-    ``weights``: initializers of ``w_input`` and ``w_hidden``; the biases start at 0.
+    h is the state and output, (batch, n), n = ``n_units``, and h' its value after the step. ``w_input`` (n_in, 3 n),
+    ``w_hidden`` (n, 3 n) and ``bias`` (3 n,) hold the blocks r, u, k in this order. ``weights`` are the initializers
+    of ``w_input`` and ``w_hidden``, which sample with ``rng``; the biases start at 0.
     """
 
     def __init__(
@@ -302,7 +311,7 @@ class GRU(GatedCell[GRUState[Symbolic]]):
 
 
 class GRUEarly2016(GRU):
-    """The GRU of an early script of 2016, whose candidate, by mistake, has r in the place of h * r.
+    """The GRU of an early script of 2016, whose candidate, by mistake, has r in place of h * r.
 
         k  = tanh(x W_k + r R_k + b_k)
 
@@ -324,11 +333,11 @@ class LinearState(NamedTuple, Generic[Leaf]):
 
 
 class LinearPredictor(Cell[Symbolic, LinearState[Symbolic]]):
-    """y_t = sum_k x_{t-k} A_k + b, k = 0..n_frames-1: linear prediction from the last frames.
+    """y_t = sum_k x_{t-k} A_k + b, k = 0..n_frames-1: linear prediction from the last ``n_frames`` frames.
 
     In parallel with a stack (:class:`rnnaudio.nn.model.Sum`) it is the linear skip path: the stack has to learn only
-    what a linear predictor cannot predict. ``weight`` (n_frames * n_in, n_out) and the state, which is the last
-    n_frames inputs, have the latest frame first. Weights start at zero;
+    what a linear predictor cannot predict. The state holds the last n_frames inputs, the latest first; ``weight``
+    (n_frames * n_in, n_out) holds the A_k in the same order. Weight and bias b are zero before training;
     :func:`rnnaudio.diagnostics.baselines.linear_prediction` computes the least-squares solution.
     """
 
@@ -371,5 +380,5 @@ class LinearPredictor(Cell[Symbolic, LinearState[Symbolic]]):
 
 
 def split(x: Symbolic, n_blocks: int, width: int) -> list[Symbolic]:
-    """Split the last axis into equal blocks: (..., n_blocks width) -> n_blocks variables (..., width)."""
+    """Split the last axis into equal blocks: (..., n_blocks * width) -> a list of n_blocks variables (..., width)."""
     return [x[..., k * width : (k + 1) * width] for k in range(n_blocks)]

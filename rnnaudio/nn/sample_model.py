@@ -24,8 +24,9 @@ class FrameTier(Layer):
         h_i = RNN(z_i, h_{i-1})                    the initial h is trained
         c'_{r i + j} = h_i U_j + b_j               j = 0 .. r - 1: a frame of the tier below, or a sample
 
-    Child layers: ``hear`` (W, b), the cell, ``tell`` (all U_j side by side, and all b_j). ValueError for an unknown
-    cell, or if F is not a multiple of r.
+    F is ``n_samples``; z, c and h have ``n_units`` numbers, c' has ``n_below``. RNN is the ``cell``, lstm or gru.
+    Child layers: ``input`` (W, b), the cell, ``output`` (all U_j side by side, and all b_j); ``rng`` samples their
+    weights. ValueError for an unknown cell, or if F is not a multiple of r.
     """
 
     def __init__(
@@ -39,9 +40,9 @@ class FrameTier(Layer):
             )
         self.n_in, self.n_out, self.n_samples, self.ratio = n_samples, n_below, n_samples, ratio
         self.n_units = n_units
-        self.input_layer = self._child("hear", Dense(n_samples, n_units, rng=rng))
+        self.input_layer = self._child("input", Dense(n_samples, n_units, rng=rng))
         self.cell = self._child(cell, LearntInitialState(CELLS[cell](n_units, n_units, rng=rng)))
-        self.output_layer = self._child("tell", Dense(n_units, ratio * n_below, rng=rng))
+        self.output_layer = self._child("output", Dense(n_units, ratio * n_below, rng=rng))
 
     @property
     def state_sizes(self) -> StateSizes:
@@ -53,9 +54,10 @@ class FrameTier(Layer):
     def unroll_frames(
         self, frames: Symbolic, above: Symbolic | None, state: State, context: Context
     ) -> tuple[Symbolic, State]:
-        """Compute the outputs c' and the last h of n frames, given f, c and the initial h.
+        """Compute the outputs c' for n frames, and the final state.
 
-        f (n, batch, F), c (n, batch, n_units) or None for the top tier -> c' (r n, batch, n_below).
+        ``frames`` (n, batch, F) is f, ``above`` (n, batch, n_units) is c or None for the top tier, and ``state`` is
+        the state before the first frame; c' is (r n, batch, n_below). The symbols are those of :class:`FrameTier`.
         """
         z, _ = self.input_layer.unroll(frames, (), context)
         h, state = self.cell.unroll(z if above is None else z + above, state, context)
@@ -72,7 +74,8 @@ class SampleTier(Layer):
         a'_t = relu(a_t W_2 + b_2)
         y_t  = a'_t W_3 + b_3
 
-    u are the scaled samples of :class:`SampleModel`, y_t the parameters of ``readout``'s distribution.
+    F is ``n_samples``; a, a' and c have ``n_units`` numbers. u are the scaled samples of :class:`SampleModel`, and y_t
+    holds the parameters of ``readout``'s distribution of sample t. ``rng`` samples the initial weights.
     """
 
     def __init__(self, n_samples: int, n_units: int, readout: LevelReadout, *, rng: np.random.Generator):
@@ -86,34 +89,38 @@ class SampleTier(Layer):
         self._child("output", self.output)
 
     def predict(self, windows: Symbolic, above: Symbolic, context: Context) -> Symbolic:
-        """Compute y (n, batch, n_out) from windows [u_{t-1}, ..., u_{t-F}] (n, batch, F) and c (n, batch, n_units)."""
+        """Compute the predictions y (n, batch, n_out) of n samples.
+
+        ``windows`` (n, batch, F) holds the F scaled samples before each, the latest first; ``above``
+        (n, batch, n_units) is c of :class:`SampleTier`, the output of the tier above.
+        """
         a = ops.activated(ops.dot(windows, self.w_input) + above, "relu")
         a, _ = self.hidden.unroll(a, (), context)
         return self.output.unroll(a, (), context)[0]
 
 
 class SampleModel(Layer):
-    """P(x_1, ..., x_T) = prod_t P(x_t | samples before), x_t a level 0 .. L - 1 (:mod:`rnnaudio.data.quantize`).
+    """P(x_1, ..., x_T) = prod_t P(x_t | x_1, ..., x_{t-1}), x_t a level 0 .. L - 1 (:mod:`rnnaudio.data.quantize`).
 
         v_t = 2 x_t / (L - 1) - 1,   u_t = v_t / deviation
 
     tiers
         each a :class:`FrameTier` over frames of u, the longest frames first; each conditions the next.
     samples
-        the :class:`SampleTier`, conditioned by the last frame tier.
+        the :class:`SampleTier`, conditioned on the output of the last frame tier. L is its read-out's ``n_levels``.
     deviation
         the typical standard deviation of v, so that u is of the order of 1.
     taps
-        coefficients a (p + 1,) of a linear prediction, or None. The distribution's locations are then relative to
-        a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p, so the read-out must have locations. Fitted by least squares, not
-        trained.
+        coefficients a (p + 1,) of a linear prediction, fitted by least squares, not trained. The distribution's
+        locations are then relative to a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p, so the read-out must have locations.
+        None: no linear prediction.
 
     ``unroll`` takes levels (n_context + n, batch, 1), the first n_context of which are context only; n is a multiple
     of the first tier's frame length. It returns predictions (n, batch, n_out), parameters of the read-out. ValueError
     for a ``mask``, which it cannot heed. The state is that of the tiers. There is no ``step``: to generate sample by
     sample, use :class:`rnnaudio.generation.samples.SamplePlayer`.
 
-    ValueError if the widths of two tiers do not fit, or for taps and a read-out without locations.
+    ValueError if the widths of two tiers do not fit, or for taps with a read-out that has no locations.
     """
 
     def __init__(
@@ -136,12 +143,12 @@ class SampleModel(Layer):
 
     @property
     def n_taps(self) -> int:
-        """The number p of past samples in the linear prediction; 0 without one."""
+        """The number p of past samples that the linear prediction uses; 0 without ``taps``."""
         return 0 if self.taps is None else len(self.taps.get_value(borrow=True)) - 1
 
     @property
     def n_context(self) -> int:
-        """The number of samples that must be known before the first predicted one."""
+        """The number of samples that must be known before the first predicted sample."""
         return max(self.tiers[0].n_samples, self.samples.n_samples, self.n_taps)
 
     @property
@@ -195,8 +202,9 @@ def sample_model(
 ) -> SampleModel:
     """Build a :class:`SampleModel` with a tier of n_units for each length in ``frames`` (samples, the longest first).
 
-    Each length must be a multiple of the next. The input of the sample tier is the last ``window`` samples.
-    ``deviation`` and ``taps`` are those of :class:`SampleModel`. ValueError for other lengths.
+    Each length must be a multiple of the next. The input of the sample tier is the last ``window`` samples, its output
+    the parameters of ``readout``. ``cell`` is lstm or gru; ``rng`` samples the initial weights. ``deviation`` and
+    ``taps``: see :class:`SampleModel`. ValueError for other lengths.
     """
     sizes = [*frames, 1]
     if not frames or min(sizes) < 1 or any(size < below for size, below in pairwise(sizes)):

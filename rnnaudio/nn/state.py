@@ -24,14 +24,14 @@ def flatten(nested: StateSizes) -> list[int]: ...  # type: ignore[overload-overl
 @overload
 def flatten(nested: State) -> list[Symbolic]: ...
 def flatten(nested: StateSizes | State) -> list[Any]:
-    """List the leaves of nested tuples, in order."""
+    """List the leaves of nested tuples, depth first."""
     if isinstance(nested, tuple):
         return [leaf for item in nested for leaf in flatten(item)]
     return [nested]
 
 
 def leaf_names(nested: StateSizes) -> list[str]:
-    """List the path of each leaf of nested NamedTuples and tuples, such as ``hidden`` or ``frames_0``."""
+    """List a name for each leaf, composed of its fields and positions, such as ``hidden`` or ``frames_0``."""
     if not isinstance(nested, tuple):
         return [""]
     keys = getattr(nested, "_fields", range(len(nested)))
@@ -39,7 +39,7 @@ def leaf_names(nested: StateSizes) -> list[str]:
 
 
 def unflatten(like: StateSizes | State, leaves: Sequence[object]) -> Any:
-    """Nest ``leaves`` as in ``like``, tuples and NamedTuples: the inverse of :func:`flatten`."""
+    """Return ``leaves`` nested in tuples and NamedTuples as ``like`` is: the inverse of :func:`flatten`."""
     remaining = iter(leaves)
 
     def build(node: object) -> object:

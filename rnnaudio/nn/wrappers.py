@@ -60,10 +60,10 @@ class NoisyInputs(NamedTuple, Generic[Inputs]):
 
 
 class Noisy(Wrapper[NoisyInputs[Any], CellState]):
-    """A cell with N(0, std) noise on its input and N(0, state_std) on its state at each step, in training only.
+    """A cell with N(0, std) noise on its input and N(0, state_std) noise on its state at each step, in training only.
 
-    The noise is sampled outside the loop and enters it as sequences. Both standard deviations are statistics: saved
-    with the model, and may be annealed (:meth:`set_std`).
+    The noise is sampled outside the loop over time, for all steps at once. Both standard deviations are saved with the
+    model but not trained; :meth:`set_std` changes them.
     """
 
     def __init__(self, cell: Cell[Any, CellState], *, std: float = 0.0, state_std: float = 0.0):
@@ -73,9 +73,9 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
         self._on_input, self._on_state = std > 0, state_std > 0
 
     def set_std(self, std: float, state_std: float) -> None:
-        """Set both standard deviations.
+        """Set both standard deviations, for example to anneal the noise.
 
-        ValueError for a value above 0 if it was 0 at construction, because the graph then has no noise.
+        ValueError for a value above 0 if that standard deviation was 0 at construction: the graph then has no noise.
         """
         for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
             if value > 0 and not on:
@@ -121,7 +121,7 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
 
 
 class LearntInitialState(Wrapper[Inputs, CellState]):
-    """A cell whose initial state is trained, the same for every sequence of a batch; training starts from zero."""
+    """A cell whose initial state is trained, the same for every sequence of a batch; before training it is zero."""
 
     def __init__(self, cell: Cell[Inputs, CellState]):
         super().__init__(cell)
@@ -142,8 +142,8 @@ class LearntInitialState(Wrapper[Inputs, CellState]):
 class DrawnInitialState(Wrapper[Inputs, CellState]):
     """A cell whose initial state is sampled from N(0, std), separately for each sequence of a batch.
 
-    The blog sampled a new state at every call. Here it is the same at every call, so that validation and generation
-    are repeatable. It depends on ``number``, which should differ between the layers of a stack.
+    The blog of 2016 sampled a new state at every call. Here it is the same at every call, so that validation and
+    generation are repeatable. ``number`` selects the random numbers, and should differ between the layers of a stack.
     """
 
     def __init__(self, cell: Cell[Inputs, CellState], *, std: float = 0.01, number: int = 0):

@@ -7,17 +7,17 @@ from rnnaudio.engine import Symbolic, tt
 
 
 def rows(x: np.ndarray) -> np.ndarray:
-    """Reshape (..., n) to (rows, n), C-contiguous."""
+    """Return x (..., n) as a C-contiguous matrix (rows, n); a view of x if it is C-contiguous, else a copy."""
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:
-    """Return x C-contiguous and of the same shape; np.ascontiguousarray alone would give a scalar an axis."""
+    """Return x, or a copy, C-contiguous and of the same shape; np.ascontiguousarray would give a scalar an axis."""
     return np.ascontiguousarray(x).reshape(x.shape)
 
 
 def absent(ndim: int, dtype: str) -> Symbolic:
-    """Make a variable of length 0 on every axis, which kernels take to mean that the argument is absent."""
+    """Make a constant with ``ndim`` axes of length 0, which kernels take to mean that the argument is absent."""
     return tt.as_tensor_variable(np.zeros((0,) * ndim, dtype))
 
 

@@ -13,7 +13,7 @@ from rnnaudio.ops.arrays import rows
 
 
 def dot(x: Symbolic, w: Symbolic) -> Symbolic:
-    """x W: (..., k), (k, n) -> (..., n)."""
+    """x W: x (..., k), W (k, n) -> (..., n)."""
     return Product(x.ndim)(x, w) if engine.kernel() == "fused" else tt.dot(x, w)
 
 
@@ -26,21 +26,21 @@ ACTIVATIONS: dict[str, Callable[[Symbolic], Symbolic]] = {
 
 
 def affine(x: Symbolic, w: Symbolic, bias: Symbolic, activation: str = "linear") -> Symbolic:
-    """f(x W + b): (..., k), (k, n), (n,) -> (..., n); ``activation`` is f's name in ACTIVATIONS."""
+    """f(x W + b): x (..., k), W (k, n), b (n,) -> (..., n); ``activation`` is f's name in :data:`ACTIVATIONS`."""
     if engine.kernel() == "fused":
         return _AddBias(x.ndim, activation)(Product(x.ndim)(x, w), bias)
     return ACTIVATIONS[activation](tt.dot(x, w) + bias)
 
 
 def activated(x: Symbolic, activation: str) -> Symbolic:
-    """f(x): (..., n) -> (..., n); ``activation`` is f's name in ACTIVATIONS."""
+    """f(x): (..., n) -> (..., n); ``activation`` is f's name in :data:`ACTIVATIONS`."""
     if engine.kernel() == "fused":
         return _AddBias(x.ndim, activation)(x, tt.zeros((x.shape[x.ndim - 1],), x.dtype))
     return ACTIVATIONS[activation](x)
 
 
 class Product(engine.Kernel):
-    """x W: (..., k), (k, n) -> (..., n)."""
+    """The operation x W: x (..., k), W (k, n) -> (..., n); x has ``ndim`` axes."""
 
     def __init__(self, ndim: int):
         self.ndims = (ndim,)
@@ -60,7 +60,7 @@ class Product(engine.Kernel):
 
 
 class WeightGradient(engine.Kernel):
-    """x^T dy: (..., k), (..., n) -> (k, n)."""
+    """The gradient of W in y = x W, x^T dy summed over leading axes: x (..., k), dy (..., n) -> (k, n)."""
 
     ndims = (2,)
 

@@ -12,7 +12,7 @@ from rnnaudio.ops.arrays import scalars
 
 
 def squared_errors(prediction: Symbolic, target: Symbolic) -> tuple[Symbolic, Symbolic]:
-    """Sum of (prediction - target)^2 and sum of target^2 over all elements, two scalars; shapes are equal."""
+    """Return the sum of (prediction - target)^2 and the sum of target^2 over all elements, for equal shapes."""
     if engine.kernel() == "fused" and prediction.ndim == target.ndim:
         return tuple(_SquaredErrors()(prediction, target))
     return tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target))
@@ -37,7 +37,10 @@ class _SquaredErrors(engine.Kernel):
 
 
 def bernoulli_nats(logits: Symbolic, target: Symbolic) -> Symbolic:
-    """-log p(x) = log(1 + e^l) - x l, l logits, x targets, summed over the last axis: (..., n), (..., n) -> (...)."""
+    """Compute -log p(x) = log(1 + e^l) - x l of Bernoulli variables, summed over the last axis, in nats.
+
+    l is ``logits`` (..., n), x is ``target`` (..., n), values from 0 to 1 -> (...).
+    """
     if engine.kernel() == "fused" and logits.ndim == target.ndim == 2:
         return _Bernoulli()(logits, target)
     return tt.sum(engine.softplus(logits) - target * logits, axis=-1)
@@ -60,7 +63,10 @@ class _Bernoulli(engine.Kernel):
 
 
 def pixel_nats(logits: Symbolic, log_std: Symbolic | float, target: Symbolic) -> Symbolic:
-    """-log N(target; sigmoid(logit), std = e^log_std) summed over the last axis: (..., n), (), (..., n) -> (...)."""
+    """Compute -log N(target; mean = sigmoid(logits), std = e^log_std), summed over the last axis, in nats.
+
+    logits (..., n), log_std a scalar, target (..., n) -> (...).
+    """
     if engine.kernel() == "fused" and logits.ndim == target.ndim == 2 and getattr(log_std, "ndim", 0) == 0:
         return _PixelNats()(logits, log_std, target)
     scaled = (target - engine.sigmoid(logits)) * tt.exp(-log_std)
@@ -105,9 +111,9 @@ class _ScaledDifference(engine.Kernel):
 
 
 def gaussian_nats(prediction: Symbolic, target: Symbolic, least_variance: float) -> Symbolic:
-    """-log N(target; m, v) without its constant, (log v + (target - m)^2 / v) / 2: (..., 2 n), (..., n) -> (..., n).
+    """Compute (log v + (target - m)^2 / v) / 2, which is -log N(target; m, v) without its constant, in nats.
 
-    prediction holds n means m, then n exponents log(v - least_variance).
+    prediction (..., 2 n) holds n means m, then n exponents log(v - least_variance); target (..., n) -> (..., n).
     """
     if engine.kernel() == "fused":
         return _GaussianNats(target.ndim, least_variance)(prediction, target)

@@ -12,10 +12,11 @@ from rnnaudio.kernels import gaussian_mixture, logistic
 def logistic_nats(
     prediction: Symbolic, target: Symbolic, n_levels: int, half_step: float, least_scale: float
 ) -> Symbolic:
-    """-log P(target), elementwise, in nats: prediction (..., 3 K, n), levels (..., n) -> (..., n).
+    """Compute -log P(target) under a mixture of K logistic distributions, elementwise, in nats.
 
-    prediction holds K logits, then K raw m, then K raw s; ``half_step`` and ``least_scale`` are in units.
-    :class:`rnnaudio.readouts.LogisticMixture` has the equations.
+    prediction (..., 3 K, n) holds K logits, then K raw m, then K raw s; target (..., n) holds levels 0 ..
+    n_levels - 1; the result is (..., n). :class:`rnnaudio.readouts.LogisticMixture` has the equations, and describes
+    ``half_step`` and ``least_scale``.
     """
     if engine.kernel() == "fused":
         return _Nats(target.ndim, logistic, (n_levels, half_step, least_scale))(prediction, target)
@@ -32,10 +33,10 @@ def logistic_nats(
 
 
 def gaussian_mixture_nats(prediction: Symbolic, target: Symbolic, least_variance: float) -> Symbolic:
-    """-log p(target), p a density, elementwise, in nats: prediction (..., 3 K, n), target (..., n) -> (..., n).
+    """Compute -log p(target), p the density of a mixture of K Gaussians, elementwise, in nats.
 
-    prediction holds K logits, then K means, then K exponents log(v - least_variance);
-    :class:`rnnaudio.readouts.GaussianMixture` has the equations.
+    prediction (..., 3 K, n) holds K logits, then K means, then K exponents log(v - least_variance), v the variances;
+    target (..., n) -> (..., n). :class:`rnnaudio.readouts.GaussianMixture` has the equations.
     """
     if engine.kernel() == "fused":
         return _Nats(target.ndim, gaussian_mixture, (least_variance,))(prediction, target)

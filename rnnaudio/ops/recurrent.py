@@ -28,11 +28,11 @@ def lstm(
     c0: Symbolic,
     mask: Symbolic | None,
 ) -> tuple[Symbolic, Symbolic]:
-    """Compute all hidden and cell states of an LSTM: x (T, B, n_in) -> 2 x (T, B, n).
+    """Compute the hidden and the cell states of an LSTM after every step: x (T, B, n_in) -> two arrays (T, B, n).
 
-    Input weights w (n_in, 4 n), recurrent weights r (n, 4 n), bias (4 n,), peepholes: three (n,) or an empty sequence;
-    initial states h0, c0 (B, n); mask (T, B) or None, where 0 carries the state over. :class:`rnnaudio.nn.LSTM` has
-    the equations and the order of the blocks.
+    There are T steps, B sequences and n units. Input weights w (n_in, 4 n), recurrent weights r (n, 4 n), bias (4 n,);
+    peepholes: three (n,), or an empty sequence for none; initial states h0, c0 (B, n); mask (T, B), where 0 carries
+    the state over unchanged, or None. :class:`rnnaudio.nn.LSTM` has the equations and the order of the blocks.
     """
     p = tt.stack(peepholes) if peepholes else absent(2, x.dtype)
     hidden, cell, _ = _LSTMSequence()(x, w, r, bias, p, h0, c0, _mask_or_absent(mask))
@@ -40,10 +40,11 @@ def lstm(
 
 
 def gru(x: Symbolic, w: Symbolic, r: Symbolic, bias: Symbolic, h0: Symbolic, mask: Symbolic | None) -> Symbolic:
-    """Compute all hidden states of a GRU: x (T, B, n_in) -> (T, B, n).
+    """Compute the hidden states of a GRU after every step: x (T, B, n_in) -> (T, B, n).
 
-    Input weights w (n_in, 3 n), recurrent weights r (n, 3 n), bias (3 n,); initial state h0 (B, n); mask (T, B) or
-    None, where 0 carries the state over. :class:`rnnaudio.nn.GRU` has the equations and the order of the blocks.
+    There are T steps, B sequences and n units. Input weights w (n_in, 3 n), recurrent weights r (n, 3 n), bias (3 n,);
+    initial state h0 (B, n); mask (T, B), where 0 carries the state over unchanged, or None. :class:`rnnaudio.nn.GRU`
+    has the equations and the order of the blocks.
     """
     return _GRUSequence()(x, w, r, bias, h0, _mask_or_absent(mask))[0]
 
@@ -56,18 +57,21 @@ def memory_lstm(
     noises: Sequence[Symbolic | tuple[()]],
     std: SharedVariable,
 ) -> Symbolic:
-    """Compute all memory cells of a MemoryLSTM of depth k: x (T, B, n) -> (T, B, k n).
+    """Compute the memory cells of a :class:`rnnaudio.nn.MemoryLSTM` of depth k after every step.
+
+    x (T, B, n), T steps of B sequences -> (T, B, k n).
 
     weights
         w_hidden (2 n, 6 n), bias_hidden (6 n,), w_gates (2 n, 3 n) and bias_gates (3 n,).
     m0
         the initial memory cells (B, k n).
     mask
-        (T, B) or None; where it is 0 the memory cells are carried over.
+        (T, B), where 0 carries the memory cells over unchanged; None: no mask.
     noises
-        N(0, 1) for the hidden layers (T, B, k 6 n) and for the gates (T, B, k 3 n), or () for no noise.
+        two arrays N(0, 1), for the hidden layers (T, B, k 6 n) and for the gates (T, B, k 3 n), or () in place of each
+        for no noise.
     std
-        the scalar that multiplies both.
+        the standard deviation of the noise, a scalar that multiplies both arrays.
     """
     sampled = [absent(3, x.dtype) if isinstance(noise, tuple) else noise for noise in noises]
     return _MemoryLSTMSequence()(x, *weights, m0, _mask_or_absent(mask), *sampled, std)[0]
@@ -152,7 +156,10 @@ class _MemoryLSTMSequenceGradient(engine.Kernel):
 
 
 def last(x: Symbolic) -> Symbolic:
-    """x[-1]: (time, batch, n) -> (batch, n). The engine's own gradient fills zeros in a Python loop in mode python."""
+    """Return x[-1], the last time step: (time, batch, n) -> (batch, n).
+
+    In mode ``python`` the engine's own gradient of x[-1] would fill in zeros in a Python loop.
+    """
     return _Last()(x) if engine.kernel() == "fused" else x[-1]
 
 
@@ -169,7 +176,10 @@ class _Last(engine.Kernel):
 
 
 class _LastGradient(engine.Kernel):
-    """Gradient at the last time step (batch, n), number of steps -> gradient at all steps, zero before the last."""
+    """Backward pass of :func:`last`: gradient of x[-1] (batch, n), number of steps -> gradient of x (time, batch, n).
+
+    It is zero at all steps but the last.
+    """
 
     ndims = (3,)
 

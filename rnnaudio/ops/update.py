@@ -1,4 +1,4 @@
-"""One update of a parameter and of its slots, the optimizer's arrays for it, in place."""
+"""Updates of parameters and of their slots, the arrays that an optimizer keeps for each parameter, in place."""
 
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from rnnaudio.ops.arrays import contiguous, scalars
 
 
 class CompiledRule(Protocol):
-    """A rule of :mod:`rnnaudio.optimizers` that has a kernel."""
+    """An optimizer's rule (:mod:`rnnaudio.optimizers`) that has a compiled kernel."""
 
     @property
     def slots(self) -> tuple[str, ...]: ...
@@ -21,12 +21,12 @@ class CompiledRule(Protocol):
     def kernel(self) -> Rule: ...
 
     def constants(self, n: int) -> tuple[float, ...]:
-        """Return the kernel's constants for the n-th update, n counting from 1."""
+        """Return the constants that the kernel takes at the n-th update, n counting from 1."""
         ...
 
 
 def sum_of_squares(x: Symbolic) -> Symbolic:
-    """Sum of x^2 over all elements."""
+    """Return the sum of x^2 over all elements, a scalar."""
     return _SumOfSquares()(x) if engine.kernel() == "fused" else tt.sum(tt.sqr(x))
 
 
@@ -38,10 +38,11 @@ class _SumOfSquares(engine.Kernel):
 
 
 class Update(engine.Kernel):
-    """p, g, clip, rate, n, slots... -> new p, |new p - p|^2, |p|^2, new slots...; overwrites p and the slots.
+    """The operation p, g, clip, rate, n, slots... -> new p, |new p - p|^2, |p|^2, new slots...
 
-    p is the parameter, g its gradient, clip the factor that multiplies g, rate the learning rate, and n the number of
-    the update, counting from 1."""
+    It overwrites p and the slots. p is a parameter with ``ndim`` axes, g its gradient, clip the factor that scales g,
+    rate the learning rate, and n the number of the update, counting from 1; ``rule`` computes the update.
+    """
 
     __props__ = ("rule", "ndims")
 

@@ -4,7 +4,7 @@ Every public function writes one PNG atomically and returns its path; the corres
 the same plot as a matplotlib ``Figure``. pyplot is never imported, and global settings of matplotlib are neither read
 nor changed, so that other plots in the same process are not affected.
 
-Values that are not finite appear as gaps and are reported in the plot. Colours: Okabe and Ito's colour-blind safe set.
+Values that are not finite appear as gaps, and the plot says so. Colours: Okabe and Ito's colour-blind safe set.
 """
 
 from rnnaudio.plots.curves import learning_curve, learning_curve_figure

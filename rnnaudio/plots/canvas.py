@@ -31,7 +31,7 @@ NO_SOUND_COLOUR = "#D9D9D9"
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """An empty figure of this size in inches."""
+    """Make an empty figure of this size in inches."""
     size = (round(width_in, 6), round(height_in, 6))  # .8 + 2.3 < 3.1 in floats, and older Matplotlibs lose a pixel
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -86,7 +86,7 @@ def _moved_apart(positions: Floats, gap: float) -> Floats:
 
 
 def positive_or_gap(values: ArrayLike) -> Floats:
-    """The values with NaN in place of those that a log scale cannot show."""
+    """The values, with NaN in place of those that a log scale cannot show: zero, negative or not finite."""
     array = np.asarray(values, dtype=float)
     return np.where(np.isfinite(array) & (array > 0), array, np.nan)
 
@@ -108,23 +108,23 @@ def spans_decades(values: Floats) -> bool:
 
 
 def padded(positions: Floats) -> tuple[float, float]:
-    """Axis limits with a margin of 3 % beyond the first and last position."""
+    """Axis limits with a margin of 3 % of the range beyond first and last position, or of .5 if these are equal."""
     margin = 0.03 * (positions[-1] - positions[0]) or 0.5
     return positions[0] - margin, positions[-1] + margin
 
 
 def markers(n_points: int) -> Style:
-    """Style of a curve: visible points if it is short, else dots as wide as the line, for points between gaps."""
+    """Style of a curve of ``n_points``: visible markers up to 30, else tiny dots, to show lone points."""
     return {"marker": "o", "markersize": 3.5 if n_points <= 30 else 1.0, "linewidth": 1.5}
 
 
 def cycle(items: Sequence[str], n: int) -> list[str]:
-    """The first n of the items repeated endlessly."""
+    """The first n items of an endless repetition of ``items``."""
     return [items[i % len(items)] for i in range(n)]
 
 
 def number(value: float, unit: str) -> str:
-    """Format a value with its unit, if any, for a label: ``not finite`` for NaN and infinities."""
+    """Format a value for a label, with its unit unless that is empty; ``not finite`` for NaN and infinities."""
     if not np.isfinite(value):
         return "not finite"
     return (f"{value:.2f} {unit}" if unit else f"{value:.4g}").replace("-", "−")

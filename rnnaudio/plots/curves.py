@@ -43,7 +43,7 @@ def learning_curve(
     title: str = "",
     changes: Mapping[str, float] | None = None,
 ) -> Path:
-    """Plot training and validation loss against epochs and time; see ``learning_curve_figure``."""
+    """Write a PNG of training and validation loss against epochs and time; see :func:`learning_curve_figure`."""
     figure = learning_curve_figure(
         history, quantity=quantity, baselines=baselines, decibel=decibel, title=title, changes=changes
     )
@@ -62,15 +62,16 @@ def learning_curve_figure(
     """Training and validation loss with the best epoch marked, baselines as labelled lines, and time on the top axis.
 
     history: rows in order, each with ``epoch`` (may be fractional), ``updates`` (count), ``seconds``, ``train``,
-        ``valid``, ``is_best``. If a resumed run goes back to an earlier update, the rows it replaces are dropped; if
-        its clock restarts at zero, the times are accumulated.
+        ``valid``, ``is_best``. If a resumed run goes back to an earlier update, the rows that it replaces are dropped;
+        if its clock restarts at zero, the times are accumulated.
     quantity: name of the loss with its unit, the label of the y axis.
     baselines: name -> loss, in the unit of the history.
-    decibel: the values are mean squared errors over the power of the signal, plotted as 10 log10(value) dB (0 dB:
-        predict 0). Otherwise the y axis is logarithmic if positive values span more than a factor of 30.
+    decibel: True if the values are mean squared errors over the power of the signal: they are plotted as
+        10 log10(value) in dB, where 0 dB is the error of predicting 0. With False the y axis has the unit of the
+        values, and is logarithmic if all are positive and span more than a factor of 30.
     changes: name -> epoch of a change of the training data, marked by a dashed line.
 
-    The marked epoch is the last with ``is_best`` set: the one whose parameters were kept.
+    The marked epoch is the last with ``is_best`` set: the one whose parameters were saved as the best.
     Raises RnnaudioError for an empty history.
     """
     records = _drop_superseded(history)
@@ -124,7 +125,7 @@ def _column(records: Sequence[Row], key: str) -> Floats:
 
 
 def _finite_or_gap(values: ArrayLike, decibel: bool) -> Floats:
-    """The values, or 10 log10 of them if ``decibel``, with NaN in place of all that are not finite."""
+    """The values, or 10 log10 of them if ``decibel``, with NaN in place of values that are not finite."""
     shown = metrics.decibel(values) if decibel else np.asarray(values, float)
     return np.where(np.isfinite(shown), shown, np.nan)
 

@@ -45,12 +45,12 @@ Line: TypeAlias = tuple[str, bool, float]  # text, heading or not, severity
 
 
 def diagnosis(found: Diagnosis, path: str | Path) -> Path:
-    """Plot a diagnosis; see ``diagnosis_figure``."""
+    """Write a PNG of a diagnosis to ``path`` and return the path; see :func:`diagnosis_figure`."""
     return save(diagnosis_figure(found), path)
 
 
 def diagnosis_figure(found: Diagnosis) -> Figure:
-    """The causes in words, most severe first, above one panel for each measurement.
+    """The causes of a diagnosis in words, most severe first; below them, one panel for each measurement.
 
     Missing measurements have no panel. Values that are not finite, or that a log scale cannot show, are gaps.
     """
@@ -96,7 +96,7 @@ def _literal(text: str) -> str:
 
 
 def _panels(m: Measurements) -> list[tuple[bool, Panel]]:
-    """All panels in reading order, each with True if its measurement exists."""
+    """All panels in reading order, each as (whether its measurement exists, panel)."""
     return [
         (bool(np.isfinite(m.level_db).any()), _plot_levels),
         (any(value > 0 for value in m.errors.values()), _plot_errors),
@@ -210,7 +210,7 @@ def _plot_curves(axes: Axes, curves: Mapping[str, ArrayLike], *, first: int) -> 
 
 
 def _plot_log_bars(axes: Axes, values: Mapping[str, float], *, reference: float) -> None:
-    """Plot bars from ``reference`` to each value on a log scale; at most MOST_BARS, those furthest from it."""
+    """Plot bars from ``reference`` to the values on a log scale: those of the MOST_BARS values furthest from it."""
     shown = positive_or_gap(list(values.values()))
     far_first = np.argsort(-np.nan_to_num(np.abs(np.log(shown / reference)), nan=np.inf), kind="stable")
     rows = [(list(values)[k], shown[k]) for k in sorted(far_first[:MOST_BARS])]
@@ -250,17 +250,19 @@ NO_CAUSE = "(nothing)"
 
 
 def confusion(rows: Sequence[Row], path: str | Path) -> Path:
-    """Plot the confusion matrix of planted faults and first-ranked causes; see ``confusion_figure``."""
+    """Write a PNG of the confusion matrix of planted faults and first-ranked causes; see :func:`confusion_figure`."""
     return save(confusion_figure(rows), path)
 
 
 def confusion_figure(rows: Sequence[Row]) -> Figure:
-    """Planted faults in rows, first-ranked causes in columns: number of runs, coloured by the share of the row.
+    """Matrix of planted faults (rows) and the causes ranked first (columns), with the number of runs in each cell.
 
     rows: one per run, as recorded by experiments.proofs.blind_test (``rows`` and ``healthy``): ``planted``, the name
-        of the fault; ``cause``, its true cause, empty for a healthy run; ``ranked``, the causes in order of rank.
+        of the fault; ``cause``, its true cause, empty for a healthy run; ``ranked``, the causes that the diagnosis
+        found, most severe first.
 
-    The true cause of each row is framed. Raises RnnaudioError if there is no row.
+    The colour of a cell is its share of the runs with that fault; the true cause of each fault is framed. Raises
+    RnnaudioError if ``rows`` is empty.
     """
     if not rows:
         raise RnnaudioError("confusion: got no run, expected at least one; run the blind test first")

@@ -30,7 +30,7 @@ from rnnaudio.plots.canvas import (
 
 
 def saturation(histograms: Mapping[str, tuple[ArrayLike, ArrayLike, float]], path: str | Path) -> Path:
-    """Plot a histogram of activations for each gate or layer; see ``saturation_figure``."""
+    """Write a PNG with a histogram of activations for each gate or layer; see :func:`saturation_figure`."""
     return save(saturation_figure(histograms), path)
 
 
@@ -66,7 +66,7 @@ def gradient_norms(
     *,
     seconds_per_step: float | None = None,
 ) -> Path:
-    """Plot gradient norms per parameter and through time; see ``gradient_norms_figure``."""
+    """Write a PNG of gradient norms per parameter and through time; see :func:`gradient_norms_figure`."""
     return save(gradient_norms_figure(per_parameter, through_time, seconds_per_step=seconds_per_step), path)
 
 
@@ -75,9 +75,11 @@ def gradient_norms_figure(
 ) -> Figure:
     """Gradient norm per parameter (left), and norm of d loss_T / d x_t against the lag T - t (right), on log scales.
 
+    loss_T is the loss of the last step, x_t the input of step t.
+
     per_parameter: name -> norm, in the order given, first on top.
     through_time: (lags,), the norm at lag 0, 1, 2, ... steps.
-    seconds_per_step: adds the lag in seconds along the top.
+    seconds_per_step: duration of a step, for a second axis of the lag in seconds along the top; None: no such axis.
 
     Norms that a log scale cannot show (zero, not finite) are written as numbers on the left, and are gaps on the
     right, counted in its title. Raises RnnaudioError if either argument is empty.
@@ -126,12 +128,12 @@ def _plot_norm_bars(axes: Axes, per_parameter: Mapping[str, float]) -> None:
 
 
 def update_ratios(history: Mapping[str, Sequence[tuple[float, float]]], path: str | Path) -> Path:
-    """Plot the size of the updates relative to the weights; see ``update_ratios_figure``."""
+    """Write a PNG of the size of the updates relative to the parameters; see :func:`update_ratios_figure`."""
     return save(update_ratios_figure(history), path)
 
 
 def update_ratios_figure(history: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Ratio |update| / |parameter| against the number of updates, log y, with a dashed line at 1e-3.
+    """Ratio |update| / |parameter| of L2 norms against the number of updates, log y, with a dashed line at 1e-3.
 
     history: parameter name -> [(update index, ratio), ...]; ``lstm.w_hidden`` is a line in the panel ``lstm``, so that
     no panel has too many lines. A ratio of about 1e-3 is a rule of thumb (A. Karpathy, CS231n notes, "Ratio of

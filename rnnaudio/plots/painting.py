@@ -21,7 +21,7 @@ Size: TypeAlias = tuple[int, int]  # height and width of an image in pixels
 
 
 class Rulers(NamedTuple):
-    """Labels of an image's horizontal (``across``) and vertical (``up``) axis, and their tick labels.
+    """Labels of the horizontal axis (``across``) and the vertical axis (``up``) of an image, and their ticks.
 
     ``across_at``, ``up_at``: tick labels by distance in pixels from the lower left corner. ``pixel_aspect``: height
     over width of a pixel in the plot.
@@ -44,7 +44,7 @@ def canvas_steps(
     rulers: Rulers | None = None,
     title: str = "",
 ) -> Path:
-    """Plot images and their canvases after each step; see ``canvas_steps_figure``."""
+    """Write a PNG of images and their canvases after each step; see :func:`canvas_steps_figure`."""
     return save(canvas_steps_figure(images, canvases, reads=reads, writes=writes, rulers=rulers, title=title), path)
 
 
@@ -62,7 +62,9 @@ def canvas_steps_figure(
     images: (n, height, width), or empty for samples from the prior. canvases: (n_steps, n, height, width); values of
         both from 0 to 1.
     reads, writes: (n_steps, n, 4), position of the attention grids: column and row of the centre, counted from 1,
-        width and height, all in pixels. A read grid is shown one column to the left, on the canvas it was read from.
+        width and height, all in pixels; None: not shown. A read grid is shown one column to the left, on the canvas
+        from which it was read.
+    rulers: axes for the images in the first column and the last row; None: no axes.
     Raises RnnaudioError if the sizes do not match.
     """
     shown, strokes = np.asarray(images, float), np.asarray(canvases, float)
@@ -95,16 +97,17 @@ def canvas_steps_figure(
 def beside_nearest(
     samples: ArrayLike, nearest: ArrayLike, path: str | Path, *, rulers: Rulers | None = None, title: str = ""
 ) -> Path:
-    """Plot samples next to their nearest neighbours; see ``beside_nearest_figure``."""
+    """Write a PNG of samples next to their nearest neighbours; see :func:`beside_nearest_figure`."""
     return save(beside_nearest_figure(samples, nearest, rulers=rulers, title=title), path)
 
 
 def beside_nearest_figure(
     samples: ArrayLike, nearest: ArrayLike, *, rulers: Rulers | None = None, title: str = ""
 ) -> Figure:
-    """Pairs of a generated image, framed, and its nearest neighbour in the training set to the right of it.
+    """Pairs of images: a generated one, framed, and to its right its nearest neighbour in the training set.
 
-    samples, nearest: (n, height, width), values from 0 to 1. Raises RnnaudioError if their shapes differ or n is 0.
+    samples, nearest: (n, height, width), values from 0 to 1. rulers: axes for the first column and the last row; None:
+    no axes. Raises RnnaudioError if the shapes of samples and nearest differ or n is 0.
     """
     one, other = np.asarray(samples, float), np.asarray(nearest, float)
     if one.shape != other.shape or one.ndim != 3 or not len(one):

@@ -20,14 +20,14 @@ def against_record(
     quantity: str,
     title: str = "",
 ) -> Path:
-    """Plot runs next to recorded values; see ``against_record_figure``."""
+    """Write a PNG of learning curves next to recorded values; see :func:`against_record_figure`."""
     return save(against_record_figure(curves, recorded, quantity=quantity, title=title), path)
 
 
 def against_record_figure(
     curves: Sequence[Mapping[int, float]], recorded: Mapping[int, float], *, quantity: str, title: str = ""
 ) -> Figure:
-    """A line for each run and a point for each recorded value, both axes logarithmic.
+    """A learning curve for each run and a point for each value recorded in 2016, both axes logarithmic.
 
     curves: epoch (from 1) -> value (positive), for each run. recorded: epoch -> value; may be empty.
     quantity: name and unit of the values, the label of the y axis.

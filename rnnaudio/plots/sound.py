@@ -39,14 +39,16 @@ def spectrogram(
     *,
     title: str = "",
 ) -> Path:
-    """Plot prime + true continuation above prime + generated audio; see ``spectrogram_figure``."""
+    """Write a PNG of prime + true continuation above prime + generated audio; see :func:`spectrogram_figure`."""
     return save(spectrogram_figure(prime, generated, original, sample_rate_hz, title=title), path)
 
 
 def spectrogram_figure(
     prime: ArrayLike, generated: ArrayLike, original: ArrayLike, sample_rate_hz: float, *, title: str = ""
 ) -> Figure:
-    """Spectrograms of recording and free run on equal scales, with the end of the prime marked, above their levels.
+    """Spectrograms of recording and free run, one above the other on equal scales, and their levels in a strip below.
+
+    A line marks the end of the prime.
 
     prime, generated, original: (samples,) each; float with full scale 1.0, or int16 or int32. ``original`` is the
         continuation of the recording *after* the prime. Lengths may differ: missing samples are grey, as are samples
@@ -94,7 +96,7 @@ def spectrogram_sheet(
     highest_hz: float | None = None,
     prime_seconds: float | None = None,
 ) -> Path:
-    """Plot spectrograms of several sounds in stacked panels; see ``spectrogram_sheet_figure``."""
+    """Write a PNG of spectrograms of several sounds in stacked panels; see :func:`spectrogram_sheet_figure`."""
     figure = spectrogram_sheet_figure(
         sounds, sample_rate_hz, title=title, highest_hz=highest_hz, prime_seconds=prime_seconds
     )
@@ -113,7 +115,7 @@ def spectrogram_sheet_figure(
 
     sounds: by name, (samples,) each, of the dtypes of :func:`spectrogram_figure`.
     highest_hz: upper limit of the frequency axis; None: half the sample rate.
-    prime_seconds: length of the prime that each sound begins with, marked by a line.
+    prime_seconds: length of the prime that each sound begins with, marked by a line; None: no line.
 
     Raises the errors of :func:`spectrogram_figure`, and RnnaudioError if there is no sound.
     """
@@ -144,9 +146,9 @@ def spectrogram_sheet_figure(
 def spectrogram_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
     """Short-time spectrum in dBFS: 20 log10(sqrt(2) |X| / sum(w)), X the transform of a 64 ms Hann-windowed frame.
 
-    audio: (samples,), full scale 1.0. A steady sine peaks at its RMS level (full scale: -3.01 dBFS), as in
-    :func:`level_dbfs`. Returns (frequency, frame); frame k is centred on sample k * hop. Frames that hold a NaN are
-    NaN.
+    audio: (samples,), full scale 1.0. hop: samples between frames; frame k is centred on sample k * hop. A steady sine
+    peaks at its RMS level (full scale: -3.01 dBFS), as in :func:`level_dbfs`. Returns (frequency, frame), from 0 Hz to
+    half the sample rate; frames that hold a NaN are NaN.
     """
     n_window = _window_length(sample_rate_hz)
     window = np.hanning(n_window + 1)[:-1]  # periodic
@@ -155,7 +157,10 @@ def spectrogram_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
 
 
 def level_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
-    """RMS level of the frames of :func:`spectrogram_dbfs` in dBFS, 20 log10(rms), floored at -100; (frame,)."""
+    """RMS level in dBFS of the frames of :func:`spectrogram_dbfs`, without its window: 20 log10(rms), at least -100.
+
+    audio: (samples,), full scale 1.0. hop: samples between frames. Returns (frame,).
+    """
     rms = np.sqrt(np.mean(np.square(_frames(audio, _window_length(sample_rate_hz), hop)), axis=1))
     return np.maximum(20 * np.log10(np.maximum(rms, 1e-10)), SILENCE_DBFS)
 

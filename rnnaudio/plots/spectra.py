@@ -26,19 +26,19 @@ class Angles(NamedTuple):
 def spectral_panels(
     panels: Mapping[str, ArrayLike | Angles], times_s: ArrayLike, frequencies_hz: ArrayLike, path: str | Path
 ) -> Path:
-    """Plot amplitudes and angles in stacked panels; see ``spectral_panels_figure``."""
+    """Write a PNG of amplitudes and angles in stacked panels; see :func:`spectral_panels_figure`."""
     return save(spectral_panels_figure(panels, times_s, frequencies_hz), path)
 
 
 def spectral_panels_figure(
     panels: Mapping[str, ArrayLike | Angles], times_s: ArrayLike, frequencies_hz: ArrayLike
 ) -> Figure:
-    """Panels over the same times and frequencies, like the blog's plots of amplitude and phase.
+    """Stacked panels over the same times and frequencies, like the plots of amplitude and phase in the blog of 2016.
 
     panels
         by title, (n_frames, n_bins) each: amplitudes, plotted in dB over the 80 dB below their maximum, or ``Angles``.
     times_s, frequencies_hz
-        (n_frames,) and (n_bins,), evenly spaced centres.
+        (n_frames,) and (n_bins,), evenly spaced centres of frames and bins, in seconds and Hz.
 
     Raises RnnaudioError for a panel of another shape.
     """
@@ -84,17 +84,18 @@ def _edges(centres: Floats) -> tuple[float, float]:
 def methods(
     values: Mapping[str, Sequence[float]], path: str | Path, *, quantity: str, title: str = "", better: str = "left"
 ) -> Path:
-    """Plot a comparison of methods; see ``methods_figure``."""
+    """Write a PNG that compares the values of several methods; see :func:`methods_figure`."""
     return save(methods_figure(values, quantity=quantity, title=title, better=better), path)
 
 
 def methods_figure(
     values: Mapping[str, Sequence[float]], *, quantity: str, title: str = "", better: str = "left"
 ) -> Figure:
-    """One row per method in the order given: a dot for each value, their mean as a bar and as a number.
+    """One row per method in the order given: a dot for each value, and their mean as a bar and as a number.
 
-    values: by method, one for each place in the audio that was measured. better: ``left`` or ``right``, the side of
-        the better values, stated below the axis. Raises RnnaudioError if a method has no value.
+    values: by method, one for each place in the audio that was measured. quantity: name and unit of the values, the
+        label of the axis. better: ``left`` or ``right``, the side of the better values, stated below the axis.
+    Raises RnnaudioError if a method has no value, or there is no method.
     """
     empty = [name for name, row in values.items() if not len(row)]
     if empty or not values:
@@ -120,17 +121,18 @@ def methods_figure(
 def error_by_horizon(
     errors: Mapping[str, ArrayLike], seconds: ArrayLike, path: str | Path, *, quantity: str, title: str = ""
 ) -> Path:
-    """Plot errors against the prediction horizon; see ``error_by_horizon_figure``."""
+    """Write a PNG of errors against the prediction horizon; see :func:`error_by_horizon_figure`."""
     return save(error_by_horizon_figure(errors, seconds, quantity=quantity, title=title), path)
 
 
 def error_by_horizon_figure(
     errors: Mapping[str, ArrayLike], seconds: ArrayLike, *, quantity: str, title: str = ""
 ) -> Figure:
-    """One curve per predictor of its error against the prediction horizon, labelled at its end; both axes from zero.
+    """Errors against the prediction horizon: one curve per predictor, labelled at its end; both axes start at zero.
 
-    errors: by name of the predictor, (n,), one for each of ``seconds``, the horizons. Raises RnnaudioError if the
-        lengths differ.
+    errors: by name of the predictor, (n,), one for each horizon. seconds: (n,), the horizons in seconds, increasing.
+    quantity: name and unit of the errors, the label of the y axis.
+    Raises RnnaudioError if the lengths differ.
     """
     ahead = np.asarray(seconds, float)
     figure = new_figure(8.5, 4.8)

@@ -16,15 +16,19 @@ RATIO_TICKS = (0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 20, 50)
 
 
 def speed_ratios(rows: Sequence[Row], path: str | Path) -> Path:
-    """Plot the time of each other framework (peer) relative to rnnaudio; see ``speed_ratios_figure``."""
+    """Write a PNG of the step times of other frameworks relative to rnnaudio's; see :func:`speed_ratios_figure`."""
     return save(speed_ratios_figure(rows), path)
 
 
 def speed_ratios_figure(rows: Sequence[Row]) -> Figure:
-    """A panel per cell, a row per model size, a dot per peer: its time over rnnaudio's, on a logarithmic axis.
+    """Times of a training step relative to rnnaudio's, on a log axis: a panel per cell, a row per model size.
 
-    rows: ``cell``, ``point`` (sizes by name), and for each peer by name ``{"seconds": .., "ratio": ..}``; the entry
-        ``rnnaudio`` is the reference. Raises RnnaudioError if there is no row.
+    A row has a dot for each peer, that is, each other framework.
+
+    rows: one per cell and model size, each with ``cell``, its name; ``point``, a mapping with the numbers of inputs,
+        units, steps, batch and layers, in this order; and, under the name of each peer, a mapping with ``ratio``, its
+        time over rnnaudio's.
+    Raises RnnaudioError if there is no row.
     """
     if not rows:
         raise RnnaudioError("speed: got no rows, expected at least one measurement; run the benchmark first")
@@ -61,15 +65,18 @@ def _is_peer(entry: object) -> bool:
 
 
 def growth(series: Mapping[str, Row], path: str | Path) -> Path:
-    """Plot the time of a training step against sizes of the model; see ``growth_figure``."""
+    """Write a PNG of the time of a training step against sizes of the model; see :func:`growth_figure`."""
     return save(growth_figure(series), path)
 
 
 def growth_figure(series: Mapping[str, Row]) -> Figure:
-    """A panel for each size: measured milliseconds per training step, and the fitted power law, on logarithmic axes.
+    """A panel for each series: milliseconds per training step against one size of the model, and the fitted power law.
 
-    series: label of the x axis -> ``values`` (sizes), ``seconds``, ``exponent`` of the fit and ``predicted``, the
-        exponent of the number of multiplications. Raises RnnaudioError if there is no series.
+    Both axes are logarithmic.
+
+    series: label of the x axis -> ``values`` (sizes), ``seconds`` per training step, ``exponent`` of the fit, and
+        ``predicted``, the exponent of the number of multiplications.
+    Raises RnnaudioError if there is no series.
     """
     if not series:
         raise RnnaudioError("growth: got no series, expected at least one; measure first")

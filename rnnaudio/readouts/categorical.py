@@ -11,7 +11,11 @@ from rnnaudio.readouts.readout import Sampling, blocks, sampled_component
 
 @dataclass(frozen=True)
 class Categorical:
-    """Probabilities softmax(logits), P = n_levels logits for each value; the order of the levels plays no part."""
+    """A categorical distribution for each value: probabilities softmax(logits), one logit for each of n_levels levels.
+
+    The model has n_levels parameters per value (P of :class:`Readout`). No level counts as a neighbour of another.
+    ``kernel`` and ``kernel_constants``: see :class:`LevelReadout`.
+    """
 
     n_levels: int
     kernel: str = "categorical"

@@ -15,9 +15,9 @@ from rnnaudio.readouts.readout import Sampling, blocks, chosen, sampled_componen
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A Gaussian N(m, v) for each value, v = exp(e) + LEAST_VARIANCE. P = 2: m, then the exponent e.
+    """A Gaussian N(m, v) for each value, of mean m and variance v = exp(e) + LEAST_VARIANCE.
 
-    A sample is m + temperature sqrt(v) N(0, 1).
+    The parameters per value (P = 2 of :class:`Readout`) are m, then e. A sample is m + temperature sqrt(v) N(0, 1).
     """
 
     n_parameters: int = 2
@@ -41,9 +41,9 @@ GAUSSIAN = Gaussian()
 class GaussianMixture:
     """A mixture of K Gaussians for each value, sum_k w_k N(m_k, v_k), v_k = exp(e_k) + LEAST_VARIANCE. Bishop (1994).
 
-    P = 3 K: the logits of w, then the means m, then the exponents e. A sample is m + temperature sqrt(v) N(0, 1) of a
-    component that is sampled, separately for each value, from the logits divided by the temperature.
-    RnnaudioError for fewer than one component.
+    K is ``n_components``. The parameters per value (P = 3 K of :class:`Readout`) are the logits of the weights w, then
+    the means m, then the exponents e. A sample is m + temperature sqrt(v) N(0, 1) of a component that is sampled,
+    separately for each value, from softmax(logits / temperature). RnnaudioError for fewer than one component.
     """
 
     n_components: int

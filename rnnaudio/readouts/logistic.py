@@ -21,14 +21,16 @@ class LogisticMixture:
         P(level l) = sum_k w_k [F((v_l + d - m_k) / s_k) - F((v_l - d - m_k) / s_k)],   F(x) = 1 / (1 + e^-x)
 
     The n_levels levels stand for values v from -1 to 1, 2 d apart; the lowest includes all smaller values, the highest
-    all larger ones. P = 3 K: the logits of w, then raw m, then raw s, with
+    all larger ones. With K = ``n_components``, there are 3 K parameters per value: the logits of the weights w, then
+    raw m, then raw s, with
 
         m = unit (raw m),   s = unit (softplus(raw s) + least),   unit least = LEAST_SCALE 2 d
 
     ``unit`` is the typical size of a prediction error in v, so that a model's outputs are of the order of 1.
+    ``kernel``: see :class:`LevelReadout`.
 
-    A sample is m + temperature s log(u / (1 - u)), u ~ U(0, 1), rounded to the nearest level, of a component sampled
-    from the logits divided by the temperature. With top-k or nucleus sampling, a level is sampled from the levels'
+    A sample is m + temperature s log(u / (1 - u)), u ~ U(0, 1), rounded to the nearest level, of a component that is
+    sampled from softmax(logits / temperature). With top-k or nucleus sampling, a level is sampled from the levels'
     probabilities instead.
 
     RnnaudioError for fewer than 1 component or 2 levels, or a unit that is not above 0.
@@ -50,12 +52,12 @@ class LogisticMixture:
 
     @property
     def half_step(self) -> float:
-        """Half the distance between levels in units, d / unit."""
+        """Half the distance between levels, d, as a multiple of ``unit``."""
         return 1.0 / (self.n_levels - 1) / self.unit
 
     @property
     def least_scale(self) -> float:
-        """The minimum of s in units, ``least`` above."""
+        """The minimum of the scale s as a multiple of ``unit``: ``least`` in the equations of the class."""
         return LEAST_SCALE * 2.0 * self.half_step
 
     @property
@@ -91,9 +93,9 @@ class LogisticMixture:
         return np.asarray(level, np.int64)
 
     def probabilities(self, prediction: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-        """Compute the probability of each level: (..., P n) -> (..., n, n_levels), NumPy.
+        """Compute the probability of each level of n values: (..., 3 n_components n) -> (..., n, n_levels), NumPy.
 
-        Logits are divided by the temperature, and s is multiplied by it.
+        Logits are divided by the temperature, and the scales s are multiplied by it.
         """
         rows, k = blocks(prediction, self.n_parameters).astype(np.float64)[..., None], self.n_components
         logits, mean, raw_scale = rows[..., :k, :, :], rows[..., k : 2 * k, :, :], rows[..., 2 * k :, :, :]

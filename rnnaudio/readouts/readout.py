@@ -8,7 +8,7 @@ from rnnaudio.engine import Array, Symbolic
 
 
 class Sampling(Protocol):
-    """Settings for sampling, such as the temperature: :class:`rnnaudio.generation.sampling.Sampling`."""
+    """Settings for sampling, such as the temperature, as :class:`rnnaudio.generation.sampling.Sampling` holds them."""
 
     @property
     def temperature(self) -> float: ...
@@ -19,28 +19,35 @@ class Sampling(Protocol):
         ...
 
     def sample(self, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """Sample codes (m,), given logits (m, n_codes) and random numbers U(0, 1) (m,)."""
+        """Sample a code for each row of logits: logits (rows, n_codes), random numbers U(0, 1) (rows,) -> (rows,)."""
         ...
 
 
 class Readout(Protocol):
-    """A distribution for each of n values, with P parameters per value.
+    """A distribution for each of n values, with P = ``n_parameters`` parameters per value.
 
     ``prediction`` (..., P n) is a model's output: P blocks of n numbers, the k-th block holding the k-th parameter of
-    all values. Each read-out has a file of its own, on which the files of the others do not depend.
+    all values.
     """
 
     @property
     def n_parameters(self) -> int:
-        """The number P of parameters per value."""
+        """The number P of parameters that a model outputs for each value."""
         ...
 
     def nats(self, prediction: Symbolic, target: Symbolic) -> Symbolic:
-        """-log P(target), P a probability or density, mean over values: (..., P n), (..., n) -> scalar, in nats."""
+        """Compute the negative log-likelihood of the target in nats, averaged over values: a scalar.
+
+        prediction (..., P n), P parameters per value; target (..., n). Real values have a density, levels a
+        probability.
+        """
         ...
 
     def sample(self, prediction: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> np.ndarray:
-        """Sample values from the predicted distributions: (..., P n) -> (..., n)."""
+        """Sample values from the predicted distributions, P parameters per value: (..., P n) -> (..., n).
+
+        ``rng`` is the source of all random numbers.
+        """
         ...
 
 
@@ -48,47 +55,57 @@ class FrameReadout(Readout, Protocol):
     """A read-out of real numbers; its distribution has a mean."""
 
     def mean(self, prediction: Array) -> Array:
-        """Compute the means of the distributions: (..., P n) -> (..., n), NumPy arrays or symbolic variables."""
+        """Compute the means of the distributions, P parameters per value: (..., P n) -> (..., n).
+
+        The result is a NumPy array or a symbolic variable, as ``prediction`` is.
+        """
         ...
 
 
 class LevelReadout(Readout, Protocol):
-    """A read-out of levels 0 .. n_levels - 1, the values of quantised samples."""
+    """A read-out of quantised samples, whose values are levels 0 .. n_levels - 1."""
 
     @property
     def n_levels(self) -> int: ...
 
     @property
     def kernel(self) -> str:
-        """Name in :data:`rnnaudio.kernels.samples.SAMPLERS` of the kernel that computes ``sample``; empty for none."""
+        """The name, in :data:`rnnaudio.kernels.samples.SAMPLERS`, of the kernel that computes ``sample``.
+
+        An empty string if no kernel does.
+        """
         ...
 
     @property
     def kernel_constants(self) -> tuple[float, float]:
-        """Constants of that kernel: the unit of locations, and the minimum of the scale in units."""
+        """Constants of :attr:`kernel`: the unit of locations and scales, and the minimum scale in this unit."""
         ...
 
     def shifted(self, prediction: Array, centre: Array) -> Array:
-        """Add ``centre`` (..., n), on the scale -1 to 1 of the levels, to the locations in a prediction (..., P n).
+        """Return a prediction (..., P n), P parameters per value, with ``centre`` (..., n) added to its locations.
 
-        ValueError if the distribution has no location.
+        ``centre`` is on the scale on which the levels stand for values from -1 to 1. ValueError if the distribution
+        has no location.
         """
         ...
 
 
 def blocks(prediction: Array, n_blocks: int) -> Array:
-    """Split the last axis into blocks: (..., P n) -> (..., P, n)."""
+    """Split the last axis into blocks of equal length n: (..., n_blocks * n) -> (..., n_blocks, n)."""
     last = prediction.ndim - 1
     leading: list[Any] = [prediction.shape[axis] for axis in range(last)]
     return prediction.reshape([*leading, n_blocks, prediction.shape[last] // n_blocks])
 
 
 def chosen(numbers: np.ndarray, component: np.ndarray) -> np.ndarray:
-    """Pick for each value the number of its component: numbers (..., K, n), component (..., n) -> (..., n)."""
+    """Pick one of K numbers for each value: numbers (..., K, n), ``component`` (..., n), their indices -> (..., n)."""
     return np.take_along_axis(numbers, component[..., None, :], axis=-2)[..., 0, :]
 
 
 def sampled_component(logits: np.ndarray, sampling: Sampling, uniform: np.ndarray) -> np.ndarray:
-    """Sample a component for each value: logits (..., K, n), random numbers U(0, 1) (..., n) -> indices (..., n)."""
+    """Sample one of K components for each value: logits (..., K, n), ``uniform`` (..., n) -> indices (..., n).
+
+    ``uniform`` holds random numbers U(0, 1).
+    """
     rows = np.moveaxis(logits, -2, -1)
     return sampling.sample(rows.reshape(-1, rows.shape[-1]), uniform.reshape(-1)).reshape(uniform.shape)

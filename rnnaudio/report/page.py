@@ -51,6 +51,7 @@ def write_report(
 ) -> Path:
     """Write the report of a run to ``path``, atomically, and return the path.
 
+    title: heading of the page.
     summary: plain text; paragraphs are separated by an empty line.
     tables: heading -> rows (one dict per row; the columns are all keys, in order of first appearance), or one dict,
         such as a configuration, shown as names and values.
@@ -83,9 +84,10 @@ def extend_report(
     pictures: Mapping[str, str | Path],
     explanations: Mapping[str, str],
 ) -> Path:
-    """Append tables and pictures to a page written by ``write_report``, replacing those appended earlier.
+    """Append tables and pictures to the page ``path``, written by :func:`write_report`; return the path.
 
-    Raises RnnaudioError if the page cannot be read or written; it is then left unchanged.
+    Tables and pictures that were appended earlier are replaced. For ``tables``, ``pictures`` and ``explanations`` see
+    :func:`write_report`. Raises RnnaudioError if the page cannot be read or written; it is then left unchanged.
     """
     path = Path(path)
     try:

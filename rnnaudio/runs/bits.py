@@ -22,7 +22,7 @@ class BitsConfig(RunConfig, Protocol):
 
 
 def fitting(config: BitsConfig) -> Fitting:
-    """Adam with a cosine schedule, until a limit of the config is reached: there is no early stopping."""
+    """Return the training rules: Adam with a cosine schedule, and no end before a limit of the config is reached."""
     return Fitting(
         Adam(config.learning_rate, max_gradient_norm=1.0),
         EarlyStopping(NEVER),
@@ -33,15 +33,16 @@ def fitting(config: BitsConfig) -> Fitting:
 
 
 def warmup_cosine(learning_rate: float, max_updates: int) -> WarmupCosine:
-    """Learning rate that rises over a tenth of the updates, 100 at most, then falls along half a cosine to 3 %."""
+    """Schedule in which the rate rises over a tenth of the updates, 100 at most, then falls along a cosine to 3 %."""
     return WarmupCosine(learning_rate, min(100, max_updates // 10), max_updates, 0.03)
 
 
 def bits_by_counts(sequences: Sequence[np.ndarray], validation: Sequence[CodeBatch], n_context: int = 1) -> float:
     """Bits per frame, on validation windows, of a unigram model: code frequencies from the training sequences.
 
-    log2((n + k) / (c + 1)) for a code that occurs c times among n, of k different codes; mean over frames, summed over
-    stages. sequences: (n_frames, n_stages) each. n_context: frames at the start of a window that are not predicted.
+    A code that occurs c times among the n training frames costs log2((n + k) / (c + 1)) bits, where k - 1 is the
+    highest code that occurs; mean over frames, summed over stages. sequences: (n_frames, n_stages) each, whole
+    numbers. n_context: frames at the start of a window that are not predicted.
     """
     bits = 0.0
     for stage in range(sequences[0].shape[1]):

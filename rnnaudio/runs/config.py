@@ -68,7 +68,7 @@ def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
 
 
 def to_dict(config: Settings) -> dict[str, Plain]:
-    """Convert a config to plain values, from which :func:`from_dict` makes it again."""
+    """Convert a config to plain values, from which :func:`from_dict` restores it."""
     return dataclasses.asdict(config)
 
 
@@ -148,7 +148,7 @@ def as_toml(values: Mapping[str, Plain]) -> str:
 
 
 def require_more_than_zero(config: Settings, *names: str) -> None:
-    """Check that each of these settings is None or more than 0. RnnaudioError for the first that is not."""
+    """Check that each of the settings ``names`` is None or more than 0. RnnaudioError for the first that is not."""
     for name in names:
         value = getattr(config, name)
         if value is not None and not value > 0:
@@ -156,7 +156,7 @@ def require_more_than_zero(config: Settings, *names: str) -> None:
 
 
 def require_zero_or_more(config: Settings, *names: str) -> None:
-    """Check that each of these settings is 0 or more. RnnaudioError for the first that is not."""
+    """Check that each of the settings ``names`` is 0 or more. RnnaudioError for the first that is not."""
     for name in names:
         if not getattr(config, name) >= 0:
             raise RnnaudioError(f"{name} is {getattr(config, name)}; expected 0 or more")

@@ -29,9 +29,11 @@ class SamplingOptions:
     """Options of sampling from predicted distributions; RnnaudioError for a seed out of range.
 
     temperatures
-        evenly spaced over the piece, and interpolated between; empty: the run's default temperature throughout.
+        sampling temperatures at evenly spaced times of the continuation, interpolated linearly between them; empty:
+        the run's default temperature throughout.
     top_k, nucleus
-        restrict sampling to the most probable values; see :class:`rnnaudio.generation.sampling.Sampling`.
+        restrict sampling to the most probable values, see :class:`rnnaudio.generation.sampling.Sampling`; top_k 0
+        and nucleus 1: no restriction.
     seed
         random seed of the sampling; None: the run's own seed.
     """
@@ -46,7 +48,7 @@ class SamplingOptions:
             check_seed(self.seed, "sampling_seed")
 
     def schedule(self, own: float) -> SamplingSchedule:
-        """The sampling over the course of a piece; ``own``: the temperature if none is set.
+        """The sampling over the course of a continuation; ``own``: the temperature to use if none is set.
 
         RnnaudioError for options out of range.
         """
@@ -60,7 +62,8 @@ AS_TRAINED = SamplingOptions()
 class LoadedRun(ABC):
     """A trained model with its settings and its record; each recipe has a subclass that generates in its own way.
 
-    config: the settings, an instance of the recipe's config class. record: the record in the checkpoint.
+    config: the settings, an instance of the recipe's config class. record: the record in the checkpoint, see
+    :class:`rnnaudio.runs.record.SavedRun`.
     """
 
     config: Any
@@ -73,7 +76,7 @@ class LoadedRun(ABC):
 
     @property
     def scale(self) -> Scale:
-        """Mean and standard deviation of the corpus, for standardising sound and undoing that."""
+        """Mean and standard deviation of the corpus, which convert sound to standardised samples and back."""
         return scale_of(self.record)
 
     @property
@@ -84,7 +87,7 @@ class LoadedRun(ABC):
 
     @property
     def best_validation_loss(self) -> float | None:
-        """Validation loss of the best parameters, even if selected by training loss; None if never validated."""
+        """Validation loss of the best parameters, even if training loss selected them; None if never validated."""
         return next((row["valid"] for row in reversed(self.history) if row["is_best"]), None)
 
     @property
@@ -141,14 +144,20 @@ class LoadedRun(ABC):
 
 
 class Watch:
-    """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music."""
+    """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music.
+
+    limits: None (unknown) disables the detector. scale: restores the standardised samples of the streams.
+    """
 
     def __init__(self, limits: AliveLimits | None, scale: Scale):
         self._limits, self._scale = limits, scale
         self._looked = 0
 
     def is_due(self, n_samples: int) -> bool:
-        """True if a check is due at ``n_samples``: every two seconds, from ten seconds on; never without limits."""
+        """Return True if a check is due after ``n_samples``: every two seconds, from ten on; never without limits.
+
+        The time of the latest check is remembered, so a second call with the same ``n_samples`` returns False.
+        """
         if self._limits is None or n_samples - self._looked < LOOK_SECONDS * self._limits.sample_rate_hz:
             return False
         self._looked = n_samples
@@ -162,7 +171,7 @@ class Watch:
         if in_range(latest, rate, self._limits).fraction:
             return ""
         whole = in_range(self._scale.restore(audio), rate, self._limits).dead_from_s
-        # Windows of the whole stream begin at other samples than those of its end, so they may still count as alive.
+        # Windows of the whole stream begin at other samples than windows of its end, so they may still count as alive.
         since = (len(audio) - n) / rate if whole is None else whole
         return f"{alive_seconds(latest, rate, self._limits).reason}, from {since:.1f} s on"
 
@@ -170,7 +179,10 @@ class Watch:
 def gathered(
     primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, watch: Watch
 ) -> list[Generated]:
-    """Join blocks (n_streams, m) to one result per prime; a stream is cut where it was detected as dead."""
+    """Join blocks (n_streams, m) to one result per prime, of up to ``n_samples`` new samples.
+
+    A stream is cut where ``watch`` found it dead; reading ends when all streams are dead.
+    """
     audio = np.zeros((len(primes), n_samples), np.float32)
     ends: dict[int, tuple[int, str]] = {}
     started, n_done = time.perf_counter(), 0

@@ -1,10 +1,10 @@
 """The 24 defects of the 2016 experiments, each expressed as a choice of settings.
 
 A defect has two sets of settings: ``faithful``, as in 2016, and ``repaired``. Layers and loops depend on settings
-only; none exists in a second, defective version. :func:`with_defect` and :func:`without` return a config with a defect
-planted or repaired; :func:`present_in` lists the defects of a config, which a run records.
+only; none of them has a second, defective version. :func:`with_defect` and :func:`without` return a config with a
+defect planted or repaired; :func:`present_in` lists the defects of a config, which a run records.
 
-The mechanisms come from reading the public code of 2016 to which the blog refers.
+The mechanisms come from reading the public code to which the blog of 2016 refers.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Defect:
     weight
         severity: 3 decisive, 2 grave, 1 slight.
     mechanism, evidence
-        what goes wrong; the command that measures its effect.
+        what goes wrong; the command that measures its effect, or why there is none.
     faithful, repaired
         settings, by name, with the defect as in 2016 and without it.
     of
         the kind of run that has these settings: ``audio`` (:class:`rnnaudio.runs.frames.config.FramesConfig`),
-        ``fourier`` or ``mnist`` (experiments of the blog).
+        ``fourier`` or ``mnist`` (experiments of the blog of 2016).
     where
         settings that a config must have for the defect to apply.
     present
-        (config) -> whether it has the defect, if other settings than the faithful ones can cause it too; None: only
-        the faithful settings do.
+        function (config) -> True if it has the defect, for a defect that settings other than the faithful ones cause,
+        too; None: only the faithful settings cause it.
     """
 
     number: int
@@ -187,7 +187,7 @@ DEFECTS = (
 
 
 def named(name: str) -> Defect:
-    """The defect of that name. RnnaudioError, which lists all names, if there is none."""
+    """The defect called ``name``. RnnaudioError, which lists all names, if there is none."""
     for defect in DEFECTS:
         if defect.name == name:
             return defect
@@ -195,7 +195,7 @@ def named(name: str) -> Defect:
 
 
 def with_defect(config: Config, name: str) -> Config:
-    """A copy of a config with the named defect planted; RnnaudioError if it lacks the settings or rejects them."""
+    """A copy of a config with the named defect planted; RnnaudioError if it lacks or rejects its settings."""
     return _replaced(config, named(name), named(name).faithful)
 
 
@@ -210,7 +210,7 @@ def present_in(config: Settings) -> list[Defect]:
 
 
 def that_apply_to(config: Settings) -> list[Defect]:
-    """The defects that can be planted in the config: it has their settings, and meets their ``where``."""
+    """The defects that can be planted in the config: it has their settings, and meets the condition ``where``."""
     return [defect for defect in DEFECTS if _has(config, defect.faithful) and _fits(config, defect.where)]
 
 
@@ -254,7 +254,7 @@ def _get(config: Settings, path: str) -> Any:
 
 
 def _replaced(config: Config, defect: Defect, settings: Mapping[str, Any]) -> Config:
-    """Replace all settings at once, because a config checks them together; RnnaudioError if it lacks one."""
+    """Replace all settings at once, because a config checks them together; RnnaudioError if the config lacks one."""
     if not _has(config, settings):
         raise RnnaudioError(f"{defect.name} is a defect of {defect.of} runs, not of {type(config).__name__}")
     return _with(config, {tuple(path.split(".")): value for path, value in settings.items()})

@@ -24,11 +24,14 @@ OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 
 
 def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
-    """Train a run on a corpus and write everything to ``run_dir`` (see :func:`rnnaudio.training.train`).
+    """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
+
+    The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
+    that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted.
 
     RnnaudioError, before anything is written, if the folder holds a run and ``resume`` is off, if the run to resume
     has other settings or another corpus, if the corpus or the settings do not fit the recipe, if a step needs more
-    memory than is available, or if the config asks for the preflight and it fails.
+    memory than is available, or if ``config.preflight`` is on and the preflight fails.
     """
     path, run_dir = checkpoint.path_to_write(run_dir, resume), Path(run_dir)
     _print_cost_of_mode()
@@ -74,9 +77,10 @@ def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path |
 
 
 def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[Any], Any]:
-    """The recipe and the config of a saved run, with new ``limits`` by name; None keeps the old limit.
+    """The recipe and the config of a saved run, with new ``limits``: minutes, max_updates; None keeps the old one.
 
-    RnnaudioError if early stopping has ended the run, or if the run has already reached a new limit.
+    RnnaudioError if early stopping has ended the run and its report is written, or if it has already reached a new
+    limit.
     """
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)

@@ -23,7 +23,7 @@ MOST_SAMPLES = 2**29  # 2 GiB of float32, of which writing takes several copies;
 
 
 class Primes(NamedTuple):
-    """The sounds to continue, each of ``seconds``.
+    """The sounds to continue, each ``seconds`` long.
 
     One prime is the beginning of ``file``; without a file, ``streams`` primes come from the test split, at positions
     ``place``, ``place`` + 1, ... of :meth:`rnnaudio.data.corpus.Split.prime_at`.
@@ -83,7 +83,10 @@ def generate(
 
 
 def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: SamplingOptions) -> str:
-    """Write to standard output, each part once it is generated; a stream that ends early is padded with silence."""
+    """Write prime and continuation to standard output, each part once it is generated; return a sentence on them.
+
+    A stream that ends early is padded with silence.
+    """
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
     rate, n_played = run.sample_rate_hz, 0
@@ -114,7 +117,10 @@ def _send(content: bytes) -> None:
 
 
 def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterator[np.ndarray]:
-    """Yield the parts unchanged; when the sound has died, print to stderr, once, when and why."""
+    """Yield the parts, (m,) standardised samples, unchanged; once the sound has died, print when and why to stderr.
+
+    n_samples: number of samples of all parts together.
+    """
     played, n_played, is_dead = np.zeros(n_samples, np.float32), 0, False
     for part in parts:
         played[n_played : n_played + len(part)] = part
@@ -126,7 +132,7 @@ def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterat
 
 
 def wav_header(n_samples: int, rate: int) -> bytes:
-    """The header of a WAV file of n_samples in 16-bit mono PCM, at ``rate`` in Hz."""
+    """The header of a WAV file with ``n_samples`` samples of 16-bit mono PCM at ``rate`` Hz."""
     header = io.BytesIO()
     with wave.open(header, "wb") as file:
         file.setnchannels(1)
@@ -153,7 +159,7 @@ def _check(primes: Primes, seconds: float) -> None:
 
 
 def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
-    """Paths of the files to write; RnnaudioError if not named .wav, or if one exists and ``overwrite`` is off."""
+    """Paths of the files to write; RnnaudioError if a name is not .wav, or a file exists and ``overwrite`` is off."""
     if out.suffix.lower() != ".wav":
         raise RnnaudioError(f"{out}: expected a name that ends in .wav; convert the sound afterwards")
     numbered = [out.with_name(f"{out.stem}-{k + 1}{out.suffix}") for k in range(streams)]

@@ -8,10 +8,10 @@ import numpy as np
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Split
-from rnnaudio.metrics import MINIMUM_RATE_HZ, STEINWAY_16_KHZ, Alive, AliveLimits, alive_seconds, calibrate
+from rnnaudio.metrics import MINIMUM_RATE_HZ, Alive, AliveLimits, alive_seconds, calibrate, limits_of_all_music
+from rnnaudio.metrics.windows import WINDOW_SECONDS
 from rnnaudio.runs.continuing import LoadedRun
 
-LEAST_CALIBRATION_SECONDS = 300.0
 MOST_CALIBRATION_SECONDS = 3600.0
 
 
@@ -33,17 +33,18 @@ def continue_test_prime(
 ) -> Sound:
     """Continue a prime of the test split, and measure how long the result stays within the limits of real music.
 
-    index: position of the prime; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
+    prime_seconds, seconds: lengths of the prime and of its continuation. index: position of the prime; see
+    :meth:`rnnaudio.data.corpus.Split.prime_at`.
     """
     rate = corpus.sample_rate_hz
     stretch = _prime_and_continuation(corpus.test, index, prime_seconds, seconds)
     context, ahead = np.split(stretch, [round(prime_seconds * rate)])
     (result,) = run.continue_primes([context], round(seconds * rate))
     prime, generated, original = map(corpus.restore, (context, result.audio[result.n_prime :], ahead))
-    return Sound(prime, generated, original, judge(generated, corpus, result.stopped), result.stopped)
+    return Sound(prime, generated, original, judge(generated, corpus, result.stopped, prime), result.stopped)
 
 
-def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str) -> Alive:
+def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.ndarray | None = None) -> Alive:
     """Measure how long generated sound, (n,) samples on the scale of the recording, stays alive.
 
     Sound shorter than 1 s, or of a rate below ``MINIMUM_RATE_HZ``, cannot be measured: the result is then its length,
@@ -52,18 +53,14 @@ def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str) -> Alive:
     rate = corpus.sample_rate_hz
     if len(generated) < rate or rate < MINIMUM_RATE_HZ:
         return Alive(len(generated) / rate, stopped or "too short or too low a rate to be measured")
-    return alive_seconds(generated, rate, limits_of_real_music(corpus))
+    return alive_seconds(generated, rate, limits_of_real_music(corpus), prime)
 
 
 def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
-    """Limits of real music, measured on the training pieces.
-
-    Limits from less than five minutes would be too narrow: at 16 kHz, the stored limits of rendered Mozart
-    (``STEINWAY_16_KHZ``) replace them.
-    """
+    """Limits of real music from the training pieces of a corpus; the limits for all music if no piece lasts 1 s."""
     rate = corpus.sample_rate_hz
-    if corpus.train.seconds < LEAST_CALIBRATION_SECONDS and rate == STEINWAY_16_KHZ.sample_rate_hz:
-        return STEINWAY_16_KHZ
+    if max(piece.n_samples for piece in corpus.train.pieces) < WINDOW_SECONDS * rate:
+        return limits_of_all_music(rate)
     return _measured_limits(corpus.path, corpus.path.stat().st_mtime_ns)
 
 

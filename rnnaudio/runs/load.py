@@ -24,7 +24,7 @@ def load(run_dir: Path, kind: type[R]) -> R: ...
 
 
 def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
-    """Load the run in a folder, ready to continue sound; kind: the class that the run must have.
+    """Load the run in a folder, ready to continue sound; kind: the class of runs that is expected.
 
     RnnaudioError if the folder has no run, or the run is damaged or of another class.
     """
@@ -42,7 +42,7 @@ def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
 
 
 def _check_sizes(recipe: Recipe[C], saved: SavedRun) -> None:
-    """RnnaudioError if damaged settings ask for a model larger than the stored arrays, which could exhaust memory."""
+    """Raise RnnaudioError if sizes in the settings exceed the stored arrays, as such a model could exhaust memory."""
     shapes = [array.shape for array in saved.checkpoint.arrays.values()]
     most = max((side for shape in shapes for side in shape), default=0)
     limits = {"n_units": most, "head_units": most, "readout_units": most, "n_layers": len(shapes)}
@@ -55,7 +55,7 @@ def _check_sizes(recipe: Recipe[C], saved: SavedRun) -> None:
 
 
 def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
-    """The config of a saved run; settings of later versions get defaults. RnnaudioError if it is of another recipe."""
+    """The config of a saved run, with defaults for missing settings; RnnaudioError if the run has another recipe."""
     try:
         config: C = from_dict(recipe.Config, saved.settings[recipe.key])
     except (KeyError, TypeError) as error:
@@ -64,7 +64,7 @@ def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
 
 
 def saved_recipe(run_dir: Path) -> tuple[Recipe[Any], Any]:
-    """Read the recipe and the config of the run in a folder, without loading its model."""
+    """Read the run in a folder without building its model; returns its recipe and its config."""
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
     return recipe, saved_config(recipe, saved)

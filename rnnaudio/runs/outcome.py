@@ -41,7 +41,8 @@ def write_outcome(
     prime_index
         position in the test split of the prime to continue; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
     finish
-        first make the choices that follow training (codes: parameters and temperatures); False: keep earlier choices.
+        True: first let the recipe make the choices that follow training (recipe ``codes``: which parameters and which
+        sampling temperatures are best on validation music); False: keep the choices saved earlier.
     """
     saved = SavedRun.read(run_dir)
     recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
@@ -73,7 +74,10 @@ def write_outcome(
 
 
 def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], int]:
-    """Write all sounds as WAV files; returns their paths by caption, and the number of clipped generated samples."""
+    """Write all sounds to ``folder`` as WAV files; returns paths by caption, and the number of clipped samples.
+
+    Only samples of the prime and its generated continuation are counted as clipped.
+    """
     rate = run.sample_rate_hz
     n_clipped = write_wav(folder / "generated.wav", np.concatenate([sound.prime, sound.generated]), rate)
     write_wav(folder / "original.wav", np.concatenate([sound.prime, sound.original]), rate)
@@ -106,7 +110,7 @@ def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folde
 
 
 def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> Record:
-    """Collect the figures of a run that ``summary.json`` holds."""
+    """The figures of a run, by name, that ``summary.json`` holds."""
     return {
         "recipe": recipe.name,
         "validation": page.figure,

@@ -38,7 +38,7 @@ C = TypeVar("C", bound=RunConfig)
 
 @dataclass(frozen=True)
 class Fitting:
-    """Optimizer, limits and rules of training, passed to the parameters of :func:`rnnaudio.training.train` by name."""
+    """Optimizer, limits and rules of training: arguments of :func:`rnnaudio.training.train`, under the same names."""
 
     optimizer: Optimizer
     stopping: StoppingRule
@@ -50,7 +50,7 @@ class Fitting:
     on_update: Callable[[int], None] | None = None
 
     def step(self, model: Layer, objective: Objective) -> TrainStep | SegmentedTrainStep:
-        """Compile the training step of a model, in segments unless ``segment_steps`` is 0."""
+        """Compile and return the training step of a model, in segments unless ``segment_steps`` is 0."""
         if self.segment_steps:
             return SegmentedTrainStep(
                 model, objective, self.optimizer, seed=self.seed, segment_steps=self.segment_steps
@@ -73,8 +73,8 @@ class Prepared:
     files
         files to save beside the checkpoint, by name.
     promised
-        the objective on which toy problems evaluate the model, if a setting (such as the target of 2016) makes
-        ``objective`` another one; None: ``objective``.
+        the objective by which toy problems judge the model, where a setting (such as the target of 2016) makes
+        ``objective`` differ from what the run is meant to learn; None: ``objective``.
     """
 
     model: Layer
@@ -127,7 +127,7 @@ class Recipe(ABC, Generic[C]):
     quantity
         name of the loss in reports, with its unit if it has one.
     seconds
-        length of the sound generated for the report.
+        length in seconds of the sound generated for the report.
     problems
         toy problems of the preflight.
     """
@@ -152,7 +152,7 @@ class Recipe(ABC, Generic[C]):
         """Build the model of a saved run with its trained parameters, ready to continue sound."""
 
     def open_corpus(self, path: Path, config: C) -> AudioCorpus:
-        """Open the corpus, with samples on the scale that the config asks for."""
+        """Open the corpus at ``path``, with samples on the scale that the config sets; by default standardised."""
         return AudioCorpus.open(path)
 
     def completed(self, config: C, corpus: AudioCorpus) -> C:
@@ -172,7 +172,10 @@ class Recipe(ABC, Generic[C]):
         return 1.0
 
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
-        """Make the choices that follow training, such as temperatures, and save them in the run's folder."""
+        """Make the choices that follow training, such as temperatures, and save them in the run's folder.
+
+        By default there are none.
+        """
 
     def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
         """Make the part of the report that only this kind of run has, and plot its pictures into ``folder``."""
@@ -181,7 +184,10 @@ class Recipe(ABC, Generic[C]):
         return Page(title=f"A run over {self.name}", figure=figure)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """Collect what the diagnosis examines: the model, and everything that trains it and generates with it."""
+        """Make the subject of a diagnosis: the model, and everything that trains it and generates with it.
+
+        run_dir: the folder of the run, as in :meth:`prepare`.
+        """
         prepared = self.prepare(run.config, corpus, run_dir)
         return subject_of(run, prepared, corpus, self.prime_seconds(run.config, run.sample_rate_hz))
 
@@ -203,7 +209,10 @@ class Recipe(ABC, Generic[C]):
 
 
 def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_seconds: float) -> Subject:
-    """Combine a trained run with what it was trained with into the subject of a diagnosis."""
+    """Make the subject of a diagnosis from a run and what it was trained with.
+
+    prime_seconds: length of the validation prime that the run continues in the diagnosis.
+    """
     fitting = prepared.fitting
 
     def continued(prime: np.ndarray, n_samples: int) -> np.ndarray:
@@ -224,10 +233,11 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         sample_rate_hz=run.sample_rate_hz,
         history=run.history,
         best_loss=run.record["stopping"]["best_loss"],
+        baselines=prepared.measured.get("baselines", {}),
         late_rate=late_rate(run),
     )
 
 
 def late_rate(run: LoadedRun) -> float | None:
-    """Learning rate of the last update of the best parameters; None if never validated."""
+    """Learning rate of the update that gave the best parameters; None if never validated."""
     return next((row["learning_rate"] for row in reversed(run.history) if row["is_best"]), None)

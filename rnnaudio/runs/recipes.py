@@ -1,4 +1,4 @@
-"""Registry of recipes, which holds their import paths, as importing the recipes themselves takes seconds."""
+"""Registry of recipes. It holds their import paths, because importing the recipes themselves takes seconds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,10 @@ from rnnaudio.registry import Registry, resolve
 
 
 class Entry(NamedTuple):
-    """A recipe and its config class, each as an object or as ``"module:name"``; key: see :class:`Recipe`."""
+    """A recipe and its config class, each as an object or as ``"module:name"``.
+
+    key: see :class:`rnnaudio.runs.recipe.Recipe`.
+    """
 
     key: str
     recipe: Any
@@ -26,12 +29,12 @@ RECIPES.add(
 
 
 def recipe_named(name: str) -> Any:
-    """The recipe of that name. RnnaudioError, which suggests the nearest known name, if there is none."""
+    """The recipe called ``name``. RnnaudioError, which suggests the nearest known name, if there is none."""
     return resolve(RECIPES[name].recipe)
 
 
 def config_class(name: str) -> Any:
-    """The config class of the recipe of that name; RnnaudioError as in :func:`recipe_named`."""
+    """The config class of the recipe called ``name``; errors: see :func:`recipe_named`."""
     return resolve(RECIPES[name].Config)
 
 

@@ -31,7 +31,7 @@ class SavedRun(NamedTuple):
         return saved
 
     def check(self) -> None:
-        """RnnaudioError if an entry of the record that loading or resuming needs is missing or of a wrong type."""
+        """Check the record. RnnaudioError if an entry that loading or resuming needs is missing or of a wrong type."""
         record: Any = self.record
         for name, kind in RECORD.items():
             if not isinstance(record, dict) or not isinstance(record.get(name), kind):
@@ -57,7 +57,10 @@ class SavedRun(NamedTuple):
         return self.record.get("config") or {}
 
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
-        """Arrays by name: the ``best`` parameters (lowest loss), or the last ones (``model``, or if none is best)."""
+        """Arrays, by name, of the ``best`` parameters (lowest loss) or of the last ones (``model``).
+
+        The last parameters are returned, too, if the checkpoint lacks the best ones.
+        """
         return self.checkpoint.group(group) or self.checkpoint.group("model")
 
 
@@ -91,7 +94,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set
 def open_known(
     stored: Record, path: Path | None = None, open_it: Callable[[Path], AudioCorpus] = AudioCorpus.open
 ) -> AudioCorpus:
-    """Open the corpus that a record describes, at ``path`` or by default its recorded path, with ``open_it``.
+    """Open, by ``open_it``, the corpus that a record describes; path: where it is, None: at its recorded path.
 
     RnnaudioError if the file is missing or its corpus differs from the description (:func:`description`).
     """
@@ -106,9 +109,9 @@ def open_known(
 
 
 def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], path: Path) -> None:
-    """Compare the parts of two records that ``may_change`` names, each with the set of entries that may differ.
+    """Check that two records agree in each part that is a key of ``may_change``, except in the entries listed there.
 
-    RnnaudioError, which names ``path`` and both values, if any other entry differs.
+    RnnaudioError, which names ``path`` (the checkpoint's) and both values, for the first entry that differs.
     """
     saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
     for part, unchecked in may_change.items():

@@ -22,10 +22,11 @@ class Chosen(NamedTuple):
 def chosen(
     recipe: str | None = None, preset: str | None = None, config: Path | None = None, cell: str | None = None
 ) -> Chosen:
-    """Combine the settings of a preset, those of the file ``config``, which override them, and the cell, if named.
+    """Combine the settings of a preset with those of the file ``config``, which override them, and with the cell.
 
-    The recipe is ``recipe``, that of the preset or file, or else ``frames``; recipes without a choice of cells ignore
-    ``cell``. RnnaudioError for unknown names and keys, and if two sources name different recipes.
+    None leaves a source out. The recipe is ``recipe``, that of the preset or file, or else ``frames``; recipes without
+    a choice of cells ignore ``cell``. RnnaudioError for unknown names and keys, and if two sources name different
+    recipes.
     """
     values: dict[str, Any] = {}
     for path in ([path_of(preset)] if preset else []) + ([config] if config else []):

@@ -20,7 +20,8 @@ class ToyProblem(NamedTuple):
     """A sound that is easy to learn.
 
     sound
-        (frame_size, n_samples) -> (training audio, validation audio), each (n,) samples at 16 kHz.
+        function (frame_size, n_samples) -> (training audio, validation audio), each (n,) samples at 16 kHz, where n
+        grows with ``n_samples``.
     pass_share, max_updates, why
         the problem is passed if, within ``max_updates``, the loss falls to this share of the loss of a model that has
         learnt nothing; ``why`` is the reason for that share.

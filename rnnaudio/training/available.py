@@ -13,7 +13,7 @@ SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
 
 
 def available_bytes() -> int | None:
-    """Bytes available without swapping, within the limits of this process's control groups; None if unknown.
+    """Bytes of memory available without swapping, within the limits of this process's control groups; None if unknown.
 
     Only Linux reports available memory. On other systems, such as macOS, the total memory is returned.
     """

@@ -6,6 +6,7 @@ execute code.
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +19,10 @@ import safetensors.numpy
 from rnnaudio.atomic import write_atomically
 from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.records import Record
+from rnnaudio.records import Json, Record
 
+CURRENT_NAMES = {"hear": "input", "tell": "output"}
+EARLIER_NAMES = re.compile(r"(?<=\.)(hear|tell)(?=\.)")
 FORMAT = "rnnaudio-checkpoint-1"
 
 
@@ -42,10 +45,10 @@ def path_in(run_dir: Path) -> Path:
 
 
 def path_to_write(run_dir: Path, resume: bool) -> Path:
-    """Path of the checkpoint of a run that is about to start or, with ``resume``, to continue.
+    """Return the path of the checkpoint of a run that is about to start or, with ``resume``, to continue.
 
-    Call it before training: RnnaudioError if the run would replace an existing checkpoint without ``resume``, or if
-    the folder is not writable.
+    Call it before training: it raises RnnaudioError if the run would replace an existing checkpoint without
+    ``resume``, or if ``run_dir`` is a file or not writable.
     """
     path = path_in(run_dir)
     if path.exists() and not resume:
@@ -58,7 +61,10 @@ def path_to_write(run_dir: Path, resume: bool) -> Path:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically; after RnnaudioError (no space, no permission) an earlier file is unchanged."""
+    """Write a checkpoint to ``path``, replacing an earlier one only when complete.
+
+    RnnaudioError (no space, no permission) leaves an earlier file unchanged.
+    """
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}
     record = json.dumps(checkpoint.record)
     metadata = {"format": FORMAT, "record": record, "crc32": checksum(record, arrays)}
@@ -85,13 +91,23 @@ def load(path: Path) -> Checkpoint:
     if metadata.get("crc32", "") not in ("", checksum(record, arrays)):  # early checkpoints have no checksum
         raise RnnaudioError(f"{path} is damaged: its checksum does not match its content; use another or train again")
     try:
-        return Checkpoint(arrays, json.loads(record))
+        renamed = {_current_name(name): array for name, array in arrays.items()}
+        return Checkpoint(renamed, json.loads(record, object_pairs_hook=_with_current_names))
     except (ValueError, RecursionError) as error:
         raise RnnaudioError(f"{path} is damaged: its record is no JSON ({error}); use another") from error
 
 
+def _current_name(name: str) -> str:
+    """The name of an array in this version: checkpoints of earlier ones have some children under other names."""
+    return EARLIER_NAMES.sub(lambda found: CURRENT_NAMES[found.group()], name)
+
+
+def _with_current_names(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    return {_current_name(key): value for key, value in pairs}
+
+
 def checksum(record: str, arrays: Mapping[str, Array]) -> str:
-    """CRC-32 of the record and all arrays in order of their names, in hexadecimal."""
+    """CRC-32 of the record, as JSON, and of all names and arrays in order of the names, in hexadecimal."""
     value = zlib.crc32(record.encode())
     for name in sorted(arrays):
         value = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, zlib.crc32(name.encode(), value))

@@ -34,8 +34,8 @@ Row: TypeAlias = Record
 class Batches(Protocol):
     """Source of training batches; ``batch(index)`` is a pure function of the index, so a run can resume at any update.
 
-    ``batch`` is called one batch ahead, from another thread. ``carries_state`` tells whether each batch continues the
-    sequences of the one before, so that its initial state is that batch's final state.
+    ``batch`` is called one batch ahead, from another thread. ``carries_state``: True if each batch continues the
+    sequences of the batch before, so that its initial state is the final state of that batch.
     """
 
     @property
@@ -57,7 +57,10 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that end a run whatever its losses, counted over all of its sessions, and the validation interval."""
+    """Limits that end a run whatever its losses, counted over all of its sessions, and the validation interval.
+
+    ``max_updates`` is a number of updates, ``max_seconds`` a training time in seconds.
+    """
 
     max_updates: int = 1_000_000
     max_seconds: float = float("inf")
@@ -74,10 +77,10 @@ class Judging:
         the loss that decides when to stop and which parameters are the best. ``valid``: the loss on the validation
         batches; ``train``: the mean over the training batches since the last validation, with noise and dropout.
     with_noise
-        validate in the training graph, with noise and dropout; required for a :class:`rnnaudio.objectives.Bound`,
-        which is an expectation over samples.
+        True to validate in the training graph, with noise and dropout, which is required for a
+        :class:`rnnaudio.objectives.Bound`, an expectation over samples.
     keep_all
-        save the whole history; False: only the rows up to the best one.
+        True to save the whole history, False to save only the rows up to the best one.
     """
 
     by: Literal["valid", "train"] = "valid"
@@ -89,6 +92,10 @@ class Judging:
 class Run:
     """Progress of a run, saved in the checkpoint except for ``reason`` and ``is_complete``.
 
+    stopping
+        state of the early-stopping rule, with the lowest loss so far.
+    n_updates, seconds
+        number of updates and training time, over all sessions.
     history
         one row per validation: epoch (passes over the training data so far), updates, seconds, train and valid (the
         objective's first reported value, on training and validation batches), ``valid_<name>`` (its other values),
@@ -133,27 +140,31 @@ def train(
 ) -> Run:
     """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end the run, then set it to its best parameters.
 
-    ``run_dir/checkpoint.safetensors`` is replaced at each validation and at the end. With ``resume`` a run continues
-    from it and reaches the same parameters, bit for bit, as without the interruption, if engine, mode and kernel are
-    the same.
+    Returns the run, with the reason why it ended. ``run_dir/checkpoint.safetensors`` is replaced at each validation
+    and at the end. With ``resume`` a run continues from it and reaches the same parameters, bit for bit, as without
+    the interruption, if engine, mode and kernel are the same.
 
     batches
         the source of training batches.
     validation
         the batches of each validation, always the same ones.
+    stopping
+        the early-stopping rule.
     schedule
-        learning rate as a function of the update, counted from 0; default: the optimizer's own, constant.
+        learning rate as a function of the update, counted from 0; None: the constant one of the optimizer.
+    seed
+        random seed of noise and dropout.
     segment_steps
         process each batch this many steps at a time, with the same gradient in less memory; see
         :class:`SegmentedTrainStep` for its restrictions. 0: the whole sequence at once.
     judging
         which loss decides about stopping and the best parameters.
     config
-        JSON-serialisable settings, saved with the run.
+        JSON-serialisable settings, saved in the checkpoint's record.
     on_update
-        called before each update with its number, from 0, for example to anneal noise.
+        called before each update with its number, from 0, for example to anneal noise; None: nothing is called.
     on_validation
-        called with each new row of the history; default: print it.
+        called with each new row of the history; None: print it.
 
     RnnaudioError for a seed out of range, if a checkpoint exists and ``resume`` is off, if it was trained with another
     model, objective, optimizer, seed or segment length, if it cannot be written, or if the model or objective cannot
@@ -217,7 +228,7 @@ def _compiled(
 def _validated(
     run: Run, result: StepResult, values: dict[str, float], stopping: StoppingRule, model: Layer, by: str
 ) -> StoppingState:
-    """Add a row to the history and keep the parameters if they are the best; return the stopping rule's new state."""
+    """Add a row to the history, copy the parameters if they are the best, and return the stopping rule's new state."""
     first, *others = values
     train = run.totals.values()[first]
     state = stopping.update(run.stopping, train if by == "train" else values[first])
@@ -342,9 +353,10 @@ def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, ide
 
 
 def set_model(model: Layer, values: dict[str, Array], path: Path) -> None:
-    """Set the model's parameters and statistics to saved values, by name; ``path`` is the file named in the message.
+    """Set the model's parameters and statistics to saved values, by name.
 
-    RnnaudioError, with the first difference, if the saved model has another architecture.
+    RnnaudioError, with the first difference, if the saved model has another architecture. ``path``: the file that the
+    error message names.
     """
     try:
         model.set_values(values)

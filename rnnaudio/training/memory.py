@@ -16,7 +16,7 @@ from rnnaudio.training.available import available_bytes
 
 RESERVE = 256 << 20  # bytes for compiling and for the validation batches
 N_BATCHES = 2  # one in use, one prefetched
-# The gradient at a final state is written into an array of zeros that spans all steps of the segment. This is the
+# The gradient of a final state is written into an array of zeros that spans all steps of the segment. This is the
 # measured number of such arrays; without compilation to C the write is not done in place, and takes several.
 FINAL_ARRAYS = {"pytensor": 3, "theano": 8}[engine.NAME] if engine.MODE in ("auto", "python") else 1
 
@@ -24,18 +24,18 @@ FINAL_ARRAYS = {"pytensor": 3, "theano": 8}[engine.NAME] if engine.MODE in ("aut
 class StepMemory(NamedTuple):
     """Upper estimate of the memory that a training step needs, in bytes.
 
-    With T steps, B sequences and f bytes per number:
+    With T steps, B sequences, n_in inputs and f bytes per number:
 
     parameters
-        parameters, gradients and optimizer state, and twice more the largest parameter, for kernels' packed copies; in
-        segments also the sum of the gradients.
+        parameters, gradients and optimizer state, plus twice the largest parameter, for the kernels' packed copies;
+        when training in segments, also the sum of the gradients.
     batches
         2 f (T + 1) B n_in: one batch in use, one prefetched.
     activations
-        f R B times the numbers per step that the layers report (:mod:`rnnaudio.nn.activations`). R is T; in segments
-        it is the length of a segment plus that of a shorter last one, which needs arrays of its own.
+        f R B times the count of numbers per step that the layers report (:mod:`rnnaudio.nn.activations`). R is T; in
+        segments it is the length of a segment plus that of a shorter last one, which needs arrays of its own.
     states
-        in segments, f B times the total width of the states, for each segment.
+        in segments, f B times the total width of the states, for each segment; else 0.
 
     The estimate agrees with measurements of the fused kernels; it is rough for scan.
     """
@@ -53,7 +53,10 @@ class StepMemory(NamedTuple):
 def step_memory(
     model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
 ) -> StepMemory:
-    """Predict the memory of a training step on (n_steps, batch_size) frames; segment_steps 0: no segments."""
+    """Predict the memory of a training step on a batch of ``batch_size`` sequences of ``n_steps`` frames.
+
+    segment_steps: the length of the segments; 0: no segments.
+    """
     size = np.dtype(engine.float_type()).itemsize
     segment = min(segment_steps or n_steps, n_steps)
     held = model.activations().beside(objective.activations(model))
@@ -75,9 +78,9 @@ def step_memory(
 def check_memory(
     model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
 ) -> StepMemory:
-    """Predict the memory of a training step like :func:`step_memory`, and check that as much is available.
+    """Return :func:`step_memory`, after checking that this much memory, plus 256 MiB for other needs, is available.
 
-    RnnaudioError, with advice, if it is not; no check if the available memory is unknown.
+    RnnaudioError, with advice, if it is not available; no check if the available memory is unknown.
     """
 
     def memory(segment: int) -> StepMemory:

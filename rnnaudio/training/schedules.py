@@ -67,7 +67,7 @@ class WarmupCosine:
 
 @dataclass(frozen=True)
 class ExponentialDecay:
-    """Stepwise exponential decay: value * decay^k, k = update // every. 0 < decay <= 1; every >= 1."""
+    """Stepwise exponential decay: value * decay^k, k = update // every. 0 < decay <= 1; every >= 1, in updates."""
 
     value: float
     decay: float
@@ -86,7 +86,7 @@ class ExponentialDecay:
 
 @dataclass(frozen=True)
 class LinearAnnealing:
-    """Linear change: start + (end - start) * min(update / n_updates, 1). n_updates >= 1."""
+    """Linear change, constant after n_updates >= 1: start + (end - start) * min(update / n_updates, 1)."""
 
     start: float
     end: float

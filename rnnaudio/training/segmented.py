@@ -2,9 +2,9 @@
 
 The sequence is divided into segments. A forward pass over all segments keeps only the state at the start of each. A
 second pass takes the segments in reverse order: it computes each one forwards again, now keeping the intermediate
-results, and then backwards, which gives the gradient at the segment's initial state; the segment before it continues
-from that gradient. With x_k the frames of segment k, s_k the state at its start, w_k its share of the steps and
-L = sum_k w_k loss_k,
+results, and then backwards, which gives the gradient with respect to the segment's initial state; the segment before
+it continues from that gradient. With x_k the frames of segment k, s_k the state at its start, w_k its share of the
+steps and L = sum_k w_k loss_k,
 
     s_{k+1}, loss_k = run(x_k, s_k)
     d_k = dL / ds_k,  g_k = contribution of segment k to dL / d parameters:
@@ -89,7 +89,7 @@ class SegmentedTrainStep:
     def __call__(
         self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
     ) -> StepResult:
-        """Update the parameters in place, like :class:`TrainStep`."""
+        """Update the parameters in place; the arguments and the result are those of :meth:`TrainStep.__call__`."""
         loss, values, final, gradients = self.gradients(batch, state, update=update)
         norms, ratios = (
             dict(zip(self.parameters, map(float, row), strict=True))
@@ -98,7 +98,10 @@ class SegmentedTrainStep:
         return StepResult(loss, values, norms, ratios, final)
 
     def gradients(self, batch: BatchArrays, state: list[Array] | None, *, update: int) -> Backward:
-        """Compute loss, final state and gradients of a batch in both passes, without updating the parameters."""
+        """Compute loss, final state and gradients of a batch in both passes, without updating the parameters.
+
+        The arguments are those of :meth:`TrainStep.__call__`.
+        """
         segments = self._objective.segments(self._segment_steps, *self._graph.arrays(batch))
         inputs = self._forwards(segments, self._graph.start(batch, state), update)
         sums = {name: np.zeros_like(p.get_value(borrow=True)) for name, p in self.parameters.items()}
@@ -126,7 +129,7 @@ class SegmentedTrainStep:
 
 
 def divisible(model: Layer, objective: Objective) -> Divisible:
-    """Return the objective if it and all layers of the model can be computed in segments; else RnnaudioError."""
+    """Return the objective if it and all layers of the model can be computed in segments; RnnaudioError if not."""
     if not isinstance(objective, Divisible):
         raise RnnaudioError(
             f"the objective {objective.name!r} cannot be divided in time, as it is not a mean over steps: train "

@@ -17,7 +17,7 @@ BatchArrays: TypeAlias = object  # has an array for each name in ``objective.fie
 
 
 class Continuing(Protocol):
-    """A batch whose sequences continue those of the one before, except where ``resets`` (batch,) is 1."""
+    """A batch whose sequences continue those of the batch before, except where ``resets`` (batch,) is 1."""
 
     @property
     def resets(self) -> Flags: ...
@@ -29,15 +29,16 @@ class StepResult(NamedTuple):
     loss: float  # before the update
     values: Sums  # the objective's reported values
     gradient_norms: dict[str, float]  # L2 norm of each parameter's gradient, before clipping
-    update_ratios: dict[str, float]  # L2 norm of each parameter's change over that of the parameter
+    update_ratios: dict[str, float]  # L2 norm of each parameter's change over the L2 norm of the parameter
     state: list[Array]  # final state, one array per leaf
 
 
 class Graph:
     """The graph from a batch and an initial state to the objective's ``outcome``, for updates and evaluations.
 
-    Its ``inputs``: ``variables``, the arrays of the batch; ``resets`` (batch,), 1 where a sequence starts from the
-    model's initial state; and ``carried``, the leaves of the state from which the other sequences start.
+    ``context`` selects training or evaluation and gives the noise. The graph's ``inputs`` are ``variables``, the
+    arrays of the batch; ``resets`` (batch,), 1 where a sequence starts from the model's initial state; and
+    ``carried``, the leaves of the state, (batch, width) each, from which the other sequences start.
     """
 
     def __init__(self, model: Layer, objective: Objective, context: Context):
@@ -55,15 +56,15 @@ class Graph:
         self._widths = flatten(model.state_sizes)
 
     def arguments(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
-        """Values for ``inputs``; if ``state`` is None, all sequences start from the model's initial state."""
+        """Return values for ``inputs``; if ``state`` is None, all sequences start from the model's initial state."""
         return [*self.arrays(batch), *self.start(batch, state)]
 
     def arrays(self, batch: BatchArrays) -> list[Array]:
-        """Values for ``variables``: the arrays of the batch that the objective uses."""
+        """Return the values for ``variables``: the arrays of the batch that the objective uses."""
         return [getattr(batch, field) for field in self._objective.fields]
 
     def start(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
-        """Values for ``resets`` and ``carried``; if ``state`` is None, all sequences start anew."""
+        """Return the values for ``resets`` and ``carried``; if ``state`` is None, all sequences are reset."""
         n = int(self._objective.batch_size(*self.arrays(batch)))
         if state is None:
             zeros = [np.zeros((n, width), engine.float_type()) for width in self._widths]
@@ -75,7 +76,8 @@ class TrainStep:
     """A compiled update of a model's parameters on one batch.
 
     ``step(batch, state, learning_rate=..., update=...)``: ``update`` (the number of updates so far) and ``seed``
-    determine the noise; ``state`` is the final state of the previous batch, or None for the model's initial state.
+    determine the noise; ``state`` is the final state of the previous batch, one array per leaf, or None for the
+    model's initial state. The result is a :class:`StepResult`.
     """
 
     def __init__(self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int):
@@ -111,10 +113,11 @@ class TrainStep:
 class Evaluation:
     """An objective's reported values over batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
 
-    With ``segment_steps`` above 0, each batch of a Divisible objective is processed that many steps at a time, to save
-    memory. With ``noise_seed``, the training graph is used instead, with noise and dropout (as in 2016). The noise of
-    batch k is then that of training update k with the same seed, as long as neither is cut into segments. That stays,
-    because recorded runs, and the losses of resumed ones, depend on it.
+    With ``segment_steps`` above 0, each batch of a :class:`rnnaudio.objectives.Divisible` objective is processed that
+    many steps at a time, to save memory. With a ``noise_seed`` the training graph is used instead, with noise and
+    dropout that the seed determines (as in 2016). The noise of batch k is then that of training update k with the same
+    seed, as long as neither is cut into segments. That stays, because recorded runs, and the losses of resumed ones,
+    depend on it.
     """
 
     def __init__(self, model: Layer, objective: Objective, segment_steps: int = 0, noise_seed: int | None = None):
@@ -148,7 +151,10 @@ class Evaluation:
 
 
 class Totals:
-    """Accumulated numerators and denominators of reported values, by name; 0 as denominator gives the value NaN."""
+    """Accumulated numerators and denominators of an objective's reported values, by name.
+
+    sums: the sums to start from, such as those of a checkpoint; None: none yet.
+    """
 
     def __init__(self, sums: dict[str, list[float]] | None = None):
         self.sums: dict[str, list[float]] = sums or {}
@@ -161,7 +167,7 @@ class Totals:
             entry[1] += denominator
 
     def values(self) -> dict[str, float]:
-        """Numerator over denominator, by name."""
+        """Return numerator over denominator, by name; NaN if the denominator is 0."""
         return {name: n / d if d else float("nan") for name, (n, d) in self.sums.items()}
 
 
@@ -171,7 +177,7 @@ def pairs(names: list[str], flat: Sequence[Array]) -> Sums:
 
 
 def copies(states: list[Array]) -> list[Array]:
-    """Copies of the final states: the engine returns views, which would keep the states of all steps in memory."""
+    """Copy final states: the engine returns views, which would keep the states of all steps in memory."""
     return [np.array(state) for state in states]
 
 

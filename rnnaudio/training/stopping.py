@@ -25,8 +25,8 @@ class StoppingState(NamedTuple):
     """State of a rule after `epoch` epochs (0 before the first; the first epoch is epoch 1).
 
     best_loss, best_epoch: the lowest loss so far (infinity before the first) and its epoch, the first one if tied.
-    improved: True if the last epoch has the lowest loss so far, so that its parameters should be kept.
-    should_stop, reason: the decision and a sentence for the user; the reason is empty while training continues.
+    improved: True if the last epoch has the lowest loss so far, so that its parameters should be saved.
+    should_stop, reason: whether to stop, and why, as a phrase for the user; empty while training continues.
     reference_loss, reference_epoch: the loss and epoch of the last sufficiently large improvement (EarlyStopping).
     recent_losses: the latest losses, oldest first, as many as the rule needs (MeanDifferenceStopping).
     """
@@ -63,7 +63,7 @@ class EarlyStopping:
         return StoppingState()
 
     def update(self, state: StoppingState, loss: float) -> StoppingState:
-        """State after one more epoch with this validation loss."""
+        """Return the state after one more epoch with this validation loss."""
         state = _observe(state, loss)
         if state.should_stop:
             return state

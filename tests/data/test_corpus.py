@@ -224,6 +224,25 @@ def test_seeds_are_cut_from_long_enough_pieces_at_fixed_places(tmp_path):
                 corpus.test.first(seconds)
 
 
+def test_primes_of_several_pieces_are_found_anywhere_in_each(tmp_path):
+    """Two long pieces, told apart by their level: every prime is cut from within one, and all places are covered."""
+    ramps = [np.arange(2400) / 32768 + level for level in (0.125, 0.5)]
+    pieces = [recording("t", ramps[0], "train"), recording("v", ramps[0], "valid")]
+    pieces += [recording(str(k), ramp, "test") for k, ramp in enumerate(ramps)]
+    build(tmp_path / "a.h5", pieces, cleaning=AS_IT_IS)
+    starts: tuple[list[int], list[int]] = ([], [])
+    with AudioCorpus.open(tmp_path / "a.h5") as corpus:
+        for index in range(100):
+            prime = corpus.restore(corpus.test.prime_at(index, 0.1))
+            k = int(prime[0] > 0.4)
+            start = round(float(prime[0] - (0.125, 0.5)[k]) * 32768)
+            np.testing.assert_allclose(prime, ramps[k][start : start + 800], atol=1e-6)
+            starts[k].append(start)
+    for of_piece in starts:
+        assert len(of_piece) == pytest.approx(50, abs=2)
+        assert min(of_piece) < 60 and max(of_piece) > 1540
+
+
 def test_the_same_corpus_may_be_open_twice(small):
     path, _ = small
     with AudioCorpus.open(path) as one:

@@ -1,4 +1,4 @@
-"""Compiled recurrences against loops in NumPy and against raw scan, at odd sizes."""
+"""Compiled recurrences against loops in NumPy and against the engine's own loop (kernel `scan`), at odd sizes."""
 
 from functools import partial
 

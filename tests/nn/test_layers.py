@@ -127,6 +127,13 @@ def test_batch_norm_equals_the_oracle(n_axes):
     np.testing.assert_allclose(evaluated, plain, rtol=1e-10, atol=1e-12)
 
 
+def test_an_untrained_batch_norm_passes_its_input():
+    x = engine.tensor("x", 2)
+    value = np.random.default_rng(0).standard_normal((4, 3)).astype("float32")
+    passed = engine.function([x], BatchNorm(3).apply(x, Context.evaluation()))(value)
+    np.testing.assert_allclose(passed, value, rtol=1e-4)
+
+
 @pytest.mark.parametrize("size", [1.0, 1e6, 1e30])
 def test_what_stands_in_the_padding_does_not_reach_batch_norm(size):
     """Valid steps and running statistics are those of the oracle, which sees the valid steps alone."""

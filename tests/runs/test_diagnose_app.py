@@ -115,6 +115,16 @@ def test_a_free_run_that_overflows_is_filled_up_with_nan(folder, monkeypatch):
     np.testing.assert_array_equal(np.isfinite(played).all(axis=1), [True, False, False])
 
 
+def test_the_errors_of_a_diagnosis_are_those_of_the_report(folder):
+    """To the digit: over all validation windows, and of the baselines that the run recorded."""
+    found = diagnose_run(folder / "run", folder / "corpus.h5")
+    run = load(folder / "run")
+    recorded = run.record["config"]["baselines"]
+    assert recorded.keys() == {"predict zero", "persistence", "linear prediction"}
+    assert {name: found.measured.errors[name] for name in recorded} == pytest.approx(recorded, rel=1e-12)
+    assert found.measured.errors["this model"] == pytest.approx(run.best_validation_loss, rel=1e-4)
+
+
 def subject_with(run_dir, **settings):
     """The subject of a run, were it trained with other settings."""
     run = load(run_dir)
@@ -177,6 +187,7 @@ def test_advice_comes_as_options_of_train():
     assert remedy("learning-rate-too-high", TINY) == "--learning-rate 0.0001"
     assert remedy("exploding-gradient", faithful) == "--max-gradient-norm 1.0"
     assert remedy("exploding-gradient", TINY) == remedy("axes-swapped", TINY) == ""
+    assert remedy("noiseless-feedback", TINY) == "--recipe codes"  # not noise, which turns music into hiss
 
 
 @pytest.mark.parametrize("defect", [d for d in DEFECTS if d.of == "audio"], ids=lambda d: d.name)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.metrics import STEINWAY_16_KHZ, calibrate
+from rnnaudio.metrics import calibrate
 from rnnaudio.metrics.likeness import loop_score
 from rnnaudio.metrics.yardstick import Yardstick, most_looped
+from rnnaudio.runs.codes import choice
 from rnnaudio.runs.codes.choice import choose, healthiest, played
 from rnnaudio.runs.codes.config import CodesConfig, fitted
 from rnnaudio.runs.codes.model import encoded, training_codes, transposed
@@ -112,10 +114,33 @@ def test_the_healthiest_is_chosen(folder):
     assert load(folder / "run").playing == chosen
 
 
+@pytest.mark.parametrize(
+    ("cost", "training", "seconds"),
+    [
+        (0.5, 600.0, 40.0),  # a third of 10 minutes, 10 settings: 20 s each, of which a second of sound takes .5 s
+        (0.5, 6000.0, 60.0),  # 5 minutes at most: 30 s each, and no more than 60 s of sound
+        (2.0, 6000.0, 15.0),
+        (2.0, 1.0, 8.0),  # too little time: 8 s all the same
+    ],
+)
+def test_choosing_takes_a_third_of_the_training(monkeypatch, cost, training, seconds):
+    clock = [0.0]
+    monkeypatch.setattr(choice.time, "monotonic", lambda: clock[0])
+
+    def played(run, primes, n_samples, seed):
+        clock[0] += cost * n_samples / RATE_HZ
+        return []
+
+    monkeypatch.setattr(choice, "played", played)
+    monkeypatch.setattr(choice, "health", lambda *_: {})
+    run = SimpleNamespace(sample_rate_hz=RATE_HZ)
+    assert choice.affordable_seconds(run, [], None, np.zeros((1, 64)), training, 10) == pytest.approx(seconds)
+
+
 def test_what_was_never_chosen_plays_as_learnt(tmp_path):
     as_learnt = Playing("model", 1.0, 1.0, [], None)
     assert load_playing(tmp_path, 7) == as_learnt
-    chosen = Playing("best", 1.1, 0.9, [{"b": 1.0}], STEINWAY_16_KHZ)
+    chosen = Playing("best", 1.1, 0.9, [{"b": 1.0}], calibrate([music(4.0, 0)], RATE_HZ))
     save_playing(chosen, tmp_path, 7)
     assert load_playing(tmp_path, 7) == chosen and load_playing(tmp_path, 8) == as_learnt  # the run went on since
     record = json.loads((tmp_path / "playing.json").read_text())
@@ -217,7 +242,7 @@ def test_who_listens_to_a_pipe_is_told_of_a_death_once(capsys):
     passed = np.concatenate(list(watched(iter(parts), len(audio), Watch(limits, Scale(0.0, 1.0)))))
     np.testing.assert_array_equal(passed, audio)
     said = capsys.readouterr().err
-    assert said.startswith("note: faded to silence") and said.count("\n") == 1
+    assert said.startswith("note: fell silent") and said.count("\n") == 1
 
 
 @pytest.mark.slow
@@ -277,7 +302,7 @@ def test_a_stream_that_dies_is_cut_and_says_when():
     blocks = (np.stack([alive, dying])[:, k : k + 16_384] for k in range(0, 60 * rate, 16_384))
     results = gathered([np.zeros(10)] * 2, blocks, 60 * rate, Watch(limits, Scale(0.0, 1.0)))
     assert results[0].stopped == "" and len(results[0].audio) == 10 + 60 * rate
-    assert "faded to silence" in results[1].stopped
+    assert "fell silent" in results[1].stopped
     assert 30.0 <= (len(results[1].audio) - 10) / rate <= 34.0
     died = float(results[1].stopped.split("from ")[1].split(" s")[0])
     assert died == pytest.approx(20.0, abs=1.5)

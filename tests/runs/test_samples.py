@@ -348,7 +348,7 @@ def test_the_same_model_in_pytorch_says_the_same():
     theirs, values = SampleRNN(config, facts, ours.n_context), ours.get_values()
     their_values = {"taps": values["taps"], "first.weight": values["samples.w_input"].T}
     for k in range(2):
-        for part in ("hear", "tell"):
+        for part in ("input", "output"):
             their_values[f"{part}.{k}.weight"] = values[f"tier_{k + 1}.{part}.weight"].T
             their_values[f"{part}.{k}.bias"] = values[f"tier_{k + 1}.{part}.bias"]
         lstm = f"tier_{k + 1}.lstm."

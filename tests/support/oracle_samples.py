@@ -49,12 +49,12 @@ def said_of_each(values, levels, n_context, *, frames, window, n_levels, deviati
         for k, (size, w) in enumerate(zip(frames, weights, strict=True)):
             if now % size:
                 continue
-            z = u[t - size : t] @ w["hear.weight"] + w["hear.bias"]
+            z = u[t - size : t] @ w["input.weight"] + w["input.bias"]
             if k:
                 z = z + told[k - 1][now % frames[k - 1] // size]
             states[k] = step(z, states[k], below(w, f"{cell}.{cell}."))
             parts = size // (frames[k + 1] if k + 1 < len(frames) else 1)
-            told[k] = np.split(states[k][0] @ w["tell.weight"] + w["tell.bias"], parts)
+            told[k] = np.split(states[k][0] @ w["output.weight"] + w["output.bias"], parts)
         c = told[-1][now % frames[-1]]
         a = np.maximum(u[t - window : t][::-1] @ bottom["w_input"] + c, 0.0)
         a = np.maximum(a @ bottom["hidden.weight"] + bottom["hidden.bias"], 0.0)

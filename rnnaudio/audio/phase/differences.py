@@ -1,14 +1,14 @@
 """Phase differences: the part of the phase that can be predicted from magnitudes.
 
-For a tone at the centre of bin k, the phase of the bin advances by 2 pi k hop / n, many turns, from frame to frame.
-Its absolute value depends on the onset time, so no model can predict it. Differences of phases, in contrast, do not
-change if the same angle is added to all phases:
+For a tone at the centre of bin k, the phase of the bin advances by 2 pi k hop / n, many turns, from frame to frame (n
+is the window length in samples). The phase itself depends on the onset time, so no model can predict it. Differences
+of phases, in contrast, do not change if the same angle is added to all phases. For frame m and bin k they are:
 
     in time        v[m, k] = phase[m, k] - phase[m-1, k] - 2 pi k hop / n. This is the hop times the deviation of the
                    instantaneous (angular) frequency from the bin's centre: 0 for a tone at the centre
-    in frequency   u[m, k] = centred phase[m, k] - centred phase[m, k-1]. Centred phases refer to the centre c of the
-                   frame instead of its first sample: 2 pi k c / n is added. This is -2 pi / n times the group delay
-                   from the centre: 0 for an event there
+    in frequency   u[m, k] = centred phase[m, k] - centred phase[m, k-1]. Centred phases refer to the centre of the
+                   frame, c = n // 2, instead of its first sample: 2 pi k c / n is added. This is -2 pi / n times the
+                   group delay from the centre: 0 for an event there
 
 Both are wrapped to -pi .. pi. For a Gaussian window they are derivatives of the log-magnitude (Portnoff 1979), so they
 are local functions of the spectrogram; the phase is their sum along a path.
@@ -30,7 +30,9 @@ FAINT = 1e-10  # lower limit of a magnitude under the logarithm
 
 
 class Differences(NamedTuple):
-    """Phase differences v (time) and u (frequency) in radians, (n_frames, n_bins) each; see the module.
+    """Phase differences v (time) and u (frequency) in radians, as defined at the top of the module.
+
+    Both have the shape of the phases: (n_frames, ..., n_bins), or (..., n_bins) for a single frame.
 
     time
         difference from the frame before; 0 in the first frame.
@@ -54,7 +56,10 @@ def hop_advance(stft: STFT) -> Phases:
 
 
 def phase_differences(phases: Phases, stft: STFT) -> Differences:
-    """Differences of phases (n_frames, ..., n_bins), in radians; the phases refer to each frame's first sample."""
+    """Compute the :class:`Differences` of phases (n_frames, ..., n_bins), in radians.
+
+    The phases must refer to the first sample of each frame.
+    """
     time, frequency = np.zeros(phases.shape), np.zeros(phases.shape)
     time[1:] = wrapped(np.diff(phases, axis=0) - hop_advance(stft))
     frequency[..., 1:] = wrapped(np.diff(phases + centre_advance(stft), axis=-1))
@@ -66,9 +71,10 @@ def magnitude_differences(magnitudes: Magnitudes, stft: STFT) -> Differences:
 
         v = hop n / gamma  d log|X| / dk        u = -gamma / (hop n)  d log|X| / dm
 
-    The derivatives are central differences, averaged over the two frames (v) or bins (u) of the phase difference. A
-    frame needs the frame after it; at the ends log|X| is extrapolated linearly. RnnaudioError for a rectangular
-    window, which no Gaussian approximates, and for magnitudes that are not valid.
+    n is the window length in samples, exp(-pi t^2 / gamma) the Gaussian nearest to the window. The
+    derivatives are central differences, averaged over the two frames (v) or bins (u) of the phase difference. A frame
+    needs the frame after it; at the ends log|X| is extrapolated linearly. RnnaudioError for a rectangular window,
+    which no Gaussian approximates, and for magnitudes that are negative, not finite or of a wrong shape.
     """
     logs = np.log(np.maximum(checked_magnitudes(magnitudes, stft), FAINT))
     first, last = logs[:2][::-1], logs[-2:]  # a single frame gives one row in each
@@ -80,9 +86,11 @@ def magnitude_differences(magnitudes: Magnitudes, stft: STFT) -> Differences:
 
 
 def differences_between(before: Features, logs: Features, after: Features, slope: float) -> Differences:
-    """Compute :func:`magnitude_differences` from log-magnitudes (..., n_bins) of three adjoining frames.
+    """Estimate the phase differences of a frame from its log-magnitudes and those of its two neighbours.
 
-    Where the frame before or after is missing, at the ends, the caller extrapolates linearly.
+    before, logs, after: natural logarithms of |X| in the previous frame, the frame and the next one, (..., n_bins)
+    each. For the first and the last frame the caller extrapolates the missing neighbour linearly. The formulas are
+    those of :func:`magnitude_differences`; ``slope`` is the result of :func:`gradient_slope`.
     """
     frequency = np.zeros(logs.shape)
     has_slope = logs.shape[-1] > 1
@@ -93,7 +101,7 @@ def differences_between(before: Features, logs: Features, after: Features, slope
 
 
 def gradient_slope(stft: STFT) -> float:
-    """Factor hop n / gamma of :func:`magnitude_differences`; RnnaudioError for a rectangular window."""
+    """Return the factor hop n / gamma of :func:`magnitude_differences`; RnnaudioError for a rectangular window."""
     if stft.window not in NEAREST_GAUSSIAN:
         raise RnnaudioError(
             f"no Gaussian approximates a {stft.window} window: use one of {', '.join(NEAREST_GAUSSIAN)}"

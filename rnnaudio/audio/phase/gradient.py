@@ -21,7 +21,8 @@ class PhaseGradient:
         for phased in stream.flush(): ...
 
     A frame pushed together with known phases (``push(frame, phases)``) keeps them, and the frames after it continue
-    from them. Prusa and Sondergaard (2016). RnnaudioError for a rectangular window.
+    from them. Prusa and Sondergaard (2016). seed: determines the random phases of faint bins, see
+    :class:`PhaseIntegrator`. RnnaudioError for a rectangular window.
     """
 
     def __init__(self, stft: STFT, *, seed: int = 0):
@@ -34,6 +35,7 @@ class PhaseGradient:
     def push(self, magnitudes: Magnitudes, phases: Phases | None = None) -> list[PhasedFrame]:
         """Add the next frame |X|, (n_bins,); returns the frame before it with phases, or an empty list the first time.
 
+        phases: the phases of the frame added, (n_bins,) in radians; None: they are estimated.
         RnnaudioError for values that are NaN, infinite or negative, a wrong number of bins, or a flushed stream.
         """
         if self._is_over:
@@ -45,7 +47,10 @@ class PhaseGradient:
         return phased
 
     def flush(self) -> list[PhasedFrame]:
-        """Return the last frame and end the stream; a second call, or an empty stream, returns an empty list."""
+        """End the stream and return its last frame, with phases, in a list.
+
+        The list is empty if the stream is empty or was flushed before.
+        """
         if self._is_over or self._frame is None:
             return []
         self._is_over = True

@@ -30,8 +30,10 @@ def griffin_lim(
         phases (n_frames, n_bins) in radians, or the ``zero`` or ``random`` phases of :func:`starting_phases`.
     n_iterations
         0 gives the inverse transform with the starting phases.
+    seed
+        determines the ``random`` phases.
     n_samples
-        length of the audio, see :meth:`STFT.inverse`.
+        length of the audio; None: as much as the frames can give. See :meth:`STFT.inverse`.
 
     RnnaudioError for magnitudes that are negative, not finite or of a wrong shape, or settings out of range.
     """
@@ -56,11 +58,13 @@ def griffin_lim(
 
 
 def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0) -> Phases:
-    """Initial phases (n_frames, n_bins) in radians: ``zero`` at the centre of each frame, or uniformly ``random``.
+    """Initial phases in radians: of kind ``zero`` at the centre of each frame, or uniformly ``random``.
+
+    shape: (n_frames, n_bins), of the result. seed: determines the random phases.
 
     Phases refer to the frame's first sample, where most windows are zero: phases of 0 would put the peak of each frame
-    there, and the window would remove it. Hence ``zero`` means -2 pi k c / n, with the centre c = n // 2.
-    RnnaudioError for another kind.
+    there, and the window would remove it. Hence ``zero`` means -2 pi k c / n in bin k, where n is the window length in
+    samples and c = n // 2 the centre. RnnaudioError for another kind.
     """
     if kind == "zero":
         return np.broadcast_to(-centre_advance(stft), shape)
@@ -70,17 +74,17 @@ def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0
 
 
 def centre_advance(stft: STFT) -> Phases:
-    """Phase at the frame's centre relative to its first sample, 2 pi k c / n; (n_bins,)."""
+    """Phase at the centre c = n // 2 of a frame relative to its first sample: 2 pi k c / n for bin k; (n_bins,)."""
     return 2.0 * np.pi * np.arange(stft.n_bins) * (stft.window_samples // 2) / stft.window_samples
 
 
 def with_phases(magnitudes: Magnitudes, phases: Phases) -> Spectra:
-    """Spectra with the given magnitudes and phases (radians), |X| e^{i phase}."""
+    """Spectra with the given magnitudes and phases (radians), |X| e^{i phase}; any equal shapes."""
     return magnitudes * np.exp(1j * np.asarray(phases))
 
 
 def with_phases_of(magnitudes: Magnitudes, spectra: Spectra) -> Spectra:
-    """Spectra with the given magnitudes and the phases of the spectra c, |X| c / |c|; phase 0 where c is 0."""
+    """Spectra with the given magnitudes |X| and the phases of ``spectra`` c: |X| c / |c|; phase 0 where c is 0."""
     size = np.abs(spectra)
     silent = size < np.finfo(np.float64).tiny
     units: Spectra = spectra / np.where(silent, 1.0, size)
@@ -89,9 +93,9 @@ def with_phases_of(magnitudes: Magnitudes, spectra: Spectra) -> Spectra:
 
 
 def checked_frame(magnitudes: Magnitudes, phases: Phases | None, stft: STFT) -> tuple[Magnitudes, Phases | None]:
-    """Check and copy the magnitudes and phases of one frame, (n_bins,) each.
+    """Check the magnitudes and phases of one frame, (n_bins,) each, and return float64 copies of both.
 
-    Callers may reuse their arrays for the next frame, hence the copies.
+    Phases of None (unknown) are returned as None. Callers may reuse their arrays for the next frame, hence the copies.
 
     Raises the errors of :func:`checked_magnitudes`, and RnnaudioError for phases of another shape or not finite.
     """

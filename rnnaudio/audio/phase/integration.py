@@ -30,8 +30,8 @@ class PhaseIntegrator:
 
     The phase of a bin is computed either from the frame before, by the difference in time, or from a neighbouring bin,
     by the difference in frequency. Integration always continues from the loudest bin with a known phase, because
-    differences are reliable where there is energy. Bins fainter than ``faintest`` times the loudest bin of this frame
-    and the one before get random phases, determined by the seed.
+    differences are reliable where there is energy. Bins fainter than ``faintest`` (a ratio of amplitudes) times the
+    loudest bin of this frame and the one before get random phases, determined by the seed.
     """
 
     def __init__(self, stft: STFT, *, faintest: float = FAINTEST, seed: int = 0):
@@ -42,7 +42,8 @@ class PhaseIntegrator:
     def step(self, magnitudes: Magnitudes, time: Phases, frequency: Phases, phases: Phases | None = None) -> Phases:
         """Compute the phases of the next frame, in radians, referred to its first sample; all arrays (n_bins,).
 
-        time, frequency: the phase differences. phases: known phases of the frame, returned unchanged; None: integrate.
+        time, frequency: the phase differences from the frame before and from the bin below. phases: known phases of
+        the frame, returned unchanged; None: compute them.
         """
         magnitudes = np.asarray(magnitudes, np.float64)
         if phases is not None:
@@ -62,9 +63,9 @@ class PhaseIntegrator:
 def integrated(
     magnitudes: Magnitudes, differences: Differences, stft: STFT, *, faintest: float = FAINTEST, seed: int = 0
 ) -> Phases:
-    """Integrate the phase differences of all frames to phases; all arrays (n_frames, n_bins), in radians.
+    """Integrate the phase differences of all frames, (n_frames, n_bins) in radians; returns phases of this shape.
 
-    The other arguments are those of :class:`PhaseIntegrator`.
+    magnitudes: (n_frames, n_bins). The other arguments are those of :class:`PhaseIntegrator`.
     """
     integrator = PhaseIntegrator(stft, faintest=faintest, seed=seed)
     rows = zip(checked_magnitudes(magnitudes, stft), *differences, strict=True)

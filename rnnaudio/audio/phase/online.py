@@ -40,8 +40,9 @@ class OnlineGriffinLim:
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes, phases: Phases | None = None) -> Audio:
-        """Add the next frame |X|, (n_bins,), with initial phases in radians if known; returns the samples now final.
+        """Add the next frame |X|, (n_bins,); returns the samples that have become final, float64.
 
+        phases: initial phases of the frame, (n_bins,) in radians; None: the phases of the audio reconstructed so far.
         RnnaudioError for values that are NaN, infinite or negative, a wrong number of bins, or a flushed stream.
         """
         if self._is_over:
@@ -81,7 +82,7 @@ class OnlineGriffinLim:
         self._spectra = with_phases_of(self._magnitudes, self.stft.of_frames(frames))
 
     def _audio(self, divisors: Floats) -> Audio:
-        """Audio under the pending frames: overlap-add of fixed and pending frames, over the given sums of w^2."""
+        """Audio under the pending frames: overlap-add of fixed and pending frames, divided by sums of w^2."""
         total = self._sum.copy()
         for k, frame in enumerate(self.stft.to_frames(self._spectra)):
             total[self._span(k)] += frame

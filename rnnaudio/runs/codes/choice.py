@@ -1,5 +1,6 @@
 """Choice of parameters and temperatures for a run over codes, by the quality of continued validation primes."""
 
+import time
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -19,13 +20,18 @@ from rnnaudio.runs.record import SavedRun
 
 TEMPERATURES, DETAIL_TEMPERATURES = (1.0, 1.05, 1.1, 1.15, 1.2), (0.9, 1.0)
 N_PRIMES, SECONDS = 12, 60.0
+LEAST_SECONDS, TRIAL_SECONDS = 8.0, 2.0
+SHARE_OF_TRAINING, MOST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS = 1 / 3, 300.0, 20.0
 SAMPLING_SEED = 1  # not the runs' own, which is kept for measuring them afterwards
 FRECHET_IS_EQUAL = 1.2  # distances up to this multiple of the lowest are equal: another sampling may differ as much
 REAL_IS_WITHIN = 0.9  # limits that exclude more than a tenth of the validation music do not suit this corpus
 
 
 def played(run: CodesRun, primes: Sequence[np.ndarray], n_samples: int, seed: int | None = None) -> list[np.ndarray]:
-    """Continue each prime: (n_samples,) on the scale of the recording, without the prime. seed: of the sampling."""
+    """Continue each prime; returns the continuations, (n_samples,) each, on the scale of the recording.
+
+    primes: (n,) standardised samples each, of equal length. seed: random seed of the sampling; None: the run's own.
+    """
     blocks = [block.audio for block in run.play(primes, n_samples, seed=seed)]
     return [run.scale.restore(audio) for audio in np.concatenate(blocks, axis=1)]
 
@@ -39,19 +45,21 @@ def choose(
     n_primes: int | None = None,
     seconds: float | None = None,
 ) -> Playing:
-    """Continue validation primes with best and last parameters at all temperatures, and keep the healthiest setting.
+    """Continue validation primes with best and last parameters at all temperatures; returns the healthiest setting.
 
     The healthiest has the fewest continuations that die for good; among equals, a Frechet distance of log-mel frames
-    to the validation music within a fifth of the lowest; among these, the most windows within the limits of real
+    to the validation music of at most 1.2 times the lowest; among these, the most windows within the limits of real
     music. The test split is not used. If the last validation was the best, only the last parameters are tried; for a
-    codec of one stage, only the last of ``details``. The choice is saved in the folder of the run.
+    codec of one stage, only the last of ``details``. The choice is also written to ``playing.json`` in the folder of
+    the run.
 
     temperatures, details
         sampling temperatures to try, of the first stage and of the later stages.
     n_primes, seconds
-        number of primes, and length of each continuation; None: 12, and 60 s.
+        number of primes, and length of each continuation; None: 12, and as many seconds, from 8 to 60, as take a third
+        of the training time in all, 5 minutes at most.
     """
-    rate, n_primes, seconds = corpus.sample_rate_hz, n_primes or N_PRIMES, seconds or SECONDS
+    rate, n_primes = corpus.sample_rate_hz, n_primes or N_PRIMES
     saved = SavedRun.read(run_dir)
     config = from_dict(CodesConfig, saved.settings["music"])
     pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # at least one, by :func:`check_corpus`
@@ -65,16 +73,43 @@ def choose(
         runs = {"best": loaded(config, saved, "best"), "model": last}
     scores = []
     settings = list(product(runs, temperatures, details if last.codec.n_stages > 1 else details[-1:]))
+    if seconds is None:
+        seconds = affordable_seconds(last, primes, limits, real, last.record["seconds"], len(settings))
+    print(
+        f"choosing how to play: {len(settings)} settings, each by {n_primes} continuations of {seconds:.0f} s",
+        flush=True,
+    )
     for parameters, temperature, detail in tqdm(settings, "choosing how to play", leave=False, disable=None):
         run = runs[parameters].playing_as(Playing(parameters, temperature, detail, [], limits))
         sounds = played(run, primes, round(seconds * rate), SAMPLING_SEED)
         row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
+        row["seconds"] = round(seconds, 1)
         scores.append(row | health(sounds, rate, limits, real))
         tqdm.write(_described(scores[-1], n_primes))
     best = healthiest(scores)
     playing = Playing(best["parameters"], best["temperature"], best["detail_temperature"], scores, limits)
     save_playing(playing, run_dir, last.record["n_updates"])
     return playing
+
+
+def affordable_seconds(
+    run: CodesRun,
+    primes: Sequence[np.ndarray],
+    limits: AliveLimits | None,
+    real: np.ndarray,
+    training_seconds: float,
+    n_settings: int,
+) -> float:
+    """Length of the continuations, 8 to 60 s, with which all settings take a third of the training, 5 minutes at most.
+
+    Measured on continuations of 2 s by ``run``, see :func:`health` for ``limits`` and ``real``.
+    """
+    rate = run.sample_rate_hz
+    started = time.monotonic()
+    health(played(run, primes, round(TRIAL_SECONDS * rate), SAMPLING_SEED), rate, limits, real)
+    cost = (time.monotonic() - started) / TRIAL_SECONDS
+    budget = min(max(SHARE_OF_TRAINING * training_seconds, LEAST_BUDGET_SECONDS), MOST_BUDGET_SECONDS)
+    return float(min(max(budget / (cost * n_settings), LEAST_SECONDS), SECONDS))
 
 
 def _described(row: Mapping[str, Any], n_primes: int) -> str:
@@ -96,9 +131,10 @@ def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimi
 
 
 def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, real: np.ndarray) -> dict[str, Any]:
-    """Scores of the continuations of one setting, see :func:`choose`; without limits none counts as dead.
+    """Scores of the continuations of one setting, by name: how many die, Frechet distance, share of windows in range.
 
-    sounds: (n,) samples each, on the scale of the recording. real: log-mel frames (time, bands) of validation music.
+    sounds: the continuations, (n,) samples each, on the scale of the recording. rate: sample rate in Hz. limits:
+    limits of real music; None: no continuation counts as dead. real: log-mel frames (time, bands) of validation music.
     """
     within = [in_range(sound, rate, limits) for sound in sounds] if limits else []
     frames = np.concatenate([log_mel(sound, rate) for sound in sounds])
@@ -110,7 +146,7 @@ def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, 
 
 
 def healthiest(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The row of the healthiest setting, by the criteria of :func:`choose`."""
+    """The row of scores (see :func:`health`) of the healthiest setting, by the criteria of :func:`choose`."""
     fewest = min(row["dead_for_good"] for row in scores)
     alive = [row for row in scores if row["dead_for_good"] == fewest]
     nearest = min(row["frechet"] for row in alive)

@@ -18,7 +18,7 @@ MUCH_SECONDS = 1200.0
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """All settings of a run over codes. A 0 in one of the first eight: chosen by the length and rate of the corpus."""
+    """All settings of a run over codes. Any of the first eight that is 0 is chosen by :func:`fitted`."""
 
     window_samples: int = 0  # window of the spectra; 0: 128 ms, rounded to a power of two
     hop_samples: int = 0  # hop between windows; 0: a quarter of the window
@@ -30,7 +30,7 @@ class CodesConfig:
     n_stages: int = 0  # codes per frame; 0: two for twenty minutes of music or more, else one
     transpose: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # semitones of transposed training copies
     gain_db: float = 0.0  # transposed copies are louder or softer by up to this many decibels
-    join_pieces: bool = True  # join all pieces to one sequence; else nothing ever follows the silence after a piece
+    join_pieces: bool = True  # join all pieces into one sequence, so that music follows the silence after a piece
     n_layers: int = 1  # LSTM layers
     dropout: float = 0.2  # dropout rate before LSTM layers and in the output MLPs
     own_share: float = 0.0  # share of input frames replaced in training by the model's own samples; rises from 0
@@ -59,7 +59,7 @@ class CodesConfig:
 
 
 def fitted(config: CodesConfig, seconds: float, sample_rate_hz: int) -> CodesConfig:
-    """Replace the zeros of a config by sizes for which this many ``seconds`` of training music suffice.
+    """Return a config with its zeros replaced by sizes for which this many ``seconds`` of training music suffice.
 
     An hour gets the full sizes; a minute gets 32 codes, so that each has 40 frames or more, and a smaller model that
     is trained for fewer updates.

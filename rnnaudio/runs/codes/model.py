@@ -42,9 +42,9 @@ def transposed(audio: np.ndarray, semitones: int) -> np.ndarray:
 
 
 def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db: float = 0.0) -> Iterator[np.ndarray]:
-    """Encode each piece in each transposition with a gain of ``gain_db``; skip those shorter than a window.
+    """Encode each piece in each transposition, with a gain of ``gain_db``; yields codes (n_frames, n_stages).
 
-    Yields codes (n_frames, n_stages). transpose: in semitones.
+    transpose: the transpositions, in semitones. Those of a piece that are shorter than a window are left out.
     """
     for piece in split.pieces:
         audio = piece.read(0, piece.n_samples) * np.float32(10.0 ** (gain_db / 20.0))
@@ -72,7 +72,10 @@ def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.
 
 
 def check_corpus(corpus: AudioCorpus) -> None:
-    """RnnaudioError if generated sound could not be measured: a rate too low, or no piece of 1 s in valid or test."""
+    """Check that generated sound can be measured. RnnaudioError if not.
+
+    It cannot if the corpus has too low a sample rate, or no piece of 1 s or more in the validation or test split.
+    """
     if corpus.sample_rate_hz < MINIMUM_RATE_HZ:
         raise RnnaudioError(
             f"{corpus.path} has {corpus.sample_rate_hz} Hz; expected {MINIMUM_RATE_HZ} or more: build it at that rate"
@@ -82,7 +85,7 @@ def check_corpus(corpus: AudioCorpus) -> None:
 
 
 def fitted_codec(config: CodesConfig, corpus: AudioCorpus) -> Codec:
-    """Fit a codec with these settings to the training split."""
+    """Fit a codec, of the sizes that the config sets, to the training split."""
     stft = STFT(config.window_samples, config.hop_samples, sample_rate_hz=corpus.sample_rate_hz)
     sizes = {"n_codes": config.n_codes, "n_stages": config.n_stages, "n_components": config.n_components}
     return Codec.fit(corpus.train, stft, seed=config.seed, **sizes)

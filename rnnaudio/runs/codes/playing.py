@@ -36,14 +36,14 @@ def playing_path(run_dir: Path) -> Path:
 
 
 def save_playing(playing: Playing, run_dir: Path, n_updates: int) -> None:
-    """Save the choice, made after ``n_updates`` of training, in the run's folder."""
+    """Write the choice, made after ``n_updates`` of training, to ``playing.json`` in the run's folder."""
     record = playing._asdict() | {"limits": playing.limits and dataclasses.asdict(playing.limits)}
     record["n_updates"] = n_updates
     write_atomically(playing_path(run_dir), json.dumps(record, indent=2).encode() + b"\n")
 
 
 def load_playing(run_dir: Path, n_updates: int) -> Playing:
-    """Load the choice made after ``n_updates`` of training; if there is none, the last parameters at temperature 1.
+    """Load the choice made after ``n_updates`` of training; if there is none: the last parameters at temperature 1.
 
     RnnaudioError if the file cannot be read as such a choice.
     """
@@ -52,7 +52,7 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
         return Playing("model", 1.0, 1.0, [], None)
     try:
         record = json.loads(path.read_text())
-        limits = record["limits"] and AliveLimits(**{k: _pair(v) for k, v in record["limits"].items()})
+        limits = _limits(record["limits"])
         if record["parameters"] not in ("best", "model"):
             raise ValueError(f"parameters are {record['parameters']!r}, expected best or model")
         if record.get("n_updates", n_updates) != n_updates:
@@ -64,5 +64,9 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
         raise RnnaudioError(f"{path} is no record of how it plays ({error}): delete it to choose again") from error
 
 
-def _pair(value: Plain) -> Plain:
-    return tuple(value) if isinstance(value, list) else value
+def _limits(record: Plain) -> AliveLimits | None:
+    """Restore saved limits; None for limits of an earlier version of the package, which had other fields."""
+    if not isinstance(record, dict) or record.keys() != {field.name for field in dataclasses.fields(AliveLimits)}:
+        return None
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
+    return AliveLimits(**fields)

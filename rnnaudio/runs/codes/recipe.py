@@ -54,7 +54,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return f"{loss:.3f} bits a frame"
 
     def prepare(self, config: CodesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Fit the codec, or load that of ``run_dir``, and encode the music in all transpositions."""
+        """Fit the codec (or load that of ``run_dir``), encode the music in all transpositions, and build the model."""
         codec = load_codec(run_dir) if run_dir else fitted_codec(config, corpus)
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
         sequences = training_codes(corpus.train, codec, config)
@@ -83,7 +83,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return codes_page(run, corpus, sound)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """Collect what the diagnosis examines, with the training music untransposed."""
+        """Make the subject of a diagnosis from the training music, untransposed; see the base class."""
         plain = dataclasses.replace(run, config=dataclasses.replace(run.config, transpose=()))
         return super().subject(plain, corpus, run_dir)
 
@@ -95,7 +95,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         )  # fmt: skip
 
     def toy_sizes(self, config: CodesConfig) -> tuple[int, int]:
-        """Samples per frame of toy sounds, and the number of samples that give four sequences of codes."""
+        """Samples per frame of toy sounds, and the number of samples that make four sequences of ``n_steps`` codes."""
         hop = fitted(config, 0.0, RATE_HZ).hop_samples
         return TOY_FRAME, 4 * (config.n_steps + HOPS_PER_WINDOW) * hop
 

@@ -31,9 +31,11 @@ NOTHING_FOUND = (
 
 
 def diagnose_run(run_dir: Path, corpus_path: Path | None = None) -> Diagnosis:
-    """Diagnose a finished or interrupted run; corpus_path: path of its corpus, None: where it was in training.
+    """Diagnose the run in a folder, even an interrupted one; returns the causes found, and all measurements.
 
-    RnnaudioError if there is no run, its checkpoint is damaged, or the corpus is missing or another one.
+    corpus_path: path of the run's corpus; None: where it was in training.
+
+    RnnaudioError if there is no run, its checkpoint is damaged, or the corpus is missing or not that of the run.
     """
     saved = SavedRun.read(run_dir)
     recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
@@ -81,7 +83,10 @@ def _plain(value: object) -> Plain:
 
 
 def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C) -> str:
-    """Format causes with evidence, advice and options of `train`, then errors, free run, and what was not examined."""
+    """Format a diagnosis for printing: causes with evidence, advice and the options of `train` that repair them.
+
+    Errors on validation, the level of the free run, and the examinations that were impossible follow.
+    """
     causes = [_described(k, cause, recipe.remedy(cause.name, config)) for k, cause in enumerate(diagnosis.causes, 1)]
     found = "\n".join(causes) or NOTHING_FOUND
     if len(causes) > 1:
@@ -93,7 +98,7 @@ def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C) -> str:
 
 
 def unanswered(measured: Measurements) -> list[str]:
-    """One line for each reason why examinations were impossible, with their names."""
+    """One line for each reason why examinations were impossible, with the names of these examinations."""
     reasons = sorted(set(measured.unanswered.values()))
     names = {reason: [name for name, why in measured.unanswered.items() if why == reason] for reason in reasons}
     return [f"not examined ({', '.join(names[reason])}): {reason}" for reason in reasons]

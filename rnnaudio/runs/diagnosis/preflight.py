@@ -1,8 +1,8 @@
 """Toy problems before a real run: can this model, with this optimizer, loss and batches, learn something easy?
 
-In 2016 none was tried, although the code had a sine generator. Each toy problem trains a new model with the run's own
-settings on simple sound, and compares its loss with that of a model that has learnt nothing. The loss of a model over
-frames is always measured on the target that the name of its strategy implies, at all steps, without noise. So a
+In 2016 no toy problem was tried, although the code had a sine generator. Each one trains a new model with the run's
+own settings on simple sound, and compares its loss with that of a model that has learnt nothing. The loss of a model
+over frames is always measured on the target that the name of its strategy implies, at all steps, without noise. So a
 problem that is passed confirms target, loss, optimizer and model together, and one that fails is diagnosed on a sound
 as simple as a sine.
 """
@@ -41,8 +41,10 @@ class Attempt(NamedTuple):
 
     loss, blank_loss
         validation loss of the trained model, and of a model that has learnt nothing.
+    n_updates, seconds
+        number of updates and duration of its training.
     in_words
-        formats a loss with its unit.
+        function that formats a loss with its unit.
     diagnosis
         why it failed; None if it was passed.
     """
@@ -109,7 +111,7 @@ def attempts(recipe: Recipe[C], config: C, problems: tuple[ToyProblem, ...] | No
 
 
 def attempt(recipe: Recipe[C], config: C, problem: ToyProblem) -> Attempt:
-    """Train a new model on one toy problem, evaluate it, and diagnose it if it failed."""
+    """Train a new model on one toy problem and evaluate it; returns the result, with a diagnosis if it failed."""
     config = recipe.toy(config)
     corpus = toy_corpus(recipe, config, problem)
     config = recipe.completed(config, corpus)
@@ -157,7 +159,10 @@ def _trained(prepared: Prepared, validation: Sequence[Any], problem: ToyProblem,
 def saved_toy(
     recipe: Recipe[C], config: C, corpus: AudioCorpus, prepared: Prepared, run: Run, folder: Path
 ) -> SavedRun:
-    """The model trained on a toy problem as a saved run, even if no checkpoint was written as no loss was finite."""
+    """Make a saved run of the model trained on a toy problem; ``folder`` receives the files of ``prepared``.
+
+    The parameters are taken from the model, not from a checkpoint: training writes none if no loss was finite.
+    """
     for name, content in prepared.files.items():
         checkpoint.save(folder / name, content)
     best_loss = run.stopping.best_loss
@@ -181,7 +186,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 @dataclass(frozen=True, eq=False)
 class ToyCorpus(AudioCorpus):
-    """A corpus held in memory, given by its splits."""
+    """A corpus in memory; ``splits`` has its splits by name: train, valid and test."""
 
     splits: Mapping[str, Split]
 
@@ -190,7 +195,7 @@ class ToyCorpus(AudioCorpus):
 
 
 def toy_corpus(recipe: Recipe[C], config: C, problem: ToyProblem) -> ToyCorpus:
-    """A corpus of a toy problem's sound, standardised as the run asks; the test split equals the validation split."""
+    """A corpus of a toy problem's sound, standardised by the recipe's scale; its test split equals the valid split."""
     frame_size, n_samples = recipe.toy_sizes(config)
     trained, validated = problem.sound(frame_size, max(round(LEAST_SECONDS * RATE_HZ), n_samples))
     scale = recipe.toy_scale(config, trained)
@@ -208,7 +213,10 @@ def spread(batches: Sequence[T], n: int) -> list[T]:
 
 
 def preflight(recipe: Recipe[C], config: C, report: Callable[[str], None] = print) -> bool:
-    """Try the recipe's toy problems up to the first that fails, and report each; True if all were passed."""
+    """Try the recipe's toy problems up to the first that fails; returns True if all were passed.
+
+    report: function that is called with the result of each problem as text, and with the diagnosis if it failed.
+    """
     report("preflight: toy problems with these settings")
     for made in attempts(recipe, config):
         report(str(made))

@@ -129,7 +129,7 @@ def build_strategy(config: FramesConfig) -> Strategy:
 
 
 def build_judging(config: FramesConfig) -> Judging:
-    """The settings of model selection of a config."""
+    """The rules of model selection that a config sets."""
     return Judging(config.judged_by, config.noise_in_evaluation, config.saved_history == "all")
 
 

@@ -33,7 +33,7 @@ class LSTMOptions(CellOptions):
 class MemoryLSTMOptions(CellOptions):
     """Options of the memory-only LSTM of 2016."""
 
-    layer_noise: float = 0.0  # standard deviation of training noise in each layer of the gates; 0.005 in the blog
+    layer_noise: float = 0.0  # standard deviation of training noise in each layer of the gates; 0.005 in 2016
     bounded_memory: bool = False  # input gate = 1 - forget gate, which bounds the memory cell
     forget_bias_hidden: float = 2.0  # initial bias of the hidden layer of the forget gate's MLP
 

@@ -13,7 +13,7 @@ from rnnaudio.seeds import check_seed
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A stack of recurrent layers with a read-out."""
+    """Settings of the model: a stack of recurrent layers with a read-out."""
 
     cell: str = "lstm"  # lstm, gru, gru-early-2016, or the memory-lstm of 2016, as wide as a frame
     options: CellOptions = field(default_factory=CellOptions)  # options of the cell
@@ -95,7 +95,11 @@ class ModelConfig:
 
     @staticmethod
     def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
-        """Move options of the cell from among the settings of the model into ``options``; see :func:`from_dict`."""
+        """Return the settings, with the options of the cell moved into ``options``; see :func:`from_dict`.
+
+        Earlier versions saved all of them beside the other settings. RnnaudioError for an option that only other cells
+        have, unless it has its default value.
+        """
         cell, given = values.get("cell", ModelConfig.cell), values.get("options", {})
         if not isinstance(cell, str) or not isinstance(given, Mapping):
             return dict(values)  # a wrong type, which is reported later, or an options object
@@ -110,7 +114,7 @@ class ModelConfig:
 
 
 def _is_unused(cell: str, name: str, value: Plain) -> bool:
-    """True if ``name`` is an option of other cells at its default, as saved by earlier versions; False if of no cell.
+    """True for an option of other cells at its default, as earlier versions saved it; False if no cell has the option.
 
     RnnaudioError if it is an option of other cells with another value.
     """
@@ -123,7 +127,7 @@ def _is_unused(cell: str, name: str, value: Plain) -> bool:
 
 
 def _options_for(cell: str, options: CellOptions) -> CellOptions:
-    """The options if they are of the cell's class, else the cell's defaults; RnnaudioError if that loses a change."""
+    """Return the options if they fit the cell, else its default options; RnnaudioError if that would lose values."""
     wanted = CELLS[cell].Options
     if type(options) is wanted:
         return options
@@ -156,14 +160,14 @@ class FramesConfig:
     minutes: float = 15.0  # limit on the training time
     max_updates: int = 1_000_000  # limit on the number of updates
     validate_every: int | None = None  # updates between validations; None: one pass over the training data
-    validation: Literal["split", "same_pieces", "training"] = "split"  # same_pieces: last tenth of each
+    validation: Literal["split", "same_pieces", "training"] = "split"  # same_pieces: last tenth of each piece
     judged_by: Literal["valid", "train"] = "valid"  # loss that decides about stopping and the best parameters
     noise_in_evaluation: bool = False  # leave noise and dropout on in validation and generation
     saved_history: Literal["all", "until_best"] = "all"  # until_best: cut the history after its best row
     generation: Literal["one_function", "two_functions_2016"] = "one_function"  # 2016: each frame is consumed twice
     generation_noise: bool = False  # add noise with the variance of the validation error to the generated samples
     preflight: bool = False  # try toy problems before training
-    stopping: Literal["patience", "mean_difference"] = "patience"  # mean_difference: the blog's rule
+    stopping: Literal["patience", "mean_difference"] = "patience"  # mean_difference: the rule of 2016
     patience: int = 20  # validations without improvement before training stops
     min_improvement: float = 0.0  # fall of the normalised MSE that counts as an improvement, for patience
     seed: int = 2016  # seed of all random numbers of the run

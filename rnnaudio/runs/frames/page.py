@@ -55,7 +55,7 @@ def title(config: FramesConfig) -> str:
 
 
 def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
-    """Probe the model on a batch of validation windows, one segment long if it was trained in segments."""
+    """Result of :func:`probe` on validation windows; if training was in segments, a window is one segment long."""
     c: FramesConfig = run.config
     n_items, n_steps = min(16, c.batch_size), min(c.segment_steps or c.n_steps, c.n_steps)
     windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=n_steps, batch_size=n_items)
@@ -63,7 +63,10 @@ def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
 
 
 def pictures(run: LoadedRun, inside: Probe, folder: Path) -> dict[str, Path]:
-    """Plot saturation, if any activation is bounded, and gradient norms, if validated; returns paths by caption."""
+    """Plot the saturation, if any activation is bounded, and the gradient norms, if the run was ever validated.
+
+    Returns paths of the pictures by caption.
+    """
     plotted = {}
     if inside.saturation:
         plotted["Saturation"] = plots.saturation(inside.saturation, folder / "saturation.png")
@@ -85,7 +88,7 @@ def loss_rows(run: LoadedRun, scores: dict[str, float]) -> list[dict[str, str]]:
 
 
 def diagnostic_rows(run: LoadedRun, inside: Probe) -> list[dict[str, Any]]:
-    """Table rows: saturation, relative sizes of the last update, and the gradient at a few lags."""
+    """Table rows: saturation, relative sizes of the last update, and the norm of the gradient at a few lags."""
     rows = [
         {"what": f"saturated: {name}", "value": f"{100 * histogram.saturated:.1f} %"}
         for name, histogram in inside.saturation.items()

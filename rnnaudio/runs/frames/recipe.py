@@ -19,6 +19,7 @@ from rnnaudio.metrics import in_decibel, scores_in_decibel
 from rnnaudio.nn import GaussianNoise, Layer, LinearPredictor, MemoryLSTM, Noisy
 from rnnaudio.objectives import STRATEGIES, Strategy
 from rnnaudio.optimizers import Optimizer
+from rnnaudio.records import Record
 from rnnaudio.registry import resolve
 from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions
 from rnnaudio.runs.defects import present_in
@@ -77,7 +78,7 @@ class FramesRun(LoadedRun):
     def continue_primes(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> list[Generated]:
-        """Continue the primes by the config's settings of generation; RnnaudioError for any option of sampling."""
+        """Continue the primes, see the base class; RnnaudioError if an option of sampling is set."""
         if sampling != AS_TRAINED:
             raise RnnaudioError(
                 "this run predicts the next frame and samples nothing: leave --temperature, --top-k, --nucleus and "
@@ -96,7 +97,7 @@ class FramesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Yield a single block, cut to the shortest stream: generation is hundreds of times faster than real time."""
+        """Yield a single block, cut to the shortest stream; ignores ``at_once``, as generation takes little time."""
         results = self.continue_primes(primes, n_samples, sampling)
         shortest = min(len(result.audio) - result.n_prime for result in results)
         yield np.stack([result.audio[result.n_prime :][:shortest] for result in results])
@@ -114,7 +115,10 @@ class FramesRecipe(Recipe[FramesConfig]):
         return open_corpus(path, config)
 
     def may_change(self, config: FramesConfig) -> Set[str]:
-        """The limits, but not ``max_updates`` with a cosine schedule, which depends on it."""
+        """Names of the settings that may differ when a run is resumed: those that the base class names.
+
+        ``max_updates`` is excluded if the schedule is cosine, because the learning rate then depends on it.
+        """
         return super().may_change(config) - ({"max_updates"} if config.schedule == "cosine" else set())
 
     def in_words(self, loss: float) -> str:
@@ -127,8 +131,8 @@ class FramesRecipe(Recipe[FramesConfig]):
     def prepare(self, config: FramesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Prepare training, check the shift between input and target on a batch, and measure the baselines.
 
-        RnnaudioError, first of all, if a step needs more memory than is available, and if the music is silent or too
-        short, or the check of the batch fails.
+        Prints the results of the check and of the baselines. RnnaudioError if a step needs more memory than is
+        available (tested before the music is read), if the music is silent or too short, or if the check fails.
         """
         strategy, model, optimizer = build_strategy(config), built(config), build_optimizer(config)
         steps = {"n_steps": config.n_steps, "batch_size": config.batch_size}
@@ -171,14 +175,15 @@ class FramesRecipe(Recipe[FramesConfig]):
         return frames_page(run, corpus, folder)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """Collect what the diagnosis examines, without the checks of :meth:`prepare`: it can find their faults."""
+        """Make the subject of a diagnosis, which finds faults itself: hence without the checks of :meth:`prepare`."""
         config = run.config
         batches, validation, training = windows(corpus, config)
         parts = fitting(config, run.model)
         if parts.on_update:
             parts.on_update(run.record.get("n_updates", 0))
         strategy = build_strategy(config)
-        prepared = Prepared(run.model, strategy, batches, validation, parts, training.pieces, 1.0)
+        measured: Record = {"baselines": run.record.get("config", {}).get("baselines", {})}
+        prepared = Prepared(run.model, strategy, batches, validation, parts, training.pieces, 1.0, measured)
         subject = subject_of(run, prepared, corpus, self.prime_seconds(config, corpus.sample_rate_hz))
         return dataclasses.replace(subject, optimizer=claimed_optimizer(config), play=frame_player(run))
 
@@ -207,13 +212,13 @@ FRAMES = FramesRecipe()
 
 
 def open_corpus(path: Path, config: FramesConfig) -> AudioCorpus:
-    """Open a corpus, with samples on the scale that the config asks for."""
+    """Open a corpus, with samples on the scale that the setting ``scaling`` selects."""
     corpus = AudioCorpus.open(path)
     return corpus.min_max_2016() if config.scaling == "min_max_2016" else corpus
 
 
 def train_and_valid(corpus: AudioCorpus, config: FramesConfig) -> tuple[Split, Split]:
-    """The training and the validation split, as the setting ``validation`` asks."""
+    """The training split and the validation split, as selected by the setting ``validation``."""
     if config.validation == "same_pieces":
         return corpus.train.cut(SAME_PIECES_SHARE)
     return corpus.train, corpus.train if config.validation == "training" else corpus.valid
@@ -231,7 +236,7 @@ def windows(corpus: AudioCorpus, config: FramesConfig) -> tuple[Batches, list[Ba
 
 
 def fitting(config: FramesConfig, model: Layer) -> Fitting:
-    """Optimizer, schedule, limits and stopping rule for training ``model`` by the config."""
+    """Optimizer, schedule, limits, stopping rule and noise for training ``model``, as the config sets them."""
     return Fitting(
         build_optimizer(config),
         build_stopping(config),
@@ -245,7 +250,7 @@ def fitting(config: FramesConfig, model: Layer) -> Fitting:
 
 
 def _linear_prediction(strategy: Strategy, training: Split, config: FramesConfig) -> LinearPrediction | None:
-    """Fit the linear baseline to about the same number of random windows for any batch size; None if too large."""
+    """Fit the linear baseline to about equally many random windows for any batch size; None for very wide frames."""
     sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
     anywhere = RandomWindows(training, seed=config.seed, **sizes)
     n_windows = min(N_BASELINE_WINDOWS, math.ceil(MOST_BASELINE_FRAMES / config.n_steps))
@@ -263,7 +268,7 @@ def built(config: FramesConfig) -> Layer:
 
 
 def pairs(strategy: Strategy, batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
-    """Inputs and targets (time, batch, n); large batches are split by sequence, to save memory in the baselines."""
+    """Yield (input, target), (time, batch, n) each; large batches are split by sequence, to save memory."""
     for batch in batches:
         n_parts = -(-batch.frames.size // MOST_PAIR_SAMPLES)
         for frames in np.array_split(batch.frames, min(n_parts, batch.frames.shape[1]), axis=1):
@@ -277,7 +282,10 @@ def power(arrays: Iterable[np.ndarray]) -> float:
 
 
 def _checked(strategy: Strategy, batches: Batches, config: FramesConfig) -> BatchCheck:
-    """Check the target's shift in the first batch that is not silent; RnnaudioError if wrong, unless it was set."""
+    """Check the target's shift in the first batch that is not silent; returns the result.
+
+    RnnaudioError if the shift is not that of the strategy, although the config sets no ``target_shift``.
+    """
     sounding = (b for b in map(batches.batch, range(N_CHECKED_BATCHES)) if np.ptp(b.frames, axis=0).any())
     batch = next(sounding, None)
     if batch is None:
@@ -289,7 +297,7 @@ def _checked(strategy: Strategy, batches: Batches, config: FramesConfig) -> Batc
 
 
 def start_from_linear_prediction(model: Layer, linear: LinearPrediction | None) -> None:
-    """Set the model's linear skip path, if it has one, to the least-squares coefficients; no change if None."""
+    """Set the model's linear skip path, if it has one, to the coefficients ``linear``; None: no change."""
     if linear is None:
         return
     for _, layer in model.layers():
@@ -318,13 +326,13 @@ def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | Non
 
 
 def claimed_optimizer(config: FramesConfig) -> Optimizer:
-    """The optimizer that the run was believed to have: RMSprop, if it has the rule of 2016 without the division."""
+    """The optimizer that the run was meant to have: RMSprop in place of ``rmsprop_2016``, else the config's own."""
     claimed = "rmsprop" if config.optimizer == "rmsprop_2016" else config.optimizer
     return build_optimizer(dataclasses.replace(config, optimizer=claimed))
 
 
 def frame_player(run: LoadedRun) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Make a function (true frames (time, n), n_frames) -> generated frames (n_frames, n), NaN after an overflow."""
+    """Make a function (prime (time, n), n_frames) -> generated frames (n_frames, n), NaN after an overflow."""
 
     def play(true: np.ndarray, n_frames: int) -> np.ndarray:
         n = true.shape[1]

@@ -17,8 +17,15 @@ REMEDIES: dict[str, Callable[[FramesConfig], dict[str, Any]]] = {
 }
 
 
+# A regressor without a fault still predicts a mean. Feeding back noise turned mixed recordings into hiss, so it is no
+# remedy: another recipe is.
+OTHER_RECIPE = {"noiseless-feedback": "--recipe codes"}
+
+
 def remedy(cause: str, config: FramesConfig) -> str:
     """The options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does."""
+    if cause in OTHER_RECIPE:
+        return OTHER_RECIPE[cause]
     for defect in present_in(config):
         if defect.name == cause:
             return in_words(defect.repaired)

@@ -15,7 +15,7 @@ MOST_LEVELS = 65_536
 class SamplesConfig:
     """All settings of a run over samples."""
 
-    frames: tuple[int, ...] = (128, 16)  # samples per frame of each tier above that of samples; the longest first
+    frames: tuple[int, ...] = (128, 16)  # samples per frame of each tier above the sample tier; the longest first
     window: int = 16  # past samples that are the input of the lowest tier
     n_units: int = 256  # units of each tier
     cell: Literal["gru", "lstm"] = "gru"  # recurrent cell of the tiers of frames

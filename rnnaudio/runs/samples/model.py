@@ -45,7 +45,7 @@ def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:
 
 
 def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
-    """Build the model, initialised from the seed of the config."""
+    """Build the model, initialised from the config's seed; its linear path and scale are those of ``facts``."""
     return sample_model(
         config.frames,
         config.window,
@@ -59,9 +59,10 @@ def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
 
 
 def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
-    """Measure a training split, and fit a linear path of ``n_taps`` to it (0: none).
+    """Measure a training split, given as ``levels``, and fit a linear path to it; returns the results.
 
-    RnnaudioError if all samples have one level, or ``n_taps`` is too large.
+    n_taps: how many past samples the linear path predicts from; 0: none. RnnaudioError if all samples have one level,
+    or ``n_taps`` is too large.
     """
     values, share = quantizer.values(np.arange(quantizer.n_levels)), levels.counts / levels.counts.sum()
     mean = float(share @ values)
@@ -82,7 +83,7 @@ def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
 
 
 def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
-    """Predict each value but the first p from the p values before it: (time, ...) -> (time - p, ...).
+    """Predict each value v but the first p from the p values before it: (time, ...) -> (time - p, ...).
 
         a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p
 
@@ -93,7 +94,7 @@ def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
 
 
 def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int, most: int) -> list[CodeBatch]:
-    """A list of one batch: at most ``most`` stretches spread over a split, for validation.
+    """Validation windows, as a list of one batch: at most ``most`` stretches, spread over a split.
 
     Each has n_context samples of context and n_steps samples to predict. RnnaudioError if no piece is that long.
     """

@@ -44,7 +44,7 @@ class SamplesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue each prime, see the base class; at_once: blocks of one of the shortest frames."""
+        """Continue each prime, see the base class; at_once: each block is one frame of the lowest tier of frames."""
         if n_samples < 1:
             raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
         schedule = sampling.schedule(self.temperature)
@@ -78,7 +78,7 @@ class SamplesRecipe(Recipe[SamplesConfig]):
         return f"{loss:.3f} bits a sample"
 
     def prepare(self, config: SamplesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Quantise the music, fit the linear path, build the model; RnnaudioError if music is silent or too short."""
+        """Quantise the music, fit the linear path, build the model; RnnaudioError for silent or too short music."""
         quantizer = fitted_quantizer(corpus.train, config.n_levels, config.law)
         levels = levels_of(corpus.train, quantizer)
         facts = measured_facts(levels, quantizer, 0 if config.readout == "categorical" else config.n_taps)
