@@ -2,4 +2,4 @@
 
 __version__ = "0.1.0"
 
-from rnnaudio import blas  # noqa: F401  (sets environment variables that NumPy's BLAS reads when it is loaded)
+from rnnaudio import blas, caches  # noqa: F401  (set environment variables that libraries read when they are loaded)

@@ -1,10 +1,13 @@
-"""Two settings of NumPy's BLAS that must be made before NumPy is loaded.
+"""Settings of NumPy's BLAS, and of threads, that must be made before NumPy is loaded.
 
 OpenBLAS mistakes some processors with AVX-512 for a Haswell and then multiplies at half their speed (measured on
 virtual machines, November 2026). The layers' fused kernels do not use BLAS; scan and NumPy's matrix products do.
 
 ``RNNAUDIO_THREADS`` also limits the threads of BLAS, which spin while they wait: on a shared machine the singular
 value decomposition of a 400 x 200 matrix took 2.3 s with two threads.
+
+``OMP_NUM_THREADS`` may be a list in OpenMP, a number for each level of nesting. PyTensor ends with a TypeError for
+that, and for anything else that is no number; numba ends with a ValueError for ``NUMBA_NUM_THREADS=0``.
 """
 
 import os
@@ -12,8 +15,11 @@ import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from rnnaudio.notes import note
+
 VARIABLE = "OPENBLAS_CORETYPE"
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "GOTO_NUM_THREADS")  # OpenBLAS reads them in this order
+READ_BY_OTHERS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 NEEDED = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}  # by OpenBLAS's SkylakeX kernels
 
 
@@ -38,6 +44,21 @@ def prefer_avx512(environment: MutableMapping[str, str], flags: set[str], numpy_
     return True
 
 
+def mend_threads(environment: MutableMapping[str, str]) -> None:
+    """Reduce the numbers of threads in READ_BY_OTHERS to a number each; remove, and note, what is none above 0."""
+    for variable in READ_BY_OTHERS:
+        text = environment.get(variable)
+        if text is None:
+            continue
+        first = text.partition(",")[0].strip()
+        if first.isdecimal() and first.isascii() and int(first) > 0:
+            environment[variable] = first
+            continue
+        del environment[variable]
+        if text.strip():
+            note(f"{variable} is {text!r} and ignored; expected a number of threads, 1 or more")
+
+
 def follow_threads(environment: MutableMapping[str, str]) -> None:
     """Set OPENBLAS_NUM_THREADS in ``environment`` to the value of RNNAUDIO_THREADS, if that is a whole number.
 
@@ -48,5 +69,6 @@ def follow_threads(environment: MutableMapping[str, str]) -> None:
         environment[THREAD_VARIABLES[0]] = n_threads
 
 
+mend_threads(os.environ)
 follow_threads(os.environ)  # if NumPy is loaded already, this affects child processes only
 IS_CHOSEN_HERE = prefer_avx512(os.environ, processor_flags(), "numpy" in sys.modules)

@@ -1,5 +1,6 @@
 """The exception for errors that the user can fix, and how a command reports it."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -16,8 +17,11 @@ def run_command(main: Callable[[], object], name: str) -> None:
     """Call ``main``; on RnnaudioError print one line to stderr and exit with status 2, on Ctrl-C with status 130.
 
     If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as
-    after SIGPIPE. ``name`` is the prefix of the messages.
+    after SIGPIPE; if standard output cannot be written, for example because the disk is full, exit like after an
+    RnnaudioError. Characters that the terminal cannot show are printed as escapes. ``name`` is the prefix of the
+    messages.
     """
+    _make_output_printable()
     try:
         main()
         sys.stdout.flush()
@@ -27,9 +31,39 @@ def run_command(main: Callable[[], object], name: str) -> None:
     except BrokenPipeError:
         forget_output()
         sys.exit(141)
+    except OSError as error:
+        if not _output_fails():
+            raise
+        forget_output()
+        print(f"{name}: cannot write to standard output: {error.strerror}; send it elsewhere", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print(f"\n{name}: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _make_output_printable() -> None:
+    r"""Let any text be printed: as ``\u3042`` what the encoding lacks or a file name has that is no text.
+
+    By default Python raises UnicodeEncodeError, which could end a command after hours of work; another way chosen in
+    PYTHONIOENCODING is respected. Streams that the shell has closed (``>&-``), which are None, become the null device.
+    """
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _output_fails() -> bool:
+    """Tell whether standard output is what cannot be written: another line fails, too."""
+    try:
+        print(flush=True)
+    except OSError:
+        return True
+    return False
 
 
 def forget_output() -> None:

@@ -1,7 +1,8 @@
 """Losses to be minimised: symbolic scalars, unless a shape is given after ``->``.
 
-``mask`` has the leading axes of the prediction, all but the last: 1 where an element counts, 0 elsewhere. Without a
-mask all elements count.
+``mask`` has the leading axes of the prediction, all but the last: 1 where an element counts, 0 elsewhere. Elsewhere
+prediction and target may hold anything, even NaN, and the gradient is zero. If nothing counts, the loss is 0. Without
+a mask all elements count.
 """
 
 import numpy as np
@@ -13,18 +14,35 @@ LEAST_VARIANCE = 1e-4  # the smallest predicted variance, for data of order 1
 
 
 def masked_mean(values: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """Mean of ``values`` where ``mask``, of the same shape, is 1 (NaN if nowhere); without a mask, of all values."""
+    """Mean of ``values`` where ``mask``, of the same shape, is 1 (0 if nowhere); without a mask, of all values."""
     if mask is None:
         return tt.mean(values)
     # A switch, not a product, because a masked infinite value would give 0 x inf = NaN. The cast keeps float32, which
     # divided by a sum of integers would become float64.
-    return tt.sum(tt.switch(mask, values, tt.zeros_like(values))) / tt.sum(tt.cast(mask, values.dtype))
+    return tt.sum(tt.switch(mask, values, tt.zeros_like(values))) / _or_one(tt.sum(tt.cast(mask, values.dtype)))
+
+
+def _or_one(denominator: Symbolic) -> Symbolic:
+    """Replace a denominator of 0, whose numerator is 0 as well, by 1."""
+    return tt.switch(tt.eq(denominator, 0), tt.ones_like(denominator), denominator)
+
+
+def _hidden(mask: Symbolic | None, *arrays: Symbolic) -> list[Symbolic]:
+    """Arrays (..., n) with zeros where ``mask`` (...) is 0.
+
+    :func:`masked_mean` alone gives a gradient of NaN there for NaN and infinity, because the derivative of a square,
+    for example, is computed everywhere and then multiplied by 0.
+    """
+    if mask is None:
+        return list(arrays)
+    return [tt.switch(mask[..., None], array, tt.zeros_like(array)) for array in arrays]
 
 
 def mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
     """Mean of (prediction - target)^2, both (..., n), where ``mask`` (...) is 1; without a mask, everywhere."""
     if mask is None:
         return ops.squared_errors(prediction, target)[0] / tt.cast(prediction.size, prediction.dtype)
+    prediction, target = _hidden(mask, prediction, target)
     return masked_mean(tt.mean(tt.sqr(prediction - target), axis=-1), mask)
 
 
@@ -33,7 +51,11 @@ def normalised_mean_squared_error(prediction: Symbolic, target: Symbolic, mask: 
 
     Predicting zero scores 1.0.
     """
-    return mean_squared_error(prediction, target, mask) / masked_mean(tt.mean(tt.sqr(target), axis=-1), mask)
+    (shown,) = _hidden(mask, target)
+    power = masked_mean(tt.mean(tt.sqr(shown), axis=-1), mask)
+    if mask is not None:
+        power = tt.switch(tt.any(tt.neq(mask, 0)), power, tt.ones_like(power))
+    return mean_squared_error(prediction, target, mask) / power
 
 
 def phase_distance(
@@ -46,11 +68,15 @@ def phase_distance(
     2 pi. The gradient of the distance of two angles, sin(prediction - target) / 2, vanishes at equal and at opposite
     angles. For properties of the distance see :func:`rnnaudio.metrics.spectra.phase_distance`.
     """
+    prediction, target = _hidden(mask, prediction, target)
     # The equivalent (1 - cos) / 2 would round the distance of nearby angles to zero in float32.
     distances = tt.sqr(tt.sin((target - prediction) / np.asarray(2.0, prediction.dtype)))
     if weight is None:
         return masked_mean(tt.mean(distances, axis=-1), mask)
-    return masked_mean(tt.mean(weight * distances, axis=-1), mask) / masked_mean(tt.mean(weight, axis=-1), mask)
+    (weight,) = _hidden(mask, weight)
+    total = masked_mean(tt.mean(weight, axis=-1), mask)
+    total = total if mask is None else _or_one(total)
+    return masked_mean(tt.mean(weight * distances, axis=-1), mask) / total
 
 
 def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
@@ -60,8 +86,12 @@ def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic |
     of exactly predicted silence would be minus infinity. target (..., n). mask (...): 1 where values count; None: all
     do. Bishop (1994).
     """
+    prediction, target = _hidden(mask, prediction, target)
     nats = ops.gaussian_nats(prediction, target, LEAST_VARIANCE)
-    return masked_mean(tt.mean(nats, axis=-1), mask) + np.asarray(np.log(2 * np.pi) / 2, prediction.dtype)
+    constant = np.asarray(np.log(2 * np.pi) / 2, prediction.dtype)
+    if mask is not None:
+        constant = constant * tt.cast(tt.any(tt.neq(mask, 0)), prediction.dtype)
+    return masked_mean(tt.mean(nats, axis=-1), mask) + constant
 
 
 def gaussian_parts(prediction: Array) -> tuple[Array, Array]:
@@ -79,6 +109,9 @@ def cross_entropy(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = No
     mask (...): 1 where elements count; None: all do. The loss is computed from the logits, so that no probability
     underflows to 0, whose logarithm is infinite.
     """
+    (logits,) = _hidden(mask, logits)
+    if mask is not None:
+        labels = tt.switch(mask, labels, tt.zeros_like(labels))
     rows, flat = logits.reshape((-1, logits.shape[logits.ndim - 1])), labels.reshape((-1,))
     # The label's logit is picked before the logarithm of the sum is subtracted: that gradient has one number per row
     # instead of one per class, which takes a sixth of the time with 256 classes. The gradient treats the largest logit
@@ -95,10 +128,13 @@ def cross_entropy_2016(logits: Symbolic, labels: Symbolic, mask: Symbolic | None
     count; None: all do. For one-hot y the loss equals :func:`cross_entropy` until p_k underflows: then it is infinite,
     and its gradient NaN. For soft labels the two differ.
     """
+    (logits,) = _hidden(mask, logits)
     last = logits.ndim - 1
     y = labels
     if labels.ndim == last:
         y = tt.cast(tt.eq(labels[..., None], tt.arange(logits.shape[last])), logits.dtype)
+    if mask is not None:  # ones, because the logarithm of 0 is infinite
+        y = tt.switch(mask[..., None], y, tt.ones_like(y))
     p = tt.exp(engine.log_softmax(logits))
     return masked_mean(-tt.log(tt.max(y * p, axis=last)), mask)
 

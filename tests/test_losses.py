@@ -173,3 +173,60 @@ def test_the_likelihood_and_its_gradient_are_the_same_by_kernel_and_graph(rng, n
             results.append(engine.function([p, t], [loss, *tt.grad(loss, [p, t])])(prediction, target))
     for one, other in zip(results[0], results[-1], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+# ---------------------------------------------------------------- masks: what is left out may be anything
+
+
+def every_loss(rng, shape=(4, 3, 5)):
+    """(loss, its arguments before the mask) for each loss that takes one."""
+    n = shape[-1]
+    prediction, target = rng.standard_normal((2, *shape))
+    labels = rng.integers(0, n, shape[:-1])
+    yield losses.mean_squared_error, (prediction, target)
+    yield losses.normalised_mean_squared_error, (prediction, target)
+    yield losses.phase_distance, (prediction, target)
+    yield weighted_phase_distance, (prediction, target)
+    yield losses.gaussian_likelihood, (np.concatenate([prediction, prediction], axis=-1), target)
+    yield losses.cross_entropy, (prediction, labels)
+    yield losses.cross_entropy_2016, (prediction, labels)
+    yield losses.cross_entropy_2016, (prediction, rng.dirichlet(np.ones(n), shape[:-1]))
+
+
+def weighted_phase_distance(prediction, target, mask):
+    return losses.phase_distance(prediction, target, mask, weight=tt.sqr(target))
+
+
+def with_gradient(loss, prediction, target, mask):
+    """A masked loss and its gradient at the prediction, in float64."""
+    with engine.precision("float64"):
+        p, t = engine.tensor("p", prediction.ndim), engine.tensor("t", target.ndim, str(target.dtype))
+        m = engine.tensor("m", mask.ndim, str(mask.dtype))
+        value = loss(p, t, m)
+        return engine.function([p, t, m], [value, tt.grad(value, p)])(prediction, target, mask)
+
+
+@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("mask_type", ["int8", "float64"])
+def test_if_nothing_counts_the_loss_is_zero_and_so_is_its_gradient(rng, kernel, number, mask_type):
+    loss, arguments = list(every_loss(rng))[number]
+    value, gradient = with_gradient(loss, *arguments, np.zeros((4, 3), mask_type))
+    assert value == 0.0 and gradient.shape == arguments[0].shape and not gradient.any()
+
+
+@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("wild", [np.nan, np.inf, 1e300])
+def test_nothing_that_the_mask_leaves_out_reaches_the_gradient(rng, kernel, number, wild):
+    """The oracle leaves the elements out of the arrays, so that no mask is needed."""
+    loss, (prediction, target) = list(every_loss(rng))[number]
+    mask = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]], "int8")
+    counted = mask == 1
+    shown = prediction[counted], target[counted], mask[counted]
+    expected_value, expected = with_gradient(loss, *shown)
+    prediction, target = prediction.copy(), target.copy()
+    prediction[~counted] = wild
+    target[~counted] = 999 if target.dtype.kind == "i" else wild
+    value, gradient = with_gradient(loss, prediction, target, mask)
+    assert value == pytest.approx(expected_value, rel=1e-13)
+    np.testing.assert_allclose(gradient[counted], expected, rtol=1e-12, atol=1e-15)
+    assert not gradient[~counted].any()

@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.shared.options import command
+from experiments.shared.options import command, require_one_or_more
 from experiments.shared.records import FOLDER, record
 from rnnaudio import plots
 from rnnaudio.data import Mnist, MnistSplit, fetch_mnist, load_mnist
@@ -248,6 +248,7 @@ def train_and_test(
         seeds: how many runs from different seeds.
         smoke: two epochs on made-up pictures, nothing recorded; a few seconds.
     """
+    require_one_or_more(seeds=seeds)
     started = time.perf_counter()
     data = made_up_digits() if smoke else load_mnist(fetch_mnist(DATA))
     for name in {"all": list(SETTINGS), "recorded": RECORDED}.get(setting, [setting]):

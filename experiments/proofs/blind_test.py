@@ -31,6 +31,7 @@ import tyro
 
 from experiments.proofs.fault_parts import Size
 from experiments.proofs.faults import FAULTS, HEALTHY, Plan, subject_of
+from experiments.shared.options import require_one_or_more
 from experiments.shared.records import FOLDER, record
 from rnnaudio import plots
 from rnnaudio.cli.arguments import REGISTRY, parsed
@@ -47,6 +48,7 @@ NO_CAUSE = "(nothing)"
 def main() -> None:
     """Read the options and run the blind test."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
+    require_one_or_more(seeds=options.seeds)
     size = DEVELOPMENT if options.development else REPORTED
     first = 0 if options.development else FIRST_REPORTED_SEED
     every = 5 if options.quick else 1

@@ -37,6 +37,7 @@ from experiments.proofs.mutations import Mutation, sample
 from experiments.shared.records import record
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.seeds import check_seed
 
 ROOT = Path(__file__).parents[2]
 MODULES = tuple(
@@ -63,6 +64,9 @@ class Options:
     only: tuple[str, ...] = ()  # modules with one of these words in their path; nothing is recorded
     table: bool = False  # only the table of what was done so far
     folder: Path = Path("runs/mutants")  # copies of the checkout, and what was found
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 def main() -> None:

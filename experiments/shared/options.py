@@ -29,6 +29,13 @@ def command(function: Callable[..., Any]) -> Callable[[], Any]:
     return main
 
 
+def require_one_or_more(**counts: int) -> None:
+    """RnnaudioError for the first of these options that is below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise RnnaudioError(f"{name} is {count}; expected 1 or more")
+
+
 class Named:
     """Base class for dataclasses of options that have a field ``run_dir``; None means runs/NAME."""
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from experiments.blog_2016.models_2016 import gru_2016, memory_lstm_2016, repaired, switchable
 from experiments.shared.on_corpus import CORPUS
-from experiments.shared.options import command
+from experiments.shared.options import command, require_one_or_more
 from experiments.shared.records import record
 from experiments.shared.settings import Figures
 from experiments.shared.variants import diagnosis, equal_terms, run_one, tiny
@@ -37,6 +37,7 @@ from rnnaudio.runs.defects import present_in, with_defect, without
 from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.frames.recipe import FramesRun
 from rnnaudio.runs.load import load
+from rnnaudio.seeds import check_seed
 
 BUDGET: dict[str, Any] = {"max_updates": 200, "validate_every": 100, "minutes": 5.0}
 FAITHFUL = {
@@ -144,6 +145,8 @@ def ablate(
         runs: the folder of the runs.
         smoke: two updates of four variants on the piano in the package; nothing is recorded.
     """
+    require_one_or_more(seeds=seeds)
+    check_seed(first, "first")
     if smoke:
         with TemporaryDirectory() as folder:
             some = [v._replace(config=tiny(v.config)) for v in list(variants())[:4]]

@@ -20,6 +20,7 @@ from rnnaudio.generation.painting import Painted
 from rnnaudio.nn import Draw
 from rnnaudio.objectives import Bound
 from rnnaudio.optimizers import Adam
+from rnnaudio.seeds import GREATEST_SEED, check_seed
 from rnnaudio.training import (
     EarlyStopping,
     Evaluation,
@@ -69,9 +70,10 @@ class Options(Named):
         for name in ("minutes", "learning_rate", "max_gradient_norm"):
             if not getattr(self, name) > 0.0:
                 raise RnnaudioError(f"{name} is {getattr(self, name):g}: expected more than 0")
-        for name in ("updates", "n_warmup", "seed"):
+        for name in ("updates", "n_warmup"):
             if getattr(self, name) < 0:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}: expected 0 or more")
+        check_seed(self.seed)
 
     @property
     def kind(self) -> str:
@@ -172,7 +174,7 @@ def timed(subject: Subject, options: Options) -> int:
 
 def bounds(model: Draw, subject: Subject, options: Options) -> dict[str, dict[str, float]]:
     """Bounds on all test and all validation images, in nats per image, with one sample of the codes for each."""
-    evaluate = Evaluation(model, subject.bound, noise_seed=options.seed + 1)
+    evaluate = Evaluation(model, subject.bound, noise_seed=(options.seed + 1) % (GREATEST_SEED + 1))
     held_out = {"test": subject.test, "valid": subject.valid}
     return {name: evaluate(in_batches(images, EVALUATION_BATCH)) for name, images in held_out.items()}
 

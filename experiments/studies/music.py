@@ -47,6 +47,7 @@ from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.frames.recipe import FRAMES, FramesRun
 from rnnaudio.runs.judging import limits_of_real_music
 from rnnaudio.runs.load import load
+from rnnaudio.seeds import check_seed
 from rnnaudio.training import Evaluation
 
 COPIES_SECONDS = (0.5, 1.0, 2.0)
@@ -82,6 +83,9 @@ class Options:
     regressor_minutes: float = 15.0  # of training of the model over frames
     max_updates: int = 0  # 0: chosen from the corpus
     smoke: bool = False  # a small model of the piano in the package, a few updates; nothing is recorded
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 SMOKE = CodesConfig(

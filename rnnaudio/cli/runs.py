@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rnnaudio.cli.app import command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.settings import Chosen, chosen
 
 RUNS, HELP, OLDER = "Runs", "When it does not play", "Older names"
@@ -278,8 +279,15 @@ def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> No
     from rnnaudio.runs.fit import fit
     from rnnaudio.runs.outcome import headline, write_outcome
     from rnnaudio.runs.recipes import recipe_named
+    from rnnaudio.training.checkpoint import path_in
 
     run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
+    if not path_in(run_dir).exists():
+        raise RnnaudioError(
+            f"{run.reason}, and no model was kept: probably the learning rate "
+            f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, look "
+            f"for faults in the data (rnnaudio corpus info {corpus} --verify)"
+        )
     interrupted = run.reason.startswith("interrupted")
     print(f"training ended: {run.reason}; playing on and writing the report ...", flush=True)
     try:

@@ -45,7 +45,7 @@ class CodeStreams:
 
     def __post_init__(self) -> None:
         if not self._usable:
-            raise too_short(self.sequences, self.n_steps, "piece")
+            raise too_short(self.sequences, self.n_steps, self.n_context, "piece")
 
     @cached_property
     def _usable(self) -> tuple[Codes, ...]:
@@ -100,12 +100,15 @@ def fixed_code_windows(
         for start in range(0, len(sequence) - n_context - n_steps + 1, n_steps)
     ]
     if not windows:
-        raise too_short(sequences, n_steps, "validation piece")
+        raise too_short(sequences, n_steps, n_context, "validation piece")
     batches = [np.stack(windows[k : k + batch_size], axis=1) for k in range(0, len(windows), batch_size)]
     return [CodeBatch(codes, np.ones(codes.shape[1], bool)) for codes in batches]
 
 
-def too_short(sequences: tuple[Codes, ...], n_steps: int, kind: str) -> RnnaudioError:
+def too_short(sequences: tuple[Codes, ...], n_steps: int, n_context: int, kind: str) -> RnnaudioError:
     """Make the error for windows longer than every sequence; ``kind`` is the word for a sequence in the message."""
     longest = max((len(sequence) for sequence in sequences), default=0)
-    return RnnaudioError(f"n_steps is {n_steps}, but the longest {kind} has {longest} frames: lower n_steps")
+    return RnnaudioError(
+        f"n_steps is {n_steps}, which with {n_context} of context makes {n_context + n_steps} frames, but the longest "
+        f"{kind} has {longest}: lower n_steps"
+    )

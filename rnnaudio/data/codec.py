@@ -19,6 +19,7 @@ from rnnaudio.audio.sources import HasPieces
 from rnnaudio.audio.stft import STFT
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.records import Record
+from rnnaudio.seeds import random_state
 
 MOST_FRAMES = 30_000
 N_ITERATIONS = 12
@@ -80,9 +81,10 @@ class Codec:
             )
         residual, stages = frames.astype(np.float64), []
         for number in range(n_stages):  # not k-means++, whose initialisation takes minutes for a thousand centres
+            source = random_state(seed + number)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # an empty cluster is only an unused code
-                centres, nearest = kmeans2(residual, n_codes, iter=N_ITERATIONS, minit="points", seed=seed + number)
+                centres, nearest = kmeans2(residual, n_codes, iter=N_ITERATIONS, minit="points", seed=source)
             stages.append(centres)
             residual = residual - centres[nearest]
         n = scale.n_features

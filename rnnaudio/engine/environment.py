@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from rnnaudio.engine.compiler import leave_out_useless_compiler
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.notes import print_notes
 
 ENGINES = ("pytensor", "theano")
 MODES = {"pytensor": ("auto", "c", "python", "numba", "jax"), "theano": ("auto", "c", "python")}
@@ -65,6 +67,8 @@ def _import_theano() -> tuple[Any, Any, Any]:
 
 
 NAME = _choose("RNNAUDIO_ENGINE", ENGINES, "pytensor")
+leave_out_useless_compiler(os.environ, NAME)
+print_notes()
 backend, tt, raw_scan = _import_theano() if NAME == "theano" else _import_pytensor()
 VERSION: str = backend.__version__
 HAS_COMPILER = bool(backend.config.cxx)

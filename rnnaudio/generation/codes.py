@@ -35,7 +35,8 @@ class CodePlayer:
         random seed; together with the index of a stream it determines the stream's codes, independently of the other
         streams and of the number of threads.
 
-    RnnaudioError for primes of another shape, or with codes out of range.
+    RnnaudioError for primes of another shape, or with codes out of range, and for a detail temperature that is not
+    positive.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class CodePlayer:
         self._body = Stepper(model.body).streams(len(primes))
         self._heads = [Stepper(head).streams(len(primes)) for head in model.heads]
         self.sampling, self._detail = sampling, detail_temperature
+        self._detailed(sampling)
         self._sources = [np.random.default_rng((seed, k, 9)) for k in range(len(primes))]  # 9: this use of the seed
         for frame in primes.swapaxes(0, 1)[:-1]:
             self._body(self._embedded(frame))
@@ -78,12 +80,16 @@ class CodePlayer:
         x, sampling = hidden, self.sampling
         for k, head in enumerate(self._heads):
             if k:
-                sampling = replace(self.sampling, temperature=self._detail or self.sampling.temperature)
+                sampling = self._detailed(self.sampling)
                 embedded = sum(e[codes[:, j]] for j, e in enumerate(self._centres[:k]))
                 x = np.concatenate([hidden, embedded], axis=1).astype(hidden.dtype)
             codes[:, k] = sampling.sample(head(x), uniform[:, k])
         self._last = codes
         return codes
+
+    def _detailed(self, sampling: Sampling) -> Sampling:
+        """The sampling of the stages after the first; RnnaudioError for a temperature that is not positive."""
+        return sampling if self._detail is None else replace(sampling, temperature=self._detail)
 
     def frames(self, n_frames: int) -> Codes:
         """Sample the next ``n_frames`` (1 or more) frames of every stream, (n_streams, n_frames, n_stages)."""

@@ -104,9 +104,10 @@ def linear_row(x: Vector, bias: Vector, out: Vector) -> None:
 @njit()
 def relu_row(x: Vector, bias: Vector, out: Vector) -> None:
     """out = max(x + bias, 0), all (n,); NaN where x + bias is NaN."""
+    zero = out.dtype.type(0)
     for j in range(out.size):
         s = x[j] + bias[j]
-        out[j] = s - s if s <= 0 else s
+        out[j] = zero if s <= 0 else s
 
 
 KINDS = ("linear", "relu", "tanh", "sigmoid")

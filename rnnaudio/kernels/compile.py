@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numba
 
+from rnnaudio.caches import cache_folder
 from rnnaudio.kernels.arrays import Compiled
 
 
 def _cache_folder() -> Path | None:
     """Make the folder for compiled kernels, in ``NUMBA_CACHE_DIR`` or the user's cache; None if it is not writable."""
-    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     sources = sorted(Path(__file__).parent.glob("*.py"))
     content = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
-    folder = Path(base) / "rnnaudio" / f"kernels-{content}"
+    folder = cache_folder() / "rnnaudio" / f"kernels-{content}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

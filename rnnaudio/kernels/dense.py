@@ -39,6 +39,11 @@ def _sigmoid(z: Matrix, bias: Vector, y: Matrix, first: int, last: int) -> None:
 
 
 @njit()
+def _linear_back(y: Matrix, dy: Matrix, dz: Matrix, first: int, last: int) -> None:
+    dz[first:last] = dy[first:last]
+
+
+@njit()
 def _relu_back(y: Matrix, dy: Matrix, dz: Matrix, first: int, last: int) -> None:
     for i in range(first, last):
         for j in range(y.shape[1]):
@@ -62,7 +67,7 @@ def _sigmoid_back(y: Matrix, dy: Matrix, dz: Matrix, first: int, last: int) -> N
 
 
 FORWARD = {"linear": _linear, "relu": _relu, "tanh": _tanh, "sigmoid": _sigmoid}
-BACKWARD = {"relu": _relu_back, "tanh": _tanh_back, "sigmoid": _sigmoid_back}
+BACKWARD = {"linear": _linear_back, "relu": _relu_back, "tanh": _tanh_back, "sigmoid": _sigmoid_back}
 
 
 def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
@@ -78,7 +83,7 @@ def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
 def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
     """Write the gradient dy f'(z) to dz, given y = f(z) and dy, the gradient with respect to y; all (rows, n).
 
-    ``kind`` is f's name: relu, tanh or sigmoid. ValueError if shapes differ.
+    ``kind`` is f's name, one of KINDS. ValueError if shapes differ.
     """
     require_shapes(dy=(dy, y.shape), dz=(dz, y.shape))
     shares = threads.split(y.shape[0], work=y.size)

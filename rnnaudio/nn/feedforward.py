@@ -8,7 +8,7 @@ from rnnaudio.kernels.dense import ActivationStep, DenseStep
 from rnnaudio.kernels.step import NormalisedStep, Step, Unchanged
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, constant, glorot_uniform
-from rnnaudio.nn.layer import Context, Layer, current
+from rnnaudio.nn.layer import Context, Layer, current, hide_masked, known_std
 from rnnaudio.nn.state import State
 
 
@@ -25,7 +25,7 @@ class FeedForward(Layer):
     def unroll(
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
     ) -> tuple[Symbolic, State]:
-        return self.apply(x, context), ()
+        return self.apply(hide_masked(x, mask), context), ()
 
 
 def known_activation(kind: str) -> str:
@@ -127,7 +127,7 @@ class BatchNorm(FeedForward):
     def unroll(
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
     ) -> tuple[Symbolic, State]:
-        return self.apply(x, context, mask), ()
+        return self.apply(hide_masked(x, mask), context, mask), ()
 
     def apply(self, x: Symbolic, context: Context, mask: Symbolic | None = None) -> Symbolic:
         if context.training:
@@ -135,6 +135,8 @@ class BatchNorm(FeedForward):
             variance = self._mean(tt.sqr(x - mean), mask)
             for stored, batch in ((self.running_mean, mean), (self.running_variance, variance)):
                 moved = (1.0 - self.momentum) * stored + self.momentum * batch
+                if mask is not None:
+                    moved = tt.switch(tt.any(tt.neq(mask, 0)), moved, stored)
                 context.updates.append((stored, tt.cast(moved, stored.dtype)))
         else:
             mean, variance = self.running_mean, self.running_variance
@@ -145,8 +147,8 @@ class BatchNorm(FeedForward):
         leading = list(range(x.ndim - 1))
         if mask is None:
             return tt.mean(x, axis=leading)
-        # A switch, not a product: the square of a masked element may be infinite, and 0 x inf is NaN.
-        return tt.sum(tt.switch(mask[..., None], x, tt.zeros_like(x)), axis=leading) / tt.sum(tt.cast(mask, x.dtype))
+        n = tt.sum(tt.cast(mask, x.dtype))
+        return tt.sum(hide_masked(x, mask), axis=leading) / tt.switch(tt.eq(n, 0), tt.ones_like(n), n)
 
     def compiled_step(self, n_streams: int) -> Step:
         gain, mean, variance = current(self.gain, self.running_mean, self.running_variance)
@@ -184,17 +186,17 @@ class Dropout(FeedForward):
 class GaussianNoise(FeedForward):
     """Noise N(0, std) added to each element of (..., n) in training; in evaluation, y = x.
 
-    ``std`` is saved with the model but not trained; :meth:`set_std` changes it.
+    ``std`` is saved with the model but not trained; :meth:`set_std` changes it. ValueError for a negative std.
     """
 
     def __init__(self, n: int, std: float):
         super().__init__()
         self.n_in = self.n_out = n
-        self.std = self._statistic("std", np.asarray(float(std)))
+        self.std = self._statistic("std", known_std(std))
 
     def set_std(self, std: float) -> None:
         """Set the standard deviation of the noise, for example to anneal it."""
-        self.std.set_value(np.asarray(std, dtype=self.std.dtype))
+        self.std.set_value(known_std(std).astype(self.std.dtype))
 
     def apply(self, x: Symbolic, context: Context) -> Symbolic:
         if not context.training:

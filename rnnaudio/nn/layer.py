@@ -7,7 +7,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from rnnaudio import engine
-from rnnaudio.engine import Key, SharedVariable, Size, Symbolic
+from rnnaudio.engine import Key, SharedVariable, Size, Symbolic, tt
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.state import State, StateSizes
@@ -214,7 +214,7 @@ class Layer:
     ) -> tuple[Symbolic, State]:
         """Compute all time steps: x (time, batch, n_in) -> y (time, batch, n_out), final state.
 
-        mask (time, batch): where it is 0 the state is carried over unchanged.
+        mask (time, batch): where it is 0 the state is carried over unchanged, and x may hold anything, even NaN.
         """
         raise NotImplementedError
 
@@ -226,6 +226,18 @@ class Layer:
         equation without redefining this method has none.
         """
         return None
+
+
+def known_std(std: float) -> np.ndarray:
+    """Check a standard deviation of noise and return it as an array. ValueError unless it is 0 or more and finite."""
+    if not 0.0 <= std < float("inf"):
+        raise ValueError(f"noise has a std of {std}; expected 0 or more")
+    return np.asarray(float(std))
+
+
+def hide_masked(x: Symbolic, mask: Symbolic | None) -> Symbolic:
+    """Replace x (..., n) by zeros where ``mask`` (...) is 0: a NaN there, times a gradient of zero, would be NaN."""
+    return x if mask is None else tt.switch(mask[..., None], x, tt.zeros_like(x))
 
 
 def current(*variables: SharedVariable) -> list[np.ndarray]:

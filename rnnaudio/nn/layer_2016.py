@@ -12,7 +12,7 @@ from rnnaudio.kernels.step import Chain, NormalisedStep, Step
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.feedforward import FeedForward, known_activation, tapped
 from rnnaudio.nn.initializers import Initializer, rand_2016
-from rnnaudio.nn.layer import Context, current
+from rnnaudio.nn.layer import Context, current, hide_masked
 from rnnaudio.nn.model import Sequential
 from rnnaudio.nn.state import State
 
@@ -58,7 +58,7 @@ class Layer2016(FeedForward):
     def unroll(
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
     ) -> tuple[Symbolic, State]:
-        return self.apply(x, context, mask), ()
+        return self.apply(hide_masked(x, mask), context, mask), ()
 
     def apply(self, x: Symbolic, context: Context, mask: Symbolic | None = None) -> Symbolic:
         y = ops.dot(x, self.weight)

@@ -11,7 +11,7 @@ from rnnaudio.kernels.memory_lstm import MemoryStep
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, iso_2016, side_by_side
-from rnnaudio.nn.layer import Context, Gates, current
+from rnnaudio.nn.layer import Context, Gates, current, known_std
 from rnnaudio.nn.recurrent import Cell, split
 from rnnaudio.nn.state import Leaf
 
@@ -72,7 +72,7 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         self.bias_hidden = self._parameter("bias_hidden", bias_hidden)
         self.w_gates = self._parameter("w_gates", side_by_side(weights, blocks)(rng, (2 * n, blocks * n)))
         self.bias_gates = self._parameter("bias_gates", bias_gates)
-        self.noise_std = self._statistic("noise_std", np.asarray(float(noise_std)))
+        self.noise_std = self._statistic("noise_std", known_std(noise_std))
         self._is_noisy = noise_std > 0
 
     def _weights(self, get: Callable[[SharedVariable], Array], join: Callable[..., Array]) -> list[Array]:
@@ -101,7 +101,7 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         """
         if std > 0 and not self._is_noisy:
             raise ValueError(f"got noise of std {std} for a layer built with 0; build it with the largest std")
-        self.noise_std.set_value(np.asarray(std, dtype=self.noise_std.dtype))
+        self.noise_std.set_value(known_std(std).astype(self.noise_std.dtype))
 
     def sequences(self, x: Symbolic, context: Context) -> MemoryInputs:
         noises = [e if isinstance(e, tuple) else self.noise_std * e for e in self._noises(x, context)]

@@ -12,7 +12,7 @@ from rnnaudio.kernels.lstm import LSTMStep
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.initializers import Initializer, glorot_uniform, orthogonal, side_by_side
-from rnnaudio.nn.layer import Context, Gates, Layer, Taps, current, flatten, unflatten
+from rnnaudio.nn.layer import Context, Gates, Layer, Taps, current, flatten, hide_masked, unflatten
 from rnnaudio.nn.state import Leaf, State, StateSizes
 
 Inputs = TypeVar("Inputs")  # of one cell: what `sequences` returns and `recur` takes, variables in nested tuples
@@ -86,7 +86,7 @@ class Cell(Layer, Generic[Inputs, CellState]):
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
     ) -> tuple[Symbolic, State]:
         own = cast("CellState", state)
-        states = self._states(x, own, context, mask)
+        states = self._states(hide_masked(x, mask), own, context, mask)
         return self.output(states), unflatten(states, [s[-1] for s in flatten(states)])
 
     def _states(self, x: Symbolic, state: CellState, context: Context, mask: Symbolic | None) -> CellState:

@@ -116,9 +116,9 @@ class SampleModel(Layer):
         None: no linear prediction.
 
     ``unroll`` takes levels (n_context + n, batch, 1), the first n_context of which are context only; n is a multiple
-    of the first tier's frame length. It returns predictions (n, batch, n_out), parameters of the read-out, and ignores
-    ``mask``. The state is that of the tiers. There is no ``step``: to generate sample by sample, use
-    :class:`rnnaudio.generation.samples.SamplePlayer`.
+    of the first tier's frame length. It returns predictions (n, batch, n_out), parameters of the read-out. ValueError
+    for a ``mask``, which it cannot heed. The state is that of the tiers. There is no ``step``: to generate sample by
+    sample, use :class:`rnnaudio.generation.samples.SamplePlayer`.
 
     ValueError if the widths of two tiers do not fit, or for taps with a read-out that has no locations.
     """
@@ -161,6 +161,8 @@ class SampleModel(Layer):
     def unroll(
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
     ) -> tuple[Symbolic, State]:
+        if mask is not None:
+            raise ValueError("a SampleModel got a mask; it has none: cut the sequences to equal lengths")
         n_levels, begin = self.samples.readout.n_levels, self.n_context
         dtype = engine.float_type()
         v = tt.cast(2 * x[..., 0] - (n_levels - 1), dtype) / np.asarray(n_levels - 1, dtype)
@@ -202,9 +204,12 @@ def sample_model(
 
     Each length must be a multiple of the next. The input of the sample tier is the last ``window`` samples, its output
     the parameters of ``readout``. ``cell`` is lstm or gru; ``rng`` samples the initial weights. ``deviation`` and
-    ``taps``: see :class:`SampleModel`.
+    ``taps``: see :class:`SampleModel`. ValueError for other lengths.
     """
     sizes = [*frames, 1]
+    if not frames or min(sizes) < 1 or any(size < below for size, below in pairwise(sizes)):
+        got = f"frames are {tuple(frames)}"
+        raise ValueError(f"{got}; expected lengths that are multiples of the next, the longest first")
     tiers = [
         FrameTier(size, n_units, ratio=size // below, n_below=n_units, rng=rng, cell=cell)
         for size, below in pairwise(sizes)

@@ -8,7 +8,7 @@ from rnnaudio import engine
 from rnnaudio.engine import Size, Symbolic, tt
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn.activations import Activations, widths
-from rnnaudio.nn.layer import Context, Gates, current, flatten, leaf_names, unflatten
+from rnnaudio.nn.layer import Context, Gates, current, flatten, known_std, leaf_names, unflatten
 from rnnaudio.nn.recurrent import Cell, CellState, Inputs, repeat_rows
 from rnnaudio.nn.state import State
 
@@ -68,8 +68,8 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
 
     def __init__(self, cell: Cell[Any, CellState], *, std: float = 0.0, state_std: float = 0.0):
         super().__init__(cell)
-        self.std = self._statistic("std", np.asarray(float(std)))
-        self.state_std = self._statistic("state_std", np.asarray(float(state_std)))
+        self.std = self._statistic("std", known_std(std))
+        self.state_std = self._statistic("state_std", known_std(state_std))
         self._on_input, self._on_state = std > 0, state_std > 0
 
     def set_std(self, std: float, state_std: float) -> None:
@@ -80,7 +80,7 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
         for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
             if value > 0 and not on:
                 raise ValueError(f"got noise of std {value} for a layer built with 0; build it with the largest std")
-            variable.set_value(np.asarray(value, dtype=variable.dtype))
+            variable.set_value(known_std(value).astype(variable.dtype))
 
     def activations(self, scanned: bool = False) -> Activations:
         cell = self._cell.activations(scanned or self._on_state)
@@ -148,7 +148,7 @@ class DrawnInitialState(Wrapper[Inputs, CellState]):
 
     def __init__(self, cell: Cell[Inputs, CellState], *, std: float = 0.01, number: int = 0):
         super().__init__(cell)
-        self._std, self._number = std, number
+        self._std, self._number = float(known_std(std)), number
 
     def initial_state(self, batch_size: Size) -> State:
         key = tt.as_tensor_variable(np.array([2016, self._number], "int64"))

@@ -105,11 +105,11 @@ def _fit(value: Plain, kind: object) -> tuple[bool, Any]:
 
 
 def as_float(number: float) -> float:
-    """Convert a number to float; infinity for a whole number beyond the range of floats."""
+    """Convert a number to float; infinity of its sign for a whole number beyond the range of floats."""
     try:
         return float(number)
     except OverflowError:
-        return math.inf
+        return math.inf if number > 0 else -math.inf
 
 
 def shown(value: Plain) -> str:

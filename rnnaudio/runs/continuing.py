@@ -5,27 +5,28 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
-from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Generated
 from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import AliveLimits, alive_seconds, in_range
 from rnnaudio.nn import Layer
 from rnnaudio.runs.record import Record, open_known, rate_of, scale_of
+from rnnaudio.seeds import check_seed
 from rnnaudio.training.loop import Row
 
 DEAD_SECONDS = 10.0  # a stream outside the limits of real music for this long is ended
 LOOK_SECONDS = 2.0  # between two checks
 
 
-class SamplingOptions(NamedTuple):
-    """Options of sampling from predicted distributions.
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Options of sampling from predicted distributions; RnnaudioError for a seed out of range.
 
     temperatures
         sampling temperatures at evenly spaced times of the continuation, interpolated linearly between them; empty:
@@ -42,13 +43,15 @@ class SamplingOptions(NamedTuple):
     nucleus: float = 1.0
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.seed is not None:
+            check_seed(self.seed, "sampling_seed")
+
     def schedule(self, own: float) -> SamplingSchedule:
         """The sampling over the course of a continuation; ``own``: the temperature to use if none is set.
 
         RnnaudioError for options out of range.
         """
-        if self.seed is not None and self.seed < 0:
-            raise RnnaudioError(f"sampling_seed is {self.seed}; expected 0 or more")
         return SamplingSchedule(self.temperatures or (own,), self.top_k, self.nucleus)
 
 

@@ -125,7 +125,7 @@ def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Recor
     write_atomically(run_dir / "config.json", json.dumps(record, indent=2).encode() + b"\n")
     resolved = as_toml({"recipe": recipe.name, **record[recipe.key]})
     write_atomically(run_dir / "config.toml", resolved.encode())
-    print("compiling ...")
+    print("compiling ...", flush=True)  # output that cannot be written fails now, not after the training
 
 
 def describe_row(recipe: Recipe[Any], row: Row) -> str:

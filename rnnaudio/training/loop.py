@@ -17,6 +17,7 @@ from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
 from rnnaudio.records import Json, Record
+from rnnaudio.seeds import check_seed
 from rnnaudio.training import checkpoint
 from rnnaudio.training.interrupt import Interrupt
 from rnnaudio.training.prefetch import prefetched
@@ -165,10 +166,12 @@ def train(
     on_validation
         called with each new row of the history; None: print it.
 
-    RnnaudioError if a checkpoint exists and ``resume`` is off, if it was trained with another model, objective,
-    optimizer, seed or segment length, if it cannot be written, or if the model or objective cannot be divided into
-    segments. A loss or gradient that is not finite ends the run; the last checkpoint, if there is one, is kept.
+    RnnaudioError for a seed out of range, if a checkpoint exists and ``resume`` is off, if it was trained with another
+    model, objective, optimizer, seed or segment length, if it cannot be written, or if the model or objective cannot
+    be divided into segments. A loss or gradient that is not finite ends the run; the last checkpoint, if there is one,
+    is kept.
     """
+    check_seed(seed)
     path = checkpoint.path_to_write(run_dir, resume)
     step = _compiled(model, objective, optimizer, seed, segment_steps)
     evaluate = Evaluation(model, objective, segment_steps, seed if judging.with_noise else None)
@@ -280,6 +283,8 @@ def _advance(bar: tqdm, run: Run, limits: Limits) -> None:
 
 
 def _share_done(run: Run, limits: Limits) -> float:
+    if limits.max_updates <= 0 or limits.max_seconds <= 0.0:  # reached before the first update
+        return 1.0
     return min(max(run.n_updates / limits.max_updates, run.seconds / limits.max_seconds), 1.0)
 
 

@@ -115,7 +115,9 @@ class Evaluation:
 
     With ``segment_steps`` above 0, each batch of a :class:`rnnaudio.objectives.Divisible` objective is processed that
     many steps at a time, to save memory. With a ``noise_seed`` the training graph is used instead, with noise and
-    dropout that the seed determines (as in 2016).
+    dropout that the seed determines (as in 2016). The noise of batch k is then that of training update k with the same
+    seed, as long as neither is cut into segments. That stays, because recorded runs, and the losses of resumed ones,
+    depend on it.
     """
 
     def __init__(self, model: Layer, objective: Objective, segment_steps: int = 0, noise_seed: int | None = None):

@@ -314,6 +314,17 @@ def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp
     assert (tmp_path / "run/report.html").exists()
 
 
+@pytest.mark.parametrize("every", [4, 1], ids=["a loss of training", "a loss of validation"])
+def test_training_that_breaks_down_at_once_is_told_in_one_line_with_its_causes(folder, command, tmp_path, every):
+    words = ["train", folder / "corpus.h5", tmp_path / "run", *SMALL, "--max-updates", 8, "--learning-rate", "1e30"]
+    status, out, err = command(*words, "--validate-every", every)
+    assert status == 2 and len(err.splitlines()) == 1 and "Traceback" not in err
+    assert "is not finite" in err and "the learning rate (1e+30) is too high; lower --learning-rate" in err
+    assert f"rnnaudio corpus info {folder / 'corpus.h5'} --verify" in err
+    assert "playing on" not in out and not (tmp_path / "run/checkpoint.safetensors").exists()
+    assert command(*words, "--learning-rate", 1e-3)[0] == 0  # the folder is not taken
+
+
 def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(folder, monkeypatch, command):
     monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
     out = folder / "too-large"

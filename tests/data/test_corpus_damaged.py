@@ -94,7 +94,7 @@ def test_what_cannot_be_built(tmp_path):
         ([loud], {"dtype": "int8"}, "dtype: got 'int8'"),
         ([loud], {"splitting": Splitting(fractions=(0.9, 0.2, 0.1))}, "fractions: got"),
         ([loud], {"splitting": Splitting(fractions=(1.0, 0.0, 0.0))}, "fractions: got"),
-        ([loud], {"splitting": Splitting(seed=-1)}, "seed: got -1"),
+        ([loud], {"splitting": Splitting(seed=-1)}, "seed is -1; expected"),
         ([loud, recording("b", noise(0, 1), "train")], {}, "no piece is left for"),
     ):
         with pytest.raises(RnnaudioError, match=words):

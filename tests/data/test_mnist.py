@@ -101,6 +101,31 @@ def test_idx_files_are_split_and_scaled(made_up, tmp_path, monkeypatch):
         assert np.array_equal(split.labels, np.arange(first, first + n) % 10)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda packed: packed.removesuffix(".gz"),
+        lambda packed: packed.removesuffix(".gz").replace("-idx", ".idx"),
+        lambda packed: packed,  # as browsers unpack it
+    ],
+    ids=["unpacked", "with a dot", "unpacked under its old name"],
+)
+def test_unpacked_idx_files_give_the_same_arrays(made_up, tmp_path, monkeypatch, name):
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "unpacked").mkdir()
+    write_idx(tmp_path / "packed", made_up)
+    for path in (tmp_path / "packed").iterdir():
+        (tmp_path / "unpacked" / name(path.name)).write_bytes(gzip.decompress(path.read_bytes()))
+    assert fetch_mnist(tmp_path / "unpacked") == tmp_path / "unpacked"  # nothing is downloaded
+    with pytest.raises(RnnaudioError, match="train-images.*: sha256 .*, expected ba891046"):
+        load_mnist(tmp_path / "unpacked")
+    monkeypatch.setattr(mnist, "IDX_SHA256", {})
+    both = [load_mnist(tmp_path / folder) for folder in ("packed", "unpacked")]
+    for ours, theirs in zip(*both, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.array_equal(a, b)
+
+
 def test_damaged_idx_files(made_up, tmp_path, monkeypatch):
     monkeypatch.setattr(mnist, "IDX_SHA256", {})
     write_idx(tmp_path, made_up)

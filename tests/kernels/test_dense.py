@@ -63,6 +63,27 @@ def test_activations_do_not_hide_nan():
             assert np.flatnonzero(np.isnan(out)).tolist() == [place]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_relu_of_every_kind_of_number_is_numpys(dtype):
+    x = np.array([[-np.inf, -1.0, -0.0, 0.0, 1e-45, 1.0, np.inf, np.nan]], dtype)
+    y = np.empty_like(x)
+    dense.add_bias("relu", x, np.zeros(x.size, dtype), y)
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+
+
+@pytest.mark.parametrize("kind", activations.KINDS)
+def test_gradient_of_each_activation_equals_differences(kind):
+    rng = np.random.default_rng(7)
+    z, dy = rng.standard_normal((2, 5, 4))
+    function = {
+        "linear": lambda z: z, "relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "sigmoid": oracles.sigmoid
+    }[kind]  # fmt: skip
+    dz = np.empty_like(z)
+    dense.activation_gradient(kind, function(z), dy, dz)
+    h = 1e-6
+    np.testing.assert_allclose(dz, dy * (function(z + h) - function(z - h)) / (2 * h), rtol=1e-7, atol=1e-9)
+
+
 def test_inputs_of_mixed_types_are_brought_to_one():
     w = np.arange(6.0).reshape(2, 3)
     x64, x_int = engine.tensor("x", 2, "float64"), engine.tensor("i", 2, "int64")

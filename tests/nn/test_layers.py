@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnaudio import engine
+from rnnaudio import engine, losses
 from rnnaudio.engine import tt
 from rnnaudio.nn import (
     GRU,
@@ -11,11 +11,13 @@ from rnnaudio.nn import (
     BatchNorm,
     Context,
     Dense,
+    DrawnInitialState,
     Dropout,
     GaussianNoise,
     Layer2016,
     LearntInitialState,
     LinearPredictor,
+    MemoryLSTM,
     Noisy,
     Sequential,
     Sum,
@@ -155,6 +157,61 @@ def test_what_stands_in_the_padding_does_not_reach_batch_norm(size):
     np.testing.assert_allclose(after["running_variance"], expected.running_variance, rtol=1e-5)
     np.testing.assert_array_equal(pulled[~is_valid], 0.0)
     assert np.isfinite(pulled).all()
+
+
+@pytest.mark.parametrize("std", [-0.1, np.nan, np.inf])
+def test_noise_of_a_negative_or_infinite_deviation_is_refused(std):
+    rng = np.random.default_rng(1)
+    made = [GaussianNoise(3, 0.5), Noisy(LSTM(2, 3, rng=rng), std=0.5), MemoryLSTM(2, 2, rng=rng, noise_std=0.5)]
+    for build in (
+        lambda: GaussianNoise(3, std),
+        lambda: Noisy(LSTM(2, 3, rng=rng), std=std),
+        lambda: Noisy(LSTM(2, 3, rng=rng), state_std=std),
+        lambda: MemoryLSTM(2, 2, rng=rng, noise_std=std),
+        lambda: DrawnInitialState(LSTM(2, 3, rng=rng), std=std),
+        lambda: made[0].set_std(std),
+        lambda: made[1].set_std(std, 0.0),
+        lambda: made[2].set_std(std),
+    ):
+        with pytest.raises(ValueError, match=rf"std of {std}; expected 0 or more"):
+            build()
+    kept = [
+        layer.statistics()[name].get_value() for layer, name in zip(made, ("std", "std", "noise_std"), strict=True)
+    ]
+    assert kept == [0.5] * 3
+
+
+@pytest.mark.parametrize("padding", [np.nan, np.inf])
+def test_padding_of_any_kind_reaches_no_gradient_of_a_stack(padding):
+    """Dense layers before the cell and beside it see the padding, too; the oracle is a padding of zeros."""
+    rng = np.random.default_rng(16)
+    layers = [Dense(3, 4, rng=rng), BatchNorm(4), GRU(4, 4, rng=rng)]
+    model = randomise(Sum(stack=Sequential(layers), skip=Dense(3, 4, rng=rng)), rng)
+    x, mask = engine.tensor("x", 3), engine.tensor("mask", 2, "int8")
+    context = Context.training_with(np.array([0, 0]))
+    y, final = model.unroll(x, model.initial_state(x.shape[1]), context, mask)
+    loss = losses.mean_squared_error(y, tt.ones_like(y), mask)
+    gradients = engine.gradient(loss, [x, *model.parameters().values()])
+    function = engine.function([x, mask], [loss, *flatten(final), *gradients])
+    value, valid = rng.standard_normal((5, 4, 3)).astype("float32"), rng.integers(0, 2, (5, 4)).astype("int8")
+    clean, dirty = (function(np.where(valid[..., None], value, other), valid) for other in (0.0, padding))
+    for one, other in zip(clean, dirty, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_batch_that_is_all_padding_leaves_the_statistics_as_they_are():
+    norm = BatchNorm(3)
+    x, mask = engine.tensor("x", 3), engine.tensor("mask", 2, "int8")
+    context = Context.training_with(np.array([0, 0]))
+    y, _ = norm.unroll(x, (), context, mask)
+    gradients = engine.gradient(losses.mean_squared_error(y, tt.ones_like(y), mask), [x, *norm.parameters().values()])
+    before = norm.get_values()
+    function = engine.function([x, mask], [y, *gradients], context.updates)
+    results = function(np.full((5, 4, 3), np.nan), np.zeros((5, 4), "int8"))
+    assert np.isfinite(results[0]).all() and not any(gradient.any() for gradient in results[1:])
+    for name, value in norm.get_values().items():
+        np.testing.assert_array_equal(value, before[name])
 
 
 def test_padding_does_not_change_a_stack_with_batch_norm():

@@ -143,6 +143,17 @@ def test_a_full_mask_changes_nothing_and_an_empty_one_keeps_the_state(built):
         np.testing.assert_array_equal(kept, before)
 
 
+def test_padding_may_be_anything(built):
+    mask = np.array([[k % 2, 1, *[(k + 1) % 2] * (N_BATCH - 2)][:N_BATCH] for k in range(N_STEPS)], "int8")
+    shown = mask[..., None] == 1
+    clean, dirty = (
+        built.evaluate_masked(np.where(shown, built.x, padding).astype(built.x.dtype), mask, *built.state)
+        for padding in (0, np.nan)
+    )
+    for one, other in zip(clean, dirty, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_sequences_of_a_batch_do_not_touch_each_other_in_evaluation(built):
     whole = built.evaluate(built.x, *built.state)[0]
     alone = built.evaluate(built.x[:, 1:2], *[leaf[1:2] for leaf in built.state])[0]

@@ -30,6 +30,14 @@ def test_unrolled_equals_the_numpy_loop(kind, masked):
     assert max(errors.values()) <= TOLERANCE, errors
 
 
+@pytest.mark.both_kernels
+@pytest.mark.parametrize("padding", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_of_any_kind_reaches_no_gradient(kind, padding):
+    errors = recurrence(kind, masked=True, padding=padding)
+    assert max(errors.values()) <= TOLERANCE, errors
+
+
 @pytest.mark.parametrize("sizes", [(1, 3, 2, 4), (5, 1, 2, 4), (5, 3, 2, 1), (1, 1, 1, 1)], ids=str)
 @pytest.mark.parametrize("kind", ["lstm peepholes", "gru", "memory lstm"])
 def test_sizes_of_one(kind, sizes):

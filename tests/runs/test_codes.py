@@ -199,6 +199,11 @@ def test_fixed_windows_hold_all_of_the_split():
     assert [len(resets) for _, resets in batches] == [3, 3, 1]
     with pytest.raises(RnnaudioError, match="lower n_steps"):
         fixed_code_windows(numbered(3), 4, 3)
+    too_long = "n_steps is 4, which with 5 of context makes 9 frames, but the longest {} has 8: lower n_steps"
+    with pytest.raises(RnnaudioError, match=too_long.format("validation piece")):
+        fixed_code_windows(numbered(8), 4, 3, n_context=5)
+    with pytest.raises(RnnaudioError, match=too_long.format("piece")):
+        CodeStreams(numbered(8), n_steps=4, batch_size=2, seed=0, n_context=5)
     (heard,) = fixed_code_windows(numbered(13), 4, 3, n_context=5)
     assert heard.codes[..., 0].T.tolist() == [list(range(s, s + 9)) for s in (0, 4)]
     with pytest.raises(RnnaudioError, match="lower n_steps"):
@@ -441,6 +446,12 @@ def test_detail_has_a_temperature_of_its_own(codec):
     assert {first for first, _ in cold} == {first for first, _ in hot} == firsts and len(firsts) > 6
     assert len(cold) == len(firsts) and len(hot) > 4 * len(firsts)
     assert pairs(detail_temperature=2.0) == pairs() == pairs(detail_temperature=None)
+
+
+@pytest.mark.parametrize("detail", [0.0, -1.0, np.nan])
+def test_a_detail_temperature_that_is_not_positive_is_refused_at_once(codec, detail):
+    with pytest.raises(RnnaudioError, match="the temperature is .*: expected more than 0"):
+        CodePlayer(code_model(), codec, np.zeros((1, 1, 2), int), Sampling(), detail_temperature=detail)
 
 
 def test_a_stream_sounds_the_codecs_magnitudes(codec):

@@ -12,7 +12,7 @@ from rnnaudio.diagnostics import baselines, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
-from rnnaudio.runs.config import from_dict, to_dict
+from rnnaudio.runs.config import as_float, from_dict, to_dict
 from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.frames import recipe as audio_run
 from rnnaudio.runs.frames.build import build_model, build_optimizer
@@ -94,11 +94,19 @@ def test_settings_that_make_no_sense(name):
         FramesConfig(**{name: 0})
 
 
-@pytest.mark.parametrize("name", ["segment_steps", "seed", "anneal_noise_over", "min_improvement"])
+@pytest.mark.parametrize("name", ["segment_steps", "anneal_noise_over", "min_improvement"])
 def test_settings_that_may_be_zero_but_not_less(name):
     assert getattr(FramesConfig(**{name: 0}), name) == 0
     with pytest.raises(RnnaudioError, match=f"{name} is -1; expected 0 or more"):
         FramesConfig(**{name: -1})
+
+
+@pytest.mark.parametrize(("number", "expected"), [(10**400, np.inf), (-(10**400), -np.inf), (-3, -3.0), (0, 0.0)])
+def test_whole_numbers_beyond_floats_keep_their_sign(number, expected):
+    assert as_float(number) == expected
+    if number < 0:
+        with pytest.raises(RnnaudioError, match="learning_rate is -"):
+            from_dict(FramesConfig, {"learning_rate": number})
 
 
 def test_model_widths_with_skip_connections_and_linear_skip():

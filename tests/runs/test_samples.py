@@ -154,6 +154,19 @@ def test_what_does_not_fit_is_refused():
         sample_model((4,), WINDOW, 3, CATEGORICAL, rng=rng, cell="elman")
 
 
+@pytest.mark.parametrize("frames", [(4, 8), (), (4, 0), (-4, 2)])
+def test_tiers_in_the_wrong_order_or_of_no_length_are_refused(frames):
+    with pytest.raises(ValueError, match=r"frames are .*; expected lengths that are multiples of the next"):
+        sample_model(frames, WINDOW, 3, CATEGORICAL, rng=np.random.default_rng(0))
+
+
+def test_a_mask_is_refused_rather_than_ignored():
+    model = sample_model((4,), WINDOW, 3, CATEGORICAL, rng=np.random.default_rng(0))
+    levels, mask = engine.tensor("levels", 3, "int64"), engine.tensor("mask", 2, "int8")
+    with pytest.raises(ValueError, match="a SampleModel got a mask"):
+        model.unroll(levels, model.initial_state(2), Context.evaluation(), mask)
+
+
 # ---------------------------------------------------------------- the free run
 
 

@@ -38,6 +38,7 @@ def recurrence(
     sizes: Sizes = SIZES,
     *,
     masked: bool = False,
+    padding: float | None = None,
     truncate: int | None = None,
     mode: str | None = None,
     dtype: str = "float64",
@@ -46,7 +47,8 @@ def recurrence(
 
     kind is one of KINDS; a memory LSTM of depth 2 takes its width from n_units alone. All parameters, the input and
     the carried state are random and non-zero, and numbers of ``dtype``; the loop is float64. The cost weighs every
-    output with its own random number, and the final cell too. In float32 the difference is relative to each array's
+    output with its own random number, and the final cell too. ``padding`` replaces the input of the package where the
+    mask is 0; the loop has zeros there. In float32 the difference is relative to each array's
     largest number: sums of hundreds of numbers may fall near zero.
     """
     rng = np.random.default_rng(2016)
@@ -65,7 +67,9 @@ def recurrence(
         )
         state, weights = others[:-2], others[-2:]
         mask = rng.integers(0, 2, (sizes.n_steps, sizes.n_batch)).astype("int8") if masked else None
-        got = _symbolic(cell, x, state, weights, mask, truncate, mode)
+        padded = x if padding is None else np.where(mask[..., None], x, np.asarray(padding, dtype))
+        got = _symbolic(cell, padded, state, weights, mask, truncate, mode)
+        x = x if padding is None else x * mask[..., None]
     parameters = {name: value.get_value().astype(float) for name, value in cell.parameters().items()}
     exact = [np.asarray(a, float) for a in (x, *state, *weights)]
     expected = _numpy(

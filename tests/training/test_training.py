@@ -62,6 +62,22 @@ def run(
     return model, result
 
 
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [(Limits(max_updates=0), "0 updates"), (Limits(max_seconds=0.0), "0 minutes"), (Limits(0, 0.0), "0 updates")],
+)
+def test_limits_of_nothing_end_a_run_before_its_first_update(tmp_path, limits, reason):
+    model = noisy_model()
+    before = model.get_values()
+    done = train(
+        model, predict_next, ConsecutiveWindows(sines(), seed=1, **SIZES), [], optimizer=Adam(),
+        stopping=EarlyStopping(1), run_dir=tmp_path, limits=limits,
+    )  # fmt: skip
+    assert done.n_updates == 0 and done.is_complete and done.reason == f"the limit of {reason} is reached"
+    for name, value in checkpoints.load(checkpoints.path_in(tmp_path)).group("model").items():
+        np.testing.assert_array_equal(value, before[name])
+
+
 @pytest.fixture(scope="module")
 def two_updates(tmp_path_factory):
     """The checkpoint of a run of two updates, as bytes."""

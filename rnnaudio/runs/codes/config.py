@@ -7,6 +7,7 @@ import numpy as np
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import require_more_than_zero, require_zero_or_more
+from rnnaudio.seeds import check_seed
 
 MOST_SEMITONES = 24
 WINDOW_SECONDS, HOPS_PER_WINDOW = 0.128, 4
@@ -47,8 +48,9 @@ class CodesConfig:
         require_more_than_zero(self, "n_layers", "batch_size", "n_steps", "learning_rate", "validate_every", "minutes")
         require_zero_or_more(
             self, "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",
-            "n_stages", "input_noise", "gain_db", "seed",
+            "n_stages", "input_noise", "gain_db",
         )  # fmt: skip
+        check_seed(self.seed)
         for name in ("dropout", "own_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more, and less than 1")

@@ -8,6 +8,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import Plain, from_dict, require_more_than_zero, require_zero_or_more
 from rnnaudio.runs.frames.batchers import BATCHERS
 from rnnaudio.runs.frames.cells import CELLS, ONCE_OF_ALL, CellKind, CellOptions
+from rnnaudio.seeds import check_seed
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,8 @@ class FramesConfig:
             self, "frame_size", "n_steps", "batch_size", "learning_rate", "halve_every", "max_gradient_norm",
             "minutes", "max_updates", "validate_every", "patience",
         )  # fmt: skip
-        require_zero_or_more(self, "segment_steps", "anneal_noise_over", "min_improvement", "seed", "burn_in")
+        require_zero_or_more(self, "segment_steps", "anneal_noise_over", "min_improvement", "burn_in")
+        check_seed(self.seed)
         BATCHERS.check(self.batches)
         if self.burn_in >= self.n_steps:
             raise RnnaudioError(f"a burn_in of {self.burn_in} of {self.n_steps} steps leaves no cost: lower it")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.config import require_more_than_zero, require_zero_or_more
+from rnnaudio.seeds import check_seed
 
 MOST_LEVELS = 65_536
 
@@ -40,7 +41,8 @@ class SamplesConfig:
             self, "window", "n_units", "n_components", "batch_size", "learning_rate", "max_updates", "validate_every",
             "valid_stretches", "minutes",
         )  # fmt: skip
-        require_zero_or_more(self, "seed", "n_taps")
+        require_zero_or_more(self, "n_taps")
+        check_seed(self.seed)
         if not 2 <= self.n_levels <= MOST_LEVELS:
             raise RnnaudioError(f"n_levels is {self.n_levels}; expected 2 to {MOST_LEVELS}")
         if self.frames and min(self.frames) < 1:

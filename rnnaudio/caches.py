@@ -1,0 +1,103 @@
+"""Folders in which numba, the engine and matplotlib keep what they make, where the usual ones cannot be written.
+
+In a container, in a batch job or under a service's account there may be no home folder, or none that can be written.
+PyTensor cannot be imported then. The folders are replaced by one below that for temporary files, which later runs of
+the same user find again. It is named in environment variables, which are set before the libraries read them and which
+child processes inherit.
+"""
+
+import os
+import tempfile
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from rnnaudio.notes import note
+
+Variables = MutableMapping[str, str]
+
+
+def cache_folder(variables: Variables = os.environ) -> Path:
+    """The user's folder for compiled kernels and the like: ``NUMBA_CACHE_DIR``, ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    return Path(variables.get("NUMBA_CACHE_DIR") or variables.get("XDG_CACHE_HOME") or _home(variables) / ".cache")
+
+
+def replace_unwritable(variables: Variables) -> None:
+    """Set the variables of those caches that cannot be written to a folder that can, and note it.
+
+    Does nothing if not even a temporary folder can be written; the libraries then say so.
+    """
+    no_home = not variables.get("HOME") and os.path.expanduser("~") == "~"  # an account that is not in the list
+    flags = f"{'THEANO' if 'theano' in variables.get('RNNAUDIO_ENGINE', '').lower() else 'PYTENSOR'}_FLAGS"
+    needed = {
+        "NUMBA_CACHE_DIR": [cache_folder(variables) / "rnnaudio"],
+        flags: _of_engine(variables, flags),
+        "MPLCONFIGDIR": _of_matplotlib(variables),
+    }
+    unusable = {name: folders for name, folders in needed.items() if no_home or not all(map(can_be_written, folders))}
+    if not unusable:
+        return
+    try:
+        folder = temporary_folder()
+    except OSError:
+        return
+    if no_home:
+        variables["HOME"] = str(folder)
+    for name in unusable:
+        variables[name] = (
+            with_flag(variables.get(name, ""), "base_compiledir", folder) if name == flags else str(folder)
+        )
+    what = "there is no home folder" if no_home else f"{next(iter(unusable.values()))[0]} cannot be written"
+    note(f"{what}: compiled code is kept in {folder}; to choose another place set HOME or XDG_CACHE_HOME")
+
+
+def can_be_written(folder: Path) -> bool:
+    """Tell whether files can be made in ``folder``, which need not exist if it can be made itself."""
+    there = next((place for place in (folder, *folder.parents) if os.path.exists(place)), folder)
+    return os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)
+
+
+def temporary_folder() -> Path:
+    """Make a folder of this user's own among the temporary files, or find the one that an earlier run made.
+
+    OSError if there is no place for temporary files.
+    """
+    folder = Path(tempfile.gettempdir()) / f"rnnaudio-{os.geteuid()}"
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        about = folder.lstat()  # compiled code is loaded from it, so it must not be one that somebody else has made
+        if folder.is_symlink() or not folder.is_dir() or about.st_uid != os.geteuid() or about.st_mode & 0o022:
+            return Path(tempfile.mkdtemp(prefix="rnnaudio-"))
+    return folder
+
+
+def flag(flags: str, name: str) -> str | None:
+    """The value of a flag in the engine's list ``name=value,name=value``; None if it is absent."""
+    pairs = [word.partition("=") for word in flags.split(",")]
+    return next((value.strip() for key, _, value in reversed(pairs) if key.strip() == name), None)
+
+
+def with_flag(flags: str, name: str, value: object) -> str:
+    """The engine's list of flags with ``name`` set to ``value``."""
+    others = [word for word in flags.split(",") if word.strip() and word.partition("=")[0].strip() != name]
+    return ",".join([*others, f"{name}={value}"])
+
+
+def _home(variables: Variables) -> Path:
+    return Path(variables.get("HOME") or os.path.expanduser("~"))
+
+
+def _of_engine(variables: Variables, flags: str) -> list[Path]:
+    chosen = flag(variables.get(flags, ""), "base_compiledir")
+    base = Path(os.path.expanduser(chosen)) if chosen else _home(variables) / f".{flags[: -len('_FLAGS')].lower()}"
+    return [base, *base.glob("compiledir_*")]  # one that sudo has made, for example
+
+
+def _of_matplotlib(variables: Variables) -> list[Path]:
+    if variables.get("MPLCONFIGDIR"):
+        return [Path(variables["MPLCONFIGDIR"])]
+    below = {"XDG_CONFIG_HOME": ".config", "XDG_CACHE_HOME": ".cache"}
+    return [Path(variables.get(name) or _home(variables) / usual) / "matplotlib" for name, usual in below.items()]
+
+
+replace_unwritable(os.environ)

@@ -1,0 +1,79 @@
+"""A test of the C++ compiler, before the engine relies on it."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from rnnaudio.caches import Variables, cache_folder, flag, with_flag
+from rnnaudio.notes import note
+
+LINKING = ("-dynamiclib", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared", "-fPIC")
+TIME_LIMIT_S = 60.0
+
+
+def leave_out_useless_compiler(variables: Variables, engine: str) -> None:
+    """Tell the engine, by its flags in ``variables``, that there is no compiler if the one it finds is of no use.
+
+    The engines only ask whether g++ is there. One without the headers of Python or without a linker would fail with
+    each graph anew, with pages of messages.
+    """
+    name = f"{engine.upper()}_FLAGS"
+    flags = variables.get(name, "")
+    chosen = flag(flags, "cxx")
+    if chosen == "":
+        return
+    compiler = shutil.which(chosen or ("clang++" if sys.platform == "darwin" else "g++"))
+    if not compiler:
+        if chosen:
+            _leave_out(variables, name, f"{name} has cxx={chosen}, and there is no such program")
+        return
+    mark = cache_folder(variables) / "rnnaudio" / f"compiler-{_key(compiler)}"
+    if mark.exists():
+        return
+    reason = why_useless(compiler)
+    if reason:
+        _leave_out(variables, name, f"{compiler} cannot build what Python loads ({reason}); is python3-dev missing?")
+        return
+    with suppress(OSError):  # then it is tested again the next time
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
+
+def _leave_out(variables: Variables, name: str, why: str) -> None:
+    note(f"going on as without a C++ compiler: {why}")
+    variables[name] = with_flag(variables.get(name, ""), "cxx", "")
+
+
+def why_useless(compiler: str) -> str:
+    """Build a shared object with the headers of Python; return what went wrong in a few words, "" if nothing did."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [compiler, *LINKING, f"-I{_headers()}", "-x", "c++", "-", "-o", str(Path(folder) / "test.so")]
+        try:
+            done = subprocess.run(
+                command, input="#include <Python.h>\n", capture_output=True, text=True, errors="replace",
+                timeout=TIME_LIMIT_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError) as error:
+            return str(error)
+        if done.returncode == 0 and (Path(folder) / "test.so").exists():
+            return ""
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line), lines[-1] if lines else f"exit status {done.returncode}")
+
+
+def _headers() -> str:
+    return sysconfig.get_path("include")
+
+
+def _key(compiler: str) -> str:
+    """Hash of all that the outcome depends on, as far as it is cheap to ask for."""
+    about = os.stat(compiler)
+    headers = Path(_headers()) / "Python.h"
+    parts = (os.path.realpath(compiler), about.st_mtime_ns, about.st_size, sys.version, str(headers), headers.exists())
+    return hashlib.sha256(repr(parts).encode(errors="surrogateescape")).hexdigest()[:16]
