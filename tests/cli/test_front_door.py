@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +113,7 @@ def trained(monkeypatch, command):
 
     monkeypatch.setattr("rnnaudio.runs.fit.fit", fit)
     monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", no_outcome)
+    monkeypatch.setattr("rnnaudio.training.checkpoint.path_in", lambda run_dir: Path(__file__))  # one that exists
 
     def train(*arguments, name="train"):
         seen.clear()
