@@ -27,8 +27,9 @@ def run_command(main: Callable[[], object], name: str) -> None:
     except BrokenPipeError:
         forget_output()
         sys.exit(141)
-    except KeyboardInterrupt:
-        print(f"\n{name}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        left = f"; {interrupt}" if str(interrupt) else ""  # what is left to go on from
+        print(f"\n{name}: interrupted{left}", file=sys.stderr)
         sys.exit(130)
 
 

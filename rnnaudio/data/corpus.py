@@ -1,6 +1,7 @@
 """Corpus reader: splits and their pieces, whose samples are read as standardised audio, one range at a time."""
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -227,6 +228,11 @@ class AudioCorpus(Scale):
         if low == high:
             raise RnnaudioError(f"{self.path}: all samples are {low:g}; min/max scaling needs audio that varies")
         return self._rescaled(float(low + high) / 2.0, float(high - low) / 2.0)
+
+    def digest(self) -> str:
+        """Sixteen digits that change with the samples, the splits or the order of the pieces; not with their texts."""
+        pieces = "\n".join(f"{piece.split} {piece.dataset.attrs['sha256']}" for piece in self.pieces)
+        return hashlib.sha256(pieces.encode()).hexdigest()[:16]
 
     def _rescaled(self, mean: float, std: float) -> "AudioCorpus":
         """Copy of this corpus, on the same open file, that reads samples as (audio - mean) / std."""

@@ -199,7 +199,7 @@ def bad_inputs(folder, tmp):
         "value missing": (["resume", trained, "--minutes"], "Missing value for argument '--minutes'"),
         "no such command": (["trian"], "unknown command 'trian'; did you mean 'train'?"),
         "no such subcommand": (["corpus", "bild"], "bild; Available subcommands: build, timit, info"),
-        "no subcommand": (["corpus"], "Expected one of {build, timit, info}"),
+        "no subcommand": (["corpus"], "Expected one of {build, add, remove, merge, timit, list, info}"),
         "text as wav": (["corpus", "build", text, tmp / "x.h5"], "text.wav"),
         "empty folder": (["corpus", "build", empty, tmp / "x.h5"], "empty"),
         "no output named": (["corpus", "build", silent / "s.wav", silent / "s.wav"], ".h5"),
