@@ -16,6 +16,7 @@ from rnnaudio.data.corpus_format import SAMPLE_SCALE, open_checked, sha256_of
 from rnnaudio.errors import RnnaudioError
 
 CHUNK = 1 << 22  # samples read at once in a pass over the whole corpus
+LEAST_PRIME_SECONDS = 0.2
 GOLDEN_RATIO_PART = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -114,6 +115,18 @@ class Split:
         Raises RnnaudioError if no piece is long enough.
         """
         return self.prime_at(0, seconds)
+
+    def prime_length(self, seconds: float, least_seconds: float = LEAST_PRIME_SECONDS) -> float:
+        """Length in seconds of a prime that is to have ``seconds``: that of the longest piece if none is that long.
+
+        Raises RnnaudioError if the longest piece has less than ``least_seconds``, too.
+        """
+        longest = max((piece.n_samples for piece in self.pieces), default=0)
+        if 0 < round(seconds * self.sample_rate_hz) <= longest:
+            return seconds
+        if seconds <= 0.0 or longest < least_seconds * self.sample_rate_hz:
+            self.prime_at(0, seconds)  # raises
+        return longest / self.sample_rate_hz
 
     def prime_at(self, index: int, seconds: float) -> Audio:
         """Excerpt of `seconds` that primes a model, (n_samples,) float32, standardised; `index` selects its position.

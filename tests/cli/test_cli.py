@@ -198,7 +198,7 @@ def bad_inputs(folder, tmp):
         "argument missing": (["train", corpus], "RUN_DIR"),
         "value missing": (["resume", trained, "--minutes"], "Missing value for argument '--minutes'"),
         "no such command": (["trian"], "unknown command 'trian'; did you mean 'train'?"),
-        "no such subcommand": (["corpus", "bild"], "bild; Available subcommands: build, timit, info"),
+        "no such subcommand": (["corpus", "bild"], "bild; Available subcommands: build, add, "),
         "no subcommand": (["corpus"], "Expected one of {build, add, remove, merge, timit, list, info}"),
         "text as wav": (["corpus", "build", text, tmp / "x.h5"], "text.wav"),
         "empty folder": (["corpus", "build", empty, tmp / "x.h5"], "empty"),
