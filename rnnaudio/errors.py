@@ -37,8 +37,9 @@ def run_command(main: Callable[[], object], name: str) -> None:
         forget_output()
         print(f"{name}: cannot write to standard output: {error.strerror}; send it elsewhere", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(f"\n{name}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        left = f"; {interrupt}" if str(interrupt) else ""  # what is left to go on from
+        print(f"\n{name}: interrupted{left}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -12,6 +12,8 @@ LONGEST_SILENCE_SECONDS = 1.0
 NORMAL_DBFS = -23.0
 PEAK = 0.99
 
+SILENT = f"silent (peak below {SILENCE_DBFS:g} dBFS); --keep-silence keeps it"  # for the user: why it is left out
+
 
 @dataclass(frozen=True)
 class Cleaning:
@@ -19,7 +21,8 @@ class Cleaning:
 
     trim_silence_db
         threshold in dB relative to the peak of the piece. Leading and trailing silence below it is cut, and pieces
-        whose peak is below -60 dBFS are left out. None: nothing is cut, and silent pieces are stored.
+        whose peak is below -60 dBFS are left out. None: nothing is cut, and silent pieces are stored, even if
+        all their samples are zero.
     keep_truncated
         whether a file that ends before its stated length is used as far as it goes; if False, it is left out.
     drop_silence
@@ -35,13 +38,6 @@ class Cleaning:
     drop_silence: bool = False
     normalise: bool = False
     join_seconds: float = 2.0
-
-    @property
-    def silence(self) -> str:
-        """Reason, for the user, why a recording of which cleaning left nothing is not in the corpus."""
-        if self.trim_silence_db is None:
-            return "silent: all samples are zero"
-        return f"silent (peak below {SILENCE_DBFS:g} dBFS); --keep-silence keeps it"
 
 
 AS_IT_IS = Cleaning(trim_silence_db=None, join_seconds=0.0)

@@ -85,7 +85,7 @@ def overview() -> str:
     for group in GROUPS:
         lines += ["", f"{group}:"]
         lines += [
-            f"  {' '.join(one.words):14s}{one.summary.removesuffix('.')}"
+            f"  {' '.join(one.words):15s}{one.summary.removesuffix('.')}"
             for one in COMMANDS.values()
             if one.group == group
         ]

@@ -9,6 +9,7 @@ from rnnaudio.cli.app import command
 from rnnaudio.errors import RnnaudioError
 
 GROUP = "Corpora"
+Corpus = Annotated[Positional[Path], arg(metavar="CORPUS.h5")]
 
 
 @command("corpus build", GROUP)
@@ -67,6 +68,94 @@ def corpus_build(
     )  # fmt: skip
 
 
+@command("corpus add", GROUP)
+def corpus_add(
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="OUT.h5 DIR-OR-FILES")],
+    keep_silence: bool = False,
+    drop_silence: bool = False,
+    normalise: bool = False,
+    keep_truncated: bool = False,
+    group: Literal["name", "folder", "none"] = "name",
+    valid: tuple[Path, ...] = (),
+    test: tuple[Path, ...] = (),
+    seed: int = 0,
+    strict: bool = False,
+) -> None:
+    """Add recordings to a corpus.
+
+    The pieces in it keep their splits; the new ones are assigned so that durations come near 80, 10 and 10 %. The same
+    sound in an old piece and a new file goes to one split. Files that are in the corpus already are passed over. Runs
+    that were trained on the corpus as it was need a copy of that to go on.
+
+    Example: rnnaudio corpus add my.h5 ~/Music/more
+
+    Args:
+        paths: the corpus, followed by audio files, or folders to search for them.
+        keep_silence: do not cut leading and trailing silence, and keep silent and very quiet files.
+        drop_silence: shorten silences within a new piece that are longer than 1 s to 1 s.
+        normalise: scale every new piece to an rms of -23 dBFS, or less where its peak would exceed full scale.
+        keep_truncated: use the part that exists of files that end early, instead of leaving them out.
+        group: which new pieces of a folder stay in one split: those whose names differ only in the number of a part
+            or copy (name), all of them (folder), or none.
+        valid: new files and folders for the validation split.
+        test: new files and folders for the test split.
+        seed: random seed of the split of the new pieces.
+        strict: refuse to add any if one file cannot be used; the error message names all such files.
+    """
+    from rnnaudio.audio.cleaning import Cleaning
+    from rnnaudio.data import Splitting, add_to_corpus
+
+    path, *sources = paths or (Path(),)
+    if not sources and not valid and not test:
+        raise RnnaudioError("corpus add got fewer than two paths; expected the .h5 file, then what to add to it")
+    cleaning = Cleaning(None if keep_silence else -60.0, keep_truncated, drop_silence, normalise)
+    splitting = Splitting(seed=seed, group=group, valid=valid, test=test)
+    print(add_to_corpus(path, sources, cleaning=cleaning, splitting=splitting, strict=strict))
+
+
+@command("corpus remove", GROUP)
+def corpus_remove(path: Corpus, titles: Annotated[Positional[tuple[str, ...]], arg(metavar="TITLES")]) -> None:
+    """Remove pieces from a corpus.
+
+    The other pieces keep their splits. Refuses if a split would be empty.
+
+    Example: rnnaudio corpus remove my.h5 "live*" interview
+
+    Args:
+        path: the HDF5 file.
+        titles: titles of pieces, as `corpus list` prints them, or patterns: * stands for any text.
+    """
+    from rnnaudio.data import remove_from_corpus
+
+    print(remove_from_corpus(path, titles))
+
+
+@command("corpus merge", GROUP)
+def corpus_merge(
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="OUT.h5 CORPORA.h5")],
+    sample_rate_hz: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Make one corpus of several.
+
+    Every piece keeps its split.
+
+    Example: rnnaudio corpus merge all.h5 piano.h5 organ.h5
+
+    Args:
+        paths: the HDF5 file to write, followed by two or more corpora.
+        sample_rate_hz: sample rate of the result. Default: that of the first; the others are resampled to it.
+        overwrite: replace an existing file.
+    """
+    from rnnaudio.data import merge_corpora
+
+    if len(paths) < 3:
+        raise RnnaudioError("corpus merge got fewer than three paths; expected the .h5 file to write, then corpora")
+    out, *corpora = paths
+    _check_corpus_name(out, overwrite, place="first")
+    print(merge_corpora(out, corpora, sample_rate_hz=sample_rate_hz))
+
+
 @command("corpus timit", GROUP)
 def corpus_timit(
     folder: Annotated[Positional[Path], arg(metavar="DIR")],
@@ -91,9 +180,30 @@ def corpus_timit(
     print(build_timit_corpus(folder, out))
 
 
+@command("corpus list", GROUP)
+def corpus_list(path: Corpus, verify: bool = False) -> None:
+    """List the pieces of a corpus.
+
+    Prints the table of `corpus build` again, whole: split, duration and level of each piece, notes, and which files
+    were left out.
+
+    Example: rnnaudio corpus list my.h5
+
+    Args:
+        path: the HDF5 file.
+        verify: first read all samples and compare the checksum of each piece with the stored one.
+    """
+    from rnnaudio.data import AudioCorpus, summary_of
+
+    if verify:
+        with AudioCorpus.open(path) as opened:
+            opened.verify()
+    print(summary_of(path).table())
+
+
 @command("corpus info", GROUP)
 def corpus_info(path: Positional[Path], verify: bool = False) -> None:
-    """List the pieces of a corpus.
+    """Print sources and licences of the pieces of a corpus.
 
     Also prints its sample rate, mean and standard deviation.
 
@@ -114,9 +224,9 @@ def corpus_info(path: Positional[Path], verify: bool = False) -> None:
             print(f"{piece.split:6s} {seconds:8.1f} s  {piece.title}  ({piece.source}; {piece.licence})")
 
 
-def _check_corpus_name(out: Path, overwrite: bool) -> None:
+def _check_corpus_name(out: Path, overwrite: bool, place: str = "last") -> None:
     """Raise RnnaudioError unless ``out`` ends in .h5 or .hdf5, and does not exist or may be overwritten."""
     if out.suffix.lower() not in (".h5", ".hdf5"):
-        raise RnnaudioError(f"the last path is the corpus to write, expected a name that ends in .h5; got {out}")
+        raise RnnaudioError(f"the {place} path is the corpus to write, expected a name that ends in .h5; got {out}")
     if out.exists() and not overwrite:
         raise RnnaudioError(f"{out} exists: choose another name, or replace it with --overwrite")

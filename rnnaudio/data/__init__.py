@@ -12,6 +12,7 @@ from rnnaudio.data.batches import (
 )
 from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Piece, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
+from rnnaudio.data.corpus_edit import add_to_corpus, merge_corpora, remove_from_corpus, summary_of
 from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.corpus_summary import CorpusSummary, PieceSummary
 from rnnaudio.data.images import ImageBatch, ImageBatches, binarised, checked_images, in_batches, nearest
@@ -56,6 +57,7 @@ __all__ = [
     "SpectralFrames",
     "Split",
     "Splitting",
+    "add_to_corpus",
     "binarised",
     "build_corpus",
     "build_timit_corpus",
@@ -64,14 +66,17 @@ __all__ = [
     "fixed_windows",
     "in_batches",
     "load_mnist",
+    "merge_corpora",
     "nearest",
     "nearest_patches",
     "patches_at",
     "phase_batch",
     "regular_patches",
+    "remove_from_corpus",
     "rows_of_patches",
     "spectra_of_hops",
     "spectral_batch",
     "spectrograms",
     "steps_for",
+    "summary_of",
 ]

@@ -81,7 +81,12 @@ class _Windows:
     @property
     def span(self) -> int:
         """Number of samples that a piece must hold from a start position on."""
-        return self.window
+        return self.span_of(frame_size=self.frame_size, n_steps=self.n_steps, batch_size=self.batch_size)
+
+    @staticmethod
+    def span_of(*, frame_size: int, n_steps: int, batch_size: int) -> int:
+        """The :attr:`span` of a batcher of these sizes."""
+        return (n_steps + 1) * frame_size
 
     @cached_property
     def pieces(self) -> tuple[Samples, ...]:
@@ -153,9 +158,9 @@ class ShiftedWindows(_Windows):
 
     carries_state: ClassVar[bool] = False
 
-    @property
-    def span(self) -> int:
-        return self.window + self.batch_size - 1
+    @staticmethod
+    def span_of(*, frame_size: int, n_steps: int, batch_size: int) -> int:
+        return (n_steps + 1) * frame_size + batch_size - 1
 
     @property
     def batches_per_epoch(self) -> int:

@@ -1,6 +1,7 @@
 """Corpus reader: splits and their pieces, whose samples are read as standardised audio, one range at a time."""
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from rnnaudio.data.corpus_format import SAMPLE_SCALE, open_checked, sha256_of
 from rnnaudio.errors import RnnaudioError
 
 CHUNK = 1 << 22  # samples read at once in a pass over the whole corpus
+LEAST_PRIME_SECONDS = 0.2
 GOLDEN_RATIO_PART = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -113,6 +115,18 @@ class Split:
         Raises RnnaudioError if no piece is long enough.
         """
         return self.prime_at(0, seconds)
+
+    def prime_length(self, seconds: float, least_seconds: float = LEAST_PRIME_SECONDS) -> float:
+        """Length in seconds of a prime that is to have ``seconds``: that of the longest piece if none is that long.
+
+        Raises RnnaudioError if the longest piece has less than ``least_seconds``, too.
+        """
+        longest = max((piece.n_samples for piece in self.pieces), default=0)
+        if 0 < round(seconds * self.sample_rate_hz) <= longest:
+            return seconds
+        if seconds <= 0.0 or longest < least_seconds * self.sample_rate_hz:
+            self.prime_at(0, seconds)  # raises
+        return longest / self.sample_rate_hz
 
     def prime_at(self, index: int, seconds: float) -> Audio:
         """Excerpt of `seconds` that primes a model, (n_samples,) float32, standardised; `index` selects its position.
@@ -227,6 +241,11 @@ class AudioCorpus(Scale):
         if low == high:
             raise RnnaudioError(f"{self.path}: all samples are {low:g}; min/max scaling needs audio that varies")
         return self._rescaled(float(low + high) / 2.0, float(high - low) / 2.0)
+
+    def digest(self) -> str:
+        """Sixteen digits that change with the samples, the splits or the order of the pieces; not with their texts."""
+        pieces = "\n".join(f"{piece.split} {piece.dataset.attrs['sha256']}" for piece in self.pieces)
+        return hashlib.sha256(pieces.encode()).hexdigest()[:16]
 
     def _rescaled(self, mean: float, std: float) -> "AudioCorpus":
         """Copy of this corpus, on the same open file, that reads samples as (audio - mean) / std."""

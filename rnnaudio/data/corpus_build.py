@@ -14,23 +14,24 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+import rnnaudio
 from rnnaudio.atomic import replacing
-from rnnaudio.audio.arrays import Array, Audio
-from rnnaudio.audio.cleaning import Cleaning, cleaned
+from rnnaudio.audio.arrays import Audio
+from rnnaudio.audio.cleaning import SILENT, Cleaning, cleaned
 from rnnaudio.audio.files import Decoder, check_audio, resample, to_int16
-from rnnaudio.data import corpus_splits
+from rnnaudio.data.corpus_arrange import Written, join_short_pieces, set_splits, write_piece
 from rnnaudio.data.corpus_format import FORMAT, SAMPLE_SCALE, SPLITS, VERSION, sha256_of
+from rnnaudio.data.corpus_partial import Kept, PartialFile, Setting
 from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.corpus_summary import CorpusSummary, Moments, PieceSummary, measure, notes_on
-from rnnaudio.data.likeness import Print, alike, print_of
-from rnnaudio.data.sources import LeftOut, as_lines, find_audio, printable
+from rnnaudio.data.likeness import print_of
+from rnnaudio.data.sources import SAME_FILE, LeftOut, as_lines, find_audio, printable
 from rnnaudio.errors import RnnaudioError
 
 MIN_SECONDS = 0.1
-GAP_SECONDS = 0.25  # of silence between short pieces that are joined
-JOINED_SECONDS = 60.0  # length at which another joined piece begins
 USUAL_CLEANING, USUAL_SPLITTING = Cleaning(), Splitting()
 MOST_NOTE_BYTES = 40_000  # HDF5 keeps attributes up to 64 KiB
+BAR = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}<{remaining}]"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class Recording:
     """A recording to be stored in a corpus.
 
     `load` is the path of an audio file, or a function that returns ((n_samples,) audio on the scale -1 to 1, sample
-    rate in Hz). `split` is train, valid or test; None leaves the choice to `build_corpus`.
+    rate in Hz). `split` is train, valid or test; None leaves the choice to `build_corpus`. `origin` is the name of the
+    corpus that a piece is taken from, to be stored as it is: not cleaned, not joined, however short; empty for all
+    others.
     """
 
     title: str
@@ -46,6 +49,19 @@ class Recording:
     licence: str
     split: str | None
     load: Path | Callable[[], tuple[Audio, int]]
+    origin: str = ""
+
+
+class Plan(NamedTuple):
+    """What a corpus is made of: recordings, and what was left out.
+
+    notes, left_out_earlier: texts of the corpora that recordings are taken from.
+    """
+
+    recordings: list[Recording]
+    left_out: Sequence[LeftOut] = ()
+    notes: Sequence[str] = ()
+    left_out_earlier: Sequence[LeftOut] = ()
 
 
 def build_corpus(
@@ -75,38 +91,75 @@ def build_corpus(
     A file that cannot be used (not readable, truncated, silent, shorter than 0.1 s) is left out; the summary, and the
     attribute `left_out` of the file, name it with the reason.
 
+    If the build is broken off (Ctrl-C, an error, a killed process), `out`.pieces.part beside `out` keeps the pieces
+    decoded until then. A later build with the same settings does not decode them again, unless path, size or time of
+    change of their files differ.
+
     Raises RnnaudioError for invalid settings, a missing source, a Recording whose function fails, no usable audio, an
     empty split, a constant training signal, no space or no permission. An earlier file at `out` is then left
     unchanged, also after Ctrl-C.
     """
-    _check_settings(dtype, splitting)
-    recordings, left_out = _gather(sources, splitting)
-    with replacing(Path(out)) as temporary, _new_hdf5(temporary) as file:
+    check_settings(dtype, splitting)
+    return write_corpus(
+        plan_of(sources, splitting), Path(out), sample_rate_hz=sample_rate_hz, dtype=dtype, cleaning=cleaning,
+        splitting=splitting, strict=strict, progress=progress,
+    )  # fmt: skip
+
+
+def write_corpus(
+    plan: Plan,
+    out: Path,
+    *,
+    sample_rate_hz: int,
+    dtype: str,
+    cleaning: Cleaning = USUAL_CLEANING,
+    splitting: Splitting = USUAL_SPLITTING,
+    strict: bool = False,
+    progress: bool = True,
+) -> CorpusSummary:
+    """Write the corpus of a plan; arguments, result and errors are those of :func:`build_corpus`."""
+    left_out, notes = [*plan.left_out_earlier, *plan.left_out], list(plan.notes)
+    # What the samples of a piece depend on: where and how it is joined to others is decided later.
+    settings: dict[str, Setting] = {"rnnaudio": rnnaudio.__version__, "sample_rate_hz": sample_rate_hz, "dtype": dtype}
+    settings |= {name: value for name, value in vars(cleaning).items() if name != "join_seconds"}
+    partial = PartialFile(out, settings)
+    with (
+        partial.named_in_errors(),
+        replacing(out) as temporary,
+        partial.opened(temporary),
+        _new_hdf5(temporary) as file,
+    ):
         group = file.create_group("pieces")
-        written, notes = [], []
-        with Decoder() as decoder:
-            for recording in tqdm(recordings, unit="piece", disable=None if progress else True):
+        written: list[Written] = []
+        with Decoder() as decoder, _Progress(plan.recordings, partial, shown=progress) as bar:
+            for recording in plan.recordings:
                 try:
-                    audio, of_piece = _prepared(recording, decoder, sample_rate_hz, cleaning)
+                    piece = _piece(recording, decoder, partial, sample_rate_hz, dtype, cleaning)
                 except _Faulty as fault:
                     left_out.append(LeftOut(recording.source, str(fault)))
+                    bar.done(0.0)
                     continue
-                notes += [f"{recording.title!r}: {note}" for note in of_piece]
-                written.append(_written(group, recording, audio, sample_rate_hz, dtype, splitting))
-        _check_left_out(left_out, bool(written), strict)
-        notes += _set_splits(group, written, splitting, sample_rate_hz)
-        notes += _join_short_pieces(group, cleaning.join_seconds, sample_rate_hz)
+                notes += [f"{recording.title!r}: {note}" for note in piece.notes]
+                texts = {"title": recording.title, "source": recording.source, "licence": recording.licence}
+                write_piece(group, piece.samples, sample_rate_hz, texts | {"split": recording.split or ""})
+                written.append(Written(_file_of(recording), recording.split, piece.print, recording.origin))
+                bar.done(piece.samples.size / sample_rate_hz)
+        _check_left_out(left_out[len(plan.left_out_earlier) :], plan, written, splitting, strict)
+        notes += set_splits(group, written, splitting, sample_rate_hz)
+        n_earlier = sum(bool(one.origin) for one in written)
+        notes += join_short_pieces(group, n_earlier, cleaning.join_seconds, sample_rate_hz)
         moments, summaries = _measure_pieces(group, sample_rate_hz)
         std = (moments.squares / moments.n) ** 0.5
         if std == 0.0:
             raise RnnaudioError("the training pieces are constant (standard deviation 0): add pieces with sound")
-        notes += notes_on(summaries)
+        notes = list(dict.fromkeys(notes + notes_on(summaries)))
         file.attrs.update(
             format=FORMAT, version=VERSION, sample_rate_hz=sample_rate_hz, dtype=dtype, mean=moments.mean, std=std,
             left_out=_as_attribute(as_lines(left_out)), notes=_as_attribute(notes),
         )  # fmt: skip
+    notes += partial.all_notes()
     return CorpusSummary(
-        Path(out), sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out)
+        out, sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out)
     )
 
 
@@ -114,44 +167,68 @@ class _Faulty(Exception):
     """Error for a recording that cannot be used; the message gives the reason."""
 
 
-class _Written(NamedTuple):
-    """A piece that is already written, with the properties by which it is assigned to a split."""
-
-    key: str  # of its group
-    split: str | None  # as given
-    print: Print
-
-
-def _check_settings(dtype: str, splitting: Splitting) -> None:
+def check_settings(dtype: str, splitting: Splitting) -> None:
+    """RnnaudioError for an unknown dtype or a splitting that cannot be."""
     if dtype not in SAMPLE_SCALE:
         raise RnnaudioError(f"dtype: got {dtype!r}, expected 'int16' or 'float32'")
     splitting.check()
 
 
-def _gather(sources: Sequence[Path | Recording], splitting: Splitting) -> tuple[list[Recording], list[LeftOut]]:
-    """Convert the sources to Recordings, each file once; returns (Recordings, what is left out)."""
+def plan_of(sources: Sequence[Path | Recording], splitting: Splitting) -> Plan:
+    """Convert the sources, and the files that the splitting names, to Recordings, each file once."""
     recordings = [source for source in sources if isinstance(source, Recording)]
     wrong = {recording.split for recording in recordings} - {None, *SPLITS}
     if wrong:
         raise RnnaudioError(f"split: got {wrong.pop()!r}, expected one of {', '.join(SPLITS)} or None")
-    named = {
-        split: [Path(p) for p in paths] for split, paths in (("valid", splitting.valid), ("test", splitting.test))
-    }
+    split_of: dict[Path, str] = {}
+    named = splitting.named()
+    for split, paths in named.items():
+        for path in _named_files(split, paths):
+            if split_of.setdefault(path.resolve(), split) != split:
+                raise RnnaudioError(f"{printable(path)} is named by --valid and by --test: name it for one of the two")
     found = find_audio([*named["valid"], *named["test"], *(Path(s) for s in sources if not isinstance(s, Recording))])
-    split_of = {path.resolve(): split for split in named for path in find_audio(named[split]).files}
     for path in sorted(found.files, key=found.files.index if not split_of else str):
-        split = split_of.get(path.resolve())
-        recordings.append(Recording(printable(path.stem), printable(path), "not stated", split, path))
-    return recordings, list(found.left_out)
+        own = split_of.get(path.resolve())
+        recordings.append(Recording(printable(path.stem), printable(path), "not stated", own, path))
+    # A file that is named for a split is usually in one of the folders, too.
+    return Plan(recordings, [one for one in found.left_out if one.reason != f"{SAME_FILE} as {one.name}"])
 
 
-def _check_left_out(left_out: list[LeftOut], has_pieces: bool, strict: bool) -> None:
-    faults = [one for one in left_out if one.is_fault]
-    if strict and faults:
+def _named_files(split: str, paths: Sequence[Path]) -> list[Path]:
+    """The audio files that are named for a split. RnnaudioError, which names them, for paths that match none."""
+    files: list[Path] = []
+    for path in paths:
+        try:
+            found = find_audio([path])
+        except RnnaudioError as error:
+            raise RnnaudioError(f"--{split}: {error}") from error
+        if not found.files:
+            raise RnnaudioError(f"--{split}: no audio in {printable(path)} ({'; '.join(as_lines(found.left_out))})")
+        files += found.files
+    return files
+
+
+def _check_left_out(
+    left_out: Sequence[LeftOut], plan: Plan, written: Sequence[Written], splitting: Splitting, strict: bool
+) -> None:
+    """RnnaudioError if too much is left out: anything (strict), everything, or all that is named for a split.
+
+    left_out: of the files of this build.
+    """
+    faults = [one for one in left_out if one.is_fault] if strict else []
+    if faults:
         lines = "\n  ".join(as_lines(faults))
         raise RnnaudioError(f"{len(faults)} files cannot be used (--strict); nothing was written:\n  {lines}")
-    if not has_pieces:
-        raise RnnaudioError("no usable audio: " + ("; ".join(as_lines(left_out)) or "no sources were given"))
+    adds = any(not recording.origin for recording in plan.recordings)
+    if not written or (adds and all(one.origin for one in written)):
+        reasons = "; ".join(as_lines(left_out))
+        raise RnnaudioError("no usable audio: " + (reasons or "no sources were given"))
+    for split, paths in splitting.named().items():
+        new = [one for one in plan.recordings if one.split == split and not one.origin]
+        if paths and new and not any(one.split == split and not one.origin for one in written):
+            own = {recording.source for recording in new}
+            reasons = "; ".join(as_lines(one for one in left_out if one.name in own))
+            raise RnnaudioError(f"--{split}: none of these files can be used: {reasons}; name others")
 
 
 def _as_attribute(lines: Sequence[str]) -> str:
@@ -167,6 +244,27 @@ def _as_attribute(lines: Sequence[str]) -> str:
 
 
 # ---------------------------------------------------------------- a piece
+
+
+def _piece(
+    recording: Recording, decoder: Decoder, partial: PartialFile, sample_rate_hz: int, dtype: str, cleaning: Cleaning
+) -> Kept:
+    """Load and clean a recording; _Faulty if it cannot be used."""
+
+    def made() -> Kept:
+        audio, notes = _prepared(recording, decoder, sample_rate_hz, cleaning)
+        kept_print = print_of(audio, sample_rate_hz)  # first, while the samples are in memory once
+        return Kept(to_int16(audio) if dtype == "int16" else audio, kept_print, notes)
+
+    return partial.piece(recording.load, made) if isinstance(recording.load, Path) else made()
+
+
+def _file_of(recording: Recording) -> Path | None:
+    """The file that a recording is or was read from, if it is there."""
+    if isinstance(recording.load, Path):
+        return recording.load
+    source = Path(recording.source)
+    return source if recording.origin and source.is_file() else None
 
 
 def _prepared(
@@ -185,9 +283,11 @@ def _prepared(
             notes.append(f"truncated: {decoded.truncated}")
     else:
         audio, notes = _loaded(recording, sample_rate_hz), []
+    if recording.origin:
+        return audio, notes
     audio, of_cleaning = cleaned(audio, sample_rate_hz, cleaning, of_file=isinstance(recording.load, Path))
     if not audio.size:
-        raise _Faulty(cleaning.silence)
+        raise _Faulty(SILENT)
     if audio.size < MIN_SECONDS * sample_rate_hz:
         raise _Faulty(f"shorter than {MIN_SECONDS:g} s")
     return audio, notes + of_cleaning
@@ -201,124 +301,46 @@ def _loaded(recording: Recording, sample_rate_hz: int) -> Audio:
     except OSError as error:
         raise RnnaudioError(f"{recording.title!r} cannot be loaded: {error}") from error
     audio = check_audio(audio, repr(recording.title))
+    if recording.origin and rate_hz == sample_rate_hz:
+        return audio
     return np.clip(audio if rate_hz == sample_rate_hz else resample(audio, rate_hz, sample_rate_hz), -1.0, 1.0)
 
 
-def _written(
-    group: h5py.Group, recording: Recording, audio: Audio, sample_rate_hz: int, dtype: str, splitting: Splitting
-) -> _Written:
-    key = f"{len(group)}"  # a group of its own
-    if isinstance(recording.load, Path):
-        key = corpus_splits.key_of(recording.load, splitting.group)
-    samples = to_int16(audio) if dtype == "int16" else audio
-    texts = {"title": recording.title, "source": recording.source, "licence": recording.licence}
-    _write_piece(group, samples, sample_rate_hz, texts | {"split": recording.split or ""})
-    return _Written(key, recording.split, print_of(audio, sample_rate_hz))
+class _Progress:
+    """Progress bar (on a terminal only): pieces and minutes of sound so far, and the time left.
 
-
-def _write_piece(group: h5py.Group, samples: Array, sample_rate_hz: int, texts: dict[str, str]) -> None:
-    dataset = group.create_dataset(
-        f"{len(group):06d}",
-        data=samples,
-        chunks=(min(sample_rate_hz, samples.size),),
-        maxshape=samples.shape,
-        fletcher32=True,
-    )
-    dataset.attrs.update(texts)
-    group.file.flush()
-
-
-# ---------------------------------------------------------------- splits
-
-
-def _set_splits(
-    group: h5py.Group, written: Sequence[_Written], splitting: Splitting, sample_rate_hz: int
-) -> list[str]:
-    """Assign a split to every piece; returns notes for the summary."""
-    pieces = list(group.values())
-    n_samples, given = [len(piece) for piece in pieces], [one.split for one in written]
-    same = [] if all(given) else alike([one.print for one in written])
-    notes = _notes_on_same([Path(str(piece.attrs["source"])).name for piece in pieces], same)
-    groups = corpus_splits.united([one.key for one in written], same)
-    if not any(given):
-        why = corpus_splits.uninformative(groups, n_samples)
-        alone = corpus_splits.united([str(k) for k in range(len(pieces))], same)
-        if why and groups != alone:
-            notes.append(f"pieces were not kept together by {splitting.group}, for {why}")
-            groups = alone
-        if len(set(groups)) < len(SPLITS):
-            return [*notes, _cut_all(group, splitting.fractions)]
-    least = round(splitting.least_seconds * sample_rate_hz)
-    splits = corpus_splits.assign_groups(n_samples, given, groups, splitting, least)
-    for piece, split in zip(pieces, splits, strict=True):
-        piece.attrs["split"] = split
-    if len(set(groups)) < len(pieces):
-        notes.append(f"{len(pieces)} pieces form {len(set(groups))} groups, each in one split")
-    return notes
-
-
-def _notes_on_same(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
-    groups = corpus_splits.united([str(k) for k in range(len(names))], pairs)
-    members = [[names[k] for k, own in enumerate(groups) if own == group] for group in range(len(set(groups)))]
-    return [f"{', '.join(one)} are the same sound" for one in members if len(one) > 1]
-
-
-def _cut_all(group: h5py.Group, fractions: tuple[float, float, float]) -> str:
-    pieces = list(group.values())
-    for piece in pieces:
-        _cut_in_time(group, piece, fractions)
-    return (
-        f"only {len(pieces)} piece{'s' * (len(pieces) > 1)}: cut in time into train, valid and test, so these "
-        "come from the same recording"
-    )
-
-
-def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float, float, float]) -> None:
-    """Copy the last parts of a piece to new pieces for validation and test, and shorten the piece to the rest."""
-    n_train, n_valid_end = (round(len(piece) * share) for share in np.cumsum(fractions)[:2])
-    texts, title = dict(piece.attrs), piece.attrs["title"]
-    for split, start, stop in (("valid", n_train, n_valid_end), ("test", n_valid_end, len(piece))):
-        _write_piece(
-            group, piece[start:stop], piece.chunks[0], texts | {"title": f"{title} ({split} part)", "split": split}
-        )
-    piece.resize((n_train,))
-    piece.attrs.update(title=f"{title} (train part)", split="train")
-
-
-def _join_short_pieces(group: h5py.Group, shorter_than: float, sample_rate_hz: int) -> list[str]:
-    """Replace the pieces of each split below ``shorter_than`` seconds by joined pieces of about a minute.
-
-    Returns notes for the summary. A quarter of a second of silence separates the parts of a joined piece.
+    The time is estimated from the bytes of the files that are still to be decoded: what is decoded already takes none.
     """
-    notes, replaced = [], []
-    for split in SPLITS:
-        names = [
-            n for n in group if group[n].attrs["split"] == split and len(group[n]) < shorter_than * sample_rate_hz
+
+    def __init__(self, recordings: Sequence[Recording], partial: PartialFile, *, shown: bool) -> None:
+        weights = [
+            _n_bytes(r.load) if isinstance(r.load, Path) and not partial.holds(r.load) else 0 for r in recordings
         ]
-        if len(names) < 2:
-            continue
-        gap = np.zeros(round(GAP_SECONDS * sample_rate_hz), group[names[0]].dtype)
-        parts: list[Array] = []
-        n_joined = 0
-        for name in [*names, None]:
-            if name is None or sum(map(len, parts)) > JOINED_SECONDS * sample_rate_hz:
-                n_joined += 1
-                texts = {"title": f"short pieces ({split}, {n_joined})", "source": f"{len(parts) // 2} short files"}
-                licences = {group[n].attrs["licence"] for n in names}
-                texts |= {"licence": "; ".join(sorted(licences)), "split": split}
-                _write_piece(group, np.concatenate(parts[:-1]), sample_rate_hz, texts)
-                parts = []
-            if name is not None:
-                parts += [group[name][:], gap]
-        seconds = sum(len(group[name]) for name in names) / sample_rate_hz
-        replaced += names
-        notes.append(
-            f"{len(names)} pieces of {split} shorter than {shorter_than:g} s, {seconds:.1f} s in all, were joined "
-            f"with {GAP_SECONDS:g} s of silence between them"
-        )
-    for name in replaced:  # last, for pieces are numbered by their count
-        del group[name]
-    return notes
+        self._weights = iter(weights if any(weights) else [1] * len(recordings))
+        self._n_pieces, self._n_done, self._seconds = len(recordings), 0, 0.0
+        total = sum(weights) or len(recordings)
+        self._bar = tqdm(total=total, bar_format=BAR, disable=None if shown else True)
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def done(self, seconds: float) -> None:
+        """Count the next recording, of which ``seconds`` of sound are in the corpus."""
+        self._n_done += 1
+        self._seconds += seconds
+        text = f"{self._n_done} of {self._n_pieces} pieces, {self._seconds / 60.0:.1f} min of sound"
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update(next(self._weights))
+
+
+def _n_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 # ---------------------------------------------------------------- the file

@@ -37,7 +37,8 @@ class Splitting:
         which pieces go to the same split: all of one ``folder``; those of a folder whose names differ only in the
         number of a part or copy (``name``); or no particular ones (``none``). Pieces that hold the same sound go to
         the same split in any case, unless different splits are given for them. If no split is given, grouping by
-        folder or name is dropped when it leaves fewer than three groups, or one with over 70 % of the sound.
+        folder or name is dropped when it leaves fewer than three groups, or one with over 70 % of the sound; if some
+        are given, when too few groups are left for the others.
     valid, test
         files and folders whose pieces are given to validation and to test.
     least_seconds
@@ -50,6 +51,10 @@ class Splitting:
     valid: tuple[Path, ...] = ()
     test: tuple[Path, ...] = ()
     least_seconds: float = 2.0
+
+    def named(self) -> dict[str, tuple[Path, ...]]:
+        """The files and folders that are named for a split, by split."""
+        return {"valid": tuple(map(Path, self.valid)), "test": tuple(map(Path, self.test))}
 
     def check(self) -> None:
         """RnnaudioError for a seed out of range, or fractions that are not three positive numbers whose sum is 1."""
@@ -111,18 +116,30 @@ def assign_groups(
     return [split or splits[group] for split, group in zip(given, groups, strict=True)]
 
 
-def uninformative(groups: Sequence[int], n_samples: Sequence[int]) -> str:
-    """Reason why splitting by these groups is not sensible: fewer than three, or one with over 70 % of the sound.
+def uninformative(groups: Sequence[int], n_samples: Sequence[int], given: Sequence[str | None] = ()) -> str:
+    """Reason why splitting by these groups is not sensible; empty if there is none.
 
-    Empty if there is no such reason. groups, n_samples: number of the group and length of each piece.
+    Without given splits: fewer than three groups, or one with over 70 % of the sound. With some: fewer groups without
+    a given split than splits that none is given for. groups, n_samples, given: number of the group, length and given
+    split of each piece.
     """
+    if any(given):
+        has_split = {group for group, split in zip(groups, given, strict=True) if split}
+        n_free, n_empty = len(set(groups) - has_split), len(set(SPLITS) - set(given))
+        if n_free >= n_empty:
+            return ""
+        return f"they leave {_groups(n_free)} without a given split for {n_empty} splits"
     durations: Counter[int] = Counter()
     for group, n in zip(groups, n_samples, strict=True):
         durations[group] += n
     if len(durations) < len(SPLITS):
-        return f"they form {len(durations)} group{'s' * (len(durations) > 1)} and three are needed"
+        return f"they form {_groups(len(durations))} and three are needed"
     share = max(durations.values()) / sum(durations.values())
     return f"one group has {share:.0%} of the sound" if share > LARGEST_SHARE else ""
+
+
+def _groups(n: int) -> str:
+    return f"{n} group{'s' * (n != 1)}"
 
 
 def assign_splits(

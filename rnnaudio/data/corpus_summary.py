@@ -1,5 +1,6 @@
 """Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and a table of them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ MAX_ROWS = 40
 MOST_LEVEL_DIFFERENCE_DB = 20.0
 MOST_CLIPPED = 0.001
 MOST_SILENT = 0.5
+# How the notes on these end.
+LEVEL_NOTE = ": --normalise brings all to one level"
+CLIPPED_NOTE = " of its samples are at full scale"
+SILENT_NOTE = " of its time: --drop-silence cuts that"
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,10 @@ class CorpusSummary:
         return sum(piece.seconds for piece in self.pieces if piece.split == split)
 
     def __str__(self) -> str:
+        return self.table(MAX_ROWS)
+
+    def table(self, most_rows: int | None = None) -> str:
+        """The table, with the first ``most_rows`` pieces, notes and files left out; None: all of them."""
         total = sum(piece.seconds for piece in self.pieces)
         lines = [
             f"{self.path}: {len(self.pieces)} pieces, {_clock(total)}, {self.sample_rate_hz} Hz, {self.dtype}, "
@@ -67,21 +76,35 @@ class CorpusSummary:
                 f"{n_pieces} pieces"
             )
         lines.append(f"  {'split':5}  {'duration':>10}  {'rms dBFS':>8}  {'clipped':>8}  {'silent':>7}  title")
-        for piece in self.pieces[:MAX_ROWS]:
+        for piece in self.pieces[:most_rows]:
             lines.append(
                 f"  {piece.split:5}  {_clock(piece.seconds):>10}  {piece.rms_dbfs:8.1f}  "
                 f"{piece.clipped_share:8.3%}  {piece.silent_share:7.1%}  {piece.title}"
             )
-        if len(self.pieces) > MAX_ROWS:
-            lines.append(f"  ... and {len(self.pieces) - MAX_ROWS} more")
-        lines += [f"  note: {note}" for note in _shortened(self.notes)]
+        if most_rows is not None and len(self.pieces) > most_rows:
+            lines.append(f"  ... and {len(self.pieces) - most_rows} more")
+        lines += [f"  note: {note}" for note in _shortened(self.notes, most_rows)]
         faults = [one for one in self.left_out if one.is_fault]
         others = [one for one in self.left_out if not one.is_fault]
-        lines += [f"  skipped: {line}" for line in _shortened(as_lines(others))]
+        lines += [f"  skipped: {line}" for line in _shortened(as_lines(others), most_rows)]
         if faults:
             lines.append(f"  {len(faults)} could not be used:")
             lines += [f"    {line}" for line in as_lines(faults)]
         return "\n".join(lines)
+
+
+def is_measured(note: str) -> bool:
+    """Whether :func:`notes_on` has made the note; it is then made anew whenever a corpus is written."""
+    return note.endswith((LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE))
+
+
+def lines_of(file: h5py.File, name: str) -> list[str]:
+    """The texts of an attribute of a corpus, ``notes`` or ``left_out``; [] if it has none, or none that is usable."""
+    try:
+        lines = json.loads(file.attrs.get(name, "[]"))
+    except (TypeError, ValueError):
+        return []
+    return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
 
 
 def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:
@@ -93,22 +116,19 @@ def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:
         if abs(difference) > MOST_LEVEL_DIFFERENCE_DB:
             side = "above" if difference > 0.0 else "below"
             notes.append(
-                f"{piece.title!r} is {abs(difference):.0f} dB {side} the median level of the pieces: --normalise "
-                "brings all to one level"
+                f"{piece.title!r} is {abs(difference):.0f} dB {side} the median level of the pieces{LEVEL_NOTE}"
             )
         if piece.clipped_share > MOST_CLIPPED:
-            notes.append(f"{piece.title!r} is clipped: {piece.clipped_share:.1%} of its samples are at full scale")
+            notes.append(f"{piece.title!r} is clipped: {piece.clipped_share:.1%}{CLIPPED_NOTE}")
         if piece.silent_share > MOST_SILENT:
-            notes.append(
-                f"{piece.title!r} is silent for {piece.silent_share:.0%} of its time: --drop-silence cuts that"
-            )
+            notes.append(f"{piece.title!r} is silent for {piece.silent_share:.0%}{SILENT_NOTE}")
     return notes
 
 
-def _shortened(lines: Sequence[str]) -> list[str]:
-    if len(lines) <= MAX_ROWS:
+def _shortened(lines: Sequence[str], most: int | None) -> list[str]:
+    if most is None or len(lines) <= most:
         return list(lines)
-    return [*lines[:MAX_ROWS], f"... and {len(lines) - MAX_ROWS} more"]
+    return [*lines[:most], f"... and {len(lines) - most} more"]
 
 
 class Moments(NamedTuple):

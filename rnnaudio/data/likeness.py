@@ -63,8 +63,11 @@ def likeness(a: Print, b: Print) -> float:
     return float(np.sum(x * y)) / norms if norms > 0.0 else 0.0
 
 
-def alike(prints: Sequence[Print]) -> list[tuple[int, int]]:
+def alike(prints: Sequence[Print], origins: Sequence[str] | None = None) -> list[tuple[int, int]]:
     """Find the pairs of prints of the same sound; returns their indices (i, j), i < j, sorted.
+
+    origins: for each print, a name of where it is from; those of one origin are not compared with each other, except
+    where the name is empty. None: all are compared.
 
     Prints (results of :func:`print_of`) are of the same sound if their lengths differ by at most 1 s or 2 %, whichever
     is more, and their :func:`likeness` is .7 or more.
@@ -76,6 +79,8 @@ def alike(prints: Sequence[Print]) -> list[tuple[int, int]]:
         for j in order[place + 1 :]:
             if lengths[j] - lengths[i] > max(MOST_LAG_SECONDS / HOP_SECONDS, 0.02 * lengths[j]):
                 break
+            if origins and origins[i] and origins[i] == origins[j]:
+                continue
             if likeness(prints[i], prints[j]) >= LIKENESS:
                 pairs.append((int(min(i, j)), int(max(i, j))))
     return sorted(pairs)

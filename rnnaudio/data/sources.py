@@ -71,6 +71,15 @@ BEGINNINGS = (
     b"riff\x2e\x91\xcf\x11",
 )
 SYSTEM_FOLDERS = frozenset(("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"))
+# How the reasons begin for which something is left out on purpose.
+HIDDEN, SYSTEM, SEARCHED, SAME_FILE = (
+    "a hidden file",
+    "a hidden or system folder",
+    "a folder that was",
+    "the same file",
+)
+NO_AUDIO, IN_THE_CORPUS = "no audio by name or contents", "in the corpus already"
+ON_PURPOSE = (HIDDEN, SYSTEM, SEARCHED, SAME_FILE, NO_AUDIO, IN_THE_CORPUS)
 MOST_SUFFIXES = 6  # named in the note on other files
 
 
@@ -99,18 +108,22 @@ def find_audio(sources: Sequence[Path]) -> Sources:
     Folders are searched with all subfolders, including linked ones, but each only once. A file in a folder is listed
     if its suffix or its first bytes are those of an audio or video format; a file given in ``sources`` is always
     listed. Hidden files and folders, those of the operating system, and files already listed under another name are
-    left out. RnnaudioError for missing sources, all of which it names, and for a folder in which no audio file is
-    found, unless a reason is recorded for something left out in it or in an earlier source.
+    left out. RnnaudioError for missing sources, all of which it names, and for folders in which no audio file is
+    found, unless a reason is recorded for something left out in them.
     """
     missing = [source for source in sources if not os.path.lexists(source)]
     if missing:
         raise RnnaudioError(f"no such file or folder: {', '.join(map(printable, missing))}; check the names")
-    search = _Search()
+    search, empty = _Search(), []
     for source in sources:
-        n_before = len(search.files)
+        n_before = len(search.files) + len(search.left_out)
         search.add(Path(source))
-        if len(search.files) == n_before and source.is_dir() and not search.left_out:
-            raise RnnaudioError(f"{printable(source)}: no audio file in this folder; name another folder")
+        if len(search.files) + len(search.left_out) == n_before:
+            empty.append(printable(source))
+    if empty:
+        one = len(empty) == 1
+        which, others = ("this folder", "another folder") if one else ("these folders", "other folders")
+        raise RnnaudioError(f"{', '.join(empty)}: no audio file in {which}; name {others}")
     return Sources(tuple(search.files), tuple(search.all_left_out()))
 
 
@@ -139,7 +152,7 @@ class _Search:
             kinds = [f"{suffix or 'no ending'} {n}" for suffix, n in self._others.most_common(MOST_SUFFIXES)]
             more = ", ..." if len(self._others) > MOST_SUFFIXES else ""
             total = sum(self._others.values())
-            yield LeftOut(f"{total} other files", f"no audio by name or contents ({', '.join(kinds)}{more})", False)
+            yield LeftOut(f"{total} other files", f"{NO_AUDIO} ({', '.join(kinds)}{more})", False)
 
     def _leave_out(self, path: Path, reason: str, *, is_fault: bool = True) -> None:
         self.left_out.append(LeftOut(printable(path), reason, is_fault))
@@ -152,7 +165,7 @@ class _Search:
             self._leave_out(folder, f"the folder cannot be read: {error.strerror}; check its permissions")
             return
         if (status.st_dev, status.st_ino) in self._folders:
-            self._leave_out(folder, "a folder that was searched already, by another name", is_fault=False)
+            self._leave_out(folder, f"{SEARCHED} searched already, by another name", is_fault=False)
             return
         self._folders.add((status.st_dev, status.st_ino))
         for entry in entries:
@@ -166,12 +179,12 @@ class _Search:
         is_audio = path.suffix.lower() in AUDIO_SUFFIXES
         if path.is_dir():
             if is_hidden:
-                self._leave_out(path, "a hidden or system folder", is_fault=False)
+                self._leave_out(path, SYSTEM, is_fault=False)
             else:
                 self._add_folder(path)
         elif is_hidden:
             if is_audio:
-                self._leave_out(path, "a hidden file", is_fault=False)
+                self._leave_out(path, HIDDEN, is_fault=False)
         elif not path.exists():
             self._leave_out(path, "a link to nothing")
         elif is_audio or _begins_as_audio(path):
@@ -182,7 +195,7 @@ class _Search:
     def _add_file(self, path: Path) -> None:
         real = path.resolve()
         if real in self._names:
-            reason = f"the same file as {printable(self._names[real])}"
+            reason = f"{SAME_FILE} as {printable(self._names[real])}"
             self._leave_out(path, reason, is_fault=False)
             return
         self._names[real] = path
@@ -204,3 +217,17 @@ def _begins_as_audio(path: Path) -> bool:
 def as_lines(left_out: Iterable[LeftOut]) -> list[str]:
     """A line ``NAME: REASON`` for each file or folder left out."""
     return [f"{name}: {reason}" for name, reason, _ in left_out]
+
+
+def from_lines(lines: Iterable[str]) -> list[LeftOut]:
+    """What :func:`as_lines` has made lines of."""
+    return [_from_line(line) for line in lines]
+
+
+def _from_line(line: str) -> LeftOut:
+    for beginning in ON_PURPOSE:
+        name, found, rest = line.partition(f": {beginning}")
+        if found:
+            return LeftOut(name, beginning + rest, False)
+    name, _, reason = line.partition(": ")
+    return LeftOut(name, reason)

@@ -71,7 +71,7 @@ def _read(path: str, sample_rate_hz: int | None, stated: Stated, channel: int | 
         try:
             with libsndfile.Source(path) as sound:
                 found = mixed(sound.blocks(), sample_rate_hz, channel)
-            if found.n_read or stated.is_empty:
+            if found.n_read or stated.is_empty or stated.only_libsndfile:
                 return _Reading(_with_samples(found), sound.stated_seconds, [], False)
         except libsndfile.LibsndfileError:
             if stated.only_libsndfile:

@@ -11,6 +11,7 @@ from rnnaudio import engine
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs import lengths
 from rnnaudio.runs.config import as_toml, from_dict, to_dict
 from rnnaudio.runs.diagnosis.preflight import require
 from rnnaudio.runs.load import saved_config
@@ -41,11 +42,11 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
         resumed = path.exists()
         if resumed:
             _check_resumable(recipe, config, record, SavedRun.read(run_dir))
+        usable = _usable(recipe, config, corpus)
         prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
-        corpus.test.prime_at(0, recipe.prime_seconds(config, corpus.sample_rate_hz))  # the report needs it
         if config.preflight and not resumed:
             require(recipe, config)
-        record |= prepared.measured
+        record |= prepared.measured | {"usable": usable}
         _write(run_dir, recipe, prepared, record, resumed)
         fitting = prepared.fitting
         return train(
@@ -66,6 +67,19 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
             on_update=fitting.on_update,
             on_validation=lambda row: tqdm.write(describe_row(recipe, row)),
         )
+
+
+def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:
+    """Print and return how much of the corpus is of use; RnnaudioError if none is, or nothing can be the prime."""
+    needs = recipe.needs(config, corpus)
+    lengths.check(needs, corpus.path)
+    usable = lengths.record_of(needs)
+    print(lengths.in_words(usable))
+    wanted = recipe.prime_seconds(config, corpus.sample_rate_hz)
+    found = recipe.prime_length(config, corpus.test)  # the report needs it
+    if found < wanted:
+        print(f"note: no test piece has {wanted:g} s: the report continues a prime of {found:.3g} s")
+    return dict(usable)
 
 
 def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path | None) -> Prepared:

@@ -175,7 +175,10 @@ def _standardised(run: LoadedRun, primes: Primes, corpus: Path | None) -> list[n
     if primes.file is not None:
         return [_beginning(run, primes.file, primes.seconds)]
     with run.open_corpus(corpus) as opened:
-        return [opened.test.prime_at(primes.place + k, primes.seconds) for k in range(primes.streams)]
+        seconds = opened.test.prime_length(primes.seconds)
+        if seconds < primes.seconds:
+            print(f"note: no test piece has {primes.seconds:g} s: the prime has {seconds:.3g} s", file=sys.stderr)
+        return [opened.test.prime_at(primes.place + k, seconds) for k in range(primes.streams)]
 
 
 def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:

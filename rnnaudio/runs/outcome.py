@@ -51,7 +51,7 @@ def write_outcome(
         if finish:
             recipe.finish(saved.run_dir, corpus)
         run = load(run_dir)
-        prime_seconds = recipe.prime_seconds(run.config, run.sample_rate_hz)
+        prime_seconds = recipe.prime_length(run.config, corpus.test)
         sound = continue_test_prime(run, corpus, prime_seconds=prime_seconds, seconds=seconds, index=prime_index)
         page = recipe.page(run, corpus, sound, saved.run_dir)
     files, n_clipped = write_sounds(run, sound, page, saved.run_dir)

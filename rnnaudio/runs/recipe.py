@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnaudio.audio.sources import Samples
 from rnnaudio.data import AudioCorpus
-from rnnaudio.data.corpus import Scale
+from rnnaudio.data.corpus import LEAST_PRIME_SECONDS, Scale, Split
 from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
@@ -23,6 +23,7 @@ from rnnaudio.optimizers import Optimizer
 from rnnaudio.runs.config import RunConfig
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.judging import Sound
+from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.record import Record, SavedRun
 from rnnaudio.runs.toys import PROBLEMS, ToyProblem
 from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep
@@ -167,9 +168,26 @@ class Recipe(ABC, Generic[C]):
         """Format a loss, with its unit if it has one."""
         return f"{loss:.5g}"
 
+    def needs(self, config: C, corpus: AudioCorpus) -> Needs:
+        """Lengths that pieces for training and validation must have; by default a single sample."""
+        return Needs(Need(corpus.train, 1, ""), Need(corpus.valid, 1, ""))
+
     def prime_seconds(self, config: C, sample_rate_hz: int) -> float:
-        """Length in seconds of the primes for the report and the diagnosis."""
+        """Length in seconds of the primes for the report and the diagnosis, if pieces are that long."""
         return 1.0
+
+    def least_prime_samples(self, config: C) -> int:
+        """Length of the shortest prime that the model can continue."""
+        return 1
+
+    def prime_length(self, config: C, split: Split) -> float:
+        """Length in seconds of primes from a split: :meth:`prime_seconds`, or less if all its pieces are shorter.
+
+        RnnaudioError if they are shorter than .2 s, or than :meth:`least_prime_samples`.
+        """
+        rate = split.sample_rate_hz
+        least = max(LEAST_PRIME_SECONDS, self.least_prime_samples(config) / rate)
+        return split.prime_length(self.prime_seconds(config, rate), least)
 
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
         """Make the choices that follow training, such as temperatures, and save them in the run's folder.
@@ -214,7 +232,7 @@ class Recipe(ABC, Generic[C]):
 def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_seconds: float) -> Subject:
     """Make the subject of a diagnosis from a run and what it was trained with.
 
-    prime_seconds: length of the validation prime that the run continues in the diagnosis.
+    prime_seconds: length of the validation prime that the run continues in the diagnosis, if a piece is that long.
     """
     fitting = prepared.fitting
 
@@ -232,7 +250,7 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         pieces=prepared.pieces,
         make_step=lambda model: fitting.step(model, prepared.objective),
         continued=continued,
-        prime=lambda: corpus.valid.prime_at(0, prime_seconds),
+        prime=lambda: corpus.valid.prime_at(0, corpus.valid.prime_length(prime_seconds)),
         sample_rate_hz=run.sample_rate_hz,
         history=run.history,
         best_loss=run.record["stopping"]["best_loss"],

@@ -14,6 +14,7 @@ from rnnaudio.training import checkpoint
 
 RECORD = {"history": list, "n_updates": int, "seconds": int | float, "stopping": dict}
 CORPUS = {"path", "sample_rate_hz", "mean", "std"}
+DIGEST = "digest"  # runs of earlier versions have none
 Record = dict[str, Any]  # what JSON can hold
 
 
@@ -72,6 +73,7 @@ def description(corpus: AudioCorpus) -> Record:
         "mean": corpus.mean,
         "std": corpus.std,
         "train_seconds": corpus.train.seconds,
+        DIGEST: corpus.digest(),
     }
 
 
@@ -101,11 +103,16 @@ def open_known(
     if path is None and not Path(stored["path"]).exists():
         raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: give its path with --corpus")
     corpus = open_it(path or Path(stored["path"]))
-    changed = difference(stored, description(corpus), unchecked={"path"})
+    changed = difference(stored, description(corpus), unchecked={"path", *_unknown(stored)})
     if changed:
         corpus.close()
         raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {changed}; name that one (--corpus)")
     return corpus
+
+
+def _unknown(stored: Mapping[str, Any]) -> Set[str]:
+    """What the description of a corpus by an earlier version lacks."""
+    return {DIGEST} - stored.keys()
 
 
 def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], path: Path) -> None:
@@ -115,7 +122,8 @@ def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], p
     """
     saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
     for part, unchecked in may_change.items():
-        changed = difference(saved.get(part) or {}, now[part], unchecked)
+        before = saved.get(part) or {}
+        changed = difference(before, now[part], unchecked | _unknown(before))
         if changed:
             raise RnnaudioError(
                 f"{path} was trained with another {part} setting: {changed}; "

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rnnaudio.audio.files import Decoder, read_audio
+from rnnaudio.decoder import decode
 from rnnaudio.decoder.mixing import Block, cancelling, mixed
 from rnnaudio.errors import RnnaudioError
 from tests.support.recordings import KINDS, RATE_HZ, SECONDS, encode, tune
@@ -106,3 +107,14 @@ def test_a_change_of_the_rate_within_a_file_is_resampled_away():
     assert found.sample_rate_hz == 8000 and found.seconds == 2.0 and found.n_read == 24_000
     assert audio.size == 16_000
     assert np.corrcoef(audio[8000:], slow)[0, 1] > 0.99
+
+
+def test_a_sphere_file_without_samples_is_not_tried_elsewhere(tmp_path, monkeypatch):
+    """FFmpeg ignores the lengths in the header of SPHERE: only libsndfile may read it."""
+    fields = "sample_count -i 0\nchannel_count -i 1\nsample_n_bytes -i 2\nsample_rate -i 8000\nsample_sig_bits -i 16\n"
+    header = f"NIST_1A\n   1024\n{fields}sample_byte_format -s2 01\nsample_coding -s3 pcm\nend_head\n"
+    (tmp_path / "a.wav").write_bytes(header.encode().ljust(1024))
+    monkeypatch.setattr(decode.ffmpeg, "Source", lambda *_: pytest.fail("FFmpeg was tried"))
+    with pytest.raises((decode.Unusable, decode.libsndfile.LibsndfileError)) as error:
+        decode.decode(str(tmp_path / "a.wav"), None)
+    assert "the file holds no samples: remove it" in str(error.value)

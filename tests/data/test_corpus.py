@@ -10,7 +10,6 @@ import pytest
 import soundfile
 
 from rnnaudio.audio.cleaning import AS_IT_IS
-from rnnaudio.data import corpus_build
 from rnnaudio.data.corpus import AudioCorpus
 from rnnaudio.data.corpus_build import Recording
 from rnnaudio.data.corpus_splits import Splitting, assign_splits
@@ -291,12 +290,3 @@ def test_reading_streams(tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 10 * 4 * RATE_HZ < 5 * 100 * 2 * RATE_HZ
-
-
-def test_the_progress_bar_counts_pieces(tmp_path, monkeypatch):
-    counted = []
-    monkeypatch.setattr(corpus_build, "tqdm", lambda items, **options: counted.append((len(items), options)) or items)
-    recordings = [recording(str(k), noise(k, 1)) for k in range(3)]
-    build(tmp_path / "a.h5", recordings, progress=True)
-    build(tmp_path / "a.h5", recordings, progress=False)
-    assert [(n, options["disable"]) for n, options in counted] == [(3, None), (3, True)]  # None: on a terminal only

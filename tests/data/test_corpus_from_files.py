@@ -115,6 +115,60 @@ def test_quiet_and_silent_files_are_kept_on_request(tmp_path, good):
     assert len(kept.pieces) == 7
 
 
+def test_a_file_of_zeros_is_kept_only_on_request(tmp_path, good):
+    write(good / "zeros.wav", np.zeros(RATE_HZ))
+    (reason,) = (one.reason for one in build(tmp_path / "a.h5", good).left_out)
+    assert reason == "silent (peak below -60 dBFS); --keep-silence keeps it"
+    kept = build(tmp_path / "b.h5", good, cleaning=Cleaning(trim_silence_db=None))
+    assert not kept.left_out
+    (zeros,) = (piece for piece in kept.pieces if piece.title == "zeros")
+    assert (zeros.seconds, zeros.silent_share) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("named, other", [("valid", "test"), ("test", "valid")])
+def test_a_split_that_is_not_named_is_filled_from_the_rest(tmp_path, good, named, other):
+    """Of six pieces one is named: the other split and training share the rest, differently for each seed."""
+    found = set()
+    for seed in range(8):
+        summary = build(tmp_path / "a.h5", good, splitting=Splitting(seed=seed, **{named: (good / "b.wav",)}))
+        splits = split_of(tmp_path / "a.h5")
+        assert [title for title, split in splits.items() if split == named] == ["b"]
+        (piece,) = (title for title, split in splits.items() if split == other)
+        found.add(piece)
+        assert not summary.left_out
+    assert len(found) > 1
+
+
+def test_one_named_split_and_parts_of_one_song(tmp_path):
+    """All that is not named is one group, which cannot fill two splits: it is taken apart, with a note."""
+    for k in range(5):
+        write(tmp_path / "music" / f"song-{k + 1}.wav", music(20 + k))
+    valid = write(tmp_path / "other" / "v.wav", music(30))
+    summary = build(tmp_path / "a.h5", tmp_path / "music", splitting=Splitting(valid=(valid,)))
+    assert sorted(split_of(tmp_path / "a.h5").values()) == ["test", "train", "train", "train", "train", "valid"]
+    words = "pieces were not kept together by name, for they leave 1 group without a given split for 2 splits"
+    assert words in summary.notes
+
+
+def test_named_splits_that_match_no_audio_are_named(tmp_path, good):
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "notes.txt").write_text("text")
+    (tmp_path / "hidden").mkdir()
+    write(tmp_path / "hidden" / ".a.wav", music(0))
+    bad = tmp_path / "bad.wav"
+    bad.write_text("Dear diary")
+    for splitting, words in (
+        (Splitting(valid=(tmp_path / "none",)), "--valid: no such file or folder: .*/none"),
+        (Splitting(test=(good / "a.wav", tmp_path / "text")), "--test: .*/text: no audio file in this folder"),
+        (Splitting(valid=(tmp_path / "hidden",)), r"--valid: no audio in .*/hidden \(.*a hidden file\)"),
+        (Splitting(test=(bad,)), "--test: none of these files can be used: .*bad.wav: not readable"),
+        (Splitting(valid=(good / "a.wav",), test=(good,)), "a.wav is named by --valid and by --test"),
+    ):
+        with pytest.raises(RnnaudioError, match=words):
+            build(tmp_path / "a.h5", good, splitting=splitting)
+        assert not (tmp_path / "a.h5").exists()
+
+
 def test_parts_of_one_song_stay_together(tmp_path, good):
     for k in range(4):
         write(good / f"song-{k + 1}.wav", music(20 + k))

@@ -62,11 +62,14 @@ def choose(
     rate, n_primes = corpus.sample_rate_hz, n_primes or N_PRIMES
     saved = SavedRun.read(run_dir)
     config = from_dict(CodesConfig, saved.settings["music"])
-    pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate]  # at least one, by :func:`check_corpus`
+    pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate] or corpus.valid.pieces
     music = [corpus.restore(p.read(0, p.n_samples)) for p in pieces]
+    if max(map(len, music)) < rate:  # none can be measured alone; all together have 1 s, by :func:`check_corpus`
+        music = [np.concatenate(music)]
     limits = usable_limits(corpus, music)
     real = np.concatenate([log_mel(audio, rate) for audio in music])
-    primes = [corpus.valid.prime_at(k, 1.0) for k in range(n_primes)]
+    prime_seconds = corpus.valid.prime_length(1.0)
+    primes = [corpus.valid.prime_at(k, prime_seconds) for k in range(n_primes)]
     last = loaded(config, saved, "model")
     runs = {"model": last}
     if last.history and not last.history[-1]["is_best"]:

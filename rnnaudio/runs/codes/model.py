@@ -74,14 +74,20 @@ def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.
 def check_corpus(corpus: AudioCorpus) -> None:
     """Check that generated sound can be measured. RnnaudioError if not.
 
-    It cannot if the corpus has too low a sample rate, or no piece of 1 s or more in the validation or test split.
+    It cannot if the corpus has too low a sample rate, less than 1 s of validation music, or no piece for a prime in
+    the validation or test split.
     """
     if corpus.sample_rate_hz < MINIMUM_RATE_HZ:
         raise RnnaudioError(
             f"{corpus.path} has {corpus.sample_rate_hz} Hz; expected {MINIMUM_RATE_HZ} or more: build it at that rate"
         )
     for split in (corpus.valid, corpus.test):
-        split.prime_at(0, 1.0)
+        split.prime_length(1.0)
+    if corpus.valid.seconds < 1.0:
+        raise RnnaudioError(
+            f"{corpus.path} has {corpus.valid.seconds:.3g} s of validation music; expected 1 s or more to "
+            "choose how to play: build it with more"
+        )
 
 
 def fitted_codec(config: CodesConfig, corpus: AudioCorpus) -> Codec:

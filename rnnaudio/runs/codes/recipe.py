@@ -25,6 +25,7 @@ from rnnaudio.runs.codes.page import codes_page
 from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.judging import Sound
+from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.recipe import TOY_FRAME, Page, Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.toys import MELODIES, RATE_HZ
@@ -46,6 +47,16 @@ class CodesRecipe(Recipe[CodesConfig]):
         """Fill in the settings that are 0; RnnaudioError if sound from this corpus could not be measured."""
         check_corpus(corpus)
         return fitted(config, corpus.train.seconds, corpus.sample_rate_hz)
+
+    def needs(self, config: CodesConfig, corpus: AudioCorpus) -> Needs:
+        """A window of the codec for training on joined pieces, else the frames of a sequence."""
+        window = config.window_samples + config.n_steps * config.hop_samples
+        alone = Need(corpus.train, window, "n_steps")
+        joined = Need(corpus.train, config.window_samples, "window_samples")
+        return Needs(joined if config.join_pieces else alone, Need(corpus.valid, window, "n_steps"))
+
+    def least_prime_samples(self, config: CodesConfig) -> int:
+        return config.window_samples
 
     def may_change(self, config: CodesConfig) -> Set[str]:
         return {"minutes", "preflight"}

@@ -36,6 +36,7 @@ from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.frames.page import frames_page
 from rnnaudio.runs.frames.remedies import remedy
 from rnnaudio.runs.judging import Sound
+from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.recipe import Fitting, Page, Prepared, Recipe, subject_of
 from rnnaudio.runs.record import SavedRun, open_known
 from rnnaudio.training import Limits, LinearAnnealing
@@ -127,6 +128,19 @@ class FramesRecipe(Recipe[FramesConfig]):
     def prime_seconds(self, config: FramesConfig, sample_rate_hz: int) -> float:
         """One second, or the length of a frame if that is longer."""
         return max(1.0, config.frame_size / sample_rate_hz)
+
+    def needs(self, config: FramesConfig, corpus: AudioCorpus) -> Needs:
+        to_train, to_validate = train_and_valid(corpus, config)
+        window = (config.n_steps + 1) * config.frame_size
+        sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
+        span_of = getattr(resolve(BATCHERS[config.batches]), "span_of", None)  # a batcher of one's own may have none
+        span = span_of(**sizes) if span_of else window
+        settings = "n_steps or frame_size"
+        of_batch = "n_steps, frame_size or batch_size" if span > window else settings
+        return Needs(Need(to_train, span, of_batch), Need(to_validate, window, settings))
+
+    def least_prime_samples(self, config: FramesConfig) -> int:
+        return config.frame_size
 
     def prepare(self, config: FramesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Prepare training, check the shift between input and target on a batch, and measure the baselines.

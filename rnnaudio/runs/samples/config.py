@@ -35,6 +35,16 @@ class SamplesConfig:
     preflight: bool = False  # try toy problems before training
     seed: int = 2016  # seed of all random numbers of the run
 
+    @property
+    def n_fitted_taps(self) -> int:
+        """Coefficients of the linear path: none for a categorical read-out, which has no location."""
+        return 0 if self.readout == "categorical" else self.n_taps
+
+    @property
+    def n_context(self) -> int:
+        """Samples that must be known before the first predicted one; as that of the model."""
+        return max(self.frames[0], self.window, self.n_fitted_taps)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", tuple(self.frames))  # JSON has lists only
         require_more_than_zero(

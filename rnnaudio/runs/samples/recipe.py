@@ -18,6 +18,7 @@ from rnnaudio.objectives import NextSamples
 from rnnaudio.runs.bits import bits_by_counts, fitting
 from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
+from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.recipe import Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.samples.config import SamplesConfig
@@ -71,6 +72,16 @@ class SamplesRecipe(Recipe[SamplesConfig]):
     seconds = 5.0
     problems = WAVES
 
+    def needs(self, config: SamplesConfig, corpus: AudioCorpus) -> Needs:
+        n_context = config.n_context
+        return Needs(
+            Need(corpus.train, n_context + config.n_steps, "n_steps"),
+            Need(corpus.valid, n_context + config.n_valid, "n_valid"),
+        )
+
+    def least_prime_samples(self, config: SamplesConfig) -> int:
+        return config.n_context
+
     def may_change(self, config: SamplesConfig) -> Set[str]:
         return {"minutes", "preflight"}
 
@@ -81,7 +92,7 @@ class SamplesRecipe(Recipe[SamplesConfig]):
         """Quantise the music, fit the linear path, build the model; RnnaudioError for silent or too short music."""
         quantizer = fitted_quantizer(corpus.train, config.n_levels, config.law)
         levels = levels_of(corpus.train, quantizer)
-        facts = measured_facts(levels, quantizer, 0 if config.readout == "categorical" else config.n_taps)
+        facts = measured_facts(levels, quantizer, config.n_fitted_taps)
         model = build_model(config, facts)
         n_context = model.n_context
         batches = CodeStreams(levels.sequences, config.n_steps, config.batch_size, config.seed, n_context)

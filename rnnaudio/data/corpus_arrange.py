@@ -1,0 +1,161 @@
+"""Arrangement of the pieces in a new corpus: assign the splits, cut in time, join short pieces."""
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from rnnaudio.audio.arrays import Array
+from rnnaudio.data import corpus_splits
+from rnnaudio.data.corpus_format import SPLITS
+from rnnaudio.data.corpus_splits import Splitting
+from rnnaudio.data.likeness import Print, alike
+
+GAP_SECONDS = 0.25  # of silence between short pieces that are joined
+JOINED_SECONDS = 60.0  # length at which another joined piece begins
+
+
+class Written(NamedTuple):
+    """Properties of a piece already written that its arrangement depends on."""
+
+    file: Path | None  # the file that it was read from, if any
+    split: str | None  # as given
+    print: Print
+    origin: str  # the earlier corpus that it was taken from; empty: none
+
+
+def write_piece(group: h5py.Group, samples: Array, sample_rate_hz: int, texts: dict[str, str]) -> None:
+    """Write (n_samples,) samples as the next dataset of the group."""
+    dataset = group.create_dataset(
+        f"{len(group):06d}",
+        data=samples,
+        chunks=(min(sample_rate_hz, samples.size),),
+        maxshape=samples.shape,
+        fletcher32=True,
+    )
+    dataset.attrs.update(texts)
+    group.file.flush()
+
+
+def set_splits(group: h5py.Group, written: Sequence[Written], splitting: Splitting, sample_rate_hz: int) -> list[str]:
+    """Assign a split to every piece; returns notes for the summary."""
+    pieces = list(group.values())
+    n_samples, given = [len(piece) for piece in pieces], [one.split for one in written]
+    origins = [one.origin for one in written]
+    # Splits that are all given need no comparison, except where corpora meet.
+    same = [] if all(given) and len(set(origins)) < 2 else alike([one.print for one in written], origins)
+    alone = corpus_splits.united([str(k) for k in range(len(pieces))], same)
+    groups = corpus_splits.united(_keys(written, splitting), same)
+    notes = []
+    why = "" if groups == alone else corpus_splits.uninformative(groups, n_samples, given)
+    if why:
+        notes.append(f"pieces were not kept together by {splitting.group}, for {why}")
+        groups = alone
+    if not any(given) and len(set(groups)) < len(SPLITS):
+        return [*notes, *_notes_on_same(pieces, same), _cut_all(group, splitting.fractions)]
+    least = round(splitting.least_seconds * sample_rate_hz)
+    splits = corpus_splits.assign_groups(n_samples, given, groups, splitting, least)
+    for piece, split in zip(pieces, splits, strict=True):
+        piece.attrs["split"] = split
+    notes += _notes_on_same(pieces, same)
+    if len(set(groups)) < len(pieces):
+        notes.append(f"{len(pieces)} pieces form {len(set(groups))} groups, each in one split")
+    return notes
+
+
+def _keys(written: Sequence[Written], splitting: Splitting) -> list[str]:
+    """Names of the groups of the pieces; see :func:`corpus_splits.key_of`.
+
+    Pieces of an earlier corpus count only if all those of the name are in one split: else the name is none of a group.
+    """
+    keys = [
+        f"{k}" if one.file is None else corpus_splits.key_of(Path(os.path.abspath(one.file)), splitting.group)
+        for k, one in enumerate(written)
+    ]
+    earlier = defaultdict(set)
+    for key, one in zip(keys, written, strict=True):
+        if one.origin:
+            earlier[key].add(one.split)
+    return [
+        f"{k}" if one.origin and len(earlier[key]) > 1 else key
+        for k, (key, one) in enumerate(zip(keys, written, strict=True))
+    ]
+
+
+def _notes_on_same(pieces: Sequence[h5py.Dataset], pairs: Sequence[tuple[int, int]]) -> list[str]:
+    groups = corpus_splits.united([str(k) for k in range(len(pieces))], pairs)
+    members = [[piece for piece, own in zip(pieces, groups, strict=True) if own == n] for n in range(len(set(groups)))]
+    notes = []
+    for one in members:
+        if len(one) > 1:
+            splits = {piece.attrs["split"] for piece in one}
+            apart = f", but in {' and '.join(split for split in SPLITS if split in splits)}" * (len(splits) > 1)
+            names = ", ".join(Path(str(piece.attrs["source"])).name for piece in one)
+            notes.append(f"{names} are the same sound{apart}")
+    return notes
+
+
+def _cut_all(group: h5py.Group, fractions: tuple[float, float, float]) -> str:
+    pieces = list(group.values())
+    for piece in pieces:
+        _cut_in_time(group, piece, fractions)
+    return (
+        f"only {len(pieces)} piece{'s' * (len(pieces) > 1)}: cut in time into train, valid and test, so these "
+        "come from the same recording"
+    )
+
+
+def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float, float, float]) -> None:
+    """Copy the last parts of a piece to new pieces for validation and test, and shorten the piece to the rest."""
+    n_train, n_valid_end = (round(len(piece) * share) for share in np.cumsum(fractions)[:2])
+    texts, title = dict(piece.attrs), piece.attrs["title"]
+    for split, start, stop in (("valid", n_train, n_valid_end), ("test", n_valid_end, len(piece))):
+        write_piece(
+            group, piece[start:stop], piece.chunks[0], texts | {"title": f"{title} ({split} part)", "split": split}
+        )
+    piece.resize((n_train,))
+    piece.attrs.update(title=f"{title} (train part)", split="train")
+
+
+def join_short_pieces(group: h5py.Group, kept: int, shorter_than: float, sample_rate_hz: int) -> list[str]:
+    """Replace the pieces of each split below ``shorter_than`` seconds by joined pieces of about a minute.
+
+    kept: the number of pieces at the beginning that stay as they are. Returns notes for the summary. A quarter of a
+    second of silence separates the parts of a joined piece.
+    """
+    notes, replaced = [], []
+    candidates = list(group)[kept:]
+    for split in SPLITS:
+        names = [
+            name
+            for name in candidates
+            if group[name].attrs["split"] == split and len(group[name]) < shorter_than * sample_rate_hz
+        ]
+        if len(names) < 2:
+            continue
+        gap = np.zeros(round(GAP_SECONDS * sample_rate_hz), group[names[0]].dtype)
+        parts: list[Array] = []
+        n_joined = 0
+        for name in [*names, None]:
+            if name is None or sum(map(len, parts)) > JOINED_SECONDS * sample_rate_hz:
+                n_joined += 1
+                texts = {"title": f"short pieces ({split}, {n_joined})", "source": f"{len(parts) // 2} short files"}
+                licences = {group[n].attrs["licence"] for n in names}
+                texts |= {"licence": "; ".join(sorted(licences)), "split": split}
+                write_piece(group, np.concatenate(parts[:-1]), sample_rate_hz, texts)
+                parts = []
+            if name is not None:
+                parts += [group[name][:], gap]
+        seconds = sum(len(group[name]) for name in names) / sample_rate_hz
+        replaced += names
+        notes.append(
+            f"{len(names)} pieces of {split} shorter than {shorter_than:g} s, {seconds:.1f} s in all, were joined "
+            f"with {GAP_SECONDS:g} s of silence between them"
+        )
+    for name in replaced:  # last, for pieces are numbered by their count
+        del group[name]
+    return notes

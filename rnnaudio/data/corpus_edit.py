@@ -1,0 +1,194 @@
+"""Changes to a corpus: add recordings, remove pieces, merge corpora. Each writes a new file in place of the old one.
+
+The pieces of the old corpora go the way of all recordings (:func:`rnnaudio.data.corpus_build.write_corpus`), as they
+are: samples, texts and splits stay the same.
+"""
+
+import fnmatch
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from rnnaudio.audio.arrays import Audio
+from rnnaudio.audio.cleaning import AS_IT_IS, Cleaning
+from rnnaudio.data.corpus_build import (
+    USUAL_CLEANING,
+    USUAL_SPLITTING,
+    Plan,
+    Recording,
+    check_settings,
+    plan_of,
+    write_corpus,
+)
+from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, open_checked, sha256_of
+from rnnaudio.data.corpus_splits import Splitting
+from rnnaudio.data.corpus_summary import CorpusSummary, is_measured, lines_of, measure
+from rnnaudio.data.sources import IN_THE_CORPUS, LeftOut, from_lines
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.registry import nearest
+
+MOST_NAMES = 12
+
+
+class _Earlier(NamedTuple):
+    """A corpus that pieces are taken from."""
+
+    sample_rate_hz: int
+    dtype: str
+    plan: Plan
+
+
+def summary_of(path: Path) -> CorpusSummary:
+    """Summary of a corpus file, measured again; RnnaudioError if it is no usable corpus."""
+    with open_checked(path) as file:
+        try:
+            pieces = tuple(measure(piece, int(file.attrs["sample_rate_hz"]))[1] for piece in file["pieces"].values())
+        except OSError as error:
+            raise RnnaudioError(f"{path} is damaged: a piece cannot be read; build it again") from error
+        return CorpusSummary(
+            Path(path), int(file.attrs["sample_rate_hz"]), str(file.attrs["dtype"]), float(file.attrs["mean"]),
+            float(file.attrs["std"]), pieces, tuple(lines_of(file, "notes")),
+            tuple(from_lines(lines_of(file, "left_out"))),
+        )  # fmt: skip
+
+
+def add_to_corpus(
+    path: Path,
+    sources: Sequence[Path | Recording],
+    *,
+    cleaning: Cleaning = USUAL_CLEANING,
+    splitting: Splitting = USUAL_SPLITTING,
+    strict: bool = False,
+    progress: bool = True,
+) -> CorpusSummary:
+    """Add recordings to the corpus at ``path``; returns its summary.
+
+    The splits of the pieces in it stay; the new ones are assigned so that the durations come near the fractions. What
+    is the same sound as a piece in the corpus goes to its split. Files whose path is the source of a piece in the
+    corpus are left out. Sample rate and format are those of the corpus; arguments and errors else as for
+    :func:`build_corpus`.
+    """
+    with _opened(path) as earlier:
+        check_settings(earlier.dtype, splitting)
+        new = plan_of(sources, splitting)
+        known = {Path(recording.source).resolve(): recording.title for recording in earlier.plan.recordings}
+        recordings, left_out = [], []
+        for one in new.recordings:
+            title = known.get(one.load.resolve()) if isinstance(one.load, Path) else None
+            if title is None:
+                recordings.append(one)
+            else:
+                left_out.append(LeftOut(one.source, f"{IN_THE_CORPUS}, as {title!r}", False))
+        if not recordings:
+            raise RnnaudioError(
+                f"{path}: nothing to add, all {len(new.recordings)} recordings are in it; to read one of them again, "
+                "remove it first ('rnnaudio corpus remove')"
+            )
+        plan = _joined(earlier.plan, Plan(recordings, [*new.left_out, *left_out]))
+        return write_corpus(
+            plan, Path(path), sample_rate_hz=earlier.sample_rate_hz, dtype=earlier.dtype, cleaning=cleaning,
+            splitting=splitting, strict=strict, progress=progress,
+        )  # fmt: skip
+
+
+def remove_from_corpus(path: Path, patterns: Sequence[str], *, progress: bool = True) -> CorpusSummary:
+    """Remove the pieces whose titles match one of the patterns (``*``, ``?``, ``[abc]``); returns the summary.
+
+    RnnaudioError if a pattern matches no title, or if a split would be empty.
+    """
+    with _opened(path) as earlier:
+        recordings = earlier.plan.recordings
+        titles = list(dict.fromkeys(recording.title for recording in recordings))
+        for pattern in patterns:
+            if not any(_matches(title, pattern) for title in titles):
+                raise RnnaudioError(f"{path}: no piece is called {pattern!r}; {_nearest(pattern, titles, path)}")
+        kept = [one for one in recordings if not any(_matches(one.title, pattern) for pattern in patterns)]
+        if len(kept) == len(recordings):
+            raise RnnaudioError("which pieces? Give titles, or patterns such as 'live*'")
+        empty = [split for split in SPLITS if not any(one.split == split for one in kept)]
+        if empty:
+            raise RnnaudioError(
+                f"{path}: no piece would be left in the split {' and '.join(empty)}: add other recordings to it first "
+                f"('rnnaudio corpus add'), or remove fewer"
+            )
+        gone = {one.title for one in recordings} - {one.title for one in kept}
+        notes = [note for note in earlier.plan.notes if not note.startswith(tuple(f"{title!r}: " for title in gone))]
+        return _rewritten(earlier.plan._replace(recordings=kept, notes=notes), Path(path), earlier, progress)
+
+
+def merge_corpora(
+    out: Path, paths: Sequence[Path], *, sample_rate_hz: int | None = None, progress: bool = True
+) -> CorpusSummary:
+    """Write the pieces of several corpora to ``out``, each in the split that it has; returns the summary.
+
+    sample_rate_hz: rate of the result; None: that of the first. Samples of corpora of another rate are resampled, all
+    others stay as they are. The result is float32 if one of them is. ``out`` may be one of ``paths``. RnnaudioError
+    for fewer than two corpora, or one that is given twice.
+    """
+    if len(paths) < 2 or len({Path(path).resolve() for path in paths}) < len(paths):
+        raise RnnaudioError(f"got {', '.join(map(str, paths)) or 'no corpus'}; expected two or more different corpora")
+    with ExitStack() as stack:
+        earlier = [stack.enter_context(_opened(path)) for path in paths]
+        plan = _joined(*(one.plan for one in earlier))
+        dtype = "float32" if any(one.dtype == "float32" for one in earlier) else "int16"
+        first = earlier[0]._replace(sample_rate_hz=sample_rate_hz or earlier[0].sample_rate_hz, dtype=dtype)
+        return _rewritten(plan, Path(out), first, progress)
+
+
+def _rewritten(plan: Plan, out: Path, like: _Earlier, progress: bool) -> CorpusSummary:
+    """Write a corpus of pieces of earlier ones, at the rate and in the format of ``like``."""
+    return write_corpus(
+        plan, out, sample_rate_hz=like.sample_rate_hz, dtype=like.dtype, cleaning=AS_IT_IS, progress=progress
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Earlier]:
+    """The recordings, notes and what was left out of a corpus, whose file stays open."""
+    with open_checked(path) as file:
+        rate_hz, origin = int(file.attrs["sample_rate_hz"]), str(Path(path).resolve())
+        recordings = [_recording(piece, rate_hz, Path(path), origin) for piece in file["pieces"].values()]
+        notes = [note for note in lines_of(file, "notes") if not is_measured(note)]
+        left_out = from_lines(lines_of(file, "left_out"))
+        yield _Earlier(rate_hz, str(file.attrs["dtype"]), Plan(recordings, (), notes, left_out))
+
+
+def _recording(piece: h5py.Dataset, rate_hz: int, path: Path, origin: str) -> Recording:
+    texts = {name: str(piece.attrs[name]) for name in ("title", "source", "licence", "split")}
+    return Recording(**texts, load=_loader(piece, rate_hz, path), origin=origin)
+
+
+def _loader(piece: h5py.Dataset, rate_hz: int, path: Path) -> Callable[[], tuple[Audio, int]]:
+    def load() -> tuple[Audio, int]:
+        if sha256_of(piece) != piece.attrs["sha256"]:
+            raise RnnaudioError(
+                f"{path}: the samples of {piece.attrs['title']!r} have changed: build or copy it again"
+            )
+        # Whole numbers of 16 bits, divided by a power of two, are exact in float32.
+        return np.multiply(piece[:], np.float32(SAMPLE_SCALE[piece.dtype.name]), dtype=np.float32), rate_hz
+
+    return load
+
+
+def _joined(*plans: Plan) -> Plan:
+    """All recordings; what was left out of a corpus, but is a recording now, is forgotten."""
+    recordings = [recording for plan in plans for recording in plan.recordings]
+    present = {recording.source for recording in recordings}
+    left_out = [one for plan in plans for one in plan.left_out]
+    notes = dict.fromkeys(note for plan in plans for note in plan.notes)
+    earlier = dict.fromkeys(one for plan in plans for one in plan.left_out_earlier if one.name not in present)
+    return Plan(recordings, left_out, list(notes), [one for one in earlier if one not in left_out])
+
+
+def _matches(title: str, pattern: str) -> bool:
+    return title == pattern or fnmatch.fnmatchcase(title, pattern)
+
+
+def _nearest(pattern: str, titles: Sequence[str], path: Path) -> str:
+    hint = nearest(pattern, titles)
+    many = not hint.startswith("did you mean") and len(titles) > MOST_NAMES
+    return f"'rnnaudio corpus list {path}' names all {len(titles)}" if many else hint

@@ -1,0 +1,252 @@
+"""Pieces already decoded, kept beside a corpus while it is built, so that a build that was broken off can go on.
+
+The file ``OUT.h5.pieces.part`` is only ever appended to, so that a process that is killed
+spoils its last piece at most:
+
+    a line of JSON                 the settings of the pieces
+    for each piece: a line of JSON path, size and modification time of its file, its notes, lengths, sha256
+                    bytes          samples, then print (see `likeness.print_of`, float32), little-endian
+"""
+
+import contextlib
+import errno
+import fcntl
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from rnnaudio.audio.arrays import Array
+from rnnaudio.data.likeness import EDGES_HZ, Print
+from rnnaudio.data.sources import printable
+from rnnaudio.errors import RnnaudioError
+
+FORMAT, VERSION = "rnnaudio-partial", 1
+SUFFIX = ".pieces.part"
+LONGEST_LINE = 1 << 20
+N_BANDS = len(EDGES_HZ) - 1
+Setting = str | int | float | bool | None
+State = tuple[str, int, int]  # absolute path, size in bytes, time of change in ns
+
+
+class Kept(NamedTuple):
+    """A decoded and cleaned piece: samples in the format of the corpus, its print, and the notes on it."""
+
+    samples: Array
+    print: Print
+    notes: list[str]
+
+
+class _Place(NamedTuple):
+    """Where a piece lies in the file, and the line that describes it."""
+
+    offset: int
+    line: dict[str, Any]
+
+
+class PartialFile:
+    """The file beside the corpus ``out``, for pieces that are decoded with the same ``settings``.
+
+    settings: everything that the samples of a piece depend on beside its file; ``dtype`` is among it. After
+    :meth:`opened`, ``notes`` says what was found in the file of an earlier build.
+    """
+
+    def __init__(self, out: Path, settings: Mapping[str, Setting]) -> None:
+        self.path = out.with_name(out.name + SUFFIX)
+        self.notes: list[str] = []
+        self.n_taken = 0
+        self._settings = {"format": FORMAT, "version": VERSION, **settings}
+        self._dtype = np.dtype(str(settings["dtype"])).newbyteorder("<")
+        self._places: dict[State, _Place] = {}
+        self._file: IO[bytes]
+        self._unfinished: Path
+
+    @contextlib.contextmanager
+    def opened(self, unfinished: Path) -> Iterator[None]:
+        """Open the file for a build, and remove it if the build succeeds, or if it holds no piece.
+
+        unfinished: the file in which this build makes the corpus; those of earlier builds, which were killed, are
+        removed. RnnaudioError if another process is building the same corpus; OSError if the file cannot be written.
+        """
+        self._unfinished = unfinished
+        with self.path.open("a+b") as self._file:
+            self._lock()
+            try:
+                self._read()
+                yield
+            except BaseException:
+                if not self._places:
+                    self.path.unlink(missing_ok=True)
+                raise
+            self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """Say, in an error or after Ctrl-C, where the pieces are that were decoded until then."""
+        try:
+            yield
+        except (RnnaudioError, KeyboardInterrupt) as error:
+            if not self._places or not self.path.exists():
+                raise
+            left = (
+                f"{printable(self.path)} keeps the {len(self._places)} pieces decoded so far: the same command goes "
+                "on from there (delete it if you do not want to)"
+            )
+            raise type(error)(f"{error}; {left}" if str(error) else left) from error
+
+    def holds(self, path: Path) -> bool:
+        """Whether the file, as it is now, has been decoded."""
+        return _state(path) in self._places
+
+    def piece(self, path: Path, decode: Callable[[], Kept]) -> Kept:
+        """The piece of the file ``path``: the one kept if there is one, else the result of ``decode``, to be kept."""
+        state = _state(path)  # before it is read: a file that changes meanwhile is decoded again
+        kept = self._kept(state) if state in self._places else None
+        if kept is not None:
+            self.n_taken += 1
+            return kept
+        decoded = decode()
+        if state is not None:
+            self._append(state, decoded)
+        return decoded
+
+    def all_notes(self) -> list[str]:
+        """What was found, and how many pieces were taken from it."""
+        taken = f"{self.n_taken} pieces were decoded by an earlier build, which was broken off"
+        return [*self.notes, taken] if self.n_taken else self.notes
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise RnnaudioError(
+                    f"{printable(self.path)} is in use: another process builds this corpus; wait until it has ended, "
+                    "or choose another name"
+                ) from error
+            return  # a file system without locks
+        self._remove_leavings()
+
+    def _remove_leavings(self) -> None:
+        """Remove unfinished corpora of builds that were killed (:func:`rnnaudio.atomic.replacing`)."""
+        corpus = self.path.name.removesuffix(SUFFIX)
+        for path in self.path.parent.glob(f".{glob.escape(corpus)}.{'[0-9a-f]' * 8}.part"):
+            if path != self._unfinished:
+                path.unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        """Find the pieces in the file; if it is of other settings or no such file, begin anew."""
+        self._file.seek(0)
+        head = self._line()
+        if head is None or not isinstance(head, dict) or head.get("format") != FORMAT:
+            if os.fstat(self._file.fileno()).st_size:
+                self.notes.append(f"{printable(self.path)} was damaged: it is discarded, and all files are decoded")
+            self._begin()
+            return
+        changed = [name for name, value in self._settings.items() if head.get(name) != value]
+        if changed:
+            name = changed[0]
+            self.notes.append(
+                f"{printable(self.path)} is of a build with other settings ({name} was {head.get(name)}, now it is "
+                f"{self._settings[name]}): it is discarded, and all files are decoded"
+            )
+            self._begin()
+            return
+        end = self._read_places()
+        self._file.truncate(end)  # the piece that was being written
+
+    def _read_places(self) -> int:
+        """Find the complete pieces; returns where they end."""
+        n_bytes = os.fstat(self._file.fileno()).st_size
+        while True:
+            end = self._file.tell()
+            line = self._line()
+            if not _describes_a_piece(line):
+                return end
+            offset = self._file.tell()
+            stop = offset + self._n_bytes(line)
+            if stop > n_bytes:
+                return end
+            self._places[line["path"], line["size"], line["mtime_ns"]] = _Place(offset, line)
+            self._file.seek(stop)
+
+    def _n_bytes(self, line: Mapping[str, Any]) -> int:
+        return int(line["n_samples"] * self._dtype.itemsize + line["n_hops"] * N_BANDS * 4)
+
+    def _line(self) -> Any:
+        """The next line, decoded; None if it is not a whole line of JSON."""
+        line = self._file.readline(LONGEST_LINE)
+        try:
+            return json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            return None
+
+    def _begin(self) -> None:
+        self._file.truncate(0)
+        self._file.write(_as_line(self._settings))
+        self._file.flush()
+
+    def _kept(self, state: State | None) -> Kept | None:
+        """The piece of a state, or None, with a note, if its bytes have changed."""
+        assert state is not None
+        offset, line = self._places[state]
+        self._file.seek(offset)
+        content = self._file.read(self._n_bytes(line))
+        if hashlib.sha256(content).hexdigest() != line["sha256"]:
+            del self._places[state]
+            self.notes.append(f"{printable(state[0])} was damaged in {printable(self.path)}: it is decoded again")
+            return None
+        n = line["n_samples"] * self._dtype.itemsize
+        samples = np.frombuffer(content[:n], self._dtype).astype(self._dtype.newbyteorder("="))
+        prints = np.frombuffer(content[n:], "<f4").astype(np.float32).reshape(-1, N_BANDS)
+        return Kept(samples, prints, list(line["notes"]))
+
+    def _append(self, state: State, piece: Kept) -> None:
+        content = piece.samples.astype(self._dtype).tobytes() + piece.print.astype("<f4").tobytes()
+        line = {
+            "path": state[0], "size": state[1], "mtime_ns": state[2], "notes": piece.notes,
+            "n_samples": len(piece.samples), "n_hops": len(piece.print), "sha256": hashlib.sha256(content).hexdigest(),
+        }  # fmt: skip
+        start = self._file.seek(0, os.SEEK_END)
+        try:
+            self._file.write(_as_line(line))
+            offset = self._file.tell()
+            self._file.write(content)
+            self._file.flush()
+        except OSError:  # a full disk: what is written of this piece is of no use
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fileno(), start)
+            raise
+        self._places[state] = _Place(offset, line)
+
+
+def _state(path: Path) -> State | None:
+    """Name and state of a file; None if it cannot be examined."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return str(path.absolute()), status.st_size, status.st_mtime_ns
+
+
+def _describes_a_piece(line: object) -> bool:
+    if not isinstance(line, dict):
+        return False
+    numbers = [line.get(name) for name in ("size", "mtime_ns", "n_samples", "n_hops")]
+    texts = [line.get("path"), line.get("sha256")]
+    notes = line.get("notes")
+    return (
+        all(isinstance(number, int) and number >= 0 for number in numbers)
+        and all(isinstance(text, str) for text in texts)
+        and isinstance(notes, list)
+        and all(isinstance(note, str) for note in notes)
+    )
+
+
+def _as_line(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values).encode() + b"\n"

@@ -1,0 +1,73 @@
+"""How much of a corpus a run can use: pieces shorter than a window of training or validation are passed over."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from rnnaudio.data.corpus import Split
+from rnnaudio.errors import RnnaudioError
+
+Figures = dict[str, float | int]
+
+
+class Need(NamedTuple):
+    """Length that a piece of a split must have to be used.
+
+    settings: the names of those that lengthen it.
+    """
+
+    split: Split
+    n_samples: int
+    settings: str
+
+    @property
+    def seconds(self) -> float:
+        return self.n_samples / self.split.sample_rate_hz
+
+    def figures(self) -> Figures:
+        """Seconds that can be used, seconds of the split, number of pieces that are too short, and needed length."""
+        usable = [piece.n_samples for piece in self.split.pieces if piece.n_samples >= self.n_samples]
+        return {
+            "usable_seconds": round(sum(usable) / self.split.sample_rate_hz, 3),
+            "of_seconds": round(self.split.seconds, 3),
+            "too_short_pieces": len(self.split.pieces) - len(usable),
+            "window_seconds": round(self.seconds, 6),
+        }
+
+
+class Needs(NamedTuple):
+    """What training and validation need."""
+
+    train: Need
+    valid: Need
+
+
+def check(needs: Needs, path: Path) -> None:
+    """RnnaudioError, which states the length that is needed, if all pieces for training or validation are shorter."""
+    for words, need in (("training", needs.train), ("validation", needs.valid)):
+        longest = max((piece.n_samples for piece in need.split.pieces), default=0)
+        seconds = longest / need.split.sample_rate_hz
+        if longest < need.n_samples:
+            raise RnnaudioError(
+                f"{path}: the longest {words} piece has {seconds:.3g} s ({longest} samples), a window needs "
+                f"{need.seconds:.3g} s ({need.n_samples}): lower {need.settings}, or build the corpus of longer pieces"
+            )
+
+
+def record_of(needs: Needs) -> dict[str, Figures]:
+    """The entry of a run's record."""
+    return {"train": needs.train.figures(), "valid": needs.valid.figures()}
+
+
+def in_words(record: Mapping[str, Figures]) -> str:
+    """A line on training, and one on validation if pieces are too short for that."""
+    lines = [_line("training", record["train"])]
+    if record["valid"]["too_short_pieces"]:
+        lines.append(_line("validating", record["valid"]))
+    return "\n".join(lines)
+
+
+def _line(what: str, figures: Figures) -> str:
+    n = figures["too_short_pieces"]
+    short = f": {n} piece{'s are' if n > 1 else ' is'} shorter than a window of {figures['window_seconds']:.3g} s"
+    return f"{what} on {figures['usable_seconds']:.1f} of {figures['of_seconds']:.1f} s{short if n else ''}"
