@@ -9,12 +9,16 @@ from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rnnaudio.cli.app import command
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.settings import Chosen, chosen
+from rnnaudio.runs.settings import DEFAULT_RECIPE, Chosen, chosen
 
 RUNS, HELP, OLDER = "Runs", "When it does not play", "Older names"
 Corpus = Annotated[Positional[Path], arg(metavar="CORPUS.h5")]
 Imports = Annotated[UseAppendAction[tuple[Path, ...]], arg(name="import", metavar="FILE.py")]
 RunDir = Annotated[Positional[Path], arg(metavar="RUN_DIR")]
+# The value itself is the recipe that the command line names: --recipe codes --help would call codes the default.
+RecipeName = Annotated[
+    str, arg(help_behavior_hint=f"(default: {DEFAULT_RECIPE}, or the recipe of --preset or --config)")
+]
 
 
 def register(start: Chosen) -> None:
@@ -26,7 +30,7 @@ def register(start: Chosen) -> None:
         corpus: Corpus,
         run_dir: RunDir,
         settings: OmitArgPrefixes[kind] = start.config,
-        recipe: str = start.recipe,
+        recipe: RecipeName = start.recipe,
         preset: str = "",
         config: Path | None = None,
         imports: Imports = (),
@@ -53,7 +57,7 @@ def register(start: Chosen) -> None:
     @command("preflight", HELP)
     def preflight(
         settings: OmitArgPrefixes[kind] = start.config,
-        recipe: str = start.recipe,
+        recipe: RecipeName = start.recipe,
         preset: str = "",
         config: Path | None = None,
         imports: Imports = (),

@@ -187,6 +187,17 @@ def test_advice_comes_as_options_of_train():
     assert remedy("learning-rate-too-high", TINY) == "--learning-rate 0.0001"
     assert remedy("exploding-gradient", faithful) == "--max-gradient-norm 1.0"
     assert remedy("exploding-gradient", TINY) == remedy("axes-swapped", TINY) == ""
+    for cell, bias, option in (
+        ("lstm", -5.0, "--forget-bias 2.0"),
+        ("lstm", 1.0, "--forget-bias 2.0"),
+        ("lstm", 2.0, "--forget-bias 4.0"),
+        ("lstm", 4.0, ""),
+        ("gru", None, ""),
+    ):
+        model = ModelConfig.of(cell=cell, **({} if bias is None else {"forget_bias": bias}))
+        assert remedy("vanishing-gradient", dataclasses.replace(TINY, model=model)) == option
+    gaussian = dataclasses.replace(TINY, model=ModelConfig(cell="gru", weights="gaussian_2016"))
+    assert remedy("vanishing-gradient", gaussian) == "--weights usual"
     assert remedy("noiseless-feedback", TINY) == "--recipe codes"  # not noise, which turns music into hiss
 
 
