@@ -58,7 +58,8 @@ def causes(measured: Measurements) -> tuple[Cause, ...]:
         result = rule(measured)
         if result is not None:
             strength = float(np.clip(result.strength, 0.0, 1.0)) if isfinite(result.strength) else 1.0
-            found.append(Cause(name, round(place + 0.09 * strength, 4), result.evidence, result.advice))
+            severity = round(place + 0.09 * strength, 4)
+            found.append(Cause(name, severity, result.evidence, result.advice, result.rate_factor))
     found.sort(key=lambda cause: -cause.severity)
     if any(cause.severity >= 0.3 for cause in found):
         found = [cause for cause in found if cause.name != "noiseless-feedback"]

@@ -10,6 +10,8 @@ import numpy as np
 
 from rnnaudio.diagnostics.subject import Measurements
 
+USUAL_UPDATE = 1e-3  # of the weights
+
 
 class Found(NamedTuple):
     """A fault found by a rule.
@@ -20,11 +22,14 @@ class Found(NamedTuple):
         a sentence with the measured numbers.
     advice
         the change to make.
+    rate_factor
+        by which to multiply the learning rate; 1 if that is not the remedy.
     """
 
     strength: float
     evidence: str
     advice: str
+    rate_factor: float = 1.0
 
 
 # ---------------------------------------------------------------- data
@@ -155,12 +160,19 @@ def learning_rate_too_high(m: Measurements) -> Found | None:
     ratio, rise = m.figures["update_ratio"], m.figures["loss_after_updates"]
     if not (ratio >= 0.1 or rise >= 1.5):
         return None
+    factor = min(0.1, towards_usual_updates(ratio) if isfinite(ratio) else 0.1)
     return Found(
         min(1.0, ratio + 0.2 * rise) if isfinite(rise) else 1.0,
         f"an update changes weights by {ratio:.2g} of their size, and three updates on one batch multiply its loss by "
         f"{rise:.2g}",
-        "divide the learning rate by 10",
+        f"divide the learning rate by {round(1 / factor)}: updates of about a thousandth of the weights are usual",
+        factor,
     )
+
+
+def towards_usual_updates(ratio: float) -> float:
+    """The power of ten, 1e-4 to 1e4, by which to multiply the rate for updates of about 1e-3 of the weights."""
+    return float(10.0 ** np.clip(np.round(np.log10(USUAL_UPDATE / max(ratio, 1e-12))), -4, 4))
 
 
 def learning_rate_too_low(m: Measurements) -> Found | None:
@@ -169,10 +181,12 @@ def learning_rate_too_low(m: Measurements) -> Found | None:
     has_learnt = bool(others) and m.errors["this model"] < min(others)  # a trained model has small gradients anyway
     if not ratio < 2e-5 or has_learnt:
         return None
+    factor = max(10.0, towards_usual_updates(ratio))
     return Found(
         min(1.0, -np.log10(max(ratio, 1e-12)) / 8),
         f"an update changes weights by {ratio:.1e} of their size: a thousand updates hardly change the model",
-        "multiply the learning rate by 10 until updates are about 1e-3 of the weights",
+        f"multiply the learning rate by {factor:.0f}: updates of about a thousandth of the weights are usual",
+        factor,
     )
 
 

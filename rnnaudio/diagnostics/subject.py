@@ -96,12 +96,15 @@ class Cause(NamedTuple):
         a sentence with the measured numbers.
     advice
         the change to make.
+    rate_factor
+        by which to multiply the learning rate; 1 if that is not the remedy.
     """
 
     name: str
     severity: float
     evidence: str
     advice: str
+    rate_factor: float = 1.0
 
 
 @dataclass

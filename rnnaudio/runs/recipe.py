@@ -191,8 +191,11 @@ class Recipe(ABC, Generic[C]):
         prepared = self.prepare(run.config, corpus, run_dir)
         return subject_of(run, prepared, corpus, self.prime_seconds(run.config, run.sample_rate_hz))
 
-    def remedy(self, cause: str, config: C) -> str:
-        """The options of `train` that repair a cause found by the diagnosis; empty if no setting does."""
+    def remedy(self, cause: str, config: C, rate_factor: float = 1.0) -> str:
+        """The options of `train` that repair a cause found by the diagnosis; empty if no setting does.
+
+        rate_factor: by which to multiply the learning rate, where that is the remedy.
+        """
         return ""
 
     def toy(self, config: C) -> C:

@@ -3,6 +3,8 @@
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +152,7 @@ def trained(monkeypatch, command):
 
     monkeypatch.setattr("rnnaudio.runs.fit.fit", fit)
     monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", no_outcome)
+    monkeypatch.setattr("rnnaudio.training.checkpoint.path_in", lambda run_dir: Path(__file__))  # one that exists
 
     def train(*arguments, name="train"):
         seen.clear()
@@ -197,3 +200,8 @@ def test_a_file_of_code_that_cannot_be_imported_is_named(command, tmp_path):
     ):
         status, _, err = command("train", "a.h5", "b", "--import", tmp_path / name)
         assert status == 2 and message in err and len(err.splitlines()) == 1, err
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "rnnaudio", "--help"], capture_output=True, text=True, check=True)
+    assert "train" in done.stdout and "corpus build" in done.stdout

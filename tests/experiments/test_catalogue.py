@@ -146,7 +146,7 @@ def test_the_list_needs_no_engine():
     ("name", "arguments", "expected"),
     [
         ("draw", ("--n-steps", "0"), "n_steps is 0: expected 1 or more"),
-        ("draw", ("--seed", "-1"), "seed is -1: expected 0 or more"),
+        ("draw", ("--seed", "-1"), "seed is -1; expected a whole number from 0 to"),
         ("draw", ("--minutes", "-1"), "minutes is -1: expected more than 0"),
         ("draw-piano", ("--batch-size", "0"), "batch_size is 0: expected 1 or more"),
         ("ablation", ("--corpus", "none.h5"), "none.h5: no such corpus file"),

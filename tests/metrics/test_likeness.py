@@ -28,6 +28,7 @@ from rnnaudio.metrics import (
     pitch_class_entropy,
     structure,
 )
+from rnnaudio.metrics.music import MAJOR, MINOR, _keys
 from rnnaudio.metrics.two_sample import Classifier, loss
 from tests.support.sounds import RATE_HZ, music, noise, seconds, sine
 
@@ -168,6 +169,18 @@ def chords(roots, each_s):
             times += [number * each_s + strike] * 3
             pitches += chord
     return plucked(pitches, times, len(roots) * each_s)
+
+
+def test_a_key_is_that_of_the_mean_of_all_frames_of_its_stretch():
+    """The last frame of each stretch counts as much as the others: here it alone has C sharp."""
+    classes = np.zeros((8, 12))
+    classes[:, 0] = 1.0
+    classes[3::4, [0, 1]] = 0.0, 1.0
+    mean = np.array([0.75, 0.25, *np.zeros(10)])
+    profiles = np.array([np.roll(p, k) for p in (MAJOR, MINOR) for k in range(12)])
+    expected = max(np.corrcoef(mean, profile)[0, 1] for profile in profiles)
+    keys, clarity = _keys(classes, 4)
+    assert len(keys) == 2 and clarity == pytest.approx(expected, rel=1e-9)
 
 
 def test_structure_of_known_music():

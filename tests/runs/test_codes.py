@@ -112,6 +112,14 @@ def test_more_codes_and_stages_lose_less():
     assert 0.0 < lost[32, 2] < lost[32, 1] < lost[4, 1] < 1.0
 
 
+@pytest.mark.filterwarnings("error")
+def test_codes_that_no_frame_uses_are_no_warning():
+    """Two kinds of frames and eight codes: clusters run empty."""
+    steps = np.repeat(np.tile([0.0, 1.0], 20), 1024) * np.sin(np.arange(40 * 1024) / 3)
+    codec = Codec.fit(Pieces(steps.astype(np.float32)), TRANSFORM, n_codes=8, n_stages=2, n_components=2)
+    assert np.isfinite(codec.lost)
+
+
 def test_a_codec_survives_saving(codec):
     again = Codec.from_arrays(codec.as_arrays(), codec.as_record())
     codes = again.encode(MUSIC[1])

@@ -184,7 +184,10 @@ def test_advice_comes_as_options_of_train():
         assert cause not in {defect.name for defect in present_in(repaired)}
     assert "train with: --optimizer rmsprop\n" in as_text(FOUND, FRAMES, faithful)
     assert "train with" not in as_text(FOUND, FRAMES, TINY)  # these are no settings of that run
-    assert remedy("learning-rate-too-high", TINY) == "--learning-rate 0.0001"
+    assert remedy("learning-rate-too-high", TINY, 0.1) == "--learning-rate 0.0001"
+    tiny_rate = dataclasses.replace(TINY, learning_rate=1e-6)
+    assert remedy("learning-rate-too-low", tiny_rate, 100.0) == "--learning-rate 0.0001"
+    assert remedy("learning-rate-too-low", tiny_rate, 10.0) == "--learning-rate 1e-05"  # not 9.999999999999999e-06
     assert remedy("exploding-gradient", faithful) == "--max-gradient-norm 1.0"
     assert remedy("exploding-gradient", TINY) == remedy("axes-swapped", TINY) == ""
     for cell, bias, option in (

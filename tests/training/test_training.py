@@ -20,7 +20,7 @@ from rnnaudio.optimizers import SGD, Adam, RMSprop
 from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES, annealing
-from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, WarmupCosine, train
+from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, WarmupCosine, loop, train
 from rnnaudio.training import checkpoint as checkpoints
 
 SIZES = {"frame_size": 4, "n_steps": 5, "batch_size": 3}
@@ -389,3 +389,20 @@ def test_a_checkpoint_from_before_there_were_segments_is_gone_on_with(tmp_path, 
     checkpoints.save(broken_off, saved)
     _, result = run(tmp_path, 4, resume=True)
     assert result.n_updates == 4
+
+
+def test_the_progress_bar_has_the_speed_and_the_share_of_the_limit_that_is_nearer():
+    class Bar:
+        n, text = 0.1, ""
+
+        def set_description_str(self, text, refresh):
+            self.text = text
+
+        def update(self, share):
+            self.n += share
+
+    bar, run = Bar(), loop.Run(EarlyStopping(3).initial(), n_updates=30, seconds=12.0)
+    loop._advance(bar, run, Limits(max_updates=100, max_seconds=20.0))
+    assert bar.text == "update 30, 2.5/s" and bar.n == pytest.approx(0.6)
+    loop._advance(bar, loop.Run(EarlyStopping(3).initial()), Limits(max_updates=100))
+    assert bar.text == "update 0, 0.0/s"

@@ -59,9 +59,10 @@ def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
         plots.diagnosis(diagnosis, picture)
     report = Path(run_dir) / "report.html"
     if report.exists():
-        causes = [cause._asdict() for cause in diagnosis.causes] or [{"cause": NOTHING_FOUND}]
+        nothing = [{"cause": NOTHING_FOUND}]
+        rows = [{k: v for k, v in cause._asdict().items() if k != "rate_factor"} for cause in diagnosis.causes]
         extend_report(
-            report, tables={"Causes": causes}, pictures={"Diagnosis": targets[1]}, explanations=OF_A_DIAGNOSIS
+            report, tables={"Causes": rows or nothing}, pictures={"Diagnosis": targets[1]}, explanations=OF_A_DIAGNOSIS
         )
     return targets
 
@@ -87,7 +88,8 @@ def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C) -> str:
 
     Errors on validation, the level of the free run, and the examinations that were impossible follow.
     """
-    causes = [_described(k, cause, recipe.remedy(cause.name, config)) for k, cause in enumerate(diagnosis.causes, 1)]
+    remedies = [recipe.remedy(cause.name, config, cause.rate_factor) for cause in diagnosis.causes]
+    causes = [_described(k, *pair) for k, pair in enumerate(zip(diagnosis.causes, remedies, strict=True), 1)]
     found = "\n".join(causes) or NOTHING_FOUND
     if len(causes) > 1:
         found += "\nthe first is furthest upstream: later ones may follow from it, so mend it first"

@@ -187,8 +187,8 @@ class FramesRecipe(Recipe[FramesConfig]):
         subject = subject_of(run, prepared, corpus, self.prime_seconds(config, corpus.sample_rate_hz))
         return dataclasses.replace(subject, optimizer=claimed_optimizer(config), play=frame_player(run))
 
-    def remedy(self, cause: str, config: FramesConfig) -> str:
-        return remedy(cause, config)
+    def remedy(self, cause: str, config: FramesConfig, rate_factor: float = 1.0) -> str:
+        return remedy(cause, config, rate_factor)
 
     def toy(self, config: FramesConfig) -> FramesConfig:
         """The config with a constant learning rate, and sequences of at most 64 steps after the burn-in."""

@@ -20,8 +20,6 @@ def _forget_less(config: FramesConfig) -> dict[str, Any]:
 
 # For causes that are not among the defects of 2016, whose repairs are in :mod:`rnnaudio.runs.defects`.
 REMEDIES: dict[str, Callable[[FramesConfig], dict[str, Any]]] = {
-    "learning-rate-too-high": lambda config: {"learning_rate": config.learning_rate / 10.0},
-    "learning-rate-too-low": lambda config: {"learning_rate": config.learning_rate * 10.0},
     "exploding-gradient": lambda config: {"max_gradient_norm": 1.0} if config.max_gradient_norm is None else {},
     "vanishing-gradient": _forget_less,
     "bounded-output": lambda config: {"model.readout": "linear"},
@@ -35,8 +33,13 @@ REMEDIES: dict[str, Callable[[FramesConfig], dict[str, Any]]] = {
 OTHER_RECIPE = {"noiseless-feedback": "--recipe codes"}
 
 
-def remedy(cause: str, config: FramesConfig) -> str:
-    """The options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does."""
+def remedy(cause: str, config: FramesConfig, rate_factor: float = 1.0) -> str:
+    """The options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does.
+
+    rate_factor: by which to multiply the learning rate, where that is the remedy.
+    """
+    if cause in ("learning-rate-too-high", "learning-rate-too-low"):
+        return in_words({"learning_rate": float(f"{config.learning_rate * rate_factor:.3g}")})
     if cause in OTHER_RECIPE:
         return OTHER_RECIPE[cause]
     for defect in present_in(config):

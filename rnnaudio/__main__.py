@@ -1,0 +1,6 @@
+"""``python -m rnnaudio``: the command line, where the script ``rnnaudio`` is not on the path."""
+
+from rnnaudio.cli import main
+
+if __name__ == "__main__":
+    main()
