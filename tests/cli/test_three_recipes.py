@@ -80,6 +80,7 @@ def test_a_run_leaves_a_report_of_the_same_figures(folder, recipe):
     assert summary["generated_seconds"] <= summary["of_seconds"] == load_recipe(run_dir).seconds
     page = (run_dir / "report.html").read_text()
     assert f"{summary['validation']}. It kept sounding like music for" in page
+    assert ("Grey lines" in page) == (recipe == "frames")  # whose learning curve has baselines
 
 
 def load_recipe(run_dir):

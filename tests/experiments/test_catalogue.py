@@ -84,6 +84,13 @@ def test_what_an_experiment_needs_is_told_to_make(command, arguments, needed):
     assert notes == nothing * (not needed) + downloads * of_mnist
 
 
+def test_the_page_on_experiments_has_the_groups_of_the_list():
+    page = (ROOT / "docs/how-to/reproduce-an-experiment.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (\S[^|]*) \| (`[^|]*) \|$", page, flags=re.MULTILINE))
+    named = {group: set(re.findall(r"`([a-z][\w-]*)`", cell)) for group, cell in rows.items()}
+    assert named == {title: {e.name for e in ALL if e.group == group} for group, title in GROUPS.items()}
+
+
 def test_what_downloads_mnist_says_so():
     """Of those experiments whose modules fetch it, directly or by a module of their own."""
     texts = {e: (ROOT / f"experiments/{e.module.replace('.', '/')}.py").read_text(encoding="utf-8") for e in ALL}
