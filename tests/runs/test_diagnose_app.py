@@ -174,6 +174,8 @@ def test_a_sound_run_and_one_that_was_not_played():
     text = as_text(Diagnosis((), Measurements()), FRAMES, TINY)
     assert text.startswith("no mistake was found in how it was trained") and "not examined" not in text
     assert free_run(Measurements(level_db=np.zeros(3), n_seed_frames=3)) == ""
+    level = free_run(Measurements(level_db=np.full(4, -0.04), n_seed_frames=2))
+    assert "prime 0.0 dB, beginning 0.0 dB, end 0.0 dB" in level  # not -0.0
 
 
 def test_advice_comes_as_options_of_train():
