@@ -11,6 +11,7 @@ from rnnaudio.errors import RnnaudioError
 
 RESULTS = Path(__file__).parent / "results"
 SMOKE = (("--smoke",),)
+MNIST = "MNIST, 20 MB"
 GROUPS = {
     "blog_2016": "The experiments of the blog",
     "studies": "Studies beyond the blog",
@@ -52,6 +53,7 @@ class Experiment(NamedTuple):
     arguments: tuple[str, ...] = ()  # in front of those that are typed
     settings: str = ""  # a file beside the module, which its main reads
     smoke: tuple[tuple[str, ...], ...] = ()  # the options of its tiny forms
+    downloads: str = ""  # what its run itself downloads, the first time
 
     @property
     def group(self) -> str:
@@ -71,7 +73,7 @@ def _from_settings(name: str, about: str, time: str, post: str) -> Experiment:
 ALL = (
     Experiment(
         "mnist", "blog_2016.mnist", "the perceptron of week 2, as recorded in 2016 and with today's habits",
-        "a minute", post="week 2", smoke=SMOKE,
+        "a minute", post="week 2", smoke=SMOKE, downloads=MNIST,
         runs=(
             Run("mnist-blog", ("--setting", "blog", "--seeds", "5")),
             Run("mnist-february", ("--setting", "february", "--seeds", "3")),
@@ -101,7 +103,7 @@ ALL = (
     ),
     Experiment(
         "last-week-checks", "blog_2016.last_week_checks", "the author's four checks, what they show, and a fifth",
-        "a minute", post="last week", runs=(Run("last-week-checks"),), needs=("corpus",), smoke=SMOKE,
+        "2 minutes", post="last week", runs=(Run("last-week-checks"),), needs=("corpus",), smoke=SMOKE,
     ),
     Experiment(
         "last-week-grid", "blog_2016.last_week_grid", "the sizes he tried: what each costs, and some of them run",
@@ -152,7 +154,7 @@ ALL = (
     ),
     Experiment(
         "draw", "studies.draw", "DRAW paints digits; --attention reads and writes parts of them", "20 minutes",
-        post="week 28 March (part 2)", smoke=(("--smoke",), ("--attention", "--smoke")),
+        post="week 28 March (part 2)", smoke=(("--smoke",), ("--attention", "--smoke")), downloads=MNIST,
         runs=(
             Run("draw"),
             Run("draw-attention", ("--attention",)),
@@ -187,7 +189,7 @@ ALL = (
     ),
     Experiment(
         "verify", "proofs.verify", "MNIST, predict and reconstruct checked against each other", "3 minutes",
-        needs=("corpus", "theano-if-possible"),
+        downloads=MNIST, needs=("corpus", "theano-if-possible"),
     ),
     Experiment(
         "listening", "studies.listening", "print the tables of docs/ on listening, from the records of music",
@@ -208,6 +210,7 @@ ALL = (
     ),
     Experiment(
         "bench-mnist", "benchmarks.bench_mnist", "an epoch of the blog's MNIST network against PyTorch's", "a minute",
+        downloads=MNIST,
         runs=(Run("bench-mnist"),), needs=("bench",),
     ),
     Experiment(
@@ -257,3 +260,10 @@ def needs(name: str, arguments: list[str]) -> tuple[str, ...]:
     """The extras and data to set up before a run with these arguments; tiny forms need no corpus."""
     wanted = ("corpus",) if name == "all" else find(name).needs
     return tuple(need for need in wanted if not ("--smoke" in arguments and need in ("corpus", "strings")))
+
+
+def notes(name: str, arguments: list[str], wanted: tuple[str, ...]) -> list[str]:
+    """What to know about the needs of a run, ``wanted``: that there are none, and what the run itself downloads."""
+    downloads = "" if name == "all" or "--smoke" in arguments else find(name).downloads
+    nothing = [] if wanted else [f"make has nothing to set up for {name}"]
+    return nothing + ([f"{name} downloads {downloads}, the first time it runs"] if downloads else [])

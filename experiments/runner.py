@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from experiments.catalogue import ALL, EXPERIMENTS, Experiment, Run, find
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import MissingCorpus, RnnaudioError
 
 PROGRAM = "rnnaudio experiment run"
+MAKES = {  # the default corpora, by the command that builds them
+    Path("datasets/mozart-steinway.h5"): "make corpus",
+    Path("datasets/mozart-strings.h5"): "make datasets/mozart-strings.h5",
+}
 
 
 def run(name: str, arguments: list[str]) -> None:
@@ -22,9 +26,18 @@ def run(name: str, arguments: list[str]) -> None:
     importlib.import_module("rnnaudio.engine")  # refuses a bad RNNAUDIO_ENGINE or RNNAUDIO_MODE before all else
     sys.argv = [f"{PROGRAM} {name}", *experiment.arguments, *arguments]
     main = importlib.import_module(f"experiments.{experiment.module}").main
-    status = main(experiment.settings_path) if experiment.settings else main()
+    try:
+        status = main(experiment.settings_path) if experiment.settings else main()
+    except MissingCorpus as error:
+        raise (RnnaudioError(_how_to_build(error.path, experiment)) if error.path in MAKES else error) from None
     if status:
         raise SystemExit(status)
+
+
+def _how_to_build(corpus: Path, experiment: Experiment) -> str:
+    """A message on a default corpus that is not there: what builds it, and how to do without."""
+    words = f"{corpus} is not there: `{MAKES[corpus]}` builds it, in the folder of the Makefile"
+    return words + ("; --smoke is a tiny form that needs no corpus" if ("--smoke",) in experiment.smoke else "")
 
 
 def command_line(name: str, arguments: list[str] | tuple[str, ...] = ()) -> str:

@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class RnnaudioError(Exception):
@@ -11,6 +12,14 @@ class RnnaudioError(Exception):
 
     The message states in one line what was received, what was expected and what to do. Callers may catch it.
     """
+
+
+class MissingCorpus(RnnaudioError):
+    """There is no corpus file at ``path``."""
+
+    def __init__(self, path: Path):
+        super().__init__(f"{path}: no such corpus file; build one with 'rnnaudio corpus build'")
+        self.path = path
 
 
 def run_command(main: Callable[[], object], name: str) -> None:

@@ -56,6 +56,14 @@ WHY = {
 }
 
 
+# How checks are called when printed; records keep the names in the code of 2016.
+PRINTED = {
+    "not checked: memory": "not checked in 2016: state",
+    "RMSprop, the class uRMSPROP": "RMSprop, the class that divides",
+    "RMSprop, the class RMSPROP": "RMSprop, the class of the runs",
+}
+
+
 class Check(NamedTuple):
     what: str
     evidence: str
@@ -67,9 +75,10 @@ def non_linearities(name: str, config: FramesConfig, frames: np.ndarray) -> Chec
     strategy = build_strategy(config)
     inside = probe(build_model(config), *strategy.split(frames))
     worst = max(inside.saturation, key=lambda gate: inside.saturation[gate].saturated)
+    gate = worst.rpartition(".")[2].replace("_", " ")
     lags = inside.gradient_through_time
     evidence = (
-        f"{100 * inside.saturation[worst].saturated:.1f} % saturated at most ({worst}); the gradient of the last step "
+        f"{100 * inside.saturation[worst].saturated:.1f} % saturated at most ({gate}); the gradient of the last step "
         f"goes from {lags[0]:.1e} to {lags[min(10, len(lags) - 1)]:.1e} within ten steps"
     )
     saturated = inside.saturation[worst].saturated > 0.3
@@ -132,8 +141,8 @@ def memory(name: str, config: FramesConfig, frames: np.ndarray) -> Check:
     figures = dynamics_figures(Stepped(build_model(config)), frames[:32], np.random.default_rng(0))
     driven, silent = figures.growth_with_input, figures.growth_without
     evidence = (
-        f"memory rms {driven[0]:.2f} after 1 step, {driven[15]:.2f} after 16, {driven[31]:.2f} after 32; with silence "
-        f"{silent[31]:.2f} after 32; two starts, one input: distance {figures.echo[31]:.2f} after 32 steps; "
+        f"rms of the state {driven[0]:.2f} after 1 step, {driven[15]:.2f} after 16, {driven[31]:.2f} after 32; with "
+        f"silence {silent[31]:.2f} after 32; two starts, one input: distance {figures.echo[31]:.2f} after 32 steps; "
         f"turning the last frame round changes it by {100 * figures.flip:.2g} %"
     )
     ignores_input = figures.flip < 0.02
@@ -150,22 +159,33 @@ def run(_: Options, corpus: AudioCorpus) -> Figures:
     """Make and print the checks; returns the figures with their claims."""
     checks = []
     for check in every(corpus):
-        print(f"{check.what:34s} {check.evidence}\n{'':34s} {check.verdict}", flush=True)
+        print(f"{in_words(check.what):34s} {check.evidence}\n{'':34s} {check.verdict}", flush=True)
         checks.append(check)
     return {"claims": claims(checks), "checks": [check._asdict() for check in checks]}
 
 
+def in_words(what: str) -> str:
+    """What was checked, as it is printed."""
+    known = next((name for name in PRINTED if what.startswith(name)), "")
+    return PRINTED.get(known, known) + what.removeprefix(known)
+
+
 def every(standard: AudioCorpus) -> Iterator[Check]:
-    """Make the checks on each model."""
+    """Make the checks on each model; prints which is next, as each compiles for a while."""
     corpus = standard.min_max_2016()
     for name, config in MODELS.items():
         sizes = {"frame_size": config.frame_size, "n_steps": min(config.n_steps, 40), "batch_size": 8}
         batch = fixed_windows(corpus.train, **sizes)[0]
+        print(f"{name}: compiling, then looking at its non-linearities ...", flush=True)
         yield non_linearities(name, config, batch.frames)
+        print(f"{name}: comparing targets with inputs ...", flush=True)
         yield batches(name, config, batch)
+        print(f"{name}: comparing gradients with finite differences ...", flush=True)
         yield wiring(name, config, batch.frames)
+        print(f"{name}: following its state ...", flush=True)
         yield memory(name, config, batch.frames)
         if name == "gru":
+            print("RMSprop: 200 steps by both classes of 2016 ...", flush=True)
             yield from rmsprop(gradient_rms(config, batch))
 
 

@@ -12,6 +12,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from rnnaudio.errors import RnnaudioError
 
 NUMBERS = {int: "a whole number", float: "a number"}
+UNKNOWN = re.compile(r"(Unrecognized options: )(.*)")
 REGISTRY = ConstructorRegistry()
 
 
@@ -32,12 +33,26 @@ def parsed(read: Callable[[], Any]) -> Any:
 
 
 def _in_one_line(box: str) -> str:
-    """Extract the message from a box printed by tyro, without title and help text, but with any suggestion in it."""
+    """Extract the message from a box printed by tyro, without title and help text, but with any suggestion in it.
+
+    Of unknown options tyro lists the values, too, as if they were options; these are left out.
+    """
     plain = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│]", " ", box)  # strip colours and edges
     sections = [" ".join(section.split()) for section in re.split("[─-]{4,}", plain)]  # tyro prints - without UTF-8
     message, *others = sections[1:] or sections
+    message = UNKNOWN.sub(lambda unknown: unknown[1] + ", ".join(_without_values(unknown[2].split(", "))), message)
     hints = [other for other in others if other.startswith(("Perhaps you meant", "Available subcommands"))]
     return "; ".join([message.rstrip("."), *(hints or ["--help lists what there is"])])
+
+
+def _without_values(words: list[str]) -> list[str]:
+    """Drop the values of options from words that tyro does not know; words before the first option are not values."""
+    n_before = next((k for k, word in enumerate(words) if _is_option(word)), len(words))
+    return words[:n_before] + [word.partition("=")[0] for word in words[n_before:] if _is_option(word)]
+
+
+def _is_option(word: str) -> bool:
+    return re.match("--?[A-Za-z]", word) is not None  # -3 is a value
 
 
 @REGISTRY.primitive_rule

@@ -7,6 +7,7 @@ from pathlib import Path
 from rnnaudio.cli import corpus, experiments, machine, runs  # noqa: F401  (each registers its commands)
 from rnnaudio.cli.app import COMMANDS, PROGRAM, Command, overview, read
 from rnnaudio.cli.arguments import parsed
+from rnnaudio.cli.options import with_owners
 from rnnaudio.cli.user_files import import_file
 from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.registry import nearest
@@ -43,7 +44,11 @@ def run(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(overview())
         return
-    parsed(lambda: read(arguments))()
+    try:
+        call = parsed(lambda: read(arguments))
+    except RnnaudioError as error:
+        raise RnnaudioError(with_owners(str(error)) if arguments[0] in WITH_SETTINGS else str(error)) from None
+    call()
 
 
 def settings_in(arguments: list[str]) -> Chosen:

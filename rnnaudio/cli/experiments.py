@@ -25,7 +25,7 @@ The experiments of the blog of 2016, studies, benchmarks and proofs; they come w
   run NAME [ARGS]               run one, with its own options (run NAME --help)
   run all [--smoke] [--again]   run those of the blog that have no record yet; --again: run all of them;
                                 --smoke: run them in tiny form
-  needs NAME [ARGS]             print the extras and data that make must set up first (an empty line if none)
+  needs NAME [ARGS]             print the extras and data that make must set up first; notes go to standard error
   table                         print the blog's claims and what was recorded
 
 Example: rnnaudio experiment run last-day --smoke"""
@@ -96,7 +96,11 @@ def _run_all(words: list[str]) -> None:
 
 def _needs(arguments: list[str]) -> None:
     name, *others = arguments or [""]
-    print(*_module("catalogue").needs(name, others))
+    catalogue = _module("catalogue")
+    wanted = catalogue.needs(name, others)
+    print(*wanted)
+    for note in catalogue.notes(name, others, wanted):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _table(arguments: list[str]) -> None:

@@ -9,12 +9,16 @@ from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rnnaudio.cli.app import command
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.settings import Chosen, chosen
+from rnnaudio.runs.settings import DEFAULT_RECIPE, Chosen, chosen
 
 RUNS, HELP, OLDER = "Runs", "When it does not play", "Older names"
 Corpus = Annotated[Positional[Path], arg(metavar="CORPUS.h5")]
 Imports = Annotated[UseAppendAction[tuple[Path, ...]], arg(name="import", metavar="FILE.py")]
 RunDir = Annotated[Positional[Path], arg(metavar="RUN_DIR")]
+# The value itself is the recipe that the command line names: --recipe codes --help would call codes the default.
+RecipeName = Annotated[
+    str, arg(help_behavior_hint=f"(default: {DEFAULT_RECIPE}, or the recipe of --preset or --config)")
+]
 
 
 def register(start: Chosen) -> None:
@@ -26,7 +30,7 @@ def register(start: Chosen) -> None:
         corpus: Corpus,
         run_dir: RunDir,
         settings: OmitArgPrefixes[kind] = start.config,
-        recipe: str = start.recipe,
+        recipe: RecipeName = start.recipe,
         preset: str = "",
         config: Path | None = None,
         imports: Imports = (),
@@ -53,7 +57,7 @@ def register(start: Chosen) -> None:
     @command("preflight", HELP)
     def preflight(
         settings: OmitArgPrefixes[kind] = start.config,
-        recipe: str = start.recipe,
+        recipe: RecipeName = start.recipe,
         preset: str = "",
         config: Path | None = None,
         imports: Imports = (),
@@ -168,7 +172,8 @@ def generate(
     Args:
         run_dir: the folder of a run.
         out: the WAV file to write; - writes to standard output: rnnaudio generate RUN - --seconds 300 | aplay
-        prime_file: an audio file whose beginning is the prime. Default: the prime is an excerpt of the test split.
+        prime_file: an audio file whose beginning is the prime. Default: the prime is an excerpt of the test split; not
+            that of the report, which needs a place after which the recording goes on.
         prime_seconds: length of the prime in seconds.
         prime_index: number of the excerpt of the test split, counted from 0.
         seconds: length of the sound generated after the prime, in seconds.
@@ -210,7 +215,8 @@ def report(
         run_dir: the folder of the run.
         corpus: where the run's corpus is now, if it was moved.
         seconds: length of the generated sound in seconds. Default: the recipe's own.
-        prime_index: number of the excerpt of the test split to continue, counted from 0.
+        prime_index: number of the excerpt of the test split to continue, counted from 0. The recording goes on after
+            it for as long, if any piece is long enough; so the excerpts are not those of `generate`.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.outcome import headline, write_outcome

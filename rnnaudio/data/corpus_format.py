@@ -18,7 +18,7 @@ import numpy as np
 
 from rnnaudio.audio.arrays import Array
 from rnnaudio.audio.files import INT16_SCALE
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import MissingCorpus, RnnaudioError
 
 FORMAT = "rnnaudio-corpus"
 VERSION = 1
@@ -55,7 +55,7 @@ def open_checked(path: Path) -> h5py.File:
     """
     path = Path(path)
     if not path.is_file():
-        raise RnnaudioError(f"{path}: no such corpus file; build one with 'rnnaudio corpus build'")
+        raise MissingCorpus(path)
     try:
         # No lock: a corpus is replaced, never modified, and locking fails on NFS. No chunk cache: HDF5 would keep a
         # megabyte or more per piece, so that memory could grow to the size of the corpus.

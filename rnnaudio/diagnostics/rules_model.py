@@ -57,7 +57,8 @@ def saturated_gates(m: Measurements) -> Found | None:
     worst = max(shares, key=lambda name: shares[name])
     return Found(
         mean,
-        f"{100 * mean:.0f} % of all gate values are within 5 % of an end of their range, most in {worst}",
+        f"on the loudest of some training sequences {100 * mean:.0f} % of all gate values are within 5 % of an end of "
+        f"their range, most in {worst} ({100 * shares[worst]:.0f} %)",
         "use smaller initial weights, a lower learning rate, inputs of standard deviation 1",
     )
 
@@ -91,7 +92,7 @@ def vanishing_gradient(m: Measurements) -> Found | None:
     return Found(
         1.0 - kept,
         f"from a lag of 2 to one of 10 frames the gradient keeps {kept:.2f} of its size in each step",
-        "use a forget bias of 1 or 2, or orthogonal recurrent weights",
+        "let the state forget less in each step: a higher forget bias, or orthogonal recurrent weights",
     )
 
 

@@ -271,7 +271,7 @@ def _death(windows: Windows, faults: dict[str, NDArray[np.bool_]], start: int) -
         return f"{'faded to silence' if is_fade else 'fell silent'} (level {median(windows.level):.1f} dB)"
     sentences = {
         "clipping": f"clipped ({median(windows.clipped):.0%} of the samples at the peak)",
-        "loudness": f"became too loud (level {median(windows.level):.1f} dB)",
+        "loudness": f"became too loud (level {round(median(windows.level), 1) + 0.0:.1f} dB)",  # no -0.0
         "noise": f"turned into noise (movement {median(windows.movement):.1f} dB)",
         "standstill": f"froze: the spectrum stopped moving (movement {median(windows.movement):.1f} dB)",
         "loop": f"repeats itself every {median(windows.period):.2f} s (recurrence {median(windows.recurrence):.2f})",

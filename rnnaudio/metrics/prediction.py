@@ -47,7 +47,9 @@ def _feature_mask(mask: ArrayLike, target: FloatArray) -> FloatArray:
 
 def in_decibel(normalised_mse: float) -> str:
     """Format a normalised MSE in decibels, such as ``-12.30 dB``; NaN (the target is silent): ``nan (silence)``."""
-    return "nan (silence)" if np.isnan(normalised_mse) else f"{float(decibel(normalised_mse)):.2f} dB"
+    if np.isnan(normalised_mse):
+        return "nan (silence)"
+    return f"{round(float(decibel(normalised_mse)), 2) + 0.0:.2f} dB"  # -0.0 + 0.0 is 0.0
 
 
 def scores_in_decibel(scores: Mapping[str, float]) -> str:

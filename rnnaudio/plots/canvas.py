@@ -127,4 +127,4 @@ def number(value: float, unit: str) -> str:
     """Format a value for a label, with its unit unless that is empty; ``not finite`` for NaN and infinities."""
     if not np.isfinite(value):
         return "not finite"
-    return (f"{value:.2f} {unit}" if unit else f"{value:.4g}").replace("-", "−")
+    return (f"{round(value, 2) + 0.0:.2f} {unit}" if unit else f"{value:.4g}").replace("-", "−")  # no −0.00

@@ -148,8 +148,8 @@ def _plot_errors(axes: Axes, m: Measurements) -> None:
 
 
 def _plot_gradient(axes: Axes, m: Measurements) -> None:
-    _plot_curves(axes, {"": m.gradient_by_lag}, first=0)
-    _label(axes, "How far back the gradient reaches", "Lag (steps)", "|∂loss$_T$/∂x$_{T-lag}$|")
+    gaps = _plot_curves(axes, {"": m.gradient_by_lag}, first=0)
+    _label(axes, f"How far back the gradient reaches{gaps}", "Lag (steps)", "|∂loss$_T$/∂x$_{T-lag}$|")
 
 
 def _plot_coverage(axes: Axes, m: Measurements) -> None:
@@ -162,15 +162,16 @@ def _plot_coverage(axes: Axes, m: Measurements) -> None:
 
 
 def _plot_growth(axes: Axes, m: Measurements) -> None:
-    _plot_curves(axes, {"with the true input": m.growth_with_input, "with zeros as input": m.growth_without}, first=1)
-    _label(axes, "Size of the state", "Step", "Root mean square (no unit)")
+    curves = {"with the true input": m.growth_with_input, "with zeros as input": m.growth_without}
+    gaps = _plot_curves(axes, curves, first=1)
+    _label(axes, f"Size of the state{gaps}", "Step", "Root mean square (no unit)")
     axes.legend(fontsize=8)
 
 
 def _plot_echo(axes: Axes, m: Measurements) -> None:
-    _plot_curves(axes, {"": m.echo}, first=1)
+    gaps = _plot_curves(axes, {"": m.echo}, first=1)
     flip = f"\nNegating a frame moves the next state by {100 * m.flip:.3g} %" if math.isfinite(m.flip) else ""
-    _label(axes, f"Influence of the initial state{flip}", "Step", "Relative distance (no unit)")
+    _label(axes, f"Influence of the initial state{gaps}{flip}", "Step", "Relative distance (no unit)")
 
 
 def _plot_step_sizes(axes: Axes, m: Measurements) -> None:
@@ -186,14 +187,17 @@ def _plot_saturation(axes: Axes, m: Measurements) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     more = f" (the {MOST_BARS} highest of {len(m.saturation)})" if len(m.saturation) > MOST_BARS else ""
-    _label(axes, f"Saturated or dead{more}", "Share of values or units (%)", "")
+    _label(axes, f"Saturated or dead, on loud training music{more}", "Share of values or units (%)", "")
 
 
 # ---------------------------------------------------------------- parts of panels
 
 
-def _plot_curves(axes: Axes, curves: Mapping[str, ArrayLike], *, first: int) -> None:
-    """Plot curves over steps on a log scale, the first value at step ``first``."""
+def _plot_curves(axes: Axes, curves: Mapping[str, ArrayLike], *, first: int) -> str:
+    """Plot curves over steps on a log scale, the first value at step ``first``; returns a line on gaps for the title.
+
+    The line begins with a line break; it is empty if there are no gaps.
+    """
     axes.set_yscale("log")
     shown = {label: positive_or_gap(values) for label, values in curves.items() if np.size(values)}
     for (label, values), colour in zip(shown.items(), (BLUE, ORANGE), strict=False):
@@ -201,12 +205,10 @@ def _plot_curves(axes: Axes, curves: Mapping[str, ArrayLike], *, first: int) -> 
     everything = np.concatenate(list(shown.values()))
     axes.set_ylim(_whole_decades(everything))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    n_gaps = int(np.isnan(everything).sum())
-    if n_gaps:
-        words = f"{n_gaps} of {len(everything)} values are zero or not finite"
-        axes.text(0.98, 0.03, words, transform=axes.transAxes, ha="right", fontsize=8, color=VERMILION)
     axes.set_xlim(padded(first + np.arange(float(max(map(len, shown.values()))))))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    n_gaps = int(np.isnan(everything).sum())
+    return f"\n{n_gaps} of {len(everything)} values are zero or not finite" if n_gaps else ""
 
 
 def _plot_log_bars(axes: Axes, values: Mapping[str, float], *, reference: float) -> None:

@@ -17,7 +17,7 @@ EXPLANATIONS = {
     ),
     "Learning curve": (
         "The error on the music that is trained on and on music kept aside, lower is better; the ring marks the model "
-        "that was kept. Grey lines are simple predictors that a network has to beat."
+        "that was kept."
     ),
     "Update ratios": (
         "How far one update moved the weights, relative to their size. About a thousandth is usual: far above it "
@@ -25,6 +25,9 @@ EXPLANATIONS = {
     ),
     "Settings": "What the run was started with.",
 }
+
+# Appended to the explanation of the learning curve, if it has lines of baselines.
+OF_BASELINES = "Grey lines are simple predictors that a network has to beat."
 
 OF_FRAMES = {
     "Saturation": (
@@ -41,7 +44,9 @@ OF_FRAMES = {
         "frames."
     ),
     "Diagnostics": (
-        "Saturated: the share of values within 5 % of their limits, or of relu units that are never active. "
+        "Saturated: the share of values within 5 % of their limits, or of relu units that are never active, gate by "
+        "gate, on validation music; `rnnaudio diagnose` measures the loudest of some training sequences instead, and "
+        "its 'all gate values' are the mean over the gates. "
         "|update| / |parameter|: how far the last update moved the weights. |d loss_T / d x|: how much a frame so "
         "many steps back matters for the error now."
     ),

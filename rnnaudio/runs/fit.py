@@ -93,13 +93,13 @@ def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path |
 def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[Any], Any]:
     """The recipe and the config of a saved run, with new ``limits``: minutes, max_updates; None keeps the old one.
 
-    RnnaudioError if early stopping has ended the run and its report is written, or if it has already reached a new
-    limit.
+    RnnaudioError if it has already reached a new limit, or if nothing is left to do: early stopping or a limit has
+    ended it, and its report is written.
     """
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
-    stopping = saved.record["stopping"]
-    if stopping["should_stop"] and _is_reported(saved):  # else resuming writes the report
+    stopping, is_reported = saved.record["stopping"], _is_reported(saved)  # not reported: resuming writes the report
+    if stopping["should_stop"] and is_reported:
         raise RnnaudioError(
             f"{run_dir} ended because {stopping['reason']}: more time changes nothing; "
             "train in another run directory with a higher --patience"
@@ -110,7 +110,29 @@ def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[
         if limit <= done[name]:
             option = name.replace("_", "-")
             raise RnnaudioError(f"--{option} is {limit:g}, but {run_dir} has had {done[name]:.4g} already: give more")
-    return recipe, dataclasses.replace(saved_config(recipe, saved), **given)
+    config = dataclasses.replace(saved_config(recipe, saved), **given)
+    if is_reported:
+        _refuse_if_complete(recipe, config, saved)
+    return recipe, config
+
+
+def _refuse_if_complete(recipe: Recipe[C], config: C, saved: SavedRun) -> None:
+    """RnnaudioError, which says what to do, if the saved run has reached a limit of the config."""
+    if 0 < config.max_updates <= saved.record["n_updates"]:
+        raise RnnaudioError(
+            f"{saved.run_dir} is complete: all its {config.max_updates} updates are done; "
+            + (
+                f"raise the limit: --max-updates {2 * config.max_updates}"
+                if "max_updates" in recipe.may_change(config)
+                else "its learning rate has fallen over them, so there are no more: "
+                "train in another run directory with a higher --max-updates"
+            )
+        )
+    if saved.record["seconds"] >= 60.0 * config.minutes:
+        raise RnnaudioError(
+            f"{saved.run_dir} is complete: its limit of {config.minutes:g} minutes is reached; "
+            f"raise the limit: --minutes {2 * config.minutes:g}"
+        )
 
 
 def _is_reported(saved: SavedRun) -> bool:

@@ -15,7 +15,7 @@ from rnnaudio.audio import write_wav
 from rnnaudio.report import write_report
 from rnnaudio.runs.config import to_dict
 from rnnaudio.runs.continuing import LoadedRun
-from rnnaudio.runs.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED
+from rnnaudio.runs.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED, OF_BASELINES
 from rnnaudio.runs.judging import Sound, continue_test_prime
 from rnnaudio.runs.load import load
 from rnnaudio.runs.recipe import Page, Recipe
@@ -68,9 +68,14 @@ def write_outcome(
         pictures=plotted(recipe, run, sound, page, saved.run_dir),
         sounds=files,
         notes=[f"{key}: {value}" for key, value in summary["versions"].items()],
-        explanations={**EXPLANATIONS, **page.explanations},
+        explanations={**EXPLANATIONS, **_of_baselines(page), **page.explanations},
     )
     return summary
+
+
+def _of_baselines(page: Page) -> dict[str, str]:
+    """The explanation of a learning curve with lines of baselines; empty if it has none."""
+    return {"Learning curve": f"{EXPLANATIONS['Learning curve']} {OF_BASELINES}"} if page.baselines else {}
 
 
 def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], int]:
@@ -117,7 +122,7 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
         "best_validation_loss": run.best_validation_loss,
         **page.summary,
         "updates": run.record["n_updates"],
-        "epochs": run.history[-1]["epoch"] if run.history else 0.0,
+        "epochs": n_epochs(run),
         "training_minutes": round(run.record["seconds"] / 60, 2),
         "n_parameters": run.model.n_parameters,
         "generated_seconds": len(sound.generated) / run.sample_rate_hz,
@@ -131,6 +136,14 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
         },
         "config": to_dict(run.config),
     }
+
+
+def n_epochs(run: LoadedRun) -> float:
+    """Passes over the training data until the last update, which may come after the last validation."""
+    if not run.history:
+        return 0.0
+    last = run.history[-1]
+    return float(last["epoch"] * run.record["n_updates"] / last["updates"])
 
 
 def headline(summary: Mapping[str, Any]) -> str:

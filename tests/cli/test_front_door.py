@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from rnnaudio.cli.app import COMMANDS, GROUPS, PROGRAM
+from rnnaudio.runs.frames.cells import CELLS
 from rnnaudio.runs.frames.config import FramesConfig
+from rnnaudio.runs.recipes import RECIPES
 from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.runs.settings import chosen
 from rnnaudio.training import EarlyStopping, Run
@@ -69,7 +71,43 @@ def test_options_are_those_of_the_recipe_that_is_named(command, recipe, has, has
     status, out, _ = command("train", "--recipe", recipe, "--help")
     options = set(re.findall(r"--[a-z][a-z-]*", out))
     assert status == 0 and set(has) <= options and not set(has_not) & options
-    assert f"(default: {recipe})" in " ".join(out.replace("│", " ").split())
+    assert "(default: frames, or the recipe of --preset or --config)" in " ".join(out.replace("│", " ").split())
+
+
+def test_help_has_no_markup(command):
+    """Docstrings hold roles and literals for the reference; a terminal shows them raw."""
+    command("--help")
+    pages = [command(*words, "--help")[1] for words in read_by_tyro()]
+    pages += [command("train", "--recipe", recipe, "--help")[1] for recipe in RECIPES]
+    pages += [command("train", "--cell", cell, "--help")[1] for cell in CELLS]
+    for page in pages:
+        assert not re.search(r":[a-z]+:`|``", page), page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--n-codes", "10"], "Unrecognized options: --n-codes; --n-codes is an option of --recipe codes;"),
+        (["--n-codes=10"], "Unrecognized options: --n-codes; --n-codes is an option of --recipe codes;"),
+        (["--n-levels", "-3"], "Unrecognized options: --n-levels; --n-levels is an option of --recipe samples;"),
+        (
+            ["--recipe", "samples", "--transpose", "1", "2", "--no-peepholes"],
+            "Unrecognized options: --transpose, --no-peepholes; --transpose is an option of --recipe codes; "
+            "--no-peepholes is an option of --cell lstm;",
+        ),
+        (["--recipe", "samples", "--n-layers", "2"], "--n-layers is an option of --recipe frames or --recipe codes;"),
+        (["--fast", "3"], "Unrecognized options: --fast; --help"),
+        (["twice"], "Unrecognized options: twice; --help"),
+    ],
+)
+def test_an_option_of_another_recipe_is_told(command, arguments, expected):
+    status, _, err = command("train", "a.h5", "b", *arguments)
+    assert status == 2 and expected in err and len(err.splitlines()) == 1
+
+
+def test_other_commands_name_no_recipe(command):
+    status, _, err = command("generate", "run", "x.wav", "--n-codes", "3")
+    assert status == 2 and "Unrecognized options: --n-codes;" in err and "--recipe" not in err
 
 
 def test_options_of_a_cell_are_those_of_the_cell_that_is_named(command):

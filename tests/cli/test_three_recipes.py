@@ -14,6 +14,7 @@ from rnnaudio.runs.load import load, saved_recipe
 from rnnaudio.runs.recipes import recipe_named
 from rnnaudio.runs.samples.recipe import SamplesRecipe
 from rnnaudio.runs.settings import chosen
+from rnnaudio.training import checkpoint
 from tests.support.sounds import music
 
 RATE = 8000
@@ -79,6 +80,7 @@ def test_a_run_leaves_a_report_of_the_same_figures(folder, recipe):
     assert summary["generated_seconds"] <= summary["of_seconds"] == load_recipe(run_dir).seconds
     page = (run_dir / "report.html").read_text()
     assert f"{summary['validation']}. It kept sounding like music for" in page
+    assert ("Grey lines" in page) == (recipe == "frames")  # whose learning curve has baselines
 
 
 def load_recipe(run_dir):
@@ -115,6 +117,33 @@ def test_resume_goes_on_with_its_own_settings(folder, recipe, command, tmp_path)
     assert after.history[0] == before.history[0] and after.config.minutes == 5.0
     status, _, err = command("resume", run_dir, "--minutes", 1e-9)
     assert status == 2 and f"--minutes is 1e-09, but {run_dir} has had" in err and "give more" in err
+
+
+def test_a_finished_run_is_not_computed_again(folder, recipe, command, tmp_path, monkeypatch):
+    """It is reported already: resuming is refused before any work, unless a limit is raised that it has reached."""
+
+    def works(*_, **__):
+        raise AssertionError("it worked")
+
+    run_dir = tmp_path / "run"
+    shutil.copytree(folder / recipe, run_dir)
+    (run_dir / "report.html").touch()  # as new as the checkpoint
+    for place in ("rnnaudio.runs.fit.fit", "rnnaudio.runs.outcome.write_outcome"):
+        monkeypatch.setattr(place, works)
+    status, _, err = command("resume", run_dir)
+    assert status == 2 and "is complete: its limit of 1e-06 minutes is reached; raise the limit: --minutes" in err
+    saved = checkpoint.load(checkpoint.path_in(run_dir))
+    saved.record["n_updates"] = 3
+    checkpoint.save(checkpoint.path_in(run_dir), saved)
+    (run_dir / "report.html").touch()
+    for arguments in ((), ("--minutes", 60)):
+        status, _, err = command("resume", run_dir, *arguments)
+        assert status == 2 and "is complete: all its 3 updates are done" in err and len(err.splitlines()) == 1
+        advice = {"frames": "raise the limit: --max-updates 6"}
+        assert advice.get(recipe, "train in another run directory with a higher --max-updates") in err
+    (run_dir / "report.html").unlink()  # broken off before the report: resuming writes it
+    with pytest.raises(AssertionError, match="it worked"):
+        command("resume", run_dir)
 
 
 def test_a_run_is_not_resumed_with_another_recipe_or_other_settings(folder, recipe, command):

@@ -16,6 +16,7 @@ from rnnaudio.diagnostics.diagnose import diagnose, kept_per_step, late_growth
 from rnnaudio.diagnostics.dynamics import Stepped, constant_share, distance, dynamics_figures, unrolled
 from rnnaudio.diagnostics.excerpt import copied, excerpt
 from rnnaudio.diagnostics.free_run import flatness, half_life, levels_db, noise_onset, repetition, unrest_db
+from rnnaudio.diagnostics.rules_model import saturated_gates, vanishing_gradient
 from rnnaudio.diagnostics.signal import (
     continuity,
     distinct_size,
@@ -24,7 +25,7 @@ from rnnaudio.diagnostics.signal import (
     share_found,
     state_figures,
 )
-from rnnaudio.diagnostics.subject import Figures
+from rnnaudio.diagnostics.subject import Figures, Measurements
 from rnnaudio.diagnostics.updates import promised, update_figures
 from rnnaudio.nn import GRU, LSTM, Dense, GaussianNoise, LinearPredictor, Noisy, Sequential
 from rnnaudio.nn.recurrent import Cell, GRUState
@@ -315,6 +316,17 @@ def test_causes_have_names_of_their_own_and_upstream_ones_a_higher_place():
     assert len(places) == len(causes_module.CAUSES)
     assert sorted(above, reverse=True) == list(above)
     assert min(places, key=places.__getitem__) == "worse-than-baseline"
+
+
+def test_words_on_gates_and_on_vanishing_gradients():
+    """What saturation was measured on, as the report measures it elsewhere; no forget bias that the run may have."""
+    found = saturated_gates(Measurements(saturation={"a.forget": 0.9, "a.input": 0.5, "b.relu": 1.0}))
+    assert found.evidence.startswith(
+        "on the loudest of some training sequences 70 % of all gate values are within 5 %"
+    )
+    assert found.evidence.endswith("most in a.forget (90 %)")
+    advice = vanishing_gradient(Measurements(figures=Figures(gradient_kept_per_step=0.3, promised_shift=1.0))).advice
+    assert "forget bias" in advice and not any(letter.isdigit() for letter in advice)
 
 
 # ---------------------------------------------------------------- whole runs, blind

@@ -12,6 +12,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import scores_in_decibel
 from rnnaudio.nn import GRU, LSTM, Dense, LinearPredictor, Sequential, Sum, mlp
 from rnnaudio.objectives import Strategy, predict_next, reconstruct_current
+from rnnaudio.runs.frames.page import rounded_decibel
 
 
 def frames(n_steps=8, batch=3, n=2, seed=0):
@@ -55,6 +56,11 @@ def test_silence_has_no_baselines_but_breaks_nothing():
     sound = frames()
     expected = baselines([(sound[:-1], sound[1:])], linear)
     assert baselines([*pairs, (sound[:-1], sound[1:])], linear) == expected  # silent windows beside others add nothing
+
+
+def test_no_decibels_of_minus_zero():
+    assert scores_in_decibel({"a": 0.9999, "b": 1.0001, "c": 0.5}) == "a 0.00 dB, b 0.00 dB, c -3.01 dB"
+    assert (str(rounded_decibel(0.9999)), rounded_decibel(0.5), rounded_decibel(None)) == ("0.0", -3.01, None)
 
 
 def test_batch_check_passes_both_strategies():

@@ -68,13 +68,33 @@ def test_the_list_has_a_line_for_each_with_its_time(command):
         (("music-strings",), "strings"),
         (("verify",), "corpus theano-if-possible"),
         (("mnist",), ""),
+        (("draw", "--attention"), ""),
+        (("draw", "--smoke"), ""),
         (("last-day", "--smoke"), ""),
         (("all",), "corpus"),
         (("all", "--smoke"), ""),
     ],
 )
 def test_what_an_experiment_needs_is_told_to_make(command, arguments, needed):
-    assert command("experiment", "needs", *arguments) == (0, needed + "\n", "")
+    status, out, notes = command("experiment", "needs", *arguments)
+    assert (status, out) == (0, needed + "\n")
+    nothing = f"note: make has nothing to set up for {arguments[0]}\n"
+    downloads = f"note: {arguments[0]} downloads MNIST, 20 MB, the first time it runs\n"
+    of_mnist = arguments[0] in ("mnist", "verify", "bench-mnist", "draw") and "--smoke" not in arguments
+    assert notes == nothing * (not needed) + downloads * of_mnist
+
+
+def test_the_page_on_experiments_has_the_groups_of_the_list():
+    page = (ROOT / "docs/how-to/reproduce-an-experiment.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (\S[^|]*) \| (`[^|]*) \|$", page, flags=re.MULTILINE))
+    named = {group: set(re.findall(r"`([a-z][\w-]*)`", cell)) for group, cell in rows.items()}
+    assert named == {title: {e.name for e in ALL if e.group == group} for group, title in GROUPS.items()}
+
+
+def test_what_downloads_mnist_says_so():
+    """Of those experiments whose modules fetch it, directly or by a module of their own."""
+    texts = {e: (ROOT / f"experiments/{e.module.replace('.', '/')}.py").read_text(encoding="utf-8") for e in ALL}
+    assert {e.name for e, text in texts.items() if "fetch_mnist" in text} == {e.name for e in ALL if e.downloads}
 
 
 def test_every_need_is_a_target_of_make():
@@ -139,6 +159,10 @@ def test_the_list_needs_no_engine():
         ("ablation", ("--corpus", "none.h5"), "none.h5: no such corpus file"),
         ("last-week", ("--corpus", "none.h5"), "none.h5: no such corpus file"),
         ("samples", ("--corpus", "none.h5"), "none.h5: no such corpus file"),
+        ("phase", (), "datasets/mozart-steinway.h5 is not there: `make corpus` builds it, in the folder of the "),
+        ("last-day", (), "; --smoke is a tiny form that needs no corpus\n"),
+        ("predict", (), "`make corpus` builds it, in the folder of the Makefile\n"),  # which has no tiny form
+        ("music-strings", (), "`make datasets/mozart-strings.h5` builds it"),
         ("bench", ("--cell", "lstm"), "Unrecognized options: --cell"),
     ],
 )

@@ -76,6 +76,17 @@ def test_a_wrong_gradient_is_not_called_fine(largest, verdict, monkeypatch):
     assert check.verdict.startswith(verdict) and "counts 1 of 4 steps" in check.evidence
 
 
+def test_checks_of_2016_are_printed_in_today_s_words():
+    from experiments.blog_2016.last_week_checks import in_words, rmsprop
+
+    assert [in_words(check.what) for check in rmsprop(1e-5, n_steps=2)] == [
+        "RMSprop, the class that divides",
+        "RMSprop, the class of the runs",
+    ]
+    assert in_words("not checked: memory, gru") == "not checked in 2016: state, gru"
+    assert in_words("wiring, gru") == "wiring, gru"
+
+
 def test_a_sound_that_fades_has_not_come_to_a_standstill_and_a_cycle_has():
     from experiments.blog_2016.final_post import seconds_to_standstill
 

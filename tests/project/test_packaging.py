@@ -111,6 +111,14 @@ def test_every_console_command_that_is_named_exists():
                 assert known, f"{path}: no such command: rnnaudio{words}"
 
 
+def test_the_command_is_written_one_way():
+    """As it is found once the environment is activated, which the README and the first tutorial tell."""
+    for path in pages():
+        assert ".venv/bin/rnnaudio" not in code_of(path), path
+    for path in ("README.md", "docs/tutorials/first-run.md"):
+        assert "source .venv/bin/activate" in (ROOT / path).read_text(encoding="utf-8")
+
+
 def test_every_experiment_that_is_named_exists():
     for path in pages():
         named = set(re.findall(r"\brnnaudio experiment run ([a-z][\w-]*)", code_of(path)))

@@ -174,6 +174,8 @@ def test_a_sound_run_and_one_that_was_not_played():
     text = as_text(Diagnosis((), Measurements()), FRAMES, TINY)
     assert text.startswith("no mistake was found in how it was trained") and "not examined" not in text
     assert free_run(Measurements(level_db=np.zeros(3), n_seed_frames=3)) == ""
+    level = free_run(Measurements(level_db=np.full(4, -0.04), n_seed_frames=2))
+    assert "prime 0.0 dB, beginning 0.0 dB, end 0.0 dB" in level  # not -0.0
 
 
 def test_advice_comes_as_options_of_train():
@@ -190,6 +192,17 @@ def test_advice_comes_as_options_of_train():
     assert remedy("learning-rate-too-low", tiny_rate, 10.0) == "--learning-rate 1e-05"  # not 9.999999999999999e-06
     assert remedy("exploding-gradient", faithful) == "--max-gradient-norm 1.0"
     assert remedy("exploding-gradient", TINY) == remedy("axes-swapped", TINY) == ""
+    for cell, bias, option in (
+        ("lstm", -5.0, "--forget-bias 2.0"),
+        ("lstm", 1.0, "--forget-bias 2.0"),
+        ("lstm", 2.0, "--forget-bias 4.0"),
+        ("lstm", 4.0, ""),
+        ("gru", None, ""),
+    ):
+        model = ModelConfig.of(cell=cell, **({} if bias is None else {"forget_bias": bias}))
+        assert remedy("vanishing-gradient", dataclasses.replace(TINY, model=model)) == option
+    gaussian = dataclasses.replace(TINY, model=ModelConfig(cell="gru", weights="gaussian_2016"))
+    assert remedy("vanishing-gradient", gaussian) == "--weights usual"
     assert remedy("noiseless-feedback", TINY) == "--recipe codes"  # not noise, which turns music into hiss
 
 

@@ -19,13 +19,14 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.metrics import calibrate
+from rnnaudio.metrics import calibrate, frechet_distance, log_mel
 from rnnaudio.metrics.likeness import loop_score
 from rnnaudio.metrics.yardstick import Yardstick, most_looped
 from rnnaudio.runs.codes import choice
 from rnnaudio.runs.codes.choice import choose, healthiest, played
 from rnnaudio.runs.codes.config import CodesConfig, fitted
 from rnnaudio.runs.codes.model import encoded, training_codes, transposed
+from rnnaudio.runs.codes.page import RULE, score_rows, valid_bits
 from rnnaudio.runs.codes.playing import Playing, load_playing, save_playing
 from rnnaudio.runs.codes.recipe import CODES, CodesRecipe
 from rnnaudio.runs.codes.run import CodesRun, loaded
@@ -33,9 +34,9 @@ from rnnaudio.runs.continuing import SamplingOptions, Watch, gathered
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.generate import watched
 from rnnaudio.runs.load import load
-from rnnaudio.runs.outcome import write_outcome
+from rnnaudio.runs.outcome import n_epochs, write_outcome
 from rnnaudio.runs.record import SavedRun
-from rnnaudio.training import EarlyStopping, Run
+from rnnaudio.training import EarlyStopping, Evaluation, Run
 from tests.support.sounds import RATE_HZ, music, noise, sine
 
 TINY = CodesConfig(
@@ -112,6 +113,34 @@ def test_the_healthiest_is_chosen(folder):
     assert (chosen.parameters, chosen.temperature) == (best["parameters"], best["temperature"])
     assert {row["detail_temperature"] for row in chosen.scores} == {1.0}  # codes of one stage have no detail
     assert load(folder / "run").playing == chosen
+    with AudioCorpus.open(folder / "corpus.h5") as corpus:
+        training, real = (
+            np.concatenate(
+                [log_mel(corpus.restore(piece.read(0, piece.n_samples)), RATE_HZ) for piece in split.pieces]
+            )
+            for split in (corpus.train, corpus.valid)
+        )
+    assert chosen.training_frechet == pytest.approx(frechet_distance(training, real), abs=0.01)
+    rows, page = score_rows(chosen), RULE.format(scale="")
+    assert [row for row in rows if row["chosen"]] == [best | {"chosen": "yes"}]
+    assert all(column in page for column in ("dead_for_good", "frechet", "in_range"))
+
+
+def test_the_figure_is_that_of_the_parameters_that_play(folder, tmp_path, monkeypatch):
+    """A run of 5 updates, validated after 2 and 4: its last parameters are validated for the report."""
+    fit(CODES, dataclasses.replace(TINY, max_updates=5), folder / "corpus.h5", tmp_path / "run")
+    run = load(tmp_path / "run")
+    assert [row["updates"] for row in run.history] == [2, 4] and run.playing.parameters == "model"
+    with AudioCorpus.open(folder / "corpus.h5") as corpus:
+        prepared = CODES.prepare(run.config, corpus, tmp_path / "run")
+        prepared.model.set_values(SavedRun.read(tmp_path / "run").parameters("model"))
+        measured = Evaluation(prepared.model, prepared.objective)(prepared.validation)["bits"]
+        assert valid_bits(run, corpus) == pytest.approx(measured, abs=1e-3)
+        as_best = run.playing_as(run.playing._replace(parameters="best"))
+        expected = next(row["valid"] for row in reversed(run.history) if row["is_best"])
+        assert valid_bits(as_best, corpus) == pytest.approx(expected, abs=1e-3)
+    assert measured != pytest.approx(run.history[-1]["valid"], abs=1e-6)
+    assert n_epochs(run) == pytest.approx(5 / prepared.batches.batches_per_epoch)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from rnnaudio.runs.record import SavedRun
 
 TEMPERATURES, DETAIL_TEMPERATURES = (1.0, 1.05, 1.1, 1.15, 1.2), (0.9, 1.0)
 N_PRIMES, SECONDS = 12, 60.0
+TRAINING_SECONDS = 600.0
 LEAST_SECONDS, TRIAL_SECONDS = 8.0, 2.0
 SHARE_OF_TRAINING, MOST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS = 1 / 3, 300.0, 20.0
 SAMPLING_SEED = 1  # not the runs' own, which is kept for measuring them afterwards
@@ -82,6 +83,9 @@ def choose(
         f"choosing how to play: {len(settings)} settings, each by {n_primes} continuations of {seconds:.0f} s",
         flush=True,
     )
+    scale = training_frechet(corpus, real)
+    if scale is not None:
+        print(f"Frechet distances are to the validation music; that of training music is {scale:g}", flush=True)
     for parameters, temperature, detail in tqdm(settings, "choosing how to play", leave=False, disable=None):
         run = runs[parameters].playing_as(Playing(parameters, temperature, detail, [], limits))
         sounds = played(run, primes, round(seconds * rate), SAMPLING_SEED)
@@ -90,9 +94,21 @@ def choose(
         scores.append(row | health(sounds, rate, limits, real))
         tqdm.write(_described(scores[-1], n_primes))
     best = healthiest(scores)
-    playing = Playing(best["parameters"], best["temperature"], best["detail_temperature"], scores, limits)
+    playing = Playing(best["parameters"], best["temperature"], best["detail_temperature"], scores, limits, scale)
     save_playing(playing, run_dir, last.record["n_updates"])
     return playing
+
+
+def training_frechet(corpus: AudioCorpus, real: np.ndarray) -> float | None:
+    """Frechet distance of training music to validation music, what other real music has; None if it is too short.
+
+    It takes the beginning of each training piece, ten minutes in all. real: as in :func:`health`.
+    """
+    rate, pieces = corpus.sample_rate_hz, corpus.train.pieces
+    n_each = max(rate, round(TRAINING_SECONDS * rate / len(pieces)))
+    music = [corpus.restore(p.read(0, min(p.n_samples, n_each))) for p in pieces]
+    frames = [log_mel(audio, rate) for audio in music if len(audio) >= rate]
+    return round(float(frechet_distance(np.concatenate(frames), real)), 2) if frames else None
 
 
 def affordable_seconds(

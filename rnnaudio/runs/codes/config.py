@@ -18,7 +18,7 @@ MUCH_SECONDS = 1200.0
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """All settings of a run over codes. Any of the first eight that is 0 is chosen by :func:`fitted`."""
+    """All settings of a run over codes. Any of the first eight that is 0 follows from the duration of the music."""
 
     window_samples: int = 0  # window of the spectra; 0: 128 ms, rounded to a power of two
     hop_samples: int = 0  # hop between windows; 0: a quarter of the window

@@ -65,7 +65,7 @@ def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.
     sequences: list[np.ndarray] = []
     gains_db = (0.0, *np.linspace(-config.gain_db, config.gain_db, max(1, len(order)))[order])
     copies = list(zip((0, *config.transpose), gains_db, strict=True))
-    for semitones, gain_db in tqdm(copies, "codes of each transposition", leave=False):
+    for semitones, gain_db in tqdm(copies, "codes of each transposition", leave=False, disable=None):
         pieces = list(encoded(split, codec, (semitones,), gain_db))
         sequences += [np.concatenate(pieces)] if config.join_pieces and pieces else pieces
     return tuple(sequences)

@@ -1,26 +1,43 @@
 """The part of the report on a run over codes: bits per frame, chosen temperatures, and sound of the codec alone."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from rnnaudio.data import AudioCorpus
+from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.generation.codes import decoded_audio
+from rnnaudio.objectives import NextCodes
+from rnnaudio.runs.codes.choice import FRECHET_IS_EQUAL
+from rnnaudio.runs.codes.model import encoded
+from rnnaudio.runs.codes.playing import Playing
 from rnnaudio.runs.codes.run import CodesRun
 from rnnaudio.runs.judging import Sound
 from rnnaudio.runs.recipe import Page
+from rnnaudio.training.step import Evaluation
 
 ABOUT = (
     "Every few hundredths of a second a spectrum becomes one of some codes; the model gives the probabilities of the "
     "next code, and one is sampled. 'The codec alone' is the recording through the same codes: no model of them can "
     "sound better."
 )
+CHOICE = "Played from validation primes"
+RULE = (
+    "What was tried, each setting by continuations of the same validation primes, and how one was chosen: the fewest "
+    "that die for good; among equals, a Frechet distance of at most "
+    f"{FRECHET_IS_EQUAL:g} times the lowest, since another sampling may differ as much; among these, the highest "
+    "share in range. Parameters: best, those of the lowest validation loss, or model, the last ones. dead_for_good: "
+    "how many continuations end in two seconds or more of silence, noise, a held sound or a loop. frechet: the "
+    "distance of their log-mel spectra from those of validation music, lower is more alike{scale}. in_range: the "
+    "share of all windows of a second without such a fault."
+)
 
 
 def codes_page(run: CodesRun, corpus: AudioCorpus, sound: Sound) -> Page:
     """Make a run's part of the report: bits per frame, the chosen setting, and the recording through the codec."""
     codec, playing = run.codec, run.playing
-    bits, guess = valid_bits(run), round(codec.n_stages * math.log2(codec.n_codes), 2)
+    bits, guess = valid_bits(run, corpus), round(codec.n_stages * math.log2(codec.n_codes), 2)
     figure = "never validated" if bits is None else f"{bits} bits a frame of validation music"
     stretch = corpus.standardise(np.concatenate([sound.prime, sound.original]))
     return Page(
@@ -37,12 +54,37 @@ def codes_page(run: CodesRun, corpus: AudioCorpus, sound: Sound) -> Page:
             "temperature": playing.temperature,
             "detail_temperature": playing.detail_temperature,
         },
-        tables={"Played from validation primes": playing.scores} if playing.scores else {},
+        tables={CHOICE: score_rows(playing)} if playing.scores else {},
         sounds={"codec alone": corpus.restore(decoded_audio(codec, codec.encode(stretch)))},
+        explanations={CHOICE: RULE.format(scale=_scale(playing))},
     )
 
 
-def valid_bits(run: CodesRun) -> float | None:
-    """Validation loss, in bits per frame, of the parameters that generate; None if never validated."""
-    rows = [row for row in run.history if row["is_best"] or run.playing.parameters != "best"]
+def score_rows(playing: Playing) -> list[dict[str, Any]]:
+    """Table rows: the scores of all settings tried, with a column that marks the chosen one."""
+    chosen = {name: getattr(playing, name) for name in ("parameters", "temperature", "detail_temperature")}
+    return [
+        {**row, "chosen": "yes" if all(row.get(name) == value for name, value in chosen.items()) else ""}
+        for row in playing.scores
+    ]
+
+
+def _scale(playing: Playing) -> str:
+    """Words on what the Frechet distances compare with; empty if that was not measured."""
+    distance = playing.training_frechet
+    return "" if distance is None else f" (for comparison: that of training music is {distance:g})"
+
+
+def valid_bits(run: CodesRun, corpus: AudioCorpus) -> float | None:
+    """Validation loss, in bits per frame, of the parameters that generate; None if never validated.
+
+    It is measured if those are the last ones, and updates followed the last validation; else the history has it.
+    """
+    plays_last = run.playing.parameters != "best"
+    if run.history and plays_last and run.history[-1]["updates"] != run.record["n_updates"]:
+        c = run.config
+        windows = fixed_code_windows(tuple(encoded(corpus.valid, run.codec)), c.n_steps, c.batch_size)
+        (bits, *_) = Evaluation(run.model, NextCodes())(windows).values()
+        return round(bits, 3)
+    rows = [row for row in run.history if row["is_best"] or plays_last]
     return round(rows[-1]["valid"], 3) if rows else None

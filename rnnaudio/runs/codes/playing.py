@@ -22,6 +22,9 @@ class Playing(NamedTuple):
         a row for each setting that was tried; empty if no choice was made.
     limits
         limits of real music, outside which a continuation counts as dead; None if unknown.
+    training_frechet
+        Frechet distance of training music to the validation music, the scale for those of the scores; None if it was
+        not measured, as by earlier versions.
     """
 
     parameters: str
@@ -29,6 +32,7 @@ class Playing(NamedTuple):
     detail_temperature: float
     scores: list[dict[str, Any]]
     limits: AliveLimits | None
+    training_frechet: float | None = None
 
 
 def playing_path(run_dir: Path) -> Path:
@@ -59,7 +63,8 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
             return Playing("model", 1.0, 1.0, [], None)
         temperature = float(record["temperature"])
         detail = float(record.get("detail_temperature", temperature))  # earlier versions had one for all stages
-        return Playing(record["parameters"], temperature, detail, record["scores"], limits)
+        scale = record.get("training_frechet")
+        return Playing(record["parameters"], temperature, detail, record["scores"], limits, scale)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RnnaudioError(f"{path} is no record of how it plays ({error}): delete it to choose again") from error
 

@@ -120,7 +120,7 @@ def free_run(measured: Measurements) -> str:
         return ""
     n = max(1, len(played) // 10)
     parts = [float(np.median(part)) for part in (prime, played[:n], played[-n:])]
-    levels = ["not finite" if not math.isfinite(level) else f"{level:.1f} dB" for level in parts]
+    levels = ["not finite" if not math.isfinite(level) else f"{round(level, 1) + 0.0:.1f} dB" for level in parts]
     return (
         f"free run of {len(played)} frames: prime {levels[0]}, beginning {levels[1]}, end {levels[2]} "
         "(median level of a frame)"

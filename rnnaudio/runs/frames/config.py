@@ -15,7 +15,7 @@ from rnnaudio.seeds import check_seed
 class ModelConfig:
     """Settings of the model: a stack of recurrent layers with a read-out."""
 
-    cell: str = "lstm"  # lstm, gru, gru-early-2016, or the memory-lstm of 2016, as wide as a frame
+    cell: str = "lstm"  # lstm (the default), gru, gru-early-2016, or memory-lstm of 2016, as wide as a frame
     options: CellOptions = field(default_factory=CellOptions)  # options of the cell
     n_units: int = 300  # units per layer; the memory-lstm has one per sample of a frame
     n_layers: int = 1  # recurrent layers; for the memory-lstm its depth

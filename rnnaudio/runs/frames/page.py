@@ -106,4 +106,4 @@ def diagnostic_rows(run: LoadedRun, inside: Probe) -> list[dict[str, Any]]:
 def rounded_decibel(value: float | None) -> float | None:
     """Convert a loss to dB, rounded to two decimals; None if the result is not finite (no loss, NaN or 0)."""
     value_db = float(decibel(np.nan if value is None else value))
-    return round(value_db, 2) if np.isfinite(value_db) else None
+    return round(value_db, 2) + 0.0 if np.isfinite(value_db) else None  # -0.0 + 0.0 is 0.0

@@ -1,0 +1,42 @@
+"""Hints on options that a command with the settings of a recipe does not know: which recipe or cell has them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from rnnaudio.runs.frames.cells import CELLS
+from rnnaudio.runs.recipes import RECIPES, config_class
+
+UNKNOWN = re.compile(r"Unrecognized options: ([^;]*)")
+
+
+def with_owners(message: str) -> str:
+    """Add to an error message on unknown options, for each of them, the recipes and cells that have it."""
+
+    def added(unknown: re.Match[str]) -> str:
+        owners = {option: " or ".join(owners_of(option)) for option in unknown[1].split(", ")}
+        hints = [f"{option} is an option of {those}" for option, those in owners.items() if those]
+        return "; ".join([unknown[0], *hints])
+
+    return UNKNOWN.sub(added, message)
+
+
+def owners_of(option: str) -> Iterator[str]:
+    """The choices that have an option: ``--recipe codes`` for one of a recipe, ``--cell lstm`` for one of a cell."""
+    name = option.removeprefix("--").removeprefix("no-").replace("-", "_")
+    for recipe in RECIPES:
+        if name in _settings(config_class(recipe)):
+            yield f"--recipe {recipe}"
+    for cell, kind in CELLS.items():
+        if name in _settings(kind.Options):
+            yield f"--cell {cell}"
+
+
+def _settings(kind: type[Any]) -> set[str]:
+    """Names of the fields of a dataclass, with those of a dataclass among them in its place."""
+    names = set()
+    for field in fields(kind):
+        inner = field.type
+        names |= _settings(inner) if isinstance(inner, type) and is_dataclass(inner) else {field.name}
+    return names
