@@ -387,6 +387,7 @@ def test_a_report_that_is_broken_off_says_how_to_write_it_later(folder, monkeypa
 
     run = Run(EarlyStopping(3).initial(), reason="the loss (nan) or its gradient is not finite at update 7")
     monkeypatch.setattr("rnnaudio.runs.fit.fit", lambda *_, **__: run)
+    monkeypatch.setattr("rnnaudio.training.checkpoint.path_in", lambda run_dir: folder / "corpus.h5")  # as if saved
     monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", ended)
     status, out, err = command("train", folder / "corpus.h5", tmp_path / "run", "--recipe", "codes")
     assert status == 130 and "training ended: the loss (nan)" in out
@@ -407,6 +408,7 @@ def test_a_run_that_broke_down_is_judged_as_it_was_saved(folder, monkeypatch, co
 
     run = Run(EarlyStopping(3).initial(), reason=reason)
     monkeypatch.setattr("rnnaudio.runs.fit.fit", lambda *_, **__: run)
+    monkeypatch.setattr("rnnaudio.training.checkpoint.path_in", lambda run_dir: folder / "corpus.h5")  # as if saved
     monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", write_outcome)
     command("music", folder / "corpus.h5", tmp_path / "run")
     assert asked == [{"finish": finish}]
