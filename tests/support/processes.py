@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rnnaudio import engine
 
+THEANOS_OWN = "WARNING (theano."  # on its choice of BLAS, by its own logger
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -19,7 +20,8 @@ def interpreter(*arguments, **environment):
     keep = {name: value for name, value in os.environ.items() if not name.startswith("RNNAUDIO_")}
     options = {"capture_output": True, "text": True, "timeout": 120, "check": False, "cwd": ROOT}
     done = subprocess.run([sys.executable, *arguments], env=keep | environment, **options)
-    return done.returncode, done.stdout + done.stderr
+    lines = (done.stdout + done.stderr).splitlines(keepends=True)
+    return done.returncode, "".join(line for line in lines if not line.startswith(THEANOS_OWN))
 
 
 IMPORT = """
