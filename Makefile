@@ -73,7 +73,7 @@ test-all: $(VENV)/.installed
 # The tests that depend on the compile mode again: compiled C, then numba.
 test-modes: $(VENV)/.installed
 	@RNNAUDIO_MODE=c $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
-	@RNNAUDIO_MODE=numba $(BIN)/python -m pytest $(PARALLEL) -m modes $(ARGS)
+	@RNNAUDIO_MODE=numba $(BIN)/python -m pytest -n 2 --dist worksteal -m modes $(ARGS)
 
 # These, and every layer's tests, in mode jax on the CPU (installs JAX, 400 MB).
 test-jax: $(VENV)/.installed-jax
