@@ -7,7 +7,7 @@ import pytest
 
 from rnnaudio.audio import STFT, LogScale, MelScale
 from rnnaudio.audio.mel import mel_weights
-from rnnaudio.audio.scaling import spread_magnitudes
+from rnnaudio.audio.scaling import real_magnitudes, spread_magnitudes
 from rnnaudio.data import ConsecutiveWindows, RandomWindows, SpectralFrames, spectra_of_hops, steps_for
 from rnnaudio.data.corpus import ArrayPiece
 from rnnaudio.data.demo import embedded_recordings
@@ -202,3 +202,10 @@ def test_batches_that_would_not_go_on_are_refused(noise):
         SpectralFrames(ConsecutiveWindows(ramps(), seed=3, **SIZES | {"frame_size": 4}), scale)
     with pytest.raises(RnnaudioError, match="8 samples of a batch hold no frame of 16"):
         spectra_of_hops(np.zeros((2, 3, 4)), STFT_16)
+
+
+def test_a_single_negative_magnitude_is_refused():
+    magnitudes = np.full((4, 129), 0.5)
+    magnitudes[2, 7] = -0.1
+    with pytest.raises(RnnaudioError, match="hold negative values"):
+        real_magnitudes(magnitudes, STFT(256, 64))
