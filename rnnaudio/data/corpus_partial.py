@@ -116,7 +116,7 @@ class PartialFile:
         return decoded
 
     def all_notes(self) -> list[str]:
-        """What was found, and how many pieces were taken from it."""
+        """Notes on the partial file that was found, and on how many pieces were taken from it."""
         taken = f"{self.n_taken} pieces were decoded by an earlier build, which was broken off"
         return [*self.notes, taken] if self.n_taken else self.notes
 

@@ -220,7 +220,7 @@ def as_lines(left_out: Iterable[LeftOut]) -> list[str]:
 
 
 def from_lines(lines: Iterable[str]) -> list[LeftOut]:
-    """What :func:`as_lines` has made lines of."""
+    """The files and folders left out, from the lines that :func:`as_lines` made of them."""
     return [_from_line(line) for line in lines]
 
 

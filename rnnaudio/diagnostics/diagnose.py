@@ -90,7 +90,7 @@ def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def loudest_part(subject: Subject, batches: list[Any]) -> Any:
-    """Of the excerpts of all ``batches``, return the one with the highest rms; see :func:`excerpt`.
+    """The excerpt (see :func:`excerpt`) with the highest rms, of the excerpts of all ``batches``.
 
     Raises Unanswerable if the batches do not hold frames.
     """

@@ -111,7 +111,7 @@ def open_known(
 
 
 def _unknown(stored: Mapping[str, Any]) -> Set[str]:
-    """What the description of a corpus by an earlier version lacks."""
+    """Names of the entries that the description of a corpus by an earlier version lacks."""
     return {DIGEST} - stored.keys()
 
 

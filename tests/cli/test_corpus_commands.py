@@ -1,31 +1,14 @@
 """Corpora from the command line: list, add, remove, merge, and a build that Ctrl-C breaks off."""
 
-import sys
-
 import pytest
 
 from rnnaudio.audio import write_wav
 from rnnaudio.audio.files import Decoder
-from rnnaudio.cli import main
 from rnnaudio.data import AudioCorpus
 from tests.support.recordings import music
 
 RATE = 8000
 SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["rnnaudio", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code
-        return (status, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import h5py
 import numpy as np
 import pytest
-import soundfile
 
 from rnnaudio.audio.cleaning import Cleaning
 from rnnaudio.data import (
@@ -20,15 +19,9 @@ from rnnaudio.data import (
 )
 from rnnaudio.errors import RnnaudioError
 from tests.support.corpora import noise, recording
-from tests.support.recordings import music
+from tests.support.recordings import music, write
 
 RATE_HZ = 8000
-
-
-def write(path, audio, rate_hz=RATE_HZ, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, audio, rate_hz, **options)
-    return path
 
 
 def build(out, *sources, **options):

@@ -6,20 +6,13 @@ import os
 import h5py
 import numpy as np
 import pytest
-import soundfile
 
 from rnnaudio.audio.cleaning import Cleaning, normalised, shorten_silence
 from rnnaudio.data import Splitting, build_corpus
 from rnnaudio.errors import RnnaudioError
-from tests.support.recordings import KINDS, music
+from tests.support.recordings import KINDS, music, write
 
 RATE_HZ = 8000
-
-
-def write(path, audio, rate_hz=RATE_HZ, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, audio, rate_hz, **options)
-    return path
 
 
 def build(out, *sources, **options):

@@ -1,12 +1,10 @@
 """Pieces that are shorter than a window or a prime: counted aloud, used where they can be, refused with the length."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from rnnaudio.cli import main
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus_build import Recording
 from rnnaudio.errors import RnnaudioError
@@ -38,20 +36,6 @@ SHORTER = {
     "codes": [*CODES, "--n-steps", 20],
     "samples": [*SAMPLES, "--n-steps", 1600],
 }
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["rnnaudio", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code
-        return (status, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(autouse=True)

@@ -147,3 +147,10 @@ KINDS = {
     "opposite.wav": Kind(stereo(0.8, -0.8), note="channels cancel"),
     "nearly-opposite.wav": Kind(stereo(0.8 * 1.02, -0.8), note="channels cancel"),
 }
+
+
+def write(path: Path, audio: np.ndarray, rate_hz: int = 8000, **options: Any) -> Path:
+    """Write a sound file, and the folders it is in; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio, rate_hz, **options)
+    return path
