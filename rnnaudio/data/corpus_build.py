@@ -30,6 +30,7 @@ from rnnaudio.errors import RnnaudioError
 
 MIN_SECONDS = 0.1
 USUAL_CLEANING, USUAL_SPLITTING = Cleaning(), Splitting()
+MORE_LEFT_OUT = LeftOut("...", "further files, for whose names there was no room")
 MOST_NOTE_BYTES = 40_000  # HDF5 keeps attributes up to 64 KiB
 BAR = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}<{remaining}]"
 
@@ -155,7 +156,7 @@ def write_corpus(
         notes = list(dict.fromkeys(notes + notes_on(summaries)))
         file.attrs.update(
             format=FORMAT, version=VERSION, sample_rate_hz=sample_rate_hz, dtype=dtype, mean=moments.mean, std=std,
-            left_out=_as_attribute(as_lines(left_out)), notes=_as_attribute(notes),
+            left_out=_as_attribute(left_out, MORE_LEFT_OUT), notes=_as_attribute(notes, "... and more"),
         )  # fmt: skip
     notes += partial.all_notes()
     return CorpusSummary(
@@ -231,15 +232,16 @@ def _check_left_out(
             raise RnnaudioError(f"--{split}: none of these files can be used: {reasons}; name others")
 
 
-def _as_attribute(lines: Sequence[str]) -> str:
-    """The lines as a JSON list, cut to the size that an HDF5 attribute can hold."""
-    kept, n_bytes = [], 0
-    for k, line in enumerate(lines):
-        n_bytes += len(json.dumps(line)) + 2
+def _as_attribute(entries: Sequence[str | LeftOut], more: str | LeftOut) -> str:
+    """The entries as a JSON list, cut to what an HDF5 attribute can hold, with ``more`` in place of the rest."""
+    kept: list[str | LeftOut] = []
+    n_bytes = 0
+    for entry in entries:
+        n_bytes += len(json.dumps(entry)) + 2
         if n_bytes > MOST_NOTE_BYTES:
-            kept.append(f"... and {len(lines) - k} more")
+            kept.append(more)
             break
-        kept.append(line)
+        kept.append(entry)
     return json.dumps(kept)
 
 

@@ -26,8 +26,8 @@ from rnnaudio.data.corpus_build import (
 )
 from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, open_checked, sha256_of
 from rnnaudio.data.corpus_splits import Splitting
-from rnnaudio.data.corpus_summary import CorpusSummary, is_measured, lines_of, measure
-from rnnaudio.data.sources import IN_THE_CORPUS, LeftOut, from_lines
+from rnnaudio.data.corpus_summary import CorpusSummary, is_measured, left_out_of, measure, notes_of
+from rnnaudio.data.sources import IN_THE_CORPUS, LeftOut
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.registry import nearest
 
@@ -51,8 +51,7 @@ def summary_of(path: Path) -> CorpusSummary:
             raise RnnaudioError(f"{path} is damaged: a piece cannot be read; build it again") from error
         return CorpusSummary(
             Path(path), int(file.attrs["sample_rate_hz"]), str(file.attrs["dtype"]), float(file.attrs["mean"]),
-            float(file.attrs["std"]), pieces, tuple(lines_of(file, "notes")),
-            tuple(from_lines(lines_of(file, "left_out"))),
+            float(file.attrs["std"]), pieces, tuple(notes_of(file)), tuple(left_out_of(file)),
         )  # fmt: skip
 
 
@@ -152,8 +151,8 @@ def _opened(path: Path) -> Iterator[_Earlier]:
     with open_checked(path) as file:
         rate_hz, origin = int(file.attrs["sample_rate_hz"]), str(Path(path).resolve())
         recordings = [_recording(piece, rate_hz, Path(path), origin) for piece in file["pieces"].values()]
-        notes = [note for note in lines_of(file, "notes") if not is_measured(note)]
-        left_out = from_lines(lines_of(file, "left_out"))
+        notes = [note for note in notes_of(file) if not is_measured(note)]
+        left_out = left_out_of(file)
         yield _Earlier(rate_hz, str(file.attrs["dtype"]), Plan(recordings, (), notes, left_out))
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -98,13 +98,26 @@ def is_measured(note: str) -> bool:
     return note.endswith((LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE))
 
 
-def lines_of(file: h5py.File, name: str) -> list[str]:
-    """The texts of an attribute of a corpus, ``notes`` or ``left_out``; [] if it has none, or none that is usable."""
+def notes_of(file: h5py.File) -> list[str]:
+    """The notes kept in a corpus; [] if it has none, or none that is usable."""
+    return [note for note in _entries(file, "notes") if isinstance(note, str)]
+
+
+def left_out_of(file: h5py.File) -> list[LeftOut]:
+    """The files and folders left out of a corpus, as kept in it; [] if there are none, or none that is usable."""
+    return [LeftOut(*row) for row in _entries(file, "left_out") if _is_left_out(row)]
+
+
+def _is_left_out(row: object) -> bool:
+    return isinstance(row, list) and [type(value) for value in row] == [str, str, bool]
+
+
+def _entries(file: h5py.File, name: str) -> list[Any]:
     try:
-        lines = json.loads(file.attrs.get(name, "[]"))
+        entries = json.loads(file.attrs.get(name, "[]"))
     except (TypeError, ValueError):
         return []
-    return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+    return entries if isinstance(entries, list) else []
 
 
 def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:

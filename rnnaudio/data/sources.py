@@ -71,7 +71,7 @@ BEGINNINGS = (
     b"riff\x2e\x91\xcf\x11",
 )
 SYSTEM_FOLDERS = frozenset(("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"))
-# How the reasons begin for which something is left out on purpose.
+# Reasons for which something is left out on purpose.
 HIDDEN, SYSTEM, SEARCHED, SAME_FILE = (
     "a hidden file",
     "a hidden or system folder",
@@ -79,7 +79,6 @@ HIDDEN, SYSTEM, SEARCHED, SAME_FILE = (
     "the same file",
 )
 NO_AUDIO, IN_THE_CORPUS = "no audio by name or contents", "in the corpus already"
-ON_PURPOSE = (HIDDEN, SYSTEM, SEARCHED, SAME_FILE, NO_AUDIO, IN_THE_CORPUS)
 MOST_SUFFIXES = 6  # named in the note on other files
 
 
@@ -217,17 +216,3 @@ def _begins_as_audio(path: Path) -> bool:
 def as_lines(left_out: Iterable[LeftOut]) -> list[str]:
     """A line ``NAME: REASON`` for each file or folder left out."""
     return [f"{name}: {reason}" for name, reason, _ in left_out]
-
-
-def from_lines(lines: Iterable[str]) -> list[LeftOut]:
-    """The files and folders left out, from the lines that :func:`as_lines` made of them."""
-    return [_from_line(line) for line in lines]
-
-
-def _from_line(line: str) -> LeftOut:
-    for beginning in ON_PURPOSE:
-        name, found, rest = line.partition(f": {beginning}")
-        if found:
-            return LeftOut(name, beginning + rest, False)
-    name, _, reason = line.partition(": ")
-    return LeftOut(name, reason)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from rnnaudio.data.sources import as_lines, find_audio, from_lines
+from rnnaudio.data.sources import find_audio
 from rnnaudio.errors import RnnaudioError
 
 FLAC = b"fLaC" + bytes(20)
@@ -96,21 +96,6 @@ def test_a_folder_without_audio_is_named_whatever_else_was_left_out(tmp_path):
     with pytest.raises(RnnaudioError, match=r"/empty, .*/text: no audio file in these folders; name other folders"):
         find_audio([tmp_path / "empty", tmp_path / "music", tmp_path / "text"])
     assert len(find_audio([tmp_path / "music", tmp_path / "music"]).files) == 1  # named twice, with a reason
-
-
-def test_left_out_files_survive_the_way_to_lines_and_back(tmp_path):
-    put(tmp_path / "a: b.wav")
-    (tmp_path / "gone: away.wav").symlink_to(tmp_path / "nothing")
-    (tmp_path / "same.wav").symlink_to(tmp_path / "a: b.wav")
-    put(tmp_path / ".c.wav")
-    put(tmp_path / ".d" / "e.wav")
-    put(tmp_path / "f.txt", b"text")
-    (tmp_path / "loop").symlink_to(tmp_path)
-    left = find_audio([tmp_path]).left_out
-    assert len(left) == 6 and sum(one.is_fault for one in left) == 1
-    again = from_lines(as_lines(left))
-    assert [one.is_fault for one in again] == [one.is_fault for one in left]
-    assert as_lines(again) == as_lines(left)
 
 
 def test_all_missing_sources_are_named_at_once(tmp_path):
