@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from experiments.proofs.covering_tests import Covering, lines_by_module, under_coverage
 from rnnaudio.errors import RnnaudioError
 
-TIERS = {"fast": "not slow", "full": ""}  # the expression of marks
+MARKS = {"fast": "not slow", "slow": "slow", "full": ""}  # the expression of marks
 START_SECONDS = 60.0  # of a run, beside its tests
 COMPILE_SECONDS = 400.0  # of all kernels, which a mistake in one compiles anew
 SLOWER = 5.0  # a run that takes as many times as long hangs, or as good as
@@ -42,8 +43,8 @@ class Outcome(NamedTuple):
 class Tree:
     """An up-to-date copy of the checkout in ``folder``, for test runs; compiled kernels are stored next to it."""
 
-    def __init__(self, root: Path, folder: Path, tier: str):
-        self.folder, self.tier, self._root = folder, tier, root
+    def __init__(self, root: Path, folder: Path):
+        self.folder, self._root = folder, root
         self._kept = folder.with_name(f"{folder.name}-kept")
         self._kept.mkdir(parents=True, exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,22 +63,23 @@ class Tree:
             shutil.copy2(source, target)
 
     def state(self, test: str) -> str:
-        """A hash of the test file, the tier, and all Python files except other test files."""
+        """A hash of the test file and all Python files except other test files."""
         shared = (name for name in self.files if not name.name.startswith("test_") and name.suffix == ".py")
         sources = (name.as_posix().encode() + (self.folder / name).read_bytes() for name in (*shared, Path(test)))
-        return hashlib.sha256(b"".join([self.tier.encode(), *sources])).hexdigest()[:16]
+        return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
 
-    def caught(self, path: str, mutated: str, files: list[str], baseline: "Baseline") -> str:
-        """The test that fails when the file at ``path`` has the content ``mutated``, or why the run ended early.
+    def caught(self, path: str, mutated: str, files: list[str], baseline: "Baseline", tier: str) -> str:
+        """The test of a tier that fails when the file at ``path`` has the content ``mutated``.
 
-        Returns "" if no test fails.
+        Returns why the run ended early, if it did; "" if no test fails.
         """
         if not files:
             return ""
         limit = START_SECONDS + SLOWER * sum(baseline.seconds[file] for file in files)
         limit += COMPILE_SECONDS if "/kernels/" in path else 0.0
         with self._planted(Path(path), mutated):
-            outcome = self.run(files, baseline.failing, limit, stop_at_first=True)
+            without = [f"--deselect={test}" for test in baseline.failing]
+            outcome = self.run(files, limit, tier, ["-x", *without])
         return outcome.failed[0] if outcome.failed else outcome.ended
 
     @contextlib.contextmanager
@@ -130,14 +132,14 @@ class Tree:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file, target)
 
-    def run(self, files: list[str], without: list[str], limit: float, *, stop_at_first: bool = False) -> Outcome:
+    def run(self, files: list[str], limit: float, tier: str = "full", options: Sequence[str] = ()) -> Outcome:
+        """Run the tests of a tier in these files; ``options``: further ones of pytest."""
         report = self._kept / "report.xml"
         report.unlink(missing_ok=True)
         command = [
-            sys.executable, "-c", LIMITED, "-q", "-m", TIERS[self.tier], f"--junitxml={report}",
+            sys.executable, "-c", LIMITED, "-q", "-m", MARKS[tier], f"--junitxml={report}",
             "-o", "junit_family=xunit1", "-o", f"cache_dir={self._kept / 'pytest'}",
-            f"--basetemp={self._kept / 'tmp'}", *(["-x"] if stop_at_first else []),
-            *(f"--deselect={test}" for test in without), *files,
+            f"--basetemp={self._kept / 'tmp'}", *options, *files,
         ]  # fmt: skip
         status = self._status(command, limit)
         if status is None:
@@ -164,6 +166,7 @@ class Tree:
         return os.environ | {
             "PYTHONPATH": str(self.folder),  # before what the environment has installed
             "NUMBA_CACHE_DIR": str(self._kept / "numba"),
+            "COVERAGE_FILE": str(self._kept / "coverage"),
         }
 
     def stop(self) -> None:
@@ -173,6 +176,20 @@ class Tree:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def covering(self, package: str, files: list[str]) -> Covering:
+        """Which lines of the package each of the test files executes.
+
+        Measured by a run of all tests, once for these sources; the run is also the baseline of the files.
+        """
+        path, state = self.folder.with_name("covering.json"), " ".join(self.state(file) for file in files)
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if known.get("state") != state:
+            print("running all tests under coverage, which takes half an hour ...", flush=True)
+            Baseline.measured(self, files, under_coverage(package))
+            known = {"state": state, "lines": lines_by_module(self._kept / "coverage", self.folder)}
+            path.write_text(json.dumps(known), encoding="utf-8")
+        return Covering(known["lines"])
 
     @property
     def output(self) -> str:
@@ -241,23 +258,32 @@ class Baseline:
         """The baseline of the given test files; those that are new or have changed are run first."""
         path = tree.folder.with_name("baseline.json")
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        states = {file: tree.state(file) for file in files}
-        new = [file for file in files if known.get(file, {}).get("state") != states[file]]
+        new = [file for file in files if known.get(file, {}).get("state") != tree.state(file)]
         if new:
             print(f"measuring {len(new)} files of tests without a mistake ...", flush=True)
-            outcome = tree.run(new, [], limit=24 * 3600.0)
-            if outcome.ended:
-                raise RnnaudioError(f"the tests do not run: {outcome.ended}\n{tree.output}")
-            for file in new:
-                failing = [test for test in outcome.failed if test.split("::")[0] == file]
-                seconds = outcome.seconds.get(file, 0.0)
-                known[file] = {"state": states[file], "seconds": seconds, "failing": failing}
-            path.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        figures = {file: known[file] for file in files}
+            known = Baseline.measured(tree, new)
+        figures = [known[file] for file in files]
         return Baseline(
-            {file: row["seconds"] for file, row in figures.items()},
-            [test for row in figures.values() for test in row["failing"]],
+            {file: row["seconds"] for file, row in zip(files, figures, strict=True)},
+            [test for row in figures for test in row["failing"]],
         )
+
+    @staticmethod
+    def measured(tree: Tree, files: list[str], options: Sequence[str] = ()) -> dict[str, Any]:
+        """Run the test files and save their results; returns all that are saved, by file.
+
+        RnnaudioError if the run does not end as it should.
+        """
+        path = tree.folder.with_name("baseline.json")
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        outcome = tree.run(files, limit=24 * 3600.0, options=options)
+        if outcome.ended:
+            raise RnnaudioError(f"the tests do not run: {outcome.ended}\n{tree.output}")
+        for file in files:
+            failing = [test for test in outcome.failed if test.split("::")[0] == file]
+            known[file] = {"state": tree.state(file), "seconds": outcome.seconds.get(file, 0.0), "failing": failing}
+        path.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        return known
 
     def within(self, files: list[str], seconds: float) -> list[str]:
         """Choose files, in their order, that together take at most ``seconds``, skipping longer ones; at least one."""

@@ -1,16 +1,17 @@
 """Mutation testing: small mistakes are planted in the package, one at a time, and the tests have to notice them.
 
-    rnnaudio experiment run mutants                      200 mistakes, the fast tier, two at a time; continues an
-                                                              interrupted run
+    rnnaudio experiment run mutants                      200 mistakes, two at a time; continues an interrupted run
+    rnnaudio experiment run mutants --tier fast          run no slow tests
     rnnaudio experiment run mutants --n 30 --first-only  run only the tests that are likely to notice
-    rnnaudio experiment run mutants --tier full          run all tests
     rnnaudio experiment run mutants --table              only print the table of the results so far
 
-Each mistake is planted in a copy of the checkout in ``runs/mutants``, never in the checkout itself. The tests that are
-likely to notice it run first (:mod:`experiments.proofs.likely_tests`), then the rest of the tier. A mistake is caught
-if a test fails, or if the run takes much longer than without the mistake. The tests are first run without a mistake,
-and those that fail anyway are left out. If no test notices a mistake, it survives: either the mutated code is
-equivalent (which the table cannot tell), or a test is missing.
+Each mistake is planted in a copy of the checkout in ``runs/mutants``, never in the checkout itself. All tests are
+first run without a mistake, which tells those that fail anyway, and which files of tests execute which line
+(:mod:`experiments.proofs.covering_tests`). Of the files that execute the line of a mistake, those that are likely to
+notice it run first (:mod:`experiments.proofs.likely_tests`), then the others; of all of them first the fast tests,
+then the slow ones. A mistake is caught if a test fails, or if the run takes much longer than without the mistake. If
+no test notices a mistake, it survives: either the mutated code is equivalent (which the table cannot tell), or a test
+is missing.
 
 Compiled Numba kernels are cached under a hash of the sources of all kernels, so a mutated kernel never uses code that
 was compiled without the mistake. Compiled kernels of modules that do not import the mutated one are copied instead of
@@ -32,7 +33,7 @@ from typing import Any, Literal
 import tyro
 
 from experiments.proofs.likely_tests import Imports
-from experiments.proofs.mutant_runs import Baseline, Tree
+from experiments.proofs.mutant_runs import Baseline, Tree, importers
 from experiments.proofs.mutations import Mutation, sample
 from experiments.shared.records import record
 from rnnaudio.cli.arguments import REGISTRY, parsed
@@ -57,7 +58,7 @@ class Options:
 
     n: int = 200  # mistakes
     seed: int = 2026
-    tier: Literal["fast", "full"] = "fast"  # fast: tests not marked slow
+    tier: Literal["fast", "full"] = "full"  # fast: tests not marked slow
     jobs: int = 2  # mistakes at a time
     first_only: bool = False  # only by the tests that are likely to notice; nothing is recorded
     first_seconds: float = 60.0  # how long those may take without a mistake
@@ -90,7 +91,8 @@ class Search:
             wanted = {path: source for path, source in wanted.items() if any(w in path for w in options.only)}
         if not wanted:
             raise RnnaudioError(f"no module of {', '.join(modules)} has {' or '.join(options.only)} in its path")
-        self._sources, self._imports = wanted, Imports(root, (_package(modules), "tests"))
+        self._package = modules[0].split("/")[0]
+        self._sources, self._imports = wanted, Imports(root, (self._package, "tests"))
         self._log = options.folder / "found.jsonl"
 
     def run(self) -> list[dict[str, Any]]:
@@ -121,7 +123,9 @@ class Search:
         folder = self._options.folder.absolute()
         trees: Queue[Tree] = Queue()
         for k in range(self._options.jobs):
-            trees.put(Tree(self._root, folder / f"copy-{k + 1}", self._options.tier))
+            trees.put(Tree(self._root, folder / f"copy-{k + 1}"))
+        if not self._options.first_only:
+            self._covering = trees.queue[0].covering(self._package, self._every_test)
         progress = _Progress(n_all - len(mutants), n_all)
 
         def look(mutant: tuple[str, Mutation, str]) -> None:
@@ -145,29 +149,53 @@ class Search:
                 raise
 
     def _looked_for(self, tree: Tree, path: str, mutation: Mutation, key: str) -> dict[str, Any]:
-        """Plant a mistake and run the likely tests, then the others; returns the row of the result."""
-        source, started = self._sources[path], time.monotonic()
-        likely, others = self._in_order(path)
-        with self._lock:
-            baseline = Baseline.of(tree, likely[:MOST_LIKELY])
-        first = baseline.within(likely[:MOST_LIKELY], self._options.first_seconds)
-        caught = tree.caught(path, mutation.applied(source), first, baseline)
-        where = "likely" if caught else ""
-        rest = [file for file in [*likely, *others] if file not in first]
-        if not caught and not self._options.first_only:
+        """Plant a mistake and run the tests that may notice it, in order; returns the row of the result."""
+        mutated, started = mutation.applied(self._sources[path]), time.monotonic()
+        caught, among, quick = "", "", set[str]()
+        for among, tier, files in self._stages(tree, path, mutation.line):
+            files = [file for file in files if tier == "slow" or file not in quick]
             with self._lock:
-                baseline = Baseline.of(tree, rest)
-            caught = tree.caught(path, mutation.applied(source), rest, baseline)
-            where = "rest" if caught else ""
+                baseline = Baseline.of(tree, files)
+            if among == "likely":
+                files = baseline.within(files, self._options.first_seconds)
+            quick.update(files)
+            caught = tree.caught(path, mutated, files, baseline, tier)
+            if caught:
+                break
         return {
-            "key": key, "path": path, "line": mutation.line, "kind": mutation.kind, "diff": mutation.diff(source),
-            "caught": bool(caught), "by": caught, "among": where, "seconds": round(time.monotonic() - started, 1),
+            "key": key, "path": path, "line": mutation.line, "kind": mutation.kind,
+            "diff": mutation.diff(self._sources[path]), "caught": bool(caught), "by": caught,
+            "among": among if caught else "", "seconds": round(time.monotonic() - started, 1),
         }  # fmt: skip
 
-    def _in_order(self, path: str) -> tuple[list[str], list[str]]:
+    def _stages(self, tree: Tree, path: str, line: int) -> Iterator[tuple[str, str, list[str]]]:
+        """(name, tier, test files) of the test runs for a mistake in this line, in order.
+
+        They are the ``likely`` ones of the fast tier, all others of it (``fast``), and the ``slow`` ones.
+        """
         likely = self._imports.likely(path)
-        every = sorted(str(file.relative_to(self._root)) for file in (self._root / "tests").rglob("test_*.py"))
-        return likely, [file for file in every if file not in likely]
+        if self._options.first_only:
+            yield "likely", "fast", likely[:MOST_LIKELY]
+            return
+        executing = self._covering.files(path, line, self._importers(tree, path))
+        likely = [file for file in likely if file in executing]
+        others = sorted(executing - set(likely))
+        if likely:
+            yield "likely", "fast", likely[:MOST_LIKELY]
+        yield "fast", "fast", [*likely, *others]
+        if self._options.tier == "full":
+            yield "slow", "slow", [*likely, *others]
+
+    @staticmethod
+    def _importers(tree: Tree, path: str) -> list[str]:
+        """Paths of the kernels that import the kernel at ``path``; none for other modules."""
+        if "kernels" not in Path(path).parts:
+            return []
+        return [str(Path(path).with_name(f"{name}.py")) for name in importers(tree.folder / path)]
+
+    @property
+    def _every_test(self) -> list[str]:
+        return sorted(str(file.relative_to(self._root)) for file in (self._root / "tests").rglob("test_*.py"))
 
 
 class _Progress:
@@ -197,10 +225,6 @@ def _python_files(path: Path) -> Iterator[Path]:
         yield from (file for file in sorted(path.rglob("*.py")) if file.name != "__init__.py")
 
 
-def _package(modules: tuple[str, ...]) -> str:
-    return modules[0].split("/")[0]
-
-
 # ---------------------------------------------------------------- the table
 
 
@@ -211,8 +235,16 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         planted, caught = Counter(map(_of(name), rows)), Counter(_of(name)(row) for row in rows if row["caught"])
         return {key: (caught[key], planted[key]) for key in sorted(planted)}
 
-    n_caught = sum(row["caught"] for row in rows)
-    return {"n": len(rows), "n_caught": n_caught, "by_module": counts("module"), "by_kind": counts("kind")}
+    n_caught, n_fast = (
+        sum(row["caught"] and row["among"] not in without for row in rows) for without in ((), ("slow",))
+    )
+    return {
+        "n": len(rows),
+        "n_caught": n_caught,
+        "n_caught_fast": n_fast,
+        "by_module": counts("module"),
+        "by_kind": counts("kind"),
+    }
 
 
 def _of(name: str) -> Any:
@@ -225,7 +257,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     if not rows:
         return ["nothing was planted yet"]
     figures = summary(rows)
-    lines = [f"{figures['n_caught']} of {figures['n']} mistakes were caught"]
+    lines = [f"{figures['n_caught']} of {figures['n']} mistakes were caught, {figures['n_caught_fast']} by fast tests"]
     for name in ("by_module", "by_kind"):
         lines += ["", *(f"{key:28s} {caught:4d} of {n:4d}" for key, (caught, n) in figures[name].items())]
     for row in rows:

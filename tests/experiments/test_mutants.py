@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.proofs.covering_tests import Covering
 from experiments.proofs.likely_tests import Imports
 from experiments.proofs.mutant_runs import Baseline, Tree, importers
 from experiments.proofs.mutants import Options, Search, summary, table
@@ -106,6 +107,10 @@ TOY = {
     "def test_that_fails_anyway():\n    assert False\n",
     "tests/test_other.py": "from toy import deep, endless, unchecked\n\n\ndef test_steps():\n"
     "    assert endless.steps(5) == 6 and unchecked.double(0) == 0\n",
+    "toy/rare.py": "def half(a):\n    return a / 2\n",
+    "tests/test_rare.py": "import pytest\n\nfrom toy import rare\n\n\n@pytest.mark.slow\ndef test_half():\n"
+    "    assert rare.half(3) == 1.5\n",
+    "setup.cfg": "[tool:pytest]\nmarkers =\n    slow: later\n",
 }
 
 
@@ -133,46 +138,64 @@ def test_likely_tests_of_the_package(request):
 
 @pytest.mark.slow
 def test_a_mistake_that_is_tested_is_caught_and_one_that_is_not_survives(toy, tmp_path, capsys):
-    options = Options(n=20, jobs=2, folder=tmp_path / "found", only=("sums", "unchecked"))
+    options = Options(n=20, jobs=2, folder=tmp_path / "found", only=("sums", "unchecked", "rare"))
     before = {name: (toy / name).read_text() for name in TOY}
     rows = Search(toy, ("toy",), options).run()
-    assert {(row["path"], row["caught"], row["by"]) for row in rows} == {
-        ("toy/sums.py", True, "tests/test_sums.py::test_total"),
-        ("toy/unchecked.py", False, ""),
+    assert {(row["path"], row["caught"], row["by"], row["among"]) for row in rows} == {
+        ("toy/sums.py", True, "tests/test_sums.py::test_total", "likely"),
+        ("toy/unchecked.py", False, "", ""),
+        ("toy/rare.py", True, "tests/test_rare.py::test_half", "slow"),
     }
     out = capsys.readouterr().out
-    assert "[2/2]" in out and "SURVIVED" in out and "0 min left" in out
+    assert "[3/3]" in out and "SURVIVED" in out and "0 min left" in out
     assert {name: (toy / name).read_text() for name in TOY} == before
-    assert summary(rows)["by_module"] == {"toy/sums.py": (1, 1), "toy/unchecked.py": (0, 1)}
-    assert table(rows)[0] == "1 of 2 mistakes were caught" and "toy/unchecked.py:2" in "\n".join(table(rows))
+    assert summary(rows)["by_module"] == {
+        "toy/rare.py": (1, 1), "toy/sums.py": (1, 1), "toy/unchecked.py": (0, 1),
+    }  # fmt: skip
+    assert table(rows)[0] == "2 of 3 mistakes were caught, 1 by fast tests" and "toy/unchecked.py:2" in "\n".join(
+        table(rows)
+    )
     again = Search(toy, ("toy",), options).run()  # nothing is left to do
     assert again == rows and capsys.readouterr().out == ""
     (toy / "toy/sums.py").write_text(TOY["toy/sums.py"].replace("a + b", "b + a"))
     Search(toy, ("toy",), options).run()
-    assert "[2/2] toy/sums.py" in capsys.readouterr().out  # a changed file is looked at anew, and it alone
+    assert "[3/3] toy/sums.py" in capsys.readouterr().out  # a changed file is looked at anew, and it alone
     with pytest.raises(RnnaudioError, match="no module of toy has nowhere in its path"):
         Search(toy, ("toy",), Options(only=("nowhere",)))
 
 
+def test_files_of_tests_are_attributed_to_the_lines_they_execute():
+    covering = Covering({
+        "p/a.py": {"3": ["tests/test_a.py"], "7": ["tests/test_a.py", "tests/test_b.py"]},
+        "p/kernels/k.py": {}, "p/kernels/l.py": {"4": ["tests/test_l.py"]},
+    })  # fmt: skip
+    assert covering.files("p/a.py", 3) == {"tests/test_a.py"}
+    assert covering.files("p/a.py", 1) == {"tests/test_a.py", "tests/test_b.py"}  # a constant: all of the module
+    assert covering.files("p/kernels/k.py", 9, ["p/kernels/k.py", "p/kernels/l.py"]) == {"tests/test_l.py"}
+    assert covering.files("p/unknown.py", 9) == set()
+
+
 @pytest.mark.slow
 def test_what_hangs_crashes_or_cannot_be_imported_is_caught(toy, tmp_path, monkeypatch):
-    tree = Tree(toy, tmp_path / "copy", "fast")
+    tree = Tree(toy, tmp_path / "copy")
     files = ["tests/test_other.py", "tests/test_sums.py"]
     baseline = Baseline.of(tree, files)
     assert baseline.failing == ["tests/test_sums.py::test_that_fails_anyway"]
-    assert tree.caught("toy/sums.py", TOY["toy/sums.py"], files, baseline) == ""
+    assert tree.caught("toy/sums.py", TOY["toy/sums.py"], files, baseline, "full") == ""
     endless = TOY["toy/endless.py"]
     crash = "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"
-    assert tree.caught("toy/endless.py", crash, files, baseline) == "pytest ended with status -11"
-    assert "test_other" in tree.caught("toy/endless.py", "import nothing_of_this_name", files, baseline)
-    assert tree.caught("toy/endless.py", endless, files, baseline) == ""  # and nothing of it is left
+    assert tree.caught("toy/endless.py", crash, files, baseline, "full") == "pytest ended with status -11"
+    assert "test_other" in tree.caught("toy/endless.py", "import nothing_of_this_name", files, baseline, "full")
+    assert tree.caught("toy/endless.py", endless, files, baseline, "full") == ""  # and nothing of it is left
     with monkeypatch.context() as patch:
         patch.setattr("experiments.proofs.mutant_runs.START_SECONDS", 4.0)
-        assert "no end after 4 s" in tree.caught("toy/endless.py", endless.replace("+=", "-="), files, baseline)
+        assert "no end after 4 s" in tree.caught(
+            "toy/endless.py", endless.replace("+=", "-="), files, baseline, "full"
+        )
     measured = json.loads((tmp_path / "baseline.json").read_text())
     assert {file: row["state"] for file, row in measured.items()} == {file: tree.state(file) for file in files}
     (toy / files[0]).write_text(TOY[files[0]] + "\n")
-    assert Tree(toy, tmp_path / "copy", "fast").state(files[0]) != tree.state(files[1])
+    assert Tree(toy, tmp_path / "copy").state(files[0]) != tree.state(files[1])
     assert tree.state(files[1]) == measured[files[1]]["state"] and tree.state(files[0]) != measured[files[0]]["state"]
 
 
