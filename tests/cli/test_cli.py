@@ -270,6 +270,7 @@ def test_a_corpus_that_was_moved_is_named_and_known_again(folder, tmp_path, comm
     assert command(*generate, "--overwrite")[0] == 0  # it is known there from now on
 
 
+@pytest.mark.slow
 def test_silent_validation_is_refused_and_a_silent_seed_is_played(tmp_path, command):
     """One recording is cut in time: 80 % to train on, 10 % to validate, 10 % to test."""
     for name, seconds, expected in (("valid", 7.9, 2), ("test", 8.95, 0)):
@@ -314,7 +315,10 @@ def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp
     assert (tmp_path / "run/report.html").exists()
 
 
-@pytest.mark.parametrize("every", [4, 1], ids=["a loss of training", "a loss of validation"])
+@pytest.mark.parametrize(
+    "every",
+    [pytest.param(4, id="a loss of training"), pytest.param(1, id="a loss of validation", marks=pytest.mark.slow)],
+)
 def test_training_that_breaks_down_at_once_is_told_in_one_line_with_its_causes(folder, command, tmp_path, every):
     words = ["train", folder / "corpus.h5", tmp_path / "run", *SMALL, "--max-updates", 8, "--learning-rate", "1e30"]
     status, out, err = command(*words, "--validate-every", every)
@@ -334,6 +338,7 @@ def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(folder, 
     assert re.search(r"needs about \d+ MB.*1 MB are available: lower batch_size \(2\) or n_steps \(5\)", err)
 
 
+@pytest.mark.slow
 def test_training_in_segments_says_what_a_step_needs(folder, command):
     arguments = ["train", folder / "corpus.h5", folder / "segments", *SMALL, "--segment-steps", 2, "--max-updates", 2]
     status, out, _ = command(*arguments)

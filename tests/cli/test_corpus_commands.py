@@ -85,7 +85,7 @@ def test_ctrl_c_says_where_the_pieces_are(tmp_path, corpus, command, monkeypatch
     assert status == 0 and "3 pieces were decoded by an earlier build" in out
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("split", [pytest.param("train", marks=pytest.mark.slow), "test"])
 def test_a_run_notices_any_change_of_its_corpus(tmp_path, corpus, command, split):
     """Pieces of the test split change neither mean nor duration of the training music."""
     added = tmp_path / "new.wav"

@@ -234,7 +234,7 @@ def test_the_older_name_of_train_goes_on_with_a_run_over_codes(folder, command, 
 
 
 @pytest.mark.usefixtures("short_free_run")
-@pytest.mark.parametrize("recipe", BY_CODE_OR_SAMPLE)
+@pytest.mark.parametrize("recipe", ["codes", pytest.param("samples", marks=pytest.mark.slow)])
 def test_toy_problems_are_tried_and_a_failure_is_diagnosed(recipe, command, monkeypatch):
     """A loss of twice that of mere counts is reached at once, one of nothing never."""
     kind = type(recipe_named(recipe))

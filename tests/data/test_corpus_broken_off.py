@@ -222,6 +222,7 @@ def test_a_damaged_file_is_used_as_far_as_it_is_sound(folder, tmp_path, decoded,
     assert not (tmp_path / PART).exists()
 
 
+@pytest.mark.slow
 def test_broken_off_twice(folder, tmp_path, decoded):
     killed(folder, tmp_path / "a.h5", 2)
     killed(folder, tmp_path / "a.h5", 3)  # of those that are left

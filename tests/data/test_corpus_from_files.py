@@ -118,7 +118,7 @@ def test_a_file_of_zeros_is_kept_only_on_request(tmp_path, good):
     assert (zeros.seconds, zeros.silent_share) == (1.0, 1.0)
 
 
-@pytest.mark.parametrize("named, other", [("valid", "test"), ("test", "valid")])
+@pytest.mark.parametrize("named, other", [pytest.param("valid", "test", marks=pytest.mark.slow), ("test", "valid")])
 def test_a_split_that_is_not_named_is_filled_from_the_rest(tmp_path, good, named, other):
     """Of six pieces one is named: the other split and training share the rest, differently for each seed."""
     found = set()

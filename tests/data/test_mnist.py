@@ -104,11 +104,11 @@ def test_idx_files_are_split_and_scaled(made_up, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name",
     [
-        lambda packed: packed.removesuffix(".gz"),
-        lambda packed: packed.removesuffix(".gz").replace("-idx", ".idx"),
-        lambda packed: packed,  # as browsers unpack it
+        pytest.param(lambda packed: packed.removesuffix(".gz"), id="unpacked", marks=pytest.mark.slow),
+        pytest.param(lambda packed: packed.removesuffix(".gz").replace("-idx", ".idx"), id="with a dot"),
+        # As browsers unpack it.
+        pytest.param(lambda packed: packed, id="unpacked under its old name", marks=pytest.mark.slow),
     ],
-    ids=["unpacked", "with a dot", "unpacked under its old name"],
 )
 def test_unpacked_idx_files_give_the_same_arrays(made_up, tmp_path, monkeypatch, name):
     (tmp_path / "packed").mkdir()

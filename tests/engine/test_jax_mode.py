@@ -143,6 +143,7 @@ def test_float64_is_computed_in_float64():
     assert value.dtype == "float64" and value == 1.0 + 1e-12
 
 
+@pytest.mark.slow
 def test_a_program_in_this_mode_says_what_it_runs_on():
     pytest.importorskip("jax")
     code = "from rnnaudio.cli.engine_report import report; print(report())"

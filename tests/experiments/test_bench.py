@@ -116,7 +116,7 @@ def test_peers_that_started_are_closed_if_another_does_not():
     assert Scripted.closed == ["rnnaudio"]
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", [pytest.param("lstm", marks=pytest.mark.slow), "gru"])
 def test_the_peer_in_jax_is_the_same_model_and_update(cell):
     pytest.importorskip("jax")
     from experiments.benchmarks.bench_jax import ReadOut, Recurrent, update

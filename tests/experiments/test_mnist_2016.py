@@ -41,7 +41,7 @@ def transcription(values, images, labels, draws, has_norm):
     return oracles.cross_entropy_2016(x, np.eye(10)[labels])
 
 
-@pytest.mark.parametrize("name", ["february", "march"])
+@pytest.mark.parametrize("name", ["february", pytest.param("march", marks=pytest.mark.slow)])
 def test_training_is_that_of_a_transcription_in_numpy(name, kernel):
     """Three updates by SGD, the transcription's gradients by differences; then the test with the noise on."""
     setting, data = small(name), made_up_digits(N_ROWS).train

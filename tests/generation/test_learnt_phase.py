@@ -152,6 +152,7 @@ def test_each_frame_comes_out_once_and_in_time(magnitudes, look_ahead, n_frames)
         stream.push(rows[0])
 
 
+@pytest.mark.slow
 def test_a_run_s_model_is_loaded_for_its_own_transform_alone(tmp_path):
     from experiments.studies import phase as experiment
 

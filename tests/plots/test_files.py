@@ -62,6 +62,7 @@ def test_an_earlier_picture_survives_a_write_that_fails(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_matplotlibs_global_state_is_left_alone_and_pyplot_not_imported():
     code = """
 import matplotlib, sys

@@ -1,6 +1,7 @@
 """Pieces that are shorter than a window or a prime: counted aloud, used where they can be, refused with the length."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.support.corpora import build
 from tests.support.recordings import music
 
 RATE = 8000
+in_full = partial(pytest.param, marks=pytest.mark.slow)
 # Settings of small runs, and what a window of training and of validation has in samples, by hand.
 FRAMES = ["--recipe", "frames", "--frame-size", 40, "--n-steps", 99, "--batch-size", 4, "--n-units", 6]
 CODES = [
@@ -57,7 +59,7 @@ def corpus_of(path, lengths):
     return path
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [in_full(kind) if kind != "frames" else kind for kind in KINDS])
 def test_what_is_too_short_is_counted_aloud_and_recorded(tmp_path, command, kind):
     settings, n_train, n_valid = KINDS[kind]
     lengths = {
@@ -109,7 +111,7 @@ def test_a_corpus_without_a_long_enough_piece_is_refused(tmp_path, command, kind
     assert f"{need / RATE:.3g} s ({need}): lower " in err
 
 
-@pytest.mark.parametrize("kind", SHORTER)
+@pytest.mark.parametrize("kind", ["frames", in_full("codes"), in_full("samples")])
 def test_thirty_pieces_of_less_than_a_second_train_and_play(tmp_path, command, kind):
     """As an earlier version stored them, not joined: the prime is what there is."""
     n = round(0.6 * RATE)

@@ -29,6 +29,7 @@ def test_it_computes_its_equation():
     np.testing.assert_allclose(engine.function([symbol], y)(x), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_trains_and_plays_from_the_command_line(command, tmp_path):
     corpus = build_demo_corpus(tmp_path / "corpus.h5")
     run, small = tmp_path / "run", ("--frame-size", 40, "--n-steps", 4, "--batch-size", 4, "--n-units", 5)

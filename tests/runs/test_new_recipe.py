@@ -42,6 +42,7 @@ def test_every_command_works_on_it(command, corpus, tmp_path):
     assert status == 0 and "n_units = 12" in (tmp_path / "again" / "config.toml").read_text(), err
 
 
+@pytest.mark.slow
 def test_preflight_works_on_it(command):
     status, out, err = command("preflight", "--recipe", "spectra", "--max-updates", 10)
     assert status in (0, 1) and "sine       passed" in out, err

@@ -109,7 +109,9 @@ def test_a_run_is_resumed_as_it_would_have_been(name, tmp_path):
     assert (run_dir / "config.toml").exists()
 
 
-@pytest.mark.parametrize("name", ["lstm", "codes", "samples"])
+@pytest.mark.parametrize(
+    "name", ["lstm", pytest.param("codes", marks=pytest.mark.slow), pytest.param("samples", marks=pytest.mark.slow)]
+)
 def test_a_report_is_written_of_it(name, tmp_path, monkeypatch):
     monkeypatch.setattr("rnnaudio.runs.codes.choice.SECONDS", 1.0)
     monkeypatch.setattr("rnnaudio.runs.codes.choice.N_PRIMES", 1)
