@@ -117,6 +117,11 @@ EXCERPTS = {
     "train-k545-i.flac": ("K. 545 i, Allegro, exposition", 0.0, 22.5),
     "valid-k80-iv.flac": ("K. 80 iv, Rondeau", 14.92, 10.05),
     "test-k155-i.flac": ("K. 155 i, Allegro", 0.0, 12.12),
+    "more/train-k458-iv.flac": ("K. 458 iv, Allegro assai", 0.0, 75.0),
+    "more/train-k458-ii.flac": ("K. 458 ii, Menuetto", 0.0, 60.0),
+    "more/train-k156-i.flac": ("K. 156 i, Presto", 0.0, 75.0),
+    "more/valid-k80-iii.flac": ("K. 80 iii, Menuetto", 0.0, 30.0),
+    "more/test-k155-iii.flac": ("K. 155 iii, Molto allegro", 0.0, 30.0),
 }
 
 
@@ -411,6 +416,7 @@ def write_excerpts(scores: Sequence[Score], piano: Mapping[int, Key], folder: Pa
             file.title, file.comment = score.title, score.source.partition(";")[0]
             file.license = LICENCE.format(score=score.licence)
             file.write(audio * fade * fade[::-1])
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / name, flac.getvalue())
 
 

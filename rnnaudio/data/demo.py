@@ -1,4 +1,7 @@
-"""A minute of piano music included in the package; ``piano/README.md`` lists its sources."""
+"""Piano music included in the package: a minute for examples and tests, and more for the demo.
+
+``piano/README.md`` lists its sources.
+"""
 
 import io
 from collections.abc import Callable
@@ -12,21 +15,27 @@ from rnnaudio.audio.arrays import Audio
 from rnnaudio.data.corpus_build import Recording, build_corpus
 
 
-def embedded_recordings() -> list[Recording]:
+def embedded_recordings(*, more: bool = False) -> list[Recording]:
     """The excerpts that come with the package, sorted by file name; train, valid and test are from different works.
 
     The split is the first word of the file name; title, source and licence are tags in the file.
+
+    more: also the longer excerpts that the demo trains on.
     """
-    flacs = [file for file in files("rnnaudio.data").joinpath("piano").iterdir() if file.name.endswith(".flac")]
+    folder = files("rnnaudio.data").joinpath("piano")
+    folders = [folder, folder.joinpath("more")] if more else [folder]
+    flacs = [file for one in folders for file in one.iterdir() if file.name.endswith(".flac")]
     return [_recording(flac) for flac in sorted(flacs, key=lambda flac: flac.name)]
 
 
-def build_demo_corpus(out: Path) -> Path:
-    """Write the excerpts that come with the package to ``out``, as a corpus (16 kHz, int16, 62 s); returns the path.
+def build_demo_corpus(out: Path, *, more: bool = False) -> Path:
+    """Write the excerpts that come with the package to ``out``, as a corpus (16 kHz, int16); returns the path.
+
+    more: see :func:`embedded_recordings`; 62 s of music without them, 332 s with them.
 
     Raises RnnaudioError if the file cannot be written; see `build_corpus`.
     """
-    return build_corpus(embedded_recordings(), Path(out), progress=False).path
+    return build_corpus(embedded_recordings(more=more), Path(out), progress=False).path
 
 
 def _recording(flac: Traversable) -> Recording:

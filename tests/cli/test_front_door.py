@@ -165,12 +165,12 @@ def trained(monkeypatch, command):
 
 def test_options_win_over_a_file_and_a_file_over_a_preset(trained, tmp_path):
     (tmp_path / "mine.toml").write_text("batch_size = 8\nminutes = 7\n[model]\nn_layers = 2\n")
-    demo = chosen(preset="demo").config
-    assert trained("--preset", "demo") == ("frames", demo)
-    recipe, config = trained("--preset=demo", "--config", tmp_path / "mine.toml", "--minutes", 3, "--n-units", 6)
+    small = chosen(preset="lstm-small").config
+    assert trained("--preset", "lstm-small") == ("frames", small)
+    recipe, config = trained("--preset=lstm-small", "--config", tmp_path / "mine.toml", "--minutes", 3, "--n-units", 6)
     assert recipe == "frames" and (config.batch_size, config.minutes) == (8, 3.0)
     assert (config.model.n_layers, config.model.n_units, config.model.linear_skip) == (2, 6, 2)
-    assert (config.optimizer, config.patience) == (demo.optimizer, demo.patience)
+    assert (config.optimizer, config.patience) == (small.optimizer, small.patience)
 
 
 def test_a_file_and_a_preset_name_the_recipe(trained, tmp_path):

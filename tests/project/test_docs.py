@@ -115,13 +115,13 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     """All its blocks, one after the other, where `make demo` has left a corpus and a recording."""
     monkeypatch.chdir(tmp_path)
     demo = tmp_path / "runs/demo"
-    demo.mkdir(parents=True)
+    (demo / "codes").mkdir(parents=True)
     build_demo_corpus(demo / "corpus.h5")
     audio, rate = embedded_recordings()[0].load()
-    write_wav(demo / "original.wav", audio[: 3 * rate], rate)
+    write_wav(demo / "codes/original.wav", audio[: 3 * rate], rate)
     code = "\n".join(CODE.findall(text_of(page)))
     if "checkpoint.safetensors" in code:
-        leave_a_checkpoint(demo)
+        leave_a_checkpoint(demo / "codes")
     for written, smaller in SMALLER.items():
         code = code.replace(written, smaller)
     exec(compile(code, str(page.name), "exec"), {"__name__": "page"})

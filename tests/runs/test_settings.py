@@ -47,7 +47,7 @@ def test_a_file_names_its_recipe(written):
 
 def test_a_file_wins_over_a_preset_setting_by_setting(written):
     file = written("batch_size = 8\nminutes = 5\n\n[model]\nn_layers = 2\npeepholes = true")
-    preset, both = chosen(preset="demo").config, chosen(preset="demo", config=file).config
+    preset, both = chosen(preset="lstm-small").config, chosen(preset="lstm-small", config=file).config
     assert (both.batch_size, both.minutes) == (8, 5.0) and isinstance(both.minutes, float)
     assert both.model.n_layers == 2 and both.model.options.peepholes
     assert (both.optimizer, both.model.n_units, both.model.linear_skip) == ("adam", 200, 2)  # still the preset's
@@ -148,7 +148,8 @@ def test_another_recipe_is_refused(written):
 def test_an_unknown_preset_names_the_nearest():
     with pytest.raises(RnnaudioError, match="unknown preset 'gru-2015'; did you mean 'gru-2016'?"):
         chosen(preset="gru-2015")
-    with pytest.raises(RnnaudioError, match="unknown preset '../x'; known are demo, gru-2016, lstm, music, samplernn"):
+    known = "unknown preset '../x'; known are gru-2016, lstm, lstm-small, music, samplernn"
+    with pytest.raises(RnnaudioError, match=known):
         chosen(preset="../x")
 
 
@@ -189,7 +190,7 @@ def names_in(config):
 
 
 def test_every_preset_says_what_it_is_and_names_its_recipe():
-    assert presets.names() == ["demo", "gru-2016", "lstm", "music", "samplernn"]
+    assert presets.names() == ["gru-2016", "lstm", "lstm-small", "music", "samplernn"]
     for name in presets.names():
         text = presets.path_of(name).read_text(encoding="utf-8")
         recipe, config = chosen(preset=name)
@@ -197,13 +198,13 @@ def test_every_preset_says_what_it_is_and_names_its_recipe():
         assert isinstance(config, recipe_named(recipe).Config)
 
 
-def test_demo_is_small():
-    """'Small enough for a minute of music and two minutes on two cores: what `rnnaudio demo` trains.'"""
+def test_lstm_small_is_small():
+    """'One LSTM layer beside a linear predictor, two minutes.'"""
     config = FramesConfig(
         batch_size=32, optimizer="adam", learning_rate=1e-3, minutes=2.0, validate_every=20, patience=15,
         model=ModelConfig(n_units=200, linear_skip=2),
     )  # fmt: skip
-    assert chosen(preset="demo") == ("frames", config)
+    assert chosen(preset="lstm-small") == ("frames", config)
 
 
 def test_gru_2016_is_as_it_was():

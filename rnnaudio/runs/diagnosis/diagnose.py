@@ -59,12 +59,19 @@ def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
         plots.diagnosis(diagnosis, picture)
     report = Path(run_dir) / "report.html"
     if report.exists():
-        nothing = [{"cause": NOTHING_FOUND}]
-        rows = [{k: v for k, v in cause._asdict().items() if k != "rate_factor"} for cause in diagnosis.causes]
         extend_report(
-            report, tables={"Causes": rows or nothing}, pictures={"Diagnosis": targets[1]}, explanations=OF_A_DIAGNOSIS
+            report,
+            tables={"Causes": cause_rows(diagnosis)},
+            pictures={"Diagnosis": targets[1]},
+            explanations=OF_A_DIAGNOSIS,
         )
     return targets
+
+
+def cause_rows(diagnosis: Diagnosis) -> list[dict[str, object]]:
+    """Rows of a table of the causes, most severe first; one row that says so if none was found."""
+    rows = [{k: v for k, v in cause._asdict().items() if k != "rate_factor"} for cause in diagnosis.causes]
+    return rows or [{"cause": NOTHING_FOUND}]
 
 
 def as_json(diagnosis: Diagnosis) -> Plain:

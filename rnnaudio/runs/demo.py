@@ -1,0 +1,183 @@
+"""The demo: a model of 2016 on piano music, why it falls silent, and a model that plays on, told on one page."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rnnaudio import plots
+from rnnaudio.audio import read_audio
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.diagnostics.subject import Diagnosis
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.report import write_report
+from rnnaudio.runs.config import from_dict, to_dict
+from rnnaudio.runs.diagnosis.diagnose import cause_rows, diagnose_run, write_diagnosis
+from rnnaudio.runs.explanations import HOW_IT_IS_JUDGED, OF_A_DIAGNOSIS
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.outcome import headline, write_outcome
+from rnnaudio.runs.recipes import recipe_named
+from rnnaudio.runs.record import Record
+from rnnaudio.runs.settings import Chosen, chosen
+from rnnaudio.training import checkpoint
+from rnnaudio.training.loop import duration
+
+# Folders of the two runs, their presets, and their shares of the training time.
+OF_2016, LASTING = "2016", "codes"
+PRESETS = {OF_2016: "gru-2016", LASTING: "music"}
+SHARES = {OF_2016: 0.25, LASTING: 0.75}
+SECONDS = 30.0  # of each continuation
+HIGHEST_HZ = 4000.0  # of the spectrograms: a piano has little above
+TITLE = "Why a model of 2016 does not play, and one that plays on"
+STORY = {
+    "the recording": "Piano music that neither model was trained on.",
+    "the model of 2016": (
+        "After a second of that recording, three GRU layers with the settings of the blog's last week go on by "
+        "themselves."
+    ),
+    "the model that plays on": (
+        "After the same second, a model over codes: an LSTM gives probabilities of the next spectrum out of a "
+        "vocabulary, and one is sampled."
+    ),
+    "Spectrograms": (
+        "Time runs to the right, pitch upwards, brighter is louder. Up to the dashed line all three are the "
+        "recording's first second."
+    ),
+}
+
+
+def tell(run_dir: Path, minutes: float) -> Path:
+    """Train both models on the piano music in the package, diagnose the first; returns the path of the page.
+
+    The page is ``report.html`` in ``run_dir``, beside the corpus and the folders of the runs, :data:`OF_2016` and
+    :data:`LASTING`. An earlier demo there is replaced.
+
+    minutes: limit on the training time of both together.
+
+    RnnaudioError if the folder cannot be made, or holds runs that are not a demo's.
+    """
+    settings = {name: _within(chosen(preset=preset), minutes * SHARES[name]) for name, preset in PRESETS.items()}
+    forget_earlier(run_dir, settings)
+    corpus = build_demo_corpus(run_dir / "corpus.h5", more=True)
+    print("1 of 3: a model of 2016", flush=True)
+    failed = trained(settings[OF_2016], corpus, run_dir / OF_2016)
+    print("2 of 3: why it does not play", flush=True)
+    diagnosis = diagnose_run(run_dir / OF_2016, corpus)
+    write_diagnosis(run_dir / OF_2016, diagnosis)
+    for cause in diagnosis.causes:
+        print(f"  {cause.name}: {cause.evidence}")
+    print("3 of 3: a model that plays on", flush=True)
+    lasting = trained(settings[LASTING], corpus, run_dir / LASTING)
+    return write_page(run_dir, diagnosis, failed, lasting)
+
+
+def _within(settings: Chosen, minutes: float) -> Chosen:
+    return settings._replace(config=dataclasses.replace(settings.config, minutes=minutes))
+
+
+def forget_earlier(run_dir: Path, settings: Mapping[str, Chosen]) -> None:
+    """Make the folder ``run_dir``, and delete the checkpoints of an earlier demo in it.
+
+    RnnaudioError if there is a run with other settings than these, their ``minutes`` aside, or if the folder cannot be
+    made.
+    """
+    paths = {name: checkpoint.path_in(run_dir / name) for name in settings}
+    for path in (checkpoint.path_in(run_dir), *paths.values()):
+        if path.exists() and not is_of_a_demo(path, settings.get(path.parent.name)):
+            raise RnnaudioError(f"{path} is not a demo's: name another --run-dir, so that it is not lost")
+    for path in paths.values():
+        path.unlink(missing_ok=True)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RnnaudioError(f"cannot make {run_dir}: {error.strerror}; name another --run-dir") from error
+
+
+def is_of_a_demo(path: Path, settings: Chosen | None) -> bool:
+    """True if the checkpoint at ``path`` is of a run with these settings, except what is decided in training."""
+    if settings is None:
+        return False
+    recipe = recipe_named(settings.recipe)
+    saved = (checkpoint.load(path).record.get("config") or {}).get(recipe.key)
+    if not saved:
+        return False
+    earlier = dataclasses.replace(from_dict(recipe.Config, saved), minutes=settings.config.minutes)
+    decided, wanted = to_dict(earlier), to_dict(settings.config)
+    return all(decided[name] == value for name, value in wanted.items() if value is not None)
+
+
+def trained(settings: Chosen, corpus: Path, run_dir: Path) -> Record:
+    """Train a run and write its report; returns the summary.
+
+    KeyboardInterrupt if it was interrupted: the story cannot be told without both.
+    """
+    run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir)
+    if run.reason.startswith("interrupted"):
+        raise KeyboardInterrupt
+    print(f"training ended: {run.reason}; playing on ...", flush=True)
+    summary = write_outcome(run_dir, corpus, seconds=SECONDS)
+    print(headline(summary))
+    return summary
+
+
+def write_page(run_dir: Path, diagnosis: Diagnosis, failed: Record, lasting: Record) -> Path:
+    """Write the page of both runs in ``run_dir``, from their summaries, and return its path."""
+    files = {
+        "the recording": run_dir / LASTING / "original.wav",
+        "the model of 2016": run_dir / OF_2016 / "generated.wav",
+        "the model that plays on": run_dir / LASTING / "generated.wav",
+    }
+    sounds = {name: read_audio(file) for name, file in files.items()}
+    (rate,) = {rate for _, rate in sounds.values()}
+    picture = plots.spectrogram_sheet(
+        {name: audio for name, (audio, _) in sounds.items()},
+        rate,
+        run_dir / "spectrograms.png",
+        highest_hz=HIGHEST_HZ,
+        prime_seconds=1.0,
+    )
+    return write_report(
+        run_dir / "report.html",
+        title=TITLE,
+        summary="\n\n".join((_of_2016(failed), *_why(diagnosis), _of_lasting(lasting), HOW_IT_IS_JUDGED)),
+        sounds=files,
+        pictures={"Spectrograms": picture, "Diagnosis": run_dir / OF_2016 / "diagnosis.png"},
+        tables={"Causes": cause_rows(diagnosis), "Both runs": [_row(failed), _row(lasting)]},
+        explanations=STORY | OF_A_DIAGNOSIS,
+    )
+
+
+def _of_2016(summary: Record) -> str:
+    return (
+        "In 2016 a student trained recurrent networks to go on with a piece of music, sample by sample. Everything he "
+        f"checked seemed fine. This page repeats one of his models. {headline(summary)}"
+    )
+
+
+def _why(diagnosis: Diagnosis) -> list[str]:
+    """Paragraphs: the first cause in words, and how many others there are."""
+    if not diagnosis.causes:
+        return ["The diagnosis found no mistake in how it was trained."]
+    first, *others = diagnosis.causes
+    names = ", ".join(cause.name for cause in others)
+    further = f" Further causes, in order: {names}." if others else ""
+    return [f"Why? The diagnosis measured {first.name} first: {first.evidence}. Advice: {first.advice}.{further}"]
+
+
+def _of_lasting(summary: Record) -> str:
+    return (
+        "A model that is trained by squared error, even without a mistake, predicts the mean of all continuations, "
+        "and a mean fades. So the second model learns probabilities of the next spectrum, and samples. "
+        f"{headline(summary)}"
+    )
+
+
+def _row(summary: Record) -> dict[str, Any]:
+    return {
+        "recipe": summary["recipe"],
+        "training": duration(60 * summary["training_minutes"]),
+        "validation": summary["validation"],
+        "parameters": summary["n_parameters"],
+        "sounded like music for": f"{summary['alive_seconds']:.1f} of {summary['of_seconds']:g} s",
+        "then": summary["death"] or "played on",
+    }
