@@ -157,7 +157,7 @@ def _plot_coverage(axes: Axes, m: Measurements) -> None:
     axes.bar(np.arange(1, len(values) + 1), np.nan_to_num(values), color=BLUE)
     axes.set_xlim(0.0, len(values) + 1.0)
     n_without = int(np.isnan(values).sum())
-    heading = f": none at {n_without} of {len(m.coverage)} steps" if n_without else ""
+    heading = f"\nNone at {n_without} of {len(m.coverage)} steps" if n_without else ""
     _label(axes, f"Steps that contribute to the cost{heading}", "Step", "|∂loss/∂output$_t$|")
 
 
