@@ -45,7 +45,8 @@ def test_what_is_drawn_is_what_was_measured():
     levels = panels["Level of prime and free run"]
     np.testing.assert_array_equal(line(levels, "free run").get_xdata(), np.arange(20, 100))
     assert set(line(levels, "end of the prime").get_xdata()) == {19.5}
-    coverage = panels["Steps that contribute to the cost\nNone at 31 of 32 steps"]
+    coverage = panels["Steps that contribute to the cost"]
+    assert coverage.get_title(loc="left").endswith("\nNone at 31 of 32 steps")
     assert [bar.get_height() for bar in coverage.patches][-2:] == [0.0, 0.01]
     errors = panels["Error on validation windows (lower is better)"]
     np.testing.assert_allclose([bar.get_width() for bar in errors.patches], [-3.0103, 0.0, 3.0103], atol=1e-4)
