@@ -84,6 +84,14 @@ def test_the_sets_are_disjoint_and_of_their_size():
     assert sum(name[0] == "F" for name in CORE_TEST) == 8  # two men and a woman of each of eight regions
 
 
+def test_a_copy_is_complete_only_if_every_split_is(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnaudio.data.timit.WHOLE", {"train": 6, "valid": 6, "test": 7})
+    (note,) = build_timit_corpus(tree, tmp_path / "a.h5", progress=False).notes
+    assert "train 6 of 6, valid 6 of 6, test 6 of 7" in note
+    monkeypatch.setattr("rnnaudio.data.timit.WHOLE", {"train": 6, "valid": 6, "test": 6})
+    assert not build_timit_corpus(tree, tmp_path / "b.h5", progress=False).notes
+
+
 def test_a_corpus_holds_the_samples_and_says_what_is_missing(tree, tmp_path):
     summary = build_timit_corpus(tree, tmp_path / "a.h5", progress=False)
     assert summary.sample_rate_hz == 16_000

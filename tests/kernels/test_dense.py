@@ -114,6 +114,16 @@ def test_a_dense_layer_and_its_gradients_equal_the_engines(kind, dtype):
         assert oracles.max_relative_error(one, other, floor=1e-1) <= TOLERANCE[dtype]
 
 
+def test_shapes_that_do_not_fit_are_refused():
+    z = np.ones((3, 37), "float32")
+    with pytest.raises(ValueError, match="bias"):
+        dense.add_bias("tanh", z, np.zeros(36, "float32"), z)
+    with pytest.raises(ValueError, match="y"):
+        dense.add_bias("tanh", z, np.zeros(37, "float32"), np.empty((2, 37), "float32"))
+    with pytest.raises(ValueError, match="dz"):
+        dense.activation_gradient("tanh", z, z, np.empty((3, 36), "float32"))
+
+
 @pytest.mark.parametrize("kind", ops.ACTIVATIONS)
 def test_a_dense_layer_does_not_hide_nan(kind):
     z = np.ones((3, 37), "float32")

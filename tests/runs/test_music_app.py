@@ -21,7 +21,8 @@ from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import calibrate, frechet_distance, log_mel
 from rnnaudio.metrics.likeness import loop_score
-from rnnaudio.metrics.yardstick import Yardstick, most_looped
+from rnnaudio.metrics.music import structure
+from rnnaudio.metrics.yardstick import FIELDS, Yardstick, most_looped
 from rnnaudio.runs.codes import choice
 from rnnaudio.runs.codes.choice import choose, healthiest, played
 from rnnaudio.runs.codes.config import CodesConfig, fitted
@@ -495,6 +496,15 @@ def test_the_yardstick_puts_music_near_and_noise_far():
     assert far["told_from_real"] > 0.95 > near["told_from_real"]
     with pytest.raises(RnnaudioError, match="shorter excerpts"):
         Yardstick.of(training, unseen, RATE_HZ, 60.0)
+
+
+def test_long_continuations_are_also_compared_by_structure():
+    yardstick = Yardstick.of([music(12.0, 70), music(12.0, 71)], [music(12.0, 74), music(12.0, 75)], RATE_HZ, 6.0)
+    longer = [music(21.0, seed) for seed in (78, 79, 80)]
+    row = yardstick.measure(longer)
+    for name, of_each in zip(FIELDS, zip(*(structure(one, RATE_HZ) for one in longer), strict=True), strict=True):
+        assert row[name] == pytest.approx(np.median(of_each), abs=1e-3)
+    assert not set(FIELDS) & set(yardstick.measure([longer[0][: 19 * RATE_HZ]]))
 
 
 def test_a_loop_that_begins_late_is_found():
