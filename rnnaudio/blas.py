@@ -4,10 +4,11 @@ OpenBLAS mistakes some processors with AVX-512 for a Haswell and then multiplies
 virtual machines, November 2026). The layers' fused kernels do not use BLAS; scan and NumPy's matrix products do.
 
 ``RNNAUDIO_THREADS`` also limits the threads of BLAS, which spin while they wait: on a shared machine the singular
-value decomposition of a 400 x 200 matrix took 2.3 s with two threads.
+value decomposition of a 400 x 200 matrix, which takes milliseconds, took 2.3 s with two threads.
 
-``OMP_NUM_THREADS`` may be a list in OpenMP, a number for each level of nesting. PyTensor ends with a TypeError for
-that, and for anything else that is no number; numba ends with a ValueError for ``NUMBA_NUM_THREADS=0``.
+``OMP_NUM_THREADS`` may be a list in OpenMP, a number for each level of nesting. PyTensor fails with a TypeError for
+that, and for anything else that is not a number; numba fails with a ValueError for ``NUMBA_NUM_THREADS=0``. Such a
+list is therefore cut to its first number, and an invalid value is deleted.
 """
 
 import os
@@ -45,7 +46,11 @@ def prefer_avx512(environment: MutableMapping[str, str], flags: set[str], numpy_
 
 
 def mend_threads(environment: MutableMapping[str, str]) -> None:
-    """Reduce the numbers of threads in READ_BY_OTHERS to a number each; remove, and note, what is none above 0."""
+    """Make each variable of READ_BY_OTHERS in ``environment`` a single positive integer.
+
+    A list (``4,2``) is cut to its first number. A value that does not begin with a positive integer is deleted, with a
+    note to the user unless it is blank.
+    """
     for variable in READ_BY_OTHERS:
         text = environment.get(variable)
         if text is None:

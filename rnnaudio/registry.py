@@ -29,7 +29,7 @@ class Registry(Generic[T]):
         self._things: dict[str, T] = {}
 
     def add(self, name: str, thing: T) -> T:
-        """Register ``thing`` under ``name``, in place of anything registered so earlier; returns ``thing``."""
+        """Register ``thing`` under ``name``, replacing anything already registered so; returns ``thing``."""
         self._things[name] = thing
         return thing
 

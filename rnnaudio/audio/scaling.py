@@ -161,7 +161,7 @@ def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> 
 
 
 def check_rate(split: HasPieces, stft: STFT) -> None:
-    """Raise RnnaudioError if the transform and the split state different sample rates; both may state none."""
+    """Raise RnnaudioError if the transform and the split state different sample rates; either may state none."""
     rate = getattr(split, "sample_rate_hz", stft.sample_rate_hz)
     if stft.sample_rate_hz not in (None, rate):
         raise RnnaudioError(f"the audio has {rate} Hz, the transform {stft.sample_rate_hz} Hz: resample the audio")

@@ -1,4 +1,4 @@
-"""Registration of commands in groups, and parsing of their arguments by tyro.
+"""Registration of commands in groups, and parsing of their arguments with tyro.
 
 Commands import most modules when they are called: importing the engine takes seconds, and raises an error for a wrong
 setting of the engine, which the entry point must be able to catch.
@@ -54,7 +54,7 @@ def command(name: str, group: str, *, raw: bool = False) -> Callable[[Callable[.
 
 
 def read(arguments: list[str]) -> Callable[[], None]:
-    """Parse a command line by tyro; return a function without parameters that runs the command.
+    """Parse a command line with tyro; return a function without parameters that runs the command.
 
     Raises SystemExit after --help, and for mistakes in the arguments.
     """

@@ -1,4 +1,4 @@
-"""Parsing of command lines by tyro, with mistakes reported in one line, like all other errors."""
+"""Parsing of command lines with tyro, with mistakes reported in one line, like all other errors."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ REGISTRY = ConstructorRegistry()
 
 
 def parsed(read: Callable[[], Any]) -> Any:
-    """Return the result of ``read``, which parses arguments by tyro with ``REGISTRY`` and runs no command.
+    """Return the result of ``read``, which parses arguments with tyro with ``REGISTRY`` and runs no command.
 
     RnnaudioError for mistakes in the arguments, with the text of the box that tyro prints, as tyro has no setting for
     plain messages. After --help, tyro's SystemExit passes through.

@@ -110,7 +110,7 @@ class Split:
         return Split(self.name, begun, self.sample_rate_hz), Split(self.name, ends, self.sample_rate_hz)
 
     def first(self, seconds: float) -> Audio:
-        """Beginning of the first piece that is at least `seconds` long, (n_samples,) float32, standardised.
+        """Beginning of the first piece that is at least `seconds` long, (n_samples,) float32, on the corpus' scale.
 
         Raises RnnaudioError if no piece is long enough.
         """
@@ -129,11 +129,11 @@ class Split:
         return longest / self.sample_rate_hz
 
     def prime_at(self, index: int, seconds: float) -> Audio:
-        """Excerpt of `seconds` that primes a model, (n_samples,) float32, standardised; `index` selects its position.
+        """Excerpt of `seconds` that primes a model, (n_samples,) float32, on the corpus' scale.
 
-        Index 0 gives the excerpt of `first`. The positions are multiples of the golden ratio, modulo 1, so that any
-        number of them is spread evenly over all pieces that are long enough. Raises RnnaudioError if no piece is long
-        enough, ValueError for a negative index.
+        `index` selects its position: 0 gives the excerpt of `first`. The positions are multiples of the golden ratio,
+        modulo 1, so that any number of them is spread evenly over all pieces that are long enough. Raises
+        RnnaudioError if no piece is long enough, ValueError for a negative index.
         """
         if index < 0:
             raise ValueError(f"index: got {index}, expected 0 or more")

@@ -42,7 +42,14 @@ def write_piece(group: h5py.Group, samples: Array, sample_rate_hz: int, texts: d
 
 
 def set_splits(group: h5py.Group, written: Sequence[Written], splitting: Splitting, sample_rate_hz: int) -> list[str]:
-    """Assign a split to every piece; returns notes for the summary."""
+    """Assign a split to every piece in ``group``, as its attribute ``split``; returns notes for the summary.
+
+    Pieces that belong together (``splitting.group``, or the same recording) get one split. If no piece has a given
+    split, and there are fewer such groups of pieces than splits, each piece is instead cut in time into a part for
+    each split, which replaces the pieces in ``group``.
+
+    written: properties of the pieces, in the order of ``group``.
+    """
     pieces = list(group.values())
     n_samples, given = [len(piece) for piece in pieces], [one.split for one in written]
     origins = [one.origin for one in written]

@@ -121,7 +121,9 @@ def rows_of_patches(images: Images, n_frames: int) -> Features:
 
 
 def nearest_patches(images: Images, every: Sequence[Features], n_frames: int) -> Images:
-    """Nearest neighbour of each image among the adjoining patches of the spectrograms, by squared distance.
+    """For each image, the nearest patch (least sum of squared differences) among those of the spectrograms.
+
+    Patches are consecutive and do not overlap, as :func:`regular_patches` cuts them.
 
     images, result: (n, n_bins * n_frames); every: spectrograms (time, n_bins).
     """

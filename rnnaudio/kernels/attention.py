@@ -127,7 +127,7 @@ def read_back(
     image: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_reading: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_image: Vector,
 ) -> Number:  # fmt: skip
-    """Add the gradients with respect to fy, fx and image to dfy, dfx and d_image; return the gradient of log gamma.
+    """Add the gradients with respect to fy, fx and image to dfy, dfx and d_image; return that for log gamma.
 
     The backward pass of :func:`read`: ``d_reading`` is the loss gradient with respect to the reading. Overwrites
     ``room`` and ``d_room``, which have the shape of fx.
@@ -188,7 +188,7 @@ def write_back(
     patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_canvas: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_patch: Vector,
 ) -> Number:  # fmt: skip
-    """Set dfy, dfx and d_patch, the gradients with respect to fy, fx and patch; return the gradient of log gamma.
+    """Set dfy, dfx and d_patch, the gradients with respect to fy, fx and patch; return that for log gamma.
 
     The backward pass of :func:`write`: ``d_canvas`` is the loss gradient with respect to the canvas. Overwrites
     ``room`` and ``d_room``, which have the shape of fx.

@@ -24,7 +24,8 @@ def normalised_mse(prediction: ArrayLike, target: ArrayLike, mask: ArrayLike | N
         sum (prediction - target)^2 / sum target^2
 
     prediction and target have the same shape, (..., n_features). mask, if given, has this shape without the last axis,
-    and is 1 at the positions that count, else 0. RnnaudioError if the shapes differ or the target is zero throughout.
+    and is 1 at the positions that count, else 0. RnnaudioError if the shapes differ, or the target is zero at
+    all positions that count.
     """
     prediction, target = np.asarray(prediction, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if prediction.shape != target.shape:

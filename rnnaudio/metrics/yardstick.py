@@ -110,9 +110,11 @@ class Yardstick:
         return row if area is None else row | {"told_from_real": round(area, 3)}
 
     def auc_against_real(self, sounds: Sequence[FloatArray], pieces: Sequence[int] | None = None) -> float | None:
-        """Result of :func:`classifier_auc` for the sounds of 4 s or more; None for fewer than two groups on a side.
+        """Area under the ROC curve of a classifier of these sounds against the unseen music; see `classifier_auc`.
 
-        pieces: see :meth:`measure`.
+        Sounds and excerpts shorter than 4 s are left out. Each sound is a group of its own or, with ``pieces`` (see
+        :meth:`measure`), the sounds of one piece are one group; excerpts are grouped by piece. Returns None if either
+        side has fewer than two groups.
         """
         long = WINDOW_SECONDS * self.sample_rate_hz
         if pieces is None:

@@ -48,7 +48,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None:
     """Write labels (text, y in data units, colour) right of the axes without overlap, each joined to its y by a line.
 
-    A label whose y is not finite is placed at the bottom, without a line.
+    A label whose y is NaN is placed at the bottom, without a line.
     """
     if not labels:
         return

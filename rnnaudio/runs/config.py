@@ -133,7 +133,7 @@ def read_toml(path: Path) -> dict[str, Plain]:
     except OSError as error:
         raise RnnaudioError(f"cannot read {path}: {error.strerror}; name a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RnnaudioError(f"{path} is no TOML file ({error}); correct it") from error
+        raise RnnaudioError(f"{path} is not a TOML file ({error}); correct it") from error
 
 
 def as_toml(values: Mapping[str, Plain]) -> str:

@@ -76,10 +76,12 @@ def _within(settings: Chosen, minutes: float) -> Chosen:
 
 
 def forget_earlier(run_dir: Path, settings: Mapping[str, Chosen]) -> None:
-    """Make the folder ``run_dir``, and delete the checkpoints of an earlier demo in it.
+    """Delete the checkpoints of an earlier demo from the folders ``run_dir / name``, and make ``run_dir``.
 
-    RnnaudioError if there is a run with other settings than these, their ``minutes`` aside, or if the folder cannot be
-    made.
+    settings: the settings of the demo's runs, by the name of their folder.
+
+    RnnaudioError, before anything is deleted, if one of these checkpoints is of a run with other settings (``minutes``
+    aside), or if ``run_dir`` itself holds a checkpoint; also if the folder cannot be made.
     """
     paths = {name: checkpoint.path_in(run_dir / name) for name in settings}
     for path in (checkpoint.path_in(run_dir), *paths.values()):

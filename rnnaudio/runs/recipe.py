@@ -169,7 +169,7 @@ class Recipe(ABC, Generic[C]):
         return f"{loss:.5g}"
 
     def needs(self, config: C, corpus: AudioCorpus) -> Needs:
-        """Lengths that pieces for training and validation must have; by default a single sample."""
+        """Least lengths, in samples, of pieces that training and validation can use; by default a single sample."""
         return Needs(Need(corpus.train, 1, ""), Need(corpus.valid, 1, ""))
 
     def prime_seconds(self, config: C, sample_rate_hz: int) -> float:

@@ -59,12 +59,13 @@ class StoppingRule(Protocol):
 class Limits:
     """Limits that end a run whatever its losses, counted over all of its sessions, and the validation interval.
 
-    ``max_updates`` is a number of updates, ``max_seconds`` a training time in seconds.
+    ``max_updates`` is a number of updates, ``max_seconds`` a training time in seconds. ``validate_every`` is a number
+    of updates; None: once per epoch.
     """
 
     max_updates: int = 1_000_000
     max_seconds: float = float("inf")
-    validate_every: int | None = None  # updates; None: once per epoch
+    validate_every: int | None = None
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,8 @@ class MeanDifferenceStopping:
 
     The differences loss[t] - loss[t-1] telescope: their mean is (loss[t] - loss[t-window]) / window, so the rule first
     applies after window + 1 epochs. It always stops at `max_epochs`. window and max_epochs are in epochs, >= 1. The
-    threshold is in loss per epoch, finite; a negative one is the least progress worth continuing for. RnnaudioError
-    otherwise.
+    threshold is in loss per epoch, finite; a negative one is minus the least progress worth continuing for.
+    RnnaudioError otherwise.
     """
 
     window: int = 10

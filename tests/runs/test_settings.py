@@ -105,7 +105,7 @@ def test_options_of_a_cell_stand_in_a_table_or_beside_it(written, settings):
         ('recipe = "code"', "unknown recipe 'code'; did you mean 'codes'?"),
         ("recipe = 3", "unknown recipe 3; known are frames, codes, samples"),
         ("batch_size = 0", "batch_size is 0; expected more than 0"),
-        ("batch_size =", "mine.toml is no TOML file (Invalid value (at end of document)); correct it"),
+        ("batch_size =", "mine.toml is not a TOML file (Invalid value (at end of document)); correct it"),
     ],
 )
 def test_a_mistake_in_a_file_is_named(written, command, text, message):
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_read(tmp_path, written):
     with pytest.raises(RnnaudioError, match="cannot read .*: Is a directory"):
         chosen(config=tmp_path)
     (tmp_path / "binary.toml").write_bytes(b"\xff\x00")
-    with pytest.raises(RnnaudioError, match="binary.toml is no TOML file"):
+    with pytest.raises(RnnaudioError, match="binary.toml is not a TOML file"):
         chosen(config=tmp_path / "binary.toml")
 
 

@@ -55,7 +55,7 @@ def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db
 
 
 def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.ndarray, ...]:
-    """Training sequences of codes, (n_frames, n_stages): one for each piece in each transposition.
+    """Training sequences of codes, (n_frames, n_stages): one for each piece of a window or more in each transposition.
 
     With ``join_pieces`` all pieces in one transposition are one sequence. The original music keeps its level; the
     gains of the transpositions are evenly spaced from -gain_db to gain_db, in a random order determined by the seed.
