@@ -40,7 +40,8 @@ from rnnaudio.nn.initializers import Initializer, glorot_uniform, iso_2016, rand
 from rnnaudio.objectives import Classification
 from rnnaudio.optimizers import SGD, Adam, Optimizer
 from rnnaudio.training import EarlyStopping, Evaluation, Limits, MeanDifferenceStopping, WarmupCosine, train
-from rnnaudio.training.loop import Row, StoppingRule
+from rnnaudio.training.history import Row
+from rnnaudio.training.loop import StoppingRule
 
 DATA = Path("datasets/cache")
 EPOCHS_SHOWN = (1, 2, 5, 10, 20, 30)

@@ -18,7 +18,7 @@ from rnnaudio.metrics import AliveLimits, alive_seconds, in_range
 from rnnaudio.nn import Layer
 from rnnaudio.runs.record import Record, open_known, rate_of, scale_of
 from rnnaudio.seeds import check_seed
-from rnnaudio.training.loop import Row
+from rnnaudio.training.history import Row
 
 DEAD_SECONDS = 10.0  # a stream outside the limits of real music for this long is ended
 LOOK_SECONDS = 2.0  # between two checks

@@ -19,7 +19,8 @@ from rnnaudio.runs.recipe import C, Prepared, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import Record, SavedRun, check_same, description
 from rnnaudio.training import Run, checkpoint, train
-from rnnaudio.training.loop import Row, duration
+from rnnaudio.training.history import Row
+from rnnaudio.training.loop import duration
 
 OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 

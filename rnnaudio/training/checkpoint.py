@@ -1,7 +1,7 @@
 """Checkpoints: arrays and one JSON record in a single safetensors file, written atomically.
 
 One file, because a crash could leave two files that do not belong together; safetensors, because loading it cannot
-execute code.
+execute code. The history alone, which grows without limit, lies beside it; see :mod:`rnnaudio.training.history`.
 """
 
 import json
@@ -20,6 +20,7 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.records import Json, Record
+from rnnaudio.training import history
 
 CURRENT_NAMES = {"hear": "input", "tell": "output"}
 EARLIER_NAMES = re.compile(r"(?<=\.)(hear|tell)(?=\.)")
@@ -27,10 +28,14 @@ FORMAT = "rnnaudio-checkpoint-1"
 
 
 class Checkpoint(NamedTuple):
-    """Contents of a checkpoint: arrays, by names of the form ``group/name``, and a JSON-serialisable record."""
+    """Contents of a checkpoint: arrays, by names of the form ``group/name``, and a JSON-serialisable record.
+
+    extent: how much of the file beside it is its history; 0 rows if there is none, or if it lies in the record.
+    """
 
     arrays: dict[str, Array]
     record: Record
+    extent: history.Extent = history.Extent()
 
     def group(self, name: str) -> dict[str, Array]:
         """The arrays of the group ``name``, by their names without the prefix ``name/``."""
@@ -72,7 +77,11 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint; RnnaudioError if it is missing, damaged, or of another format."""
+    """Read a checkpoint; RnnaudioError if it is missing, damaged, or of another format.
+
+    ``history`` of its record is the list of rows, whether they lie beside the checkpoint or, as in runs of earlier
+    versions, in it.
+    """
     path = Path(path)
     if not path.is_file():
         raise RnnaudioError(f"no checkpoint at {path}; train a model there first, or name another run")
@@ -91,10 +100,17 @@ def load(path: Path) -> Checkpoint:
     if metadata.get("crc32", "") not in ("", checksum(record, arrays)):  # early checkpoints have no checksum
         raise RnnaudioError(f"{path} is damaged: its checksum does not match its content; use another or train again")
     try:
-        renamed = {_current_name(name): array for name, array in arrays.items()}
-        return Checkpoint(renamed, json.loads(record, object_pairs_hook=_with_current_names))
+        values = json.loads(record, object_pairs_hook=_with_current_names)
     except (ValueError, RecursionError) as error:
         raise RnnaudioError(f"{path} is damaged: its record is no JSON ({error}); use another") from error
+    extent = history.Extent()
+    if isinstance(values, dict) and isinstance(values.get("history"), dict):
+        try:
+            extent = history.Extent(**values["history"])
+        except TypeError as error:
+            raise RnnaudioError(f"{path} is damaged: its record has no usable history; use another") from error
+        values["history"] = history.read(path, extent, _with_current_names)
+    return Checkpoint({_current_name(name): array for name, array in arrays.items()}, values, extent)
 
 
 def _current_name(name: str) -> str:

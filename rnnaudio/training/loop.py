@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol
 
 from tqdm import tqdm
 
@@ -19,16 +19,13 @@ from rnnaudio.optimizers import Optimizer
 from rnnaudio.records import Json, Record
 from rnnaudio.seeds import check_seed
 from rnnaudio.training import checkpoint
+from rnnaudio.training.history import HistoryFile, Row
 from rnnaudio.training.interrupt import Interrupt
 from rnnaudio.training.prefetch import prefetched
 from rnnaudio.training.schedules import Constant
 from rnnaudio.training.segmented import SegmentedTrainStep
 from rnnaudio.training.step import BatchArrays, Evaluation, StepResult, Totals, TrainStep
 from rnnaudio.training.stopping import StoppingState, from_json, to_json
-
-# A row of the history of a run, for one validation; see ``Run``. Not a TypedDict, because the keys ``valid_<name>``
-# depend on the objective.
-Row: TypeAlias = Record
 
 
 class Batches(Protocol):
@@ -141,9 +138,10 @@ def train(
 ) -> Run:
     """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end the run, then set it to its best parameters.
 
-    Returns the run, with the reason why it ended. ``run_dir/checkpoint.safetensors`` is replaced at each validation
-    and at the end. With ``resume`` a run continues from it and reaches the same parameters, bit for bit, as without
-    the interruption, if engine, mode and kernel are the same.
+    Returns the run, with the reason why it ended. At each validation and at the end a row is appended to
+    ``run_dir/history.jsonl``, and ``run_dir/checkpoint.safetensors`` is replaced. With ``resume`` a run continues from
+    them and reaches the same parameters, bit for bit, as without the interruption, if engine, mode and kernel are the
+    same.
 
     batches
         the source of training batches.
@@ -180,7 +178,9 @@ def train(
         "objective": objective.name, "optimizer": repr(optimizer), "seed": seed, "segment_steps": segment_steps
     }  # fmt: skip
     record = {"config": config, "identity": identity}
-    run = _resumed(path, model, step, identity) if path.exists() else Run(stopping.initial())
+    run, rows = Run(stopping.initial()), HistoryFile(path)
+    if path.exists():
+        run, rows = _resumed(path, model, step, identity)
     schedule = schedule or Constant(optimizer.learning_rate)
     validate_every = limits.validate_every or batches.batches_per_epoch
     run.reason = run.stopping.reason or _beyond(limits, run)
@@ -208,10 +208,10 @@ def train(
                 if not isfinite(run.history[-1]["valid"]):
                     run.reason = run.stopping.reason or f"the validation loss is not finite at update {run.n_updates}"
                     break
-                _save(path, run, model, step, record, judging.keep_all)
+                _save(path, run, model, step, record, rows, judging.keep_all)
             run.reason = run.stopping.reason or over or interrupt.reason
         else:
-            _save(path, run, model, step, record, judging.keep_all)
+            _save(path, run, model, step, record, rows, judging.keep_all)
             run.is_complete = not interrupt.reason
     if run.best:
         model.set_values(run.best)
@@ -298,9 +298,12 @@ def _save(
     model: Layer,
     step: TrainStep | SegmentedTrainStep,
     about: Record,
+    rows: HistoryFile,
     keep_all: bool,
 ) -> None:
-    best = max((k for k, row in enumerate(run.history, 1) if row["is_best"]), default=0)
+    """Append the new rows of the history (up to the best one unless ``keep_all``), then replace the checkpoint."""
+    is_kept = keep_all or (bool(run.history) and run.history[-1]["is_best"])
+    extent = rows.append(run.history) if is_kept else rows.extent
     groups = {
         "model": model.get_values(),
         "best": run.best,
@@ -311,7 +314,7 @@ def _save(
         **about,
         "n_updates": run.n_updates,
         "seconds": run.seconds,
-        "history": run.history if keep_all else run.history[:best],
+        "history": extent._asdict(),
         "totals": run.totals.sums,
         "stopping": to_json(run.stopping),
         "engine": _engine(),
@@ -324,7 +327,9 @@ def _engine() -> dict[str, str]:
     return {"name": engine.NAME, "version": engine.VERSION, "mode": engine.MODE, "kernel": engine.kernel()}
 
 
-def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, identity: Mapping[str, Json]) -> Run:
+def _resumed(
+    path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, identity: Mapping[str, Json]
+) -> tuple[Run, HistoryFile]:
     saved = checkpoint.load(path)
     for name, value in identity.items():
         before = saved.record["identity"].get(name, 0)  # earlier versions did not save segment_steps
@@ -342,7 +347,9 @@ def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, ide
         variable.set_value(saved.group("memory")[name])
     carried = saved.group("carried")
     record = saved.record
-    return Run(
+    rows = HistoryFile(path, saved.extent)
+    rows.append(record["history"])  # drops rows beyond the checkpoint; writes those of earlier versions
+    run = Run(
         from_json(record["stopping"]),
         record["n_updates"],
         record["seconds"],
@@ -351,6 +358,7 @@ def _resumed(path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, ide
         [carried[str(k)] for k in range(len(carried))] or None,
         saved.group("best"),
     )
+    return run, rows
 
 
 def set_model(model: Layer, values: dict[str, Array], path: Path) -> None:

@@ -55,6 +55,7 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
     names = {path.name for path in (folder / "run").iterdir()}
     assert names == {
         "checkpoint.safetensors",
+        "history.jsonl",
         "config.json",
         "config.toml",
         "generated.wav",

@@ -72,8 +72,8 @@ def test_a_run_leaves_a_report_of_the_same_figures(folder, recipe):
     run_dir, summary = folder / recipe, summary_of(folder / recipe)
     names = {path.name for path in run_dir.iterdir()}
     assert {
-        "checkpoint.safetensors", "config.json", "config.toml", "summary.json", "report.html", "generated.wav",
-        "original.wav", "spectrogram.png", "learning_curve.png", "update_ratios.png",
+        "checkpoint.safetensors", "history.jsonl", "config.json", "config.toml", "summary.json", "report.html",
+        "generated.wav", "original.wav", "spectrogram.png", "learning_curve.png", "update_ratios.png",
     } <= names  # fmt: skip
     assert set(summary) >= OF_ALL and summary["recipe"] == recipe
     assert summary["updates"] == 1 and summary["best_validation_loss"] > 0 and UNIT[recipe] in summary["validation"]
@@ -160,7 +160,7 @@ def test_a_run_is_not_resumed_with_another_recipe_or_other_settings(folder, reci
 def test_report_is_written_again(folder, recipe, command, tmp_path):
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    for name in ("checkpoint.safetensors", "codec.safetensors"):
+    for name in ("checkpoint.safetensors", "history.jsonl", "codec.safetensors"):
         if (folder / recipe / name).exists():
             shutil.copy(folder / recipe / name, run_dir)
     status, out, err = command("report", run_dir, "--seconds", 1.5, "--prime-index", 1)

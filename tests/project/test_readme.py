@@ -99,4 +99,5 @@ def test_the_library_example_runs(tmp_path, monkeypatch, capsys):
         example = example.replace(written, smaller)
     exec(compile(example, "README.md", "exec"), {})
     assert "the limit of 2 updates is reached" in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "runs/library").iterdir()} == {"checkpoint.safetensors", "played.wav"}
+    made = {path.name for path in (tmp_path / "runs/library").iterdir()}
+    assert made == {"checkpoint.safetensors", "history.jsonl", "played.wav"}

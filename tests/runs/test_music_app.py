@@ -362,7 +362,7 @@ def test_an_interrupted_run_plays_as_learnt_until_a_report_chooses(folder, monke
 
     def broken_off(*_, **__):
         run_dir.mkdir()
-        for name in ("checkpoint.safetensors", "codec.safetensors"):
+        for name in ("checkpoint.safetensors", "history.jsonl", "codec.safetensors"):
             shutil.copy(folder / "run" / name, run_dir / name)
         return Run(EarlyStopping(3).initial(), reason="interrupted (Ctrl-C)")
 
@@ -416,7 +416,7 @@ def test_a_run_that_broke_down_is_judged_as_it_was_saved(folder, monkeypatch, co
 
 
 def test_who_plays_a_run_before_its_choice_is_told(folder, tmp_path):
-    for name in ("checkpoint.safetensors", "codec.safetensors"):
+    for name in ("checkpoint.safetensors", "history.jsonl", "codec.safetensors"):
         shutil.copy(folder / "run" / name, tmp_path / name)
     run = load(tmp_path)
     assert "was not chosen yet" in run.note

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -79,19 +80,24 @@ def test_limits_of_nothing_end_a_run_before_its_first_update(tmp_path, limits, r
 
 
 @pytest.fixture(scope="module")
-def two_updates(tmp_path_factory):
-    """The checkpoint of a run of two updates, as bytes."""
+def run_of_two_updates(tmp_path_factory):
+    """The folder of a run of two updates."""
     folder = tmp_path_factory.mktemp("two-updates")
     run(folder, 2)
-    return (folder / "checkpoint.safetensors").read_bytes()
+    return folder
 
 
 @pytest.fixture
-def broken_off(two_updates, tmp_path):
+def two_updates(run_of_two_updates):
+    """The checkpoint of a run of two updates, as bytes."""
+    return (run_of_two_updates / "checkpoint.safetensors").read_bytes()
+
+
+@pytest.fixture
+def broken_off(run_of_two_updates, tmp_path):
     """The checkpoint's path in ``tmp_path``, where a run goes on."""
-    path = tmp_path / "checkpoint.safetensors"
-    path.write_bytes(two_updates)
-    return path
+    shutil.copytree(run_of_two_updates, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "checkpoint.safetensors"
 
 
 def last_arrays(folder):
@@ -287,7 +293,7 @@ def test_no_space_left_keeps_the_earlier_checkpoint(tmp_path, monkeypatch, broke
         run(tmp_path, 9, resume=True)
     monkeypatch.undo()
     assert broken_off.read_bytes() == two_updates
-    assert os.listdir(tmp_path) == ["checkpoint.safetensors"]
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint.safetensors", "history.jsonl"]
 
 
 @pytest.mark.parametrize("cell", [LSTM, GRU])

@@ -50,7 +50,7 @@ SAMPLES = SamplesConfig(
     frames=(16, 4), window=4, n_units=8, n_components=2, n_taps=4, batch_size=4, n_steps=64, max_updates=2,
     validate_every=1, n_valid=256, valid_stretches=3, minutes=1e-6,
 )  # fmt: skip
-KEPT = ("checkpoint.safetensors", "codec.safetensors", "playing.json")
+KEPT = ("checkpoint.safetensors", "history.jsonl", "codec.safetensors", "playing.json")
 
 
 def prime():

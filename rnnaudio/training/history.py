@@ -1,0 +1,86 @@
+"""The history of a run: a row of JSON per validation, appended to a file beside the checkpoint.
+
+A file of its own, because the header of a safetensors file is limited to 100 MB, and because appending costs the same
+after 150,000 validations as after one. The checkpoint holds the :class:`Extent` of the rows that belong to it: rows
+beyond it, written before a crash, are ignored when the file is read and dropped when the run goes on.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.records import Json, Record
+
+NAME = "history.jsonl"
+
+# A row of the history of a run, for one validation; see ``Run``. Not a TypedDict, because the keys ``valid_<name>``
+# depend on the objective.
+Row: TypeAlias = Record
+
+
+class Extent(NamedTuple):
+    """How much of the file belongs to a checkpoint: the number of rows, their length in bytes, and their CRC-32."""
+
+    rows: int = 0
+    bytes: int = 0
+    crc32: int = 0
+
+
+NO_ROWS = Extent()
+
+
+class HistoryFile:
+    """The file beside the checkpoint ``path``; ``extent``: how much of it belongs to the run so far."""
+
+    def __init__(self, path: Path, extent: Extent = NO_ROWS):
+        self.path = Path(path).with_name(NAME)
+        self.extent = extent
+
+    def append(self, rows: Sequence[Row]) -> Extent:
+        """Append those of the run's ``rows`` that are not in the file yet; returns the extent of all of them.
+
+        Whatever lies beyond the known extent is dropped first. The rows are on the disk when this returns, so that a
+        checkpoint written afterwards never describes rows that are missing. RnnaudioError if they cannot be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "ab") as file:
+                known = self.extent if file.tell() >= self.extent.bytes else NO_ROWS  # removed meanwhile: all anew
+                file.truncate(known.bytes)
+                new = b"".join(json.dumps(row).encode() + b"\n" for row in rows[known.rows :])
+                file.write(new)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RnnaudioError(
+                f"cannot write {self.path}: {error.strerror}; the run is saved up to the validation before: fix this "
+                "and resume it"
+            ) from error
+        self.extent = Extent(len(rows), known.bytes + len(new), zlib.crc32(new, known.crc32))
+        return self.extent
+
+
+def read(path: Path, extent: Extent, object_pairs_hook: Callable[[list[tuple[str, Json]]], Any]) -> list[Row]:
+    """Read the rows of the checkpoint at ``path``; RnnaudioError if they are missing or not those it was saved with.
+
+    object_pairs_hook: as of :func:`json.loads`.
+    """
+    path = Path(path).with_name(NAME)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(extent.bytes)
+    except FileNotFoundError:
+        content = b""
+    except OSError as error:
+        raise RnnaudioError(f"cannot read {path}: {error.strerror}; it holds the history of the run") from error
+    if len(content) < extent.bytes or zlib.crc32(content) != extent.crc32:
+        state = "has changed" if len(content) == extent.bytes else f"has {len(content)} bytes of it"
+        raise RnnaudioError(
+            f"{path} {state}, but the checkpoint belongs to a history of {extent.rows} validations, {extent.bytes} "
+            "bytes: copy both files of the run, which belong together"
+        )
+    return [json.loads(line, object_pairs_hook=object_pairs_hook) for line in content.splitlines()]
