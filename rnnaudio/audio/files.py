@@ -21,7 +21,7 @@ from rnnaudio.atomic import replacing
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.errors import RnnaudioError
 
-Request: TypeAlias = dict[str, str | int | None]
+Request: TypeAlias = dict[str, str | int | bool | None]
 Header: TypeAlias = dict  # of a reply, see `rnnaudio.decoder.__main__`
 
 INT16_SCALE = 32_768
@@ -112,6 +112,19 @@ class Decoder:
         audio, note = on_scale(check_audio(audio, str(path)))
         notes = (*header["notes"], *filter(None, [note]))
         return Decoded(audio, header["sample_rate_hz"], notes, header["truncated"])
+
+    def stated_seconds(self, path: Path) -> float | None:
+        """The length that a file states; None if it states none, or cannot be read."""
+        path = Path(path).absolute()
+        try:
+            header, _ = self._ask({"path": str(path), "only_length": True}, self._time_limit_s)
+        except (OSError, ValueError, EOFError):
+            self.close()
+            return None
+        except BaseException:  # as in decode
+            self.close()
+            raise
+        return header.get("seconds")
 
     def _ask(self, request: Request, time_limit_s: float) -> tuple[Header, Audio]:
         if self._process is None:

@@ -13,7 +13,8 @@ from rnnaudio.audio.arrays import Array
 from rnnaudio.data import corpus_splits
 from rnnaudio.data.corpus_format import SPLITS
 from rnnaudio.data.corpus_splits import Splitting
-from rnnaudio.data.likeness import Print, alike
+from rnnaudio.data.landmarks import Print
+from rnnaudio.data.likeness import alike
 
 GAP_SECONDS = 0.25  # of silence between short pieces that are joined
 JOINED_SECONDS = 60.0  # length at which another joined piece begins
@@ -95,9 +96,11 @@ def _keys(written: Sequence[Written], splitting: Splitting) -> list[str]:
 
 def _notes_on_same(pieces: Sequence[h5py.Dataset], pairs: Sequence[tuple[int, int]]) -> list[str]:
     groups = corpus_splits.united([str(k) for k in range(len(pieces))], pairs)
-    members = [[piece for piece, own in zip(pieces, groups, strict=True) if own == n] for n in range(len(set(groups)))]
+    members = defaultdict(list)
+    for piece, own in zip(pieces, groups, strict=True):
+        members[own].append(piece)
     notes = []
-    for one in members:
+    for one in members.values():
         if len(one) > 1:
             splits = {piece.attrs["split"] for piece in one}
             apart = f", but in {' and '.join(split for split in SPLITS if split in splits)}" * (len(splits) > 1)

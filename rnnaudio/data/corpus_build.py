@@ -24,6 +24,7 @@ from rnnaudio.data.corpus_format import FORMAT, SAMPLE_SCALE, SPLITS, VERSION, s
 from rnnaudio.data.corpus_partial import Kept, PartialFile, Setting
 from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.corpus_summary import CorpusSummary, Moments, PieceSummary, measure, notes_on
+from rnnaudio.data.disk_space import n_bytes, require_space
 from rnnaudio.data.likeness import print_of
 from rnnaudio.data.sources import SAME_FILE, LeftOut, as_lines, find_audio, printable
 from rnnaudio.errors import RnnaudioError
@@ -42,7 +43,7 @@ class Recording:
     `load` is the path of an audio file, or a function that returns ((n_samples,) audio on the scale -1 to 1, sample
     rate in Hz). `split` is train, valid or test; None leaves the choice to `build_corpus`. `origin` is the name of the
     corpus that a piece is taken from, to be stored as it is: not cleaned, not joined, however short; empty for all
-    others.
+    others. `seconds` is its length, if that is known before it is loaded; the space on the disk is estimated from it.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Recording:
     split: str | None
     load: Path | Callable[[], tuple[Audio, int]]
     origin: str = ""
+    seconds: float = 0.0
 
 
 class Plan(NamedTuple):
@@ -97,8 +99,8 @@ def build_corpus(
     change of their files differ.
 
     Raises RnnaudioError for invalid settings, a missing source, a Recording whose function fails, no usable audio, an
-    empty split, a constant training signal, no space or no permission. An earlier file at `out` is then left
-    unchanged, also after Ctrl-C.
+    empty split, a constant training signal, no space (asked before decoding) or no permission. An earlier file at
+    `out` is then left unchanged, also after Ctrl-C.
     """
     check_settings(dtype, splitting)
     return write_corpus(
@@ -133,6 +135,9 @@ def write_corpus(
         group = file.create_group("pieces")
         written: list[Written] = []
         with Decoder() as decoder, _Progress(plan.recordings, partial, shown=progress) as bar:
+            to_decode = [r.load for r in plan.recordings if isinstance(r.load, Path) and not partial.holds(r.load)]
+            kept_seconds = partial.seconds(sample_rate_hz) + sum(recording.seconds for recording in plan.recordings)
+            require_space(out, to_decode, kept_seconds, decoder.stated_seconds, sample_rate_hz, dtype)
             for recording in plan.recordings:
                 try:
                     piece = _piece(recording, decoder, partial, sample_rate_hz, dtype, cleaning)
@@ -316,7 +321,7 @@ class _Progress:
 
     def __init__(self, recordings: Sequence[Recording], partial: PartialFile, *, shown: bool) -> None:
         weights = [
-            _n_bytes(r.load) if isinstance(r.load, Path) and not partial.holds(r.load) else 0 for r in recordings
+            n_bytes(r.load) if isinstance(r.load, Path) and not partial.holds(r.load) else 0 for r in recordings
         ]
         self._weights = iter(weights if any(weights) else [1] * len(recordings))
         self._n_pieces, self._n_done, self._seconds = len(recordings), 0, 0.0
@@ -336,13 +341,6 @@ class _Progress:
         text = f"{self._n_done} of {self._n_pieces} pieces, {self._seconds / 60.0:.1f} min of sound"
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(next(self._weights))
-
-
-def _n_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 # ---------------------------------------------------------------- the file

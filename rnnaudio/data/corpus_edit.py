@@ -158,7 +158,7 @@ def _opened(path: Path) -> Iterator[_Earlier]:
 
 def _recording(piece: h5py.Dataset, rate_hz: int, path: Path, origin: str) -> Recording:
     texts = {name: str(piece.attrs[name]) for name in ("title", "source", "licence", "split")}
-    return Recording(**texts, load=_loader(piece, rate_hz, path), origin=origin)
+    return Recording(**texts, load=_loader(piece, rate_hz, path), origin=origin, seconds=len(piece) / rate_hz)
 
 
 def _loader(piece: h5py.Dataset, rate_hz: int, path: Path) -> Callable[[], tuple[Audio, int]]:

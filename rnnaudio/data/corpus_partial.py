@@ -22,7 +22,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from rnnaudio.audio.arrays import Array
-from rnnaudio.data.likeness import EDGES_HZ, Print
+from rnnaudio.data.landmarks import Print
+from rnnaudio.data.likeness import EDGES_HZ
 from rnnaudio.data.sources import printable
 from rnnaudio.errors import RnnaudioError
 
@@ -114,6 +115,10 @@ class PartialFile:
         if state is not None:
             self._append(state, decoded)
         return decoded
+
+    def seconds(self, sample_rate_hz: int) -> float:
+        """Length of the pieces that were kept by an earlier build."""
+        return sum(place.line["n_samples"] for place in self._places.values()) / sample_rate_hz
 
     def all_notes(self) -> list[str]:
         """Notes on the partial file that was found, and on how many pieces were taken from it."""

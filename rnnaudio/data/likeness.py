@@ -1,22 +1,18 @@
 """Detection, by energy over time, of pieces that hold the same sound in other formats, at other rates or levels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import scipy.signal
-from numpy.typing import NDArray
+import scipy.fft
 
 from rnnaudio.audio.arrays import Audio
+from rnnaudio.data.landmarks import HOP_SECONDS, MOST_LAG, Print, candidates, may_be_compared
 
-HOP_SECONDS = 0.05
 EDGES_HZ = (60.0, 150.0, 300.0, 500.0, 800.0, 1200.0, 1800.0, 2600.0, 3400.0)  # below 4 kHz: telephone recordings, too
 RANGE_DB = 40.0  # below the loudest frame
-MOST_LAG_SECONDS = 1.0  # encoders and trimming move the start
 LIKENESS = 0.7  # measured on ten recordings: up to .49 for different sounds, from .82 for the same, half a hop apart
 LEAST_VARIATION_DB = 1.0  # a steady sound resembles every other of its level
 LEAST_SECONDS = 1.0
-
-Print = NDArray[np.float32]  # (n_hops, n_bands), dB, each band with mean 0
 
 
 def print_of(audio: Audio, sample_rate_hz: int) -> Print:
@@ -52,10 +48,10 @@ def likeness(a: Print, b: Print) -> float:
     """
     if min(len(a), len(b)) == 0 or min(a.std(), b.std()) < LEAST_VARIATION_DB:
         return 0.0
-    n_lags = round(MOST_LAG_SECONDS / HOP_SECONDS)
-    products = sum(scipy.signal.correlate(x, y, "full", "fft") for x, y in zip(a.T, b.T, strict=True))
-    first = max(0, len(b) - 1 - n_lags)
-    lag = first + int(np.argmax(products[first : len(b) + n_lags])) - (len(b) - 1)  # a[n + lag] is like b[n]
+    n_fft = scipy.fft.next_fast_len(len(a) + len(b), real=True)
+    cross = np.sum(scipy.fft.rfft(a, n_fft, axis=0) * np.conj(scipy.fft.rfft(b, n_fft, axis=0)), axis=1)
+    lags = np.arange(-min(MOST_LAG, len(b) - 1), min(MOST_LAG, len(a) - 1) + 1)
+    lag = int(lags[np.argmax(scipy.fft.irfft(cross, n_fft)[lags])])  # a[n + lag] is like b[n]
     x, y = a[max(0, lag) :], b[max(0, -lag) :]
     n_both = min(len(x), len(y))
     x, y = x[:n_both] - x[:n_both].mean(axis=0), y[:n_both] - y[:n_both].mean(axis=0)
@@ -70,17 +66,33 @@ def alike(prints: Sequence[Print], origins: Sequence[str] | None = None) -> list
     where the name is empty. None: all are compared.
 
     Prints (results of :func:`print_of`) are of the same sound if their lengths differ by at most 1 s or 2 %, whichever
-    is more, and their :func:`likeness` is .7 or more.
+    is more, and their :func:`likeness` is .7 or more. Of many pieces (over 32 of like length for each), only those 16
+    are compared with a piece that are most like it around the onsets (:mod:`rnnaudio.data.landmarks`), so that the
+    effort grows with the number of pieces, not with its square. Of many copies of one sound, not all pairs are then
+    found, but enough to connect them.
     """
-    lengths = np.array([len(one) for one in prints])
-    order = np.argsort(lengths, kind="stable")
-    pairs = []
-    for place, i in enumerate(order):
-        for j in order[place + 1 :]:
-            if lengths[j] - lengths[i] > max(MOST_LAG_SECONDS / HOP_SECONDS, 0.02 * lengths[j]):
-                break
-            if origins and origins[i] and origins[i] == origins[j]:
-                continue
-            if likeness(prints[i], prints[j]) >= LIKENESS:
-                pairs.append((int(min(i, j)), int(max(i, j))))
+    origins = origins or [""] * len(prints)
+    equal: dict[bytes, dict[str, list[int]]] = {}  # usable prints by content and origin
+    for k, one in enumerate(prints):
+        if len(one) and one.std() >= LEAST_VARIATION_DB:
+            equal.setdefault(one.tobytes(), {}).setdefault(origins[k], []).append(k)
+    pairs = _of_equals(equal.values())
+    alone = [members for by_origin in equal.values() for members in by_origin.values()]  # one for all its equals
+    firsts = [members[0] for members in alone]
+    compared = set(pairs)
+    for i, j in candidates([prints[k] for k in firsts], [origins[k] for k in firsts]):
+        pair = (min(firsts[i], firsts[j]), max(firsts[i], firsts[j]))
+        if pair not in compared and likeness(prints[pair[0]], prints[pair[1]]) >= LIKENESS:
+            pairs |= {(min(a, b), max(a, b)) for a in alone[i] for b in alone[j] if a == firsts[i] or b == firsts[j]}
+        compared.add(pair)
     return sorted(pairs)
+
+
+def _of_equals(equal: Iterable[Mapping[str, Sequence[int]]]) -> set[tuple[int, int]]:
+    """Pairs of equal prints: each with the first that it may be compared with. equal: indices, by origin, of each."""
+    pairs = set()
+    for by_origin in equal:
+        for origin, members in by_origin.items():
+            others = [own[0] for other, own in by_origin.items() if may_be_compared(origin, other)]
+            pairs |= {(min(k, other), max(k, other)) for k in members for other in others if k != other}
+    return pairs

@@ -1,6 +1,7 @@
 """Decode one file for each line of standard input, and write the samples to standard output.
 
-A request is a line of JSON, {"path": text, "sample_rate_hz": int or null}; null stands for the rate of the file. The
+A request is a line of JSON, {"path": text, "sample_rate_hz": int or null}; null stands for the rate of the file. A
+request {"path": text, "only_length": true} is answered by {"seconds": number or null} or {"error": text} alone. The
 reply is a line of JSON, {"error": text} or {"sample_rate_hz": int, "n_samples": int, "notes": [text, ...],
 "truncated": text}; the latter is followed by n_samples float32 samples. ``truncated`` is empty for a complete file.
 """
@@ -10,17 +11,21 @@ import signal
 import sys
 from typing import TypeAlias
 
-from rnnaudio.decoder.decode import Decoded, Unusable, decode
+from rnnaudio.decoder.decode import Decoded, Unusable, decode, stated_seconds
 
-Message: TypeAlias = dict[str, str | int | list[str] | None]  # a request, or the header of a reply
+Message: TypeAlias = dict[str, str | int | float | list[str] | None]  # a request, or the header of a reply
 
 
-def reply(path: str, sample_rate_hz: int | None) -> tuple[Message, Decoded | None]:
-    """Decode a file; returns (header of the reply, decoded audio), or (header with the error, None).
+def reply(
+    path: str, sample_rate_hz: int | None = None, *, only_length: bool = False
+) -> tuple[Message, Decoded | None]:
+    """Decode a file; returns (header of the reply, decoded audio), or (header with the error or the length, None).
 
     Every exception becomes such a header, as the libraries raise exceptions of many types.
     """
     try:
+        if only_length:
+            return {"seconds": stated_seconds(path)}, None
         decoded = decode(path, sample_rate_hz)
     except Unusable as error:
         return {"error": str(error)}, None

@@ -11,7 +11,7 @@ from rnnaudio.decoder import ffmpeg, libsndfile
 from rnnaudio.decoder.containers import Stated, stated_by
 from rnnaudio.decoder.mixing import Mixed, Mono, Unusable, cancelling, mixed
 
-__all__ = ["Decoded", "Unusable", "decode"]
+__all__ = ["Decoded", "Unusable", "decode", "stated_seconds"]
 
 TOLERANCE_SECONDS = 0.1  # between the stated length and the samples found; encoders are wrong by a frame or a page
 
@@ -60,6 +60,26 @@ def decode(path: str, sample_rate_hz: int | None) -> Decoded:
     found = reading.found
     truncated = stated.truncated or _missing(reading)
     return Decoded(found.blocks, found.sample_rate_hz, notes, truncated)
+
+
+def stated_seconds(path: str) -> float | None:
+    """The length that a file states, or that FFmpeg estimates from its bit rate; None if there is no such thing.
+
+    Raises the libraries' errors for a file that neither can open.
+    """
+    with open(path, "rb") as file:
+        stated = stated_by(file)
+    if stated.seconds is not None:
+        return stated.seconds
+    if not stated.only_ffmpeg:
+        try:
+            with libsndfile.Source(path) as sound:
+                return sound.stated_seconds
+        except libsndfile.LibsndfileError:
+            if stated.only_libsndfile:
+                raise
+    with ffmpeg.Source(path, stated.parts) as media:
+        return media.estimated_seconds
 
 
 def _read(path: str, sample_rate_hz: int | None, stated: Stated, channel: int | None = None) -> _Reading:

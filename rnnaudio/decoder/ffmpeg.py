@@ -23,7 +23,8 @@ class Source:
     """A file opened with FFmpeg; use it as a context manager.
 
     parts: byte ranges (start, stop) of the streams chained in the file, to be decoded one after another; empty: the
-    file is one stream. ``stated_seconds`` is the length that its header states, or None. After :meth:`blocks`,
+    file is one stream. ``stated_seconds`` is the length that its header states, or None; ``estimated_seconds`` may be
+    estimated from the bit rate. After :meth:`blocks`,
     ``faults`` describes packets that could not be decoded and were left out, and ``ends_in_fault`` is True if the last
     packet was one of these. Unusable if the file has no audio; PyAV's errors if it is not a media file.
     """
@@ -36,6 +37,10 @@ class Source:
         try:
             with self._opened(self._file if not parts else self._part(*parts[0])) as container:
                 self.stated_seconds = None if parts else _stated_seconds(container)
+                duration = None if container.duration is None else container.duration / av.time_base
+            lengths = [stop - start for start, stop in parts]
+            # As if all streams chained in the file had the bit rate of the first.
+            self.estimated_seconds = duration * sum(lengths) / lengths[0] if duration and parts else duration
         except BaseException:
             self._file.close()
             raise

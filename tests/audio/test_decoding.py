@@ -36,6 +36,22 @@ def test_every_kind_is_read_whole(tmp_path, decoder, name):
 
 
 @pytest.mark.parametrize(
+    "name", ["a.aif", "a.caf", "a.wave", "a.flac", "a.ogg", "a.opus", "a.m4a", "a.wma", "a.mp3", "sound.mkv",
+             "chained.ogg"]
+)  # fmt: skip
+def test_the_stated_length_is_known_without_decoding(tmp_path, decoder, name):
+    KINDS[name].write(tmp_path / name)
+    assert decoder.stated_seconds(tmp_path / name) == pytest.approx(KINDS[name].seconds, abs=0.2)
+
+
+def test_a_file_that_is_no_sound_states_no_length(tmp_path, decoder):
+    (tmp_path / "a.wav").write_text("Dear diary")
+    assert decoder.stated_seconds(tmp_path / "a.wav") is None is decoder.stated_seconds(tmp_path / "none.wav")
+    KINDS["a.aif"].write(tmp_path / "a.aif")
+    assert decoder.decode(tmp_path / "a.aif").audio.size  # the process goes on
+
+
+@pytest.mark.parametrize(
     "name", ["a.aif", "a.au", "a.caf", "a.flac", "a.wv", "a.opus", "a.mp3", "sound.mkv", "streamed.flac"]
 )
 def test_half_a_file_is_truncated_or_damaged(tmp_path, decoder, name):

@@ -16,7 +16,7 @@ import soundfile
 
 from rnnaudio.audio.cleaning import Cleaning
 from rnnaudio.audio.files import Decoder
-from rnnaudio.data import build_corpus, corpus_build
+from rnnaudio.data import build_corpus, corpus_build, disk_space, remove_from_corpus
 from rnnaudio.data.corpus_partial import PartialFile
 from rnnaudio.errors import RnnaudioError
 from tests.support.recordings import music
@@ -288,3 +288,68 @@ def test_the_file_describes_itself(folder, tmp_path):
     assert json.loads(lines[0])["format"] == "rnnaudio-partial"
     assert json.loads(lines[1])["path"] == str(folder / "a.wav")
     assert json.loads(lines[1])["notes"] == ["a constant offset (DC) of 0.100 was subtracted"]
+
+
+# --- room on the disk
+
+
+@pytest.fixture
+def free_bytes(monkeypatch):
+    """Function that sets the free space of the disk."""
+
+    def set_free(n):
+        monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda path: type("Usage", (), {"free": n}))
+
+    return set_free
+
+
+def test_a_disk_without_room_for_two_copies_is_refused_before_decoding(folder, tmp_path, decoded, free_bytes):
+    """19 s of sound, 4 of 4 s and 2 of 1.5 s, of 2 bytes 8000 times a second: .304 MB, twice .608."""
+    free_bytes(600_000)
+    with pytest.raises(RnnaudioError, match=r"0\.0 hours of sound need 0\.62 MB .* and 0\.60 MB are free: make room"):
+        build(folder, tmp_path / "a.h5")
+    assert decoded == [] and sorted(os.listdir(tmp_path)) == ["music"]
+    with pytest.raises(RnnaudioError, match=r"need 1\.24 MB"):
+        build(folder, tmp_path / "a.h5", dtype="float32")
+    free_bytes(625_000)
+    build(folder, tmp_path / "a.h5")
+    assert len(decoded) == 6
+
+
+def test_pieces_that_were_decoded_before_need_room_once(folder, tmp_path, decoded, free_bytes):
+    broken_off(folder, tmp_path / "a.h5", 4)  # 16 s are kept, 3 s are to be decoded: 22 s, .36 MB
+    free_bytes(350_000)
+    with pytest.raises(RnnaudioError, match=rf"need 0\.36 MB.*{PART} keeps the 4 pieces"):
+        build(folder, tmp_path / "a.h5")
+    free_bytes(365_000)
+    build(folder, tmp_path / "a.h5")
+    assert len(decoded) == 6
+
+
+def test_a_corpus_that_is_changed_needs_room_once(folder, tmp_path, free_bytes):
+    build(folder, tmp_path / "a.h5", cleaning=Cleaning(join_seconds=0.0))
+    free_bytes(320_000)
+    remove_from_corpus(tmp_path / "a.h5", ["e"], progress=False)
+    free_bytes(200_000)
+    with pytest.raises(RnnaudioError, match=r"need 0\.26 MB"):
+        remove_from_corpus(tmp_path / "a.h5", ["f"], progress=False)
+
+
+def test_files_are_asked_for_their_length_only_if_the_disk_may_be_too_full(tmp_path, free_bytes):
+    asked = []
+    (tmp_path / "a.wav").write_bytes(bytes(1000))  # two seconds at 4 kbit a second: at most .064 MB in two copies
+
+    def seconds_of(path):
+        asked.append(path)
+        return 1e9  # a wrong header: cut to what the file can hold
+
+    for free in (66_000, 65_000):
+        free_bytes(free)
+        if free > 65_280:
+            disk_space.require_space(tmp_path / "a.h5", [tmp_path / "a.wav"], 0.0, seconds_of, 8000, "int16")
+            assert not asked
+        else:
+            with pytest.raises(RnnaudioError, match="need 0.07 MB"):
+                disk_space.require_space(tmp_path / "a.h5", [tmp_path / "a.wav"], 0.0, seconds_of, 8000, "int16")
+    free_bytes(0)
+    disk_space.require_space(tmp_path / "a.h5", [tmp_path / "a.wav"], 0.0, lambda path: None, 8000, "int16")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnaudio.data import likeness as likeness_module
 from rnnaudio.data.corpus_splits import Splitting, assign_groups, key_of, uninformative, united
 from rnnaudio.data.likeness import alike, likeness, print_of
 from tests.support.recordings import music
@@ -99,3 +100,68 @@ def test_only_pieces_of_like_length_are_compared():
     prints = [print_of(one, RATE_HZ) for one in (audio, audio[: 6 * RATE_HZ], audio[: round(11.9 * RATE_HZ)])]
     assert alike(prints) == [(0, 2)]
     assert alike([print_of(audio[:100], RATE_HZ)] * 2) == []
+
+
+# --- of many pieces
+
+
+def notes(seed, n_hops=80):
+    """A print of random notes in each band, which rise at once and decay."""
+    rng = np.random.default_rng(seed)
+    level = np.full((n_hops, 8), -40.0)
+    for band in level.T:
+        for start in rng.integers(0, n_hops, n_hops // 10):
+            band[start:] = np.maximum(band[start:], -rng.uniform(1, 3) * np.arange(n_hops - start))
+    return (level - level.mean(axis=0)).astype(np.float32)
+
+
+def changed(one, seed):
+    """The same at another level, a little noisy, up to half a second later."""
+    rng = np.random.default_rng(seed)
+    later = one[rng.integers(0, 10) :] + rng.standard_normal(8) + rng.standard_normal((1, 8)) * 0.3
+    return (np.maximum(later, later.max() - 35.0) + rng.normal(0, 0.5, later.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("names", [("a.h5", "b.h5"), *(pytest.param(names, marks=pytest.mark.slow)
+                                                        for names in (("", ""), ("a.h5", "")))])  # fmt: skip
+def test_the_copies_among_many_pieces_are_found_with_few_comparisons(monkeypatch, names):
+    """Every fifth piece of one corpus has a copy in the other: all are found, with 16 comparisons a piece at most.
+
+    Pieces that are compared with their own corpus and with another one are compared with 16 of each.
+    """
+    compared = []
+    both = likeness_module.likeness
+    monkeypatch.setattr(likeness_module, "likeness", lambda a, b: compared.append(1) or both(a, b))
+    calls = {}
+    for n in (40, 80):
+        first = [notes(seed) for seed in range(n)]
+        second = [changed(first[k], k) if k % 5 == 0 else notes(10_000 + k) for k in range(n)]
+        compared.clear()
+        found = alike([*first, *second], [names[0]] * n + [names[1]] * n)
+        assert found == [(k, n + k) for k in range(0, n, 5)]
+        calls[n] = len(compared)
+        assert calls[n] <= 16 * (3 * n if names == ("a.h5", "") else 2 * n)
+    assert calls[80] <= 2.2 * calls[40]  # all pairs would be four times as many
+
+
+def test_many_copies_of_one_sound_are_connected_without_comparison(monkeypatch):
+    """Not compared, if they are equal."""
+    monkeypatch.setattr(likeness_module, "likeness", lambda a, b: pytest.fail("compared"))
+    one = notes(0)
+    pairs = alike([one] * 200)
+    assert len(set(united([str(k) for k in range(200)], pairs))) == 1 and len(pairs) < 400
+    assert alike([one] * 4, ["a", "a", "b", "a"]) == [(0, 2), (1, 2), (2, 3)]
+    assert alike([one] * 4, ["a", "a", "a", "a"]) == []
+
+
+def test_all_copies_in_a_corpus_are_found_to_be_like_a_piece_of_another():
+    one, other = notes(0), changed(notes(0), 1)
+    assert alike([one, one, other, other], ["a", "a", "b", "b"]) == [(0, 2), (0, 3), (1, 2)]
+    assert alike([one, notes(2), other, one], ["a", "a", "b", ""]) == [(0, 2), (0, 3), (2, 3)]
+
+
+def test_steady_and_short_pieces_among_many_are_of_no_consequence():
+    many = [notes(seed) for seed in range(60)]
+    steady = [np.zeros((80, 8), np.float32)] * 100
+    short = [np.zeros((0, 8), np.float32)] * 100 + [notes(seed, 20) for seed in range(5)]
+    assert alike([*many, *steady, *short, many[7] * np.float32(0.99)]) == [(7, 265)]
