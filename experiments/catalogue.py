@@ -180,7 +180,7 @@ ALL = (
     ),
     Experiment(
         "counterfeits", "studies.counterfeits", "is music alive, and noise, tones, loops, fades and silence dead?",
-        "5 minutes", runs=(Run("counterfeits"),),
+        "30 minutes", runs=(Run("counterfeits"),), smoke=SMOKE,
     ),
     Experiment("gradcheck", "proofs.gradcheck", "gradients, kernels and optimisers against oracles", "5 minutes"),
     Experiment(

@@ -138,7 +138,7 @@ def experiment(options: Options, corpus: AudioCorpus) -> Figures:
     folder, n_updates = options.run_dir, options.n_updates
     model, run = fit(corpus, options)
     seed, generated, original, stopped = play(model, corpus, options.seconds)
-    alive = judge(generated, corpus, stopped)
+    alive = judge(generated, corpus, stopped, seed)
     rate = corpus.sample_rate_hz
     write_wav(folder / "generated.wav", np.concatenate([seed, generated]), rate)
     shown = 3 * rate

@@ -176,8 +176,8 @@ def listen(model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, s
     n_clipped = write_wav(folder / "generated.wav", np.concatenate([seed_played_back, generated]), rate)
     write_wav(folder / "original.wav", np.concatenate([seed, original]), rate)
     plots.spectrogram(seed, generated, original, rate, folder / "spectrogram.png", title=title)
-    alive = judge(generated, corpus, played.stopped)
-    truth = judge(corpus.restore(scale.audio(true[n_seed:])), corpus, "")
+    alive = judge(generated, corpus, played.stopped, seed_played_back)
+    truth = judge(corpus.restore(scale.audio(true[n_seed:])), corpus, "", seed_played_back)
     return {
         "alive_seconds": alive.seconds,
         "death": alive.reason,

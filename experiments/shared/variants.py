@@ -128,7 +128,8 @@ def free_run(run: FramesRun, corpus_path: Path, seconds: float) -> Figures:
     with run.open_corpus(corpus_path) as corpus:
         seed = corpus.test.first(FRAMES.prime_seconds(run.config, corpus.sample_rate_hz))
         (played,) = run.continue_primes([seed], round(seconds * corpus.sample_rate_hz))
-        alive = judge(corpus.restore(played.audio[played.n_prime :]), corpus, played.stopped)
+        prime, generated = np.split(corpus.restore(played.audio), [played.n_prime])
+        alive = judge(generated, corpus, played.stopped, prime)
     return {"alive_seconds": alive.seconds, "death": alive.reason}
 
 

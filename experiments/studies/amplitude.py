@@ -332,7 +332,7 @@ def judged(
     for place in range(sound.shape[1]):
         audio, true = (corpus.restore(all_hops[:, place].reshape(-1)) for all_hops in (sound, hops))
         seed, generated = np.split(audio, [n_prime * hops.shape[2]])
-        lives.append(judge(generated, corpus, ""))
+        lives.append(judge(generated, corpus, "", seed))
         if place == 0:
             stem = name.replace(", ", "-").replace(" ", "-")
             write_wav(options.folder / f"{stem}.wav", audio, rate)

@@ -216,7 +216,7 @@ def played(sampler: SamplesRun, corpus: AudioCorpus, options: Options, folder: P
     sampling = SamplingOptions((options.temperature,))
     blocks = sampler.blocks(seeds, round(options.seconds * rate), sampling, at_once=False)
     for k, audio in enumerate(np.concatenate(list(blocks), axis=1)):
-        lives.append(judge(corpus.restore(audio), corpus, ""))
+        lives.append(judge(corpus.restore(audio), corpus, "", corpus.restore(seeds[k])))
         sounds[f"seed {k + 1}"] = corpus.restore(np.concatenate([seeds[k], audio]))
         write_wav(folder / f"played-{k + 1}.wav", sounds[f"seed {k + 1}"], rate)
     title, path = "A second of unseen music, then what is played", folder / "played.png"

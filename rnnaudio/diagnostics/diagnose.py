@@ -245,9 +245,13 @@ def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurement
         return
     measured.n_seed_frames = len(seed)
     measured.level_db = levels_db(np.concatenate([seed, generated]))
+    if subject.judge is not None:
+        measured.life = subject.judge(generated.ravel(), seed.ravel())
+        figures |= {"alive_seconds": measured.life.seconds, "alive_confidence": measured.life.confidence}
+        figures["of_seconds"] = generated.size / subject.sample_rate_hz
     if len(generated) < 8:
         return
-    result = health(generated)
+    result = health(generated, measured.life, subject.sample_rate_hz)
     levels = levels_db(true)
     usual = np.median(levels[levels > levels.max() - 60.0])  # leaves out silent frames
     figures["level_fall_db"] = float(usual - np.median(measured.level_db[-len(generated) // 4 :]))

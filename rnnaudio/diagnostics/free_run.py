@@ -1,15 +1,19 @@
-"""Measurements of a free run: loss of energy, fixed points, cycles, noise (NumPy only)."""
+"""Measurements of a free run: loss of energy, fixed points and cycles of its frames, and how long it lives.
+
+How long it lives and what it dies of is measured by :mod:`rnnaudio.metrics.alive`, as everywhere. A fixed point or a
+cycle is something else: frames that are equal to a thousandth are a property of the recursion, even in a run that is
+too short to be heard as a loop.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from rnnaudio.audio.arrays import Audio, Floats, Frames
+from rnnaudio.audio.arrays import Floats, Frames
 from rnnaudio.diagnostics.excerpt import rms
+from rnnaudio.metrics import Alive
 
 FLOOR_DB = -120.0
-BLOCK = 512  # samples per spectrum
-NOISY = 0.4  # spectral flatness above which a block is noise; white noise has 0.56, a note less than 0.01
 MOST_PERIOD = 64  # frames
 STEADY_BLOCK = 16  # frames
 STILL = 1e-3  # change, relative to the rms, below which frames count as equal
@@ -23,7 +27,7 @@ class Health(NamedTuple):
     repeats_from, period
         first frame of the cycle in which the sound ends, and its period: 1 for a fixed point, 0 for no cycle.
     noise_from
-        frame from which on the sound is noise.
+        frame from which on the sound is noise, if that is what it dies of; NaN if that was not measured.
     unrest_db
         standard deviation, in dB, of the level of blocks of 16 frames in the second half; NaN for fewer than two.
     """
@@ -41,10 +45,13 @@ def levels_db(frames: Frames) -> Floats:
     return 10.0 * np.log10(np.maximum(power, 10.0 ** (FLOOR_DB / 10.0)))
 
 
-def health(frames: Frames) -> Health:
-    """Measurements of the frames (time, n) that a free run has generated."""
+def health(frames: Frames, life: Alive | None, sample_rate_hz: int) -> Health:
+    """Measurements of the frames (time, n) that a free run has generated; life: how long it lived, None if unknown."""
     period, since = repetition(frames)
-    return Health(half_life(levels_db(frames)), since, period, noise_onset(frames), unrest_db(frames))
+    noise_from = float("nan") if life is None else float("inf")
+    if life is not None and life.fault == "noise":
+        noise_from = life.seconds * sample_rate_hz / frames.shape[1]
+    return Health(half_life(levels_db(frames)), since, period, noise_from, unrest_db(frames))
 
 
 def half_life(level_db: Floats) -> float:
@@ -86,22 +93,3 @@ def repetition(frames: Frames) -> tuple[int, float]:
         if len(frames) - period - since >= max(2 * period, len(frames) // 8):
             return period, float(since)
     return 0, float("inf")
-
-
-def noise_onset(frames: Frames) -> float:
-    """Frame from which on every block of 512 samples is noise (spectral flatness of 0.4 or more).
-
-    Infinite if there is no such frame.
-    """
-    audio = np.asarray(frames, np.float64).ravel()
-    blocks = audio[: len(audio) // BLOCK * BLOCK].reshape(-1, BLOCK)
-    quiet = np.flatnonzero([flatness(block) < NOISY for block in blocks])
-    first = int(quiet[-1]) + 1 if len(quiet) else 0
-    return float(first * BLOCK / frames.shape[1]) if first < len(blocks) else float("inf")
-
-
-def flatness(block: Audio) -> float:
-    """Spectral flatness of samples (n,), geometric over arithmetic mean of the power: 0.56 for noise, 0 for a tone."""
-    power = np.abs(np.fft.rfft(block * np.hanning(len(block))))[1:-1] ** 2
-    mean = power.mean()
-    return float(np.exp(np.mean(np.log(power + 1e-12 * mean + 1e-300))) / mean) if mean > 0 else 0.0

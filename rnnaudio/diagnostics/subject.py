@@ -11,6 +11,7 @@ from rnnaudio.audio.arrays import Audio, Floats, Frames
 from rnnaudio.audio.sources import Samples
 from rnnaudio.diagnostics.dynamics import Stepped
 from rnnaudio.diagnostics.updates import MakeStep
+from rnnaudio.metrics import Alive
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
@@ -38,6 +39,9 @@ class Subject:
         for runs without ``play``: the run's own generation, a function (prime (n,), n_samples) -> continuation
         (n_samples,); a function () -> prime (n,); their sample rate. If they are None, too, the free run
         is not examined.
+    judge
+        function (generated (n,), prime (m,)) -> how long the free run lives and what it dies of, as the report has it;
+        None: it is not judged.
     learning_rate, late_rate
         the highest learning rate of the run, and the rate of the last update of ``model``; None: the highest.
     history, best_loss
@@ -61,6 +65,7 @@ class Subject:
     late_rate: float | None = None
     continued: Callable[[Audio, int], Audio] | None = None
     prime: Callable[[], Audio] | None = None
+    judge: Callable[[Audio, Audio], Alive] | None = None
     sample_rate_hz: int = 16_000
 
     @cached_property
@@ -131,6 +136,8 @@ class Measurements:
         by activation: share of values close to the ends of their range; for relu, of units that are never active.
     level_db, n_seed_frames, frame_size
         (frames,): level in dB of each frame of prime and free run; number of frames of the prime; samples per frame.
+    life
+        how long the free run lives, and what it dies of; None if it was not judged.
     errors
         by name: normalised mean squared errors of the model and the baselines on the validation batches.
     figures
@@ -152,6 +159,7 @@ class Measurements:
     level_db: Floats = field(default_factory=lambda: np.empty(0))
     n_seed_frames: int = 0
     frame_size: int = 0
+    life: Alive | None = None
     errors: dict[str, float] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
     unanswered: dict[str, str] = field(default_factory=dict)

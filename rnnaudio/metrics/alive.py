@@ -20,6 +20,7 @@ from rnnaudio.metrics.spectrum import checked
 from rnnaudio.metrics.windows import STEP_SECONDS, WINDOW_SECONDS, Windows, measure_windows, of_noise
 
 N_WINDOWS_DEAD = 8
+N_WINDOWS_BACK = 4  # without a fault, on end: what died lives again
 
 USUAL_DBFS = -23.0
 # Limits that hold for all music, unless the corpus itself crosses them.
@@ -28,7 +29,8 @@ QUIET_DB = -35.0  # relative to the prime, or to the median level of the corpus
 LOUD_DB = 6.0  # above the 99.5th percentile of the level
 STEADY_SHARE = 1.2  # of the movement of white noise: of noise of any colour at most
 FROZEN_SHARE = 0.6
-NOISY_DB = -6.5  # noisiness of noise of any colour is above it, of tones below
+NOISY_DB = -6.5  # noisiness of noise of any usual colour is above it, of tones below
+NARROW_DB = -9.0  # of noise in narrow bands, which moves as noise does and as no tones do
 REPEATED = 0.2
 CLIPPED = 0.01
 FADE_DB = -4.0  # slope of the level, per second, over the two seconds before silence: a fade, not an abrupt end
@@ -48,7 +50,8 @@ class AliveLimits:
     silence_dbfs, quiet_db
         a window is silent below the first, and below the level of the prime plus the second.
     steady, frozen
-        movement (dB) below which a noisy window is noise, and a tonal one is frozen.
+        movement (dB) below which a noisy window is noise (noisiness of -9 dB or more), and a tonal one (below -6.5 dB)
+        is frozen.
     repeated
         recurrence below which a window repeats the one before.
     clipped
@@ -78,11 +81,14 @@ class Alive(NamedTuple):
         what it died of; empty if it is alive at its end.
     confidence
         if it died, share of the windows after its death that have a fault; else, share of all windows that have none.
+    fault
+        name of the fault in the reason, one of FAULTS; empty if it has none.
     """
 
     seconds: float
     reason: str
     confidence: float = 1.0
+    fault: str = ""
 
 
 class InRange(NamedTuple):
@@ -91,15 +97,16 @@ class InRange(NamedTuple):
     fraction
         share of windows without a fault.
     dead_from_s
-        start in seconds of the final run of windows with faults, if it has 8 windows or more; else None.
+        time of the first death (8 windows with faults on end) after which no 4 windows on end are without; else None.
     """
 
     fraction: float
     dead_from_s: float | None
 
 
-# In order of precedence: silence is steady, too; a steady tone repeats itself.
-FAULTS = ("silence", "standstill", "noise", "clipping", "loudness", "loop")
+# In order of precedence, what says more first: silence is steady, too; a steady tone repeats itself; noise does not
+# repeat itself by chance, so that what does is a loop of noise; whatever is at full scale is above all too loud.
+FAULTS = ("silence", "standstill", "clipping", "loudness", "loop", "noise")
 
 
 def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> AliveLimits:
@@ -119,7 +126,7 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
         raise RnnaudioError("no recording is as long as 1 s: give longer recordings to calibrate the limits")
     levels = np.concatenate([windows.level for windows in measured])
     noise = float(np.median(of_noise(sample_rate_hz).movement))
-    noisy = [w.movement + 1e3 * (w.noisiness < NOISY_DB) for w in measured]
+    noisy = [w.movement + 1e3 * (w.noisiness < NARROW_DB) for w in measured]
     tonal = [w.movement + 1e3 * (w.noisiness >= NOISY_DB) for w in measured]
     limits = AliveLimits(
         sample_rate_hz,
@@ -161,9 +168,9 @@ def _low_limit(features: Sequence[FloatArray], limit: float) -> float:
     return min(limit, lowest - MARGIN * max(abs(lowest), abs(limit)))
 
 
-def _runs(feature: NDArray[np.generic]) -> NDArray[np.generic]:
-    """All runs of 8 consecutive windows, (n_runs, 8); a single run of all windows if there are fewer than 8."""
-    return np.lib.stride_tricks.sliding_window_view(feature, min(N_WINDOWS_DEAD, len(feature)))
+def _runs(feature: NDArray[np.generic], n: int = N_WINDOWS_DEAD) -> NDArray[np.generic]:
+    """All runs of ``n`` consecutive windows, (n_runs, n); a single run of all windows if there are fewer."""
+    return np.lib.stride_tricks.sliding_window_view(feature, min(n, len(feature)))
 
 
 def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, prime: ArrayLike | None = None) -> Alive:
@@ -193,23 +200,30 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, pr
     if not dead.any():
         return Alive(seconds, reason, float(np.mean(~is_faulty)))
     start = int(np.argmax(dead))
-    return Alive(start * STEP_SECONDS, _death(windows, faults, start), float(np.mean(is_faulty[start:])))
+    cause = _cause(faults, start)
+    confidence = float(np.mean(is_faulty[start:]))
+    return Alive(start * STEP_SECONDS, _death(windows, cause, faults[cause], start), confidence, cause)
 
 
-def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> InRange:
-    """Share of windows without faults, over the whole audio; see :func:`alive_seconds`.
+def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, prime: ArrayLike | None = None) -> InRange:
+    """Share of windows without faults, over the whole audio, and since when it is dead for good.
 
-    Windows with NaN or infinite samples have faults. Raises the errors of :func:`alive_seconds`.
+    The faults and ``prime`` are those of :func:`alive_seconds`. Audio that dies once and stays dead is dead for good
+    since the second at which :func:`alive_seconds` says that it died; audio that comes back, since a later one, or it
+    is not. Windows with NaN or infinite samples have faults. Raises the errors of :func:`alive_seconds`.
     """
     samples = _to_judge(audio, sample_rate_hz, limits)
     finite = np.isfinite(samples)
     windows = measure_windows(np.where(finite, samples, 0.0), sample_rate_hz)
-    is_fine = ~np.any(list(_faults(windows, limits, limits.median_dbfs).values()), axis=0)
+    reference = _reference_level(prime, sample_rate_hz, limits)
+    is_fine = ~np.any(list(_faults(windows, limits, reference).values()), axis=0)
     starts = [round(k * STEP_SECONDS * sample_rate_hz) for k in range(len(is_fine))]
     is_fine &= [bool(finite[start : start + sample_rate_hz].all()) for start in starts]
-    n_dead = len(is_fine) if not is_fine.any() else int(np.argmax(is_fine[::-1]))
-    is_dead = n_dead >= min(N_WINDOWS_DEAD, len(is_fine))
-    return InRange(float(is_fine.mean()), (len(is_fine) - n_dead) * STEP_SECONDS if is_dead else None)
+    back = np.flatnonzero(_runs(is_fine, N_WINDOWS_BACK).all(axis=1))
+    since = int(back[-1]) + N_WINDOWS_BACK if len(back) else 0
+    dead = np.zeros(0, bool) if since >= len(is_fine) else _runs(~is_fine[since:]).all(axis=1)
+    is_dead = dead.any() and len(is_fine) - since >= min(N_WINDOWS_DEAD, len(is_fine))
+    return InRange(float(is_fine.mean()), (since + int(np.argmax(dead))) * STEP_SECONDS if is_dead else None)
 
 
 def _to_judge(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> FloatArray:
@@ -233,13 +247,13 @@ def _reference_level(prime: ArrayLike | None, sample_rate_hz: int, limits: Alive
 
 def _faults(windows: Windows, limits: AliveLimits, reference_dbfs: float) -> dict[str, NDArray[np.bool_]]:
     """For each fault, by name: which windows have it, (n_windows,)."""
-    is_noisy = windows.noisiness >= NOISY_DB
+    is_still = (windows.noisiness < NOISY_DB) & (windows.movement < limits.frozen)
     return {
         "silence": windows.level < max(limits.silence_dbfs, reference_dbfs + limits.quiet_db),
         "clipping": windows.clipped > limits.clipped,
         "loudness": windows.level > limits.loud_dbfs,
-        "noise": is_noisy & (windows.movement < limits.steady),
-        "standstill": ~is_noisy & (windows.movement < limits.frozen),
+        "noise": (windows.noisiness >= NARROW_DB) & (windows.movement < limits.steady) & ~is_still,
+        "standstill": is_still,
         "loop": _with_last_repetition(windows.recurrence < limits.repeated, windows.period),
     }
 
@@ -254,12 +268,17 @@ def _with_last_repetition(repeats: NDArray[np.bool_], period: FloatArray) -> NDA
     return extended
 
 
-def _death(windows: Windows, faults: dict[str, NDArray[np.bool_]], start: int) -> str:
-    """Describe the fault that most of the 8 windows from ``start`` have; of several faults, the first in FAULTS."""
+def _cause(faults: dict[str, NDArray[np.bool_]], start: int) -> str:
+    """The fault that most of the 8 windows from ``start`` have; of several faults, the first in FAULTS."""
     run = slice(start, start + N_WINDOWS_DEAD)
     shares = {name: float(faults[name][run].mean()) for name in FAULTS}
-    cause = next((name for name in FAULTS if shares[name] >= 0.5), max(FAULTS, key=lambda name: shares[name]))
-    of_cause = faults[cause][run]
+    return next((name for name in FAULTS if shares[name] >= 0.5), max(FAULTS, key=lambda name: shares[name]))
+
+
+def _death(windows: Windows, cause: str, has_fault: NDArray[np.bool_], start: int) -> str:
+    """Describe the fault ``cause`` of the 8 windows from ``start``."""
+    run = slice(start, start + N_WINDOWS_DEAD)
+    of_cause = has_fault[run]
 
     def median(feature: FloatArray) -> float:
         return float(np.percentile(feature[run][of_cause], 50.0, method="lower"))

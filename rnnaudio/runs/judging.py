@@ -1,11 +1,14 @@
 """Measurement of how long generated sound stays within the limits of real music."""
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Audio
+from rnnaudio.audio.sources import Samples
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Split
 from rnnaudio.metrics import MINIMUM_RATE_HZ, Alive, AliveLimits, alive_seconds, calibrate, limits_of_all_music
@@ -44,11 +47,13 @@ def continue_test_prime(
     return Sound(prime, generated, original, judge(generated, corpus, result.stopped, prime), result.stopped)
 
 
-def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.ndarray | None = None) -> Alive:
-    """Measure how long generated sound, (n,) samples on the scale of the recording, stays alive.
+def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.ndarray) -> Alive:
+    """Measure how long generated sound, (n,) samples on the scale of the recording, stays alive after its prime.
 
-    Sound shorter than 1 s, or of a rate below ``MINIMUM_RATE_HZ``, cannot be measured: the result is then its length,
-    and the reason is ``stopped`` (why generation ended early) or, if that is empty, that it cannot be measured.
+    This is the one place that says how long a run lived and what it died of: reports, diagnoses and the tables of
+    experiments ask it. Sound shorter than 1 s, or of a rate below ``MINIMUM_RATE_HZ``, cannot be measured: the result
+    is then its length, and the reason is ``stopped`` (why generation ended early) or, if that is empty, that it
+    cannot be measured.
     """
     rate = corpus.sample_rate_hz
     if len(generated) < rate or rate < MINIMUM_RATE_HZ:
@@ -66,12 +71,21 @@ def limits_of_real_music(corpus: AudioCorpus) -> AliveLimits:
 
 @lru_cache(maxsize=4)
 def _measured_limits(path: Path, changed_ns: int) -> AliveLimits:
-    """Measure the limits on about an hour of music at most; cached by path and time of change of the corpus."""
+    """Limits of a corpus, cached by its path and time of change."""
     with AudioCorpus.open(path) as corpus:
-        rate, pieces = corpus.sample_rate_hz, corpus.train.pieces
-        n_each = round(MOST_CALIBRATION_SECONDS * rate / len(pieces))
-        audio = (piece.read(0, min(piece.n_samples, max(n_each, rate))) for piece in pieces)
-        return calibrate(map(corpus.restore, audio), rate)
+        return limits_of_pieces(corpus.train.pieces, corpus.sample_rate_hz, corpus.restore)
+
+
+def limits_of_pieces(
+    pieces: Sequence[Samples], sample_rate_hz: int, restore: Callable[[Audio], Audio] = np.asarray
+) -> AliveLimits:
+    """Measure the limits on about an hour of music at most, the beginnings of all pieces; one is in memory at a time.
+
+    restore: converts the samples of the pieces to the scale of the recording. RnnaudioError if no piece lasts 1 s.
+    """
+    n_each = max(sample_rate_hz, round(MOST_CALIBRATION_SECONDS * sample_rate_hz / len(pieces)))
+    audio = (piece.read(0, min(piece.n_samples, n_each)) for piece in pieces)
+    return calibrate(map(restore, audio), sample_rate_hz)
 
 
 def _prime_and_continuation(split: Split, index: int, prime_seconds: float, seconds: float) -> np.ndarray:

@@ -22,7 +22,7 @@ from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
 from rnnaudio.runs.config import RunConfig
 from rnnaudio.runs.continuing import LoadedRun
-from rnnaudio.runs.judging import Sound
+from rnnaudio.runs.judging import Sound, judge
 from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.record import Record, SavedRun
 from rnnaudio.runs.toys import PROBLEMS, ToyProblem
@@ -251,6 +251,7 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         make_step=lambda model: fitting.step(model, prepared.objective),
         continued=continued,
         prime=lambda: corpus.valid.prime_at(0, corpus.valid.prime_length(prime_seconds)),
+        judge=lambda generated, prime: judge(corpus.restore(generated), corpus, "", corpus.restore(prime)),
         sample_rate_hz=run.sample_rate_hz,
         history=run.history,
         best_loss=run.record["stopping"]["best_loss"],

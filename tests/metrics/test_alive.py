@@ -11,6 +11,7 @@ import soundfile
 import rnnaudio
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import Alive, alive_seconds, calibrate, in_range
+from rnnaudio.metrics.alive import FAULTS
 from rnnaudio.metrics.windows import measure_windows, of_noise
 from tests.support.sounds import RATE_HZ, music, noise, seconds, sine, spoilt
 
@@ -31,6 +32,15 @@ def coloured(duration, exponent, level=0.05):
     spectrum = np.fft.rfft(noise(duration, 1.0))
     audio = np.fft.irfft(spectrum * np.maximum(np.arange(len(spectrum)), 20.0) ** (-exponent / 2))
     return level * audio / audio.std()
+
+
+def narrow(duration, width_hz=50.0):
+    """Noise in bands at the multiples of 220 Hz."""
+    spectrum = np.fft.rfft(noise(duration, 1.0))
+    frequencies = np.fft.rfftfreq(round(duration * RATE_HZ), 1.0 / RATE_HZ)
+    bands = np.exp(-0.5 * ((frequencies[:, None] - 220.0 * np.arange(1, 12)) / width_hz) ** 2).sum(axis=1)
+    audio = np.fft.irfft(spectrum * (bands + 0.01))
+    return 0.05 * audio / audio.std()
 
 
 def buzz(duration, tremolo_hz=1.5):
@@ -64,6 +74,8 @@ TAILS = {
     "pink noise": (coloured(5.0, 1.0), "turned into noise"),
     "brown noise": (coloured(5.0, 2.0), "turned into noise"),
     "noise with tremolo": (noise(5.0, 0.05) * (1 + 0.7 * np.sin(9 * seconds(5.0))), "turned into noise"),
+    "noise in narrow bands": (narrow(5.0), "turned into noise"),
+    "loop of noise": (np.tile(noise(0.65, 0.05), 8), "repeats itself"),
     "sine": (sine(440.0, 5.0), "froze"),
     "chord": (sine(262.0, 5.0) + sine(330.0, 5.0) + sine(392.0, 5.0), "froze"),
     "buzz with tremolo": (buzz(5.0), "froze"),
@@ -80,6 +92,15 @@ def test_death_is_found_when_and_why(tail, reason):
     assert alive.reason.startswith(reason), alive
     assert 5.0 <= alive.seconds <= 6.5  # the music ends at 6 s; windows that hold some of it may be either
     assert alive.confidence > 0.8
+
+
+@pytest.mark.parametrize("tail", [tail for tail, _ in TAILS.values()], ids=TAILS)
+def test_what_dies_and_does_not_come_back_is_dead_for_good_since_then(tail):
+    prime = music(6.0, 77)[:RATE_HZ]
+    audio = np.concatenate([music(6.0, 77), tail])
+    alive = alive_seconds(audio, RATE_HZ, limits(), prime)
+    assert in_range(audio, RATE_HZ, limits(), prime).dead_from_s == alive.seconds
+    assert alive.reason and alive.fault in FAULTS
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 11_025, 22_050, 44_100])

@@ -12,22 +12,25 @@ from rnnaudio.data import Batch
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation import Generated
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.report.page import write_report
 from rnnaudio.runs.defects import DEFECTS, in_words, present_in
 from rnnaudio.runs.diagnosis import diagnose as app
 from rnnaudio.runs.diagnosis import preflight
-from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, free_run, write_diagnosis
+from rnnaudio.runs.diagnosis.diagnose import as_json, as_text, diagnose_run, free_run, write_diagnosis
 from rnnaudio.runs.diagnosis.preflight import Reached, attempts, spread
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.frames import recipe as frames_recipe
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
-from rnnaudio.runs.frames.recipe import FRAMES, FramesRecipe, frame_player
+from rnnaudio.runs.frames.recipe import FRAMES, FramesRecipe, FramesRun, frame_player
 from rnnaudio.runs.frames.remedies import remedy
 from rnnaudio.runs.load import load
+from rnnaudio.runs.outcome import headline, write_outcome
 from rnnaudio.runs.toys import PROBLEMS
 from rnnaudio.training import checkpoint as checkpoints
 from tests.support.command_line import typed
+from tests.support.sounds import music
 
 TINY = FramesConfig(
     model=ModelConfig(n_units=6), frame_size=40, n_steps=5, batch_size=4, max_updates=8, validate_every=4
@@ -106,8 +109,6 @@ def test_a_step_and_a_free_run_of_the_subject(folder, monkeypatch):
 
 
 def test_a_free_run_that_overflows_is_filled_up_with_nan(folder, monkeypatch):
-    from rnnaudio.generation import Generated
-
     loaded = load(folder / "run")
     result = Generated(np.ones(80 + 40, np.float32), 80, "not finite after 1 frames")
     monkeypatch.setattr(frames_recipe, "generate_streams", lambda *_, **__: [result])
@@ -123,6 +124,36 @@ def test_the_errors_of_a_diagnosis_are_those_of_the_report(folder):
     assert recorded.keys() == {"predict zero", "persistence", "linear prediction"}
     assert {name: found.measured.errors[name] for name in recorded} == pytest.approx(recorded, rel=1e-12)
     assert found.measured.errors["this model"] == pytest.approx(run.best_validation_loss, rel=1e-4)
+
+
+RATE_HZ = 16_000
+PLAYED = {  # 5 s on the scale of the recording: what is planted, and what it dies of
+    "silence": (np.zeros(5 * RATE_HZ), "fell silent"),
+    "hiss": (np.random.default_rng(0).normal(0.0, 0.05, 5 * RATE_HZ), "turned into noise"),
+    "tone": (0.1 * np.sin(2 * np.pi * 440 * np.arange(5 * RATE_HZ) / RATE_HZ), "froze"),
+    "music": (music(5.0, 3), ""),
+    "music, then silence": (np.append(music(2.0, 3), np.zeros(3 * RATE_HZ)), "fell silent"),
+}
+
+
+@pytest.mark.parametrize(("sound", "death"), PLAYED.values(), ids=PLAYED)
+def test_report_and_diagnosis_say_the_same_of_the_same_sound(folder, monkeypatch, sound, death):
+    """The same seconds and the same reason, to the digit, in the report, in the diagnosis and in its words."""
+
+    def continue_primes(self, primes, n_samples, sampling=None):
+        played = ((sound - self.scale.mean) / self.scale.std).astype(np.float32)
+        return [Generated(np.append(prime, played[:n_samples]), len(prime), "") for prime in primes]
+
+    monkeypatch.setattr(FramesRun, "continue_primes", continue_primes)
+    monkeypatch.setattr("rnnaudio.diagnostics.diagnose.FREE_FRAMES", (64, 2000))
+    summary = write_outcome(folder / "run", folder / "corpus.h5", seconds=5.0)
+    found = diagnose_run(folder / "run", folder / "corpus.h5")
+    life = found.measured.life
+    assert (life.seconds, life.reason) == (summary["alive_seconds"], summary["death"])
+    assert life.reason.startswith(death) and bool(life.reason) == bool(death)
+    words = f"it kept sounding like music for {life.seconds:.1f} of 5 s"
+    assert words in as_text(found, FRAMES, TINY) and words.removeprefix("it ") in headline(summary)
+    assert as_json(found)["measured"]["life"]["seconds"] == life.seconds == found.measured.figures["alive_seconds"]
 
 
 def subject_with(run_dir, **settings):

@@ -14,7 +14,7 @@ from rnnaudio import plots
 from rnnaudio.atomic import replacing
 from rnnaudio.diagnostics.diagnose import diagnose
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
-from rnnaudio.metrics import scores_in_decibel
+from rnnaudio.metrics import Alive, scores_in_decibel
 from rnnaudio.report import extend_report
 from rnnaudio.runs.config import Plain
 from rnnaudio.runs.explanations import OF_A_DIAGNOSIS
@@ -81,6 +81,8 @@ def as_json(diagnosis: Diagnosis) -> Plain:
 
 
 def _plain(value: object) -> Plain:
+    if isinstance(value, Alive):
+        return _plain(value._asdict())
     if isinstance(value, dict):
         return {str(key): _plain(member) for key, member in value.items()}
     if isinstance(value, np.ndarray | np.generic):
@@ -128,7 +130,17 @@ def free_run(measured: Measurements) -> str:
     n = max(1, len(played) // 10)
     parts = [float(np.median(part)) for part in (prime, played[:n], played[-n:])]
     levels = ["not finite" if not math.isfinite(level) else f"{round(level, 1) + 0.0:.1f} dB" for level in parts]
-    return (
+    line = (
         f"free run of {len(played)} frames: prime {levels[0]}, beginning {levels[1]}, end {levels[2]} "
         "(median level of a frame)"
     )
+    return "\n".join(filter(None, [line, lived(measured)]))
+
+
+def lived(measured: Measurements) -> str:
+    """A sentence on how long the free run lived and what it died of; empty if it was not judged."""
+    life = measured.life
+    if life is None:
+        return ""
+    why = f" ({life.reason})" if life.reason else ""
+    return f"it kept sounding like music for {life.seconds:.1f} of {round(measured.figures['of_seconds'], 1):g} s{why}"
