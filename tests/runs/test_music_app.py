@@ -19,12 +19,12 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.metrics import calibrate, frechet_distance, log_mel
+from rnnaudio.metrics import alive_seconds, calibrate, frechet_distance, log_mel
 from rnnaudio.metrics.likeness import loop_score
 from rnnaudio.metrics.music import structure
 from rnnaudio.metrics.yardstick import FIELDS, Yardstick, most_looped
 from rnnaudio.runs.codes import choice
-from rnnaudio.runs.codes.choice import choose, healthiest, played
+from rnnaudio.runs.codes.choice import choose, health, healthiest, played
 from rnnaudio.runs.codes.config import CodesConfig, fitted
 from rnnaudio.runs.codes.model import encoded, training_codes, transposed
 from rnnaudio.runs.codes.page import RULE, score_rows, valid_bits
@@ -524,3 +524,12 @@ def test_a_piece_shorter_than_a_stretch_moves_no_other_ones_twin():
     cut_alike = [(k, part) for k in (1, 2) for part in (stretches[k][: 6 * RATE_HZ], stretches[k][6 * RATE_HZ :])]
     numbers, parts = zip((0, stretches[0]), *cut_alike, (3, stretches[3]), strict=True)
     assert yardstick.measure(parts, numbers)["told_from_real"] == 0.5
+
+
+def test_continuations_are_silent_relative_to_their_primes_as_in_a_report():
+    """The same sound, 38 dB below its prime, is dead after this one and alive after one as soft as itself."""
+    limits, soft = calibrate([music(20.0, seed) for seed in range(4)], RATE_HZ), 0.05 * music(20.0, 2)
+    loud, real = music(20.0, 2)[:RATE_HZ] * 4.0, log_mel(music(20.0, 3), RATE_HZ)
+    after = [health([soft], RATE_HZ, limits, real, [prime])["dead_for_good"] for prime in (loud, soft[:RATE_HZ])]
+    report = [bool(alive_seconds(soft, RATE_HZ, limits, prime).reason) for prime in (loud, soft[:RATE_HZ])]
+    assert after == [1, 0] and report == [True, False]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def choose(
         sounds = played(run, primes, round(seconds * rate), SAMPLING_SEED)
         row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
         row["seconds"] = round(seconds, 1)
-        scores.append(row | health(sounds, rate, limits, real))
+        scores.append(row | health(sounds, rate, limits, real, [corpus.restore(prime) for prime in primes]))
         tqdm.write(_described(scores[-1], n_primes))
     best = healthiest(scores)
     playing = Playing(best["parameters"], best["temperature"], best["detail_temperature"], scores, limits, scale)
@@ -149,13 +149,21 @@ def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimi
     return limits if within >= REAL_IS_WITHIN else None
 
 
-def health(sounds: Sequence[np.ndarray], rate: int, limits: AliveLimits | None, real: np.ndarray) -> dict[str, Any]:
+def health(
+    sounds: Sequence[np.ndarray],
+    rate: int,
+    limits: AliveLimits | None,
+    real: np.ndarray,
+    primes: Sequence[np.ndarray] = (),
+) -> dict[str, Any]:
     """Scores of the continuations of one setting, by name: how many die, Frechet distance, share of windows in range.
 
     sounds: the continuations, (n,) samples each, on the scale of the recording. rate: sample rate in Hz. limits:
     limits of real music; None: no continuation counts as dead. real: log-mel frames (time, bands) of validation music.
+    primes: what each was continued from, by whose level silence is judged, as in a report; empty: by the music's.
     """
-    within = [in_range(sound, rate, limits) for sound in sounds] if limits else []
+    pairs = zip_longest(sounds, primes)
+    within = [in_range(sound, rate, limits, prime) for sound, prime in pairs] if limits else []
     frames = np.concatenate([log_mel(sound, rate) for sound in sounds])
     return {
         "dead_for_good": sum(w.dead_from_s is not None for w in within),
