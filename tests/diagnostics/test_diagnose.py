@@ -364,11 +364,14 @@ def test_what_a_subject_cannot_answer_is_left_out_and_the_rest_goes_on():
 
     prime, faded = noise(3200), 1e-4 * noise(80_000, seed=1)
     continued = dataclasses.replace(subject, prime=lambda: prime, continued=lambda sound, n: faded[:n])
-    measured = diagnose(continued).measured
+    assert diagnose(continued).measured.life is None
+    hiss = Alive(0.5, "turned into noise", 0.9, "noise")
+    measured = diagnose(dataclasses.replace(continued, judge=lambda generated, prime: hiss)).measured
+    assert measured.life == hiss and measured.figures["alive_seconds"] == 0.5 and measured.figures["of_seconds"] == 5.0
     assert measured.unanswered == {"what is played": frame_by_frame}
     assert len(measured.level_db) == 16 + 400  # 12.5 ms each
     assert measured.figures["level_fall_db"] == pytest.approx(80.0, abs=1.0)
-    assert measured.figures["noise_from"] == 0.0
+    assert measured.figures["noise_from"] == 40.0  # frames of 12.5 ms
 
 
 def test_a_figure_that_was_not_measured_is_no_number():
