@@ -239,10 +239,11 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
     from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, write_diagnosis
     from rnnaudio.runs.diagnosis.preflight import preflight as try_toy_problems
     from rnnaudio.runs.load import saved_recipe
+    from rnnaudio.runs.record import SavedRun
 
     found = diagnose_run(run_dir, corpus)
     recipe, config = saved_recipe(run_dir)
-    advice = as_text(found, recipe, config)
+    advice = as_text(found, recipe, config, SavedRun.read(run_dir))
     print(advice)
     text, picture = write_diagnosis(run_dir, found)
     options = [line for line in advice.splitlines() if "train with:" in line and "--recipe" not in line]

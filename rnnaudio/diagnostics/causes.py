@@ -10,7 +10,7 @@ from math import isfinite
 
 import numpy as np
 
-from rnnaudio.diagnostics import rules_model, rules_training
+from rnnaudio.diagnostics import rules_model, rules_music, rules_training
 from rnnaudio.diagnostics.rules_training import Found
 from rnnaudio.diagnostics.subject import Cause, Measurements
 
@@ -24,34 +24,54 @@ CAUSES: tuple[tuple[str, Rule, float], ...] = (
     ("cost-on-padding", rules_training.cost_on_padding, 0.8),
     ("target-is-input", rules_training.target_is_input, 0.8),
     ("last-step-cost", rules_training.last_step_cost, 0.8),
+    ("training-on-silence", rules_music.training_on_silence, 0.75),
+    ("pieces-do-not-belong-together", rules_music.pieces_do_not_belong_together, 0.7),
     ("shifted-batch", rules_training.shifted_batch, 0.7),
     ("state-not-reset", rules_training.state_not_reset, 0.7),
     ("frozen-layer", rules_training.frozen_layer, 0.7),
     ("unscaled-rmsprop", rules_training.unscaled_rmsprop, 0.6),
     ("learning-rate-too-low", rules_training.learning_rate_too_low, 0.5),
     ("bounded-output", rules_model.bounded_output, 0.6),
+    ("noise-drowns-prediction", rules_music.noise_drowns_prediction, 0.55),
+    ("too-little-music", rules_music.too_little_music, 0.5),
     ("noise-in-readout", rules_model.noise_in_readout, 0.6),
     ("unbounded-memory", rules_model.unbounded_memory, 0.6),
     ("validation-is-training", rules_training.validation_is_training, 0.6),
     ("judged-by-training-cost", rules_training.judged_by_training_cost, 0.5),
     ("noise-in-evaluation", rules_training.noise_in_evaluation, 0.5),
     ("learning-rate-too-high", rules_training.learning_rate_too_high, 0.5),
+    ("overfitting", rules_music.overfitting, 0.5),
     ("saturated-gates", rules_model.saturated_gates, 0.4),
     ("dead-units", rules_model.dead_units, 0.4),
     ("exploding-gradient", rules_model.exploding_gradient, 0.3),
     ("vanishing-gradient", rules_model.vanishing_gradient, 0.3),
     ("two-functions", rules_model.two_functions, 0.3),
+    ("limit-too-soon", rules_music.limit_too_soon, 0.3),
+    ("no-better-than-linear", rules_music.no_better_than_linear, 0.285),
     ("free-run-explodes", rules_model.free_run_explodes, 0.2),
     ("noiseless-feedback", rules_model.noiseless_feedback, 0.2),
     ("worse-than-baseline", rules_model.worse_than_baseline, 0.1),
 )
 
+# Causes that can be named before training.
+OF_MUSIC = {"clipped-data", "training-on-silence", "pieces-do-not-belong-together"}
+
+# Causes that worsen a model, but do not explain a free run that fades or freezes.
+LESSER = {
+    "training-on-silence",
+    "pieces-do-not-belong-together",
+    "too-little-music",
+    "overfitting",
+    "limit-too-soon",
+    "no-better-than-linear",
+}
+
 
 def causes(measured: Measurements) -> tuple[Cause, ...]:
     """Apply all rules to the measurements; returns the causes found, most severe first.
 
-    The cause ``noiseless-feedback`` is left out if there is another of severity 0.3 or more, as that explains a dead
-    free run, too.
+    The cause ``noiseless-feedback`` is left out if there is another of severity 0.3 or more that explains a dead free
+    run, too: one that is not among ``LESSER``.
     """
     found = []
     for name, rule, place in CAUSES:
@@ -59,8 +79,8 @@ def causes(measured: Measurements) -> tuple[Cause, ...]:
         if result is not None:
             strength = float(np.clip(result.strength, 0.0, 1.0)) if isfinite(result.strength) else 1.0
             severity = round(place + 0.09 * strength, 4)
-            found.append(Cause(name, severity, result.evidence, result.advice, result.rate_factor))
+            found.append(Cause(name, severity, *result[1:]))
     found.sort(key=lambda cause: -cause.severity)
-    if any(cause.severity >= 0.3 for cause in found):
+    if any(cause.severity >= 0.3 and cause.name not in LESSER for cause in found):
         found = [cause for cause in found if cause.name != "noiseless-feedback"]
     return tuple(found)

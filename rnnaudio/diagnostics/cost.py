@@ -1,5 +1,6 @@
 """Measurements of the cost: which outputs receive a gradient, what their target is, and the floor set by noise."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ from rnnaudio.audio.arrays import Floats, Frames
 from rnnaudio.diagnostics.batch_check import MAX_SHIFT
 from rnnaudio.diagnostics.dynamics import Stepped
 from rnnaudio.diagnostics.excerpt import HasFrames, copied, quick_mode
-from rnnaudio.nn import Context, Layer
+from rnnaudio.nn import Context, GaussianNoise, Layer, LinearPredictor, Noisy
 from rnnaudio.objectives import Objective
 
 Symbolic: TypeAlias = Any  # a variable of the engine's graph
@@ -137,3 +138,18 @@ def noise_figures(model: Layer, x: Frames) -> NoiseFigures:
     for parameter in model.parameters().values():
         parameter.set_value(np.zeros_like(parameter.get_value()))
     return NoiseFigures(total, variance())
+
+
+def input_noise_std(model: Layer) -> float:
+    """Standard deviation of the noise that training adds to what the first layer with weights reads; 0: none."""
+    for _, layer in model.layers():
+        if isinstance(layer, Noisy | GaussianNoise):
+            return float(layer.std.get_value())
+        if layer.parameters() and not isinstance(layer, LinearPredictor) and next(_children(layer), None) is None:
+            return 0.0
+    return 0.0
+
+
+def _children(layer: Layer) -> Iterator[Layer]:
+    """The layers within a layer."""
+    return (child for path, child in layer.layers() if path)

@@ -5,18 +5,21 @@ results into ``measured``. It raises :class:`Unanswerable` if the subject does n
 do not hold frames of samples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from rnnaudio.audio.arrays import Floats, Frames
+from rnnaudio.audio.sources import Samples
 from rnnaudio.diagnostics.baselines import Pair, baselines, linear_prediction
-from rnnaudio.diagnostics.causes import causes
-from rnnaudio.diagnostics.cost import Cost, cost_coverage, measured_target_shift, noise_figures
+from rnnaudio.diagnostics.causes import OF_MUSIC, causes
+from rnnaudio.diagnostics.cost import Cost, cost_coverage, input_noise_std, measured_target_shift, noise_figures
+from rnnaudio.diagnostics.course import course_figures
 from rnnaudio.diagnostics.dynamics import Stepped, dynamics_figures, unrolled
 from rnnaudio.diagnostics.excerpt import excerpt, rms
 from rnnaudio.diagnostics.free_run import health, levels_db
+from rnnaudio.diagnostics.pieces import piece_figures
 from rnnaudio.diagnostics.probe import probe
 from rnnaudio.diagnostics.signal import (
     continuity,
@@ -26,7 +29,7 @@ from rnnaudio.diagnostics.signal import (
     share_found,
     state_figures,
 )
-from rnnaudio.diagnostics.subject import Diagnosis, Measurements, Subject, Unanswerable
+from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements, Subject, Unanswerable
 from rnnaudio.diagnostics.updates import update_figures
 from rnnaudio.objectives import STRATEGIES
 
@@ -37,6 +40,7 @@ FRAME_SECONDS = 0.0125  # frame in which a free run is measured if the model doe
 N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
 FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # length of the free run; limits of its number of frames
 N_BASELINE_BATCHES = 8
+QUIET_PERCENT = 10
 NOT_MEASURED = float("nan")
 
 
@@ -57,6 +61,15 @@ def diagnose(subject: Subject) -> Diagnosis:
     return Diagnosis(causes(measured), measured)
 
 
+def causes_in_music(
+    pieces: Sequence[Samples], sample_rate_hz: int, held_out: Sequence[Samples] = ()
+) -> tuple[Cause, ...]:
+    """The causes that lie in the music alone, before a model is trained on it."""
+    measured = Measurements()
+    listen(measured, pieces, sample_rate_hz, held_out)
+    return tuple(cause for cause in causes(measured) if cause.name in OF_MUSIC)
+
+
 def parts_of(subject: Subject, batches: list[Any]) -> list[Any]:
     """A small :func:`excerpt` of each batch; Unanswerable if the batches do not hold frames."""
     if not hasattr(batches[0], "frames"):
@@ -65,9 +78,23 @@ def parts_of(subject: Subject, batches: list[Any]) -> list[Any]:
 
 
 def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the scale of the samples in the training pieces: standard deviation, mean, peak, clipping."""
+    """Measure the pieces, the number of parameters, and the noise at the input."""
     figures = measured.figures
-    scale = scale_figures(subject.pieces)
+    figures["n_parameters"] = float(sum(v.get_value().size for v in subject.model.parameters().values()))
+    figures["input_noise_power"] = input_noise_std(subject.model) ** 2
+    listen(measured, subject.pieces, subject.sample_rate_hz, subject.held_out)
+
+
+def listen(
+    measured: Measurements, pieces: Sequence[Samples], sample_rate_hz: int, held_out: Sequence[Samples] = ()
+) -> None:
+    """Measure the training pieces, together (scale, clipping, silence) and each, with those held out, by itself."""
+    figures = measured.figures
+    measured.pieces = rows = piece_figures(pieces, sample_rate_hz, held_out)
+    trained = rows[: len(pieces)]
+    figures["train_seconds"] = float(sum(row.seconds for row in trained))
+    figures["silent_share"] = sum(row.seconds * row.silence for row in trained) / figures["train_seconds"]
+    scale = scale_figures(pieces)
     figures |= {"data_std": scale.std, "data_dc": scale.dc, "samples_at_ends": scale.at_ends}
     figures |= {"data_peak": scale.peak, "range_used": scale.used}
 
@@ -185,12 +212,15 @@ def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements
     kept = [seen.kept_promise[name] for name in moving]
     figures["kept_promise"] = float(np.median(kept)) if kept else NOT_MEASURED
     figures["loss_after_updates"], figures["reset_leak"] = seen.rise, seen.leak
+    figures["without_gradient"] = float(np.mean([norm == 0 for norm in seen.gradients.values()]))
     figures["gradient_norm"] = float(np.median(seen.norms))
 
 
 def look_at_history(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Record the lowest training and validation losses in the run's history, and the loss of the best parameters."""
+    """Measure the course of training (see :func:`course_figures`), its lowest losses, and the loss that was kept."""
     figures = measured.figures
+    figures |= course_figures(subject.history)
+    figures["blank_loss"] = NOT_MEASURED if subject.blank_loss is None else subject.blank_loss
     figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
     for kind in ("valid", "train"):
         rows = [row[kind] for row in subject.history if kind in row]
@@ -207,6 +237,8 @@ def look_at_validation(subject: Subject, batches: list[Any], measured: Measureme
     energy = np.array([np.sum(np.square(t, dtype=np.float64)) for _, t in pairs])
     measured.loss = float(wrong.sum() / sum(t.size for _, t in pairs))
     figures["validation_loss"] = float(wrong.sum() / energy.sum())
+    powers = np.concatenate([np.mean(np.square(t, dtype=np.float64), axis=2).ravel() for _, t in pairs])
+    figures["quiet_power"] = float(np.percentile(powers, QUIET_PERCENT))
     measured.errors = {"this model": figures["validation_loss"], **(subject.baselines or _baselines(subject, pairs))}
 
 
@@ -231,6 +263,7 @@ def look_at_played_function(
     if not all(len(frames) for frames in firsts):  # the first frame was not finite
         return
     first = np.array([frames[0] for frames in firsts])
+    figures["fed_noise_power"] = rms(first - once) ** 2
     figures["play_against_unrolled"] = rms(first - once) / max(rms(once), 1e-30)
     figures["two_functions_apart"] = rms(twice - once) / max(rms(once), 1e-30)
     apart = (twice - once).astype(np.float64)
@@ -241,6 +274,7 @@ def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurement
     """Measure how the level of the free run develops, and whether its sound becomes a loop or noise."""
     figures = measured.figures
     true, seed, generated = free_run_of(subject)
+    figures["n_played"] = float(len(generated))
     if not len(generated) or not np.isfinite(generated[0]).all():
         return
     measured.n_seed_frames = len(seed)
@@ -270,7 +304,7 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         seed = loud_seeds(subject)[:, 0]
         generated = subject.play(seed, int(np.clip(FREE_SAMPLES // seed.shape[1], *FREE_FRAMES)))
         frames = subject.validation[0].frames
-        return frames.reshape(-1, frames.shape[-1]), seed, generated
+        return frames.swapaxes(0, 1).reshape(-1, frames.shape[-1]), seed, generated
     if subject.continued is None or subject.prime is None:
         raise Unanswerable("it was not played")
     n = round(FRAME_SECONDS * subject.sample_rate_hz)

@@ -2,9 +2,10 @@
 
 How long it lives and what it dies of is measured by :mod:`rnnaudio.metrics.alive`, as everywhere. A fixed point or a
 cycle is something else: frames that are equal to a thousandth are a property of the recursion, even in a run that is
-too short to be heard as a loop.
+too short to be heard as a loop. What a free run does is put into words here.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,16 @@ from rnnaudio.metrics import Alive
 FLOOR_DB = -120.0
 MOST_PERIOD = 64  # frames
 STEADY_BLOCK = 16  # frames
+FADED_DB, RISEN_DB = 15.0, 40.0  # change of the level at the end
+DRONE_DB = 0.3  # unrest of the level below which the sound is a steady tone
+FAULTS_IN_WORDS = {
+    "silence": "it falls silent",
+    "standstill": "it freezes",
+    "noise": "it turns to noise",
+    "clipping": "it goes on, but clips",
+    "loudness": "it goes on, but too loud",
+    "loop": "it loops",
+}
 STILL = 1e-3  # change, relative to the rms, below which frames count as equal
 
 
@@ -93,3 +104,26 @@ def repetition(frames: Frames) -> tuple[int, float]:
         if len(frames) - period - since >= max(2 * period, len(frames) // 8):
             return period, float(since)
     return 0, float("inf")
+
+
+def course(figures: Mapping[str, float], life: Alive | None = None) -> str:
+    """What a free run does, as a sentence: it fades, freezes, loops, turns to noise, or goes on.
+
+    figures: those of :func:`rnnaudio.diagnostics.diagnose.look_at_free_run`. life: how long it lived, None if that was
+    not judged; a free run that neither fades nor repeats its frames does what it died of. Empty if it was not played.
+    """
+    fall = figures.get("level_fall_db", float("nan"))
+    if not np.isfinite(fall):
+        return "it ends in numbers that are not finite" if figures.get("n_played", 0.0) > 0 else ""
+    if fall < -RISEN_DB:
+        return f"it grows without bound: it ends {-fall:.0f} dB above the recording"
+    if fall > FADED_DB:
+        return f"it fades: it ends {fall:.0f} dB below the recording"
+    period, since = figures["period"], figures["repeats_from"]
+    if period > 1 and figures["unrest_db"] >= DRONE_DB:
+        return f"it loops: from frame {since:.0f} on it repeats itself every {period:.0f} frames"
+    if period > 0 or figures["unrest_db"] < DRONE_DB:
+        return f"it freezes: it ends in a steady tone, whose level varies by {figures['unrest_db']:.2f} dB"
+    if life is not None and life.fault:
+        return FAULTS_IN_WORDS[life.fault]
+    return f"it goes on: its level ends {-fall:+.0f} dB from that of the recording, and it does not repeat itself"

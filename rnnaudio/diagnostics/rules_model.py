@@ -7,6 +7,7 @@ from math import isfinite
 
 import numpy as np
 
+from rnnaudio.diagnostics.free_run import DRONE_DB, FADED_DB, RISEN_DB
 from rnnaudio.diagnostics.rules_training import Found
 from rnnaudio.diagnostics.subject import Measurements
 
@@ -65,13 +66,15 @@ def saturated_gates(m: Measurements) -> Found | None:
 
 def dead_units(m: Measurements) -> Found | None:
     dead = {name: share for name, share in m.saturation.items() if name.endswith("relu") and share > 0.5}
-    constant = m.figures["constant_units"]
-    if not dead and not constant > 0.5:
+    constant, unmoved = m.figures["constant_units"], m.figures["without_gradient"]
+    if not dead and not constant > 0.5 and not unmoved > 0.5:
         return None
     words = [f"{100 * share:.0f} % of {name} are never active" for name, share in dead.items()]
     words += [f"{100 * constant:.0f} % of the state units never change"] if constant > 0.5 else []
+    words += [f"{100 * unmoved:.0f} % of the weight arrays receive no gradient at all"] if unmoved > 0.5 else []
     advice = "use smaller steps, biases at 0, or another activation"
-    return Found(max([*dead.values(), constant]), "; ".join(words), advice)
+    shares = [share for share in (*dead.values(), constant, unmoved) if isfinite(share)]
+    return Found(max(shares), "; ".join(words), advice)
 
 
 def exploding_gradient(m: Measurements) -> Found | None:
@@ -114,8 +117,8 @@ def two_functions(m: Measurements) -> Found | None:
 
 def noiseless_feedback(m: Measurements) -> Found | None:
     fall, period = m.figures["level_fall_db"], m.figures["period"]
-    drones = m.figures["unrest_db"] < 0.3
-    dies = fall > 15.0 or period > 0 or drones
+    drones = m.figures["unrest_db"] < DRONE_DB
+    dies = fall > FADED_DB or period > 0 or drones
     mine = m.errors.get("this model", 1.0)
     works = mine < 0.7 or mine < min((e for name, e in m.errors.items() if name != "this model"), default=0.0)
     if not (dies and works and m.figures["play_against_unrolled"] < 1e-2):
@@ -133,7 +136,7 @@ def noiseless_feedback(m: Measurements) -> Found | None:
 
 def free_run_explodes(m: Measurements) -> Found | None:
     rise = -m.figures["level_fall_db"]
-    if not rise > 40.0:
+    if not rise > RISEN_DB:
         return None
     return Found(
         min(1.0, rise / 100.0),

@@ -24,12 +24,16 @@ class Found(NamedTuple):
         the change to make.
     rate_factor
         by which to multiply the learning rate; 1 if that is not the remedy.
+    rebuild, outliers
+        options of `corpus build` that repair the corpus, and titles of pieces to remove from it; empty if it is sound.
     """
 
     strength: float
     evidence: str
     advice: str
     rate_factor: float = 1.0
+    rebuild: str = ""
+    outliers: tuple[str, ...] = ()
 
 
 # ---------------------------------------------------------------- data
@@ -157,7 +161,9 @@ def frozen_layer(m: Measurements) -> Found | None:
 
 
 def learning_rate_too_high(m: Measurements) -> Found | None:
-    ratio, rise = m.figures["update_ratio"], m.figures["loss_after_updates"]
+    rise = m.figures["loss_after_updates"]
+    # A schedule may have lowered the rate since.
+    ratio = float(np.fmax(m.figures["update_ratio"], m.figures["update_ratio_at_peak"]))
     if not (ratio >= 0.1 or rise >= 1.5):
         return None
     factor = min(0.1, towards_usual_updates(ratio) if isfinite(ratio) else 0.1)

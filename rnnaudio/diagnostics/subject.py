@@ -10,6 +10,7 @@ import numpy as np
 from rnnaudio.audio.arrays import Audio, Floats, Frames
 from rnnaudio.audio.sources import Samples
 from rnnaudio.diagnostics.dynamics import Stepped
+from rnnaudio.diagnostics.pieces import PieceFigures
 from rnnaudio.diagnostics.updates import MakeStep
 from rnnaudio.metrics import Alive
 from rnnaudio.nn import Layer
@@ -27,8 +28,8 @@ class Subject:
     batches, validation
         the training batcher, and the fixed validation batches. A batch has ``frames`` (time + 1, batch, n), or
         else only the fields of the objective.
-    pieces
-        the training pieces, on the scale on which the batcher reads them.
+    pieces, held_out
+        the training pieces, and those of the validation split, on the scale on which the batcher reads them.
     make_step
         function (model) -> training step ``step(batch, state, learning_rate=, update=)``; called with copies of the
         model.
@@ -48,6 +49,8 @@ class Subject:
         as recorded by the run: one row per validation, and the loss by which the parameters were selected.
     baselines
         errors of the baselines on the validation windows by name, as recorded by the run; empty: they are measured.
+    blank_loss
+        the validation loss of a model that has learnt nothing; None if unknown.
     """
 
     model: Layer
@@ -67,6 +70,8 @@ class Subject:
     prime: Callable[[], Audio] | None = None
     judge: Callable[[Audio, Audio], Alive] | None = None
     sample_rate_hz: int = 16_000
+    held_out: Sequence[Samples] = ()
+    blank_loss: float | None = None
 
     @cached_property
     def stepped(self) -> Stepped:
@@ -103,6 +108,8 @@ class Cause(NamedTuple):
         the change to make.
     rate_factor
         by which to multiply the learning rate; 1 if that is not the remedy.
+    rebuild, outliers
+        options of `corpus build` that repair the corpus, and titles of pieces to remove from it; empty if it is sound.
     """
 
     name: str
@@ -110,6 +117,8 @@ class Cause(NamedTuple):
     evidence: str
     advice: str
     rate_factor: float = 1.0
+    rebuild: str = ""
+    outliers: tuple[str, ...] = ()
 
 
 @dataclass
@@ -138,6 +147,8 @@ class Measurements:
         (frames,): level in dB of each frame of prime and free run; number of frames of the prime; samples per frame.
     life
         how long the free run lives, and what it dies of; None if it was not judged.
+    pieces
+        one row per piece of training and validation music.
     errors
         by name: normalised mean squared errors of the model and the baselines on the validation batches.
     figures
@@ -160,6 +171,7 @@ class Measurements:
     n_seed_frames: int = 0
     frame_size: int = 0
     life: Alive | None = None
+    pieces: tuple[PieceFigures, ...] = ()
     errors: dict[str, float] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
     unanswered: dict[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from tqdm import tqdm
 from rnnaudio import engine
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus
+from rnnaudio.diagnostics.diagnose import causes_in_music
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs import lengths
 from rnnaudio.runs.config import as_toml, from_dict, to_dict
+from rnnaudio.runs.diagnosis.actions import on_the_corpus
 from rnnaudio.runs.diagnosis.preflight import require
 from rnnaudio.runs.load import saved_config
 from rnnaudio.runs.recipe import C, Prepared, Recipe
@@ -44,6 +47,8 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
         if resumed:
             _check_resumable(recipe, config, record, SavedRun.read(run_dir))
         usable = _usable(recipe, config, corpus)
+        if not resumed:
+            _print_faults(corpus)
         prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
         if config.preflight and not resumed:
             require(recipe, config)
@@ -81,6 +86,13 @@ def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:
     if found < wanted:
         print(f"note: no test piece has {wanted:g} s: the report continues a prime of {found:.3g} s")
     return dict(usable)
+
+
+def _print_faults(corpus: AudioCorpus) -> None:
+    """Print what a diagnosis of the run would find in the music alone."""
+    for cause in causes_in_music(corpus.train.pieces, corpus.sample_rate_hz, corpus.valid.pieces):
+        lines = [f"{cause.name}: {cause.evidence}", cause.advice, *on_the_corpus(cause, shlex.quote(str(corpus.path)))]
+        print("note: " + "; ".join(lines))
 
 
 def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path | None) -> Prepared:

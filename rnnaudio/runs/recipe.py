@@ -25,6 +25,7 @@ from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.judging import Sound, judge
 from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.record import Record, SavedRun
+from rnnaudio.runs.remedies import RATE_CAUSES, other_rate
 from rnnaudio.runs.toys import PROBLEMS, ToyProblem
 from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep
 from rnnaudio.training.checkpoint import Checkpoint
@@ -214,7 +215,7 @@ class Recipe(ABC, Generic[C]):
 
         rate_factor: by which to multiply the learning rate, where that is the remedy.
         """
-        return ""
+        return other_rate(config.learning_rate, rate_factor) if cause in RATE_CAUSES else ""
 
     def toy(self, config: C) -> C:
         """The config for toy problems, reduced so that each takes minutes at most."""
@@ -257,6 +258,8 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         best_loss=run.record["stopping"]["best_loss"],
         baselines=prepared.measured.get("baselines", {}),
         late_rate=late_rate(run),
+        held_out=corpus.valid.pieces,
+        blank_loss=prepared.blank_loss,
     )
 
 

@@ -15,10 +15,13 @@ import pytest
 from rnnaudio.audio import write_wav
 from rnnaudio.cli import entry as console_script
 from rnnaudio.data.demo import build_demo_corpus, embedded_recordings
+from rnnaudio.diagnostics.causes import CAUSES
 from rnnaudio.runs import presets
 from rnnaudio.runs.config import read_toml
+from rnnaudio.runs.defects import DEFECTS, in_words
 from rnnaudio.runs.frames.batchers import BATCHERS
 from rnnaudio.runs.frames.cells import CELLS
+from rnnaudio.runs.frames.remedies import OTHER_RECIPE, REMEDIES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -318,6 +321,17 @@ def test_every_public_package_has_a_page(extension):
 
 
 # ---------------------------------------------------------------- what pages say is there
+
+
+def test_the_table_of_causes_has_each_with_its_place_and_what_it_can_type():
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\.\d+) \|.*\| ([^|]+) \|$", text_of(DOCS / "reference/causes.md"), re.M)
+    assert [(name, float(place)) for name, place, _ in rows] == [(name, place) for name, _, place in CAUSES]
+    typed = {name: text for name, _, text in rows}
+    for name in REMEDIES:
+        assert "--" in typed[name], name
+    repaired = {defect.name: in_words(defect.repaired).split()[0] for defect in DEFECTS if defect.of == "audio"}
+    for name, option in (repaired | OTHER_RECIPE).items():
+        assert option in typed.get(name, option), (name, option)
 
 
 def test_environment_variables_are_documented():

@@ -22,6 +22,7 @@ from rnnaudio.runs.codes.model import (
     training_codes,
 )
 from rnnaudio.runs.codes.page import codes_page
+from rnnaudio.runs.codes.remedies import remedy
 from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.judging import Sound
@@ -97,6 +98,9 @@ class CodesRecipe(Recipe[CodesConfig]):
         """Make the subject of a diagnosis from the training music, untransposed; see the base class."""
         plain = dataclasses.replace(run, config=dataclasses.replace(run.config, transpose=()))
         return super().subject(plain, corpus, run_dir)
+
+    def remedy(self, cause: str, config: CodesConfig, rate_factor: float = 1.0) -> str:
+        return remedy(cause, config, rate_factor)
 
     def toy(self, config: CodesConfig) -> CodesConfig:
         """The config for toy problems: one stage of a few codes, no transpositions."""

@@ -13,16 +13,19 @@ import numpy as np
 from rnnaudio import plots
 from rnnaudio.atomic import replacing
 from rnnaudio.diagnostics.diagnose import diagnose
+from rnnaudio.diagnostics.free_run import course
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.metrics import Alive, scores_in_decibel
 from rnnaudio.report import extend_report
 from rnnaudio.runs.config import Plain
+from rnnaudio.runs.diagnosis.actions import actions
 from rnnaudio.runs.explanations import OF_A_DIAGNOSIS
 from rnnaudio.runs.load import load
 from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
 
+IN_THE_REPORT = ("name", "severity", "evidence", "advice")
 LINE = 100  # width of printed text in characters
 NOTHING_FOUND = (
     "no mistake was found in how it was trained; if it does not play all the same, look at its errors (more\n"
@@ -70,7 +73,7 @@ def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
 
 def cause_rows(diagnosis: Diagnosis) -> list[dict[str, object]]:
     """Rows of a table of the causes, most severe first; one row that says so if none was found."""
-    rows = [{k: v for k, v in cause._asdict().items() if k != "rate_factor"} for cause in diagnosis.causes]
+    rows = [{k: getattr(cause, k) for k in IN_THE_REPORT} for cause in diagnosis.causes]
     return rows or [{"cause": NOTHING_FOUND}]
 
 
@@ -92,19 +95,21 @@ def _plain(value: object) -> Plain:
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
-def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C) -> str:
-    """Format a diagnosis for printing: causes with evidence, advice and the options of `train` that repair them.
+def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C, saved: SavedRun | None = None) -> str:
+    """Format a diagnosis for printing: causes with evidence, advice and what to type against them.
 
-    Errors on validation, the level of the free run, and the examinations that were impossible follow.
+    Errors on validation, the examinations that were impossible, and what the free run does follow. saved: the run, if
+    it is saved; see :func:`actions`.
     """
-    remedies = [recipe.remedy(cause.name, config, cause.rate_factor) for cause in diagnosis.causes]
-    causes = [_described(k, *pair) for k, pair in enumerate(zip(diagnosis.causes, remedies, strict=True), 1)]
+    causes = [
+        _described(k, cause, actions(cause, recipe, config, saved)) for k, cause in enumerate(diagnosis.causes, 1)
+    ]
     found = "\n".join(causes) or NOTHING_FOUND
     if len(causes) > 1:
         found += "\nthe first is furthest upstream: later ones may follow from it, so mend it first"
     errors = diagnosis.measured.errors
     scores = f"errors on validation windows: {scores_in_decibel(errors)}" if errors else ""
-    lines = (found, scores, free_run(diagnosis.measured), *unanswered(diagnosis.measured))
+    lines = (found, scores, *unanswered(diagnosis.measured), free_run(diagnosis.measured))
     return "\n".join(line for line in lines if line)
 
 
@@ -115,15 +120,15 @@ def unanswered(measured: Measurements) -> list[str]:
     return [f"not examined ({', '.join(names[reason])}): {reason}" for reason in reasons]
 
 
-def _described(number: int, cause: Cause, options: str) -> str:
+def _described(number: int, cause: Cause, typed: list[str]) -> str:
     lines = [f"{number}. {cause.name} (severity {cause.severity:.2f})"]
     for text in (cause.evidence, f"advice: {cause.advice}"):
         lines += wrap(text, LINE, initial_indent="   ", subsequent_indent="   ")
-    return "\n".join([*lines, f"   train with: {options}"] if options else lines)
+    return "\n".join([*lines, *(f"   {line}" for line in typed)])
 
 
 def free_run(measured: Measurements) -> str:
-    """A sentence on the level of the free run compared with its prime; empty if there was no free run."""
+    """Sentences on the free run, its level compared with its prime and what it does; empty if there was none."""
     prime, played = np.split(measured.level_db, [measured.n_seed_frames])
     if not len(prime) or not len(played):
         return ""
@@ -134,7 +139,7 @@ def free_run(measured: Measurements) -> str:
         f"free run of {len(played)} frames: prime {levels[0]}, beginning {levels[1]}, end {levels[2]} "
         "(median level of a frame)"
     )
-    return "\n".join(filter(None, [line, lived(measured)]))
+    return "\n".join(filter(None, [line, lived(measured), course(measured.figures, measured.life)]))
 
 
 def lived(measured: Measurements) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from rnnaudio.runs.defects import in_words, present_in
 from rnnaudio.runs.frames.cells import LSTMOptions
 from rnnaudio.runs.frames.config import FramesConfig
+from rnnaudio.runs.remedies import RATE_CAUSES, more, other_rate
 
 HIGH_FORGET_BIAS = 4.0  # with it a state of the LSTM loses a fiftieth in each step
 
@@ -18,12 +19,27 @@ def _forget_less(config: FramesConfig) -> dict[str, Any]:
     return {"model.weights": "usual"} if config.model.weights != "usual" else {}
 
 
+def _larger(config: FramesConfig) -> dict[str, Any]:
+    """Four times the units; nothing for layers of different widths, or of the width of a frame."""
+    m = config.model
+    return {} if m.units or m.kind.wide_as_frame else {"model.n_units": more(m.n_units)}
+
+
+def _quieter(config: FramesConfig) -> dict[str, Any]:
+    """No noise at the input or, if there is none, none that is fed back."""
+    if config.model.input_noise:
+        return {"model.input_noise": 0.0}
+    return {"generation_noise": False} if config.generation_noise else {}
+
+
 # For causes that are not among the defects of 2016, whose repairs are in :mod:`rnnaudio.runs.defects`.
 REMEDIES: dict[str, Callable[[FramesConfig], dict[str, Any]]] = {
     "exploding-gradient": lambda config: {"max_gradient_norm": 1.0} if config.max_gradient_norm is None else {},
     "vanishing-gradient": _forget_less,
     "bounded-output": lambda config: {"model.readout": "linear"},
     "free-run-explodes": lambda config: {"model.input_noise": 0.1} if not config.model.input_noise else {},
+    "no-better-than-linear": _larger,
+    "noise-drowns-prediction": _quieter,
     "worse-than-baseline": lambda config: {"model.linear_skip": 2} if not config.model.linear_skip else {},
 }
 
@@ -38,8 +54,8 @@ def remedy(cause: str, config: FramesConfig, rate_factor: float = 1.0) -> str:
 
     rate_factor: by which to multiply the learning rate, where that is the remedy.
     """
-    if cause in ("learning-rate-too-high", "learning-rate-too-low"):
-        return in_words({"learning_rate": float(f"{config.learning_rate * rate_factor:.3g}")})
+    if cause in RATE_CAUSES:
+        return other_rate(config.learning_rate, rate_factor)
     if cause in OTHER_RECIPE:
         return OTHER_RECIPE[cause]
     for defect in present_in(config):

@@ -1,0 +1,179 @@
+"""Measurements of each piece by itself: level, bandwidth, offset, share of silence; and which pieces stand apart."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnaudio.audio.arrays import Array, Flags, Floats
+from rnnaudio.audio.sources import Samples
+
+WINDOW_SECONDS = 0.02
+SILENCE_SECONDS, EXCERPT_SECONDS = 1.0, 2.0
+SILENT_DB = -50.0  # below the training music as a whole; -60 dBFS, where --drop-silence cuts, for music at -10 dBFS
+BAND_DB = -60.0  # below the strongest band, where the bandwidth of a piece ends
+BLOCK = 256  # samples per spectrum
+SMOOTHED = 3  # bins of a spectrum that are averaged
+LEAST_SECONDS = 1.0  # shorter pieces are single sounds, of which one is loud and one is soft
+READ_AT_MOST = 1 << 20  # samples, of all pieces together, unless that is less than 2 s of each
+N_PLACES = 8
+
+# How far a piece may lie from the median of all music, by figure.
+APART = {"level": 20.0, "bandwidth": 1.0, "offset": 0.5, "silence": 0.5}
+UNITS = {
+    "level": "{:+.0f} dB against {:+.0f} dB",
+    "bandwidth": "{:.0f} Hz against {:.0f} Hz",
+    "offset": "mean {:+.2f} against {:+.2f} deviations",
+    "silence": "{:.0%} against {:.0%} silent",
+}
+
+
+class PieceFigures(NamedTuple):
+    """Measurements of a piece.
+
+    seconds
+        its length.
+    level
+        rms in dB of what is not silent, relative to all training music.
+    bandwidth
+        highest frequency in Hz at which the mean spectrum exceeds the strongest band minus 60 dB.
+    offset
+        mean of the samples over the standard deviation of all training music.
+    silence
+        share of the time in silences of 1 s or more, as --drop-silence shortens them: 50 dB or more below the training
+        music as a whole.
+    """
+
+    title: str
+    seconds: float
+    level: float
+    bandwidth: float
+    offset: float
+    silence: float
+
+
+class _Heard(NamedTuple):
+    """What was read of a piece: power of each window, by excerpt; mean spectrum (bins,); mean."""
+
+    powers: list[Floats]
+    spectrum: Floats
+    mean: float
+
+
+def piece_figures(
+    pieces: Sequence[Samples], sample_rate_hz: int, others: Sequence[Samples] = ()
+) -> tuple[PieceFigures, ...]:
+    """Measure the training pieces, then ``others``, on about a million samples; one row per piece.
+
+    Levels are relative to the training pieces, so the result does not depend on the scale of the samples.
+    """
+    everything = [*pieces, *others]
+    share = min(1.0, READ_AT_MOST / max(1, sum(piece.n_samples for piece in everything)))
+    heard = [_heard(piece, sample_rate_hz, share) for piece in everything]
+    trained = np.concatenate([powers for one in heard[: len(pieces)] for powers in one.powers])
+    power = max(float(trained.mean()), 1e-30)
+    rows = []
+    for number, (piece, one) in enumerate(zip(everything, heard, strict=True), 1):
+        is_silent = [powers <= power * 10.0 ** (SILENT_DB / 10.0) for powers in one.powers]
+        sounding = np.concatenate(one.powers)[~np.concatenate(is_silent)]
+        level = 10.0 * np.log10(sounding.mean() / power) if sounding.size else -np.inf
+        rows.append(
+            PieceFigures(
+                title_of(piece, number),
+                piece.n_samples / sample_rate_hz,
+                float(level),
+                _bandwidth(one.spectrum, sample_rate_hz) if sounding.size else float("nan"),
+                one.mean / float(np.sqrt(power)),
+                float(np.concatenate([_long(part) for part in is_silent]).mean()),
+            )
+        )
+    return tuple(rows)
+
+
+def title_of(piece: Samples, number: int) -> str:
+    """The title of a piece, or of the piece that it is a stretch of; ``piece 3`` for a piece without one."""
+    whole = getattr(piece, "piece", piece)
+    return str(getattr(whole, "title", f"piece {number}"))
+
+
+def _heard(piece: Samples, rate: int, share: float) -> _Heard:
+    """Read ``share`` of a piece, but 2 s at least, at eight places at most, and measure it."""
+    n_window, n_least = max(2, round(WINDOW_SECONDS * rate)), round(EXCERPT_SECONDS * rate)
+    n_places = int(np.clip(share * piece.n_samples / n_least, 1, N_PLACES)) if share < 1.0 else 1
+    bounds = np.linspace(0, piece.n_samples, n_places + 1).astype(int)
+    parts = []
+    for start, stop in pairwise(bounds.tolist()):
+        end = min(stop, start + max(n_least, round(share * (stop - start))))
+        parts.append(np.asarray(piece.read(start, end), np.float64))
+    # The deviation within a window: an offset, and the silence of samples scaled to -1..1, are no sound.
+    powers = [np.var(_cut(part, n_window), axis=1) for part in parts]
+    spectra = np.concatenate([_cut(part, BLOCK) for part in parts])
+    hann = np.hanning(BLOCK)
+    spectrum = np.mean(
+        np.abs(np.fft.rfft((spectra - spectra.mean(axis=1, keepdims=True)) * hann, axis=1)) ** 2, axis=0
+    )
+    return _Heard(powers, spectrum, float(np.mean(np.concatenate(parts))))
+
+
+def _long(is_silent: Flags) -> Flags:
+    """True for the windows (n,) in silences of 1 s or more."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_silent, [False]]).astype(int))).reshape(-1, 2)
+    result = np.zeros(len(is_silent), bool)
+    for start, stop in edges:
+        result[start:stop] = stop - start >= SILENCE_SECONDS / WINDOW_SECONDS
+    return result
+
+
+def _cut(part: Array, n: int) -> Array:
+    """Windows (number, n) of samples; the last one is padded with zeros if there would be none."""
+    whole = len(part) // n
+    return part[: whole * n].reshape(whole, n) if whole else np.pad(part, (0, n - len(part)))[None]
+
+
+def _bandwidth(spectrum: Floats, rate: int) -> float:
+    """Highest frequency in Hz of a power spectrum (bins,) that is above the highest band minus 60 dB."""
+    smooth = np.convolve(spectrum, np.ones(SMOOTHED) / SMOOTHED, mode="same")
+    last = int(np.flatnonzero(smooth >= smooth.max() * 10.0 ** (BAND_DB / 10.0))[-1])
+    return last * rate / (2.0 * (len(spectrum) - 1))
+
+
+class Outlier(NamedTuple):
+    """A piece that stands apart from the others, by figure: how far, in units of what is allowed, and in words."""
+
+    title: str
+    far: dict[str, float]
+    words: str
+
+
+def outliers(rows: Sequence[PieceFigures]) -> tuple[Outlier, ...]:
+    """The pieces that lie further from the median than ``APART`` in one of the figures, the furthest first.
+
+    The median is over time, so each piece has the weight of its length; bandwidths are compared in octaves.
+    """
+    rows = [row for row in rows if row.seconds >= LEAST_SECONDS]
+    if len(rows) < 2:
+        return ()
+    usual = {name: _median(rows, name) for name in APART}
+    found = []
+    for row in rows:
+        far, words = {}, []
+        for name, allowed in APART.items():
+            value, middle = getattr(row, name), usual[name]
+            octaves = name == "bandwidth"
+            distance = abs(np.log2(max(value, 1.0) / max(middle, 1.0)) if octaves else value - middle)
+            if distance > allowed and not (name != "silence" and row.silence == 1.0):  # silence has no bandwidth
+                far[name] = float(distance / allowed)
+                words.append(f"{name} {UNITS[name].format(value, middle)}")
+        if far:
+            found.append(Outlier(row.title, far, f"{row.title} ({', '.join(words)})"))
+    return tuple(sorted(found, key=lambda one: -max(one.far.values())))
+
+
+def _median(rows: Sequence[PieceFigures], name: str) -> float:
+    """Median over time of a figure that is a number."""
+    known = sorted((getattr(row, name), row.seconds) for row in rows if np.isfinite(getattr(row, name)))
+    if not known:
+        return float("nan")
+    values, seconds = np.array(known).T
+    return float(values[np.searchsorted(np.cumsum(seconds), 0.5 * seconds.sum())])

@@ -1,0 +1,159 @@
+"""Rules on the music and on how long it was trained on: what the pieces are, how much there is, what was learnt of it.
+
+A rule returns a :class:`Found`, or None if the measurements do not show its fault.
+"""
+
+from math import isfinite
+
+import numpy as np
+
+from rnnaudio.diagnostics.course import LEAST_VALIDATIONS
+from rnnaudio.diagnostics.pieces import outliers
+from rnnaudio.diagnostics.rules_training import Found
+from rnnaudio.diagnostics.subject import Measurements
+
+MOST_SILENT = 0.3  # share of the training windows
+MOST_TOGETHER = 4  # pieces named in a sentence
+GAP = 1.8  # validation loss over training loss
+TURNED_UP = 1.03  # validation loss at the end over the lowest
+LEARNT_NOTHING = 0.9  # loss over that of a simple predictor
+FEW_SECONDS = 5.0  # with less, nothing else explains a gap
+LITTLE_SECONDS = 300.0  # with more music, a gap has other reasons
+GAP_AT_BEST = 2.0  # the same, of the parameters that were kept
+STILL_FALLS, STEADILY = 0.02, 0.6
+RATE_IS_DOWN = 0.1  # learning rate at the end over the highest: the schedule is over, and so is the fall
+LIKE_LINEAR = 0.05
+DROWNED = 2.0  # power of the noise over that of the prediction error
+LIKE_SIGNAL = 1.0  # power of standardised input, against which noise is held where no error is measured
+
+
+# ---------------------------------------------------------------- the pieces
+
+
+def pieces_do_not_belong_together(m: Measurements) -> Found | None:
+    found = outliers(m.pieces)
+    if not found:
+        return None
+    named = "; ".join(one.words for one in found[:MOST_TOGETHER])
+    more = f"; and {len(found) - MOST_TOGETHER} more" if len(found) > MOST_TOGETHER else ""
+    only_level = all(set(one.far) == {"level"} for one in found)
+    advice = (
+        "bring all pieces to one level" if only_level else "leave out what is of another kind, or train on it alone"
+    )
+    return Found(
+        min(1.0, max(max(one.far.values()) for one in found) / 4),
+        f"{len(found)} of {len(m.pieces)} pieces stand apart from the median: {named}{more}",
+        advice,
+        rebuild="--normalise" if only_level else "",
+        outliers=() if only_level else tuple(one.title for one in found),
+    )
+
+
+def training_on_silence(m: Measurements) -> Found | None:
+    share = m.figures["silent_share"]
+    if not share > MOST_SILENT:
+        return None
+    return Found(
+        share,
+        f"{100 * share:.0f} % of the training time is in silences of 1 s or more (50 dB below the rest, or lower)",
+        "shorten the silences: a model that hears mostly silence plays it",
+        rebuild="--drop-silence",
+    )
+
+
+def too_little_music(m: Measurements) -> Found | None:
+    seconds, gap, at_end = (m.figures[name] for name in ("train_seconds", "gap_at_best", "gap_at_end"))
+    in_vain = at_end > GAP and share_of_simple(m) > LEARNT_NOTHING
+    explained = overfitting(m) is not None and seconds >= FEW_SECONDS  # by how it was trained
+    if not (seconds < LITTLE_SECONDS and (gap > GAP_AT_BEST or in_vain)) or explained:
+        return None
+    gap = max(gap, at_end)
+    return Found(
+        1.0 - np.log(max(seconds, 1.0)) / np.log(LITTLE_SECONDS),
+        f"{seconds:.1f} s of music train {m.figures['n_parameters']:.0f} parameters, and the validation loss is "
+        f"{gap:.1f} times the training loss",
+        "give it more music: a minute at least, better an hour",
+    )
+
+
+# ---------------------------------------------------------------- the course of training
+
+
+def overfitting(m: Measurements) -> Found | None:
+    gap, up, fell = m.figures["gap_at_end"], m.figures["turned_up"], m.figures["train_fell"]
+    if not (gap > GAP and up > TURNED_UP and fell < 1.0):
+        return None
+    return Found(
+        min(1.0, 5.0 * (up - 1.0)),
+        f"the validation loss ends {100 * (up - 1):.0f} % above its lowest while the training loss falls on; it is "
+        f"{gap:.1f} times the training loss",
+        "give it more music; more training does not help (the parameters of the lowest validation loss are kept)",
+    )
+
+
+def limit_too_soon(m: Measurements) -> Found | None:
+    falls, steadily = m.figures["still_falls"], m.figures["falls_steadily"]
+    if not (falls > STILL_FALLS and steadily >= STEADILY) or m.figures["rate_at_end"] < RATE_IS_DOWN:
+        return None
+    return Found(
+        min(1.0, 5 * falls),
+        f"the validation loss was still falling when training ended: by {100 * falls:.1f} % in the last third of its "
+        f"{m.figures['n_validations']:.0f} validations",
+        "train on, for twice as long",
+    )
+
+
+def no_better_than_linear(m: Measurements) -> Found | None:
+    share = share_of_simple(m)
+    is_alike = 1.0 - LIKE_LINEAR <= share <= 1.0 + LIKE_LINEAR
+    had_a_chance = m.figures["n_validations"] >= LEAST_VALIDATIONS
+    if not (is_alike and had_a_chance) or m.figures["promised_shift"] == 0:
+        return None
+    mine, linear = m.errors.get("this model"), m.errors.get("linear prediction")
+    words = (
+        f"normalised error {mine:.3g} on the validation batches; linear prediction has {linear:.3g}"
+        if m.errors
+        else f"the loss of {m.figures['best_loss']:.3g} is {100 * share:.0f} % of that of counting alone"
+    )
+    return Found(0.1, words, "train longer, or with more units")
+
+
+def share_of_simple(m: Measurements) -> float:
+    """Error of the model over that of linear prediction, or over counting for a model that predicts no frames."""
+    if m.errors:
+        return m.errors["this model"] / m.errors.get("linear prediction", float("nan"))
+    return m.figures["best_loss"] / m.figures["blank_loss"]
+
+
+def noise_drowns_prediction(m: Measurements) -> Found | None:
+    error = least_error(m) if m.errors else LIKE_SIGNAL
+    given, fed = m.figures["input_noise_power"], m.figures["fed_noise_power"]
+    turned_to_noise = m.life is not None and m.life.fault == "noise"
+    if given > DROWNED * error and not given <= m.figures["quiet_power"]:
+        what, power = "the noise that training adds to the input", given
+    elif is_fed_on_purpose(m) and (fed > DROWNED * error or (fed > 0.5 * error and turned_to_noise)):
+        what, power = "the noise that is fed back while it plays", fed
+    else:
+        return None
+    ratio = power / max(error, 1e-30)
+    against = (
+        f"the prediction error ({power:.2g} and {error:.2g}; the quietest tenth of the frames has less than "
+        f"{m.figures['quiet_power']:.2g})"
+    )
+    return Found(
+        min(1.0, ratio / 100),
+        f"{what} has {ratio:.2g} times the power of {against if m.errors else 'the signal'}",
+        "use less noise, or none: louder than the error, it hides what is to be learnt, and plays as hiss",
+    )
+
+
+def is_fed_on_purpose(m: Measurements) -> bool:
+    """True if what is fed back differs from the prediction by noise, not because another function plays."""
+    return bool(m.figures["play_towards_twice"] < 0.5 and m.figures["promised_shift"] != 0)
+
+
+def least_error(m: Measurements) -> float:
+    """Mean squared error of the better of the model and linear prediction, on the scale of the samples."""
+    mine = m.errors.get("this model", float("nan"))
+    linear = m.errors.get("linear prediction", mine)
+    return m.loss * min(1.0, linear / mine) if isfinite(linear) and mine > 0 else m.loss

@@ -1,0 +1,45 @@
+"""What to type against a cause: options of `train` and `corpus build`, or whole commands."""
+
+import shlex
+from typing import Any
+
+from rnnaudio.diagnostics.subject import Cause
+from rnnaudio.runs.recipe import C, Recipe
+from rnnaudio.runs.record import SavedRun
+
+NEARLY = 0.98  # share of a limit that counts as reached
+
+
+def actions(cause: Cause, recipe: Recipe[C], config: C, saved: SavedRun | None = None) -> list[str]:
+    """Lines that say what to type against a cause; none if nothing that can be typed repairs it.
+
+    saved: the run, whose folder and corpus the commands name; None: a run that is not saved, such as a toy problem.
+    """
+    lines = [f"train with: {options}"] if (options := recipe.remedy(cause.name, config, cause.rate_factor)) else []
+    corpus = shlex.quote(str(saved.settings["corpus"]["path"])) if saved else "CORPUS.h5"
+    if cause.name == "limit-too-soon" and saved:
+        lines.append(further(recipe, config, saved))
+    if cause.name in ("too-little-music", "overfitting"):
+        lines.append(f"add music: rnnaudio corpus add {corpus} MORE_MUSIC")
+    return lines + on_the_corpus(cause, corpus)
+
+
+def on_the_corpus(cause: Cause, corpus: str) -> list[str]:
+    """Lines that say how to repair a corpus, whose path is ``corpus``."""
+    lines = [f"build the corpus with: {cause.rebuild}"] if cause.rebuild else []
+    if cause.outliers:
+        lines.append(f"leave out: rnnaudio corpus remove {corpus} {' '.join(map(shlex.quote, cause.outliers))}")
+    return lines
+
+
+def further(recipe: Recipe[Any], config: Any, saved: SavedRun) -> str:
+    """The command that trains a run for twice as long; its own limits if it was broken off before them."""
+    minutes, updates = saved.record["seconds"] / 60.0, saved.record["n_updates"]
+    over = {
+        "max_updates": config.max_updates if updates >= NEARLY * config.max_updates > 0 else 0,
+        "minutes": config.minutes if 2.0 * minutes >= NEARLY * config.minutes else 0,
+    }
+    options = " ".join(f"--{name.replace('_', '-')} {2 * limit:g}" for name, limit in over.items() if limit)
+    if over["max_updates"] and "max_updates" not in recipe.may_change(config):
+        return f"train with: {options}"  # the learning rate has fallen over the updates, so there are no more
+    return f"go on: rnnaudio resume {shlex.quote(str(saved.run_dir))} {options}".rstrip()
