@@ -179,6 +179,15 @@ ALL = (
         "5 minutes", post="all", runs=(Run("blind-test"),), smoke=(("--quick",),),
     ),
     Experiment(
+        "blind-test-recordings", "proofs.blind_test_recordings",
+        "the same on real recordings, in runs as users train them: give their folder", "25 minutes",
+        runs=(Run("blind-test-recordings"),),
+    ),
+    Experiment(
+        "advice", "proofs.advice", "follow what the diagnosis advises: does what it promises improve?", "10 minutes",
+        runs=(Run("advice"),), smoke=(("--quick",),),
+    ),
+    Experiment(
         "counterfeits", "studies.counterfeits", "is music alive, and noise, tones, loops, fades and silence dead?",
         "30 minutes", runs=(Run("counterfeits"),), smoke=SMOKE,
     ),
