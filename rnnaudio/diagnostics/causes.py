@@ -71,7 +71,8 @@ def causes(measured: Measurements) -> tuple[Cause, ...]:
     """Apply all rules to the measurements; returns the causes found, most severe first.
 
     The cause ``noiseless-feedback`` is left out if there is another of severity 0.3 or more that explains a dead free
-    run, too: one that is not among ``LESSER``.
+    run, too: one that is not among ``LESSER``. The cause ``learning-rate-too-low`` is left out beside
+    ``unscaled-rmsprop``, which makes updates too small at any usual rate.
     """
     found = []
     for name, rule, place in CAUSES:
@@ -83,4 +84,6 @@ def causes(measured: Measurements) -> tuple[Cause, ...]:
     found.sort(key=lambda cause: -cause.severity)
     if any(cause.severity >= 0.3 and cause.name not in LESSER for cause in found):
         found = [cause for cause in found if cause.name != "noiseless-feedback"]
+    if any(cause.name == "unscaled-rmsprop" for cause in found):
+        found = [cause for cause in found if cause.name != "learning-rate-too-low"]
     return tuple(found)

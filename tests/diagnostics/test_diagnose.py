@@ -334,6 +334,14 @@ def test_words_on_gates_and_on_vanishing_gradients():
     assert "forget bias" in advice and not any(letter.isdigit() for letter in advice)
 
 
+def test_a_rate_is_not_called_too_low_where_the_rule_makes_updates_small():
+    small = {"update_ratio_at_peak": 1e-7}
+    one = causes_module.causes(Measurements(figures=Figures(small), errors={"this model": 1.0, "predict zero": 1.0}))
+    assert [cause.name for cause in one] == ["learning-rate-too-low"]
+    both = Figures(small | {"kept_promise": 1e-4})
+    assert [cause.name for cause in causes_module.causes(Measurements(figures=both))] == ["unscaled-rmsprop"]
+
+
 # ---------------------------------------------------------------- whole runs, blind
 
 
