@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
@@ -149,6 +149,7 @@ def generate(
     prime_file: Annotated[Path | None, arg(aliases=["--seed-file"])] = None,
     prime_seconds: Annotated[float, arg(aliases=["--seed-seconds"])] = 1.0,
     prime_index: Annotated[int, arg(aliases=["--seed-index"])] = 0,
+    prime_start: Annotated[float | Literal["end"], arg(aliases=["--seed-start"])] = 0.0,
     seconds: float = 10.0,
     corpus: Path | None = None,
     streams: int = 1,
@@ -161,17 +162,20 @@ def generate(
 ) -> None:
     """Continue recorded sound with a trained model.
 
-    Writes a WAV of the prime, a second of recorded sound by default, and its continuation.
+    Writes a WAV of the prime, a second of recorded sound by default, and its continuation, while the model plays;
+    Ctrl-C ends it, and what was played is kept.
 
     Example: rnnaudio generate runs/mine out.wav --seconds 300 --temperature 1.0 1.2
 
     Args:
         run_dir: the folder of a run.
         out: the WAV file to write; - writes to standard output: rnnaudio generate RUN - --seconds 300 | aplay
-        prime_file: an audio file whose beginning is the prime. Default: the prime is an excerpt of the test split; not
-            that of the report, which needs a place after which the recording goes on.
+        prime_file: an audio file to continue, from its beginning or from prime_start. Default: the prime is an excerpt
+            of the test split; not that of the report, which needs a place after which the recording goes on.
         prime_seconds: length of the prime in seconds.
         prime_index: number of the excerpt of the test split, counted from 0.
+        prime_start: where in prime_file the prime begins, in seconds; negative: before its end. The word end: its last
+            seconds, so that the file is gone on with.
         seconds: length of the sound generated after the prime, in seconds.
         corpus: where the run's corpus is now, if it was moved.
         streams: number of excerpts to continue at once, from number prime_index on; writes OUT-1.wav, OUT-2.wav, ...
@@ -184,10 +188,10 @@ def generate(
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.continuing import SamplingOptions
-    from rnnaudio.runs.generate import Primes
     from rnnaudio.runs.generate import generate as write_continuations
+    from rnnaudio.runs.primes import Primes
 
-    primes = Primes(prime_file, prime_seconds, prime_index, streams)
+    primes = Primes(prime_file, prime_seconds, prime_index, streams, prime_start)
     sampling = SamplingOptions(temperature, top_k, nucleus, sampling_seed)
     done = write_continuations(
         run_dir, out, corpus, primes=primes, seconds=seconds, sampling=sampling, overwrite=overwrite

@@ -1,7 +1,7 @@
 """Generation: prime a model on audio, then run it on its own outputs."""
 
 from rnnaudio.generation.frames import continue_frames
-from rnnaudio.generation.generate import Generated, OutputNoise, generate, generate_streams
+from rnnaudio.generation.generate import Generated, OutputNoise, continued_blocks, generate, generate_streams
 from rnnaudio.generation.learnt_phase import LearntPhase, learnt_phases
 from rnnaudio.generation.stepper import Stepper
 
@@ -11,6 +11,7 @@ __all__ = [
     "OutputNoise",
     "Stepper",
     "continue_frames",
+    "continued_blocks",
     "generate",
     "generate_streams",
     "learnt_phases",

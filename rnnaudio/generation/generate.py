@@ -1,7 +1,7 @@
 """Free run of a model of audio in frames of samples: prime it on audio, then feed it its own outputs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -95,6 +95,43 @@ def generate_streams(
 
     Raises the errors of :func:`generate`, and RnnaudioError for no primes, or primes of unequal length.
     """
+    true, players = _primed(stepper, primes, noise, two_functions)
+    started = time.perf_counter()
+    parts = list(_free_run(players, -(-n_samples // stepper.n_in), progress))
+    seconds = time.perf_counter() - started
+    generated = np.concatenate([true[:, :0].reshape(len(true), 0, stepper.n_in), *parts], axis=1)
+    return [_result(prime, new, n_samples, seconds) for prime, new in zip(true, generated, strict=True)]
+
+
+def continued_blocks(
+    stepper: Stepper,
+    primes: Sequence[Audio] | Audio,
+    *,
+    n_samples: int,
+    noise: OutputNoise | None = None,
+    two_functions: bool = False,
+) -> Iterator[Frames]:
+    """Continue primes like :func:`generate_streams`; yields blocks (n_streams, m) of samples, in flat memory.
+
+    From the first frame on that is not finite, all samples of a stream are NaN; once no stream is finite there are no
+    more blocks. Raises the errors of :func:`generate_streams`.
+    """
+    true, players = _primed(stepper, primes, noise, two_functions)
+    is_finite, n_left = np.ones((len(true), 1), bool), n_samples
+    for frames in _free_run(players, -(-n_samples // stepper.n_in), progress=False):
+        so_far = np.concatenate([is_finite, np.isfinite(frames).all(axis=2)], axis=1)
+        finite = np.logical_and.accumulate(so_far, axis=1)
+        is_finite = finite[:, -1:]
+        frames[~finite[:, 1:]] = np.nan
+        block = frames.reshape(len(frames), -1)[:, :n_left]
+        n_left -= block.shape[1]
+        yield block
+
+
+def _primed(
+    stepper: Stepper, primes: Sequence[Audio] | Audio, noise: OutputNoise | None, two_functions: bool
+) -> tuple[Audio, list["_Player"]]:
+    """Check the primes and step players through them; returns the primes (n_streams, n) and the players."""
     if stepper.n_out != stepper.n_in:
         raise ValueError(
             f"the model has {stepper.n_in} inputs and {stepper.n_out} outputs; it cannot be fed its own outputs"
@@ -109,11 +146,7 @@ def generate_streams(
         for part, own, last in zip(parts, np.split(frames, bounds[:-1]), bounds, strict=True)
     ]
     threads.run(_Player.prime, [(player,) for player in players])
-    started = time.perf_counter()
-    _free_run(players, -(-n_samples // stepper.n_in), progress)
-    seconds = time.perf_counter() - started
-    generated = np.concatenate([player.generated() for player in players])
-    return [_result(prime, new, n_samples, seconds) for prime, new in zip(true, generated, strict=True)]
+    return true, players
 
 
 class _Player:
@@ -126,8 +159,8 @@ class _Player:
         streams = range(first, first + step.n_streams)
         # 3: this use of the seed
         self._sources = [np.random.default_rng((noise.seed, k, 3)) for k in streams] if noise else []
-        self._played: list[Frames] = []
         self._x = true[-1]  # the next input
+        self.played = np.empty((0, *self._x.shape), step.dtype)  # the latest frames, (time, n_streams, n)
 
     def prime(self) -> None:
         """Step through all true frames but the last, which is the first input of :meth:`play`."""
@@ -144,21 +177,16 @@ class _Player:
                 for row, source in zip(frame, self._sources, strict=False):  # without noise there are no sources
                     row += self._std * source.standard_normal(len(row), frame.dtype)
                 self._x = frame
-        self._played.append(frames)
+        self.played = frames
 
     @property
     def is_alive(self) -> bool:
         """True if the latest frame of at least one stream is finite."""
         return bool(np.isfinite(self._x).all(axis=1).any())
 
-    def generated(self) -> Frames:
-        """All generated frames, (n_streams, time, n)."""
-        played = self._played or [np.empty((0, *self._x.shape), self._step.dtype)]
-        return np.concatenate(played).swapaxes(0, 1)
 
-
-def _free_run(players: list[_Player], n_frames: int, progress: bool) -> None:
-    """Generate ``n_frames`` frames; stop early once no stream is finite any more."""
+def _free_run(players: list[_Player], n_frames: int, progress: bool) -> Iterator[Frames]:
+    """Yield generated frames (n_streams, time, n), ``n_frames`` in all, or until no stream is finite any more."""
     with tqdm(total=n_frames, desc="generating", unit="frame", disable=None if progress else True, leave=False) as bar:
         for done in range(0, n_frames, FRAMES_AT_ONCE):
             if not any(player.is_alive for player in players):
@@ -166,6 +194,7 @@ def _free_run(players: list[_Player], n_frames: int, progress: bool) -> None:
             n = min(FRAMES_AT_ONCE, n_frames - done)
             threads.run(_Player.play, [(player, n) for player in players])
             bar.update(n)
+            yield np.concatenate([player.played.swapaxes(0, 1) for player in players])
 
 
 def _checked_primes(primes: Sequence[ArrayLike] | Audio, frame_size: int) -> Audio:

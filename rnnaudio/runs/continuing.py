@@ -15,6 +15,7 @@ from rnnaudio.data.corpus import Scale
 from rnnaudio.generation import Generated
 from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import AliveLimits, alive_seconds, in_range
+from rnnaudio.metrics.windows import STEP_SECONDS
 from rnnaudio.nn import Layer
 from rnnaudio.runs.record import Record, open_known, rate_of, scale_of
 from rnnaudio.seeds import check_seed
@@ -22,6 +23,7 @@ from rnnaudio.training.history import Row
 
 DEAD_SECONDS = 10.0  # a stream outside the limits of real music for this long is ended
 LOOK_SECONDS = 2.0  # between two checks
+KEPT_SECONDS = 30.0  # of a stream, in which a death is dated; it began some twelve seconds before it is noticed
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,12 @@ class LoadedRun(ABC):
     def continue_primes(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> list[Generated]:
-        """Continue all primes (see :meth:`blocks`) in parallel; one result per prime.
+        """Continue all primes (see :meth:`blocks`) in parallel; one result per prime, all of it in memory.
 
-        If the run has :attr:`limits`, a stream is cut once it has been dead for ten seconds.
+        A stream ends as :class:`Listener` says.
         """
         blocks = self.blocks(primes, n_samples, sampling, at_once=False)
-        return gathered(primes, blocks, n_samples, self.watch())
+        return gathered(primes, blocks, n_samples, self.listener(len(primes)))
 
     def stream(
         self, prime: np.ndarray, n_samples: int, sampling: SamplingOptions = AS_TRAINED
@@ -139,67 +141,116 @@ class LoadedRun(ABC):
         return (block[0] for block in self.blocks([prime], n_samples, sampling, at_once=True))
 
     def watch(self) -> "Watch":
-        """Make a new detector of dead streams, for one continuation."""
+        """Make a new detector of the death of a stream."""
         return Watch(self.limits, self.scale)
+
+    def listener(self, n_streams: int) -> "Listener":
+        """Make a new listener to a continuation of this many streams."""
+        return Listener([self.watch() for _ in range(n_streams)], self.sample_rate_hz)
 
 
 class Watch:
-    """Detector of dead streams: those whose latest ten seconds lie entirely outside the limits of real music.
+    """Detector of a stream that is dead: its latest ten seconds lie entirely outside the limits of real music.
 
-    limits: None (unknown) disables the detector. scale: restores the standardised samples of the streams.
+    It is given the stream in parts, looks every two seconds, and keeps the latest half minute, however long the
+    stream is. limits: None (unknown) disables the detector. scale: restores the standardised samples of the stream.
     """
 
     def __init__(self, limits: AliveLimits | None, scale: Scale):
         self._limits, self._scale = limits, scale
-        self._looked = 0
+        self._kept: list[np.ndarray] = []
+        self._first = self._heard = self._looked = 0  # samples: before the kept ones, in all, at the latest look
 
-    def is_due(self, n_samples: int) -> bool:
-        """Return True if a check is due after ``n_samples``: every two seconds, from ten on; never without limits.
-
-        The time of the latest check is remembered, so a second call with the same ``n_samples`` returns False.
-        """
-        if self._limits is None or n_samples - self._looked < LOOK_SECONDS * self._limits.sample_rate_hz:
-            return False
-        self._looked = n_samples
-        return n_samples >= DEAD_SECONDS * self._limits.sample_rate_hz
-
-    def death(self, audio: np.ndarray) -> str:
-        """Reason and time of death of a stream, (n,) standardised samples from its beginning; empty if it is alive."""
-        assert self._limits is not None
-        rate, n = self._limits.sample_rate_hz, round(DEAD_SECONDS * self._limits.sample_rate_hz)
-        latest = self._scale.restore(audio[-n:])
-        if in_range(latest, rate, self._limits).fraction:
+    def hear(self, part: np.ndarray) -> str:
+        """Add the next part, (m,) standardised samples; returns reason and time of death, empty if it is alive."""
+        if self._limits is None:
             return ""
-        whole = in_range(self._scale.restore(audio), rate, self._limits).dead_from_s
-        # Windows of the whole stream begin at other samples than windows of its end, so they may still count as alive.
-        since = (len(audio) - n) / rate if whole is None else whole
-        return f"{alive_seconds(latest, rate, self._limits).reason}, from {since:.1f} s on"
+        rate = self._limits.sample_rate_hz
+        self._kept.append(part)
+        self._heard += len(part)
+        if self._heard - self._looked < LOOK_SECONDS * rate:
+            return ""
+        self._looked = self._heard
+        audio = np.concatenate(self._kept)
+        # Windows begin at multiples of their step from the beginning of the stream, whatever was forgotten.
+        step = STEP_SECONDS * rate
+        forgotten = round(max(0, len(audio) - round(KEPT_SECONDS * rate)) // step * step)
+        self._kept = [audio[forgotten:]]
+        self._first += forgotten
+        return "" if self._heard < DEAD_SECONDS * rate else self._death(self._kept[0], self._limits)
+
+    def _death(self, audio: np.ndarray, limits: AliveLimits) -> str:
+        """Reason and time of death of a stream, of which ``audio`` is kept."""
+        rate, n = limits.sample_rate_hz, round(DEAD_SECONDS * limits.sample_rate_hz)
+        latest = self._scale.restore(audio[-n:])
+        if in_range(latest, rate, limits).fraction:
+            return ""
+        kept = in_range(self._scale.restore(audio), rate, limits).dead_from_s
+        # Windows of all that is kept begin at other samples than windows of its end: they may still count as alive.
+        since = (len(audio) - n) / rate if kept is None else kept
+        return f"{alive_seconds(latest, rate, limits).reason}, from {self._first / rate + since:.1f} s on"
+
+
+class Listener:
+    """Listener to a continuation of several streams, which ends those that are dead or no longer finite.
+
+    watches: one for each stream. The attribute ``ends`` has the reason why a stream ended, by its number.
+    """
+
+    def __init__(self, watches: Sequence[Watch], sample_rate_hz: int):
+        self._watches, self._rate = watches, sample_rate_hz
+        self._n_samples = [0] * len(watches)
+        self.ends: dict[int, str] = {}
+
+    @property
+    def all_ended(self) -> bool:
+        return len(self.ends) == len(self._watches)
+
+    def hear(self, block: np.ndarray) -> list[np.ndarray]:
+        """Take the next block (n_streams, m); returns what is to be kept of each stream, nothing once it has ended."""
+        return [self._heard(k, part) for k, part in enumerate(block)]
+
+    def _heard(self, k: int, part: np.ndarray) -> np.ndarray:
+        if k in self.ends:
+            return part[:0]
+        is_finite = np.isfinite(part)
+        kept = part if is_finite.all() else part[: int(np.argmin(is_finite))]
+        self._n_samples[k] += len(kept)
+        reason = self._watches[k].hear(kept)
+        if len(kept) < len(part):
+            reason = f"not finite after {self._n_samples[k] / self._rate:.2f} s"
+        if reason:
+            self.ends[k] = reason
+        return kept
 
 
 def gathered(
-    primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, watch: Watch
+    primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, listener: Listener
 ) -> list[Generated]:
     """Join blocks (n_streams, m) to one result per prime, of up to ``n_samples`` new samples.
 
-    A stream is cut where ``watch`` found it dead; reading ends when all streams are dead.
+    A stream ends, and reading once all have, as ``listener`` says.
     """
-    audio = np.zeros((len(primes), n_samples), np.float32)
-    ends: dict[int, tuple[int, str]] = {}
-    started, n_done = time.perf_counter(), 0
+    parts: list[list[np.ndarray]] = [[prime] for prime in primes]
+    started = time.perf_counter()
+    for heard in listened(blocks, n_samples, listener):
+        for own, part in zip(parts, heard, strict=True):
+            own.append(part)
+    seconds = time.perf_counter() - started
+    return [
+        Generated(np.concatenate(own).astype(np.float32), len(prime), listener.ends.get(k, ""), seconds)
+        for k, (own, prime) in enumerate(zip(parts, primes, strict=True))
+    ]
+
+
+def listened(blocks: Iterator[np.ndarray], n_samples: int, listener: Listener) -> Iterator[list[np.ndarray]]:
+    """Yield what ``listener`` keeps of each block (n_streams, m), with progress, until all streams have ended.
+
+    n_samples: how many samples of each stream are expected.
+    """
     with tqdm(total=n_samples, desc="generating", unit="sample", unit_scale=True, disable=None, leave=False) as bar:
         for block in blocks:
-            audio[:, n_done : n_done + block.shape[1]] = block
-            n_done += block.shape[1]
+            yield listener.hear(block)
             bar.update(block.shape[1])
-            if watch.is_due(n_done):
-                for k in set(range(len(primes))) - set(ends):
-                    reason = watch.death(audio[k, :n_done])
-                    ends |= {k: (n_done, reason)} if reason else {}
-            if len(ends) == len(primes):
-                break
-    seconds = time.perf_counter() - started
-    results = []
-    for k, prime in enumerate(primes):
-        n, reason = ends.get(k, (n_samples, ""))
-        results.append(Generated(np.append(prime, audio[k, :n]).astype(np.float32), len(prime), reason, seconds))
-    return results
+            if listener.all_ended:
+                return

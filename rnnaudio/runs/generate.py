@@ -1,38 +1,68 @@
-"""Continue primes with a trained model, into WAV files or, during generation, to standard output."""
+"""Continue primes with a trained model, into WAV files or standard output, which are written as the model plays."""
 
-import io
+import shutil
 import sys
-import wave
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from rnnaudio.atomic import replacing
-from rnnaudio.audio import read_audio, resample, write_wav
-from rnnaudio.audio.files import to_int16
+from rnnaudio.audio.levels import Level, Limiter
+from rnnaudio.audio.wav import MOST_WAV_SAMPLES, WavWriter, as_pcm, wav_header
 from rnnaudio.errors import RnnaudioError, forget_output
-from rnnaudio.generation import Generated
-from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch
+from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch, listened
+from rnnaudio.runs.judging import level_note, peak_note
 from rnnaudio.runs.load import load
+from rnnaudio.runs.primes import Primes
+from rnnaudio.training.interrupt import Interrupt
 
-MOST_SAMPLES = 2**29  # 2 GiB of float32, of which writing takes several copies; a WAV file holds at most 4 GiB
+BYTES_PER_SAMPLE = 2
 
 
-class Primes(NamedTuple):
-    """The sounds to continue, each ``seconds`` long.
+class Track:
+    """One stream on its way into a file or pipe: its prime, then what the model adds, with peaks limited.
 
-    One prime is the beginning of ``file``; without a file, ``streams`` primes come from the test split, at positions
-    ``place``, ``place`` + 1, ... of :meth:`rnnaudio.data.corpus.Split.prime_at`.
+    send
+        takes (n,) samples on the scale of the recording, within full scale.
+    prime
+        (n,) standardised samples.
     """
 
-    file: Path | None
-    seconds: float
-    place: int
-    streams: int
+    def __init__(self, run: LoadedRun, prime: np.ndarray, send: Callable[[np.ndarray], object]):
+        self._restore, self._send, self._rate = run.scale.restore, send, run.sample_rate_hz
+        self._limiter, self._prime, self._added = Limiter(run.sample_rate_hz), Level(), Level()
+        self._play(prime, self._prime)
+
+    def add(self, part: np.ndarray) -> None:
+        """Add what the model continues with, (m,) standardised samples; the latest 100 ms are held back."""
+        self._play(part, self._added)
+
+    def end(self) -> None:
+        """Send what was held back."""
+        self._send(self._limiter.flush())
+
+    def _play(self, part: np.ndarray, level: Level) -> None:
+        audio = self._restore(part)
+        level.add(audio)
+        self._send(self._limiter.push(audio))
+
+    @property
+    def n_added(self) -> int:
+        return self._added.n_samples
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """Length of the prime and of what was added."""
+        return self._prime.n_samples / self._rate, self.n_added / self._rate
+
+    @property
+    def notes(self) -> list[str]:
+        """What a listener should know of its level."""
+        return [*filter(None, [peak_note(self._limiter.lowest_db), level_note(self._prime.dbfs, self._added.dbfs)])]
 
 
 def generate(
@@ -48,13 +78,16 @@ def generate(
     """Write each prime and its continuation of ``seconds`` to a WAV file; return a sentence on what was written.
 
     One stream goes to ``out``, several to numbered files: ``out-1.wav``, ``out-2.wav``, ... If ``out`` is ``-``, one
-    stream goes to standard output as a WAV of known length, part by part as it is generated. corpus: path of the run's
-    corpus; None: where it was in training.
+    stream goes to standard output as a WAV of known length. All are written while the model plays, in flat memory.
+    Files are temporary until they are complete; Ctrl-C completes them with what was played, and KeyboardInterrupt,
+    which says so, is raised. corpus: path of the run's corpus; None: where it was in training.
 
-    RnnaudioError for options out of range, files that exist (without ``overwrite``) or cannot be written, and the
-    reasons of :func:`rnnaudio.runs.load.load`.
+    RnnaudioError for options out of range, files that exist (without ``overwrite``), would be too large or cannot be
+    written, and the reasons of :func:`rnnaudio.runs.load.load`.
     """
-    _check(primes, seconds)
+    primes.check()
+    if not 0 < seconds < float("inf"):
+        raise RnnaudioError(f"seconds is {seconds}; expected more than 0 and less than infinity")
     is_pipe = str(out) == "-"
     if is_pipe and primes.streams > 1:
         raise RnnaudioError(
@@ -64,42 +97,80 @@ def generate(
     run = load(run_dir)
     if run.note:
         print(f"note: {run.note}", file=sys.stderr)
-    sounds = _standardised(run, primes, corpus)
+    sounds = primes.read(run, corpus)
     n_samples = round(seconds * run.sample_rate_hz)
-    if n_samples * len(sounds) > MOST_SAMPLES:
+    most = MOST_WAV_SAMPLES - len(sounds[0])
+    if n_samples > most:
         raise RnnaudioError(
-            f"{len(sounds)} x {seconds:g} s are {n_samples * len(sounds):.2g} samples; expected {MOST_SAMPLES} at "
-            f"most ({MOST_SAMPLES / run.sample_rate_hz / 3600:.0f} hours) at a time: ask for less"
+            f"{seconds:g} s are {n_samples:.3g} samples; a WAV file holds {most} at most "
+            f"({most / run.sample_rate_hz / 3600:.1f} hours): ask for less, and go on from the end of the file later "
+            "(--prime-file OUT.wav --prime-start end)"
         )
     if is_pipe:
         return _stream(run, sounds[0], n_samples, sampling)
-    rate = run.sample_rate_hz
-    with ExitStack() as stack:  # all files or none; a file that cannot be written raises before generation
+    return _write(run, targets, sounds, n_samples, sampling)
+
+
+def _write(
+    run: LoadedRun, targets: list[Path], sounds: list[np.ndarray], n_samples: int, sampling: SamplingOptions
+) -> str:
+    """Write all continuations to their files: all of them or none; return a sentence on what was written."""
+    listener = run.listener(len(sounds))
+    with ExitStack() as stack:  # a file that cannot be written raises before generation
         places = [stack.enter_context(replacing(target)) for target in targets]
-        results = run.continue_primes(sounds, n_samples, sampling)
-        audio = [run.scale.restore(result.audio) for result in results]
-        n_clipped = sum(write_wav(place, sound, rate) for place, sound in zip(places, audio, strict=True))
-    return _described(targets, results, rate) + (f"; {n_clipped} samples clipped" if n_clipped else "")
+        _check_space(targets[0], len(targets) * (len(sounds[0]) + n_samples))
+        files = [stack.enter_context(place.open("wb")) for place in places]
+        writers = [WavWriter(file, run.sample_rate_hz) for file in files]
+        tracks = [Track(run, prime, writer.write) for prime, writer in zip(sounds, writers, strict=True)]
+        started = time.perf_counter()
+        with Interrupt("stopping; what was played is kept") as interrupt:
+            for parts in listened(run.blocks(sounds, n_samples, sampling, at_once=False), n_samples, listener):
+                for track, part in zip(tracks, parts, strict=True):
+                    track.add(part)
+                if interrupt.reason:
+                    break
+        wall = time.perf_counter() - started
+        for track, writer in zip(tracks, writers, strict=True):
+            track.end()
+            writer.end()
+        if interrupt.reason and not any(track.n_added for track in tracks):
+            raise KeyboardInterrupt("nothing was played yet, and nothing was written")
+    text = _described(targets, tracks, listener.ends, wall)
+    if interrupt.reason:
+        raise KeyboardInterrupt(f"{text}; to go on: --prime-file {targets[0]} --prime-start end")
+    return text
+
+
+def _check_space(target: Path, n_samples: int) -> None:
+    """RnnaudioError if the disk has no room for this many samples: better now than after hours."""
+    needed, free = BYTES_PER_SAMPLE * n_samples, shutil.disk_usage(target.absolute().parent).free
+    if needed > free:
+        raise RnnaudioError(
+            f"cannot write {target}: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free; ask for fewer "
+            "--seconds or choose another place"
+        )
 
 
 def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: SamplingOptions) -> str:
     """Write prime and continuation to standard output, each part once it is generated; return a sentence on them.
 
-    A stream that ends early is padded with silence.
+    A stream that is no longer finite is padded with silence; one that is dead plays on.
     """
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
-    rate, n_played = run.sample_rate_hz, 0
-    parts = watched(run.stream(prime, n_samples, sampling), n_samples, run.watch())
-    first = next(parts)  # wrong options raise here, before anything is written
-    _send(wav_header(len(prime) + n_samples, rate))
-    for part in chain((prime, first), parts):
-        n_played += len(part)
-        _send(to_int16(run.scale.restore(part)).astype("<i2").tobytes())
-    left = len(prime) + n_samples - n_played
-    _send(bytes(2 * left))
-    silence = f", then {left / rate:.2f} s of silence, for it was no longer finite" if left else ""
-    return f"played {len(prime) / rate:.2f} s prime + {(n_samples - left) / rate:.2f} s generated{silence}"
+    parts = watched(finite(run.stream(prime, n_samples, sampling)), run.watch())
+    first = next(parts, np.empty(0, np.float32))  # wrong options raise here, before anything is written
+    _send(wav_header(len(prime) + n_samples, run.sample_rate_hz))
+    track = Track(run, prime, lambda audio: _send(as_pcm(audio)))
+    for part in chain((first,), parts):
+        track.add(part)
+    track.end()
+    left = n_samples - track.n_added
+    _send(bytes(BYTES_PER_SAMPLE * left))
+    seconds = f"{left / run.sample_rate_hz:.2f} s"
+    silence = [f"then {seconds} of silence, for it was no longer finite"] if left else []
+    before, added = track.seconds
+    return ", ".join([f"played {before:.2f} s prime + {added:.2f} s generated", *silence, *track.notes])
 
 
 def _send(content: bytes) -> None:
@@ -116,46 +187,24 @@ def _send(content: bytes) -> None:
         ) from error
 
 
-def watched(parts: Iterator[np.ndarray], n_samples: int, watch: Watch) -> Iterator[np.ndarray]:
-    """Yield the parts, (m,) standardised samples, unchanged; once the sound has died, print when and why to stderr.
-
-    n_samples: number of samples of all parts together.
-    """
-    played, n_played, is_dead = np.zeros(n_samples, np.float32), 0, False
+def finite(parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the parts, (m,) samples, up to the first sample that is not finite."""
     for part in parts:
-        played[n_played : n_played + len(part)] = part
-        n_played += len(part)
-        if not is_dead and watch.is_due(n_played) and (death := watch.death(played[:n_played])):
-            print(f"note: {death}", file=sys.stderr)
-            is_dead = True
+        is_finite = np.isfinite(part)
+        if not is_finite.all():
+            yield part[: int(np.argmin(is_finite))]
+            return
         yield part
 
 
-def wav_header(n_samples: int, rate: int) -> bytes:
-    """The header of a WAV file with ``n_samples`` samples of 16-bit mono PCM at ``rate`` Hz."""
-    header = io.BytesIO()
-    with wave.open(header, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.setnframes(n_samples)
-        file.writeframesraw(b"")
-        return header.getvalue()
-
-
-def _check(primes: Primes, seconds: float) -> None:
-    for name, value in (("seconds", seconds), ("prime_seconds", primes.seconds)):
-        if not 0 < value < float("inf"):
-            raise RnnaudioError(f"{name} is {value}; expected more than 0 and less than infinity")
-    if primes.place < 0:
-        raise RnnaudioError(f"prime_index is {primes.place}; expected 0 or more")
-    if primes.streams < 1:
-        raise RnnaudioError(f"streams is {primes.streams}; expected 1 or more")
-    if primes.file is not None and primes.streams > 1:
-        raise RnnaudioError(
-            f"--streams {primes.streams} from one --prime-file would all sound the same: leave one of the two out "
-            "(without a file each stream has its own place in the corpus' test split)"
-        )
+def watched(parts: Iterator[np.ndarray], watch: Watch) -> Iterator[np.ndarray]:
+    """Yield the parts, (m,) standardised samples, unchanged; once the sound has died, print when and why to stderr."""
+    is_dead = False
+    for part in parts:
+        if not is_dead and (death := watch.hear(part)):
+            print(f"note: {death}", file=sys.stderr)
+            is_dead = True
+        yield part
 
 
 def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
@@ -170,48 +219,19 @@ def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
     return targets
 
 
-def _standardised(run: LoadedRun, primes: Primes, corpus: Path | None) -> list[np.ndarray]:
-    """Read the primes, (n,) standardised samples each, from their file or the test split."""
-    if primes.file is not None:
-        return [_beginning(run, primes.file, primes.seconds)]
-    with run.open_corpus(corpus) as opened:
-        seconds = opened.test.prime_length(primes.seconds)
-        if seconds < primes.seconds:
-            print(f"note: no test piece has {primes.seconds:g} s: the prime has {seconds:.3g} s", file=sys.stderr)
-        return [opened.test.prime_at(primes.place + k, seconds) for k in range(primes.streams)]
-
-
-def _beginning(run: LoadedRun, path: Path, seconds: float) -> np.ndarray:
-    """The first ``seconds`` of an audio file at the rate and on the scale of the run's corpus.
-
-    RnnaudioError if the file is shorter or cannot be read.
-    """
-    audio, rate = read_audio(path)
-    if rate != run.sample_rate_hz:
-        print(f"note: {path} has {rate} Hz, the run {run.sample_rate_hz} Hz: it is resampled", file=sys.stderr)
-        audio, rate = resample(audio, rate, run.sample_rate_hz), run.sample_rate_hz
-    n_prime = round(seconds * rate)
-    if len(audio) < n_prime:
-        raise RnnaudioError(
-            f"{path} has {len(audio) / rate:.3g} s of sound ({len(audio)} samples at {rate} Hz), the prime is to have "
-            f"{seconds:g} s: take a longer file or a lower --prime-seconds"
-        )
-    if not np.any(audio[:n_prime]):
-        print(f"note: {path} begins with silence: what follows is the model alone", file=sys.stderr)
-    return run.scale.standardise(audio[:n_prime])
-
-
-def _described(targets: list[Path], results: list[Generated], rate: int) -> str:
-    n_new = [len(result.audio) - result.n_prime for result in results]
-    several = len(results) > 1
+def _described(targets: list[Path], tracks: list[Track], ends: dict[int, str], wall_seconds: float) -> str:
+    """A sentence on what was written; ends: why a stream ended early, by its number."""
+    added = [track.seconds[1] for track in tracks]
+    several = len(tracks) > 1
     names = f"{targets[0]} to {targets[-1].name}" if several else f"{targets[0]}"
-    text = f"wrote {names}: {results[0].n_prime / rate:.2f} s prime + {max(n_new) / rate:.2f} s generated"
+    text = f"wrote {names}: {tracks[0].seconds[0]:.2f} s prime + {max(added):.2f} s generated"
     text += " each" if several else ""
-    if sum(n_new):
-        speed = sum(n_new) / rate / results[0].seconds
+    if sum(added):
+        speed = sum(added) / wall_seconds
         text += f", {speed:.{0 if speed >= 10 else 1}f} times faster than real time"
         text += " in all" if several else ""
-    for target, result in zip(targets, results, strict=True):
+    for k, (target, track) in enumerate(zip(targets, tracks, strict=True)):
+        stopped = [f"stopped early: {ends[k]}"] if k in ends else []
         name = f"{target.name} " if several else ""
-        text += f"; {name}stopped early: {result.stopped}" if result.stopped else ""
+        text += "".join(f"; {name}{note}" for note in [*stopped, *track.notes])
     return text

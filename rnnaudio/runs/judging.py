@@ -16,6 +16,7 @@ from rnnaudio.metrics.windows import WINDOW_SECONDS
 from rnnaudio.runs.continuing import LoadedRun
 
 MOST_CALIBRATION_SECONDS = 3600.0
+LEVELS_APART_DB = 6.0  # a difference that is worth a note
 
 
 class Sound(NamedTuple):
@@ -29,6 +30,23 @@ class Sound(NamedTuple):
     original: np.ndarray
     alive: Alive
     stopped: str
+
+
+def level_note(prime_dbfs: float, generated_dbfs: float) -> str:
+    """Words on a continuation that is more than 6 dB louder or softer than its prime; empty if it is not.
+
+    Levels are root mean squares in dB of full scale; with a silent prime or continuation there is nothing to compare.
+    """
+    difference = generated_dbfs - prime_dbfs
+    if not np.isfinite(difference) or abs(difference) <= LEVELS_APART_DB:
+        return ""
+    how = "louder" if difference > 0.0 else "softer"
+    return f"{abs(difference):.1f} dB {how} than the prime (rms {generated_dbfs:.1f} dBFS after {prime_dbfs:.1f} dBFS)"
+
+
+def peak_note(lowest_gain_db: float) -> str:
+    """Words on peaks that were limited, by the lowest gain in dB; empty if none was beyond full scale."""
+    return f"peaks beyond full scale limited, by {-lowest_gain_db:.1f} dB at most" if lowest_gain_db < 0.0 else ""
 
 
 def continue_test_prime(

@@ -12,11 +12,12 @@ import threadpoolctl
 from rnnaudio import engine, plots
 from rnnaudio.atomic import write_atomically
 from rnnaudio.audio import write_wav
+from rnnaudio.audio.levels import level_dbfs, limited
 from rnnaudio.report import write_report
 from rnnaudio.runs.config import to_dict
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED, OF_BASELINES
-from rnnaudio.runs.judging import Sound, continue_test_prime
+from rnnaudio.runs.judging import Sound, continue_test_prime, level_note, peak_note
 from rnnaudio.runs.load import load
 from rnnaudio.runs.recipe import Page, Recipe
 from rnnaudio.runs.recipes import recipe_in
@@ -54,8 +55,8 @@ def write_outcome(
         prime_seconds = recipe.prime_length(run.config, corpus.test)
         sound = continue_test_prime(run, corpus, prime_seconds=prime_seconds, seconds=seconds, index=prime_index)
         page = recipe.page(run, corpus, sound, saved.run_dir)
-    files, n_clipped = write_sounds(run, sound, page, saved.run_dir)
-    summary = summarise(recipe, run, sound, page) | {"clipped_samples": n_clipped, "of_seconds": seconds}
+    files, lowest_gain_db = write_sounds(run, sound, page, saved.run_dir)
+    summary = summarise(recipe, run, sound, page) | {"limited_by_db": -lowest_gain_db, "of_seconds": seconds}
     write_atomically(saved.run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     write_report(
         saved.run_dir / "report.html",
@@ -78,19 +79,22 @@ def _of_baselines(page: Page) -> dict[str, str]:
     return {"Learning curve": f"{EXPLANATIONS['Learning curve']} {OF_BASELINES}"} if page.baselines else {}
 
 
-def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], int]:
-    """Write all sounds to ``folder`` as WAV files; returns paths by caption, and the number of clipped samples.
+def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], float]:
+    """Write all sounds to ``folder`` as WAV files, with their peaks limited; returns paths by caption, and a gain.
 
-    Only samples of the prime and its generated continuation are counted as clipped.
+    That is the lowest gain in dB that limiting the prime and its generated continuation took: 0 if none was needed.
     """
     rate = run.sample_rate_hz
-    n_clipped = write_wav(folder / "generated.wav", np.concatenate([sound.prime, sound.generated]), rate)
-    write_wav(folder / "original.wav", np.concatenate([sound.prime, sound.original]), rate)
-    files = {"prime and generated": folder / "generated.wav", "prime and original": folder / "original.wav"}
-    for caption, audio in page.sounds.items():
-        files[caption] = folder / f"{caption.replace(' ', '_')}.wav"
-        write_wav(files[caption], audio, rate)
-    return files, n_clipped
+    sounds = {
+        "prime and generated": ("generated", np.concatenate([sound.prime, sound.generated])),
+        "prime and original": ("original", np.concatenate([sound.prime, sound.original])),
+    } | {caption: (caption.replace(" ", "_"), audio) for caption, audio in page.sounds.items()}
+    files, gains_db = {}, {}
+    for caption, (name, audio) in sounds.items():
+        files[caption] = folder / f"{name}.wav"
+        within, gains_db[caption] = limited(audio, rate)
+        write_wav(files[caption], within, rate)
+    return files, gains_db["prime and generated"]
 
 
 def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folder: Path) -> dict[str, Path]:
@@ -128,6 +132,8 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
         "generated_seconds": len(sound.generated) / run.sample_rate_hz,
         "alive_seconds": round(sound.alive.seconds, 4),
         "death": sound.alive.reason or sound.stopped,
+        "prime_dbfs": _rounded(level_dbfs(sound.prime)),
+        "generated_dbfs": _rounded(level_dbfs(sound.generated)),
         "versions": {
             "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}",
             "python": platform.python_version(),
@@ -136,6 +142,11 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
         },
         "config": to_dict(run.config),
     }
+
+
+def _rounded(dbfs: float) -> float | None:
+    """A level to .01 dB; None for silence, as JSON has no infinity."""
+    return round(dbfs, 2) if np.isfinite(dbfs) else None
 
 
 def n_epochs(run: LoadedRun) -> float:
@@ -147,7 +158,7 @@ def n_epochs(run: LoadedRun) -> float:
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """Two sentences from a summary: the validation result, and how long the sound stayed alive."""
+    """Sentences from a summary: the validation result, how long the sound stayed alive, and its level if unusual."""
     trained = f"{duration(60 * summary['training_minutes'])} of training: {summary['validation']}."
     why = f" ({summary['death']})" if summary["death"] else ""
     if summary.get("limits_known") is False:
@@ -156,8 +167,18 @@ def headline(summary: Mapping[str, Any]) -> str:
         )
     return (
         f"{trained} It kept sounding like music for {summary['alive_seconds']:.1f} of {summary['of_seconds']:g} s "
-        f"after the prime{why}."
+        f"after the prime{why}.{_levels(summary)}"
     )
+
+
+def _levels(summary: Mapping[str, Any]) -> str:
+    """A sentence on peaks that were limited, and on a level that is not the prime's; empty if there is no need."""
+    before, after = summary.get("prime_dbfs"), summary.get("generated_dbfs")
+    notes = [peak_note(-summary.get("limited_by_db", 0.0))]
+    if before is not None and after is not None:
+        notes.append(level_note(before, after))
+    said = "; ".join(filter(None, notes))
+    return f" Its level: {said}." if said else ""
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,12 +13,12 @@ Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 class Interrupt:
     """Context manager in which the first Ctrl-C only sets ``reason``; a second one raises KeyboardInterrupt at once.
 
-    ``reason`` is a phrase for the user, empty before a Ctrl-C. Python allows signal handlers in the main thread only;
-    in other threads the context manager has no effect.
+    ``reason`` is a phrase for the user, empty before a Ctrl-C. what: what follows the first one, for the user. Python
+    allows signal handlers in the main thread only; in other threads the context manager has no effect.
     """
 
-    def __init__(self) -> None:
-        self.reason = ""
+    def __init__(self, what: str = "stopping after this update and saving") -> None:
+        self.reason, self._what = "", what
         self._previous: Handler = None
 
     def __enter__(self) -> "Interrupt":
@@ -32,5 +32,5 @@ class Interrupt:
 
     def _handle(self, signal_number: int, frame: FrameType | None) -> None:
         self.reason = "interrupted (Ctrl-C)"
-        print("\nstopping after this update and saving; press Ctrl-C again to quit at once", file=sys.stderr)
+        print(f"\n{self._what}; press Ctrl-C again to quit at once", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -33,7 +33,8 @@ BY_CODE_OR_SAMPLE = ("codes", "samples")
 UNIT = {"frames": "normalised MSE", "codes": "bits a frame", "samples": "bits a sample"}
 OF_ALL = {
     "recipe", "validation", "best_validation_loss", "updates", "epochs", "training_minutes", "n_parameters",
-    "generated_seconds", "alive_seconds", "death", "versions", "config", "clipped_samples", "of_seconds",
+    "generated_seconds", "alive_seconds", "death", "versions", "config", "limited_by_db", "of_seconds",
+    "prime_dbfs", "generated_dbfs",
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation import Stepper, generate, generate_streams
+from rnnaudio.generation import Stepper, continued_blocks, generate, generate_streams
 from rnnaudio.nn import GRU, LSTM, Context, Dense, LearntInitialState, LinearPredictor, Noisy, Sequential, Sum
 from tests.support.sounds import spoilt
 
@@ -116,6 +116,22 @@ def test_a_stream_that_explodes_stops_alone_and_the_others_go_on():
     for result, n_frames in ((exploding, 1), (later, 2)):
         assert result.stopped == f"not finite after {n_frames} frames"
         assert len(result.audio) == (1 + n_frames) * FRAME and np.isfinite(result.audio).all()
+
+
+def test_blocks_are_the_streams_in_parts():
+    """Two streams of 250 frames and a sample; one explodes, and is NaN from its first frame that is not finite."""
+    model = Sequential([Dense(FRAME, FRAME, rng=np.random.default_rng(0))])
+    model.set_values({"dense.weight": np.diag([1e20, 1.0, 0.9]), "dense.bias": np.zeros(FRAME)})
+    seeds, n = np.array([[0, 1, 2], [1e-20, 3, 4]], "float32"), 250 * FRAME + 1
+    whole = generate_streams(Stepper(model), seeds, n_samples=n)
+    blocks = list(continued_blocks(Stepper(model), seeds, n_samples=n))
+    assert [block.shape for block in blocks] == [(2, 100 * FRAME), (2, 100 * FRAME), (2, 50 * FRAME + 1)]
+    for result, stream in zip(whole, np.concatenate(blocks, axis=1), strict=True):
+        played = result.audio[result.n_prime :]
+        np.testing.assert_array_equal(stream[: len(played)], played)
+        assert np.isnan(stream[len(played) :]).all()
+    assert len(whole[1].audio) == 3 * FRAME  # it exploded
+    assert len(list(continued_blocks(Stepper(model), seeds[1:], n_samples=10**12))) == 1  # nothing is left to do
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from rnnaudio.runs.codes.page import RULE, score_rows, valid_bits
 from rnnaudio.runs.codes.playing import Playing, load_playing, save_playing
 from rnnaudio.runs.codes.recipe import CODES, CodesRecipe
 from rnnaudio.runs.codes.run import CodesRun, loaded
-from rnnaudio.runs.continuing import SamplingOptions, Watch, gathered
+from rnnaudio.runs.continuing import Listener, SamplingOptions, Watch, gathered
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.generate import watched
 from rnnaudio.runs.load import load
@@ -269,7 +269,7 @@ def test_who_listens_to_a_pipe_is_told_of_a_death_once(capsys):
     limits = calibrate([music(20.0, seed) for seed in range(8)], RATE_HZ)
     audio = np.concatenate([music(20.0, 4), np.zeros(30 * RATE_HZ)]).astype(np.float32)
     parts = [audio[k : k + 512] for k in range(0, len(audio), 512)]
-    passed = np.concatenate(list(watched(iter(parts), len(audio), Watch(limits, Scale(0.0, 1.0)))))
+    passed = np.concatenate(list(watched(iter(parts), Watch(limits, Scale(0.0, 1.0)))))
     np.testing.assert_array_equal(passed, audio)
     said = capsys.readouterr().err
     assert said.startswith("note: fell silent") and said.count("\n") == 1
@@ -302,7 +302,7 @@ def test_a_sound_that_cannot_be_written_is_not_played_first(folder, monkeypatch,
         raise AssertionError("it was played")
 
     (tmp_path / "folder.wav").mkdir()
-    monkeypatch.setattr(CodesRun, "continue_primes", played)
+    monkeypatch.setattr(CodesRun, "blocks", played)
     assert generate(monkeypatch, folder / "run", tmp_path / name, "--overwrite") == 2
     assert "cannot write" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["folder.wav"]
@@ -330,7 +330,8 @@ def test_a_stream_that_dies_is_cut_and_says_when():
     alive = np.concatenate([music(20.0, seed) for seed in (1, 2, 3)])
     dying = np.concatenate([music(20.0, 4), np.zeros(40 * rate)])
     blocks = (np.stack([alive, dying])[:, k : k + 16_384] for k in range(0, 60 * rate, 16_384))
-    results = gathered([np.zeros(10)] * 2, blocks, 60 * rate, Watch(limits, Scale(0.0, 1.0)))
+    listener = Listener([Watch(limits, Scale(0.0, 1.0)) for _ in range(2)], rate)
+    results = gathered([np.zeros(10)] * 2, blocks, 60 * rate, listener)
     assert results[0].stopped == "" and len(results[0].audio) == 10 + 60 * rate
     assert "fell silent" in results[1].stopped
     assert 30.0 <= (len(results[1].audio) - 10) / rate <= 34.0

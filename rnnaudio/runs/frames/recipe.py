@@ -14,7 +14,7 @@ from rnnaudio.data.corpus import Scale, Split
 from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_batch, linear_prediction
 from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation import Generated, OutputNoise, Stepper, generate_streams
+from rnnaudio.generation import Generated, OutputNoise, Stepper, continued_blocks, generate_streams
 from rnnaudio.metrics import in_decibel, scores_in_decibel
 from rnnaudio.nn import GaussianNoise, Layer, LinearPredictor, MemoryLSTM, Noisy
 from rnnaudio.objectives import STRATEGIES, Strategy
@@ -80,28 +80,38 @@ class FramesRun(LoadedRun):
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> list[Generated]:
         """Continue the primes, see the base class; RnnaudioError if an option of sampling is set."""
-        if sampling != AS_TRAINED:
-            raise RnnaudioError(
-                "this run predicts the next frame and samples nothing: leave --temperature, --top-k, --nucleus and "
-                "--sampling-seed out (runs over codes and samples take them)"
-            )
-        c = self.config
-        return generate_streams(
-            Stepper(self.model, noise_seed=c.seed if c.noise_in_evaluation else None),
-            primes,
-            n_samples=n_samples,
-            noise=OutputNoise(self.output_noise_std, c.seed) if c.generation_noise else None,
-            two_functions=c.generation == "two_functions_2016",
-            progress=True,
-        )
+        _refuse(sampling)
+        return generate_streams(self._stepper(), primes, n_samples=n_samples, **self._options(), progress=True)
 
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Yield a single block, cut to the shortest stream; ignores ``at_once``, as generation takes little time."""
-        results = self.continue_primes(primes, n_samples, sampling)
-        shortest = min(len(result.audio) - result.n_prime for result in results)
-        yield np.stack([result.audio[result.n_prime :][:shortest] for result in results])
+        """Continue the primes, see the base class; ignores ``at_once``, as generation takes little time.
+
+        A stream that is no longer finite is NaN from then on; RnnaudioError if an option of sampling is set.
+        """
+        _refuse(sampling)
+        return continued_blocks(self._stepper(), primes, n_samples=n_samples, **self._options())
+
+    def _stepper(self) -> Stepper:
+        return Stepper(self.model, noise_seed=self.config.seed if self.config.noise_in_evaluation else None)
+
+    def _options(self) -> dict[str, Any]:
+        """How the config generates: noise that is added, and whether by two functions."""
+        c = self.config
+        return {
+            "noise": OutputNoise(self.output_noise_std, c.seed) if c.generation_noise else None,
+            "two_functions": c.generation == "two_functions_2016",
+        }
+
+
+def _refuse(sampling: SamplingOptions) -> None:
+    """RnnaudioError if an option of sampling is set."""
+    if sampling != AS_TRAINED:
+        raise RnnaudioError(
+            "this run predicts the next frame and samples nothing: leave --temperature, --top-k, --nucleus and "
+            "--sampling-seed out (runs over codes and samples take them)"
+        )
 
 
 class FramesRecipe(Recipe[FramesConfig]):

@@ -1,0 +1,93 @@
+"""Levels of sound that is written: root mean square in decibels, and a limiter of peaks.
+
+Audio is float32, mono, (n_samples,); full scale is -1 to 1.
+"""
+
+import numpy as np
+from scipy.ndimage import minimum_filter1d
+
+from rnnaudio.audio.arrays import Audio
+
+LIMITER_SECONDS = 0.05
+UNITY = 1e-9  # a gain this close to 1 is 1, so that sound far from any peak keeps its bits
+
+
+class Level:
+    """Root mean square of audio that comes in parts."""
+
+    def __init__(self) -> None:
+        self.n_samples, self._sum_of_squares = 0, 0.0
+
+    def add(self, audio: Audio) -> None:
+        """Add the next part, (n,) samples."""
+        self.n_samples += len(audio)
+        self._sum_of_squares += float(np.sum(np.square(audio, dtype=np.float64)))
+
+    @property
+    def dbfs(self) -> float:
+        """Level of all parts in dB, of a sine of full scale -3.01; minus infinity for silence and for no samples."""
+        power = self._sum_of_squares / max(1, self.n_samples)
+        return 10.0 * float(np.log10(power)) if power else -np.inf
+
+
+def level_dbfs(audio: Audio) -> float:
+    """Root mean square of (n,) samples in dB of full scale; minus infinity for silence and for no samples."""
+    level = Level()
+    level.add(audio)
+    return level.dbfs
+
+
+class Limiter:
+    """Limiter of peaks for audio that comes in parts: output is within -1 to 1, softened around peaks and not clipped.
+
+    Every sample x_t needs a gain n_t = min(1, 1 / |x_t|). With the half width w of 50 ms,
+
+        m_t = min of n_{t-w}, ..., n_{t+w},    gain g_t = mean of m_{t-w}, ..., m_{t+w},    output g_t x_t
+
+    so that g_t <= n_t, as each m in that mean is. The gain thus changes over a tenth of a second, before the peak and
+    after it; further away from peaks over full scale the output is the input, bit for bit. It comes 2 w late. How
+    the audio is cut into parts makes no difference but for rounding.
+
+    The attribute ``lowest`` is the lowest gain so far.
+    """
+
+    def __init__(self, sample_rate_hz: int):
+        self._width = max(1, round(LIMITER_SECONDS * sample_rate_hz))
+        self._kept = np.zeros(2 * self._width, np.float32)  # before the beginning: zeros need no gain
+        self.lowest = 1.0
+
+    def push(self, audio: Audio) -> Audio:
+        """Add a part, (n,) finite samples; return those that are now final, (m,), 100 ms less at first."""
+        w = self._width
+        x = np.concatenate([self._kept, np.asarray(audio, np.float32)])
+        if len(x) <= 4 * w:
+            self._kept = x
+            return np.empty(0, np.float32)
+        self._kept = x[-4 * w :]
+        middle = x[2 * w : -2 * w]
+        if np.abs(x).max() <= 1.0:
+            return middle
+        needed = 1.0 / np.maximum(1.0, np.abs(x).astype(np.float64))
+        total = np.cumsum(np.append(0.0, minimum_filter1d(needed, 2 * w + 1)[w:-w]))
+        gain = (total[2 * w + 1 :] - total[: -2 * w - 1]) / (2 * w + 1)
+        gain = np.minimum(np.where(gain > 1.0 - UNITY, 1.0, gain), needed[2 * w : -2 * w])
+        self.lowest = min(self.lowest, float(gain.min()))
+        return (gain * middle).astype(np.float32)
+
+    def flush(self) -> Audio:
+        """The remaining samples, (n,); the next part begins another sound."""
+        left = self.push(np.zeros(2 * self._width, np.float32))
+        self._kept = np.zeros(2 * self._width, np.float32)
+        return left
+
+    @property
+    def lowest_db(self) -> float:
+        """The lowest gain in dB: 0 if no sample was beyond full scale."""
+        return 20.0 * float(np.log10(self.lowest))
+
+
+def limited(audio: Audio, sample_rate_hz: int) -> tuple[Audio, float]:
+    """Limit the peaks of (n,) samples by a :class:`Limiter`; returns (audio, lowest gain in dB)."""
+    limiter = Limiter(sample_rate_hz)
+    parts = [limiter.push(audio), limiter.flush()]
+    return np.concatenate(parts), limiter.lowest_db

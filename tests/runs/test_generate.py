@@ -1,0 +1,198 @@
+"""What `generate` writes of a model whose output is known: primes, levels, parts, and what is left after Ctrl-C."""
+
+import os
+import shutil
+import signal
+import tracemalloc
+import wave
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnaudio.audio import write_wav
+from rnnaudio.data.corpus import Scale
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.metrics import calibrate, in_range
+from rnnaudio.runs import generate as module
+from rnnaudio.runs.continuing import LoadedRun, Watch
+from rnnaudio.runs.generate import generate
+from rnnaudio.runs.primes import Primes
+from tests.support.sounds import RATE_HZ, music
+
+STD = 0.1  # of the corpus, by which samples are multiplied when they are written
+RECORD = {"config": {"corpus": {"path": "", "sample_rate_hz": RATE_HZ, "mean": 0.0, "std": STD}}}
+
+
+@dataclass(frozen=True)
+class Known(LoadedRun):
+    """Plays ``sound(start, stop)``, standardised samples, to each prime, in blocks of ``n_block``."""
+
+    sound: Any = None
+    n_block: int = 4000
+
+    def blocks(self, primes, n_samples, sampling, *, at_once):
+        for start in range(0, n_samples, self.n_block):
+            yield np.stack([self.sound(start, min(start + self.n_block, n_samples)) for _ in primes])
+
+
+def known(sound, **options):
+    return Known(config=None, model=None, record=RECORD, sound=sound, **options)
+
+
+def sine(amplitude):
+    return lambda start, stop: amplitude * np.sin(2.0 * np.pi * 440.0 * np.arange(start, stop) / RATE_HZ) / STD
+
+
+@pytest.fixture
+def prime(tmp_path):
+    """A file of three seconds: -20 dBFS of noise that differs from second to second."""
+    audio = 0.1 * np.sign(np.random.default_rng(0).standard_normal(3 * RATE_HZ))
+    audio -= audio.mean()
+    write_wav(tmp_path / "prime.wav", audio, RATE_HZ)
+    return tmp_path / "prime.wav"
+
+
+@pytest.fixture
+def play(monkeypatch, tmp_path):
+    """``play(run, prime file, seconds)``: the sentence on what was written to x.wav."""
+
+    def play(run, file, seconds, **primes):
+        monkeypatch.setattr(module, "load", lambda _: run)
+        out = tmp_path / "x.wav"
+        return generate(tmp_path, out, primes=Primes(file, **primes), seconds=seconds, overwrite=True)
+
+    return play
+
+
+def samples(path):
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE_HZ, 1, 2)
+        audio = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert path.stat().st_size == 44 + 2 * len(audio)
+    return audio
+
+
+def test_what_is_written_is_what_was_played_whatever_the_blocks(play, prime, tmp_path):
+    expected = np.rint(32768.0 * 0.3 * np.sin(2.0 * np.pi * 440.0 * np.arange(2 * RATE_HZ) / RATE_HZ))
+    for n_block in (333, 10**6):
+        said = play(known(sine(0.3), n_block=n_block), prime, 2.0)
+        audio = samples(tmp_path / "x.wav")
+        np.testing.assert_array_equal(audio[:RATE_HZ], samples(prime)[:RATE_HZ])
+        np.testing.assert_allclose(audio[RATE_HZ:], expected, atol=1)
+        assert "1.00 s prime + 2.00 s generated" in said and "beyond" not in said
+
+
+def test_peaks_are_limited_and_levels_that_differ_are_told(play, prime, tmp_path):
+    """A sine of amplitude 2 after -20 dBFS: rms +3.0 dBFS. Halved, it keeps its form; where it begins it is softer."""
+    said = play(known(sine(2.0)), prime, 2.0)
+    audio = samples(tmp_path / "x.wav")[RATE_HZ:] / 32768.0
+    later = slice(RATE_HZ // 5, -RATE_HZ // 5)
+    np.testing.assert_allclose(audio[later], (STD * sine(1.0)(0, 2 * RATE_HZ))[later], atol=1e-4)
+    assert "peaks beyond full scale limited, by 6.0 dB at most" in said
+    assert "23.0 dB louder than the prime (rms 3.0 dBFS after -20.0 dBFS)" in said
+    softer = play(known(sine(0.05)), prime, 2.0)
+    assert "9.0 dB softer than the prime (rms -29.0 dBFS after -20.0 dBFS)" in softer and "beyond" not in softer
+    assert "than the prime" not in play(known(sine(0.2)), prime, 2.0)  # 3 dB
+
+
+def test_a_stream_that_is_no_longer_finite_ends_there(play, prime, tmp_path):
+    def breaks(start, stop):
+        audio = np.full(stop - start, 0.5)
+        audio[max(0, 10_000 - start) :] = np.nan
+        return audio
+
+    said = play(known(breaks), prime, 2.0)
+    assert "stopped early: not finite after 0.62 s" in said
+    assert len(samples(tmp_path / "x.wav")) == RATE_HZ + 10_000
+
+
+def test_an_hour_takes_no_more_memory_than_a_minute(play, prime, tmp_path):
+    second = sine(0.3)(0, RATE_HZ).astype(np.float32)
+    peaks = []
+    for seconds in (60.0, 3600.0):
+        tracemalloc.start()
+        play(known(lambda start, stop: second[: stop - start], n_block=RATE_HZ), prime, seconds)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] and peaks[0] < 10e6
+    assert (tmp_path / "x.wav").stat().st_size == 44 + 2 * 3601 * RATE_HZ
+
+
+def test_what_was_played_before_ctrl_c_is_kept(play, prime, tmp_path):
+    def interrupted(start, stop):
+        if start == 8000:
+            os.kill(os.getpid(), signal.SIGINT)
+        return sine(0.3)(start, stop)
+
+    with pytest.raises(KeyboardInterrupt, match=r"1.00 s prime \+ 0.75 s generated.*--prime-start end"):
+        play(known(interrupted), prime, 3600.0)
+    audio = samples(tmp_path / "x.wav")
+    assert len(audio) == RATE_HZ + 12_000
+    np.testing.assert_allclose(audio[RATE_HZ:], 32768.0 * STD * sine(0.3)(0, 12_000), atol=1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_more_than_a_wav_holds_is_refused_before_the_work(play, prime, tmp_path, monkeypatch):
+    def works(start, stop):
+        raise AssertionError("it played")
+
+    with pytest.raises(RnnaudioError, match=r"a WAV file holds 2147467625 at most \(37.3 hours\): ask for less"):
+        play(known(works), prime, 40 * 3600.0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
+    with pytest.raises(RnnaudioError, match=r"x.wav: 0.12 GB are needed, 0.00 GB are free"):
+        play(known(works), prime, 3600.0)
+    assert {path.name for path in tmp_path.iterdir()} == {"prime.wav"}
+
+
+def test_a_prime_begins_where_it_is_told(play, prime, tmp_path, capsys):
+    whole, run = samples(prime), known(sine(0.1))
+    for start, first in ((0.5, 0.5), (2.0, 2.0), (-3.0, 0.0), (-1.25, 1.75), ("end", 2.0)):
+        play(run, prime, 0.1, start=start)
+        audio = samples(tmp_path / "x.wav")[:RATE_HZ]
+        np.testing.assert_array_equal(audio, whole[round(first * RATE_HZ) :][:RATE_HZ])
+    for start in (2.5, -0.5, -3.5):
+        with pytest.raises(RnnaudioError, match=f"--prime-start {start:g} .*: expected -3.000 to 2.000, or end"):
+            play(run, prime, 0.1, start=start)
+    for start, message in ((float("nan"), "prime_start is nan"), (float("inf"), "prime_start is inf")):
+        with pytest.raises(RnnaudioError, match=message):
+            play(run, prime, 0.1, start=start)
+    with pytest.raises(RnnaudioError, match="--prime-start 1.0 is a place in a file, and there is none"):
+        play(run, None, 0.1, start=1.0)
+    assert not capsys.readouterr().err
+
+
+def test_a_continuation_is_gone_on_with(play, prime, tmp_path):
+    play(known(sine(0.1)), prime, 1.5)
+    os.replace(tmp_path / "x.wav", tmp_path / "first.wav")
+    play(known(sine(0.1)), tmp_path / "first.wav", 1.0, start="end")
+    np.testing.assert_array_equal(samples(tmp_path / "x.wav")[:RATE_HZ], samples(tmp_path / "first.wav")[-RATE_HZ:])
+
+
+def test_what_was_corrected_in_the_file_of_a_prime_is_told(play, prime, tmp_path, capsys):
+    """A constant offset of .3, as in a corpus; a header that states more than there is."""
+    audio = samples(prime) / 32768.0
+    write_wav(tmp_path / "offset.wav", audio + 0.3, RATE_HZ)
+    play(known(sine(0.1)), tmp_path / "offset.wav", 0.1)
+    assert "offset.wav: a constant offset (DC) of 0.300 was subtracted" in capsys.readouterr().err
+    np.testing.assert_allclose(samples(tmp_path / "x.wav")[:RATE_HZ] / 32768.0, audio[:RATE_HZ], atol=2e-4)
+    (tmp_path / "cut.wav").write_bytes(prime.read_bytes()[: 44 + 2 * 2 * RATE_HZ])
+    play(known(sine(0.1)), tmp_path / "cut.wav", 0.1, start="end")
+    assert "cut.wav: truncated: " in capsys.readouterr().err
+    np.testing.assert_array_equal(samples(tmp_path / "x.wav")[:RATE_HZ], samples(prime)[RATE_HZ : 2 * RATE_HZ])
+
+
+def test_a_watch_that_forgets_dates_a_death_like_one_that_does_not(monkeypatch):
+    """30 s of music, then silence, with 15 s kept: dated as on all of it by `in_range`."""
+    monkeypatch.setattr("rnnaudio.runs.continuing.KEPT_SECONDS", 15.0)
+    limits = calibrate([music(10.0, seed) for seed in range(3)], RATE_HZ)
+    audio = np.concatenate([music(10.0, seed) for seed in range(3)] + [np.zeros(12 * RATE_HZ)])
+    watch, heard = Watch(limits, Scale(0.0, 1.0)), 0
+    for start in range(0, len(audio), 3000):
+        heard = start + len(audio[start : start + 3000])
+        if death := watch.hear(audio[start : start + 3000]):
+            break
+    expected = in_range(audio[:heard], RATE_HZ, limits).dead_from_s
+    assert 29.0 <= expected <= 31.5 and death.startswith("fell silent") and f"from {expected:.1f} s on" in death
