@@ -191,6 +191,10 @@ ALL = (
         "counterfeits", "studies.counterfeits", "is music alive, and noise, tones, loops, fades and silence dead?",
         "30 minutes", runs=(Run("counterfeits"),), smoke=SMOKE,
     ),
+    Experiment(
+        "music-recordings", "studies.music_recordings", "what codes make of recordings of each kind",
+        "half an hour, with --recordings FOLDER", runs=(Run("music-recordings"),),
+    ),
     Experiment("gradcheck", "proofs.gradcheck", "gradients, kernels and optimisers against oracles", "5 minutes"),
     Experiment(
         "mutants", "proofs.mutants", "plant 200 small mistakes in the package; the tests must catch them", "hours",

@@ -1,6 +1,6 @@
 """Print the tables of the documentation page on listening, from the records of ``experiments.studies.music``.
 
-    rnnaudio experiment run listening
+rnnaudio experiment run listening
 """
 
 import json

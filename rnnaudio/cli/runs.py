@@ -283,7 +283,7 @@ def defects(
 
 
 def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> None:
-    from rnnaudio.runs.fit import fit
+    from rnnaudio.runs.fit import fit, how_to_go_on
     from rnnaudio.runs.outcome import headline, write_outcome
     from rnnaudio.runs.recipes import recipe_named
     from rnnaudio.training.checkpoint import path_in
@@ -300,11 +300,18 @@ def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> No
     try:
         summary = write_outcome(run_dir, corpus, finish=not interrupted)
     except KeyboardInterrupt:
-        print(f"\nthe model is saved: `rnnaudio report {run_dir}` writes its report", file=sys.stderr)
+        print(
+            f"\nthe model is saved, and so is how it plays, as far as that was chosen: `rnnaudio report {run_dir}` "
+            "goes on from there and writes its report",
+            file=sys.stderr,
+        )
         raise
     print(headline(summary))
     if interrupted:
         print(f"it plays as trained so far: `rnnaudio resume {run_dir}` continues, and `rnnaudio report` ends it here")
+    elif run.is_complete:
+        used = f"{run.seconds / 60.0:.1f} of {settings.config.minutes:g} minutes were used"
+        print(f"{used}, for {run.reason}; to train for longer: {how_to_go_on(run_dir)}")
     _print_where(run_dir)
 
 

@@ -42,12 +42,16 @@ class Codec:
         regression to the residual after the last stage.
     lost
         share of the features' variance, on the training frames, that encoding and decoding lose.
+    gain
+        by which decoded magnitudes are multiplied, so that their power over the training frames is that of the music:
+        a centre averages logarithms, and the mean of logarithms is less than the logarithm of the mean.
     """
 
     scale: LogScale
     stages: Floats
     neighbours: Floats
     lost: float
+    gain: float = 1.0
 
     @classmethod
     def fit(
@@ -73,7 +77,10 @@ class Codec:
             if value < least:
                 raise RnnaudioError(f"{name}: got {value}, expected {least} or more")
         scale = LogScale.fit(split, stft, compression=compression, n_components=n_components)
-        parts = [scale.scaled(part) for part in spread_magnitudes(split, stft, MOST_FRAMES)]
+        parts, power = [], 0.0
+        for magnitudes in spread_magnitudes(split, stft, MOST_FRAMES):
+            parts.append(scale.scaled(magnitudes))
+            power += float(np.sum(np.square(magnitudes, dtype=np.float64)))
         frames = np.concatenate(parts)
         if len(frames) < n_codes:
             raise RnnaudioError(
@@ -89,7 +96,10 @@ class Codec:
             residual = residual - centres[nearest]
         n = scale.n_features
         codec = cls(scale, np.array(stages, np.float32), np.zeros((3 * n + 1, n), np.float32), 1.0)
-        return codec._between_neighbours(parts)
+        codec = codec._between_neighbours(parts)
+        blocks = [part[k : k + BLOCK_FRAMES] for part in parts for k in range(0, len(part), BLOCK_FRAMES)]
+        decoded = sum(float(np.sum(codec.magnitudes(codec.nearest(block)) ** 2)) for block in blocks)
+        return replace(codec, gain=float(np.sqrt(power / decoded)) if decoded else 1.0)
 
     def _between_neighbours(self, parts: Sequence[Features]) -> "Codec":
         """Copy of this codec with `neighbours` and `lost` fitted to blocks of adjoining frames (n, n_features)."""
@@ -166,7 +176,8 @@ class Codec:
     def magnitudes_between(self, codes: Codes) -> Magnitudes:
         """Decode the middle one of three frames to magnitudes |X|: (..., 3, n_stages) -> (..., n_bins) float64."""
         quantised = self.features(codes)
-        return self.scale.magnitudes(quantised[..., 1, :] + _with_neighbours(quantised) @ self.neighbours)
+        features = quantised[..., 1, :] + _with_neighbours(quantised) @ self.neighbours
+        return self.gain * self.scale.magnitudes(features)
 
     # ---------------------------------------------------------------- saved with a run
 
@@ -177,9 +188,10 @@ class Codec:
 
     def as_record(self) -> Record:
         """The settings of the codec as values that JSON can store."""
-        stft = {name: getattr(self.stft, name) for name in ("window_samples", "hop_samples", "window", "padding")}
+        kept = ("window_samples", "hop_samples", "window", "padding", "sample_rate_hz")
+        stft = {name: getattr(self.stft, name) for name in kept}
         scale = {name: getattr(self.scale, name) for name in ("compression", "deviation", "lost")}
-        return {"stft": {**stft, "sample_rate_hz": self.stft.sample_rate_hz}, "scale": scale, "lost": self.lost}
+        return {"stft": stft, "scale": scale, "lost": self.lost, "gain": self.gain}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], record: Record) -> "Codec":
@@ -191,8 +203,9 @@ class Codec:
             basis = arrays["basis"] if arrays["basis"].shape[1] else None
             scale = LogScale(STFT(**record["stft"]), mean=arrays["mean"], basis=basis, **record["scale"])
             n = scale.n_features
-            alone = np.zeros((3 * n + 1, n), np.float32)  # older codecs had no smoother
-            codec = cls(scale, arrays["stages"], arrays.get("neighbours", alone), record["lost"])
+            alone = np.zeros((3 * n + 1, n), np.float32)  # older codecs had no smoother ...
+            gain = record.get("gain", 1.0)  # ... nor a gain
+            codec = cls(scale, arrays["stages"], arrays.get("neighbours", alone), record["lost"], gain)
         except (KeyError, TypeError, IndexError) as error:
             raise RnnaudioError(f"this holds no codec ({error}): name a run over codes") from error
         bins, kept = scale.stft.n_bins, {"neighbours": alone, **arrays}

@@ -11,7 +11,7 @@ from rnnaudio.runs.config import RunConfig
 from rnnaudio.runs.recipe import Fitting
 from rnnaudio.training import EarlyStopping, Limits, WarmupCosine
 
-NEVER = 1_000_000  # patience in validations: only the limits end these runs
+NEVER = 1_000_000  # patience in validations: only the limits end such a run
 
 
 class BitsConfig(RunConfig, Protocol):
@@ -21,11 +21,14 @@ class BitsConfig(RunConfig, Protocol):
     def validate_every(self) -> int: ...
 
 
-def fitting(config: BitsConfig) -> Fitting:
-    """Return the training rules: Adam with a cosine schedule, and no end before a limit of the config is reached."""
+def fitting(config: BitsConfig, patience: int = 0) -> Fitting:
+    """Return the training rules: Adam with a cosine schedule until a limit of the config is reached.
+
+    patience: validations without improvement that end it earlier; 0: they do not.
+    """
     return Fitting(
         Adam(config.learning_rate, max_gradient_norm=1.0),
-        EarlyStopping(NEVER),
+        EarlyStopping(patience or NEVER),
         Limits(config.max_updates, config.minutes * 60.0, config.validate_every),
         config.seed,
         warmup_cosine(config.learning_rate, config.max_updates),

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from rnnaudio import engine
@@ -115,7 +116,7 @@ def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[
     if stopping["should_stop"] and is_reported:
         raise RnnaudioError(
             f"{run_dir} ended because {stopping['reason']}: more time changes nothing; "
-            "train in another run directory with a higher --patience"
+            f"train in another run directory with a higher --patience: {how_to_go_on(run_dir)}"
         )
     done = {"minutes": saved.record["seconds"] / 60.0, "max_updates": saved.record["n_updates"]}
     given = {name: limit for name, limit in limits.items() if limit is not None}
@@ -132,20 +133,37 @@ def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[
 def _refuse_if_complete(recipe: Recipe[C], config: C, saved: SavedRun) -> None:
     """RnnaudioError, which says what to do, if the saved run has reached a limit of the config."""
     if 0 < config.max_updates <= saved.record["n_updates"]:
+        may_change = "max_updates" in recipe.may_change(config)
         raise RnnaudioError(
             f"{saved.run_dir} is complete: all its {config.max_updates} updates are done; "
-            + (
-                f"raise the limit: --max-updates {2 * config.max_updates}"
-                if "max_updates" in recipe.may_change(config)
-                else "its learning rate has fallen over them, so there are no more: "
-                "train in another run directory with a higher --max-updates"
-            )
+            + ("raise the limit: " if may_change else "its learning rate has fallen over them, so there are no more: ")
+            + ("" if may_change else "train in another run directory with a higher --max-updates: ")
+            + how_to_go_on(saved.run_dir)
         )
     if saved.record["seconds"] >= 60.0 * config.minutes:
         raise RnnaudioError(
             f"{saved.run_dir} is complete: its limit of {config.minutes:g} minutes is reached; "
-            f"raise the limit: --minutes {2 * config.minutes:g}"
+            f"raise the limit: {how_to_go_on(saved.run_dir)}"
         )
+
+
+def how_to_go_on(run_dir: Path) -> str:
+    """The command that trains a saved run further, or anew for longer where its schedule has come to its end."""
+    saved = SavedRun.read(run_dir)
+    recipe = recipe_in(saved.settings, saved.path)
+    config, n_updates = saved_config(recipe, saved), saved.record["n_updates"]
+    folder = shlex.quote(str(run_dir))
+    if saved.record["stopping"]["should_stop"]:
+        limit = recipe.more_patience(config)
+    elif 0 < config.max_updates <= n_updates:
+        limit = f"--max-updates {2 * config.max_updates}"
+        if "max_updates" in recipe.may_change(config):
+            return f"rnnaudio resume {folder} {limit}"
+    else:
+        done = saved.record["seconds"] / 60.0
+        return f"rnnaudio resume {folder} --minutes {max(2.0 * config.minutes, float(np.ceil(done + 1.0))):g}"
+    places = (saved.settings["corpus"]["path"], f"{run_dir}-2", "--config", str(Path(run_dir) / "config.toml"))
+    return f"rnnaudio train {shlex.join(places)} {limit}"
 
 
 def _is_reported(saved: SavedRun) -> bool:

@@ -165,6 +165,11 @@ class Recipe(ABC, Generic[C]):
         """Names of the settings that may differ when a run is resumed: its limits, and ``preflight``."""
         return {"minutes", "max_updates", "preflight"}
 
+    def more_patience(self, config: C) -> str:
+        """The options that let early stopping wait twice as long; empty if the recipe has no setting for that."""
+        patience = getattr(config, "patience", 0)
+        return f"--patience {2 * patience}" if patience else ""
+
     def in_words(self, loss: float) -> str:
         """Format a loss, with its unit if it has one."""
         return f"{loss:.5g}"

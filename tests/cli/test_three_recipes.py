@@ -1,8 +1,11 @@
 """Every command about runs on tiny runs of all three recipes: train, resume, report, diagnose, generate."""
 
 import json
+import re
+import shlex
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,7 +135,10 @@ def test_a_finished_run_is_not_computed_again(folder, recipe, command, tmp_path,
     for place in ("rnnaudio.runs.fit.fit", "rnnaudio.runs.outcome.write_outcome"):
         monkeypatch.setattr(place, works)
     status, _, err = command("resume", run_dir)
-    assert status == 2 and "is complete: its limit of 1e-06 minutes is reached; raise the limit: --minutes" in err
+    assert (
+        status == 2 and "is complete: its limit of 1e-06 minutes is reached; raise the limit: rnnaudio resume" in err
+    )
+    assert f"{run_dir} --minutes 2\n" in err
     saved = checkpoint.load(checkpoint.path_in(run_dir))
     saved.record["n_updates"] = 3
     checkpoint.save(checkpoint.path_in(run_dir), saved)
@@ -140,11 +146,35 @@ def test_a_finished_run_is_not_computed_again(folder, recipe, command, tmp_path,
     for arguments in ((), ("--minutes", 60)):
         status, _, err = command("resume", run_dir, *arguments)
         assert status == 2 and "is complete: all its 3 updates are done" in err and len(err.splitlines()) == 1
-        advice = {"frames": "raise the limit: --max-updates 6"}
-        assert advice.get(recipe, "train in another run directory with a higher --max-updates") in err
+        advice = {"frames": f"raise the limit: rnnaudio resume {run_dir} --max-updates 6"}
+        assert advice.get(recipe, "train in another run directory with a higher --max-updates: rnnaudio train") in err
     (run_dir / "report.html").unlink()  # broken off before the report: resuming writes it
     with pytest.raises(AssertionError, match="it worked"):
         command("resume", run_dir)
+
+
+def test_the_end_of_training_says_how_to_go_on_and_that_works(folder, recipe, command, monkeypatch, tmp_path):
+    """The commands that are printed, first after the limit of minutes, then after that of updates, are followed."""
+    summary = summary_of(folder / recipe)
+    monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", lambda *_, **__: summary)
+    run_dir = tmp_path / "a run"
+    shutil.copytree(folder / recipe, run_dir)
+    updates = [1]
+    for _ in range(2):
+        status, out, err = command("train", folder / "corpus.h5", run_dir, *_limits(run_dir), "--resume")
+        assert status == 0, err
+        (line,) = [line for line in out.splitlines() if "to train for longer: rnnaudio" in line]
+        assert re.match(r"0.0 of .* minutes were used, for the limit of \S+ (minutes|updates) is reached; ", line)
+        words = shlex.split(line.partition("to train for longer: rnnaudio ")[2])
+        status, out, err = command(*words)
+        assert status == 0, err
+        run_dir = words[2] if words[0] == "train" else words[1]
+        updates.append(load(Path(run_dir)).record["n_updates"])
+    assert updates == [1, 3, 6]
+
+
+def _limits(run_dir):
+    return ["--config", Path(run_dir) / "config.toml", "--minutes", load(Path(run_dir)).config.minutes]
 
 
 def test_a_run_is_not_resumed_with_another_recipe_or_other_settings(folder, recipe, command):

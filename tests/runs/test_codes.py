@@ -85,7 +85,7 @@ def test_a_frame_is_told_by_its_neighbours_too(codec):
     codes = codec.encode(MUSIC[1])[:5]
     told = codec.features(codes)
     rows = [np.concatenate([told[max(t - 1, 0)], told[t], told[min(t + 1, 4)], [1.0]]) for t in range(5)]
-    expected = codec.scale.magnitudes(told + np.stack(rows) @ codec.neighbours)
+    expected = codec.gain * codec.scale.magnitudes(told + np.stack(rows) @ codec.neighbours)
     np.testing.assert_allclose(codec.magnitudes(codes), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -94,13 +94,23 @@ def test_neighbours_help_with_music_that_was_not_heard(codec):
     true = codec.scale.scaled(np.abs(TRANSFORM.forward(unseen)))
     codes = codec.encode(unseen)
     told = codec.features(codes)
-    better = codec.scale.scaled(codec.magnitudes(codes))
+    better = codec.scale.scaled(codec.magnitudes(codes) / codec.gain)
     assert np.sum((better - true) ** 2) < 0.98 * np.sum((told - true) ** 2)
+
+
+def test_decoded_music_is_as_loud_as_it_was():
+    """Of four codes; without the gain it is softer, as the logarithms are averaged."""
+    few = Codec.fit(Pieces(*MUSIC), TRANSFORM, n_codes=4, n_components=10)
+    true = sum(np.sum(np.abs(TRANSFORM.forward(audio)) ** 2) for audio in MUSIC)
+    decoded = sum(np.sum(few.magnitudes(few.encode(audio)) ** 2) for audio in MUSIC)
+    assert 10 * np.log10(decoded / true) == pytest.approx(0.0, abs=0.05)  # of all frames but those between the pieces
+    assert 20 * np.log10(few.gain) > 1.0
 
 
 def test_a_codec_of_before_tells_each_frame_alone(codec):
     arrays = {name: array for name, array in codec.as_arrays().items() if name != "neighbours"}
-    before, codes = Codec.from_arrays(arrays, codec.as_record()), codec.encode(MUSIC[1])
+    record = {name: value for name, value in codec.as_record().items() if name != "gain"}
+    before, codes = Codec.from_arrays(arrays, record), codec.encode(MUSIC[1])
     np.testing.assert_array_equal(before.magnitudes(codes), codec.scale.magnitudes(codec.features(codes)))
 
 

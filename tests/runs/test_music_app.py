@@ -83,14 +83,14 @@ def test_it_plays_the_same_in_blocks_and_frame_by_frame(folder, seeds):
 @pytest.mark.parametrize(
     ("seconds", "rate", "found"),
     [
-        (60.0, 16_000, (2048, 512, 128, 32, 128, 64, 200, 1)),
-        (600.0, 44_100, (4096, 1024, 128, 512, 256, 128, 1009, 1)),
+        (60.0, 16_000, (2048, 512, 128, 128, 128, 64, 1000, 1)),
+        (600.0, 44_100, (4096, 1024, 128, 512, 256, 128, 2019, 1)),
         (3600.0, 16_000, (2048, 512, 128, 1024, 512, 256, 4000, 2)),
-        (0.5, 8_000, (1024, 256, 8, 16, 128, 64, 200, 1)),
+        (0.5, 8_000, (1024, 256, 8, 16, 128, 64, 1000, 1)),
     ],
 )
 def test_sizes_come_from_the_duration(seconds, rate, found):
-    """Worked out by hand: frames = seconds rate / hop, a power of two of codes with 40 frames or more each."""
+    """Worked out by hand: frames = seconds rate / hop; a power of two of codes of 8 frames, above 256 of 40."""
     c = fitted(CodesConfig(), seconds, rate)
     assert found[:4] == (c.window_samples, c.hop_samples, c.n_components, c.n_codes)
     assert found[4:] == (c.n_units, c.head_units, c.max_updates, c.n_stages)
@@ -115,16 +115,52 @@ def test_the_healthiest_is_chosen(folder):
     assert {row["detail_temperature"] for row in chosen.scores} == {1.0}  # codes of one stage have no detail
     assert load(folder / "run").playing == chosen
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
-        training, real = (
+        training, valid = (
             np.concatenate(
                 [log_mel(corpus.restore(piece.read(0, piece.n_samples)), RATE_HZ) for piece in split.pieces]
             )
             for split in (corpus.train, corpus.valid)
         )
-    assert chosen.training_frechet == pytest.approx(frechet_distance(training, real), abs=0.01)
+        assert corpus.valid.seconds < 60.0  # too little to be like: training music is added
+    expected = frechet_distance(training, np.concatenate([valid, training]))
+    assert chosen.training_frechet == pytest.approx(expected, abs=0.01)
     rows, page = score_rows(chosen), RULE.format(scale="")
     assert [row for row in rows if row["chosen"]] == [best | {"chosen": "yes"}]
     assert all(column in page for column in ("dead_for_good", "frechet", "in_range"))
+
+
+def test_a_choice_that_is_broken_off_goes_on_where_it_was(folder, monkeypatch, command, tmp_path):
+    """Ctrl-C at the third of four settings: two are kept, play with a note, and are not tried again by the report."""
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    for name in ("checkpoint.safetensors", "codec.safetensors"):
+        shutil.copy(folder / "run" / name, run_dir)
+    monkeypatch.setattr(CodesRecipe, "seconds", 2.0)
+    monkeypatch.setattr(choice, "N_PRIMES", 2)
+    monkeypatch.setattr(choice, "affordable_seconds", lambda *_: 1.5)
+    monkeypatch.setattr(choice.choose, "__kwdefaults__", choice.choose.__kwdefaults__ | {"temperatures": (1, 2, 3, 4)})
+    tried = []
+
+    def broken_off(run, primes, n_samples, seed):
+        tried.append(run.temperature)
+        if tried == [1, 2, 3]:
+            raise KeyboardInterrupt
+        return played(run, primes, n_samples, seed)
+
+    monkeypatch.setattr(choice, "played", broken_off)
+    status, _, _ = command("report", run_dir)
+    kept = load(run_dir).playing
+    assert status == 130 and kept.untried == 2 and [row["temperature"] for row in kept.scores] == [1, 2]
+    assert kept.temperature == healthiest(kept.scores)["temperature"]
+    status, _, err = command("generate", run_dir, tmp_path / "x.wav", "--seconds", 0.3)
+    assert (
+        status == 0 and "how this run plays was chosen from 2 of 4 settings: `rnnaudio report` tries the rest" in err
+    )
+    status, out, err = command("report", run_dir)
+    whole = load(run_dir).playing
+    assert status == 0 and tried == [1, 2, 3, 3, 4] and "2 of them before" in out, err
+    assert whole.scores[:2] == kept.scores and whole.untried == 0 and len(whole.scores) == 4
+    assert whole.scores[0]["seconds"] == 1.5 and whole.scores[0]["primes"] == 2 and load(run_dir).note == ""
 
 
 def test_the_figure_is_that_of_the_parameters_that_play(folder, tmp_path, monkeypatch):
@@ -393,7 +429,7 @@ def test_a_report_that_is_broken_off_says_how_to_write_it_later(folder, monkeypa
     monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", ended)
     status, out, err = command("train", folder / "corpus.h5", tmp_path / "run", "--recipe", "codes")
     assert status == 130 and "training ended: the loss (nan)" in out
-    assert f"the model is saved: `rnnaudio report {tmp_path / 'run'}` writes its report" in err
+    assert "the model is saved" in err and f"`rnnaudio report {tmp_path / 'run'}` goes on from there and writes" in err
     assert "interrupted" in err
 
 

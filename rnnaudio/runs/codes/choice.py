@@ -20,7 +20,7 @@ from rnnaudio.runs.record import SavedRun
 
 TEMPERATURES, DETAIL_TEMPERATURES = (1.0, 1.05, 1.1, 1.15, 1.2), (0.9, 1.0)
 N_PRIMES, SECONDS = 12, 60.0
-TRAINING_SECONDS = 600.0
+TRAINING_SECONDS, REFERENCE_SECONDS = 600.0, 60.0
 LEAST_SECONDS, TRIAL_SECONDS = 8.0, 2.0
 SHARE_OF_TRAINING, MOST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS = 1 / 3, 300.0, 20.0
 SAMPLING_SEED = 1  # not the runs' own, which is kept for measuring them afterwards
@@ -49,10 +49,10 @@ def choose(
     """Continue validation primes with best and last parameters at all temperatures; returns the healthiest setting.
 
     The healthiest has the fewest continuations that die for good; among equals, a Frechet distance of log-mel frames
-    to the validation music of at most 1.2 times the lowest; among these, the most windows within the limits of real
-    music. The test split is not used. If the last validation was the best, only the last parameters are tried; for a
-    codec of one stage, only the last of ``details``. The choice is also written to ``playing.json`` in the folder of
-    the run.
+    to the music of :func:`reference` of at most 1.2 times the lowest; among these, the most windows within the limits
+    of real music. The test split is not used. If the last validation was the best, only the last parameters are tried;
+    for a codec of one stage, only the last of ``details``. The choice among what was tried so far is written to
+    ``playing.json`` in the folder of the run after each setting; one that was broken off goes on from there.
 
     temperatures, details
         sampling temperatures to try, of the first stage and of the later stages.
@@ -63,51 +63,92 @@ def choose(
     rate, n_primes = corpus.sample_rate_hz, n_primes or N_PRIMES
     saved = SavedRun.read(run_dir)
     config = from_dict(CodesConfig, saved.settings["music"])
-    pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate] or corpus.valid.pieces
-    music = [corpus.restore(p.read(0, p.n_samples)) for p in pieces]
-    if max(map(len, music)) < rate:  # none can be measured alone; all together have 1 s, by :func:`check_corpus`
-        music = [np.concatenate(music)]
-    limits = usable_limits(corpus, music)
-    real = np.concatenate([log_mel(audio, rate) for audio in music])
+    music = validation_music(corpus)
+    limits, real = usable_limits(corpus, music), reference(corpus, music)
     prime_seconds = corpus.valid.prime_length(1.0)
     primes = [corpus.valid.prime_at(k, prime_seconds) for k in range(n_primes)]
     last = loaded(config, saved, "model")
     runs = {"model": last}
     if last.history and not last.history[-1]["is_best"]:
         runs = {"best": loaded(config, saved, "best"), "model": last}
-    scores = []
     settings = list(product(runs, temperatures, details if last.codec.n_stages > 1 else details[-1:]))
-    if seconds is None:
+    scores = [row for row in _tried_before(last.playing, n_primes) if _setting(row) in settings]
+    if scores:
+        seconds = scores[0]["seconds"]
+    elif seconds is None:
         seconds = affordable_seconds(last, primes, limits, real, last.record["seconds"], len(settings))
+    before = f", {len(scores)} of them before" if scores else ""
     print(
-        f"choosing how to play: {len(settings)} settings, each by {n_primes} continuations of {seconds:.0f} s",
+        f"choosing how to play: {len(settings)} settings, each by {n_primes} continuations of {seconds:.0f} s{before}",
         flush=True,
     )
     scale = training_frechet(corpus, real)
     if scale is not None:
-        print(f"Frechet distances are to the validation music; that of training music is {scale:g}", flush=True)
+        print(f"for comparison, the Frechet distance of training music is {scale:g}", flush=True)
+    tried, playing = set(map(_setting, scores)), last.playing
     for parameters, temperature, detail in tqdm(settings, "choosing how to play", leave=False, disable=None):
+        if (parameters, temperature, detail) in tried:
+            continue
         run = runs[parameters].playing_as(Playing(parameters, temperature, detail, [], limits))
         sounds = played(run, primes, round(seconds * rate), SAMPLING_SEED)
         row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
-        row["seconds"] = round(seconds, 1)
+        row |= {"primes": n_primes, "seconds": seconds}
         scores.append(row | health(sounds, rate, limits, real, [corpus.restore(prime) for prime in primes]))
         tqdm.write(_described(scores[-1], n_primes))
-    best = healthiest(scores)
-    playing = Playing(best["parameters"], best["temperature"], best["detail_temperature"], scores, limits, scale)
-    save_playing(playing, run_dir, last.record["n_updates"])
+        untried = len(settings) - len(scores)
+        playing = Playing(*_setting(healthiest(scores)), list(scores), limits, scale, untried)
+        save_playing(playing, run_dir, saved.record["n_updates"])
     return playing
 
 
-def training_frechet(corpus: AudioCorpus, real: np.ndarray) -> float | None:
-    """Frechet distance of training music to validation music, what other real music has; None if it is too short.
+def _setting(row: Mapping[str, Any]) -> tuple[str, float, float]:
+    """The setting that a row of scores is of."""
+    return row["parameters"], row["temperature"], row["detail_temperature"]
 
-    It takes the beginning of each training piece, ten minutes in all. real: as in :func:`health`.
+
+def _tried_before(playing: Playing, n_primes: int) -> list[dict[str, Any]]:
+    """The scores of a choice by ``n_primes`` that was broken off; empty if there is none."""
+    return list(playing.scores) if playing.untried and playing.scores[0].get("primes") == n_primes else []
+
+
+def validation_music(corpus: AudioCorpus) -> list[np.ndarray]:
+    """Validation pieces, (n,) samples each on the scale of the recording, that can be measured: 1 s or longer.
+
+    If each alone is shorter, they are joined to one: all together have 1 s, by :func:`check_corpus`.
     """
+    rate = corpus.sample_rate_hz
+    pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate] or corpus.valid.pieces
+    music = [corpus.restore(p.read(0, p.n_samples)) for p in pieces]
+    return music if max(map(len, music)) >= rate else [np.concatenate(music)]
+
+
+def reference(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> np.ndarray:
+    """Log-mel frames (time, bands) of the music that continuations are to be like.
+
+    That is the validation ``music`` if it has a minute. A few seconds of it say little about the rest of a recording:
+    then training music is added.
+    """
+    rate = corpus.sample_rate_hz
+    frames = [log_mel(audio, rate) for audio in music]
+    if sum(map(len, music)) < REFERENCE_SECONDS * rate:
+        frames += _training_frames(corpus)
+    return np.concatenate(frames)
+
+
+def _training_frames(corpus: AudioCorpus) -> list[np.ndarray]:
+    """Log-mel frames (time, bands) of the beginning of each training piece, ten minutes in all."""
     rate, pieces = corpus.sample_rate_hz, corpus.train.pieces
     n_each = max(rate, round(TRAINING_SECONDS * rate / len(pieces)))
     music = [corpus.restore(p.read(0, min(p.n_samples, n_each))) for p in pieces]
-    frames = [log_mel(audio, rate) for audio in music if len(audio) >= rate]
+    return [log_mel(audio, rate) for audio in music if len(audio) >= rate]
+
+
+def training_frechet(corpus: AudioCorpus, real: np.ndarray) -> float | None:
+    """Frechet distance of training music to the frames ``real``, what other real music has; None if it is too short.
+
+    It takes the beginning of each training piece, ten minutes in all. real: as in :func:`health`.
+    """
+    frames = _training_frames(corpus)
     return round(float(frechet_distance(np.concatenate(frames), real)), 2) if frames else None
 
 
@@ -128,7 +169,7 @@ def affordable_seconds(
     health(played(run, primes, round(TRIAL_SECONDS * rate), SAMPLING_SEED), rate, limits, real)
     cost = (time.monotonic() - started) / TRIAL_SECONDS
     budget = min(max(SHARE_OF_TRAINING * training_seconds, LEAST_BUDGET_SECONDS), MOST_BUDGET_SECONDS)
-    return float(min(max(budget / (cost * n_settings), LEAST_SECONDS), SECONDS))
+    return round(float(min(max(budget / (cost * n_settings), LEAST_SECONDS), SECONDS)), 1)
 
 
 def _described(row: Mapping[str, Any], n_primes: int) -> str:
@@ -159,8 +200,9 @@ def health(
     """Scores of the continuations of one setting, by name: how many die, Frechet distance, share of windows in range.
 
     sounds: the continuations, (n,) samples each, on the scale of the recording. rate: sample rate in Hz. limits:
-    limits of real music; None: no continuation counts as dead. real: log-mel frames (time, bands) of validation music.
-    primes: what each was continued from, by whose level silence is judged, as in a report; empty: by the music's.
+    limits of real music; None: no continuation counts as dead. real: log-mel frames (time, bands) as of
+    :func:`reference`. primes: what each was continued from, by whose level silence is judged, as in a report; empty:
+    by the music's.
     """
     pairs = zip_longest(sounds, primes)
     within = [in_range(sound, rate, limits, prime) for sound, prime in pairs] if limits else []

@@ -12,7 +12,9 @@ from rnnaudio.seeds import check_seed
 MOST_SEMITONES = 24
 WINDOW_SECONDS, HOPS_PER_WINDOW = 0.128, 4
 FRAMES_PER_CODE, FRAMES_PER_COMPONENT = 40, 8
-N_EPOCHS = 5  # passes over the music in all its transpositions
+LEAST_FRAMES_PER_CODE, FEW_CODES = 8, 256  # as long as there are few codes
+N_EPOCHS = 10  # passes over the music in all its transpositions; early stopping may end them
+LEAST_UPDATES, MOST_UPDATES = 1000, 4000
 MUCH_SECONDS = 1200.0
 
 
@@ -26,7 +28,7 @@ class CodesConfig:
     n_codes: int = 0  # codes per stage; 0: up to 1,024
     n_units: int = 0  # units of each LSTM layer and of the dense layer before them; 0: up to 512
     head_units: int = 0  # hidden units of the output MLP of each stage; 0: half of n_units
-    max_updates: int = 0  # limit on the number of updates; 0: five epochs, up to 4,000
+    max_updates: int = 0  # limit on the number of updates; 0: 10 epochs, from 1,000 to 4,000
     n_stages: int = 0  # codes per frame; 0: two for twenty minutes of music or more, else one
     transpose: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # semitones of transposed training copies
     gain_db: float = 0.0  # transposed copies are louder or softer by up to this many decibels
@@ -39,6 +41,7 @@ class CodesConfig:
     n_steps: int = 64  # frames per sequence, through which the gradient is propagated back
     learning_rate: float = 2e-3
     validate_every: int = 100  # updates between validations
+    patience: int = 10  # validations without improvement after which training stops; 0: it never does
     minutes: float = 15.0  # limit on the training time
     preflight: bool = False  # try toy problems before training
     seed: int = 2016  # seed of all random numbers of the run
@@ -48,7 +51,7 @@ class CodesConfig:
         require_more_than_zero(self, "n_layers", "batch_size", "n_steps", "learning_rate", "validate_every", "minutes")
         require_zero_or_more(
             self, "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",
-            "n_stages", "input_noise", "gain_db",
+            "n_stages", "input_noise", "gain_db", "patience",
         )  # fmt: skip
         check_seed(self.seed)
         for name in ("dropout", "own_share"):
@@ -61,13 +64,14 @@ class CodesConfig:
 def fitted(config: CodesConfig, seconds: float, sample_rate_hz: int) -> CodesConfig:
     """Return a config with its zeros replaced by sizes for which this many ``seconds`` of training music suffice.
 
-    An hour gets the full sizes; a minute gets 32 codes, so that each has 40 frames or more, and a smaller model that
+    An hour gets the full sizes; a minute gets 128 codes, so that each has 8 frames or more, and a smaller model that
     is trained for fewer updates.
     """
     window = config.window_samples or 2 ** round(np.log2(WINDOW_SECONDS * sample_rate_hz))
     hop = config.hop_samples or max(1, window // HOPS_PER_WINDOW)
     n_frames = max(1.0, seconds * sample_rate_hz / hop)
-    n_codes = 2 ** int(np.log2(max(16.0, n_frames / FRAMES_PER_CODE)))
+    few = min(FEW_CODES, n_frames / LEAST_FRAMES_PER_CODE)
+    n_codes = 2 ** int(np.log2(max(16.0, few, n_frames / FRAMES_PER_CODE)))
     is_much = seconds >= MUCH_SECONDS
     n_units = 512 if is_much else 256 if seconds >= 240.0 else 128
     updates = round(N_EPOCHS * n_frames * (1 + len(config.transpose)) / (config.n_steps * config.batch_size))
@@ -80,6 +84,6 @@ def fitted(config: CodesConfig, seconds: float, sample_rate_hz: int) -> CodesCon
         n_codes=config.n_codes or min(1024, n_codes),
         n_units=n_units,
         head_units=config.head_units or max(1, n_units // 2),
-        max_updates=config.max_updates or min(4000, max(200, updates)),
+        max_updates=config.max_updates or min(MOST_UPDATES, max(LEAST_UPDATES, updates)),
         n_stages=config.n_stages or (2 if is_much else 1),
     )

@@ -29,7 +29,8 @@ RULE = (
     f"{FRECHET_IS_EQUAL:g} times the lowest, since another sampling may differ as much; among these, the highest "
     "share in range. Parameters: best, those of the lowest validation loss, or model, the last ones. dead_for_good: "
     "how many continuations end in two seconds or more of silence, noise, a held sound or a loop. frechet: the "
-    "distance of their log-mel spectra from those of validation music, lower is more alike{scale}. in_range: the "
+    "distance of their log-mel spectra from those of validation music (and of training music, if there is less than a "
+    "minute of it), lower is more alike{scale}. in_range: the "
     "share of all windows of a second without such a fault."
 )
 

@@ -23,8 +23,10 @@ class Playing(NamedTuple):
     limits
         limits of real music, outside which a continuation counts as dead; None if unknown.
     training_frechet
-        Frechet distance of training music to the validation music, the scale for those of the scores; None if it was
+        Frechet distance of training music to the music of reference, the scale for those of the scores; None if it was
         not measured, as by earlier versions.
+    untried
+        how many settings are left to try, if the choice was broken off.
     """
 
     parameters: str
@@ -33,6 +35,7 @@ class Playing(NamedTuple):
     scores: list[dict[str, Any]]
     limits: AliveLimits | None
     training_frechet: float | None = None
+    untried: int = 0
 
 
 def playing_path(run_dir: Path) -> Path:
@@ -64,7 +67,8 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
         temperature = float(record["temperature"])
         detail = float(record.get("detail_temperature", temperature))  # earlier versions had one for all stages
         scale = record.get("training_frechet")
-        return Playing(record["parameters"], temperature, detail, record["scores"], limits, scale)
+        untried = int(record.get("untried", 0))
+        return Playing(record["parameters"], temperature, detail, record["scores"], limits, scale, untried)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RnnaudioError(f"{path} is no record of how it plays ({error}): delete it to choose again") from error
 

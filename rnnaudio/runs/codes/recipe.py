@@ -31,7 +31,7 @@ from rnnaudio.runs.recipe import TOY_FRAME, Page, Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.toys import MELODIES, RATE_HZ
 
-TOY_CODES = 16
+TOY_CODES, TOY_UPDATES = 16, 200
 
 
 class CodesRecipe(Recipe[CodesConfig]):
@@ -77,7 +77,7 @@ class CodesRecipe(Recipe[CodesConfig]):
             NextCodes(own_share=config.own_share, own_rise=config.max_updates),
             batches,
             validation,
-            fitting(config),
+            fitting(config, config.patience),
             corpus.train.pieces,
             bits_by_counts(sequences, validation),
             files={CODEC: saved_codec(codec)},
@@ -106,7 +106,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         """The config for toy problems: one stage of a few codes, no transpositions."""
         return dataclasses.replace(
             config, transpose=(), n_stages=1, n_codes=min(config.n_codes or TOY_CODES, TOY_CODES), n_components=0,
-            max_updates=0, own_share=0.0, window_samples=0, hop_samples=0,
+            max_updates=config.max_updates or TOY_UPDATES, own_share=0.0, window_samples=0, hop_samples=0,
         )  # fmt: skip
 
     def toy_sizes(self, config: CodesConfig) -> tuple[int, int]:

@@ -39,7 +39,13 @@ class CodesRun(LoadedRun):
 
     @property
     def note(self) -> str:
-        return "" if self.playing.scores else "how this run plays was not chosen yet: `rnnaudio report` does"
+        scores, untried = self.playing.scores, self.playing.untried
+        if not scores:
+            return "how this run plays was not chosen yet: `rnnaudio report` does"
+        if untried:
+            n = f"{len(scores)} of {len(scores) + untried}"
+            return f"how this run plays was chosen from {n} settings: `rnnaudio report` tries the rest"
+        return ""
 
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool

@@ -132,6 +132,9 @@ class FramesRecipe(Recipe[FramesConfig]):
         """
         return super().may_change(config) - ({"max_updates"} if config.schedule == "cosine" else set())
 
+    def more_patience(self, config: FramesConfig) -> str:
+        return super().more_patience(config) if config.stopping == "patience" else "--stopping patience"
+
     def in_words(self, loss: float) -> str:
         return in_decibel(loss)
 

@@ -1,0 +1,166 @@
+"""What `rnnaudio train --recipe codes` makes of recordings of each kind, and of all together.
+
+    rnnaudio experiment run music-recordings --recordings DIR --minutes 2
+
+Each recording is a corpus of its own, cut in time; those whose names begin and end with a digit (speech of
+LibriSpeech) are one corpus, and all recordings together another. Runs have their usual settings and choose how they
+play on validation primes; the figures are of continuations of 30 s of primes of the test split. Beside them stand
+the figures of the recording itself. What is refused is recorded with the message.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from experiments.catalogue import find
+from experiments.shared.records import record
+from rnnaudio.cli.arguments import REGISTRY, parsed
+from rnnaudio.data import AudioCorpus, build_corpus
+from rnnaudio.data.sources import find_audio
+from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.generation.codes import decoded_audio
+from rnnaudio.metrics import AliveLimits, alive_seconds, classifier_auc
+from rnnaudio.metrics.prediction import FloatArray
+from rnnaudio.metrics.windows import Windows, measure_windows
+from rnnaudio.metrics.yardstick import cut
+from rnnaudio.records import Record
+from rnnaudio.runs.codes.config import CodesConfig
+from rnnaudio.runs.codes.recipe import CODES
+from rnnaudio.runs.codes.run import CodesRun
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.judging import limits_of_real_music
+from rnnaudio.runs.load import load
+from rnnaudio.runs.outcome import write_outcome
+
+NAME = "music-recordings"
+EXCERPT_SECONDS = 8.0  # of the recording, told apart from continuations cut to that length
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Train on each recording, and measure what is played."""
+
+    recordings: Path  # a folder of recordings of many kinds
+    minutes: float = 2.0  # limit on each training
+    primes: int = 6  # continuations of test primes
+    seconds: float = 30.0  # length of each
+    only: tuple[str, ...] = ()  # names of corpora, or parts of them; none: all
+    folder: Path = find("music-recordings").runs[0].folder  # for corpora, runs, sounds and pictures
+
+
+def main() -> None:
+    """The command."""
+    options: Options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
+    rows: dict[str, Record] = {}
+    for name, files in kinds(options.recordings):
+        if options.only and not any(part in name for part in options.only):
+            continue
+        try:
+            rows[name] = measured(name, files, options)
+        except RnnaudioError as error:
+            rows[name] = {"refused": str(error).replace(str(options.folder), "RUNS")}
+        print(name, rows[name], flush=True)
+    record(NAME, {"minutes": options.minutes, "seconds": options.seconds, "primes": options.primes, "rows": rows})
+
+
+def kinds(folder: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Names and files of all corpora."""
+    files = sorted(find_audio([folder]).files)
+    speech = [path for path in files if path.stem[:1].isdigit() and path.stem[-4:].isdigit()]
+    yield from ((path.stem, [path]) for path in files if path not in speech)
+    if speech:
+        yield "speech", speech
+    yield "all together", files
+
+
+def measured(name: str, files: Sequence[Path], options: Options) -> Record:
+    """Build a corpus, train on it, and measure continuations; RnnaudioError if it is too short."""
+    place = options.folder / name
+    path, run_dir = place / "corpus.h5", place / "run"
+    place.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        build_corpus(files, path, progress=False)
+    if not (run_dir / "report.html").exists():
+        resume = (run_dir / "checkpoint.safetensors").exists()
+        fit(CODES, CodesConfig(minutes=options.minutes), path, run_dir, resume=resume)
+        write_outcome(run_dir, path, seconds=options.seconds)
+    run = load(run_dir, CodesRun)
+    with AudioCorpus.open(path) as corpus:
+        return {
+            "train_seconds": round(corpus.train.seconds, 1),
+            "updates": run.record["n_updates"],
+            "of_updates": run.config.max_updates,
+            "codes": run.codec.n_codes,
+            "plays": f"{run.playing.parameters} at {run.playing.temperature:g}",
+            **figures(run, corpus, options),
+        }
+
+
+def figures(run: CodesRun, corpus: AudioCorpus, options: Options) -> Record:
+    """Figures of continuations of test primes, and the same of the recording itself and of the codec alone."""
+    rate, limits = corpus.sample_rate_hz, limits_of_real_music(corpus)
+    seconds = corpus.test.prime_length(1.0)
+    primes = [corpus.test.prime_at(k, seconds) for k in range(options.primes)]
+    results = run.continue_primes(primes, round(options.seconds * rate))
+    played = [np.asarray(corpus.restore(result.audio[result.n_prime :]), np.float64) for result in results]
+    alive = [
+        alive_seconds(audio, rate, limits, corpus.restore(prime)) for audio, prime in zip(played, primes, strict=True)
+    ]
+    reasons = Counter(one.reason.split(" (")[0] for one in alive if one.reason)
+    pieces = [np.asarray(corpus.restore(piece.read(0, piece.n_samples)), np.float64) for piece in corpus.pieces]
+    long = [piece for piece in pieces if len(piece) >= rate]
+    excerpts = [excerpt for piece in long for excerpt in cut(piece, round(EXCERPT_SECONDS * rate))]
+    decoded = (decoded_audio(run.codec, run.codec.encode(corpus.standardise(excerpt))) for excerpt in excerpts)
+    codec = [np.asarray(corpus.restore(audio), np.float64) for audio in decoded]
+    parts = [list(cut(audio, round(EXCERPT_SECONDS * rate))) for audio in played]
+    return {
+        "alive_seconds": sorted(round(one.seconds, 2) for one in alive),
+        "deaths": dict(reasons),
+        "dead_air": dead_air(played, rate, limits),
+        "dead_air_of_recording": dead_air(long, rate, limits),
+        "loop_share": loop_share(played, rate, limits),
+        "loop_share_of_recording": loop_share(long, rate, limits),
+        "level_db": round(level_db(played) - level_db(long), 2),
+        "told_apart": told_apart(excerpts, parts, rate),
+        "told_apart_codec": told_apart(excerpts, [[audio] for audio in codec], rate),
+    }
+
+
+def dead_air(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> float:
+    """Share of windows of a second that are silent by the limits of the corpus."""
+    threshold = max(limits.silence_dbfs, limits.median_dbfs + limits.quiet_db)
+    return _share([windows.level < threshold for windows in _windows(sounds, rate)])
+
+
+def loop_share(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> float:
+    """Share of windows of a second that repeat the ones before by the limits of the corpus."""
+    return _share([windows.recurrence < limits.repeated for windows in _windows(sounds, rate)])
+
+
+def _windows(sounds: Sequence[FloatArray], rate: int) -> Iterator[Windows]:
+    return (measure_windows(sound, rate) for sound in sounds)
+
+
+def _share(is_so: Sequence[np.ndarray]) -> float:
+    return round(float(np.mean(np.concatenate(is_so))), 4)
+
+
+def level_db(sounds: Sequence[FloatArray]) -> float:
+    """Root mean square of all sounds together, in dB of full scale."""
+    return 10.0 * float(np.log10(np.mean(np.square(np.concatenate(list(sounds)), dtype=np.float64))))
+
+
+def told_apart(real: Sequence[FloatArray], others: Sequence[Sequence[FloatArray]], rate: int) -> float | None:
+    """Area under the ROC curve of a classifier of unseen windows, .5 if it cannot tell; None for too few sounds."""
+    groups = [group for group in others if group]
+    if min(len(real), len(groups)) < 2:
+        return None
+    return round(classifier_auc([[excerpt] for excerpt in real], groups, rate), 3)
+
+
+if __name__ == "__main__":
+    run_command(main, NAME)
