@@ -17,6 +17,8 @@ from experiments.shared.records import FOLDER
 from experiments.studies.music import goals
 from rnnaudio.errors import RnnaudioError
 
+OF_OTHERS = ("music-aids", "music-recordings")  # records of other experiments whose names begin alike
+
 Figures = dict[str, Any]
 COLUMNS = {
     "clean at 60 s": "clean_at_60_s",
@@ -34,7 +36,7 @@ COLUMNS = {
 
 def records() -> dict[str, Figures]:
     """The records of the experiment music, by name; RnnaudioError if there are none."""
-    paths = sorted(path for path in FOLDER.glob("music*.json") if path.stem != "music-aids")
+    paths = sorted(path for path in FOLDER.glob("music*.json") if path.stem not in OF_OTHERS)
     if not paths:
         raise RnnaudioError(f"no record of music in {FOLDER}: `rnnaudio experiment run music` makes one")
     return {path.stem: json.loads(path.read_text()) for path in paths}

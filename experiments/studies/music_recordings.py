@@ -23,7 +23,7 @@ from rnnaudio.data import AudioCorpus, build_corpus
 from rnnaudio.data.sources import find_audio
 from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.generation.codes import decoded_audio
-from rnnaudio.metrics import AliveLimits, alive_seconds, classifier_auc
+from rnnaudio.metrics import AliveLimits, alive_seconds, classifier_auc, in_range
 from rnnaudio.metrics.prediction import FloatArray
 from rnnaudio.metrics.windows import Windows, measure_windows
 from rnnaudio.metrics.yardstick import cut
@@ -113,6 +113,8 @@ def figures(run: CodesRun, corpus: AudioCorpus, options: Options) -> Record:
     reasons = Counter(one.reason.split(" (")[0] for one in alive if one.reason)
     pieces = [np.asarray(corpus.restore(piece.read(0, piece.n_samples)), np.float64) for piece in corpus.pieces]
     long = [piece for piece in pieces if len(piece) >= rate]
+    unseen = [audio for audio, piece in zip(pieces, corpus.pieces, strict=True) if piece.split != "train"]
+    unseen = [audio for audio in unseen if len(audio) >= rate]
     excerpts = [excerpt for piece in long for excerpt in cut(piece, round(EXCERPT_SECONDS * rate))]
     decoded = (decoded_audio(run.codec, run.codec.encode(corpus.standardise(excerpt))) for excerpt in excerpts)
     codec = [np.asarray(corpus.restore(audio), np.float64) for audio in decoded]
@@ -120,6 +122,8 @@ def figures(run: CodesRun, corpus: AudioCorpus, options: Options) -> Record:
     return {
         "alive_seconds": sorted(round(one.seconds, 2) for one in alive),
         "deaths": dict(reasons),
+        "in_range": in_range_share(played, rate, limits),
+        "in_range_of_recording": in_range_share(unseen, rate, limits),
         "dead_air": dead_air(played, rate, limits),
         "dead_air_of_recording": dead_air(long, rate, limits),
         "loop_share": loop_share(played, rate, limits),
@@ -128,6 +132,11 @@ def figures(run: CodesRun, corpus: AudioCorpus, options: Options) -> Record:
         "told_apart": told_apart(excerpts, parts, rate),
         "told_apart_codec": told_apart(excerpts, [[audio] for audio in codec], rate),
     }
+
+
+def in_range_share(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> float:
+    """Share of windows of a second without a fault; if it is low for the recording, its limits are no measure."""
+    return round(float(np.mean([in_range(sound, rate, limits).fraction for sound in sounds])), 4)
 
 
 def dead_air(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> float:
