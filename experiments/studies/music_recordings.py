@@ -11,6 +11,7 @@ the figures of the recording itself. What is refused is recorded with the messag
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import tyro
 
 from experiments.catalogue import find
 from experiments.shared.records import record
+from rnnaudio.audio.arrays import Audio
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.data import AudioCorpus, build_corpus
 from rnnaudio.data.sources import find_audio
@@ -122,7 +124,7 @@ def figures(run: CodesRun, corpus: AudioCorpus, options: Options) -> Record:
     return {
         "alive_seconds": sorted(round(one.seconds, 2) for one in alive),
         "deaths": dict(reasons),
-        "in_range": in_range_share(played, rate, limits),
+        "in_range": in_range_share(played, rate, limits, [corpus.restore(prime) for prime in primes]),
         "in_range_of_recording": in_range_share(unseen, rate, limits),
         "dead_air": dead_air(played, rate, limits),
         "dead_air_of_recording": dead_air(long, rate, limits),
@@ -134,9 +136,15 @@ def figures(run: CodesRun, corpus: AudioCorpus, options: Options) -> Record:
     }
 
 
-def in_range_share(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> float:
-    """Share of windows of a second without a fault; if it is low for the recording, its limits are no measure."""
-    return round(float(np.mean([in_range(sound, rate, limits).fraction for sound in sounds])), 4)
+def in_range_share(
+    sounds: Sequence[FloatArray], rate: int, limits: AliveLimits, primes: Sequence[Audio] = ()
+) -> float:
+    """Share of windows of a second without a fault; if it is low for the recording, its limits are no measure.
+
+    primes: what the sounds continue, if they do.
+    """
+    pairs = zip_longest(sounds, primes)
+    return round(float(np.mean([in_range(sound, rate, limits, prime).fraction for sound, prime in pairs])), 4)
 
 
 def dead_air(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> float:

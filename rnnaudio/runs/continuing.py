@@ -132,7 +132,7 @@ class LoadedRun(ABC):
         A stream ends as :class:`Listener` says.
         """
         blocks = self.blocks(primes, n_samples, sampling, at_once=False)
-        return gathered(primes, blocks, n_samples, self.listener(len(primes)))
+        return gathered(primes, blocks, n_samples, self.listener(primes))
 
     def stream(
         self, prime: np.ndarray, n_samples: int, sampling: SamplingOptions = AS_TRAINED
@@ -140,13 +140,13 @@ class LoadedRun(ABC):
         """Continue one prime, (n,) standardised samples; yields parts (m,) as soon as they are generated."""
         return (block[0] for block in self.blocks([prime], n_samples, sampling, at_once=True))
 
-    def watch(self) -> "Watch":
-        """Make a new detector of the death of a stream."""
-        return Watch(self.limits, self.scale)
+    def watch(self, prime: np.ndarray) -> "Watch":
+        """Make a new detector of the death of a stream that continues ``prime``, (n,) standardised samples."""
+        return Watch(self.limits, self.scale, prime)
 
-    def listener(self, n_streams: int) -> "Listener":
-        """Make a new listener to a continuation of this many streams."""
-        return Listener([self.watch() for _ in range(n_streams)], self.sample_rate_hz)
+    def listener(self, primes: Sequence[np.ndarray]) -> "Listener":
+        """Make a new listener to the continuations of these primes."""
+        return Listener([self.watch(prime) for prime in primes], self.sample_rate_hz)
 
 
 class Watch:
@@ -154,10 +154,12 @@ class Watch:
 
     It is given the stream in parts, looks every two seconds, and keeps the latest half minute, however long the
     stream is. limits: None (unknown) disables the detector. scale: restores the standardised samples of the stream.
+    prime: what it continues, by whose level silence is judged, as in a report; None: by that of the limits.
     """
 
-    def __init__(self, limits: AliveLimits | None, scale: Scale):
+    def __init__(self, limits: AliveLimits | None, scale: Scale, prime: np.ndarray | None = None):
         self._limits, self._scale = limits, scale
+        self._prime = None if prime is None else scale.restore(prime)
         self._kept: list[np.ndarray] = []
         self._first = self._heard = self._looked = 0  # samples: before the kept ones, in all, at the latest look
 
@@ -183,12 +185,12 @@ class Watch:
         """Reason and time of death of a stream, of which ``audio`` is kept."""
         rate, n = limits.sample_rate_hz, round(DEAD_SECONDS * limits.sample_rate_hz)
         latest = self._scale.restore(audio[-n:])
-        if in_range(latest, rate, limits).fraction:
+        if in_range(latest, rate, limits, self._prime).fraction:
             return ""
-        kept = in_range(self._scale.restore(audio), rate, limits).dead_from_s
+        kept = in_range(self._scale.restore(audio), rate, limits, self._prime).dead_from_s
         # Windows of all that is kept begin at other samples than windows of its end: they may still count as alive.
         since = (len(audio) - n) / rate if kept is None else kept
-        return f"{alive_seconds(latest, rate, limits).reason}, from {self._first / rate + since:.1f} s on"
+        return f"{alive_seconds(latest, rate, limits, self._prime).reason}, from {self._first / rate + since:.1f} s on"
 
 
 class Listener:

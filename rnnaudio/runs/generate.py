@@ -115,7 +115,7 @@ def _write(
     run: LoadedRun, targets: list[Path], sounds: list[np.ndarray], n_samples: int, sampling: SamplingOptions
 ) -> str:
     """Write all continuations to their files: all of them or none; return a sentence on what was written."""
-    listener = run.listener(len(sounds))
+    listener = run.listener(sounds)
     with ExitStack() as stack:  # a file that cannot be written raises before generation
         places = [stack.enter_context(replacing(target)) for target in targets]
         _check_space(targets[0], len(targets) * (len(sounds[0]) + n_samples))
@@ -158,7 +158,7 @@ def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: Samplin
     """
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
-    parts = watched(finite(run.stream(prime, n_samples, sampling)), run.watch())
+    parts = watched(finite(run.stream(prime, n_samples, sampling)), run.watch(prime))
     first = next(parts, np.empty(0, np.float32))  # wrong options raise here, before anything is written
     _send(wav_header(len(prime) + n_samples, run.sample_rate_hz))
     track = Track(run, prime, lambda audio: _send(as_pcm(audio)))
