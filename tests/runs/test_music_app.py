@@ -133,7 +133,7 @@ def test_a_choice_that_is_broken_off_goes_on_where_it_was(folder, monkeypatch, c
     """Ctrl-C at the third of four settings: two are kept, play with a note, and are not tried again by the report."""
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    for name in ("checkpoint.safetensors", "codec.safetensors"):
+    for name in ("checkpoint.safetensors", "history.jsonl", "codec.safetensors"):
         shutil.copy(folder / "run" / name, run_dir)
     monkeypatch.setattr(CodesRecipe, "seconds", 2.0)
     monkeypatch.setattr(choice, "N_PRIMES", 2)
