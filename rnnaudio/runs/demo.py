@@ -105,7 +105,12 @@ def is_of_a_demo(path: Path, settings: Chosen | None) -> bool:
         return False
     earlier = dataclasses.replace(from_dict(recipe.Config, saved), minutes=settings.config.minutes)
     decided, wanted = to_dict(earlier), to_dict(settings.config)
-    return all(decided[name] == value for name, value in wanted.items() if value is not None)
+    return all(decided[name] == value for name, value in wanted.items() if not _is_left_open(value))
+
+
+def _is_left_open(value: object) -> bool:
+    """True for a setting that the corpus decides: a size that is 0, or None."""
+    return value is None or (type(value) is int and value == 0)
 
 
 def trained(settings: Chosen, corpus: Path, run_dir: Path) -> Record:

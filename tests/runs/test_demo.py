@@ -41,7 +41,8 @@ def saved_run(folder, preset, **changed):
 
 def test_only_an_earlier_demo_is_replaced(tmp_path):
     settings = {name: chosen(preset=preset) for name, preset in demo.PRESETS.items()}
-    paths = [saved_run(tmp_path / "old" / name, preset, minutes=7.0) for name, preset in demo.PRESETS.items()]
+    paths = [saved_run(tmp_path / "old" / "2016", "gru-2016", minutes=7.0)]
+    paths += [saved_run(tmp_path / "old" / "codes", "music", minutes=7.0, n_codes=256, max_updates=1000)]  # as decided
     demo.forget_earlier(tmp_path / "old", settings)
     assert not any(path.exists() for path in paths)
     mine = saved_run(tmp_path / "mine" / "2016", "gru-2016", batch_size=3)
