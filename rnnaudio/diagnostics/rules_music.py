@@ -56,7 +56,7 @@ def training_on_silence(m: Measurements) -> Found | None:
     return Found(
         share,
         f"{100 * share:.0f} % of the training time is in silences of 1 s or more (50 dB below the rest, or lower)",
-        "shorten the silences: a model that hears mostly silence plays it",
+        "shorten the silences: a model trained mostly on silence plays it",
         rebuild="--drop-silence",
     )
 

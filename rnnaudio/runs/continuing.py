@@ -129,10 +129,10 @@ class LoadedRun(ABC):
     ) -> list[Generated]:
         """Continue all primes (see :meth:`blocks`) in parallel; one result per prime, all of it in memory.
 
-        A stream ends as :class:`Listener` says.
+        A stream ends as :class:`Monitor` says.
         """
         blocks = self.blocks(primes, n_samples, sampling, at_once=False)
-        return gathered(primes, blocks, n_samples, self.listener(primes))
+        return gathered(primes, blocks, n_samples, self.monitor(primes))
 
     def stream(
         self, prime: np.ndarray, n_samples: int, sampling: SamplingOptions = AS_TRAINED
@@ -144,9 +144,9 @@ class LoadedRun(ABC):
         """Make a new detector of the death of a stream that continues ``prime``, (n,) standardised samples."""
         return Watch(self.limits, self.scale, prime)
 
-    def listener(self, primes: Sequence[np.ndarray]) -> "Listener":
-        """Make a new listener to the continuations of these primes."""
-        return Listener([self.watch(prime) for prime in primes], self.sample_rate_hz)
+    def monitor(self, primes: Sequence[np.ndarray]) -> "Monitor":
+        """Make a new monitor of the continuations of these primes."""
+        return Monitor([self.watch(prime) for prime in primes], self.sample_rate_hz)
 
 
 class Watch:
@@ -161,25 +161,25 @@ class Watch:
         self._limits, self._scale = limits, scale
         self._prime = None if prime is None else scale.restore(prime)
         self._kept: list[np.ndarray] = []
-        self._first = self._heard = self._looked = 0  # samples: before the kept ones, in all, at the latest look
+        self._first = self._n_samples = self._looked = 0  # samples: before the kept ones, in all, at the latest look
 
-    def hear(self, part: np.ndarray) -> str:
+    def push(self, part: np.ndarray) -> str:
         """Add the next part, (m,) standardised samples; returns reason and time of death, empty if it is alive."""
         if self._limits is None:
             return ""
         rate = self._limits.sample_rate_hz
         self._kept.append(part)
-        self._heard += len(part)
-        if self._heard - self._looked < LOOK_SECONDS * rate:
+        self._n_samples += len(part)
+        if self._n_samples - self._looked < LOOK_SECONDS * rate:
             return ""
-        self._looked = self._heard
+        self._looked = self._n_samples
         audio = np.concatenate(self._kept)
         # Windows begin at multiples of their step from the beginning of the stream, whatever was forgotten.
         step = STEP_SECONDS * rate
         forgotten = round(max(0, len(audio) - round(KEPT_SECONDS * rate)) // step * step)
         self._kept = [audio[forgotten:]]
         self._first += forgotten
-        return "" if self._heard < DEAD_SECONDS * rate else self._death(self._kept[0], self._limits)
+        return "" if self._n_samples < DEAD_SECONDS * rate else self._death(self._kept[0], self._limits)
 
     def _death(self, audio: np.ndarray, limits: AliveLimits) -> str:
         """Reason and time of death of a stream, of which ``audio`` is kept."""
@@ -193,8 +193,8 @@ class Watch:
         return f"{alive_seconds(latest, rate, limits, self._prime).reason}, from {self._first / rate + since:.1f} s on"
 
 
-class Listener:
-    """Listener to a continuation of several streams, which ends those that are dead or no longer finite.
+class Monitor:
+    """Monitor of a continuation of several streams, which ends those that are dead or no longer finite.
 
     watches: one for each stream. The attribute ``ends`` has the reason why a stream ended, by its number.
     """
@@ -208,17 +208,17 @@ class Listener:
     def all_ended(self) -> bool:
         return len(self.ends) == len(self._watches)
 
-    def hear(self, block: np.ndarray) -> list[np.ndarray]:
+    def push(self, block: np.ndarray) -> list[np.ndarray]:
         """Take the next block (n_streams, m); returns what is to be kept of each stream, nothing once it has ended."""
-        return [self._heard(k, part) for k, part in enumerate(block)]
+        return [self._kept_of(k, part) for k, part in enumerate(block)]
 
-    def _heard(self, k: int, part: np.ndarray) -> np.ndarray:
+    def _kept_of(self, k: int, part: np.ndarray) -> np.ndarray:
         if k in self.ends:
             return part[:0]
         is_finite = np.isfinite(part)
         kept = part if is_finite.all() else part[: int(np.argmin(is_finite))]
         self._n_samples[k] += len(kept)
-        reason = self._watches[k].hear(kept)
+        reason = self._watches[k].push(kept)
         if len(kept) < len(part):
             reason = f"not finite after {self._n_samples[k] / self._rate:.2f} s"
         if reason:
@@ -227,32 +227,32 @@ class Listener:
 
 
 def gathered(
-    primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, listener: Listener
+    primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor
 ) -> list[Generated]:
     """Join blocks (n_streams, m) to one result per prime, of up to ``n_samples`` new samples.
 
-    A stream ends, and reading once all have, as ``listener`` says.
+    A stream ends, and reading once all have, as ``monitor`` says.
     """
     parts: list[list[np.ndarray]] = [[prime] for prime in primes]
     started = time.perf_counter()
-    for heard in listened(blocks, n_samples, listener):
-        for own, part in zip(parts, heard, strict=True):
+    for kept in monitored(blocks, n_samples, monitor):
+        for own, part in zip(parts, kept, strict=True):
             own.append(part)
     seconds = time.perf_counter() - started
     return [
-        Generated(np.concatenate(own).astype(np.float32), len(prime), listener.ends.get(k, ""), seconds)
+        Generated(np.concatenate(own).astype(np.float32), len(prime), monitor.ends.get(k, ""), seconds)
         for k, (own, prime) in enumerate(zip(parts, primes, strict=True))
     ]
 
 
-def listened(blocks: Iterator[np.ndarray], n_samples: int, listener: Listener) -> Iterator[list[np.ndarray]]:
-    """Yield what ``listener`` keeps of each block (n_streams, m), with progress, until all streams have ended.
+def monitored(blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor) -> Iterator[list[np.ndarray]]:
+    """Yield what ``monitor`` keeps of each block (n_streams, m), with progress, until all streams have ended.
 
     n_samples: how many samples of each stream are expected.
     """
     with tqdm(total=n_samples, desc="generating", unit="sample", unit_scale=True, disable=None, leave=False) as bar:
         for block in blocks:
-            yield listener.hear(block)
+            yield monitor.push(block)
             bar.update(block.shape[1])
-            if listener.all_ended:
+            if monitor.all_ended:
                 return

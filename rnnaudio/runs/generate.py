@@ -14,7 +14,7 @@ from rnnaudio.atomic import replacing
 from rnnaudio.audio.levels import Level, Limiter
 from rnnaudio.audio.wav import MOST_WAV_SAMPLES, WavWriter, as_pcm, wav_header
 from rnnaudio.errors import RnnaudioError, forget_output
-from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch, listened
+from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch, monitored
 from rnnaudio.runs.judging import level_note, peak_note
 from rnnaudio.runs.load import load
 from rnnaudio.runs.primes import Primes
@@ -115,7 +115,7 @@ def _write(
     run: LoadedRun, targets: list[Path], sounds: list[np.ndarray], n_samples: int, sampling: SamplingOptions
 ) -> str:
     """Write all continuations to their files: all of them or none; return a sentence on what was written."""
-    listener = run.listener(sounds)
+    monitor = run.monitor(sounds)
     with ExitStack() as stack:  # a file that cannot be written raises before generation
         places = [stack.enter_context(replacing(target)) for target in targets]
         _check_space(targets[0], len(targets) * (len(sounds[0]) + n_samples))
@@ -124,7 +124,7 @@ def _write(
         tracks = [Track(run, prime, writer.write) for prime, writer in zip(sounds, writers, strict=True)]
         started = time.perf_counter()
         with Interrupt("stopping; what was played is kept") as interrupt:
-            for parts in listened(run.blocks(sounds, n_samples, sampling, at_once=False), n_samples, listener):
+            for parts in monitored(run.blocks(sounds, n_samples, sampling, at_once=False), n_samples, monitor):
                 for track, part in zip(tracks, parts, strict=True):
                     track.add(part)
                 if interrupt.reason:
@@ -135,7 +135,7 @@ def _write(
             writer.end()
         if interrupt.reason and not any(track.n_added for track in tracks):
             raise KeyboardInterrupt("nothing was played yet, and nothing was written")
-    text = _described(targets, tracks, listener.ends, wall)
+    text = _described(targets, tracks, monitor.ends, wall)
     if interrupt.reason:
         raise KeyboardInterrupt(f"{text}; to go on: --prime-file {targets[0]} --prime-start end")
     return text
@@ -201,7 +201,7 @@ def watched(parts: Iterator[np.ndarray], watch: Watch) -> Iterator[np.ndarray]:
     """Yield the parts, (m,) standardised samples, unchanged; once the sound has died, print when and why to stderr."""
     is_dead = False
     for part in parts:
-        if not is_dead and (death := watch.hear(part)):
+        if not is_dead and (death := watch.push(part)):
             print(f"note: {death}", file=sys.stderr)
             is_dead = True
         yield part

@@ -126,12 +126,13 @@ def test_what_was_played_before_ctrl_c_is_kept(play, prime, tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
         return sine(0.3)(start, stop)
 
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt, match=r"1.00 s prime \+ 0.75 s generated.*--prime-start end"):
         play(known(interrupted), prime, 3600.0)
     audio = samples(tmp_path / "x.wav")
     assert len(audio) == RATE_HZ + 12_000
     np.testing.assert_allclose(audio[RATE_HZ:], 32768.0 * STD * sine(0.3)(0, 12_000), atol=1)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     assert not list(tmp_path.glob(".*"))
 
 
@@ -192,7 +193,7 @@ def test_a_watch_that_forgets_dates_a_death_like_one_that_does_not(monkeypatch):
     watch, heard = Watch(limits, Scale(0.0, 1.0)), 0
     for start in range(0, len(audio), 3000):
         heard = start + len(audio[start : start + 3000])
-        if death := watch.hear(audio[start : start + 3000]):
+        if death := watch.push(audio[start : start + 3000]):
             break
     expected = in_range(audio[:heard], RATE_HZ, limits).dead_from_s
     assert 29.0 <= expected <= 31.5 and death.startswith("fell silent") and f"from {expected:.1f} s on" in death

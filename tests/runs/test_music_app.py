@@ -31,7 +31,7 @@ from rnnaudio.runs.codes.page import RULE, score_rows, valid_bits
 from rnnaudio.runs.codes.playing import Playing, load_playing, save_playing
 from rnnaudio.runs.codes.recipe import CODES, CodesRecipe
 from rnnaudio.runs.codes.run import CodesRun, loaded
-from rnnaudio.runs.continuing import Listener, SamplingOptions, Watch, gathered
+from rnnaudio.runs.continuing import Monitor, SamplingOptions, Watch, gathered
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.generate import watched
 from rnnaudio.runs.load import load
@@ -366,8 +366,8 @@ def test_a_stream_that_dies_is_cut_and_says_when():
     alive = np.concatenate([music(20.0, seed) for seed in (1, 2, 3)])
     dying = np.concatenate([music(20.0, 4), np.zeros(40 * rate)])
     blocks = (np.stack([alive, dying])[:, k : k + 16_384] for k in range(0, 60 * rate, 16_384))
-    listener = Listener([Watch(limits, Scale(0.0, 1.0)) for _ in range(2)], rate)
-    results = gathered([np.zeros(10)] * 2, blocks, 60 * rate, listener)
+    monitor = Monitor([Watch(limits, Scale(0.0, 1.0)) for _ in range(2)], rate)
+    results = gathered([np.zeros(10)] * 2, blocks, 60 * rate, monitor)
     assert results[0].stopped == "" and len(results[0].audio) == 10 + 60 * rate
     assert "fell silent" in results[1].stopped
     assert 30.0 <= (len(results[1].audio) - 10) / rate <= 34.0
