@@ -107,12 +107,12 @@ def test_any_length_of_segments_gives_the_same_gradient(segment_steps):
 
 
 def in_full(name):
-    """Layers without noise are compared with the uncut gradient above, whose differences are tests/nn's."""
+    """Layers without noise are compared with the uncut gradient above, by either kernel; its differences: tests/nn."""
     return name if name in DRAWS else pytest.param(name, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("name", [in_full(name) for name in sorted(CAN_BE_CUT)])
-def test_the_gradient_equals_central_differences_of_the_loss_noise_and_all(name, kernel):
+def test_the_gradient_equals_central_differences_of_the_loss_noise_and_all(name):
     (model, _), rng = twins(CAN_BE_CUT[name], name), np.random.default_rng(2)
     batch = PairBatch(rng, model, resets=False)
     batch.resets[1] = True  # one sequence of three starts anew
