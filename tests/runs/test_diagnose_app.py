@@ -16,6 +16,8 @@ from rnnaudio.generation import Generated
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.report.page import write_report
 from rnnaudio.runs.defects import DEFECTS, in_words, present_in
+from rnnaudio.runs.codes.config import CodesConfig
+from rnnaudio.runs.codes.recipe import CodesRecipe
 from rnnaudio.runs.diagnosis import diagnose as app
 from rnnaudio.runs.diagnosis import preflight
 from rnnaudio.runs.diagnosis.diagnose import as_json, as_text, diagnose_run, free_run, write_diagnosis
@@ -204,6 +206,9 @@ def test_diagnose_prints_causes_and_leaves_json_and_picture(folder, found, comma
 def test_a_sound_run_and_one_that_was_not_played():
     text = as_text(Diagnosis((), Measurements()), FRAMES, TINY)
     assert text.startswith("no mistake was found in how it was trained") and "not examined" not in text
+    assert "asks for the mean" in text and text.endswith("to play on, train with: --recipe codes")
+    text = as_text(Diagnosis((), Measurements()), CodesRecipe(), CodesConfig())
+    assert "mean" not in text and text.endswith("it needs more music, more training or a larger model")
     assert free_run(Measurements(level_db=np.zeros(3), n_seed_frames=3)) == ""
     level = free_run(Measurements(level_db=np.full(4, -0.04), n_seed_frames=2))
     assert "prime 0.0 dB, beginning 0.0 dB, end 0.0 dB" in level  # not -0.0

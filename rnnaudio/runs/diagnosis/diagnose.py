@@ -27,10 +27,12 @@ from rnnaudio.runs.record import SavedRun
 
 IN_THE_REPORT = ("name", "severity", "evidence", "advice")
 LINE = 100  # width of printed text in characters
-NOTHING_FOUND = (
-    "no mistake was found in how it was trained; if it does not play all the same, look at its errors (more\n"
-    "training, a larger model) and remember that a squared error fed back fades or freezes by itself"
+NOTHING_FOUND = "no mistake was found in how it was trained"
+OF_A_MEAN = (
+    "; but a squared error asks for the mean of all\n"
+    "continuations, which fades, freezes or loops when it is fed back; to play on, train with: "
 )
+OF_MORE = "; if it does not play well all\nthe same, it needs more music, more training or a larger model"
 
 
 def diagnose_run(run_dir: Path, corpus_path: Path | None = None) -> Diagnosis:
@@ -104,13 +106,19 @@ def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C, saved: SavedRun 
     causes = [
         _described(k, cause, actions(cause, recipe, config, saved)) for k, cause in enumerate(diagnosis.causes, 1)
     ]
-    found = "\n".join(causes) or NOTHING_FOUND
+    found = "\n".join(causes) or nothing_found(recipe, config)
     if len(causes) > 1:
         found += "\nthe first is furthest upstream: later ones may follow from it, so mend it first"
     errors = diagnosis.measured.errors
     scores = f"errors on validation windows: {scores_in_decibel(errors)}" if errors else ""
     lines = (found, scores, *unanswered(diagnosis.measured), free_run(diagnosis.measured))
     return "\n".join(line for line in lines if line)
+
+
+def nothing_found(recipe: Recipe[C], config: C) -> str:
+    """What to say of a run without a mistake: a regressor is not meant to be sampled; others need more of something."""
+    sampling = recipe.remedy("noiseless-feedback", config)
+    return NOTHING_FOUND + (OF_A_MEAN + sampling if sampling else OF_MORE)
 
 
 def unanswered(measured: Measurements) -> list[str]:
@@ -139,7 +147,9 @@ def free_run(measured: Measurements) -> str:
         f"free run of {len(played)} frames: prime {levels[0]}, beginning {levels[1]}, end {levels[2]} "
         "(median level of a frame)"
     )
-    return "\n".join(filter(None, [line, lived(measured), course(measured.figures, measured.life)]))
+    died = measured.life is not None and bool(measured.life.fault)
+    does = "" if died else course(measured.figures, measured.life)  # the reason of a death says what it does
+    return "\n".join(filter(None, [line, lived(measured), does]))
 
 
 def lived(measured: Measurements) -> str:
