@@ -15,9 +15,9 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation import Generated
 from rnnaudio.objectives import STRATEGIES
 from rnnaudio.report.page import write_report
-from rnnaudio.runs.defects import DEFECTS, in_words, present_in
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.recipe import CodesRecipe
+from rnnaudio.runs.defects import DEFECTS, in_words, present_in
 from rnnaudio.runs.diagnosis import diagnose as app
 from rnnaudio.runs.diagnosis import preflight
 from rnnaudio.runs.diagnosis.diagnose import as_json, as_text, diagnose_run, free_run, write_diagnosis
