@@ -116,7 +116,7 @@ def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C, saved: SavedRun 
 
 
 def nothing_found(recipe: Recipe[C], config: C) -> str:
-    """Words for a run without a mistake: a regressor fades however well it is trained; others need more of something."""
+    """Words for a run without a mistake: a regressor fades however well it is trained; other models need more."""
     sampling = recipe.remedy("noiseless-feedback", config)
     return NOTHING_FOUND + (OF_A_MEAN + sampling if sampling else OF_MORE)
 
