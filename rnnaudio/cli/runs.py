@@ -98,10 +98,10 @@ def register(start: Chosen) -> None:
 
 @command("demo", RUNS)
 def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
-    """Tell the whole story on one page, in four minutes.
+    """Train a model of 2016, diagnose it, train one that plays.
 
-    Trains a model of 2016 on piano music that comes with the package, finds out why it does not play, and trains one
-    that plays on. Afterwards open RUN_DIR/report.html: three sounds, their spectrograms, the causes of the failure.
+    On piano music that comes with the package, in about three minutes. Afterwards open RUN_DIR/report.html: three
+    sounds, their spectrograms, the causes of the failure.
 
     Example: rnnaudio demo --minutes 5
 
@@ -109,9 +109,9 @@ def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
         run_dir: folder to write to; an earlier demo in it is replaced.
         minutes: limit on the training time of both models together.
     """
-    from rnnaudio.runs.demo import tell
+    from rnnaudio.runs.demo import run_demo
 
-    print(f"listen and look: {tell(run_dir, minutes)}")
+    print(f"listen and look: {run_demo(run_dir, minutes)}")
 
 
 @command("resume", RUNS)

@@ -1,17 +1,18 @@
-"""The demo: a model of 2016 on piano music, why it falls silent, and a model that plays on, told on one page."""
+"""The demo: a model of 2016 on piano music, why it does not play, and a model that plays on, on one page."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rnnaudio import plots
+from rnnaudio.atomic import write_atomically
 from rnnaudio.audio import read_audio
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Diagnosis
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.report import write_report
-from rnnaudio.runs.config import from_dict, to_dict
 from rnnaudio.runs.diagnosis.diagnose import cause_rows, diagnose_run, write_diagnosis
 from rnnaudio.runs.explanations import HOW_IT_IS_JUDGED, OF_A_DIAGNOSIS
 from rnnaudio.runs.fit import fit
@@ -26,10 +27,11 @@ from rnnaudio.training.loop import duration
 OF_2016, LASTING = "2016", "codes"
 PRESETS = {OF_2016: "gru-2016", LASTING: "music"}
 SHARES = {OF_2016: 0.25, LASTING: 0.75}
+MARK = "demo.json"  # in the folder of a demo, which another may replace
 SECONDS = 30.0  # of each continuation
 HIGHEST_HZ = 4000.0  # of the spectrograms: a piano has little above
 TITLE = "Why a model of 2016 does not play, and one that plays on"
-STORY = {
+CAPTIONS = {
     "the recording": "Piano music that neither model was trained on.",
     "the model of 2016": (
         "After a second of that recording, three GRU layers with the settings of the blog's last week go on by "
@@ -46,7 +48,7 @@ STORY = {
 }
 
 
-def tell(run_dir: Path, minutes: float) -> Path:
+def run_demo(run_dir: Path, minutes: float) -> Path:
     """Train both models on the piano music in the package, diagnose the first; returns the path of the page.
 
     The page is ``report.html`` in ``run_dir``, beside the corpus and the folders of the runs, :data:`OF_2016` and
@@ -57,7 +59,7 @@ def tell(run_dir: Path, minutes: float) -> Path:
     RnnaudioError if the folder cannot be made, or holds runs that are not a demo's.
     """
     settings = {name: _within(chosen(preset=preset), minutes * SHARES[name]) for name, preset in PRESETS.items()}
-    forget_earlier(run_dir, settings)
+    replace_earlier(run_dir, {name: each.config.minutes for name, each in settings.items()})
     corpus = build_demo_corpus(run_dir / "corpus.h5", more=True)
     print("1 of 3: a model of 2016", flush=True)
     failed = trained(settings[OF_2016], corpus, run_dir / OF_2016)
@@ -75,48 +77,56 @@ def _within(settings: Chosen, minutes: float) -> Chosen:
     return settings._replace(config=dataclasses.replace(settings.config, minutes=minutes))
 
 
-def forget_earlier(run_dir: Path, settings: Mapping[str, Chosen]) -> None:
-    """Delete the checkpoints of an earlier demo from the folders ``run_dir / name``, and make ``run_dir``.
+def replace_earlier(run_dir: Path, minutes: Mapping[str, float]) -> None:
+    """Make ``run_dir``, or delete the checkpoints of an earlier demo in it; mark it as a demo's.
 
-    settings: the settings of the demo's runs, by the name of their folder.
+    minutes: limits on the training time of the runs, by the name of their folder.
 
-    RnnaudioError, before anything is deleted, if one of these checkpoints is of a run with other settings (``minutes``
-    aside), or if ``run_dir`` itself holds a checkpoint; also if the folder cannot be made.
+    RnnaudioError, before anything is deleted, if the folder holds runs or a corpus and no mark of a demo, or if a run
+    of the earlier demo was trained further; also if the folder cannot be written to.
     """
-    paths = {name: checkpoint.path_in(run_dir / name) for name in settings}
-    for path in (checkpoint.path_in(run_dir), *paths.values()):
-        if path.exists() and not is_of_a_demo(path, settings.get(path.parent.name)):
-            raise RnnaudioError(f"{path} is not a demo's: name another --run-dir, so that it is not lost")
+    mark = run_dir / MARK
+    paths = {name: checkpoint.path_in(run_dir / name) for name in minutes}
+    found = [path for path in (checkpoint.path_in(run_dir), run_dir / "corpus.h5", *paths.values()) if path.exists()]
+    if found and not mark.exists():
+        raise RnnaudioError(
+            f"{found[0]} is not a demo's, or that of an earlier version: name another --run-dir, or delete it if you "
+            "can spare it"
+        )
+    earlier = _read_mark(mark)
+    for name, path in paths.items():
+        if path.exists() and name in earlier and _minutes_of(path) not in (None, earlier[name]):
+            raise RnnaudioError(f"{path} was trained further after the demo: name another --run-dir to keep it")
     for path in paths.values():
         path.unlink(missing_ok=True)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RnnaudioError(f"cannot make {run_dir}: {error.strerror}; name another --run-dir") from error
+    write_atomically(mark, json.dumps({"minutes": minutes}).encode() + b"\n")
 
 
-def is_of_a_demo(path: Path, settings: Chosen | None) -> bool:
-    """True if the checkpoint at ``path`` is of a run with these settings, except what is decided in training."""
-    if settings is None:
-        return False
-    recipe = recipe_named(settings.recipe)
-    saved = (checkpoint.load(path).record.get("config") or {}).get(recipe.key)
-    if not saved:
-        return False
-    earlier = dataclasses.replace(from_dict(recipe.Config, saved), minutes=settings.config.minutes)
-    decided, wanted = to_dict(earlier), to_dict(settings.config)
-    return all(decided[name] == value for name, value in wanted.items() if not _is_left_open(value))
+def _read_mark(path: Path) -> dict[str, float]:
+    """The limits of an earlier demo, by the name of its runs; empty if there was none, or if they are unreadable."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["minutes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
-def _is_left_open(value: object) -> bool:
-    """True for a setting that the corpus decides: a size that is 0, or None."""
-    return value is None or (type(value) is int and value == 0)
+def _minutes_of(path: Path) -> float | None:
+    """The limit in minutes of the run with this checkpoint; None if it is damaged."""
+    try:
+        saved = checkpoint.load(path).record["config"]
+        return next((float(values["minutes"]) for values in saved.values() if "minutes" in values), None)
+    except (RnnaudioError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def trained(settings: Chosen, corpus: Path, run_dir: Path) -> Record:
     """Train a run and write its report; returns the summary.
 
-    KeyboardInterrupt if it was interrupted: the story cannot be told without both.
+    KeyboardInterrupt if it was interrupted, as the page needs both runs.
     """
     run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir)
     if run.reason.startswith("interrupted"):
@@ -150,7 +160,7 @@ def write_page(run_dir: Path, diagnosis: Diagnosis, failed: Record, lasting: Rec
         sounds=files,
         pictures={"Spectrograms": picture, "Diagnosis": run_dir / OF_2016 / "diagnosis.png"},
         tables={"Causes": cause_rows(diagnosis), "Both runs": [_row(failed), _row(lasting)]},
-        explanations=STORY | OF_A_DIAGNOSIS,
+        explanations=CAPTIONS | OF_A_DIAGNOSIS,
     )
 
 

@@ -6,53 +6,60 @@ import pytest
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs import demo
-from rnnaudio.runs.config import to_dict
 from rnnaudio.runs.load import load
-from rnnaudio.runs.settings import chosen
 from rnnaudio.training import checkpoint
 
 
 @pytest.mark.slow
-def test_it_tells_the_whole_story_and_is_replaced_by_the_next(tmp_path, capsys):
-    page = demo.tell(tmp_path / "demo", minutes=0.1).read_text()
+def test_it_leaves_a_page_on_both_runs_and_is_replaced_by_the_next(tmp_path, capsys):
+    page = demo.run_demo(tmp_path / "demo", minutes=0.1).read_text()
     assert page.count("<audio controls") == 3 and page.count("<img") == 2
     for words in ("the model of 2016", "the model that plays on", "min-max-scaling", "unscaled-rmsprop", "Advice:"):
         assert words in page, words
     results = re.search("<h2>Both runs</h2>.*?</table>", page, flags=re.DOTALL)[0]
     assert results.count("<tr>") == 3 and "frames" in results and "codes" in results
     assert "2 of 3: why it does not play" in capsys.readouterr().out
-    for name, preset in demo.PRESETS.items():
-        assert load(tmp_path / "demo" / name).history
-        assert demo.is_of_a_demo(checkpoint.path_in(tmp_path / "demo" / name), chosen(preset=preset))
+    assert all(load(tmp_path / "demo" / name).history for name in demo.PRESETS)
     before = (tmp_path / "demo/corpus.h5").stat().st_mtime_ns
-    demo.tell(tmp_path / "demo", minutes=0.05)
+    demo.run_demo(tmp_path / "demo", minutes=0.05)
     assert (tmp_path / "demo/corpus.h5").stat().st_mtime_ns != before
 
 
-def saved_run(folder, preset, **changed):
-    """A checkpoint without arrays, of a run with a preset's settings."""
-    recipe, config = chosen(preset=preset)
-    key = {"frames": "train", "codes": "music"}[recipe]
-    folder.mkdir(parents=True)
+def leave_run(folder, minutes):
+    """A checkpoint without arrays, of a run with this limit; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint.path_in(folder)
-    checkpoint.save(path, checkpoint.Checkpoint({}, {"config": {key: to_dict(config) | changed}}))
+    checkpoint.save(path, checkpoint.Checkpoint({}, {"config": {"music": {"minutes": minutes}}}))
     return path
 
 
-def test_only_an_earlier_demo_is_replaced(tmp_path):
-    settings = {name: chosen(preset=preset) for name, preset in demo.PRESETS.items()}
-    paths = [saved_run(tmp_path / "old" / "2016", "gru-2016", minutes=7.0)]
-    paths += [saved_run(tmp_path / "old" / "codes", "music", minutes=7.0, n_codes=256, max_updates=1000)]  # as decided
-    demo.forget_earlier(tmp_path / "old", settings)
+LIMITS = {"2016": 0.5, "codes": 1.5}
+
+
+def test_an_earlier_demo_is_replaced_unless_it_was_trained_further(tmp_path):
+    demo.replace_earlier(tmp_path, LIMITS)
+    paths = [leave_run(tmp_path / name, minutes) for name, minutes in LIMITS.items()]
+    (tmp_path / "corpus.h5").write_bytes(b"of the demo")
+    demo.replace_earlier(tmp_path, {"2016": 2.0, "codes": 6.0})
     assert not any(path.exists() for path in paths)
-    mine = saved_run(tmp_path / "mine" / "2016", "gru-2016", batch_size=3)
-    other = saved_run(tmp_path / "mine" / "codes", "music")
+    further = leave_run(tmp_path / "codes", 60.0)
+    with pytest.raises(RnnaudioError, match=r"codes/checkpoint.safetensors was trained further after the demo"):
+        demo.replace_earlier(tmp_path, LIMITS)
+    assert further.exists()
+    further.write_bytes(b"damaged")
+    demo.replace_earlier(tmp_path, LIMITS)
+    assert not further.exists()
+
+
+@pytest.mark.parametrize("place", [".", "2016", "codes", "corpus"])
+def test_what_is_not_a_demo_s_is_kept(tmp_path, place):
+    """Even a run with the very settings of the demo: its corpus may be another."""
+    path = tmp_path / "corpus.h5" if place == "corpus" else leave_run(tmp_path / place, LIMITS["codes"])
+    if place == "corpus":
+        path.write_bytes(b"forty hours")
+    before = path.read_bytes()
     with pytest.raises(
-        RnnaudioError, match=r"mine/2016/checkpoint.safetensors is not a demo's: name another --run-dir"
+        RnnaudioError, match=f"{path.name} is not a demo's, or that of an earlier version: name another"
     ):
-        demo.forget_earlier(tmp_path / "mine", settings)
-    assert mine.exists() and other.exists()
-    run = saved_run(tmp_path / "run", "music")
-    with pytest.raises(RnnaudioError, match="not a demo's"):
-        demo.forget_earlier(tmp_path / "run", settings)
-    assert run.exists()
+        demo.replace_earlier(tmp_path, LIMITS)
+    assert path.read_bytes() == before and not (tmp_path / demo.MARK).exists()
