@@ -24,7 +24,7 @@ PARALLEL := -n 2 --dist loadfile
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.installed ## train on the minute of piano in the package, play on, write runs/demo/report.html
+demo: $(VENV)/.installed ## a model of 2016 on piano, why it fails, and one that plays on: runs/demo/report.html
 	@$(BIN)/rnnaudio demo $(ARGS)
 
 test: $(VENV)/.installed ## run the fast tests on PyTensor

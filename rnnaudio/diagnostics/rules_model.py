@@ -118,19 +118,22 @@ def two_functions(m: Measurements) -> Found | None:
 def noiseless_feedback(m: Measurements) -> Found | None:
     fall, period = m.figures["level_fall_db"], m.figures["period"]
     drones = m.figures["unrest_db"] < DRONE_DB
-    dies = fall > FADED_DB or period > 0 or drones
+    settles = m.life is not None and m.life.fault in ("silence", "standstill", "loop")
+    dies = fall > FADED_DB or period > 0 or drones or settles
     mine = m.errors.get("this model", 1.0)
     works = mine < 0.7 or mine < min((e for name, e in m.errors.items() if name != "this model"), default=0.0)
     if not (dies and works and m.figures["play_against_unrolled"] < 1e-2):
         return None
     course = f"repeats itself every {period:.0f} frames" if period > 0 else f"falls by {fall:.0f} dB"
     course = f"ends in a steady tone (its level varies by {m.figures['unrest_db']:.2f} dB)" if drones else course
+    if m.life is not None and settles and not (fall > FADED_DB or period > 0 or drones):
+        course = f"dies after {m.life.seconds:.1f} s ({m.life.reason})"
     return Found(
         1.0,
         f"the free run {course} (energy half-life {m.figures['half_life']:.0f} frames) although prediction from true "
         f"frames leaves {m.errors['this model']:.2f} of the energy, and no noise is added to the fed-back frames",
-        "a squared error asks for the mean of all continuations, which fades or freezes when it is fed back: train a "
-        "recipe that samples; noise added to the output keeps it moving, but sounds like noise",
+        "a squared error asks for the mean of all continuations, which fades, freezes or loops when it is fed "
+        "back: train a recipe that samples; noise added to the output keeps it moving, but sounds like noise",
     )
 
 

@@ -31,6 +31,14 @@ MARK = "demo.json"  # in the folder of a demo, which another may replace
 SECONDS = 30.0  # of each continuation
 HIGHEST_HZ = 4000.0  # of the spectrograms: a piano has little above
 TITLE = "Why a model of 2016 does not play, and one that plays on"
+IN_PLAIN_WORDS = {
+    "min-max-scaling": "its input is far smaller than what such a network is made for",
+    "last-step-cost": "it is corrected at one step in forty only",
+    "unscaled-rmsprop": "each correction is thousands of times too small to change anything",
+    "judged-by-training-cost": "it was chosen by music that it was trained on",
+    "two-functions": "it generates by another rule than it was trained by",
+    "worse-than-baseline": "a weighted sum of the last two frames predicts better",
+}
 CAPTIONS = {
     "the recording": "Piano music that neither model was trained on.",
     "the model of 2016": (
@@ -178,7 +186,11 @@ def _why(diagnosis: Diagnosis) -> list[str]:
     first, *others = diagnosis.causes
     names = ", ".join(cause.name for cause in others)
     further = f" Further causes, in order: {names}." if others else ""
-    return [f"Why? The diagnosis measured {first.name} first: {first.evidence}. Advice: {first.advice}.{further}"]
+    plain = "; ".join(IN_PLAIN_WORDS[cause.name] for cause in diagnosis.causes if cause.name in IN_PLAIN_WORDS)
+    return [
+        *([f"Why? In plain words: {plain}."] if plain else []),
+        f"The diagnosis measured {first.name} first: {first.evidence}. Advice: {first.advice}.{further}",
+    ]
 
 
 def _of_lasting(summary: Record) -> str:
@@ -193,6 +205,7 @@ def _row(summary: Record) -> dict[str, Any]:
     return {
         "recipe": summary["recipe"],
         "training": duration(60 * summary["training_minutes"]),
+        "updates": summary["updates"],
         "validation": summary["validation"],
         "parameters": summary["n_parameters"],
         "sounded like music for": f"{summary['alive_seconds']:.1f} of {summary['of_seconds']:g} s",

@@ -231,3 +231,15 @@ def test_that_a_mean_was_asked_for_is_said_beside_lesser_causes_only():
 
 def test_nothing_measured_means_nothing_found():
     assert causes(Measurements()) == () and len({name for name, _, _ in CAUSES}) == len(CAUSES)
+
+
+def test_a_mean_is_named_where_the_free_run_dies_without_falling_or_repeating_its_frames():
+    usual = {"level_fall_db": 3.0, "play_against_unrolled": 0.0, "period": 0.0, "unrest_db": 2.0}
+    assert not named(measured(**usual))
+    for fault, is_named in (("loop", True), ("standstill", True), ("silence", True), ("noise", False), ("", False)):
+        found = measured(**usual)
+        found.life = Alive(1.0, "repeats itself every 0.43 s", 1.0, fault)
+        assert named(found) == ({"noiseless-feedback"} if is_named else set())
+    found.life = Alive(1.0, "repeats itself every 0.43 s", 1.0, "loop")
+    (cause,) = causes(found)
+    assert "the free run dies after 1.0 s (repeats itself every 0.43 s)" in cause.evidence
