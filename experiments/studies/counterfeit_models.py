@@ -20,6 +20,7 @@ from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.sources import Samples
 from rnnaudio.data import AudioCorpus, build_corpus
 from rnnaudio.data.corpus_build import Recording
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import Alive, alive_seconds
 from rnnaudio.metrics.prediction import FloatArray
 from rnnaudio.records import Record
@@ -28,7 +29,9 @@ from rnnaudio.runs.fit import fit
 from rnnaudio.runs.judging import limits_of_pieces
 from rnnaudio.runs.load import load
 from rnnaudio.runs.recipes import recipe_named
+from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.settings import chosen
+from rnnaudio.training import checkpoint
 
 TRAINED_ON = ("piano", "speech")  # beginnings of names of corpora
 N_PRIMES, PRIME_SECONDS = 4, 1.0
@@ -97,13 +100,23 @@ def _loader(piece: Samples) -> Callable[[], tuple[Audio, int]]:
 
 def _trained(model: Model, path: Path, run_dir: Path, max_updates: int | None) -> LoadedRun:
     recipe, config = chosen(preset=model.preset)
-    if not run_dir.exists():
-        config = dataclasses.replace(config, max_updates=max_updates or model.max_updates, validate_every=50)
-        fit(recipe_named(recipe), config, path, run_dir)
+    config = dataclasses.replace(config, max_updates=max_updates or model.max_updates, validate_every=50)
+    done = updates_done(run_dir)
+    if done > config.max_updates:
+        raise RnnaudioError(
+            f"{run_dir} has had {done} updates, expected {config.max_updates}: delete it, or name another --run-dir"
+        )
+    if done < config.max_updates:  # none yet, or broken off
+        fit(recipe_named(recipe), config, path, run_dir, resume=checkpoint.path_in(run_dir).exists())
     run = load(run_dir)
     if hasattr(run.config, "generation_noise"):
         run = dataclasses.replace(run, config=dataclasses.replace(run.config, generation_noise=model.generation_noise))
     return run
+
+
+def updates_done(run_dir: Path) -> int:
+    """How many updates the run in a folder has had; 0 if there is none, even if its training was begun."""
+    return SavedRun.read(run_dir).record["n_updates"] if checkpoint.path_in(run_dir).exists() else 0
 
 
 def _judged(run: LoadedRun, model: Model, path: Path) -> Iterator[tuple[str, Alive]]:

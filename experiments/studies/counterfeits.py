@@ -56,7 +56,7 @@ class Options:
     every: float = 5.0  # seconds between excerpts
     seed: int = 0
     workers: int = 1  # processes that judge corpora
-    run_dir: Path = Path("runs/counterfeits")  # of the models; those that are there are not trained again
+    run_dir: Path = Path("runs/counterfeits")  # of the models; those that are complete are not trained again
     smoke: bool = False  # a few excerpts of a few corpora, models that are hardly trained; nothing is recorded
 
 

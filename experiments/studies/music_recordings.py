@@ -5,7 +5,7 @@
 Each recording is a corpus of its own, cut in time; those whose names begin and end with a digit (speech of
 LibriSpeech) are one corpus, and all recordings together another. Runs have their usual settings and choose how they
 play on validation primes; the figures are of continuations of 30 s of primes of the test split. Beside them stand
-the figures of the recording itself. What is refused is recorded with the message.
+the figures of the recording itself. What is refused is recorded with the message; with --only, nothing is recorded.
 """
 
 import dataclasses
@@ -35,11 +35,14 @@ from rnnaudio.runs.codes.recipe import CODES
 from rnnaudio.runs.codes.run import CodesRun
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.judging import limits_of_real_music
-from rnnaudio.runs.load import load
+from rnnaudio.runs.load import load, saved_config
 from rnnaudio.runs.outcome import write_outcome
+from rnnaudio.runs.record import SavedRun
+from rnnaudio.training import checkpoint
 
 NAME = "music-recordings"
 EXCERPT_SECONDS = 8.0  # of the recording, told apart from continuations cut to that length
+LEAST_GROUPS = 4  # on either side; of fewer, an area says nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Options:
     minutes: float = 2.0  # limit on each training
     primes: int = 6  # continuations of test primes
     seconds: float = 30.0  # length of each
-    only: tuple[str, ...] = ()  # names of corpora, or parts of them; none: all
+    only: tuple[str, ...] = ()  # names of corpora, or parts of them, and nothing is recorded; none: all
     folder: Path = find("music-recordings").runs[0].folder  # for corpora, runs, sounds and pictures
 
 
@@ -58,15 +61,29 @@ def main() -> None:
     """The command."""
     options: Options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     rows: dict[str, Record] = {}
-    for name, files in kinds(options.recordings):
-        if options.only and not any(part in name for part in options.only):
-            continue
+    words = options.only or ("",)
+    wanted = [(name, files) for name, files in kinds(options.recordings) if any(word in name for word in words)]
+    for name, _ in wanted:
+        check_minutes(options.folder / name / "run", options.minutes)
+    for name, files in wanted:
         try:
             rows[name] = measured(name, files, options)
         except RnnaudioError as error:
             rows[name] = {"refused": str(error).replace(str(options.folder), "RUNS")}
         print(name, rows[name], flush=True)
-    record(NAME, {"minutes": options.minutes, "seconds": options.seconds, "primes": options.primes, "rows": rows})
+    if not options.only:
+        record(NAME, {"minutes": options.minutes, "seconds": options.seconds, "primes": options.primes, "rows": rows})
+
+
+def check_minutes(run_dir: Path, minutes: float) -> None:
+    """RnnaudioError if the folder holds a run that was trained with another limit of minutes."""
+    if checkpoint.path_in(run_dir).exists():
+        before = saved_config(CODES, SavedRun.read(run_dir)).minutes
+        if before != minutes:
+            raise RnnaudioError(
+                f"{run_dir} was trained with --minutes {before:g}, and {minutes:g} were asked for: "
+                f"give --minutes {before:g}, or another --folder"
+            )
 
 
 def kinds(folder: Path) -> Iterator[tuple[str, list[Path]]]:
@@ -87,7 +104,7 @@ def measured(name: str, files: Sequence[Path], options: Options) -> Record:
     if not path.exists():
         build_corpus(files, path, progress=False)
     if not (run_dir / "report.html").exists():
-        resume = (run_dir / "checkpoint.safetensors").exists()
+        resume = checkpoint.path_in(run_dir).exists()
         fit(CODES, CodesConfig(minutes=options.minutes), path, run_dir, resume=resume)
         write_outcome(run_dir, path, seconds=options.seconds)
     run = load(run_dir, CodesRun)
@@ -117,10 +134,8 @@ def figures(run: CodesRun, corpus: AudioCorpus, options: Options) -> Record:
     long = [piece for piece in pieces if len(piece) >= rate]
     unseen = [audio for audio, piece in zip(pieces, corpus.pieces, strict=True) if piece.split != "train"]
     unseen = [audio for audio in unseen if len(audio) >= rate]
-    excerpts = [excerpt for piece in long for excerpt in cut(piece, round(EXCERPT_SECONDS * rate))]
-    decoded = (decoded_audio(run.codec, run.codec.encode(corpus.standardise(excerpt))) for excerpt in excerpts)
-    codec = [np.asarray(corpus.restore(audio), np.float64) for audio in decoded]
-    parts = [list(cut(audio, round(EXCERPT_SECONDS * rate))) for audio in played]
+    real = excerpts_by_piece(unseen, rate)
+    coded = [[_through_codec(excerpt, run, corpus) for excerpt in group] for group in real]
     return {
         "alive_seconds": sorted(round(one.seconds, 2) for one in alive),
         "deaths": dict(reasons),
@@ -131,9 +146,20 @@ def figures(run: CodesRun, corpus: AudioCorpus, options: Options) -> Record:
         "loop_share": loop_share(played, rate, limits),
         "loop_share_of_recording": loop_share(long, rate, limits),
         "level_db": round(level_db(played) - level_db(long), 2),
-        "told_apart": told_apart(excerpts, parts, rate),
-        "told_apart_codec": told_apart(excerpts, [[audio] for audio in codec], rate),
+        "told_apart": told_apart(real, excerpts_by_piece(played, rate), rate),
+        "told_apart_codec": told_apart(real, coded, rate),
     }
+
+
+def _through_codec(excerpt: FloatArray, run: CodesRun, corpus: AudioCorpus) -> FloatArray:
+    decoded = decoded_audio(run.codec, run.codec.encode(corpus.standardise(excerpt)))
+    return np.asarray(corpus.restore(decoded), np.float64)
+
+
+def excerpts_by_piece(sounds: Sequence[FloatArray], rate: int) -> list[list[FloatArray]]:
+    """Excerpts of 8 s of each sound, a group of them by sound; sounds that are shorter have none and are left out."""
+    groups = (list(cut(sound, round(EXCERPT_SECONDS * rate))) for sound in sounds)
+    return [group for group in groups if group]
 
 
 def in_range_share(
@@ -171,12 +197,17 @@ def level_db(sounds: Sequence[FloatArray]) -> float:
     return 10.0 * float(np.log10(np.mean(np.square(np.concatenate(list(sounds)), dtype=np.float64))))
 
 
-def told_apart(real: Sequence[FloatArray], others: Sequence[Sequence[FloatArray]], rate: int) -> float | None:
-    """Area under the ROC curve of a classifier of unseen windows, .5 if it cannot tell; None for too few sounds."""
-    groups = [group for group in others if group]
-    if min(len(real), len(groups)) < 2:
+def told_apart(
+    real: Sequence[Sequence[FloatArray]], others: Sequence[Sequence[FloatArray]], rate: int
+) -> float | None:
+    """Area under the ROC curve of a classifier of unseen windows, .5 if it cannot tell; None for too few groups.
+
+    real, others: excerpts by the piece that they are from, for the classifier must not be trained on neighbours of
+    what it is tried on; see `classifier_auc`. Pieces that the model was trained on are no part of ``real``.
+    """
+    if min(len(real), len(others)) < LEAST_GROUPS:
         return None
-    return round(classifier_auc([[excerpt] for excerpt in real], groups, rate), 3)
+    return round(classifier_auc(real, others, rate), 3)
 
 
 if __name__ == "__main__":

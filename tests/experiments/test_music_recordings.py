@@ -1,10 +1,20 @@
 """The study of recordings of each kind: which corpora there are, and figures of sounds whose answer is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from experiments.studies.music_recordings import dead_air, kinds, level_db, loop_share, told_apart
+from experiments.studies import music_recordings
+from experiments.studies.counterfeit_models import updates_done
+from experiments.studies.music_recordings import dead_air, excerpts_by_piece, kinds, level_db, loop_share, told_apart
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import limits_of_all_music
+from rnnaudio.runs.codes.config import CodesConfig
+from rnnaudio.runs.codes.recipe import CODES
+from rnnaudio.runs.config import to_dict
+from rnnaudio.runs.record import CORPUS
+from rnnaudio.training import checkpoint
 from tests.support.recordings import write
 from tests.support.sounds import RATE_HZ, music, noise
 
@@ -33,5 +43,36 @@ def test_shares_of_silence_and_of_repetition():
 
 def test_levels_and_what_is_told_apart():
     assert level_db([np.full(5, 0.1), np.full(9, -0.1)]) == pytest.approx(-20.0)
-    real, fake = [noise(8.0, 0.1, seed) for seed in range(4)], [[noise(8.0, 0.001, seed)] for seed in range(4)]
-    assert told_apart(real, fake, RATE_HZ) == 1.0 and told_apart(real, [[], fake[0]], RATE_HZ) is None
+    real, fake = ([[noise(8.0, level, seed)] for seed in range(4)] for level in (0.1, 0.001))
+    assert told_apart(real, fake, RATE_HZ) == 1.0
+    assert told_apart(real, fake[:3], RATE_HZ) is None and told_apart(real[:3], fake, RATE_HZ) is None
+
+
+def test_excerpts_of_a_piece_are_one_group():
+    """Three of 8 s in 25 s; none in 7 s."""
+    long, short, other = noise(25.0, 0.1, 0), noise(7.0, 0.1, 1), noise(8.0, 0.1, 2)
+    groups = excerpts_by_piece([long, short, other], RATE_HZ)
+    assert [len(group) for group in groups] == [3, 1]
+    np.testing.assert_array_equal(np.concatenate(groups[0]), long[: 24 * RATE_HZ])
+
+
+def test_a_part_is_not_recorded_and_other_minutes_are_refused(tmp_path, monkeypatch):
+    recorded = []
+    monkeypatch.setattr(music_recordings, "record", lambda *figures: recorded.append(figures))
+    monkeypatch.setattr(music_recordings, "measured", lambda name, files, options: {})
+    monkeypatch.setattr(music_recordings, "kinds", lambda folder: iter([("dance", []), ("whale", [])]))
+    options = music_recordings.Options(tmp_path, folder=tmp_path / "runs")
+    monkeypatch.setattr(music_recordings, "parsed", lambda parse: options)
+    music_recordings.main()
+    assert recorded.pop()[1]["rows"] == {"dance": {}, "whale": {}}
+    options = dataclasses.replace(options, only=("whale",))
+    music_recordings.main()
+    assert not recorded
+    settings = {CODES.key: to_dict(CodesConfig(minutes=30.0)), "corpus": dict.fromkeys(CORPUS, 1)}
+    stored = {"history": [], "n_updates": 5, "seconds": 1.0, "stopping": {}, "config": settings}
+    run_dir = options.folder / "whale" / "run"
+    run_dir.mkdir(parents=True)
+    checkpoint.save(checkpoint.path_in(run_dir), checkpoint.Checkpoint({}, stored))
+    assert updates_done(run_dir) == 5 and updates_done(run_dir.parent) == 0
+    with pytest.raises(RnnaudioError, match="trained with --minutes 30, and 2 were asked for"):
+        music_recordings.main()
