@@ -62,11 +62,14 @@ def diagnose(subject: Subject) -> Diagnosis:
 
 
 def causes_in_music(
-    pieces: Sequence[Samples], sample_rate_hz: int, held_out: Sequence[Samples] = ()
+    pieces: Sequence[Samples],
+    sample_rate_hz: int,
+    held_out: Sequence[Samples] = (),
+    full_scale: float | None = None,
 ) -> tuple[Cause, ...]:
-    """The causes that lie in the music alone, before a model is trained on it."""
+    """The causes that lie in the music alone, before a model is trained on it; see :class:`Subject`."""
     measured = Measurements()
-    listen(measured, pieces, sample_rate_hz, held_out)
+    measure_pieces(measured, pieces, sample_rate_hz, held_out, full_scale)
     return tuple(cause for cause in causes(measured) if cause.name in OF_MUSIC)
 
 
@@ -82,18 +85,23 @@ def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, 
     figures = measured.figures
     figures["n_parameters"] = float(sum(v.get_value().size for v in subject.model.parameters().values()))
     figures["input_noise_power"] = input_noise_std(subject.model) ** 2
-    listen(measured, subject.pieces, subject.sample_rate_hz, subject.held_out)
+    measure_pieces(measured, subject.pieces, subject.sample_rate_hz, subject.held_out, subject.full_scale)
 
 
-def listen(
-    measured: Measurements, pieces: Sequence[Samples], sample_rate_hz: int, held_out: Sequence[Samples] = ()
+def measure_pieces(
+    measured: Measurements,
+    pieces: Sequence[Samples],
+    sample_rate_hz: int,
+    held_out: Sequence[Samples] = (),
+    full_scale: float | None = None,
 ) -> None:
     """Measure the training pieces, together (scale, clipping, silence) and each, with those held out, by itself."""
     figures = measured.figures
-    measured.pieces = rows = piece_figures(pieces, sample_rate_hz, held_out)
-    trained = rows[: len(pieces)]
-    figures["train_seconds"] = float(sum(row.seconds for row in trained))
-    figures["silent_share"] = sum(row.seconds * row.silence for row in trained) / figures["train_seconds"]
+    measured.pieces = rows = piece_figures(pieces, sample_rate_hz, held_out, full_scale)
+    trained = [row for row in rows if not row.held_out]
+    figures["n_pieces"] = float(len(pieces) + len(held_out))
+    figures["train_seconds"] = sum(piece.n_samples for piece in pieces) / sample_rate_hz
+    figures["silent_share"] = sum(row.seconds * row.silence for row in trained) / sum(row.seconds for row in trained)
     scale = scale_figures(pieces)
     figures |= {"data_std": scale.std, "data_dc": scale.dc, "samples_at_ends": scale.at_ends}
     figures |= {"data_peak": scale.peak, "range_used": scale.used}

@@ -7,16 +7,18 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnaudio.audio.arrays import Array, Flags, Floats
+from rnnaudio.audio.cleaning import SILENCE_DBFS
 from rnnaudio.audio.sources import Samples
 
 WINDOW_SECONDS = 0.02
 SILENCE_SECONDS, EXCERPT_SECONDS = 1.0, 2.0
-SILENT_DB = -50.0  # below the training music as a whole; -60 dBFS, where --drop-silence cuts, for music at -10 dBFS
+SILENT_DB = -50.0  # below the training music as a whole
 BAND_DB = -60.0  # below the strongest band, where the bandwidth of a piece ends
 BLOCK = 256  # samples per spectrum
 SMOOTHED = 3  # bins of a spectrum that are averaged
 LEAST_SECONDS = 1.0  # shorter pieces are single sounds, of which one is loud and one is soft
 READ_AT_MOST = 1 << 20  # samples, of all pieces together, unless that is less than 2 s of each
+MOST_PIECES = 400  # of more, as many are measured, evenly spaced
 N_PLACES = 8
 
 # How far a piece may lie from the median of all music, by figure.
@@ -41,8 +43,10 @@ class PieceFigures(NamedTuple):
     offset
         mean of the samples over the standard deviation of all training music.
     silence
-        share of the time in silences of 1 s or more, as --drop-silence shortens them: 50 dB or more below the training
-        music as a whole.
+        share of the time in silences of 1 s or more: 50 dB or more below the training music as a whole and, if full
+        scale is known, below -60 dBFS, so that --drop-silence shortens them.
+    held_out
+        whether it is none of the training pieces.
     """
 
     title: str
@@ -51,9 +55,10 @@ class PieceFigures(NamedTuple):
     bandwidth: float
     offset: float
     silence: float
+    held_out: bool
 
 
-class _Heard(NamedTuple):
+class _Read(NamedTuple):
     """What was read of a piece: power of each window, by excerpt; mean spectrum (bins,); mean."""
 
     powers: list[Floats]
@@ -62,33 +67,50 @@ class _Heard(NamedTuple):
 
 
 def piece_figures(
-    pieces: Sequence[Samples], sample_rate_hz: int, others: Sequence[Samples] = ()
+    pieces: Sequence[Samples],
+    sample_rate_hz: int,
+    others: Sequence[Samples] = (),
+    full_scale: float | None = None,
 ) -> tuple[PieceFigures, ...]:
-    """Measure the training pieces, then ``others``, on about a million samples; one row per piece.
+    """Measure the training pieces, then ``others``, the held-out ones; one row per piece that is measured.
 
-    Levels are relative to the training pieces, so the result does not depend on the scale of the samples.
+    About a million samples are read, but 2 s of each piece at least. Of more than ``MOST_PIECES`` pieces as many are
+    measured, evenly spaced, of either kind in proportion. Levels are relative to the training pieces, so they do not
+    depend on the scale of the samples. full_scale: the sample value of full scale; None: it is not known.
     """
-    everything = [*pieces, *others]
-    share = min(1.0, READ_AT_MOST / max(1, sum(piece.n_samples for piece in everything)))
-    heard = [_heard(piece, sample_rate_hz, share) for piece in everything]
-    trained = np.concatenate([powers for one in heard[: len(pieces)] for powers in one.powers])
-    power = max(float(trained.mean()), 1e-30)
+    n_all = len(pieces) + len(others)
+    chosen = [*_spaced(0, len(pieces), n_all), *_spaced(len(pieces), len(others), n_all)]
+    everything = [(k, pieces[k] if k < len(pieces) else others[k - len(pieces)]) for k in chosen]
+    share = min(1.0, READ_AT_MOST / max(1, sum(piece.n_samples for _, piece in everything)))
+    read = [_read_piece(piece, sample_rate_hz, share) for _, piece in everything]
+    trained = [one.powers for (k, _), one in zip(everything, read, strict=True) if k < len(pieces)]
+    power = max(float(np.concatenate([part for parts in trained for part in parts]).mean()), 1e-30)
+    silent_below = power * 10.0 ** (SILENT_DB / 10.0)
+    if full_scale is not None:
+        silent_below = min(silent_below, full_scale**2 * 10.0 ** (SILENCE_DBFS / 10.0))
     rows = []
-    for number, (piece, one) in enumerate(zip(everything, heard, strict=True), 1):
-        is_silent = [powers <= power * 10.0 ** (SILENT_DB / 10.0) for powers in one.powers]
+    for (k, piece), one in zip(everything, read, strict=True):
+        is_silent = [powers <= silent_below for powers in one.powers]
         sounding = np.concatenate(one.powers)[~np.concatenate(is_silent)]
         level = 10.0 * np.log10(sounding.mean() / power) if sounding.size else -np.inf
         rows.append(
             PieceFigures(
-                title_of(piece, number),
+                title_of(piece, k + 1),
                 piece.n_samples / sample_rate_hz,
                 float(level),
                 _bandwidth(one.spectrum, sample_rate_hz) if sounding.size else float("nan"),
                 one.mean / float(np.sqrt(power)),
                 float(np.concatenate([_long(part) for part in is_silent]).mean()),
+                held_out=k >= len(pieces),
             )
         )
     return tuple(rows)
+
+
+def _spaced(first: int, n: int, n_all: int) -> list[int]:
+    """Numbers from ``first`` on of those of ``n`` pieces that are measured, of ``n_all`` of both kinds."""
+    n_measured = n if n_all <= MOST_PIECES else min(n, max(1, MOST_PIECES * n // n_all))
+    return (first + np.arange(n_measured) * n // max(1, n_measured)).tolist()
 
 
 def title_of(piece: Samples, number: int) -> str:
@@ -97,7 +119,7 @@ def title_of(piece: Samples, number: int) -> str:
     return str(getattr(whole, "title", f"piece {number}"))
 
 
-def _heard(piece: Samples, rate: int, share: float) -> _Heard:
+def _read_piece(piece: Samples, rate: int, share: float) -> _Read:
     """Read ``share`` of a piece, but 2 s at least, at eight places at most, and measure it."""
     n_window, n_least = max(2, round(WINDOW_SECONDS * rate)), round(EXCERPT_SECONDS * rate)
     n_places = int(np.clip(share * piece.n_samples / n_least, 1, N_PLACES)) if share < 1.0 else 1
@@ -113,7 +135,7 @@ def _heard(piece: Samples, rate: int, share: float) -> _Heard:
     spectrum = np.mean(
         np.abs(np.fft.rfft((spectra - spectra.mean(axis=1, keepdims=True)) * hann, axis=1)) ** 2, axis=0
     )
-    return _Heard(powers, spectrum, float(np.mean(np.concatenate(parts))))
+    return _Read(powers, spectrum, float(np.mean(np.concatenate(parts))))
 
 
 def _long(is_silent: Flags) -> Flags:

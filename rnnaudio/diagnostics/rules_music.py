@@ -3,12 +3,13 @@
 A rule returns a :class:`Found`, or None if the measurements do not show its fault.
 """
 
+from collections.abc import Sequence
 from math import isfinite
 
 import numpy as np
 
 from rnnaudio.diagnostics.course import LEAST_VALIDATIONS
-from rnnaudio.diagnostics.pieces import outliers
+from rnnaudio.diagnostics.pieces import PieceFigures, outliers
 from rnnaudio.diagnostics.rules_training import Found
 from rnnaudio.diagnostics.subject import Measurements
 
@@ -36,17 +37,36 @@ def pieces_do_not_belong_together(m: Measurements) -> Found | None:
         return None
     named = "; ".join(one.words for one in found[:MOST_TOGETHER])
     more = f"; and {len(found) - MOST_TOGETHER} more" if len(found) > MOST_TOGETHER else ""
-    only_level = all(set(one.far) == {"level"} for one in found)
+    n_all = m.figures["n_pieces"]
+    of_all = f" measured of {n_all:.0f}" if n_all > len(m.pieces) else ""
+    is_level = [set(one.far) == {"level"} for one in found]
+    removed, spared = removable(m.pieces, [one.title for one, level in zip(found, is_level, strict=True) if not level])
     advice = (
-        "bring all pieces to one level" if only_level else "leave out what is of another kind, or train on it alone"
+        "bring all pieces to one level" if any(is_level) else "",
+        "leave out what is of another kind, or train on it alone" if removed else "",
+        *(f"all {split} pieces measured are of another kind: build the corpus with others there" for split in spared),
     )
     return Found(
         min(1.0, max(max(one.far.values()) for one in found) / 4),
-        f"{len(found)} of {len(m.pieces)} pieces stand apart from the median: {named}{more}",
-        advice,
-        rebuild="--normalise" if only_level else "",
-        outliers=() if only_level else tuple(one.title for one in found),
+        f"{len(found)} of {len(m.pieces)} pieces{of_all} stand apart from the median: {named}{more}",
+        "; ".join(filter(None, advice)),
+        rebuild="--normalise" if any(is_level) else "",
+        outliers=removed,
     )
+
+
+def removable(pieces: Sequence[PieceFigures], titles: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those of the titles that can be removed, and the splits whose pieces all have such titles.
+
+    A corpus with an empty split is refused, so the pieces of such a split stay.
+    """
+    removed, spared = list(dict.fromkeys(titles)), []
+    for split, held_out in (("training", False), ("validation", True)):
+        own = {piece.title for piece in pieces if piece.held_out == held_out}
+        if own and own <= set(removed):
+            removed = [title for title in removed if title not in own]
+            spared.append(split)
+    return tuple(removed), tuple(spared)
 
 
 def training_on_silence(m: Measurements) -> Found | None:
@@ -55,7 +75,7 @@ def training_on_silence(m: Measurements) -> Found | None:
         return None
     return Found(
         share,
-        f"{100 * share:.0f} % of the training time is in silences of 1 s or more (50 dB below the rest, or lower)",
+        f"{100 * share:.0f} % of the training time is in silences of 1 s or more (50 dB or more below the music)",
         "shorten the silences: a model trained mostly on silence plays it",
         rebuild="--drop-silence",
     )

@@ -30,6 +30,8 @@ class Subject:
         else only the fields of the objective.
     pieces, held_out
         the training pieces, and those of the validation split, on the scale on which the batcher reads them.
+    full_scale
+        the sample value, on that scale, of full scale (0 dBFS); None if unknown.
     make_step
         function (model) -> training step ``step(batch, state, learning_rate=, update=)``; called with copies of the
         model.
@@ -71,6 +73,7 @@ class Subject:
     judge: Callable[[Audio, Audio], Alive] | None = None
     sample_rate_hz: int = 16_000
     held_out: Sequence[Samples] = ()
+    full_scale: float | None = None
     blank_loss: float | None = None
 
     @cached_property

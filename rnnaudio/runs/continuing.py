@@ -129,7 +129,7 @@ class LoadedRun(ABC):
     ) -> list[Generated]:
         """Continue all primes (see :meth:`blocks`) in parallel; one result per prime, all of it in memory.
 
-        A stream ends as :class:`Monitor` says.
+        On when a stream ends, see :class:`Monitor`.
         """
         blocks = self.blocks(primes, n_samples, sampling, at_once=False)
         return gathered(primes, blocks, n_samples, self.monitor(primes))

@@ -91,7 +91,8 @@ def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:
 
 def _print_faults(corpus: AudioCorpus) -> None:
     """Print what a diagnosis of the run would find in the music alone."""
-    for cause in causes_in_music(corpus.train.pieces, corpus.sample_rate_hz, corpus.valid.pieces):
+    pieces, held_out = corpus.train.pieces, corpus.valid.pieces
+    for cause in causes_in_music(pieces, corpus.sample_rate_hz, held_out, full_scale=1.0 / corpus.std):
         lines = [f"{cause.name}: {cause.evidence}", cause.advice, *on_the_corpus(cause, shlex.quote(str(corpus.path)))]
         print("note: " + "; ".join(lines))
 

@@ -264,6 +264,7 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         baselines=prepared.measured.get("baselines", {}),
         late_rate=late_rate(run),
         held_out=corpus.valid.pieces,
+        full_scale=1.0 / corpus.std,
         blank_loss=prepared.blank_loss,
     )
 

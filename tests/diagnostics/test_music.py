@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from rnnaudio.audio.cleaning import shorten_silence
 from rnnaudio.data.corpus import ArrayPiece, Stretch
 from rnnaudio.diagnostics.causes import CAUSES, causes
 from rnnaudio.diagnostics.cost import input_noise_std
 from rnnaudio.diagnostics.course import course_figures
-from rnnaudio.diagnostics.diagnose import causes_in_music
+from rnnaudio.diagnostics.diagnose import causes_in_music, measure_pieces
 from rnnaudio.diagnostics.free_run import FAULTS_IN_WORDS, course
 from rnnaudio.diagnostics.pieces import outliers, piece_figures
 from rnnaudio.diagnostics.subject import Figures, Measurements
@@ -64,6 +65,40 @@ def test_a_long_corpus_is_read_in_excerpts():
     assert row.silence == pytest.approx(0.5, abs=0.25) and row.seconds == 600.0 and row.level > 2.0
 
 
+def test_of_thousands_of_pieces_some_are_read_evenly_spaced():
+    """2 s of each of 400 pieces of 5 s at most, three quarters of them for training; the others are never opened."""
+    read = {}
+
+    class Counting:
+        n_samples = 5 * RATE_HZ
+
+        def __init__(self, number):
+            self.title = str(number)
+
+        def read(self, start, stop):
+            read[int(self.title)] = read.get(int(self.title), 0) + stop - start
+            return noise((stop - start) / RATE_HZ)
+
+    everything = [Counting(number) for number in range(4000)]
+    measured = Measurements()
+    rows = piece_figures(everything[:3000], RATE_HZ, everything[3000:])
+    assert sorted(read) == list(range(0, 4000, 10)) == [int(row.title) for row in rows]
+    assert max(read.values()) == 2 * RATE_HZ and sum(row.held_out for row in rows) == 100
+    measure_pieces(measured, everything[:3000], RATE_HZ, everything[3000:])
+    assert measured.figures["train_seconds"] == 15_000.0 and measured.figures["n_pieces"] == 4000.0
+
+
+def test_silence_is_what_the_option_cuts_where_full_scale_is_known():
+    """A hiss 55 dB below music at -20 dBFS is at -75 dBFS and is cut; below music at +8 dB it is at -47 and stays."""
+    piece = ArrayPiece(np.append(noise(2.0), 10.0 ** (-55.0 / 20.0) * noise(2.0, seed=1)))
+    for full_scale, silent in ((None, 0.5), (10.0, 0.5), (0.4, 0.0)):
+        (row,) = piece_figures([piece], RATE_HZ, full_scale=full_scale)
+        assert row.silence == pytest.approx(silent, abs=0.01)
+        rescaled = (piece.read(0, piece.n_samples) / (full_scale or 10.0)).astype("float32")
+        assert (shorten_silence(rescaled, RATE_HZ).size < rescaled.size) == (silent > 0.0)
+    assert not causes_in_music([piece], RATE_HZ, full_scale=0.4) and causes_in_music([piece], RATE_HZ, full_scale=10.0)
+
+
 def test_pieces_that_stand_apart_are_named_with_what_is_different():
     alike = [noise(3.0, seed=k) for k in range(4)]
     assert outliers(figures_of(*alike, 0.2 * alike[0])) == ()  # 14 dB are music
@@ -85,6 +120,16 @@ def test_titles_are_those_of_the_corpus():
     assert [row.title for row in piece_figures(pieces, RATE_HZ)] == ["Sonata", "Sonata", "piece 3"]
 
 
+def test_no_split_is_advised_away():
+    alike, dull = [ArrayPiece(noise(3.0, seed=k)) for k in range(4)], ArrayPiece(below_hz(noise(3.0), 800.0))
+    (found,) = causes_in_music(alike, RATE_HZ, [dull])
+    assert found.outliers == () and "all validation pieces measured are of another kind" in found.advice
+    (found,) = causes_in_music([*alike, dull], RATE_HZ, [dull])
+    assert found.outliers == ("piece 5",) and "all validation pieces" in found.advice
+    (found,) = causes_in_music(alike, RATE_HZ, [dull, alike[0]])
+    assert found.outliers == ("piece 5",) and "all validation" not in found.advice
+
+
 def test_causes_in_the_music_alone_say_what_to_type():
     alike = [ArrayPiece(noise(3.0, seed=k)) for k in range(4)]
     assert causes_in_music(alike, RATE_HZ) == ()
@@ -92,6 +137,9 @@ def test_causes_in_the_music_alone_say_what_to_type():
     assert (found.name, found.rebuild, found.outliers) == ("pieces-do-not-belong-together", "--normalise", ())
     (found,) = causes_in_music([*alike, ArrayPiece(below_hz(noise(3.0), 800.0))], RATE_HZ)
     assert (found.rebuild, found.outliers) == ("", ("piece 5",))
+    soft, dull = ArrayPiece(noise(3.0, 0.03)), ArrayPiece(below_hz(noise(3.0), 800.0))
+    (found,) = causes_in_music([*alike, soft, dull], RATE_HZ)
+    assert (found.rebuild, found.outliers) == ("--normalise", ("piece 6",))  # a soft piece is no reason to lose it
     silent = [ArrayPiece(np.append(noise(2.0, seed=k), np.zeros(16_000, "float32"))) for k in range(3)]
     (found,) = causes_in_music(silent, RATE_HZ)
     assert (found.name, found.rebuild) == ("training-on-silence", "--drop-silence") and "50 %" in found.evidence

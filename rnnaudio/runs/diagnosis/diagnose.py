@@ -149,11 +149,11 @@ def free_run(measured: Measurements) -> str:
     )
     died = measured.life is not None and bool(measured.life.fault)
     does = "" if died else course(measured.figures, measured.life)  # the reason of a death says what it does
-    return "\n".join(filter(None, [line, lived(measured), does]))
+    return "\n".join(filter(None, [line, survival_in_words(measured), does]))
 
 
-def lived(measured: Measurements) -> str:
-    """A sentence on how long the free run lived and what it died of; empty if it was not judged."""
+def survival_in_words(measured: Measurements) -> str:
+    """A sentence on how long the free run was alive and what it died of; empty if it was not judged."""
     life = measured.life
     if life is None:
         return ""
