@@ -83,7 +83,7 @@ def played_by_models(corpora: Sequence[Corpus], folder: Path, max_updates: int |
         if corpus.name.startswith(TRAINED_ON):
             path = _built(corpus, folder / f"{corpus.name}.h5")
             for name, model in MODELS.items():
-                run = _trained(model, path, folder / f"{corpus.name} {model.preset}", max_updates)
+                run = trained(model, path, folder / f"{corpus.name} {model.preset}", max_updates)
                 yield from (Played(name, corpus.name, *found) for found in _judged(run, model, path))
 
 
@@ -98,7 +98,8 @@ def _loader(piece: Samples) -> Callable[[], tuple[Audio, int]]:
     return lambda: (piece.read(0, piece.n_samples), RATE_HZ)
 
 
-def _trained(model: Model, path: Path, run_dir: Path, max_updates: int | None) -> LoadedRun:
+def trained(model: Model, path: Path, run_dir: Path, max_updates: int | None) -> LoadedRun:
+    """Train a model on a corpus, or go on where that was broken off; RnnaudioError for a run of more updates."""
     recipe, config = chosen(preset=model.preset)
     config = dataclasses.replace(config, max_updates=max_updates or model.max_updates, validate_every=50)
     done = updates_done(run_dir)

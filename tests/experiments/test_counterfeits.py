@@ -1,14 +1,19 @@
 """The bench of the measure of survival: its sounds are what they are called, and their labels need no detector."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from experiments.studies import counterfeit_models
 from experiments.studies.counterfeit_corpora import Notes, corpora
-from experiments.studies.counterfeit_models import Played, confusion, label
+from experiments.studies.counterfeit_models import Model, Played, confusion, label
 from experiments.studies.counterfeit_sounds import FAULTS, RATE_HZ, counterfeits
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import Alive
 from rnnaudio.metrics.alive import FAULTS as ALL_FAULTS
 from rnnaudio.runs.judging import limits_of_pieces
+from rnnaudio.training import checkpoint
 
 SECONDS = np.arange(5 * RATE_HZ) / RATE_HZ
 
@@ -75,6 +80,23 @@ def test_the_table_counts_what_was_found_and_why():
     }  # fmt: skip
     assert found["by_label"]["none of these"]["faults"] == {"alive": 1}
     assert found["by_model"]["codes on piano"] == {"labels": ["none of these"], "deaths": ["alive"]}
+
+
+def test_a_training_that_was_broken_off_is_resumed_before_it_is_judged(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(counterfeit_models, "fit", lambda *args, resume: calls.append(resume))
+    monkeypatch.setattr(counterfeit_models, "load", lambda run_dir: SimpleNamespace(config=None))
+    model, run_dir = Model("lstm", 150), tmp_path / "run"
+    run_dir.mkdir()  # the first time it was broken off before anything was saved
+    for n_updates, expected in ((None, [False]), (100, [True]), (150, [])):
+        calls.clear()
+        if n_updates is not None:
+            stored = {"history": [], "n_updates": n_updates, "seconds": 1.0, "stopping": {}}
+            checkpoint.save(checkpoint.path_in(run_dir), checkpoint.Checkpoint({}, stored))
+        counterfeit_models.trained(model, tmp_path, run_dir, None)
+        assert calls == expected
+    with pytest.raises(RnnaudioError, match="has had 150 updates, expected 20"):
+        counterfeit_models.trained(model, tmp_path, run_dir, 20)
 
 
 def test_without_recordings_there_are_the_piano_and_what_is_made_by_rule():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from experiments.studies import music_recordings
-from experiments.studies.counterfeit_models import updates_done
 from experiments.studies.music_recordings import dead_air, excerpts_by_piece, kinds, level_db, loop_share, told_apart
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import limits_of_all_music
@@ -73,6 +72,5 @@ def test_a_part_is_not_recorded_and_other_minutes_are_refused(tmp_path, monkeypa
     run_dir = options.folder / "whale" / "run"
     run_dir.mkdir(parents=True)
     checkpoint.save(checkpoint.path_in(run_dir), checkpoint.Checkpoint({}, stored))
-    assert updates_done(run_dir) == 5 and updates_done(run_dir.parent) == 0
     with pytest.raises(RnnaudioError, match="trained with --minutes 30, and 2 were asked for"):
         music_recordings.main()
