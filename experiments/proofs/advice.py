@@ -6,7 +6,9 @@
 
 For each cause the fault is planted (:mod:`experiments.proofs.recorded_faults`), `diagnose` has to name the cause, and
 the options that it prints are applied to the settings by the parser of `train`, or to the corpus. Then the quantity
-that the advice promises to improve is measured before and after, in the same way and on the same sound.
+that the advice promises to improve is measured before and after in the same way, on the same sound except where the
+advice is to change the corpus (--normalise, --drop-silence, pieces left out, more music). Some of the quantities are
+better by construction, such as the number of pieces that stand apart after they were left out.
 
 The sound is the synthetic notes of the blind test, so the experiment needs no data.
 """

@@ -5,6 +5,10 @@ single tests: what a fixture or a cached graph computes for one test may be used
 records neither code that Numba compiles, nor what a child process of a test executes. A line that no test executes
 while it runs (a constant of a module, a compiled kernel) is therefore attributed to all files that execute a function
 of its module or, for a kernel, of a kernel that imports it.
+
+A limit: what ``lru_cache`` keeps lasts as long as a worker of pytest, from one test file to the next. Lines within a
+cached function are then attributed only to the first file of that worker that calls it, and a mistake in them may be
+planted without the tests of the others being run.
 """
 
 from collections.abc import Iterable

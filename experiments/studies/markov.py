@@ -126,7 +126,7 @@ class Detail:
                     sampled.append(int(self._kinds[rows[int(rng.random() * len(rows))]]))
                     break
             else:
-                raise RnnaudioError(f"code {code} was never heard: it has no detail")
+                raise RnnaudioError(f"code {code} is not in the training music: it has no detail")
         return np.asarray(self._frames[sampled])
 
 

@@ -2,7 +2,7 @@
 
 How long it lives and what it dies of is measured by :mod:`rnnaudio.metrics.alive`, as everywhere. A fixed point or a
 cycle is something else: frames that are equal to a thousandth are a property of the recursion, even in a run that is
-too short to be heard as a loop. What a free run does is put into words here.
+too short to count as a loop. What a free run does is put into words here.
 """
 
 from collections.abc import Mapping

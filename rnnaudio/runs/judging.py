@@ -68,10 +68,10 @@ def continue_test_prime(
 def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.ndarray) -> Alive:
     """Measure how long generated sound, (n,) samples on the scale of the recording, stays alive after its prime.
 
-    This is the one place that says how long a run lived and what it died of: reports, diagnoses and the tables of
-    experiments ask it. Sound shorter than 1 s, or of a rate below ``MINIMUM_RATE_HZ``, cannot be measured: the result
-    is then its length, and the reason is ``stopped`` (why generation ended early) or, if that is empty, that it
-    cannot be measured.
+    Reports, diagnoses and experiments on saved runs ask this function, so that they agree. Some experiments call
+    :func:`alive_seconds` themselves, and :mod:`rnnaudio.metrics.yardstick` calls it without a prime. Sound shorter
+    than 1 s, or of a rate below ``MINIMUM_RATE_HZ``, cannot be measured: the result is then its length, and the
+    reason is ``stopped`` (why generation ended early) or, if that is empty, that it cannot be measured.
     """
     rate = corpus.sample_rate_hz
     if len(generated) < rate or rate < MINIMUM_RATE_HZ:

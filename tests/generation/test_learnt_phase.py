@@ -1,4 +1,4 @@
-"""What a model hears of magnitudes and is to say, and the stream that makes phases of what it says."""
+"""Input and target of a model of phases from magnitudes, and the stream that makes phases of its output."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from rnnaudio.training import Evaluation, TrainStep
 from tests.support.pieces import SIZES, ramps, split_of
 
 STFT_256 = STFT(256, 64, sample_rate_hz=16_000)
-HEARING = PhaseContext(STFT_256, radius=2)
+CONTEXT = PhaseContext(STFT_256, radius=2)
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +51,17 @@ def test_inputs_by_hand(magnitudes):
 
 
 def test_inputs_do_not_depend_on_level_or_place(magnitudes):
-    np.testing.assert_allclose(HEARING.inputs(1e-3 * magnitudes), HEARING.inputs(magnitudes), atol=1e-5)
+    np.testing.assert_allclose(CONTEXT.inputs(1e-3 * magnitudes), CONTEXT.inputs(magnitudes), atol=1e-5)
     moved = np.roll(magnitudes, 7, axis=1)
-    np.testing.assert_array_equal(HEARING.inputs(moved)[:, 20:90], HEARING.inputs(magnitudes)[:, 13:83])
-    assert not HEARING.inputs(np.zeros((5, 129))).any()
+    np.testing.assert_array_equal(CONTEXT.inputs(moved)[:, 20:90], CONTEXT.inputs(magnitudes)[:, 13:83])
+    assert not CONTEXT.inputs(np.zeros((5, 129))).any()
     both = np.stack([magnitudes, moved], axis=1)
     items, bins = np.array([0, 1, 1]), np.array([5, 0, 128])
-    np.testing.assert_array_equal(HEARING.inputs_of(both, items, bins), HEARING.inputs(both)[:, items, bins])
+    np.testing.assert_array_equal(CONTEXT.inputs_of(both, items, bins), CONTEXT.inputs(both)[:, items, bins])
 
 
 def test_the_linear_start_is_the_phase_gradient(magnitudes):
-    said = HEARING.inputs(magnitudes).astype(np.float64) @ HEARING.gradient_weights()
+    said = CONTEXT.inputs(magnitudes).astype(np.float64) @ CONTEXT.gradient_weights()
     inner = np.s_[1:-1, 3:-3]
     for k, kind in enumerate(magnitude_differences(magnitudes, STFT_256)):
         off = np.abs(np.sin((said[..., k] - kind[1:-1]) / 2))[inner]
@@ -71,7 +71,7 @@ def test_the_linear_start_is_the_phase_gradient(magnitudes):
 def test_batches_hold_the_true_differences_of_what_is_heard(piano):
     split = split_of(piano)
     windows = RandomWindows(split, frame_size=64, n_steps=steps_for(6, STFT_256), batch_size=3, seed=4)
-    batches = PhaseBatches(windows, HEARING, 5, 9)
+    batches = PhaseBatches(windows, CONTEXT, 5, 9)
     batch, again = batches.batch(2), batches.batch(2)
     for one, other in zip(batch, again, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -82,7 +82,7 @@ def test_batches_hold_the_true_differences_of_what_is_heard(piano):
     bare = STFT(256, 64, padding="none")
     for item in range(3):
         spectra = bare.forward(windows.batch(2).frames[:, item].reshape(-1))
-        heard = HEARING.inputs(np.abs(spectra))
+        heard = CONTEXT.inputs(np.abs(spectra))
         time, frequency = phase_differences(np.angle(spectra), STFT_256)
         for row in range(5 * item, 5 * item + 5):
             (bin_,) = {k for k in range(129) if np.allclose(heard[:, k], batch.inputs[:, row], atol=1e-5)}
@@ -113,10 +113,10 @@ def test_context_that_is_refused(options, message):
 
 def test_the_objective_is_the_weighted_distance_and_falls_in_training(piano):
     rng = np.random.default_rng(5)
-    model = Sequential([LSTM(HEARING.n_inputs, 6, rng=rng), Dense(6, 2, rng=rng)])
+    model = Sequential([LSTM(CONTEXT.n_inputs, 6, rng=rng), Dense(6, 2, rng=rng)])
     windows = RandomWindows(split_of(piano), frame_size=64, n_steps=steps_for(6, STFT_256), batch_size=4, seed=4)
-    batch = phase_batch(windows.batch(0).frames, HEARING, 8, rng)
-    silent = Dense(HEARING.n_inputs, 2, rng=rng, weights=constant(0.0))
+    batch = phase_batch(windows.batch(0).frames, CONTEXT, 8, rng)
+    silent = Dense(CONTEXT.n_inputs, 2, rng=rng, weights=constant(0.0))
     value = Evaluation(silent, PhaseDifferences())([batch])["phase_distance"]
     expected = np.average(np.sin(batch.differences.astype(float) / 2) ** 2, weights=batch.weights)
     assert value == pytest.approx(expected, rel=1e-4)
@@ -126,9 +126,9 @@ def test_the_objective_is_the_weighted_distance_and_falls_in_training(piano):
 
 
 def test_the_stream_integrates_what_the_model_says(magnitudes):
-    phases, said = learnt_phases(Stepper(gradient_model(HEARING)), HEARING, magnitudes, seed=3)
+    phases, said = learnt_phases(Stepper(gradient_model(CONTEXT)), CONTEXT, magnitudes, seed=3)
     padded = np.concatenate([magnitudes[:1], magnitudes, magnitudes[-1:]])
-    expected = HEARING.inputs(padded).astype(np.float64) @ HEARING.gradient_weights()
+    expected = CONTEXT.inputs(padded).astype(np.float64) @ CONTEXT.gradient_weights()
     np.testing.assert_allclose(np.stack(said, axis=-1), expected, atol=1e-4)
     np.testing.assert_array_equal(phases, integrated(magnitudes, said, STFT_256, seed=3))
 
@@ -178,4 +178,4 @@ def test_a_run_s_model_is_loaded_for_its_own_transform_alone(tmp_path):
 def test_models_of_other_widths_are_refused():
     model = Dense(4, 2, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="4 inputs and 2 outputs; expected 15 inputs"):
-        LearntPhase(Stepper(model), HEARING)
+        LearntPhase(Stepper(model), CONTEXT)

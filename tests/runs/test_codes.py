@@ -308,7 +308,7 @@ def test_gradients_through_stages(kernel):
 
 
 class Sure:
-    """A code model that is sure of one code for each stage, whatever it hears."""
+    """A code model that is sure of one code for each stage, whatever its input."""
 
     def __init__(self, codes):
         self.model = code_model()

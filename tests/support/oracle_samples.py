@@ -29,7 +29,7 @@ def below(values, prefix):
 
 
 def said_of_each(values, levels, n_context, *, frames, window, n_levels, deviation, cell):
-    """What the read-out is told of each sample from n_context on, (n, P), of one sequence of levels.
+    """The input of the read-out for each sample from n_context on, (n, P), of one sequence of levels.
 
     values: the model's, by full path; frames: samples of a frame of each tier, the longest first. At the beginning of
     a frame the recurrences step; then every sample is computed by itself.

@@ -110,7 +110,7 @@ def lstm_backward(
 
     Returns the gradients "x" (T, B, n_in), "h0", "c0" (B, n) and those of every parameter in p.
     truncate=n visits the last n steps only: x before them, and h0 and c0, then have gradient zero, and what the cost
-    says of the hidden outputs before them is not heard.
+    depends on in the hidden outputs before them is left out.
     """
     mask = _ones_unless(mask, x)
     hidden, cell = lstm_forward(x, h0, c0, p, mask)

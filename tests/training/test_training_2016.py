@@ -25,7 +25,7 @@ SCORED = {"last step": [T - 1], "burn-in": [3, 4], "all steps": list(range(T))}
 
 
 class Says(Layer):
-    """Its output is its parameter, whatever it hears."""
+    """Its output is its parameter, whatever its input."""
 
     n_in = n_out = N
 
