@@ -21,7 +21,8 @@ MOST_SILENT = 0.5
 # How the notes on these end.
 LEVEL_NOTE = ": --normalise brings all to one level"
 CLIPPED_NOTE = " of its samples are at full scale"
-SILENT_NOTE = " of its time: --drop-silence cuts that"
+SILENT_NOTE = " of its time: --drop-silence shortens silences of more than 1 s"
+EARLIER_SILENT_NOTE = " of its time: --drop-silence cuts that"  # in corpora that lie on disks
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class CorpusSummary:
 
 def is_measured(note: str) -> bool:
     """Whether :func:`notes_on` has made the note; it is then made anew whenever a corpus is written."""
-    return note.endswith((LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE))
+    return note.endswith((LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE, EARLIER_SILENT_NOTE))
 
 
 def notes_of(file: h5py.File) -> list[str]:
