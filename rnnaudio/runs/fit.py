@@ -15,7 +15,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.diagnostics.diagnose import causes_in_music
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs import lengths
-from rnnaudio.runs.config import as_toml, from_dict, to_dict
+from rnnaudio.runs.config import as_toml, to_dict
 from rnnaudio.runs.diagnosis.actions import on_the_corpus
 from rnnaudio.runs.diagnosis.preflight import require
 from rnnaudio.runs.load import saved_config
@@ -177,7 +177,7 @@ def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedR
     """Check a saved run against the config. RnnaudioError for another corpus or recipe, or other settings."""
     if recipe.key not in saved.settings:
         raise RnnaudioError(f"{saved.path} is a run of another recipe: name that one, or another run directory")
-    before = to_dict(from_dict(recipe.Config, saved.settings[recipe.key]))  # new settings get defaults
+    before = to_dict(saved_config(recipe, saved))
     may_change = {recipe.key: recipe.may_change(config), "corpus": {"path"}}
     check_same(saved.settings | {recipe.key: before}, record, may_change, saved.path)
 

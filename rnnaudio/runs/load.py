@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
@@ -55,12 +54,11 @@ def _check_sizes(recipe: Recipe[C], saved: SavedRun) -> None:
 
 
 def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
-    """The config of a saved run, with defaults for missing settings; RnnaudioError if the run has another recipe."""
+    """The config of a saved run; RnnaudioError if the run has another recipe."""
     try:
-        config: C = from_dict(recipe.Config, saved.settings[recipe.key])
+        return recipe.saved_config(saved.settings[recipe.key])
     except (KeyError, TypeError) as error:
         raise RnnaudioError(f"{saved.path} holds no settings of a run over {recipe.key} ({error})") from error
-    return config
 
 
 def saved_recipe(run_dir: Path) -> tuple[Recipe[Any], Any]:

@@ -20,7 +20,7 @@ from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
-from rnnaudio.runs.config import RunConfig
+from rnnaudio.runs.config import Plain, RunConfig, from_dict
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.judging import Sound, judge
 from rnnaudio.runs.lengths import Need, Needs
@@ -132,6 +132,8 @@ class Recipe(ABC, Generic[C]):
         length in seconds of the sound generated for the report.
     problems
         toy problems of the preflight.
+    of_earlier_versions
+        values of settings that saved runs lack, where earlier versions did something else than the default of today.
     """
 
     name: ClassVar[str]
@@ -140,6 +142,12 @@ class Recipe(ABC, Generic[C]):
     quantity: ClassVar[str] = "loss"
     seconds: ClassVar[float] = 10.0
     problems: ClassVar[tuple[ToyProblem, ...]] = PROBLEMS
+    of_earlier_versions: ClassVar[Mapping[str, Plain]] = {}
+
+    def saved_config(self, settings: Mapping[str, Plain]) -> C:
+        """The config of a saved run from its settings; what they lack is as in the version that saved it."""
+        config: C = from_dict(self.Config, {**self.of_earlier_versions, **settings})
+        return config
 
     @abstractmethod
     def prepare(self, config: C, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:

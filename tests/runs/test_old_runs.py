@@ -3,6 +3,7 @@
 How they were made, and what is recorded of them: tests/support/old_runs/make_old_runs.py.
 """
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.fit import fit, resumed_config
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
@@ -17,6 +19,7 @@ from rnnaudio.runs.load import load
 from rnnaudio.runs.outcome import write_outcome
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.samples.config import SamplesConfig
+from rnnaudio.training import checkpoint
 
 OLD = Path(__file__).parents[1] / "support" / "old_runs"
 CORPUS = OLD / "corpus.hdf5"
@@ -45,7 +48,7 @@ SETTINGS = {
     ),
     "codes": CodesConfig(
         window_samples=256, hop_samples=128, n_components=4, n_codes=8, n_stages=2, n_units=8, head_units=4,
-        transpose=(), n_steps=8, batch_size=4, max_updates=2, validate_every=1, minutes=1e-6,
+        transpose=(), n_steps=8, batch_size=4, max_updates=2, validate_every=1, minutes=1e-6, patience=0,
     ),
     "samples": SamplesConfig(
         frames=(16, 4), window=4, n_units=8, n_components=2, n_taps=4, batch_size=4, n_steps=64, max_updates=2,
@@ -107,6 +110,22 @@ def test_a_run_is_resumed_as_it_would_have_been(name, tmp_path):
     last = SavedRun.read(run_dir).parameters("model")
     assert {parameter: np.linalg.norm(value) for parameter, value in last.items()} == pytest.approx(expected, rel=1e-4)
     assert (run_dir / "config.toml").exists()
+
+
+def test_a_run_that_never_stopped_early_does_not_do_so_when_it_is_resumed(tmp_path):
+    """Runs over codes had no patience: thirty validations after the best one, they go on to their limit."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(OLD / "codes", run_dir)
+    saved = checkpoint.load(checkpoint.path_in(run_dir))
+    assert "patience" not in saved.record["config"]["music"]
+    saved.record["stopping"] |= {"epoch": 31, "reference_epoch": 1, "reference_loss": 0.0, "best_loss": 0.0}
+    checkpoint.save(checkpoint.path_in(run_dir), saved)
+    recipe, config = resumed_config(run_dir, minutes=5.0)
+    run = fit(recipe, config, CORPUS, run_dir, resume=True)
+    assert config.patience == 0 and run.stopping.epoch == 32 and not run.stopping.should_stop
+    assert run.reason == "the limit of 2 updates is reached"
+    with pytest.raises(RnnaudioError, match="patience was 0.*now it is 10"):
+        fit(recipe, dataclasses.replace(config, patience=10), CORPUS, run_dir, resume=True)
 
 
 @pytest.mark.parametrize(

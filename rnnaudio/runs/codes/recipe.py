@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Set
 from pathlib import Path
+from typing import ClassVar
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
@@ -31,7 +32,7 @@ from rnnaudio.runs.recipe import TOY_FRAME, Page, Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.toys import MELODIES, RATE_HZ
 
-TOY_CODES, TOY_UPDATES = 16, 200
+TOY_CODES = 16
 
 
 class CodesRecipe(Recipe[CodesConfig]):
@@ -43,6 +44,7 @@ class CodesRecipe(Recipe[CodesConfig]):
     quantity = "bits a frame"
     seconds = 30.0
     problems = MELODIES
+    of_earlier_versions: ClassVar = {"patience": 0}  # early stopping came later
 
     def completed(self, config: CodesConfig, corpus: AudioCorpus) -> CodesConfig:
         """Fill in the settings that are 0; RnnaudioError if sound from this corpus could not be measured."""
@@ -106,7 +108,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         """The config for toy problems: one stage of a few codes, no transpositions."""
         return dataclasses.replace(
             config, transpose=(), n_stages=1, n_codes=min(config.n_codes or TOY_CODES, TOY_CODES), n_components=0,
-            max_updates=config.max_updates or TOY_UPDATES, own_share=0.0, window_samples=0, hop_samples=0,
+            own_share=0.0, window_samples=0, hop_samples=0,
         )  # fmt: skip
 
     def toy_sizes(self, config: CodesConfig) -> tuple[int, int]:
