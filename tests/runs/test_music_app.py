@@ -97,7 +97,7 @@ def test_sizes_come_from_the_duration(seconds, rate, found):
     assert fitted(c, 9.0, 8_000) == c  # what is set stays
 
 
-def test_the_healthiest_is_chosen(folder):
+def test_the_healthiest_is_chosen(folder, monkeypatch):
     rows = [
         {"dead_for_good": 1, "frechet": 2.0, "in_range": 1.0},
         {"dead_for_good": 0, "frechet": 5.0, "in_range": 0.99},
@@ -105,6 +105,7 @@ def test_the_healthiest_is_chosen(folder):
         {"dead_for_good": 0, "frechet": 4.0, "in_range": 0.80},
     ]
     assert healthiest(rows) == rows[2]
+    monkeypatch.setattr(choice, "REFERENCE_SECONDS", 1.0)  # the demo's validation music is shorter than a minute
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
         chosen = choose(folder / "run", corpus, temperatures=(0.8, 1.2), n_primes=1, seconds=2.0)
     history = load(folder / "run").record["history"]
@@ -121,12 +122,72 @@ def test_the_healthiest_is_chosen(folder):
             )
             for split in (corpus.train, corpus.valid)
         )
-        assert corpus.valid.seconds < 60.0  # too little to be like: training music is added
-    expected = frechet_distance(training, np.concatenate([valid, training]))
-    assert chosen.training_frechet == pytest.approx(expected, abs=0.01)
+    assert chosen.training_frechet == pytest.approx(frechet_distance(training, valid), abs=0.01)
     rows, page = score_rows(chosen), RULE.format(scale="")
     assert [row for row in rows if row["chosen"]] == [best | {"chosen": "yes"}]
     assert all(column in page for column in ("dead_for_good", "frechet", "in_range"))
+
+
+@pytest.fixture
+def scored(folder, monkeypatch, tmp_path):
+    """A copy of the run, and the temperatures at which it was played: 2 dies least, of the others 1.5 is the best."""
+    shutil.copytree(folder / "run", tmp_path / "run", ignore=shutil.ignore_patterns("playing.json"))
+    tried = []
+
+    def scores(sounds, rate, limits, real, primes=()):
+        dead = {1.0: 2, 1.5: 1, 2.0: 0}[tried[-1]]
+        return {"dead_for_good": dead, "in_range": 1.0} | ({} if real is None else {"frechet": 1.0})
+
+    monkeypatch.setattr(choice, "played", lambda run, *_: tried.append(run.temperature))
+    monkeypatch.setattr(choice, "health", scores)
+    return tmp_path / "run", tried
+
+
+def test_training_music_does_not_choose_where_validation_music_is_short(folder, scored, capsys):
+    rows = [{"dead_for_good": 1, "in_range": 1.0}, *({"dead_for_good": 0, "in_range": k} for k in (0.8, 0.9, 0.9))]
+    assert healthiest(rows) is rows[2]
+    with AudioCorpus.open(folder / "corpus.h5") as corpus:
+        assert corpus.valid.seconds < 60.0
+        chosen = choose(scored[0], corpus, temperatures=(1.0, 2.0), n_primes=1, seconds=1.0)
+    assert chosen.training_frechet is None and all("frechet" not in row for row in chosen.scores)
+    said = capsys.readouterr().out
+    assert "less than 60 s of validation music: what is alive is chosen by the share in range" in said
+    assert health([music(4.0, 1)], RATE_HZ, None, None) == {"dead_for_good": 0, "in_range": 1.0}
+
+
+def test_a_choice_goes_on_with_what_was_tried_alike_and_is_asked_for(folder, scored):
+    """Two of three settings were tried for 1 s: they are not tried again for 1 s, but for 2 s, or with a Frechet
+    distance; and the choice is among the settings that are asked for, even if all of them were tried."""
+    run_dir, tried = scored
+    n_updates = SavedRun.read(run_dir).record["n_updates"]
+
+    def broken_off(**more):
+        rows = [
+            {"parameters": "model", "temperature": t, "detail_temperature": 1.0, "primes": 1, "seconds": 1.0}
+            | {"dead_for_good": dead, "in_range": 1.0}
+            | more
+            for t, dead in ((1.0, 2), (2.0, 0))
+        ]
+        save_playing(Playing("model", 2.0, 1.0, rows, None, untried=1), run_dir, n_updates)
+
+    def again(temperatures, seconds=None):
+        tried.clear()
+        with AudioCorpus.open(folder / "corpus.h5") as corpus:
+            return choose(run_dir, corpus, temperatures=temperatures, n_primes=1, seconds=seconds)
+
+    for seconds, temperatures, expected, chosen in (
+        (None, (1.0, 1.5, 2.0), [1.5], 2.0),
+        (1.0, (1.0, 1.5), [1.5], 1.5),
+        (2.0, (1.0, 2.0), [1.0, 2.0], 2.0),
+        (None, (1.0,), [], 1.0),
+    ):
+        broken_off()
+        playing = again(temperatures, seconds)
+        assert (tried, playing.temperature, playing.untried) == (expected, chosen, 0)
+        assert {row["seconds"] for row in playing.scores} == {seconds or 1.0}
+        assert [row["temperature"] for row in playing.scores] and load(run_dir).playing == playing
+    broken_off(frechet=3.0)  # of a version that measured it by other music
+    assert again((1.0, 2.0), 1.0).temperature == 2.0 and tried == [1.0, 2.0]
 
 
 def test_a_choice_that_is_broken_off_goes_on_where_it_was(folder, monkeypatch, command, tmp_path):

@@ -1,10 +1,10 @@
 """Choice of parameters and temperatures for a run over codes, by the quality of continued validation primes."""
 
 import time
-from collections.abc import Mapping, Sequence
-from itertools import product, zip_longest
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, product, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
@@ -26,6 +26,8 @@ SHARE_OF_TRAINING, MOST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS = 1 / 3, 300.0, 20.
 SAMPLING_SEED = 1  # not the runs' own, which is kept for measuring them afterwards
 FRECHET_IS_EQUAL = 1.2  # distances up to this multiple of the lowest are equal: another sampling may differ as much
 REAL_IS_WITHIN = 0.9  # limits that exclude more than a tenth of the validation music do not suit this corpus
+SETTING = ("parameters", "temperature", "detail_temperature")
+Setting: TypeAlias = tuple[str, float, float]  # the values of these entries of a row of scores
 
 
 def played(run: CodesRun, primes: Sequence[np.ndarray], n_samples: int, seed: int | None = None) -> list[np.ndarray]:
@@ -48,67 +50,112 @@ def choose(
 ) -> Playing:
     """Continue validation primes with best and last parameters at all temperatures; returns the healthiest setting.
 
-    The healthiest has the fewest continuations that die for good; among equals, a Frechet distance of log-mel frames
-    to the music of :func:`reference` of at most 1.2 times the lowest; among these, the most windows within the limits
-    of real music. The test split is not used. If the last validation was the best, only the last parameters are tried;
-    for a codec of one stage, only the last of ``details``. The choice among what was tried so far is written to
-    ``playing.json`` in the folder of the run after each setting; one that was broken off goes on from there.
+    See :func:`healthiest` for the criteria. Neither the test split nor training music decides. If the last validation
+    was the best, only the last parameters are tried; for a codec of one stage, only the last of ``details``. The
+    choice among what was tried so far is written to ``playing.json`` in the folder of the run after each setting. One
+    that was broken off goes on from there, if its continuations were as many and as long.
 
     temperatures, details
         sampling temperatures to try, of the first stage and of the later stages.
     n_primes, seconds
-        number of primes, and length of each continuation; None: 12, and as many seconds, from 8 to 60, as take a third
-        of the training time in all, 5 minutes at most.
+        number of primes, and length of each continuation; None: 12, and the length of a choice that was broken off, or
+        as many seconds, from 8 to 60, as take a third of the training time in all, 5 minutes at most.
     """
-    rate, n_primes = corpus.sample_rate_hz, n_primes or N_PRIMES
+    n_primes = n_primes or N_PRIMES
     saved = SavedRun.read(run_dir)
-    config = from_dict(CodesConfig, saved.settings["music"])
     music = validation_music(corpus)
-    limits, real = usable_limits(corpus, music), reference(corpus, music)
+    limits, real = usable_limits(corpus, music), reference(music, corpus.sample_rate_hz)
     prime_seconds = corpus.valid.prime_length(1.0)
     primes = [corpus.valid.prime_at(k, prime_seconds) for k in range(n_primes)]
-    last = loaded(config, saved, "model")
-    runs = {"model": last}
-    if last.history and not last.history[-1]["is_best"]:
-        runs = {"best": loaded(config, saved, "best"), "model": last}
+    runs = _candidates(saved)
+    last = runs["model"]
     settings = list(product(runs, temperatures, details if last.codec.n_stages > 1 else details[-1:]))
-    scores = [row for row in _tried_before(last.playing, n_primes) if _setting(row) in settings]
-    if scores:
-        seconds = scores[0]["seconds"]
-    elif seconds is None:
+    before = [row for row in _tried_before(last.playing, n_primes, real is not None) if _setting(row) in settings]
+    if seconds is None:
+        seconds = before[0]["seconds"] if before else None
+    if seconds is None:
         seconds = affordable_seconds(last, primes, limits, real, last.record["seconds"], len(settings))
-    before = f", {len(scores)} of them before" if scores else ""
-    print(
-        f"choosing how to play: {len(settings)} settings, each by {n_primes} continuations of {seconds:.0f} s{before}",
-        flush=True,
-    )
+    scores = [row for row in before if row["seconds"] == seconds]
     scale = training_frechet(corpus, real)
-    if scale is not None:
-        print(f"for comparison, the Frechet distance of training music is {scale:g}", flush=True)
-    tried, playing = set(map(_setting, scores)), last.playing
-    for parameters, temperature, detail in tqdm(settings, "choosing how to play", leave=False, disable=None):
-        if (parameters, temperature, detail) in tried:
-            continue
-        run = runs[parameters].playing_as(Playing(parameters, temperature, detail, [], limits))
-        sounds = played(run, primes, round(seconds * rate), SAMPLING_SEED)
-        row = {"parameters": parameters, "temperature": temperature, "detail_temperature": detail}
-        row |= {"primes": n_primes, "seconds": seconds}
-        scores.append(row | health(sounds, rate, limits, real, [corpus.restore(prime) for prime in primes]))
-        tqdm.write(_described(scores[-1], n_primes))
-        untried = len(settings) - len(scores)
-        playing = Playing(*_setting(healthiest(scores)), list(scores), limits, scale, untried)
+    print(_announced(len(settings), len(scores), n_primes, seconds, scale, real is not None), flush=True)
+    tried = {_setting(row) for row in scores}
+    trial = Trial(primes, seconds, limits, real)
+    rows = trial.rows(runs, [setting for setting in settings if setting not in tried])
+    for so_far in filter(None, accumulate(([row] for row in rows), initial=scores)):  # first what was tried before
+        playing = Playing(*_setting(healthiest(so_far)), so_far, limits, scale, len(settings) - len(so_far))
         save_playing(playing, run_dir, saved.record["n_updates"])
     return playing
 
 
-def _setting(row: Mapping[str, Any]) -> tuple[str, float, float]:
+def _candidates(saved: SavedRun) -> dict[str, CodesRun]:
+    """A run with its best and its last parameters, by their names; with the last alone if they are the best."""
+    config = from_dict(CodesConfig, saved.settings["music"])
+    last = loaded(config, saved, "model")
+    if last.history and not last.history[-1]["is_best"]:
+        return {"best": loaded(config, saved, "best"), "model": last}
+    return {"model": last}
+
+
+class Trial(NamedTuple):
+    """How settings are tried.
+
+    primes, seconds
+        validation primes, (n,) standardised samples each, and the length of each continuation.
+    limits, real
+        what continuations are compared with; see :func:`health`.
+    """
+
+    primes: Sequence[np.ndarray]
+    seconds: float
+    limits: AliveLimits | None
+    real: np.ndarray | None
+
+    def rows(self, runs: Mapping[str, CodesRun], settings: Sequence[Setting]) -> Iterator[dict[str, Any]]:
+        """Try the settings in turn with the ``runs``, by their parameters; yields and prints a row of scores each."""
+        for setting in tqdm(settings, "choosing how to play", leave=False, disable=None):
+            run = runs[setting[0]].playing_as(Playing(*setting, [], self.limits))
+            row = self._row(run)
+            tqdm.write(_described(row))
+            yield row
+
+    def _row(self, run: CodesRun) -> dict[str, Any]:
+        """The scores of a run with the setting with which it plays."""
+        rate = run.sample_rate_hz
+        sounds = played(run, self.primes, round(self.seconds * rate), SAMPLING_SEED)
+        before = [run.scale.restore(prime) for prime in self.primes]
+        setting = {name: getattr(run.playing, name) for name in SETTING}
+        tried_by = {"primes": len(self.primes), "seconds": self.seconds}
+        return setting | tried_by | health(sounds, rate, self.limits, self.real, before)
+
+
+def _announced(
+    n_settings: int, n_before: int, n_primes: int, seconds: float, scale: float | None, is_compared: bool
+) -> str:
+    """Lines on what is about to be tried, and by what; scale: as :func:`training_frechet` returns it."""
+    before = f", {n_before} of them before" if n_before else ""
+    text = f"choosing how to play: {n_settings} settings, each by {n_primes} continuations of {seconds:.0f} s{before}"
+    if not is_compared:
+        text += (
+            f"\nless than {REFERENCE_SECONDS:.0f} s of validation music: what is alive is chosen by the share in "
+            "range, not by Frechet distance"
+        )
+    elif scale is not None:
+        text += f"\nfor comparison, the Frechet distance of training music is {scale:g}"
+    return text
+
+
+def _setting(row: Mapping[str, Any]) -> Setting:
     """The setting that a row of scores is of."""
     return row["parameters"], row["temperature"], row["detail_temperature"]
 
 
-def _tried_before(playing: Playing, n_primes: int) -> list[dict[str, Any]]:
-    """The scores of a choice by ``n_primes`` that was broken off; empty if there is none."""
-    return list(playing.scores) if playing.untried and playing.scores[0].get("primes") == n_primes else []
+def _tried_before(playing: Playing, n_primes: int, is_compared: bool) -> list[dict[str, Any]]:
+    """The scores of a choice by ``n_primes`` that was broken off; empty if there is none.
+
+    is_compared: whether they are to have a Frechet distance.
+    """
+    rows = playing.scores if playing.untried else []
+    return [row for row in rows if row.get("primes") == n_primes and ("frechet" in row) == is_compared]
 
 
 def validation_music(corpus: AudioCorpus) -> list[np.ndarray]:
@@ -122,41 +169,36 @@ def validation_music(corpus: AudioCorpus) -> list[np.ndarray]:
     return music if max(map(len, music)) >= rate else [np.concatenate(music)]
 
 
-def reference(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> np.ndarray:
-    """Log-mel frames (time, bands) of the music that continuations are to be like.
+def reference(music: Sequence[np.ndarray], rate: int) -> np.ndarray | None:
+    """Log-mel frames (time, bands) of the validation ``music``, that continuations are to be like.
 
-    That is the validation ``music`` if it has a minute. A few seconds of it say little about the rest of a recording:
-    then training music is added.
+    None if it has less than a minute: a few seconds of one recording differ from the rest of it by more than settings
+    differ.
     """
-    rate = corpus.sample_rate_hz
-    frames = [log_mel(audio, rate) for audio in music]
     if sum(map(len, music)) < REFERENCE_SECONDS * rate:
-        frames += _training_frames(corpus)
-    return np.concatenate(frames)
+        return None
+    return np.concatenate([log_mel(audio, rate) for audio in music])
 
 
-def _training_frames(corpus: AudioCorpus) -> list[np.ndarray]:
-    """Log-mel frames (time, bands) of the beginning of each training piece, ten minutes in all."""
+def training_frechet(corpus: AudioCorpus, real: np.ndarray | None) -> float | None:
+    """Frechet distance of training music to the frames ``real``, what other real music has; None if there is none.
+
+    It takes the beginning of each training piece, ten minutes in all. real: as of :func:`reference`.
+    """
     rate, pieces = corpus.sample_rate_hz, corpus.train.pieces
     n_each = max(rate, round(TRAINING_SECONDS * rate / len(pieces)))
-    music = [corpus.restore(p.read(0, min(p.n_samples, n_each))) for p in pieces]
-    return [log_mel(audio, rate) for audio in music if len(audio) >= rate]
-
-
-def training_frechet(corpus: AudioCorpus, real: np.ndarray) -> float | None:
-    """Frechet distance of training music to the frames ``real``, what other real music has; None if it is too short.
-
-    It takes the beginning of each training piece, ten minutes in all. real: as in :func:`health`.
-    """
-    frames = _training_frames(corpus)
-    return round(float(frechet_distance(np.concatenate(frames), real)), 2) if frames else None
+    long = [p for p in pieces if p.n_samples >= rate]
+    if real is None or not long:
+        return None
+    frames = [log_mel(corpus.restore(p.read(0, min(p.n_samples, n_each))), rate) for p in long]
+    return round(float(frechet_distance(np.concatenate(frames), real)), 2)
 
 
 def affordable_seconds(
     run: CodesRun,
     primes: Sequence[np.ndarray],
     limits: AliveLimits | None,
-    real: np.ndarray,
+    real: np.ndarray | None,
     training_seconds: float,
     n_settings: int,
 ) -> float:
@@ -172,11 +214,14 @@ def affordable_seconds(
     return round(float(min(max(budget / (cost * n_settings), LEAST_SECONDS), SECONDS)), 1)
 
 
-def _described(row: Mapping[str, Any], n_primes: int) -> str:
+def _described(row: Mapping[str, Any]) -> str:
     """Format the scores of one setting as a line of progress."""
+    likeness = (
+        f"Frechet distance {row['frechet']:g}" if "frechet" in row else f"{100 * row['in_range']:.1f} % in range"
+    )
     return (
         f"{row['parameters']} at temperature {row['temperature']:g}, detail {row['detail_temperature']:g}: "
-        f"{row['dead_for_good']} of {n_primes} die, Frechet distance {row['frechet']:g}"
+        f"{row['dead_for_good']} of {row['primes']} die, {likeness}"
     )
 
 
@@ -194,30 +239,36 @@ def health(
     sounds: Sequence[np.ndarray],
     rate: int,
     limits: AliveLimits | None,
-    real: np.ndarray,
+    real: np.ndarray | None,
     primes: Sequence[np.ndarray] = (),
 ) -> dict[str, Any]:
     """Scores of the continuations of one setting, by name: how many die, Frechet distance, share of windows in range.
 
     sounds: the continuations, (n,) samples each, on the scale of the recording. rate: sample rate in Hz. limits:
     limits of real music; None: no continuation counts as dead. real: log-mel frames (time, bands) as of
-    :func:`reference`. primes: what each was continued from, by whose level silence is judged, as in a report; empty:
-    by the music's.
+    :func:`reference`; None: the Frechet distance is left out. primes: what each was continued from, by whose level
+    silence is judged, as in a report; empty: by the music's.
     """
     pairs = zip_longest(sounds, primes)
     within = [in_range(sound, rate, limits, prime) for sound, prime in pairs] if limits else []
-    frames = np.concatenate([log_mel(sound, rate) for sound in sounds])
-    return {
-        "dead_for_good": sum(w.dead_from_s is not None for w in within),
-        "frechet": round(float(frechet_distance(frames, real)), 2),
-        "in_range": round(float(np.mean([w.fraction for w in within])), 4) if within else 1.0,
-    }
+    scores: dict[str, Any] = {"dead_for_good": sum(w.dead_from_s is not None for w in within)}
+    if real is not None:
+        frames = np.concatenate([log_mel(sound, rate) for sound in sounds])
+        scores["frechet"] = round(float(frechet_distance(frames, real)), 2)
+    return scores | {"in_range": round(float(np.mean([w.fraction for w in within])), 4) if within else 1.0}
 
 
 def healthiest(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The row of scores (see :func:`health`) of the healthiest setting, by the criteria of :func:`choose`."""
+    """The row of scores (see :func:`health`) of the healthiest setting.
+
+    It has the fewest continuations that die for good; among equals, a Frechet distance to the validation music of at
+    most 1.2 times the lowest, if that was measured; among these, the most windows within the limits of real music; and
+    the first of what is equal in all that.
+    """
     fewest = min(row["dead_for_good"] for row in scores)
     alive = [row for row in scores if row["dead_for_good"] == fewest]
+    if not all("frechet" in row for row in alive):
+        return max(alive, key=lambda row: float(row["in_range"]))
     nearest = min(row["frechet"] for row in alive)
     near = [row for row in alive if row["frechet"] <= FRECHET_IS_EQUAL * nearest]
     return max(near, key=lambda row: (row["in_range"], -row["frechet"]))

@@ -9,7 +9,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.generation.codes import decoded_audio
 from rnnaudio.objectives import NextCodes
-from rnnaudio.runs.codes.choice import FRECHET_IS_EQUAL
+from rnnaudio.runs.codes.choice import FRECHET_IS_EQUAL, REFERENCE_SECONDS
 from rnnaudio.runs.codes.model import encoded
 from rnnaudio.runs.codes.playing import Playing
 from rnnaudio.runs.codes.run import CodesRun
@@ -29,9 +29,9 @@ RULE = (
     f"{FRECHET_IS_EQUAL:g} times the lowest, since another sampling may differ as much; among these, the highest "
     "share in range. Parameters: best, those of the lowest validation loss, or model, the last ones. dead_for_good: "
     "how many continuations end in two seconds or more of silence, noise, a held sound or a loop. frechet: the "
-    "distance of their log-mel spectra from those of validation music (and of training music, if there is less than a "
-    "minute of it), lower is more alike{scale}. in_range: the "
-    "share of all windows of a second without such a fault."
+    "distance of their log-mel spectra from those of validation music, lower is more alike{scale}; it is left out if "
+    f"there are less than {REFERENCE_SECONDS:g} s of that. in_range: the share of all windows of a second without "
+    "such a fault."
 )
 
 

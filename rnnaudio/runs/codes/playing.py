@@ -23,8 +23,8 @@ class Playing(NamedTuple):
     limits
         limits of real music, outside which a continuation counts as dead; None if unknown.
     training_frechet
-        Frechet distance of training music to the music of reference, the scale for those of the scores; None if it was
-        not measured, as by earlier versions.
+        Frechet distance of training music to the validation music, the scale for those of the scores; None if it was
+        not measured, as with little validation music, or by earlier versions.
     untried
         how many settings are left to try, if the choice was broken off.
     """
