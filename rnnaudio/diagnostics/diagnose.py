@@ -228,6 +228,7 @@ def look_at_history(subject: Subject, batches: list[Any], measured: Measurements
     """Measure the course of training (see :func:`course_figures`), its lowest losses, and the loss that was kept."""
     figures = measured.figures
     figures |= course_figures(subject.history)
+    figures["stopped_early"] = float(subject.stopped_early)
     figures["blank_loss"] = NOT_MEASURED if subject.blank_loss is None else subject.blank_loss
     figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
     for kind in ("valid", "train"):

@@ -119,11 +119,12 @@ def course(figures: Mapping[str, float], life: Alive | None = None) -> str:
         return f"it grows without bound: it ends {-fall:.0f} dB above the recording"
     if fall > FADED_DB:
         return f"it fades: it ends {fall:.0f} dB below the recording"
-    period, since = figures["period"], figures["repeats_from"]
-    if period > 1 and figures["unrest_db"] >= DRONE_DB:
+    period, since, unrest = figures["period"], figures["repeats_from"], figures["unrest_db"]
+    if period > 1 and not unrest < DRONE_DB:  # NaN: too few frames to tell
         return f"it loops: from frame {since:.0f} on it repeats itself every {period:.0f} frames"
-    if period > 0 or figures["unrest_db"] < DRONE_DB:
-        return f"it freezes: it ends in a steady tone, whose level varies by {figures['unrest_db']:.2f} dB"
+    if period > 0 or unrest < DRONE_DB:
+        varies = f", whose level varies by {unrest:.2f} dB" if np.isfinite(unrest) else ""
+        return f"it freezes: it ends in a steady tone{varies}"
     if life is not None and life.fault:
         return FAULTS_IN_WORDS[life.fault]
     return f"it goes on: its level ends {-fall:+.0f} dB from that of the recording, and it does not repeat itself"

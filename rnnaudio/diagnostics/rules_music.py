@@ -115,6 +115,8 @@ def limit_too_soon(m: Measurements) -> Found | None:
     falls, steadily = m.figures["still_falls"], m.figures["falls_steadily"]
     if not (falls > STILL_FALLS and steadily >= STEADILY) or m.figures["rate_at_end"] < RATE_IS_DOWN:
         return None
+    if m.figures["stopped_early"] == 1.0:  # no limit ended it: more time changes nothing
+        return None
     return Found(
         min(1.0, 5 * falls),
         f"the validation loss was still falling when training ended: by {100 * falls:.1f} % in the last third of its "

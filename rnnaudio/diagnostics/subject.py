@@ -47,8 +47,9 @@ class Subject:
         None: it is not judged.
     learning_rate, late_rate
         the highest learning rate of the run, and the rate of the last update of ``model``; None: the highest.
-    history, best_loss
-        as recorded by the run: one row per validation, and the loss by which the parameters were selected.
+    history, best_loss, stopped_early
+        as recorded by the run: one row per validation, the loss by which the parameters were selected, and whether
+        early stopping ended it.
     baselines
         errors of the baselines on the validation windows by name, as recorded by the run; empty: they are measured.
     blank_loss
@@ -75,6 +76,7 @@ class Subject:
     held_out: Sequence[Samples] = ()
     full_scale: float | None = None
     blank_loss: float | None = None
+    stopped_early: bool = False
 
     @cached_property
     def stepped(self) -> Stepped:

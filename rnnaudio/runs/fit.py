@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from rnnaudio import engine
@@ -16,7 +15,7 @@ from rnnaudio.diagnostics.diagnose import causes_in_music
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs import lengths
 from rnnaudio.runs.config import as_toml, to_dict
-from rnnaudio.runs.diagnosis.actions import on_the_corpus
+from rnnaudio.runs.diagnosis.actions import longer, on_the_corpus
 from rnnaudio.runs.diagnosis.preflight import require
 from rnnaudio.runs.load import saved_config
 from rnnaudio.runs.recipe import C, Prepared, Recipe
@@ -149,22 +148,10 @@ def _refuse_if_complete(recipe: Recipe[C], config: C, saved: SavedRun) -> None:
 
 
 def how_to_go_on(run_dir: Path) -> str:
-    """The command that trains a saved run further, or anew for longer where its schedule has come to its end."""
+    """The command that trains a saved run for longer, see :func:`longer`."""
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
-    config, n_updates = saved_config(recipe, saved), saved.record["n_updates"]
-    folder = shlex.quote(str(run_dir))
-    if saved.record["stopping"]["should_stop"]:
-        limit = recipe.more_patience(config)
-    elif 0 < config.max_updates <= n_updates:
-        limit = f"--max-updates {2 * config.max_updates}"
-        if "max_updates" in recipe.may_change(config):
-            return f"rnnaudio resume {folder} {limit}"
-    else:
-        done = saved.record["seconds"] / 60.0
-        return f"rnnaudio resume {folder} --minutes {max(2.0 * config.minutes, float(np.ceil(done + 1.0))):g}"
-    places = (saved.settings["corpus"]["path"], f"{run_dir}-2", "--config", str(Path(run_dir) / "config.toml"))
-    return f"rnnaudio train {shlex.join(places)} {limit}"
+    return longer(recipe, saved_config(recipe, saved), saved)
 
 
 def _is_reported(saved: SavedRun) -> bool:

@@ -274,6 +274,7 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         held_out=corpus.valid.pieces,
         full_scale=1.0 / corpus.std,
         blank_loss=prepared.blank_loss,
+        stopped_early=bool(run.record["stopping"].get("should_stop")),
     )
 
 

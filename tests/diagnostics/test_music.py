@@ -182,7 +182,8 @@ def test_a_course_that_still_falls_unless_its_schedule_is_over():
     figures = course_figures(history(falling, falling))
     # Medians of three rows, three rows apart: .9^10 and .9^8.
     assert figures["still_falls"] == pytest.approx(1.0 - 0.9**2) and figures["falls_steadily"] == 1.0
-    assert "limit-too-soon" in named(measured(**figures))
+    assert "limit-too-soon" in named(measured(**figures, stopped_early=0.0))
+    assert "limit-too-soon" not in named(measured(**figures, stopped_early=1.0))
     flat = np.append(falling[:8], np.full(6, falling[7]))
     assert "limit-too-soon" not in named(measured(**course_figures(history(flat, flat))))
     over = course_figures(history(falling, falling, np.linspace(1e-3, 1e-5, 12)))
@@ -246,12 +247,15 @@ USUAL = {"level_fall_db": 0.0, "period": 0.0, "unrest_db": 3.0, "repeats_from": 
         ({"level_fall_db": -50.0}, "it grows without bound: it ends 50 dB above"),
         ({"unrest_db": 0.01}, "it freezes"),
         ({"period": 1.0}, "it freezes"),
+        ({"period": 1.0, "unrest_db": np.nan}, "it freezes: it ends in a steady tone"),
+        ({"period": 4.0, "repeats_from": 9.0, "unrest_db": np.nan}, "it loops: from frame 9 on"),
         ({"period": 7.0, "repeats_from": 30.0}, "it loops: from frame 30 on it repeats itself every 7 frames"),
         ({"level_fall_db": np.nan}, "it ends in numbers that are not finite"),
     ],
 )
 def test_what_a_free_run_does_in_words(changed, words):
-    assert course(USUAL | changed).startswith(words)
+    said = course(USUAL | changed)
+    assert said.startswith(words) and "nan" not in said
 
 
 def test_a_run_that_was_not_played_is_not_described():

@@ -1,26 +1,31 @@
 """What a diagnosis says to type: options that the parser of `train` takes, and commands that work as printed."""
 
 import dataclasses
+import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
 
 from experiments.proofs.advice import with_options
 from rnnaudio.audio.cleaning import AS_IT_IS
-from rnnaudio.data import build_corpus
+from rnnaudio.data import AudioCorpus, build_corpus
 from rnnaudio.data.corpus_build import Recording
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Cause
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.recipe import CODES
 from rnnaudio.runs.diagnosis.actions import actions
-from rnnaudio.runs.fit import fit, resumed_config
+from rnnaudio.runs.fit import fit, how_to_go_on, resumed_config
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES
+from rnnaudio.runs.load import load
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.runs.samples.recipe import SAMPLES
+from rnnaudio.training import checkpoint
 
 TINY = FramesConfig(
     model=ModelConfig(n_units=6), frame_size=40, n_steps=5, batch_size=4, max_updates=8, validate_every=4
@@ -45,10 +50,34 @@ def test_a_limit_that_came_too_soon_is_doubled_by_the_command_that_can(folder):
     assert recipe is FRAMES and config.max_updates == 16
     brief = dataclasses.replace(TINY, max_updates=1000, minutes=saved.record["seconds"] / 60)
     (line,) = actions(cause, FRAMES, brief, saved)
-    assert line.startswith(f"go on: rnnaudio resume {folder}/run --minutes 0.")
+    assert line == f"go on: rnnaudio resume {folder}/run --minutes 2"
     broken_off = dataclasses.replace(TINY, max_updates=1000)
     assert actions(cause, FRAMES, broken_off, saved) == [f"go on: rnnaudio resume {folder}/run"]
-    assert actions(cause, CODES, CodesConfig(max_updates=8), saved) == ["train with: --max-updates 16"]
+    anew = (
+        f"go on: rnnaudio train {folder}/corpus.h5 {folder}/run-2 --config {folder}/run/config.toml --max-updates 16"
+    )
+    assert actions(cause, CODES, CodesConfig(max_updates=8), saved) == [anew]
+
+
+def test_what_training_says_at_its_end_is_what_a_diagnosis_says(folder, tmp_path):
+    """Of a run that early stopping has ended, which `resume` refuses: train anew, with more patience."""
+    run_dir = tmp_path / "a run"
+    shutil.copytree(folder / "run", run_dir)
+    assert how_to_go_on(run_dir) == f"rnnaudio resume '{run_dir}' --max-updates 16"
+    saved = checkpoint.load(checkpoint.path_in(run_dir))
+    saved.record["stopping"] |= {"should_stop": True, "reason": "no improvement"}
+    saved.record["n_updates"] = 4
+    checkpoint.save(checkpoint.path_in(run_dir), saved)
+    config = f"--config '{run_dir}/config.toml' --patience {2 * TINY.patience}"
+    expected = f"rnnaudio train {folder}/corpus.h5 '{run_dir}-2' {config}"
+    assert how_to_go_on(run_dir) == expected
+    assert actions(Cause("limit-too-soon", 0.3, "", ""), FRAMES, TINY, SavedRun.read(run_dir)) == [
+        f"go on: {expected}"
+    ]
+    (run_dir / "report.html").touch()
+    with pytest.raises(RnnaudioError, match="more time changes nothing.*" + re.escape(expected)):
+        resumed_config(run_dir, minutes=60.0)
+    assert FRAMES.subject(load(run_dir), AudioCorpus.open(folder / "corpus.h5"), run_dir).stopped_early
 
 
 def test_causes_in_the_music_are_mended_in_the_corpus(folder):

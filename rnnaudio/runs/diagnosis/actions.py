@@ -3,6 +3,8 @@
 import shlex
 from typing import Any
 
+import numpy as np
+
 from rnnaudio.diagnostics.subject import Cause
 from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.record import SavedRun
@@ -18,7 +20,7 @@ def actions(cause: Cause, recipe: Recipe[C], config: C, saved: SavedRun | None =
     lines = [f"train with: {options}"] if (options := recipe.remedy(cause.name, config, cause.rate_factor)) else []
     corpus = shlex.quote(str(saved.settings["corpus"]["path"])) if saved else "CORPUS.h5"
     if cause.name == "limit-too-soon" and saved:
-        lines.append(further(recipe, config, saved))
+        lines.append(f"go on: {longer(recipe, config, saved)}")
     if cause.name in ("too-little-music", "overfitting"):
         lines.append(f"add music: rnnaudio corpus add {corpus} MORE_MUSIC")
     return lines + on_the_corpus(cause, corpus)
@@ -32,14 +34,21 @@ def on_the_corpus(cause: Cause, corpus: str) -> list[str]:
     return lines
 
 
-def further(recipe: Recipe[Any], config: Any, saved: SavedRun) -> str:
-    """The command that trains a run for twice as long; its own limits if it was broken off before them."""
+def longer(recipe: Recipe[Any], config: Any, saved: SavedRun) -> str:
+    """The command that trains a run for twice as long, without limits if it was broken off before them.
+
+    It resumes the run, or trains anew what early stopping has ended or whose rate has fallen over its updates.
+    """
     minutes, updates = saved.record["seconds"] / 60.0, saved.record["n_updates"]
-    over = {
-        "max_updates": config.max_updates if updates >= NEARLY * config.max_updates > 0 else 0,
-        "minutes": config.minutes if 2.0 * minutes >= NEARLY * config.minutes else 0,
-    }
-    options = " ".join(f"--{name.replace('_', '-')} {2 * limit:g}" for name, limit in over.items() if limit)
-    if over["max_updates"] and "max_updates" not in recipe.may_change(config):
-        return f"train with: {options}"  # the learning rate has fallen over the updates, so there are no more
-    return f"go on: rnnaudio resume {shlex.quote(str(saved.run_dir))} {options}".rstrip()
+    has_stopped = bool(saved.record["stopping"].get("should_stop"))
+    needs_updates = updates >= NEARLY * config.max_updates > 0
+    options = [recipe.more_patience(config)] if has_stopped else []
+    if needs_updates:
+        options.append(f"--max-updates {2 * config.max_updates}")
+    if 2.0 * minutes >= NEARLY * config.minutes:
+        options.append(f"--minutes {max(2.0 * config.minutes, float(np.ceil(minutes + 1.0))):g}")
+    if has_stopped or (needs_updates and "max_updates" not in recipe.may_change(config)):
+        run_dir = str(saved.run_dir)
+        places = (str(saved.settings["corpus"]["path"]), f"{run_dir}-2", "--config", f"{run_dir}/config.toml")
+        return " ".join(filter(None, [f"rnnaudio train {shlex.join(places)}", *options]))
+    return " ".join([f"rnnaudio resume {shlex.quote(str(saved.run_dir))}", *options])
