@@ -1,5 +1,6 @@
 """Continue primes with a trained model, into WAV files or standard output, which are written as the model plays."""
 
+import shlex
 import shutil
 import sys
 import time
@@ -61,7 +62,7 @@ class Track:
 
     @property
     def notes(self) -> list[str]:
-        """What a listener should know of its level."""
+        """Remarks on its level, for the user."""
         return [*filter(None, [peak_note(self._limiter.lowest_db), level_note(self._prime.dbfs, self._added.dbfs)])]
 
 
@@ -133,12 +134,19 @@ def _write(
         for track, writer in zip(tracks, writers, strict=True):
             track.end()
             writer.end()
-        if interrupt.reason and not any(track.n_added for track in tracks):
+        is_whole = all(track.n_added == n_samples or k in monitor.ends for k, track in enumerate(tracks))
+        if not is_whole and not any(track.n_added for track in tracks):
             raise KeyboardInterrupt("nothing was played yet, and nothing was written")
     text = _described(targets, tracks, monitor.ends, wall)
-    if interrupt.reason:
-        raise KeyboardInterrupt(f"{text}; to go on: --prime-file {targets[0]} --prime-start end")
+    if not is_whole:
+        raise KeyboardInterrupt(f"{text}; to go on{_going_on(targets)}")
     return text
+
+
+def _going_on(targets: list[Path]) -> str:
+    """The options that continue what was written, one file at a time."""
+    options = [f"--prime-file {shlex.quote(str(target))} --prime-start end" for target in targets]
+    return f": {options[0]}" if len(options) == 1 else f", one at a time: {' or '.join(options)}"
 
 
 def _check_space(target: Path, n_samples: int) -> None:

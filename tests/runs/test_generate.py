@@ -1,6 +1,7 @@
 """What `generate` writes of a model whose output is known: primes, levels, parts, and what is left after Ctrl-C."""
 
 import os
+import shlex
 import shutil
 import signal
 import tracemalloc
@@ -136,6 +137,37 @@ def test_what_was_played_before_ctrl_c_is_kept(play, prime, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_ctrl_c_in_the_last_block_is_no_interruption_for_nothing_is_missing(play, prime, tmp_path):
+    def interrupted(start, stop):
+        if stop == RATE_HZ:
+            os.kill(os.getpid(), signal.SIGINT)
+        return sine(0.3)(start, stop)
+
+    assert "1.00 s prime + 1.00 s generated" in play(known(interrupted), prime, 1.0)
+    assert len(samples(tmp_path / "x.wav")) == 2 * RATE_HZ
+
+
+def test_each_of_several_streams_can_be_gone_on_with(monkeypatch, tmp_path):
+    """The options as a shell takes them, although a folder has a space in its name."""
+
+    played = []
+
+    def interrupted(start, stop):
+        if not played:
+            os.kill(os.getpid(), signal.SIGINT)
+        played.append(start)
+        return sine(0.3)(start, stop)
+
+    (tmp_path / "a run").mkdir()
+    monkeypatch.setattr(module, "load", lambda _: known(interrupted))
+    monkeypatch.setattr(Primes, "read", lambda *_: [sine(0.1)(0, RATE_HZ)] * 2)
+    with pytest.raises(KeyboardInterrupt) as end:
+        generate(tmp_path, tmp_path / "a run/x.wav", primes=Primes(streams=2), seconds=60.0)
+    options = str(end.value).partition("to go on, one at a time: ")[2]
+    expected = [["--prime-file", str(tmp_path / f"a run/x-{k}.wav"), "--prime-start", "end"] for k in (1, 2)]
+    assert shlex.split(options) == [*expected[0], "or", *expected[1]]
+
+
 def test_more_than_a_wav_holds_is_refused_before_the_work(play, prime, tmp_path, monkeypatch):
     def works(start, stop):
         raise AssertionError("it played")
@@ -190,10 +222,10 @@ def test_a_watch_that_forgets_dates_a_death_like_one_that_does_not(monkeypatch):
     monkeypatch.setattr("rnnaudio.runs.continuing.KEPT_SECONDS", 15.0)
     limits = calibrate([music(10.0, seed) for seed in range(3)], RATE_HZ)
     audio = np.concatenate([music(10.0, seed) for seed in range(3)] + [np.zeros(12 * RATE_HZ)])
-    watch, heard = Watch(limits, Scale(0.0, 1.0)), 0
+    watch, n_pushed = Watch(limits, Scale(0.0, 1.0)), 0
     for start in range(0, len(audio), 3000):
-        heard = start + len(audio[start : start + 3000])
+        n_pushed = start + len(audio[start : start + 3000])
         if death := watch.push(audio[start : start + 3000]):
             break
-    expected = in_range(audio[:heard], RATE_HZ, limits).dead_from_s
+    expected = in_range(audio[:n_pushed], RATE_HZ, limits).dead_from_s
     assert 29.0 <= expected <= 31.5 and death.startswith("fell silent") and f"from {expected:.1f} s on" in death
