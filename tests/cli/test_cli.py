@@ -13,7 +13,6 @@ import soundfile
 
 from rnnaudio.audio import read_audio, write_wav
 from rnnaudio.cli import main
-from rnnaudio.generation import Generated
 from rnnaudio.runs import outcome
 from rnnaudio.runs.explanations import EXPLANATIONS, OF_FRAMES
 from rnnaudio.runs.frames import recipe as frames_recipe
@@ -305,14 +304,14 @@ def test_demo_refuses_a_folder_with_another_run(folder, command):
 def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp_path):
     """A free run that overflows after a few frames gives less than a second of sound; it is judged and shown too."""
 
-    def explode(stepper, seeds, **_):
-        (seed,) = seeds
-        return [Generated(np.concatenate([seed, 0.1 * seed[:80]]), len(seed), "not finite after 2 frames")]
+    def explode(stepper, primes, **_):
+        (prime,) = primes
+        yield np.append(0.1 * prime[:80], np.full(40, np.nan, np.float32))[None]
 
     shutil.copytree(folder / "run", tmp_path / "run")
-    monkeypatch.setattr(frames_recipe, "generate_streams", explode)
+    monkeypatch.setattr(frames_recipe, "continued_blocks", explode)
     summary = outcome.write_outcome(tmp_path / "run", folder / "corpus.h5")
-    assert summary["generated_seconds"] == 80 / RATE and summary["death"] == "not finite after 2 frames"
+    assert summary["generated_seconds"] == 80 / RATE and summary["death"] == f"not finite after {80 / RATE:.2f} s"
     assert (tmp_path / "run/report.html").exists()
 
 

@@ -112,8 +112,8 @@ def test_a_step_and_a_free_run_of_the_subject(folder, monkeypatch):
 
 def test_a_free_run_that_overflows_is_filled_up_with_nan(folder, monkeypatch):
     loaded = load(folder / "run")
-    result = Generated(np.ones(80 + 40, np.float32), 80, "not finite after 1 frames")
-    monkeypatch.setattr(frames_recipe, "generate_streams", lambda *_, **__: [result])
+    block = np.append(np.ones(40, np.float32), np.full(40, np.nan, np.float32))[None]
+    monkeypatch.setattr(frames_recipe, "continued_blocks", lambda *_, **__: iter([block]))
     played = frame_player(loaded)(np.ones((2, 40), np.float32), 3)
     np.testing.assert_array_equal(np.isfinite(played).all(axis=1), [True, False, False])
 

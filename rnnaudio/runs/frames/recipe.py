@@ -14,7 +14,7 @@ from rnnaudio.data.corpus import Scale, Split
 from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_batch, linear_prediction
 from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.generation import Generated, OutputNoise, Stepper, continued_blocks, generate_streams
+from rnnaudio.generation import OutputNoise, Stepper, continued_blocks
 from rnnaudio.metrics import in_decibel, scores_in_decibel
 from rnnaudio.nn import GaussianNoise, Layer, LinearPredictor, MemoryLSTM, Noisy
 from rnnaudio.objectives import STRATEGIES, Strategy
@@ -75,13 +75,6 @@ class FramesRun(LoadedRun):
         if power is None:
             raise RnnaudioError("the run has no record of how loud its validation windows are: train anew for noise")
         return float(np.sqrt((self.best_validation_loss or 0.0) * power))
-
-    def continue_primes(
-        self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
-    ) -> list[Generated]:
-        """Continue the primes, see the base class; RnnaudioError if an option of sampling is set."""
-        _refuse(sampling)
-        return generate_streams(self._stepper(), primes, n_samples=n_samples, **self._options(), progress=True)
 
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
