@@ -1,5 +1,6 @@
 """Commands that train, resume and report on runs, generate sound from them, and find out why a run's sound is poor."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -252,7 +253,8 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
     text, picture = write_diagnosis(run_dir, found)
     options = [line for line in advice.splitlines() if "train with:" in line and "--recipe" not in line]
     if options and (run_dir / "config.toml").exists():
-        print(f"keep the other settings: rnnaudio train CORPUS.h5 NEW_RUN --config {run_dir / 'config.toml'} ...")
+        settings = shlex.quote(str(run_dir / "config.toml"))
+        print(f"keep the other settings: rnnaudio train CORPUS.h5 NEW_RUN --config {settings} ...")
     print(f"look: {picture}   figures: {text}")
     if preflight:
         try_toy_problems(recipe, config)
@@ -293,22 +295,21 @@ def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> No
         raise RnnaudioError(
             f"{run.reason}, and no model was kept: probably the learning rate "
             f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, look "
-            f"for faults in the data (rnnaudio corpus info {corpus} --verify)"
+            f"for faults in the data (rnnaudio corpus info {shlex.quote(str(corpus))} --verify)"
         )
-    interrupted = run.reason.startswith("interrupted")
+    interrupted, folder = run.reason.startswith("interrupted"), shlex.quote(str(run_dir))
     print(f"training ended: {run.reason}; playing on and writing the report ...", flush=True)
     try:
         summary = write_outcome(run_dir, corpus, finish=not interrupted)
     except KeyboardInterrupt:
         print(
-            f"\nthe model is saved, and so is how it plays, as far as that was chosen: `rnnaudio report {run_dir}` "
-            "goes on from there and writes its report",
+            f"\nthe model is saved: `rnnaudio report {folder}` goes on from here and writes its report",
             file=sys.stderr,
         )
         raise
     print(headline(summary))
     if interrupted:
-        print(f"it plays as trained so far: `rnnaudio resume {run_dir}` continues, and `rnnaudio report` ends it here")
+        print(f"it plays as trained so far: `rnnaudio resume {folder}` continues, and `rnnaudio report` ends it here")
     elif run.is_complete:
         used = f"{run.seconds / 60.0:.1f} of {settings.config.minutes:g} minutes were used"
         print(f"{used}, for {run.reason}; to train for longer: {how_to_go_on(run_dir)}")

@@ -5,6 +5,7 @@ are: samples, texts and splits stay the same.
 """
 
 import fnmatch
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -190,4 +191,4 @@ def _matches(title: str, pattern: str) -> bool:
 def _nearest(pattern: str, titles: Sequence[str], path: Path) -> str:
     hint = nearest(pattern, titles)
     many = not hint.startswith("did you mean") and len(titles) > MOST_NAMES
-    return f"'rnnaudio corpus list {path}' names all {len(titles)}" if many else hint
+    return f"`rnnaudio corpus list {shlex.quote(str(path))}` names all {len(titles)}" if many else hint

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnaudio.errors import RnnaudioError
 
-LEAST_BYTES_PER_SECOND = 500  # of sound in a file: telephone codecs have 600; states of headers beyond it are wrong
+LEAST_BYTES_PER_SECOND = 500  # of sound in a file: telephone codecs have 600; a header that states more sound is wrong
 SPARE = 1.02  # checksums and index
 
 

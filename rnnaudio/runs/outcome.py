@@ -56,7 +56,7 @@ def write_outcome(
         sound = continue_test_prime(run, corpus, prime_seconds=prime_seconds, seconds=seconds, index=prime_index)
         page = recipe.page(run, corpus, sound, saved.run_dir)
     files, lowest_gain_db = write_sounds(run, sound, page, saved.run_dir)
-    summary = summarise(recipe, run, sound, page) | {"limited_by_db": -lowest_gain_db, "of_seconds": seconds}
+    summary = summarise(recipe, run, sound, page) | {"limited_by_db": abs(lowest_gain_db), "of_seconds": seconds}
     write_atomically(saved.run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     write_report(
         saved.run_dir / "report.html",

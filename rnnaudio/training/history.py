@@ -37,7 +37,7 @@ class HistoryFile:
     """The file beside the checkpoint ``path``; ``extent``: how much of it belongs to the run so far."""
 
     def __init__(self, path: Path, extent: Extent = NO_ROWS):
-        self.path = Path(path).with_name(NAME)
+        self._checkpoint, self.path = Path(path), Path(path).with_name(NAME)
         self.extent = extent
 
     def append(self, rows: Sequence[Row]) -> Extent:
@@ -56,10 +56,12 @@ class HistoryFile:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise RnnaudioError(
-                f"cannot write {self.path}: {error.strerror}; the run is saved up to the validation before: fix this "
-                "and resume it"
-            ) from error
+            what_to_do = (
+                "the run is saved up to the validation before: fix this and resume it"
+                if self._checkpoint.exists()
+                else "nothing of the run is saved yet: fix this and train again"
+            )
+            raise RnnaudioError(f"cannot write {self.path}: {error.strerror}; {what_to_do}") from error
         self.extent = Extent(len(rows), known.bytes + len(new), zlib.crc32(new, known.crc32))
         return self.extent
 

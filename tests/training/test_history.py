@@ -156,5 +156,11 @@ def test_a_file_that_is_removed_during_training_is_written_anew(run_of_three):
     assert history.read(file.path, extent, dict) == [*rows, rows[0]]
     (run_of_three / "history.jsonl").unlink()
     (run_of_three / "history.jsonl").mkdir()
-    with pytest.raises(RnnaudioError, match=r"cannot write .*history\.jsonl: Is a directory"):
+    with pytest.raises(RnnaudioError, match=r"cannot write .*history\.jsonl: Is a directory; the run is saved up to"):
         file.append(rows)
+
+
+def test_at_the_first_validation_nothing_is_saved_yet(tmp_path):
+    (tmp_path / "history.jsonl").mkdir()
+    with pytest.raises(RnnaudioError, match="nothing of the run is saved yet: fix this and train again"):
+        trained(tmp_path, 3)
