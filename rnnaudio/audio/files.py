@@ -21,7 +21,7 @@ from rnnaudio.atomic import replacing
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.errors import RnnaudioError
 
-Request: TypeAlias = dict[str, str | int | bool | None]
+Request: TypeAlias = dict[str, str | int | bool | list[float] | None]
 Header: TypeAlias = dict  # of a reply, see `rnnaudio.decoder.__main__`
 
 INT16_SCALE = 32_768
@@ -44,12 +44,15 @@ class Decoded(NamedTuple):
         what was corrected: a wrong length in the header, channels in opposite phase, a scale beyond -1 to 1.
     truncated
         how much of the stated length is present; empty if nothing is known to be missing.
+    is_part
+        whether only the part that was asked for was read.
     """
 
     audio: Audio
     sample_rate_hz: int
     notes: tuple[str, ...]
     truncated: str
+    is_part: bool = False
 
 
 class Decoder:
@@ -88,16 +91,23 @@ class Decoder:
             raise RnnaudioError(f"{path}: truncated: {decoded.truncated}; copy or download it again")
         return decoded.audio, decoded.sample_rate_hz
 
-    def decode(self, path: Path, sample_rate_hz: int | None = None) -> Decoded:
+    def decode(
+        self, path: Path, sample_rate_hz: int | None = None, part: tuple[float, float] | None = None
+    ) -> Decoded:
         """Read one file, as far as it goes if it is truncated; returns :class:`Decoded`.
 
+        part: (start, stop) in seconds, to which reading is limited if the format allows to seek; what is noted and
+        corrected is then that of the part. Else files of an hour at most are read as a whole, longer ones are refused.
         Arguments and errors are those of `read_audio`, except that a truncated file raises no error.
         """
         path = Path(path).absolute()
         _check_rate(sample_rate_hz)
         time_limit_s = self._time_limit_s + _n_bytes(path) / BYTES_PER_EXTRA_SECOND
         try:
-            header, audio = self._ask({"path": str(path), "sample_rate_hz": sample_rate_hz}, time_limit_s)
+            header, audio = self._ask(
+                {"path": str(path), "sample_rate_hz": sample_rate_hz, "part": list(part) if part else None},
+                time_limit_s,
+            )
         except (OSError, ValueError, EOFError) as error:  # broken pipe, incomplete header, too few samples
             self.close()
             raise RnnaudioError(
@@ -111,7 +121,7 @@ class Decoder:
             raise RnnaudioError(f"{path}: {header['error']}")
         audio, note = on_scale(check_audio(audio, str(path)))
         notes = (*header["notes"], *filter(None, [note]))
-        return Decoded(audio, header["sample_rate_hz"], notes, header["truncated"])
+        return Decoded(audio, header["sample_rate_hz"], notes, header["truncated"], header["is_part"])
 
     def stated_seconds(self, path: Path) -> float | None:
         """The length that a file states; None if it states none, or cannot be read."""

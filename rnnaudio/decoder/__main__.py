@@ -1,9 +1,10 @@
 """Decode one file for each line of standard input, and write the samples to standard output.
 
-A request is a line of JSON, {"path": text, "sample_rate_hz": int or null}; null stands for the rate of the file. A
-request {"path": text, "only_length": true} is answered by {"seconds": number or null} or {"error": text} alone. The
-reply is a line of JSON, {"error": text} or {"sample_rate_hz": int, "n_samples": int, "notes": [text, ...],
-"truncated": text}; the latter is followed by n_samples float32 samples. ``truncated`` is empty for a complete file.
+A request is a line of JSON, {"path": text, "sample_rate_hz": int or null}; null stands for the rate of the file. With
+"part": [start, stop], in seconds, no more than that is read if the format allows it. A request {"path": text,
+"only_length": true} is answered by {"seconds": number or null} or {"error": text} alone. The reply is a line of JSON,
+{"error": text} or {"sample_rate_hz": int, "n_samples": int, "notes": [text, ...], "truncated": text, "is_part": bool};
+the latter is followed by n_samples float32 samples. ``truncated`` is empty for a complete file.
 """
 
 import json
@@ -17,7 +18,7 @@ Message: TypeAlias = dict[str, str | int | float | list[str] | None]  # a reques
 
 
 def reply(
-    path: str, sample_rate_hz: int | None = None, *, only_length: bool = False
+    path: str, sample_rate_hz: int | None = None, *, part: list[float] | None = None, only_length: bool = False
 ) -> tuple[Message, Decoded | None]:
     """Decode a file; returns (header of the reply, decoded audio), or (header with the error or the length, None).
 
@@ -26,7 +27,7 @@ def reply(
     try:
         if only_length:
             return {"seconds": stated_seconds(path)}, None
-        decoded = decode(path, sample_rate_hz)
+        decoded = decode(path, sample_rate_hz, (part[0], part[1]) if part else None)
     except Unusable as error:
         return {"error": str(error)}, None
     except Exception as error:
@@ -38,6 +39,7 @@ def reply(
         "n_samples": sum(block.size for block in decoded.blocks),
         "notes": decoded.notes,
         "truncated": decoded.truncated,
+        "is_part": decoded.is_part,
     }
     return header, decoded
 

@@ -5,7 +5,7 @@ AAC, WMA, WavPack, the sound of a video. Neither reports that a file ends early,
 :mod:`rnnaudio.decoder.containers` compares the lengths that headers state with the bytes that are present.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from rnnaudio.decoder import ffmpeg, libsndfile
 from rnnaudio.decoder.containers import Stated, stated_by
@@ -13,19 +13,24 @@ from rnnaudio.decoder.mixing import Mixed, Mono, Unusable, cancelling, mixed
 
 __all__ = ["Decoded", "Unusable", "decode", "stated_seconds"]
 
+Part: TypeAlias = tuple[float, float]  # from, to, in seconds
+
+MOST_WHOLE_SECONDS = 3600.0  # of a file of which only a part is wanted
 TOLERANCE_SECONDS = 0.1  # between the stated length and the samples found; encoders are wrong by a frame or a page
 
 
 class Decoded(NamedTuple):
     """Mono audio of a file, in consecutive blocks (n_samples,) float32, and notes on faults of the file.
 
-    ``truncated`` states how much of the file is missing; it is empty for a complete file.
+    ``truncated`` states how much of the file is missing; it is empty for a complete file. ``is_part`` is true if
+    only the part that was asked for was read.
     """
 
     blocks: list[Mono]
     sample_rate_hz: int
     notes: list[str]
     truncated: str
+    is_part: bool = False
 
 
 class _Reading(NamedTuple):
@@ -37,8 +42,11 @@ class _Reading(NamedTuple):
     ends_in_fault: bool
 
 
-def decode(path: str, sample_rate_hz: int | None) -> Decoded:
+def decode(path: str, sample_rate_hz: int | None, part: Part | None = None) -> Decoded:
     """Decode a file to mono at ``sample_rate_hz``; None: at the rate of the file.
+
+    part: (start, stop) in seconds, to which reading is limited if libsndfile can seek in the file; what is noted then
+    holds for that part. Other files are read as a whole, if they state an hour at most.
 
     Channels are averaged; if they cancel because their phases are opposite, the loudest one is taken instead. Raises
     Unusable if the file has no audio, no samples, more than 12 hours or too many damaged packets, the errors of
@@ -46,8 +54,9 @@ def decode(path: str, sample_rate_hz: int | None) -> Decoded:
     """
     with open(path, "rb") as file:
         stated = stated_by(file)
+    part = part if part and _can_seek(path, stated) else None
     try:
-        reading = _read(path, sample_rate_hz, stated)
+        reading = _read(path, sample_rate_hz, stated, part=part)
     except Exception as error:
         if not stated.truncated:
             raise
@@ -56,10 +65,28 @@ def decode(path: str, sample_rate_hz: int | None) -> Decoded:
     channel = cancelling(reading.found)
     if channel is not None:
         notes.append(f"its channels cancel (opposite phase): channel {channel + 1} alone is used")
-        reading = _read(path, sample_rate_hz, stated, channel)
+        reading = _read(path, sample_rate_hz, stated, channel, part)
     found = reading.found
     truncated = stated.truncated or _missing(reading)
-    return Decoded(found.blocks, found.sample_rate_hz, notes, truncated)
+    return Decoded(found.blocks, found.sample_rate_hz, notes, truncated, part is not None)
+
+
+def _can_seek(path: str, stated: Stated) -> bool:
+    """True if a part of the file can be read; Unusable if it cannot, and all of it is too long."""
+    if not stated.only_ffmpeg:
+        try:
+            with libsndfile.Source(path) as sound:
+                if sound.can_seek:
+                    return True
+        except libsndfile.LibsndfileError:
+            pass
+    seconds = stated_seconds(path) or 0.0
+    if seconds > MOST_WHOLE_SECONDS:
+        raise Unusable(
+            f"{seconds / 3600:.1f} hours of a format that can only be read as a whole, and an hour is the most: cut "
+            "out the part you need, or convert it to WAV or FLAC"
+        )
+    return False
 
 
 def stated_seconds(path: str) -> float | None:
@@ -82,11 +109,17 @@ def stated_seconds(path: str) -> float | None:
         return media.estimated_seconds
 
 
-def _read(path: str, sample_rate_hz: int | None, stated: Stated, channel: int | None = None) -> _Reading:
+def _read(
+    path: str, sample_rate_hz: int | None, stated: Stated, channel: int | None = None, part: Part | None = None
+) -> _Reading:
     """Read a file by the first decoder that can; raises the error of the last one tried.
 
-    channel: see :func:`mixed`.
+    channel: see :func:`mixed`. part: (start, stop) in seconds of a file in which libsndfile can seek; None: all of it.
     """
+    if part:
+        with libsndfile.Source(path) as sound:
+            found = mixed(sound.blocks(*part), sample_rate_hz, channel)
+        return _Reading(_with_samples(found), part[1] - part[0], [], False)
     if not stated.only_ffmpeg:
         try:
             with libsndfile.Source(path) as sound:

@@ -1,5 +1,6 @@
 """Blocks of a file as libsndfile decodes them: uncompressed formats, FLAC, NIST SPHERE."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -36,12 +37,21 @@ class Source:
         self._sound.close()
         self._file.close()
 
-    def blocks(self) -> Iterator[Block]:
-        """Iterate over the decoded blocks of the file; LibsndfileError where it is damaged."""
+    @property
+    def can_seek(self) -> bool:
+        return bool(self._sound.seekable())
+
+    def blocks(self, start: float = 0.0, stop: float = math.inf) -> Iterator[Block]:
+        """Iterate over the decoded blocks from ``start`` to ``stop`` in seconds; LibsndfileError at damage."""
+        rate = self._sound.samplerate
+        if start > 0.0:
+            self._sound.seek(round(start * rate))
+        n_left = math.inf if math.isinf(stop) else round(stop * rate) - round(start * rate)
         n_samples = max(1, BLOCK_SAMPLES // self._sound.channels)
-        while True:
-            block = np.empty((n_samples, self._sound.channels), np.float32)
+        while n_left > 0:
+            block = np.empty((int(min(n_samples, n_left)), self._sound.channels), np.float32)
             n_new = self._sound.buffer_read_into(block, "float32")
             if not n_new:
                 return
-            yield Block(block[:n_new], self._sound.samplerate)
+            n_left -= n_new
+            yield Block(block[:n_new], rate)

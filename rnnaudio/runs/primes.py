@@ -7,9 +7,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from rnnaudio.audio import Decoder, resample
-from rnnaudio.audio.files import without_offset
+from rnnaudio.audio.files import Decoded, without_offset
+from rnnaudio.data.disk_space import LEAST_BYTES_PER_SECOND, n_bytes
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.continuing import LoadedRun
+
+LONG_SECONDS = 600.0  # of a file: of longer ones only a part is read, if the format allows it
+MARGIN_SECONDS = 30.0  # on either side of the prime, as the mean of a second of music is no constant offset
 
 
 class Primes(NamedTuple):
@@ -65,36 +69,74 @@ class Primes(NamedTuple):
 def _of_file(run: LoadedRun, path: Path, seconds: float, start: float | Literal["end"]) -> np.ndarray:
     """The excerpt of an audio file at the rate and on the scale of the run's corpus, cleaned as a corpus is.
 
-    What was corrected or is missing is printed. RnnaudioError if the file is shorter or cannot be read.
+    Of a file of more than ten minutes half a minute on either side of the prime is read, by which it is cleaned. What
+    was corrected or is missing is printed. RnnaudioError if the file is shorter or cannot be read.
     """
+    rate = run.sample_rate_hz
+    n_prime = round(seconds * rate)
     with Decoder() as decoder:
-        decoded = decoder.decode(path)
-    audio, rate, notes = decoded.audio, decoded.sample_rate_hz, list(decoded.notes)
+        length, part = _long(path, decoder.stated_seconds(path)), None
+        if length is not None:
+            begin = _first(path, round(length * rate), rate, seconds, start) / rate
+            # From a whole second on, which is a whole number of samples at any rate.
+            part = max(0.0, float(np.floor(begin - MARGIN_SECONDS))), min(length, begin + seconds + MARGIN_SECONDS)
+        decoded = decoder.decode(path, part=part)
+    audio, before = _cleaned(path, decoded, rate), 0
+    if part and length is not None and decoded.is_part:
+        before = round(part[0] * rate)
+        first = _first(path, round(length * rate), rate, seconds, start) - before
+        first = min(first, len(audio) - n_prime)  # what is resampled may end a sample early
+    else:
+        first = _first(path, len(audio), rate, seconds, start)
+    if first < 0:
+        raise RnnaudioError(f"{path} ends within the prime: take another --prime-start, or mend the file")
+    prime = audio[first : first + n_prime]
+    if not np.any(prime):
+        _note(
+            f"{path} is silent in the prime, from {(before + first) / rate:.3g} s on: what follows is the model alone"
+        )
+    return run.scale.standardise(prime)
+
+
+def _cleaned(path: Path, decoded: Decoded, rate: int) -> np.ndarray:
+    """Subtract a constant offset and resample to ``rate``; what was corrected or is missing is printed."""
+    audio, notes = decoded.audio, list(decoded.notes)
     if decoded.truncated:
         notes.append(f"truncated: {decoded.truncated}; what is there is used")
     audio, offset = without_offset(audio)
-    if rate != run.sample_rate_hz:
-        notes.append(f"has {rate} Hz, the run {run.sample_rate_hz} Hz: it is resampled")
-        audio, rate = resample(audio, rate, run.sample_rate_hz), run.sample_rate_hz
+    if decoded.sample_rate_hz != rate:
+        notes.append(f"has {decoded.sample_rate_hz} Hz, the run {rate} Hz: it is resampled")
+        audio = resample(audio, decoded.sample_rate_hz, rate)
     for note in [*notes, *filter(None, [offset])]:
         _note(f"{path}: {note}")
+    return audio
+
+
+def _long(path: Path, stated_seconds: float | None) -> float | None:
+    """The stated length of a file in seconds, if it is so long that only a part should be read; else None.
+
+    A length that a file of its size cannot hold is none.
+    """
+    is_long = stated_seconds is not None and LONG_SECONDS < stated_seconds <= n_bytes(path) / LEAST_BYTES_PER_SECOND
+    return stated_seconds if is_long else None
+
+
+def _first(path: Path, n_samples: int, rate: int, seconds: float, start: float | Literal["end"]) -> int:
+    """The first sample of a prime in a file of ``n_samples``; RnnaudioError if it does not lie within the file."""
     n_prime = round(seconds * rate)
-    if len(audio) < n_prime:
+    if n_samples < n_prime:
         raise RnnaudioError(
-            f"{path} has {len(audio) / rate:.3g} s of sound ({len(audio)} samples at {rate} Hz), the prime is to have "
+            f"{path} has {n_samples / rate:.3g} s of sound ({n_samples} samples at {rate} Hz), the prime is to have "
             f"{seconds:g} s: take a longer file or a lower --prime-seconds"
         )
-    first = len(audio) - n_prime if start == "end" else round(start * rate) + (len(audio) if start < 0 else 0)
-    if not 0 <= first <= len(audio) - n_prime:
+    first = n_samples - n_prime if start == "end" else round(start * rate) + (n_samples if start < 0 else 0)
+    if not 0 <= first <= n_samples - n_prime:
         raise RnnaudioError(
             f"--prime-start {start:g} with a prime of {seconds:g} s is outside {path}, which has "
-            f"{len(audio) / rate:.3f} s: expected {-len(audio) / rate:.3f} to {(len(audio) - n_prime) / rate:.3f}, or "
+            f"{n_samples / rate:.3f} s: expected {-n_samples / rate:.3f} to {(n_samples - n_prime) / rate:.3f}, or "
             "end for its last seconds"
         )
-    prime = audio[first : first + n_prime]
-    if not np.any(prime):
-        _note(f"{path} is silent in the prime, from {first / rate:.3g} s on: what follows is the model alone")
-    return run.scale.standardise(prime)
+    return first
 
 
 def _note(text: str) -> None:

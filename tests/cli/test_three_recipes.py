@@ -164,7 +164,7 @@ def test_the_end_of_training_says_how_to_go_on_and_that_works(folder, recipe, co
         status, out, err = command("train", folder / "corpus.h5", run_dir, *_limits(run_dir), "--resume")
         assert status == 0, err
         (line,) = [line for line in out.splitlines() if "to train for longer: rnnaudio" in line]
-        assert re.match(r"0.0 of .* minutes were used, for the limit of \S+ (minutes|updates) is reached; ", line)
+        assert re.match(r"\d+\.\d of .* minutes were used, for the limit of \S+ (minutes|updates) is reached; ", line)
         words = shlex.split(line.partition("to train for longer: rnnaudio ")[2])
         status, out, err = command(*words)
         assert status == 0, err

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
-from rnnaudio.audio import write_wav
+from rnnaudio.audio import Decoder, write_wav
 from rnnaudio.data.corpus import Scale
+from rnnaudio.decoder import decode
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import calibrate, in_range
 from rnnaudio.runs import generate as module
+from rnnaudio.runs import primes
 from rnnaudio.runs.continuing import LoadedRun, Watch
 from rnnaudio.runs.generate import generate
 from rnnaudio.runs.primes import Primes
@@ -195,6 +198,43 @@ def test_a_prime_begins_where_it_is_told(play, prime, tmp_path, capsys):
     with pytest.raises(RnnaudioError, match="--prime-start 1.0 is a place in a file, and there is none"):
         play(run, None, 0.1, start=1.0)
     assert not capsys.readouterr().err
+
+
+def test_of_a_long_file_only_the_surroundings_of_the_prime_are_read(play, tmp_path, capsys, monkeypatch):
+    """Hours of FLAC in small: as by reading all of it, where a constant offset is the same everywhere."""
+    audio = 0.1 * np.sign(np.random.default_rng(3).standard_normal(20 * RATE_HZ))
+    soundfile.write(tmp_path / "long.x", audio - audio.mean() + 0.25, RATE_HZ, format="FLAC")
+    run, n_read, decode, written = known(sine(0.1)), [], Decoder.decode, {}
+
+    def counted(self, *arguments, **more):
+        decoded = decode(self, *arguments, **more)
+        n_read.append(len(decoded.audio))
+        return decoded
+
+    monkeypatch.setattr(Decoder, "decode", counted)
+    monkeypatch.setattr(primes, "MARGIN_SECONDS", 2.0)
+    for long_seconds in (600.0, 10.0):
+        monkeypatch.setattr(primes, "LONG_SECONDS", long_seconds)
+        for start in (7.3, -19.5, "end"):
+            play(run, tmp_path / "long.x", 0.1, start=start)
+            written.setdefault(start, []).append(samples(tmp_path / "x.wav")[:RATE_HZ].astype(int))
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 3 and all("a constant offset (DC) of 0.2" in line for line in said)
+    assert n_read[:3] == [20 * RATE_HZ] * 3 and max(n_read[3:]) <= 6 * RATE_HZ
+    for whole, part in written.values():
+        assert np.abs(whole - part).max() < 0.01 * 32768 and np.std(whole - part) < 1.0
+    with pytest.raises(RnnaudioError, match=r"--prime-start 19.5 .*: expected -20.000 to 19.000, or end"):
+        play(run, tmp_path / "long.x", 0.1, start=19.5)
+
+
+def test_a_long_file_that_can_only_be_read_as_a_whole_is_refused(monkeypatch, tmp_path):
+    """MP3; an hour is the most, here 5 s."""
+    soundfile.write(tmp_path / "x.mp3", 0.1 * sine(1.0)(0, 10 * RATE_HZ) * STD, RATE_HZ, format="MP3")
+    whole = decode.decode(str(tmp_path / "x.mp3"), None, (2.0, 3.0))
+    assert not whole.is_part and sum(map(len, whole.blocks)) > 9 * RATE_HZ
+    monkeypatch.setattr(decode, "MOST_WHOLE_SECONDS", 5.0)
+    with pytest.raises(decode.Unusable, match=r"0.0 hours of a format that can only be read as a whole"):
+        decode.decode(str(tmp_path / "x.mp3"), None, (2.0, 3.0))
 
 
 def test_a_continuation_is_gone_on_with(play, prime, tmp_path):

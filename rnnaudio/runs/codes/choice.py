@@ -112,8 +112,8 @@ class Trial(NamedTuple):
 
     def rows(self, runs: Mapping[str, CodesRun], settings: Sequence[Setting]) -> Iterator[dict[str, Any]]:
         """Try the settings in turn with the ``runs``, by their parameters; yields and prints a row of scores each."""
-        for setting in tqdm(settings, "choosing how to play", leave=False, disable=None):
-            run = runs[setting[0]].playing_as(Playing(*setting, [], self.limits))
+        for parameters, temperature, detail in tqdm(settings, "choosing how to play", leave=False, disable=None):
+            run = runs[parameters].playing_as(Playing(parameters, temperature, detail, [], self.limits))
             row = self._row(run)
             tqdm.write(_described(row))
             yield row
