@@ -308,6 +308,12 @@ def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> No
         )
         raise
     print(headline(summary))
+    judged = run.history[-1]["updates"] if run.history else 0
+    if run.n_updates > judged:
+        print(
+            f"note: the {run.n_updates - judged} updates since the last validation, at update {judged}, were not "
+            "validated: --validate-every sets how often it is done"
+        )
     if interrupted:
         print(f"it plays as trained so far: `rnnaudio resume {folder}` continues, and `rnnaudio report` ends it here")
     elif run.is_complete:

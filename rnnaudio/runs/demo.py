@@ -29,6 +29,7 @@ PRESETS = {OF_2016: "gru-2016", LASTING: "music"}
 SHARES = {OF_2016: 0.25, LASTING: 0.75}
 MARK = "demo.json"  # in the folder of a demo, which another may replace
 SECONDS = 30.0  # of each continuation
+MOST_MINUTES = 600.0
 HIGHEST_HZ = 4000.0  # of the spectrograms: a piano has little above
 TITLE = "Why a model of 2016 does not play, and one that plays on"
 IN_PLAIN_WORDS = {
@@ -64,8 +65,10 @@ def run_demo(run_dir: Path, minutes: float) -> Path:
 
     minutes: limit on the training time of both together.
 
-    RnnaudioError if the folder cannot be made, or holds runs that are not a demo's.
+    RnnaudioError for minutes out of range, if the folder cannot be made, or if it holds runs that are not a demo's.
     """
+    if not 0 < minutes <= MOST_MINUTES:
+        raise RnnaudioError(f"minutes is {minutes:g}; expected more than 0, and {MOST_MINUTES:g} at most")
     settings = {name: _within(chosen(preset=preset), minutes * SHARES[name]) for name, preset in PRESETS.items()}
     replace_earlier(run_dir, {name: each.config.minutes for name, each in settings.items()})
     corpus = build_demo_corpus(run_dir / "corpus.h5", more=True)

@@ -18,7 +18,7 @@ from rnnaudio.errors import RnnaudioError, forget_output
 from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch, monitored
 from rnnaudio.runs.judging import level_note, peak_note
 from rnnaudio.runs.load import load
-from rnnaudio.runs.primes import Primes
+from rnnaudio.runs.primes import Primes, check_seconds
 from rnnaudio.training.interrupt import Interrupt
 
 BYTES_PER_SAMPLE = 2
@@ -87,19 +87,24 @@ def generate(
     written, and the reasons of :func:`rnnaudio.runs.load.load`.
     """
     primes.check()
-    if not 0 < seconds < float("inf"):
-        raise RnnaudioError(f"seconds is {seconds}; expected more than 0 and less than infinity")
+    check_seconds(seconds, "seconds")
     is_pipe = str(out) == "-"
     if is_pipe and primes.streams > 1:
         raise RnnaudioError(
             f"--streams {primes.streams} cannot all go to standard output: name a file, or ask for one"
         )
     targets = [] if is_pipe else _targets(out, primes.streams, overwrite)
+    if primes.file is not None and any(_is_same(target, primes.file) for target in targets):
+        raise RnnaudioError(
+            f"{out} is the file to continue, and would begin with its last part only: name another file to write"
+        )
     run = load(run_dir)
     if run.note:
         print(f"note: {run.note}", file=sys.stderr)
     sounds = primes.read(run, corpus)
     n_samples = round(seconds * run.sample_rate_hz)
+    if n_samples < 1:
+        raise RnnaudioError(f"seconds is {seconds:g}: no sample at {run.sample_rate_hz} Hz; ask for more")
     most = MOST_WAV_SAMPLES - len(sounds[0])
     if n_samples > most:
         raise RnnaudioError(
@@ -141,6 +146,10 @@ def _write(
     if not is_whole:
         raise KeyboardInterrupt(f"{text}; to go on{_going_on(targets)}")
     return text
+
+
+def _is_same(target: Path, file: Path) -> bool:
+    return target.exists() and file.exists() and target.samefile(file)
 
 
 def _going_on(targets: list[Path]) -> str:

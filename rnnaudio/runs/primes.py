@@ -12,8 +12,15 @@ from rnnaudio.data.disk_space import LEAST_BYTES_PER_SECOND, n_bytes
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.continuing import LoadedRun
 
+MOST_SECONDS = 1e9
 LONG_SECONDS = 600.0  # of a file: of longer ones only a part is read, if the format allows it
 MARGIN_SECONDS = 30.0  # on either side of the prime, as the mean of a second of music is no constant offset
+
+
+def check_seconds(seconds: float, name: str) -> None:
+    """RnnaudioError for a length in seconds that is not positive, or beyond any use."""
+    if not 0 < seconds <= MOST_SECONDS:
+        raise RnnaudioError(f"{name} is {seconds}; expected more than 0, and {MOST_SECONDS:.0g} at most")
 
 
 class Primes(NamedTuple):
@@ -32,8 +39,7 @@ class Primes(NamedTuple):
 
     def check(self) -> None:
         """RnnaudioError for values out of range, or options that exclude each other."""
-        if not 0 < self.seconds < float("inf"):
-            raise RnnaudioError(f"prime_seconds is {self.seconds}; expected more than 0 and less than infinity")
+        check_seconds(self.seconds, "prime_seconds")
         if self.place < 0:
             raise RnnaudioError(f"prime_index is {self.place}; expected 0 or more")
         if self.streams < 1:
@@ -48,7 +54,7 @@ class Primes(NamedTuple):
                 f"--prime-start {self.start} is a place in a file, and there is none: name it with --prime-file, or "
                 "choose a place in the test split with --prime-index"
             )
-        if self.start != "end" and not np.isfinite(self.start):
+        if self.start != "end" and not abs(self.start) <= MOST_SECONDS:
             raise RnnaudioError(f"prime_start is {self.start}; expected a number of seconds, or end")
 
     def read(self, run: LoadedRun, corpus: Path | None) -> list[np.ndarray]:
@@ -74,6 +80,8 @@ def _of_file(run: LoadedRun, path: Path, seconds: float, start: float | Literal[
     """
     rate = run.sample_rate_hz
     n_prime = round(seconds * rate)
+    if n_prime < 1:
+        raise RnnaudioError(f"prime_seconds is {seconds:g}: no sample at {rate} Hz; expected {1 / rate:.2g} s or more")
     with Decoder() as decoder:
         length, part = _long(path, decoder.stated_seconds(path)), None
         if length is not None:

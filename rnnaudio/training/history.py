@@ -72,11 +72,17 @@ def read(path: Path, extent: Extent, object_pairs_hook: Callable[[list[tuple[str
     object_pairs_hook: as of :func:`json.loads`.
     """
     path = Path(path).with_name(NAME)
+    if not extent.rows:
+        return []
+    if not path.is_file():  # a pipe would be waited for
+        state = "is no regular file" if path.exists() else "is missing"
+        raise RnnaudioError(
+            f"{path} {state}: it holds the {extent.rows} validations of the run; copy both files of the run, which "
+            "belong together"
+        )
     try:
         with open(path, "rb") as file:
             content = file.read(extent.bytes)
-    except FileNotFoundError:
-        content = b""
     except OSError as error:
         raise RnnaudioError(f"cannot read {path}: {error.strerror}; it holds the history of the run") from error
     if len(content) < extent.bytes or zlib.crc32(content) != extent.crc32:

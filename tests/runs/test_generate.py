@@ -1,6 +1,7 @@
 """What `generate` writes of a model whose output is known: primes, levels, parts, and what is left after Ctrl-C."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -181,6 +182,29 @@ def test_more_than_a_wav_holds_is_refused_before_the_work(play, prime, tmp_path,
     with pytest.raises(RnnaudioError, match=r"x.wav: 0.12 GB are needed, 0.00 GB are free"):
         play(known(works), prime, 3600.0)
     assert {path.name for path in tmp_path.iterdir()} == {"prime.wav"}
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"seconds": 1e308}, "seconds is 1e+308; expected more than 0, and 1e+09 at most"),
+        ({"seconds": 1e-9}, "no sample at"),
+        ({"prime_seconds": 1e308}, "prime_seconds is 1e+308; expected"),
+        ({"prime_seconds": 1e-320}, "no sample at"),
+        ({"prime_start": -1e308}, "prime_start is -1e+308; expected a number of seconds, or end"),
+        ({"out": "prime.wav", "overwrite": True}, "is the file to continue"),
+        ({"out": "link.wav", "overwrite": True}, "is the file to continue"),
+    ],
+)
+def test_lengths_beyond_any_use_and_the_prime_as_output_are_refused(monkeypatch, prime, tmp_path, options, words):
+    monkeypatch.setattr("rnnaudio.runs.generate.load", lambda _: known(sine(0.3)))
+    (tmp_path / "link.wav").hardlink_to(prime)
+    before = prime.read_bytes()
+    primes = Primes(prime, options.pop("prime_seconds", 1.0), start=options.pop("prime_start", 0.0))
+    out = prime.with_name(options.pop("out", "new.wav"))
+    with pytest.raises(RnnaudioError, match=re.escape(words)):
+        generate(tmp_path / "run", out, primes=primes, **{"seconds": 1.0, **options})
+    assert prime.read_bytes() == before and not (tmp_path / "new.wav").exists()
 
 
 def test_a_prime_begins_where_it_is_told(play, prime, tmp_path, capsys):

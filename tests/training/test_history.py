@@ -1,6 +1,7 @@
 """The history of a run, in a file beside its checkpoint: long, after a crash, of earlier versions, damaged."""
 
 import json
+import os
 import struct
 
 import numpy as np
@@ -143,7 +144,15 @@ def test_a_history_that_does_not_belong_to_the_checkpoint_is_refused(run_of_thre
     path.write_bytes(content[:-9] if damage == "cut" else content.replace(b'"updates": 2', b'"updates": 9'))
     if damage == "gone":
         path.unlink()
-    with pytest.raises(RnnaudioError, match=r"history\.jsonl .* history of 3 validations.*copy both files"):
+    expected = "is missing: it holds the 3 validations" if damage == "gone" else ".* history of 3 validations"
+    with pytest.raises(RnnaudioError, match=rf"history\.jsonl {expected}.*copy both files"):
+        trained(run_of_three, 5, resume=True)
+
+
+def test_a_pipe_in_place_of_the_history_is_not_waited_for(run_of_three):
+    (run_of_three / "history.jsonl").unlink()
+    os.mkfifo(run_of_three / "history.jsonl")
+    with pytest.raises(RnnaudioError, match=r"history\.jsonl is no regular file"):
         trained(run_of_three, 5, resume=True)
 
 

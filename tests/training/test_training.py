@@ -144,14 +144,16 @@ def test_resumed_run_is_bit_equal_in_the_middle_of_an_epoch(tmp_path, kind):
             np.testing.assert_array_equal(whole[name], parts[name], err_msg=name)
 
 
-def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
-    def press_ctrl_c(update):
+@pytest.mark.parametrize("number, name", [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, number, name):
+    def interrupt(update):
         if update == 10:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
+    before = signal.getsignal(number)
     _, whole = run(tmp_path / "whole", 21)
-    _, first = run(tmp_path / "parts", 21, on_update=press_ctrl_c)
-    assert first.n_updates == 11 and "Ctrl-C" in first.reason
+    _, first = run(tmp_path / "parts", 21, on_update=interrupt)
+    assert first.n_updates == 11 and first.reason == f"interrupted ({name})" and signal.getsignal(number) is before
     _, second = run(tmp_path / "parts", 21, resume=True)
     assert second.n_updates == 21
     a, b = last_arrays(tmp_path / "whole"), last_arrays(tmp_path / "parts")
