@@ -28,7 +28,7 @@ from rnnaudio.metrics import (
     pitch_class_entropy,
     structure,
 )
-from rnnaudio.metrics.music import MAJOR, MINOR, _keys
+from rnnaudio.metrics.music import MAJOR, MINOR, _chord_seconds, _keys
 from rnnaudio.metrics.two_sample import Classifier, loss
 from tests.support.sounds import RATE_HZ, music, noise, seconds, sine
 
@@ -194,6 +194,14 @@ def test_structure_of_known_music():
     assert still.beat < 0.2 and still.key_clarity < slow.key_clarity
     with pytest.raises(RnnaudioError, match="20 s of audio"):
         structure(noise(10.0, 0.1), RATE_HZ)
+
+
+def test_the_length_of_a_chord_is_counted_to_the_frame():
+    """C major for 40 frames, then G major for 100: half of all frames and more lie in a chord of 100."""
+    c, g = np.isin(range(12), (0, 4, 7)), np.isin(range(12), (7, 11, 2))
+    classes = np.array([c] * 40 + [g] * 100, np.float64)
+    assert _chord_seconds(classes, 10.0) == 10.0
+    assert _chord_seconds(classes[::-1], 10.0) == 10.0
 
 
 # ---------------------------------------------------------------- the classifier
