@@ -104,7 +104,9 @@ def _notes_on_same(pieces: Sequence[h5py.Dataset], pairs: Sequence[tuple[int, in
         if len(one) > 1:
             splits = {piece.attrs["split"] for piece in one}
             apart = f", but in {' and '.join(split for split in SPLITS if split in splits)}" * (len(splits) > 1)
-            names = ", ".join(Path(str(piece.attrs["source"])).name for piece in one)
+            sources = [Path(str(piece.attrs["source"])) for piece in one]
+            is_unique = len({source.name for source in sources}) == len(sources)
+            names = ", ".join(source.name if is_unique else str(source) for source in sources)
             notes.append(f"{names} are the same sound{apart}")
     return notes
 

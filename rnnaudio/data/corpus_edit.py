@@ -85,7 +85,7 @@ def add_to_corpus(
                 left_out.append(LeftOut(one.source, f"{IN_THE_CORPUS}, as {title!r}", False))
         if not recordings:
             raise RnnaudioError(
-                f"{path}: nothing to add, all {len(new.recordings)} recordings are in it; to read one of them again, "
+                f"{path}: nothing to add, what was found ({len(new.recordings)}) is in it; to read one of them again, "
                 "remove it first ('rnnaudio corpus remove')"
             )
         plan = _joined(earlier.plan, Plan(recordings, [*new.left_out, *left_out]))
@@ -112,7 +112,7 @@ def remove_from_corpus(path: Path, patterns: Sequence[str], *, progress: bool = 
         empty = [split for split in SPLITS if not any(one.split == split for one in kept)]
         if empty:
             raise RnnaudioError(
-                f"{path}: no piece would be left in the split {' and '.join(empty)}: add other recordings to it first "
+                f"{path}: no piece would be left in {' and '.join(empty)}: add other recordings to it first "
                 f"('rnnaudio corpus add'), or remove fewer"
             )
         gone = {one.title for one in recordings} - {one.title for one in kept}

@@ -16,6 +16,7 @@ SILENCE_DBFS = -60.0
 FULL_SCALE = 0.999
 MAX_ROWS = 40
 MOST_LEVEL_DIFFERENCE_DB = 20.0
+QUIET_DBFS = -45.0
 MOST_CLIPPED = 0.001
 MOST_SILENT = 0.5
 # How the notes on these end.
@@ -125,6 +126,8 @@ def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:
     """Notes on pieces of unusual level, clipped or mostly silent pieces, each with the option that helps, if any."""
     notes = []
     median = float(np.median([piece.rms_dbfs for piece in pieces]))
+    if median < QUIET_DBFS:
+        notes.append(f"the median level of the pieces is {median:.0f} dBFS, which is very quiet{LEVEL_NOTE}")
     for piece in pieces:
         difference = piece.rms_dbfs - median
         if abs(difference) > MOST_LEVEL_DIFFERENCE_DB:

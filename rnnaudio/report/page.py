@@ -63,8 +63,6 @@ def write_report(
     """
     words = explanations or {}
     sections = [f"<h1>{escape(title)}</h1>", *_paragraphs(summary)]
-    if notes:
-        sections += ["<h2>Notes</h2><ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]
     if sounds:
         sections += ["<h2>Sounds</h2>", *(_sound(caption, Path(file), words) for caption, file in sounds.items())]
     if pictures:
@@ -74,6 +72,8 @@ def write_report(
         ]
     for heading, content in tables.items():
         sections += [f"<h2>{escape(heading)}</h2>", *_paragraphs(words.get(heading, "")), _table(content)]
+    if notes:
+        sections += ["<h2>Notes</h2><ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]
     return write_atomically(path, _page(title, "\n".join(sections)).encode())
 
 

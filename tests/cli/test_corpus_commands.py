@@ -51,10 +51,10 @@ def test_bad_input_is_one_line(tmp_path, corpus, command):
     for arguments, words in (
         (["add", corpus], "corpus add got fewer than two paths"),
         (["add", tmp_path / "none.h5", tmp_path / "music"], "no such corpus file"),
-        (["add", corpus, tmp_path / "music"], "nothing to add, all 6 recordings are in it"),
+        (["add", corpus, tmp_path / "music"], "nothing to add, what was found (6) is in it"),
         (["add", corpus, tmp_path / "empty"], "no audio file in this folder"),
         (["remove", corpus, "bb"], "no piece is called 'bb'"),
-        (["remove", corpus, "*"], "no piece would be left in the split train and valid and test"),
+        (["remove", corpus, "*"], "no piece would be left in train and valid and test"),
         (["merge", tmp_path / "all.h5", corpus], "corpus merge got fewer than three paths"),
         (["merge", tmp_path / "all.wav", corpus, corpus], "the first path is the corpus to write"),
         (["merge", corpus, corpus, tmp_path / "b.h5"], "my.h5 exists"),

@@ -234,3 +234,19 @@ def test_normalised_audio_has_the_level_or_the_largest_without_clipping():
     click = np.zeros(8000, np.float32)
     click[5] = 0.5
     assert np.abs(normalised(click)[0]).max() == pytest.approx(0.99)
+
+
+def test_a_corpus_that_is_quiet_throughout_is_noted(tmp_path):
+    for name, gain in (("a", 0.005), ("b", 0.004), ("c", 0.006)):
+        write(tmp_path / "quiet" / f"{name}.wav", gain * music(ord(name)), subtype="FLOAT")
+    (note,) = build(tmp_path / "a.h5", tmp_path / "quiet").notes
+    assert note.startswith("the median level of the pieces is -") and note.endswith(
+        "--normalise brings all to one level"
+    )
+
+
+def test_the_same_sound_in_files_of_one_name_is_told_by_their_folders(tmp_path, good):
+    for folder in ("one", "two"):
+        write(good / folder / "take.wav", music(50))
+    (note,) = (note for note in build(tmp_path / "a.h5", good).notes if "same sound" in note)
+    assert f"{good / 'one/take.wav'}, {good / 'two/take.wav'} are the same sound" in note

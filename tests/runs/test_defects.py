@@ -226,17 +226,21 @@ def test_last_step_cost():
     assert on_both("last-step-cost", lambda c: build_strategy(c).first_scored) == (-1, 0)
 
 
-def heard(config):
+def generated(config):
     """What a model of this config generates; its validation error is 0.04 of sound of power 1."""
     model = build_model(config)
-    record = {"history": [{"is_best": True, "valid": 0.04}], "config": {"validation_power": 1.0}}
+    corpus = {"sample_rate_hz": 16_000, "mean": 0.0, "std": 1.0}
+    record = {
+        "history": [{"is_best": True, "valid": 0.04}],
+        "config": {"validation_power": 1.0, "corpus": corpus},
+    }
     seeds = np.random.default_rng(1).standard_normal((1, 3 * FRAME))
     (result,) = FramesRun(config, model, record).continue_primes(seeds, 6 * FRAME)
     return result.audio[3 * FRAME :]
 
 
 def test_noiseless_feedback():
-    planted, repaired = on_both("noiseless-feedback", heard)
+    planted, repaired = on_both("noiseless-feedback", generated)
     assert 0.1 < np.std((repaired - planted)[:FRAME]) < 0.3  # noise of deviation 0.2 in the first frame
 
 
@@ -274,9 +278,9 @@ def test_judging():
     assert on_both("noise-in-evaluation", lambda c: build_judging(c).with_noise) == (True, False)
 
 
-def test_noise_in_evaluation_is_heard():
+def test_noise_in_evaluation_changes_what_is_generated():
     noisy = dataclasses.replace(GRU, generation_noise=False, model=ModelConfig("gru", n_units=8, state_noise=0.5))
-    planted, repaired = (heard(change(noisy, "noise-in-evaluation")) for change in (with_defect, without))
+    planted, repaired = (generated(change(noisy, "noise-in-evaluation")) for change in (with_defect, without))
     assert np.abs(planted - repaired).max() > 0.01
 
 
@@ -303,7 +307,7 @@ def test_same_piece_validation(corpus_path):
 
 
 def test_two_functions():
-    planted, repaired = on_both("two-functions", heard)
+    planted, repaired = on_both("two-functions", generated)
     assert np.abs(planted - repaired).max() > 0.01
 
 

@@ -490,7 +490,7 @@ def test_a_report_that_is_broken_off_says_how_to_write_it_later(folder, monkeypa
     monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", ended)
     status, out, err = command("train", folder / "corpus.h5", tmp_path / "run", "--recipe", "codes")
     assert status == 130 and "training ended: the loss (nan)" in out
-    assert "the model is saved" in err and f"`rnnaudio report {tmp_path / 'run'}` goes on from there and writes" in err
+    assert "the model is saved" in err and f"`rnnaudio report {tmp_path / 'run'}` goes on from here and writes" in err
     assert "interrupted" in err
 
 

@@ -84,7 +84,14 @@ def choose(
     for so_far in filter(None, accumulate(([row] for row in rows), initial=scores)):  # first what was tried before
         playing = Playing(*_setting(healthiest(so_far)), so_far, limits, scale, len(settings) - len(so_far))
         save_playing(playing, run_dir, saved.record["n_updates"])
+    print(f"chosen: {_in_words(playing, last.codec.n_stages > 1)}", flush=True)
     return playing
+
+
+def _in_words(playing: Playing, has_details: bool) -> str:
+    which = {"best": "of the lowest validation loss", "model": "of the last update"}[playing.parameters]
+    detail = f", {playing.detail_temperature:g} for the later stages" if has_details else ""
+    return f"the parameters {which} at temperature {playing.temperature:g}{detail}"
 
 
 def _candidates(saved: SavedRun) -> dict[str, CodesRun]:
