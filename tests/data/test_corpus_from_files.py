@@ -239,10 +239,9 @@ def test_normalised_audio_has_the_level_or_the_largest_without_clipping():
 def test_a_corpus_that_is_quiet_throughout_is_noted(tmp_path):
     for name, gain in (("a", 0.005), ("b", 0.004), ("c", 0.006)):
         write(tmp_path / "quiet" / f"{name}.wav", gain * music(ord(name)), subtype="FLOAT")
-    (note,) = build(tmp_path / "a.h5", tmp_path / "quiet").notes
-    assert note.startswith("the median level of the pieces is -") and note.endswith(
-        "--normalise brings all to one level"
-    )
+    notes = build(tmp_path / "a.h5", tmp_path / "quiet").notes
+    (note,) = (note for note in notes if note.startswith("the median level of the pieces is -"))
+    assert note.endswith("--normalise brings all to one level")
 
 
 def test_the_same_sound_in_files_of_one_name_is_told_by_their_folders(tmp_path, good):
