@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -87,7 +88,10 @@ def killed(folder, out, n_pieces, kill="SIGKILL"):
     """Kill a process that builds, once n_pieces are decoded."""
     command = [sys.executable, "-c", BUILDER, str(folder), str(out), str(n_pieces), kill]
     environment = os.environ | {"PYTHONPATH": str(Path(corpus_build.__file__).parents[2])}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    reset = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where tests run in the background of a shell
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, preexec_fn=reset, check=False
+    )
 
 
 def contents(path):
