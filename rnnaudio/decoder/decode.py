@@ -79,7 +79,7 @@ def _can_seek(path: str, stated: Stated) -> bool:
                 if sound.can_seek:
                     return True
         except libsndfile.LibsndfileError:
-            pass
+            pass  # FFmpeg may read it, but only as a whole; what neither can open is reported when it is decoded
     seconds = stated_seconds(path) or 0.0
     if seconds > MOST_WHOLE_SECONDS:
         raise Unusable(

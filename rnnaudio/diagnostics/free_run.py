@@ -107,7 +107,7 @@ def repetition(frames: Frames) -> tuple[int, float]:
 
 
 def course(figures: Mapping[str, float], life: Alive | None = None) -> str:
-    """What a free run does, as a sentence: it fades, freezes, loops, turns to noise, or goes on.
+    """Describe a free run in a sentence: it fades, freezes, loops, turns to noise, or goes on.
 
     figures: those of :func:`rnnaudio.diagnostics.diagnose.look_at_free_run`. life: how long it lived, None if that was
     not judged; a free run that neither fades nor repeats its frames does what it died of. Empty if it was not played.

@@ -90,7 +90,7 @@ class FramesRun(LoadedRun):
         return Stepper(self.model, noise_seed=self.config.seed if self.config.noise_in_evaluation else None)
 
     def _options(self) -> dict[str, Any]:
-        """How the config generates: noise that is added, and whether by two functions."""
+        """Return the options of generation that the config sets: added noise, and the two functions of 2016."""
         c = self.config
         return {
             "noise": OutputNoise(self.output_noise_std, c.seed) if c.generation_noise else None,
