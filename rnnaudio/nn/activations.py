@@ -1,4 +1,4 @@
-"""Counts of the arrays that a training update holds for each layer; they serve to estimate its memory beforehand."""
+"""Counts of the arrays that a training update holds for each layer, to estimate its memory before training."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -19,15 +19,18 @@ class Activations(NamedTuple):
     working: Counter[int]
 
     def beside(self, other: "Activations") -> "Activations":
-        """Combine the counts of two layers computed one after the other."""
+        """Combine the counts of two layers computed one after the other.
+
+        ``kept`` is added up; of ``working``, the greater count at each width is taken.
+        """
         return Activations(self.kept + other.kept, self.working | other.working)
 
     @property
     def floats(self) -> int:
-        """The number of floating-point numbers held for each time step of each sequence of the batch."""
+        """The number of floating-point numbers, kept and working, held per time step and sequence of the batch."""
         return sum((self.kept + self.working).elements())
 
 
 def widths(*each: int) -> Counter[int]:
-    """Count one array for each of these widths; the result is a field of :class:`Activations`."""
+    """Count arrays by width, one per argument, for a field of :class:`Activations`: ``widths(8, 8)`` is {8: 2}."""
     return Counter(each)

@@ -1,4 +1,4 @@
-"""The feed-forward layer of 2016, whose bias follows normalisation, noise and dropout, and its perceptron."""
+"""The feed-forward layer of 2016, whose bias follows normalisation, noise and dropout, and perceptrons made of it."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -88,11 +88,12 @@ def mlp_2016(
     final: str = "linear",
     weights: Initializer = rand_2016,
 ) -> Sequential:
-    """Build a perceptron sizes[0] -> ... -> sizes[-1] of :class:`Layer2016`, with ``between(n)`` in *every* layer.
+    """Build a perceptron sizes[0] -> ... -> sizes[-1] of layers :class:`Layer2016`.
 
-    As in 2016, the last layer has these operations between product and bias too, although noise and dropout on the
-    output set a lower bound to the cost. ``inner`` is the activation of all layers but the last, ``final`` that of the
-    last; ``rng`` and ``weights`` are passed to every layer.
+    ``between(n)`` returns the layers n -> n between product and bias of a layer with n outputs. As in 2016, the last
+    layer gets them, too, although noise and dropout on the output set a lower bound to the cost. ``inner`` is the
+    activation of all layers but the last, ``final`` the activation of the last; ``rng`` and ``weights`` are passed to
+    every layer. ValueError for fewer than two sizes, and as for Layer2016.
     """
     pairs = list(pairwise(sizes))
     activations = [inner] * (len(pairs) - 1) + [final]

@@ -97,7 +97,8 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
     def set_std(self, std: float) -> None:
         """Set the standard deviation of the noise, for example to anneal it.
 
-        ValueError for a value above 0 if it was 0 at construction, because the graph then has no noise.
+        ValueError unless it is 0 or more and finite; also for a value above 0 in a layer built with 0, because the
+        graph then has no noise.
         """
         if std > 0 and not self._is_noisy:
             raise ValueError(f"got noise of std {std} for a layer built with 0; build it with the largest std")
