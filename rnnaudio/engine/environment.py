@@ -1,4 +1,4 @@
-"""The engine, mode and kernel that environment variables select, and the settings that new graphs are built with."""
+"""The engine, mode and kernel selected by environment variables, and the settings with which new graphs are built."""
 
 import contextlib
 import importlib
@@ -116,7 +116,7 @@ def float_type() -> str:
 
 @contextlib.contextmanager
 def precision(dtype: str) -> Iterator[None]:
-    """Context manager that sets the dtype of new graphs, as ``with precision("float64"): ...`` does for checks.
+    """Context manager that sets the dtype of new graphs and parameters: ``with precision("float64"): ...``.
 
     ValueError for a dtype other than ``float32`` and ``float64``.
     """
@@ -139,7 +139,7 @@ def kernel() -> str:
 def using_kernel(name: str) -> Iterator[None]:
     """Context manager that sets how new graphs compute products and recurrences, see :func:`kernel`.
 
-    ``with using_kernel("scan"): ...`` builds a graph that shows every operation of the equations. ValueError for an
+    A graph built within ``with using_kernel("scan"): ...`` shows every operation of the equations. ValueError for an
     unknown name, RnnaudioError for ``fused`` in mode ``jax``.
     """
     global _kernel
