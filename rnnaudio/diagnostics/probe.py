@@ -28,7 +28,7 @@ class Histogram(NamedTuple):
 class Probe(NamedTuple):
     """Result of :func:`probe`: histograms by name of activation, and the norm of the gradient for each input frame.
 
-    The norms, (time,), are sorted by lag, the number of steps from an input frame to the last one: 0 .. time - 1.
+    The norms, (time,), are sorted by lag, the number of steps from an input frame to the last frame: 0 .. time - 1.
     """
 
     saturation: dict[str, Histogram]
@@ -39,8 +39,9 @@ def probe(model: Layer, x: Frames, target: Frames) -> Probe:
     """Unroll ``model`` in evaluation over x (time, batch, n_in) from its initial state, and measure:
 
     saturation
-        histograms of all bounded activations (sigmoid gates, tanh candidates and units) over time, batch and units.
-        For a relu the histogram is that of its positive part, and units that are never active count as saturated.
+        histograms of all activations (sigmoid gates, tanh candidates and units, relu units) over time, batch and
+        units. For a relu, the range of the histogram is 0 to the largest value, and units that are never active count
+        as saturated.
     gradient_through_time
         norm of the gradient of the mean squared error of the *last* step with respect to each input frame, root mean
         square over the sequences of the batch.

@@ -107,7 +107,10 @@ def function(
 
 
 def gradient(loss: Symbolic, variables: Sequence[Symbolic]) -> list[Symbolic]:
-    """Return d loss / d variable for each variable, loss a scalar; exactly zero if loss is independent of variable."""
+    """Return d loss / d variable for each variable, given a scalar loss.
+
+    The gradient is exactly zero for a variable on which the loss does not depend.
+    """
     return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
 
 
