@@ -14,7 +14,7 @@ LEAST_VARIANCE = 1e-4  # the smallest predicted variance, for data of order 1
 
 
 def masked_mean(values: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """Mean of ``values`` where ``mask``, of the same shape, is 1 (0 if nowhere); without a mask, of all values."""
+    """Mean of ``values`` where ``mask``, of the same shape, is 1; without a mask, of all. 0 if the mask is all 0."""
     if mask is None:
         return tt.mean(values)
     # A switch, not a product, because a masked infinite value would give 0 x inf = NaN. The cast keeps float32, which

@@ -117,9 +117,9 @@ class RMSprop:
 class RMSprop2016:
     """r <- rho r + (1 - rho) g^2;  p <- p - eta g: the RMSprop of the blog of 2016, which does not divide by sqrt(r).
 
-    p: parameter, g: its gradient, eta: ``learning_rate``, r: the slot ``mean_square``, which remains unused: this is
-    plain gradient descent. With the small gradients of a mean squared error its steps are thousands of times smaller
-    than those of :class:`RMSprop`.
+    p: parameter, g: its gradient, eta: ``learning_rate``, r: the slot ``mean_square``, which does not affect p: this
+    is plain gradient descent. With the small gradients of a mean squared error its steps are thousands of times
+    smaller than those of :class:`RMSprop`.
     """
 
     learning_rate: float = 1e-3

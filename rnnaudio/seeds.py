@@ -1,4 +1,4 @@
-"""The range of random seeds, the same for every command, and generators made from them."""
+"""The range of random seeds, the same for every command, and generators made from seeds."""
 
 import numpy as np
 

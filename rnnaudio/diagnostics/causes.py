@@ -1,8 +1,9 @@
 """Detection of the causes of bad results from measurements, and their ranking: the furthest upstream comes first.
 
-One rule detects each cause. Its severity is a number for its position in the chain from data to sound, plus a little
-for how far the measurement exceeds the rule's threshold. The position decides because a fault causes further faults
-downstream: bad data lead to a bad loss, a bad loss to bad weights, bad weights to a dead free run.
+Each cause has a rule that detects it. The severity of a cause is a number for its position in the chain from data to
+sound, plus a little for how far the measurement exceeds the rule's threshold. The position decides because a fault
+causes further faults downstream: bad data lead to a bad loss, a bad loss to bad weights, bad weights to a dead free
+run.
 """
 
 from collections.abc import Callable

@@ -49,7 +49,7 @@ class CostGradient(NamedTuple):
     x, y
         input (time, batch, n_in) that the objective passes to the model, and the model's output (time, batch, n_out).
     gradient
-        d loss / d output, (time, batch, n_out), at y or at the output that replaces it.
+        d loss / d output, (time, batch, n_out), evaluated at y, or at the argument ``output`` of :meth:`Cost.look`.
     """
 
     x: Frames

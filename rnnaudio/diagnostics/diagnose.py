@@ -84,7 +84,7 @@ def parts_of(subject: Subject, batches: list[Any]) -> list[Any]:
 
 
 def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the pieces, the number of parameters, and the noise at the input."""
+    """Measure the pieces, the number of parameters, and the power of the noise that training adds to the input."""
     figures = measured.figures
     figures["n_parameters"] = float(sum(v.get_value().size for v in subject.model.parameters().values()))
     figures["input_noise_power"] = input_noise_std(subject.model) ** 2
@@ -331,9 +331,9 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def loud_seeds(subject: Subject) -> np.ndarray:
-    """Primes (time, batch, n): the first 16 frames of the 8 loudest windows of the first validation batch, or fewer.
+    """Primes (time, batch, n): the beginnings, at most 16 frames, of the 8 loudest windows of a validation batch.
 
-    The loudest window comes first.
+    The loudest window comes first. There are fewer primes if the batch, the first one, has fewer than 8 windows.
     """
     frames = subject.validation[0].frames
     loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]

@@ -88,7 +88,10 @@ class Stepped:
             return step(x).copy(), [leaf.copy() for leaf in step.state]
 
     def outputs(self, x: Frames, seed: int = 0) -> Frames:
-        """Outputs (time, batch, n_out) for x (time, batch, n) from the initial state; ``seed``: that of the noise."""
+        """Outputs (time, batch, n_out) for x (time, batch, n) from the initial state.
+
+        ``seed`` determines the noise, if ``noisy``.
+        """
         state, outputs = self.start(x.shape[1]), []
         for t, frame in enumerate(x):
             y, state = self(frame, state, (seed, t))

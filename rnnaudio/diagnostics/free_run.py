@@ -96,8 +96,8 @@ def unrest_db(frames: Frames) -> float:
 def repetition(frames: Frames) -> tuple[int, float]:
     """Period in frames, and first frame, of the cycle in which the frames (time, n) end; (0, inf) if there is none.
 
-    The period is the shortest possible one, and at most 64 frames. Frames count as equal if the rms of their
-    difference is at most 1e-3 of the rms of the last quarter.
+    The period is the shortest that fits, and at most 64 frames. Frames count as equal if the rms of their difference
+    is at most 1e-3 of the rms of the last quarter of the frames.
     """
     frames = np.asarray(frames, np.float64)
     limit = STILL * max(rms(frames[-max(2, len(frames) // 4) :]), 1e-6)

@@ -17,7 +17,8 @@ Tap: TypeAlias = tuple[Layer, dict[str, Any]]  # a cell, and its activations by 
 class Histogram(NamedTuple):
     """Histogram of activations: edges (n_bins + 1,), counts (n_bins,), and the share of saturated values.
 
-    Saturated values are within 5 % of an end of the range; for a relu, units that are never active count instead.
+    Saturated values are within 5 % of an end of the range. For a relu, ``saturated`` is the share of units that are
+    never active.
     """
 
     edges: Floats

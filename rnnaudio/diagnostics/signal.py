@@ -101,7 +101,9 @@ def effective_batch_size(frames: Frames) -> float:
 
 
 def distinct_size(frames: Frames) -> float:
-    """Number B of items in a batch, times the number of distinct excerpts of 16 samples over that of all excerpts.
+    """Number B of items in a batch, times the share of its excerpts of 16 adjoining samples that are distinct.
+
+    The share is the number of different excerpts over the number of all excerpts.
 
     frames: (time, B, n). Excerpts begin at every sample of every item; constant excerpts, such as silence, are
     ignored; 0 if there are no others. The result is B for items without common excerpts, 1 for copies, and about (W +
@@ -168,7 +170,7 @@ def state_figures(batches: FrameBatches, *, most_samples: int = 1 << 22) -> Stat
     """Compare ``resets`` with the frames, in the first batches and around the end of the first epoch.
 
     Item b of batch k + 1 continues item b of batch k if its first frame equals the last frame of item b of batch k.
-    most_samples: limit on the samples of the first batches; their number is at least 4 and at most 64 in any case.
+    most_samples: limit on the samples in the first batches; at least 4 and at most 64 batches are read in any case.
     """
     if not batches.carries_state:
         return StateFigures(False, 0, 0.0)

@@ -84,7 +84,7 @@ def function(
 ) -> Function:
     """Compile a function ``inputs -> outputs``; each call also assigns the new values of ``updates``.
 
-    ``updates`` are pairs (shared variable, its new value). ``mode`` is the compile mode, by default that of
+    ``updates`` are pairs (shared variable, its new value). ``mode`` is the compile mode, by default the result of
     :func:`mode_for`. Arguments of a wider dtype than the input's are cast to the input's dtype, Python floats to
     float32 for example, so they never widen the graph. Results are NumPy arrays in every mode: one array, or a list of
     arrays if ``outputs`` is a list or tuple. In mode ``jax`` they may be read-only, and the function is compiled again

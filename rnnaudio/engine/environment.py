@@ -104,7 +104,7 @@ def devices() -> list[str]:
 
 
 def links_blas() -> bool:
-    """Tell whether compiled code calls a BLAS library directly rather than through NumPy."""
+    """Return whether compiled code calls a BLAS library directly rather than through NumPy."""
     config = backend.config
     return bool(config.blas.ldflags if NAME == "theano" else config.blas__ldflags)
 

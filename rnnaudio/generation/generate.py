@@ -89,9 +89,9 @@ def generate_streams(
 ) -> list[Generated]:
     """Continue primes of equal length in parallel; each result is bit-identical to that of :func:`generate`.
 
-    With noise, only the first result is, because each stream has its own noise. Streams are distributed over threads.
-    A stream ends before its first frame that is not finite; the others continue. The options are those of
-    :func:`generate`.
+    With noise, this is true only of the first result, because each stream has noise of its own. Streams are
+    distributed over threads. A stream ends before its first frame that is not finite; the others continue. The options
+    are those of :func:`generate`.
 
     Raises the errors of :func:`generate`, and RnnaudioError for no primes, or primes of unequal length.
     """

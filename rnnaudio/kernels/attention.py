@@ -76,10 +76,10 @@ def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
 
 @njit()
 def place_back(numbers: Vector, fy: Matrix, fx: Matrix, dfy: Matrix, dfx: Matrix, d_numbers: Vector) -> None:
-    """Backward pass of :func:`place`: set d_numbers[:4], the loss gradient with respect to ``numbers``, (5,) each.
+    """Backward pass of :func:`place`: set d_numbers (5,), the loss gradient with respect to ``numbers`` (5,).
 
-    dfy and dfx are the gradients with respect to the filters fy and fx. The fifth of the numbers, log gamma, does not
-    affect the filters; d_numbers[4] is left as it is.
+    dfy and dfx are the gradients with respect to the filters fy and fx. d_numbers[4] is left as it is, because log
+    gamma, the fifth of the numbers, does not affect the filters.
     """
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)

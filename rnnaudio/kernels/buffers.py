@@ -1,4 +1,4 @@
-"""Large arrays whose memory is reused once nothing refers to it any more.
+"""Memory for large arrays, which is reused once nothing refers to an array any more.
 
 Every training step allocates arrays of the same sizes. The operating system provides fresh memory page by page, which
 takes a fifth of the time of a step of the usual size; reused memory keeps its pages.

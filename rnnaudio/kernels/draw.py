@@ -141,8 +141,8 @@ def backward(
     """Compute the loss gradients with respect to prepared, weights and start, given d_states.
 
     d_states holds the gradients with respect to the states of all steps; a field may be (0, 0, 0), for a gradient of
-    zero. ``states`` and ``kept`` are the results of :func:`forward`, and the arguments before them its arguments.
-    ValueError if a field of d_states has another shape than the same field of states.
+    zero. ``states`` and ``kept`` are the results of :func:`forward`; ``prepared`` to ``grids`` are the arguments
+    passed to ``forward``. ValueError if a field of d_states has another shape than the same field of states.
     """
     n_steps, batch, m = noise.shape
     n = start.encoder_hidden.shape[1]

@@ -215,7 +215,8 @@ class Forward(NamedTuple):
 class Backward(NamedTuple):
     """The results of :func:`backward`: loss gradients with respect to the parameters, m0 and pre-activations (dz).
 
-    dz is the gradient for the hidden pre-activations at the lowest depth; from it the caller computes that for x.
+    dz is the gradient for the hidden pre-activations at the lowest depth; the caller computes the gradient for x from
+    dz.
     """
 
     dz: Frames  # (T, B, 6 n)

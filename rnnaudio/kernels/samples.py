@@ -81,7 +81,7 @@ def room(n_streams: int, n_window: int, n_units: int, n_outputs: int, dtype: DTy
     """Allocate the arrays of :class:`Room`, each (n_streams, width).
 
     ``n_window`` is the number of previous samples that are the tier's input, ``n_units`` the width of its hidden
-    layers, and ``n_outputs`` the number of parameters that it predicts for a sample.
+    layers, and ``n_outputs`` the number of parameters that the tier predicts for a sample.
     """
     widths = n_window, padded(max(n_units, n_outputs), np.dtype(dtype).itemsize), n_units, n_units
     return Room(*(np.zeros((n_streams, width), dtype) for width in widths))

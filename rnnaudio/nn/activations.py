@@ -10,9 +10,9 @@ class Activations(NamedTuple):
     kept
         held from the layer's forward pass until its backward pass.
     working
-        held only while the layer itself is computed. The kernels reuse the memory of an array for another of equal
-        size (:mod:`rnnaudio.kernels.buffers`), so layers computed one after the other need their maximum at each
-        width, not their sum.
+        held only during the computation of the layer itself. The kernels reuse the memory of an array for another
+        array of equal size (:mod:`rnnaudio.kernels.buffers`), so for layers computed one after the other the greatest
+        count at each width matters, not the sum.
     """
 
     kept: Counter[int]

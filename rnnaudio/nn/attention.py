@@ -23,8 +23,8 @@ class Window(NamedTuple):
     stride
         pixels from one filter to the next, along the longer side of the image.
     variance
-        of each filter, in pixels^2, along the longer side. Along the shorter side, stride and standard deviation are
-        smaller by the ratio of the sides (:func:`shares`); the images of the paper are all square.
+        variance of each filter, in pixels^2, along the longer side. Along the shorter side, stride and standard
+        deviation are smaller by the ratio of the sides (:func:`shares`); the images of the paper are all square.
     intensity
         gamma: :func:`read` multiplies by it, :func:`write` divides by it.
     """

@@ -25,7 +25,7 @@ class CodeModel(Layer):
         one per stage: a layer n_hidden -> n_codes for the first, n_hidden + n_features -> n_codes for each other;
         layers without a state.
     centres, deviations
-        the codec's, (K, n_codes, n_features) and (n_features,); deviations below 1e-6 of the largest are raised to it.
+        the codec's, (K, n_codes, n_features) and (n_features,); a deviation counts as at least 1e-6 of the largest.
 
     ``step`` and ``unroll`` compute the body alone: features (..., batch, n_features) -> h; :meth:`nats` and
     :meth:`sample` compute the heads. ValueError if the number of heads, or a width of body or heads, does not fit the

@@ -49,7 +49,7 @@ def tapped(layer: Layer, kind: str, y: Symbolic, context: Context) -> Symbolic:
 
 
 class Dense(FeedForward):
-    """y = activation(x W + b); W (n_in, n_out), b (n_out,).
+    """y = activation(x W + b): x (..., n_in), W (n_in, n_out), b (n_out,) -> (..., n_out).
 
     ``weights`` and ``bias`` are the initializers of W and b, which sample with ``rng``; ``activation`` is one of
     linear, relu, tanh, sigmoid. ValueError for any other name.

@@ -104,7 +104,8 @@ class Layer:
     """A function (x, state) -> (y, new state) with named parameters.
 
     Subclasses set ``n_in`` and ``n_out`` and define :meth:`step` and :meth:`unroll`. Parameters are declared once, in
-    order, by :meth:`_parameter`; their full name is their path, e.g. ``lstm.w_hidden``.
+    order, by :meth:`_parameter`. The full path of a parameter joins the names of the layers that contain it and its
+    own name, e.g. ``lstm.w_hidden``.
     """
 
     n_in: int

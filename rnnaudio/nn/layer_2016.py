@@ -22,8 +22,8 @@ class Layer2016(FeedForward):
 
     ``between`` holds feed-forward layers n_out -> n_out, applied in order. In the blog of 2016 these were, each one
     optional, ``BatchNorm(n, shift=False)`` (the bias b serves as its shift), ``GaussianNoise(n, s)`` and
-    ``Dropout(n, 0.5)``. As they come before the bias, the output of a dropped unit is activation(b). ``weights`` is
-    the initializer of W, which samples with ``rng``; b starts at 0.
+    ``Dropout(n, 0.5)``. As dropout comes before the bias, the output of a dropped unit is activation(b). ``weights``
+    is the initializer of W, which samples with ``rng``; b starts at 0.
 
     ValueError if a layer of ``between`` is not n_out -> n_out, or for an unknown activation.
     """

@@ -57,8 +57,8 @@ class Sequential(Composite):
 
     With ``skip=True`` (Graves 2013) layers k = 2..K-1 get the stack's input joined to the output of the layer below,
     f_k([x, y_{k-1}]), and the last layer gets the outputs of all layers below, f_K([y_1, ..., y_{K-1}]); each layer's
-    ``n_in`` must be the width of these inputs. With ``read_all=True`` (and no skip), only the last layer does: it gets
-    the outputs of all layers below, and every other layer the output of the layer below.
+    ``n_in`` must be the width of these inputs. With ``read_all=True`` (and no skip), the last layer gets the outputs
+    of all layers below, and every other layer only the output of the layer below.
 
     A child layer is named after its class; further layers of the same class are numbered: lstm, lstm_2, dense.
 

@@ -64,7 +64,10 @@ class Graph:
         return [getattr(batch, field) for field in self._objective.fields]
 
     def start(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
-        """Return the values for ``resets`` and ``carried``; if ``state`` is None, all sequences start anew."""
+        """Return the values for ``resets`` and ``carried``.
+
+        If ``state`` is None, all sequences start from the model's initial state.
+        """
         n = int(self._objective.batch_size(*self.arrays(batch)))
         if state is None:
             zeros = [np.zeros((n, width), engine.float_type()) for width in self._widths]
