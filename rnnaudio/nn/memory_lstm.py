@@ -124,9 +124,10 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return self.equations(inputs, state)[0]
 
     def equations(self, inputs: MemoryInputs, state: MemoryState[Symbolic]) -> tuple[Gates, MemoryState[Symbolic]]:
-        """Compute the gates, by name, and the new memory cells, from what :meth:`sequences` returns and the old cells.
+        """Compute the gates, by name, and the new memory cells; ``inputs`` is the result of :meth:`sequences`.
 
-        All arrays are (batch, width) for one step, or (time, batch, width) for all steps at once.
+        ``state`` holds the previous memory cells. All arrays are (batch, width) for one step, or (time, batch, width)
+        for all steps at once.
         """
         n, axis, below = self.n_in, inputs.x.ndim - 1, inputs.x
         sign = -1.0 if self._bounded else 1.0

@@ -174,7 +174,7 @@ class GatedCell(Cell[Symbolic, CellState]):
     bias: SharedVariable
 
     def equations(self, inputs: Symbolic, state: CellState) -> tuple[Gates, CellState]:
-        """Compute the gates, by name, and the new state, given x W + b and the previous state.
+        """Compute the gates, by name, and the new state, given ``inputs``, x W + b, and the previous state.
 
         All arrays are (batch, width) for one step, or (time, batch, width) for all steps at once.
         """
