@@ -303,11 +303,11 @@ class Bound:
 
         E_q[-log p(x | c_T)] + sum_t KL(q(z_t) || N(0, 1)) >= -log p(x)
 
-    x is an image, of images (batch, n); c_T the final canvas, in logits; z_t the latent codes of step t, and q their
-    distribution according to the encoder. The bound is estimated with one sample of the codes. ``likelihood``:
-    ``bernoulli``, a pixel is 1 with probability sigmoid(c_T), or ``gaussian``, a pixel has the distribution
-    N(sigmoid(c_T), std), std a trained parameter of the model. Reported: ``bound``, and its parts ``reconstruction``
-    and ``kl``.
+    x is one of the images (batch, n), values from 0 to 1; c_T is the final canvas, in logits; z_t are the latent codes
+    of step t, and q is their distribution according to the encoder. The bound is estimated with one sample of the
+    codes. ``likelihood``: ``bernoulli``, a pixel is 1 with probability sigmoid(c_T), or ``gaussian``, a pixel has a
+    Gaussian distribution of mean sigmoid(c_T) and of a standard deviation that is a trained parameter of the model.
+    Reported: ``bound``, and its parts ``reconstruction`` and ``kl``.
 
     ValueError in evaluation mode, where codes are not sampled and the value would not be a bound: validate with
     ``Judging(with_noise=True)`` and evaluate with ``Evaluation(..., noise_seed=...)``. RnnaudioError if the model is

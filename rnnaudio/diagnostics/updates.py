@@ -52,7 +52,7 @@ class UpdateFigures(NamedTuple):
         infinite for a parameter of zeros.
     kept_promise
         the same rms change over the rms change that the update rule implies (see :func:`promised`, median over the
-        three updates); NaN if the rule implies none.
+        three updates); NaN if the rule implies no change.
     gradients
         norm of the gradient, median over the eight updates with a learning rate of 0.
     n_axes

@@ -22,6 +22,8 @@ from rnnaudio.nn.code_model import CodeModel
 class CodePlayer:
     """Endless iterator over sampled frames of codes, (n_streams, n_stages) each; :meth:`frames` samples several.
 
+    model
+        predicts the codes of the next frame from those of the frames before it.
     codec
         the codec of the codes; here it only checks the primes.
     primes
@@ -198,7 +200,7 @@ def continue_audio(
 ) -> Iterator[Block]:
     """Continue standardised audio by ``n_samples`` samples; yield a :class:`Block` for every ``n_at_once`` frames.
 
-    The audio of all blocks together has ``n_samples`` samples; the codes go further.
+    Together the blocks hold ``n_samples`` samples of audio per stream, and codes for somewhat more.
 
     primes
         (n_streams, n), the audio to continue; it is not part of the result.

@@ -41,7 +41,7 @@ class Grids(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Weights w and biases b of the layers, with the shapes given at the top of the module."""
+    """Weights w of the layers, with the shapes given at the top of the module, and biases b, one per column of w."""
 
     w_encoder: Matrix
     b_encoder: Vector
