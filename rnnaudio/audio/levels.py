@@ -31,7 +31,7 @@ class Level:
 
 
 def level_dbfs(audio: Audio) -> float:
-    """Root mean square of (n,) samples in dB of full scale, see :attr:`Level.dbfs`."""
+    """Root mean square of (n,) samples in dB of full scale; minus infinity for silence and for no samples."""
     level = Level()
     level.add(audio)
     return level.dbfs
