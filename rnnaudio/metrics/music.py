@@ -34,7 +34,7 @@ TRIADS = ((0, 4, 7), (0, 3, 7))  # major, minor
 
 
 def onset_strength(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Rise of the log-mel spectrogram from frame to frame in dB, mean over 64 bands, every 256 samples: (n_frames - 1,).
+    """Rise of the log-mel spectrogram from frame to frame in dB, mean over bands: (n_frames - 1,), every 256 samples.
 
     Falls count as zero; levels are floored at -70 dB (spectral flux, Dixon 2006). Raises the errors of `log_mel`.
     """

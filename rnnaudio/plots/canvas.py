@@ -114,7 +114,7 @@ def padded(positions: Floats) -> tuple[float, float]:
 
 
 def markers(n_points: int) -> Style:
-    """Style of a curve of ``n_points`` points: visible markers up to 30 points, else tiny dots, to show lone points."""
+    """Style of a curve of ``n_points`` points: visible markers for up to 30, else tiny dots, to show lone points."""
     return {"marker": "o", "markersize": 3.5 if n_points <= 30 else 1.0, "linewidth": 1.5}
 
 
