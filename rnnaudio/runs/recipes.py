@@ -39,7 +39,7 @@ def config_class(name: str) -> Any:
 
 
 def recipe_in(settings: Mapping[str, Any], path: Path) -> Any:
-    """Import the recipe whose key is in the settings of a run's record; RnnaudioError, naming ``path``, if none fits."""
+    """Import the recipe whose key is in the settings of a run's record; RnnaudioError, naming ``path``, if none is."""
     for _, entry in RECIPES.items():
         if entry.key in settings:
             return resolve(entry.recipe)
