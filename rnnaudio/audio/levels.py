@@ -59,7 +59,8 @@ class Limiter:
     def push(self, audio: Audio) -> Audio:
         """Add a part, (n,) finite samples; returns the output that became final, (m,) float32.
 
-        The total output is 100 ms shorter than the total input until :meth:`flush`; (0,) while the input is shorter.
+        Until :meth:`flush`, the output in total is 100 ms shorter than the input: nothing comes out for the first 100
+        ms.
         """
         w = self._width
         x = np.concatenate([self._kept, np.asarray(audio, np.float32)])

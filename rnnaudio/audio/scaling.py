@@ -77,7 +77,7 @@ class LogScale:
         return ((centred if self.basis is None else centred @ self.basis) / self.deviation).astype(np.float32)
 
     def log_magnitudes(self, scaled: Features) -> Features:
-        """Invert as far as log(1 + c |X| / sqrt(n)), clipped at 0: (..., n_features) -> (..., n_bins) float64."""
+        """Invert to logarithms, log(1 + c |X| / sqrt(n)), at least 0: (..., n_features) -> (..., n_bins) float64."""
         centred = self.deviation * np.asarray(scaled, np.float64)
         return np.maximum((centred if self.basis is None else centred @ self.basis.T) + self.mean, 0.0)
 

@@ -166,8 +166,11 @@ class STFT:
     def inverse(self, spectra: Spectra, n_samples: int | None = None) -> Audio:
         """Transform spectra back: (..., n_frames, n_bins) complex -> (..., n_samples) float64.
 
-        n_samples: None: the maximum, :meth:`n_samples` of the number of frames. With full padding up to hop - 1 fewer
-        may be requested (at least 1), with padding none only the maximum. If the spectra are inconsistent, that is not
+        n_samples: length of the result; None: the maximum, :meth:`n_samples` of the number of frames. With full
+        padding it may be up to hop - 1 less than the maximum (but at least 1), with padding none it must be the
+        maximum.
+
+        If the spectra are inconsistent, that is not
         the transform of any audio, the result is the audio whose spectra are nearest to them (least squares). With
         padding none the first and last samples, where the window is zero or almost zero, are zero or have large
         rounding errors. RnnaudioError for spectra of a wrong shape, NaN or infinite values, or n_samples out of range.

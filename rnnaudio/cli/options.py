@@ -12,7 +12,7 @@ UNKNOWN = re.compile(r"Unrecognized options: ([^;]*)")
 
 
 def with_owners(message: str) -> str:
-    """Return an error message on unknown options with, for each option, the recipes and cells that have it added."""
+    """Extend an error message on unknown options by the recipes and cells that have each option; returns the text."""
 
     def added(unknown: re.Match[str]) -> str:
         owners = {option: " or ".join(owners_of(option)) for option in unknown[1].split(", ")}

@@ -180,9 +180,9 @@ class ShiftedWindows(_Windows):
 class FrameOffsets(_Windows):
     """All adjoining windows of the split once per epoch, in a random order determined by the seed and the epoch.
 
-    In epoch e the first window of each piece begins at (e modulo 10) tenths of a frame (in a shorter piece, as late as
-    possible), so that in ten epochs every sound occurs at ten positions within a frame. The last batch of an epoch is
-    filled up with the first windows of the epoch's order.
+    In epoch e the first window of each piece begins at (e modulo 10) tenths of a frame (or earlier, where a piece is
+    too short for this), so that in ten epochs every sound occurs at ten positions within a frame. The last batch of an
+    epoch is filled up with the first windows of the epoch's order.
     """
 
     carries_state: ClassVar[bool] = False

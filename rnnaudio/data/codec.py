@@ -190,7 +190,7 @@ class Codec:
     # ---------------------------------------------------------------- saved with a run
 
     def as_arrays(self) -> dict[str, Floats]:
-        """The arrays of the codec by name, from which, with :meth:`as_record`, :meth:`from_arrays` restores it."""
+        """The arrays of the codec by name; :meth:`from_arrays` restores the codec from them and :meth:`as_record`."""
         basis = np.empty((self.stft.n_bins, 0)) if self.scale.basis is None else self.scale.basis
         return {"mean": self.scale.mean, "basis": basis, "stages": self.stages, "neighbours": self.neighbours}
 

@@ -42,9 +42,10 @@ def print_of(audio: Audio, sample_rate_hz: int) -> Print:
 
 
 def likeness(a: Print, b: Print) -> float:
-    """Correlation, -1 to 1, of two prints (results of :func:`print_of`) where they overlap, at the best shift to 1 s.
+    """Correlation, -1 to 1, of two prints where they overlap, at the best shift in time of up to 1 s.
 
-    It is 0 if a print is empty or steady (its standard deviation is below 1 dB).
+    Prints are results of :func:`print_of`. The correlation is 0 if a print is empty or steady, that is if its standard
+    deviation is below 1 dB.
     """
     if min(len(a), len(b)) == 0 or min(a.std(), b.std()) < LEAST_VARIATION_DB:
         return 0.0

@@ -107,8 +107,8 @@ def find_audio(sources: Sequence[Path]) -> Sources:
     Folders are searched with all subfolders, including linked ones, but each only once. A file in a folder is listed
     if its suffix or its first bytes are those of an audio or video format; a file given in ``sources`` is listed in
     any case. Hidden files and folders, those of the operating system, and files already listed under another name are
-    left out. RnnaudioError, naming all of them, if sources do not exist, or if folders hold no audio file and nothing
-    was left out in them but files of other kinds.
+    left out. RnnaudioError, naming all of them, if sources do not exist, or if no audio file is found in folders in
+    which nothing was left out either, except files that are not audio.
     """
     missing = [source for source in sources if not os.path.lexists(source)]
     if missing:

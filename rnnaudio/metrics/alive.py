@@ -81,9 +81,9 @@ class Alive(NamedTuple):
     """Time for which audio stays alive, and the cause of its death.
 
     seconds
-        time of death; for audio that does not die, its length.
+        time of death; for audio that does not die, its length up to the first NaN or infinite sample.
     reason
-        description of the cause of death; empty if the audio is alive at its end.
+        description of the cause of death, or of a NaN or infinite sample; empty if the audio is alive at its end.
     confidence
         for audio that dies, share of the windows from its death on that have a fault; else, share of all windows that
         have none.

@@ -37,7 +37,7 @@ def fitting(config: BitsConfig, patience: int = 0) -> Fitting:
 
 
 def warmup_cosine(learning_rate: float, max_updates: int) -> WarmupCosine:
-    """Schedule that rises to ``learning_rate`` over 10 % of the updates, 100 at most, and falls by a cosine to 3 %."""
+    """Schedule that rises to ``learning_rate`` in 10 % of the updates, 100 at most, then falls to 3 % by a cosine."""
     return WarmupCosine(learning_rate, min(100, max_updates // 10), max_updates, 0.03)
 
 

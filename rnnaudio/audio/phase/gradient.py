@@ -33,10 +33,10 @@ class PhaseGradient:
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes, phases: Phases | None = None) -> list[PhasedFrame]:
-        """Add the next frame |X|, (n_bins,); returns a list of the previous frame with its phases.
+        """Add the next frame |X|, (n_bins,); returns the previous frame, with phases, in a list.
 
-        The list is empty after the first frame. phases: known phases of the frame added, (n_bins,) in radians; None:
-        they are estimated.
+        The list is empty if there is no previous frame. phases: known phases of the frame added, (n_bins,) in radians;
+        None: they are estimated.
         RnnaudioError for values that are NaN, infinite or negative, a wrong number of bins, or a flushed stream.
         """
         if self._is_over:

@@ -83,7 +83,7 @@ def centre_advance(stft: STFT) -> Phases:
 
 
 def with_phases(magnitudes: Magnitudes, phases: Phases) -> Spectra:
-    """Spectra with the given magnitudes |X| and phases in radians, |X| e^{i phase}, complex; the shapes are equal."""
+    """Combine magnitudes |X| and phases in radians, of equal shapes, to complex spectra |X| e^{i phase}."""
     return magnitudes * np.exp(1j * np.asarray(phases))
 
 

@@ -64,8 +64,8 @@ class CodesConfig:
 def fitted(config: CodesConfig, seconds: float, sample_rate_hz: int) -> CodesConfig:
     """Return a config with its zeros replaced by values for which ``seconds`` of training music suffice.
 
-    For an hour of music, these are the largest; for a minute at 16 kHz, there are 128 codes, so that each has 8 frames
-    or more, and a smaller model is trained for fewer updates.
+    An hour of music gets the largest values. A minute at 16 kHz gets 128 codes, so that each code has 8 frames or
+    more, and a smaller model that is trained for fewer updates.
     """
     window = config.window_samples or 2 ** round(np.log2(WINDOW_SECONDS * sample_rate_hz))
     hop = config.hop_samples or max(1, window // HOPS_PER_WINDOW)

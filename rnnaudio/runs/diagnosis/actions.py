@@ -37,9 +37,9 @@ def on_the_corpus(cause: Cause, corpus: str) -> list[str]:
 def longer(recipe: Recipe[Any], config: Any, saved: SavedRun) -> str:
     """Return the command that trains a run for about twice as long.
 
-    The command doubles each limit that would otherwise end it: that on updates if at least 98 % of it was used, that
-    on time if at least 49 % was used. It resumes the run, or, if early stopping ended the run, or its learning rate
-    falls over a number of updates that must now grow, trains a new one in the folder ``<run_dir>-2``.
+    The command doubles the limit on updates if at least 98 % of it was used, and the limit on time if at least 49 % of
+    it was used. It resumes the run. If early stopping ended the run, or if its learning rate depends on the limit on
+    updates, which must be raised, the command trains a new run in the folder ``<run_dir>-2`` instead.
     """
     minutes, updates = saved.record["seconds"] / 60.0, saved.record["n_updates"]
     has_stopped = bool(saved.record["stopping"].get("should_stop"))

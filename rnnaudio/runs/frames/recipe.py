@@ -197,7 +197,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return frames_page(run, corpus, folder)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """Make the subject of a diagnosis without the checks of :meth:`prepare`, whose faults the diagnosis finds."""
+        """Make the subject of a diagnosis; skips the checks of :meth:`prepare`, since the diagnosis makes its own."""
         config = run.config
         batches, validation, training = windows(corpus, config)
         parts = fitting(config, run.model)
