@@ -20,7 +20,7 @@ MUCH_SECONDS = 1200.0
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """All settings of a run over codes. If one of the first eight is 0, :func:`fitted` derives it from the music."""
+    """All settings of a run over codes. If one of the first eight is 0, it follows from the duration of the music."""
 
     window_samples: int = 0  # window of the spectra; 0: 128 ms, rounded to a power of two
     hop_samples: int = 0  # hop between windows; 0: a quarter of the window
