@@ -18,6 +18,7 @@ from rnnaudio.notes import print_notes
 ENGINES = ("pytensor", "theano")
 MODES = {"pytensor": ("auto", "c", "python", "numba", "jax"), "theano": ("auto", "c", "python")}
 KERNELS = ("fused", "scan")
+TRACE_LIMIT = {"pytensor": "traceback__limit", "theano": "limit"}
 
 
 def _choose(variable: str, allowed: Sequence[str], default: str) -> str:
@@ -92,6 +93,9 @@ def _checked_kernel(name: str) -> str:
 _kernel = _checked_kernel(_choose("RNNAUDIO_KERNEL", KERNELS, "scan" if MODE == "jax" else "fused"))
 if MODE == "python":
     backend.config.cxx = ""  # otherwise both engines still use C++ to fold constants and for the step inside scan
+if "traceback" not in os.environ.get(f"{NAME.upper()}_FLAGS", ""):
+    # The line of code that made each variable, which few error messages show, is a sixth of the time to build a graph.
+    setattr(backend.config if NAME == "pytensor" else backend.config.traceback, TRACE_LIMIT[NAME], 0)
 backend.config.floatX = "float32"
 # Each compilation would warn again that NumPy's BLAS is used; `rnnaudio info` reports it once, with its cost.
 logging.getLogger(f"{NAME}.tensor.blas").setLevel(logging.ERROR)
