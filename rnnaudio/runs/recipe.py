@@ -20,13 +20,14 @@ from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
-from rnnaudio.runs.config import Plain, RunConfig, from_dict
+from rnnaudio.runs.config import RunConfig, from_dict
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.judging import Sound, judge
 from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.record import Record, SavedRun
 from rnnaudio.runs.remedies import RATE_CAUSES, other_rate
 from rnnaudio.runs.toys import PROBLEMS, ToyProblem
+from rnnaudio.schema import Plain
 from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep
 from rnnaudio.training.checkpoint import Checkpoint
 from rnnaudio.training.loop import Batches, StoppingRule

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rnnaudio.atomic import write_atomically
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import AliveLimits
-from rnnaudio.runs.config import Plain
+from rnnaudio.schema import Plain
 
 
 class Playing(NamedTuple):

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import Plain, from_dict, require_more_than_zero, require_zero_or_more
+from rnnaudio.runs.config import from_dict, require_at_most, require_more_than_zero, require_zero_or_more
 from rnnaudio.runs.frames.batchers import BATCHERS
 from rnnaudio.runs.frames.cells import CELLS, ONCE_OF_ALL, CellKind, CellOptions
+from rnnaudio.schema import Plain
 from rnnaudio.seeds import check_seed
+
+MOST_LAYERS, MOST_SKIPPED = 1000, 10_000  # a graph of more would take hours to compile
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class ModelConfig:
         elif self.shared_depth and self.skip_connections:
             raise RnnaudioError("skip_connections join layers of different widths; with shared_depth they are one")
         require_more_than_zero(self, "n_units", "n_layers")
+        require_at_most(self, MOST_LAYERS, "n_layers")
+        require_at_most(self, MOST_SKIPPED, "linear_skip")
         require_zero_or_more(
             self, "input_noise", "state_noise", "initial_state_noise", "readout_units", "readout_noise", "linear_skip"
         )
