@@ -11,8 +11,20 @@ import math
 import typing
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, Union
-from typing import get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.registry import nearest
@@ -75,7 +87,11 @@ def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
     for key in values:
         if key not in names:
             raise RnnaudioError(f"unknown setting {shown(key)} of {kind.__name__}; {nearest(str(key), names)}")
-    return kind(**{key: checked(value, types[key], key) for key, value in values.items()})
+    converted = {key: checked(value, types[key], key) for key, value in values.items()}
+    for key, value in converted.items():
+        if isinstance(value, float) and math.isnan(value):
+            raise RnnaudioError(f"{key} is nan; expected a number")
+    return kind(**converted)
 
 
 def checked(value: Plain, kind: Any, name: str) -> Any:
@@ -109,7 +125,7 @@ def _converter(kind: Any) -> Converter:
     def convert(value: Plain) -> Any:
         if not fits(value):
             raise _Unfit(value, expected)
-        return as_float(value) if kind is float else value
+        return as_float(value) if kind is float else None if kind is NoneType else value
 
     return convert
 
@@ -118,12 +134,14 @@ def _test(kind: Any) -> Callable[[Plain], bool]:
     if get_origin(kind) is Literal:
         return lambda value: value in get_args(kind)
     if kind is float:
-        return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value == value
+        return lambda value: isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int:
         return lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST_WHOLE
     if kind is None or kind is NoneType:
         return lambda value: value is None or value == NONE
-    return lambda value: not isinstance(kind, type) or isinstance(value, kind)  # else Any
+    if kind is Any or not isinstance(kind, type):
+        return lambda value: True
+    return lambda value: isinstance(value, kind)
 
 
 def _of_union(kinds: tuple[Any, ...]) -> Converter:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, blocks
 from rnnaudio.data.sources import LeftOut, as_lines
+from rnnaudio.text import visible
 
 SILENCE_DBFS = -60.0
 FULL_SCALE = 0.999
@@ -92,7 +93,7 @@ class CorpusSummary:
         if faults:
             lines.append(f"  {len(faults)} could not be used:")
             lines += [f"    {line}" for line in as_lines(faults)]
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
 
 
 def is_measured(note: str) -> bool:

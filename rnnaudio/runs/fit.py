@@ -38,12 +38,13 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
     has other settings or another corpus, if the corpus or the settings do not fit the recipe, if a step needs more
     memory than is available, or if ``config.preflight`` is on and the preflight fails.
     """
-    path, run_dir = checkpoint.path_to_write(run_dir, resume), Path(run_dir)
+    checkpoint.path_to_write(run_dir, resume)
+    run_dir = Path(run_dir)
     _print_cost_of_mode()
     with recipe.open_corpus(corpus_path, config) as corpus:
         config = recipe.completed(config, corpus)
         record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
-        resumed = path.exists()
+        resumed = checkpoint.exists(run_dir)
         if resumed:
             _check_resumable(recipe, config, record, SavedRun.read(run_dir))
         usable = _usable(recipe, config, corpus)
@@ -52,7 +53,7 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
         prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
         if config.preflight and not resumed:
             require(recipe, config)
-        record |= prepared.measured | {"usable": usable}
+        record |= prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
         _write(run_dir, recipe, prepared, record, resumed)
         fitting = prepared.fitting
         return train(
@@ -157,7 +158,7 @@ def how_to_go_on(run_dir: Path) -> str:
 def _is_reported(saved: SavedRun) -> bool:
     """True if the run has a report that is no older than its checkpoint."""
     report = saved.run_dir / "report.html"
-    return report.exists() and report.stat().st_mtime >= saved.path.stat().st_mtime
+    return report.exists() and saved.path.exists() and report.stat().st_mtime >= saved.path.stat().st_mtime
 
 
 def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedRun) -> None:

@@ -102,5 +102,5 @@ def read(path: Path, extent: Extent, object_pairs_hook: Callable[[list[tuple[str
     except ValueError as error:
         raise RnnaudioError(f"{path} holds a line that is no JSON of ours ({error}); use another run") from error
     if len(rows) != extent.rows:
-        raise RnnaudioError(f"{path} holds {len(rows)} validations, the checkpoint says {extent.rows}; use another run")
+        raise RnnaudioError(f"{path} holds {len(rows)} validations, not {extent.rows}; use another run")
     return rows

@@ -95,7 +95,7 @@ def test_options_of_a_cell_stand_in_a_table_or_beside_it(written, settings):
         ("max_gradient_norm = true", "max_gradient_norm is True; expected a number or none"),
         ('optimizer = "adan"', "optimizer is 'adan'; expected one of rmsprop, adam, momentum, sgd, rmsprop_2016"),
         ("batches = 3", "batches is 3; expected a text"),
-        ('[model]\nunits = [7, "x"]', "units is [7, 'x']; expected a list, each a whole number"),
+        ('[model]\nunits = [7, "x"]', "units[1] is 'x'; expected a whole number"),
         ("[model]\nunits = 7", "units is 7; expected a list, each a whole number"),
         ("[model]\ncell = 3", "cell is 3; expected a text"),
         ("[model]\noptions = 3", "options is 3; expected a table of settings of CellOptions"),

@@ -109,8 +109,8 @@ class SamplesRecipe(Recipe[SamplesConfig]):
         )
 
     def load(self, config: SamplesConfig, saved: SavedRun) -> SamplesRun:
-        facts = from_dict(Facts, saved.settings["facts"])
-        model = build_model(config, facts)
+        facts = from_dict(Facts, saved.settings.get("facts", {}))
+        model = build_model(config, facts, saved.sparing_generator())
         set_model(model, saved.parameters(), saved.path)
         return SamplesRun(config, model, saved.record, quantizer_of(config, facts))
 
