@@ -350,10 +350,10 @@ def _resumed(
     record = saved.record
     check_record(record, path)
     _check_identity(record, identity, path)
+    set_model(model, saved.group("model"), path)
     memory = step.optimizer_state.variables()
     shapes = {name: np.shape(v.get_value(borrow=True)) for name, v in memory.items()}
     check_values(shapes, saved.group("memory"), "optimizer's memory", path)
-    set_model(model, saved.group("model"), path)
     for name, variable in memory.items():
         variable.set_value(np.asarray(saved.group("memory")[name], variable.dtype))
     best = saved.group("best")
