@@ -159,7 +159,7 @@ def n_epochs(run: LoadedRun) -> float:
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """Sentences from a summary: trouble in training, validation result, how long the sound stayed alive, odd levels."""
+    """Sentences from a summary: trouble in training, validation result, how long the sound stayed alive, its level."""
     broken = summary.get("trouble", "")
     trained = f"{broken[:1].upper()}{broken[1:]}. " if broken else ""
     trained += f"{duration(60 * summary['training_minutes'])} of training: {summary['validation']}."

@@ -15,8 +15,8 @@ from rnnaudio.errors import RnnaudioError
 DEEP = 200_000
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 7, 1000, 10**7, 2**31, 2**63, 10**18, 10**39, -(10**18), 0.0, -0.5, 1e-300, 1e300,
-    float("nan"), float("inf"), -float("inf"), "", "none", "x", "best", "lstm", "\x1b[2J\nrnnaudio: fake", "x" * 10_000,
-    [], {}, [1], [[]], {"a": 1}, [None] * 3, [float("nan")], {"": {}}, ["x"] * 1000,
+    float("nan"), float("inf"), -float("inf"), "", "none", "x", "best", "lstm", "\x1b[2J\nfake",
+    "x" * 10_000, [], {}, [1], [[]], {"a": 1}, [None] * 3, [float("nan")], {"": {}}, ["x"] * 1000,
 )  # fmt: skip
 
 

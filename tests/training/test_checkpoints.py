@@ -1,4 +1,4 @@
-"""Checkpoints: every damage is noticed, the one before is kept and taken, and nothing that is not finite goes in or out."""
+"""Checkpoints: every damage is noticed, the one before is kept and taken, what is not finite is refused."""
 
 import json
 import os
