@@ -36,7 +36,7 @@ class SettingsEntry(TypedDict):
     """The part of a run's record made before training, beside the settings themselves.
 
     baselines, validation_power, defects: measured by recipe ``frames``. blank_loss: validation loss of a model that
-    has learnt nothing.
+    has learnt nothing. halvings: how often the run has backed off.
     """
 
     corpus: CorpusEntry
@@ -44,6 +44,7 @@ class SettingsEntry(TypedDict):
     validation_power: NotRequired[NotNegative | None]
     defects: NotRequired[list[str]]
     blank_loss: NotRequired[Finite]
+    halvings: NotRequired[Annotated[int, Between(0, 1000)]]
 
 
 class SavedRun(NamedTuple):

@@ -69,6 +69,12 @@ def exists(run_dir: Path) -> bool:
     return path.exists() or path.with_name(PREVIOUS).exists()
 
 
+def remove(run_dir: Path) -> None:
+    """Remove the checkpoints of a run, so that it can start again."""
+    for name in (NAME, PREVIOUS):
+        (Path(run_dir) / name).unlink(missing_ok=True)
+
+
 def path_to_write(run_dir: Path, resume: bool) -> Path:
     """Return the path of the checkpoint of a run that is about to start or, with ``resume``, to continue.
 
@@ -105,7 +111,7 @@ def save(path: Path, checkpoint: Checkpoint, *, keep_previous: bool = False) -> 
         return
     with replacing(path) as temporary:
         temporary.write_bytes(content)
-        _link(Path(path), Path(path).with_name(PREVIOUS))
+        link(Path(path), Path(path).with_name(PREVIOUS))
 
 
 def first_not_finite(arrays: Mapping[str, Array]) -> str:
@@ -120,12 +126,12 @@ def first_not_finite(arrays: Mapping[str, Array]) -> str:
 def restore_previous(path: Path) -> None:
     """Put the checkpoint before the newest in the place of the newest, at ``path``; RnnaudioError if that fails."""
     try:
-        _link(Path(path).with_name(PREVIOUS), Path(path))
+        link(Path(path).with_name(PREVIOUS), Path(path))
     except OSError as error:
         raise RnnaudioError(f"cannot write {path}: {error.strerror}; fix this and start again") from error
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """Make ``target`` another name of the file ``source``, in one step, or on disks without links move it there."""
     temporary = target.with_name(f".{target.name}.link")
     with contextlib.suppress(FileNotFoundError):

@@ -44,6 +44,7 @@ class CodesConfig:
     patience: int = 10  # validations without improvement after which training stops; 0: it never does
     minutes: float = 15.0  # limit on the training time
     preflight: bool = False  # try toy problems before training
+    back_off: int = 0  # times that a run whose loss is not finite returns to its last validation, at half the rate
     seed: int = 2016  # seed of all random numbers of the run
 
     def __post_init__(self) -> None:
@@ -52,7 +53,7 @@ class CodesConfig:
         require_at_most(self, MOST_LAYERS, "n_layers")
         require_zero_or_more(
             self, "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",
-            "n_stages", "input_noise", "gain_db", "patience",
+            "n_stages", "input_noise", "gain_db", "patience", "back_off",
         )  # fmt: skip
         check_seed(self.seed)
         for name in ("dropout", "own_share"):

@@ -172,6 +172,7 @@ class FramesConfig:
     generation: Literal["one_function", "two_functions_2016"] = "one_function"  # 2016: each frame is consumed twice
     generation_noise: bool = False  # add noise with the variance of the validation error to the generated samples
     preflight: bool = False  # try toy problems before training
+    back_off: int = 0  # times that a run whose loss is not finite returns to its last validation, at half the rate
     stopping: Literal["patience", "mean_difference"] = "patience"  # mean_difference: the rule of 2016
     patience: int = 20  # validations without improvement before training stops
     min_improvement: float = 0.0  # fall of the normalised MSE that counts as an improvement, for patience
@@ -182,7 +183,7 @@ class FramesConfig:
             self, "frame_size", "n_steps", "batch_size", "learning_rate", "halve_every", "max_gradient_norm",
             "minutes", "max_updates", "validate_every", "patience",
         )  # fmt: skip
-        require_zero_or_more(self, "segment_steps", "anneal_noise_over", "min_improvement", "burn_in")
+        require_zero_or_more(self, "segment_steps", "anneal_noise_over", "min_improvement", "burn_in", "back_off")
         check_seed(self.seed)
         BATCHERS.check(self.batches)
         if self.burn_in >= self.n_steps:
