@@ -330,6 +330,7 @@ def test_training_that_breaks_down_at_once_is_told_in_one_line_with_its_causes(f
     assert command(*words, "--learning-rate", 1e-3)[0] == 0  # the folder is not taken
 
 
+@pytest.mark.slow
 def test_training_that_diverges_in_finite_numbers_says_so_and_ends_with_status_3(folder, command, tmp_path):
     words = [*SMALL, "--max-updates", 4, "--validate-every", 2, "--learning-rate", 1000, "--optimizer", "sgd"]
     status, out, err = command("train", folder / "corpus.h5", tmp_path / "run", *words, "--max-gradient-norm", 1e9)

@@ -55,6 +55,7 @@ def test_it_goes_on_where_it_would_have_ended(whole, tmp_path):
     assert [row["updates"] for row in run.history] == list(range(EVERY, 121, EVERY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_before", [(5,), (7, 14, 22, 37), (31, 32, 33, 34, 35, 36)])
 def test_interruptions_change_nothing(whole, tmp_path, stop_before):
     trained(tmp_path, 120, most=9, stop_before=stop_before)
@@ -66,6 +67,7 @@ def test_interruptions_change_nothing(whole, tmp_path, stop_before):
     assert timeless[0] == timeless[1]
 
 
+@pytest.mark.slow
 def test_it_backs_off_no_more_often_than_it_may(tmp_path):
     run = trained(tmp_path, 120, most=1)
     assert run.broke_down and checkpoint.newest(tmp_path).record["broke_down"] == run.broke_down
