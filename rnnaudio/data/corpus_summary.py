@@ -1,6 +1,5 @@
 """Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and a table of them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, blocks
 from rnnaudio.data.sources import LeftOut, as_lines
+from rnnaudio.records import parsed
 from rnnaudio.text import visible
 
 SILENCE_DBFS = -60.0
@@ -117,8 +117,8 @@ def _is_left_out(row: object) -> bool:
 
 def _entries(file: h5py.File, name: str) -> list[Any]:
     try:
-        entries = json.loads(file.attrs.get(name, "[]"))
-    except (TypeError, ValueError):
+        entries = parsed(file.attrs.get(name, "[]"))
+    except (AttributeError, TypeError, ValueError):
         return []
     return entries if isinstance(entries, list) else []
 
