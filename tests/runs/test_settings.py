@@ -105,6 +105,12 @@ def test_options_of_a_cell_stand_in_a_table_or_beside_it(written, settings):
         ('recipe = "code"', "unknown recipe 'code'; did you mean 'codes'?"),
         ("recipe = 3", "unknown recipe 3; known are frames, codes, samples"),
         ("batch_size = 0", "batch_size is 0; expected more than 0"),
+        ("batch_size = " + "[" * 100_000, "mine.toml is not a TOML file ("),
+        ("batch_size = " + "9" * 100_000, "mine.toml is not a TOML file ("),
+        ("batch_size = " + "9" * 4000, "batch_size is a number of many digits; expected a whole number"),
+        ("learning_rate = inf", "learning_rate is inf; expected more than 0, and finite"),
+        ("learning_rate = nan", "learning_rate is nan; expected a number"),
+        ("#" * 1_000_001, "mine.toml has more than 1000000 bytes; expected a TOML file of settings"),
         ("batch_size =", "mine.toml is not a TOML file (Invalid value (at end of document)); correct it"),
     ],
 )
