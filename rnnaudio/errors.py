@@ -5,13 +5,28 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO, cast
+
+from rnnaudio.text import VisibleStream, visible
 
 
 class RnnaudioError(Exception):
     """An error that the user can fix: bad input, a missing extra, a full disk.
 
-    The message states in one line what was received, what was expected and what to do. Callers may catch it.
+    The message states in one line what was received, what was expected and what to do; control characters in it, as of
+    a file's name, are made visible. Callers may catch it. ``status``: of the command that it ends.
     """
+
+    status = 2
+
+    def __init__(self, message: object):
+        super().__init__(visible(message))
+
+
+class BrokeDown(RnnaudioError):
+    """Training broke down or diverged."""
+
+    status = 3
 
 
 class MissingCorpus(RnnaudioError):
@@ -23,12 +38,12 @@ class MissingCorpus(RnnaudioError):
 
 
 def run_command(main: Callable[[], object], name: str) -> None:
-    """Call ``main``; on RnnaudioError print one line to stderr and exit with status 2, on Ctrl-C with status 130.
+    """Call ``main``; on RnnaudioError print one line to stderr and exit with its status, on Ctrl-C with status 130.
 
     If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as
     after SIGPIPE; if standard output cannot be written, for example because the disk is full, exit like after an
-    RnnaudioError. Characters that the terminal cannot show are printed as escapes. ``name`` is the prefix of the
-    messages.
+    RnnaudioError. Characters that the terminal cannot show, and those that it would obey, are printed as escapes.
+    ``name`` is the prefix of the messages.
     """
     _make_output_printable()
     try:
@@ -36,7 +51,7 @@ def run_command(main: Callable[[], object], name: str) -> None:
         sys.stdout.flush()
     except RnnaudioError as error:
         print(f"{name}: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)
     except BrokenPipeError:
         forget_output()
         sys.exit(141)
@@ -65,6 +80,8 @@ def _make_output_printable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
+    if not isinstance(sys.stdout, VisibleStream):
+        sys.stdout, sys.stderr = (cast(TextIO, VisibleStream(stream)) for stream in (sys.stdout, sys.stderr))
 
 
 def _output_fails() -> bool:

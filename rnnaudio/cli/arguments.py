@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -24,8 +25,8 @@ def parsed(read: Callable[[], Any]) -> Any:
     """
     printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(printed):
-            return read()
+        with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(getattr(sys.stdout, "plain", sys.stdout)):
+            return read()  # --help may be in colours
     except SystemExit as end:
         if not end.code:  # --help
             raise
@@ -82,7 +83,10 @@ def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         if or_none and words == ["None"]:
             return None
         try:
-            return kinds[0](words[0])
+            number = kinds[0](words[0])
+            if number != number:
+                raise ValueError("nan is no number")
+            return number
         except ValueError:
             raise ValueError(f"got {words[0]!r}, expected {NUMBERS[kinds[0]]}{or_none}") from None
 

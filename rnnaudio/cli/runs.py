@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rnnaudio.cli.app import command
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import BrokeDown
 from rnnaudio.runs.settings import DEFAULT_RECIPE, Chosen
 
 RUNS, HELP, OLDER = "Runs", "When it does not play", "Older names"
@@ -288,14 +288,15 @@ def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> No
     from rnnaudio.runs.fit import fit, how_to_go_on
     from rnnaudio.runs.outcome import headline, write_outcome
     from rnnaudio.runs.recipes import recipe_named
-    from rnnaudio.training.checkpoint import path_in
+    from rnnaudio.training.checkpoint import exists
 
     run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
-    if not path_in(run_dir).exists():
-        raise RnnaudioError(
-            f"{run.reason}, and no model was kept: probably the learning rate "
-            f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, look "
-            f"for faults in the data (rnnaudio corpus info {shlex.quote(str(corpus))} --verify)"
+    rate = f"{settings.config.learning_rate:g}"
+    if not exists(run_dir):
+        raise BrokeDown(
+            f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate ({rate}) is "
+            "too high; lower --learning-rate, or if that does not help, look for faults in the data (rnnaudio corpus "
+            f"info {shlex.quote(str(corpus))} --verify)"
         )
     interrupted, folder = run.reason.startswith("interrupted"), shlex.quote(str(run_dir))
     print(f"training ended: {run.reason}; playing on and writing the report ...", flush=True)
@@ -320,6 +321,10 @@ def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> No
         used = f"{run.seconds / 60.0:.1f} of {settings.config.minutes:g} minutes were used"
         print(f"{used}, for {run.reason}; to train for longer: {how_to_go_on(run_dir)}")
     _print_where(run_dir)
+    if summary["trouble"]:
+        raise BrokeDown(
+            f"{summary['trouble']}: train in another run directory with a lower --learning-rate than {rate}"
+        )
 
 
 def _print_where(run_dir: Path) -> None:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import numpy as np
 from scipy.cluster.vq import kmeans2, vq
@@ -19,12 +20,42 @@ from rnnaudio.audio.sources import HasPieces
 from rnnaudio.audio.stft import STFT
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.records import Record
+from rnnaudio.schema import Between, Finite, NotNegative, checked
 from rnnaudio.seeds import random_state
 
 MOST_FRAMES = 30_000
 N_ITERATIONS = 12
 RIDGE_FRAMES = 100.0  # ridge penalty: it weighs as much as this many frames whose features have variance 1
 BLOCK_FRAMES = 4096
+MOST_SAMPLES = 2**24  # of a window
+Positive = Annotated[float, Between(1e-12, 1e12)]
+
+
+class STFTEntry(TypedDict):
+    """The settings of the :class:`STFT` of a saved codec."""
+
+    window_samples: Annotated[int, Between(1, MOST_SAMPLES)]
+    hop_samples: Annotated[int, Between(1, MOST_SAMPLES)]
+    window: str
+    padding: Literal["full", "none"]
+    sample_rate_hz: Annotated[int, Between(1, 2**31)] | None
+
+
+class ScaleEntry(TypedDict):
+    """The settings of the :class:`LogScale` of a saved codec."""
+
+    compression: Positive
+    deviation: Positive
+    lost: Finite
+
+
+class CodecEntry(TypedDict):
+    """The record of a saved codec; see :meth:`Codec.as_record`."""
+
+    stft: STFTEntry
+    scale: ScaleEntry
+    lost: Finite
+    gain: NotRequired[NotNegative]
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,21 +240,32 @@ class Codec:
         RnnaudioError if another array or setting is missing or an array has a wrong shape.
         """
         try:
+            kept = checked(record, CodecEntry, "")
+            _check_shapes(arrays, kept["stft"]["window_samples"] // 2 + 1)
             basis = arrays["basis"] if arrays["basis"].shape[1] else None
-            scale = LogScale(STFT(**record["stft"]), mean=arrays["mean"], basis=basis, **record["scale"])
+            scale = LogScale(STFT(**kept["stft"]), mean=arrays["mean"], basis=basis, **kept["scale"])
             n = scale.n_features
             alone = np.zeros((3 * n + 1, n), np.float32)  # older codecs had no smoother ...
-            gain = record.get("gain", 1.0)  # ... nor a gain
-            codec = cls(scale, arrays["stages"], arrays.get("neighbours", alone), record["lost"], gain)
-        except (KeyError, TypeError, IndexError) as error:
+            gain = kept.get("gain", 1.0)  # ... nor a gain
+            return cls(scale, arrays["stages"], arrays.get("neighbours", alone), kept["lost"], gain)
+        except (LookupError, TypeError, ValueError, RnnaudioError) as error:
             raise RnnaudioError(f"this holds no codec ({error}): name a run over codes") from error
-        bins, kept = scale.stft.n_bins, {"neighbours": alone, **arrays}
-        shapes = {"mean": (bins,), "basis": (bins, None), "stages": (None, None, n), "neighbours": (3 * n + 1, n)}
-        for name, shape in shapes.items():
-            got = kept[name].shape
-            if len(got) != len(shape) or any(want not in (None, size) for size, want in zip(got, shape, strict=True)):
-                raise RnnaudioError(f"this holds no codec: {name} is {got}, expected {shape} (None: any size)")
-        return codec
+
+
+def _check_shapes(arrays: Mapping[str, Array], n_bins: int) -> None:
+    """RnnaudioError if an array of a saved codec has a wrong type or shape, before memory is taken for more."""
+    n_kept = arrays["basis"].shape[-1] or n_bins
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "mean": (n_bins,), "basis": (n_bins, None), "stages": (None, None, n_kept),
+        "neighbours": (3 * n_kept + 1, n_kept),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        if name == "neighbours" and name not in arrays:
+            continue
+        got = arrays[name].shape
+        fits = len(got) == len(shape) and all(want in (None, size) for size, want in zip(got, shape, strict=True))
+        if not fits or arrays[name].dtype.kind != "f" or (name != "basis" and 0 in got):
+            raise RnnaudioError(f"{name} is {arrays[name].dtype} {got}, expected floats {shape} (None: any size)")
 
 
 def _threes(frames: Array) -> Array:

@@ -14,6 +14,7 @@ from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.sources import Samples
 from rnnaudio.data.corpus_format import SAMPLE_SCALE, open_checked, sha256_of
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.text import visible
 
 CHUNK = 1 << 22  # samples read at once in a pass over the whole corpus
 LEAST_PRIME_SECONDS = 0.2
@@ -195,7 +196,7 @@ class AudioCorpus(Scale):
         gain = SAMPLE_SCALE[file.attrs["dtype"]] / std
         pieces = tuple(
             Piece(
-                **{name: dataset.attrs[name] for name in ("title", "source", "licence", "split")},
+                **{name: visible(dataset.attrs[name]) for name in ("title", "source", "licence", "split")},
                 n_samples=len(dataset),
                 dataset=dataset,
                 gain=gain,

@@ -26,8 +26,9 @@ from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.corpus_summary import CorpusSummary, Moments, PieceSummary, measure, notes_on
 from rnnaudio.data.disk_space import n_bytes, require_space
 from rnnaudio.data.likeness import print_of
-from rnnaudio.data.sources import SAME_FILE, LeftOut, as_lines, find_audio, printable
+from rnnaudio.data.sources import SAME_FILE, LeftOut, as_lines, find_audio
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.text import visible
 
 MIN_SECONDS = 0.1
 USUAL_CLEANING, USUAL_SPLITTING = Cleaning(), Splitting()
@@ -191,11 +192,11 @@ def plan_of(sources: Sequence[Path | Recording], splitting: Splitting) -> Plan:
     for split, paths in named.items():
         for path in _named_files(split, paths):
             if split_of.setdefault(path.resolve(), split) != split:
-                raise RnnaudioError(f"{printable(path)} is named by --valid and by --test: name it for one of the two")
+                raise RnnaudioError(f"{visible(path)} is named by --valid and by --test: name it for one of the two")
     found = find_audio([*named["valid"], *named["test"], *(Path(s) for s in sources if not isinstance(s, Recording))])
     for path in sorted(found.files, key=found.files.index if not split_of else str):
         own = split_of.get(path.resolve())
-        recordings.append(Recording(printable(path.stem), printable(path), "not stated", own, path))
+        recordings.append(Recording(visible(path.stem), visible(path), "not stated", own, path))
     # A file that is named for a split is usually in one of the folders, too.
     return Plan(recordings, [one for one in found.left_out if one.reason != f"{SAME_FILE} as {one.name}"])
 
@@ -209,7 +210,7 @@ def _named_files(split: str, paths: Sequence[Path]) -> list[Path]:
         except RnnaudioError as error:
             raise RnnaudioError(f"--{split}: {error}") from error
         if not found.files:
-            raise RnnaudioError(f"--{split}: no audio in {printable(path)} ({'; '.join(as_lines(found.left_out))})")
+            raise RnnaudioError(f"--{split}: no audio in {visible(path)} ({'; '.join(as_lines(found.left_out))})")
         files += found.files
     return files
 

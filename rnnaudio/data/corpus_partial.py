@@ -24,8 +24,8 @@ import numpy as np
 from rnnaudio.audio.arrays import Array
 from rnnaudio.data.landmarks import Print
 from rnnaudio.data.likeness import EDGES_HZ
-from rnnaudio.data.sources import printable
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.text import visible
 
 FORMAT, VERSION = "rnnaudio-partial", 1
 SUFFIX = ".pieces.part"
@@ -95,7 +95,7 @@ class PartialFile:
             if not self._places or not self.path.exists():
                 raise
             left = (
-                f"{printable(self.path)} keeps the {len(self._places)} pieces decoded so far: the same command goes "
+                f"{visible(self.path)} keeps the {len(self._places)} pieces decoded so far: the same command goes "
                 "on from there (delete it if you do not want to)"
             )
             raise type(error)(f"{error}; {left}" if str(error) else left) from error
@@ -131,7 +131,7 @@ class PartialFile:
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise RnnaudioError(
-                    f"{printable(self.path)} is in use: another process builds this corpus; wait until it has ended, "
+                    f"{visible(self.path)} is in use: another process builds this corpus; wait until it has ended, "
                     "or choose another name"
                 ) from error
             return  # a file system without locks
@@ -150,14 +150,14 @@ class PartialFile:
         head = self._line()
         if head is None or not isinstance(head, dict) or head.get("format") != FORMAT:
             if os.fstat(self._file.fileno()).st_size:
-                self.notes.append(f"{printable(self.path)} was damaged: it is discarded, and all files are decoded")
+                self.notes.append(f"{visible(self.path)} was damaged: it is discarded, and all files are decoded")
             self._begin()
             return
         changed = [name for name, value in self._settings.items() if head.get(name) != value]
         if changed:
             name = changed[0]
             self.notes.append(
-                f"{printable(self.path)} is of a build with other settings ({name} was {head.get(name)}, now it is "
+                f"{visible(self.path)} is of a build with other settings ({name} was {head.get(name)}, now it is "
                 f"{self._settings[name]}): it is discarded, and all files are decoded"
             )
             self._begin()
@@ -204,7 +204,7 @@ class PartialFile:
         content = self._file.read(self._n_bytes(line))
         if hashlib.sha256(content).hexdigest() != line["sha256"]:
             del self._places[state]
-            self.notes.append(f"{printable(state[0])} was damaged in {printable(self.path)}: it is decoded again")
+            self.notes.append(f"{visible(state[0])} was damaged in {visible(self.path)}: it is decoded again")
             return None
         n = line["n_samples"] * self._dtype.itemsize
         samples = np.frombuffer(content[:n], self._dtype).astype(self._dtype.newbyteorder("="))

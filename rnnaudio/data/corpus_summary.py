@@ -1,6 +1,5 @@
 """Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and a table of them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ import numpy as np
 
 from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, blocks
 from rnnaudio.data.sources import LeftOut, as_lines
+from rnnaudio.records import parsed
+from rnnaudio.text import visible
 
 SILENCE_DBFS = -60.0
 FULL_SCALE = 0.999
@@ -92,7 +93,7 @@ class CorpusSummary:
         if faults:
             lines.append(f"  {len(faults)} could not be used:")
             lines += [f"    {line}" for line in as_lines(faults)]
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
 
 
 def is_measured(note: str) -> bool:
@@ -116,8 +117,8 @@ def _is_left_out(row: object) -> bool:
 
 def _entries(file: h5py.File, name: str) -> list[Any]:
     try:
-        entries = json.loads(file.attrs.get(name, "[]"))
-    except (TypeError, ValueError):
+        entries = parsed(file.attrs.get(name, "[]"))
+    except (AttributeError, TypeError, ValueError):
         return []
     return entries if isinstance(entries, list) else []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.text import visible
 
 # Suffixes of audio and video files. How a file is decoded depends on its contents only.
 AUDIO_SUFFIXES = frozenset(
@@ -112,23 +113,18 @@ def find_audio(sources: Sequence[Path]) -> Sources:
     """
     missing = [source for source in sources if not os.path.lexists(source)]
     if missing:
-        raise RnnaudioError(f"no such file or folder: {', '.join(map(printable, missing))}; check the names")
+        raise RnnaudioError(f"no such file or folder: {', '.join(map(visible, missing))}; check the names")
     search, empty = _Search(), []
     for source in sources:
         n_before = len(search.files) + len(search.left_out)
         search.add(Path(source))
         if len(search.files) + len(search.left_out) == n_before:
-            empty.append(printable(source))
+            empty.append(visible(source))
     if empty:
         one = len(empty) == 1
         which, others = ("this folder", "another folder") if one else ("these folders", "other folders")
         raise RnnaudioError(f"{', '.join(empty)}: no audio file in {which}; name {others}")
     return Sources(tuple(search.files), tuple(search.all_left_out()))
-
-
-def printable(name: Path | str) -> str:
-    """The name as valid UTF-8, with undecodable bytes replaced."""
-    return str(name).encode("utf-8", "replace").decode()  # HDF5 rejects strings that are not valid UTF-8
 
 
 class _Search:
@@ -154,7 +150,7 @@ class _Search:
             yield LeftOut(f"{total} other files", f"{NO_AUDIO} ({', '.join(kinds)}{more})", False)
 
     def _leave_out(self, path: Path, reason: str, *, is_fault: bool = True) -> None:
-        self.left_out.append(LeftOut(printable(path), reason, is_fault))
+        self.left_out.append(LeftOut(visible(path), reason, is_fault))
 
     def _add_folder(self, folder: Path) -> None:
         try:
@@ -194,7 +190,7 @@ class _Search:
     def _add_file(self, path: Path) -> None:
         real = path.resolve()
         if real in self._names:
-            reason = f"{SAME_FILE} as {printable(self._names[real])}"
+            reason = f"{SAME_FILE} as {visible(self._names[real])}"
             self._leave_out(path, reason, is_fault=False)
             return
         self._names[real] = path

@@ -23,8 +23,8 @@ from rnnaudio.audio.cleaning import AS_IT_IS
 from rnnaudio.audio.files import Decoder
 from rnnaudio.data.corpus_build import Recording, build_corpus
 from rnnaudio.data.corpus_summary import CorpusSummary
-from rnnaudio.data.sources import printable
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.text import visible
 
 RATE_HZ = 16_000
 _CORE_TEST = """
@@ -143,7 +143,7 @@ def _some(speakers: frozenset[str]) -> str:
 def _recording(utterance: Utterance, decoder: Decoder) -> Recording:
     title = f"{utterance.speaker} {utterance.sentence}"
     licence = "TIMIT is the LDC's (LDC93S1): not to be redistributed"
-    source = printable(utterance.path)
+    source = visible(utterance.path)
     return Recording(title, source, licence, utterance.split, partial(_read, decoder, utterance.path))
 
 

@@ -1,10 +1,46 @@
 """Initializers of parameters, functions ``(rng, shape) -> float64 array``; ``shape`` is (n_in, n_out) or (n,)."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from rnnaudio.errors import RnnaudioError
+
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+class Sparing(np.random.Generator):
+    """A random generator for a model whose initial values saved ones will replace: it samples at most as many.
+
+    n_values: how many are saved. RnnaudioError where more are asked for, before they are made, so that a record whose
+    sizes exceed its arrays cannot exhaust memory.
+    """
+
+    def __init__(self, n_values: int):
+        super().__init__(np.random.PCG64(0))
+        self._n_values = self._n_left = n_values
+
+    def spend(self, *shape: int) -> None:
+        """Count the values of an array of this shape, which is made without the generator, as sampled."""
+        self._n_left -= math.prod(shape)
+        if self._n_left < 0:
+            raise RnnaudioError(f"its settings describe a larger model than the {self._n_values} values that it holds")
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        """Sample as the base class does."""
+        self.spend(*_sides(size))
+        return super().uniform(low, high, size)
+
+    def standard_normal(self, size: Any = None, *arguments: Any, **options: Any) -> Any:
+        """Sample as the base class does."""
+        self.spend(*_sides(size))
+        return super().standard_normal(size, *arguments, **options)
+
+
+def _sides(size: Any) -> list[int]:
+    return [int(side) for side in np.atleast_1d(1 if size is None else size)]
 
 
 def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -12,9 +12,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import ArrayLike, NDArray
 
 from rnnaudio.atomic import write_atomically
+from rnnaudio.text import visible
 
 Floats = NDArray[np.float64]
 Row: TypeAlias = Mapping[str, Any]  # a row of a history or of a table of results; each plot documents its keys
@@ -39,7 +41,12 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write the figure as a PNG, atomically; return the path. RnnaudioError if it cannot be written."""
+    """Write the figure as a PNG, atomically; return the path. RnnaudioError if it cannot be written.
+
+    Control characters in its texts, which may be foreign, are made visible.
+    """
+    for text in figure.findobj(Text):
+        text.set_text(visible(text.get_text(), keep="\n"))
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)  # not savefig, which applies the user's savefig.* settings
     return write_atomically(path, buffer.getvalue())

@@ -7,13 +7,14 @@ page follows the reader's light or dark setting and fits small screens.
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Mapping, Sequence
-from html import escape
 from numbers import Integral, Real
 from pathlib import Path
 
 from rnnaudio.atomic import write_atomically
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.text import visible
 
 Row = Mapping[str, object]
 
@@ -62,7 +63,7 @@ def write_report(
     All text is escaped. Raises RnnaudioError if the page cannot be written.
     """
     words = explanations or {}
-    sections = [f"<h1>{escape(title)}</h1>", *_paragraphs(summary)]
+    sections = [f"<h1>{_escape(title)}</h1>", *_paragraphs(summary)]
     if sounds:
         sections += ["<h2>Sounds</h2>", *(_sound(caption, Path(file), words) for caption, file in sounds.items())]
     if pictures:
@@ -71,9 +72,9 @@ def write_report(
             *(_picture(caption, Path(file), words) for caption, file in pictures.items()),
         ]
     for heading, content in tables.items():
-        sections += [f"<h2>{escape(heading)}</h2>", *_paragraphs(words.get(heading, "")), _table(content)]
+        sections += [f"<h2>{_escape(heading)}</h2>", *_paragraphs(words.get(heading, "")), _table(content)]
     if notes:
-        sections += ["<h2>Notes</h2><ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]
+        sections += ["<h2>Notes</h2><ul>", *(f"<li>{_escape(note)}</li>" for note in notes), "</ul>"]
     return write_atomically(path, _page(title, "\n".join(sections)).encode())
 
 
@@ -97,7 +98,7 @@ def extend_report(
     before, _, _ = page.partition(ADDED if ADDED in page else END)
     sections = [_picture(caption, Path(file), explanations) for caption, file in pictures.items()]
     for heading, content in tables.items():
-        sections += [f"<h2>{escape(heading)}</h2>", *_paragraphs(explanations.get(heading, "")), _table(content)]
+        sections += [f"<h2>{_escape(heading)}</h2>", *_paragraphs(explanations.get(heading, "")), _table(content)]
     return write_atomically(path, "\n".join([before + ADDED, *sections, END]).encode())
 
 
@@ -108,7 +109,7 @@ def _page(title: str, body: str) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
+<title>{_escape(title)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
@@ -116,13 +117,18 @@ def _page(title: str, body: str) -> str:
 {END}"""
 
 
+def _escape(text: str) -> str:
+    """Escape what HTML obeys, and control characters, so that foreign text changes neither page nor reading order."""
+    return html.escape(visible(text, keep="\n\t"))
+
+
 def _paragraphs(text: str) -> list[str]:
-    return [f"<p>{escape(paragraph.strip())}</p>" for paragraph in text.split("\n\n") if paragraph.strip()]
+    return [f"<p>{_escape(paragraph.strip())}</p>" for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
 def _caption(caption: str, explanations: Mapping[str, str]) -> str:
     below = "".join(_paragraphs(explanations.get(caption, "")))
-    return f"<figcaption><strong>{escape(caption)}</strong>{below}</figcaption>"
+    return f"<figcaption><strong>{_escape(caption)}</strong>{below}</figcaption>"
 
 
 def _picture(caption: str, file: Path, explanations: Mapping[str, str]) -> str:
@@ -130,7 +136,7 @@ def _picture(caption: str, file: Path, explanations: Mapping[str, str]) -> str:
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return _missing("Picture", caption, file, "a PNG picture", content)
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    image = f'<div class="wide"><img alt="{escape(caption)}" src="{source}"></div>'  # scrolls: illegible if shrunk
+    image = f'<div class="wide"><img alt="{_escape(caption)}" src="{source}"></div>'  # scrolls: illegible if shrunk
     return f"<figure>{_caption(caption, explanations)}{image}</figure>"
 
 
@@ -152,7 +158,7 @@ def _content(file: Path) -> bytes:
 
 def _missing(kind: str, caption: str, file: Path, expected: str, content: bytes) -> str:
     why = f"{file.name} is not {expected}" if content else f"{file.name} is missing, empty or cannot be read"
-    return f'<p class="missing">{kind} missing: {escape(caption)} ({escape(why)}).</p>'
+    return f'<p class="missing">{kind} missing: {_escape(caption)} ({_escape(why)}).</p>'
 
 
 def _table(content: Row | Sequence[Row]) -> str:
@@ -169,7 +175,7 @@ def _table(content: Row | Sequence[Row]) -> str:
 
 def _table_row(tag: str, values: Sequence[object], numeric: Sequence[bool]) -> str:
     starts = [f'<{tag} class="number">' if is_number else f"<{tag}>" for is_number in numeric]
-    cells = (f"{start}{escape(_as_text(value))}</{tag}>" for start, value in zip(starts, values, strict=True))
+    cells = (f"{start}{_escape(_as_text(value))}</{tag}>" for start, value in zip(starts, values, strict=True))
     return f"<tr>{''.join(cells)}</tr>"
 
 

@@ -12,6 +12,7 @@ from rnnaudio.audio import read_audio
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Diagnosis
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.records import parsed
 from rnnaudio.report import write_report
 from rnnaudio.runs.diagnosis.diagnose import cause_rows, diagnose_run, write_diagnosis
 from rnnaudio.runs.explanations import HOW_IT_IS_JUDGED, OF_A_DIAGNOSIS
@@ -108,8 +109,8 @@ def replace_earlier(run_dir: Path, minutes: Mapping[str, float]) -> None:
     for name, path in paths.items():
         if path.exists() and name in earlier and _minutes_of(path) not in (None, earlier[name]):
             raise RnnaudioError(f"{path} was trained further after the demo: name another --run-dir to keep it")
-    for path in paths.values():
-        path.unlink(missing_ok=True)
+    for name in minutes:
+        checkpoint.remove(run_dir / name)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,7 +121,7 @@ def replace_earlier(run_dir: Path, minutes: Mapping[str, float]) -> None:
 def _read_mark(path: Path) -> dict[str, float]:
     """The limits of an earlier demo, by the name of its runs; empty if there was none, or if they are unreadable."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["minutes"])
+        return dict(parsed(path.read_text(encoding="utf-8"))["minutes"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus
 from rnnaudio.diagnostics.diagnose import causes_in_music
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs import lengths
+from rnnaudio.runs import back_off, lengths
 from rnnaudio.runs.config import as_toml, to_dict
 from rnnaudio.runs.diagnosis.actions import longer, on_the_corpus
 from rnnaudio.runs.diagnosis.preflight import require
@@ -21,7 +22,7 @@ from rnnaudio.runs.load import saved_config
 from rnnaudio.runs.recipe import C, Prepared, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import Record, SavedRun, check_same, description
-from rnnaudio.training import Run, checkpoint, train
+from rnnaudio.training import Constant, Run, checkpoint, train
 from rnnaudio.training.history import Row
 from rnnaudio.training.loop import duration
 
@@ -38,12 +39,13 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
     has other settings or another corpus, if the corpus or the settings do not fit the recipe, if a step needs more
     memory than is available, or if ``config.preflight`` is on and the preflight fails.
     """
-    path, run_dir = checkpoint.path_to_write(run_dir, resume), Path(run_dir)
+    checkpoint.path_to_write(run_dir, resume)
+    run_dir = Path(run_dir)
     _print_cost_of_mode()
     with recipe.open_corpus(corpus_path, config) as corpus:
         config = recipe.completed(config, corpus)
         record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
-        resumed = path.exists()
+        resumed = checkpoint.exists(run_dir)
         if resumed:
             _check_resumable(recipe, config, record, SavedRun.read(run_dir))
         usable = _usable(recipe, config, corpus)
@@ -52,9 +54,19 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
         prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
         if config.preflight and not resumed:
             require(recipe, config)
-        record |= prepared.measured | {"usable": usable}
+        record |= prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
         _write(run_dir, recipe, prepared, record, resumed)
-        fitting = prepared.fitting
+        return _trained(recipe, prepared, record, run_dir, resumed, getattr(config, "back_off", 0))
+
+
+def _trained(
+    recipe: Recipe[Any], prepared: Prepared, record: Record, run_dir: Path, resume: bool, most_halvings: int
+) -> Run:
+    """Train what is prepared, backing off up to ``most_halvings`` times; record: the settings to save."""
+    fitting = prepared.fitting
+    schedule = fitting.schedule or Constant(fitting.optimizer.learning_rate)
+
+    def attempt(halvings: int, resume: bool, on_update: Callable[[int], None] | None) -> Run:
         return train(
             prepared.model,
             prepared.objective,
@@ -64,15 +76,26 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
             stopping=fitting.stopping,
             run_dir=run_dir,
             limits=fitting.limits,
-            schedule=fitting.schedule,
+            schedule=lambda update: 0.5**halvings * schedule(update),
             seed=fitting.seed,
             segment_steps=fitting.segment_steps,
             judging=fitting.judging,
             resume=resume,
-            config=record,
-            on_update=fitting.on_update,
+            config=record | ({"halvings": halvings} if halvings else {}),
+            on_update=on_update,
             on_validation=lambda row: tqdm.write(describe_row(recipe, row)),
         )
+
+    return back_off.trained(
+        attempt,
+        prepared.model,
+        run_dir,
+        most=most_halvings,
+        halvings=SavedRun.read(run_dir).settings.get("halvings", 0) if resume else 0,
+        validate_every=fitting.limits.validate_every or prepared.batches.batches_per_epoch,
+        resume=resume,
+        on_update=fitting.on_update,
+    )
 
 
 def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:
@@ -157,7 +180,7 @@ def how_to_go_on(run_dir: Path) -> str:
 def _is_reported(saved: SavedRun) -> bool:
     """True if the run has a report that is no older than its checkpoint."""
     report = saved.run_dir / "report.html"
-    return report.exists() and report.stat().st_mtime >= saved.path.stat().st_mtime
+    return report.exists() and saved.path.exists() and report.stat().st_mtime >= saved.path.stat().st_mtime
 
 
 def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedRun) -> None:

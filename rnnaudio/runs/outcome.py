@@ -21,7 +21,7 @@ from rnnaudio.runs.judging import Sound, continue_test_prime, level_note, peak_n
 from rnnaudio.runs.load import load
 from rnnaudio.runs.recipe import Page, Recipe
 from rnnaudio.runs.recipes import recipe_in
-from rnnaudio.runs.record import Record, SavedRun
+from rnnaudio.runs.record import Record, SavedRun, trouble
 from rnnaudio.training.loop import duration
 
 
@@ -122,6 +122,7 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
     """The figures of a run, by name, that ``summary.json`` holds."""
     return {
         "recipe": recipe.name,
+        "trouble": trouble(run.record),
         "validation": page.figure,
         "best_validation_loss": run.best_validation_loss,
         **page.summary,
@@ -158,8 +159,10 @@ def n_epochs(run: LoadedRun) -> float:
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """Sentences from a summary: the validation result, how long the sound stayed alive, and its level if unusual."""
-    trained = f"{duration(60 * summary['training_minutes'])} of training: {summary['validation']}."
+    """Sentences from a summary: trouble in training, validation result, how long the sound stayed alive, its level."""
+    broken = summary.get("trouble", "")
+    trained = f"{broken[:1].upper()}{broken[1:]}. " if broken else ""
+    trained += f"{duration(60 * summary['training_minutes'])} of training: {summary['validation']}."
     why = f" ({summary['death']})" if summary["death"] else ""
     if summary.get("limits_known") is False:
         why += (

@@ -20,13 +20,14 @@ from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
-from rnnaudio.runs.config import Plain, RunConfig, from_dict
+from rnnaudio.runs.config import RunConfig, from_dict
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.judging import Sound, judge
 from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.record import Record, SavedRun
 from rnnaudio.runs.remedies import RATE_CAUSES, other_rate
 from rnnaudio.runs.toys import PROBLEMS, ToyProblem
+from rnnaudio.schema import Plain
 from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep
 from rnnaudio.training.checkpoint import Checkpoint
 from rnnaudio.training.loop import Batches, StoppingRule
@@ -170,8 +171,8 @@ class Recipe(ABC, Generic[C]):
         return config
 
     def may_change(self, config: C) -> Set[str]:
-        """Names of the settings that may differ when a run is resumed: its limits, and ``preflight``."""
-        return {"minutes", "max_updates", "preflight"}
+        """Names of the settings that may differ when a run is resumed: limits, ``preflight`` and ``back_off``."""
+        return {"minutes", "max_updates", "preflight", "back_off"}
 
     def more_patience(self, config: C) -> str:
         """The options that let early stopping wait twice as long; empty if the recipe has no setting for that."""

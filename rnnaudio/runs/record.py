@@ -3,19 +3,48 @@
 import json
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.nn.initializers import Sparing
+from rnnaudio.schema import Between, Finite, NotNegative, checked
+from rnnaudio.text import visible
 from rnnaudio.training import checkpoint
+from rnnaudio.training.saved import check_record
 
-RECORD = {"history": list, "n_updates": int, "seconds": int | float, "stopping": dict}
-CORPUS = {"path", "sample_rate_hz", "mean", "std"}
+DIVERGED = 10.0  # times the loss of a model that has learnt nothing
 DIGEST = "digest"  # runs of earlier versions have none
 Record = dict[str, Any]  # what JSON can hold
+
+
+class CorpusEntry(TypedDict):
+    """What identifies the corpus of a run; see :func:`description`."""
+
+    path: str
+    sample_rate_hz: Annotated[int, Between(1, 2**31)]
+    mean: Finite
+    std: Annotated[float, Between(1e-12, 1e12)]
+    train_seconds: NotRequired[NotNegative]
+    digest: NotRequired[str]
+
+
+class SettingsEntry(TypedDict):
+    """The part of a run's record made before training, beside the settings themselves.
+
+    baselines, validation_power, defects: measured by recipe ``frames``. blank_loss: validation loss of a model that
+    has learnt nothing. halvings: how often the run has backed off.
+    """
+
+    corpus: CorpusEntry
+    baselines: NotRequired[dict[str, float]]
+    validation_power: NotRequired[NotNegative | None]
+    defects: NotRequired[list[str]]
+    blank_loss: NotRequired[Finite]
+    halvings: NotRequired[Annotated[int, Between(0, 1000)]]
 
 
 class SavedRun(NamedTuple):
@@ -27,21 +56,20 @@ class SavedRun(NamedTuple):
     @classmethod
     def read(cls, run_dir: Path) -> "SavedRun":
         """Read the run in a folder. RnnaudioError if there is none, or its checkpoint or record is damaged."""
-        saved = cls(Path(run_dir), checkpoint.load(checkpoint.path_in(run_dir)))
+        saved = cls(Path(run_dir), checkpoint.newest(run_dir))
         saved.check()
         return saved
 
     def check(self) -> None:
-        """Check the record. RnnaudioError if an entry that loading or resuming needs is missing or of a wrong type."""
-        record: Any = self.record
-        for name, kind in RECORD.items():
-            if not isinstance(record, dict) or not isinstance(record.get(name), kind):
-                raise RnnaudioError(f"{self.path} is damaged: its record has no usable {name}; take another run")
-        if not isinstance(self.record.get("config") or {}, dict):
-            raise RnnaudioError(f"{self.path} is damaged: its settings are no table; take another run")
-        corpus = self.settings.get("corpus")
-        if self.settings and not (isinstance(corpus, dict) and corpus.keys() >= CORPUS):
-            raise RnnaudioError(f"{self.path} does not describe its corpus: name a run of `rnnaudio train`")
+        """Check what loading or resuming needs of the record. RnnaudioError names the first wrong entry."""
+        check_record(self.record, self.path)
+        if not self.settings:
+            return  # of a model that is no run over a corpus
+        try:
+            checked(self.settings, SettingsEntry, "config")
+        except RnnaudioError as error:
+            message = f"{self.path} does not describe a run over a corpus: in its record {error}; take another run"
+            raise RnnaudioError(message) from error
 
     @property
     def path(self) -> Path:
@@ -56,6 +84,10 @@ class SavedRun(NamedTuple):
     def settings(self) -> Record:
         """The part of the record made before training: settings (under the recipe's key), corpus, and measurements."""
         return self.record.get("config") or {}
+
+    def sparing_generator(self) -> Sparing:
+        """A generator of initial values for a model that the saved parameters fit, and for none that is larger."""
+        return Sparing(sum(array.size for array in self.parameters().values()))
 
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
         """Arrays, by name, of the ``best`` parameters (lowest loss) or of the last ones (``model``).
@@ -129,3 +161,22 @@ def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], p
                 f"{path} was trained with another {part} setting: {changed}; "
                 "resume with the same settings and corpus, or train in another run directory"
             )
+
+
+def trouble(record: Mapping[str, Any]) -> str:
+    """A sentence on a run that broke down, or whose last validation was far worse than learning nothing; else empty.
+
+    Far worse: more than ten times the loss of a model that has learnt nothing. A prediction as loud as the music that
+    has nothing to do with it, as of a model that knows its training music by heart, has twice that loss.
+    """
+    last = record["history"][-1] if record["history"] else None
+    stands = f"what it plays is as of update {record['n_updates']} or before"
+    if record.get("broke_down"):
+        return f"the training broke down: {visible(record['broke_down'])}; {stands}"
+    blank = (record.get("config") or {}).get("blank_loss", 0.0)
+    if last is None or not 0.0 < DIVERGED * blank < last["valid"]:
+        return ""
+    return (
+        f"the training diverged: at update {last['updates']} the validation loss was {last['valid']:.3g}, that of a "
+        f"model that has learnt nothing is {blank:.3g}; {stands}"
+    )

@@ -1,12 +1,16 @@
 """Checkpoints: arrays and one JSON record in a single safetensors file, written atomically.
 
 One file, because a crash could leave two files that do not belong together; safetensors, because loading it cannot
-execute code. The history alone, which grows without limit, lies beside it; see :mod:`rnnaudio.training.history`.
+execute code. The history alone, which grows without limit, lies beside it; see :mod:`rnnaudio.training.history`. A
+run keeps its last two checkpoints: if the newest is damaged or gone, it goes on from the one before.
 """
 
+import contextlib
+import functools
 import json
 import os
 import re
+import sys
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,26 +20,36 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from rnnaudio.atomic import write_atomically
+from rnnaudio.atomic import replacing, write_atomically
 from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.records import Json, Record
+from rnnaudio.records import Json, Record, parsed
 from rnnaudio.training import history
 
+NAME, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 CURRENT_NAMES = {"hear": "input", "tell": "output"}
 EARLIER_NAMES = re.compile(r"(?<=\.)(hear|tell)(?=\.)")
 FORMAT = "rnnaudio-checkpoint-1"
+OF_SOME_VERSION = re.compile("rnnaudio-checkpoint-[0-9]+")
+# Keys of the metadata. The checksum of earlier versions did not include types and shapes; early versions had none.
+KEYS = ({"format", "record", "checksum"}, {"format", "record", "crc32"}, {"format", "record"})
+
+
+class Damaged(RnnaudioError):
+    """A checkpoint, or its part of the history, cannot be used; that of the run before it may be good."""
 
 
 class Checkpoint(NamedTuple):
     """Contents of a checkpoint: arrays, by names of the form ``group/name``, and a JSON-serialisable record.
 
     extent: how much of the file beside it is its history; 0 rows if there is none, or if it lies in the record.
+    is_previous: True if it is the one before a newest that is damaged or gone.
     """
 
     arrays: dict[str, Array]
     record: Record
     extent: history.Extent = history.Extent()
+    is_previous: bool = False
 
     def group(self, name: str) -> dict[str, Array]:
         """The arrays of the group ``name``, by their names without the prefix ``name/``."""
@@ -46,7 +60,19 @@ def path_in(run_dir: Path) -> Path:
     """Path of the checkpoint in a run's folder; RnnaudioError if ``run_dir`` is a file."""
     if Path(run_dir).is_file():
         raise RnnaudioError(f"{run_dir} is a file; expected the folder of a run, which holds its checkpoint")
-    return Path(run_dir) / "checkpoint.safetensors"
+    return Path(run_dir) / NAME
+
+
+def exists(run_dir: Path) -> bool:
+    """True if the folder holds a checkpoint, the newest or the one before it; RnnaudioError if it is a file."""
+    path = path_in(run_dir)
+    return path.exists() or path.with_name(PREVIOUS).exists()
+
+
+def remove(run_dir: Path) -> None:
+    """Remove the checkpoints of a run, so that it can start again."""
+    for name in (NAME, PREVIOUS):
+        (Path(run_dir) / name).unlink(missing_ok=True)
 
 
 def path_to_write(run_dir: Path, resume: bool) -> Path:
@@ -56,8 +82,9 @@ def path_to_write(run_dir: Path, resume: bool) -> Path:
     ``resume``, or if ``run_dir`` is a file or not writable.
     """
     path = path_in(run_dir)
-    if path.exists() and not resume:
-        raise RnnaudioError(f"{path} exists: continue it (--resume), or name another run directory")
+    if exists(run_dir) and not resume:
+        there = path if path.exists() else path.with_name(PREVIOUS)
+        raise RnnaudioError(f"{there} exists: continue it (--resume), or name another run directory")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         reason = "is not writable" if parent.is_dir() else "is a file, not a folder"
@@ -65,19 +92,86 @@ def path_to_write(run_dir: Path, resume: bool) -> Path:
     return path
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
+def save(path: Path, checkpoint: Checkpoint, *, keep_previous: bool = False) -> None:
     """Write a checkpoint to ``path``, replacing an earlier one only when complete.
 
-    RnnaudioError (no space, no permission) leaves an earlier file unchanged.
+    keep_previous: True to keep the earlier one beside it, without copying.
+
+    RnnaudioError (no space, no permission, values that are not finite) leaves an earlier file unchanged.
     """
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}
+    spoilt = first_not_finite(arrays)
+    if spoilt:
+        raise RnnaudioError(f"{path} is not written: {spoilt}, so that nothing could go on from it")
     record = json.dumps(checkpoint.record)
-    metadata = {"format": FORMAT, "record": record, "crc32": checksum(record, arrays)}
-    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+    metadata = {"format": FORMAT, "record": record, "checksum": checksum(record, arrays)}
+    content = safetensors.numpy.save(arrays, metadata)
+    if not (keep_previous and Path(path).exists()):
+        write_atomically(path, content)
+        return
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+        link(Path(path), Path(path).with_name(PREVIOUS))
+
+
+def first_not_finite(arrays: Mapping[str, Array]) -> str:
+    """Say which array is the first to hold NaN or infinity, and where; empty if none does."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            place = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+            return f"{name}{list(place) if place else ''} is {array[place]:g}"
+    return ""
+
+
+def restore_previous(path: Path) -> None:
+    """Put the checkpoint before the newest in the place of the newest, at ``path``; RnnaudioError if that fails."""
+    try:
+        link(Path(path).with_name(PREVIOUS), Path(path))
+    except OSError as error:
+        raise RnnaudioError(f"cannot write {path}: {error.strerror}; fix this and start again") from error
+
+
+def link(source: Path, target: Path) -> None:
+    """Make ``target`` another name of the file ``source``, in one step, or on disks without links move it there."""
+    temporary = target.with_name(f".{target.name}.link")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()  # of a process that was killed
+    try:
+        os.link(source, temporary)
+    except OSError:
+        temporary = source
+    os.replace(temporary, target)
+
+
+def newest(run_dir: Path) -> Checkpoint:
+    """Read the newest checkpoint of a run or, if it is damaged or gone, the one before, with a note on stderr.
+
+    RnnaudioError if there is none, or neither can be used.
+    """
+    path = path_in(run_dir)
+    previous = path.with_name(PREVIOUS)
+    try:
+        return load(path)
+    except RnnaudioError as error:
+        if not previous.is_file() or (path.is_file() and not isinstance(error, Damaged)):
+            raise
+        why = str(error) if path.is_file() else f"{path} is gone"
+        try:
+            saved = load(previous)
+        except RnnaudioError:
+            raise error from None
+    _note(f"{why}; taken instead: {previous.name}, which is the one before")
+    return saved._replace(is_previous=True)
+
+
+@functools.cache
+def _note(text: str) -> None:
+    """Print a note, once however often the checkpoint is read."""
+    print(f"note: {text}", file=sys.stderr)
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint; RnnaudioError if it is missing, damaged, or of another format.
+    """Read a checkpoint; RnnaudioError if it is missing, damaged, or of another format, or holds NaN or infinity.
 
     ``history`` of its record is the list of rows, whether they lie beside the checkpoint or, as in runs of earlier
     versions, in it.
@@ -85,32 +179,57 @@ def load(path: Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise RnnaudioError(f"no checkpoint at {path}; train a model there first, or name another run")
+    arrays, values = _read(path)
+    spoilt = first_not_finite(arrays)
+    if spoilt:
+        raise Damaged(f"{path} is damaged: {spoilt}; use another or train again")
+    extent = history.Extent()
+    if isinstance(values.get("history"), dict):
+        try:
+            extent = history.Extent.of(values["history"])
+            values["history"] = history.read(path, extent, _with_current_names)
+        except RnnaudioError as error:
+            raise Damaged(f"{path} cannot be used: {error}") from error
+    return Checkpoint({_current_name(name): array for name, array in arrays.items()}, values, extent)
+
+
+def annotate(path: Path, entries: Record) -> None:
+    """Add entries to the record of the checkpoint at ``path``; nothing else of it changes."""
+    arrays, record = _read(Path(path))
+    save(path, Checkpoint(arrays, record | entries))
+
+
+def _read(path: Path) -> tuple[dict[str, Array], Record]:
+    """Arrays and record, as they lie in the file; RnnaudioError if it is damaged or of another format."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise RnnaudioError(f"{path} is damaged or no checkpoint ({error}); use another or train again") from error
-    if metadata.get("format") != FORMAT:
-        raise RnnaudioError(
-            f"{path} has format {metadata.get('format')!r}, expected {FORMAT!r}; "
-            "use the version of rnnaudio that wrote it or train again"
-        )
-    record = metadata.get("record", "{}")
-    if metadata.get("crc32", "") not in ("", checksum(record, arrays)):  # early checkpoints have no checksum
-        raise RnnaudioError(f"{path} is damaged: its checksum does not match its content; use another or train again")
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise Damaged(f"{path} is damaged or no checkpoint ({error}); use another or train again") from error
+    _check_format(path, metadata)
+    record = metadata["record"]
+    sums = {"checksum": checksum, "crc32": earlier_checksum}
+    if any(metadata[name] != of(record, arrays) for name, of in sums.items() if name in metadata):
+        raise Damaged(f"{path} is damaged: its checksum does not match its content; use another or train again")
     try:
-        values = json.loads(record, object_pairs_hook=_with_current_names)
-    except (ValueError, RecursionError) as error:
-        raise RnnaudioError(f"{path} is damaged: its record is no JSON ({error}); use another") from error
-    extent = history.Extent()
-    if isinstance(values, dict) and isinstance(values.get("history"), dict):
-        try:
-            extent = history.Extent(**values["history"])
-        except TypeError as error:
-            raise RnnaudioError(f"{path} is damaged: its record has no usable history; use another") from error
-        values["history"] = history.read(path, extent, _with_current_names)
-    return Checkpoint({_current_name(name): array for name, array in arrays.items()}, values, extent)
+        values = parsed(record, _with_current_names)
+    except ValueError as error:
+        raise Damaged(f"{path} is damaged: its record is no JSON of ours ({error}); use another") from error
+    if not isinstance(values, dict):
+        raise Damaged(f"{path} is damaged: its record is no table; use another")
+    return arrays, values
+
+
+def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
+    found = metadata.get("format", "")
+    if found != FORMAT and OF_SOME_VERSION.fullmatch(found):
+        raise RnnaudioError(
+            f"{path} has format {found!r}, expected {FORMAT!r}; use the version of rnnaudio that wrote it or train "
+            "again"
+        )
+    if found != FORMAT or set(metadata) not in KEYS:
+        raise Damaged(f"{path} is damaged or no checkpoint (its format is {found[:40]!r}, expected {FORMAT!r})")
 
 
 def _current_name(name: str) -> str:
@@ -123,7 +242,17 @@ def _with_current_names(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def checksum(record: str, arrays: Mapping[str, Array]) -> str:
-    """CRC-32 of the record, as JSON, and of all names and arrays in order of the names, in hexadecimal."""
+    """CRC-32 of the record, as JSON, and of names, types, shapes and values of all arrays, in hexadecimal."""
+    value = zlib.crc32(record.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        value = zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), value)
+        value = zlib.crc32(array.reshape(-1).view(np.uint8).data, value)
+    return f"{value:08x}"
+
+
+def earlier_checksum(record: str, arrays: Mapping[str, Array]) -> str:
+    """The checksum of earlier versions, of record, names and values alone."""
     value = zlib.crc32(record.encode())
     for name in sorted(arrays):
         value = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, zlib.crc32(name.encode(), value))

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.records import Json, Record
+from rnnaudio.records import Json, Record, parsed
+from rnnaudio.schema import Count, checked
 
 NAME = "history.jsonl"
 
@@ -28,6 +29,11 @@ class Extent(NamedTuple):
     rows: int = 0
     bytes: int = 0
     crc32: int = 0
+
+    @classmethod
+    def of(cls, entry: Record) -> "Extent":
+        """The extent that a record holds as a table; RnnaudioError for anything but three whole numbers, 0 or more."""
+        return cls(*(checked(entry.get(name), Count, f"history.{name}") for name in cls._fields))
 
 
 NO_ROWS = Extent()
@@ -82,7 +88,7 @@ def read(path: Path, extent: Extent, object_pairs_hook: Callable[[list[tuple[str
         )
     try:
         with open(path, "rb") as file:
-            content = file.read(extent.bytes)
+            content = file.read(min(extent.bytes, os.fstat(file.fileno()).st_size))
     except OSError as error:
         raise RnnaudioError(f"cannot read {path}: {error.strerror}; it holds the history of the run") from error
     if len(content) < extent.bytes or zlib.crc32(content) != extent.crc32:
@@ -91,4 +97,10 @@ def read(path: Path, extent: Extent, object_pairs_hook: Callable[[list[tuple[str
             f"{path} {state}, but the checkpoint belongs to a history of {extent.rows} validations, {extent.bytes} "
             "bytes: copy both files of the run, which belong together"
         )
-    return [json.loads(line, object_pairs_hook=object_pairs_hook) for line in content.splitlines()]
+    try:
+        rows = [parsed(line.decode(), object_pairs_hook) for line in content.splitlines()]
+    except ValueError as error:
+        raise RnnaudioError(f"{path} holds a line that is no JSON of ours ({error}); use another run") from error
+    if len(rows) != extent.rows:
+        raise RnnaudioError(f"{path} holds {len(rows)} validations, not {extent.rows}; use another run")
+    return rows

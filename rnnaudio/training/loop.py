@@ -4,27 +4,30 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
+import numpy as np
 from tqdm import tqdm
 
 from rnnaudio import engine
 from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Layer
+from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
 from rnnaudio.records import Json, Record
 from rnnaudio.seeds import check_seed
-from rnnaudio.training import checkpoint
+from rnnaudio.text import visible
+from rnnaudio.training import breakdown, checkpoint
 from rnnaudio.training.history import HistoryFile, Row
 from rnnaudio.training.interrupt import Interrupt
 from rnnaudio.training.prefetch import prefetched
+from rnnaudio.training.saved import carried_state, check_record, check_values
 from rnnaudio.training.schedules import Constant
 from rnnaudio.training.segmented import SegmentedTrainStep
-from rnnaudio.training.step import BatchArrays, Evaluation, StepResult, Totals, TrainStep
+from rnnaudio.training.step import BatchArrays, Continuing, Evaluation, StepResult, Totals, TrainStep
 from rnnaudio.training.stopping import StoppingState, from_json, to_json
 
 
@@ -88,7 +91,7 @@ class Judging:
 
 @dataclass
 class Run:
-    """Progress of a run, saved in the checkpoint except for ``reason`` and ``is_complete``.
+    """Progress of a run, saved in the checkpoint except for the last four.
 
     stopping
         state of the early-stopping rule, with the lowest loss so far.
@@ -115,6 +118,8 @@ class Run:
     best: dict[str, Array] = field(default_factory=dict)
     reason: str = ""  # why the run ended; empty while it continues
     is_complete: bool = False  # the stopping rule or a limit ended the run, not Ctrl-C or a loss that is not finite
+    broke_down: str = ""  # which loss or gradient was not finite; empty if all were
+    n_saved: int = -1  # updates at the latest checkpoint; -1: none
 
 
 def train(
@@ -167,8 +172,8 @@ def train(
 
     RnnaudioError for a seed out of range, if a checkpoint exists and ``resume`` is off, if it was trained with another
     model, objective, optimizer, seed or segment length, if it cannot be written, or if the model or objective cannot
-    be divided into segments. A loss or gradient that is not finite ends the run; the last checkpoint, if there is one,
-    is kept.
+    be divided into segments. A loss or gradient that is not finite ends the run (``broke_down``); the last checkpoint,
+    if there is one, is kept, and its record says so.
     """
     check_seed(seed)
     path = checkpoint.path_to_write(run_dir, resume)
@@ -179,8 +184,8 @@ def train(
     }  # fmt: skip
     record = {"config": config, "identity": identity}
     run, rows = Run(stopping.initial()), HistoryFile(path)
-    if path.exists():
-        run, rows = _resumed(path, model, step, identity)
+    if checkpoint.exists(run_dir):
+        run, rows = _resumed(path, model, step, identity, batches)
     schedule = schedule or Constant(optimizer.learning_rate)
     validate_every = limits.validate_every or batches.batches_per_epoch
     run.reason = run.stopping.reason or _beyond(limits, run)
@@ -190,9 +195,10 @@ def train(
         while not run.reason:
             if on_update:
                 on_update(run.n_updates)
-            result = step(next(coming), run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
-            if not all(map(isfinite, [result.loss, *result.gradient_norms.values()])):
-                run.reason = f"the loss ({result.loss:g}) or its gradient is not finite at update {run.n_updates + 1}"
+            batch = next(coming)
+            result = step(batch, run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
+            run.broke_down = breakdown.of_update(result, objective.fields, batch, batches, run.n_updates + 1)
+            if run.broke_down:
                 break
             run.n_updates += 1
             run.totals.add(result.values)
@@ -205,14 +211,19 @@ def train(
                 run.history[-1]["epoch"] = run.n_updates / batches.batches_per_epoch
                 run.history[-1]["learning_rate"] = schedule(run.n_updates - 1)
                 (on_validation or _print)(run.history[-1])
-                if not isfinite(run.history[-1]["valid"]):
-                    run.reason = run.stopping.reason or f"the validation loss is not finite at update {run.n_updates}"
+                valid = run.history[-1]["valid"]
+                run.broke_down = breakdown.of_validation(valid, objective.fields, validation, run.n_updates)
+                if run.broke_down:
                     break
                 _save(path, run, model, step, record, rows, judging.keep_all)
             run.reason = run.stopping.reason or over or interrupt.reason
         else:
             _save(path, run, model, step, record, rows, judging.keep_all)
             run.is_complete = not interrupt.reason
+    if run.broke_down:
+        run.reason = run.broke_down
+        if run.n_saved >= 0:
+            checkpoint.annotate(path, {"broke_down": run.broke_down})
     if run.best:
         model.set_values(run.best)
     return run
@@ -320,7 +331,8 @@ def _save(
         "engine": _engine(),
     }
     arrays = {f"{group}/{name}": a for group, members in groups.items() for name, a in members.items()}
-    checkpoint.save(path, checkpoint.Checkpoint(arrays, record))
+    checkpoint.save(path, checkpoint.Checkpoint(arrays, record), keep_previous=run.n_updates != run.n_saved)
+    run.n_saved = run.n_updates
 
 
 def _engine() -> dict[str, str]:
@@ -328,25 +340,31 @@ def _engine() -> dict[str, str]:
 
 
 def _resumed(
-    path: Path, model: Layer, step: TrainStep | SegmentedTrainStep, identity: Mapping[str, Json]
+    path: Path,
+    model: Layer,
+    step: TrainStep | SegmentedTrainStep,
+    identity: Mapping[str, Json],
+    batches: Batches,
 ) -> tuple[Run, HistoryFile]:
-    saved = checkpoint.load(path)
-    for name, value in identity.items():
-        before = saved.record["identity"].get(name, 0)  # earlier versions did not save segment_steps
-        if before != value:
-            raise RnnaudioError(
-                f"{path} was trained with another {name}: {before}, now {value}; "
-                "resume with the same, or train in another run directory"
-            )
-    if saved.record["engine"] != _engine():
-        words = "{name} {version}, mode {mode}, kernel {kernel}"
-        before, now = (words.format(**e) for e in (saved.record["engine"], _engine()))
-        print(f"trained with {before}, now {now}: the result may differ in its last bits", file=sys.stderr)
-    set_model(model, saved.group("model"), path)
-    for name, variable in step.optimizer_state.variables().items():
-        variable.set_value(saved.group("memory")[name])
-    carried = saved.group("carried")
+    saved = checkpoint.newest(path.parent)
     record = saved.record
+    check_record(record, path)
+    _check_identity(record, identity, path)
+    set_model(model, saved.group("model"), path)
+    memory = step.optimizer_state.variables()
+    shapes = {name: np.shape(v.get_value(borrow=True)) for name, v in memory.items()}
+    check_values(shapes, saved.group("memory"), "optimizer's memory", path)
+    for name, variable in memory.items():
+        variable.set_value(np.asarray(saved.group("memory")[name], variable.dtype))
+    best = saved.group("best")
+    if best:
+        check_values({name: value.shape for name, value in saved.group("model").items()}, best, "best values", path)
+    carried = None
+    if batches.carries_state and saved.group("carried"):
+        n_sequences = len(cast(Continuing, batches.batch(record["n_updates"])).resets)
+        carried = carried_state(saved.group("carried"), flatten(model.state_sizes), n_sequences, path)
+    if saved.is_previous:
+        checkpoint.restore_previous(path)
     rows = HistoryFile(path, saved.extent)
     rows.append(record["history"])  # drops rows beyond the checkpoint; writes those of earlier versions
     run = Run(
@@ -354,11 +372,29 @@ def _resumed(
         record["n_updates"],
         record["seconds"],
         record["history"],
-        Totals(record["totals"]),
-        [carried[str(k)] for k in range(len(carried))] or None,
-        saved.group("best"),
+        Totals(record.get("totals")),
+        carried,
+        best,
+        n_saved=record["n_updates"],
     )
     return run, rows
+
+
+def _check_identity(record: Record, identity: Mapping[str, Json], path: Path) -> None:
+    """RnnaudioError if the run was trained with another objective, optimizer or seed; a note on another engine."""
+    for name, value in identity.items():
+        before = record.get("identity", {}).get(name, 0)  # earlier versions did not save segment_steps
+        if before != value:
+            raise RnnaudioError(
+                f"{path} was trained with another {name}: {before}, now {value}; "
+                "resume with the same, or train in another run directory"
+            )
+    trained_by = record.get("engine", _engine())
+    if trained_by != _engine():
+        words = "{name} {version}, mode {mode}, kernel {kernel}"
+        before, now = (words.format(**e) for e in (trained_by, _engine()))
+        note = f"trained with {before}, now {now}: the result may differ in its last bits"
+        print(visible(note), file=sys.stderr)
 
 
 def set_model(model: Layer, values: dict[str, Array], path: Path) -> None:

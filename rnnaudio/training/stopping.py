@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.records import Record
+from rnnaudio.text import visible
 
 
 class StoppingState(NamedTuple):
@@ -130,7 +131,8 @@ def from_json(record: Record) -> StoppingState:
             "it was saved by another version; start the run again"
         )
     losses = {name: math.inf if record[name] is None else record[name] for name in ("best_loss", "reference_loss")}
-    return StoppingState(**{**record, **losses, "recent_losses": tuple(record["recent_losses"])})
+    others = {"reason": visible(record["reason"]), "recent_losses": tuple(record["recent_losses"])}
+    return StoppingState(**{**record, **losses, **others})
 
 
 def _observe(state: StoppingState, loss: float) -> StoppingState:

@@ -54,6 +54,7 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
     names = {path.name for path in (folder / "run").iterdir()}
     assert names == {
         "checkpoint.safetensors",
+        "checkpoint.previous.safetensors",
         "history.jsonl",
         "config.json",
         "config.toml",
@@ -322,11 +323,26 @@ def test_a_model_that_explodes_still_leaves_its_results(folder, monkeypatch, tmp
 def test_training_that_breaks_down_at_once_is_told_in_one_line_with_its_causes(folder, command, tmp_path, every):
     words = ["train", folder / "corpus.h5", tmp_path / "run", *SMALL, "--max-updates", 8, "--learning-rate", "1e30"]
     status, out, err = command(*words, "--validate-every", every)
-    assert status == 2 and len(err.splitlines()) == 1 and "Traceback" not in err
+    assert status == 3 and len(err.splitlines()) == 1 and "Traceback" not in err
     assert "is not finite" in err and "the learning rate (1e+30) is too high; lower --learning-rate" in err
     assert f"rnnaudio corpus info {folder / 'corpus.h5'} --verify" in err
     assert "playing on" not in out and not (tmp_path / "run/checkpoint.safetensors").exists()
     assert command(*words, "--learning-rate", 1e-3)[0] == 0  # the folder is not taken
+
+
+@pytest.mark.slow
+def test_training_that_diverges_in_finite_numbers_says_so_and_ends_with_status_3(folder, command, tmp_path):
+    words = [*SMALL, "--max-updates", 4, "--validate-every", 2, "--learning-rate", 1000, "--optimizer", "sgd"]
+    status, out, err = command("train", folder / "corpus.h5", tmp_path / "run", *words, "--max-gradient-norm", 1e9)
+    last = err.splitlines()[-1]
+    assert status == 3 and last.startswith("rnnaudio: the training diverged: at update 4 the validation loss was"), err
+    assert "train in another run directory with a lower --learning-rate than 1000" in last
+    assert "The training diverged: at update 4" in out
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["trouble"] and "The training diverged" in (tmp_path / "run/report.html").read_text()
+    (tmp_path / "run/checkpoint.safetensors").write_bytes(b"torn")
+    status, out, err = command("report", tmp_path / "run")
+    assert status == 0 and "is damaged or no checkpoint" in err and err.count("taken instead") == 1
 
 
 def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(folder, monkeypatch, command):

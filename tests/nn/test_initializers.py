@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import initializers as init
 
 SHAPES = [(40, 40), (30, 50), (50, 30)]
@@ -99,3 +100,14 @@ def test_gates_are_initialised_apart():
 def test_same_generator_same_values_in_float64(draw):
     a, b, other = draw(rng(), (6, 4)), draw(rng(), (6, 4)), draw(np.random.default_rng(1), (6, 4))
     assert a.dtype == "float64" and np.array_equal(a, b) and not np.array_equal(a, other)
+
+
+def test_a_sparing_generator_gives_as_many_values_as_are_saved_and_takes_no_memory_for_more():
+    rng = init.Sparing(4 * 6 + 6 * 6)
+    assert init.glorot_uniform(rng, (4, 6)).shape == (4, 6)
+    assert init.orthogonal(rng, (6, 6)).shape == (6, 6)
+    with pytest.raises(RnnaudioError, match="a larger model than the 60 values that it holds"):
+        init.gaussian(0.1)(rng, (1,))
+    for shape in ((10**7, 4 * 10**7), (2**40, 2**40)):
+        with pytest.raises(RnnaudioError, match="a larger model"):
+            init.Sparing(1000).uniform(-1.0, 1.0, shape)

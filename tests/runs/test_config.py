@@ -12,13 +12,14 @@ from rnnaudio.diagnostics import baselines, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
-from rnnaudio.runs.config import as_float, from_dict, to_dict
+from rnnaudio.runs.config import from_dict, to_dict
 from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.frames import recipe as audio_run
 from rnnaudio.runs.frames.build import build_model, build_optimizer
 from rnnaudio.runs.frames.cells import CellOptions, LSTMOptions, MemoryLSTMOptions
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES
+from rnnaudio.schema import as_float
 from rnnaudio.training.loop import duration
 from tests.support.command_line import typed
 

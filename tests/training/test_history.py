@@ -64,7 +64,7 @@ def test_a_run_with_a_long_history_goes_on_and_writes_only_its_new_rows(run_of_t
     saved = checkpoint.load(checkpoint.path_in(run_of_three))
     (row, *_) = saved.record["history"]
     file = history.HistoryFile(checkpoint.path_in(run_of_three))
-    extent = file.append([row | {"updates": k, "note": "x" * 400} for k in range(n_rows)])
+    extent = file.append([row | {"updates": k + 1, "note": "x" * 400} for k in range(n_rows)])
     longer = saved._replace(record=saved.record | {"history": extent._asdict()})
     checkpoint.save(checkpoint.path_in(run_of_three), longer)
     assert extent.rows == n_rows and extent.bytes == file.path.stat().st_size > 700 * n_rows
@@ -97,7 +97,7 @@ def test_a_crash_between_the_row_and_the_checkpoint_ends_as_without_it(tmp_path,
     whole = trained(tmp_path / "whole", 5)
     trained(tmp_path / "crashed", 2)
 
-    def crash(*_):
+    def crash(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -132,7 +132,8 @@ def test_a_history_cut_at_the_best_row_keeps_the_rows_of_an_earlier_version(tmp_
 
 
 def test_a_new_run_does_not_take_over_a_history_without_its_checkpoint(run_of_three):
-    checkpoint.path_in(run_of_three).unlink()
+    for file in run_of_three.glob("checkpoint*"):
+        file.unlink()
     trained(run_of_three, 2)
     assert len(lines(run_of_three)) == len(saved_rows(run_of_three)) == 2
 
@@ -140,6 +141,7 @@ def test_a_new_run_does_not_take_over_a_history_without_its_checkpoint(run_of_th
 @pytest.mark.parametrize("damage", ["gone", "cut", "changed"])
 def test_a_history_that_does_not_belong_to_the_checkpoint_is_refused(run_of_three, damage):
     path = run_of_three / "history.jsonl"
+    (run_of_three / checkpoint.PREVIOUS).unlink()
     content = path.read_bytes()
     path.write_bytes(content[:-9] if damage == "cut" else content.replace(b'"updates": 2', b'"updates": 9'))
     if damage == "gone":
@@ -147,6 +149,14 @@ def test_a_history_that_does_not_belong_to_the_checkpoint_is_refused(run_of_thre
     expected = "is missing: it holds the 3 validations" if damage == "gone" else ".* history of 3 validations"
     with pytest.raises(RnnaudioError, match=rf"history\.jsonl {expected}.*copy both files"):
         trained(run_of_three, 5, resume=True)
+
+
+def test_a_history_that_lacks_its_end_is_that_of_the_checkpoint_before(run_of_three, capsys):
+    content = (run_of_three / "history.jsonl").read_bytes()
+    (run_of_three / "history.jsonl").write_bytes(content[:-9])
+    done = trained(run_of_three, 5, resume=True)
+    assert [row["updates"] for row in done.history] == [1, 2, 3, 4, 5] and len(lines(run_of_three)) == 5
+    assert "taken instead: checkpoint.previous.safetensors" in capsys.readouterr().err
 
 
 def test_a_pipe_in_place_of_the_history_is_not_waited_for(run_of_three):

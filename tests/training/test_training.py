@@ -229,7 +229,7 @@ class Steep(Dense):
 def test_one_gradient_that_is_not_finite_ends_the_run(tmp_path):
     model = Sequential([Steep(4, 4, rng=np.random.default_rng(0))])
     _, result = run(tmp_path, 5, model=model, optimizer=SGD(0.1))
-    assert result.reason.endswith("or its gradient is not finite at update 1")
+    assert result.reason.endswith("or its gradient is not finite at update 1, first that of steep.bias (inf)")
     assert re.search(r"the loss \([0-9.]+\)", result.reason)
     assert result.n_updates == 0 and not result.is_complete
 

@@ -162,7 +162,8 @@ def _tried_before(playing: Playing, n_primes: int, is_compared: bool) -> list[di
     is_compared: whether they are to have a Frechet distance.
     """
     rows = playing.scores if playing.untried else []
-    return [row for row in rows if row.get("primes") == n_primes and ("frechet" in row) == is_compared]
+    whole = [row for row in rows if row.keys() >= {*SETTING, "seconds", "dead_for_good", "in_range"}]
+    return [row for row in whole if row.get("primes") == n_primes and ("frechet" in row) == is_compared]
 
 
 def validation_music(corpus: AudioCorpus) -> list[np.ndarray]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import require_more_than_zero, require_zero_or_more
+from rnnaudio.runs.config import require_at_most, require_more_than_zero, require_zero_or_more
 from rnnaudio.seeds import check_seed
 
-MOST_SEMITONES = 24
+MOST_SEMITONES, MOST_LAYERS = 24, 1000
 WINDOW_SECONDS, HOPS_PER_WINDOW = 0.128, 4
 FRAMES_PER_CODE, FRAMES_PER_COMPONENT = 40, 8
 LEAST_FRAMES_PER_CODE, FEW_CODES = 8, 256  # as long as there are few codes
@@ -44,14 +44,16 @@ class CodesConfig:
     patience: int = 10  # validations without improvement after which training stops; 0: no early stopping
     minutes: float = 15.0  # limit on the training time
     preflight: bool = False  # try toy problems before training
+    back_off: int = 0  # times that a run whose loss is not finite returns to its last validation, at half the rate
     seed: int = 2016  # seed of all random numbers of the run
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transpose", tuple(self.transpose))  # JSON has lists only
         require_more_than_zero(self, "n_layers", "batch_size", "n_steps", "learning_rate", "validate_every", "minutes")
+        require_at_most(self, MOST_LAYERS, "n_layers")
         require_zero_or_more(
             self, "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",
-            "n_stages", "input_noise", "gain_db", "patience",
+            "n_stages", "input_noise", "gain_db", "patience", "back_off",
         )  # fmt: skip
         check_seed(self.seed)
         for name in ("dropout", "own_share"):

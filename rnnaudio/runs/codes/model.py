@@ -19,9 +19,12 @@ from rnnaudio.training import checkpoint
 CODEC = "codec.safetensors"
 
 
-def build_model(config: CodesConfig, codec: Codec) -> CodeModel:
-    """Build the model: input noise, a dense layer, LSTMs, an output MLP per stage; dropout before LSTMs and MLPs."""
-    rng = np.random.default_rng((config.seed, 0, 2))
+def build_model(config: CodesConfig, codec: Codec, rng: np.random.Generator | None = None) -> CodeModel:
+    """Build the model: input noise, a dense layer, LSTMs, an output MLP per stage; dropout before LSTMs and MLPs.
+
+    rng: samples the initial weights; None: one made from the config's seed.
+    """
+    rng = rng or np.random.default_rng((config.seed, 0, 2))
     n, m = codec.n_features, config.n_units
     layers: list[Layer] = [GaussianNoise(n, config.input_noise)] if config.input_noise else []
     layers += [Dense(n, m, rng=rng, activation="relu")]

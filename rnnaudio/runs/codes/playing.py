@@ -3,12 +3,42 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from rnnaudio.atomic import write_atomically
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import AliveLimits
-from rnnaudio.runs.config import Plain
+from rnnaudio.records import parsed
+from rnnaudio.schema import Between, Count, Plain, checked, from_dict
+
+MOST_BYTES = 10_000_000
+Temperature = Annotated[float, Between(1e-6, 1e6)]
+
+
+class ScoreEntry(TypedDict, total=False):
+    """The scores of a setting that was tried; earlier versions have fewer."""
+
+    parameters: Literal["best", "model"]
+    temperature: Temperature
+    detail_temperature: Temperature
+    primes: Count
+    seconds: Annotated[float, Between(0.0, 3600.0)]
+    dead_for_good: Count
+    frechet: float
+    in_range: float
+
+
+class PlayingEntry(TypedDict):
+    """The record in ``playing.json``; limits: those of earlier versions had other fields."""
+
+    parameters: Literal["best", "model"]
+    temperature: Temperature
+    scores: list[ScoreEntry]
+    limits: dict[str, Any] | None
+    detail_temperature: NotRequired[Temperature]
+    n_updates: NotRequired[Count]
+    training_frechet: NotRequired[float | None]
+    untried: NotRequired[Count]
 
 
 class Playing(NamedTuple):
@@ -58,24 +88,23 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
     if not path.exists():
         return Playing("model", 1.0, 1.0, [], None)
     try:
-        record = json.loads(path.read_text())
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it is no file of at most {MOST_BYTES} bytes")
+        record = checked(parsed(path.read_text(encoding="utf-8")), PlayingEntry, "")
         limits = _limits(record["limits"])
-        if record["parameters"] not in ("best", "model"):
-            raise ValueError(f"parameters are {record['parameters']!r}, expected best or model")
-        if record.get("n_updates", n_updates) != n_updates:
-            return Playing("model", 1.0, 1.0, [], None)
-        temperature = float(record["temperature"])
-        detail = float(record.get("detail_temperature", temperature))  # earlier versions had one for all stages
-        scale = record.get("training_frechet")
-        untried = int(record.get("untried", 0))
-        return Playing(record["parameters"], temperature, detail, record["scores"], limits, scale, untried)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RnnaudioError) as error:
         raise RnnaudioError(f"{path} is no record of how it plays ({error}): delete it to choose again") from error
+    if record.get("n_updates", n_updates) != n_updates:
+        return Playing("model", 1.0, 1.0, [], None)
+    temperature, scale = record["temperature"], record.get("training_frechet")
+    detail = record.get("detail_temperature", temperature)  # earlier versions had one for all stages
+    return Playing(
+        record["parameters"], temperature, detail, record["scores"], limits, scale, record.get("untried", 0)
+    )
 
 
-def _limits(record: Plain) -> AliveLimits | None:
+def _limits(record: dict[str, Plain] | None) -> AliveLimits | None:
     """Restore saved limits; None for limits of an earlier version of the package, which had other fields."""
-    if not isinstance(record, dict) or record.keys() != {field.name for field in dataclasses.fields(AliveLimits)}:
+    if record is None or record.keys() != {field.name for field in dataclasses.fields(AliveLimits)}:
         return None
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
-    return AliveLimits(**fields)
+    return from_dict(AliveLimits, record)

@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnaudio.data.codec import Codec
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.codes import Block, continue_audio
 from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import AliveLimits
 from rnnaudio.nn import CodeModel
 from rnnaudio.runs.codes.config import CodesConfig
-from rnnaudio.runs.codes.model import build_model, load_codec
-from rnnaudio.runs.codes.playing import Playing, load_playing
+from rnnaudio.runs.codes.model import CODEC, build_model, load_codec
+from rnnaudio.runs.codes.playing import Playing, load_playing, playing_path
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
-from rnnaudio.runs.record import SavedRun
+from rnnaudio.runs.record import SavedRun, rate_of
 from rnnaudio.training.loop import set_model
 
 FRAMES_AT_ONCE = 32
@@ -88,6 +89,18 @@ class CodesRun(LoadedRun):
 def loaded(config: CodesConfig, saved: SavedRun, parameters: str | None = None) -> CodesRun:
     """Load a saved run with its ``best`` or latest (``model``) parameters; None: those chosen after training."""
     codec, playing = load_codec(saved.run_dir), load_playing(saved.run_dir, saved.record["n_updates"])
-    model = build_model(config, codec)
+    _check_parts(config, codec, playing, saved)
+    model = build_model(config, codec, saved.sparing_generator())
     set_model(model, saved.parameters(parameters or playing.parameters), saved.path)
     return CodesRun(config, model, saved.record, codec, playing)
+
+
+def _check_parts(config: CodesConfig, codec: Codec, playing: Playing, saved: SavedRun) -> None:
+    """RnnaudioError if the codec or the limits of real music, files beside the checkpoint, are of another run."""
+    rate, stft = rate_of(saved.record), codec.stft
+    wanted = config.window_samples, config.hop_samples, rate
+    got = stft.window_samples, stft.hop_samples, stft.sample_rate_hz or rate
+    if got != wanted:
+        raise RnnaudioError(f"{saved.run_dir / CODEC} has window, hop and rate {got}, its run {wanted}: copy both")
+    if playing.limits and playing.limits.sample_rate_hz != rate:
+        raise RnnaudioError(f"{playing_path(saved.run_dir)} is of another sample rate: delete it to choose again")

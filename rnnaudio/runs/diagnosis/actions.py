@@ -8,6 +8,7 @@ import numpy as np
 from rnnaudio.diagnostics.subject import Cause
 from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.record import SavedRun
+from rnnaudio.text import visible
 
 NEARLY = 0.98  # share of a limit that counts as reached
 
@@ -18,7 +19,7 @@ def actions(cause: Cause, recipe: Recipe[C], config: C, saved: SavedRun | None =
     saved: the run, whose folder and corpus the commands name; None: a run that is not saved, such as a toy problem.
     """
     lines = [f"train with: {options}"] if (options := recipe.remedy(cause.name, config, cause.rate_factor)) else []
-    corpus = shlex.quote(str(saved.settings["corpus"]["path"])) if saved else "CORPUS.h5"
+    corpus = shlex.quote(visible(saved.settings["corpus"]["path"])) if saved else "CORPUS.h5"
     if cause.name == "limit-too-soon" and saved:
         lines.append(f"go on: {longer(recipe, config, saved)}")
     if cause.name in ("too-little-music", "overfitting"):
@@ -51,6 +52,6 @@ def longer(recipe: Recipe[Any], config: Any, saved: SavedRun) -> str:
         options.append(f"--minutes {max(2.0 * config.minutes, float(np.ceil(minutes + 1.0))):g}")
     if has_stopped or (needs_updates and "max_updates" not in recipe.may_change(config)):
         run_dir = str(saved.run_dir)
-        places = (str(saved.settings["corpus"]["path"]), f"{run_dir}-2", "--config", f"{run_dir}/config.toml")
+        places = (visible(saved.settings["corpus"]["path"]), f"{run_dir}-2", "--config", f"{run_dir}/config.toml")
         return " ".join(filter(None, [f"rnnaudio train {shlex.join(places)}", *options]))
     return " ".join([f"rnnaudio resume {shlex.quote(str(saved.run_dir))}", *options])

@@ -17,13 +17,13 @@ from rnnaudio.diagnostics.free_run import course
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.metrics import Alive, scores_in_decibel
 from rnnaudio.report import extend_report
-from rnnaudio.runs.config import Plain
 from rnnaudio.runs.diagnosis.actions import actions
 from rnnaudio.runs.explanations import OF_A_DIAGNOSIS
 from rnnaudio.runs.load import load
 from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
+from rnnaudio.schema import Plain
 
 IN_THE_REPORT = ("name", "severity", "evidence", "advice")
 LINE = 100  # width of printed text in characters

@@ -32,10 +32,10 @@ from rnnaudio.training.loop import StoppingRule
 WEIGHTS: dict[str, Initializer] = {"iso_2016": iso_2016, "gaussian_2016": gaussian(0.1)}
 
 
-def build_model(config: FramesConfig) -> Layer:
-    """Build the model of a config, initialised from its seed; RnnaudioError if widths do not match."""
+def build_model(config: FramesConfig, rng: np.random.Generator | None = None) -> Layer:
+    """Build the model of a config, initialised from ``rng`` (None: its seed); RnnaudioError if widths do not match."""
     # 2: a random stream for initialisation, apart from those of batches and noise with the same seed.
-    rng = np.random.default_rng((config.seed, 0, 2))
+    rng = rng or np.random.default_rng((config.seed, 0, 2))
     n, m = config.frame_size, config.model
     layers = _recurrent_layers(m, n, rng)
     read_all = m.skip_connections or m.kind.wide_as_frame

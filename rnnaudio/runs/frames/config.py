@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import Plain, from_dict, require_more_than_zero, require_zero_or_more
+from rnnaudio.runs.config import from_dict, require_at_most, require_more_than_zero, require_zero_or_more
 from rnnaudio.runs.frames.batchers import BATCHERS
 from rnnaudio.runs.frames.cells import CELLS, ONCE_OF_ALL, CellKind, CellOptions
+from rnnaudio.schema import Plain
 from rnnaudio.seeds import check_seed
+
+MOST_LAYERS, MOST_SKIPPED = 1000, 10_000  # a graph of more would take hours to compile
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class ModelConfig:
         elif self.shared_depth and self.skip_connections:
             raise RnnaudioError("skip_connections join layers of different widths; with shared_depth they are one")
         require_more_than_zero(self, "n_units", "n_layers")
+        require_at_most(self, MOST_LAYERS, "n_layers")
+        require_at_most(self, MOST_SKIPPED, "linear_skip")
         require_zero_or_more(
             self, "input_noise", "state_noise", "initial_state_noise", "readout_units", "readout_noise", "linear_skip"
         )
@@ -167,6 +172,7 @@ class FramesConfig:
     generation: Literal["one_function", "two_functions_2016"] = "one_function"  # 2016: each frame is consumed twice
     generation_noise: bool = False  # add noise with the variance of the validation error to the generated samples
     preflight: bool = False  # try toy problems before training
+    back_off: int = 0  # times that a run whose loss is not finite returns to its last validation, at half the rate
     stopping: Literal["patience", "mean_difference"] = "patience"  # mean_difference: the rule of 2016
     patience: int = 20  # validations without improvement before training stops
     min_improvement: float = 0.0  # fall of the normalised MSE that counts as an improvement, for patience
@@ -177,7 +183,7 @@ class FramesConfig:
             self, "frame_size", "n_steps", "batch_size", "learning_rate", "halve_every", "max_gradient_norm",
             "minutes", "max_updates", "validate_every", "patience",
         )  # fmt: skip
-        require_zero_or_more(self, "segment_steps", "anneal_noise_over", "min_improvement", "burn_in")
+        require_zero_or_more(self, "segment_steps", "anneal_noise_over", "min_improvement", "burn_in", "back_off")
         check_seed(self.seed)
         BATCHERS.check(self.batches)
         if self.burn_in >= self.n_steps:

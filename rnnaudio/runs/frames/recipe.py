@@ -186,10 +186,11 @@ class FramesRecipe(Recipe[FramesConfig]):
 
     def load(self, config: FramesConfig, saved: SavedRun) -> FramesRun:
         # The saved parameters replace the initial ones, so the fastest initializer will do.
-        model_config = config.model
-        if model_config.kind.has_gates or model_config.kind.wide_as_frame:
-            model_config = dataclasses.replace(model_config, weights="gaussian_2016")
-        model = build_model(dataclasses.replace(config, model=model_config))
+        wide = config.model.kind.wide_as_frame
+        quick = dataclasses.replace(config.model, weights="gaussian_2016" if wide else "usual")
+        rng = saved.sparing_generator()
+        rng.spend(config.model.linear_skip, config.frame_size, config.frame_size)
+        model = build_model(dataclasses.replace(config, model=quick), rng)
         set_model(model, saved.parameters(), saved.path)
         return FramesRun(config, model, saved.record)
 

@@ -33,6 +33,7 @@ class SamplesConfig:
     valid_stretches: int = 24  # number of validation stretches, at most
     minutes: float = 15.0  # limit on the training time
     preflight: bool = False  # try toy problems before training
+    back_off: int = 0  # times that a run whose loss is not finite returns to its last validation, at half the rate
     seed: int = 2016  # seed of all random numbers of the run
 
     @property
@@ -51,7 +52,7 @@ class SamplesConfig:
             self, "window", "n_units", "n_components", "batch_size", "learning_rate", "max_updates", "validate_every",
             "valid_stretches", "minutes",
         )  # fmt: skip
-        require_zero_or_more(self, "n_taps")
+        require_zero_or_more(self, "n_taps", "back_off")
         check_seed(self.seed)
         if not 2 <= self.n_levels <= MOST_LEVELS:
             raise RnnaudioError(f"n_levels is {self.n_levels}; expected 2 to {MOST_LEVELS}")

@@ -1,6 +1,7 @@
 """Construction of quantised training data and of the model in tiers of frames, from settings and a corpus."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import SampleModel, sample_model
 from rnnaudio.readouts import Categorical, LevelReadout, LogisticMixture
 from rnnaudio.runs.samples.config import SamplesConfig
+from rnnaudio.schema import Between, Finite
 
 FIT_SAMPLES, FIT_STRETCHES = 16384, 48  # length and number of the stretches that the linear path is fitted to
 
@@ -31,10 +33,10 @@ class Facts:
         coefficients of the linear path, as in :func:`linear_path`; empty if there is none.
     """
 
-    peak: float
-    deviation: float
-    unit: float
-    taps: tuple[float, ...] = ()
+    peak: Annotated[float, Between(1e-12)]
+    deviation: Annotated[float, Between(1e-12)]
+    unit: Annotated[float, Between(1e-12)]
+    taps: tuple[Finite, ...] = ()
 
 
 def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:
@@ -44,14 +46,17 @@ def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:
     return LogisticMixture(config.n_components, config.n_levels, unit)
 
 
-def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
-    """Build the model, initialised from the config's seed, with the linear path and the scale in ``facts``."""
+def build_model(config: SamplesConfig, facts: Facts, rng: np.random.Generator | None = None) -> SampleModel:
+    """Build the model, with the linear path and the scale in ``facts``.
+
+    rng: generator of the initial parameters; None: one seeded with the config's seed.
+    """
     return sample_model(
         config.frames,
         config.window,
         config.n_units,
         readout_of(config, facts.unit),
-        rng=np.random.default_rng((config.seed, 0, 2)),
+        rng=rng or np.random.default_rng((config.seed, 0, 2)),
         cell=config.cell,
         deviation=facts.deviation,
         taps=np.array(facts.taps) if facts.taps else None,

@@ -86,7 +86,7 @@ class SamplesRecipe(Recipe[SamplesConfig]):
         return config.n_context
 
     def may_change(self, config: SamplesConfig) -> Set[str]:
-        return {"minutes", "preflight"}
+        return {"minutes", "preflight", "back_off"}
 
     def in_words(self, loss: float) -> str:
         return f"{loss:.3f} bits a sample"
@@ -112,8 +112,8 @@ class SamplesRecipe(Recipe[SamplesConfig]):
         )
 
     def load(self, config: SamplesConfig, saved: SavedRun) -> SamplesRun:
-        facts = from_dict(Facts, saved.settings["facts"])
-        model = build_model(config, facts)
+        facts = from_dict(Facts, saved.settings.get("facts", {}))
+        model = build_model(config, facts, saved.sparing_generator())
         set_model(model, saved.parameters(), saved.path)
         return SamplesRun(config, model, saved.record, quantizer_of(config, facts))
 

@@ -1,0 +1,65 @@
+"""Backing off: a run that breaks down goes back to its last validation and goes on with half the learning rate."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from tqdm import tqdm
+
+from rnnaudio.nn import Layer
+from rnnaudio.training import Run, checkpoint
+
+MARK = "checkpoint.validated.safetensors"  # the checkpoint of the last validation, whatever was saved since
+
+
+class Attempt(Protocol):
+    """Training of a run, from its start or its checkpoint on, until it ends or breaks down.
+
+    halvings: of the learning rate. resume: go on from the checkpoint. on_update: called before each update with its
+    number.
+    """
+
+    def __call__(self, halvings: int, resume: bool, on_update: Callable[[int], None] | None) -> Run: ...
+
+
+def trained(
+    attempt: Attempt,
+    model: Layer,
+    run_dir: Path,
+    *,
+    most: int,
+    halvings: int,
+    validate_every: int,
+    resume: bool,
+    on_update: Callable[[int], None] | None,
+) -> Run:
+    """Train a run, backing off where it breaks down; returns its progress.
+
+    most: how often it may back off in all; halvings: how often it has. validate_every: updates between validations.
+
+    A run goes back to its last validation, not to its last checkpoint, so that it takes the same course wherever it is
+    interrupted; before the first validation it starts again.
+    """
+    if not most:
+        return attempt(halvings, resume, on_update)
+    mark, path, initial = Path(run_dir) / MARK, checkpoint.path_in(run_dir), model.get_values()
+
+    def marking(update: int) -> None:
+        if update and update % validate_every == 0 and path.exists():
+            checkpoint.link(path, mark)
+        if on_update:
+            on_update(update)
+
+    if not resume:
+        mark.unlink(missing_ok=True)
+    run = attempt(halvings, resume, marking)
+    while run.broke_down and halvings < most:
+        halvings += 1
+        if mark.exists():
+            checkpoint.link(mark, path)
+        elif not run.history:  # never validated, in any session
+            checkpoint.remove(run_dir)
+            model.set_values(initial)
+        tqdm.write(f"{run.broke_down}; back to the last validation, at half the learning rate ({halvings} of {most})")
+        run = attempt(halvings, checkpoint.exists(run_dir), marking)
+    return run

@@ -1,0 +1,49 @@
+"""Text from elsewhere (titles, names of files, settings of others), made harmless before it is shown."""
+
+import re
+from typing import TextIO
+
+# Control characters (C0, DEL, C1), marks that turn the direction of writing, separators of lines and paragraphs, and
+# surrogates, which stand for bytes of a file name that are no text.
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+OF_BARS = re.compile("([\n\t\r]|\x1b\\[A)")  # lines, and what progress bars are drawn with
+
+
+def visible(text: object, keep: str = "") -> str:
+    r"""The text with characters that a terminal or browser would obey as escapes, such as ``\x1b`` or ``\u202e``.
+
+    keep: those of them that may stay.
+    """
+    return UNSEEN.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), str(text))
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+class VisibleStream:
+    """A text stream on which control characters are visible, except those that part lines or draw progress bars.
+
+    plain: the stream to write to, whose other attributes are those of this one.
+    """
+
+    def __init__(self, plain: TextIO):
+        self.plain = plain
+
+    def write(self, text: str) -> int:
+        """Write the text; returns its length."""
+        self.plain.write("".join(part if k % 2 else visible(part) for k, part in enumerate(OF_BARS.split(text))))
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        """Write each line as :meth:`write` does."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.plain, name)
+
+    def __iter__(self) -> object:
+        return iter(self.plain)

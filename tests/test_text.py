@@ -1,0 +1,80 @@
+"""Foreign text: control characters are visible on every stream, in errors, reports and pictures."""
+
+import io
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.plots.canvas import new_figure, save
+from rnnaudio.report import write_report
+from rnnaudio.text import VisibleStream, visible
+
+EVIL = "evil\x1b[2J\x1b]0;owned\x07\r\nrnnaudio: fake\x9b\u202etxt\u2066\u2028\udce9"
+TEXTS = st.text(st.characters(codec=None, exclude_categories=()))
+
+
+def obeyed(text, keep=""):
+    """Characters that a terminal may obey, by their Unicode category: controls, separators, marks of direction."""
+    bidi = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+    return {
+        c for c in text
+        if c not in keep
+        and (unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(c) in bidi)
+    }  # fmt: skip
+
+
+@given(TEXTS)
+@example(EVIL)
+def test_nothing_is_left_to_obey_and_the_rest_stays(text):
+    assert not obeyed(visible(text))
+    assert visible(visible(text)) == visible(text)
+    if not obeyed(text):
+        assert visible(text) == text or any(c in text for c in "\u061c\u200e\u200f")
+
+
+def test_each_is_shown_as_its_escape():
+    assert visible("a\x1b\n\u202e\x85\udce9") == r"a\x1b\n\u202e\x85\udce9"
+    assert visible("a\nb\tc", keep="\n\t") == "a\nb\tc"
+
+
+@given(TEXTS)
+@example(EVIL)
+@example("\x1b[A\x1b[2A")
+def test_a_stream_keeps_lines_and_progress_bars_alone(text):
+    plain = io.StringIO()
+    assert VisibleStream(plain).write(text) == len(text)
+    assert not obeyed(plain.getvalue().replace("\x1b[A", ""), "\n\t\r")
+
+
+@given(TEXTS)
+@example(EVIL)
+def test_a_command_shows_an_error_in_one_line(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out := io.StringIO())
+        patch.setattr(sys, "stderr", err := io.StringIO())
+
+        def main():
+            print(text)
+            raise RnnaudioError(f"{text} is no corpus")
+
+        with pytest.raises(SystemExit) as end:
+            run_command(main, "rnnaudio")
+    assert end.value.code == 2
+    assert not obeyed(out.getvalue().replace("\x1b[A", ""), "\n\t\r")
+    assert not obeyed(err.getvalue()[:-1]) and err.getvalue().endswith(" is no corpus\n")
+
+
+def test_a_report_and_a_picture_show_them(tmp_path):
+    rows = [{"title": EVIL}]
+    page = write_report(
+        tmp_path / "x.html", title=EVIL, summary=EVIL, tables={EVIL: rows}, pictures={}, sounds={}, notes=[EVIL]
+    )
+    text = page.read_text(encoding="utf-8")
+    assert not obeyed(text, "\n") and text.count(r"owned\x07") == 6
+    figure = new_figure(2.0, 1.0)
+    figure.suptitle(EVIL)
+    assert save(figure, tmp_path / "x.png").exists() and not obeyed(figure.get_suptitle(), "\n")
