@@ -13,6 +13,7 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus
 from rnnaudio.diagnostics.diagnose import causes_in_music
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.lock import owned_folder
 from rnnaudio.runs import lengths
 from rnnaudio.runs.config import as_toml, to_dict
 from rnnaudio.runs.diagnosis.actions import longer, on_the_corpus
@@ -31,13 +32,19 @@ OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
     """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
 
-    The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
+    No other process can write to ``run_dir`` meanwhile. The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
     that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted.
 
-    RnnaudioError, before anything is written, if the folder holds a run and ``resume`` is off, if the run to resume
-    has other settings or another corpus, if the corpus or the settings do not fit the recipe, if a step needs more
+    RnnaudioError, before anything is written, if another process writes to the folder (:mod:`rnnaudio.lock`), if it
+    holds a run and ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not fit the recipe, if a step needs more
     memory than is available, or if ``config.preflight`` is on and the preflight fails.
     """
+    with owned_folder(run_dir, make=True):
+        return _fitted(recipe, config, corpus_path, run_dir, resume)
+
+
+def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resume: bool) -> Run:
+    """Train as :func:`fit` does, in a folder that no other process writes to."""
     path, run_dir = checkpoint.path_to_write(run_dir, resume), Path(run_dir)
     _print_cost_of_mode()
     with recipe.open_corpus(corpus_path, config) as corpus:
@@ -63,7 +70,7 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
             optimizer=fitting.optimizer,
             stopping=fitting.stopping,
             run_dir=run_dir,
-            limits=fitting.limits,
+            limits=dataclasses.replace(fitting.limits, save_every_seconds=60.0 * config.checkpoint_minutes),
             schedule=fitting.schedule,
             seed=fitting.seed,
             segment_steps=fitting.segment_steps,

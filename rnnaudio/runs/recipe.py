@@ -170,8 +170,8 @@ class Recipe(ABC, Generic[C]):
         return config
 
     def may_change(self, config: C) -> Set[str]:
-        """Names of the settings that may differ when a run is resumed: its limits, and ``preflight``."""
-        return {"minutes", "max_updates", "preflight"}
+        """Names of the settings that may differ when a run is resumed: its limits, and what does not change it."""
+        return {"minutes", "max_updates", "checkpoint_minutes", "preflight"}
 
     def more_patience(self, config: C) -> str:
         """The options that let early stopping wait twice as long; empty if the recipe has no setting for that."""

@@ -62,7 +62,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return config.window_samples
 
     def may_change(self, config: CodesConfig) -> Set[str]:
-        return {"minutes", "preflight"}
+        return {"minutes", "checkpoint_minutes", "preflight"}
 
     def in_words(self, loss: float) -> str:
         return f"{loss:.3f} bits a frame"
