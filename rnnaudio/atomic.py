@@ -19,8 +19,6 @@ OWNED = re.compile(r"\.?.+[.-](?P<machine>[0-9a-f]{8})-(?P<pid>\d{1,10})-(?P<sta
 SUFFIX, FOLDERS = ".part", "rnnaudio-"
 UNTOUCHED_SECONDS = 7 * 86_400.0  # after which the process that wrote a file on another machine is taken for gone
 
-_looked_in: set[Path] = set()  # folders from which this process has removed what is left of others
-
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -110,11 +108,7 @@ def _shortened(name: str) -> str:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files and folders of processes that have ended; once for each folder."""
-    folder = folder.absolute()
-    if folder in _looked_in:
-        return
-    _looked_in.add(folder)
+    """Remove the temporary files and folders of processes that have ended."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):  # removed by another process meanwhile, or not permitted

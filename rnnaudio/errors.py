@@ -29,7 +29,7 @@ class MissingCorpus(RnnaudioError):
 def run_command(main: Callable[[], object], name: str) -> None:
     """Call ``main``; on RnnaudioError print one line to stderr and exit with status 2.
 
-    Exits with status 130 on Ctrl-C, 143 on SIGTERM, 129 on SIGHUP: 128 and the number of the signal, all of which raise
+    Exits with status 130 on Ctrl-C, 143 on SIGTERM, 129 on SIGHUP: 128 and the number of the signal. All of them raise
     KeyboardInterrupt in ``main``; see :mod:`rnnaudio.interrupt`. An error that follows from one is not reported.
 
     If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as

@@ -22,7 +22,8 @@ class Process(NamedTuple):
     started
         when it started, in clock ticks after the machine did; 0 where the system does not tell.
     machine
-        8 hexadecimal digits: hash of the machine's start (where the system does not tell: of its name) and the container.
+        8 hexadecimal digits: hash of the start of the machine (its name, where the system does not tell) and of the
+        container.
     """
 
     pid: int
@@ -70,7 +71,7 @@ def machine() -> str:
 
 
 def _start_of(pid: int) -> int:
-    """Start of a process in clock ticks, field 22 of ``/proc/PID/stat``; 0 if it is unknown, or the process has ended."""
+    """Start of a process in clock ticks, field 22 of ``/proc/PID/stat``; 0 if it has ended, or that is unknown."""
     fields = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()  # the name, in parentheses, may hold anything
     return int(fields[19]) if len(fields) > 19 and fields[0] not in ENDED else 0
 

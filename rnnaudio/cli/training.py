@@ -32,10 +32,9 @@ def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:
     After a signal other than Ctrl-C there may be no time for a report.
     """
     interrupted, folder = run.reason.startswith("interrupted"), shlex.quote(str(run_dir))
+    either = f"`rnnaudio resume {folder}` continues, and `rnnaudio report {folder}` ends it here"
     if interrupted and interrupt.received() not in (0, signal.SIGINT):
-        raise KeyboardInterrupt(
-            f"{run.reason} and saved: `rnnaudio resume {folder}` continues, and `rnnaudio report {folder}` ends it here"
-        )
+        raise KeyboardInterrupt(f"the model is saved: {either}")
     print(f"training ended: {run.reason}; playing on and writing the report ...", flush=True)
     try:
         summary = outcome.write_outcome(run_dir, corpus, finish=not interrupted)
@@ -54,10 +53,7 @@ def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:
         print(f"{used}, for {run.reason}; to train for longer: {fit.how_to_go_on(run_dir)}")
     print(where(run_dir))
     if interrupted:
-        raise KeyboardInterrupt(
-            f"it plays as trained so far: `rnnaudio resume {folder}` continues, and `rnnaudio report {folder}` ends it "
-            "here"
-        )
+        raise KeyboardInterrupt(f"it plays as trained so far: {either}")
 
 
 def where(run_dir: Path) -> str:

@@ -32,12 +32,14 @@ OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
     """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
 
-    No other process can write to ``run_dir`` meanwhile. The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
-    that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted.
+    The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
+    that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted. No other process can write
+    to it meanwhile (:mod:`rnnaudio.lock`).
 
-    RnnaudioError, before anything is written, if another process writes to the folder (:mod:`rnnaudio.lock`), if it
-    holds a run and ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not fit the recipe, if a step needs more
-    memory than is available, or if ``config.preflight`` is on and the preflight fails.
+    RnnaudioError, before anything is written, if another process writes to the folder, if it holds a run and
+    ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not
+    fit the recipe, if a step needs more memory than is available, or if ``config.preflight`` is on and the preflight
+    fails.
     """
     with owned_folder(run_dir, make=True):
         return _fitted(recipe, config, corpus_path, run_dir, resume)

@@ -54,7 +54,7 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that end a run whatever its losses, counted over all of its sessions, and intervals of what is done in it.
+    """Limits that end a run whatever its losses, counted over all of its sessions, and the intervals within it.
 
     ``max_updates`` is a number of updates, ``max_seconds`` a training time in seconds. ``validate_every`` is a number
     of updates; None: once per epoch. ``save_every_seconds`` is the training time after which a checkpoint is written

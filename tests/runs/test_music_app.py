@@ -466,7 +466,8 @@ def test_an_interrupted_run_plays_as_learnt_until_a_report_chooses(folder, monke
 
     monkeypatch.setattr("rnnaudio.runs.fit.fit", broken_off)
     status, out, err = command("music", folder / "corpus.h5", run_dir)
-    assert status == 0 and "training ended: interrupted (Ctrl-C); playing on" in out, err
+    assert status == 130 and "training ended: interrupted (Ctrl-C); playing on" in out, err
+    assert f"it plays as trained so far: `rnnaudio resume {run_dir}` continues" in err
     summary = json.loads((run_dir / "summary.json").read_text())
     assert (run_dir / "report.html").exists() and not (run_dir / "playing.json").exists()
     assert summary["parameters"] == "model" and summary["limits_known"] is None and summary["temperature"] == 1.0
