@@ -55,8 +55,8 @@ def raised() -> Iterator[None]:
 def at_once(name: str) -> Iterator[None]:
     """End the process in the block at the first signal, with one line of the command ``name`` on standard error.
 
-    For imports: nothing is begun that would have to be cleaned up, and a KeyboardInterrupt in the middle of an
-    extension module can be lost or become another error.
+    For imports, and for what is left when a command has ended: nothing is begun that would have to be cleaned up, and
+    a KeyboardInterrupt in the middle of an extension module can be lost or become another error.
     """
 
     def end(number: int, frame: FrameType | None) -> NoReturn:

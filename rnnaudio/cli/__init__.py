@@ -3,7 +3,6 @@
 import sys
 
 from rnnaudio import interrupt
-from rnnaudio.errors import run_command
 
 PROGRAM = "rnnaudio"
 
@@ -13,13 +12,11 @@ def main() -> None:
 
     Modules are imported once signals are taken care of, as importing them takes a second.
     """
-    run_command(_run, PROGRAM)
-
-
-def _run() -> None:
     with interrupt.at_once(PROGRAM):
         from rnnaudio.cli.entry import run
-    run(sys.argv[1:])
+        from rnnaudio.errors import run_command
+
+        run_command(lambda: run(sys.argv[1:]), PROGRAM)
 
 
 __all__ = ["main"]

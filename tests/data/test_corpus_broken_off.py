@@ -67,8 +67,8 @@ def decoded(monkeypatch):
     return names
 
 
-def build(music, out, **options):
-    return build_corpus(music if isinstance(music, list) else [music], out, **{"sample_rate_hz": RATE_HZ, "progress": False} | options)
+def build(folder, out, **options):
+    return build_corpus([folder], out, **{"sample_rate_hz": RATE_HZ, "progress": False} | options)
 
 
 def broken_off(folder, out, n_pieces):

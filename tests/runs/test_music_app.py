@@ -459,7 +459,6 @@ def test_an_interrupted_run_plays_as_learnt_until_a_report_chooses(folder, monke
     run_dir = tmp_path / "run"
 
     def broken_off(*_, **__):
-        run_dir.mkdir()
         for name in ("checkpoint.safetensors", "history.jsonl", "codec.safetensors"):
             shutil.copy(folder / "run" / name, run_dir / name)
         return Run(EarlyStopping(3).initial(), reason="interrupted (Ctrl-C)")
