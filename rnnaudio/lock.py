@@ -29,7 +29,7 @@ from rnnaudio.process import Process, boot, host, this_process
 OF_A_FOLDER = ".rnnaudio.lock"
 MOST_BYTES = 4096  # of a record
 SETTLING_SECONDS = 0.2  # in which an owner writes its record
-NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
+HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # of flock; other errors: there are no such locks here
 # Nothing can be written there anyway, and what tries to says so.
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 
@@ -133,7 +133,7 @@ def _is_mine(descriptor: int, is_new: bool, thing: Path, lock: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         by_kernel = True
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        if error.errno in HELD:
             raise _in_use(thing, lock, _settled(descriptor)) from error
         by_kernel = False
     if not _is_at(descriptor, lock):

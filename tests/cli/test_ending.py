@@ -140,7 +140,8 @@ def test_of_two_that_build_one_corpus_one_does(tmp_path):
     for k in range(4):
         write_wav(tmp_path / "music" / f"{'abcd'[k]}.wav", noise(k, 4.0), 8000)
     for k in range(5):
-        pair = [started("corpus", "build", tmp_path / "music", tmp_path / f"{k}.h5", "--seed", seed) for seed in (1, 2)]
+        words = ("corpus", "build", tmp_path / "music", tmp_path / f"{k}.h5", "--seed")
+        pair = [started(*words, seed) for seed in (1, 2)]
         ends = [child.communicate(timeout=120) for child in pair]
         assert sorted(child.returncode for child in pair) == [0, 2], ends
         lost = next(end[1] for end, child in zip(ends, pair, strict=True) if child.returncode)
