@@ -70,9 +70,7 @@ def find_utterances(folder: Path) -> list[Utterance]:
     return utterances
 
 
-def build_timit_corpus(
-    folder: Path, out: Path, *, overwrite: bool = True, progress: bool = True
-) -> CorpusSummary:
+def build_timit_corpus(folder: Path, out: Path, *, overwrite: bool = True, progress: bool = True) -> CorpusSummary:
     """Write the corpus file ``out`` from a copy of TIMIT in ``folder``, without trimming silence; returns its summary.
 
     The notes of the summary count missing utterances. Raises the errors of `find_utterances` and `build_corpus`, and
