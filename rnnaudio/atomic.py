@@ -1,12 +1,23 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and what killed processes leave of them."""
 
 import contextlib
 import os
+import re
 import secrets
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.process import Process, this_process
+
+LONGEST_NAME = 100  # bytes of the name of a file that its temporary file repeats; all of it may have 255
+# Name of a temporary file or folder: its owner by machine, process id and start, then a random part.
+OWNED = re.compile(r"\.?.+[.-](?P<machine>[0-9a-f]{8})-(?P<pid>\d{1,10})-(?P<started>\d{1,20})-[0-9a-f]{4}")
+SUFFIX, FOLDERS = ".part", "rnnaudio-"
+UNTOUCHED_SECONDS = 7 * 86_400.0  # after which the process that wrote a file on another machine is taken for gone
 
 
 @contextlib.contextmanager
@@ -15,14 +26,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
     On any exception, KeyboardInterrupt included, the temporary file is removed and an existing ``path`` is unchanged.
     The order is write, fsync, rename, fsync of the folder, so that ``path`` is complete even after a system crash.
+    Temporary files of processes that were killed are removed from the folder.
 
     Raises RnnaudioError in place of any OSError in the block (no space, no permission, no such folder), and if
-    ``path`` is a folder.
+    ``path`` is a folder. Messages name ``path``, never the temporary file.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     if path.is_dir():
         raise RnnaudioError(f"cannot write {path}: it is a folder; give the name of a file")
+    _remove_leftovers(path.parent)
+    temporary = path.with_name(f".{_shortened(path.name)}.{_owner()}{SUFFIX}")
     try:
         temporary.touch()  # fails now, not after an hour's work, if the folder or the permission is missing
         yield temporary
@@ -30,10 +43,14 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _fsync(path.parent)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason = os.strerror(error.errno) if error.errno else str(error).replace(temporary.name, path.name)
         raise RnnaudioError(
             f"cannot write {path}: {reason}; nothing was changed: fix this or choose another place and start again"
         ) from error
+    except RnnaudioError as error:
+        if temporary.name not in str(error):
+            raise
+        raise RnnaudioError(str(error).replace(temporary.name, path.name)) from error
     finally:
         with contextlib.suppress(OSError):  # an error here must not hide the exception raised above
             temporary.unlink(missing_ok=True)
@@ -60,3 +77,60 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return path
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a temporary folder, and remove it at the end; those of processes that were killed are removed, too.
+
+    RnnaudioError if there is no place for one.
+    """
+    try:
+        _remove_leftovers(Path(tempfile.gettempdir()))
+        made = tempfile.TemporaryDirectory(prefix=FOLDERS, suffix=f"-{_owner()}")
+    except OSError as error:
+        raise RnnaudioError(f"cannot make a temporary folder: {error.strerror}; name another with TMPDIR") from error
+    with made as folder:
+        yield Path(folder)
+
+
+# ---------------------------------------------------------------- what killed processes leave
+
+
+def _owner() -> str:
+    """Part of a name that tells whose it is; see OWNED."""
+    process = this_process()
+    return f"{process.machine}-{process.pid}-{process.started}-{secrets.token_hex(2)}"
+
+
+def _shortened(name: str) -> str:
+    return os.fsencode(name)[:LONGEST_NAME].decode(errors="ignore")
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders of processes that have ended."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # removed by another process meanwhile, or not permitted
+                if _is_leftover(entry):
+                    _remove(entry)
+
+
+def _is_leftover(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a temporary file or folder of this user whose owner is no longer running."""
+    is_ours = entry.name.endswith(SUFFIX) or entry.name.startswith(FOLDERS)
+    owner = OWNED.fullmatch(entry.name.removesuffix(SUFFIX)) if is_ours else None
+    if not owner:
+        return False
+    running = Process(int(owner["pid"]), int(owner["started"]), owner["machine"]).is_running()
+    about = entry.stat(follow_symlinks=False)
+    if running is None:
+        running = time.time() - about.st_mtime < UNTOUCHED_SECONDS
+    return not running and about.st_uid == os.geteuid()
+
+
+def _remove(entry: os.DirEntry[str]) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        shutil.rmtree(entry.path)
+    else:
+        os.unlink(entry.path)

@@ -4,9 +4,11 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
+from rnnaudio import interrupt
 from rnnaudio.text import VisibleStream, visible
 
 
@@ -38,33 +40,76 @@ class MissingCorpus(RnnaudioError):
 
 
 def run_command(main: Callable[[], object], name: str) -> None:
-    """Call ``main``; on RnnaudioError print one line to stderr and exit with its status, on Ctrl-C with status 130.
+    """Call ``main``; on RnnaudioError print one line to stderr and exit with its status.
+
+    Exits with status 130 on Ctrl-C, 143 on SIGTERM, 129 on SIGHUP: 128 and the number of the signal. All of them raise
+    KeyboardInterrupt in ``main``; see :mod:`rnnaudio.interrupt`. An error that follows from one is not reported.
 
     If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as
     after SIGPIPE; if standard output cannot be written, for example because the disk is full, exit like after an
-    RnnaudioError. Characters that the terminal cannot show, and those that it would obey, are printed as escapes.
-    ``name`` is the prefix of the messages.
+    RnnaudioError. What cannot be written to standard error is lost. Characters that the terminal cannot show, and
+    those that it would obey, are printed as escapes. ``name`` is the prefix of the messages.
     """
     _make_output_printable()
+    with redirect_stderr(cast(TextIO, _Forgiving(sys.stderr))), interrupt.raised():
+        try:
+            main()
+            sys.stdout.flush()
+        except RnnaudioError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            sys.exit(error.status)
+        except BrokenPipeError:
+            forget_output()
+            sys.exit(141)
+        except KeyboardInterrupt as end:
+            _exit_interrupted(name, str(end))
+        except Exception as error:
+            if interrupt.received():  # in the middle of an import it may have become another error
+                _exit_interrupted(name)
+            if not isinstance(error, OSError) or not _output_fails():
+                raise
+            forget_output()
+            print(f"{name}: cannot write to standard output: {error.strerror}; send it elsewhere", file=sys.stderr)
+            sys.exit(2)
+
+
+def _exit_interrupted(name: str, left: str = "") -> NoReturn:
+    """Exit with the status of the signal; left: what is left to go on from."""
     try:
-        main()
         sys.stdout.flush()
-    except RnnaudioError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        sys.exit(error.status)
-    except BrokenPipeError:
+    except OSError:
         forget_output()
-        sys.exit(141)
-    except OSError as error:
-        if not _output_fails():
-            raise
-        forget_output()
-        print(f"{name}: cannot write to standard output: {error.strerror}; send it elsewhere", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt as interrupt:
-        left = f"; {interrupt}" if str(interrupt) else ""  # what is left to go on from
-        print(f"\n{name}: interrupted{left}", file=sys.stderr)
-        sys.exit(130)
+    print(f"\n{name}: interrupted{left and f'; {left}'}", file=sys.stderr)
+    sys.exit(interrupt.status())
+
+
+class _Forgiving:
+    """Standard error that never fails: what cannot be written to ``stream`` is lost, and the command goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._give_up()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Send what is still in the buffer, and what follows, to the null device."""
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _make_output_printable() -> None:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import tyro
 
+from rnnaudio.cli import PROGRAM
 from rnnaudio.cli.arguments import REGISTRY
 
-PROGRAM = "rnnaudio"
 DESCRIPTION = "Recurrent networks that play raw audio."
 
 

@@ -1,15 +1,14 @@
-"""The entry point of ``rnnaudio``."""
+"""From the words of a command line to the command that they name."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from rnnaudio.cli import corpus, experiments, machine, runs  # noqa: F401  (each registers its commands)
-from rnnaudio.cli.app import COMMANDS, PROGRAM, Command, overview, read
+from rnnaudio.cli.app import COMMANDS, Command, overview, read
 from rnnaudio.cli.arguments import parsed
 from rnnaudio.cli.options import with_owners
 from rnnaudio.cli.user_files import import_file
-from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.registry import nearest
 from rnnaudio.runs.settings import Chosen, chosen
 
@@ -20,11 +19,6 @@ def commands() -> dict[tuple[str, ...], Command]:
     """Return all commands by their words; options that depend on the recipe are those of the default recipe."""
     runs.register(settings_in([]))
     return COMMANDS
-
-
-def main() -> None:
-    """Run the command line of this process."""
-    run_command(lambda: run(sys.argv[1:]), PROGRAM)
 
 
 def run(arguments: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rnnaudio.cli.app import command
-from rnnaudio.errors import BrokeDown
+from rnnaudio.lock import owned_folder
 from rnnaudio.runs.settings import DEFAULT_RECIPE, Chosen
 
 RUNS, HELP, OLDER = "Runs", "When it does not play", "Older names"
@@ -52,7 +52,9 @@ def register(start: Chosen) -> None:
             imports: a Python file that registers a cell or a recipe of your own.
             resume: continue the run in run_dir; all settings except its limits must be those of the run.
         """
-        _train(Chosen(recipe, settings), corpus, run_dir, resume=resume)
+        from rnnaudio.cli.training import train as train_and_report
+
+        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume)
 
     @command("preflight", HELP)
     def preflight(
@@ -94,7 +96,9 @@ def register(start: Chosen) -> None:
             run_dir: a new folder.
             resume: continue the run in that folder.
         """
-        _train(Chosen("codes", settings), corpus, run_dir, resume=resume)
+        from rnnaudio.cli.training import train as train_and_report
+
+        train_and_report(Chosen("codes", settings), corpus, run_dir, resume=resume)
 
 
 @command("demo", RUNS)
@@ -134,13 +138,15 @@ def resume(
         max_updates: a new limit on the run's total number of updates; for recipe frames without cosine schedule.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
+    from rnnaudio.cli.training import train as train_and_report
     from rnnaudio.runs.fit import resumed_config
     from rnnaudio.runs.load import load
 
-    recipe, config = resumed_config(run_dir, minutes=minutes, max_updates=max_updates)
-    with load(run_dir).open_corpus(corpus) as opened:
-        corpus = opened.path
-    _train(Chosen(recipe.name, config), corpus, run_dir, resume=True)
+    with owned_folder(run_dir):
+        recipe, config = resumed_config(run_dir, minutes=minutes, max_updates=max_updates)
+        with load(run_dir).open_corpus(corpus) as opened:
+            corpus = opened.path
+        train_and_report(Chosen(recipe.name, config), corpus, run_dir, resume=True)
 
 
 @command("generate", RUNS)
@@ -220,10 +226,11 @@ def report(
             the recording continues for `seconds` after it, if any piece is long enough: `generate` has others.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
+    from rnnaudio.cli.training import where
     from rnnaudio.runs.outcome import headline, write_outcome
 
     print(headline(write_outcome(run_dir, corpus, seconds=seconds, prime_index=prime_index)))
-    _print_where(run_dir)
+    print(where(run_dir))
 
 
 @command("diagnose", HELP)
@@ -241,6 +248,11 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
         preflight: also try the toy problems of `preflight` with the run's settings.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
+    with owned_folder(run_dir):
+        _diagnose(run_dir, corpus, preflight)
+
+
+def _diagnose(run_dir: Path, corpus: Path | None, preflight: bool) -> None:
     from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, write_diagnosis
     from rnnaudio.runs.diagnosis.preflight import preflight as try_toy_problems
     from rnnaudio.runs.load import saved_recipe
@@ -282,50 +294,3 @@ def defects(
         from rnnaudio.runs.load import saved_recipe
 
         print(as_text(present_in(saved_recipe(run_dir)[1])))
-
-
-def _train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> None:
-    from rnnaudio.runs.fit import fit, how_to_go_on
-    from rnnaudio.runs.outcome import headline, write_outcome
-    from rnnaudio.runs.recipes import recipe_named
-    from rnnaudio.training.checkpoint import exists
-
-    run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
-    rate = f"{settings.config.learning_rate:g}"
-    if not exists(run_dir):
-        raise BrokeDown(
-            f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate ({rate}) is "
-            "too high; lower --learning-rate, or if that does not help, look for faults in the data (rnnaudio corpus "
-            f"info {shlex.quote(str(corpus))} --verify)"
-        )
-    interrupted, folder = run.reason.startswith("interrupted"), shlex.quote(str(run_dir))
-    print(f"training ended: {run.reason}; playing on and writing the report ...", flush=True)
-    try:
-        summary = write_outcome(run_dir, corpus, finish=not interrupted)
-    except KeyboardInterrupt:
-        print(
-            f"\nthe model is saved: `rnnaudio report {folder}` goes on from here and writes its report",
-            file=sys.stderr,
-        )
-        raise
-    print(headline(summary))
-    judged = run.history[-1]["updates"] if run.history else 0
-    if run.n_updates > judged:
-        print(
-            f"note: the {run.n_updates - judged} updates since the last validation, at update {judged}, were not "
-            "validated: --validate-every sets how often it is done"
-        )
-    if interrupted:
-        print(f"it plays as trained so far: `rnnaudio resume {folder}` continues, and `rnnaudio report` ends it here")
-    elif run.is_complete:
-        used = f"{run.seconds / 60.0:.1f} of {settings.config.minutes:g} minutes were used"
-        print(f"{used}, for {run.reason}; to train for longer: {how_to_go_on(run_dir)}")
-    _print_where(run_dir)
-    if summary["trouble"]:
-        raise BrokeDown(
-            f"{summary['trouble']}: train in another run directory with a lower --learning-rate than {rate}"
-        )
-
-
-def _print_where(run_dir: Path) -> None:
-    print(f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}")

@@ -28,6 +28,7 @@ from rnnaudio.data.disk_space import n_bytes, require_space
 from rnnaudio.data.likeness import print_of
 from rnnaudio.data.sources import SAME_FILE, LeftOut, as_lines, find_audio
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.lock import owned_file
 from rnnaudio.text import visible
 
 MIN_SECONDS = 0.1
@@ -77,6 +78,7 @@ def build_corpus(
     cleaning: Cleaning = USUAL_CLEANING,
     splitting: Splitting = USUAL_SPLITTING,
     strict: bool = False,
+    overwrite: bool = True,
     progress: bool = True,
 ) -> CorpusSummary:
     """Write a corpus file and return its summary; memory use is bounded by the longest piece.
@@ -90,6 +92,7 @@ def build_corpus(
         splitting: how pieces are assigned to train, valid and test. If no piece has a given split and there are fewer
             than three pieces (the same sound counts once), each piece is cut in time into the three splits.
         strict: whether to raise RnnaudioError, naming all of them, if any files cannot be used.
+        overwrite: whether to replace an earlier file at `out`.
         progress: whether to show a progress bar (on a terminal only).
 
     A file that cannot be used (not readable, truncated, silent, shorter than 0.1 s) is left out; the summary, and the
@@ -100,13 +103,13 @@ def build_corpus(
     change of their files differ.
 
     Raises RnnaudioError for invalid settings, a missing source, a Recording whose function fails, no usable audio, an
-    empty split, a constant training signal, no space (asked before decoding) or no permission. An earlier file at
-    `out` is then left unchanged, also after Ctrl-C.
+    empty split, a constant training signal, no space (asked before decoding), no permission, or a corpus that another
+    process is writing (see `rnnaudio.lock`). An earlier file at `out` is then left unchanged, also after Ctrl-C.
     """
     check_settings(dtype, splitting)
     return write_corpus(
         plan_of(sources, splitting), Path(out), sample_rate_hz=sample_rate_hz, dtype=dtype, cleaning=cleaning,
-        splitting=splitting, strict=strict, progress=progress,
+        splitting=splitting, strict=strict, overwrite=overwrite, progress=progress,
     )  # fmt: skip
 
 
@@ -119,6 +122,7 @@ def write_corpus(
     cleaning: Cleaning = USUAL_CLEANING,
     splitting: Splitting = USUAL_SPLITTING,
     strict: bool = False,
+    overwrite: bool = True,
     progress: bool = True,
 ) -> CorpusSummary:
     """Write the corpus of a plan; arguments, result and errors are those of :func:`build_corpus`."""
@@ -128,9 +132,10 @@ def write_corpus(
     settings |= {name: value for name, value in vars(cleaning).items() if name != "join_seconds"}
     partial = PartialFile(out, settings)
     with (
+        _owned(out, overwrite),
         partial.named_in_errors(),
         replacing(out) as temporary,
-        partial.opened(temporary),
+        partial.opened(),
         _new_hdf5(temporary) as file,
     ):
         group = file.create_group("pieces")
@@ -164,6 +169,7 @@ def write_corpus(
             format=FORMAT, version=VERSION, sample_rate_hz=sample_rate_hz, dtype=dtype, mean=moments.mean, std=std,
             left_out=_as_attribute(left_out, MORE_LEFT_OUT), notes=_as_attribute(notes, "... and more"),
         )  # fmt: skip
+        _check_free(out, overwrite)  # another program may have written it meanwhile
     notes += partial.all_notes()
     return CorpusSummary(
         out, sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out)
@@ -345,6 +351,20 @@ class _Progress:
 
 
 # ---------------------------------------------------------------- the file
+
+
+@contextmanager
+def _owned(out: Path, overwrite: bool) -> Iterator[None]:
+    """Keep other processes from writing the corpus; RnnaudioError if there is one that is not to be replaced."""
+    with owned_file(out):
+        _check_free(out, overwrite)
+        yield
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    """RnnaudioError if there is a file that is not to be replaced."""
+    if out.exists() and not overwrite:
+        raise RnnaudioError(f"{visible(out)} exists: choose another name, or replace it with --overwrite")
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.corpus_summary import CorpusSummary, is_measured, left_out_of, measure, notes_of
 from rnnaudio.data.sources import IN_THE_CORPUS, LeftOut
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.lock import owned_file
 from rnnaudio.registry import nearest
 
 MOST_NAMES = 12
@@ -72,7 +73,7 @@ def add_to_corpus(
     corpus are left out. Sample rate and format are those of the corpus; arguments and errors else as for
     :func:`build_corpus`.
     """
-    with _opened(path) as earlier:
+    with owned_file(path), _opened(path) as earlier:
         check_settings(earlier.dtype, splitting)
         new = plan_of(sources, splitting)
         known = {Path(recording.source).resolve(): recording.title for recording in earlier.plan.recordings}
@@ -100,7 +101,7 @@ def remove_from_corpus(path: Path, patterns: Sequence[str], *, progress: bool = 
 
     RnnaudioError if a pattern matches no title, or if a split would be empty.
     """
-    with _opened(path) as earlier:
+    with owned_file(path), _opened(path) as earlier:
         recordings = earlier.plan.recordings
         titles = list(dict.fromkeys(recording.title for recording in recordings))
         for pattern in patterns:
@@ -121,13 +122,19 @@ def remove_from_corpus(path: Path, patterns: Sequence[str], *, progress: bool = 
 
 
 def merge_corpora(
-    out: Path, paths: Sequence[Path], *, sample_rate_hz: int | None = None, progress: bool = True
+    out: Path,
+    paths: Sequence[Path],
+    *,
+    sample_rate_hz: int | None = None,
+    overwrite: bool = True,
+    progress: bool = True,
 ) -> CorpusSummary:
     """Write the pieces of several corpora to ``out``, each in the split that it has; returns the summary.
 
     sample_rate_hz: rate of the result; None: that of the first. Samples of corpora of another rate are resampled, all
-    others stay as they are. The result is float32 if one of them is. ``out`` may be one of ``paths``. RnnaudioError
-    for fewer than two corpora, or one that is given twice.
+    others stay as they are. The result is float32 if one of them is. ``out`` may be one of ``paths``. overwrite:
+    whether to replace an earlier file at ``out``. RnnaudioError for fewer than two corpora, or one that is given
+    twice; other errors are those of :func:`build_corpus`.
     """
     if len(paths) < 2 or len({Path(path).resolve() for path in paths}) < len(paths):
         raise RnnaudioError(f"got {', '.join(map(str, paths)) or 'no corpus'}; expected two or more different corpora")
@@ -136,14 +143,15 @@ def merge_corpora(
         plan = _joined(*(one.plan for one in earlier))
         dtype = "float32" if any(one.dtype == "float32" for one in earlier) else "int16"
         first = earlier[0]._replace(sample_rate_hz=sample_rate_hz or earlier[0].sample_rate_hz, dtype=dtype)
-        return _rewritten(plan, Path(out), first, progress)
+        return _rewritten(plan, Path(out), first, progress, overwrite)
 
 
-def _rewritten(plan: Plan, out: Path, like: _Earlier, progress: bool) -> CorpusSummary:
+def _rewritten(plan: Plan, out: Path, like: _Earlier, progress: bool, overwrite: bool = True) -> CorpusSummary:
     """Write a corpus of pieces of earlier ones, at the rate and in the format of ``like``."""
     return write_corpus(
-        plan, out, sample_rate_hz=like.sample_rate_hz, dtype=like.dtype, cleaning=AS_IT_IS, progress=progress
-    )
+        plan, out, sample_rate_hz=like.sample_rate_hz, dtype=like.dtype, cleaning=AS_IT_IS, overwrite=overwrite,
+        progress=progress,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -9,9 +9,6 @@ spoils its last piece at most:
 """
 
 import contextlib
-import errno
-import fcntl
-import glob
 import hashlib
 import json
 import os
@@ -65,18 +62,14 @@ class PartialFile:
         self._dtype = np.dtype(str(settings["dtype"])).newbyteorder("<")
         self._places: dict[State, _Place] = {}
         self._file: IO[bytes]
-        self._unfinished: Path
 
     @contextlib.contextmanager
-    def opened(self, unfinished: Path) -> Iterator[None]:
+    def opened(self) -> Iterator[None]:
         """Open the file for a build, and remove it if the build succeeds, or if it holds no piece.
 
-        unfinished: the file in which this build makes the corpus; those of earlier builds, which were killed, are
-        removed. RnnaudioError if another process is building the same corpus; OSError if the file cannot be written.
+        The process must own the corpus (:mod:`rnnaudio.lock`). OSError if the file cannot be written.
         """
-        self._unfinished = unfinished
         with self.path.open("a+b") as self._file:
-            self._lock()
             try:
                 self._read()
                 yield
@@ -124,25 +117,6 @@ class PartialFile:
         """Notes on the partial file that was found, and on how many pieces were taken from it."""
         taken = f"{self.n_taken} pieces were decoded by an earlier build, which was broken off"
         return [*self.notes, taken] if self.n_taken else self.notes
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise RnnaudioError(
-                    f"{visible(self.path)} is in use: another process builds this corpus; wait until it has ended, "
-                    "or choose another name"
-                ) from error
-            return  # a file system without locks
-        self._remove_leavings()
-
-    def _remove_leavings(self) -> None:
-        """Remove unfinished corpora of builds that were killed (:func:`rnnaudio.atomic.replacing`)."""
-        corpus = self.path.name.removesuffix(SUFFIX)
-        for path in self.path.parent.glob(f".{glob.escape(corpus)}.{'[0-9a-f]' * 8}.part"):
-            if path != self._unfinished:
-                path.unlink(missing_ok=True)
 
     def _read(self) -> None:
         """Find the pieces in the file; if it is of other settings or no such file, begin anew."""

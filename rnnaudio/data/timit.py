@@ -70,7 +70,7 @@ def find_utterances(folder: Path) -> list[Utterance]:
     return utterances
 
 
-def build_timit_corpus(folder: Path, out: Path, *, progress: bool = True) -> CorpusSummary:
+def build_timit_corpus(folder: Path, out: Path, *, overwrite: bool = True, progress: bool = True) -> CorpusSummary:
     """Write the corpus file ``out`` from a copy of TIMIT in ``folder``, without trimming silence; returns its summary.
 
     The notes of the summary count missing utterances. Raises the errors of `find_utterances` and `build_corpus`, and
@@ -81,7 +81,9 @@ def build_timit_corpus(folder: Path, out: Path, *, progress: bool = True) -> Cor
     notes = _notes(utterances, Path(folder))
     with Decoder() as decoder:
         recordings = [_recording(utterance, decoder) for utterance in utterances if utterance.split]
-        summary = build_corpus(recordings, out, sample_rate_hz=RATE_HZ, cleaning=AS_IT_IS, progress=progress)
+        summary = build_corpus(
+            recordings, out, sample_rate_hz=RATE_HZ, cleaning=AS_IT_IS, overwrite=overwrite, progress=progress
+        )
     return dataclasses.replace(summary, notes=(*summary.notes, *notes))
 
 

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from rnnaudio.atomic import temporary_folder
 from rnnaudio.caches import Variables, cache_folder, flag, with_flag
 from rnnaudio.notes import note
 
@@ -54,8 +54,8 @@ def _leave_out(variables: Variables, name: str, why: str) -> None:
 
 def why_useless(compiler: str) -> str:
     """Try to build a shared object that includes Python.h within 60 s; return the error in one line, "" on success."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [compiler, *LINKING, f"-I{_headers()}", "-x", "c++", "-", "-o", str(Path(folder) / "test.so")]
+    with temporary_folder() as folder:
+        command = [compiler, *LINKING, f"-I{_headers()}", "-x", "c++", "-", "-o", str(folder / "test.so")]
         try:
             done = subprocess.run(
                 command, input="#include <Python.h>\n", capture_output=True, text=True, errors="replace",
@@ -63,7 +63,7 @@ def why_useless(compiler: str) -> str:
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError) as error:
             return str(error)
-        if done.returncode == 0 and (Path(folder) / "test.so").exists():
+        if done.returncode == 0 and (folder / "test.so").exists():
             return ""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     return next((line for line in lines if "error" in line), lines[-1] if lines else f"exit status {done.returncode}")

@@ -33,6 +33,9 @@ class RunConfig(Settings, Protocol):
     def max_updates(self) -> int: ...
 
     @property
+    def checkpoint_minutes(self) -> float: ...
+
+    @property
     def preflight(self) -> bool: ...
 
 

@@ -12,6 +12,7 @@ from rnnaudio.audio import read_audio
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Diagnosis
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.lock import owned_folder
 from rnnaudio.records import parsed
 from rnnaudio.report import write_report
 from rnnaudio.runs.diagnosis.diagnose import cause_rows, diagnose_run, write_diagnosis
@@ -66,11 +67,18 @@ def run_demo(run_dir: Path, minutes: float) -> Path:
 
     minutes: limit on the training time of both models together, above 0 and at most 600.
 
-    RnnaudioError for minutes out of range, and the errors of :func:`replace_earlier`.
+    RnnaudioError for minutes out of range, if the folder cannot be made, if it holds runs that are not a demo's, or if
+    another process writes to it (:mod:`rnnaudio.lock`).
     """
     if not 0 < minutes <= MOST_MINUTES:
         raise RnnaudioError(f"minutes is {minutes:g}; expected more than 0, and {MOST_MINUTES:g} at most")
     settings = {name: _within(chosen(preset=preset), minutes * SHARES[name]) for name, preset in PRESETS.items()}
+    with owned_folder(run_dir, make=True):
+        return _demo(settings, run_dir)
+
+
+def _demo(settings: Mapping[str, Chosen], run_dir: Path) -> Path:
+    """Run the demo in a folder that no other process writes to; settings: those of both runs, by their folders."""
     replace_earlier(run_dir, {name: each.config.minutes for name, each in settings.items()})
     corpus = build_demo_corpus(run_dir / "corpus.h5", more=True)
     print("1 of 3: a model of 2016", flush=True)

@@ -14,6 +14,7 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus
 from rnnaudio.diagnostics.diagnose import causes_in_music
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.lock import owned_folder
 from rnnaudio.runs import back_off, lengths
 from rnnaudio.runs.config import as_toml, to_dict
 from rnnaudio.runs.diagnosis.actions import longer, on_the_corpus
@@ -22,7 +23,7 @@ from rnnaudio.runs.load import saved_config
 from rnnaudio.runs.recipe import C, Prepared, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import Record, SavedRun, check_same, description
-from rnnaudio.training import Constant, Run, checkpoint, train
+from rnnaudio.training import Constant, Limits, Run, checkpoint, train
 from rnnaudio.training.history import Row
 from rnnaudio.training.loop import duration
 
@@ -33,14 +34,21 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
     """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
 
     The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
-    that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted.
+    that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted. No other process can write
+    to it meanwhile (:mod:`rnnaudio.lock`).
 
-    RnnaudioError, before anything is written, if the folder holds a run and ``resume`` is off, if the run to resume
-    has other settings or another corpus, if the corpus or the settings do not fit the recipe, if a step needs more
-    memory than is available, or if ``config.preflight`` is on and the preflight fails.
+    RnnaudioError, before anything is written, if another process writes to the folder, if it holds a run and
+    ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not
+    fit the recipe, if a step needs more memory than is available, or if ``config.preflight`` is on and the preflight
+    fails.
     """
+    with owned_folder(run_dir, make=True):
+        return _fitted(recipe, config, corpus_path, Path(run_dir), resume)
+
+
+def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resume: bool) -> Run:
+    """Train as :func:`fit` does, in a folder that no other process writes to."""
     checkpoint.path_to_write(run_dir, resume)
-    run_dir = Path(run_dir)
     _print_cost_of_mode()
     with recipe.open_corpus(corpus_path, config) as corpus:
         config = recipe.completed(config, corpus)
@@ -56,11 +64,18 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
             require(recipe, config)
         record |= prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
         _write(run_dir, recipe, prepared, record, resumed)
-        return _trained(recipe, prepared, record, run_dir, resumed, getattr(config, "back_off", 0))
+        limits = dataclasses.replace(prepared.fitting.limits, save_every_seconds=60.0 * config.checkpoint_minutes)
+        return _trained(recipe, prepared, record, run_dir, limits, resumed, getattr(config, "back_off", 0))
 
 
 def _trained(
-    recipe: Recipe[Any], prepared: Prepared, record: Record, run_dir: Path, resume: bool, most_halvings: int
+    recipe: Recipe[Any],
+    prepared: Prepared,
+    record: Record,
+    run_dir: Path,
+    limits: Limits,
+    resume: bool,
+    most_halvings: int,
 ) -> Run:
     """Train what is prepared, backing off up to ``most_halvings`` times; record: the settings to save."""
     fitting = prepared.fitting
@@ -75,7 +90,7 @@ def _trained(
             optimizer=fitting.optimizer,
             stopping=fitting.stopping,
             run_dir=run_dir,
-            limits=fitting.limits,
+            limits=limits,
             schedule=lambda update: 0.5**halvings * schedule(update),
             seed=fitting.seed,
             segment_steps=fitting.segment_steps,

@@ -15,11 +15,11 @@ from rnnaudio.atomic import replacing
 from rnnaudio.audio.levels import Level, Limiter
 from rnnaudio.audio.wav import MOST_WAV_SAMPLES, WavWriter, as_pcm, wav_header
 from rnnaudio.errors import RnnaudioError, forget_output
+from rnnaudio.interrupt import Interrupt
 from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch, monitored
 from rnnaudio.runs.judging import level_note, peak_note
 from rnnaudio.runs.load import load
 from rnnaudio.runs.primes import Primes, check_seconds
-from rnnaudio.training.interrupt import Interrupt
 
 BYTES_PER_SAMPLE = 2
 

@@ -13,6 +13,7 @@ from rnnaudio import engine, plots
 from rnnaudio.atomic import write_atomically
 from rnnaudio.audio import write_wav
 from rnnaudio.audio.levels import level_dbfs, limited
+from rnnaudio.lock import owned_folder
 from rnnaudio.report import write_report
 from rnnaudio.runs.config import to_dict
 from rnnaudio.runs.continuing import LoadedRun
@@ -44,7 +45,17 @@ def write_outcome(
     finish
         True: first let the recipe make the choices that follow training (recipe ``codes``: which parameters and which
         sampling temperatures are best on validation music); False: keep the choices saved earlier.
+
+    RnnaudioError if there is no run, or if another process writes to its folder (:mod:`rnnaudio.lock`).
     """
+    with owned_folder(run_dir):
+        return _outcome_written(run_dir, corpus_path, seconds, prime_index, finish)
+
+
+def _outcome_written(
+    run_dir: Path, corpus_path: Path | None, seconds: float | None, prime_index: int, finish: bool
+) -> Record:
+    """Write the outcome as :func:`write_outcome` does, in a folder that no other process writes to."""
     saved = SavedRun.read(run_dir)
     recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
     seconds = recipe.seconds if seconds is None else seconds

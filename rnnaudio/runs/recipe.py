@@ -171,8 +171,8 @@ class Recipe(ABC, Generic[C]):
         return config
 
     def may_change(self, config: C) -> Set[str]:
-        """Names of the settings that may differ when a run is resumed: limits, ``preflight`` and ``back_off``."""
-        return {"minutes", "max_updates", "preflight", "back_off"}
+        """Names of the settings that may differ when a run is resumed: its limits, and what does not change it."""
+        return {"minutes", "max_updates", "checkpoint_minutes", "preflight", "back_off"}
 
     def more_patience(self, config: C) -> str:
         """The options that let early stopping wait twice as long; empty if the recipe has no setting for that."""

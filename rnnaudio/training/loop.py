@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from rnnaudio import engine
 from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.interrupt import Interrupt
 from rnnaudio.nn import Layer
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import Objective
@@ -22,7 +24,6 @@ from rnnaudio.seeds import check_seed
 from rnnaudio.text import visible
 from rnnaudio.training import breakdown, checkpoint
 from rnnaudio.training.history import HistoryFile, Row
-from rnnaudio.training.interrupt import Interrupt
 from rnnaudio.training.prefetch import prefetched
 from rnnaudio.training.saved import carried_state, check_record, check_values
 from rnnaudio.training.schedules import Constant
@@ -57,15 +58,17 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that end a run whatever its losses, counted over all of its sessions, and the validation interval.
+    """Limits that end a run whatever its losses, counted over all of its sessions, and the intervals within it.
 
     ``max_updates`` is a number of updates, ``max_seconds`` a training time in seconds. ``validate_every`` is a number
-    of updates; None: once per epoch.
+    of updates; None: once per epoch. ``save_every_seconds`` is the training time after which a checkpoint is written
+    if there was no validation, which always writes one.
     """
 
     max_updates: int = 1_000_000
     max_seconds: float = float("inf")
     validate_every: int | None = None
+    save_every_seconds: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,9 @@ def train(
     """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end the run, then set it to its best parameters.
 
     Returns the run, with the reason why it ended. At each validation and at the end a row is appended to
-    ``run_dir/history.jsonl``, and ``run_dir/checkpoint.safetensors`` is replaced. With ``resume`` a run continues from
-    them and reaches the same parameters, bit for bit, as without the interruption, if engine, mode and kernel are the
-    same.
+    ``run_dir/history.jsonl``, and ``run_dir/checkpoint.safetensors`` is replaced, as it is in between by the clock
+    (``limits.save_every_seconds``). With ``resume`` a run continues from them and reaches the same parameters, bit for
+    bit, as without the interruption, if engine, mode and kernel are the same.
 
     batches
         the source of training batches.
@@ -189,7 +192,7 @@ def train(
     schedule = schedule or Constant(optimizer.learning_rate)
     validate_every = limits.validate_every or batches.batches_per_epoch
     run.reason = run.stopping.reason or _beyond(limits, run)
-    started = time.monotonic() - run.seconds
+    started, saved_at = time.monotonic() - run.seconds, run.seconds
     indices = range(run.n_updates, limits.max_updates)
     with Interrupt() as interrupt, _progress_bar(run, limits) as bar, prefetched(batches.batch, indices) as coming:
         while not run.reason:
@@ -215,7 +218,10 @@ def train(
                 run.broke_down = breakdown.of_validation(valid, objective.fields, validation, run.n_updates)
                 if run.broke_down:
                     break
+                saved_at = -inf
+            if run.seconds - saved_at >= limits.save_every_seconds:
                 _save(path, run, model, step, record, rows, judging.keep_all)
+                saved_at = run.seconds
             run.reason = run.stopping.reason or over or interrupt.reason
         else:
             _save(path, run, model, step, record, rows, judging.keep_all)

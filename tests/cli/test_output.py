@@ -11,7 +11,7 @@ import pytest
 
 from rnnaudio.audio import write_wav
 from rnnaudio.cli import main
-from rnnaudio.errors import run_command
+from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.training import checkpoint
 
 FULL = Path("/dev/full")
@@ -111,6 +111,35 @@ def test_a_full_disk_behind_the_output_is_told_in_one_line(words, unbuffered):
         done = rnnaudio(*words, stdout=full, env=os.environ | {"PYTHONUNBUFFERED": unbuffered})
     assert done.returncode == 2
     assert done.stderr == "rnnaudio: cannot write to standard output: No space left on device; send it elsewhere\n"
+
+
+@pytest.mark.slow
+@needs_a_full_device
+@pytest.mark.parametrize(
+    "words", [("info",), ("corpus", "list"), ("corpus", "info"), ("experiment", "table"), ("generate",)]
+)
+def test_so_it_is_in_every_command(words, tmp_path):
+    old = Path(__file__).parents[1] / "support" / "old_runs"
+    more = {
+        "corpus": [old / "corpus.hdf5"],
+        "generate": [old / "lstm", tmp_path / "x.wav", "--corpus", old / "corpus.hdf5", "--prime-seconds", ".2"],
+    }
+    with FULL.open("w") as full:
+        done = rnnaudio(*words, *more.get(words[0], []), stdout=full)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.endswith("cannot write to standard output: No space left on device; send it elsewhere\n")
+    assert "Traceback" not in done.stderr
+
+
+@needs_a_full_device
+def test_what_cannot_be_written_to_standard_error_is_lost_and_nothing_else(monkeypatch):
+    done = []
+    with FULL.open("w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", full)
+        run_command(lambda: done.append(print("note: read by nobody", file=sys.stderr, flush=True)), "rnnaudio")
+        with pytest.raises(SystemExit) as end:
+            run_command(lambda: (_ for _ in ()).throw(RnnaudioError("no")), "rnnaudio")
+    assert done == [None] and end.value.code == 2
 
 
 @pytest.mark.slow

@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tracemalloc
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import h5py
@@ -17,7 +19,7 @@ import soundfile
 
 from rnnaudio.audio.cleaning import Cleaning
 from rnnaudio.audio.files import Decoder
-from rnnaudio.data import build_corpus, corpus_build, disk_space, remove_from_corpus
+from rnnaudio.data import add_to_corpus, build_corpus, corpus_build, disk_space, merge_corpora, remove_from_corpus
 from rnnaudio.data.corpus_partial import PartialFile
 from rnnaudio.errors import RnnaudioError
 from tests.support.recordings import music
@@ -235,10 +237,42 @@ def test_broken_off_twice(folder, tmp_path, decoded):
 
 
 def test_two_builds_of_one_corpus_do_not_meet(folder, tmp_path):
-    partial = PartialFile(tmp_path / "a.h5", {"dtype": "int16"})
-    with partial.opened(tmp_path / "x"), pytest.raises(RnnaudioError, match="another process builds this corpus"):
-        build(folder, tmp_path / "a.h5")
-    assert build(folder, tmp_path / "a.h5").pieces
+    def meanwhile(*_):
+        with pytest.raises(RnnaudioError, match=rf"a.h5 is being written by process {os.getpid()} on"):
+            ThreadPool(1).apply(build, (folder, tmp_path / "a.h5"))
+        raise KeyboardInterrupt
+
+    (tmp_path / "f.wav").write_bytes((folder / "f.wav").read_bytes() + b" ")
+    for name in ("a.h5", "b.h5"):
+        build(folder, tmp_path / name, cleaning=Cleaning(join_seconds=0.0))
+    for write in (
+        lambda: build(folder, tmp_path / "a.h5"),
+        lambda: add_to_corpus(tmp_path / "a.h5", [tmp_path / "f.wav"], progress=False),
+        lambda: remove_from_corpus(tmp_path / "a.h5", ["f"], progress=False),
+        lambda: merge_corpora(tmp_path / "a.h5", [tmp_path / "a.h5", tmp_path / "b.h5"], progress=False),
+    ):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(corpus_build, "require_space", meanwhile)
+            write()
+
+
+def test_a_corpus_that_appears_meanwhile_is_not_replaced_unasked(folder, tmp_path, monkeypatch):
+    """The second of two builds finds it when it gets the lock; a file of another program, when it is done."""
+    build(folder, tmp_path / "a.h5", overwrite=False)
+    before = (tmp_path / "a.h5").read_bytes()
+    for write in (
+        lambda: build(folder, tmp_path / "a.h5", overwrite=False),
+        lambda: merge_corpora(tmp_path / "a.h5", [tmp_path / "a.h5", tmp_path / "b.h5"], overwrite=False),
+    ):
+        shutil.copy(tmp_path / "a.h5", tmp_path / "b.h5")
+        with pytest.raises(RnnaudioError, match=r"a.h5 exists: .* --overwrite"):
+            write()
+    assert (tmp_path / "a.h5").read_bytes() == before
+    (tmp_path / "a.h5").unlink()
+    monkeypatch.setattr(corpus_build, "require_space", lambda *_: (tmp_path / "a.h5").write_text("mine"))
+    with pytest.raises(RnnaudioError, match=rf"a.h5 exists: .* --overwrite; .*{PART} keeps the 6 pieces"):
+        build(folder, tmp_path / "a.h5", overwrite=False)
+    assert (tmp_path / "a.h5").read_text() == "mine"
 
 
 def test_the_bar_counts_pieces_minutes_and_the_bytes_to_be_decoded(folder, tmp_path, monkeypatch):

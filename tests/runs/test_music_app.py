@@ -459,14 +459,14 @@ def test_an_interrupted_run_plays_as_learnt_until_a_report_chooses(folder, monke
     run_dir = tmp_path / "run"
 
     def broken_off(*_, **__):
-        run_dir.mkdir()
         for name in ("checkpoint.safetensors", "history.jsonl", "codec.safetensors"):
             shutil.copy(folder / "run" / name, run_dir / name)
         return Run(EarlyStopping(3).initial(), reason="interrupted (Ctrl-C)")
 
     monkeypatch.setattr("rnnaudio.runs.fit.fit", broken_off)
     status, out, err = command("music", folder / "corpus.h5", run_dir)
-    assert status == 0 and "training ended: interrupted (Ctrl-C); playing on" in out, err
+    assert status == 130 and "training ended: interrupted (Ctrl-C); playing on" in out, err
+    assert f"it plays as trained so far: `rnnaudio resume {run_dir}` continues" in err
     summary = json.loads((run_dir / "summary.json").read_text())
     assert (run_dir / "report.html").exists() and not (run_dir / "playing.json").exists()
     assert summary["parameters"] == "model" and summary["limits_known"] is None and summary["temperature"] == 1.0

@@ -28,6 +28,7 @@ class SpectraConfig:
     learning_rate: float = 1e-2
     minutes: float = 1.0
     max_updates: int = 40
+    checkpoint_minutes: float = 5.0
     preflight: bool = False
     seed: int = 2016
 

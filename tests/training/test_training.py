@@ -40,7 +40,7 @@ def noisy_model(state_std=0.0):
 
 def run(
     folder, n_updates, *, resume=False, model=None, batches=None, optimizer=None, schedule=None, on_update=None,
-    patience=100, segment_steps=0,
+    patience=100, segment_steps=0, save_every_seconds=300.0,
 ):  # fmt: skip
     model = model or noisy_model()
     split = sines()
@@ -52,7 +52,7 @@ def run(
         optimizer=optimizer or Adam(0.01, max_gradient_norm=1.0),
         stopping=EarlyStopping(patience),
         run_dir=folder,
-        limits=Limits(n_updates, validate_every=7),
+        limits=Limits(n_updates, validate_every=7, save_every_seconds=save_every_seconds),
         schedule=schedule,
         seed=3,
         segment_steps=segment_steps,
@@ -161,6 +161,43 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, number, name):
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
     for one, other in zip(whole.history, second.history, strict=True):
         assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
+
+
+class Killed(Exception):
+    """The end of a process that writes nothing more."""
+
+
+def test_a_checkpoint_by_the_clock_resumes_to_the_same_bits(tmp_path):
+    """Killed at update 12, between validations at 7 and 14; the clock of five minutes has not struck by then."""
+
+    def kill(update):
+        if update == 12:
+            raise Killed
+
+    _, whole = run(tmp_path / "whole", 21)
+    for seconds, saved_at in ((300.0, 7), (0.0, 12)):
+        folder = tmp_path / str(seconds)
+        with pytest.raises(Killed):
+            run(folder, 21, on_update=kill, save_every_seconds=seconds)
+        assert checkpoints.load(checkpoints.path_in(folder)).record["n_updates"] == saved_at
+        _, second = run(folder, 21, resume=True)
+        a, b = last_arrays(tmp_path / "whole"), last_arrays(folder)
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+        for one, other in zip(whole.history, second.history, strict=True):
+            assert {k: v for k, v in one.items() if k != "seconds"} == {
+                k: v for k, v in other.items() if k != "seconds"
+            }
+
+
+def test_a_run_is_saved_by_the_clock_before_its_first_validation(tmp_path):
+    def kill(update):
+        if update == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path, 21, on_update=kill, save_every_seconds=0.0)
+    assert checkpoints.load(checkpoints.path_in(tmp_path)).record["n_updates"] == 3
 
 
 def test_the_ctrl_c_handler_is_put_back(tmp_path):

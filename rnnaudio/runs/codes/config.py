@@ -43,13 +43,17 @@ class CodesConfig:
     validate_every: int = 100  # updates between validations
     patience: int = 10  # validations without improvement after which training stops; 0: no early stopping
     minutes: float = 15.0  # limit on the training time
+    checkpoint_minutes: float = 5.0  # training time that a crash may cost: a checkpoint is written at least so often
     preflight: bool = False  # try toy problems before training
     back_off: int = 0  # times that a run whose loss is not finite returns to its last validation, at half the rate
     seed: int = 2016  # seed of all random numbers of the run
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transpose", tuple(self.transpose))  # JSON has lists only
-        require_more_than_zero(self, "n_layers", "batch_size", "n_steps", "learning_rate", "validate_every", "minutes")
+        require_more_than_zero(
+            self, "n_layers", "batch_size", "n_steps", "learning_rate", "validate_every", "minutes",
+            "checkpoint_minutes",
+        )  # fmt: skip
         require_at_most(self, MOST_LAYERS, "n_layers")
         require_zero_or_more(
             self, "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",

@@ -69,7 +69,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return config.window_samples
 
     def may_change(self, config: CodesConfig) -> Set[str]:
-        return {"minutes", "preflight", "back_off"}
+        return {"minutes", "checkpoint_minutes", "preflight", "back_off"}
 
     def in_words(self, loss: float) -> str:
         return f"{loss:.3f} bits a frame"

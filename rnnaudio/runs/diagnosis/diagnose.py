@@ -15,6 +15,7 @@ from rnnaudio.atomic import replacing
 from rnnaudio.diagnostics.diagnose import diagnose
 from rnnaudio.diagnostics.free_run import course
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
+from rnnaudio.lock import owned_folder
 from rnnaudio.metrics import Alive, scores_in_decibel
 from rnnaudio.report import extend_report
 from rnnaudio.runs.diagnosis.actions import actions
@@ -55,14 +56,20 @@ def diagnose_run(run_dir: Path, corpus_path: Path | None = None) -> Diagnosis:
 def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
     """Write ``diagnosis.json`` and ``diagnosis.png`` into the run's folder, both or neither; returns their paths.
 
-    Causes and picture are also added to the run's report, if there is one.
+    Causes and picture are also added to the run's report, if there is one. RnnaudioError if another process writes to
+    the folder (:mod:`rnnaudio.lock`).
     """
-    targets = Path(run_dir) / "diagnosis.json", Path(run_dir) / "diagnosis.png"
+    with owned_folder(run_dir):
+        return _written(Path(run_dir), diagnosis)
+
+
+def _written(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
+    targets = run_dir / "diagnosis.json", run_dir / "diagnosis.png"
     with ExitStack() as stack:
         text, picture = (stack.enter_context(replacing(target)) for target in targets)
         text.write_text(json.dumps(as_json(diagnosis), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         plots.diagnosis(diagnosis, picture)
-    report = Path(run_dir) / "report.html"
+    report = run_dir / "report.html"
     if report.exists():
         extend_report(
             report,

@@ -11,13 +11,13 @@ import dataclasses
 import io
 import math
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from rnnaudio.atomic import temporary_folder
 from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Split
 from rnnaudio.diagnostics.diagnose import diagnose
 from rnnaudio.diagnostics.subject import Diagnosis
@@ -118,15 +118,15 @@ def attempt(recipe: Recipe[C], config: C, problem: ToyProblem) -> Attempt:
     with redirect_stdout(io.StringIO()):  # messages about a corpus do not apply to toy sounds
         prepared = recipe.prepare(config, corpus)
     validation = spread(prepared.validation, MOST_VALIDATION_BATCHES)
-    with _temporary_folder() as folder:
-        run = _trained(prepared, validation, problem, Path(folder))
+    with temporary_folder() as folder:
+        run = _trained(prepared, validation, problem, folder)
         fitting = prepared.fitting
         judge = Evaluation(prepared.model, prepared.promised or prepared.objective, fitting.segment_steps)
         loss = next(iter(judge(validation).values()))
         made = Attempt(problem, loss, prepared.blank_loss, run.n_updates, run.seconds, recipe.in_words, None)
         if made.passed:
             return made
-        saved = saved_toy(recipe, config, corpus, prepared, run, Path(folder))
+        saved = saved_toy(recipe, config, corpus, prepared, run, folder)
         with redirect_stdout(io.StringIO()):
             subject = recipe.subject(recipe.load(config, saved), corpus, saved.run_dir)
         # Two sines are no music: how long they stay alive is not asked.
@@ -176,13 +176,6 @@ def saved_toy(
     }
     arrays = {f"model/{name}": value for name, value in prepared.model.get_values().items()}
     return SavedRun(folder, checkpoint.Checkpoint(arrays, record))
-
-
-def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    try:
-        return tempfile.TemporaryDirectory(prefix="rnnaudio-preflight-")
-    except OSError as error:
-        raise RnnaudioError(f"cannot make a temporary folder: {error.strerror}; name another with TMPDIR") from error
 
 
 @dataclass(frozen=True, eq=False)

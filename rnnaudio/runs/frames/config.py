@@ -171,6 +171,7 @@ class FramesConfig:
     saved_history: Literal["all", "until_best"] = "all"  # until_best: cut the history after its best row
     generation: Literal["one_function", "two_functions_2016"] = "one_function"  # 2016: each frame is consumed twice
     generation_noise: bool = False  # add noise with the variance of the validation error to the generated samples
+    checkpoint_minutes: float = 5.0  # training time that a crash may cost: a checkpoint is written at least so often
     preflight: bool = False  # try toy problems before training
     back_off: int = 0  # times that a run whose loss is not finite returns to its last validation, at half the rate
     stopping: Literal["patience", "mean_difference"] = "patience"  # mean_difference: the rule of 2016
@@ -181,7 +182,7 @@ class FramesConfig:
     def __post_init__(self) -> None:
         require_more_than_zero(
             self, "frame_size", "n_steps", "batch_size", "learning_rate", "halve_every", "max_gradient_norm",
-            "minutes", "max_updates", "validate_every", "patience",
+            "minutes", "max_updates", "validate_every", "checkpoint_minutes", "patience",
         )  # fmt: skip
         require_zero_or_more(self, "segment_steps", "anneal_noise_over", "min_improvement", "burn_in", "back_off")
         check_seed(self.seed)

@@ -32,6 +32,7 @@ class SamplesConfig:
     n_valid: int = 4096  # samples of each validation stretch
     valid_stretches: int = 24  # number of validation stretches, at most
     minutes: float = 15.0  # limit on the training time
+    checkpoint_minutes: float = 5.0  # training time that a crash may cost: a checkpoint is written at least so often
     preflight: bool = False  # try toy problems before training
     back_off: int = 0  # times that a run whose loss is not finite returns to its last validation, at half the rate
     seed: int = 2016  # seed of all random numbers of the run
@@ -50,7 +51,7 @@ class SamplesConfig:
         object.__setattr__(self, "frames", tuple(self.frames))  # JSON has lists only
         require_more_than_zero(
             self, "window", "n_units", "n_components", "batch_size", "learning_rate", "max_updates", "validate_every",
-            "valid_stretches", "minutes",
+            "valid_stretches", "minutes", "checkpoint_minutes",
         )  # fmt: skip
         require_zero_or_more(self, "n_taps", "back_off")
         check_seed(self.seed)

@@ -86,7 +86,7 @@ class SamplesRecipe(Recipe[SamplesConfig]):
         return config.n_context
 
     def may_change(self, config: SamplesConfig) -> Set[str]:
-        return {"minutes", "preflight", "back_off"}
+        return {"minutes", "checkpoint_minutes", "preflight", "back_off"}
 
     def in_words(self, loss: float) -> str:
         return f"{loss:.3f} bits a sample"

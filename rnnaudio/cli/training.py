@@ -1,0 +1,66 @@
+"""What `train`, `music` and `resume` do: train a run, report on it, and tell how to go on."""
+
+import shlex
+import signal
+from pathlib import Path
+
+from rnnaudio import interrupt
+from rnnaudio.errors import BrokeDown
+from rnnaudio.lock import owned_folder
+from rnnaudio.runs import fit, outcome
+from rnnaudio.runs.recipes import recipe_named
+from rnnaudio.runs.settings import Chosen
+from rnnaudio.training import Run, checkpoint
+
+
+def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> None:
+    """Train a run and report on it; its folder belongs to this process from the beginning to the end."""
+    with owned_folder(run_dir, make=True):
+        run = fit.fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
+        if not checkpoint.exists(run_dir):
+            raise BrokeDown(
+                f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate "
+                f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, "
+                f"look for faults in the data (rnnaudio corpus info {shlex.quote(str(corpus))} --verify)"
+            )
+        _report_on(run, settings, corpus, run_dir)
+
+
+def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:
+    """Write the report of a run that has ended, and print what it is; KeyboardInterrupt if that was by a signal.
+
+    After a signal other than Ctrl-C there may be no time for a report.
+    """
+    interrupted, folder = run.reason.startswith("interrupted"), shlex.quote(str(run_dir))
+    either = f"`rnnaudio resume {folder}` continues, and `rnnaudio report {folder}` ends it here"
+    if interrupted and interrupt.received() not in (0, signal.SIGINT):
+        raise KeyboardInterrupt(f"the model is saved: {either}")
+    print(f"training ended: {run.reason}; playing on and writing the report ...", flush=True)
+    try:
+        summary = outcome.write_outcome(run_dir, corpus, finish=not interrupted)
+    except KeyboardInterrupt as end:
+        left = f"the model is saved: `rnnaudio report {folder}` goes on from here and writes its report"
+        raise KeyboardInterrupt(left) from end
+    print(outcome.headline(summary))
+    judged = run.history[-1]["updates"] if run.history else 0
+    if run.n_updates > judged:
+        print(
+            f"note: the {run.n_updates - judged} updates since the last validation, at update {judged}, were not "
+            "validated: --validate-every sets how often it is done"
+        )
+    if run.is_complete:
+        used = f"{run.seconds / 60.0:.1f} of {settings.config.minutes:g} minutes were used"
+        print(f"{used}, for {run.reason}; to train for longer: {fit.how_to_go_on(run_dir)}")
+    print(where(run_dir))
+    if summary["trouble"]:
+        rate = f"{settings.config.learning_rate:g}"
+        raise BrokeDown(
+            f"{summary['trouble']}: train in another run directory with a lower --learning-rate than {rate}"
+        )
+    if interrupted:
+        raise KeyboardInterrupt(f"it plays as trained so far: {either}")
+
+
+def where(run_dir: Path) -> str:
+    """A line that names the sound and the report of a run."""
+    return f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}"

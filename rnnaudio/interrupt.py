@@ -1,0 +1,129 @@
+"""Signals that ask a process to end: Ctrl-C, ``kill``, a terminal that is closed, the warning of a batch system.
+
+A command takes all of them as Ctrl-C: KeyboardInterrupt, so that everything is cleaned up. Training and generation
+note the first one only, and end in good order. A second one ends the process at once.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn, TypeAlias
+
+Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
+NAMES = {
+    signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP",
+    signal.SIGUSR1: "SIGUSR1", signal.SIGUSR2: "SIGUSR2",
+}  # fmt: skip
+WARNINGS = {signal.SIGUSR1, signal.SIGUSR2}  # of a batch system, some time before it ends the job (sbatch --signal)
+BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")  # variables that they set for a job
+
+_last = 0
+
+
+def received() -> int:
+    """Number of the last signal that asked the command to end; 0 if there was none."""
+    return _last
+
+
+def status() -> int:
+    """Exit status of a command that was interrupted: 128 and the number of the signal, by default that of Ctrl-C."""
+    return 128 + (_last or signal.SIGINT)
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block at the first signal that asks the process to end, and forget earlier ones.
+
+    The old handlers come back at the end.
+    """
+    global _last
+    _last = 0
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        _note(number)
+        raise KeyboardInterrupt
+
+    with _handled(interrupt):
+        yield
+
+
+@contextmanager
+def at_once(name: str) -> Iterator[None]:
+    """End the process in the block at the first signal, with one line of the command ``name`` on standard error.
+
+    For imports, and for what is left when a command has ended: nothing is begun that would have to be cleaned up, and
+    a KeyboardInterrupt in the middle of an extension module can be lost or become another error.
+    """
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        with suppress(OSError):
+            os.write(2, f"\n{name}: interrupted\n".encode())
+        os._exit(128 + number)
+
+    with _handled(end):
+        yield
+
+
+class Interrupt:
+    """Context manager in which the first signal that asks the process to end only sets ``reason``.
+
+    A second one ends the process at once. ``reason`` is a phrase for the user, empty before a signal. what: what
+    follows the first one, for the user.
+    """
+
+    def __init__(self, what: str = "stopping after this update and saving") -> None:
+        self.reason, self._what = "", what
+        self._handlers = _handled(self._handle)
+
+    def __enter__(self) -> "Interrupt":
+        self._handlers.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._handlers.__exit__(None, None, None)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        _note(number)
+        self.reason = f"interrupted ({NAMES[signal.Signals(number)]})"
+        again = "; press Ctrl-C again to quit at once" if number == signal.SIGINT else ""
+        with suppress(OSError, RuntimeError):  # a full disk, or a signal in the middle of another line
+            print(f"\n{self._what}{again}", file=sys.stderr)
+
+
+def _note(number: int) -> None:
+    """Remember the signal, and let the next one end the process."""
+    global _last
+    _last = number
+    for other in _asked():
+        if signal.getsignal(other) is not signal.SIG_IGN:
+            signal.signal(other, signal.default_int_handler if other == signal.SIGINT else signal.SIG_DFL)
+
+
+def _asked() -> list[signal.Signals]:
+    """Signals that ask the process to end; a warning does so in a job of a batch system only."""
+    in_a_job = any(name in os.environ for name in BATCH_SYSTEMS)
+    return [number for number in NAMES if in_a_job or number not in WARNINGS]
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Let the signals call ``handler`` in the block; then the old handlers come back.
+
+    Signals other than SIGINT stay ignored if they are, as SIGHUP is by `nohup`. Python allows handlers in the main
+    thread only; in other threads nothing is done.
+    """
+    previous: dict[signal.Signals, Handler] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in _asked():
+                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                    previous[number] = signal.signal(number, handler)
+        yield
+    finally:
+        for number, before in previous.items():
+            if before is not None:
+                signal.signal(number, before)

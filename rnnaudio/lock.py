@@ -1,0 +1,223 @@
+"""One process at a time writes a run or a corpus: a lock that is freed when its owner ends, however it ends.
+
+The lock is a hidden file, on which its owner holds a lock of the kernel, and which holds a record of the owner. Nearly
+always the kernel's lock decides. The record decides
+
+* where the file system has no such locks;
+* between machines, as on some network disks each machine's kernel has locks of its own: the record of a process on
+  another machine, which that has not removed, keeps others out, until somebody deletes the file.
+
+A record that came with a copy of the folder, which is known by the number of the file, keeps nobody out. Who only
+reads needs no lock.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.process import Process, boot, host, this_process
+
+OF_A_FOLDER = ".rnnaudio.lock"
+MOST_BYTES = 4096  # of a record
+SETTLING_SECONDS = 0.2  # in which an owner writes its record
+HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # of flock; other errors: there are no such locks here
+# Nothing can be written there anyway, and what tries to says so.
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
+
+_held: set[tuple[str, int, int]] = set()  # locks by path, process and thread
+
+
+@contextlib.contextmanager
+def owned_folder(folder: Path, *, make: bool = False) -> Iterator[None]:
+    """Keep other processes from writing to the run in ``folder`` while the block runs.
+
+    make: whether to make the folder, which is removed again if it stays empty; else one that does not exist is left
+    alone. Errors are those of :func:`owned_file`.
+    """
+    made = _made(Path(folder)) if make else []
+    try:
+        with _owned(Path(folder), Path(folder) / OF_A_FOLDER):
+            yield
+    finally:
+        for one in made:
+            with contextlib.suppress(OSError):
+                one.rmdir()
+
+
+@contextlib.contextmanager
+def owned_file(path: Path) -> Iterator[None]:
+    """Keep other processes from writing ``path`` while the block runs; the lock is a hidden file beside it.
+
+    The thread that has the lock may enter again. RnnaudioError, which tells by which process of which machine and
+    since when, if it is in use; also if the lock cannot be written. Where nothing can be written at all, there is no
+    lock.
+    """
+    path = Path(path)
+    with _owned(path, path.with_name(f".{path.name}.lock")):
+        yield
+
+
+def _made(folder: Path) -> list[Path]:
+    """Make a folder and those above it; returns those that are new, the deepest first."""
+    missing = [one for one in (folder, *folder.parents) if not os.path.exists(one)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # what writes there says so
+        return []
+    return missing
+
+
+@contextlib.contextmanager
+def _owned(thing: Path, lock: Path) -> Iterator[None]:
+    key = (os.path.realpath(lock), os.getpid(), threading.get_ident())
+    descriptor = None if key in _held else _taken(thing, lock)
+    if descriptor is None:
+        yield
+        return
+    _held.add(key)
+    try:
+        yield
+    finally:
+        _held.discard(key)
+        _free(descriptor, lock)
+
+
+def _taken(thing: Path, lock: Path) -> int | None:
+    """Take a lock; returns the descriptor of its file, or None where nothing can be written."""
+    while True:
+        try:
+            descriptor, is_new = _opened(lock)
+        except OSError as error:
+            if error.errno in UNWRITABLE and not os.path.lexists(lock):
+                return None
+            raise RnnaudioError(
+                f"cannot lock {thing}: {lock}: {error.strerror}; delete that file if no process writes there"
+            ) from error
+        try:
+            if _is_mine(descriptor, is_new, thing, lock):
+                return descriptor
+            os.close(descriptor)
+        except OSError as error:
+            _free(descriptor, lock)
+            raise RnnaudioError(f"cannot write {lock}: {error.strerror}; nothing was changed") from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+
+def _opened(lock: Path) -> tuple[int, bool]:
+    """Open the file of a lock; returns its descriptor, and whether it is new. OSError for what is no regular file."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+    except FileExistsError:
+        descriptor = os.open(lock, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no regular file")
+    return descriptor, False
+
+
+def _is_mine(descriptor: int, is_new: bool, thing: Path, lock: Path) -> bool:
+    """Whether the lock is now this process's; False if another one removed it meanwhile. RnnaudioError if in use."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        by_kernel = True
+    except OSError as error:
+        if error.errno in HELD:
+            raise _in_use(thing, lock, _settled(descriptor)) from error
+        by_kernel = False
+    if not _is_at(descriptor, lock):
+        return False
+    owner = _owner(descriptor) if is_new or by_kernel else _settled(descriptor)
+    if owner is not None and owner.keeps_out(by_kernel):
+        raise _in_use(thing, lock, owner)
+    if not is_new and not by_kernel:  # of two that find a dead owner, one makes the new file
+        lock.unlink(missing_ok=True)
+        return False
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(_myself(descriptor)._asdict()).encode(), 0)
+    if not by_kernel:
+        time.sleep(SETTLING_SECONDS)  # another one may have taken this file for that of the dead owner
+        return _is_at(descriptor, lock)
+    return True
+
+
+def _free(descriptor: int, lock: Path) -> None:
+    with contextlib.suppress(OSError):
+        if _is_at(descriptor, lock):
+            lock.unlink()
+    os.close(descriptor)
+
+
+def _is_at(descriptor: int, lock: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(lock, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+# ---------------------------------------------------------------- the record of an owner
+
+
+class Owner(NamedTuple):
+    """Who has a lock: the process, where it runs and since when, and the number of the file that says so."""
+
+    pid: int
+    started: int
+    machine: str
+    host: str
+    boot: str
+    since: str
+    inode: int
+
+    def keeps_out(self, by_kernel: bool) -> bool:
+        """Whether it may still be running. by_kernel: whether this process has got the kernel's lock."""
+        if by_kernel and (self.host == host() or (self.boot and self.boot == boot())):
+            return False  # that kernel has freed the lock
+        return Process(self.pid, self.started, self.machine).is_running() is not False
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {ascii(self.host)[1:-1]}, since {ascii(self.since)[1:-1]}"
+
+
+def _myself(descriptor: int) -> Owner:
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    return Owner(*this_process(), host(), boot(), now, os.fstat(descriptor).st_ino)
+
+
+def _owner(descriptor: int) -> Owner | None:
+    """The owner that a lock names; None if it names none, or was copied."""
+    try:
+        values = json.loads(os.pread(descriptor, MOST_BYTES, 0))
+        owner = Owner(**values)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    kinds = zip(owner, Owner.__annotations__.values(), strict=True)
+    if not all(type(value) is kind for value, kind in kinds) or owner.pid <= 0:
+        return None
+    return owner if owner.inode == os.fstat(descriptor).st_ino else None
+
+
+def _settled(descriptor: int) -> Owner | None:
+    """The owner that a lock names, or will name in a moment."""
+    end = time.monotonic() + SETTLING_SECONDS
+    while (owner := _owner(descriptor)) is None and time.monotonic() < end:
+        time.sleep(SETTLING_SECONDS / 20)
+    return owner
+
+
+def _in_use(thing: Path, lock: Path, owner: Owner | None) -> RnnaudioError:
+    who = f"{owner}" if owner else "another process"
+    elsewhere = owner is not None and owner.host != host()
+    gone = f" (if that machine is gone, delete {lock})" if elsewhere else ""
+    return RnnaudioError(f"{thing} is being written by {who}: wait until it has ended, or choose another place{gone}")

@@ -1,0 +1,102 @@
+"""Files are written whole or not at all, and what killed processes leave is removed."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from rnnaudio import atomic
+from rnnaudio.atomic import replacing, temporary_folder, write_atomically
+from rnnaudio.errors import RnnaudioError
+from tests.support.processes import ROOT
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from rnnaudio.atomic import replacing, temporary_folder
+with replacing(Path(sys.argv[1])) as temporary, temporary_folder() as folder:
+    temporary.write_text("half")
+    (folder / "x").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """A folder, for files and for temporary ones."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def killed(path):
+    environment = os.environ | {"TMPDIR": str(path.parent)}
+    done = subprocess.run([sys.executable, "-c", DYING, str(path)], cwd=ROOT, env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(fresh):
+    (fresh / "a.txt").write_text("whole")
+    killed(fresh / "a.txt")
+    assert len(os.listdir(fresh)) == 3 and (fresh / "a.txt").read_text() == "whole"
+    write_atomically(fresh / "b.txt", b"b")
+    assert sorted(os.listdir(fresh)) == ["a.txt", "b.txt"]
+
+
+def test_what_running_processes_write_is_left_alone(fresh):
+    with replacing(fresh / "a.txt") as temporary, temporary_folder() as folder:
+        temporary.write_text("half")
+        write_atomically(fresh / "b.txt", b"b")
+        assert temporary.exists() and folder.exists()
+    assert sorted(os.listdir(fresh)) == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize(("days", "stays"), [(6, True), (8, False)])
+def test_what_another_machine_writes_stays_for_a_week(fresh, days, stays):
+    foreign = fresh / ".a.h5.00000000-1-1-abcd.part"
+    foreign.write_text("half")
+    os.utime(foreign, (time.time() - days * 86_400,) * 2)
+    write_atomically(fresh / "b.txt", b"b")
+    assert foreign.exists() is stays
+
+
+def test_other_files_of_the_user_stay(fresh):
+    dead = f"{atomic.this_process().machine}-{2**22 + 1}-1-abcd"
+    names = [f"a.{dead}", f".{dead}.part", "x.part", ".a.h5.12345678.part", "a.h5.pieces.part", "rnnaudio-x"]
+    for name in names:
+        (fresh / name).write_text("mine")
+    write_atomically(fresh / "b.txt", b"b")
+    assert sorted(os.listdir(fresh)) == sorted([*names, "b.txt"])
+
+
+def test_a_link_is_removed_and_not_what_it_points_to(fresh):
+    (fresh / "kept").mkdir()
+    (fresh / "kept" / "x").write_text("mine")
+    dead = f"{atomic.this_process().machine}-{2**22 + 1}-1-abcd"
+    (fresh / f"rnnaudio-y-{dead}").symlink_to(fresh / "kept")
+    write_atomically(fresh / "b.txt", b"b")
+    assert sorted(os.listdir(fresh)) == ["b.txt", "kept"] and (fresh / "kept" / "x").exists()
+
+
+@pytest.mark.parametrize("error", [OSError("unable to open file: name = '{}'"), RnnaudioError("cannot write {}: no")])
+def test_errors_name_the_file_of_the_user(fresh, error):
+    with pytest.raises(RnnaudioError) as raised, replacing(fresh / "a.txt") as temporary:
+        raise type(error)(str(error).format(temporary))
+    assert str(fresh / "a.txt") in str(raised.value) and ".part" not in str(raised.value)
+    assert os.listdir(fresh) == []
+
+
+def test_a_name_may_be_as_long_as_the_system_allows(fresh):
+    for name in ("a" * 255, "é" * 127):
+        write_atomically(fresh / name, b"x")
+    assert len(os.listdir(fresh)) == 2
+
+
+def test_no_place_for_a_temporary_folder(fresh, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(fresh / "missing"))
+    words = "cannot make a temporary folder: No such file.*TMPDIR"
+    with pytest.raises(RnnaudioError, match=words), temporary_folder():
+        pass

@@ -1,0 +1,227 @@
+"""One owner of a folder or file at a time, whatever becomes of it; who only reads is never asked."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from rnnaudio import lock
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.lock import OF_A_FOLDER, owned_file, owned_folder
+from rnnaudio.process import host, this_process
+from tests.support.processes import ROOT
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.lock import owned_folder
+time.sleep(max(0.0, float(sys.argv[2]) - time.time()))
+try:
+    with owned_folder(Path(sys.argv[1]), make=True):
+        print("mine", flush=True)
+        time.sleep(float(sys.argv[3]))
+except RnnaudioError as error:
+    print(error)
+"""
+
+
+def started(folder, at=0.0, seconds=60.0):
+    """A process that wants to own the folder from a time on, for so long."""
+    command = [sys.executable, "-c", OWNER, str(folder), str(at), str(seconds)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def owning(folder):
+    child = started(folder)
+    try:
+        assert child.stdout.readline() == "mine\n"
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_a_second_process_is_told_who_has_it_and_gets_it_when_that_is_killed(tmp_path):
+    with owning(tmp_path / "run") as owner:
+        who = rf"run is being written by process {owner.pid} on {host()}, since 20\d\d-.*: wait until it has ended"
+        with pytest.raises(RnnaudioError, match=who), owned_folder(tmp_path / "run", make=True):
+            pass
+        shutil.copytree(tmp_path / "run", tmp_path / "copy")
+        assert (tmp_path / "copy" / OF_A_FOLDER).stat().st_size < 300
+        with owned_folder(tmp_path / "copy"):  # what was copied is nobody's
+            pass
+        os.kill(owner.pid, signal.SIGKILL)
+        owner.wait()
+    assert os.listdir(tmp_path / "run") == [OF_A_FOLDER]
+    with owned_folder(tmp_path / "run"):
+        assert json.loads((tmp_path / "run" / OF_A_FOLDER).read_text())["pid"] == os.getpid()
+    assert os.listdir(tmp_path / "run") == os.listdir(tmp_path / "copy") == []
+
+
+def test_of_many_that_start_at_the_same_moment_one_wins(tmp_path):
+    at = time.time() + 0.5
+    children = [started(tmp_path / "new" / "run", at, 0.6) for _ in range(4)]
+    said = [child.communicate()[0] for child in children]
+    assert said.count("mine\n") == 1 and sum("is being written by process" in text for text in said) == 3
+    assert not (tmp_path / "new").exists()  # made by one of them, and empty
+
+
+def test_a_thread_enters_twice_and_another_does_not(tmp_path):
+    errors = []
+
+    def enter():
+        try:
+            with owned_file(tmp_path / "a.h5"):
+                pass
+        except RnnaudioError as error:
+            errors.append(str(error))
+
+    with owned_file(tmp_path / "a.h5"):
+        enter()
+        assert errors == [] and os.listdir(tmp_path) == [".a.h5.lock"]
+        other = threading.Thread(target=enter)
+        other.start()
+        other.join()
+        assert f"a.h5 is being written by process {os.getpid()} on" in errors[0]
+    assert os.listdir(tmp_path) == []
+
+
+def test_folders_that_stay_empty_are_removed_and_others_are_not(tmp_path):
+    with pytest.raises(RnnaudioError, match="no"), owned_folder(tmp_path / "a" / "b", make=True):
+        raise RnnaudioError("no")
+    assert os.listdir(tmp_path) == []
+    with owned_folder(tmp_path / "a" / "b", make=True):
+        (tmp_path / "a" / "b" / "x").touch()
+    assert os.listdir(tmp_path / "a" / "b") == ["x"]
+    with owned_folder(tmp_path / "missing"):
+        assert os.listdir(tmp_path) == ["a"]
+
+
+# ---------------------------------------------------------------- records of owners that may be gone
+
+
+def left_behind(path, **changed):
+    """A lock that its owner did not remove."""
+    path.touch()
+    known = {"host": host(), "boot": lock.boot(), "since": "2026-01-01 00:00:00", "inode": path.stat().st_ino}
+    path.write_text(json.dumps(this_process()._asdict() | known | changed))
+    return path
+
+
+DEAD, FOREIGN = {"started": 1}, {"host": "node-7", "boot": "b", "machine": "0" * 8}
+
+
+@pytest.fixture
+def without_kernel_locks(monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    monkeypatch.setattr(lock, "SETTLING_SECONDS", 0.02)
+
+
+def test_what_the_kernel_has_freed_is_free_whatever_the_record_says(tmp_path):
+    for changed in (DEAD, {}, {"boot": "before a restart"}, FOREIGN | {"host": host()}):
+        left_behind(tmp_path / OF_A_FOLDER, **changed)
+        with owned_folder(tmp_path):
+            pass
+        assert os.listdir(tmp_path) == []
+
+
+def keeps_out(folder, words):
+    with pytest.raises(RnnaudioError, match=words), owned_folder(folder):
+        pass
+    assert (folder / OF_A_FOLDER).exists()
+
+
+def test_another_machine_keeps_its_lock_until_somebody_deletes_it(tmp_path):
+    path = left_behind(tmp_path / OF_A_FOLDER, **FOREIGN)
+    keeps_out(tmp_path, rf"by process {os.getpid()} on node-7, since .*\(if that machine is gone, delete {path}\)")
+
+
+@pytest.mark.usefixtures("without_kernel_locks")
+def test_without_locks_of_the_kernel_the_record_decides(tmp_path):
+    with owned_folder(tmp_path):
+        lock._held.clear()  # as another process sees it
+        keeps_out(tmp_path, f"by process {os.getpid()} on {host()}")
+    assert os.listdir(tmp_path) == []
+    left_behind(tmp_path / OF_A_FOLDER, **FOREIGN)
+    keeps_out(tmp_path, "if that machine is gone")
+    left_behind(tmp_path / OF_A_FOLDER, **DEAD)
+    with owned_folder(tmp_path):
+        lock._held.clear()
+        keeps_out(tmp_path, f"by process {os.getpid()} on {host()}")
+
+
+@pytest.mark.usefixtures("without_kernel_locks")
+def test_without_locks_of_the_kernel_one_of_two_takes_what_is_left_behind(tmp_path, monkeypatch):
+    """The second has read the record of the dead owner before the first replaced it, and removes the new one."""
+    path = left_behind(tmp_path / OF_A_FOLDER, **DEAD)
+
+    def meanwhile(seconds):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+        path.unlink()
+        left_behind(path, **FOREIGN)
+
+    monkeypatch.setattr(lock.time, "sleep", meanwhile)
+    keeps_out(tmp_path, "on node-7")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"[]", b"{}", b"\xff", b'{"pid": "x"}', b"[" * 4000, b"9" * 4090, b"x" * 10**6,
+        json.dumps({**this_process()._asdict(), "host": 1, "boot": "", "since": "", "inode": 1}).encode(),
+        json.dumps({**FOREIGN, "pid": -1, "started": 1, "since": "", "inode": 1}).encode(),
+        json.dumps({**FOREIGN, "pid": 1, "started": 1, "since": "", "inode": 1}).encode(),  # of another file: a copy
+    ],
+)  # fmt: skip
+def test_what_is_no_record_keeps_nobody_out(tmp_path, content):
+    (tmp_path / OF_A_FOLDER).write_bytes(content)
+    with owned_folder(tmp_path):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+def test_text_of_a_record_is_shown_not_obeyed(tmp_path):
+    left_behind(tmp_path / OF_A_FOLDER, **FOREIGN | {"host": "\x1b[2Jnode\nrnnaudio: fake"})
+    keeps_out(tmp_path, r"on \\x1b\[2Jnode\\nrnnaudio: fake, since")
+
+
+@pytest.mark.parametrize("make", [lambda p, other: p.symlink_to(other), lambda p, other: os.mkfifo(p)])
+def test_what_is_no_regular_file_is_refused_and_left_alone(tmp_path, make):
+    other = tmp_path / "other"
+    other.write_text("mine")
+    make(tmp_path / OF_A_FOLDER, other)
+    keeps_out(tmp_path, "cannot lock .*; delete that file if no process writes there")
+    assert other.read_text() == "mine"
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_where_nothing_can_be_written_there_is_no_lock(tmp_path, monkeypatch, number):
+    def refused(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock.os, "open", refused)
+    with owned_folder(tmp_path):
+        assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lock.os, "pwrite", full)
+    with pytest.raises(RnnaudioError, match=r"cannot write .*\.rnnaudio\.lock: No space left"), owned_folder(tmp_path):
+        pass
+    assert os.listdir(tmp_path) == []
