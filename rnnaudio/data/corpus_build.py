@@ -19,8 +19,20 @@ from rnnaudio.atomic import replacing
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.cleaning import SILENT, Cleaning, cleaned
 from rnnaudio.audio.files import Decoder, check_audio, resample, to_int16
+from rnnaudio.corpus_file.layout import (
+    FORMAT,
+    LEAST_STD,
+    RATES_HZ,
+    SAMPLE_SCALE,
+    SPLITS,
+    VERSION,
+    contents_sha256,
+    set_texts,
+    sha256_of,
+)
+from rnnaudio.corpus_file.structure import MOST_PIECES
 from rnnaudio.data.corpus_arrange import Written, join_short_pieces, set_splits, write_piece
-from rnnaudio.data.corpus_format import FORMAT, SAMPLE_SCALE, SPLITS, VERSION, sha256_of
+from rnnaudio.data.corpus_format import remember_own
 from rnnaudio.data.corpus_partial import Kept, PartialFile, Setting
 from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.corpus_summary import CorpusSummary, Moments, PieceSummary, measure, notes_on
@@ -121,6 +133,7 @@ def write_corpus(
     progress: bool = True,
 ) -> CorpusSummary:
     """Write the corpus of a plan; arguments, result and errors are those of :func:`build_corpus`."""
+    _check_rate(sample_rate_hz)
     left_out, notes = [*plan.left_out_earlier, *plan.left_out], list(plan.notes)
     # What the samples of a piece depend on: where and how it is joined to others is decided later.
     settings: dict[str, Setting] = {"rnnaudio": rnnaudio.__version__, "sample_rate_hz": sample_rate_hz, "dtype": dtype}
@@ -156,13 +169,20 @@ def write_corpus(
         notes += join_short_pieces(group, n_earlier, cleaning.join_seconds, sample_rate_hz)
         moments, summaries = _measure_pieces(group, sample_rate_hz)
         std = (moments.squares / moments.n) ** 0.5
-        if std == 0.0:
-            raise RnnaudioError("the training pieces are constant (standard deviation 0): add pieces with sound")
+        if std <= LEAST_STD:
+            raise RnnaudioError(
+                f"the training pieces are constant (standard deviation {std:.3g}, expected more than {LEAST_STD:g}): "
+                "add pieces with sound"
+            )
         notes = list(dict.fromkeys(notes + notes_on(summaries)))
-        file.attrs.update(
-            format=FORMAT, version=VERSION, sample_rate_hz=sample_rate_hz, dtype=dtype, mean=moments.mean, std=std,
-            left_out=_as_attribute(left_out, MORE_LEFT_OUT), notes=_as_attribute(notes, "... and more"),
-        )  # fmt: skip
+        numbers = {"sample_rate_hz": sample_rate_hz, "mean": moments.mean, "std": std}
+        texts = {
+            "dtype": dtype,
+            "left_out": _as_attribute(left_out, MORE_LEFT_OUT),
+            "notes": _as_attribute(notes, "... and more"),
+        }
+        _write_attributes(file, numbers, texts)
+    remember_own(out)
     notes += partial.all_notes()
     return CorpusSummary(
         out, sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out)
@@ -178,6 +198,14 @@ def check_settings(dtype: str, splitting: Splitting) -> None:
     if dtype not in SAMPLE_SCALE:
         raise RnnaudioError(f"dtype: got {dtype!r}, expected 'int16' or 'float32'")
     splitting.check()
+
+
+def _check_rate(sample_rate_hz: int) -> None:
+    if not RATES_HZ[0] <= sample_rate_hz <= RATES_HZ[1]:
+        raise RnnaudioError(
+            f"sample rate: got {sample_rate_hz}, expected a whole number of Hz from {RATES_HZ[0]} to {RATES_HZ[1]}, "
+            "such as 16000"
+        )
 
 
 def plan_of(sources: Sequence[Path | Recording], splitting: Splitting) -> Plan:
@@ -364,12 +392,21 @@ def _new_hdf5(path: Path) -> Iterator[h5py.File]:
     file.close()
 
 
+def _write_attributes(file: h5py.File, numbers: dict[str, float], texts: dict[str, str]) -> None:
+    """Write what the corpus states beside its samples, and the sum of that; RnnaudioError for too many pieces."""
+    if len(file["pieces"]) > MOST_PIECES:
+        raise RnnaudioError(f"{len(file['pieces'])} pieces, expected at most {MOST_PIECES}: join files, or use fewer")
+    file.attrs.update(version=VERSION, **numbers)
+    set_texts(file, {"format": FORMAT, **texts})
+    set_texts(file, {"contents_sha256": contents_sha256(file)})
+
+
 def _measure_pieces(group: h5py.Group, sample_rate_hz: int) -> tuple[Moments, list[PieceSummary]]:
     """Read back every piece and store its checksum; returns (moments of the training split, summary per piece)."""
     training = Moments(0, 0.0, 0.0)
     summaries = []
     for piece in group.values():
-        piece.attrs["sha256"] = sha256_of(piece)
+        set_texts(piece, {"sha256": sha256_of(piece)})
         moments, summary = measure(piece, sample_rate_hz)
         summaries.append(summary)
         if summary.split == "train":

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, blocks
+from rnnaudio.corpus_file.layout import SAMPLE_SCALE, SPLITS, blocks, text_of
 from rnnaudio.data.sources import LeftOut, as_lines
 
 SILENCE_DBFS = -60.0
@@ -116,8 +116,8 @@ def _is_left_out(row: object) -> bool:
 
 def _entries(file: h5py.File, name: str) -> list[Any]:
     try:
-        entries = json.loads(file.attrs.get(name, "[]"))
-    except (TypeError, ValueError):
+        entries = json.loads(text_of(file, name))
+    except (KeyError, TypeError, ValueError, RecursionError):
         return []
     return entries if isinstance(entries, list) else []
 
@@ -184,8 +184,8 @@ def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSum
     power = moments.squares / moments.n + moments.mean**2
     rms_dbfs = 10.0 * float(np.log10(max(power, 1e-12)))
     return moments, PieceSummary(
-        piece.attrs["title"],
-        piece.attrs["split"],
+        text_of(piece, "title"),
+        text_of(piece, "split"),
         moments.n / sample_rate_hz,
         rms_dbfs,
         n_clipped / moments.n,

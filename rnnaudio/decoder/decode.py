@@ -8,6 +8,7 @@ AAC, WMA, WavPack, the sound of a video. Neither reports that a file ends early,
 from typing import NamedTuple, TypeAlias
 
 from rnnaudio.decoder import ffmpeg, libsndfile
+from rnnaudio.decoder.checksums import require_intact
 from rnnaudio.decoder.containers import Stated, stated_by
 from rnnaudio.decoder.mixing import Mixed, Mono, Unusable, cancelling, mixed
 
@@ -50,8 +51,9 @@ def decode(path: str, sample_rate_hz: int | None, part: Part | None = None) -> D
 
     Channels are averaged; if they cancel because their phases are opposite, the loudest one is taken instead. Raises
     Unusable if the file has no audio, no samples, more than 12 hours or too many damaged packets, the errors of
-    :func:`stated_by`, and the libraries' own errors for a file that neither can read.
+    :func:`stated_by` and :func:`require_intact`, and the libraries' own errors for a file that neither can read.
     """
+    require_intact(path)
     with open(path, "rb") as file:
         stated = stated_by(file)
     part = part if part and _can_seek(path, stated) else None

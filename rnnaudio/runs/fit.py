@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
     """
     path, run_dir = checkpoint.path_to_write(run_dir, resume), Path(run_dir)
     _print_cost_of_mode()
-    with recipe.open_corpus(corpus_path, config) as corpus:
+    with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
         config = recipe.completed(config, corpus)
         record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
         resumed = path.exists()
@@ -70,9 +71,26 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
             judging=fitting.judging,
             resume=resume,
             config=record,
-            on_update=fitting.on_update,
-            on_validation=lambda row: tqdm.write(describe_row(recipe, row)),
+            on_update=_stopped_by_damage(corpus, fitting.on_update),
+            on_validation=lambda row: _validated(recipe, corpus, row),
         )
+
+
+def _stopped_by_damage(corpus: AudioCorpus, on_update: Callable[[int], None] | None) -> Callable[[int], None]:
+    """``on_update``, if any, after RnnaudioError if the comparison in the background has found damaged samples."""
+
+    def call(update: int) -> None:
+        corpus.verification.raise_error()
+        if on_update:
+            on_update(update)
+
+    return call
+
+
+def _validated(recipe: Recipe[Any], corpus: AudioCorpus, row: Row) -> None:
+    """Print a row of the history. Waits for the comparison in the background, as the checkpoint is saved next."""
+    corpus.verification.wait()
+    tqdm.write(describe_row(recipe, row))
 
 
 def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:
