@@ -1,24 +1,31 @@
 """Check one corpus file, and print the result as a line of JSON.
 
-Arguments: the file, and how many seconds of processor time the check may take. The result is {"unusable": reason}, or
-{"samples": [[start, stop], ...], "sha256": text}: where the samples lie in the file, and the sum of everything else.
+``check FILE SECONDS`` checks everything except the samples, in that much processor time at most. The result is
+{"unusable": reason}, or {"samples": [[start, stop], ...], "sha256": text}: where the samples lie in the file, and the
+sum of everything else. ``samples FILE`` compares the samples of a checked file with their sums: {"fault": text}.
 """
 
 import contextlib
 import json
+import os
 import resource
 import sys
 from pathlib import Path
 
 from rnnaudio.corpus_file import extents, structure
+from rnnaudio.corpus_file.samples import fault_in
 
 MOST_BYTES = 400_000_000  # beyond what the interpreter and its libraries take
 
 
-def main() -> None:
-    """Check the file that the command line names."""
-    path, seconds = sys.argv[1], int(sys.argv[2])
-    _limit(seconds)
+def main(command: str, path: str, seconds: str = "0") -> None:
+    """Print the result of a command."""
+    if command == "samples":
+        os.nice(10)  # beside training
+        with structure.opened(path) as file:
+            print(json.dumps({"fault": fault_in(file)}))
+        return
+    _limit(int(seconds))
     try:
         samples = structure.check(path)
         print(json.dumps({"samples": samples, "sha256": extents.sha256_outside(path, samples)}))
@@ -39,4 +46,4 @@ def _limit(seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

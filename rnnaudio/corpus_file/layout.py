@@ -65,23 +65,23 @@ def set_texts(owner: Object, texts: Mapping[str, str]) -> None:
         owner.attrs.create(name, np.array(content, dtype), dtype=dtype)
 
 
-def blocks(piece: h5py.Dataset) -> Iterator[NDArray[Any]]:
-    """Iterate over the stored samples of a piece in blocks of about a minute."""
-    step = BLOCK_CHUNKS * piece.chunks[0]
+def blocks(piece: h5py.Dataset, n_chunks: int = BLOCK_CHUNKS) -> Iterator[NDArray[Any]]:
+    """Iterate over the stored samples of a piece in blocks of ``n_chunks`` seconds, about a minute."""
+    step = n_chunks * piece.chunks[0]
     for start in range(0, len(piece), step):
         yield piece[start : start + step]
 
 
-def as_bytes(block: NDArray[Any]) -> bytes:
-    """Convert stored samples to little-endian bytes, of which the checksum is made."""
-    return block.astype(block.dtype.newbyteorder("<"), copy=False).tobytes()
+def little_endian(block: NDArray[Any]) -> NDArray[Any]:
+    """Convert stored samples to the byte order of which the checksum is made."""
+    return block.astype(block.dtype.newbyteorder("<"), copy=False)
 
 
 def sha256_of(piece: h5py.Dataset) -> str:
     """Compute the SHA-256 of the stored samples as little-endian bytes, in hexadecimal."""
     digest = hashlib.sha256()
     for block in blocks(piece):
-        digest.update(as_bytes(block))
+        digest.update(little_endian(block))
     return digest.hexdigest()
 
 

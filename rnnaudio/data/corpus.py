@@ -15,9 +15,10 @@ from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.sources import Samples
 from rnnaudio.corpus_file.layout import SAMPLE_SCALE, text_of
 from rnnaudio.data.corpus_format import open_checked
-from rnnaudio.data.corpus_verify import AT_ONCE_BYTES, Verification, compare
+from rnnaudio.data.corpus_verify import Verification
 from rnnaudio.errors import RnnaudioError
 
+AT_ONCE_BYTES = 1 << 29  # of samples, which are compared with their sums in one or two seconds
 CHUNK = 1 << 22  # samples read at once in a pass over the whole corpus
 LEAST_PRIME_SECONDS = 0.2
 GOLDEN_RATIO_PART = (math.sqrt(5.0) - 1.0) / 2.0
@@ -270,13 +271,13 @@ class AudioCorpus(Scale):
     def verify(self) -> None:
         """Compare the SHA-256 sum of every piece with the stored one; RnnaudioError names the first that differs."""
         for piece in self.pieces:
-            compare(self.path, piece.dataset)
+            self.verification.compare(piece.dataset)
 
     @contextmanager
     def verified_for_training(self) -> Iterator[None]:
-        """Compare all pieces with their sums: before the block up to half a gigabyte, beyond that in a thread.
+        """Compare all pieces with their sums: before the block up to half a gigabyte, beyond that beside it.
 
-        RnnaudioError names the first that differs: before the block, or from ``verification`` within it.
+        RnnaudioError names the first that differs: before the block, or from reading or ``verification`` within it.
         """
         datasets = [piece.dataset for piece in self.pieces]
         if sum(dataset.nbytes for dataset in datasets) > AT_ONCE_BYTES:

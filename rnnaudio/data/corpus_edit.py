@@ -29,7 +29,7 @@ from rnnaudio.data.corpus_build import (
 from rnnaudio.data.corpus_format import open_checked
 from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.corpus_summary import CorpusSummary, is_measured, left_out_of, measure, notes_of
-from rnnaudio.data.corpus_verify import compare
+from rnnaudio.data.corpus_verify import Verification
 from rnnaudio.data.sources import IN_THE_CORPUS, LeftOut
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.registry import nearest
@@ -153,20 +153,21 @@ def _opened(path: Path) -> Iterator[_Earlier]:
     """The recordings, notes and what was left out of a corpus, whose file stays open."""
     with open_checked(path) as file:
         rate_hz, origin = int(file.attrs["sample_rate_hz"]), str(Path(path).resolve())
-        recordings = [_recording(piece, rate_hz, Path(path), origin) for piece in file["pieces"].values()]
+        verification = Verification(Path(path), file)
+        recordings = [_recording(piece, rate_hz, verification, origin) for piece in file["pieces"].values()]
         notes = [note for note in notes_of(file) if not is_measured(note)]
         left_out = left_out_of(file)
         yield _Earlier(rate_hz, text_of(file, "dtype"), Plan(recordings, (), notes, left_out))
 
 
-def _recording(piece: h5py.Dataset, rate_hz: int, path: Path, origin: str) -> Recording:
+def _recording(piece: h5py.Dataset, rate_hz: int, verification: Verification, origin: str) -> Recording:
     texts = {name: text_of(piece, name) for name in ("title", "source", "licence", "split")}
-    return Recording(**texts, load=_loader(piece, rate_hz, path), origin=origin, seconds=len(piece) / rate_hz)
+    return Recording(**texts, load=_loader(piece, rate_hz, verification), origin=origin, seconds=len(piece) / rate_hz)
 
 
-def _loader(piece: h5py.Dataset, rate_hz: int, path: Path) -> Callable[[], tuple[Audio, int]]:
+def _loader(piece: h5py.Dataset, rate_hz: int, verification: Verification) -> Callable[[], tuple[Audio, int]]:
     def load() -> tuple[Audio, int]:
-        compare(path, piece)
+        verification.require(piece)
         # Whole numbers of 16 bits, divided by a power of two, are exact in float32.
         return np.multiply(piece[:], np.float32(SAMPLE_SCALE[piece.dtype.name]), dtype=np.float32), rate_hz
 

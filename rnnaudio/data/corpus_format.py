@@ -23,7 +23,7 @@ from rnnaudio.corpus_file.extents import Extent
 from rnnaudio.corpus_file.structure import Unusable
 from rnnaudio.errors import MissingCorpus, RnnaudioError
 
-CHECK = (sys.executable, "-P", "-m", "rnnaudio.corpus_file")  # -P: nothing beside a script shadows a module
+CHILD = (sys.executable, "-P", "-m", "rnnaudio.corpus_file")  # -P: nothing beside a script shadows a module
 CHECKED_BY = f"check 1, HDF5 {h5py.version.hdf5_version}"  # files that another one has passed are checked again
 # Processor time; a check takes .3 s and 1 ms per piece, and a piece at least some kilobytes.
 SECONDS, MOST_SECONDS, BYTES_PER_EXTRA_SECOND = 4, 300, 4_000_000
@@ -63,21 +63,28 @@ def remember_own(path: Path) -> None:
 def _checked_by_child(path: Path) -> tuple[list[Extent], str]:
     """Run the check; returns the places of the samples and the sum of the rest. Unusable if the file does not pass."""
     seconds = min(MOST_SECONDS, SECONDS + path.stat().st_size // BYTES_PER_EXTRA_SECOND)
-    try:
-        done = subprocess.run(
-            [*CHECK, os.path.abspath(path), str(seconds)],
-            env=child_environment() | {"OPENBLAS_NUM_THREADS": "1"},  # its threads reserve memory
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=10.0 * seconds + WAITING_SECONDS, check=True,
-        )  # fmt: skip
-        result = json.loads(done.stdout)
-    except (subprocess.SubprocessError, ValueError) as error:
-        is_slow = isinstance(error, subprocess.TimeoutExpired) or getattr(error, "returncode", 0) == -signal.SIGXCPU
-        reason = f"took longer than {seconds} s" if is_slow else "crashed"
-        raise Unusable(f"damaged, or made to do harm (the HDF5 library {reason} on it)") from error
+    with start_child("check", path, str(seconds)) as child:
+        try:
+            output, _ = child.communicate(timeout=10.0 * seconds + WAITING_SECONDS)
+            result = json.loads(output)
+        except (subprocess.TimeoutExpired, ValueError) as error:
+            is_slow = isinstance(error, subprocess.TimeoutExpired) or child.returncode == -signal.SIGXCPU
+            reason = f"took longer than {seconds} s" if is_slow else "crashed"
+            raise Unusable(f"damaged, or made to do harm (the HDF5 library {reason} on it)") from error
+        finally:
+            child.kill()
     if "unusable" in result:
         raise Unusable(result["unusable"])
     return [(start, stop) for start, stop in result["samples"]], result["sha256"]
+
+
+def start_child(command: str, path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start ``rnnaudio.corpus_file``, whose result is a line of JSON on its standard output."""
+    return subprocess.Popen(
+        [*CHILD, command, os.path.abspath(path), *arguments],
+        env=child_environment() | {"OPENBLAS_NUM_THREADS": "1"},  # its threads reserve memory
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- what is known

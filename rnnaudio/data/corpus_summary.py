@@ -1,7 +1,10 @@
 """Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and a table of them."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +13,7 @@ import h5py
 import numpy as np
 
 from rnnaudio.corpus_file.layout import SAMPLE_SCALE, SPLITS, blocks, text_of
+from rnnaudio.decoder.checksums import format_without
 from rnnaudio.data.sources import LeftOut, as_lines
 
 SILENCE_DBFS = -60.0
@@ -56,6 +60,7 @@ class CorpusSummary:
     pieces: tuple[PieceSummary, ...]
     notes: tuple[str, ...]  # what was changed in the pieces, and what is unusual about them
     left_out: tuple[LeftOut, ...] = ()  # files and folders that are not in the corpus, and why
+    unchecked: str = ""  # of a corpus just built: how many files had no checksums
 
     def seconds(self, split: str) -> float:
         """Duration of a split in seconds."""
@@ -92,7 +97,21 @@ class CorpusSummary:
         if faults:
             lines.append(f"  {len(faults)} could not be used:")
             lines += [f"    {line}" for line in as_lines(faults)]
+        lines += [f"  {self.unchecked}"] if self.unchecked else []
         return "\n".join(lines)
+
+
+def on_unchecked(files: Iterable[Path]) -> str:
+    """A sentence on the files whose formats have no checksums; empty if there are none."""
+    formats: Counter[str] = Counter()
+    for file in files:
+        with suppress(OSError):  # moved since it was read
+            formats[format_without(os.fspath(file))] += 1
+    del formats[""]
+    if not formats:
+        return ""
+    names = ", ".join(sorted(formats))
+    return f"{formats.total()} files of formats without checksums ({names}): damage inside them cannot be noticed"
 
 
 def is_measured(note: str) -> bool:

@@ -7,7 +7,7 @@ AAC, WMA, WavPack, the sound of a video. Neither reports that a file ends early,
 
 from typing import NamedTuple, TypeAlias
 
-from rnnaudio.decoder import ffmpeg, libsndfile
+from rnnaudio.decoder import ffmpeg, flac, libsndfile
 from rnnaudio.decoder.checksums import require_intact
 from rnnaudio.decoder.containers import Stated, stated_by
 from rnnaudio.decoder.mixing import Mixed, Mono, Unusable, cancelling, mixed
@@ -122,6 +122,7 @@ def _read(
         with libsndfile.Source(path) as sound:
             found = mixed(sound.blocks(*part), sample_rate_hz, channel)
         return _Reading(_with_samples(found), part[1] - part[0], [], False)
+    notes: list[str] = []
     if not stated.only_ffmpeg:
         try:
             with libsndfile.Source(path) as sound:
@@ -131,10 +132,12 @@ def _read(
         except libsndfile.LibsndfileError:
             if stated.only_libsndfile:
                 raise
+        except flac.Differs:  # FFmpeg compares the sums of all frames
+            notes.append("it states a wrong MD5 sum; the checksums of all frames are right")
     with ffmpeg.Source(path, stated.parts) as media:
         found = mixed(media.blocks(), sample_rate_hz, channel)
     seconds = media.stated_seconds if stated.seconds is None else stated.seconds
-    return _Reading(_with_samples(found), seconds, media.faults, media.ends_in_fault)
+    return _Reading(_with_samples(found), seconds, notes + media.faults, media.ends_in_fault)
 
 
 def _with_samples(found: Mixed) -> Mixed:

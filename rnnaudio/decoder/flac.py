@@ -13,6 +13,10 @@ MARKER = b"fLaC"
 HEAD_BYTES = 42  # marker, head of the block, STREAMINFO
 
 
+class Differs(Exception):
+    """Error for samples whose sum is another than stated: they are damaged, or the encoder has not stated it rightly."""
+
+
 class Stated(NamedTuple):
     """Bits and number of samples (per channel), and their MD5 sum, as a header states them."""
 

@@ -8,7 +8,7 @@ import soundfile
 from soundfile import LibsndfileError
 
 from rnnaudio.decoder import flac
-from rnnaudio.decoder.mixing import Block, Unusable
+from rnnaudio.decoder.mixing import Block
 
 __all__ = ["LibsndfileError", "Source"]
 
@@ -46,7 +46,7 @@ class Source:
     def blocks(self, start: float = 0.0, stop: float = math.inf) -> Iterator[Block]:
         """Iterate over the decoded blocks from ``start`` to ``stop`` in seconds; LibsndfileError at damage.
 
-        Unusable, after the last block, if that is all of a FLAC file, and differs from the MD5 sum that it states.
+        flac.Differs, after the last block, if that is all of a FLAC file, and not what its MD5 sum stands for.
         """
         if self._stated and start == 0.0 and math.isinf(stop):
             yield from self._compared(flac.Sum(self._stated))
@@ -71,4 +71,4 @@ class Source:
             md5.add(whole[:n_new])
             yield Block(np.multiply(whole[:n_new], np.float32(2.0**-31), dtype=np.float32), self._sound.samplerate)
         if md5.differs():
-            raise Unusable("damaged: its samples differ from the MD5 sum that it states; copy or download it again")
+            raise flac.Differs

@@ -80,7 +80,7 @@ def _stopped_by_damage(corpus: AudioCorpus, on_update: Callable[[int], None] | N
     """``on_update``, if any, after RnnaudioError if the comparison in the background has found damaged samples."""
 
     def call(update: int) -> None:
-        corpus.verification.raise_error()
+        corpus.verification.raise_fault()
         if on_update:
             on_update(update)
 
