@@ -72,9 +72,9 @@ def blocks(piece: h5py.Dataset, n_chunks: int = BLOCK_CHUNKS) -> Iterator[NDArra
         yield piece[start : start + step]
 
 
-def little_endian(block: NDArray[Any]) -> NDArray[Any]:
-    """Convert stored samples to the byte order of which the checksum is made."""
-    return block.astype(block.dtype.newbyteorder("<"), copy=False)
+def little_endian(block: NDArray[Any]) -> memoryview:
+    """View stored samples in the byte order of which the checksum is made."""
+    return block.astype(block.dtype.newbyteorder("<"), copy=False).data
 
 
 def sha256_of(piece: h5py.Dataset) -> str:

@@ -11,7 +11,7 @@ BLOCK_CHUNKS = 8  # little memory, and few calls
 
 
 def fault_of(piece: h5py.Dataset) -> str:
-    """Describe, with its title, a piece whose samples differ from its sum or are not all finite; empty if all is well."""
+    """Describe, with its title, a piece whose samples differ from its sum or are not all finite; else empty."""
     title, digest, n_done = text_of(piece, "title"), hashlib.sha256(), 0
     changed = f"the samples of {title!r} have changed since the corpus was built"
     try:

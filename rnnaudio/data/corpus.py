@@ -190,7 +190,6 @@ class AudioCorpus(Scale):
     sample_rate_hz: int
     pieces: tuple[Piece, ...]
     file: h5py.File
-    verification: Verification
 
     @classmethod
     def open(cls, path: Path) -> "AudioCorpus":
@@ -214,7 +213,7 @@ class AudioCorpus(Scale):
             )
             for dataset in file["pieces"].values()
         )
-        return cls(mean, std, path, int(file.attrs["sample_rate_hz"]), pieces, file, verification)
+        return cls(mean, std, path, int(file.attrs["sample_rate_hz"]), pieces, file)
 
     def __enter__(self) -> "AudioCorpus":
         return self
@@ -224,6 +223,11 @@ class AudioCorpus(Scale):
 
     def close(self) -> None:
         self.file.close()
+
+    @property
+    def verification(self) -> Verification:
+        """Comparison of the samples with their sums, which all pieces share."""
+        return self.pieces[0].verification
 
     @property
     def train(self) -> Split:

@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 
 from rnnaudio.corpus_file.layout import SAMPLE_SCALE, SPLITS, blocks, text_of
-from rnnaudio.decoder.checksums import format_without
 from rnnaudio.data.sources import LeftOut, as_lines
+from rnnaudio.decoder.checksums import format_without
 
 SILENCE_DBFS = -60.0
 FULL_SCALE = 0.999

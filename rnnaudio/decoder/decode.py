@@ -122,7 +122,7 @@ def _read(
         with libsndfile.Source(path) as sound:
             found = mixed(sound.blocks(*part), sample_rate_hz, channel)
         return _Reading(_with_samples(found), part[1] - part[0], [], False)
-    notes: list[str] = []
+    differs = False
     if not stated.only_ffmpeg:
         try:
             with libsndfile.Source(path) as sound:
@@ -133,11 +133,19 @@ def _read(
             if stated.only_libsndfile:
                 raise
         except flac.Differs:  # FFmpeg compares the sums of all frames
-            notes.append("it states a wrong MD5 sum; the checksums of all frames are right")
+            differs = True
     with ffmpeg.Source(path, stated.parts) as media:
         found = mixed(media.blocks(), sample_rate_hz, channel)
     seconds = media.stated_seconds if stated.seconds is None else stated.seconds
-    return _Reading(_with_samples(found), seconds, notes + media.faults, media.ends_in_fault)
+    reading = _Reading(_with_samples(found), seconds, media.faults, media.ends_in_fault)
+    return _with_right_sums(reading) if differs else reading
+
+
+def _with_right_sums(reading: _Reading) -> _Reading:
+    """The reading of a FLAC file whose MD5 sum differs, with a note. Unusable if a frame's checksum differs, too."""
+    if reading.faults or _missing(reading):
+        raise Unusable("damaged: its samples differ from the MD5 sum that it states; copy or download it again")
+    return reading._replace(faults=["it states a wrong MD5 sum; the checksums of all frames are right"])
 
 
 def _with_samples(found: Mixed) -> Mixed:

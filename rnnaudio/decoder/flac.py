@@ -14,7 +14,7 @@ HEAD_BYTES = 42  # marker, head of the block, STREAMINFO
 
 
 class Differs(Exception):
-    """Error for samples whose sum is another than stated: they are damaged, or the encoder has not stated it rightly."""
+    """Error for samples whose sum is another than stated: they are damaged, or the encoder has stated a wrong one."""
 
 
 class Stated(NamedTuple):
