@@ -138,10 +138,9 @@ class Decoder:
 
     def _ask(self, request: Request, time_limit_s: float) -> tuple[Header, Audio]:
         if self._process is None:
-            paths = [str(PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = subprocess.Popen(
                 DECODER,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+                env=child_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -156,6 +155,12 @@ class Decoder:
             return header, _read_samples(self._process.stdout, header.get("n_samples", 0))
         finally:
             timer.cancel()
+
+
+def child_environment() -> dict[str, str]:
+    """Environment of a child process that runs a module of this package, as that may lie in no path of modules."""
+    paths = [str(PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def read_audio(path: Path, sample_rate_hz: int | None = None) -> tuple[Audio, int]:

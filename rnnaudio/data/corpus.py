@@ -3,7 +3,8 @@
 import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import numpy as np
 
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.sources import Samples
-from rnnaudio.data.corpus_format import SAMPLE_SCALE, open_checked, sha256_of
+from rnnaudio.corpus_file.layout import SAMPLE_SCALE, text_of
+from rnnaudio.data.corpus_format import open_checked
+from rnnaudio.data.corpus_verify import Verification
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.text import visible
 
+AT_ONCE_BYTES = 1 << 29  # of samples, which are compared with their sums in one or two seconds
 CHUNK = 1 << 22  # samples read at once in a pass over the whole corpus
 LEAST_PRIME_SECONDS = 0.2
 GOLDEN_RATIO_PART = (math.sqrt(5.0) - 1.0) / 2.0
@@ -67,14 +71,18 @@ class Piece:
     dataset: h5py.Dataset
     gain: float  # read() = stored sample * gain - offset
     offset: float
+    verification: Verification
 
     def read(self, start: int, stop: int) -> Audio:
         """Read samples start to stop - 1, (stop - start,) float32, standardised: (audio - mean) / std.
 
-        Raises IndexError outside the piece, RnnaudioError if the file is closed or a checksum does not match.
+        Before the first samples of a piece are read, all of it is compared with its SHA-256 sum. Raises IndexError
+        outside the piece, RnnaudioError if the file is closed, a checksum does not match, or a sample is not finite.
         """
         _check_range(start, stop, self.n_samples)
         try:
+            if self.dataset:
+                self.verification.require(self.dataset)
             stored = self.dataset[start:stop]
         except (OSError, ValueError) as error:
             raise RnnaudioError(
@@ -193,14 +201,16 @@ class AudioCorpus(Scale):
         path = Path(path)
         file = open_checked(path)
         mean, std = float(file.attrs["mean"]), float(file.attrs["std"])
-        gain = SAMPLE_SCALE[file.attrs["dtype"]] / std
+        gain = SAMPLE_SCALE[text_of(file, "dtype")] / std
+        verification = Verification(path, file)
         pieces = tuple(
             Piece(
-                **{name: visible(dataset.attrs[name]) for name in ("title", "source", "licence", "split")},
+                **{name: visible(text_of(dataset, name)) for name in ("title", "source", "licence", "split")},
                 n_samples=len(dataset),
                 dataset=dataset,
                 gain=gain,
                 offset=mean / std,
+                verification=verification,
             )
             for dataset in file["pieces"].values()
         )
@@ -214,6 +224,11 @@ class AudioCorpus(Scale):
 
     def close(self) -> None:
         self.file.close()
+
+    @property
+    def verification(self) -> Verification:
+        """Comparison of the samples with their sums, which all pieces share."""
+        return self.pieces[0].verification
 
     @property
     def train(self) -> Split:
@@ -245,7 +260,7 @@ class AudioCorpus(Scale):
 
     def digest(self) -> str:
         """Sixteen digits that change with the samples, the splits or the order of the pieces; not with their texts."""
-        pieces = "\n".join(f"{piece.split} {piece.dataset.attrs['sha256']}" for piece in self.pieces)
+        pieces = "\n".join(f"{piece.split} {text_of(piece.dataset, 'sha256')}" for piece in self.pieces)
         return hashlib.sha256(pieces.encode()).hexdigest()[:16]
 
     def _rescaled(self, mean: float, std: float) -> "AudioCorpus":
@@ -261,15 +276,22 @@ class AudioCorpus(Scale):
     def verify(self) -> None:
         """Compare the SHA-256 sum of every piece with the stored one; RnnaudioError names the first that differs."""
         for piece in self.pieces:
-            try:
-                is_same = sha256_of(piece.dataset) == piece.dataset.attrs["sha256"]
-            except OSError:  # the checksum of a chunk does not match
-                is_same = False
-            if not is_same:
-                raise RnnaudioError(
-                    f"{self.path}: the samples of {piece.title!r} have changed since the corpus was "
-                    "built; build or copy it again"
-                )
+            self.verification.compare(piece.dataset)
+
+    @contextmanager
+    def verified_for_training(self) -> Iterator[None]:
+        """Compare all pieces with their sums: before the block up to half a gigabyte, beyond that beside it.
+
+        RnnaudioError names the first that differs: before the block, or from reading or ``verification`` within it.
+        """
+        datasets = [piece.dataset for piece in self.pieces]
+        if sum(dataset.nbytes for dataset in datasets) > AT_ONCE_BYTES:
+            with self.verification.in_background(datasets):
+                yield
+            return
+        for dataset in datasets:
+            self.verification.require(dataset)
+        yield
 
 
 def _check_range(start: int, stop: int, n_samples: int) -> None:

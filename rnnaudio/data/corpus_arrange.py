@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 
 from rnnaudio.audio.arrays import Array
+from rnnaudio.corpus_file.layout import SPLITS, set_texts, text_of
 from rnnaudio.data import corpus_splits
-from rnnaudio.data.corpus_format import SPLITS
 from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.landmarks import Print
 from rnnaudio.data.likeness import alike
@@ -38,7 +38,7 @@ def write_piece(group: h5py.Group, samples: Array, sample_rate_hz: int, texts: d
         maxshape=samples.shape,
         fletcher32=True,
     )
-    dataset.attrs.update(texts)
+    set_texts(dataset, texts)
     group.file.flush()
 
 
@@ -68,7 +68,7 @@ def set_splits(group: h5py.Group, written: Sequence[Written], splitting: Splitti
     least = round(splitting.least_seconds * sample_rate_hz)
     splits = corpus_splits.assign_groups(n_samples, given, groups, splitting, least)
     for piece, split in zip(pieces, splits, strict=True):
-        piece.attrs["split"] = split
+        set_texts(piece, {"split": split})
     notes += _notes_on_same(pieces, same)
     if len(set(groups)) < len(pieces):
         notes.append(f"{len(pieces)} pieces form {len(set(groups))} groups, each in one split")
@@ -102,9 +102,9 @@ def _notes_on_same(pieces: Sequence[h5py.Dataset], pairs: Sequence[tuple[int, in
     notes = []
     for one in members.values():
         if len(one) > 1:
-            splits = {piece.attrs["split"] for piece in one}
+            splits = {text_of(piece, "split") for piece in one}
             apart = f", but in {' and '.join(split for split in SPLITS if split in splits)}" * (len(splits) > 1)
-            sources = [Path(str(piece.attrs["source"])) for piece in one]
+            sources = [Path(text_of(piece, "source")) for piece in one]
             is_unique = len({source.name for source in sources}) == len(sources)
             names = ", ".join(source.name if is_unique else str(source) for source in sources)
             notes.append(f"{names} are the same sound{apart}")
@@ -124,13 +124,14 @@ def _cut_all(group: h5py.Group, fractions: tuple[float, float, float]) -> str:
 def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float, float, float]) -> None:
     """Copy the last parts of a piece to new pieces for validation and test, and shorten the piece to the rest."""
     n_train, n_valid_end = (round(len(piece) * share) for share in np.cumsum(fractions)[:2])
-    texts, title = dict(piece.attrs), piece.attrs["title"]
+    texts = {name: text_of(piece, name) for name in ("title", "source", "licence")}
+    title = texts["title"]
     for split, start, stop in (("valid", n_train, n_valid_end), ("test", n_valid_end, len(piece))):
         write_piece(
             group, piece[start:stop], piece.chunks[0], texts | {"title": f"{title} ({split} part)", "split": split}
         )
     piece.resize((n_train,))
-    piece.attrs.update(title=f"{title} (train part)", split="train")
+    set_texts(piece, {"title": f"{title} (train part)", "split": "train"})
 
 
 def join_short_pieces(group: h5py.Group, kept: int, shorter_than: float, sample_rate_hz: int) -> list[str]:
@@ -145,7 +146,7 @@ def join_short_pieces(group: h5py.Group, kept: int, shorter_than: float, sample_
         names = [
             name
             for name in candidates
-            if group[name].attrs["split"] == split and len(group[name]) < shorter_than * sample_rate_hz
+            if text_of(group[name], "split") == split and len(group[name]) < shorter_than * sample_rate_hz
         ]
         if len(names) < 2:
             continue
@@ -156,7 +157,7 @@ def join_short_pieces(group: h5py.Group, kept: int, shorter_than: float, sample_
             if name is None or sum(map(len, parts)) > JOINED_SECONDS * sample_rate_hz:
                 n_joined += 1
                 texts = {"title": f"short pieces ({split}, {n_joined})", "source": f"{len(parts) // 2} short files"}
-                licences = {group[n].attrs["licence"] for n in names}
+                licences = {text_of(group[n], "licence") for n in names}
                 texts |= {"licence": "; ".join(sorted(licences)), "split": split}
                 write_piece(group, np.concatenate(parts[:-1]), sample_rate_hz, texts)
                 parts = []

@@ -3,14 +3,12 @@
 The steps: find, decode, clean and write each recording; assign the splits; join short pieces; measure the pieces.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from tqdm import tqdm
 
@@ -19,11 +17,13 @@ from rnnaudio.atomic import replacing
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.cleaning import SILENT, Cleaning, cleaned
 from rnnaudio.audio.files import Decoder, check_audio, resample, to_int16
+from rnnaudio.corpus_file.layout import RATES_HZ, SAMPLE_SCALE, SPLITS
 from rnnaudio.data.corpus_arrange import Written, join_short_pieces, set_splits, write_piece
-from rnnaudio.data.corpus_format import FORMAT, SAMPLE_SCALE, SPLITS, VERSION, sha256_of
+from rnnaudio.data.corpus_format import remember_own
 from rnnaudio.data.corpus_partial import Kept, PartialFile, Setting
 from rnnaudio.data.corpus_splits import Splitting
-from rnnaudio.data.corpus_summary import CorpusSummary, Moments, PieceSummary, measure, notes_on
+from rnnaudio.data.corpus_summary import CorpusSummary, notes_on, on_unchecked
+from rnnaudio.data.corpus_write import measure_pieces, new_hdf5, write_attributes
 from rnnaudio.data.disk_space import n_bytes, require_space
 from rnnaudio.data.likeness import print_of
 from rnnaudio.data.sources import SAME_FILE, LeftOut, as_lines, find_audio
@@ -33,8 +33,6 @@ from rnnaudio.text import visible
 
 MIN_SECONDS = 0.1
 USUAL_CLEANING, USUAL_SPLITTING = Cleaning(), Splitting()
-MORE_LEFT_OUT = LeftOut("...", "further files, for whose names there was no room")
-MOST_NOTE_BYTES = 40_000  # HDF5 keeps attributes up to 64 KiB
 BAR = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}<{remaining}]"
 
 
@@ -126,6 +124,7 @@ def write_corpus(
     progress: bool = True,
 ) -> CorpusSummary:
     """Write the corpus of a plan; arguments, result and errors are those of :func:`build_corpus`."""
+    _check_rate(sample_rate_hz)
     left_out, notes = [*plan.left_out_earlier, *plan.left_out], list(plan.notes)
     # What the samples of a piece depend on: where and how it is joined to others is decided later.
     settings: dict[str, Setting] = {"rnnaudio": rnnaudio.__version__, "sample_rate_hz": sample_rate_hz, "dtype": dtype}
@@ -136,7 +135,7 @@ def write_corpus(
         partial.named_in_errors(),
         replacing(out) as temporary,
         partial.opened(),
-        _new_hdf5(temporary) as file,
+        new_hdf5(temporary) as file,
     ):
         group = file.create_group("pieces")
         written: list[Written] = []
@@ -160,20 +159,16 @@ def write_corpus(
         notes += set_splits(group, written, splitting, sample_rate_hz)
         n_earlier = sum(bool(one.origin) for one in written)
         notes += join_short_pieces(group, n_earlier, cleaning.join_seconds, sample_rate_hz)
-        moments, summaries = _measure_pieces(group, sample_rate_hz)
-        std = (moments.squares / moments.n) ** 0.5
-        if std == 0.0:
-            raise RnnaudioError("the training pieces are constant (standard deviation 0): add pieces with sound")
+        moments, summaries = measure_pieces(group, sample_rate_hz)
         notes = list(dict.fromkeys(notes + notes_on(summaries)))
-        file.attrs.update(
-            format=FORMAT, version=VERSION, sample_rate_hz=sample_rate_hz, dtype=dtype, mean=moments.mean, std=std,
-            left_out=_as_attribute(left_out, MORE_LEFT_OUT), notes=_as_attribute(notes, "... and more"),
-        )  # fmt: skip
+        std = write_attributes(file, moments, left_out, notes, {"sample_rate_hz": sample_rate_hz, "dtype": dtype})
         _check_free(out, overwrite)  # another program may have written it meanwhile
+    remember_own(out)
     notes += partial.all_notes()
     return CorpusSummary(
-        out, sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out)
-    )
+        out, sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out),
+        unchecked=on_unchecked([one.file for one in written if one.file and not one.origin]),
+    )  # fmt: skip
 
 
 class _Faulty(Exception):
@@ -185,6 +180,14 @@ def check_settings(dtype: str, splitting: Splitting) -> None:
     if dtype not in SAMPLE_SCALE:
         raise RnnaudioError(f"dtype: got {dtype!r}, expected 'int16' or 'float32'")
     splitting.check()
+
+
+def _check_rate(sample_rate_hz: int) -> None:
+    if not RATES_HZ[0] <= sample_rate_hz <= RATES_HZ[1]:
+        raise RnnaudioError(
+            f"sample rate: got {sample_rate_hz}, expected a whole number of Hz from {RATES_HZ[0]} to {RATES_HZ[1]}, "
+            "such as 16000"
+        )
 
 
 def plan_of(sources: Sequence[Path | Recording], splitting: Splitting) -> Plan:
@@ -242,19 +245,6 @@ def _check_left_out(
             own = {recording.source for recording in new}
             reasons = "; ".join(as_lines(one for one in left_out if one.name in own))
             raise RnnaudioError(f"--{split}: none of these files can be used: {reasons}; name others")
-
-
-def _as_attribute(entries: Sequence[str | LeftOut], more: str | LeftOut) -> str:
-    """The entries as a JSON list, cut to what an HDF5 attribute can hold, with ``more`` in place of the rest."""
-    kept: list[str | LeftOut] = []
-    n_bytes = 0
-    for entry in entries:
-        n_bytes += len(json.dumps(entry)) + 2
-        if n_bytes > MOST_NOTE_BYTES:
-            kept.append(more)
-            break
-        kept.append(entry)
-    return json.dumps(kept)
 
 
 # ---------------------------------------------------------------- a piece
@@ -365,34 +355,3 @@ def _check_free(out: Path, overwrite: bool) -> None:
     """RnnaudioError if there is a file that is not to be replaced."""
     if out.exists() and not overwrite:
         raise RnnaudioError(f"{visible(out)} exists: choose another name, or replace it with --overwrite")
-
-
-@contextmanager
-def _new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Create an HDF5 file without a chunk cache, and close it at the end.
-
-    If the disk is full, HDF5 fails to write cached chunks when it closes the file, and crashes the process. Without
-    the cache, the write itself fails, with an OSError.
-    """
-    file = h5py.File(path, "w", rdcc_nbytes=0)
-    try:
-        yield file
-        file.flush()
-    except BaseException:
-        with suppress(OSError, RuntimeError):  # an error while closing must not hide the first one
-            file.close()
-        raise
-    file.close()
-
-
-def _measure_pieces(group: h5py.Group, sample_rate_hz: int) -> tuple[Moments, list[PieceSummary]]:
-    """Read back every piece and store its checksum; returns (moments of the training split, summary per piece)."""
-    training = Moments(0, 0.0, 0.0)
-    summaries = []
-    for piece in group.values():
-        piece.attrs["sha256"] = sha256_of(piece)
-        moments, summary = measure(piece, sample_rate_hz)
-        summaries.append(summary)
-        if summary.split == "train":
-            training = training.merged(moments)
-    return training, summaries

@@ -16,6 +16,7 @@ import numpy as np
 
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.cleaning import AS_IT_IS, Cleaning
+from rnnaudio.corpus_file.layout import SAMPLE_SCALE, SPLITS, text_of
 from rnnaudio.data.corpus_build import (
     USUAL_CLEANING,
     USUAL_SPLITTING,
@@ -25,9 +26,10 @@ from rnnaudio.data.corpus_build import (
     plan_of,
     write_corpus,
 )
-from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, open_checked, sha256_of
+from rnnaudio.data.corpus_format import open_checked
 from rnnaudio.data.corpus_splits import Splitting
 from rnnaudio.data.corpus_summary import CorpusSummary, is_measured, left_out_of, measure, notes_of
+from rnnaudio.data.corpus_verify import Verification
 from rnnaudio.data.sources import IN_THE_CORPUS, LeftOut
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_file
@@ -52,7 +54,7 @@ def summary_of(path: Path) -> CorpusSummary:
         except OSError as error:
             raise RnnaudioError(f"{path} is damaged: a piece cannot be read; build it again") from error
         return CorpusSummary(
-            Path(path), int(file.attrs["sample_rate_hz"]), str(file.attrs["dtype"]), float(file.attrs["mean"]),
+            Path(path), int(file.attrs["sample_rate_hz"]), text_of(file, "dtype"), float(file.attrs["mean"]),
             float(file.attrs["std"]), pieces, tuple(notes_of(file)), tuple(left_out_of(file)),
         )  # fmt: skip
 
@@ -159,23 +161,21 @@ def _opened(path: Path) -> Iterator[_Earlier]:
     """The recordings, notes and what was left out of a corpus, whose file stays open."""
     with open_checked(path) as file:
         rate_hz, origin = int(file.attrs["sample_rate_hz"]), str(Path(path).resolve())
-        recordings = [_recording(piece, rate_hz, Path(path), origin) for piece in file["pieces"].values()]
+        verification = Verification(Path(path), file)
+        recordings = [_recording(piece, rate_hz, verification, origin) for piece in file["pieces"].values()]
         notes = [note for note in notes_of(file) if not is_measured(note)]
         left_out = left_out_of(file)
-        yield _Earlier(rate_hz, str(file.attrs["dtype"]), Plan(recordings, (), notes, left_out))
+        yield _Earlier(rate_hz, text_of(file, "dtype"), Plan(recordings, (), notes, left_out))
 
 
-def _recording(piece: h5py.Dataset, rate_hz: int, path: Path, origin: str) -> Recording:
-    texts = {name: str(piece.attrs[name]) for name in ("title", "source", "licence", "split")}
-    return Recording(**texts, load=_loader(piece, rate_hz, path), origin=origin, seconds=len(piece) / rate_hz)
+def _recording(piece: h5py.Dataset, rate_hz: int, verification: Verification, origin: str) -> Recording:
+    texts = {name: text_of(piece, name) for name in ("title", "source", "licence", "split")}
+    return Recording(**texts, load=_loader(piece, rate_hz, verification), origin=origin, seconds=len(piece) / rate_hz)
 
 
-def _loader(piece: h5py.Dataset, rate_hz: int, path: Path) -> Callable[[], tuple[Audio, int]]:
+def _loader(piece: h5py.Dataset, rate_hz: int, verification: Verification) -> Callable[[], tuple[Audio, int]]:
     def load() -> tuple[Audio, int]:
-        if sha256_of(piece) != piece.attrs["sha256"]:
-            raise RnnaudioError(
-                f"{path}: the samples of {piece.attrs['title']!r} have changed: build or copy it again"
-            )
+        verification.require(piece)
         # Whole numbers of 16 bits, divided by a power of two, are exact in float32.
         return np.multiply(piece[:], np.float32(SAMPLE_SCALE[piece.dtype.name]), dtype=np.float32), rate_hz
 

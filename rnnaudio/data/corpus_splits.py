@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from rnnaudio.audio.arrays import Whole
-from rnnaudio.data.corpus_format import SPLITS
+from rnnaudio.corpus_file.layout import SPLITS
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.seeds import check_seed
 

@@ -1,6 +1,9 @@
 """Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and a table of them."""
 
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,8 +11,9 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from rnnaudio.data.corpus_format import SAMPLE_SCALE, SPLITS, blocks
+from rnnaudio.corpus_file.layout import SAMPLE_SCALE, SPLITS, blocks, text_of
 from rnnaudio.data.sources import LeftOut, as_lines
+from rnnaudio.decoder.checksums import format_without
 from rnnaudio.records import parsed
 from rnnaudio.text import visible
 
@@ -57,6 +61,7 @@ class CorpusSummary:
     pieces: tuple[PieceSummary, ...]
     notes: tuple[str, ...]  # what was changed in the pieces, and what is unusual about them
     left_out: tuple[LeftOut, ...] = ()  # files and folders that are not in the corpus, and why
+    unchecked: str = ""  # of a corpus just built: how many files had no checksums
 
     def seconds(self, split: str) -> float:
         """Duration of a split in seconds."""
@@ -93,7 +98,21 @@ class CorpusSummary:
         if faults:
             lines.append(f"  {len(faults)} could not be used:")
             lines += [f"    {line}" for line in as_lines(faults)]
+        lines += [f"  {self.unchecked}"] if self.unchecked else []
         return "\n".join(map(visible, lines))
+
+
+def on_unchecked(files: Iterable[Path]) -> str:
+    """A sentence on the files whose formats have no checksums; empty if there are none."""
+    formats: Counter[str] = Counter()
+    for file in files:
+        with suppress(OSError):  # moved since it was read
+            formats[format_without(os.fspath(file))] += 1
+    del formats[""]
+    if not formats:
+        return ""
+    names = ", ".join(sorted(formats))
+    return f"{formats.total()} files of formats without checksums ({names}): damage inside them cannot be noticed"
 
 
 def is_measured(note: str) -> bool:
@@ -117,8 +136,8 @@ def _is_left_out(row: object) -> bool:
 
 def _entries(file: h5py.File, name: str) -> list[Any]:
     try:
-        entries = parsed(file.attrs.get(name, "[]"))
-    except (AttributeError, TypeError, ValueError):
+        entries = parsed(text_of(file, name))
+    except (KeyError, TypeError, ValueError):
         return []
     return entries if isinstance(entries, list) else []
 
@@ -185,8 +204,8 @@ def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSum
     power = moments.squares / moments.n + moments.mean**2
     rms_dbfs = 10.0 * float(np.log10(max(power, 1e-12)))
     return moments, PieceSummary(
-        piece.attrs["title"],
-        piece.attrs["split"],
+        text_of(piece, "title"),
+        text_of(piece, "split"),
         moments.n / sample_rate_hz,
         rms_dbfs,
         n_clipped / moments.n,

@@ -11,13 +11,13 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from rnnaudio.decoder import ogg
 from rnnaudio.decoder.mixing import Unusable
 
 TOLERANCE_BYTES = 65_536  # .37 s of CD audio: players and editors append or cut blocks of this order
 TOLERANCE_SHARE = 0.01
 # What programs state that write to a pipe and do not know the length.
 PLACEHOLDERS = ((0x7FFFF000, 0x80000000), (0xFFFFF000, 0xFFFFFFFF), (2**63, 2**63))
-OGG_PAGE_BYTES = 65_307  # the longest possible page
 SPHERE_HEADER_BYTES = 1024
 MP3_FRAME_SAMPLES = 1152
 
@@ -175,38 +175,17 @@ def _of_ogg(file: BinaryIO) -> Stated:
 
     Ogg states no length.
     """
-    parts = _ogg_parts(file)
-    file.seek(max(0, _n_bytes(file) - OGG_PAGE_BYTES))
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    is_whole = len(page) >= 27 and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
-    truncated = ""
-    if not (page.startswith(b"OggS") and is_whole):
-        truncated = "it ends within an Ogg page"
-    elif not page[5] & 4:
-        truncated = "its last Ogg page is not the end of the stream"
-    notes = (f"{len(parts)} chained streams are joined",) if len(parts) > 1 else ()
-    return Stated(notes, truncated, parts=parts if len(parts) > 1 else (), only_ffmpeg=len(parts) > 1)
-
-
-def _ogg_parts(file: BinaryIO) -> tuple[tuple[int, int], ...]:
-    """Byte ranges (start, stop) of the chained streams of an Ogg file.
-
-    A range begins where a stream begins after pages of another one. Streams that begin together are multiplexed, and
-    stay in one range.
-    """
-    n_bytes, position, starts, was_beginning = _n_bytes(file), 0, [0], True
-    while position < n_bytes:
-        file.seek(position)
-        head = file.read(27)
-        if len(head) < 27 or head[:4] != b"OggS":
-            break  # damaged; the decoder looks for the next page
-        is_beginning = bool(head[5] & 2)
-        if is_beginning and not was_beginning:
-            starts.append(position)
-        was_beginning = is_beginning
-        position += 27 + head[26] + sum(file.read(head[26]))
-    return tuple(zip(starts, [*starts[1:], n_bytes], strict=True))
+    with ogg.mapped(file) as content:
+        pages, end = ogg.pages_of(content)
+        truncated = ""
+        if not pages or content[end : end + len(ogg.CAPTURE)] == ogg.CAPTURE:
+            truncated = "it ends within an Ogg page"
+        elif not pages[-1].flags & ogg.ENDS:
+            truncated = "its last Ogg page is not the end of the stream"
+        parts = ogg.streams(pages, len(content))
+    if len(parts) == 1:
+        return Stated(truncated=truncated)
+    return Stated((f"{len(parts)} chained streams are joined",), truncated, parts=tuple(parts), only_ffmpeg=True)
 
 
 def _of_mpeg(file: BinaryIO) -> Stated:

@@ -7,7 +7,8 @@ AAC, WMA, WavPack, the sound of a video. Neither reports that a file ends early,
 
 from typing import NamedTuple, TypeAlias
 
-from rnnaudio.decoder import ffmpeg, libsndfile
+from rnnaudio.decoder import ffmpeg, flac, libsndfile
+from rnnaudio.decoder.checksums import require_intact
 from rnnaudio.decoder.containers import Stated, stated_by
 from rnnaudio.decoder.mixing import Mixed, Mono, Unusable, cancelling, mixed
 
@@ -50,8 +51,9 @@ def decode(path: str, sample_rate_hz: int | None, part: Part | None = None) -> D
 
     Channels are averaged; if they cancel because their phases are opposite, the loudest one is taken instead. Raises
     Unusable if the file has no audio, no samples, more than 12 hours or too many damaged packets, the errors of
-    :func:`stated_by`, and the libraries' own errors for a file that neither can read.
+    :func:`stated_by` and :func:`require_intact`, and the libraries' own errors for a file that neither can read.
     """
+    require_intact(path)
     with open(path, "rb") as file:
         stated = stated_by(file)
     part = part if part and _can_seek(path, stated) else None
@@ -120,6 +122,7 @@ def _read(
         with libsndfile.Source(path) as sound:
             found = mixed(sound.blocks(*part), sample_rate_hz, channel)
         return _Reading(_with_samples(found), part[1] - part[0], [], False)
+    differs = False
     if not stated.only_ffmpeg:
         try:
             with libsndfile.Source(path) as sound:
@@ -129,10 +132,20 @@ def _read(
         except libsndfile.LibsndfileError:
             if stated.only_libsndfile:
                 raise
+        except flac.Differs:  # FFmpeg compares the sums of all frames
+            differs = True
     with ffmpeg.Source(path, stated.parts) as media:
         found = mixed(media.blocks(), sample_rate_hz, channel)
     seconds = media.stated_seconds if stated.seconds is None else stated.seconds
-    return _Reading(_with_samples(found), seconds, media.faults, media.ends_in_fault)
+    reading = _Reading(_with_samples(found), seconds, media.faults, media.ends_in_fault)
+    return _with_right_sums(reading) if differs else reading
+
+
+def _with_right_sums(reading: _Reading) -> _Reading:
+    """The reading of a FLAC file whose MD5 sum differs, with a note. Unusable if a frame's checksum differs, too."""
+    if reading.faults or _missing(reading):
+        raise Unusable("damaged: its samples differ from the MD5 sum that it states; copy or download it again")
+    return reading._replace(faults=["it states a wrong MD5 sum; the checksums of all frames are right"])
 
 
 def _with_samples(found: Mixed) -> Mixed:

@@ -17,6 +17,8 @@ FORMATS = (
     "oga,ogg,oma,opus,qcp,rm,shn,smjpeg,tak,tta,voc,w64,wav,webm,wv,xwma"
 )
 MOST_FAULTS = 0.01  # of the packets
+# Codecs whose packets carry a checksum that FFmpeg compares only if asked to.
+WITH_CHECKSUM = {"flac", "wavpack", "tta"}
 
 
 class Source:
@@ -34,6 +36,7 @@ class Source:
         self._parts = parts
         self.faults: list[str] = []
         self.ends_in_fault = False
+        self.has_checksums = False  # of its packets
         try:
             with self._opened(self._file if not parts else self._part(*parts[0])) as container:
                 self.stated_seconds = None if parts else _stated_seconds(container)
@@ -54,7 +57,8 @@ class Source:
     def blocks(self) -> Iterator[Block]:
         """Iterate over the decoded blocks of the first audio stream; packets that cannot be decoded are left out.
 
-        Unusable, after the last block, if these are more than one packet and more than 1 % of all packets.
+        Unusable, after the last block, if these are more than one packet and more than 1 % of all packets, or any
+        before the last whose checksum does not match.
         """
         n_packets, n_faulty = 0, 0
         for file in [self._part(*part) for part in self._parts] or [self._file]:
@@ -68,15 +72,20 @@ class Source:
                     self.ends_in_fault = True
                     continue
                 yield from (Block(_floats(frame), frame.sample_rate) for frame in frames)
-        if n_faulty > max(1, MOST_FAULTS * n_packets):
+        most = max(1, MOST_FAULTS * n_packets) if not self.has_checksums else int(self.ends_in_fault)
+        if n_faulty > most:
             raise Unusable(f"damaged: {n_faulty} of {n_packets} packets cannot be decoded; copy or download it again")
         if n_faulty:
             self.faults.append(f"{n_faulty} of {n_packets} packets cannot be decoded and were left out")
 
     def _packets(self, file: BinaryIO) -> Iterator[Any]:
         with self._opened(file) as container:
+            stream = container.streams.audio[0]
+            self.has_checksums = stream.codec_context.name in WITH_CHECKSUM
+            if self.has_checksums:
+                stream.codec_context.options = {"err_detect": "crccheck+explode"}
             try:
-                yield from container.demux(container.streams.audio[0])
+                yield from container.demux(stream)
             except av.FFmpegError:
                 self.ends_in_fault = True
 

@@ -23,7 +23,7 @@ from rnnaudio.runs.load import saved_config
 from rnnaudio.runs.recipe import C, Prepared, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import Record, SavedRun, check_same, description
-from rnnaudio.training import Constant, Limits, Run, checkpoint, train
+from rnnaudio.training import Constant, Run, checkpoint, train
 from rnnaudio.training.history import Row
 from rnnaudio.training.loop import duration
 
@@ -50,7 +50,7 @@ def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resu
     """Train as :func:`fit` does, in a folder that no other process writes to."""
     checkpoint.path_to_write(run_dir, resume)
     _print_cost_of_mode()
-    with recipe.open_corpus(corpus_path, config) as corpus:
+    with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
         config = recipe.completed(config, corpus)
         record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
         resumed = checkpoint.exists(run_dir)
@@ -64,21 +64,21 @@ def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resu
             require(recipe, config)
         record |= prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
         _write(run_dir, recipe, prepared, record, resumed)
-        limits = dataclasses.replace(prepared.fitting.limits, save_every_seconds=60.0 * config.checkpoint_minutes)
-        return _trained(recipe, prepared, record, run_dir, limits, resumed, getattr(config, "back_off", 0))
+        return _trained(recipe, config, corpus, prepared, record, run_dir, resumed)
 
 
 def _trained(
-    recipe: Recipe[Any],
+    recipe: Recipe[C],
+    config: C,
+    corpus: AudioCorpus,
     prepared: Prepared,
     record: Record,
     run_dir: Path,
-    limits: Limits,
     resume: bool,
-    most_halvings: int,
 ) -> Run:
-    """Train what is prepared, backing off up to ``most_halvings`` times; record: the settings to save."""
+    """Train what is prepared, backing off as often as the config allows; record: the settings to save."""
     fitting = prepared.fitting
+    limits = dataclasses.replace(fitting.limits, save_every_seconds=60.0 * config.checkpoint_minutes)
     schedule = fitting.schedule or Constant(fitting.optimizer.learning_rate)
 
     def attempt(halvings: int, resume: bool, on_update: Callable[[int], None] | None) -> Run:
@@ -97,20 +97,37 @@ def _trained(
             judging=fitting.judging,
             resume=resume,
             config=record | ({"halvings": halvings} if halvings else {}),
-            on_update=on_update,
-            on_validation=lambda row: tqdm.write(describe_row(recipe, row)),
+            on_update=_stopped_by_damage(corpus, on_update),
+            on_validation=lambda row: _validated(recipe, corpus, row),
         )
 
     return back_off.trained(
         attempt,
         prepared.model,
         run_dir,
-        most=most_halvings,
+        most=getattr(config, "back_off", 0),
         halvings=SavedRun.read(run_dir).settings.get("halvings", 0) if resume else 0,
         validate_every=fitting.limits.validate_every or prepared.batches.batches_per_epoch,
         resume=resume,
         on_update=fitting.on_update,
     )
+
+
+def _stopped_by_damage(corpus: AudioCorpus, on_update: Callable[[int], None] | None) -> Callable[[int], None]:
+    """``on_update``, if any, after RnnaudioError if the comparison in the background has found damaged samples."""
+
+    def call(update: int) -> None:
+        corpus.verification.raise_fault()
+        if on_update:
+            on_update(update)
+
+    return call
+
+
+def _validated(recipe: Recipe[Any], corpus: AudioCorpus, row: Row) -> None:
+    """Print a row of the history. Waits for the comparison in the background, as the checkpoint is saved next."""
+    corpus.verification.wait()
+    tqdm.write(describe_row(recipe, row))
 
 
 def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:

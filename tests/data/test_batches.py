@@ -227,7 +227,7 @@ def test_batches_stream_from_a_corpus(tmp_path):
     ]
     build_corpus(recordings, tmp_path / "a.h5", sample_rate_hz=8000, progress=False, cleaning=AS_IT_IS)
     sizes = {"frame_size": 100, "n_steps": 16, "batch_size": 16}
-    with AudioCorpus.open(tmp_path / "a.h5") as corpus:
+    with AudioCorpus.open(tmp_path / "a.h5") as corpus, corpus.verified_for_training():
         caches = {piece.dataset.id.get_access_plist().get_chunk_cache()[1] for piece in corpus.pieces}
         assert caches == {0}  # bytes; tracemalloc would not see them
         standardised = corpus.standardise(np.round(audio.astype(float) * 32768) / 32768)

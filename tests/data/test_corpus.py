@@ -14,7 +14,7 @@ from rnnaudio.data.corpus import AudioCorpus
 from rnnaudio.data.corpus_build import Recording
 from rnnaudio.data.corpus_splits import Splitting, assign_splits
 from rnnaudio.errors import RnnaudioError
-from tests.support.corpora import RATE_HZ, build, noise, recording
+from tests.support.corpora import RATE_HZ, build, noise, recording, texts_in
 
 
 def test_pieces_come_back_standardised_with_the_moments_of_the_training_split(small):
@@ -65,19 +65,20 @@ def test_restore_undoes_standardise(small):
 def test_the_file_states_what_it_is(small):
     path, stored = small
     with h5py.File(path) as file:
-        assert {name: file.attrs[name] for name in set(file.attrs) - {"mean", "std"}} == {
+        texts = texts_in(file)
+        assert {name: texts[name] for name in texts.keys() - {"mean", "std", "contents_sha256"}} == {
             "format": "rnnaudio-corpus",
-            "version": 1,
+            "version": 2,
             "sample_rate_hz": RATE_HZ,
             "dtype": "int16",
             "left_out": "[]",
             "notes": "[]",
         }
         for piece in file["pieces"].values():
-            samples = stored[piece.attrs["split"]]
+            samples = stored[texts_in(piece)["split"]]
             assert np.array_equal(piece[:], samples)
             assert piece.chunks == (RATE_HZ,) and piece.fletcher32
-            assert piece.attrs["sha256"] == hashlib.sha256(samples.astype("<i2").tobytes()).hexdigest()
+            assert texts_in(piece)["sha256"] == hashlib.sha256(samples.astype("<i2").tobytes()).hexdigest()
 
 
 def test_float32_is_stored_exactly(tmp_path):

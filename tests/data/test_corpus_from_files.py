@@ -10,6 +10,7 @@ import pytest
 from rnnaudio.audio.cleaning import Cleaning, normalised, shorten_silence
 from rnnaudio.data import Splitting, build_corpus
 from rnnaudio.errors import RnnaudioError
+from tests.support.corpora import texts_in
 from tests.support.recordings import KINDS, music, write
 
 RATE_HZ = 8000
@@ -29,7 +30,7 @@ def good(tmp_path):
 
 def split_of(out):
     with h5py.File(out) as file:
-        return {piece.attrs["title"]: piece.attrs["split"] for piece in file["pieces"].values()}
+        return {texts_in(piece)["title"]: texts_in(piece)["split"] for piece in file["pieces"].values()}
 
 
 def test_a_folder_with_a_file_of_every_kind(tmp_path):
@@ -62,7 +63,7 @@ def test_faulty_files_are_left_out_and_named_with_their_reasons(tmp_path, good):
     text = str(summary)
     assert "6 could not be used" in text and all(name in text for name in reasons)
     with h5py.File(tmp_path / "a.h5") as file:
-        assert len(json.loads(file.attrs["left_out"])) == 6
+        assert len(json.loads(texts_in(file)["left_out"])) == 6
     with pytest.raises(RnnaudioError, match=r"(?s)6 files cannot be used.*empty.wav.*half.wav.*tiny.wav"):
         build(tmp_path / "strict.h5", good, strict=True)
     assert not (tmp_path / "strict.h5").exists()
@@ -187,12 +188,12 @@ def test_splits_by_folder_and_by_name(tmp_path, good):
             write(tmp_path / "albums" / folder / f"{'pqr'[k]}.wav", music(ord(folder) + 31 * k, 3.0))
     build(tmp_path / "a.h5", tmp_path / "albums", splitting=Splitting(group="folder"))
     with h5py.File(tmp_path / "a.h5") as file:
-        pieces = [(p.attrs["source"].split("/")[-2], p.attrs["split"]) for p in file["pieces"].values()]
+        pieces = [(texts_in(p)["source"].split("/")[-2], texts_in(p)["split"]) for p in file["pieces"].values()]
     assert len(set(pieces)) == 3
     splitting = Splitting(valid=(good / "b.wav",), test=(tmp_path / "albums" / "x",))
     build(tmp_path / "b.h5", good, tmp_path / "albums", splitting=splitting)
     with h5py.File(tmp_path / "b.h5") as file:
-        splits = {p.attrs["source"]: p.attrs["split"] for p in file["pieces"].values()}
+        splits = {texts_in(p)["source"]: texts_in(p)["split"] for p in file["pieces"].values()}
     assert {source for source, split in splits.items() if split == "valid"} == {str(good / "b.wav")}
     assert {split for source, split in splits.items() if "/x/" in source} == {"test"}
     assert sum(split == "test" for split in splits.values()) == 3
@@ -210,7 +211,7 @@ def test_short_pieces_are_joined_so_that_every_split_is_of_use(tmp_path, n_short
     summary = build(tmp_path / "a.h5", tmp_path / "music")
     with h5py.File(tmp_path / "a.h5") as file:
         for split in ("train", "valid", "test"):
-            longest = max(len(p) for p in file["pieces"].values() if p.attrs["split"] == split)
+            longest = max(len(p) for p in file["pieces"].values() if texts_in(p)["split"] == split)
             assert longest >= 1.9 * RATE_HZ
     assert any("were joined with 0.25 s of silence" in note for note in summary.notes)
     total = sum(piece.seconds for piece in summary.pieces)

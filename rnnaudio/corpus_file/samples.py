@@ -1,0 +1,31 @@
+"""Comparison of the samples of a piece with the SHA-256 sum that it states."""
+
+import hashlib
+
+import h5py
+import numpy as np
+
+from rnnaudio.corpus_file.layout import blocks, little_endian, text_of
+
+BLOCK_CHUNKS = 8  # little memory, and few calls
+
+
+def fault_of(piece: h5py.Dataset) -> str:
+    """Describe, with its title, a piece whose samples differ from its sum or are not all finite; else empty."""
+    title, digest, n_done = text_of(piece, "title"), hashlib.sha256(), 0
+    changed = f"the samples of {title!r} have changed since the corpus was built"
+    try:
+        for block in blocks(piece, BLOCK_CHUNKS):
+            digest.update(little_endian(block))
+            if block.dtype.kind == "f" and not np.isfinite(block).all():
+                place = int(np.flatnonzero(~np.isfinite(block))[0])
+                return f"sample {n_done + place} of {title!r} is {block[place]}, expected finite numbers"
+            n_done += len(block)
+    except OSError:  # the checksum of a chunk does not match
+        return changed
+    return "" if digest.hexdigest() == text_of(piece, "sha256") else changed
+
+
+def fault_in(file: h5py.File) -> str:
+    """Describe the first piece of a corpus that is at fault; empty if none is."""
+    return next(filter(None, map(fault_of, file["pieces"].values())), "")

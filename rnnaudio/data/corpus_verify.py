@@ -1,0 +1,95 @@
+"""Comparison of samples with their SHA-256 sums before they are used.
+
+The Fletcher-32 sums that HDF5 checks whenever it reads belong to single chunks: they cannot notice that chunks are
+swapped, or that the address of one is wrong and leads to another.
+"""
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from rnnaudio.corpus_file.samples import fault_of
+from rnnaudio.data.corpus_format import start_child
+from rnnaudio.errors import RnnaudioError
+
+_compared: set[tuple[int, ...]] = set()  # pieces that this process has compared, by the state of their file
+
+
+class Verification:
+    """Comparison of the pieces of an open corpus with their sums, each once in this process.
+
+    ``require`` compares a piece that has not been compared yet, and is called before its samples are read. Within
+    :meth:`in_background`, a child process compares all pieces, and ``require`` only raises what it has found: h5py
+    lets one thread at a time read, so that a thread would be in the way of those that read batches.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self._path = path
+        about = os.fstat(file.id.get_vfd_handle())
+        # The time of the last change of the inode cannot be set, unlike that of the contents.
+        self._state = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pieces: Sequence[h5py.Dataset] = ()  # that the child compares
+        self._fault = ""  # found by the child
+
+    def require(self, piece: h5py.Dataset) -> None:
+        """RnnaudioError, which names the piece and, if there is one, the sample that is not finite."""
+        if self._key(piece) in _compared:
+            return
+        self.raise_fault()
+        with self._lock:  # two threads that read one piece compare it once
+            if self._child is None and self._key(piece) not in _compared:
+                self.compare(piece)
+                _compared.add(self._key(piece))
+
+    def compare(self, piece: h5py.Dataset) -> None:
+        """Compare a piece, even if that has been done; errors as of :meth:`require`."""
+        self._raise(fault_of(piece))
+
+    def raise_fault(self) -> None:
+        """Raise an RnnaudioError if the child has found a fault."""
+        with self._lock:
+            if self._child is not None and self._child.poll() is not None:
+                self._take_result(self._child)
+        self._raise(self._fault)
+
+    def wait(self) -> None:
+        """Wait until the child has compared all pieces, and raise an RnnaudioError if it has found a fault."""
+        if self._child is not None:
+            self._child.wait()
+        self.raise_fault()
+
+    @contextmanager
+    def in_background(self, pieces: Sequence[h5py.Dataset]) -> Iterator[None]:
+        """Compare the pieces in a child process, as long as the block runs."""
+        self._pieces = pieces
+        with start_child("samples", self._path) as self._child:
+            child = self._child
+            try:
+                yield
+            finally:
+                self._child = None
+                child.kill()
+
+    def _take_result(self, child: subprocess.Popen[bytes]) -> None:
+        """Take the result of a child that has ended. If it was killed, pieces are compared when they are read."""
+        self._child = None
+        output, _ = child.communicate()
+        if child.returncode == 0:
+            self._fault = json.loads(output)["fault"]
+            if not self._fault:
+                _compared.update(map(self._key, self._pieces))
+
+    def _raise(self, fault: str) -> None:
+        if fault:
+            raise RnnaudioError(f"{self._path}: {fault}; copy the corpus again, or build it again")
+
+    def _key(self, piece: h5py.Dataset) -> tuple[int, ...]:
+        return (*self._state, h5py.h5o.get_info(piece.id).addr)

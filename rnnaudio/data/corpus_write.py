@@ -1,0 +1,89 @@
+"""Writing of a corpus file: opened without a cache, pieces measured, and at last what it states about them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import h5py
+
+from rnnaudio.corpus_file.layout import FORMAT, LEAST_STD, VERSION, contents_sha256, set_texts, sha256_of
+from rnnaudio.corpus_file.structure import MOST_PIECES
+from rnnaudio.data.corpus_summary import Moments, PieceSummary, measure
+from rnnaudio.data.sources import LeftOut
+from rnnaudio.errors import RnnaudioError
+
+MORE_LEFT_OUT = LeftOut("...", "further files, for whose names there was no room")
+MOST_NOTE_BYTES = 40_000  # HDF5 keeps attributes up to 64 KiB
+
+
+@contextmanager
+def new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Create an HDF5 file without a chunk cache, and close it at the end.
+
+    If the disk is full, HDF5 fails to write cached chunks when it closes the file, and crashes the process. Without
+    the cache, the write itself fails, with an OSError.
+    """
+    file = h5py.File(path, "w", rdcc_nbytes=0)
+    try:
+        yield file
+        file.flush()
+    except BaseException:
+        with suppress(OSError, RuntimeError):  # an error while closing must not hide the first one
+            file.close()
+        raise
+    file.close()
+
+
+def measure_pieces(group: h5py.Group, sample_rate_hz: int) -> tuple[Moments, list[PieceSummary]]:
+    """Read back every piece and store its checksum; returns (moments of the training split, summary per piece)."""
+    training = Moments(0, 0.0, 0.0)
+    summaries = []
+    for piece in group.values():
+        set_texts(piece, {"sha256": sha256_of(piece)})
+        moments, summary = measure(piece, sample_rate_hz)
+        summaries.append(summary)
+        if summary.split == "train":
+            training = training.merged(moments)
+    return training, summaries
+
+
+def write_attributes(
+    file: h5py.File,
+    moments: Moments,
+    left_out: Sequence[LeftOut],
+    notes: Sequence[str],
+    settings: Mapping[str, int | str],
+) -> float:
+    """Write what a corpus states beside its samples, and the sum of all that; returns the standard deviation.
+
+    moments: of the training pieces. settings: ``sample_rate_hz`` and ``dtype``. RnnaudioError if the training pieces
+    are constant, or if there are too many pieces.
+    """
+    std = (moments.squares / moments.n) ** 0.5
+    if std <= LEAST_STD:
+        raise RnnaudioError(
+            f"the training pieces are constant (standard deviation {std:.3g}, expected more than {LEAST_STD:g}): "
+            "add pieces with sound"
+        )
+    n_pieces = len(file["pieces"])
+    if n_pieces > MOST_PIECES:
+        raise RnnaudioError(f"{n_pieces} pieces, expected at most {MOST_PIECES}: join files, or use fewer")
+    file.attrs.update(version=VERSION, sample_rate_hz=settings["sample_rate_hz"], mean=moments.mean, std=std)
+    texts = {"left_out": _as_attribute(left_out, MORE_LEFT_OUT), "notes": _as_attribute(notes, "... and more")}
+    set_texts(file, {"format": FORMAT, "dtype": str(settings["dtype"]), **texts})
+    set_texts(file, {"contents_sha256": contents_sha256(file)})
+    return std
+
+
+def _as_attribute(entries: Sequence[str | LeftOut], more: str | LeftOut) -> str:
+    """The entries as a JSON list, cut to what an HDF5 attribute can hold, with ``more`` in place of the rest."""
+    kept: list[str | LeftOut] = []
+    n_bytes = 0
+    for entry in entries:
+        n_bytes += len(json.dumps(entry)) + 2
+        if n_bytes > MOST_NOTE_BYTES:
+            kept.append(more)
+            break
+        kept.append(entry)
+    return json.dumps(kept)

@@ -1,0 +1,34 @@
+"""Damage that the checksums of a file show, and formats that have none."""
+
+from rnnaudio.decoder import flac, ogg
+from rnnaudio.decoder.mixing import Unusable
+
+# Beginnings of files, and what their formats are called. All else is called by the ending of its name.
+NAMES = {b"RIFF": "wav", b"RF64": "wav", b"FORM": "aiff", b"caff": "caf", b".snd": "au", b"ID3": "mp3"}
+CHECKED = (ogg.CAPTURE, flac.MARKER, b"wvpk", b"TTA1")
+
+
+def require_intact(path: str) -> None:
+    """Compare the checksum of each page of an Ogg file; Unusable if one does not match.
+
+    Those of other formats are compared when they are decoded.
+    """
+    with open(path, "rb") as file:
+        if file.read(len(ogg.CAPTURE)) != ogg.CAPTURE:
+            return
+        with ogg.mapped(file) as content:
+            fault = ogg.damage(content)
+    if fault:
+        raise Unusable(f"damaged: {fault}; copy or download it again")
+
+
+def format_without(path: str) -> str:
+    """Name the format of a file without checksums of its samples; empty if it has them. OSError if not readable."""
+    with open(path, "rb") as file:
+        head = file.read(4)
+        if head.startswith(flac.MARKER):
+            return "" if flac.stated_by(file) else "flac from a pipe"
+    if head.startswith(CHECKED):
+        return ""
+    known = (name for beginning, name in NAMES.items() if head.startswith(beginning))
+    return next(known, "mp3" if head[:1] == b"\xff" else path.rpartition(".")[2].lower()[:8])

@@ -1,0 +1,98 @@
+"""Pages of Ogg files (RFC 3533): chained streams, a missing end, and the checksum of each page.
+
+libogg passes over a page whose checksum differs, and FFmpeg decodes it, both without a word.
+"""
+
+import mmap
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+CAPTURE = b"OggS"
+HEAD_BYTES = 27
+BEGINS, ENDS = 2, 4  # flags of the header
+REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+class Page(NamedTuple):
+    """Bytes start to stop - 1 of a file, and the flags of the header; stop may lie beyond the end of the file."""
+
+    start: int
+    stop: int
+    flags: int
+
+
+class Pages(NamedTuple):
+    """The pages of a file in order, and where the first byte lies that belongs to none."""
+
+    pages: list[Page]
+    end: int
+
+
+def pages_of(content: mmap.mmap) -> Pages:
+    """Find the pages of a file, each where the one before ends; a last one that is not whole is left out."""
+    pages, position = [], 0
+    for page in _pages(content):
+        if page.stop > len(content):
+            break
+        pages.append(page)
+        position = page.stop
+    return Pages(pages, position)
+
+
+def _pages(content: mmap.mmap) -> Iterator[Page]:
+    position = 0
+    while content[position : position + len(CAPTURE)] == CAPTURE:
+        head = content[position : position + HEAD_BYTES]
+        if len(head) < HEAD_BYTES:
+            return
+        n_segments = head[26]
+        segments = content[position + HEAD_BYTES : position + HEAD_BYTES + n_segments]
+        stop = position + HEAD_BYTES + n_segments + sum(segments)
+        yield Page(position, stop, head[5])
+        position = stop
+
+
+def mapped(file: BinaryIO) -> mmap.mmap:
+    """Map a file, which must not be empty, into memory."""
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def streams(pages: list[Page], n_bytes: int) -> list[tuple[int, int]]:
+    """List the byte ranges (start, stop) of the chained streams.
+
+    A range begins where a stream begins after pages of another one. Streams that begin together are multiplexed, and
+    stay in one range.
+    """
+    starts, was_beginning = [0], True
+    for page in pages:
+        is_beginning = bool(page.flags & BEGINS)
+        if is_beginning and not was_beginning:
+            starts.append(page.start)
+        was_beginning = is_beginning
+    return list(zip(starts, [*starts[1:], n_bytes], strict=True))
+
+
+def damage(content: mmap.mmap) -> str:
+    """Describe the first page whose checksum differs, or bytes between pages; empty if all is well.
+
+    What follows the last page, such as a tag, and a last page that is not whole are no damage.
+    """
+    pages, end = pages_of(content)
+    for number, page in enumerate(pages):
+        head = content[page.start : page.start + HEAD_BYTES]
+        if crc(head[:22] + bytes(4) + head[26:] + content[page.start + HEAD_BYTES : page.stop]) != head[22:26]:
+            return f"the checksum of Ogg page {number + 1} of {len(pages)} (at byte {page.start}) does not match"
+    if content.find(CAPTURE, end + 1) >= 0:
+        return f"the bytes from {end} on are no whole Ogg page, but others follow"
+    return ""
+
+
+def crc(page: bytes) -> bytes:
+    """Compute the checksum of a page whose own four bytes of it are 0, as it is stored.
+
+    The CRC-32 of Ogg has the polynomial of zlib's, 0x04C11DB7, but takes the bits of a byte from the highest, begins
+    with 0 and inverts nothing. So it is zlib's over bytes with reversed bits, reversed, without its inversions.
+    """
+    value = zlib.crc32(page.translate(REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return value.to_bytes(4, "little").translate(REVERSED)[::-1]
