@@ -1,7 +1,7 @@
 """Shorten what follows training, and send this process a signal at an update: for ``--import``, never imported.
 
-Pictures are plotted only if the variable TORTURE_PICTURES is set. The variables TORTURE_SIGNAL and TORTURE_UPDATE name the signal, a number, and the update, from 1, in which the process
-sends it to itself, in the middle of the update.
+Pictures are plotted only if the variable TORTURE_PICTURES is set. TORTURE_SIGNAL and TORTURE_UPDATE name a signal, by
+its number, and the update, from 1, in the middle of which the process sends it to itself.
 """
 
 import os
@@ -19,7 +19,7 @@ choice.TEMPERATURES = (1.0, 1.2)  # type: ignore[assignment]
 for recipe in (CodesRecipe, FramesRecipe, SamplesRecipe):
     recipe.seconds = 1.0
 if not os.environ.get("TORTURE_PICTURES"):
-    outcome.plotted = lambda *_: {}  # type: ignore[assignment]
+    outcome.plotted = lambda *_: {}
 
 if os.environ.get("TORTURE_SIGNAL"):
     number, at = int(os.environ["TORTURE_SIGNAL"]), int(os.environ["TORTURE_UPDATE"])
