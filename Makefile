@@ -19,7 +19,7 @@ AGAIN := $(MAKE) --no-print-directory
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo test test-full check corpus experiment mnist gradcheck bench docs clean
+.PHONY: help demo test test-full check corpus experiment mnist gradcheck bench torture docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ gradcheck: ## print the proofs: gradients, NumPy oracles, optimisers
 
 bench: ## time training steps against PyTorch, JAX (installs both, 1.1 GB) and the engine's own loop (scan)
 	@$(AGAIN) experiment NAME=bench
+
+torture: ## kill, interrupt, fill, damage: counts of what holds (hours; ARGS=--short: minutes)
+	@$(AGAIN) experiment NAME=torture
 
 docs: $(VENV)/.installed-docs ## build the documentation in docs/_build/html
 	@$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
@@ -144,11 +147,13 @@ endef
 
 found_python = $$($(PYTHON) -c 'import sys; print(sys.version.split()[0])')
 
-$(VENV)/.installed: setup.cfg pyproject.toml
+# Versions and hashes from requirements.lock; the build of rnnaudio itself takes setuptools from there, too.
+$(VENV)/.installed: setup.cfg pyproject.toml requirements.lock
 	$(require_python)
 	@echo "setting up $(VENV), about a minute ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python $(PIP) install --editable '.[dev]'
+	@$(BIN)/python $(PIP) install --require-hashes --requirement requirements.lock
+	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-corpus: $(VENV)/.installed

@@ -201,6 +201,10 @@ ALL = (
         runs=(Run("mutants"),),
     ),
     Experiment(
+        "torture", "proofs.torture.torture", "kills, signals, full disks, damage, hostile files: what holds", "hours",
+        runs=(Run("torture"),), smoke=(("--short",),),
+    ),
+    Experiment(
         "verify", "proofs.verify", "MNIST, predict and reconstruct checked against each other", "3 minutes",
         downloads=MNIST, needs=("corpus", "theano-if-possible"),
     ),

@@ -36,7 +36,7 @@ from rnnaudio.plots.spectra import (
     spectral_panels,
     spectral_panels_figure,
 )
-from rnnaudio.plots.speed import growth, growth_figure, speed_ratios, speed_ratios_figure
+from rnnaudio.plots.speed import growth, growth_figure, soak, soak_figure, speed_ratios, speed_ratios_figure
 
 __all__ = [
     "Angles",
@@ -64,6 +64,8 @@ __all__ = [
     "methods_figure",
     "saturation",
     "saturation_figure",
+    "soak",
+    "soak_figure",
     "spectral_panels",
     "spectral_panels_figure",
     "spectrogram",

@@ -1,4 +1,4 @@
-"""Plots of training speed: relative to other frameworks, and against the size of the model."""
+"""Plots of cost: speed relative to other frameworks and against the model's size, what a process holds over time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
+from numpy.typing import ArrayLike
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.plots.canvas import BLUE, COLOURS, GREY, Row, new_figure, save
@@ -93,4 +94,29 @@ def growth_figure(series: Mapping[str, Row]) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(color="#E5E5E5")
     panels[0].set_ylabel("training step, ms")
+    return figure
+
+
+def soak(table: ArrayLike, path: str | Path) -> Path:
+    """Write a PNG of the memory, descriptors and threads of a process over time; see :func:`soak_figure`."""
+    return save(soak_figure(table), path)
+
+
+def soak_figure(table: ArrayLike) -> Figure:
+    """Plot what a process holds against time, a panel each: resident memory, open descriptors, threads.
+
+    table: (n, 4), with columns time in s, memory in MB, number of descriptors, number of threads.
+    Raises RnnaudioError if it has another shape, or no row.
+    """
+    rows = np.asarray(table, float)
+    if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
+        raise RnnaudioError(f"soak: got a table of shape {rows.shape}, expected one or more rows of four columns")
+    figure = new_figure(7.0, 5.0)
+    panels = figure.subplots(3, 1, sharex=True)
+    for axes, column, name in zip(panels, rows[:, 1:].T, ("memory (MB)", "open descriptors", "threads"), strict=True):
+        axes.plot(rows[:, 0] / 60.0, column, color=BLUE, linewidth=1)
+        axes.set_ylim(0.0, 1.15 * max(column.max(), 1.0))
+        axes.set_ylabel(name)
+        axes.grid(color="#E5E5E5")
+    panels[-1].set_xlabel("time (minutes)")
     return figure

@@ -1,0 +1,1 @@
+"""Torture: kills, signals, two processes at once, full disks, damage and hostile files, with counts of what held."""

@@ -1,0 +1,88 @@
+"""No space at 20 offsets of each writer: what was there stays as it was, nothing is left behind, the error is a line.
+
+A limit on the size of files (RLIMIT_FSIZE) stands in for a full disk: writing beyond it fails in the same way, with
+EFBIG instead of ENOSPC, at any offset and without a file system of its own.
+"""
+
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.proofs.torture import toys
+from experiments.proofs.torture.outcome import Count
+from rnnaudio.audio import read_audio
+from rnnaudio.data import AudioCorpus
+from rnnaudio.runs.record import SavedRun
+
+N_OFFSETS = 20
+
+
+class Writer(NamedTuple):
+    """A command that replaces the file ``target``; ``needs``: what its folder holds at the start."""
+
+    name: str
+    needs: tuple[str, ...]
+    words: list[object]
+    target: str
+    read: Callable[[Path], object]
+
+
+def _read_corpus(path: Path) -> None:
+    with AudioCorpus.open(path) as corpus:
+        corpus.verify()
+
+
+def _read_run(path: Path) -> None:
+    SavedRun.read(path.parent)
+
+
+WRITERS = (
+    Writer(
+        "corpus build", ("corpus.h5", "sounds"), toys.build_words("corpus.h5", "--overwrite", "--seed", 1),
+        "corpus.h5", _read_corpus,
+    ),
+    Writer(
+        "resume", ("corpus.h5", "frames"),
+        ["resume", "frames", "--max-updates", 2 * toys.N_UPDATES, "--import", toys.SHORTENED],
+        "frames/checkpoint.safetensors", _read_run,
+    ),
+    Writer(
+        "generate", ("corpus.h5", "samples", "out.wav"),
+        ["generate", "samples", "out.wav", "--seconds", 3, "--overwrite", "--import", toys.SHORTENED], "out.wav",
+        read_audio,
+    ),
+    Writer(
+        "report", ("corpus.h5", "codes"), ["report", "codes", "--import", toys.SHORTENED], "codes/report.html",
+        Path.read_bytes,
+    ),
+)  # fmt: skip
+
+
+def full_disk(folder: Path, n_offsets: int = N_OFFSETS) -> Count:
+    """Run each writer with files limited to ``n_offsets`` sizes below that of what it writes."""
+    source, count = toys.toys(folder / "toys"), Count("full disk")
+    toys.must(["generate", "samples", "out.wav", "--seconds", 2, "--import", toys.SHORTENED], source)
+    for writer in WRITERS:
+        size = (source / writer.target).stat().st_size
+        for k in range(n_offsets):
+            offset = size * k // n_offsets
+            fault = _limited(writer, toys.copied(source, folder / "full", *writer.needs), offset)
+            count.add(f"{writer.name}, {offset} bytes", fault)
+    return count
+
+
+def _limited(writer: Writer, folder: Path, offset: int) -> str:
+    before, names = (folder / writer.target).read_bytes(), toys.names_in(folder)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (offset, offset))
+
+    ended = toys.run(writer.words, folder, limits=limit)
+    if ended.has_traceback or ended.status != 2:
+        return f"status {ended.status}: {ended.output[-300:]}"
+    if (folder / writer.target).read_bytes() != before:
+        return f"{writer.target} has changed"
+    writer.read(folder / writer.target)
+    left = {name for name in toys.names_in(folder) - names if name.endswith(".part") and "pieces" not in name}
+    return f"left behind: {', '.join(sorted(left))}" if left else ""

@@ -1,0 +1,80 @@
+"""Mutated files of every kind that is read, many thousands: refused in one line or read, never anything else.
+
+Each case is read in a worker process (:mod:`experiments.proofs.torture.fuzz_worker`), which is watched for crashes,
+for more than 5 s a case, and for its memory. A case is a pure function of (kind, seed).
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+from experiments.proofs.torture import toys
+from experiments.proofs.torture.outcome import Count
+
+KINDS = {"corpus": 5000, "sound": 2000, "checkpoint": 1000, "record": 1000, "idx": 250, "pickle": 250, "toml": 500}
+LIMIT_S, MOST_MB = 5.0, 500.0
+
+
+def fuzz(folder: Path, share: float = 1.0) -> Count:
+    """Try ``share`` of the cases of each kind, two workers at a time."""
+    source, count = toys.toys(folder / "toys"), Count("fuzz")
+    lock, parts = threading.Lock(), list[tuple[str, range]]()
+    for kind, n in KINDS.items():
+        n = max(1, round(n * share))
+        parts += [(kind, range(n // 2)), (kind, range(n // 2, n))]
+    counts: Counter[str] = Counter()
+    for both in zip(parts[::2], parts[1::2], strict=True):
+        threads = [threading.Thread(target=_tried, args=(source, *part, count, counts, lock)) for part in both]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    count.figures["outcomes"] = dict(sorted(counts.items()))
+    return count
+
+
+def _tried(source: Path, kind: str, seeds: range, count: Count, counts: Counter[str], lock: threading.Lock) -> None:
+    """Try cases in worker processes, of which the next one goes on after a crash or hang."""
+    left = seeds
+    while left:
+        done = 0
+        for line in _worker(source, kind, left):
+            done += 1
+            row = json.loads(line)
+            fault = row["fault"]
+            fault = fault or (f"{row['seconds']:.1f} s" if row["seconds"] > LIMIT_S else "")
+            fault = fault or (f"{row['mb']:.0f} MB" if row["mb"] > MOST_MB else "")
+            with lock:
+                counts[f"{kind} {row['outcome']}"] += 1
+                count.add(f"{kind} {row['seed']}", fault)
+        if done < len(left):
+            with lock:
+                counts[f"{kind} crash or hang"] += 1
+                count.add(f"{kind} {left[done]}", "the process crashed or took far too long")
+            done += 1
+        left = left[done:]
+
+
+def _worker(source: Path, kind: str, seeds: range) -> list[str]:
+    """Lines of a worker on these cases, as far as it came: it is killed if a case takes four times its limit."""
+    command = [sys.executable, "-m", "experiments.proofs.torture.fuzz_worker", str(source), kind]
+    process = subprocess.Popen(
+        [*command, str(seeds.start), str(seeds.stop)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        cwd=toys.ROOT, env=os.environ | {"PYTHONPATH": str(toys.ROOT)},
+    )  # fmt: skip
+    assert process.stdout
+    lines: list[str] = []
+    timer = threading.Timer(60.0, process.kill)  # its imports, too
+    timer.start()
+    for line in process.stdout:
+        timer.cancel()
+        lines.append(line)
+        timer = threading.Timer(4.0 * LIMIT_S, process.kill)
+        timer.start()
+    timer.cancel()
+    process.wait()
+    return lines

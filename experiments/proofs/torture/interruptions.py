@@ -1,0 +1,32 @@
+"""Signals in the middle of an update: the run ends with the signal's status, and resumes to the same bits."""
+
+import signal
+from pathlib import Path
+
+from experiments.proofs.torture import toys
+from experiments.proofs.torture.outcome import Count
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def interruptions(folder: Path, n: int) -> Count:
+    """Send each recipe's run each of three signals, at ``n`` updates in all; resume each, and compare."""
+    source, count = toys.toys(folder / "toys"), Count("interruptions")
+    cases = [(recipe, number) for recipe in toys.SETTINGS for number in SIGNALS]
+    for k in range(n):
+        recipe, number = cases[k % len(cases)]
+        at = 1 + (k // len(cases) * 5 + k) % (toys.N_UPDATES - 1)
+        count.add(f"{recipe}, {number.name} at update {at}", _interrupted(source, folder / "run", recipe, number, at))
+    return count
+
+
+def _interrupted(source: Path, folder: Path, recipe: str, number: signal.Signals, at: int) -> str:
+    toys.copied(source, folder, "corpus.h5")
+    environment = {"TORTURE_SIGNAL": str(int(number)), "TORTURE_UPDATE": str(at)}
+    ended = toys.run(toys.train_words(recipe), folder, environment=environment)
+    if ended.status != 128 + number or ended.has_traceback:
+        return f"status {ended.status}, expected {128 + number}: {ended.output[-300:]}"
+    resumed = toys.run(["resume", "run", "--import", toys.SHORTENED], folder)
+    if resumed.status:
+        return f"it cannot be resumed: status {resumed.status}: {resumed.output[-300:]}"
+    return toys.difference_of_runs(folder / "run", source / recipe)

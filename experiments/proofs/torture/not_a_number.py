@@ -1,0 +1,78 @@
+"""NaN planted in music, parameters and updates, in every compile mode: named where it is, within an update."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from experiments.proofs.torture import toys
+from experiments.proofs.torture.outcome import Count
+from rnnaudio.data.corpus_format import sha256_of
+from rnnaudio.training import checkpoint
+
+MODES = {
+    "fused, mode c": {"RNNAUDIO_MODE": "c"},
+    "fused, mode python": {"RNNAUDIO_MODE": "python"},
+    "fused, mode numba": {"RNNAUDIO_MODE": "numba"},
+    "scan, mode c": {"RNNAUDIO_MODE": "c", "RNNAUDIO_KERNEL": "scan"},
+}
+SAMPLE = 12_345
+PLACES = ("training piece", "validation piece", "parameter", "update")
+
+
+def not_a_number(folder: Path, modes: tuple[str, ...] = tuple(MODES)) -> Count:
+    """Plant NaN in each of four places in each mode, and train or resume."""
+    source, count = folder / "toys", Count("not a number")
+    toys.toys(source, recipes=("frames",))
+    toys.must(toys.build_words("float.h5", "--dtype", "float32"), source)
+    for mode in modes:
+        for place, words, expected in _planted(source, folder / "nan"):
+            ended = toys.run(words, folder / "nan", environment=MODES[mode])
+            missing = [word for word in expected if word not in ended.output]
+            faults = [
+                f"status {ended.status}" if ended.status == 0 else "",
+                "traceback" if ended.has_traceback else "",
+                f"not named: {', '.join(missing)}" if missing else "",
+            ]
+            fault = "; ".join(filter(None, faults))
+            count.add(f"{place}, {mode}", f"{fault}: {ended.output[-300:]}" if fault else "")
+    return count
+
+
+def _planted(source: Path, folder: Path) -> Iterator[tuple[str, list[object], list[str]]]:
+    """(place, command, what it must name), one after another in the same folder."""
+    for split in ("train", "valid"):
+        toys.copied(source, folder, "float.h5")
+        title = _plant_in_music(folder / "float.h5", split)
+        words = [word if word != "corpus.h5" else "float.h5" for word in toys.train_words("frames")]
+        yield f"{split} piece", words, [title, str(SAMPLE)]
+    toys.copied(source, folder, "corpus.h5", "frames")
+    name = _plant_in_parameter(folder / "frames" / "checkpoint.safetensors")
+    yield "parameter", ["resume", "frames", "--max-updates", 2 * toys.N_UPDATES, "--import", toys.SHORTENED], [name]
+    toys.copied(source, folder, "corpus.h5")
+    yield "update", toys.train_words("frames", "run", "--learning-rate", 1e30), ["finite", "update", "--learning-rate"]
+
+
+def _plant_in_music(path: Path, split: str) -> str:
+    """Set one sample of a piece to NaN, with checksums that fit; returns the title of the piece."""
+    with h5py.File(path, "r+") as file:
+        piece = next(piece for piece in file["pieces"].values() if _text(piece.attrs["split"]) == split)
+        piece[SAMPLE] = np.nan
+        piece.attrs["sha256"] = sha256_of(piece)
+        return _text(piece.attrs["title"])
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _plant_in_parameter(path: Path) -> str:
+    """Set one entry of the first parameter to NaN, with a checksum that fits; returns its name."""
+    saved = checkpoint.load(path)
+    name = next(name for name in sorted(saved.arrays) if name.startswith("model/"))
+    saved.arrays[name] = saved.arrays[name].copy()
+    saved.arrays[name].flat[0] = np.nan
+    record = saved.record | {"history": saved.extent._asdict()}
+    checkpoint.save(path, saved._replace(record=record))
+    return name.removeprefix("model/")

@@ -1,0 +1,49 @@
+"""A long run, watched from outside: memory, open descriptors and threads must not grow."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from experiments.proofs.torture import toys
+from experiments.proofs.torture.outcome import Count
+from experiments.shared.records import FOLDER
+from rnnaudio import plots
+
+EVERY_S = 1.0
+START_S = 20.0  # compiling, first validation
+MOST_GROWTH = 0.05
+
+
+def soak(folder: Path, seconds: float) -> Count:
+    """Train a run for ``seconds``, validating and saving all the time, and read /proc once a second (Linux only)."""
+    source, count = toys.toys(folder / "toys", recipes=()), Count("soak")
+    words = toys.train_words("frames", "run", "--max-updates", 10**9, "--minutes", seconds / 60.0)
+    process, rows = toys.Process(words, source), list[tuple[float, ...]]()
+    started = time.monotonic()
+    while process.runs and time.monotonic() - started < seconds:
+        rows.append((time.monotonic() - started, *_state(process.pid)))
+        time.sleep(EVERY_S)
+    ended = process.end()
+    table = np.array(rows)
+    count.figures |= {"columns": ["seconds", "MB", "descriptors", "threads"], "rows": _thinned(table)}
+    count.add("it ends as asked", "" if ended.status == 0 else f"status {ended.status}: {ended.output[-300:]}")
+    steady = table[table[:, 0] > min(START_S, table[-1, 0] / 3)]
+    for k, name in enumerate(("memory", "descriptors", "threads"), start=1):
+        thirds = np.array_split(steady[:, k], 3)
+        first, last = np.median(thirds[0]), np.median(thirds[-1])
+        count.add(name, f"{first:g} at first, {last:g} at last" if last > first * (1.0 + MOST_GROWTH) else "")
+    plots.soak(table, FOLDER / "pictures" / "torture-soak.png")
+    return count
+
+
+def _state(pid: int) -> tuple[float, float, float]:
+    """Resident memory in MB, open descriptors and threads of a process."""
+    folder = Path(f"/proc/{pid}")
+    fields = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
+    memory_mb, n_descriptors = float(fields["VmRSS"].split()[0]) / 1024.0, len(list((folder / "fd").iterdir()))
+    return memory_mb, float(n_descriptors), float(fields["Threads"])
+
+
+def _thinned(table: np.ndarray, most: int = 60) -> list[list[float]]:
+    return [[round(float(x), 1) for x in row] for row in table[:: max(1, len(table) // most)]]
