@@ -168,7 +168,7 @@ def write_corpus(
             format=FORMAT, version=VERSION, sample_rate_hz=sample_rate_hz, dtype=dtype, mean=moments.mean, std=std,
             left_out=_as_attribute(left_out, MORE_LEFT_OUT), notes=_as_attribute(notes, "... and more"),
         )  # fmt: skip
-        _check_free(out, overwrite)  # another program may have written it meanwhile
+        check_free(out, overwrite)  # another program may have written it meanwhile
     notes += partial.all_notes()
     return CorpusSummary(
         out, sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out)
@@ -356,11 +356,11 @@ class _Progress:
 def _owned(out: Path, overwrite: bool) -> Iterator[None]:
     """Keep other processes from writing the corpus; RnnaudioError if there is one that is not to be replaced."""
     with owned_file(out):
-        _check_free(out, overwrite)
+        check_free(out, overwrite)
         yield
 
 
-def _check_free(out: Path, overwrite: bool) -> None:
+def check_free(out: Path, overwrite: bool) -> None:
     """RnnaudioError if there is a file that is not to be replaced."""
     if out.exists() and not overwrite:
         raise RnnaudioError(f"{printable(out)} exists: choose another name, or replace it with --overwrite")
