@@ -89,7 +89,7 @@ def run_apart(name: str, arguments: tuple[str, ...]) -> bool:
     command = [sys.executable, "-c", code, "experiment", "run", name, *arguments]
     done = subprocess.run(command, check=False, env=os.environ)
     print(f"==== {name}: {time.monotonic() - started:.0f} s, status {done.returncode}", flush=True)
-    if done.returncode == 130:
+    if done.returncode > 128:  # it was interrupted
         raise KeyboardInterrupt
     return done.returncode == 0
 

@@ -57,7 +57,7 @@ def corpus_build(
     *sources, out = paths or (Path(),)
     if not sources:
         raise RnnaudioError("corpus build got fewer than two paths; expected what to read, then the .h5 file to write")
-    _check_corpus_name(out)
+    _check_corpus_name(out, overwrite)
     cleaning = Cleaning(None if keep_silence else -60.0, keep_truncated, drop_silence, normalise)
     splitting = Splitting(seed=seed, group=group, valid=valid, test=test)
     print(
@@ -153,7 +153,7 @@ def corpus_merge(
     if len(paths) < 3:
         raise RnnaudioError("corpus merge got fewer than three paths; expected the .h5 file to write, then corpora")
     out, *corpora = paths
-    _check_corpus_name(out, place="first")
+    _check_corpus_name(out, overwrite, place="first")
     print(merge_corpora(out, corpora, sample_rate_hz=sample_rate_hz, overwrite=overwrite))
 
 
@@ -177,7 +177,7 @@ def corpus_timit(
     """
     from rnnaudio.data import build_timit_corpus
 
-    _check_corpus_name(out)
+    _check_corpus_name(out, overwrite)
     print(build_timit_corpus(folder, out, overwrite=overwrite))
 
 
@@ -225,7 +225,10 @@ def corpus_info(path: Positional[Path], verify: bool = False) -> None:
             print(f"{piece.split:6s} {seconds:8.1f} s  {piece.title}  ({piece.source}; {piece.licence})")
 
 
-def _check_corpus_name(out: Path, place: str = "last") -> None:
-    """Raise RnnaudioError unless ``out`` ends in .h5 or .hdf5."""
+def _check_corpus_name(out: Path, overwrite: bool, place: str = "last") -> None:
+    """Raise RnnaudioError unless ``out`` ends in .h5 or .hdf5, and does not exist or may be overwritten."""
+    from rnnaudio.data.corpus_build import check_free
+
     if out.suffix.lower() not in (".h5", ".hdf5"):
         raise RnnaudioError(f"the {place} path is the corpus to write, expected a name that ends in .h5; got {out}")
+    check_free(out, overwrite)

@@ -162,7 +162,7 @@ def write_corpus(
         moments, summaries = measure_pieces(group, sample_rate_hz)
         notes = list(dict.fromkeys(notes + notes_on(summaries)))
         std = write_attributes(file, moments, left_out, notes, {"sample_rate_hz": sample_rate_hz, "dtype": dtype})
-        _check_free(out, overwrite)  # another program may have written it meanwhile
+        check_free(out, overwrite)  # another program may have written it meanwhile
     remember_own(out)
     notes += partial.all_notes()
     return CorpusSummary(
@@ -347,11 +347,11 @@ class _Progress:
 def _owned(out: Path, overwrite: bool) -> Iterator[None]:
     """Keep other processes from writing the corpus; RnnaudioError if there is one that is not to be replaced."""
     with owned_file(out):
-        _check_free(out, overwrite)
+        check_free(out, overwrite)
         yield
 
 
-def _check_free(out: Path, overwrite: bool) -> None:
+def check_free(out: Path, overwrite: bool) -> None:
     """RnnaudioError if there is a file that is not to be replaced."""
     if out.exists() and not overwrite:
         raise RnnaudioError(f"{visible(out)} exists: choose another name, or replace it with --overwrite")

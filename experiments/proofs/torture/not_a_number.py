@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.proofs.torture import toys
 from experiments.proofs.torture.outcome import Count
-from rnnaudio.data.corpus_format import sha256_of
+from rnnaudio.corpus_file.layout import sha256_of
 from rnnaudio.training import checkpoint
 
 MODES = {
