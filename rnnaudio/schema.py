@@ -99,7 +99,7 @@ def checked(value: Plain, kind: Any, name: str) -> Any:
     try:
         return _converter(kind)(value)
     except _Unfit as wrong:
-        where = f"{name}{wrong.place}".removeprefix(".")
+        where = f"{name}{wrong.place}".removeprefix(".") or "it"
         got = "missing" if wrong.is_missing else shown(wrong.value)
         raise RnnaudioError(f"{where} is {got}; expected {wrong.expected}") from None
 

@@ -7,6 +7,7 @@ from typing import TextIO
 # surrogates, which stand for bytes of a file name that are no text.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+SURROGATES = "".join(map(chr, range(0xD800, 0xE000)))  # a stream encodes them as its user has chosen
 OF_BARS = re.compile("([\n\t\r]|\x1b\\[A)")  # lines, and what progress bars are drawn with
 
 
@@ -34,7 +35,8 @@ class VisibleStream:
 
     def write(self, text: str) -> int:
         """Write the text; returns its length."""
-        self.plain.write("".join(part if k % 2 else visible(part) for k, part in enumerate(OF_BARS.split(text))))
+        parts = enumerate(OF_BARS.split(text))
+        self.plain.write("".join(part if k % 2 else visible(part, SURROGATES) for k, part in parts))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:

@@ -83,10 +83,7 @@ def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         if or_none and words == ["None"]:
             return None
         try:
-            number = kinds[0](words[0])
-            if number != number:
-                raise ValueError("nan is no number")
-            return number
+            return kinds[0](words[0])
         except ValueError:
             raise ValueError(f"got {words[0]!r}, expected {NUMBERS[kinds[0]]}{or_none}") from None
 

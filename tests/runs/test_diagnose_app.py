@@ -263,6 +263,7 @@ def test_bad_runs_give_one_line_and_status_2(folder, found, tmp_path, command):
     shutil.copytree(folder / "run", tmp_path / "damaged")
     checkpoint = tmp_path / "damaged/checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    (tmp_path / "damaged" / checkpoints.PREVIOUS).unlink()
     shutil.copytree(folder / "run", tmp_path / "moved")
     saved = checkpoints.load(folder / "run/checkpoint.safetensors")
     saved.record["config"]["corpus"]["path"] = str(tmp_path / "gone.h5")
