@@ -98,6 +98,16 @@ def test_a_message_that_cannot_be_written_costs_nothing(monkeypatch):
     assert one.reason == "interrupted (Ctrl-C)"
 
 
+def test_the_status_is_the_same_when_text_was_being_evaluated(tmp_path):
+    (tmp_path / "module.py").write_text(
+        "import os, signal\nfrom rnnaudio.errors import run_command\n"
+        "run_command(lambda: exec('os.kill(os.getpid(), signal.SIGINT)'), 'rnnaudio')\n"
+    )
+    command, environment = [sys.executable, "-m", "module"], os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "\nrnnaudio: interrupted\n")
+
+
 SLEEPER = """
 import sys, time
 from rnnaudio import interrupt
