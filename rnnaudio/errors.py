@@ -80,6 +80,9 @@ def _exit_interrupted(name: str, left: str = "") -> NoReturn:
     except OSError:
         forget_output()
     print(f"\n{name}: interrupted{left and f'; {left}'}", file=sys.stderr)
+    # A KeyboardInterrupt that has left an exec() of text, as dataclasses do, stays marked as unhandled in CPython, and
+    # `python -m` then ends by SIGINT whatever the status is. The next evaluation of text takes the mark off.
+    eval("None")
     sys.exit(interrupt.status())
 
 
