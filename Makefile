@@ -81,9 +81,14 @@ test-jax: $(VENV)/.installed-jax
 
 # The fast tier: what only the full one runs are twins by scan, tiny experiments and the like, run on PyTensor. Left out
 # are the rooms that know no engine, which the contract of imports holds; commands of the other tests use them, too.
+# Elementwise operations are fused only where the compile mode matters: each fusion is a file of C++ of its own, and
+# Theano compiles one at a time.
 NO_ENGINE := $(addprefix --ignore=tests/,audio data datasets metrics plots project)
+WITHOUT_FUSION := THEANO_FLAGS="optimizer_excluding=fusion,$(THEANO_FLAGS)"
 test-theano: $(THEANO_VENV)/.installed
-	@RNNAUDIO_ENGINE=theano $(THEANO_VENV)/bin/python -m pytest $(PARALLEL) -m "not slow" $(NO_ENGINE) $(ARGS)
+	@RNNAUDIO_ENGINE=theano $(THEANO_VENV)/bin/python -m pytest $(PARALLEL) -m "not slow and modes" $(NO_ENGINE) $(ARGS)
+	@RNNAUDIO_ENGINE=theano $(WITHOUT_FUSION) $(THEANO_VENV)/bin/python -m pytest $(PARALLEL) \
+	    -m "not slow and not modes" $(NO_ENGINE) $(ARGS)
 
 test-theano-if-possible:
 	@if $(PYTHON) -c '$(IS_PYTHON_311)'; then $(AGAIN) test-theano; \

@@ -270,13 +270,13 @@ def as_list() -> str:
 
 
 def needs(name: str, arguments: list[str]) -> tuple[str, ...]:
-    """The extras and data to set up before a run with these arguments; tiny forms need no corpus."""
+    """List the extras and data to set up before a run with these arguments; with --smoke no corpus is needed."""
     wanted = ("corpus",) if name == "all" else find(name).needs
     return tuple(need for need in wanted if not ("--smoke" in arguments and need in ("corpus", "strings")))
 
 
 def notes(name: str, arguments: list[str], wanted: tuple[str, ...]) -> list[str]:
-    """What to know about the needs of a run, ``wanted``: that there are none, and what the run itself downloads."""
+    """Remarks for the user: one if the needs of a run, ``wanted``, are empty, one on what the run itself downloads."""
     downloads = "" if name == "all" or "--smoke" in arguments else find(name).downloads
     nothing = [] if wanted else [f"make has nothing to set up for {name}"]
     return nothing + ([f"{name} downloads {downloads}, the first time it runs"] if downloads else [])

@@ -95,7 +95,7 @@ def run_apart(name: str, arguments: tuple[str, ...]) -> bool:
 
 
 def set_aside(folders: list[Path]) -> None:
-    """Rename those of the folders that exist; RnnaudioError, before any is renamed, if a new name is already taken."""
+    """Rename the folders that exist to ``NAME.before``; RnnaudioError, before any is renamed, if a name is taken."""
     there = {folder: folder.with_name(f"{folder.name}.before") for folder in folders if folder.exists()}
     for before in there.values():
         if before.exists():

@@ -1,4 +1,4 @@
-"""Settings of NumPy's BLAS, and of threads, that must be made before NumPy is loaded.
+"""Environment variables for NumPy's BLAS and for threads, which must be set before NumPy is loaded.
 
 OpenBLAS mistakes some processors with AVX-512 for a Haswell and then multiplies at half their speed (measured on
 virtual machines, November 2026). The layers' fused kernels do not use BLAS; scan and NumPy's matrix products do.
@@ -6,8 +6,8 @@ virtual machines, November 2026). The layers' fused kernels do not use BLAS; sca
 ``RNNAUDIO_THREADS`` also limits the threads of BLAS, which spin while they wait: on a shared machine the singular
 value decomposition of a 400 x 200 matrix, which takes milliseconds, took 2.3 s with two threads.
 
-``OMP_NUM_THREADS`` may be a list in OpenMP, a number for each level of nesting. PyTensor fails with a TypeError for
-that, and for anything else that is not a number; numba fails with a ValueError for ``NUMBA_NUM_THREADS=0``. Such a
+In OpenMP ``OMP_NUM_THREADS`` may be a list, with a number for each level of nesting. PyTensor fails with a TypeError
+for a list, and for anything else that is not a number; numba fails with a ValueError for ``NUMBA_NUM_THREADS=0``. A
 list is therefore cut to its first number, and an invalid value is deleted.
 """
 
@@ -25,7 +25,10 @@ NEEDED = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}  # by OpenB
 
 
 def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
-    """Read the first processor's feature flags from ``path``, as Linux names them; empty on other systems."""
+    """Read the first processor's feature flags, as Linux names them, from ``path``.
+
+    The set is empty if the file cannot be read (on other systems) or lists no flags.
+    """
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -34,10 +37,10 @@ def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
 
 
 def prefer_avx512(environment: MutableMapping[str, str], flags: set[str], numpy_is_loaded: bool) -> bool:
-    """Select OpenBLAS's AVX-512 kernels if the processor, of these ``flags``, supports them; return whether it did so.
+    """Select OpenBLAS's AVX-512 kernels if the processor, with these ``flags``, supports them; True if selected.
 
-    Sets ``OPENBLAS_CORETYPE`` in ``environment``. Does nothing if the user has already set it, or if NumPy is loaded,
-    when it would have no effect.
+    Sets ``OPENBLAS_CORETYPE`` in ``environment``. Does nothing if the user has set this variable already, or if NumPy
+    is loaded, because the variable would then have no effect.
     """
     if VARIABLE in environment or numpy_is_loaded or not flags >= NEEDED:
         return False
@@ -65,9 +68,9 @@ def mend_threads(environment: MutableMapping[str, str]) -> None:
 
 
 def follow_threads(environment: MutableMapping[str, str]) -> None:
-    """Set OPENBLAS_NUM_THREADS in ``environment`` to the value of RNNAUDIO_THREADS, if that is a whole number.
+    """Set OPENBLAS_NUM_THREADS in ``environment`` to the value of RNNAUDIO_THREADS, if the latter is a whole number.
 
-    Does nothing if one of THREAD_VARIABLES is already set.
+    Does nothing if any variable of THREAD_VARIABLES is already set.
     """
     n_threads = environment.get("RNNAUDIO_THREADS", "").strip()
     if n_threads.isdecimal() and not any(variable in environment for variable in THREAD_VARIABLES):

@@ -14,7 +14,7 @@ LEAST_VARIANCE = 1e-4  # the smallest predicted variance, for data of order 1
 
 
 def masked_mean(values: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """Mean of ``values`` where ``mask``, of the same shape, is 1 (0 if nowhere); without a mask, of all values."""
+    """Mean of ``values`` where ``mask``, of the same shape, is 1; without a mask, of all. 0 if the mask is all 0."""
     if mask is None:
         return tt.mean(values)
     # A switch, not a product, because a masked infinite value would give 0 x inf = NaN. The cast keeps float32, which
@@ -47,9 +47,9 @@ def mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | 
 
 
 def normalised_mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """sum (prediction - target)^2 / sum target^2, both (..., n), where ``mask`` (...) is 1; without one, everywhere.
+    """sum (prediction - target)^2 / sum target^2, both (..., n), where ``mask`` (...) is 1; None: everywhere.
 
-    Predicting zero scores 1.0.
+    A prediction of zeros has a loss of 1.
     """
     (shown,) = _hidden(mask, target)
     power = masked_mean(tt.mean(tt.sqr(shown), axis=-1), mask)
@@ -64,9 +64,9 @@ def phase_distance(
     """sum a sin^2((target - prediction) / 2) / sum a, for angles (..., n) in radians; 0 to 1.
 
     The weights a are ``weight`` (..., n), usually amplitudes, so that phases of silent bins do not count; None: 1
-    everywhere. The sums are over the elements where ``mask`` (...) is 1; without a mask, over all. Angles count modulo
-    2 pi. The gradient of the distance of two angles, sin(prediction - target) / 2, vanishes at equal and at opposite
-    angles. For properties of the distance see :func:`rnnaudio.metrics.spectra.phase_distance`.
+    everywhere. The sums are over the elements where ``mask`` (...) is 1; without a mask, over all. Multiples of 2 pi
+    do not matter. The gradient of the distance of two angles, sin(prediction - target) / 2, vanishes at equal and at
+    opposite angles. For properties of the distance see :func:`rnnaudio.metrics.spectra.phase_distance`.
     """
     prediction, target = _hidden(mask, prediction, target)
     # The equivalent (1 - cos) / 2 would round the distance of nearby angles to zero in float32.
@@ -80,11 +80,11 @@ def phase_distance(
 
 
 def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """-log N(target; m, v) in nats, mean over values: (log(2 pi v) + (target - m)^2 / v) / 2.
+    """-log N(target; m, v) in nats, mean over all values: (log(2 pi v) + (target - m)^2 / v) / 2. Bishop (1994).
 
-    prediction (..., 2 n): n means m, then n values s with v = exp(s) + LEAST_VARIANCE; without that minimum, the loss
-    of exactly predicted silence would be minus infinity. target (..., n). mask (...): 1 where values count; None: all
-    do. Bishop (1994).
+    prediction (..., 2 n): n means m, then n numbers s that give the variances v = exp(s) + LEAST_VARIANCE; without
+    this minimum, the loss of exactly predicted silence would be minus infinity. target (..., n). mask (...): 1 where
+    values count, 0 elsewhere; None: all values count.
     """
     prediction, target = _hidden(mask, prediction, target)
     nats = ops.gaussian_nats(prediction, target, LEAST_VARIANCE)
@@ -95,7 +95,7 @@ def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic |
 
 
 def gaussian_parts(prediction: Array) -> tuple[Array, Array]:
-    """Split a prediction (..., 2 n), NumPy or symbolic, into the means m and the values s, (..., n) each.
+    """Split a prediction (..., 2 n), NumPy or symbolic, into means m and exponents s, (..., n) each.
 
     The variances are exp(s) + LEAST_VARIANCE; see :func:`gaussian_likelihood`.
     """
@@ -106,8 +106,8 @@ def gaussian_parts(prediction: Array) -> tuple[Array, Array]:
 def cross_entropy(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = None) -> Symbolic:
     """-log softmax(logits)[label] in nats, mean over elements; logits (..., classes), labels (...) integers.
 
-    mask (...): 1 where elements count; None: all do. The loss is computed from the logits, so that no probability
-    underflows to 0, whose logarithm is infinite.
+    mask (...): 1 where elements count, 0 elsewhere; None: all elements count. The loss is computed from the logits, so
+    that no probability underflows to 0, whose logarithm is infinite.
     """
     (logits,) = _hidden(mask, logits)
     if mask is not None:
@@ -125,8 +125,8 @@ def cross_entropy_2016(logits: Symbolic, labels: Symbolic, mask: Symbolic | None
     """-log max_k(y_k p_k), p = softmax(logits), as in 2016: in nats, mean over elements; logits (..., classes).
 
     labels: (...) integers, of which y is the one-hot form, or y itself, (..., classes). mask (...): 1 where elements
-    count; None: all do. For one-hot y the loss equals :func:`cross_entropy` until p_k underflows: then it is infinite,
-    and its gradient NaN. For soft labels the two differ.
+    count, 0 elsewhere; None: all elements count. For one-hot y the loss equals :func:`cross_entropy`, unless the
+    label's p_k underflows to 0: then the loss is infinite, and its gradient NaN. For other y the two losses differ.
     """
     (logits,) = _hidden(mask, logits)
     last = logits.ndim - 1
@@ -140,9 +140,9 @@ def cross_entropy_2016(logits: Symbolic, labels: Symbolic, mask: Symbolic | None
 
 
 def bernoulli_nats(logits: Symbolic, target: Symbolic) -> Symbolic:
-    """-log p(target) in nats, summed over the last axis, (..., n) -> (...); each value is 1 with p = sigmoid(logit).
+    """-log p(target) in nats, summed over the last axis, (..., n) -> (...); a value is 1 with probability sigmoid(l).
 
-    Computed as log(1 + e^l) - x l for logit l and target x: finite for every finite logit. Targets from 0 to 1.
+    l is the logit. Computed as log(1 + e^l) - x l for a target x from 0 to 1: finite for every finite logit.
     """
     return ops.bernoulli_nats(logits, target)
 

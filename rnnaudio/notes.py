@@ -1,4 +1,4 @@
-"""Notes on the surroundings that are found while the package is imported, printed when the engine is."""
+"""Notes to the user about problems of the environment, collected until the engine is imported, and then printed."""
 
 import sys
 
@@ -6,11 +6,11 @@ _notes: list[str] = []
 
 
 def note(text: str) -> None:
-    """Keep a sentence for :func:`print_notes`."""
+    """Store a note of one line for :func:`print_notes`."""
     _notes.append(text)
 
 
 def print_notes() -> None:
-    """Print what was noted to stderr, a line each, and forget it."""
+    """Print the stored notes to stderr, one per line (``note: ...``), and delete them."""
     while _notes:
         print(f"note: {_notes.pop(0)}", file=sys.stderr)

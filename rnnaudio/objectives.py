@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
 
 class Objective(Protocol):
-    """A task that a model is trained for. ``fields`` names the arrays of a batch that its methods take, in order."""
+    """A task for which a model is trained. ``fields`` names the arrays of a batch that the methods take, in order."""
 
     @property
     def name(self) -> str: ...
@@ -50,13 +50,14 @@ class Objective(Protocol):
     def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
         """Build the graph of a batch; return its loss, reported values and final state.
 
-        variables: one symbolic array per field. state: initial state. context: training or evaluation, and noise.
+        variables: one symbolic array per field. state: the model's initial state. context: training or evaluation
+        mode, and the source of noise.
         """
         ...
 
 
 class Segment(NamedTuple):
-    """The part of a batch between two time steps."""
+    """A part of a batch: all its sequences, between two time steps."""
 
     arrays: list[np.ndarray]  # one per field of the objective
     weight: float  # the loss of the batch is the sum of weight * loss over its segments
@@ -67,7 +68,7 @@ class Divisible(Objective, Protocol):
     """An objective whose loss is a mean over time steps, so that a batch can be cut into segments along time."""
 
     def segments(self, segment_steps: int, *arrays: np.ndarray) -> list[Segment]:
-        """Cut a batch, one array per field, into segments of ``segment_steps`` steps; the last one may be shorter."""
+        """Cut a batch, one array per field, into segments of ``segment_steps`` time steps; the last may be shorter."""
         ...
 
 
@@ -76,9 +77,9 @@ class Strategy:
     """Mean squared error of the outputs for input frames x_1..x_T, from batches of frames (T+1, batch, n).
 
     shift = 1: the target is the next frame (predict). shift = 0: the target is the input itself (reconstruct).
-    The loss is the mean over the steps from index ``first_scored`` on: 0 for all steps, k after a burn-in of k steps,
-    -1 for the last step only (as in 2016). Reported, always over all T steps: ``normalised_mse`` = sum of squared
-    errors / sum of squared targets.
+    The loss is the mean over the steps from index ``first_scored`` on: 0 for all steps, k to leave out the first k
+    steps, -1 for the last step only (as in 2016). Reported, always over all T steps: ``normalised_mse`` = sum of
+    squared errors / sum of squared targets.
     """
 
     name: str
@@ -104,7 +105,7 @@ class Strategy:
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:
         """Cut frames (T+1, batch, n) into segments (views) of ``segment_steps`` steps; the last one may be shorter.
 
-        Adjoining segments share a frame: with shift 1, the last target of one is the first input of the next.
+        Adjoining segments share a frame: with shift 1, the last target of a segment is the first input of the next.
         RnnaudioError unless ``first_scored`` is 0.
         """
         if self.first_scored:
@@ -138,11 +139,11 @@ class NextCodes:
     ``bits_<k>`` for stage k = 1, 2, ...
 
     own_share
-        in training, the share of the input frames, except the first of a window, that are replaced by samples from the
-        model given the true frames before them: scheduled sampling (Bengio et al. 2015) in two passes instead of step
-        by step (Duckworth et al. 2019). Targets are always the true codes.
+        probability, in training, that an input frame is replaced by a sample from the model, given the true frames
+        before it: scheduled sampling (Bengio et al. 2015) in two passes instead of step by step (Duckworth et al.
+        2019). The first frame of a batch is never replaced, and targets are always the true codes.
     own_rise
-        number of updates over which the share rises linearly from 0 to ``own_share``; 0: constant.
+        number of updates over which that probability rises linearly from 0 to ``own_share``; 0: it is constant.
     """
 
     name: str = "next_codes"
@@ -183,10 +184,10 @@ class NextCodes:
 
 @dataclass(frozen=True)
 class NextFrameDistribution(Strategy):
-    """Negative log-likelihood of the next frame under a distribution of each value; frames (T+1, batch, n).
+    """Negative log-likelihood of the next frame, each of whose n values has a distribution; frames (T+1, batch, n).
 
     The model outputs ``readout.n_parameters`` * n numbers per frame, the parameters of the distributions of
-    ``readout``. Reported: ``nats`` per value, which is the loss and decides early stopping, and the
+    ``readout``. Reported: ``nats``, the loss in nats per value, which decides early stopping, and the
     ``normalised_mse`` of the distributions' means.
     """
 
@@ -207,8 +208,8 @@ class NextFrameDistribution(Strategy):
 class NextSamples:
     """Negative log-likelihood of sample levels (n_context + T, batch, 1) under a :class:`rnnaudio.nn.SampleModel`.
 
-    A level is the integer value of a quantised sample. The last T levels are predicted; ``n_context`` must be that of
-    the model. The loss, reported as ``bits``, is in bits per sample.
+    A level is the integer value of a quantised sample. The last T levels are predicted; ``n_context`` must equal the
+    model's ``n_context``. The loss, reported as ``bits``, is in bits per sample.
     """
 
     n_context: int
@@ -224,7 +225,7 @@ class NextSamples:
     def segments(self, segment_steps: int, codes: np.ndarray) -> list[Segment]:
         """Cut levels (n_context + T, batch, 1) into segments (views) in which ``segment_steps`` samples are predicted.
 
-        The ``n_context`` samples before these are in the segment, too. The last segment may be shorter.
+        Each segment also holds the ``n_context`` samples before the predicted ones. The last segment may be shorter.
         """
         n = len(codes) - self.n_context
         bounds = [(first, min(first + segment_steps, n)) for first in range(0, n, segment_steps)]
@@ -244,8 +245,9 @@ class PhaseDifferences:
     """Weighted :func:`rnnaudio.losses.phase_distance` of two predicted phase differences per bin.
 
     A row of the batch is one bin of one spectrogram. Inputs (T, rows, n): scaled log-magnitudes around the bin.
-    Differences (T, rows, 2), the targets: radians, from the frame before and from the bin below. Weights (T, rows, 2):
-    larger for louder bins. Reported: ``phase_distance``, the loss, 0 to 1.
+    Differences (T, rows, 2), the targets, in radians: in time, from the frame before, and in frequency, from the bin
+    below, see :class:`rnnaudio.audio.phase.Differences`. Weights (T, rows, 2): larger for louder bins. Reported:
+    ``phase_distance``, the loss, 0 to 1.
     """
 
     name: str = "phase_differences"
@@ -269,8 +271,8 @@ class PhaseDifferences:
 class Classification:
     """Cross-entropy in nats of labels (batch,) for images (batch, n).
 
-    ``loss`` is a name in :data:`rnnaudio.losses.CROSS_ENTROPIES`. Reported: ``cross_entropy``, which is the loss, and
-    ``error_rate``, 0 to 1; ``judged_by`` names the one that decides early stopping.
+    ``loss`` is a name in :data:`rnnaudio.losses.CROSS_ENTROPIES`. Reported: ``cross_entropy``, the value of that loss,
+    and ``error_rate``, 0 to 1; ``judged_by`` is the name of the value that decides early stopping.
     """
 
     name: str = "classification"
@@ -301,11 +303,11 @@ class Bound:
 
         E_q[-log p(x | c_T)] + sum_t KL(q(z_t) || N(0, 1)) >= -log p(x)
 
-    x is an image, of images (batch, n); c_T the final canvas, in logits; z_t the latent codes of step t, and q their
-    distribution according to the encoder. The bound is estimated with one sample of the codes. ``likelihood``:
-    ``bernoulli``, a pixel is 1 with probability sigmoid(c_T), or ``gaussian``, a pixel has the distribution
-    N(sigmoid(c_T), std), std a trained parameter of the model. Reported: ``bound``, and its parts ``reconstruction``
-    and ``kl``.
+    x is one of the images (batch, n), values from 0 to 1; c_T is the final canvas, in logits; z_t are the latent codes
+    of step t, and q is their distribution according to the encoder. The bound is estimated with one sample of the
+    codes. ``likelihood``: ``bernoulli``, a pixel is 1 with probability sigmoid(c_T), or ``gaussian``, a pixel has a
+    Gaussian distribution of mean sigmoid(c_T) and of a standard deviation that is a trained parameter of the model.
+    Reported: ``bound``, and its parts ``reconstruction`` and ``kl``.
 
     ValueError in evaluation mode, where codes are not sampled and the value would not be a bound: validate with
     ``Judging(with_noise=True)`` and evaluate with ``Evaluation(..., noise_seed=...)``. RnnaudioError if the model is

@@ -29,7 +29,7 @@ from rnnaudio.ops.update import CompiledRule
 
 
 class Optimizer(Protocol):
-    """The interface of all rules; ``max_gradient_norm``: see :func:`clipping_factor`, None for no clipping."""
+    """The interface of all rules; ``max_gradient_norm``: limit of :func:`clipping_factor`, None for no clipping."""
 
     @property
     def learning_rate(self) -> float: ...
@@ -43,7 +43,7 @@ class Optimizer(Protocol):
     def step(
         self, p: Array, g: Array, slots: tuple[Array, ...], learning_rate: Array | float, n: Array | float
     ) -> tuple[Array, tuple[Array, ...]]:
-        """Compute the new parameter and slots from parameter p and gradient g at the n-th update, n = 1, 2, ..."""
+        """Compute the n-th update, n = 1, 2, ..., of a parameter p with gradient g: (new parameter, new slots)."""
         ...
 
 
@@ -117,9 +117,9 @@ class RMSprop:
 class RMSprop2016:
     """r <- rho r + (1 - rho) g^2;  p <- p - eta g: the RMSprop of the blog of 2016, which does not divide by sqrt(r).
 
-    p: parameter, g: its gradient, eta: ``learning_rate``, r: the slot ``mean_square``, which remains unused: this is
-    plain gradient descent. With the small gradients of a mean squared error its steps are thousands of times smaller
-    than those of :class:`RMSprop`.
+    p: parameter, g: its gradient, eta: ``learning_rate``, r: the slot ``mean_square``, which does not affect p: this
+    is plain gradient descent. With the small gradients of a mean squared error its steps are thousands of times
+    smaller than those of :class:`RMSprop`.
     """
 
     learning_rate: float = 1e-3
@@ -170,9 +170,9 @@ def global_norm(gradients: Iterable[Array]) -> Array:
 
 
 def clipping_factor(norm: Symbolic, limit: float | None) -> Symbolic:
-    """limit / max(norm, limit), the factor that scales gradients of :func:`global_norm` ``norm`` to at most ``limit``.
+    """limit / max(norm, limit), a factor for gradients with the :func:`global_norm` ``norm``; 1 if ``limit`` is None.
 
-    1 if ``limit`` is None. The direction of the gradient does not change. Pascanu et al. (2013).
+    The norm of the scaled gradients is at most ``limit``; their direction does not change. Pascanu et al. (2013).
     """
     one = np.asarray(1.0, norm.dtype)
     return tt.as_tensor_variable(one) if limit is None else limit / tt.maximum(norm, one * limit)
@@ -181,8 +181,8 @@ def clipping_factor(norm: Symbolic, limit: float | None) -> Symbolic:
 class OptimizerState:
     """The slots of a rule and the number of updates done, as shared variables.
 
-    A slot is an array that a rule keeps for each parameter, such as a mean of squared gradients. ``arrays`` holds them
-    by the name ``<parameter>/<slot>``; initially they are zero.
+    A slot is an array that a rule keeps for each parameter, such as a mean of squared gradients. ``arrays`` holds the
+    slots by the name ``<parameter>/<slot>``; initially they are zero.
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Mapping[str, SharedVariable]):
@@ -216,7 +216,7 @@ def updates(
     """Build a descent step on ``loss``, a symbolic scalar, as a graph; nothing is updated yet.
 
     The gradients are clipped to the rule's ``max_gradient_norm``, if any. parameters: the parameters by name. state:
-    the state of the same rule and parameters.
+    the :class:`OptimizerState` of this rule and these parameters.
     """
     gradients = dict(zip(parameters, engine.gradient(loss, list(parameters.values())), strict=True))
     return updates_from(optimizer, gradients, parameters, state, learning_rate)
@@ -229,7 +229,7 @@ def updates_from(
     state: OptimizerState,
     learning_rate: Symbolic | float,
 ) -> Step:
-    """Build a descent step like :func:`updates`, but from symbolic gradients by parameter name, not yet clipped."""
+    """Build a descent step from symbolic gradients by parameter name, not yet clipped, as :func:`updates` does."""
     squares = {name: ops.sum_of_squares(g) for name, g in gradients.items()}
     clip = clipping_factor(sum(squares.values()) ** 0.5, optimizer.max_gradient_norm)
     n = state.n_updates + 1

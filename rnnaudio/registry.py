@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Make a hint for an error message: the nearest known name (``did you mean 'lstm'?``), else all known names."""
+    """Make a hint for an error message: the known name most like ``name`` (``did you mean 'lstm'?``).
+
+    If none is similar, the hint lists all known names, or is ``there are none``.
+    """
     names = list(known)
     close = difflib.get_close_matches(name, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}" if names else "there are none"
@@ -29,12 +32,12 @@ class Registry(Generic[T]):
         self._things: dict[str, T] = {}
 
     def add(self, name: str, thing: T) -> T:
-        """Register ``thing`` under ``name``, replacing anything already registered so; returns ``thing``."""
+        """Register ``thing`` under ``name``, in place of any earlier object of this name; returns ``thing``."""
         self._things[name] = thing
         return thing
 
     def check(self, name: str) -> None:
-        """Raise RnnaudioError, with a suggestion, if ``name`` is not registered."""
+        """Raise RnnaudioError, with the hint of :func:`nearest`, if ``name`` is not registered."""
         if name not in list(self._things):  # a list: a name from a file may be of any type, even unhashable
             raise RnnaudioError(f"unknown {self._kind} {name!r}; {nearest(str(name), self._things)}{self._hint}")
 
@@ -54,8 +57,8 @@ class Registry(Generic[T]):
 def resolve(reference: Any) -> Any:
     """Import and return the object that ``"package.module:name"`` refers to; return anything but a string unchanged.
 
-    Registries hold such strings for modules that take seconds to import, so that the command line can read its options
-    without importing them.
+    Registries hold references for objects of modules that take seconds to import, so that the command line can list
+    its options without importing these modules.
     """
     if not isinstance(reference, str):
         return reference

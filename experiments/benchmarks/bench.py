@@ -4,8 +4,8 @@
 
 Every peer runs in a separate process, and its model is built once. The peers take turns of a few steps each, so that
 other load on the machine affects all of them. A figure is the median over the turns of the median within a turn; a
-ratio is the peer's time over ours in the same turn, so rnnaudio is faster if it is above 1. The floor is the time that
-the step's matrix products alone would take at the measured sgemm rate of the machine.
+ratio is the peer's time over ours in the same turn, so rnnaudio is faster where the ratio is above 1. The floor is the
+time that the step's matrix products alone would take at the measured sgemm rate of the machine.
 """
 
 import importlib.util
@@ -57,7 +57,10 @@ EXTRAS = {"torch": "bench", "torch-compiled": "bench", "jax": "jax", "scan": Non
 
 
 def gflop(point: Point, cell: str) -> float:
-    """Multiplications and additions in all products of a training step, in 1e9; without the gradient of the input."""
+    """Number of multiplications and additions, in 1e9, in all products of a training step.
+
+    The gradient with respect to the input is not computed, nor counted.
+    """
     rows, n = point.n_steps * point.n_batch, point.n_units
     if cell == "memory-lstm":
         depth = point.n_layers
@@ -132,7 +135,7 @@ def compare(
 
 
 def peers_of(cell: str, peers: tuple[str, ...]) -> list[str]:
-    """Those of the peers that apply to a cell.
+    """Select the peers that apply to a cell.
 
     torch.compile does not speed up PyTorch's own layers, and the JAX benchmark has LSTM and GRU only.
     """
@@ -152,7 +155,7 @@ def check_peers(peers: tuple[str, ...]) -> None:
 
 
 def line(row: dict[str, Any], names: list[str]) -> str:
-    """A row of the table as text."""
+    """Format a row of the table."""
     ratios = [f"{1e3 * row[name]['seconds']:7.1f} x{row[name]['ratio']:5.2f}" for name in names]
     size, ours = ",".join(map(str, row["point"].values())), 1e3 * row["rnnaudio"]["seconds"]
     return f"{row['cell']:11} {size:>22} {ours:8.1f} {row['share_of_sgemm']:9.0%}  " + "  ".join(ratios)

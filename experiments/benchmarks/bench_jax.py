@@ -68,7 +68,7 @@ def mean_squared_error(parameters: list[Any], frames: Any, cell: str) -> Any:
 
 @partial(jax.jit, static_argnames="cell", donate_argnums=(0, 1))
 def update(parameters: list[Any], mean_squares: list[Any], frames: Any, cell: str) -> tuple[list[Any], list[Any], Any]:
-    """RMSprop at 1e-3 on gradients clipped to norm 1; returns new parameters, new mean squares, the loss before."""
+    """RMSprop at 1e-3 on gradients clipped to norm 1; returns parameters, mean squares, and the loss before it."""
     loss, gradients = jax.value_and_grad(mean_squared_error)(parameters, frames, cell)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradients)))
     gradients = jax.tree.map(lambda g: g / jnp.maximum(norm, 1.0), gradients)

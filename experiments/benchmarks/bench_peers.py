@@ -103,7 +103,7 @@ PEERS: dict[str, Callable[[Point, str], Step]] = {
 
 
 def main() -> None:
-    """Serve the parent process."""
+    """Run the steps that the parent process requests on standard input, and print their durations."""
     peer, cell, *numbers = sys.argv[1:]
     step = PEERS[peer](Point(*map(int, numbers)), cell)
     step()

@@ -38,7 +38,7 @@ EVERY = 25  # updates
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Options of the run; its model is frozen above."""
+    """Options of the run; its model is fixed in the module."""
 
     corpus: Path = CORPUS
     run_dir: Path = Path("runs/final-post")
@@ -98,8 +98,8 @@ def step_in_the_curve(history: list[dict[str, Any]], n_updates: int, figure: str
 def seconds_to_standstill(generated: np.ndarray, rate_hz: int) -> float | None:
     """Seconds after which generated frames only repeat, as a fixed point or a cycle; None if they never do.
 
-    Frames count as equal if they differ by less than a thousandth of the rms of the last ones, however quiet; see
-    ``diagnostics.free_run``.
+    Frames count as equal if they differ by less than a thousandth of the rms of the last frames, however quiet these
+    are; see ``diagnostics.free_run``.
     """
     n = CONFIG.frame_size
     _, since = repetition(generated[: len(generated) // n * n].reshape(-1, n))

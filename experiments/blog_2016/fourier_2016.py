@@ -9,8 +9,8 @@ the model has learnt (defect 19).
 
 ``--frames samples``: the same network, batches and training, but on the samples of the frames. ``--defect-9``: the
 training batcher provides the validation batches, so early stopping and the learning curve rely on sound that was
-trained on. They hold 4 s instead of 20 s (320 frames would be 20 s if a frame had the 1000 samples of earlier runs,
-which we take to be the reason).
+trained on. The validation batches hold 4 s instead of 20 s (320 frames would be 20 s if a frame had the 1000 samples
+of earlier runs, which we take to be the reason).
 """
 
 import dataclasses

@@ -165,13 +165,13 @@ def run(_: Options, corpus: AudioCorpus) -> Figures:
 
 
 def in_words(what: str) -> str:
-    """What was checked, as it is printed."""
+    """Format the name of a check for printing."""
     known = next((name for name in PRINTED if what.startswith(name)), "")
     return PRINTED.get(known, known) + what.removeprefix(known)
 
 
 def every(standard: AudioCorpus) -> Iterator[Check]:
-    """Make the checks on each model; prints which is next, as each compiles for a while."""
+    """Make the checks on each model; prints the name of each model first, because compilation takes a while."""
     corpus = standard.min_max_2016()
     for name, config in MODELS.items():
         sizes = {"frame_size": config.frame_size, "n_steps": min(config.n_steps, 40), "batch_size": 8}

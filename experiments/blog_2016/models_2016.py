@@ -54,10 +54,10 @@ def gru_2016(n: int, n_layers: int, n_steps: int, batch_size: int, **settings: A
 
 
 def repaired(config: FramesConfig, keep: tuple[str, ...] = ()) -> FramesConfig:
-    """The config with every defect repaired except those in ``keep``, and without toy problems before the run.
+    """Return the config with every defect repaired except those in ``keep``, and without toy problems before the run.
 
-    Defects are repaired in reverse order, so that of several repairs of the batches the one that carries the state
-    remains.
+    Defects are repaired in reverse order: of several repairs that set the batches, the one that carries the state is
+    made last, and so remains.
     """
     names = [name for name in reversed(switchable(config)) if name not in (*keep, "no-toy-problem")]
     return reduce(without, names, config)

@@ -1,4 +1,4 @@
-"""Advice, followed: a run that has a fault is diagnosed, what the diagnosis prints is done, and the run is made again.
+"""Test of the advice of diagnoses: a run with a fault is diagnosed, the advice is followed, and the run is made again.
 
     rnnaudio experiment run advice            all causes, recorded
         --quick     a few causes; nothing is recorded
@@ -7,8 +7,8 @@
 For each cause the fault is planted (:mod:`experiments.proofs.recorded_faults`), `diagnose` has to name the cause, and
 the options that it prints are applied to the settings by the parser of `train`, or to the corpus. Then the quantity
 that the advice promises to improve is measured before and after in the same way, on the same sound except where the
-advice is to change the corpus (--normalise, --drop-silence, pieces left out, more music). Some of the quantities are
-better by construction, such as the number of pieces that stand apart after they were left out.
+advice is to change the corpus (--normalise, --drop-silence, pieces left out, more music). Some of the quantities
+improve by construction, such as the number of pieces that stand apart, after those pieces are left out.
 
 The sound is the synthetic notes of the blind test, so the experiment needs no data.
 """
@@ -47,7 +47,7 @@ Measure = Callable[[Diagnosis], float]
 
 @dataclass(frozen=True)
 class Case:
-    """A fault whose advice is followed: what the advice promises to improve, and whether lower is better."""
+    """A fault, the quantity that the advice against it promises to improve, its measure, and its better direction."""
 
     planted: Planted
     quantity: str
@@ -84,9 +84,9 @@ def main() -> None:
 
 
 def followed(case: Case, seed: int) -> dict[str, Any]:
-    """Train a run with a fault, do what its diagnosis says, and train again; returns the row of the record.
+    """Train a run with a fault, follow the advice of its diagnosis, and train again; returns the row of the record.
 
-    RnnaudioError if the diagnosis does not name the cause, or prints nothing to do against it.
+    RnnaudioError if the diagnosis does not name the cause, or prints no option or command against it.
     """
     planted = case.planted
     recipe, _ = RECIPES[planted.recipe]
@@ -115,13 +115,13 @@ def followed(case: Case, seed: int) -> dict[str, Any]:
 
 
 def printed(cause: Cause, planted: Planted, run_dir: Path) -> list[str]:
-    """What `diagnose` prints to do against a cause of a run."""
+    """Lines with the options and commands that `diagnose` prints against a cause of a run."""
     recipe, saved = RECIPES[planted.recipe][0], SavedRun.read(run_dir)
     return actions(cause, recipe, saved_config(recipe, saved), saved)
 
 
 def done(line: str, planted: Planted, corpus: Path, run_dir: Path) -> Path:
-    """Do what a line of advice says; returns the folder of the new run."""
+    """Follow a line of advice; returns the folder of the new run, or of the run itself if that is resumed."""
     how, _, typed = line.partition(": ")
     recipe, config = RECIPES[planted.recipe][0], saved_config(RECIPES[planted.recipe][0], SavedRun.read(run_dir))
     again = run_dir.with_name("again")
@@ -147,7 +147,7 @@ def done(line: str, planted: Planted, corpus: Path, run_dir: Path) -> Path:
 
 
 def with_options(config: Any, words: list[str]) -> Any:
-    """The settings with options of `train`, as its parser understands them."""
+    """Apply options of `train`, ``words``, to the settings, with the parser of `train`; returns the new settings."""
     kind: Any = type(config)
 
     def train(settings: OmitArgPrefixes[kind] = config) -> Any:
@@ -161,7 +161,7 @@ def pairs(words: list[str]) -> dict[str, str]:
 
 
 def clean(parts: Parts, cleaning: Cleaning) -> Parts:
-    """The parts as `corpus build` with these options stores them."""
+    """Clean the parts as `corpus build` does with these options."""
     return Parts(*([cleaned(audio, RATE_HZ, cleaning)[0] for audio in pieces] for pieces in parts))
 
 
@@ -180,7 +180,7 @@ def in_words(row: dict[str, Any]) -> str:
 
 
 def error(found: Diagnosis) -> float:
-    """Normalised error on the validation windows; for a run that predicts no frames, the loss of what was kept."""
+    """Normalised error on the validation windows; for a run that predicts no frames, the best validation loss."""
     return found.measured.errors.get("this model", found.measured.figures["best_loss"])
 
 
@@ -193,7 +193,7 @@ def goes_on(found: Diagnosis) -> float:
 
 
 def furthest_db(found: Diagnosis) -> float:
-    """How far the level of a piece is from the median, in dB, at most."""
+    """Largest distance, in dB, of the level of a piece from the median level."""
     levels = np.array([row.level for row in found.measured.pieces])
     return float(np.abs(levels - np.median(levels)).max())
 
@@ -203,7 +203,7 @@ def number_apart(found: Diagnosis) -> float:
 
 
 def noise_in_record(found: Diagnosis) -> float:
-    """The recorded validation loss over that without noise."""
+    """Ratio of the lowest recorded validation loss to the validation loss without noise."""
     return found.measured.figures["history_lowest_valid"] / found.measured.figures["validation_loss"]
 
 

@@ -5,19 +5,19 @@
         --quick         one corpus, some faults; nothing is recorded
         --development   the sound that thresholds were tuned on; nothing is recorded
 
-Each fault is a setting of `train`, or something done to the corpus (:mod:`experiments.proofs.recorded_faults`). The
-diagnosis is `rnnaudio diagnose`: it knows neither. FOLDER holds the recordings of librosa's examples, which are not
-part of the repository. Six corpora of them are reported on: a string orchestra, a trumpet, a whale, three readers, a
-vibraphone, and an orchestra with celesta. Thresholds were tuned on other sound: a folk song from the same folder, the
-piano that comes with the package, and the synthetic notes of the other blind test.
+Each fault is a setting of `train`, or a change to the corpus (:mod:`experiments.proofs.recorded_faults`). The
+diagnosis, `rnnaudio diagnose`, does not know which fault was planted. FOLDER holds the recordings of librosa's
+examples, which are not part of the repository. Six corpora of them are reported on: a string orchestra, a trumpet, a
+whale, three readers, a vibraphone, and an orchestra with celesta. Thresholds were tuned on other sound: a folk song
+from the same folder, the piano that comes with the package, and the synthetic notes of the other blind test.
 
-Two attempts were broken off at the second corpus, the trumpet, where all runs were said to be trained on silence.
-After the first, the measure was changed to count what --drop-silence cuts, silences of a second and more. After the
-second, the corpora were: a third of that file is silence at its end, which the test had left in and `corpus build`
-cuts. No threshold was moved.
+Two attempts were broken off at the second corpus, the trumpet, where training on silence was diagnosed in all runs.
+After the first attempt the measure was changed to count what --drop-silence cuts, silences of a second and more. After
+the second attempt the corpora were changed: a third of that file is silence at its end, which `corpus build` cuts, but
+the test had left in. No threshold was moved.
 
-A regressor over frames that does everything right plays a mean, which fades or freezes; the diagnosis then names
-``noiseless-feedback``. For healthy runs over frames that is the right answer, and any other cause is a false alarm.
+A regressor over frames without any fault generates a mean, which fades or freezes; the diagnosis then names
+``noiseless-feedback``. For healthy runs over frames this is the right answer, and any other cause is a false alarm.
 
 The goals: the true cause is ranked first in at least 90 %, and among the first three in all; alarms in at most 5 % of
 the healthy runs.

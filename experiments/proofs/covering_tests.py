@@ -1,14 +1,15 @@
 """Which test files execute which lines of the package, from a run of all tests under coverage.
 
-A test that does not execute a line cannot notice a mistake in it, so only the files that do need to be run. Files, not
-single tests: what a fixture or a cached graph computes for one test may be used by the others of its file. Coverage
-records neither code that Numba compiles, nor what a child process of a test executes. A line that no test executes
-while it runs (a constant of a module, a compiled kernel) is therefore attributed to all files that execute a function
-of its module or, for a kernel, of a kernel that imports it.
+A test that does not execute a line cannot notice a mistake in it, so only the test files that execute the line need to
+be run. Whole files are run, not single tests, because the results of a fixture or a cached graph that one test
+computes may be used by the other tests of its file. Coverage records neither code that Numba compiles, nor what a
+child process of a test executes. A line that no test executes while it runs (a constant of a module, a compiled
+kernel) is therefore attributed to all files that execute a function of its module or, for a kernel, of a kernel that
+imports it.
 
-A limit: what ``lru_cache`` keeps lasts as long as a worker of pytest, from one test file to the next. Lines within a
-cached function are then attributed only to the first file of that worker that calls it, and a mistake in them may be
-planted without the tests of the others being run.
+A limitation: results cached by ``lru_cache`` are kept from one test file to the next, as long as a worker of pytest
+runs. Lines of a cached function are therefore attributed only to the first file of a worker that calls the function;
+if a mistake is planted in such a line, other test files that use the function may not be run.
 """
 
 from collections.abc import Iterable
@@ -28,7 +29,7 @@ class Covering:
     def files(self, module: str, line: int, importers: Iterable[str] = ()) -> set[str]:
         """Test files that execute this line of a module.
 
-        If no test does, all that execute any function of it or of its ``importers``.
+        If no test does, all test files that execute any line of the module or of ``importers``, other modules.
         """
         executing = self._modules.get(module, {}).get(str(line))
         if executing:
@@ -43,7 +44,7 @@ def under_coverage(package: str) -> list[str]:
 
 
 def lines_by_module(database: Path, root: Path) -> dict[str, Lines]:
-    """Read the database of coverage that a run in ``root`` with the options :func:`under_coverage` has left."""
+    """Read the coverage database written by a test run in ``root`` with the options of :func:`under_coverage`."""
     data = CoverageData(str(database))
     data.read()
     modules = {}

@@ -155,7 +155,10 @@ def run(
 
 
 def player(plan: Plan, model: Layer, validation: Any, seed: int) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Make the run's way to generate, as planned; its noise has the variance of the validation error."""
+    """Make the planned function of generation: (frames of a prime (time, n), n_frames) -> frames (n_frames, n).
+
+    Its noise, if planned, has the variance of the validation error.
+    """
     power = float(np.mean([np.mean(np.square(batch.frames[1:])) for batch in validation]))
     std = float(np.sqrt(power * Evaluation(model, predict_next)(validation)["normalised_mse"]))
     stepper = Stepper(model)

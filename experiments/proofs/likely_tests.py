@@ -27,7 +27,7 @@ class Imports:
     def likely(self, module: str) -> list[str]:
         """Test files that are likely to notice a mistake in the module at this path, the likeliest first.
 
-        These are all that reach it within three imports, or that resemble it in name or folder.
+        These are all test files that reach the module within three imports, or resemble it in name or folder.
         """
         scores: dict[str, float] = {}
         for path, steps in self._steps_to(Path(module)).items():

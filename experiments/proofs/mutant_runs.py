@@ -69,9 +69,10 @@ class Tree:
         return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
 
     def caught(self, path: str, mutated: str, files: list[str], baseline: "Baseline", tier: str) -> str:
-        """The test of a tier that fails when the file at ``path`` has the content ``mutated``.
+        """Run the test files with the content ``mutated`` in the file at ``path``; returns the first test that fails.
 
-        Returns why the run ended early, if it did; "" if no test fails.
+        If none fails, returns why the run ended early, or "" if all tests pass. Tests that fail in the baseline anyway
+        are not run. tier: the name of the selection of tests, see :meth:`run`.
         """
         if not files:
             return ""
@@ -133,7 +134,7 @@ class Tree:
                 shutil.copy2(file, target)
 
     def run(self, files: list[str], limit: float, tier: str = "full", options: Sequence[str] = ()) -> Outcome:
-        """Run the tests of a tier in these files; ``options``: further ones of pytest."""
+        """Run the tests of a tier in these files, for ``limit`` seconds at most; options: more options of pytest."""
         report = self._kept / "report.xml"
         report.unlink(missing_ok=True)
         command = [
@@ -178,9 +179,10 @@ class Tree:
             process.wait()
 
     def covering(self, package: str, files: list[str]) -> Covering:
-        """Which lines of the package each of the test files executes.
+        """Find the lines of the package that each of the test files executes.
 
-        Measured by a run of all tests, once for these sources; the run is also the baseline of the files.
+        They are measured by a run of all tests, which is repeated only when a source has changed. The results of this
+        run also become the baseline of the files.
         """
         path, state = self.folder.with_name("covering.json"), " ".join(self.state(file) for file in files)
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -248,14 +250,14 @@ def _id(case: ElementTree.Element, file: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """Result of test files without a mistake: seconds by file, and the tests that fail anyway."""
+    """Results of test files without a planted mistake: seconds by file, and the tests that fail even so."""
 
     seconds: dict[str, float]
     failing: list[str]
 
     @staticmethod
     def of(tree: Tree, files: list[str]) -> "Baseline":
-        """The baseline of the given test files; those that are new or have changed are run first."""
+        """Return the baseline of the given test files, after running the files that are new or have changed."""
         path = tree.folder.with_name("baseline.json")
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         new = [file for file in files if known.get(file, {}).get("state") != tree.state(file)]
@@ -270,9 +272,9 @@ class Baseline:
 
     @staticmethod
     def measured(tree: Tree, files: list[str], options: Sequence[str] = ()) -> dict[str, Any]:
-        """Run the test files and save their results; returns all that are saved, by file.
+        """Run the test files and save their results; returns all saved results, by file.
 
-        RnnaudioError if the run does not end as it should.
+        RnnaudioError if the run takes longer than a day, or pytest ends with an unexpected status.
         """
         path = tree.folder.with_name("baseline.json")
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -6,7 +6,7 @@
     rnnaudio experiment run mutants --table              only print the table of the results so far
 
 Each mistake is planted in a copy of the checkout in ``runs/mutants``, never in the checkout itself. All tests are
-first run without a mistake, which tells those that fail anyway, and which files of tests execute which line
+first run without a mistake, to find the tests that fail even so, and the lines that each test file executes
 (:mod:`experiments.proofs.covering_tests`). Of the files that execute the line of a mistake, those that are likely to
 notice it run first (:mod:`experiments.proofs.likely_tests`), then the others; of all of them first the fast tests,
 then the slow ones. A mistake is caught if a test fails, or if the run takes much longer than without the mistake. If

@@ -234,7 +234,7 @@ def flipped_signs(sites: _Sites, node: ast.AST) -> Found:
 
 
 def dropped_terms(sites: _Sites, node: ast.AST) -> Found:
-    """Replace a sum, a difference or a product by one of its sides."""
+    """Replace a sum, a difference or a product by one of its operands."""
     if not isinstance(node, ast.BinOp) or type(node.op) not in SIGNS or _is_text_or_list(node):
         return
     start, end = sites.span(node)

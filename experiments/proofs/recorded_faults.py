@@ -32,41 +32,41 @@ def unchanged(parts: Parts) -> Parts:
 
 
 def half_silent(parts: Parts) -> Parts:
-    """Each training piece is followed by silence of its length: noise of the room, 80 dB below it."""
+    """Append noise of equal length, 80 dB softer, to each training piece, as if the room were recorded in silence."""
     rng = np.random.default_rng(0)
     hushed = [np.append(a, 1e-4 * a.std() * rng.standard_normal(a.size)).astype(np.float32) for a in parts.train]
     return parts._replace(train=hushed)
 
 
 def clipped(parts: Parts) -> Parts:
-    """Everything is 1.5 standard deviations loud at most: recorded with too much gain."""
+    """Clip all pieces at 1.5 standard deviations of the training pieces, as if recorded with too much gain."""
     limit = 1.5 * np.std(np.concatenate(parts.train))
     return Parts(*([np.clip(a, -limit, limit) for a in pieces] for pieces in parts))
 
 
 def one_soft(parts: Parts) -> Parts:
-    """The second training piece is 30 dB softer."""
+    """Make the second training piece 30 dB softer."""
     return _second(parts, lambda a: 10.0**-1.5 * a)
 
 
 def one_dull(parts: Parts) -> Parts:
-    """The second training piece is a recording by telephone of long ago: nothing above 800 Hz."""
+    """Filter the second training piece with a low-pass at 800 Hz, like a very old recording by telephone."""
     low = signal.ellip(8, 0.1, 80.0, 800.0, fs=RATE_HZ, output="sos")
     return _second(parts, lambda a: signal.sosfiltfilt(low, a))
 
 
 def one_offset(parts: Parts) -> Parts:
-    """The second training piece has a constant offset of its own."""
+    """Add a constant offset of 1.5 standard deviations to the second training piece."""
     return _second(parts, lambda a: a + 1.5 * a.std())
 
 
 def a_second(parts: Parts) -> Parts:
-    """One second of training music is left."""
+    """Keep one second of training music."""
     return parts._replace(train=[parts.train[0][:RATE_HZ]])
 
 
 def some_seconds(parts: Parts) -> Parts:
-    """Eight seconds of training music are left, from all its parts."""
+    """Keep eight seconds of training music, in equal parts from the beginnings of all pieces."""
     n = 8 * RATE_HZ // len(parts.train)
     return parts._replace(train=[a[:n] for a in parts.train])
 
@@ -90,14 +90,14 @@ class Planted:
     recipe: str = "frames"
 
     def config(self, seed: int) -> Any:
-        """The settings of the run."""
+        """Make the config of the run: the healthy settings with this seed, and the changes of the fault."""
         healthy = RECIPES[self.recipe][1]
         short = {} if "max_updates" in self.settings or not self.cause else {"max_updates": FAULTY_UPDATES}
         return changed(dataclasses.replace(healthy, seed=seed), {**short, **self.settings})
 
 
 def changed(config: Any, settings: Mapping[str, Any]) -> Any:
-    """The config with other values for some settings, by path: ``{"model.n_units": 8}``."""
+    """Return the config with new values for some settings, given by path: ``{"model.n_units": 8}``."""
     values = to_dict(config)
     for path, value in settings.items():
         *above, name = path.split(".")

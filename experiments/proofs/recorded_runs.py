@@ -31,10 +31,10 @@ class Parts(NamedTuple):
 def recorded(folder: Path, words: Sequence[str]) -> Parts:
     """Cut the recordings whose names contain one of the words into parts; RnnaudioError if there are none.
 
-    Silence at either end of a recording is cut, as `corpus build` does. Each recording (40 s at most of all) gives ten
-    parts. One near its middle is for validation and one for the test, so that both are of the same kind as the rest,
-    which is for training. One shorter than 10 s gives four: two for training, between them what the tool needs for
-    validation and for a prime.
+    Silence at either end of a recording is cut, as `corpus build` does; of all recordings together, 40 s at most are
+    used. Each recording gives ten parts: near its middle one for validation and one for the test, so that both are of
+    the same kind as the rest, which is for training. A recording of 10 s or less gives four parts: two for training
+    and, between them, 1.05 s for validation and .3 s for the test.
     """
     found = [path for path in sorted(Path(folder).glob("*.ogg")) if any(word in path.name for word in words)]
     if not found:
@@ -75,6 +75,6 @@ def _returning(audio: np.ndarray) -> Callable[[], tuple[np.ndarray, int]]:
 
 
 def quietly(work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Call ``work`` without what it prints; returns its result."""
+    """Call ``work``, discard what it prints, and return its result."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return work(*arguments, **options)

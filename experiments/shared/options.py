@@ -30,7 +30,7 @@ def command(function: Callable[..., Any]) -> Callable[[], Any]:
 
 
 def require_one_or_more(**counts: int) -> None:
-    """RnnaudioError for the first of these options that is below 1."""
+    """Raise RnnaudioError for the first of the options ``counts`` that is below 1."""
     for name, count in counts.items():
         if count < 1:
             raise RnnaudioError(f"{name} is {count}; expected 1 or more")

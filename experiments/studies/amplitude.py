@@ -13,7 +13,7 @@ Each is an LSTM in parallel with a linear path that starts as the least-squares 
 them, each runs freely after a prime of two seconds from test pieces, and its output is converted to log-magnitudes of
 the windows of the recording (the samples of ``time`` are first appended to the recorded ones), so that their errors
 are comparable at every distance ahead. Windows that begin after the last recorded sample contain nothing of the prime;
-of earlier windows, ``time`` has a part exactly.
+in earlier windows, ``time`` has the advantage that some samples are those of the recording.
 """
 
 import dataclasses
@@ -239,7 +239,7 @@ def prime_and_ahead(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[
 def prime_and_played(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple[np.ndarray, int]:
     """Hops of recorded audio where primes are continued, (time, places, hop), and the number of hops in a prime.
 
-    The hops also cover the continuation, and what its last windows extend into.
+    The hops also cover the continuation, and the hops after it into which its last windows extend.
     """
     n_prime, n_new = (round(s * stft.rate()) // stft.hop_samples for s in (SECONDS_PRIME, options.seconds))
     return hops_of(corpus, options.n_played, n_prime + n_new + overhang(stft), stft), n_prime

@@ -1,4 +1,4 @@
-"""Corpora on which the measure of survival is tried: recordings, groups of them, and music made by rule."""
+"""Corpora for testing the measure of survival: single recordings, groups of recordings, and music made by rule."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ BLOCK_SECONDS = 10.0
 
 
 class Corpus(NamedTuple):
-    """Pieces to calibrate on and pieces to judge, in turns: (calibration, judged).
+    """Folds of the pieces of a corpus, each (pieces for calibration, pieces to judge).
 
-    is_development: whether detectors may be tuned on it. Recordings take turns, in the order of their names.
+    is_development: whether detectors may be tuned on this corpus: every second recording, in the order of their names.
     """
 
     name: str

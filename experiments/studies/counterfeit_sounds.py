@@ -1,4 +1,4 @@
-"""Sounds that are not the music that goes on: noise, tones, loops, fades, silence, and other music."""
+"""Sounds that are no real continuation of the music: noise, tones, loops, fades, silence, and other music."""
 
 import numpy as np
 import scipy.signal
@@ -51,13 +51,13 @@ def counterfeits(real: FloatArray, other: FloatArray, rng: np.random.Generator) 
 
 
 def levelled(sound: Audio | FloatArray, real: FloatArray) -> FloatArray:
-    """A sound at the rms of the real one."""
+    """Scale a sound, without its mean, to the rms of the real one."""
     sound = np.asarray(sound, np.float64) - np.mean(sound)
     return sound * np.sqrt(np.mean(real**2) / max(float(np.mean(sound**2)), 1e-20))
 
 
 def looped(real: FloatArray, seconds: float, n: int) -> FloatArray:
-    """The first part of a sound again and again, with 20 ms of cross-fade."""
+    """Repeat the first ``seconds`` of a sound to ``n`` samples, with cross-fades of 20 ms."""
     n_fade, n_part = round(0.02 * RATE_HZ), round(seconds * RATE_HZ)
     part = real[: n_part + n_fade].copy()
     ramp = np.linspace(0.0, 1.0, n_fade)

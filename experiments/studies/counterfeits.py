@@ -1,14 +1,15 @@
-"""Can the measure of survival tell music from what is not? Real continuations against counterfeits, per corpus.
+"""Can the measure of survival tell music from other sound? Real continuations against counterfeits, per corpus.
 
     rnnaudio experiment run counterfeits --recordings DIR [--strings FILE.h5]
 
-Each recording of 40 s or more is a corpus of its own: limits from its first 60 %, excerpts from the rest. Shorter ones
-are judged by the limits of all others; speech (files of LibriSpeech, whose names are numbers), the piano in the
-package and all together in three turns, by the limits of two thirds of the pieces. Then: one piece and one minute
-alone, strings, and eight hours made by rule. What calibration costs is measured. The first second of every excerpt is
-the prime; the continuation is the real one, or a counterfeit of its level. At last models are trained on some of these
-corpora for some updates, and what they play is judged. Wanted: real alive in 95 %, counterfeits dead within 3 s in
-95 %, for the right reason in 90 %.
+Each recording of 40 s or more is a corpus of its own: limits from its first 60 %, excerpts from the rest. Shorter
+recordings are judged by the limits of all others. Speech (files of LibriSpeech, whose names are numbers), the piano in
+the package, and all recordings together are judged in three folds, each by the limits of two thirds of the pieces.
+Further corpora are one piece and one minute alone, strings, and eight hours made by rule. The cost of calibration is
+measured. The first second of every excerpt is the prime; the continuation is the real one, or a counterfeit of the
+same level. Finally, models are trained on some of these corpora for a few updates, and the sounds that they generate
+are judged. The goals: 95 % of the real continuations are alive; 95 % of the counterfeits are found dead within 3 s, 90
+% for the right reason.
 """
 
 import dataclasses
@@ -61,7 +62,7 @@ class Options:
 
 
 class Verdict(NamedTuple):
-    """Whether a sound was found dead within 3 s, of which fault, and in words."""
+    """Verdict on a sound: True if found dead within 3 s, the fault, and a description of the death."""
 
     is_dead: bool
     fault: str
@@ -69,7 +70,7 @@ class Verdict(NamedTuple):
 
 
 def main() -> None:
-    """The command."""
+    """Read the options, judge all corpora and models, print and record the results."""
     options: Options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     all_corpora = list(corpora(options.recordings, options.strings))
     if options.smoke:
@@ -92,7 +93,7 @@ def main() -> None:
 
 
 def judged(corpus: Corpus, other: FloatArray, options: Options) -> Record:
-    """Shares of real excerpts alive, and by counterfeit of those found dead and of those for the right reason."""
+    """Share of real excerpts found alive; by kind of counterfeit, shares found dead and dead for the right reason."""
     rng = np.random.default_rng(options.seed)
     real: list[Verdict] = []
     fake: dict[str, list[Verdict]] = defaultdict(list)
@@ -128,7 +129,7 @@ def whole(piece: Samples) -> FloatArray:
 
 
 def excerpts(piece: FloatArray, every: float) -> Iterator[FloatArray]:
-    """Stretches of a piece at regular places, whose first second is no silence."""
+    """Excerpts of up to 11 s of a piece, every ``every`` seconds, whose first second is above -55 dBFS."""
     for start in range(0, len(piece) - round(SHORTEST_SECONDS * RATE_HZ) + 1, round(every * RATE_HZ)):
         excerpt = piece[start : start + round(EXCERPT_SECONDS * RATE_HZ)]
         if np.sqrt(np.mean(excerpt[:RATE_HZ] ** 2)) > 10 ** (PRIME_DBFS / 20.0):
@@ -145,7 +146,7 @@ def share(values: Iterator[bool]) -> float:
 
 
 def line(name: str, row: Record) -> str:
-    """A corpus in a line: real alive, and the counterfeits that are missed or misnamed."""
+    """Format the results of a corpus: share of real excerpts alive, and the counterfeits below the goals."""
     missed = [
         f"{fake} {figures['dead_within_3_s']:.0%}/{figures['right_reason']:.0%}"
         for fake, figures in row["counterfeits"].items()
@@ -155,7 +156,7 @@ def line(name: str, row: Record) -> str:
 
 
 def timed_limits(pieces: Sequence[Samples]) -> tuple[AliveLimits, Record]:
-    """Limits, and what they cost: seconds of one processor core, and the highest memory, in megabytes."""
+    """Calibrate the limits; returns them, and the cost: hours of music, seconds of processor time, peak megabytes."""
     tracemalloc.start()
     started = time.process_time()
     limits = limits_of_pieces(pieces, RATE_HZ)

@@ -1,11 +1,12 @@
-"""What `rnnaudio train --recipe codes` makes of recordings of each kind, and of all together.
+"""Results of `rnnaudio train --recipe codes` on recordings of each kind, and on all together.
 
     rnnaudio experiment run music-recordings --recordings DIR --minutes 2
 
 Each recording is a corpus of its own, cut in time; those whose names begin and end with a digit (speech of
-LibriSpeech) are one corpus, and all recordings together another. Runs have their usual settings and choose how they
-play on validation primes; the figures are of continuations of 30 s of primes of the test split. Beside them stand
-the figures of the recording itself. What is refused is recorded with the message; with --only, nothing is recorded.
+LibriSpeech) are one corpus, and all recordings together another. Runs have their usual settings and choose the
+settings of generation on validation primes; the figures are of continuations of 30 s of primes of the test split.
+Beside them stand the figures of the recording itself. For a corpus that is refused, the error message is recorded.
+With --only, nothing is recorded.
 """
 
 import dataclasses
@@ -47,7 +48,7 @@ LEAST_GROUPS = 4  # on either side; of fewer, an area says nothing
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Train on each recording, and measure what is played."""
+    """Train on each recording, and measure the sounds generated."""
 
     recordings: Path  # a folder of recordings of many kinds
     minutes: float = 2.0  # limit on each training
@@ -58,7 +59,7 @@ class Options:
 
 
 def main() -> None:
-    """The command."""
+    """Read the options, train and measure on each corpus, print and record the figures."""
     options: Options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     rows: dict[str, Record] = {}
     words = options.only or ("",)
@@ -76,7 +77,7 @@ def main() -> None:
 
 
 def check_minutes(run_dir: Path, minutes: float) -> None:
-    """RnnaudioError if the folder holds a run that was trained with another limit of minutes."""
+    """Raise RnnaudioError if the folder holds a run that was trained with another limit in minutes."""
     if checkpoint.path_in(run_dir).exists():
         before = saved_config(CODES, SavedRun.read(run_dir)).minutes
         if before != minutes:
@@ -97,7 +98,7 @@ def kinds(folder: Path) -> Iterator[tuple[str, list[Path]]]:
 
 
 def measured(name: str, files: Sequence[Path], options: Options) -> Record:
-    """Build a corpus, train on it, and measure continuations; RnnaudioError if it is too short."""
+    """Build a corpus, train on it, and measure continuations; RnnaudioError if the corpus is too short."""
     place = options.folder / name
     path, run_dir = place / "corpus.h5", place / "run"
     place.mkdir(parents=True, exist_ok=True)
@@ -157,7 +158,7 @@ def _through_codec(excerpt: FloatArray, run: CodesRun, corpus: AudioCorpus) -> F
 
 
 def excerpts_by_piece(sounds: Sequence[FloatArray], rate: int) -> list[list[FloatArray]]:
-    """Excerpts of 8 s of each sound, a group of them by sound; sounds that are shorter have none and are left out."""
+    """Cut each sound into excerpts of 8 s; returns one list of excerpts per sound of 8 s or more."""
     groups = (list(cut(sound, round(EXCERPT_SECONDS * rate))) for sound in sounds)
     return [group for group in groups if group]
 
@@ -165,9 +166,9 @@ def excerpts_by_piece(sounds: Sequence[FloatArray], rate: int) -> list[list[Floa
 def in_range_share(
     sounds: Sequence[FloatArray], rate: int, limits: AliveLimits, primes: Sequence[Audio] = ()
 ) -> float:
-    """Share of windows of a second without a fault; if it is low for the recording, its limits are no measure.
+    """Share of windows of a second without a fault; if low for the recording itself, its limits are of no use.
 
-    primes: what the sounds continue, if they do.
+    primes: the primes that the sounds continue; (): sounds that continue none.
     """
     pairs = zip_longest(sounds, primes)
     return round(float(np.mean([in_range(sound, rate, limits, prime).fraction for sound, prime in pairs])), 4)
@@ -180,7 +181,7 @@ def dead_air(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> fl
 
 
 def loop_share(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> float:
-    """Share of windows of a second that repeat the ones before by the limits of the corpus."""
+    """Share of windows of a second that are repetitions by the limits of the corpus."""
     return _share([windows.recurrence < limits.repeated for windows in _windows(sounds, rate)])
 
 
@@ -200,10 +201,10 @@ def level_db(sounds: Sequence[FloatArray]) -> float:
 def told_apart(
     real: Sequence[Sequence[FloatArray]], others: Sequence[Sequence[FloatArray]], rate: int
 ) -> float | None:
-    """Area under the ROC curve of a classifier of unseen windows, .5 if it cannot tell; None for too few groups.
+    """Area under the ROC curve of a classifier of real against other sounds, .5 at chance; None for too few groups.
 
-    real, others: excerpts by the piece that they are from, for the classifier must not be trained on neighbours of
-    what it is tried on; see `classifier_auc`. Pieces that the model was trained on are no part of ``real``.
+    real, others: excerpts of 8 s, grouped by piece, because the classifier must not be tested on neighbours of
+    excerpts on which it was trained; see `classifier_auc`. ``real`` excludes pieces on which the model was trained.
     """
     if min(len(real), len(others)) < LEAST_GROUPS:
         return None

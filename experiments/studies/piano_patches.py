@@ -42,7 +42,7 @@ class Patches:
 
     @property
     def nats_of_unit(self) -> float:
-        """Nats that are added to those of a patch when pixels are converted to values (pixel / deviation)."""
+        """Nats to add to those of a patch for the change of variables from pixels to values (pixel / deviation)."""
         return -self.n_values * math.log(self.scale.deviation)
 
 

@@ -1,4 +1,4 @@
-"""Storage of the transform with a run on spectra, so that the run is never resumed with another of the same shapes."""
+"""Storage of the transform with a run on spectra, so that the run is not resumed with another transform."""
 
 import dataclasses
 from pathlib import Path
@@ -9,7 +9,7 @@ from rnnaudio.training import checkpoint
 
 
 def with_transform(run_dir: Path, stft: STFT) -> dict[str, Any]:
-    """The config to train with, which contains the transform.
+    """Make the config to train with, which contains the transform.
 
     If the folder holds a run with another transform, RnnaudioError names the differences.
     """

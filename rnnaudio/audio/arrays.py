@@ -1,4 +1,4 @@
-"""Type aliases for NumPy arrays, named after their contents; a comment beside each gives its axes.
+"""Type aliases for NumPy arrays, named after their contents; comments give the axes where these are fixed.
 
 Batches of sequences have the axes (time, batch, feature). The aliases state the kind of number only; docstrings add
 shape, unit and, where needed, the exact dtype.

@@ -21,16 +21,17 @@ class Cleaning:
 
     trim_silence_db
         threshold in dB relative to the peak of the piece. Leading and trailing silence below it is cut, and pieces
-        whose peak is below -60 dBFS are left out. None: nothing is cut, and silent pieces are stored, even if
+        whose peak is below -60 dBFS are left out. None: the ends are not cut, and silent pieces are stored, even if
         all their samples are zero.
     keep_truncated
-        whether a file that ends before its stated length is used as far as it goes; if False, it is left out.
+        whether the existing part of a file that ends before its stated length is used; if False, the file is left out.
     drop_silence
-        whether silences (below -60 dBFS) longer than 1 s are shortened to 1 s.
+        whether silences longer than 1 s, see :func:`shorten_silence`, are shortened to 1 s.
     normalise
         whether each piece is scaled to an rms of -23 dBFS, or to a peak of .99 if that needs a smaller gain.
     join_seconds
-        pieces shorter than this many seconds are joined to longer ones within each split; 0: pieces are not joined.
+        pieces shorter than this many seconds are joined, within each split, to pieces of about a minute; 0: pieces
+        are not joined.
     """
 
     trim_silence_db: float | None = -60.0

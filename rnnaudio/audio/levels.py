@@ -1,4 +1,4 @@
-"""Levels of sound that is written: root mean square in decibels, and a limiter of peaks.
+"""Level measurement, as root mean square in decibels, and a limiter of peaks.
 
 Audio is float32, mono, (n_samples,); full scale is -1 to 1.
 """
@@ -13,7 +13,7 @@ UNITY = 1e-9  # a gain this close to 1 is 1, so that sound far from any peak kee
 
 
 class Level:
-    """Root mean square of audio that comes in parts."""
+    """Accumulator of the root mean square of audio that arrives in parts; ``n_samples`` counts the samples added."""
 
     def __init__(self) -> None:
         self.n_samples, self._sum_of_squares = 0, 0.0
@@ -25,7 +25,7 @@ class Level:
 
     @property
     def dbfs(self) -> float:
-        """Level of all parts in dB, of a sine of full scale -3.01; minus infinity for silence and for no samples."""
+        """Level of all parts in dB of full scale: -3.01 for a full-scale sine, -infinity for silence or no samples."""
         power = self._sum_of_squares / max(1, self.n_samples)
         return 10.0 * float(np.log10(power)) if power else -np.inf
 
@@ -38,17 +38,17 @@ def level_dbfs(audio: Audio) -> float:
 
 
 class Limiter:
-    """Limiter of peaks for audio that comes in parts: output is within -1 to 1, softened around peaks and not clipped.
+    """Limiter of peaks for audio that arrives in parts: the gain falls smoothly around peaks, which are not clipped.
 
-    Every sample x_t needs a gain n_t = min(1, 1 / |x_t|). With the half width w of 50 ms,
+    The output is within -1 to 1. Every sample x_t needs a gain n_t = min(1, 1 / |x_t|). With the half width w = 50 ms,
 
         m_t = min of n_{t-w}, ..., n_{t+w},    gain g_t = mean of m_{t-w}, ..., m_{t+w},    output g_t x_t
 
-    so that g_t <= n_t, as each m in that mean is. The gain thus changes over a tenth of a second, before the peak and
-    after it; further away from peaks over full scale the output is the input, bit for bit. It comes 2 w late. How
-    the audio is cut into parts makes no difference but for rounding.
+    Every m in the mean is at most n_t, so that g_t <= n_t. The gain thus changes over 100 ms before and after a peak;
+    further away from peaks over full scale the output equals the input, bit for bit. The output lags behind the input
+    by 2 w. It depends on the division of the audio into parts only by rounding.
 
-    The attribute ``lowest`` is the lowest gain so far.
+    The attribute ``lowest`` is the lowest gain so far, 1 at first.
     """
 
     def __init__(self, sample_rate_hz: int):
@@ -57,7 +57,11 @@ class Limiter:
         self.lowest = 1.0
 
     def push(self, audio: Audio) -> Audio:
-        """Add a part, (n,) finite samples; return those that are now final, (m,), 100 ms less at first."""
+        """Add a part, (n,) finite samples; returns the output that became final, (m,) float32.
+
+        Until :meth:`flush`, the output in total is 100 ms shorter than the input: nothing comes out for the first 100
+        ms.
+        """
         w = self._width
         x = np.concatenate([self._kept, np.asarray(audio, np.float32)])
         if len(x) <= 4 * w:
@@ -75,19 +79,19 @@ class Limiter:
         return (gain * middle).astype(np.float32)
 
     def flush(self) -> Audio:
-        """The remaining samples, (n,); the next part begins another sound."""
+        """Return the remaining output, (n,) float32; the next part pushed begins a new sound. Keeps ``lowest``."""
         left = self.push(np.zeros(2 * self._width, np.float32))
         self._kept = np.zeros(2 * self._width, np.float32)
         return left
 
     @property
     def lowest_db(self) -> float:
-        """The lowest gain in dB: 0 if no sample was beyond full scale."""
+        """The lowest gain so far in dB, at most 0; 0 if no sample was beyond full scale."""
         return 20.0 * float(np.log10(self.lowest))
 
 
 def limited(audio: Audio, sample_rate_hz: int) -> tuple[Audio, float]:
-    """Limit the peaks of (n,) samples by a :class:`Limiter`; returns (audio, lowest gain in dB)."""
+    """Limit the peaks of (n,) samples by a :class:`Limiter`; returns (audio (n,) float32, lowest gain in dB)."""
     limiter = Limiter(sample_rate_hz)
     parts = [limiter.push(audio), limiter.flush()]
     return np.concatenate(parts), limiter.lowest_db

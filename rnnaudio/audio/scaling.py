@@ -33,7 +33,7 @@ class LogScale:
     stft: STFT
     compression: float
     mean: Floats  # (n_bins,)
-    deviation: float  # root of the variance, averaged over features
+    deviation: float  # root of the mean, over features, of the variance
     basis: Floats | None = None  # V
     lost: float = 0.0
 
@@ -41,7 +41,7 @@ class LogScale:
     def fit(
         cls, split: HasPieces, stft: STFT, *, compression: float = 30.0, n_components: int | None = None
     ) -> "LogScale":
-        """Fit mean, deviation and components to at most about 20,000 frames, spread over the (training) split.
+        """Fit mean, deviation and components to frames spread over the (training) split, about 20,000 at most.
 
         compression: c, see the class. n_components: number of principal components; None: all bins, no projection.
         RnnaudioError if every piece is shorter than a frame, all frames are equal or silent, the sample rate of the
@@ -77,12 +77,12 @@ class LogScale:
         return ((centred if self.basis is None else centred @ self.basis) / self.deviation).astype(np.float32)
 
     def log_magnitudes(self, scaled: Features) -> Features:
-        """Invert to log(1 + c |X| / sqrt(n)), clipped at 0: (..., n_features) -> (..., n_bins) float64."""
+        """Invert to logarithms, log(1 + c |X| / sqrt(n)), at least 0: (..., n_features) -> (..., n_bins) float64."""
         centred = self.deviation * np.asarray(scaled, np.float64)
         return np.maximum((centred if self.basis is None else centred @ self.basis.T) + self.mean, 0.0)
 
     def magnitudes(self, scaled: Features) -> Magnitudes:
-        """Invert to magnitudes |X|: (..., n_features) -> (..., n_bins) float64."""
+        """Invert the scaling: (..., n_features) -> magnitudes |X| (..., n_bins), float64."""
         return np.expm1(self.log_magnitudes(scaled)) * np.sqrt(self.stft.window_samples) / self.compression
 
 
@@ -161,7 +161,7 @@ def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> 
 
 
 def check_rate(split: HasPieces, stft: STFT) -> None:
-    """Raise RnnaudioError if the transform and the split state different sample rates; either may state none."""
+    """Raise RnnaudioError if transform and split have different sample rates; a missing rate matches any."""
     rate = getattr(split, "sample_rate_hz", stft.sample_rate_hz)
     if stft.sample_rate_hz not in (None, rate):
         raise RnnaudioError(f"the audio has {rate} Hz, the transform {stft.sample_rate_hz} Hz: resample the audio")

@@ -13,7 +13,7 @@ class Samples(Protocol):
     def n_samples(self) -> int: ...
 
     def read(self, start: int, stop: int) -> Audio:
-        """Read samples start to stop - 1, (stop - start,) float32, standardised."""
+        """Read samples start to stop - 1: (stop - start,) float32, standardised ((audio - mean) / std of a corpus)."""
 
 
 class HasPieces(Protocol):

@@ -35,8 +35,8 @@ class MagnitudeScale(NamedTuple):
     def fit(cls, split: HasPieces, frame_size: int) -> "MagnitudeScale":
         """Fit to the smallest and largest magnitude of all adjoining frames of the (training) split.
 
-        Frames that begin elsewhere may exceed these limits slightly. RnnaudioError if every piece is shorter than a
-        frame, or if all magnitudes are equal (silence).
+        Magnitudes of frames at other positions may lie slightly outside this range. RnnaudioError if every piece is
+        shorter than a frame, or if all magnitudes are equal (silence).
         """
         low, high = np.inf, -np.inf
         for frames in _adjoining(split, frame_size):
@@ -53,7 +53,10 @@ class MagnitudeScale(NamedTuple):
         return self.frame_size // 2 + 1
 
     def scaled(self, frames: Frames) -> Features:
-        """Scale the magnitudes of frames: (..., frame_size) samples -> (..., n_bins) float32, -1 to 1."""
+        """Scale the magnitudes of frames: (..., frame_size) samples -> (..., n_bins) float32.
+
+        The result is -1 to 1 for the frames that were fitted; values beyond are not clipped.
+        """
         return (2.0 * (magnitudes_of(frames) - self.low) / (self.high - self.low) - 1.0).astype(np.float32)
 
     def audio(self, scaled: Features, phases: Phases | None = None) -> Audio:

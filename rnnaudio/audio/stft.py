@@ -166,11 +166,14 @@ class STFT:
     def inverse(self, spectra: Spectra, n_samples: int | None = None) -> Audio:
         """Transform spectra back: (..., n_frames, n_bins) complex -> (..., n_samples) float64.
 
-        n_samples: by default :meth:`n_samples` of the number of frames, which is the maximum. If the spectra are
-        inconsistent, that is not the transform of any audio, the result is the audio whose spectra are nearest to them
-        (least squares). With padding none the first and last samples, where the window is zero or almost zero, are
-        zero or have large rounding errors. RnnaudioError for spectra of a wrong shape, NaN or infinite values, or
-        n_samples out of range.
+        n_samples: length of the result; None: the maximum, :meth:`n_samples` of the number of frames. With full
+        padding it may be up to hop - 1 less than the maximum (but at least 1), with padding none it must be the
+        maximum.
+
+        If the spectra are inconsistent, that is not
+        the transform of any audio, the result is the audio whose spectra are nearest to them (least squares). With
+        padding none the first and last samples, where the window is zero or almost zero, are zero or have large
+        rounding errors. RnnaudioError for spectra of a wrong shape, NaN or infinite values, or n_samples out of range.
         """
         spectra = np.asarray(spectra)
         self.check_bins(spectra)
@@ -216,7 +219,7 @@ class STFT:
 
 
 def overlap_add(frames: Frames, hop: int) -> Audio:
-    """Sum frames that overlap, frame m starting at m * hop: (..., n_frames, n) -> (..., (n_frames - 1) hop + n)."""
+    """Sum frames that overlap, where frame m starts at m hop: (..., n_frames, n) -> (..., (n_frames - 1) hop + n)."""
     *leading, n_frames, n = frames.shape
     n_parts = -(-n // hop)
     padded = np.zeros((*leading, n_frames, n_parts * hop), frames.dtype)

@@ -1,4 +1,4 @@
-"""WAV files of 16-bit mono PCM that are written while their sound is made."""
+"""Writing of 16-bit mono PCM WAV files part by part, while their audio is being generated."""
 
 import io
 import wave
@@ -12,7 +12,7 @@ MOST_WAV_SAMPLES = (2**32 - 1 - HEADER_BYTES) // 2  # a WAV states its size in 3
 
 
 def wav_header(n_samples: int, sample_rate_hz: int) -> bytes:
-    """The header of a WAV file with ``n_samples`` samples of 16-bit mono PCM."""
+    """Header, 44 bytes, of a WAV file with ``n_samples`` samples of 16-bit mono PCM."""
     header = io.BytesIO()
     with wave.open(header, "wb") as file:
         file.setnchannels(1)
@@ -24,14 +24,14 @@ def wav_header(n_samples: int, sample_rate_hz: int) -> bytes:
 
 
 def as_pcm(audio: Audio) -> bytes:
-    """The bytes of (n,) samples, on the scale -1 to 1, in a WAV file."""
+    """Convert (n,) samples, full scale -1 to 1, to 16-bit little-endian PCM; samples beyond are clipped."""
     return to_int16(audio).astype("<i2").tobytes()
 
 
 class WavWriter:
-    """Writer of a WAV file, part by part; its header states the right length once it is ended.
+    """Writer of a WAV file, part by part; the length in its header is right only after :meth:`end`.
 
-    file: an empty binary file that can seek. The attribute ``n_samples`` counts the samples written.
+    file: an empty, seekable binary file. The attribute ``n_samples`` counts the samples written.
     """
 
     def __init__(self, file: BinaryIO, sample_rate_hz: int):
@@ -39,7 +39,7 @@ class WavWriter:
         file.write(wav_header(0, sample_rate_hz))
 
     def write(self, audio: Audio) -> None:
-        """Append (n,) samples on the scale -1 to 1; what is beyond is clipped."""
+        """Append (n,) samples, full scale -1 to 1; samples beyond are clipped."""
         self._file.write(as_pcm(audio))
         self.n_samples += len(audio)
 

@@ -48,7 +48,7 @@ def corpus_build(
         valid: files and folders for the validation split; pieces not given here or for test are split at random.
         test: files and folders for the test split.
         seed: random seed of the split into training, validation and test.
-        strict: refuse to build if any file cannot be used; the error message names all such files.
+        strict: refuse to build if any file cannot be used; the error message names all files that cannot be used.
         overwrite: replace an existing file.
     """
     from rnnaudio.audio.cleaning import Cleaning
@@ -83,9 +83,9 @@ def corpus_add(
 ) -> None:
     """Add recordings to a corpus.
 
-    The pieces in it keep their splits; the new ones are assigned so that durations come near 80, 10 and 10 %. The same
-    sound in an old piece and a new file goes to one split. Files that are in the corpus already are passed over. Runs
-    that were trained on the corpus as it was need a copy of that to go on.
+    Pieces in the corpus keep their splits; new pieces are assigned so that durations come near 80, 10 and 10 %. If a
+    new file holds the same sound as an old piece, both are in one split. Files that are in the corpus already are
+    skipped. Runs trained on the corpus as it was can be resumed only with a copy of it from before the change.
 
     Example: rnnaudio corpus add my.h5 ~/Music/more
 
@@ -100,7 +100,7 @@ def corpus_add(
         valid: new files and folders for the validation split.
         test: new files and folders for the test split.
         seed: random seed of the split of the new pieces.
-        strict: refuse to add any if one file cannot be used; the error message names all such files.
+        strict: add no file if any cannot be used; the error message names all files that cannot be used.
     """
     from rnnaudio.audio.cleaning import Cleaning
     from rnnaudio.data import Splitting, add_to_corpus
@@ -144,7 +144,8 @@ def corpus_merge(
 
     Args:
         paths: the HDF5 file to write, followed by two or more corpora.
-        sample_rate_hz: sample rate of the result. Default: that of the first; the others are resampled to it.
+        sample_rate_hz: sample rate of the result, to which all pieces are resampled. Default: the rate of the first
+            corpus.
         overwrite: replace an existing file.
     """
     from rnnaudio.data import merge_corpora
@@ -184,7 +185,7 @@ def corpus_timit(
 def corpus_list(path: Corpus, verify: bool = False) -> None:
     """List the pieces of a corpus.
 
-    Prints the table of `corpus build` again, whole: split, duration and level of each piece, notes, and which files
+    Prints the whole table of `corpus build` again: split, duration and level of each piece, notes, and the files that
     were left out.
 
     Example: rnnaudio corpus list my.h5

@@ -16,7 +16,7 @@ from rnnaudio.kernels import micro, threads
 
 
 class Blas(NamedTuple):
-    """A loaded BLAS library; ``architecture``: the processor that its kernels are for."""
+    """A loaded BLAS library; ``architecture``: the kind of processor for which its kernels are made."""
 
     library: str
     version: str
@@ -28,7 +28,7 @@ class EngineReport(NamedTuple):
     """The engine's configuration and speed.
 
     name, version
-        of the engine's package, pytensor or theano.
+        name and version of the engine's package, pytensor or theano.
     mode, has_compiler
         the engine's mode (``RNNAUDIO_MODE``), and whether it has found a C++ compiler.
     kernel
@@ -79,7 +79,7 @@ def _why() -> str:
 
 
 def report() -> EngineReport:
-    """Return the engine's configuration and its speed, whose measurement takes a few seconds."""
+    """Report the engine's configuration, and its speed, which is measured in a few seconds."""
     blas = [
         Blas(p["internal_api"], p.get("version") or "?", p["num_threads"], p.get("architecture") or "?")
         for p in threadpoolctl.threadpool_info()

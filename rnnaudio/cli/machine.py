@@ -13,7 +13,7 @@ GROUP = "This machine"
 def info() -> None:
     """Show engine, mode, BLAS, threads and speed.
 
-    Also prints advice on making it faster.
+    Also prints advice on making the engine faster.
 
     Example: rnnaudio info
     """

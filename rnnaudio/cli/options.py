@@ -1,4 +1,4 @@
-"""Hints on options that a command with the settings of a recipe does not know: which recipe or cell has them."""
+"""Hints on options that a command does not know, because another recipe or cell has them."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ UNKNOWN = re.compile(r"Unrecognized options: ([^;]*)")
 
 
 def with_owners(message: str) -> str:
-    """Add to an error message on unknown options, for each of them, the recipes and cells that have it."""
+    """Extend an error message on unknown options by the recipes and cells that have each option; returns the text."""
 
     def added(unknown: re.Match[str]) -> str:
         owners = {option: " or ".join(owners_of(option)) for option in unknown[1].split(", ")}
@@ -23,7 +23,7 @@ def with_owners(message: str) -> str:
 
 
 def owners_of(option: str) -> Iterator[str]:
-    """The choices that have an option: ``--recipe codes`` for one of a recipe, ``--cell lstm`` for one of a cell."""
+    """Yield the choices with which an option exists, such as ``--recipe codes`` or ``--cell lstm``."""
     name = option.removeprefix("--").removeprefix("no-").replace("-", "_")
     for recipe in RECIPES:
         if name in _settings(config_class(recipe)):

@@ -1,4 +1,4 @@
-"""Commands that train, resume and report on runs, generate sound from them, and find out why a run's sound is poor."""
+"""Commands that train, resume and report on runs, generate sound with them, and diagnose why a run's sound is poor."""
 
 import shlex
 import sys
@@ -101,8 +101,8 @@ def register(start: Chosen) -> None:
 def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
     """Train a model of 2016, diagnose it, train one that plays.
 
-    On piano music that comes with the package, in about three minutes. Afterwards open RUN_DIR/report.html: three
-    sounds, their spectrograms, the causes of the failure.
+    Uses piano music that comes with the package; takes about three minutes. Afterwards open RUN_DIR/report.html: it
+    has three sounds, their spectrograms, and the causes of the failure.
 
     Example: rnnaudio demo --minutes 5
 
@@ -171,12 +171,12 @@ def generate(
     Args:
         run_dir: the folder of a run.
         out: the WAV file to write; - writes to standard output: rnnaudio generate RUN - --seconds 300 | aplay
-        prime_file: an audio file to continue, from its beginning or from prime_start. Default: the prime is an excerpt
-            of the test split; not that of the report, which needs a place after which the recording goes on.
+        prime_file: an audio file, of which an excerpt is continued: its beginning, or see prime_start. Default: the
+            prime is an excerpt of the test split, though not the one in the report, which also needs what follows it.
         prime_seconds: length of the prime in seconds.
         prime_index: number of the excerpt of the test split, counted from 0.
-        prime_start: where in prime_file the prime begins, in seconds; negative: before its end. The word end: its last
-            seconds, so that the file is gone on with.
+        prime_start: where in prime_file the prime begins, in seconds; negative: counted from the end of the file. The
+            word end: the prime is the last prime_seconds of the file, so that the sound continues the whole file.
         seconds: length of the sound generated after the prime, in seconds.
         corpus: where the run's corpus is now, if it was moved.
         streams: number of excerpts to continue at once, from number prime_index on; writes OUT-1.wav, OUT-2.wav, ...
@@ -216,8 +216,8 @@ def report(
         run_dir: the folder of the run.
         corpus: where the run's corpus is now, if it was moved.
         seconds: length of the generated sound in seconds. Default: the recipe's own.
-        prime_index: number of the excerpt of the test split to continue, counted from 0. The recording goes on after
-            it for as long, if any piece is long enough; so the excerpts are not those of `generate`.
+        prime_index: number of the excerpt of the test split to continue, counted from 0. An excerpt is chosen so that
+            the recording continues for `seconds` after it, if any piece is long enough: `generate` has others.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.runs.outcome import headline, write_outcome

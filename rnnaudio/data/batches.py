@@ -3,8 +3,8 @@
 A window consists of (n_steps + 1) * frame_size consecutive samples of one piece, cut into n_steps + 1 frames: n_steps
 inputs, and one more frame because targets may lie one frame ahead. A batcher is immutable and has no state, so that
 training can resume in the middle of an epoch from the batch index alone. In every scheme the batches of an epoch
-together hold about as many samples as the split, so that epochs cost the same. Pieces shorter than a window are
-skipped.
+together hold about as many samples as the pieces used, so that epochs cost the same. Pieces that are too short for the
+scheme, in most cases shorter than a window, are skipped.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     frames
         (n_steps + 1, batch_size, frame_size) float32, standardised.
     resets
-        (batch_size,) bool, True for items before which a carried state must be reset to its initial value.
+        (batch_size,) bool, True for items (windows) before which a carried state must be reset to its initial value.
     """
 
     frames: Frames
@@ -180,9 +180,9 @@ class ShiftedWindows(_Windows):
 class FrameOffsets(_Windows):
     """All adjoining windows of the split once per epoch, in a random order determined by the seed and the epoch.
 
-    In epoch e the first window of each piece begins at (e modulo 10) tenths of a frame, so that in ten epochs every
-    sound occurs at ten positions within a frame. The last batch of an epoch is filled up with the first windows of the
-    epoch's order.
+    In epoch e the first window of each piece begins at (e modulo 10) tenths of a frame (or earlier, where a piece is
+    too short for this), so that in ten epochs every sound occurs at ten positions within a frame. The last batch of an
+    epoch is filled up with the first windows of the epoch's order.
     """
 
     carries_state: ClassVar[bool] = False
@@ -215,9 +215,10 @@ class ConsecutiveWindows(_Windows):
     """Parallel streams for carried state: item b of a batch continues item b of the previous batch.
 
     Each stream goes through the pieces in order, in adjoining windows (which share one frame). For each epoch the seed
-    determines an offset for every stream and piece, 0 to n_steps * frame_size - 1 samples, at which the stream enters
-    the piece. The streams begin at equal distances in the split, the first at a random position, so that together
-    they cover the split about once. `resets` is True in the first batch of an epoch and where a stream enters a piece.
+    determines an offset for every stream and piece, 0 to n_steps * frame_size - 1 samples (fewer in short pieces), at
+    which the stream enters the piece. The first stream begins at a random position of the split and the others at
+    equal distances from it, so that together they cover the split about once. `resets` is True in the first batch of
+    an epoch and where a stream enters a piece.
     """
 
     carries_state: ClassVar[bool] = True
@@ -246,8 +247,9 @@ class ConsecutiveWindows(_Windows):
 class RandomRuns(_Windows):
     """Batches as in the Fourier experiments of 2016: sequences of `n_segments` adjoining windows at random positions.
 
-    The state is carried from window to window within a sequence. Batches 0, n_segments, 2 n_segments ... hold the
-    first windows of new sequences: there `resets` is True for all items, and in all other batches it is False.
+    Batch i holds window number (i mod n_segments) of each of batch_size sequences. The state is carried from window to
+    window within a sequence. Batches 0, n_segments, 2 n_segments ... hold the first windows of new sequences: there
+    `resets` is True for all items, and in all other batches it is False.
     """
 
     _: KW_ONLY
@@ -295,5 +297,5 @@ def _all_reset(batch_size: int) -> Flags:
 
 @lru_cache(maxsize=4)
 def permutation(seed: int, epoch: int, n: int) -> Whole:
-    """Random order of n items in an epoch, (n,) indices; cached because all batches of the epoch use it."""
+    """Random order of n items, (n,) indices, determined by (seed, epoch); cached for all batches of the epoch."""
     return np.random.default_rng((seed, epoch)).permutation(n)

@@ -30,10 +30,10 @@ class CodeStreams:
     The sequences have the shape (n_frames, n_stages). A window consists of n_context frames that serve as context
     only, followed by n_steps frames to predict.
 
-    For each epoch the seed determines an order in which the sequences are joined end to end, and a random position in
-    them; the streams begin at equal distances from that position, so that together they cover everything about once.
-    Windows do not cross the end of a sequence: a stream that reaches it continues with the next sequence, with a
-    reset. RnnaudioError if no sequence is as long as a window.
+    For each epoch the seed determines a random order of the sequences and a random window in this order. The first
+    stream begins there and the others at equal distances from it, so that together they cover all sequences about
+    once. Windows do not cross the end of a sequence: a stream that reaches the end continues with the next sequence,
+    with a reset. Sequences shorter than a window are skipped; RnnaudioError if all are.
     """
 
     sequences: tuple[Codes, ...]
@@ -73,10 +73,11 @@ class CodeStreams:
 
 @lru_cache(maxsize=4)
 def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> Whole:
-    """Windows of an epoch, in order: an array (n_windows, 2) of rows (sequence number, first frame).
+    """Windows of an epoch, in order: an integer array (n_windows, 2) of rows (sequence number, first frame).
 
     lengths: lengths of the sequences in frames, each above n_steps. (seed, epoch) determines the order of the
-    sequences, where the windows of each begin, and the first window; windows within a sequence adjoin.
+    sequences, the first frame used of each, and the window with which the epoch begins. Successive windows of a
+    sequence begin n_steps frames apart.
     """
     rng = np.random.default_rng((seed, epoch))
     rows = []
@@ -92,7 +93,7 @@ def fixed_code_windows(
     """Batches of the adjoining windows of all sequences, for validation; each window starts from the initial state.
 
     sequences: (n_frames, n_stages) each. n_steps, n_context: frames per window, as in :class:`CodeStreams`. The last
-    batch may be smaller. RnnaudioError if no sequence is as long as a window.
+    batch may be smaller. Sequences shorter than a window are skipped; RnnaudioError if all are.
     """
     windows = [
         sequence[start : start + n_context + n_steps]

@@ -37,14 +37,15 @@ class Codec:
         (n_stages, n_codes, n_features) float32, the centres: those of stage s quantise the residual of the stages
         before it (residual vector quantisation, Juang and Gray 1982). A frame is the sum of one centre per stage.
     neighbours
-        (3 n_features + 1, n_features) float32: weights W of a linear smoother over three dequantised frames,
-        x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q_t is the sum of the centres of frame t. W is fitted by ridge
-        regression to the residual after the last stage.
+        (3 n_features + 1, n_features) float32: weights W of a linear smoother over three dequantised frames. The
+        decoded features are x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q_t is the sum of the centres of frame t.
+        W is fitted by ridge regression to the residual after the last stage.
     lost
-        share of the features' variance, on the training frames, that encoding and decoding lose.
+        share of the variance of the features, on the training frames, that is lost by encoding and decoding.
     gain
-        by which decoded magnitudes are multiplied, so that their power over the training frames is that of the music:
-        a centre averages logarithms, and the mean of logarithms is less than the logarithm of the mean.
+        factor of the decoded magnitudes, with which their power over the training frames equals that of the music. It
+        is needed because a centre averages logarithms, and the mean of logarithms is less than the logarithm of the
+        mean.
     """
 
     scale: LogScale
@@ -65,7 +66,7 @@ class Codec:
         compression: float = 30.0,
         seed: int = 2016,
     ) -> "Codec":
-        """Fit each stage by k-means, to at most about 30,000 frames, spread over the (training) split.
+        """Fit each stage by k-means to frames spread over the (training) split, about 30,000 at most.
 
         n_codes: centres per stage. n_components, compression: see :class:`LogScale`; a higher compression preserves
         more of the noise between notes, at the price of larger errors in loud partials and in the level. seed:
@@ -136,7 +137,8 @@ class Codec:
     def encode(self, audio: Audio) -> Codes:
         """Encode the whole frames of standardised audio: (n_samples,) -> (n_frames, n_stages) int64.
 
-        RnnaudioError for audio shorter than a frame, or NaN or infinite samples.
+        Samples after the last whole frame are dropped. RnnaudioError for audio shorter than a frame, or NaN or
+        infinite samples.
         """
         stft, hop, n = self.stft, self.stft.hop_samples, self.stft.window_samples
         if len(audio) < n:
@@ -170,11 +172,17 @@ class Codec:
         return np.asarray(sum(stage[codes[..., k]] for k, stage in enumerate(self.stages)))
 
     def magnitudes(self, codes: Codes) -> Magnitudes:
-        """Decode a sequence to magnitudes |X|: (n_frames, n_stages) -> (n_frames, n_bins) float64."""
+        """Decode a sequence of codes to magnitudes |X|: (n_frames, n_stages) -> (n_frames, n_bins) float64.
+
+        Raises the errors of :meth:`features`.
+        """
         return self.magnitudes_between(_threes(np.asarray(codes)))
 
     def magnitudes_between(self, codes: Codes) -> Magnitudes:
-        """Decode the middle one of three frames to magnitudes |X|: (..., 3, n_stages) -> (..., n_bins) float64."""
+        """Decode the middle one of three frames to magnitudes |X|: (..., 3, n_stages) -> (..., n_bins) float64.
+
+        Raises the errors of :meth:`features`.
+        """
         quantised = self.features(codes)
         features = quantised[..., 1, :] + _with_neighbours(quantised) @ self.neighbours
         return self.gain * self.scale.magnitudes(features)
@@ -182,7 +190,7 @@ class Codec:
     # ---------------------------------------------------------------- saved with a run
 
     def as_arrays(self) -> dict[str, Floats]:
-        """The arrays of the codec by name; :meth:`from_arrays` restores the codec from these and :meth:`as_record`."""
+        """The arrays of the codec by name; :meth:`from_arrays` restores the codec from them and :meth:`as_record`."""
         basis = np.empty((self.stft.n_bins, 0)) if self.scale.basis is None else self.scale.basis
         return {"mean": self.scale.mean, "basis": basis, "stages": self.stages, "neighbours": self.neighbours}
 
@@ -197,7 +205,8 @@ class Codec:
     def from_arrays(cls, arrays: Mapping[str, Array], record: Record) -> "Codec":
         """Restore a saved codec from the results of :meth:`as_arrays` and :meth:`as_record`.
 
-        RnnaudioError if an array or setting is missing or an array has a wrong shape.
+        The array ``neighbours`` and the setting ``gain``, which older codecs lack, default to zeros and 1.
+        RnnaudioError if another array or setting is missing or an array has a wrong shape.
         """
         try:
             basis = arrays["basis"] if arrays["basis"].shape[1] else None

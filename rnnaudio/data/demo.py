@@ -16,11 +16,10 @@ from rnnaudio.data.corpus_build import Recording, build_corpus
 
 
 def embedded_recordings(*, more: bool = False) -> list[Recording]:
-    """The excerpts that come with the package, sorted by file name; train, valid and test are from different works.
+    """List the excerpts included in the package, sorted by file name.
 
-    The split is the first word of the file name; title, source and licence are tags in the file.
-
-    more: also the longer excerpts that the demo trains on.
+    The first word of the file name is the split; the excerpts of different splits are from different works. Title,
+    source and licence are tags in the file. more: also list the longer excerpts on which the demo trains.
     """
     folder = files("rnnaudio.data").joinpath("piano")
     folders = [folder, folder.joinpath("more")] if more else [folder]
@@ -29,11 +28,11 @@ def embedded_recordings(*, more: bool = False) -> list[Recording]:
 
 
 def build_demo_corpus(out: Path, *, more: bool = False) -> Path:
-    """Write the excerpts that come with the package to ``out``, as a corpus (16 kHz, int16); returns the path.
+    """Write the excerpts included in the package to ``out``, as a corpus (16 kHz, int16); returns the path.
 
-    more: see :func:`embedded_recordings`; 62 s of music without them, 332 s with them.
+    more: see :func:`embedded_recordings`. The corpus holds 62 s of music, or 332 s with ``more``.
 
-    Raises RnnaudioError if the file cannot be written; see `build_corpus`.
+    RnnaudioError if the file cannot be written, see :func:`build_corpus`.
     """
     return build_corpus(embedded_recordings(more=more), Path(out), progress=False).path
 

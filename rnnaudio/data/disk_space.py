@@ -1,4 +1,4 @@
-"""Whether the disk has room for a corpus, asked before hours of decoding."""
+"""Check that the disk has room for a corpus, made before hours of decoding."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ SPARE = 1.02  # checksums and index
 
 
 def n_bytes(path: Path) -> int:
-    """Size of a file; 0 if it cannot be examined."""
+    """Size of a file in bytes; 0 if the file cannot be examined."""
     try:
         return path.stat().st_size
     except OSError:
@@ -28,14 +28,16 @@ def require_space(
     sample_rate_hz: int,
     dtype: str,
 ) -> None:
-    """RnnaudioError, with what is needed and what is free, if a corpus does not fit on the disk of ``out``.
+    """Raise RnnaudioError, which states the space needed and the space free, if the disk of ``out`` lacks room.
 
-    Files are decoded to a file beside the corpus, so that a build that is broken off can go on, and copied from there:
-    their sound needs twice its bytes, s * rate * sample size.
+    A second of audio takes sample_rate_hz times the bytes of a ``dtype`` sample, plus 2 %. Audio that is still to be
+    decoded counts twice: it is first written to a file beside the corpus, so that an interrupted build can be
+    continued, and then copied from there.
 
-    to_decode: the files still to be decoded. kept_seconds: length of the sound that is copied only. seconds_of: the
-    length that a file states, None if it does not; such files count as nothing. It is asked only if the disk might be
-    too full: if it has no room for the longest sound that files of these sizes can hold.
+    to_decode: the files still to be decoded. kept_seconds: duration of the audio that is only copied. seconds_of:
+    returns the duration in seconds that a file states, or None if it states none (counted as 0 s). It is called only
+    if the disk has no room for the longest audio that files of these sizes can hold, a second per 500 bytes; a file
+    that states more counts with this maximum.
     """
     files = list(to_decode)
     bytes_per_second = SPARE * sample_rate_hz * np.dtype(dtype).itemsize

@@ -1,7 +1,8 @@
-"""Which of many pieces may hold the same sound: a shortlist, made by comparing how they go on after strong onsets.
+"""Shortlist of the pairs of pieces that may hold the same sound, found by comparing the sound after strong onsets.
 
-Comparing all pairs of pieces takes as long as their number squared. A piece has 32 landmarks, strong onsets, each
-described by 12 numbers. Landmarks of other pieces that are near in description and in time vote for their piece.
+The time to compare all pairs of pieces grows with the square of their number. To avoid this, up to 32 strong onsets of
+each piece are its landmarks, each described by 12 numbers. For each landmark of a piece, the landmarks with similar
+descriptions at similar times vote for the pieces to which they belong.
 """
 
 from collections import defaultdict
@@ -34,14 +35,16 @@ N_NEAREST = 8
 
 
 def may_be_compared(origin: str, other: str) -> bool:
-    """Whether prints of these origins are compared: any, but for two of the same origin that has a name."""
+    """True if prints of these origins may be compared: unless both origins are the same and not empty."""
     return not origin or origin != other
 
 
 def candidates(prints: Sequence[Print], origins: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of indices of prints, none empty, that may be of the same sound; a pair may come twice, in either order.
+    """Iterate over the pairs of indices of prints that may be of the same sound.
 
-    All pairs of like length (1 s or 2 %) and allowed origins, if they are at most 32 a piece; else those shortlisted.
+    Every pair whose lengths differ by at most 1 s or 2 %, whichever is more, and whose origins may be compared, see
+    :func:`may_be_compared`, if there are no more than 32 pairs of such lengths per print; else the shortlisted pairs.
+    A shortlisted pair may occur twice, in either order. Prints must not be empty.
     """
     lengths = np.array([len(one) for one in prints])
     order = np.argsort(lengths, kind="stable")
@@ -106,10 +109,11 @@ class _Landmarks:
 
 
 def landmarks(one: Print) -> tuple[NDArray[np.int_], Floats]:
-    """Hops of the strongest onsets of a print, (n,), and their descriptions, (n, 12).
+    """Indices (n,) of the hops with the strongest onsets of a print, n <= 32, and their descriptions (n, 12).
 
-    A description is the cosine transform of the next .8 s, over bands and time: level and colour do not count. None
-    for a print shorter than that.
+    A description holds coefficients of the cosine transform, over bands and time, of the .8 s that follow; those that
+    are constant in time are left out, so that level and spectral envelope do not matter. Both arrays are empty if the
+    print is not longer than .8 s.
     """
     if len(one) < PATCH + 1:
         return np.zeros(0, np.int_), np.zeros((0, N_OVER_BANDS * N_OVER_TIME))

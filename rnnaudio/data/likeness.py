@@ -1,4 +1,4 @@
-"""Detection, by energy over time, of pieces that hold the same sound in other formats, at other rates or levels."""
+"""Detection, by band energies over time, of pieces that hold the same sound in other formats, rates or levels."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -18,8 +18,8 @@ LEAST_SECONDS = 1.0
 def print_of(audio: Audio, sample_rate_hz: int) -> Print:
     """Energy in dB of 8 bands from 60 to 3,400 Hz every .05 s, minus each band's mean: (n_samples,) -> (n_hops, 8).
 
-    The result, float32, does not depend on the level, and hardly on the sample rate and the codec. It has no rows for
-    audio shorter than 1 s.
+    Energies are floored 40 dB below the largest. The result, float32, does not depend on the level, and hardly on the
+    sample rate and the codec. It has no rows for audio shorter than 1 s.
     """
     n_hop = max(1, round(HOP_SECONDS * sample_rate_hz))
     n_hops = audio.size // n_hop
@@ -42,9 +42,10 @@ def print_of(audio: Audio, sample_rate_hz: int) -> Print:
 
 
 def likeness(a: Print, b: Print) -> float:
-    """Correlation, -1 to 1, of two results of :func:`print_of` where they overlap, at the best shift of up to 1 s.
+    """Correlation, -1 to 1, of two prints where they overlap, at the best shift in time of up to 1 s.
 
-    It is 0 if one of them is empty, or steady (its standard deviation is below 1 dB).
+    Prints are results of :func:`print_of`. The correlation is 0 if a print is empty or steady, that is if its standard
+    deviation is below 1 dB.
     """
     if min(len(a), len(b)) == 0 or min(a.std(), b.std()) < LEAST_VARIATION_DB:
         return 0.0
@@ -62,14 +63,14 @@ def likeness(a: Print, b: Print) -> float:
 def alike(prints: Sequence[Print], origins: Sequence[str] | None = None) -> list[tuple[int, int]]:
     """Find the pairs of prints of the same sound; returns their indices (i, j), i < j, sorted.
 
-    origins: for each print, a name of where it is from; those of one origin are not compared with each other, except
-    where the name is empty. None: all are compared.
+    origins: for each print, the name of its origin; prints of the same origin are not compared with each other, unless
+    the name is empty. None: all are compared.
 
     Prints (results of :func:`print_of`) are of the same sound if their lengths differ by at most 1 s or 2 %, whichever
-    is more, and their :func:`likeness` is .7 or more. Of many pieces (over 32 of like length for each), only those 16
-    are compared with a piece that are most like it around the onsets (:mod:`rnnaudio.data.landmarks`), so that the
-    effort grows with the number of pieces, not with its square. Of many copies of one sound, not all pairs are then
-    found, but enough to connect them.
+    is more, and their :func:`likeness` is .7 or more; empty and steady prints match none. If there are more than 32
+    pairs of such lengths per print, each print is compared only with the 16 that are most like it around the onsets
+    (:mod:`rnnaudio.data.landmarks`), so that the effort grows with the number of prints, not with its square. Of three
+    or more copies of one sound, not all pairs are returned, but enough to connect them.
     """
     origins = origins or [""] * len(prints)
     equal: dict[bytes, dict[str, list[int]]] = {}  # usable prints by content and origin

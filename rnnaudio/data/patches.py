@@ -37,7 +37,7 @@ class PatchScale:
 
     @classmethod
     def fit(cls, split: HasPieces, stft: STFT, n_bins: int, *, compression: float = 30.0) -> "PatchScale":
-        """Fit to at most about 20,000 frames, spread over the (training) split.
+        """Fit to frames spread over the (training) split, about 20,000 at most.
 
         n_bins: number of the lowest bins to use. compression: the factor c.
 
@@ -69,7 +69,7 @@ class PatchScale:
         return self.logs.magnitudes(np.concatenate([scaled, above], axis=-1))
 
     def spectrogram(self, piece: Samples) -> Features:
-        """Scaled magnitudes of all whole frames of a piece, (n_frames, n_bins) float32; no rows for a short piece."""
+        """Scaled magnitudes of all whole frames of a piece, (n_frames, n_bins) float32; no rows if it has none."""
         n, hop = self.stft.window_samples, self.stft.hop_samples
         n_frames = max(0, (piece.n_samples - n) // hop + 1)
         scaled = np.empty((n_frames, self.n_bins), np.float32)
@@ -121,7 +121,7 @@ def rows_of_patches(images: Images, n_frames: int) -> Features:
 
 
 def nearest_patches(images: Images, every: Sequence[Features], n_frames: int) -> Images:
-    """For each image, the nearest patch (least sum of squared differences) among those of the spectrograms.
+    """Find, for each image, the patch of the spectrograms with the least sum of squared differences to it.
 
     Patches are consecutive and do not overlap, as :func:`regular_patches` cuts them.
 

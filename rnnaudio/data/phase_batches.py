@@ -31,10 +31,10 @@ class PhaseContext:
 
         log (|X[m', k']| / max |X[m, .]|),   k' = k - radius .. k + radius,   m' = m - before .. m + look_ahead
 
-    ``radius`` is in bins, ``before`` and ``look_ahead`` in frames. The maximum is taken over the same bins k'.
-    Magnitudes are mirrored at 0 Hz and at half the sample rate, like the spectra of real signals. In a stream the
-    inputs of a frame are complete ``look_ahead`` hops after the frame.
-    RnnaudioError for a radius or a number of frames out of range.
+    ``radius`` is in bins, ``before`` and ``look_ahead`` in frames. The maximum is taken over the same bins k' of frame
+    m. The logarithms are clipped to -12 .. 12 and divided by 4. Magnitudes are mirrored at 0 Hz and at half the sample
+    rate, like the spectra of real signals. In a stream the inputs of a frame are complete ``look_ahead`` hops after
+    the frame. RnnaudioError for a radius or a number of frames out of range.
     """
 
     stft: STFT
@@ -101,10 +101,10 @@ class PhaseContext:
 
 
 class PhaseBatch(NamedTuple):
-    """A batch of bins for learning phase differences, float32.
+    """A batch of bins for learning phase differences; float32 unless noted.
 
     inputs
-        (n_steps, rows, n_inputs).
+        (n_steps, rows, n_inputs): the spectral context of each bin, see :class:`PhaseContext`; a row is one bin.
     differences
         (n_steps, rows, 2): the targets, differences in time and in frequency, in radians.
     weights
@@ -125,9 +125,9 @@ class PhaseBatch(NamedTuple):
 class PhaseBatches:
     """Batches for learning phase differences, computed from a batcher whose frames are one hop long.
 
-    From each window ``n_rows`` bins are sampled, with a probability proportional to the square root of their mean
-    amplitude: partials are sampled often, other bins occasionally. ``batch(index)`` is a pure function of (seed,
-    index).
+    From each window ``n_rows`` bins are sampled with replacement, with a probability proportional to the square root
+    of their mean amplitude: partials are sampled often, other bins occasionally. ``batch(index)`` is a pure function
+    of (seed, index) and of the batcher.
     """
 
     batches: Batches
@@ -149,8 +149,9 @@ class PhaseBatches:
 def phase_batch(hops: Frames, context: PhaseContext, n_rows: int, rng: np.random.Generator) -> PhaseBatch:
     """Sample ``n_rows`` bins of each sequence and return their inputs, targets and weights.
 
-    hops: samples in frames of one hop, (time, batch, hop). rng: generator that chooses the bins, with the
-    probabilities of :class:`PhaseBatches`. RnnaudioError if the sequences give fewer spectra than the context spans.
+    hops: samples in frames of one hop, (time, batch, hop). The batch returned has batch * n_rows rows. rng: generator
+    that chooses the bins, with the probabilities of :class:`PhaseBatches`. RnnaudioError if the sequences give fewer
+    spectra than the context spans.
     """
     spectra = spectra_of_hops(hops, context.stft)
     if len(spectra) < context.n_frames:

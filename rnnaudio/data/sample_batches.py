@@ -12,7 +12,7 @@ from rnnaudio.errors import RnnaudioError
 
 
 class Levels(NamedTuple):
-    """Quantised pieces.
+    """Quantised pieces of a split.
 
     sequences
         one per piece, (n_samples, 1) of an unsigned integer dtype.
@@ -25,7 +25,7 @@ class Levels(NamedTuple):
 
 
 def fitted_quantizer(split: Split, n_levels: int, law: str) -> Quantizer:
-    """Make a :class:`Quantizer`, of n_levels levels and this law, whose peak is the largest magnitude in a split.
+    """Make a :class:`Quantizer` with ``n_levels`` levels, a ``law``, and the largest magnitude in a split as its peak.
 
     RnnaudioError if the split is silent, and for the reasons of :class:`Quantizer`.
     """
@@ -43,10 +43,10 @@ def levels_of(split: Split, quantizer: Quantizer) -> Levels:
 
 
 def stretches(sequences: Sequence[Codes], n_samples: int, most: int) -> tuple[Codes, ...]:
-    """Views of at most ``most`` stretches of n_samples samples each, spread evenly over all sequences.
+    """Choose up to ``most`` stretches of ``n_samples`` samples, spread evenly over all sequences; returns views.
 
-    sequences: (length, n_stages) each; result: (n_samples, n_stages) each. RnnaudioError if no sequence is as long as
-    a stretch.
+    Stretches do not overlap. sequences: (length, n_stages) each; result: (n_samples, n_stages) each. RnnaudioError if
+    no sequence is as long as a stretch.
     """
     places = [(s, start) for s in sequences for start in range(0, len(s) - n_samples + 1, n_samples)]
     if not places:

@@ -85,8 +85,8 @@ MOST_SUFFIXES = 6  # named in the note on other files
 class LeftOut(NamedTuple):
     """A file or folder that is not used for the corpus, and the reason.
 
-    ``is_fault`` is True for what cannot be used (damaged, not readable, silent), and False for what is left out on
-    purpose: hidden files, files listed already, files that are not audio.
+    ``is_fault`` is True for files and folders that cannot be used (damaged, not readable, silent), and False for those
+    left out on purpose: hidden files, files listed already, files that are not audio.
     """
 
     name: str
@@ -95,7 +95,7 @@ class LeftOut(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """Result of :func:`find_audio`: the files to decode, in order, each once, and what was left out."""
+    """Result of :func:`find_audio`: the files to decode, in order and each once, and files and folders left out."""
 
     files: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
@@ -105,10 +105,10 @@ def find_audio(sources: Sequence[Path]) -> Sources:
     """List the audio files among ``sources`` and in the folders among them, sorted within each folder.
 
     Folders are searched with all subfolders, including linked ones, but each only once. A file in a folder is listed
-    if its suffix or its first bytes are those of an audio or video format; a file given in ``sources`` is always
-    listed. Hidden files and folders, those of the operating system, and files already listed under another name are
-    left out. RnnaudioError for missing sources, all of which it names, and for folders in which no audio file is
-    found, unless a reason is recorded for something left out in them.
+    if its suffix or its first bytes are those of an audio or video format; a file given in ``sources`` is listed in
+    any case. Hidden files and folders, those of the operating system, and files already listed under another name are
+    left out. RnnaudioError, naming all of them, if sources do not exist, or if no audio file is found in folders in
+    which nothing was left out either, except files that are not audio.
     """
     missing = [source for source in sources if not os.path.lexists(source)]
     if missing:
@@ -214,5 +214,5 @@ def _begins_as_audio(path: Path) -> bool:
 
 
 def as_lines(left_out: Iterable[LeftOut]) -> list[str]:
-    """A line ``NAME: REASON`` for each file or folder left out."""
+    """Format one line ``NAME: REASON`` for each file or folder left out."""
     return [f"{name}: {reason}" for name, reason, _ in left_out]

@@ -16,9 +16,9 @@ from rnnaudio.errors import RnnaudioError
 class SpectralFrames:
     """Batches of scaled spectra (n_frames, batch_size, n_features), from a batcher whose frames are one hop long.
 
-    n_steps + 1 frames of ``batches`` give n_steps + 1 - ceil((window - hop) / hop) spectra (:func:`steps_for` is the
-    inverse). RnnaudioError if the frames are not one hop long, or if the batcher carries state although the windows of
-    the transform overlap: the spectra of a batch would not continue those of the previous one.
+    n_steps + 1 frames of ``batches`` give n_steps + 1 - ceil((window - hop) / hop) spectra; for n_steps + 1 spectra
+    see :func:`steps_for`. RnnaudioError if the frames are not one hop long, or if the batcher carries state although
+    the windows of the transform overlap: the spectra of a batch would not continue those of the previous one.
     """
 
     batches: Batches
@@ -45,7 +45,10 @@ class SpectralFrames:
 
 
 def spectral_batch(batch: Batch, scale: LogScale) -> Batch:
-    """Scaled spectra (n_frames, batch, n_features) of a batch whose frames are one hop long, (time, batch, hop)."""
+    """Convert a batch with frames of one hop, (time, batch, hop), to scaled spectra, (n_frames, batch, n_features).
+
+    RnnaudioError if the sequences are shorter than a frame of the transform.
+    """
     return Batch(scale.scaled(np.abs(spectra_of_hops(batch.frames, scale.stft))), batch.resets)
 
 
@@ -65,7 +68,7 @@ def spectra_of_hops(hops: Frames, stft: STFT) -> Spectra:
 
 
 def steps_for(n_steps: int, stft: STFT) -> int:
-    """The n_steps setting with which a batcher of hops gives n_steps + 1 spectra per batch."""
+    """Number of steps with which a batcher of hops gives ``n_steps`` + 1 spectra per batch."""
     return n_steps + -(-(stft.window_samples - stft.hop_samples) // stft.hop_samples)
 
 

@@ -4,7 +4,7 @@
 
 The files are NIST SPHERE, 16 kHz, 16 bits, which the audio reader supports. The training split is TRAIN (3,696
 utterances), the test split the core test set (192), the validation split the development set of 50 other speakers of
-TEST (400). None includes the two SA sentences, which every speaker reads.
+TEST (400). No split includes the two SA sentences, which every speaker reads.
 
 Sources: J. S. Garofolo et al., DARPA TIMIT, NISTIR 4930 (1993), table of the core test set; A. K. Halberstadt, MIT
 thesis (1998), the development set, as in the list of Kaldi's recipe (egs/timit/s5/conf/dev_spk.list).

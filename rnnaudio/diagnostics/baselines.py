@@ -71,8 +71,9 @@ def linear_prediction(pairs: Iterable[Pair], *, n_frames: int = 2, ridge: float 
 def baselines(pairs: Iterable[Pair], linear: LinearPrediction | None) -> dict[str, float]:
     """Normalised mean squared error of each baseline over all pairs (input, target), (time, batch, n) each, by name.
 
-    The baselines are ``predict zero`` (error 1.0), ``persistence`` (the prediction is the input frame) and, unless
-    ``linear`` is None, ``linear prediction``. The errors are NaN if all targets are zero.
+    The error is the sum of squared errors over the sum of squared targets; NaN if all targets are zero. The baselines
+    are ``predict zero`` (error 1), ``persistence`` (the prediction is the input frame) and, unless ``linear`` is None,
+    ``linear prediction``.
     """
     names = ("predict zero", "persistence", *(["linear prediction"] if linear else []))
     errors = dict.fromkeys(names, 0.0)

@@ -24,8 +24,8 @@ class BatchCheck(NamedTuple):
     strategy, expected
         the name of the strategy, and the shift in frames that it specifies.
     shifts
-        every k in -3..3 for which target_t equals frame_{t+k} exactly at all t where both exist; empty if the input
-        differs from the batch's frames.
+        every k in -3..3 for which target_t equals frame_{t+k} exactly at all t where both exist; empty if there is no
+        such k, or if the model's input differs from the batch's frames.
     """
 
     strategy: str
@@ -56,8 +56,8 @@ def measured_shifts(frames: Frames, target: Frames) -> tuple[int, ...]:
 def check_batch(strategy: Strategy, batch: HasFrames) -> BatchCheck:
     """Check the target that the strategy's compiled graph makes from a batch; returns the shifts found in the arrays.
 
-    The batch has frames (time + 1, batch, n). RnnaudioError if several shifts match, as in digital silence: such a
-    batch is inconclusive.
+    The batch has frames (time + 1, batch, n). RnnaudioError if several shifts match, as in digital silence, because
+    the batch is then inconclusive.
     """
     variables = strategy.variables()
     x, target = engine.function(variables, list(strategy.split(variables[0])), mode="python")(batch.frames)

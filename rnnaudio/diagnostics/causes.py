@@ -1,8 +1,9 @@
-"""Ranking of the causes of bad results, from measurements: a rule detects each, and the furthest upstream is first.
+"""Detection of the causes of bad results from measurements, and their ranking: the furthest upstream comes first.
 
-The severity of a cause is its place in the chain from data to sound, plus a little for how far the measurement exceeds
-the rule's threshold. The chain decides because a fault causes further faults downstream: bad data lead to a bad loss,
-a bad loss to bad weights, bad weights to a dead free run.
+Each cause has a rule that detects it. The severity of a cause is a number for its position in the chain from data to
+sound, plus a little for how far the measurement exceeds the rule's threshold. The position decides because a fault
+causes further faults downstream: bad data lead to a bad loss, a bad loss to bad weights, bad weights to a dead free
+run.
 """
 
 from collections.abc import Callable
@@ -68,11 +69,11 @@ LESSER = {
 
 
 def causes(measured: Measurements) -> tuple[Cause, ...]:
-    """Apply all rules to the measurements; returns the causes found, most severe first.
+    """Apply all rules to the measurements; returns the causes found, most severe first (empty: none).
 
-    The cause ``noiseless-feedback`` is left out if there is another of severity 0.3 or more that explains a dead free
-    run, too: one that is not among ``LESSER``. The cause ``learning-rate-too-low`` is left out beside
-    ``unscaled-rmsprop``, which makes updates too small at any usual rate.
+    The cause ``noiseless-feedback`` is left out if another cause of severity 0.3 or more that is not among ``LESSER``
+    is found, because that also explains a dead free run. The cause ``learning-rate-too-low`` is left out if
+    ``unscaled-rmsprop`` is found, which makes updates too small at any usual rate.
     """
     found = []
     for name, rule, place in CAUSES:

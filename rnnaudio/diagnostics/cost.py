@@ -1,4 +1,4 @@
-"""Measurements of the cost: which outputs receive a gradient, what their target is, and the floor set by noise."""
+"""Measurements of the cost: the outputs that receive a gradient, their target, and the error floor set by noise."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
@@ -20,7 +20,7 @@ State: TypeAlias = Any  # a NamedTuple of such variables
 class OffsetOutput(Layer):
     """A model with an array p added to its output, so that d loss / d p is d loss / d output.
 
-    With p = 0 it computes the same as the model. added: p, a symbolic array (time, batch, n_out).
+    added: p, a symbolic array (time, batch, n_out). With p = 0 the output is the model's.
     """
 
     def __init__(self, model: Layer, added: Symbolic):
@@ -49,7 +49,7 @@ class CostGradient(NamedTuple):
     x, y
         input (time, batch, n_in) that the objective passes to the model, and the model's output (time, batch, n_out).
     gradient
-        d loss / d output, (time, batch, n_out), at y or at the output that replaces it.
+        d loss / d output, (time, batch, n_out), evaluated at y, or at the argument ``output`` of :meth:`Cost.look`.
     """
 
     x: Frames
@@ -73,9 +73,10 @@ class Cost:
         self._look = engine.function(variables, [offset.x, offset.y], mode=quick_mode())
 
     def look(self, batch: HasFrames, output: Frames | None = None) -> CostGradient:
-        """Run the model on a batch and return its input, its output and the gradient of the loss.
+        """Return the model's input and output on a batch, and the gradient of the loss with respect to the output.
 
-        output: (time, batch, n_out), where to take the gradient; None: at the model's own output.
+        output: (time, batch, n_out), the output at which the gradient is evaluated; None: the model's own. The output
+        returned is the model's own in either case.
         """
         given = [getattr(batch, name) for name in self._fields]
         x, y = self._look(*given)
@@ -84,9 +85,9 @@ class Cost:
 
 
 def cost_coverage(cost: Cost, batch: HasFrames, rng: np.random.Generator) -> Floats:
-    """Norm of d loss / d output for each step and sequence, (time, batch).
+    """Norm over n_out of d loss / d output, for each step and sequence: (time, batch).
 
-    It is taken at the model's output + N(0, 1), sampled by ``rng``, where the gradient is not zero by accident.
+    The gradient is evaluated at the model's output plus noise N(0, 1) from ``rng``, so that it is not zero by chance.
     """
     y = cost.look(batch).y
     output = y + rng.standard_normal(y.shape).astype(y.dtype)
@@ -94,7 +95,7 @@ def cost_coverage(cost: Cost, batch: HasFrames, rng: np.random.Generator) -> Flo
 
 
 def measured_target_shift(cost: Cost, batch: HasFrames, coverage: Floats) -> int | None:
-    """Shift k, |k| <= 3, of the target that the cost implies, target_t = frame_{t+k}; None if not exactly one fits.
+    """Shift k, |k| <= 3, of the target that the cost implies, target_t = frame_{t+k}; None if no k, or several, fit.
 
     Every loss is smallest at its target. So k fits if the gradient vanishes when frame_{t+k} is the output of step t,
     at all steps that the cost covers. coverage: (time, batch), the result of :func:`cost_coverage`.
@@ -112,18 +113,19 @@ def measured_target_shift(cost: Cost, batch: HasFrames, coverage: Floats) -> int
 
 
 class NoiseFigures(NamedTuple):
-    """Variance of the outputs due to all noise in the training graph, and due to noise added after all weights."""
+    """Variance of the outputs due to all training noise, and due to noise after all weights: :func:`noise_figures`."""
 
     total: float
     after_weights: float
 
 
 def noise_figures(model: Layer, x: Frames) -> NoiseFigures:
-    """Variance E (y - y')^2 / 2 of the outputs y, y' for x (time, batch, n) with two samples of the training noise.
+    """Variance of the outputs due to training noise, E (y - y')^2 / 2, where y and y' have independent noise.
 
-    It is measured on copies of the model: as given (``total``), and with all parameters set to zero
-    (``after_weights``), where only noise that is added after the weights reaches the output. Such noise sets a floor
-    to the squared error that no weights can lower, unlike noise on the input or the state.
+    x (time, batch, n) is the input. The variance is measured on a copy of the model: as given (``total``), and with
+    all parameters set to zero (``after_weights``), where only noise that is added after the weights reaches the
+    output. Noise after the weights sets a floor to the squared error that no weights can lower, unlike noise on the
+    input or the state.
     """
     model = copied(model)
     stepped = Stepped(model, noisy=True)
@@ -141,7 +143,7 @@ def noise_figures(model: Layer, x: Frames) -> NoiseFigures:
 
 
 def input_noise_std(model: Layer) -> float:
-    """Standard deviation of the noise that training adds to what the first layer with weights reads; 0: none."""
+    """Standard deviation of the noise that training adds to the input of the first layer with weights; 0 if none."""
     for _, layer in model.layers():
         if isinstance(layer, Noisy | GaussianNoise):
             return float(layer.std.get_value())

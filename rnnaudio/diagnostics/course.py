@@ -1,4 +1,4 @@
-"""Measurements of how training went, from the history of a run: overfitting, and whether it was still improving."""
+"""Measurements of the course of training, from a run's history: overfitting, and loss that was still falling."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,24 @@ LEAST_VALIDATIONS = 8  # fewer do not show a trend
 
 
 def course_figures(history: Sequence[Record]) -> dict[str, float]:
-    """Figures of a history, one row per validation; ratios of losses, so they do not depend on the unit.
+    """Figures of a history, which has one row per validation. Losses enter as ratios, so their unit does not matter.
 
     n_validations, rate_at_end
-        number of rows; learning rate of the last one over the highest, NaN if not recorded.
+        number of rows with training and validation loss; last learning rate over the highest, NaN if not recorded.
     gap_at_best, gap_at_end
-        validation loss over training loss at the lowest validation loss, and at the end.
+        validation loss over training loss, in the row with the lowest validation loss, and at the end.
     turned_up
-        last validation loss (median of the last three) over the lowest.
+        validation loss at the end over the lowest validation loss.
     train_fell
-        training loss at the end over that at the lowest validation loss.
+        training loss at the end over the training loss in the row with the lowest validation loss.
     still_falls
-        fall of the validation loss over the last third of the rows, relative to the loss; both ends are medians of
-        three rows.
+        fall of the validation loss over the last third of the rows (four rows or more), relative to the loss at the
+        beginning of this third; both losses are medians of three rows.
     falls_steadily
-        share of the rows in the last third that are the lowest so far.
+        share of the rows of the last third whose validation loss is the lowest so far.
 
-    NaN, all but the first two, for fewer than eight rows with both losses, or losses that are not positive.
+    A loss at the end is the median of the last three rows. All figures but the first two are NaN for fewer than eight
+    rows with both losses, or for losses that are not finite and positive.
     """
     rows = [(row["train"], row["valid"]) for row in history if "train" in row and "valid" in row]
     names = ("gap_at_best", "gap_at_end", "turned_up", "train_fell", "still_falls", "falls_steadily")

@@ -1,8 +1,8 @@
 """Measurement of a model with its data, loss, updates and free run, and ranking of the causes of bad results.
 
 Each function ``look_at_...`` is one examination: it measures a subject and its first training batches, and writes the
-results into ``measured``. It raises :class:`Unanswerable` if the subject does not allow it, for example if its batches
-do not hold frames of samples.
+results into ``measured``. It raises :class:`Unanswerable` if the subject does not allow this examination, for example
+if the subject's batches do not hold frames of samples.
 """
 
 from collections.abc import Callable, Sequence
@@ -67,21 +67,24 @@ def causes_in_music(
     held_out: Sequence[Samples] = (),
     full_scale: float | None = None,
 ) -> tuple[Cause, ...]:
-    """The causes that lie in the music alone, before a model is trained on it; see :class:`Subject`."""
+    """Causes of bad results that lie in the music alone, most severe first; they can be found before training.
+
+    The arguments are those of :func:`rnnaudio.diagnostics.pieces.piece_figures`, with ``held_out`` for ``others``.
+    """
     measured = Measurements()
     measure_pieces(measured, pieces, sample_rate_hz, held_out, full_scale)
     return tuple(cause for cause in causes(measured) if cause.name in OF_MUSIC)
 
 
 def parts_of(subject: Subject, batches: list[Any]) -> list[Any]:
-    """A small :func:`excerpt` of each batch; Unanswerable if the batches do not hold frames."""
+    """A small :func:`excerpt` of each batch. Raises Unanswerable if the batches do not hold frames."""
     if not hasattr(batches[0], "frames"):
         raise Unanswerable(f"its batches hold {', '.join(subject.objective.fields)}, not frames of samples")
     return [excerpt(batch, subject.objective) for batch in batches]
 
 
 def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the pieces, the number of parameters, and the noise at the input."""
+    """Measure the pieces, the number of parameters, and the power of the noise that training adds to the input."""
     figures = measured.figures
     figures["n_parameters"] = float(sum(v.get_value().size for v in subject.model.parameters().values()))
     figures["input_noise_power"] = input_noise_std(subject.model) ** 2
@@ -95,7 +98,11 @@ def measure_pieces(
     held_out: Sequence[Samples] = (),
     full_scale: float | None = None,
 ) -> None:
-    """Measure the training pieces, together (scale, clipping, silence) and each, with those held out, by itself."""
+    """Measure the training pieces as a whole (scale, clipping, silence), and each piece, held out or not, by itself.
+
+    The results are written into ``measured``. The other arguments are those of
+    :func:`rnnaudio.diagnostics.pieces.piece_figures`, with ``held_out`` for ``others``.
+    """
     figures = measured.figures
     measured.pieces = rows = piece_figures(pieces, sample_rate_hz, held_out, full_scale)
     trained = [row for row in rows if not row.held_out]
@@ -108,7 +115,7 @@ def measure_pieces(
 
 
 def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the order of axes, the effective batch size, the resets, and the overlap of validation and training."""
+    """Measure the order of axes, the effective batch size, the resets, and the overlap of validation with training."""
     parts_of(subject, batches)
     figures = measured.figures
     measured.frame_size = subject.model.n_in
@@ -125,7 +132,7 @@ def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def loudest_part(subject: Subject, batches: list[Any]) -> Any:
-    """The excerpt (see :func:`excerpt`) with the highest rms, of the excerpts of all ``batches``.
+    """The loudest (by rms) of the excerpts of all ``batches``, see :func:`excerpt`.
 
     Raises Unanswerable if the batches do not hold frames.
     """
@@ -133,7 +140,7 @@ def loudest_part(subject: Subject, batches: list[Any]) -> Any:
 
 
 def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure which steps contribute to the cost, what target it implies, and how much noise the output has."""
+    """Measure which steps contribute to the cost, the target that the cost implies, and the noise of the output."""
     part, cost = loudest_part(subject, batches), Cost(subject.model, subject.objective)
     figures = measured.figures
     coverage = cost_coverage(cost, part, rng)
@@ -155,7 +162,7 @@ def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, r
 def promised_target(subject: Subject, frames: Frames) -> Frames:
     """Target (time, batch, n) that the objective's name implies for the given frames (time + 1, batch, n).
 
-    It is the next frame if the name is not one of ``rnnaudio.objectives.STRATEGIES``.
+    If the name is not one of ``rnnaudio.objectives.STRATEGIES``, the target is the next frame.
     """
     known = STRATEGIES.get(subject.objective.name)
     shift = known.shift if known else 1
@@ -188,10 +195,10 @@ def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements,
 
 
 def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> float:
-    """Factor by which the gradient g shrinks per step, (g_last / g_first)^(1 / (last - first)).
+    """Factor that is kept of the gradient norm g per step back in time, (g_last / g_first)^(1 / (last - first)).
 
-    gradient_by_lag: g (steps,), its norm by lag. Lags 0 and 1 are left out by default because a parallel linear
-    prediction contributes to them. NOT_MEASURED if there are too few lags, or g_first is 0.
+    gradient_by_lag: g (steps,), by lag, as in :class:`Measurements`. Lags 0 and 1 are left out by default because a
+    parallel linear prediction contributes to them. NOT_MEASURED if there are too few lags, or g_first is 0.
     """
     if len(gradient_by_lag) <= last or not gradient_by_lag[first] > 0:
         return NOT_MEASURED
@@ -207,7 +214,7 @@ def late_growth(sizes: Floats) -> float:
 
 
 def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the sizes of updates, relative to the parameters and to the sizes that the update rule implies."""
+    """Measure the sizes of updates, relative to the parameters, and relative to the sizes that the rule implies."""
     parts = parts_of(subject, batches) if hasattr(batches[0], "frames") else batches
     figures = measured.figures
     seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.rate_now, parts)
@@ -225,7 +232,7 @@ def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def look_at_history(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the course of training (see :func:`course_figures`), its lowest losses, and the loss that was kept."""
+    """Measure the course of training (see :func:`course_figures`), and copy the losses that the run recorded."""
     figures = measured.figures
     figures |= course_figures(subject.history)
     figures["stopped_early"] = float(subject.stopped_early)
@@ -306,8 +313,8 @@ def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurement
 def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Recorded sound, the prime, and its generated continuation, each as frames (time, n).
 
-    For a run that does not generate in frames, the recorded sound is the prime alone, and frames are of 12.5 ms.
-    Unanswerable if the subject has no way to generate.
+    For a run that does not generate in frames, the recorded sound is the prime itself, and frames are 12.5 ms long.
+    Raises Unanswerable if the subject has no function to generate.
     """
     if subject.play is not None:
         seed = loud_seeds(subject)[:, 0]
@@ -324,7 +331,10 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def loud_seeds(subject: Subject) -> np.ndarray:
-    """Primes (time, batch, n): at most 16 frames, from the start of the 8 loudest windows in a validation batch."""
+    """Primes (time, batch, n): the beginnings, at most 16 frames, of the 8 loudest windows of a validation batch.
+
+    The loudest window comes first. There are fewer primes if the batch, the first one, has fewer than 8 windows.
+    """
     frames = subject.validation[0].frames
     loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]
     seeds: np.ndarray = frames[:N_SEED_FRAMES, loud]
@@ -332,9 +342,10 @@ def loud_seeds(subject: Subject) -> np.ndarray:
 
 
 def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two outputs (n,) of the trained graph after a prime (time, n).
+    """Two outputs (n,) of the trained graph after a prime (time, n), returned as a pair.
 
-    The first is the output after the prime, the second that after one more step, whose input is again the last frame.
+    The first is the output for the last frame of the prime. The second is the output of one more step, whose input is
+    that last frame again.
     """
     state, y = stepped.start(1), seed[-1:]
     for frame in seed:

@@ -27,7 +27,7 @@ class DynamicsFigures(NamedTuple):
     growth_with_input, growth_without, echo, flip
         as in :class:`rnnaudio.diagnostics.subject.Measurements`.
     constant_units
-        share of state units that do not vary over steps and sequences.
+        share of state units that do not vary over steps and sequences, see :func:`constant_share`.
     """
 
     growth_with_input: Floats
@@ -40,8 +40,8 @@ class DynamicsFigures(NamedTuple):
 class Stepped:
     """Step function of a model: ``stepped(x, state) -> (y, state)`` for one frame x (batch, n) of each sequence.
 
-    It evaluates the model without noise or, if ``noisy``, the training graph. It uses the compiled steps of the layers
-    if all layers have one and there is no noise, else a compiled graph.
+    The model is evaluated without noise or, if ``noisy``, as in training. The layers' compiled steps are used if every
+    layer has one, the kernel is ``fused``, and ``noisy`` is False; otherwise a compiled graph.
     """
 
     def __init__(self, model: Layer, *, noisy: bool = False):
@@ -88,7 +88,10 @@ class Stepped:
             return step(x).copy(), [leaf.copy() for leaf in step.state]
 
     def outputs(self, x: Frames, seed: int = 0) -> Frames:
-        """Outputs (time, batch, n_out) for x (time, batch, n) from the initial state; ``seed`` seeds any noise."""
+        """Outputs (time, batch, n_out) for x (time, batch, n) from the initial state.
+
+        ``seed`` determines the noise, if ``noisy``.
+        """
         state, outputs = self.start(x.shape[1]), []
         for t, frame in enumerate(x):
             y, state = self(frame, state, (seed, t))
@@ -96,7 +99,7 @@ class Stepped:
         return np.stack(outputs)
 
     def states(self, x: Frames, state: StateArrays) -> list[StateArrays]:
-        """The states after 1, 2, .. steps with input x (time, batch, n), starting from ``state``."""
+        """List the states after 1, 2, ..., time steps with input x (time, batch, n), starting from ``state``."""
         visited = []
         for frame in x:
             state = self(frame, state)[1]
@@ -105,7 +108,7 @@ class Stepped:
 
 
 def unrolled(model: Layer) -> Callable[[Frames], Frames]:
-    """Compile the model, from its initial state, to a function x (time, batch, n) -> y (time, batch, n_out)."""
+    """Compile a function x (time, batch, n) -> y (time, batch, n_out): the model, run from its initial state."""
     x = engine.tensor("x", 3)
     y, _ = model.unroll(x, model.initial_state(x.shape[1]), Context.evaluation())
     function: Callable[[Frames], Frames] = engine.function([x], y, mode=quick_mode())
@@ -154,7 +157,7 @@ def difference(a: StateArrays, b: StateArrays) -> StateArrays:
 
 
 def distance(a: StateArrays, b: StateArrays) -> float:
-    """Distance of states |a - b| / sqrt((|a|^2 + |b|^2) / 2): 0 if equal, sqrt 2 if unrelated and of equal size."""
+    """Distance |a - b| / sqrt((|a|^2 + |b|^2) / 2) of two states: 0 if equal, about sqrt 2 if uncorrelated."""
     return size(difference(a, b)) / max(np.hypot(size(a), size(b)) / np.sqrt(2.0), 1e-30)
 
 

@@ -1,4 +1,4 @@
-"""Helpers for the diagnostics: cut an excerpt from a batch, copy a model, choose a compile mode, compute an rms."""
+"""Functions shared by the diagnostics: an excerpt of a batch, a copy of a model, a compile mode, and rms."""
 
 import copy
 from types import SimpleNamespace
@@ -39,10 +39,10 @@ class FrameBatches(Protocol):
 
 
 def excerpt(batch: HasFrames, objective: Objective) -> HasFrames:
-    """The first 16 sequences of a batch at most, and their first 64 steps at most.
+    """Cut a batch to at most 16 sequences and 64 steps, the first ones of each.
 
-    A burn-in of the objective, which does not contribute to the cost, is kept in addition to the 64 steps. The result
-    has ``frames``, ``resets`` and the fields of the objective.
+    If the objective has a burn-in, steps that do not contribute to the cost, it is kept in addition to the 64 steps.
+    The result has ``frames`` (one frame more than steps), ``resets`` and the fields of the objective.
     """
     burn_in = max(0, getattr(objective, "first_scored", 0))
     n_cut = max(0, len(batch.frames) - (burn_in + MOST_STEPS + 1))
@@ -56,7 +56,7 @@ def excerpt(batch: HasFrames, objective: Objective) -> HasFrames:
 
 
 def copied(model: Layer) -> Layer:
-    """Copy of a model that shares no parameters or statistics with it."""
+    """Copy of a model, with parameters and statistics of its own."""
     variables = (model.parameters() | model.statistics()).values()
     return copy.deepcopy(model, {id(v): engine.shared(v.get_value(), v.name) for v in variables})
 
@@ -64,7 +64,7 @@ def copied(model: Layer) -> Layer:
 def quick_mode() -> str | None:
     """Compile mode for graphs that are called too few times to repay C++ compilation.
 
-    ``python``, or None (the engine's own mode) if that is jax or numba.
+    ``python``; or None, for the engine's own mode, if that is jax or numba.
     """
     return None if engine.MODE in ("jax", "numba") else "python"
 

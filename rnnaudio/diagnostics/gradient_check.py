@@ -35,7 +35,7 @@ class ArrayCheck(NamedTuple):
 
 
 class GradientReport(NamedTuple):
-    """The checks of all arrays that the loss depends on; `str()` returns them as a table."""
+    """The checks of all parameters, float fields of the batch and initial states; `str()` returns them as a table."""
 
     arrays: list[ArrayCheck]
 
@@ -61,22 +61,23 @@ def check_gradients(
 ) -> GradientReport:
     """Compare d loss / d a with central differences for every parameter, float field of the batch and initial state.
 
-    Returns, for each of these arrays, the entry a at which the two disagree most.
+    Returns, for each of these arrays, the entry a at which gradient and difference disagree most.
 
     The check runs on a float64 copy and leaves the model (of either precision) unchanged. The loss is evaluated at the
     model's parameters, ``batch`` (an object with the objective's fields), and the model's initial state plus noise of
-    standard deviation 0.1, to avoid accidental zeros. Noise and dropout of the model are frozen by a fixed key.
+    standard deviation 0.1, to avoid accidental zeros. Noise and dropout of the model are the same in every evaluation.
 
     The difference is (8 (f(a+e) - f(a-e)) - (f(a+2e) - f(a-2e))) / 12 e, where f is the loss, with an error of order
-    e^4. It is computed with e = 1e-3 and, if that does not agree with the gradient, with e = 1e-5, and the better
-    agreement counts: a kink (relu) between the points spoils a wide step, but a wrong gradient disagrees with both.
+    e^4. It is computed with e = 1e-3 and, unless the relative error is then below 1e-8, with e = 1e-5, too; the
+    smaller error counts. A kink (relu) between the points spoils a wide step, but a wrong gradient disagrees with both
+    steps.
 
     training
         True: check the training graph, with noise and batch statistics; False: the evaluation graph.
     n_entries
-        number of entries to check in each array, sampled by ``rng``; all if there are fewer.
+        number of entries to check in each array, sampled by ``rng``; all entries of a smaller array.
     mode
-        engine mode to compile in; None: the engine's own.
+        compile mode; None: the engine's own.
     """
     with engine.precision("float64"):
         loss, gradients, arrays = _compile(in_float64(model), objective, batch, rng, training, mode)
@@ -89,8 +90,8 @@ def check_gradients(
 def relative_error(a: float, b: float, floor: float) -> float:
     """Relative error |a - b| / max(|a|, |b|, floor).
 
-    Checks set the floor to 1e-3 of the array's largest gradient, but at least 1e-5 of the loss: the difference of two
-    losses has a rounding error of about 1e-13 of the loss, which must not decide the result.
+    :func:`check_gradients` sets the floor to 1e-3 of the array's largest gradient, but at least 1e-5 of the loss: the
+    difference of two losses has a rounding error of about 1e-13 of the loss, which must not decide the result.
     """
     return abs(a - b) / max(abs(a), abs(b), floor)
 

@@ -1,4 +1,4 @@
-"""Measurements of each piece by itself: level, bandwidth, offset, share of silence; and which pieces stand apart."""
+"""Measurements of each piece of music (level, bandwidth, offset, share of silence), and pieces unlike the others."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -34,19 +34,22 @@ UNITS = {
 class PieceFigures(NamedTuple):
     """Measurements of a piece.
 
+    title
+        see :func:`title_of`.
     seconds
-        its length.
+        length of the piece in seconds.
     level
-        rms in dB of what is not silent, relative to all training music.
+        rms of its windows of 20 ms that are not silent, in dB relative to all training music; -inf if all are silent.
     bandwidth
-        highest frequency in Hz at which the mean spectrum exceeds the strongest band minus 60 dB.
+        highest frequency in Hz at which the mean spectrum is at most 60 dB below the strongest band; NaN if all
+        windows are silent.
     offset
         mean of the samples over the standard deviation of all training music.
     silence
-        share of the time in silences of 1 s or more: 50 dB or more below the training music as a whole and, if full
-        scale is known, below -60 dBFS, so that --drop-silence shortens them.
+        share of the time, 0 to 1, in silences of 1 s or more. Silent windows are 50 dB or more below the training
+        music as a whole and, if full scale is known, not above -60 dBFS, so that --drop-silence shortens the silences.
     held_out
-        whether it is none of the training pieces.
+        True if the piece is not one of the training pieces.
     """
 
     title: str
@@ -72,11 +75,12 @@ def piece_figures(
     others: Sequence[Samples] = (),
     full_scale: float | None = None,
 ) -> tuple[PieceFigures, ...]:
-    """Measure the training pieces, then ``others``, the held-out ones; one row per piece that is measured.
+    """Measure the training pieces, then ``others``, the held-out pieces; returns a row for each piece measured.
 
-    About a million samples are read, but 2 s of each piece at least. Of more than ``MOST_PIECES`` pieces as many are
-    measured, evenly spaced, of either kind in proportion. Levels are relative to the training pieces, so they do not
-    depend on the scale of the samples. full_scale: the sample value of full scale; None: it is not known.
+    About a million samples are read in all, but at least 2 s of each piece. If there are more than ``MOST_PIECES``
+    pieces, training and held-out pieces together, about that many are measured, evenly spaced and in proportion from
+    both kinds. Levels are relative to the training pieces, so they do not depend on the scale of the samples.
+    full_scale: the sample value that is full scale (0 dBFS); None if unknown.
     """
     n_all = len(pieces) + len(others)
     chosen = [*_spaced(0, len(pieces), n_all), *_spaced(len(pieces), len(others), n_all)]
@@ -114,7 +118,7 @@ def _spaced(first: int, n: int, n_all: int) -> list[int]:
 
 
 def title_of(piece: Samples, number: int) -> str:
-    """The title of a piece, or of the piece that it is a stretch of; ``piece 3`` for a piece without one."""
+    """The title of a piece, or, for a section of a piece, of the whole piece; ``piece <number>`` without a title."""
     whole = getattr(piece, "piece", piece)
     return str(getattr(whole, "title", f"piece {number}"))
 
@@ -161,7 +165,13 @@ def _bandwidth(spectrum: Floats, rate: int) -> float:
 
 
 class Outlier(NamedTuple):
-    """A piece that stands apart from the others, by figure: how far, in units of what is allowed, and in words."""
+    """A piece that differs from the others.
+
+    far
+        by name of a figure in ``APART`` that is too far from the median: the distance over the distance allowed, > 1.
+    words
+        title and figures of the piece, as a phrase for the user.
+    """
 
     title: str
     far: dict[str, float]
@@ -169,9 +179,11 @@ class Outlier(NamedTuple):
 
 
 def outliers(rows: Sequence[PieceFigures]) -> tuple[Outlier, ...]:
-    """The pieces that lie further from the median than ``APART`` in one of the figures, the furthest first.
+    """The pieces of which a figure is further from the median than ``APART`` allows, the furthest first.
 
-    The median is over time, so each piece has the weight of its length; bandwidths are compared in octaves.
+    Each piece has the weight of its length in the median; bandwidths are compared in octaves. Pieces shorter than 1 s
+    are ignored; a piece that is all silence is judged by its silence alone. The result is empty if fewer than two
+    pieces remain.
     """
     rows = [row for row in rows if row.seconds >= LEAST_SECONDS]
     if len(rows) < 2:

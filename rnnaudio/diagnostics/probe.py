@@ -17,7 +17,8 @@ Tap: TypeAlias = tuple[Layer, dict[str, Any]]  # a cell, and its activations by 
 class Histogram(NamedTuple):
     """Histogram of activations: edges (n_bins + 1,), counts (n_bins,), and the share of saturated values.
 
-    Saturated values are within 5 % of an end of the range; for a relu, units that are never active count instead.
+    Saturated values are within 5 % of an end of the range. For a relu, ``saturated`` is the share of units that are
+    never active.
     """
 
     edges: Floats
@@ -28,7 +29,7 @@ class Histogram(NamedTuple):
 class Probe(NamedTuple):
     """Result of :func:`probe`: histograms by name of activation, and the norm of the gradient for each input frame.
 
-    The norms, (time,), are sorted by lag, the number of steps from an input frame to the last one: 0 .. time - 1.
+    The norms, (time,), are sorted by lag, the number of steps from an input frame to the last frame: 0 .. time - 1.
     """
 
     saturation: dict[str, Histogram]
@@ -39,8 +40,9 @@ def probe(model: Layer, x: Frames, target: Frames) -> Probe:
     """Unroll ``model`` in evaluation over x (time, batch, n_in) from its initial state, and measure:
 
     saturation
-        histograms of all bounded activations (sigmoid gates, tanh candidates and units) over time, batch and units.
-        For a relu the histogram is that of its positive part, and units that are never active count as saturated.
+        histograms of all activations (sigmoid gates, tanh candidates and units, relu units) over time, batch and
+        units. For a relu, the range of the histogram is 0 to the largest value, and units that are never active count
+        as saturated.
     gradient_through_time
         norm of the gradient of the mean squared error of the *last* step with respect to each input frame, root mean
         square over the sequences of the batch.

@@ -1,6 +1,6 @@
-"""Rules that detect faults of the model and its free run: each detects one cause, from measurements only.
+"""Rules that detect faults of the model and its free run: each rule detects one fault, from measurements only.
 
-A rule returns a description of its fault, with evidence and advice, or None if the measurements do not show it.
+A rule returns a :class:`Found`, or None if the measurements do not show its fault.
 """
 
 from math import isfinite

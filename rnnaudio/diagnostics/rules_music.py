@@ -1,4 +1,4 @@
-"""Rules on the music and on how long it was trained on: what the pieces are, how much there is, what was learnt of it.
+"""Rules that detect faults of the music and of the length of training: pieces, amount of music, course of the loss.
 
 A rule returns a :class:`Found`, or None if the measurements do not show its fault.
 """
@@ -56,9 +56,10 @@ def pieces_do_not_belong_together(m: Measurements) -> Found | None:
 
 
 def removable(pieces: Sequence[PieceFigures], titles: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those of the titles that can be removed, and the splits whose pieces all have such titles.
+    """The given titles whose pieces can be removed from the corpus, and the names of the splits to keep whole.
 
-    A corpus with an empty split is refused, so the pieces of such a split stay.
+    A corpus with an empty split is refused, so a split (``training`` or ``validation``) stays whole if the removal of
+    all given titles would empty it.
     """
     removed, spared = list(dict.fromkeys(titles)), []
     for split, held_out in (("training", False), ("validation", True)):
@@ -141,7 +142,11 @@ def no_better_than_linear(m: Measurements) -> Found | None:
 
 
 def share_of_simple(m: Measurements) -> float:
-    """Error of the model over that of linear prediction, or over counting for a model that predicts no frames."""
+    """Error of the model over the error of a simple predictor; NaN if either was not measured.
+
+    The simple predictor is linear prediction, or, for a model that does not predict frames, a model that has learnt
+    nothing (``blank_loss``).
+    """
     if m.errors:
         return m.errors["this model"] / m.errors.get("linear prediction", float("nan"))
     return m.figures["best_loss"] / m.figures["blank_loss"]
@@ -170,12 +175,16 @@ def noise_drowns_prediction(m: Measurements) -> Found | None:
 
 
 def is_fed_on_purpose(m: Measurements) -> bool:
-    """True if what is fed back differs from the prediction by noise, not because another function plays."""
+    """True if generation feeds back the prediction plus noise; False if the difference has another cause.
+
+    The other causes are a second step function (see :func:`rnnaudio.diagnostics.rules_model.two_functions`) and a
+    model that reconstructs its input.
+    """
     return bool(m.figures["play_towards_twice"] < 0.5 and m.figures["promised_shift"] != 0)
 
 
 def least_error(m: Measurements) -> float:
-    """Mean squared error of the better of the model and linear prediction, on the scale of the samples."""
+    """Mean squared error of the model or of linear prediction, whichever is smaller, on the scale of the samples."""
     mine = m.errors.get("this model", float("nan"))
     linear = m.errors.get("linear prediction", mine)
     return m.loss * min(1.0, linear / mine) if isfinite(linear) and mine > 0 else m.loss

@@ -1,4 +1,4 @@
-"""Rules that detect faults of data, cost, optimiser and model selection: each detects one, from measurements only.
+"""Rules that detect faults of data, cost, optimiser and model selection: one fault each, from measurements only.
 
 A rule returns a :class:`Found`, or None if the measurements do not show its fault.
 """
@@ -17,15 +17,17 @@ class Found(NamedTuple):
     """A fault found by a rule.
 
     strength
-        0 to 1, how far the measurement exceeds the rule's threshold; ranks causes with the same place in the chain.
+        how far the measurement exceeds the rule's threshold; clipped to 0 to 1 (1 if not finite). Ranks causes at the
+        same position in the chain from data to sound.
     evidence
         a sentence with the measured numbers.
     advice
         the change to make.
     rate_factor
-        by which to multiply the learning rate; 1 if that is not the remedy.
+        factor by which to multiply the learning rate; 1 if another rate is not the remedy.
     rebuild, outliers
-        options of `corpus build` that repair the corpus, and titles of pieces to remove from it; empty if it is sound.
+        options of `corpus build` that repair the corpus, and titles of pieces to remove from the corpus; empty if
+        neither is the remedy.
     """
 
     strength: float
@@ -177,7 +179,10 @@ def learning_rate_too_high(m: Measurements) -> Found | None:
 
 
 def towards_usual_updates(ratio: float) -> float:
-    """The power of ten, 1e-4 to 1e4, by which to multiply the rate for updates of about 1e-3 of the weights."""
+    """The power of ten, 1e-4 to 1e4, by which to multiply the learning rate for updates of about 1e-3 of the weights.
+
+    ratio: the size of the present updates over the size of the weights.
+    """
     return float(10.0 ** np.clip(np.round(np.log10(USUAL_UPDATE / max(ratio, 1e-12))), -4, 4))
 
 
@@ -235,5 +240,5 @@ def noise_in_evaluation(m: Measurements) -> Found | None:
 
 
 def same(a: float, b: float, tolerance: float = 1e-4) -> bool:
-    """True if two numbers agree within the relative tolerance; False if one is NaN."""
+    """True if two numbers agree within the relative tolerance; False if either is NaN."""
     return abs(a - b) <= tolerance * max(abs(a), abs(b))

@@ -41,9 +41,9 @@ class ScaleFigures(NamedTuple):
 
 
 def scale_figures(pieces: Sequence[Samples]) -> ScaleFigures:
-    """Scale of the training pieces, measured on about a million samples at most, from 16 places in each piece.
+    """Scale of the training pieces, measured on about a million samples at most.
 
-    Each piece contributes in proportion to its length.
+    Every piece contributes samples from 16 positions, in proportion to its length.
     """
     share = min(1.0, READ_AT_MOST / max(1, sum(piece.n_samples for piece in pieces)))
     parts = []
@@ -64,7 +64,7 @@ def scale_figures(pieces: Sequence[Samples]) -> ScaleFigures:
 
 
 class Continuity(NamedTuple):
-    """Rms of the jump from the last sample of a frame to the first sample of the next frame, along either axis.
+    """Rms of the jump from the last sample of a frame to the first of the next, along the time and the batch axis.
 
     It is relative to the jump between random frames: about 1 if frames do not adjoin along the axis, far less if they
     do.
@@ -75,10 +75,10 @@ class Continuity(NamedTuple):
 
 
 def continuity(frames: Frames, rng: np.random.Generator) -> Continuity:
-    """Measure how well adjoining frames (time, batch, n) connect, along time and along batch; see :class:`Continuity`.
+    """Measure how well neighbouring frames (time, batch, n) connect, along time and batch; see :class:`Continuity`.
 
-    The jumps between them are divided by the jumps between frames that are paired at random with ``rng``. Both values
-    are NaN for silence or a batch of a single item.
+    The rms of the jumps between neighbours is divided by the rms of the jumps between frames that are paired at random
+    with ``rng``. Both values are NaN for silence or a batch of a single item.
     """
     first, last = frames[..., 0], frames[..., -1]
     random = rms(rng.permutation(first.ravel()) - last.ravel())
@@ -101,11 +101,14 @@ def effective_batch_size(frames: Frames) -> float:
 
 
 def distinct_size(frames: Frames) -> float:
-    """Number of items of a batch, B, times the share of distinct ones among all its excerpts of 16 adjoining samples.
+    """Number B of items in a batch, times the share of its excerpts of 16 adjoining samples that are distinct.
 
-    frames: (time, B, n). The result is B for items without common excerpts, 1 for copies, and about (W + B - 1) / W
-    for one window of W samples shifted by 0 .. B - 1 samples; :func:`effective_batch_size` does not reveal such shifts
-    if the sound has many partials. Constant excerpts, such as silence, are ignored.
+    The share is the number of different excerpts over the number of all excerpts.
+
+    frames: (time, B, n). Excerpts begin at every sample of every item; constant excerpts, such as silence, are
+    ignored; 0 if there are no others. The result is B for items without common excerpts, 1 for copies, and about (W +
+    B - 1) / W for a single window of W samples shifted by 0 .. B - 1 samples; :func:`effective_batch_size` does not
+    reveal such shifts if the sound has many partials.
     """
     items = np.ascontiguousarray(np.asarray(frames, np.float32).swapaxes(0, 1)).reshape(frames.shape[1], -1)
     runs = np.lib.stride_tricks.sliding_window_view(items, RUN, axis=1).reshape(-1, RUN)
@@ -131,7 +134,10 @@ def share_found(validation: Iterable[HasFrames], pieces: Sequence[Samples]) -> f
 
 
 def snippets(validation: Iterable[HasFrames]) -> list[Array]:
-    """Up to 8 snippets of 64 samples, from the middles of different items, with at least 16 distinct values each."""
+    """Up to 8 snippets (64,) of float32 samples, from the middles of different items of the validation batches.
+
+    Snippets with fewer than 16 distinct values are left out.
+    """
     found: list[Array] = []
     for batch in validation:
         items = np.asarray(batch.frames, np.float32).swapaxes(0, 1).reshape(batch.frames.shape[1], -1)
@@ -148,7 +154,7 @@ class StateFigures(NamedTuple):
     """Comparison of a batcher's ``resets`` with the items that do not continue the previous batch.
 
     carried
-        True if the state is carried from batch to batch; if not, the other two are 0.
+        True if the state is carried from batch to batch; if not, the other two figures are 0.
     n_starts
         number of items that do not continue the previous batch.
     unmarked
@@ -161,10 +167,10 @@ class StateFigures(NamedTuple):
 
 
 def state_figures(batches: FrameBatches, *, most_samples: int = 1 << 22) -> StateFigures:
-    """Compare ``resets`` with the frames, in the first batches and around the end of the first epoch; returns counts.
+    """Compare ``resets`` with the frames, in the first batches and around the end of the first epoch.
 
     Item b of batch k + 1 continues item b of batch k if its first frame equals the last frame of item b of batch k.
-    most_samples: limit on the samples read in the first batches, of which at least 4 and at most 64 are read.
+    most_samples: limit on the samples in the first batches; at least 4 and at most 64 batches are read in any case.
     """
     if not batches.carries_state:
         return StateFigures(False, 0, 0.0)

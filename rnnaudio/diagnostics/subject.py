@@ -31,7 +31,7 @@ class Subject:
     pieces, held_out
         the training pieces, and those of the validation split, on the scale on which the batcher reads them.
     full_scale
-        the sample value, on that scale, of full scale (0 dBFS); None if unknown.
+        the sample value, on the same scale, that is full scale (0 dBFS); None if unknown.
     make_step
         function (model) -> training step ``step(batch, state, learning_rate=, update=)``; called with copies of the
         model.
@@ -40,18 +40,19 @@ class Subject:
         run does not generate frame by frame.
     continued, prime, sample_rate_hz
         for runs without ``play``: the run's own generation, a function (prime (n,), n_samples) -> continuation
-        (n_samples,); a function () -> prime (n,); their sample rate. If they are None, too, the free run
-        is not examined.
+        (n_samples,); a function () -> prime (n,); the sample rate of both and of the pieces. If ``continued`` or
+        ``prime`` is None, too, the free run is not examined.
     judge
-        function (generated (n,), prime (m,)) -> how long the free run lives and what it dies of, as the report has it;
-        None: it is not judged.
+        function (generated (n,), prime (m,)) -> survival time of the free run, and the fault that ends it, as in the
+        report; None: neither is measured.
     learning_rate, late_rate
         the highest learning rate of the run, and the rate of the last update of ``model``; None: the highest.
     history, best_loss, stopped_early
         as recorded by the run: one row per validation, the loss by which the parameters were selected, and whether
-        early stopping ended it.
+        early stopping ended the training.
     baselines
-        errors of the baselines on the validation windows by name, as recorded by the run; empty: they are measured.
+        normalised mean squared errors of the baselines on the validation windows by name, as recorded by the run;
+        empty: they are measured.
     blank_loss
         the validation loss of a model that has learnt nothing; None if unknown.
     """
@@ -112,9 +113,10 @@ class Cause(NamedTuple):
     advice
         the change to make.
     rate_factor
-        by which to multiply the learning rate; 1 if that is not the remedy.
+        factor by which to multiply the learning rate; 1 if another rate is not the remedy.
     rebuild, outliers
-        options of `corpus build` that repair the corpus, and titles of pieces to remove from it; empty if it is sound.
+        options of `corpus build` that repair the corpus, and titles of pieces to remove from the corpus; empty if
+        neither is the remedy.
     """
 
     name: str
@@ -136,30 +138,31 @@ class Measurements:
     growth_with_input, growth_without
         (steps,): root mean square of all state units after 1, 2, .. steps, with recorded input and with zeros.
     echo
-        (steps,): distance between the states that follow two different initial states with the same input, relative
-        to the size of the states.
+        (steps,): distance between the states reached from two different initial states with the same input, relative
+        to the rms of the states.
     flip
         relative change of the next state when one input frame is negated.
     coverage
-        (steps,): norm of d loss / d output at each step.
+        (steps,): norm of d loss / d output at each step, root mean square over the batch.
     noise_floor, loss
         variance of the outputs due to training noise; mean squared error of the model on the validation batches.
     step_sizes
         by parameter: (|update| / |parameter|, |update| / the size that the update rule implies).
     saturation
-        by activation: share of values close to the ends of their range; for relu, of units that are never active.
+        by activation: share of values close to the ends of their range; for relu, share of units that are never
+        active.
     level_db, n_seed_frames, frame_size
         (frames,): level in dB of each frame of prime and free run; number of frames of the prime; samples per frame.
     life
-        how long the free run lives, and what it dies of; None if it was not judged.
+        survival time of the free run, and the fault that ends it; None if not measured.
     pieces
-        one row per piece of training and validation music.
+        one row per measured piece of training and validation music.
     errors
         by name: normalised mean squared errors of the model and the baselines on the validation batches.
     figures
         by name: all other measured numbers.
     unanswered
-        by examination: the reason why it was not possible.
+        by name of an examination that was not possible: the reason.
     """
 
     gradient_by_lag: Floats = field(default_factory=lambda: np.empty(0))

@@ -1,4 +1,4 @@
-"""Measurements of the updates of each parameter, relative to what the update rule implies, and of their effect."""
+"""Measurements of the sizes of updates, relative to those that the update rule implies, and of their effects."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
@@ -32,7 +32,8 @@ class Result(Protocol):
 class Step(Protocol):
     """A training step, such as :class:`rnnaudio.training.TrainStep`, which updates the parameters of its model.
 
-    ``state`` is the carried state, or None for the initial state; ``update``, a number, determines the training noise.
+    ``state`` is the state carried from the previous batch, or None for the initial state; ``update``, the number of
+    the update, determines the training noise.
     """
 
     def __call__(
@@ -47,17 +48,19 @@ class UpdateFigures(NamedTuple):
     """Result of :func:`update_figures`; the keys of dictionaries are the names of the parameters.
 
     ratios
-        rms(change) / rms(parameter) of an update, median over the three.
+        rms of a parameter's change in an update (median over the three updates) over the rms of the parameter;
+        infinite for a parameter of zeros.
     kept_promise
-        rms(change) / the rms that the update rule implies (see :func:`promised`), each the median over the three.
+        the same rms change over the rms change that the update rule implies (see :func:`promised`, median over the
+        three updates); NaN if the rule implies no change.
     gradients
         norm of the gradient, median over the eight updates with a learning rate of 0.
     n_axes
         number of axes of the parameter.
     rise
-        loss after the updates over the loss before them, on the same batch with the same noise.
+        loss after the three updates over the loss before them, on the same batch with the same noise.
     leak
-        relative change of the loss when a state that should be reset is replaced by a random one.
+        relative change of the loss when a state that should be reset is replaced by a random state.
     norms
         (8,): norms of the gradient of all parameters together, at the eight updates with a learning rate of 0.
     visible
@@ -83,8 +86,9 @@ def update_figures(
 ) -> UpdateFigures:
     """Measure three updates at the given learning rate on a copy of the model.
 
-    They follow eight updates with a learning rate of 0, which leave the parameters unchanged, but fill the optimizer
-    state and give losses and gradients. The eight updates use ``batches`` in turn, the three the batch of the eighth.
+    Before these come eight updates with a learning rate of 0, which leave the parameters unchanged, but fill the
+    optimizer state and give losses and gradients. The eight updates use ``batches`` in turn; the three updates use the
+    batch of the eighth.
 
     make_step
         function (model) -> training step for that model.
@@ -124,7 +128,7 @@ def update_figures(
 
 
 def rise(before: float, after: float) -> float:
-    """Ratio after / before of losses; infinite if only ``after`` is not finite, 1 if ``before`` is 0."""
+    """Ratio after / before of two losses; infinite if only ``after`` is not finite, 1 if ``before`` is 0."""
     if np.isfinite(before) and not np.isfinite(after):
         return float("inf")
     return after / before if before else 1.0
@@ -133,8 +137,8 @@ def rise(before: float, after: float) -> float:
 def reset_leak(step: Step, batch: HasFrames, fresh: Result) -> float:
     """Relative change of the loss if a random state of rms 3 is carried into a batch whose ``resets`` are all True.
 
-    0 for a training step that resets its state. fresh: a result of the step, for the shapes of the state. The step is
-    called with a learning rate of 0.
+    The result is 0 for a training step that resets its state. The step is called with a learning rate of 0. fresh: any
+    result of the step, from which the shapes of the state are taken.
     """
     rng = np.random.default_rng(0)
     garbage = [GARBAGE * rng.standard_normal(s.shape).astype(s.dtype) for s in fresh.state]

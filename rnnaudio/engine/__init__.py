@@ -1,7 +1,7 @@
 """The symbolic engine: PyTensor, or Theano 1.0.5, behind one set of names.
 
-Only two of its modules, :mod:`~rnnaudio.engine.environment` and :mod:`~rnnaudio.engine.jax_mode`, import ``pytensor``,
-``theano`` or ``jax``. All code outside this package is written once, against
+Only two modules of this package, :mod:`~rnnaudio.engine.environment` and :mod:`~rnnaudio.engine.jax_mode`, import
+``pytensor``, ``theano`` or ``jax``. All code outside this package is written once, for both engines, against
 
 * ``tt``: the tensor module of the engine, for functions with the same name in both (``tt.dot``, ``tt.tanh``, ...);
 * the functions of this package, where the two engines differ (:func:`sigmoid`, :func:`scan`, ...);
@@ -12,10 +12,10 @@ These environment variables are read once, at import:
 ``RNNAUDIO_ENGINE``
     ``pytensor`` (default) or ``theano``.
 ``RNNAUDIO_MODE``
-    ``auto`` (default where a C++ compiler is found): ``python`` for graphs whose recurrences are all computed by
+    ``auto`` (default where a C++ compiler is found): ``python`` for graphs with recurrences that are all computed by
     kernels, ``c`` for all other graphs. ``c``: compiled C++. ``python``: NumPy, the default without a compiler
     (quickest to start; slow with scan). PyTensor only: ``numba``, or ``jax`` (:mod:`rnnaudio.engine.jax_mode`: on a
-    GPU if JAX finds one). docs/results/speed.md records the speed of each.
+    GPU if JAX finds one). docs/results/speed.md records the speed of each mode.
 ``RNNAUDIO_KERNEL``
     ``fused`` (default): the kernels of :mod:`rnnaudio.kernels` compute products and whole recurrences; ``scan``: the
     engine's own operations compute everything, the only choice in mode ``jax``.

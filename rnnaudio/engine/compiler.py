@@ -18,10 +18,12 @@ TIME_LIMIT_S = 60.0
 
 
 def leave_out_useless_compiler(variables: Variables, engine: str) -> None:
-    """Tell the engine, by its flags in ``variables``, that there is no compiler if the one it finds is of no use.
+    """Make ``engine`` run without C++ if the compiler that it would use is missing or cannot build Python extensions.
 
-    The engines only ask whether g++ is there. One without the headers of Python or without a linker would fail with
-    each graph anew, with pages of messages.
+    Adds ``cxx=`` (no compiler) to the engine's flags in ``variables``, with a note to the user. The engines themselves
+    only check that the compiler exists: without a linker or the headers of Python, the compilation of every graph
+    would fail with pages of messages. Does nothing if the flags say ``cxx=`` already, or if they name no compiler and
+    none is found. A compiler that passed the test is not tested again until it, Python or the headers change.
     """
     name = f"{engine.upper()}_FLAGS"
     flags = variables.get(name, "")
@@ -51,7 +53,7 @@ def _leave_out(variables: Variables, name: str, why: str) -> None:
 
 
 def why_useless(compiler: str) -> str:
-    """Build a shared object with the headers of Python; return what went wrong in a few words, "" if nothing did."""
+    """Try to build a shared object that includes Python.h within 60 s; return the error in one line, "" on success."""
     with tempfile.TemporaryDirectory() as folder:
         command = [compiler, *LINKING, f"-I{_headers()}", "-x", "c++", "-", "-o", str(Path(folder) / "test.so")]
         try:

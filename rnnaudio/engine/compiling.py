@@ -38,9 +38,9 @@ def _is_truncated(graph: Sequence[Symbolic]) -> bool:
 def mode_for(graph: Sequence[Symbolic]) -> str:
     """Return the compile mode for a graph with these outputs: ``c`` or ``python`` if MODE is ``auto``, else MODE.
 
-    In mode ``auto`` a graph with recurrences, all computed by kernels, gets ``python``: C++ would speed up too little
-    of the rest to repay ten seconds of compiling. Any other graph gets ``c``: a perceptron consists of many small
-    operations, which C++ speeds up, and a scan in mode ``python`` takes minutes.
+    In mode ``auto``, a graph with recurrences that are all computed by kernels gets ``python``: C++ would speed up too
+    little of the rest to repay ten seconds of compiling. Any other graph gets ``c``: a perceptron consists of many
+    small operations, which C++ speeds up, and a scan in mode ``python`` takes minutes.
     """
     if MODE != "auto":
         return MODE
@@ -70,7 +70,7 @@ def shared(value: np.ndarray, name: str) -> SharedVariable:
 
 
 def tensor(name: str, ndim: int, dtype: str | None = None) -> Symbolic:
-    """Make a symbolic input with ``ndim`` axes, 0 to 4; its dtype is :func:`float_type` by default."""
+    """Make a symbolic input with ``ndim`` axes, 0 to 4, and ``dtype``, by default :func:`float_type`."""
     make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3, tt.tensor4)[ndim]
     return make(name, dtype=dtype or float_type())
 
@@ -84,11 +84,11 @@ def function(
 ) -> Function:
     """Compile a function ``inputs -> outputs``; each call also assigns the new values of ``updates``.
 
-    ``updates`` are pairs (shared variable, its new value). ``mode`` is the compile mode, by default that of
-    :func:`mode_for`. Arguments of a wider dtype than their input are cast to it, Python floats to float32 for example,
-    so they never widen the graph. Results are NumPy arrays in every mode: one, or a list if ``outputs`` is a list. In
-    mode ``jax`` they may be read-only, and the function is compiled again for each new shape of an input and for each
-    new value of an integer scalar input, which counts as a size.
+    ``updates`` are pairs (shared variable, its new value). ``mode`` is the compile mode, by default the result of
+    :func:`mode_for`. Arguments of a wider dtype than the input's are cast to the input's dtype, Python floats to
+    float32 for example, so they never widen the graph. Results are NumPy arrays in every mode: one array, or a list of
+    arrays if ``outputs`` is a list or tuple. In mode ``jax`` they may be read-only, and the function is compiled again
+    for each new shape of an input and for each new value of an integer scalar input, which counts as a size.
     """
     updates = updates or []
     results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
@@ -107,7 +107,10 @@ def function(
 
 
 def gradient(loss: Symbolic, variables: Sequence[Symbolic]) -> list[Symbolic]:
-    """Return d loss / d variable for each variable; exactly zero if the scalar loss does not depend on it."""
+    """Return d loss / d variable for each variable, given a scalar loss.
+
+    The gradient is exactly zero for a variable on which the loss does not depend.
+    """
     return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
 
 

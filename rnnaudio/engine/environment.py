@@ -1,4 +1,4 @@
-"""The engine, mode and kernel that environment variables select, and the settings that new graphs are built with."""
+"""The engine, mode and kernel selected by environment variables, and the settings with which new graphs are built."""
 
 import contextlib
 import importlib
@@ -18,6 +18,7 @@ from rnnaudio.notes import print_notes
 ENGINES = ("pytensor", "theano")
 MODES = {"pytensor": ("auto", "c", "python", "numba", "jax"), "theano": ("auto", "c", "python")}
 KERNELS = ("fused", "scan")
+TRACE_LIMIT = {"pytensor": "traceback__limit", "theano": "limit"}
 
 
 def _choose(variable: str, allowed: Sequence[str], default: str) -> str:
@@ -92,6 +93,9 @@ def _checked_kernel(name: str) -> str:
 _kernel = _checked_kernel(_choose("RNNAUDIO_KERNEL", KERNELS, "scan" if MODE == "jax" else "fused"))
 if MODE == "python":
     backend.config.cxx = ""  # otherwise both engines still use C++ to fold constants and for the step inside scan
+if "traceback" not in os.environ.get(f"{NAME.upper()}_FLAGS", ""):
+    # The line of code that made each variable, which few error messages show, is a sixth of the time to build a graph.
+    setattr(backend.config if NAME == "pytensor" else backend.config.traceback, TRACE_LIMIT[NAME], 0)
 backend.config.floatX = "float32"
 # Each compilation would warn again that NumPy's BLAS is used; `rnnaudio info` reports it once, with its cost.
 logging.getLogger(f"{NAME}.tensor.blas").setLevel(logging.ERROR)
@@ -104,7 +108,7 @@ def devices() -> list[str]:
 
 
 def links_blas() -> bool:
-    """Tell whether compiled code calls a BLAS library directly rather than through NumPy."""
+    """Return whether compiled code calls a BLAS library directly rather than through NumPy."""
     config = backend.config
     return bool(config.blas.ldflags if NAME == "theano" else config.blas__ldflags)
 
@@ -116,7 +120,7 @@ def float_type() -> str:
 
 @contextlib.contextmanager
 def precision(dtype: str) -> Iterator[None]:
-    """Context manager that sets the dtype of new graphs, as ``with precision("float64"): ...`` does for checks.
+    """Context manager that sets the dtype of new graphs and parameters: ``with precision("float64"): ...``.
 
     ValueError for a dtype other than ``float32`` and ``float64``.
     """
@@ -139,7 +143,7 @@ def kernel() -> str:
 def using_kernel(name: str) -> Iterator[None]:
     """Context manager that sets how new graphs compute products and recurrences, see :func:`kernel`.
 
-    ``with using_kernel("scan"): ...`` builds a graph that shows every operation of the equations. ValueError for an
+    A graph built within ``with using_kernel("scan"): ...`` shows every operation of the equations. ValueError for an
     unknown name, RnnaudioError for ``fused`` in mode ``jax``.
     """
     global _kernel

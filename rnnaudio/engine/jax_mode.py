@@ -203,7 +203,7 @@ def _scan(op: Scan, node: Apply, **kwargs: object) -> Translation:
 def refuse(op_type: type) -> None:
     """Refuse operations of type ``op_type``, which run on the host.
 
-    From then on, compiling a graph that has one raises RnnaudioError.
+    From then on, the compilation of a graph with such an operation raises RnnaudioError.
     """
 
     @jax_funcify.register(op_type)

@@ -21,7 +21,7 @@ class Kernel(_graph.Op):
     first input and all float inputs are cast to the widest dtype of the float inputs, which is the outputs' dtype too.
     No gradient flows to integer inputs (masks), nor to the inputs whose positions are in ``data``.
 
-    TypeError if that dtype is neither float32 nor float64.
+    TypeError if the widest dtype of the float inputs is neither float32 nor float64.
     """
 
     __props__: tuple[str, ...] = ()

@@ -51,8 +51,8 @@ def scan(
     """Loop over time with the engine's scan, which carries values, initially ``initial``, from step to step.
 
     ``step`` takes the current slice of each of ``sequences`` (time, ...), the carried values, and the
-    ``non_sequences``, which are the same at every step; it may use no other variables (strict=True). It returns the
-    new carried values. The gradient runs back through the last ``truncate_gradient`` steps; -1: through all.
+    ``non_sequences``, which are the same at every step, and returns the new carried values. It may use no other
+    variables (strict=True). The gradient runs back through the last ``truncate_gradient`` steps; -1: through all.
 
     Returns, for each carried value, its values after every step, (time, ...).
     """

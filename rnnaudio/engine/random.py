@@ -14,12 +14,13 @@ _graph: Any = backend if NAME == "theano" else backend.graph
 
 
 class Random(_graph.Op):
-    """An operation that samples random numbers, a function of (key, stream, shape) alone, so updates can be replayed.
+    """An operation that samples random numbers as a pure function of (key, stream, shape), so updates can be repeated.
 
     ``key`` is an int64 vector: the seed, the number of the update and, if sequences are cut into segments, the number
-    of the segment. ``stream`` distinguishes arrays with the same key. ``distribution`` is ``normal`` or ``uniform``.
-    Both engines and all modes give the same numbers. There is no generator whose state a checkpoint would have to
-    hold: seed and update are enough for a resumed run to get the same numbers as an uninterrupted one.
+    of the segment. ``stream`` distinguishes arrays with the same key. ``distribution`` is ``normal``, N(0, 1), or
+    ``uniform``, U(0, 1); ``ndim`` is the number of axes of the result. Both engines and all modes give the same
+    numbers. There is no generator whose state a checkpoint would have to hold: seed and update are enough for a
+    resumed run to get the same numbers as an uninterrupted run.
     """
 
     __props__ = ("distribution", "stream", "ndim", "dtype")

@@ -99,7 +99,7 @@ class Node(Protocol):
 
 
 class Function(Protocol):
-    """A compiled function: one value per input -> a NumPy array, or a list of them if ``outputs`` was a list."""
+    """A compiled function: one value per input -> a NumPy array, or a list of arrays if ``outputs`` was a list."""
 
     def __call__(self, *values: np.ndarray | float) -> Any: ...
 

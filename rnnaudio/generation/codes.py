@@ -1,4 +1,4 @@
-"""Free run of a code model: many streams in parallel, one frame at a time, decoded to audio as they are sampled."""
+"""Free run of a code model: many streams in parallel, sampled and decoded to audio one frame at a time."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +22,8 @@ from rnnaudio.nn.code_model import CodeModel
 class CodePlayer:
     """Endless iterator over sampled frames of codes, (n_streams, n_stages) each; :meth:`frames` samples several.
 
+    model
+        predicts the codes of the next frame from those of the frames before it.
     codec
         the codec of the codes; here it only checks the primes.
     primes
@@ -30,10 +32,10 @@ class CodePlayer:
         temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`); the attribute of this name may
         be changed between frames.
     detail_temperature
-        temperature of the stages after the first, which refine the sound of a frame; None: as for the first.
+        temperature of the stages after the first, which refine the sound of a frame; None: that of ``sampling``.
     seed
-        random seed; together with the index of a stream it determines the stream's codes, independently of the other
-        streams and of the number of threads.
+        random seed; the random numbers of a stream depend on the seed and the stream's index only, not on the other
+        streams or the number of threads.
 
     RnnaudioError for primes of another shape, or with codes out of range, and for a detail temperature that is not
     positive.
@@ -92,7 +94,7 @@ class CodePlayer:
         return sampling if self._detail is None else replace(sampling, temperature=self._detail)
 
     def frames(self, n_frames: int) -> Codes:
-        """Sample the next ``n_frames`` (1 or more) frames of every stream, (n_streams, n_frames, n_stages)."""
+        """Sample the next frames of every stream: (n_streams, n_frames, n_stages). RnnaudioError if n_frames < 1."""
         if n_frames < 1:
             raise RnnaudioError(f"got n_frames = {n_frames}; expected 1 or more")
         return np.stack([next(self) for _ in range(n_frames)], axis=1)
@@ -106,7 +108,8 @@ class SoundStream:
 
     prime
         standardised audio before the first frame, (n,). Its last frames are processed first, with their true phases,
-        so that the decoded audio continues it without a seam. Its samples are not returned. None: no such audio.
+        so that the decoded audio continues the prime without a seam; samples of the prime are not returned. None: no
+        prime.
     look_ahead, n_iterations
         settings of :class:`OnlineGriffinLim`.
 
@@ -128,9 +131,9 @@ class SoundStream:
             self._synthesised(self._phases.push(np.abs(spectrum), np.angle(spectrum)))
 
     def push(self, codes: Codes) -> Audio:
-        """Add the codes of the next frame, (n_stages,); return the samples that are now final, (n,) float32.
+        """Add the codes of the next frame, (n_stages,); return the samples that have become final, (n,) float32.
 
-        The result is empty as long as no new sample is final, such as for the first frame.
+        The array is empty if no sample has become final, as for the first frame.
         """
         self._codes.extend([codes] if self._codes else [codes, codes])
         return self._decoded() if len(self._codes) == 3 else np.empty(0, np.float32)
@@ -157,9 +160,10 @@ class SoundStream:
 
 
 def ending_frames(audio: Audio, stft: STFT) -> Frames:
-    """Cut audio (n,) into whole frames (n_frames, window), aligned to its end: a remainder at the start is dropped.
+    """Cut audio (n,) into whole frames (n_frames, window), one hop apart, the last one ending with the audio.
 
-    RnnaudioError for audio shorter than a window.
+    A remainder at the start is left out. The frames are a view of the audio. RnnaudioError for audio shorter than a
+    window.
     """
     if len(audio) < stft.window_samples:
         raise RnnaudioError(f"{len(audio)} samples hold no frame of {stft.window_samples}: give more audio")
@@ -176,7 +180,7 @@ def decoded_audio(codec: Codec, codes: Codes) -> Audio:
 class Block(NamedTuple):
     """A block of generated codes (n_streams, n_frames, n_stages) and standardised audio (n_streams, n), float32.
 
-    The audio is a few frames behind the codes, so that the first block has fewer samples than its codes stand for.
+    The audio is a few frames behind the codes, so that in the first block it is shorter than n_frames hops.
     """
 
     codes: Codes
@@ -195,6 +199,8 @@ def continue_audio(
     n_at_once: int = 32,
 ) -> Iterator[Block]:
     """Continue standardised audio by ``n_samples`` samples; yield a :class:`Block` for every ``n_at_once`` frames.
+
+    Together the blocks hold ``n_samples`` samples of audio per stream, and codes for somewhat more.
 
     primes
         (n_streams, n), the audio to continue; it is not part of the result.

@@ -22,11 +22,12 @@ def continue_frames(
     """Prime a model on true frames (time, batch, n), then free-run it: returns generated frames (n_frames, batch, n).
 
     A model with n outputs predicts the next frame. A model with P n outputs, P the number of parameters of the
-    ``readout``, predicts a distribution of each value; the next frame is its mean (temperature 0) or a sample
-    determined by ``seed`` (temperature above 0; 1: from the distribution as learnt).
+    ``readout``, predicts a distribution of each value of the next frame. The value is then the mean (temperature 0),
+    or a sample determined by ``seed`` (temperature above 0; 1: from the distribution as learnt).
 
     RnnaudioError for true frames that are empty, not finite or of another shape, for a negative temperature, or a
-    positive one with a model that predicts no distribution; ValueError if the model has neither n nor P n outputs.
+    positive temperature with a model that predicts no distribution; ValueError if the model has neither n nor P n
+    outputs.
     """
     n, n_parameters = stepper.n_in, readout.n_parameters * stepper.n_in
     has_distribution = stepper.n_out == n_parameters

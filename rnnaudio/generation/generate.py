@@ -1,4 +1,4 @@
-"""Free run of a model of audio in frames of samples: prime it on audio, then feed it its own outputs."""
+"""Free run of a model that predicts frames of samples: prime the model on audio, then feed it its own outputs."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ class Generated(NamedTuple):
     stopped
         reason for ending early; empty if all samples were generated.
     seconds
-        wall-clock time in which all streams were generated together, in seconds.
+        wall-clock time, in seconds, in which all streams were generated in parallel, without the priming.
     """
 
     audio: Audio
@@ -42,7 +42,7 @@ class Generated(NamedTuple):
 class OutputNoise(NamedTuple):
     """Gaussian noise of standard deviation ``std``, added to each standardised output sample before it is fed back.
 
-    It is determined by ``seed`` and the index of the stream, independently of the number of streams and threads.
+    It depends on ``seed`` and the index of the stream, but not on the number of streams or threads.
     """
 
     std: float
@@ -61,11 +61,11 @@ def generate(
     """Continue standardised audio by ``n_samples`` samples, frame by frame, with each output as the next input.
 
     prime
-        (n,) samples; all whole frames, counted from its end, prime the model (a remainder at the beginning is only
-        copied to the result). RnnaudioError if it is shorter than a frame or not finite.
+        (n,) samples; all whole frames, counted from the end, prime the model (a remainder at the beginning is only
+        copied to the result). RnnaudioError if the prime is shorter than a frame or not finite.
     noise
-        noise added to the output; None: no noise. If its variance is that of the validation error, it restores the
-        energy that is lost by minimising squared error.
+        noise added to the output; None: no noise. Noise with the variance of the validation error restores the energy
+        that is lost by minimising squared error.
     two_functions
         generate as in 2016 (:class:`rnnaudio.generation.stepper.TwoFunctions`).
     progress
@@ -89,9 +89,9 @@ def generate_streams(
 ) -> list[Generated]:
     """Continue primes of equal length in parallel; each result is bit-identical to that of :func:`generate`.
 
-    With noise this holds for the first stream only, because each stream has its own noise. Streams are distributed
-    over threads. A stream ends at its first frame that is not finite; the others continue. The options are those of
-    :func:`generate`.
+    With noise, this is true only of the first result, because each stream has noise of its own. Streams are
+    distributed over threads. A stream ends before its first frame that is not finite; the others continue. The options
+    are those of :func:`generate`.
 
     Raises the errors of :func:`generate`, and RnnaudioError for no primes, or primes of unequal length.
     """
@@ -111,10 +111,11 @@ def continued_blocks(
     noise: OutputNoise | None = None,
     two_functions: bool = False,
 ) -> Iterator[Frames]:
-    """Continue primes like :func:`generate_streams`; yields blocks (n_streams, m) of samples, in flat memory.
+    """Continue primes as :func:`generate_streams` does, but yield the new samples in blocks (n_streams, m).
 
-    From the first frame on that is not finite, all samples of a stream are NaN; once no stream is finite there are no
-    more blocks. Raises the errors of :func:`generate_streams`.
+    A block holds up to 100 frames, so that the memory used does not grow with ``n_samples``. From the first frame on
+    that is not finite, all samples of a stream are NaN; once no stream is finite, there are no more blocks. Raises the
+    errors of :func:`generate_streams`.
     """
     true, players = _primed(stepper, primes, noise, two_functions)
     is_finite, n_left = np.ones((len(true), 1), bool), n_samples

@@ -27,7 +27,7 @@ class LearntPhase:
         a model of ``context.n_inputs`` inputs and two outputs, the differences in time and in frequency in radians,
         with bins as the batch; ValueError for other widths.
     context
-        the inputs of the model, and the number ``look_ahead`` of frames after the current one that they include.
+        the inputs of the model, which include ``look_ahead`` frames after the current frame.
     seed
         random seed of the phases of very faint bins, see :class:`rnnaudio.audio.phase.PhaseIntegrator`.
     """
@@ -80,8 +80,8 @@ def learnt_phases(
 ) -> tuple[Phases, Differences]:
     """Predict phases (n_frames, n_bins) in radians from magnitudes |X| (n_frames, n_bins) by :class:`LearntPhase`.
 
-    Returns the phases, and the predicted differences from which they were integrated, in radians, too. ``seed``
-    determines the phases of very faint bins.
+    Returns the phases, and the predicted phase differences, in radians, from which the phases were integrated.
+    ``seed`` determines the phases of very faint bins.
     """
     stream = LearntPhase(stepper, context, seed=seed)
     phased = [frame for row in magnitudes for frame in stream.push(row)] + stream.flush()

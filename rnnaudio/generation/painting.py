@@ -21,8 +21,8 @@ class Painted(NamedTuple):
     canvases
         (n_steps, n, pixels), values from 0 to 1.
     reads, writes
-        (n_steps, n, 4), position of the attention grids: column and row of the centre, counted from 1, width and
-        height in pixels; None without attention. Samples from the prior have no reads.
+        (n_steps, n, 4), positions of the attention grids: column and row of the centre, counted from 1, width and
+        height, all in pixels; None without attention. ``reads`` is also None for samples from the prior.
     """
 
     canvases: Images
@@ -31,9 +31,9 @@ class Painted(NamedTuple):
 
 
 def sample_images(model: Draw, n_images: int, n_steps: int, seed: int) -> Painted:
-    """Paint ``n_images`` images in ``n_steps`` steps from latent codes sampled from the prior N(0, 1), one per step.
+    """Paint ``n_images`` images in ``n_steps`` steps, with latent codes sampled from the prior N(0, 1) at each step.
 
-    ``seed`` determines the codes. The images are the last canvases of the result.
+    ``seed`` determines the codes. The finished images are ``canvases[-1]`` of the result.
     """
     painter = model.painter
     codes = engine.tensor("codes", 3)
@@ -46,9 +46,10 @@ def sample_images(model: Draw, n_images: int, n_steps: int, seed: int) -> Painte
 
 
 def reconstruct_images(model: Draw, images: Images, n_steps: int, seed: int) -> Painted:
-    """Reconstruct images (n, pixels), values from 0 to 1, in ``n_steps`` steps; the last canvases are the results.
+    """Reconstruct images (n, pixels), values from 0 to 1, in ``n_steps`` steps.
 
-    The latent codes are sampled from the encoder's posterior; ``seed`` determines the samples.
+    The latent codes are sampled from the encoder's posterior; ``seed`` determines the samples. The reconstructions are
+    ``canvases[-1]`` of the result.
     """
     x, key = engine.tensor("images", 2), engine.tensor("key", 1, "int64")
     start = model.initial_state(x.shape[0])

@@ -38,14 +38,14 @@ class SamplePlayer:
 
     primes
         (n_streams, n_prime) levels to prime the model on, n_prime at least the model's n_context. The last
-        n_context + m F of them are used, F the length of the top tier's frames and m as large as possible; earlier
-        ones are ignored.
+        n_context + m F levels are used, F the length of the top tier's frames and m as large as possible; earlier
+        levels are ignored.
     sampling
-        temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`). The attribute of this name may
-        be changed between frames, but top-k and nucleus only if the first ``sampling`` excluded levels. Sampling with
-        top-k or nucleus takes a loop in Python and is several times slower.
+        temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`). Sampling with top-k or nucleus
+        is a loop in Python, several times slower than the kernel. The attribute of this name may be changed between
+        frames, but a player that was made without top-k and nucleus keeps to the kernel, which ignores both.
     seed
-        random seed; together with the index of a stream it determines the stream's samples, independently of the other
+        random seed; the random numbers of a stream depend on the seed and the stream's index only, not on the other
         streams.
 
     The attribute ``outputs`` (n, n_streams, n_out) holds the model's outputs for each sample of the last frame.
@@ -142,7 +142,10 @@ class SamplePlayer:
             self._u[:, self._n_context + j] = self._values(levels[:, j])
 
     def levels(self, n: int) -> Codes:
-        """Sample the next n >= 1 levels of every stream, (n_streams, n); the rest of the last frame is discarded."""
+        """Sample the next n levels of every stream, (n_streams, n), and discard the rest of the last frame.
+
+        RnnaudioError if n is below 1.
+        """
         if n < 1:
             raise RnnaudioError(f"got n = {n} samples; expected 1 or more")
         frame = self.outputs.shape[0]

@@ -15,10 +15,10 @@ class Sampling:
     temperature
         divides the logits: 1 as learnt, below 1 more conservative, above 1 more varied.
     top_k
-        sample only from the k most probable codes, and any as probable as the k-th; 0 means from all.
+        sample only from the k most probable codes, and any as probable as the k-th; 0: from all codes.
     nucleus
-        sample only from the smallest set of codes whose probabilities reach this sum (Holtzman et al. 2020); 1 means
-        from all.
+        sample only from the smallest set of codes, among those left by ``top_k``, whose probabilities add up to at
+        least this number, above 0 and up to 1 (Holtzman et al. 2020); 1: from all.
 
     RnnaudioError for a temperature that is not positive, or settings out of range.
     """
@@ -76,8 +76,8 @@ class Sampling:
 class SamplingSchedule:
     """Sampling settings over the course of a piece: a temperature that varies, and constant ``top_k`` and ``nucleus``.
 
-    temperatures: evenly spaced from the start to the end of the piece, and interpolated linearly in between. For
-    ``top_k`` and ``nucleus`` see :class:`Sampling`.
+    The ``temperatures`` hold at evenly spaced times from the start to the end of the piece, and are interpolated
+    linearly in between; a single temperature is constant. For ``top_k`` and ``nucleus`` see :class:`Sampling`.
 
     Raises the errors of :class:`Sampling`, and RnnaudioError if there is no temperature.
     """

@@ -19,11 +19,11 @@ Compiled: TypeAlias = Callable[..., list[Array]]
 class Stepper:
     """A model as a function of one frame: x (batch, n_in), state -> y (batch, n_out), new state.
 
-    Priming and free running use the same graph, so that a frame is consumed exactly once. The state is a list of
+    Priming and free running use the same graph, and each frame is an input exactly once. The state is a list of
     arrays, (batch, width) each; :meth:`start` returns the model's initial state. The graph is compiled at the first
     call.
 
-    :meth:`streams` is faster: its compiled kernels update the state in place.
+    The result of :meth:`streams` is faster: compiled kernels update its state in place.
 
     With ``noise_seed`` the training graph is used, with noise and dropout sampled at every call (as in 2016); None:
     the evaluation graph, without noise.
@@ -63,7 +63,7 @@ class Stepper:
     def prime(self, frames: Frames) -> tuple[Frames, StateArrays]:
         """Step through true frames (time, batch, n_in) from the initial state; returns (outputs, final state).
 
-        Outputs are (time, batch, n_out).
+        The outputs are (time, batch, n_out). There must be at least one frame.
         """
         state, outputs = self.start(frames.shape[1]), []
         for frame in frames:
@@ -74,8 +74,9 @@ class Stepper:
     def streams(self, n_streams: int) -> Step:
         """Make a :class:`rnnaudio.kernels.step.Step` of the model: x (n_streams, n_in) -> y (n_streams, n_out).
 
-        It has the parameters' current values and starts in the model's initial state. It is compiled if the kernel is
-        ``fused``, there is no noise, and every layer has a compiled step; otherwise it runs the engine's graph.
+        The step has the parameters' current values and starts in the model's initial state. It is compiled if the
+        kernel is ``fused``, there is no noise, and every layer has a compiled step; otherwise it runs the engine's
+        graph.
         """
         compiled = self._kernel == "fused" and self._noise_seed is None
         with engine.using_kernel(self._kernel), engine.precision(self._float_type):
@@ -86,8 +87,8 @@ class Stepper:
 class TwoFunctions(Step):
     """Generation as in the blog of 2016: h = f2(k, h), then k = f(k, h), by two functions in turn.
 
-    f2 computes the state h from a frame k; f computes the next frame from the same frame and that state, and discards
-    its new state. So each frame is consumed twice, and f starts from a state one frame ahead of that in training.
+    f2 computes the state h from a frame k; f computes the next frame from the same frame and this state, and discards
+    its new state. So each frame is an input twice, and f starts from a state one frame ahead of the state in training.
 
     step: the model's step, whose state this object reads and updates.
     """
@@ -131,5 +132,5 @@ class GraphStep(Step):
         self.rows = [row if row.flags.writeable else row.copy() for row in self.rows]
 
     def parts(self) -> list[Step]:
-        """Return all streams as one part, because compiled functions of the engine are not thread-safe."""
+        """Return a single part with all streams, because compiled functions of the engine are not thread-safe."""
         return [self]

@@ -1,9 +1,9 @@
 """tanh and sigmoid in a form that a compiler can turn into vector instructions.
 
-In float32, tanh is the quotient of an odd polynomial of degree 13 and an even one of degree 6. The input is clipped to
-[-7.9, 7.9], where tanh rounds to +-1 in float32. The absolute error is below 4e-7; the coefficients are Eigen's. The C
-library's tanh and exp compute one number per call, and a gated layer needs millions. float64, used only in checks,
-calls the C library.
+In float32, tanh is the quotient of an odd polynomial of degree 13 and an even polynomial of degree 6. The input is
+clipped to [-7.9, 7.9]; outside this range tanh rounds to +-1 in float32. The absolute error is below 4e-7; the
+coefficients are Eigen's. The C library's tanh and exp compute one number per call, and a gated layer needs millions.
+For float64, used only in checks, the C library is called.
 """
 
 import math

@@ -76,10 +76,10 @@ def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
 
 @njit()
 def place_back(numbers: Vector, fy: Matrix, fx: Matrix, dfy: Matrix, dfx: Matrix, d_numbers: Vector) -> None:
-    """Set d_numbers[:4], the loss gradient with respect to the grid parameters ``numbers`` (5,), given dfy and dfx.
+    """Backward pass of :func:`place`: set d_numbers (5,), the loss gradient with respect to ``numbers`` (5,).
 
-    dfy and dfx are the gradients with respect to the filters fy and fx. The fifth parameter, log gamma, does not
-    affect the filters.
+    dfy and dfx are the gradients with respect to the filters fy and fx. d_numbers[4] is left as it is, because log
+    gamma, the fifth of the numbers, does not affect the filters.
     """
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
@@ -127,10 +127,10 @@ def read_back(
     image: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_reading: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_image: Vector,
 ) -> Number:  # fmt: skip
-    """Add the gradients with respect to fy, fx and image to dfy, dfx and d_image; return that for log gamma.
+    """Backward pass of :func:`read`: return the loss gradient with respect to log gamma.
 
-    The backward pass of :func:`read`: ``d_reading`` is the loss gradient with respect to the reading. Overwrites
-    ``room`` and ``d_room``, which have the shape of fx.
+    The gradients with respect to fy, fx and image are added to dfy, dfx and d_image. ``d_reading`` (N N,) is the
+    gradient with respect to the reading. Overwrites ``room`` and ``d_room``, which have the shape of fx.
     """
     n, width = fx.shape
     _rows_of(image, fy, width, room)
@@ -188,10 +188,10 @@ def write_back(
     patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, d_canvas: Vector, room: Matrix, d_room: Matrix, dfy: Matrix,
     dfx: Matrix, d_patch: Vector,
 ) -> Number:  # fmt: skip
-    """Set dfy, dfx and d_patch, the gradients with respect to fy, fx and patch; return that for log gamma.
+    """Backward pass of :func:`write`: return the loss gradient with respect to log gamma.
 
-    The backward pass of :func:`write`: ``d_canvas`` is the loss gradient with respect to the canvas. Overwrites
-    ``room`` and ``d_room``, which have the shape of fx.
+    dfy, dfx and d_patch are set to the gradients with respect to fy, fx and patch. ``d_canvas`` (height * width,) is
+    the gradient with respect to the canvas. Overwrites ``room`` and ``d_room``, which have the shape of fx.
     """
     n, width = fx.shape
     _columns_of(patch, fx, room)

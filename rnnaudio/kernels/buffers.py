@@ -1,4 +1,4 @@
-"""Large arrays whose memory is reused once nothing refers to it any more.
+"""Memory for large arrays, which is reused once nothing refers to an array any more.
 
 Every training step allocates arrays of the same sizes. The operating system provides fresh memory page by page, which
 takes a fifth of the time of a step of the usual size; reused memory keeps its pages.
@@ -41,9 +41,9 @@ os.register_at_fork(after_in_child=_new_lock)  # another thread of the parent ma
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return an array with arbitrary content, like numpy.empty, in the memory of an unused array of the same size.
+    """Return an array with arbitrary content, like numpy.empty, in the memory of a discarded array of as many bytes.
 
-    If there is none, or the array is smaller than LEAST_BYTES, its memory is new.
+    If there is no such array, or if the new one has fewer than LEAST_BYTES bytes, memory is allocated.
     """
     dtype = np.dtype(dtype)
     n_bytes = int(np.prod(shape)) * dtype.itemsize
@@ -60,7 +60,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 
 
 def clear() -> None:
-    """Free the memory of all arrays that nothing refers to any more."""
+    """Free the memory that is kept for reuse: that of all arrays to which nothing refers any more."""
     with _lock:
         _forget_unused()
 

@@ -81,9 +81,10 @@ def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
 
 
 def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
-    """Write the gradient dy f'(z) to dz, given y = f(z) and dy, the gradient with respect to y; all (rows, n).
+    """Write dy f'(z), the loss gradient with respect to z, to dz, given y = f(z) and dy; all arrays are (rows, n).
 
-    ``kind`` is f's name, one of KINDS. ValueError if shapes differ.
+    dy is the gradient with respect to y. ``kind`` is f's name: linear, relu, tanh or sigmoid. ValueError if shapes
+    differ.
     """
     require_shapes(dy=(dy, y.shape), dz=(dz, y.shape))
     shares = threads.split(y.shape[0], work=y.size)

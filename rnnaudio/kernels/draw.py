@@ -1,7 +1,8 @@
 """All steps of DRAW, forward and backward; each thread computes a share of the batch.
 
-The equations are in :class:`rnnaudio.nn.draw.Draw`. Matrix products whose results are added are computed as one:
-the encoder multiplies [reading, h, k] by [W; R]. Shapes, with T steps, B images, n units, m codes and P pixels:
+The equations are in :class:`rnnaudio.nn.draw.Draw`. Matrix products whose results are added are computed as a single
+product: the encoder multiplies [reading, h, k] by [W; R]. Shapes, with T steps, B images, n units, m codes and P
+pixels:
 
 prepared
     (T or 1, B, 4 n), the part of the encoder's pre-activations that depends on the image alone; with attention the
@@ -40,7 +41,7 @@ class Grids(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Weights w and biases b of the layers, with the shapes given at the top of the module."""
+    """Weights w of the layers, with the shapes given at the top of the module, and biases b, one per column of w."""
 
     w_encoder: Matrix
     b_encoder: Vector
@@ -55,7 +56,7 @@ class Weights(NamedTuple):
 
 
 class States(NamedTuple):
-    """The states after each of T steps, (T, B, width) each; or one state, (B, width) each. B images.
+    """The states after each of T steps, (T, B, width) each, or at a single time, (B, width) each, for B images.
 
     Widths: n units for the LSTMs' states, the number of pixels for the canvas, m codes for nats.
     """
@@ -140,8 +141,8 @@ def backward(
     """Compute the loss gradients with respect to prepared, weights and start, given d_states.
 
     d_states holds the gradients with respect to the states of all steps; a field may be (0, 0, 0), for a gradient of
-    zero. ``states`` and ``kept`` come from :func:`forward`; the arguments before them are those passed to it.
-    ValueError if a field of d_states has another shape than the same field of states.
+    zero. ``states`` and ``kept`` are the results of :func:`forward`; ``prepared`` to ``grids`` are the arguments
+    passed to ``forward``. ValueError if a field of d_states has another shape than the same field of states.
     """
     n_steps, batch, m = noise.shape
     n = start.encoder_hidden.shape[1]

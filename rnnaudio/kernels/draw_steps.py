@@ -94,7 +94,7 @@ def through_steps(
     prepared: Frames, noise: Frames, packed: tuple[Panels, ...], biases: tuple[Vector, ...], start: tuple[Matrix, ...],
     states: tuple[Frames, ...], kept: tuple[Frames, ...], grids: tuple[int, ...], first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of images first to last - 1, filling their part of ``states`` and ``kept``.
+    """Compute all steps of the images first to last - 1, and write them to ``states`` and ``kept``.
 
     The arguments are those of :func:`rnnaudio.kernels.draw.forward` as tuples, the weights as packed matrices and
     biases.
@@ -183,7 +183,7 @@ def back_through_steps(
     transposed weight matrices. d_gates, d_codes, d_decoder_gates, d_strokes and d_places receive the loss
     gradients with respect to the encoder's gates, codes, decoder's gates, strokes and places. With attention, the
     gradients with respect to the images are added to ``d_image``. ``d_start``, initially zeros, carries the gradients
-    with respect to the states from step to step; in the end it holds those for the initial states.
+    with respect to the states from step to step; in the end it holds the gradients with respect to the initial states.
     """
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     _, ck, h, ch, canvas, _ = states

@@ -1,7 +1,7 @@
 """Sums over arrays and optimizer updates, each reading its arrays once, in blocks divided between threads.
 
 Sums are accumulated in float64 per block, and the blocks' sums are added in order, so results do not depend on the
-number of threads. The Gaussian likelihoods at the end are plain NumPy.
+number of threads. The Gaussian likelihoods, of pixels and of frames, are plain NumPy.
 """
 
 import math
@@ -83,7 +83,7 @@ def _scaled_difference(a: Vector, b: Vector, factor: Number, out: Vector, sums: 
 
 
 def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarray) -> None:
-    """Write factor (a - b) to ``out``, for arrays of one shape, out C-contiguous. ValueError if shapes differ."""
+    """Write factor (a - b) to ``out``, which must be C-contiguous. ValueError if the shapes of the arrays differ."""
     require_shapes(b=(b, a.shape), out=(out, a.shape))
     arrays = a.reshape(-1), b.reshape(-1), a.dtype.type(factor), out.reshape(-1)
     _over_blocks(_scaled_difference, a.size, 0, *arrays)
@@ -99,9 +99,10 @@ def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarr
 
 @njit()
 def square_of_difference(new: Number, old: Number) -> float:
-    """Return (new - old)^2 of the values as stored, which is 0 if rounding has left the old value.
+    """Return (new - old)^2 of two numbers as stored, which is 0 if a change was too small to be stored.
 
-    It is compiled without the flags for reordering, with which the compiler might use the exact change instead.
+    Compiled without the flags that permit reordering: with them the compiler might square the change before it was
+    rounded.
     """
     d = np.float64(new) - np.float64(old)
     return d * d
@@ -132,7 +133,7 @@ def momentum(
 ) -> None:  # fmt: skip
     """v <- mu v - eta g;  p <- p + v.
 
-    The arguments are those of a :data:`Rule`; c: mu. eta is ``rate``, and g is scaled by ``clip``.
+    The arguments are those of a :data:`Rule`; c holds mu. eta is ``rate``, and g is scaled by ``clip``.
     """
     mu = c[0]
     for block in range(first, last):
@@ -155,7 +156,7 @@ def rmsprop(
 ) -> None:  # fmt: skip
     """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon).
 
-    The arguments are those of a :data:`Rule`; c: rho, 1 - rho, epsilon. eta is ``rate``, and g is scaled by ``clip``.
+    The arguments are those of a :data:`Rule`; c holds rho, 1 - rho, epsilon. eta is ``rate``; g is scaled by ``clip``.
     """
     rho, rest, epsilon = c[0], c[1], c[2]
     for block in range(first, last):
@@ -178,8 +179,8 @@ def adam(
 ) -> None:  # fmt: skip
     """p <- p - eta m^ / (sqrt(v^) + epsilon), with Adam's moments m, v and their bias-corrected values m^, v^.
 
-    The arguments are those of a :data:`Rule`; c: b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n, epsilon, at the n-th
-    update. eta is ``rate``; the moments are those of g scaled by ``clip``.
+    The arguments are those of a :data:`Rule`; at the n-th update, c holds b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n,
+    epsilon. eta is ``rate``; the moments are those of the gradient scaled by ``clip``.
     """
     b1, rest1, unbias1, b2, rest2, unbias2, epsilon = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
     for block in range(first, last):
@@ -207,8 +208,8 @@ def update(
 ) -> list[float]:
     """Apply a rule to a parameter p and its slots in place; return [sum of (new p - p)^2, sum of p^2].
 
-    g is the gradient, ``clip`` the factor by which it is scaled, ``rate`` the learning rate, and ``constants`` are the
-    numbers that the rule takes as c. ValueError if shapes differ, or if p or a slot is not C-contiguous.
+    g is the gradient, ``clip`` a factor that scales g, ``rate`` the learning rate, and ``constants`` are the constants
+    of the :data:`Rule`. ValueError if shapes differ, or if p or a slot is not C-contiguous.
     """
     require_shapes(gradient=(g, p.shape), **{f"slot {k}": (a, p.shape) for k, a in enumerate(slots)})
     if not all(a.flags.c_contiguous for a in (p, *slots)):
@@ -233,9 +234,9 @@ def pixel_nats(logits: Matrix, log_std: np.ndarray, target: Matrix) -> Vector:
 def pixel_gradients(
     logits: Matrix, log_std: np.ndarray, target: Matrix, d_nats: Vector
 ) -> tuple[Matrix, float, Matrix]:
-    """Compute the gradients with respect to logits, log_std and target, each of its shape, given d_nats (batch,).
+    """Compute the loss gradients with respect to logits (batch, n), log_std (a float) and target (batch, n).
 
-    d_nats is the loss gradient with respect to the result of :func:`pixel_nats`.
+    d_nats (batch,) is the loss gradient with respect to the result of :func:`pixel_nats`.
     """
     mean = scipy.special.expit(logits)
     error = target - mean
@@ -259,9 +260,9 @@ def gaussian_nats(prediction: Frames, target: Frames, least_variance: float) -> 
 def gaussian_gradients(
     prediction: Frames, target: Frames, d_nats: Frames, least_variance: float
 ) -> tuple[Frames, Frames]:
-    """Compute the gradients with respect to prediction and target, each of its shape, given d_nats (..., n).
+    """Compute the loss gradients with respect to prediction (..., 2 n) and target (..., n).
 
-    d_nats is the loss gradient with respect to the result of :func:`gaussian_nats`.
+    d_nats (..., n) is the loss gradient with respect to the result of :func:`gaussian_nats`.
     """
     mean, log_variance = np.split(prediction, 2, axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):

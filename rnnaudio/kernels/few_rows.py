@@ -1,4 +1,4 @@
-"""The matrix product of generation: a few rows, one per stream, times a matrix that is read anew at every step.
+"""The matrix product for generation: a few rows, one per stream, times a matrix that is read anew at every step.
 
 With one or two rows, most of the time goes into reading the matrix from the third-level cache; with more rows, into
 the multiplications. Each sum runs over k in order, as in :func:`rnnaudio.kernels.product.multiply`, so the results of
@@ -15,7 +15,7 @@ from rnnaudio.kernels.product import At, width_of
 def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Number) -> None:
     """c[:, :padded(n)] = a (m, k) B (k, n), for small m; c needs padded(n) columns, and is overwritten.
 
-    The arguments are those of :func:`rnnaudio.kernels.product.multiply`.
+    The arguments are those of :func:`rnnaudio.kernels.product.multiply`, without its flags.
     """
     panel_bytes = width_of(size_of(like)) * size_of(like)
     n_panels = (n * size_of(like) + panel_bytes - 1) // panel_bytes

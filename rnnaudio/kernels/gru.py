@@ -152,7 +152,7 @@ class Forward(NamedTuple):
 class Backward(NamedTuple):
     """The results of :func:`backward`: loss gradients with respect to pre-activations, parameters and h0.
 
-    From dz, the gradient of the pre-activations, the caller computes those of x and w_input.
+    From dz, the gradient with respect to the pre-activations, the caller computes the gradients of x and w_input.
     """
 
     dz: Frames  # (T, B, 3 n)
@@ -184,8 +184,8 @@ def forward(x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, h0: Matr
 def backward(w_hidden: Matrix, h0: Matrix, mask: Mask, states: Forward, dh_out: Frames) -> Backward:
     """Compute the gradients of :class:`Backward`, given dh_out (T, B, n).
 
-    dh_out is the loss gradient with respect to the hidden states of all T steps. ``states`` comes from
-    :func:`forward`; the other arguments are those passed to it. ValueError if dh_out has another shape.
+    dh_out is the loss gradient with respect to the hidden states of all T steps. ``states`` is the result of
+    :func:`forward`; the other arguments are those passed to ``forward``. ValueError if dh_out has another shape.
     """
     hidden, gates, reset = states
     _, batch, n = hidden.shape
@@ -221,7 +221,7 @@ def _step(
 
 
 class GRUStep(Step):
-    """One step of a GRU. State and output are the hidden state, (n_streams, n).
+    """One step of a GRU. The hidden state, (n_streams, n), is both the state and the output.
 
     The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
     """

@@ -1,13 +1,13 @@
-"""The negative log-likelihood of a mixture of logistic distributions cut into levels, and its gradient.
+"""The negative log-likelihood of a mixture of logistic distributions discretised to levels, and its gradient.
 
 For a level of value v and width 2 d, and a component of mean m and scale s, let b = (v + d - m) / s be the upper edge
-and a = (v - d - m) / s the lower one. With F the logistic function, the level's probability is
+and a = (v - d - m) / s the lower edge. With F the logistic function, the level's probability is
 
     F(b) - F(a) = F(b) F(-a) (1 - e^(a - b)),    b - a = 2 d / s
 
 where the right-hand side subtracts no two nearly equal numbers. The lowest level extends to -infinity and has
-probability F(b), the highest extends to infinity and has F(-a). All is computed in float64: there are few numbers, and
-the last bits matter for a sharp peak.
+probability F(b), the highest level extends to infinity and has probability F(-a). Everything is computed in float64:
+there are few numbers, and the last bits matter for a sharp peak.
 """
 
 import math
@@ -124,7 +124,7 @@ def gradients(
 ) -> tuple[Frames]:
     """Compute the loss gradient with respect to prediction, given d_nats (rows, n).
 
-    d_nats is the gradient with respect to the result of :func:`nats`. The result here is a tuple with one array
+    d_nats is the gradient with respect to the result of :func:`nats`. Returns a tuple with a single array
     (rows, 3 K, n). ValueError if shapes do not fit.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))

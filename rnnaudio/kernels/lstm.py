@@ -41,8 +41,8 @@ def gates_of(
     """Compute, in place, gates (4 n,), c and h (n,) of one step of one sequence, given the previous c, ``c_before``.
 
     On entry ``gates`` holds x W, and the first 4 n numbers of ``z`` hold h R; ``peepholes`` may be empty. The loops
-    are short and run over slices: a compiler turns a loop into vector instructions only if it can rule out that its
-    arrays overlap, and gives up if the arrays are many or an index might be negative.
+    are short and run over slices: a compiler turns a loop into vector instructions only if it can rule out that the
+    loop's arrays overlap, and gives up if there are many arrays or an index might be negative.
     """
     n = c.size
     i, f, g, o, i_and_f = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], gates[: 2 * n]
@@ -94,10 +94,10 @@ def _forward(
 def gates_back(
     gates: Vector, peepholes: Matrix, c_before: Vector, c: Vector, dh: Vector, dc: Vector, dz: Vector, row: Vector
 ) -> None:
-    """Set dz (4 n,), the loss gradient with respect to the pre-activations of one step, given dh and dc (n,).
+    """Set dz (4 n,), the loss gradient with respect to the pre-activations of one step of one sequence.
 
-    dh and dc are the gradients with respect to h and c; all are for one sequence. On return dc is the gradient
-    with respect to the previous cell state ``c_before``, and ``row`` (n,), which is scratch space, is overwritten.
+    dh and dc (n,) are the gradients with respect to h and c. On return dc is the gradient with respect to the previous
+    cell state ``c_before``, and ``row`` (n,), which is scratch space, is overwritten.
     """
     n = c.size
     one = c.dtype.type(1)
@@ -181,7 +181,7 @@ class Forward(NamedTuple):
 class Backward(NamedTuple):
     """The results of :func:`backward`: loss gradients with respect to pre-activations, parameters, h0 and c0.
 
-    From dz, the gradient of the pre-activations, the caller computes those of x and w_input.
+    From dz, the gradient with respect to the pre-activations, the caller computes the gradients of x and w_input.
     """
 
     dz: Frames  # (T, B, 4 n)
@@ -222,8 +222,8 @@ def backward(
     """Compute the gradients of :class:`Backward`, given dh_out and dc_out (T, B, n).
 
     dh_out and dc_out are the loss gradients with respect to the hidden and cell states of all T steps; either may be
-    (0, 0, 0), for a gradient of zero. ``states`` comes from :func:`forward`; the other arguments are those passed to
-    it. ValueError if dh_out or dc_out has another shape.
+    (0, 0, 0), for a gradient of zero. ``states`` is the result of :func:`forward`; the other arguments are those
+    passed to ``forward``. ValueError if dh_out or dc_out has another shape.
     """
     hidden, cell, gates = states
     _, batch, n = hidden.shape
@@ -267,7 +267,7 @@ def _step(
 
 
 class LSTMStep(Step):
-    """One step of an LSTM. The state is hidden and cell, (n_streams, n) each; the output is hidden.
+    """One step of an LSTM. The state is [hidden, cell], (n_streams, n) each; the output is the hidden state.
 
     The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
     """

@@ -215,7 +215,8 @@ class Forward(NamedTuple):
 class Backward(NamedTuple):
     """The results of :func:`backward`: loss gradients with respect to the parameters, m0 and pre-activations (dz).
 
-    dz belongs to the hidden pre-activations of the lowest depth; the caller computes the gradient of x from it.
+    dz is the gradient for the hidden pre-activations at the lowest depth; the caller computes the gradient for x from
+    dz.
     """
 
     dz: Frames  # (T, B, 6 n)
@@ -269,8 +270,8 @@ def backward(
 ) -> Backward:
     """Compute the gradients of :class:`Backward`, given d_out (T, B, k n).
 
-    d_out is the loss gradient with respect to the memory cells of all T steps. ``states`` comes from :func:`forward`;
-    the other arguments are those passed to it. ValueError if d_out has another shape.
+    d_out is the loss gradient with respect to the memory cells of all T steps. ``states`` is the result of
+    :func:`forward`; the other arguments are those passed to ``forward``. ValueError if d_out has another shape.
     """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
@@ -346,7 +347,7 @@ def _step(
 
 
 class MemoryStep(Step):
-    """One step of a MemoryLSTM. State and output are the memory cells of all depths, side by side.
+    """One step of a MemoryLSTM. The memory cells of all depths, (n_streams, depth n), are both state and output.
 
     The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
     """

@@ -1,4 +1,4 @@
-"""The innermost loop of every product: a block of C += A B held in vector registers.
+"""The innermost loop of every matrix product: it computes a block of C = A B, or C += A B, in vector registers.
 
 A recurrence multiplies few rows (a thread's share of the batch) by the same matrix at every time step. A BLAS library
 packs that matrix anew in each call, which halves the speed at 32 rows. Here the matrix is packed once for all steps
@@ -40,7 +40,7 @@ SHARE_ROWS = 8 if BLOCK_ROWS == 8 else 4
 
 
 def panel_width(dtype: DTypeLike) -> int:
-    """Return the number of columns of a packed panel: as many numbers of this dtype as two vector registers hold."""
+    """Return the number of columns of a packed panel: how many numbers of ``dtype`` fit into two vector registers."""
     return VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
@@ -180,7 +180,7 @@ def copy_panel_row(typing: TypingContext, source: types.Type, target: types.Type
 
 @intrinsic
 def copy_block_column(typing: TypingContext, source: types.Type, target: types.Type, like: types.Type) -> Intrinsic:
-    """Copy BLOCK_ROWS consecutive numbers from address ``source`` to ``target``; ``like`` conveys their dtype."""
+    """Copy BLOCK_ROWS adjacent numbers from address ``source`` to ``target``; ``like``: any number of their dtype."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]

@@ -16,11 +16,11 @@ def sample(distribution: str, key: Sequence[int], stream: int, shape: Sequence[i
     ``distribution`` is "normal" or "uniform", ``key`` (seed, update) or (seed, update, segment); ``stream``
     distinguishes arrays with the same key.
 
-    Each block of BLOCK numbers comes from a NumPy generator of its own. Its seed is (*key, stream, purpose) for the
-    first block, and the same with k appended for block k = 1, 2, ... ``purpose`` is 1 for a key (seed, update). As
-    NumPy pads seeds of fewer than four numbers with zeros, this 1 makes the seed differ from those of batches and
-    weights. ``purpose`` is 0 for a key (seed, update, segment): the first block's seed then has five numbers and ends
-    in 0, while the seeds of five numbers made from (seed, update) end in k > 0.
+    Each block of BLOCK numbers comes from a NumPy generator of its own. The generator's seed is (*key, stream,
+    purpose) for the first block, and (*key, stream, purpose, k) for block k = 1, 2, ... ``purpose`` is 1 for a key
+    (seed, update). As NumPy pads seeds of fewer than four numbers with zeros, this 1 makes the seed differ from the
+    seeds of batches and weights. ``purpose`` is 0 for a key (seed, update, segment): the first block's seed then has
+    five numbers and ends in 0, while the seeds of five numbers made from (seed, update) end in k > 0.
     """
     out = empty(tuple(shape), dtype)
     seed = [*key, stream, 1 if len(key) == 2 else 0]

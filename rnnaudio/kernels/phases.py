@@ -19,13 +19,14 @@ def spread(
     """Set ``phases`` of one frame in the bins whose ``magnitudes`` exceed ``limit``; all arrays (n_bins,) float64.
 
     Phases are in radians at the centre of the frame. They spread from bins with a known phase, the loudest first. A
-    bin of the previous frame whose magnitude, in ``before``, exceeds ``limit`` sets the phase of the same bin of this
-    frame, to ``ahead``, the phase predicted for it. A bin k of this frame sets the phases of its two neighbours, where
-    ``frequency`` is the phase difference between a bin and the bin below it:
+    bin of the previous frame whose magnitude, in ``before``, exceeds ``limit`` gives the same bin of this frame the
+    phase ``ahead``, which was predicted from the previous frame. A bin k of this frame sets the phases of its two
+    neighbours, where ``frequency`` is the phase difference between a bin and the bin below it:
 
         phases[k - 1] = phases[k] - frequency[k],   phases[k + 1] = phases[k] + frequency[k + 1]
 
-    If bins remain that cannot be reached in this way, the loudest of them gets phase 0, and phases spread from it.
+    If there are bins that cannot be reached in this way, the loudest of them gets phase 0, and phases spread from it.
+    A phase that was set is not set again; all others are left as they are.
     """
     n = len(magnitudes)
     waiting = magnitudes > limit

@@ -33,7 +33,7 @@ GROUP, DEPTH = 4, 384
 class At(NamedTuple):
     """A matrix in memory: the address of its first number, and its strides in bytes.
 
-    ``row`` is the stride from one row to the next, ``column`` that from one column to the next. numba compiles a
+    ``row`` is the stride from one row to the next, ``column`` the stride from one column to the next. numba compiles a
     function anew for every combination of array layouts, but only once for arguments of this type.
     """
 
@@ -44,7 +44,7 @@ class At(NamedTuple):
 
 @njit(inline="always")
 def address(a: NDArray[np.floating]) -> int:
-    """Return the address of the first number of ``a``, as a signed integer, the type that calls from Python pass."""
+    """Return the address of the first number of ``a``, as a signed integer, as numba types integers from Python."""
     return np.intp(a.ctypes.data)  # type: ignore[return-value]
 
 
@@ -115,10 +115,10 @@ def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like
     """c[:, :padded(n)] = a (m, k) B (k, n), B in panels; c needs padded(n) columns and contiguous rows.
 
     ``panels`` is the address of B's panels (:func:`pack`), ``like`` any number of the matrices' dtype. ``flags`` is 0,
-    or a sum of ADD, to add the product to c instead of overwriting it, and BACKWARDS, to go from the last panel to the
-    first. A recurrence changes direction at every step, so that for a large matrix it begins with the panels used
-    last, which are still in the cache. (The flags are one integer variable, because numba would compile anew for each
-    combination of constants.)
+    ADD (add the product to c instead of overwriting c), BACKWARDS (go from the last panel to the first), or their sum.
+    A recurrence changes direction at every step: a large matrix does not fit the cache, but the panels used last are
+    still there. (The flags are one integer variable, because numba would compile anew for each combination of
+    constants.)
     """
     size = size_of(like)
     width = width_of(size)
@@ -273,7 +273,7 @@ def column_sums(a: Matrix) -> Vector:
 def require_shapes(**arrays: tuple[np.ndarray, tuple[int, ...]]) -> None:
     """Check shapes, given as name=(array, expected shape), because compiled code does not check its indices.
 
-    ValueError, naming the array, if one has another shape.
+    ValueError, which names the first array of another shape.
     """
     for name, (array, expected) in arrays.items():
         if array.shape != expected:

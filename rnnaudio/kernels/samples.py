@@ -23,9 +23,9 @@ NO_SAMPLER, CATEGORICAL = -1, 0
 
 
 class Weights(NamedTuple):
-    """The weights of a :class:`rnnaudio.nn.SampleTier`, matrices packed (:func:`packed`), and ``taps``.
+    """The weights of a :class:`rnnaudio.nn.SampleTier`, with packed matrices (see :func:`packed`), and ``taps``.
 
-    taps (p + 1,) are the coefficients of a linear prediction from p samples, the constant last; empty for none.
+    taps (p + 1,) are the coefficients of a linear prediction from p samples, the constant last; empty: no prediction.
     """
 
     w_input: np.ndarray
@@ -37,7 +37,7 @@ class Weights(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """Sizes, and scales of the values v of samples, which lie between -1 and 1.
+    """Sizes of a sample tier, and scales of sample values v, which lie between -1 and 1.
 
     n_window
         number of previous samples that are the tier's input.
@@ -46,7 +46,7 @@ class Scales(NamedTuple):
     deviation
         the standard deviation by which values are divided at the input, u = v / deviation.
     unit
-        for a logistic read-out, the unit of the locations m and scales s, as a difference between values; else 1.
+        for a logistic read-out, the unit, on the scale of v, of the locations m and scales s; else 1.
     least_scale
         for a logistic read-out, the minimum of s, in this unit; else 0.
     """
@@ -61,7 +61,8 @@ class Scales(NamedTuple):
 class Room(NamedTuple):
     """Arrays for intermediate results of one step of all streams, (n_streams, width) each.
 
-    ``window`` holds the previous samples, ``sums`` each matrix product, ``first`` and ``second`` the hidden layers.
+    ``window`` holds the previous samples, ``sums`` one matrix product after the other, ``first`` and ``second`` the
+    two hidden layers.
     """
 
     window: np.ndarray
@@ -71,7 +72,7 @@ class Room(NamedTuple):
 
 
 def packed(arrays: list[np.ndarray]) -> Weights:
-    """Pack the matrices among six arrays, given in the order of the fields of :class:`Weights`, and return Weights."""
+    """Make :class:`Weights` of six arrays, in the order of its fields; the matrices among them are packed."""
     w_input, w_hidden, b_hidden, w_output, b_output, taps = arrays
     return Weights(pack(w_input), pack(w_hidden), b_hidden, pack(w_output), b_output, taps)
 
@@ -79,8 +80,8 @@ def packed(arrays: list[np.ndarray]) -> Weights:
 def room(n_streams: int, n_window: int, n_units: int, n_outputs: int, dtype: DTypeLike) -> Room:
     """Allocate the arrays of :class:`Room`, each (n_streams, width).
 
-    ``n_window`` is the number of previous samples that are the tier's input, ``n_units`` its width, and ``n_outputs``
-    the number of parameters that it predicts for a sample.
+    ``n_window`` is the number of previous samples that are the tier's input, ``n_units`` the width of its hidden
+    layers, and ``n_outputs`` the number of parameters that the tier predicts for a sample.
     """
     widths = n_window, padded(max(n_units, n_outputs), np.dtype(dtype).itemsize), n_units, n_units
     return Room(*(np.zeros((n_streams, width), dtype) for width in widths))
@@ -131,8 +132,8 @@ def play(
 ) -> None:  # fmt: skip
     """Predict samples first to last - 1 of a frame of n samples, and sample their levels, for all streams.
 
-    The results are written to u, prediction and levels. n_units is the tier's width, n_outputs the number of
-    parameters of a sample's distribution.
+    The results are written to u, prediction and levels. n_units is the width of the hidden layers, n_outputs the
+    number of parameters of a sample's distribution.
 
     u (streams, n_context + n)
         values of samples divided by ``deviation``: the context, then the frame, which is filled sample by sample.

@@ -1,7 +1,7 @@
 """One time step of a layer on NumPy arrays, which updates the state in place: the fast path of generation.
 
-A layer that has a kernel has a subclass of :class:`Step` in the same module (:mod:`rnnaudio.kernels.lstm`,
-:mod:`.gru`, :mod:`.dense`). This module has the steps that need no compiled code: stacks, normalisation, and layers
+For a layer with a kernel, the kernel's module (:mod:`rnnaudio.kernels.lstm`, :mod:`.gru`, :mod:`.dense`) has a
+subclass of :class:`Step`. This module has the steps that need no compiled code: stacks, normalisation, and layers
 that do nothing outside training.
 """
 
@@ -28,9 +28,9 @@ class Step:
 
     The next call may overwrite y. The argument ``state`` lists the widths of the state's leaves (its arrays, in the
     order of ``Layer.initial_state``), ``room`` the widths of a subclass's arrays for intermediate results.
-    :attr:`rows` holds an array (n_streams, width) for each, in this order. A subclass keeps its packed weights
-    elsewhere, so that all :meth:`parts` share them. The initial state is zero unless :attr:`initial`, which holds a
-    row (width,) for each leaf, is set to other values.
+    :attr:`rows` holds an array (n_streams, width) for each of these widths, in this order. A subclass keeps its packed
+    weights elsewhere, so that all :meth:`parts` share them. The initial state is zero unless :attr:`initial`, which
+    holds a row (width,) for each leaf, is set to other values; they take effect at :meth:`start`.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class Step:
         raise NotImplementedError
 
     def part(self: Stepping, first: int, last: int) -> Stepping:
-        """Return a step for streams first to last - 1 that shares this one's weights and state, without copies."""
+        """Return a step for streams first to last - 1 that shares weights and state with this step, without copies."""
         part = copy.copy(self)
         part.n_streams, part.rows = last - first, [rows[first:last] for rows in self.rows]
         return part
 
     def parts(self) -> list["Step"]:
-        """Divide the streams into a list of :meth:`part`, at most one per thread, which may be stepped in parallel."""
+        """Divide the streams between steps made by :meth:`part`, at most one per thread, for parallel computation."""
         return [self.part(*share) for share in threads.split(self.n_streams)]
 
 
@@ -97,9 +97,9 @@ class NormalisedStep(Step):
 
 
 class CompositeStep(Step):
-    """A step composed of several steps; its state lists the leaves of all their states, in order.
+    """A step composed of several steps; its ``state`` lists the leaves of the states of all these steps, in order.
 
-    ``room`` lists the widths of its own arrays for intermediate results.
+    ``room`` lists the widths of the composite's own arrays for intermediate results.
     """
 
     def __init__(self, steps: Sequence[Step], room: Sequence[int]):
@@ -124,7 +124,8 @@ class CompositeStep(Step):
 class Chain(CompositeStep):
     """Steps computed in order; step k takes the arrays ``inputs_of(k, x, outputs)``, joined side by side.
 
-    x is the input of the whole chain, ``outputs`` are those of steps 0 to k - 1. The output is that of the last step.
+    x is the input of the whole chain, and ``outputs`` lists the outputs of steps 0 to k - 1. The output of the chain
+    is that of the last step.
     """
 
     def __init__(self, steps: Sequence[Step], inputs_of: Inputs):

@@ -98,9 +98,9 @@ LEAST_WORK = 2_000_000
 def split(n: int, multiple: int = 1, work: int | None = None) -> list[tuple[int, int]]:
     """Divide ``n`` items evenly into at most one range per thread; return a list of ranges (first, last).
 
-    A range holds items first to last - 1. All bounds but the end are multiples of ``multiple``, so there may be fewer
-    ranges than threads. ``work`` is the number of multiplications, or of numbers read, for all items together; it
-    limits the number of ranges to work / LEAST_WORK. None: no such limit.
+    A range holds items first to last - 1. All bounds but the last, n, are multiples of ``multiple``, so there may be
+    fewer ranges than threads. ``work`` is the number of multiplications, or of numbers read, for all items together;
+    it limits the number of ranges to work / LEAST_WORK, but not below 1. None: no such limit.
     """
     units = -(-n // multiple)
     most = n_threads() if work is None else min(n_threads(), work // LEAST_WORK)

@@ -1,8 +1,9 @@
 """Survival time of generated audio: until it falls silent, turns into noise, freezes, repeats itself, clips or roars.
 
-Each fault has a detector of its own, :mod:`rnnaudio.metrics.windows`, whose limit is the same for all music: real
-recordings of every kind are far on the other side. A corpus whose own recordings cross a limit moves it. Audio is
-mono, floating point, (n_samples,), with full scale at -1 and 1.
+Each fault is detected where features of windows of 1 s, see :mod:`rnnaudio.metrics.windows`, cross a limit. Most
+limits are the same for all music, because real recordings of every kind stay far from them; a limit that the
+recordings of a corpus cross themselves is relaxed for this corpus, see :func:`calibrate`. Audio is mono, floating
+point, (n_samples,), with full scale at -1 and 1.
 """
 
 from __future__ import annotations
@@ -43,21 +44,25 @@ MOST_PERCENTILE = 99.5
 
 @dataclass(frozen=True)
 class AliveLimits:
-    """Limits of the features of windows, made by :func:`calibrate`.
+    """Limits of the features of :class:`rnnaudio.metrics.windows.Windows`, made by :func:`calibrate`.
 
-    median_dbfs, loud_dbfs
-        median level of the recordings; level above which a window is too loud.
+    median_dbfs
+        median level of the recordings.
+    loud_dbfs
+        a window is too loud if its level is above this limit.
     silence_dbfs, quiet_db
-        a window is silent below the first, and below the level of the prime plus the second.
-    steady, frozen
-        movement (dB) below which a noisy window is noise (noisiness of -9 dB or more), and a tonal one (below -6.5 dB)
-        is frozen.
+        a window is silent if its level is below ``silence_dbfs``, or below the level of the prime (``median_dbfs`` if
+        there is no prime) plus ``quiet_db``, which is negative.
+    steady
+        a window with a noisiness of -9 dB or more is noise if its movement, in dB, is below this limit.
+    frozen
+        a window with a noisiness below -6.5 dB is at a standstill if its movement, in dB, is below this limit.
     repeated
-        recurrence below which a window repeats the one before.
+        a window is part of a loop if its recurrence is below this limit.
     clipped
-        share of samples at the peak above which a window is clipped.
+        a window is clipped if a larger share of its samples than this is at the peak.
     blind
-        faults that the recordings have themselves, so that these limits cannot detect them.
+        names of the faults that the recordings have themselves, so that these limits can hardly detect them.
     """
 
     sample_rate_hz: int
@@ -73,16 +78,18 @@ class AliveLimits:
 
 
 class Alive(NamedTuple):
-    """How long audio stays alive.
+    """Time for which audio stays alive, and the cause of its death.
 
     seconds
-        until it died, or its length.
+        time of death; for audio that does not die, its length up to the first NaN or infinite sample.
     reason
-        what it died of; empty if it is alive at its end.
+        description of the cause of death, or of a NaN or infinite sample; empty if the audio is alive at its end.
     confidence
-        if it died, share of the windows after its death that have a fault; else, share of all windows that have none.
+        for audio that dies, share of the windows from its death on that have a fault; else, share of all windows that
+        have none.
     fault
-        name of the fault in the reason, one of FAULTS; empty if it has none.
+        the fault, one of FAULTS, that the reason describes; empty if the audio is alive at its end, or ends with a NaN
+        or infinite sample.
     """
 
     seconds: float
@@ -92,12 +99,13 @@ class Alive(NamedTuple):
 
 
 class InRange(NamedTuple):
-    """Share of windows without a fault, and when they end for good.
+    """Share of windows without a fault, and the time from which the audio is dead for good.
 
     fraction
         share of windows without a fault.
     dead_from_s
-        time of the first death (8 windows with faults on end) after which no 4 windows on end are without; else None.
+        start, in seconds, of the first death (8 consecutive windows with faults) that is never followed by 4
+        consecutive windows without faults; None if there is no such death.
     """
 
     fraction: float
@@ -110,10 +118,13 @@ FAULTS = ("silence", "standstill", "clipping", "loudness", "loop", "noise")
 
 
 def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> AliveLimits:
-    """Limits for real recordings: the limits for all music, moved where a fifth of the recordings cross them.
+    """Calibrate, on real recordings, the limits by which generated audio is judged alive or dead.
 
-    Recordings are read one at a time; those shorter than 1 s are ignored. RnnaudioError if none is longer, or one is
-    not mono, floating point and finite.
+    The limits are those of :func:`limits_of_all_music`, but each one that about a fifth of the recordings cross is
+    relaxed until they comply. Median level and loudness limit are always measured on the recordings.
+
+    Recordings are read one at a time; those shorter than 1 s are ignored. RnnaudioError if all are shorter, or if one
+    is not mono, floating point and finite.
     """
     measured = []
     for number, recording in enumerate(real_recordings):
@@ -150,7 +161,7 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
 
 
 def limits_of_all_music(sample_rate_hz: int) -> AliveLimits:
-    """Limits that are not calibrated on a corpus: those for all music, with a median level of -23 dBFS assumed."""
+    """Return the limits for all music, not calibrated on a corpus; they assume a median level of -23 dBFS."""
     noise = float(np.median(of_noise(sample_rate_hz).movement))
     return AliveLimits(
         sample_rate_hz, USUAL_DBFS, LOUD_DB, SILENCE_DBFS, QUIET_DB, STEADY_SHARE * noise, FROZEN_SHARE * noise,
@@ -174,14 +185,16 @@ def _runs(feature: NDArray[np.generic], n: int = N_WINDOWS_DEAD) -> NDArray[np.g
 
 
 def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, prime: ArrayLike | None = None) -> Alive:
-    """Seconds until audio dies: the start of the first 8 consecutive windows of 1 s with faults.
+    """Find when and of what audio dies: at the start of the first 8 consecutive windows of 1 s with faults.
 
     Windows start every quarter of a second. Faults, see :class:`AliveLimits`: ``silence``, also where a few clicks
     interrupt it; ``clipping``; ``loudness``; ``noise``; ``standstill`` (a held tone or chord, also with a tremolo);
-    ``loop`` (a repetition of .16 to 3.2 s). The reason names the fault that most of those 8 windows have. Audio with
-    fewer than 8 windows (2.75 s) has 0 s if all of them have faults. The first NaN or infinite sample ends the audio.
+    ``loop`` (a repetition of .16 to 3.2 s). The cause of death is a fault that at least half of these 8 windows have,
+    or else the most frequent one. Audio of fewer than 8 windows, that is shorter than 2.75 s, is dead from 0 s on if
+    all its windows have faults. The first NaN or infinite sample ends the audio.
 
-    prime: the audio that was continued, on the same scale; silence is judged relative to its level.
+    prime: the audio that was continued, on the same scale; silence is judged relative to its level. A prime shorter
+    than 1 s is ignored.
 
     RnnaudioError if the audio is not mono and floating point, is shorter than 1 s, or has another sample rate than the
     limits.
@@ -206,11 +219,11 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, pr
 
 
 def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, prime: ArrayLike | None = None) -> InRange:
-    """Share of windows without faults, over the whole audio, and since when it is dead for good.
+    """Compute the share of windows without faults, over the whole audio, and the time from which it is dead for good.
 
-    The faults and ``prime`` are those of :func:`alive_seconds`. Audio that dies once and stays dead is dead for good
-    since the second at which :func:`alive_seconds` says that it died; audio that comes back, since a later one, or it
-    is not. Windows with NaN or infinite samples have faults. Raises the errors of :func:`alive_seconds`.
+    The faults and ``prime`` are those of :func:`alive_seconds`. Audio that dies and stays dead is dead for good from
+    the time of death that :func:`alive_seconds` finds; audio that revives is dead for good from a later time, or not
+    at all. Windows with NaN or infinite samples count as faulty. Raises the errors of :func:`alive_seconds`.
     """
     samples = _to_judge(audio, sample_rate_hz, limits)
     finite = np.isfinite(samples)

@@ -76,7 +76,7 @@ class PrincipalGaussian:
 
     @classmethod
     def of(cls, moments: Moments, n_components: int) -> "PrincipalGaussian":
-        """Fit to moments with n_components = q; RnnaudioError unless 1 <= q < d, or if rest would be (almost) zero."""
+        """Fit to moments, with n_components = q. RnnaudioError unless 1 <= q < d and rest is not (almost) zero."""
         d = len(moments.mean)
         if not 1 <= n_components < d:
             raise RnnaudioError(f"n_components: got {n_components}, expected 1 to {d - 1}")

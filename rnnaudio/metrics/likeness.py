@@ -1,7 +1,7 @@
 """Similarity to real music: distances between distributions of frames, loop detection, copy detection.
 
-Each metric measures one aspect only, and none replaces listening: a Markov chain over real frames passes most of them.
-Compare scores with those of such a chain, and with those of a held-out part of the same real music.
+Each metric measures one aspect only, and none replaces listening: the output of a Markov chain over real frames passes
+most of them. Compare scores with the scores of such a chain, and with those of a held-out part of the same real music.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def loop_score(audio: ArrayLike, sample_rate_hz: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """k-means centres of log-mel frames of real music, (n_bins, 64) in dB, to classify frames by the nearest one."""
+    """k-means centres of log-mel frames of real music, (n_bins, 64) in dB; frames are classified by nearest centre."""
 
     centres: FloatArray
 
@@ -114,7 +114,7 @@ class Vocabulary:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Sequences of codes in the training data, for detecting copies of them."""
+    """Code sequences of the training data, for detecting copies of the training data in other sequences."""
 
     sequences: tuple[NDArray[np.int64], ...]
 
@@ -162,5 +162,5 @@ def _hashes(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
 
 
 def windows(codes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """All windows of n consecutive codes (n_frames,), as a view (n_frames - n + 1, n)."""
+    """All windows of n consecutive codes: (n_frames,) -> (n_frames - n + 1, n), a view; ValueError if n > n_frames."""
     return np.lib.stride_tricks.sliding_window_view(codes, n)

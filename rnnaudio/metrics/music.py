@@ -1,7 +1,7 @@
 """Musical descriptors: onsets, pitch classes, chords, key, and the beat.
 
-They are estimated by simple rules from spectra, in order to compare generated with real audio; the values alone mean
-little. Audio is mono, (n_samples,), floating point, with full scale at -1 and 1.
+The descriptors are estimated from spectra by simple rules, in order to compare generated with real audio; the values
+alone mean little. Audio is mono, (n_samples,), floating point, with full scale at -1 and 1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TRIADS = ((0, 4, 7), (0, 3, 7))  # major, minor
 
 
 def onset_strength(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Rise of the log-mel spectrogram from frame to frame in dB, mean over the 64 bands; (n_frames - 1,), hop 256.
+    """Rise of the log-mel spectrogram from frame to frame in dB, mean over bands: (n_frames - 1,), every 256 samples.
 
     Falls count as zero; levels are floored at -70 dB (spectral flux, Dixon 2006). Raises the errors of `log_mel`.
     """
@@ -103,14 +103,17 @@ class Structure(NamedTuple):
     """Beat, chords and keys, that is structure on a scale of seconds; to be compared with the values of real music."""
 
     beat: float  # highest autocorrelation of the onset strength at lags of .2 to 2 s
-    beat_seconds: float  # shortest lag with a peak of the autocorrelation of at least 0.9 of the highest
-    chord_seconds: float  # duration of the chord that sounds in a frame, median over frames
+    beat_seconds: float  # shortest lag at which the autocorrelation has a peak of at least .9 times ``beat``
+    chord_seconds: float  # duration, in seconds, of the chord to which a frame belongs, median over frames
     key_stability: float  # share of pairs of successive stretches of 10 s that are in the same key
     key_clarity: float  # correlation with the profile of the best key, mean over stretches
 
 
 def structure(audio: ArrayLike, sample_rate_hz: int) -> Structure:
-    """Compute the :class:`Structure` of audio of 20 s or more; RnnaudioError if it is shorter."""
+    """Compute the :class:`Structure` of audio of 20 s or more.
+
+    RnnaudioError for shorter audio, and for the reasons of :func:`log_mel`.
+    """
     if len(np.asarray(audio)) < 2 * KEY_SECONDS * sample_rate_hz:
         raise RnnaudioError(f"structure over seconds needs {2 * KEY_SECONDS:.0f} s of audio or more")
     strength = onset_strength(audio, sample_rate_hz)

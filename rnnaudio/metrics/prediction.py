@@ -23,9 +23,9 @@ def normalised_mse(prediction: ArrayLike, target: ArrayLike, mask: ArrayLike | N
 
         sum (prediction - target)^2 / sum target^2
 
-    prediction and target have the same shape, (..., n_features). mask, if given, has this shape without the last axis,
-    and is 1 at the positions that count, else 0. RnnaudioError if the shapes differ, or the target is zero at
-    all positions that count.
+    prediction and target have the same shape, (..., n_features). mask: 1 at the positions that count and 0 elsewhere,
+    of this shape without the last axis; None: all positions count. RnnaudioError if the shapes differ, or the target
+    is zero at all positions that count.
     """
     prediction, target = np.asarray(prediction, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if prediction.shape != target.shape:

@@ -12,8 +12,8 @@ def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
 
         10 log10 (sum (|X| - |Y|)^2 / sum |X|^2)
 
-    0 dB for Y = 0, -infinity for a perfect reconstruction. Both may be complex spectra or magnitudes. RnnaudioError if
-    the shapes differ, X is zero throughout, or values are NaN or infinite.
+    0 dB for Y = 0, -infinity for a perfect reconstruction. X and Y may be complex spectra or magnitudes. RnnaudioError
+    if the shapes differ, X is zero throughout, or values are NaN or infinite.
     """
     true, other = _finite_pair(np.abs(np.asarray(magnitudes)), np.abs(np.asarray(found)))
     energy = float(np.sum(true**2))
@@ -39,7 +39,7 @@ def phase_distance(true: ArrayLike, found: ArrayLike) -> FloatArray:
 def mean_phase_distance(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 1.0) -> float:
     """Mean :func:`phase_distance` d of phases in radians, weighted with amplitudes a: sum a d / sum a.
 
-    true, found: any equal shapes. weights: a, of a shape that broadcasts to theirs.
+    true, found: any equal shapes. weights: a, of a shape that broadcasts to the shape of the phases.
 
     RnnaudioError if shapes differ, values are NaN or infinite, or weights are negative or all zero.
     """
@@ -49,7 +49,7 @@ def mean_phase_distance(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 
 
 
 def best_shift(true: ArrayLike, found: ArrayLike, weights: ArrayLike = 1.0) -> float:
-    """Shift w, in radians, that minimises the mean distance between found + w and true: arg sum a e^{i (t - p)}.
+    """Shift w, -pi to pi, that minimises the mean phase distance of found + w from true: arg sum a e^{i (t - p)}.
 
     t, p are the phases true and found, in radians, a the weights. Arguments and errors are those of
     :func:`mean_phase_distance`.

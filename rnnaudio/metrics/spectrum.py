@@ -37,7 +37,7 @@ def log_mel(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 
 
 def checked(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Samples as float64; RnnaudioError unless they are mono and floating point, at a sample rate of 4 kHz or more."""
+    """Return samples as float64; RnnaudioError if not mono and floating point, or at a sample rate below 4 kHz."""
     samples = np.asarray(audio)
     if samples.ndim != 1:
         raise RnnaudioError(f"the audio has shape {samples.shape}, expected one axis (mono): mix the channels first")
@@ -53,9 +53,10 @@ def checked(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 
 
 def frame_features(samples: FloatArray, sample_rate_hz: int) -> tuple[FloatArray, FloatArray]:
-    """Compute (`log_mel`, (n_frames, 64), and spectral flatness, (n_frames,)) in dB, in blocks to limit memory.
+    """Compute the log-mel spectrogram, (n_frames, 64), and the spectral flatness, (n_frames,), both in dB.
 
-    samples: (n_samples,), at least one frame of 2048.
+    Frames and spectrogram are those of :func:`log_mel`. The flatness is the geometric over the arithmetic mean of the
+    power of the bins from 60 Hz to .45 times the sample rate. samples: finite, (n_samples,), at least 2048.
     """
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)

@@ -23,11 +23,12 @@ PENALTY = 1.0
 
 
 def area_under_curve(real: ArrayLike, generated: ArrayLike) -> float:
-    """Area under the ROC curve of scores, (n_real,) and (n_generated,): .5 at chance.
+    """Area under the ROC curve of scores of real, (n_real,), and generated audio, (n_generated,); .5 at chance.
 
-    It is 1 if generated scores always exceed real ones. Computed as
-    P(a generated score exceeds a real one) + P(both are equal) / 2, from the Mann-Whitney statistic. RnnaudioError if
-    either side has no scores.
+        P(a generated score exceeds a real score) + P(both are equal) / 2
+
+    1 if every generated score exceeds every real score, 0 in the opposite case. Computed from the Mann-Whitney
+    statistic. RnnaudioError if there are no real or no generated scores.
     """
     real, generated = np.asarray(real, np.float64), np.asarray(generated, np.float64)
     if not len(real) or not len(generated):
@@ -41,8 +42,9 @@ def window_features(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     """Features (n_windows, n_features) of windows of 4 s every 2 s: timbre, its spread and change, and rhythm.
 
     The first three are the mean, the standard deviation, and the standard deviation of the change from frame to frame
-    of 20 cosine transform coefficients of the log-mel bands. Rhythm is the modulation spectrum, up to 3 Hz, of the
-    levels of four groups of bands. RnnaudioError for audio shorter than a window.
+    of 20 cosine transform coefficients of the log-mel bands. Rhythm is the logarithm of the modulation spectrum, up to
+    3 Hz, of the levels of four groups of bands. RnnaudioError for audio shorter than a window, and for the reasons of
+    `log_mel`.
     """
     mel = log_mel(audio, sample_rate_hz)
     k = np.arange(N_CEPSTRA)[:, None] * (np.arange(N_MEL_BANDS) + 0.5) * np.pi / N_MEL_BANDS
@@ -61,7 +63,8 @@ def window_features(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 class Classifier:
     """Logistic regression on standardised features and their squares, with an L2 penalty, fitted by L-BFGS.
 
-    real, generated: features (n_windows, n_features); both sides have the same total weight.
+    real, generated: features (n_windows, n_features) of real and of generated audio. All real windows together have
+    the same weight as all generated windows.
     """
 
     def __init__(self, real: FloatArray, generated: FloatArray):
@@ -83,9 +86,10 @@ class Classifier:
 
 
 def loss(w: FloatArray, z: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[float, FloatArray]:
-    """Weighted sum of cross-entropies + PENALTY |w|^2 / 2 (without the bias, the last of w), and its gradient.
+    """Weighted sum of cross-entropies + PENALTY |w|^2 / 2, and its gradient with respect to w, (n_inputs + 1,).
 
-    z: inputs (n, n_inputs); y: labels (n,), 1 for generated; weight: (n,).
+    The last element of w is the bias, which is not penalised. z: inputs (n, n_inputs); y: labels (n,), 1 for
+    generated, 0 for real; weight: (n,).
     """
     logit = z @ w[:-1] + w[-1]
     value = float(weight @ (np.logaddexp(0.0, logit) - y * logit)) + 0.5 * PENALTY * float(w[:-1] @ w[:-1])
@@ -96,14 +100,15 @@ def loss(w: FloatArray, z: FloatArray, y: FloatArray, weight: FloatArray) -> tup
 def classifier_auc(
     real: Sequence[Sequence[ArrayLike]], generated: Sequence[Sequence[ArrayLike]], sample_rate_hz: int
 ) -> float:
-    """Cross-validated area under the ROC curve of a classifier of 4 s windows; .5 if it cannot separate the sides.
+    """Cross-validated area under the ROC curve of a classifier of real against generated windows of 4 s; .5 at chance.
 
-    real, generated: groups of related audio, such as the excerpts of one piece. There are as many folds as the side
-    with fewer groups has groups, and group k of either side is in fold k modulo their number. The windows of a fold
-    are scored by a classifier trained on the other folds, so that its training data include neither their neighbours
-    nor their source; the result is the mean area over the folds. If both sides are the same music (real pieces through
-    a codec, say), they must be grouped identically. RnnaudioError for fewer than two groups on either side, or for a
-    sound shorter than 4 s.
+    real, generated: groups of related audio, such as the excerpts of one piece. The number of folds is the number of
+    real or of generated groups, whichever is smaller; real group k and generated group k are in fold k modulo this
+    number. The windows of a fold are scored by a :class:`Classifier` trained on the other folds, so that no window is
+    scored by a classifier trained on audio of the same group. The result is the mean area over the folds. If real and
+    generated audio are the same music (real pieces and their decoded codes, say), group both in the same way.
+    RnnaudioError for fewer than two real or two generated groups, for audio shorter than 4 s, and for the reasons of
+    `log_mel`.
     """
     n_folds = min(len(real), len(generated))
     if n_folds < 2:

@@ -49,10 +49,12 @@ class Windows(NamedTuple):
         while the two magnitudes differ by less than .0002 of the peak.
     recurrence
         mean distance between the spectra of a stretch that begins with the window and the spectra one period later,
-        for the period from .16 to 3.2 s that makes it least; divided by the mean distance of two random frames nearby.
-        The stretch lasts a second, or one period if that is longer. 0: exact repetition; about 1: none.
+        for the period from .16 to 3.2 s with the least distance; divided by the mean distance of two random frames
+        nearby. The stretch lasts a second, or one period if that is longer. 0: exact repetition; about 1: none, and 1
+        if the sound is too steady or too short for a comparison.
     period
-        that period in seconds, or a shorter one whose distance is almost as small.
+        the period with the least distance, in seconds, or a shorter one whose distance is almost as small; 0 if the
+        sound is too short for a comparison.
     """
 
     level: FloatArray
@@ -70,7 +72,7 @@ class _Frames(NamedTuple):
 
 
 def measure_windows(samples: FloatArray, sample_rate_hz: int) -> Windows:
-    """Features of all windows that lie within finite ``samples``, (n_samples,); none if there are fewer than 1 s."""
+    """Features of all windows within ``samples``, finite, (n_samples,); empty arrays for less than 1 s of samples."""
     n_frame, n_hop = _sizes(sample_rate_hz)
     n_window = round(WINDOW_SECONDS * sample_rate_hz)
     n_windows = max(0, int((len(samples) - n_window) / (STEP_SECONDS * sample_rate_hz)) + 1)
@@ -93,7 +95,7 @@ def measure_windows(samples: FloatArray, sample_rate_hz: int) -> Windows:
 
 @lru_cache(maxsize=8)
 def of_noise(sample_rate_hz: int) -> Windows:
-    """Features of a minute of white noise, by which real sound is told from noise at this sample rate."""
+    """Features of the windows of a minute of white noise (rms .1), a reference for detecting noise at this rate."""
     return measure_windows(0.1 * np.random.default_rng(0).standard_normal(60 * sample_rate_hz), sample_rate_hz)
 
 

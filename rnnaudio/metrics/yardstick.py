@@ -24,15 +24,15 @@ LOOP_SECONDS = 30.0
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """Reference for all metrics: limits and vocabulary from training music, frames and excerpts of unseen music.
+    """Reference for all metrics, made from training music (limits, vocabulary) and unseen music (frames, excerpts).
 
     unseen
         log-mel frames of the unseen music, (n, 64) in dB.
     distance
-        Frechet distance between the frames of the training and the unseen music. Other distances are divided by it, so
-        that the training music scores 1.
+        Frechet distance between the frames of the training and the unseen music. Frechet distances of sounds are
+        divided by this distance, so that the training music scores 1.
     real
-        excerpts of the unseen music, all equally long, as one tuple per piece.
+        excerpts of the unseen music, all equally long: one tuple per piece, empty for a piece shorter than an excerpt.
     """
 
     sample_rate_hz: int
@@ -53,9 +53,10 @@ class Yardstick:
     ) -> Yardstick:
         """Make a yardstick from training and unseen pieces of audio, (n_samples,) each, on the scale -1 to 1.
 
-        At most 20 minutes of ``training`` are used, from the middle of each piece. stretch_seconds: duration of the
-        excerpts of unseen music. limits: limits of real music; None: calibrate them on this training music.
-        RnnaudioError if no unseen piece is as long as an excerpt.
+        At most 20 minutes of ``training`` are used, taken in equal parts from the middle of each piece.
+        stretch_seconds: duration of the excerpts of unseen music. limits: limits of real music; None: calibrate them
+        on this training music. RnnaudioError if no unseen piece is as long as an excerpt, if there are fewer training
+        frames than centres of the vocabulary, and for the reasons of `log_mel`.
         """
         most = round(MOST_SECONDS * sample_rate_hz / max(1, len(training)))
         middles = [middle(np.asarray(piece, np.float64), most) for piece in training]
@@ -70,19 +71,24 @@ class Yardstick:
         return cls(sample_rate_hz, limits, Vocabulary.learn(trained), new, distance, groups)
 
     def is_clean(self, audio: ArrayLike, seconds: float) -> bool:
-        """True if, by `alive_seconds`, the first ``seconds`` of the audio stay within the limits to their end."""
+        """True if :func:`alive_seconds` finds no death in the first ``seconds`` of the audio; raises its errors."""
         n = round(seconds * self.sample_rate_hz)
         return not alive_seconds(np.asarray(audio, np.float64)[:n], self.sample_rate_hz, self.limits).reason
 
     def measure(self, sounds: Sequence[ArrayLike], pieces: Sequence[int] | None = None) -> Record:
         """Compute all metrics of the sounds, (n_samples,) each; returns them by name.
 
-        in_range and onsets are means over the sounds; pitch classes and structure are medians; the distances are
-        computed over the frames of all sounds together. Structure is left out if a sound is shorter than 20 s, and the
-        classifier (told_from_real) if fewer than two groups of sounds on either side are at least 4 s long.
+        in_range and onsets are means over the sounds; pitch classes and structure are medians; alive_seconds and
+        loop_score are sorted lists with one value per sound; the distances are computed over the frames of all sounds
+        together. Structure is left out if any sound is shorter than 20 s.
+
+        told_from_real is the area under the ROC curve of a classifier of these sounds against the pieces of the unseen
+        music. It is left out if fewer than two sounds (or, with ``pieces``, groups of sounds), or fewer than two
+        pieces, are at least 4 s long; see :meth:`auc_against_real`.
 
         pieces: for each sound, the number of the unseen piece it was made from, if the sounds are the unseen music
         itself (through a codec, say), so that the classifier is never tested on a piece that it was trained on.
+        The sounds of one piece form a group.
         """
         rate = self.sample_rate_hz
         audio = [np.asarray(sound, np.float64) for sound in sounds]
@@ -113,8 +119,8 @@ class Yardstick:
         """Area under the ROC curve of a classifier of these sounds against the unseen music; see `classifier_auc`.
 
         Sounds and excerpts shorter than 4 s are left out. Each sound is a group of its own or, with ``pieces`` (see
-        :meth:`measure`), the sounds of one piece are one group; excerpts are grouped by piece. Returns None if either
-        side has fewer than two groups.
+        :meth:`measure`), the sounds of one piece are one group, and only pieces with sounds are used; excerpts are
+        grouped by piece. None if there are fewer than two groups of sounds or of excerpts.
         """
         long = WINDOW_SECONDS * self.sample_rate_hz
         if pieces is None:
@@ -129,13 +135,16 @@ class Yardstick:
 
 
 def middle(audio: FloatArray, most: int) -> FloatArray:
-    """The middle ``most`` samples of the audio, or all if there are fewer."""
+    """The middle ``most`` samples of the audio, as a view; all samples if there are fewer."""
     start = max(0, (len(audio) - most) // 2)
     return audio[start : start + most]
 
 
 def most_looped(audio: FloatArray, sample_rate_hz: int) -> float:
-    """Highest :func:`loop_score` of any half minute of the audio, so that a loop that begins late is detected, too."""
+    """Highest :func:`loop_score` of the adjoining half minutes and the last half minute of the audio, (n_samples,).
+
+    A loop that begins late is thus detected, too. Audio of less than 30 s is scored as a whole.
+    """
     n = round(LOOP_SECONDS * sample_rate_hz)
     return max(loop_score(part, sample_rate_hz) for part in (*cut(audio, n), audio[-n:]))
 

@@ -1,4 +1,4 @@
-"""A grid of Gaussian filters that reads a part of an image, or writes to it. Gregor et al. (2015), section 3.2."""
+"""Grids of Gaussian filters that read or write a part of an image. Gregor et al. (2015), section 3.2."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -23,10 +23,10 @@ class Window(NamedTuple):
     stride
         pixels from one filter to the next, along the longer side of the image.
     variance
-        of each filter, in pixels^2, along the longer side. Along the shorter side, stride and standard deviation are
-        smaller by the ratio of the sides (:func:`shares`); the images of the paper are all square.
+        variance of each filter, in pixels^2, along the longer side. Along the shorter side, stride and standard
+        deviation are smaller by the ratio of the sides (:func:`shares`); the images of the paper are all square.
     intensity
-        gamma, which multiplies what is read and divides what is written.
+        gamma: :func:`read` multiplies by it, :func:`write` divides by it.
     """
 
     x: Symbolic
@@ -65,11 +65,12 @@ def window(numbers: Symbolic, size: ImageSize, n: int) -> Window:
 
 
 def covering(size: ImageSize, n: int) -> tuple[float, float]:
-    """Compute (log variance, log gamma) with which a grid of n x n filters covers the whole image without gaps.
+    """Compute (log variance, log gamma) for a grid of n x n filters that covers the whole image without gaps.
 
-    At stride d, filters of standard deviation s = d / 2 overlap with their neighbours. With gamma = n^2 / (A B), for
-    A B pixels, the written image has the same mean as the patch. With both logarithms zero, as in the paper, s is one
-    pixel, and the mean of the written image is n^2 / (A B) times that of the patch.
+    ``size`` is (B, A), height and width in pixels. The standard deviation is half the stride of such a grid, so that
+    neighbouring filters overlap. With gamma = n^2 / (A B), an image written from a patch (n x n) has the patch's mean.
+    With both logarithms zero, as in the paper, the standard deviation is one pixel, and the mean of the written image
+    is n^2 / (A B) times the mean of the patch.
     """
     stride = max(max(size) - 1, 1) / max(n - 1, 1)  # 1 for an image of one pixel
     return 2.0 * float(np.log(stride / 2)), float(np.log(n * n / (size[0] * size[1])))
@@ -97,6 +98,8 @@ def filters(centre: Symbolic, stride: Symbolic, variance: Symbolic, n: int, n_pi
 def shares(size: ImageSize) -> tuple[float, float]:
     """Compute the ratio of each side to the longer one, (height - 1, width - 1) / (longer - 1): (1, 1) for a square.
 
+    A side of one pixel counts as two pixels.
+
     With the same stride along both sides, as in the paper, a grid as tall as a tall, narrow image would have most of
     its columns outside the image.
     """
@@ -105,7 +108,7 @@ def shares(size: ImageSize) -> tuple[float, float]:
 
 
 def banks(at: Window, size: ImageSize, n: int) -> Banks:
-    """Compute the filters F_Y (batch, n, height) and F_X (batch, n, width) of the window ``at`` on an image."""
+    """Compute the n x n filters F_Y (batch, n, height) and F_X (batch, n, width) of the window ``at`` on an image."""
     f_y, f_x = (
         filters(centre, share * at.stride, share**2 * at.variance, n, n_pixels)
         for centre, share, n_pixels in zip((at.y, at.x), shares(size), size, strict=True)
@@ -146,7 +149,7 @@ class AttentiveWrite(FeedForward):
     """y = F_Y^T w F_X / gamma: an image y written from a patch w through a grid of n x n filters; see :func:`write`.
 
     The child layer ``dense``, n_in -> n n + 5, computes the patch w (n x n), row by row, then the five numbers of
-    :func:`window`; ``rng`` samples its initial weights. The image is row by row, n_out = height x width pixels.
+    :func:`window`; ``rng`` samples its initial weights. y is (..., height width), the image's pixels row by row.
     """
 
     def __init__(self, n_in: int, size: ImageSize, n: int, *, rng: np.random.Generator):
@@ -157,7 +160,7 @@ class AttentiveWrite(FeedForward):
         self._child("dense", self.dense)
 
     def cover_image(self) -> None:
-        """Set the initial bias so that the grid covers the whole image, and the image has the mean of its patch."""
+        """Set the initial bias so that the grid covers the whole image, which gets the mean of the patch."""
         bias = self.dense.bias.get_value()
         bias[-3], bias[-1] = covering(self.size, self.n)
         self.dense.bias.set_value(bias)

@@ -25,10 +25,11 @@ class CodeModel(Layer):
         one per stage: a layer n_hidden -> n_codes for the first, n_hidden + n_features -> n_codes for each other;
         layers without a state.
     centres, deviations
-        the codec's, (K, n_codes, n_features) and (n_features,).
+        the codec's, (K, n_codes, n_features) and (n_features,); a deviation counts as at least 1e-6 of the largest.
 
     ``step`` and ``unroll`` compute the body alone: features (..., batch, n_features) -> h; :meth:`nats` and
-    :meth:`sample` compute the heads. ValueError if the widths of body and heads do not fit the centres.
+    :meth:`sample` compute the heads. ValueError if the number of heads, or a width of body or heads, does not fit the
+    centres.
     """
 
     def __init__(self, body: Layer, heads: Sequence[Layer], *, centres: np.ndarray, deviations: np.ndarray):
@@ -67,7 +68,7 @@ class CodeModel(Layer):
         return self.body.unroll(x, state, context, mask)
 
     def features(self, codes: Symbolic, n_stages: int | None = None) -> Symbolic:
-        """Compute the features v of codes: (..., K) -> (..., n_features).
+        """Compute the features v of integer codes: (..., K) -> (..., n_features).
 
         Only the codes of the first ``n_stages`` stages are added up; None: the codes of all stages.
         """
@@ -82,9 +83,10 @@ class CodeModel(Layer):
         return total
 
     def nats(self, hidden: Symbolic, codes: Symbolic, context: Context) -> list[Symbolic]:
-        """Compute -log P(c_k | h, c_1, ..., c_{k-1}) in nats, averaged over frames: a list with a scalar per stage k.
+        """Compute -log P(c_k | h, c_1, ..., c_{k-1}) in nats: a list with a scalar per stage k.
 
-        hidden (time, batch, n_hidden) is h, the body's output; codes (time, batch, K) are the c_k that follow it.
+        Each scalar is a mean over time and batch. hidden (time, batch, n_hidden) is h, the body's output; codes
+        (time, batch, K) are the codes of the frame that h predicts.
         """
         return [
             losses.cross_entropy(self._logits(k, hidden, codes, context), codes[..., k]) for k in range(self.n_stages)

@@ -29,15 +29,15 @@ class PainterState(NamedTuple, Generic[Leaf]):
 
 
 class Painter(Cell[Symbolic, PainterState[Symbolic]]):
-    """The decoder of DRAW: from the code of each step it adds detail to a canvas, which is its output.
+    """The decoder of DRAW, which at each step adds detail to a canvas, given the step's codes.
 
         h_t = LSTM(z_t, h_{t-1})        c_t = c_{t-1} + write(h_t)
 
     z_t (batch, n_codes) are the codes; the output is the canvas c_t (batch, height width), in logits, for an image of
     ``size`` (height, width). ``write`` is h W + b if ``n_write`` is 0; otherwise a patch is written through a grid of
     n_write x n_write Gaussian filters (:class:`AttentiveWrite`). The initial canvas and the initial state of the LSTM,
-    of ``n_units`` units, are trained; ``rng`` samples the initial weights. RnnaudioError if n_write exceeds the pixels
-    of the shorter side.
+    of ``n_units`` units, are trained; ``rng`` samples the initial weights. RnnaudioError if n_write is negative or
+    exceeds the number of pixels of the shorter side.
     """
 
     def __init__(self, n_codes: int, size: ImageSize, n_units: int, *, rng: np.random.Generator, n_write: int = 0):
@@ -62,7 +62,7 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
     def start_from(self, mean: np.ndarray) -> None:
         """Set the initial canvas to an image (pixels,), such as the mean of the training set.
 
-        Its values, from 0 to 1, are clipped to the range .01 to .99, so that their logits are moderate.
+        The image's values, from 0 to 1, are clipped to the range .01 to .99, so that their logits are moderate.
         """
         q = np.clip(np.asarray(mean, float), 0.01, 0.99)
         self._canvas.set_value(np.log(q / (1 - q)).astype(self._canvas.dtype))
@@ -86,7 +86,7 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
     def stroke_weights(self) -> list[Symbolic]:
         """Return [weight, bias] of the layer that maps the hidden state to pixels, or to a patch and its window.
 
-        They are (n_units, n) and (n,), with n the number of pixels, or n_write^2 + 5 with attention.
+        The shapes are (n_units, n) and (n,), where n is the number of pixels, or n_write^2 + 5 with attention.
         """
         dense = self.write if isinstance(self.write, Dense) else self.write.dense
         return [dense.weight, dense.bias]
@@ -101,7 +101,8 @@ class Reader(Layer):
     Subclasses define ``prepare(x)``, which computes the part that depends on the image alone, (..., pixels), and
     ``glance(prepared, canvas, hidden)``, which computes the pre-activations (batch, n_out) of one step from that part,
     the canvas (batch, pixels) and the decoder's hidden state (batch, n_units). ``weights()`` returns three weights in
-    the kernel's order: the reading's weight, then weight and bias of the window, both None without attention.
+    the kernel's order: the weight W of the reading, then the weight and the bias of the layer that computes the
+    window; these two are None without attention.
     """
 
     n: int  # filters per side, 0 for no attention
@@ -119,8 +120,8 @@ class Reader(Layer):
 class PlainReader(Reader):
     """[x, x - sigmoid(c)] W for all pixels of image x and canvas c, without attention.
 
-    It is computed as x (W_1 + W_2) - sigmoid(c) W_2, W_1 and W_2 the halves of W: the first product is outside the
-    loop over time.
+    It is computed as x (W_1 + W_2) - sigmoid(c) W_2, where W_1 and W_2 (pixels, n_out) are the upper and the lower
+    half of W: the first product does not depend on the canvas, so it is computed before the loop over time.
     """
 
     def __init__(self, n_pixels: int, n_out: int, *, rng: np.random.Generator):
@@ -143,7 +144,7 @@ class PlainReader(Reader):
 class AttentiveReader(Reader):
     """[read(x), read(x - sigmoid(c))] W for image x and canvas c, both read through one grid of n x n filters.
 
-    The grid is placed by the decoder's hidden state h (batch, n_units); the result is (batch, n_out).
+    The decoder's hidden state h (batch, n_units) determines the grid's window; the result is (batch, n_out).
     """
 
     def __init__(self, size: ImageSize, n: int, n_units: int, n_out: int, *, rng: np.random.Generator):
@@ -156,7 +157,7 @@ class AttentiveReader(Reader):
     def cover_image(self) -> None:
         """Set the initial bias so that the grid covers the whole image.
 
-        gamma stays 1, so that a constant image is read unchanged.
+        The intensity gamma stays 1, so that a constant image is read unchanged.
         """
         bias = self._place.bias.get_value()
         bias[2], _ = attention.covering(self.size, self.n)
@@ -200,8 +201,8 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
         h_t, c_t = painter(z_t)
         nats_t = nats_{t-1} + (m_t^2 + s_t^2 - 1) / 2 - log s_t
 
-    x is the image, c the canvas, k and h the hidden states of encoder and decoder, z the codes, of mean m and standard
-    deviation s, and nats their KL divergence from N(0, 1), summed over the steps so far.
+    x is the image, c the canvas, k and h the hidden states of encoder and decoder, z the codes, m and s their means
+    and standard deviations, and nats the KL divergence of each code from N(0, 1), summed over the steps so far.
 
     The input is the image at each step, (time, batch, height width), values from 0 to 1; :meth:`paint` takes one image
     for all steps. The output is the canvas, of the same shape, in logits. In evaluation there is no noise: each code
@@ -210,16 +211,18 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
     size
         (height, width) of the image in pixels.
     n_units
-        units of the encoder's LSTM, and of the decoder's.
+        number of units of the encoder's LSTM, and also of the decoder's.
+    n_codes
+        number of codes z of a step.
     rng
         samples the initial weights.
     n_read, n_write
-        filters per side of the grids that read and write; 0: no attention, a weight matrix over all pixels.
+        filters per side of the grids that read and write; 0: no attention, but a weight matrix over all pixels.
     learns_std
         whether to train ``log_std``, for Gaussian pixels of mean sigmoid(c): the logarithm of the standard deviation
         that all pixels share. If not, ``log_std`` is None.
 
-    RnnaudioError if a grid has more filters per side than the image's shorter side has pixels.
+    RnnaudioError if n_read or n_write is negative or exceeds the number of pixels of the image's shorter side.
     """
 
     def __init__(

@@ -39,9 +39,9 @@ def known_activation(kind: str) -> str:
 
 
 def tapped(layer: Layer, kind: str, y: Symbolic, context: Context) -> Symbolic:
-    """Return y, a layer's output, and append it to the context's taps, if any, under the name of its activation.
+    """Return y, the output of ``layer``, after appending (layer, {kind: y}) to the context's taps, if any.
 
-    ``kind`` is that name; outputs of ``linear`` are not appended.
+    ``kind`` is the name of the activation function that computed y; for ``linear`` nothing is appended.
     """
     if context.taps is not None and kind != "linear":
         context.taps.append((layer, {kind: y}))
@@ -49,7 +49,7 @@ def tapped(layer: Layer, kind: str, y: Symbolic, context: Context) -> Symbolic:
 
 
 class Dense(FeedForward):
-    """y = activation(x W + b); W (n_in, n_out), b (n_out,).
+    """y = activation(x W + b): x (..., n_in), W (n_in, n_out), b (n_out,) -> (..., n_out).
 
     ``weights`` and ``bias`` are the initializers of W and b, which sample with ``rng``; ``activation`` is one of
     linear, relu, tanh, sigmoid. ValueError for any other name.
@@ -104,9 +104,9 @@ class Activation(FeedForward):
 class BatchNorm(FeedForward):
     """y = gain (x - mean) / sqrt(variance + 1e-5) + shift, for each of ``n`` features. Ioffe and Szegedy (2015).
 
-    In training, mean and (biased) variance are those of the batch over all leading axes, unmasked steps only, and each
-    update also applies ``r <- (1 - momentum) r + momentum batch`` to the running statistics r; evaluation uses the
-    running statistics. Gain and shift are trained; with ``shift=False`` there is no shift.
+    In training, mean and (biased) variance are statistics s of the batch, over the unmasked elements of all leading
+    axes, and each update also applies ``r <- (1 - momentum) r + momentum s`` to the running statistics r. Evaluation
+    uses the running statistics. Gain and shift are trained; with ``shift=False`` there is no shift.
     """
 
     epsilon = 1e-5
@@ -184,9 +184,10 @@ class Dropout(FeedForward):
 
 
 class GaussianNoise(FeedForward):
-    """Noise N(0, std) added to each element of (..., n) in training; in evaluation, y = x.
+    """y = x + e in training, with Gaussian noise e of standard deviation ``std`` on each element of (..., n).
 
-    ``std`` is saved with the model but not trained; :meth:`set_std` changes it. ValueError for a negative std.
+    In evaluation, y = x. ``std`` is saved with the model but not trained; :meth:`set_std` changes it. ValueError
+    unless it is 0 or more and finite.
     """
 
     def __init__(self, n: int, std: float):
@@ -195,7 +196,10 @@ class GaussianNoise(FeedForward):
         self.std = self._statistic("std", known_std(std))
 
     def set_std(self, std: float) -> None:
-        """Set the standard deviation of the noise, for example to anneal it."""
+        """Set the standard deviation of the noise, for example to anneal it.
+
+        ValueError unless it is 0 or more and finite.
+        """
         self.std.set_value(known_std(std).astype(self.std.dtype))
 
     def apply(self, x: Symbolic, context: Context) -> Symbolic:

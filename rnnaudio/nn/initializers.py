@@ -63,8 +63,9 @@ def rand_mnist_2016(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndar
 def side_by_side(initializer: Initializer, n_blocks: int) -> Initializer:
     """Return an initializer that samples ``n_blocks`` matrices with ``initializer`` and places them side by side.
 
-    Shape (n_in, n_blocks * n) thus gets n_blocks independent matrices (n_in, n), such as those of a cell's gates.
-    They are initialised separately because Glorot's bound and orthogonality both refer to a single gate's matrix.
+    A matrix (n_in, n_blocks * n) thus consists of n_blocks independent matrices (n_in, n), one for each gate of a
+    cell, for example. Gates are initialised separately because Glorot's bound and orthogonality both refer to the
+    matrix of a single gate.
     """
 
     def blocks(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

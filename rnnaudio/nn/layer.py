@@ -34,10 +34,10 @@ _EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "
 
 
 class Context:
-    """The mode of one graph (training or evaluation), its source of noise, and results of its layers beside outputs.
+    """The mode of one graph (training or evaluation), its source of noise, and the updates and taps of its layers.
 
     A context is an argument of every ``step`` and ``unroll`` and is passed on to every child, so that no layer can be
-    left in the wrong mode. Make one with :meth:`training_with` or :meth:`evaluation`.
+    left in the wrong mode. :meth:`training_with` and :meth:`evaluation` make contexts.
 
     training
         True in training, False in evaluation.
@@ -46,8 +46,8 @@ class Context:
     updates
         (shared variable, new value) pairs that each training update must also assign: running statistics.
     taps
-        a list to which layers append their activations, ``(layer, {name: variable})``, for diagnostics; None: they do
-        not record any.
+        a list to which layers append their activations, ``(layer, {name: variable})``, for diagnostics; None: no
+        activations are recorded.
     """
 
     def __init__(self, training: bool, key: Key | None, truncate_gradient: int, taps: Taps | None):
@@ -60,7 +60,7 @@ class Context:
 
     @classmethod
     def training_with(cls, key: Key, *, truncate_gradient: int = -1) -> "Context":
-        """Make the context of a training graph, all of whose noise is a function of ``key``.
+        """Make the context of a training graph. All noise of the graph is a function of ``key``.
 
         key
             int64 vector: seed, number of the update and, if batches are cut into segments, number of the segment.
@@ -71,7 +71,7 @@ class Context:
 
     @classmethod
     def evaluation(cls, *, taps: Taps | None = None) -> "Context":
-        """Make the context of a deterministic graph: no noise, no dropout, stored running statistics.
+        """Make the context of a deterministic graph: no noise, no dropout; batch norm uses its running statistics.
 
         ``taps``: see :class:`Context`.
         """
@@ -87,7 +87,7 @@ class Context:
 
     @property
     def update(self) -> Symbolic:
-        """The number of the update, from 0, int64. ValueError in evaluation."""
+        """The number of the update, a symbolic int64 scalar, counting from 0. ValueError in evaluation."""
         return self._training_key()[1]
 
     def _training_key(self) -> Key:
@@ -104,7 +104,8 @@ class Layer:
     """A function (x, state) -> (y, new state) with named parameters.
 
     Subclasses set ``n_in`` and ``n_out`` and define :meth:`step` and :meth:`unroll`. Parameters are declared once, in
-    order, by :meth:`_parameter`; their full name is their path, e.g. ``lstm.w_hidden``.
+    order, by :meth:`_parameter`. The full path of a parameter joins the names of the layers that contain it and its
+    own name, e.g. ``lstm.w_hidden``.
     """
 
     n_in: int
@@ -171,11 +172,14 @@ class Layer:
         }
 
     def get_values(self) -> Values:
-        """Copy all parameters and statistics, by full path."""
+        """Return copies of all parameters and statistics, by full path."""
         return {name: variable.get_value() for name, variable in (self.parameters() | self.statistics()).items()}
 
     def set_values(self, values: Mapping[str, np.ndarray]) -> None:
-        """Set all parameters and statistics. ValueError, with the first difference, if names or shapes do not fit."""
+        """Set all parameters and statistics from arrays by full path.
+
+        ValueError, describing the first difference, if names or shapes do not fit; then nothing is set.
+        """
         variables = self.parameters() | self.statistics()
         difference = describe_difference({n: v.get_value(borrow=True).shape for n, v in variables.items()}, values)
         if difference:
@@ -200,8 +204,8 @@ class Layer:
     def activations(self) -> Activations:
         """Count the arrays that a training update holds for this layer, with the kernel in use.
 
-        By default: the output is kept for the backward pass, which also holds the gradients with respect to the input
-        and the output.
+        Unless a layer overrides this: the output, kept for the backward pass, and during that pass the gradients with
+        respect to input and output.
         """
         return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
 
@@ -222,21 +226,24 @@ class Layer:
         """Make a compiled form of :meth:`step` in evaluation, on NumPy arrays, for ``n_streams`` sequences at once.
 
         The result holds its own state, which each step updates in place, and a copy of the present parameters, of
-        dtype :func:`engine.float_type`. None if the layer has no compiled step. A subclass that redefines the
-        equation without redefining this method has none.
+        dtype :func:`engine.float_type`. Returns None if the layer has no compiled step, as do subclasses that redefine
+        the equation without redefining this method.
         """
         return None
 
 
 def known_std(std: float) -> np.ndarray:
-    """Check a standard deviation of noise and return it as an array. ValueError unless it is 0 or more and finite."""
+    """Check a standard deviation of noise; return it as a float64 array (). ValueError unless 0 or more and finite."""
     if not 0.0 <= std < float("inf"):
         raise ValueError(f"noise has a std of {std}; expected 0 or more")
     return np.asarray(float(std))
 
 
 def hide_masked(x: Symbolic, mask: Symbolic | None) -> Symbolic:
-    """Replace x (..., n) by zeros where ``mask`` (...) is 0: a NaN there, times a gradient of zero, would be NaN."""
+    """Return x (..., n) with zeros where ``mask`` (...) is 0; x itself if ``mask`` is None.
+
+    Without the zeros, a NaN at a masked step, times a gradient of zero, would make the gradient NaN.
+    """
     return x if mask is None else tt.switch(mask[..., None], x, tt.zeros_like(x))
 
 
@@ -246,9 +253,10 @@ def current(*variables: SharedVariable) -> list[np.ndarray]:
 
 
 def describe_difference(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, np.ndarray]) -> str:
-    """Describe the first way in which ``values`` do not fit a model whose variables have these ``shapes``.
+    """Describe the first difference between ``values`` and the variables of a model, of these ``shapes``.
 
-    Both are by full path; an empty string if they fit.
+    A difference is a name that is missing or unknown, or another shape. Both arguments are by full path. Returns an
+    empty string if there is no difference.
     """
     for name, shape in shapes.items():
         if name not in values:

@@ -1,4 +1,4 @@
-"""The feed-forward layer of 2016, whose bias follows normalisation, noise and dropout, and its perceptron."""
+"""The feed-forward layer of 2016, whose bias follows normalisation, noise and dropout, and perceptrons made of it."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -22,8 +22,8 @@ class Layer2016(FeedForward):
 
     ``between`` holds feed-forward layers n_out -> n_out, applied in order. In the blog of 2016 these were, each one
     optional, ``BatchNorm(n, shift=False)`` (the bias b serves as its shift), ``GaussianNoise(n, s)`` and
-    ``Dropout(n, 0.5)``. As they come before the bias, the output of a dropped unit is activation(b). ``weights`` is
-    the initializer of W, which samples with ``rng``; b starts at 0.
+    ``Dropout(n, 0.5)``. As dropout comes before the bias, the output of a dropped unit is activation(b). ``weights``
+    is the initializer of W, which samples with ``rng``; b starts at 0.
 
     ValueError if a layer of ``between`` is not n_out -> n_out, or for an unknown activation.
     """
@@ -88,11 +88,12 @@ def mlp_2016(
     final: str = "linear",
     weights: Initializer = rand_2016,
 ) -> Sequential:
-    """Build a perceptron sizes[0] -> ... -> sizes[-1] of :class:`Layer2016`, with ``between(n)`` in *every* layer.
+    """Build a perceptron sizes[0] -> ... -> sizes[-1] of layers :class:`Layer2016`.
 
-    As in 2016, the last layer has these operations between product and bias too, although noise and dropout on the
-    output set a lower bound to the cost. ``inner`` is the activation of all layers but the last, ``final`` that of the
-    last; ``rng`` and ``weights`` are passed to every layer.
+    ``between(n)`` returns the layers n -> n between product and bias of a layer with n outputs. As in 2016, the last
+    layer gets them, too, although noise and dropout on the output set a lower bound to the cost. ``inner`` is the
+    activation of all layers but the last, ``final`` the activation of the last; ``rng`` and ``weights`` are passed to
+    every layer. ValueError for fewer than two sizes, and as for Layer2016.
     """
     pairs = list(pairwise(sizes))
     activations = [inner] * (len(pairs) - 1) + [final]

@@ -29,10 +29,11 @@ class MemoryInputs(NamedTuple):
 
 
 class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
-    """An LSTM whose gates are MLPs and whose memory cell is its output: no output gate. The model of the blog of 2016.
+    """An LSTM whose gates are MLPs, without an output gate: it outputs the memory cell. The model of the blog of 2016.
 
     At step i, memory cell d = 1..k of k = ``depth`` is M(i, d) (batch, n), n = ``n_units``, and M(i, 0) is the input.
-    With z = [M(i-1, d), M(i, d-1)], and noise e ~ N(0, noise_std) sampled anew wherever e appears (training only):
+    With z = [M(i-1, d), M(i, d-1)], and Gaussian noise e of standard deviation ``noise_std``, in training only,
+    sampled anew wherever e appears:
 
         f = sigmoid(relu(z W_f + e + b_f) V_f + e + a_f)
         g = sigmoid(relu(z W_g + e + b_g) V_g + e + a_g)
@@ -43,9 +44,10 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
     one hidden layer. ``w_hidden`` (2 n, 6 n), ``bias_hidden`` (6 n,), ``w_gates`` (2 n, 3 n) and ``bias_gates``
     (3 n,) hold W, b, V and a, each as the blocks f, g, c in this order. ``forget_bias`` holds the initial values of
     b_f and a_f; all other biases start at 0. ``weights`` is the initializer of W and V, which samples with ``rng``.
-    ``noise_std`` is saved with the model but not trained; :meth:`set_std` changes it.
+    ``noise_std`` is saved with the model but not trained; :meth:`set_std` changes it. ValueError unless it is 0 or
+    more and finite.
 
-    The memory cell is not bounded, and with the blog's initial values it grows from step to step whatever the input.
+    The memory cell is not bounded, and with the blog's initial values it grows from step to step, whatever the input.
     With ``bounded=True`` g is 1 - f (up to the noise): g has the weights of f, with V_g = -V_f and a_g = -a_f, and the
     parameters hold the blocks f and c only. Then M(i, d) is a weighted mean of M(i-1, d) and c, between -1 and 1.
     """
@@ -97,7 +99,8 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
     def set_std(self, std: float) -> None:
         """Set the standard deviation of the noise, for example to anneal it.
 
-        ValueError for a value above 0 if it was 0 at construction, because the graph then has no noise.
+        ValueError unless it is 0 or more and finite; also for a value above 0 in a layer built with 0, because the
+        graph then has no noise.
         """
         if std > 0 and not self._is_noisy:
             raise ValueError(f"got noise of std {std} for a layer built with 0; build it with the largest std")
@@ -121,9 +124,10 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return self.equations(inputs, state)[0]
 
     def equations(self, inputs: MemoryInputs, state: MemoryState[Symbolic]) -> tuple[Gates, MemoryState[Symbolic]]:
-        """Compute the gates, by name, and the new memory cells, given :meth:`sequences` and the previous memory cells.
+        """Compute the gates, by name, and the new memory cells; ``inputs`` is the result of :meth:`sequences`.
 
-        All arrays are (batch, width) for one step, or (time, batch, width) for all steps at once.
+        ``state`` holds the previous memory cells. All arrays are (batch, width) for one step, or (time, batch, width)
+        for all steps at once.
         """
         n, axis, below = self.n_in, inputs.x.ndim - 1, inputs.x
         sign = -1.0 if self._bounded else 1.0

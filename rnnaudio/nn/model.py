@@ -56,9 +56,9 @@ class Sequential(Composite):
     """K layers one after the other: y = f_K(... f_2(f_1(x))), where layer k computes y_k = f_k(...).
 
     With ``skip=True`` (Graves 2013) layers k = 2..K-1 get the stack's input joined to the output of the layer below,
-    f_k([x, y_{k-1}]), and the last layer gets the outputs of all layers below, f_K([y_1, ..., y_{K-1}]); build the
-    layers with these widths. With ``read_all=True`` only the last layer gets more than the output of the layer below:
-    again, the outputs of all layers below.
+    f_k([x, y_{k-1}]), and the last layer gets the outputs of all layers below, f_K([y_1, ..., y_{K-1}]); each layer's
+    ``n_in`` must be the width of these inputs. With ``read_all=True`` (and no skip), the last layer gets the outputs
+    of all layers below, and every other layer only the output of the layer below.
 
     A child layer is named after its class; further layers of the same class are numbered: lstm, lstm_2, dense.
 
@@ -116,8 +116,8 @@ class Sequential(Composite):
 class Repeated(Layer):
     """One layer applied ``times`` times, y = f(f(... f(x))), with shared weights but a state for each application.
 
-    The blog of 2016 shared weights across depth in this way (its DGRU). ValueError if input and output differ in
-    width, or if ``times`` is below 1.
+    The blog of 2016 shared weights across depth in this way (its DGRU). ValueError if the layer's input and output
+    differ in width, or if ``times`` is below 1.
     """
 
     def __init__(self, layer: Layer, times: int):
@@ -162,8 +162,8 @@ class Repeated(Layer):
 class Sum(Composite):
     """y = f_1(x) + f_2(x) + ...: parallel paths, for example a linear skip path and a stack.
 
-    The paths are passed as keyword arguments, whose names become those of the child layers. ValueError if the paths
-    differ in n_in or n_out, or if there are none.
+    The paths are passed as keyword arguments; the keywords become the names of the child layers. ValueError if the
+    paths differ in n_in or n_out, or if there are no paths.
     """
 
     def __init__(self, **paths: Layer):
@@ -203,11 +203,11 @@ def mlp(
     """Build a multi-layer perceptron sizes[0] -> ... -> sizes[-1] with a linear last layer.
 
     Each hidden layer is Dense -> BatchNorm (if ``batch_norm``) -> activation -> Dropout (of rate ``dropout``, if above
-    0). ``noise`` is the standard deviation of the noise added to the input, 0 for none. The last layer has neither
-    noise, dropout nor normalisation: they would set a lower bound to the cost. ``weights`` is the initializer of all
-    weights, which samples with ``rng``.
+    0). ``noise`` is the standard deviation of the Gaussian noise added to the input in training, 0 for none. The last
+    layer has neither noise nor dropout nor normalisation, which would set a lower bound to the cost. ``weights`` is
+    the initializer of all weights, which samples with ``rng``.
 
-    ValueError for fewer than two sizes, or an unknown activation.
+    ValueError for fewer than two sizes, an unknown activation, a rate outside 0 <= rate < 1, or negative noise.
     """
     if len(sizes) < 2:
         raise ValueError(f"an MLP needs an input and an output size, got {list(sizes)}")

@@ -26,7 +26,7 @@ class Cell(Layer, Generic[Inputs, CellState]):
         the part that depends on the input alone, for all time steps at once (one large product instead of many small
         ones); x (..., n_in), any leading axes.
     ``recur(inputs, state)``
-        the equation: one step of the sequences, and the old state (batch, n) -> the new state.
+        the equation: computes the new state from one step of the sequences and the old state, arrays (batch, n).
     ``output(states)``
         the layer's output as a function of its states; any leading axes. By default the state's first array.
     """
@@ -40,11 +40,14 @@ class Cell(Layer, Generic[Inputs, CellState]):
 
     @property
     def has_kernel(self) -> bool:
-        """Tell whether a compiled kernel computes this cell's equation."""
+        """True if a compiled kernel computes this cell's equation."""
         return type(self).fused is not Cell.fused
 
     def can_fuse(self, masked: bool, context: Context) -> bool:
-        """Tell whether :meth:`fused` can compute this graph; called before any noise is sampled."""
+        """Return whether :meth:`fused` can compute this graph; ``masked``: whether there is a mask.
+
+        Called before any noise is sampled.
+        """
         return self.has_kernel
 
     def sequences(self, x: Symbolic, context: Context) -> Inputs:
@@ -57,18 +60,22 @@ class Cell(Layer, Generic[Inputs, CellState]):
         return states[0]
 
     def gates(self, inputs: Inputs, state: CellState) -> Gates:
-        """Return gate activations by name, for diagnostics; arguments as for :meth:`recur`. Empty without gates."""
+        """Return gate activations by name, for diagnostics; an empty dict for a cell without gates.
+
+        Takes the arguments of :meth:`recur`.
+        """
         return {}
 
     def fused(self, x: Symbolic, state: CellState, mask: Symbolic | None, context: Context) -> CellState:
-        """Compute all states with one compiled kernel, as :func:`unroll` does; only valid if :meth:`can_fuse`.
+        """Compute the states after every step with one compiled kernel; only valid if :meth:`can_fuse` returns True.
 
-        x (time, batch, n_in); ``state`` is the initial state; mask (time, batch) or None.
+        x (time, batch, n_in); ``state`` is the initial state; mask (time, batch) or None. Returns the states as
+        :func:`unroll` does: nested as ``state``, with a leading time axis.
         """
         raise NotImplementedError
 
     def activations(self, scanned: bool = False) -> Activations:
-        """Count arrays as :meth:`Layer.activations` does; if ``scanned``, make a rough count for the engine's scan."""
+        """Count arrays as :meth:`Layer.activations` does; if ``scanned``, estimate those of the engine's scan loop."""
         states = widths(*flatten(self.state_sizes))
         return Activations(states + states, states | widths(self.n_in))  # each state twice, as new and as old state
 
@@ -153,7 +160,7 @@ def unroll(
 
 
 def repeat_rows(row: Symbolic, n: Size) -> Symbolic:
-    """Repeat a row: (width,) -> (n, width)."""
+    """Repeat a vector n times, as the rows of a matrix: (width,) -> (n, width)."""
     return tt.zeros((n, 1), dtype=row.dtype) + row
 
 
@@ -167,7 +174,7 @@ class GatedCell(Cell[Symbolic, CellState]):
     bias: SharedVariable
 
     def equations(self, inputs: Symbolic, state: CellState) -> tuple[Gates, CellState]:
-        """Compute the gates, by name, and the new state, given x W + b and the previous state.
+        """Compute the gates, by name, and the new state, given ``inputs``, x W + b, and the previous state.
 
         All arrays are (batch, width) for one step, or (time, batch, width) for all steps at once.
         """
@@ -335,8 +342,8 @@ class LinearState(NamedTuple, Generic[Leaf]):
 class LinearPredictor(Cell[Symbolic, LinearState[Symbolic]]):
     """y_t = sum_k x_{t-k} A_k + b, k = 0..n_frames-1: linear prediction from the last ``n_frames`` frames.
 
-    In parallel with a stack (:class:`rnnaudio.nn.model.Sum`) it is the linear skip path: the stack has to learn only
-    what a linear predictor cannot predict. The state holds the last n_frames inputs, the latest first; ``weight``
+    Added to the output of a stack (:class:`rnnaudio.nn.model.Sum`) it is the linear skip path: the stack has to learn
+    only what a linear predictor cannot predict. The state holds the last n_frames inputs, the latest first; ``weight``
     (n_frames * n_in, n_out) holds the A_k in the same order. Weight and bias b are zero before training;
     :func:`rnnaudio.diagnostics.baselines.linear_prediction` computes the least-squares solution.
     """

@@ -91,7 +91,7 @@ class SampleTier(Layer):
     def predict(self, windows: Symbolic, above: Symbolic, context: Context) -> Symbolic:
         """Compute the predictions y (n, batch, n_out) of n samples.
 
-        ``windows`` (n, batch, F) holds the F scaled samples before each, the latest first; ``above``
+        ``windows`` (n, batch, F) holds, for each sample, the F scaled samples before it, the latest first; ``above``
         (n, batch, n_units) is c of :class:`SampleTier`, the output of the tier above.
         """
         a = ops.activated(ops.dot(windows, self.w_input) + above, "relu")
@@ -116,9 +116,9 @@ class SampleModel(Layer):
         None: no linear prediction.
 
     ``unroll`` takes levels (n_context + n, batch, 1), the first n_context of which are context only; n is a multiple
-    of the first tier's frame length. It returns predictions (n, batch, n_out), parameters of the read-out. ValueError
-    for a ``mask``, which it cannot heed. The state is that of the tiers. There is no ``step``: to generate sample by
-    sample, use :class:`rnnaudio.generation.samples.SamplePlayer`.
+    of the first tier's frame length. It returns predictions (n, batch, n_out), parameters of the read-out, and raises
+    ValueError if it is given a ``mask``. The state is a tuple with the state of each frame tier. There is no ``step``:
+    to generate sample by sample, use :class:`rnnaudio.generation.samples.SamplePlayer`.
 
     ValueError if the widths of two tiers do not fit, or for taps with a read-out that has no locations.
     """
@@ -200,11 +200,13 @@ def sample_model(
     deviation: float = 1.0,
     taps: np.ndarray | None = None,
 ) -> SampleModel:
-    """Build a :class:`SampleModel` with a tier of n_units for each length in ``frames`` (samples, the longest first).
+    """Build a :class:`SampleModel` with one :class:`FrameTier` for each frame length in ``frames``, in samples.
 
-    Each length must be a multiple of the next. The input of the sample tier is the last ``window`` samples, its output
-    the parameters of ``readout``. ``cell`` is lstm or gru; ``rng`` samples the initial weights. ``deviation`` and
-    ``taps``: see :class:`SampleModel`. ValueError for other lengths.
+    The longest frames come first, and each length must be a multiple of the next. All tiers have ``n_units`` units.
+    The input of the sample tier is the last ``window`` samples, its output the parameters of ``readout``. ``cell`` is
+    lstm or gru; ``rng`` samples the initial weights. ``deviation`` and ``taps``: see :class:`SampleModel`.
+
+    ValueError for an empty ``frames``, for other lengths, and for an unknown cell.
     """
     sizes = [*frames, 1]
     if not frames or min(sizes) < 1 or any(size < below for size, below in pairwise(sizes)):

@@ -15,7 +15,7 @@ Leaf = TypeVar("Leaf")  # of a NamedTuple: a state's variables, or their widths
 
 
 def parts_of(state: State) -> tuple[State, ...]:
-    """Return the state of a stack, typed as the tuple of its children's states."""
+    """Return the state of a stack unchanged, but typed as a tuple, which holds the states of the stack's children."""
     return cast("tuple[State, ...]", state)
 
 
@@ -24,14 +24,17 @@ def flatten(nested: StateSizes) -> list[int]: ...  # type: ignore[overload-overl
 @overload
 def flatten(nested: State) -> list[Symbolic]: ...
 def flatten(nested: StateSizes | State) -> list[Any]:
-    """List the leaves of nested tuples, depth first."""
+    """List the leaves (all items that are not tuples) of nested tuples, depth first."""
     if isinstance(nested, tuple):
         return [leaf for item in nested for leaf in flatten(item)]
     return [nested]
 
 
 def leaf_names(nested: StateSizes) -> list[str]:
-    """List a name for each leaf, composed of its fields and positions, such as ``hidden`` or ``frames_0``."""
+    """List a name for each leaf, such as ``hidden`` or ``frames_0``, in the order of :func:`flatten`.
+
+    The name joins the field names and the positions in tuples that lead to the leaf; it is empty for a single width.
+    """
     if not isinstance(nested, tuple):
         return [""]
     keys = getattr(nested, "_fields", range(len(nested)))

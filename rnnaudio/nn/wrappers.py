@@ -14,7 +14,7 @@ from rnnaudio.nn.state import State
 
 
 class Wrapper(Cell[Inputs, CellState]):
-    """A cell that delegates to another cell all methods that its subclass does not redefine."""
+    """A cell that wraps another cell and delegates to it all methods that a subclass does not redefine."""
 
     def __init__(self, cell: Cell[Any, CellState]):
         super().__init__()
@@ -60,10 +60,11 @@ class NoisyInputs(NamedTuple, Generic[Inputs]):
 
 
 class Noisy(Wrapper[NoisyInputs[Any], CellState]):
-    """A cell with N(0, std) noise on its input and N(0, state_std) noise on its state at each step, in training only.
+    """A cell with Gaussian noise on its input and on its state at each step, in training only.
 
-    The noise is sampled outside the loop over time, for all steps at once. Both standard deviations are saved with the
-    model but not trained; :meth:`set_std` changes them.
+    ``std`` and ``state_std`` are the standard deviations of the noise on input and state; they are saved with the
+    model but not trained, and :meth:`set_std` changes them. The noise is sampled outside the loop over time, for all
+    steps at once. ValueError unless both are 0 or more and finite.
     """
 
     def __init__(self, cell: Cell[Any, CellState], *, std: float = 0.0, state_std: float = 0.0):
@@ -75,7 +76,8 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
     def set_std(self, std: float, state_std: float) -> None:
         """Set both standard deviations, for example to anneal the noise.
 
-        ValueError for a value above 0 if that standard deviation was 0 at construction: the graph then has no noise.
+        ValueError unless both are 0 or more and finite; also for a value above 0 if that standard deviation was 0 at
+        construction, because the graph then has no such noise.
         """
         for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
             if value > 0 and not on:
@@ -140,10 +142,11 @@ class LearntInitialState(Wrapper[Inputs, CellState]):
 
 
 class DrawnInitialState(Wrapper[Inputs, CellState]):
-    """A cell whose initial state is sampled from N(0, std), separately for each sequence of a batch.
+    """A cell whose initial state is sampled from a Gaussian of mean 0, separately for each sequence of a batch.
 
-    The blog of 2016 sampled a new state at every call. Here it is the same at every call, so that validation and
-    generation are repeatable. ``number`` selects the random numbers, and should differ between the layers of a stack.
+    The blog of 2016 sampled a new state at every call. Here the state is the same at every call, so that validation
+    and generation are repeatable. ``std`` is the standard deviation. ``number`` selects the random numbers, and should
+    differ between the layers of a stack. ValueError unless std is 0 or more and finite.
     """
 
     def __init__(self, cell: Cell[Inputs, CellState], *, std: float = 0.01, number: int = 0):

@@ -1,7 +1,7 @@
 """Graph operations that the compiled kernels of :mod:`rnnaudio.kernels` compute, and their gradients.
 
-If the kernel is ``scan``, the engine's own operations are used instead: for recurrences by the layers that call these
-functions, for all else by the functions themselves.
+If :func:`rnnaudio.engine.kernel` is ``scan``, most functions use the engine's own operations instead. Those for
+recurrent cells and DRAW do not: the layers then unroll their equations by scan and do not call them.
 """
 
 from rnnaudio.ops.dense import ACTIVATIONS, activated, affine, dot

@@ -12,7 +12,7 @@ def rows(x: np.ndarray) -> np.ndarray:
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:
-    """Return x, or a copy, C-contiguous and of the same shape; np.ascontiguousarray would give a scalar an axis."""
+    """Return x if it is C-contiguous, else a C-contiguous copy; unlike np.ascontiguousarray, it keeps the shape ()."""
     return np.ascontiguousarray(x).reshape(x.shape)
 
 
@@ -22,6 +22,6 @@ def absent(ndim: int, dtype: str) -> Symbolic:
 
 
 def scalars(values: list[float], dtype: DTypeLike) -> list[np.ndarray]:
-    """Convert numbers to arrays without axes; any too large for the dtype become infinite, a sign of divergence."""
+    """Convert numbers to arrays (); numbers too large for the dtype become infinite, which is a sign of divergence."""
     with np.errstate(over="ignore"):
         return [np.asarray(value, dtype) for value in values]

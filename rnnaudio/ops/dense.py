@@ -60,7 +60,7 @@ class Product(engine.Kernel):
 
 
 class WeightGradient(engine.Kernel):
-    """The gradient of W in y = x W, x^T dy summed over leading axes: x (..., k), dy (..., n) -> (k, n)."""
+    """The loss gradient for W in y = x W, x^T dy summed over leading axes: x (..., k), dy (..., n) -> (k, n)."""
 
     ndims = (2,)
 

@@ -15,11 +15,11 @@ N_WEIGHTS, N_STATES, N_KEPT = (len(kind._fields) for kind in (kernel.Weights, ke
 def paint(
     prepared: Symbolic, noise: Symbolic, weights: list[Symbolic | None], start: list[Symbolic], grids: kernel.Grids
 ) -> list[Symbolic]:
-    """Compute the states after every step, a list in the order of :class:`rnnaudio.kernels.draw.States`.
+    """Compute the states (time, batch, width) after every step, a list in the order of the fields of States.
 
-    Each is (time, batch, width). ``start`` lists the states before the first step, (batch, width), in the same order,
-    ``weights`` those of :class:`rnnaudio.kernels.draw.Weights`, with None for weights that the model lacks. The module
-    :mod:`rnnaudio.kernels.draw` describes all arguments and their shapes.
+    ``start`` lists the states (batch, width) before the first step, in the same order. ``weights`` lists the weights
+    in the order of the fields of :class:`rnnaudio.kernels.draw.Weights`, with None for weights that the model lacks.
+    The module :mod:`rnnaudio.kernels.draw` describes all arguments, their shapes, and the class States.
     """
     ndims = [2 - k % 2 for k in range(N_WEIGHTS)]
     inputs = [absent(ndim, noise.dtype) if w is None else w for w, ndim in zip(weights, ndims, strict=True)]

@@ -12,7 +12,7 @@ from rnnaudio.ops.arrays import scalars
 
 
 def squared_errors(prediction: Symbolic, target: Symbolic) -> tuple[Symbolic, Symbolic]:
-    """Return the sum of (prediction - target)^2 and the sum of target^2 over all elements, for equal shapes."""
+    """Return the sums of (prediction - target)^2 and of target^2 over all elements, two scalars, for equal shapes."""
     if engine.kernel() == "fused" and prediction.ndim == target.ndim:
         return tuple(_SquaredErrors()(prediction, target))
     return tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target))
@@ -111,7 +111,7 @@ class _ScaledDifference(engine.Kernel):
 
 
 def gaussian_nats(prediction: Symbolic, target: Symbolic, least_variance: float) -> Symbolic:
-    """Compute (log v + (target - m)^2 / v) / 2, which is -log N(target; m, v) without its constant, in nats.
+    """Compute (log v + (target - m)^2 / v) / 2: -log N(target; m, v) without its constant, log(2 pi) / 2, in nats.
 
     prediction (..., 2 n) holds n means m, then n exponents log(v - least_variance); target (..., n) -> (..., n).
     """

@@ -1,4 +1,4 @@
-"""Likelihoods of read-outs, each one graph operation: composed of many, they would take seconds in mode python."""
+"""Likelihoods of read-outs, each a single graph operation: composed of many, it would take seconds in mode python."""
 
 from types import ModuleType
 

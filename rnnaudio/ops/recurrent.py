@@ -1,4 +1,4 @@
-"""Recurrent cells over whole sequences, each one graph operation: T time steps, B sequences, n units."""
+"""Recurrent cells over whole sequences (T time steps, B sequences, n units), each a single graph operation."""
 
 from collections.abc import Sequence
 
@@ -68,8 +68,8 @@ def memory_lstm(
     mask
         (T, B), where 0 carries the memory cells over unchanged; None: no mask.
     noises
-        two arrays N(0, 1), for the hidden layers (T, B, k 6 n) and for the gates (T, B, k 3 n), or () in place of each
-        for no noise.
+        two arrays of random numbers N(0, 1), for the hidden layers (T, B, k 6 n) and for the gates (T, B, k 3 n), or
+        () in place of each array for no noise.
     std
         the standard deviation of the noise, a scalar that multiplies both arrays.
     """

@@ -40,8 +40,8 @@ class _SumOfSquares(engine.Kernel):
 class Update(engine.Kernel):
     """The operation p, g, clip, rate, n, slots... -> new p, |new p - p|^2, |p|^2, new slots...
 
-    It overwrites p and the slots. p is a parameter with ``ndim`` axes, g its gradient, clip the factor that scales g,
-    rate the learning rate, and n the number of the update, counting from 1; ``rule`` computes the update.
+    The operation overwrites p and the slots. p is a parameter with ``ndim`` axes, g its gradient, clip a factor that
+    scales g, rate the learning rate, and n the number of the update, counting from 1; ``rule`` computes the update.
     """
 
     __props__ = ("rule", "ndims")

@@ -1,10 +1,10 @@
 """Plots of runs and measurements: plain numbers in, a PNG out.
 
-Every public function writes one PNG atomically and returns its path; the corresponding ``*_figure`` function returns
-the same plot as a matplotlib ``Figure``. pyplot is never imported, and global settings of matplotlib are neither read
-nor changed, so that other plots in the same process are not affected.
+A function whose name ends in ``_figure`` returns a plot as a matplotlib ``Figure``; the function of the same name
+without this ending writes the plot as a PNG, atomically, and returns the path. pyplot is never imported, and global
+settings of matplotlib are neither read nor changed, so that other plots in the same process are not affected.
 
-Values that are not finite appear as gaps, and the plot says so. Colours: Okabe and Ito's colour-blind safe set.
+Values that are not finite appear as gaps, which are noted in the plot. Colours: Okabe and Ito's colour-blind safe set.
 """
 
 from rnnaudio.plots.curves import learning_curve, learning_curve_figure

@@ -31,7 +31,7 @@ NO_SOUND_COLOUR = "#D9D9D9"
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """Make an empty figure of this size in inches."""
+    """Make an empty figure of the given size in inches, with 120 pixels per inch."""
     size = (round(width_in, 6), round(height_in, 6))  # .8 + 2.3 < 3.1 in floats, and older Matplotlibs lose a pixel
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -102,7 +102,7 @@ def log_limits(values: Floats) -> tuple[float, float]:
 
 
 def spans_decades(values: Floats) -> bool:
-    """True if all finite values are positive and span more than a factor of 30."""
+    """True if all finite values are positive and span more than a factor of 30; False if none is finite."""
     finite = values[np.isfinite(values)]
     return bool(len(finite) and finite.min() > 0 and finite.max() > 30 * finite.min())
 
@@ -114,7 +114,7 @@ def padded(positions: Floats) -> tuple[float, float]:
 
 
 def markers(n_points: int) -> Style:
-    """Style of a curve of ``n_points``: visible markers up to 30, else tiny dots, to show lone points."""
+    """Style of a curve of ``n_points`` points: visible markers for up to 30, else tiny dots, to show lone points."""
     return {"marker": "o", "markersize": 3.5 if n_points <= 30 else 1.0, "linewidth": 1.5}
 
 
@@ -124,7 +124,10 @@ def cycle(items: Sequence[str], n: int) -> list[str]:
 
 
 def number(value: float, unit: str) -> str:
-    """Format a value for a label, with its unit unless that is empty; ``not finite`` for NaN and infinities."""
+    """Format a value with two decimals and its unit, or, if ``unit`` is empty, with four significant digits.
+
+    ``not finite`` for NaN and infinities.
+    """
     if not np.isfinite(value):
         return "not finite"
     return (f"{round(value, 2) + 0.0:.2f} {unit}" if unit else f"{value:.4g}").replace("-", "−")  # no −0.00

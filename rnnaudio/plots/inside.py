@@ -82,7 +82,7 @@ def gradient_norms_figure(
     seconds_per_step: duration of a step, for a second axis of the lag in seconds along the top; None: no such axis.
 
     Norms that a log scale cannot show (zero, not finite) are written as numbers on the left, and are gaps on the
-    right, counted in its title. Raises RnnaudioError if either argument is empty.
+    right, counted in the title of the right panel. Raises RnnaudioError if per_parameter or through_time is empty.
     """
     norms = positive_or_gap(through_time)
     if not per_parameter or not len(norms):

@@ -55,7 +55,8 @@ def spectrogram_figure(
         that are not finite.
     sample_rate_hz: sample rate of all three.
 
-    Colours span the 80 dB below the loudest point of the recording, in both panels; if it is silent, of the free run.
+    In both panels, colours span the 80 dB below the loudest point of the recording or, if the recording is silent, of
+    the free run.
     Raises RnnaudioError for arrays of another dtype or not one-dimensional, and if there are no samples.
     """
     prime_audio = _as_audio(prime)
@@ -146,9 +147,9 @@ def spectrogram_sheet_figure(
 def spectrogram_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
     """Short-time spectrum in dBFS: 20 log10(sqrt(2) |X| / sum(w)), X the transform of a 64 ms Hann-windowed frame.
 
-    audio: (samples,), full scale 1.0. hop: samples between frames; frame k is centred on sample k * hop. A steady sine
-    peaks at its RMS level (full scale: -3.01 dBFS), as in :func:`level_dbfs`. Returns (frequency, frame), from 0 Hz to
-    half the sample rate; frames that hold a NaN are NaN.
+    audio: (samples,), full scale 1.0. hop: samples from frame to frame; frame k is centred on sample k * hop. A steady
+    sine peaks at its RMS level (full scale: -3.01 dBFS), as in :func:`level_dbfs`. Returns (n_frequencies, n_frames),
+    from 0 Hz to half the sample rate; frames that hold a NaN are NaN.
     """
     n_window = _window_length(sample_rate_hz)
     window = np.hanning(n_window + 1)[:-1]  # periodic
@@ -159,7 +160,7 @@ def spectrogram_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
 def level_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
     """RMS level in dBFS of the frames of :func:`spectrogram_dbfs`, without its window: 20 log10(rms), at least -100.
 
-    audio: (samples,), full scale 1.0. hop: samples between frames. Returns (frame,).
+    audio: (samples,), full scale 1.0. hop: samples from frame to frame. Returns (n_frames,).
     """
     rms = np.sqrt(np.mean(np.square(_frames(audio, _window_length(sample_rate_hz), hop)), axis=1))
     return np.maximum(20 * np.log10(np.maximum(rms, 1e-10)), SILENCE_DBFS)

@@ -93,7 +93,7 @@ def methods_figure(
 ) -> Figure:
     """One row per method in the order given: a dot for each value, and their mean as a bar and as a number.
 
-    values: by method, one for each place in the audio that was measured. quantity: name and unit of the values, the
+    values: by method, one value for each measured place of the audio. quantity: name and unit of the values, the
         label of the axis. better: ``left`` or ``right``, the side of the better values, stated below the axis.
     Raises RnnaudioError if a method has no value, or there is no method.
     """

@@ -23,7 +23,7 @@ def speed_ratios(rows: Sequence[Row], path: str | Path) -> Path:
 def speed_ratios_figure(rows: Sequence[Row]) -> Figure:
     """Times of a training step relative to rnnaudio's, on a log axis: a panel per cell, a row per model size.
 
-    A row has a dot for each peer, that is, each other framework.
+    A row of a panel has a dot for each peer (another framework).
 
     rows: one per cell and model size, each with ``cell``, its name; ``point``, a mapping with the numbers of inputs,
         units, steps, batch and layers, in this order; and, under the name of each peer, a mapping with ``ratio``, its

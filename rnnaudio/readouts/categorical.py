@@ -13,7 +13,7 @@ from rnnaudio.readouts.readout import Sampling, blocks, sampled_component
 class Categorical:
     """A categorical distribution for each value: probabilities softmax(logits), one logit for each of n_levels levels.
 
-    The model has n_levels parameters per value (P of :class:`Readout`). No level counts as a neighbour of another.
+    The model has n_levels parameters per value (P of :class:`Readout`). The order of the levels does not matter.
     ``kernel`` and ``kernel_constants``: see :class:`LevelReadout`.
     """
 

@@ -42,8 +42,9 @@ class GaussianMixture:
     """A mixture of K Gaussians for each value, sum_k w_k N(m_k, v_k), v_k = exp(e_k) + LEAST_VARIANCE. Bishop (1994).
 
     K is ``n_components``. The parameters per value (P = 3 K of :class:`Readout`) are the logits of the weights w, then
-    the means m, then the exponents e. A sample is m + temperature sqrt(v) N(0, 1) of a component that is sampled,
-    separately for each value, from softmax(logits / temperature). RnnaudioError for fewer than one component.
+    the means m, then the exponents e. To sample a value, a component is sampled from softmax(logits / temperature),
+    after top-k and nucleus, if any; the value is m + temperature sqrt(v) N(0, 1) of this component. RnnaudioError for
+    fewer than one component.
     """
 
     n_components: int

@@ -38,8 +38,8 @@ class Readout(Protocol):
     def nats(self, prediction: Symbolic, target: Symbolic) -> Symbolic:
         """Compute the negative log-likelihood of the target in nats, averaged over values: a scalar.
 
-        prediction (..., P n), P parameters per value; target (..., n). Real values have a density, levels a
-        probability.
+        prediction (..., P n), P parameters per value; target (..., n). The likelihood is a probability density for
+        real values, and a probability for levels.
         """
         ...
 
@@ -52,7 +52,7 @@ class Readout(Protocol):
 
 
 class FrameReadout(Readout, Protocol):
-    """A read-out of real numbers; its distribution has a mean."""
+    """A read-out of real numbers, whose distributions have a mean."""
 
     def mean(self, prediction: Array) -> Array:
         """Compute the means of the distributions, P parameters per value: (..., P n) -> (..., n).
@@ -72,7 +72,7 @@ class LevelReadout(Readout, Protocol):
     def kernel(self) -> str:
         """The name, in :data:`rnnaudio.kernels.samples.SAMPLERS`, of the kernel that computes ``sample``.
 
-        An empty string if no kernel does.
+        An empty string if there is no such kernel.
         """
         ...
 
@@ -82,10 +82,10 @@ class LevelReadout(Readout, Protocol):
         ...
 
     def shifted(self, prediction: Array, centre: Array) -> Array:
-        """Return a prediction (..., P n), P parameters per value, with ``centre`` (..., n) added to its locations.
+        """Return a prediction (..., P n), P parameters per value, with ``centre`` (..., n) added to the locations.
 
-        ``centre`` is on the scale on which the levels stand for values from -1 to 1. ValueError if the distribution
-        has no location.
+        The locations are those of the distributions. ``centre`` is on the scale on which the levels stand for values
+        from -1 to 1. ValueError if the distributions have no location.
         """
         ...
 
@@ -98,7 +98,7 @@ def blocks(prediction: Array, n_blocks: int) -> Array:
 
 
 def chosen(numbers: np.ndarray, component: np.ndarray) -> np.ndarray:
-    """Pick one of K numbers for each value: numbers (..., K, n), ``component`` (..., n), their indices -> (..., n)."""
+    """Pick one of K numbers for each of n values, by its index ``component`` (..., n): (..., K, n) -> (..., n)."""
     return np.take_along_axis(numbers, component[..., None, :], axis=-2)[..., 0, :]
 
 

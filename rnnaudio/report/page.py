@@ -55,7 +55,7 @@ def write_report(
     summary: plain text; paragraphs are separated by an empty line.
     tables: heading -> rows (one dict per row; the columns are all keys, in order of first appearance), or one dict,
         such as a configuration, shown as names and values.
-    pictures, sounds: caption -> PNG or WAV file. Missing or invalid files are listed on the page.
+    pictures, sounds: caption -> PNG or WAV file. The page names each missing or invalid file in its place.
     notes: plain text each, such as warnings of the run.
     explanations: heading or caption -> plain text shown below it.
 

@@ -24,7 +24,8 @@ class BitsConfig(RunConfig, Protocol):
 def fitting(config: BitsConfig, patience: int = 0) -> Fitting:
     """Return the training rules: Adam with a cosine schedule until a limit of the config is reached.
 
-    patience: validations without improvement that end it earlier; 0: they do not.
+    The gradient norm is clipped to 1. patience: number of validations without improvement after which training stops
+    early; 0: no early stopping.
     """
     return Fitting(
         Adam(config.learning_rate, max_gradient_norm=1.0),
@@ -36,7 +37,7 @@ def fitting(config: BitsConfig, patience: int = 0) -> Fitting:
 
 
 def warmup_cosine(learning_rate: float, max_updates: int) -> WarmupCosine:
-    """Schedule in which the rate rises over a tenth of the updates, 100 at most, then falls along a cosine to 3 %."""
+    """Schedule that rises to ``learning_rate`` in 10 % of the updates, 100 at most, then falls to 3 % by a cosine."""
     return WarmupCosine(learning_rate, min(100, max_updates // 10), max_updates, 0.03)
 
 
@@ -44,8 +45,9 @@ def bits_by_counts(sequences: Sequence[np.ndarray], validation: Sequence[CodeBat
     """Bits per frame, on validation windows, of a unigram model: code frequencies from the training sequences.
 
     A code that occurs c times among the n training frames costs log2((n + k) / (c + 1)) bits, where k - 1 is the
-    highest code that occurs; mean over frames, summed over stages. sequences: (n_frames, n_stages) each, whole
-    numbers. n_context: frames at the start of a window that are not predicted.
+    highest code of the stage in training and validation; mean over frames, summed over stages. sequences: the training
+    sequences, (n_frames, n_stages) whole numbers each. n_context: frames at the start of a window that are not
+    predicted.
     """
     bits = 0.0
     for stage in range(sequences[0].shape[1]):

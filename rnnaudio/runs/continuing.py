@@ -50,7 +50,7 @@ class SamplingOptions:
             check_seed(self.seed, "sampling_seed")
 
     def schedule(self, own: float) -> SamplingSchedule:
-        """The sampling over the course of a continuation; ``own``: the temperature to use if none is set.
+        """Make the sampling schedule of a continuation; ``own``: the run's temperature, used if none is set here.
 
         RnnaudioError for options out of range.
         """
@@ -108,9 +108,9 @@ class LoadedRun(ABC):
         return ""
 
     def open_corpus(self, path: Path | None = None) -> AudioCorpus:
-        """Open the run's corpus, at ``path`` or by default its recorded path.
+        """Open the run's corpus at ``path``; None: at its recorded path.
 
-        RnnaudioError if it is missing or not the corpus of the run.
+        RnnaudioError if the file is missing or not the corpus of the run.
         """
         return open_known(self.record["config"]["corpus"], path)
 
@@ -127,9 +127,9 @@ class LoadedRun(ABC):
     def continue_primes(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> list[Generated]:
-        """Continue all primes (see :meth:`blocks`) in parallel; one result per prime, all of it in memory.
+        """Continue all primes (see :meth:`blocks`) in parallel; returns one result per prime, held in memory.
 
-        On when a stream ends, see :class:`Monitor`.
+        :class:`Monitor` describes when a stream ends early.
         """
         blocks = self.blocks(primes, n_samples, sampling, at_once=False)
         return gathered(primes, blocks, n_samples, self.monitor(primes))
@@ -150,11 +150,14 @@ class LoadedRun(ABC):
 
 
 class Watch:
-    """Detector of a stream that is dead: its latest ten seconds lie entirely outside the limits of real music.
+    """Detector of a dead stream: one whose latest ten seconds lie entirely outside the limits of real music.
 
-    It is given the stream in parts, looks every two seconds, and keeps the latest half minute, however long the
-    stream is. limits: None (unknown) disables the detector. scale: restores the standardised samples of the stream.
-    prime: what it continues, by whose level silence is judged, as in a report; None: by that of the limits.
+    The stream is passed in parts. It is examined every two seconds, and only its latest half minute is kept, however
+    long it is.
+
+    limits: limits of real music; None (unknown) disables the detector. scale: converts standardised samples back to
+    the scale of the recording. prime: the sound that the stream continues, (n,) standardised samples, relative to
+    whose level silence is detected, as in a report; None: relative to the median level in ``limits``.
     """
 
     def __init__(self, limits: AliveLimits | None, scale: Scale, prime: np.ndarray | None = None):
@@ -164,7 +167,7 @@ class Watch:
         self._first = self._n_samples = self._looked = 0  # samples: before the kept ones, in all, at the latest look
 
     def push(self, part: np.ndarray) -> str:
-        """Add the next part, (m,) standardised samples; returns reason and time of death, empty if it is alive."""
+        """Add the next part, (m,) standardised samples; returns reason and time of death, empty if alive."""
         if self._limits is None:
             return ""
         rate = self._limits.sample_rate_hz
@@ -194,9 +197,9 @@ class Watch:
 
 
 class Monitor:
-    """Monitor of a continuation of several streams, which ends those that are dead or no longer finite.
+    """Monitor of the streams of a continuation; it ends streams that are dead or no longer finite.
 
-    watches: one for each stream. The attribute ``ends`` has the reason why a stream ended, by its number.
+    watches: one for each stream. The attribute ``ends`` maps the number of each stream that ended to the reason.
     """
 
     def __init__(self, watches: Sequence[Watch], sample_rate_hz: int):
@@ -209,7 +212,10 @@ class Monitor:
         return len(self.ends) == len(self._watches)
 
     def push(self, block: np.ndarray) -> list[np.ndarray]:
-        """Take the next block (n_streams, m); returns what is to be kept of each stream, nothing once it has ended."""
+        """Add the next block (n_streams, m) of standardised samples; returns the samples to keep of each stream.
+
+        These are (k,), k <= m; k is 0 for a stream that ended in an earlier block.
+        """
         return [self._kept_of(k, part) for k, part in enumerate(block)]
 
     def _kept_of(self, k: int, part: np.ndarray) -> np.ndarray:
@@ -231,7 +237,7 @@ def gathered(
 ) -> list[Generated]:
     """Join blocks (n_streams, m) to one result per prime, of up to ``n_samples`` new samples.
 
-    A stream ends, and reading once all have, as ``monitor`` says.
+    ``monitor`` decides when a stream ends early; no more blocks are read once all streams have ended.
     """
     parts: list[list[np.ndarray]] = [[prime] for prime in primes]
     started = time.perf_counter()
@@ -246,9 +252,9 @@ def gathered(
 
 
 def monitored(blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor) -> Iterator[list[np.ndarray]]:
-    """Yield what ``monitor`` keeps of each block (n_streams, m), with progress, until all streams have ended.
+    """Yield the result of ``monitor.push`` for each block (n_streams, m), until all streams or the blocks end.
 
-    n_samples: how many samples of each stream are expected.
+    A progress bar is shown in a terminal. n_samples: the number of samples expected of each stream.
     """
     with tqdm(total=n_samples, desc="generating", unit="sample", unit_scale=True, disable=None, leave=False) as bar:
         for block in blocks:

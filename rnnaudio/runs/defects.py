@@ -39,8 +39,8 @@ class Defect:
     where
         settings that a config must have for the defect to apply.
     present
-        function (config) -> True if it has the defect, for a defect that settings other than the faithful ones cause,
-        too; None: only the faithful settings cause it.
+        function (config) -> True if the config has the defect, for a defect that other settings than the faithful ones
+        cause, too; None: only the faithful settings cause the defect.
     """
 
     number: int
@@ -187,7 +187,7 @@ DEFECTS = (
 
 
 def named(name: str) -> Defect:
-    """The defect called ``name``. RnnaudioError, which lists all names, if there is none."""
+    """Return the defect called ``name``; RnnaudioError, listing all names, if there is no such defect."""
     for defect in DEFECTS:
         if defect.name == name:
             return defect
@@ -195,22 +195,25 @@ def named(name: str) -> Defect:
 
 
 def with_defect(config: Config, name: str) -> Config:
-    """A copy of a config with the named defect planted; RnnaudioError if it lacks or rejects its settings."""
+    """Return a copy of a config with the named defect planted.
+
+    RnnaudioError if there is no such defect, or if the config lacks the defect's settings or rejects their values.
+    """
     return _replaced(config, named(name), named(name).faithful)
 
 
 def without(config: Config, name: str) -> Config:
-    """A copy of a config with the named defect repaired; RnnaudioError as in :func:`with_defect`."""
+    """Return a copy of a config with the named defect repaired; raises the errors of :func:`with_defect`."""
     return _replaced(config, named(name), named(name).repaired)
 
 
 def present_in(config: Settings) -> list[Defect]:
-    """The defects that the config has."""
+    """List the defects that the config has."""
     return [defect for defect in DEFECTS if defect.is_in(config)]
 
 
 def that_apply_to(config: Settings) -> list[Defect]:
-    """The defects that can be planted in the config: it has their settings, and meets the condition ``where``."""
+    """List the defects for which the config has the settings and meets the condition ``where``."""
     return [defect for defect in DEFECTS if _has(config, defect.faithful) and _fits(config, defect.where)]
 
 

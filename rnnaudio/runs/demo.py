@@ -61,11 +61,11 @@ def run_demo(run_dir: Path, minutes: float) -> Path:
     """Train both models on the piano music in the package, diagnose the first; returns the path of the page.
 
     The page is ``report.html`` in ``run_dir``, beside the corpus and the folders of the runs, :data:`OF_2016` and
-    :data:`LASTING`. An earlier demo there is replaced.
+    :data:`LASTING`. An earlier demo in ``run_dir`` is replaced.
 
-    minutes: limit on the training time of both together.
+    minutes: limit on the training time of both models together, above 0 and at most 600.
 
-    RnnaudioError for minutes out of range, if the folder cannot be made, or if it holds runs that are not a demo's.
+    RnnaudioError for minutes out of range, and the errors of :func:`replace_earlier`.
     """
     if not 0 < minutes <= MOST_MINUTES:
         raise RnnaudioError(f"minutes is {minutes:g}; expected more than 0, and {MOST_MINUTES:g} at most")
@@ -89,11 +89,11 @@ def _within(settings: Chosen, minutes: float) -> Chosen:
 
 
 def replace_earlier(run_dir: Path, minutes: Mapping[str, float]) -> None:
-    """Make ``run_dir``, or delete the checkpoints of an earlier demo in it; mark it as a demo's.
+    """Make ``run_dir``, or delete the checkpoints of an earlier demo in it, and mark the folder as that of a demo.
 
-    minutes: limits on the training time of the runs, by the name of their folder.
+    minutes: limits on the training time of the runs, in minutes, by the name of their folder.
 
-    RnnaudioError, before anything is deleted, if the folder holds runs or a corpus and no mark of a demo, or if a run
+    RnnaudioError, before anything is deleted, if the folder holds runs or a corpus but no mark of a demo, or if a run
     of the earlier demo was trained further; also if the folder cannot be written to.
     """
     mark = run_dir / MARK
@@ -137,7 +137,7 @@ def _minutes_of(path: Path) -> float | None:
 def trained(settings: Chosen, corpus: Path, run_dir: Path) -> Record:
     """Train a run and write its report; returns the summary.
 
-    KeyboardInterrupt if it was interrupted, as the page needs both runs.
+    Raises KeyboardInterrupt if training was interrupted, because the page needs two complete runs.
     """
     run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir)
     if run.reason.startswith("interrupted"):

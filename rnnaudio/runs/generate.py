@@ -1,4 +1,4 @@
-"""Continue primes with a trained model, into WAV files or standard output, which are written as the model plays."""
+"""Continuation of primes by a trained model, written to WAV files or to standard output while it is generated."""
 
 import shlex
 import shutil
@@ -25,10 +25,10 @@ BYTES_PER_SAMPLE = 2
 
 
 class Track:
-    """One stream on its way into a file or pipe: its prime, then what the model adds, with peaks limited.
+    """Writer of one stream to a file or pipe: its prime, then its continuation, with peaks limited to full scale.
 
     send
-        takes (n,) samples on the scale of the recording, within full scale.
+        function that writes (n,) samples on the scale of the recording, within full scale.
     prime
         (n,) standardised samples.
     """
@@ -39,11 +39,11 @@ class Track:
         self._play(prime, self._prime)
 
     def add(self, part: np.ndarray) -> None:
-        """Add what the model continues with, (m,) standardised samples; the latest 100 ms are held back."""
+        """Add the next part of the continuation, (m,) standardised samples; the latest 100 ms are not sent yet."""
         self._play(part, self._added)
 
     def end(self) -> None:
-        """Send what was held back."""
+        """Send the samples that were not sent yet."""
         self._send(self._limiter.flush())
 
     def _play(self, part: np.ndarray, level: Level) -> None:
@@ -57,12 +57,12 @@ class Track:
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """Length of the prime and of what was added."""
+        """Durations, in seconds, of the prime and of the continuation added so far."""
         return self._prime.n_samples / self._rate, self.n_added / self._rate
 
     @property
     def notes(self) -> list[str]:
-        """Remarks on its level, for the user."""
+        """Remarks for the user on limited peaks and on a change of level; empty if there are none."""
         return [*filter(None, [peak_note(self._limiter.lowest_db), level_note(self._prime.dbfs, self._added.dbfs)])]
 
 
@@ -79,12 +79,13 @@ def generate(
     """Write each prime and its continuation of ``seconds`` to a WAV file; return a sentence on what was written.
 
     One stream goes to ``out``, several to numbered files: ``out-1.wav``, ``out-2.wav``, ... If ``out`` is ``-``, one
-    stream goes to standard output as a WAV of known length. All are written while the model plays, in flat memory.
-    Files are temporary until they are complete; Ctrl-C completes them with what was played, and KeyboardInterrupt,
-    which says so, is raised. corpus: path of the run's corpus; None: where it was in training.
+    stream goes to standard output as a WAV of known length. Streams are written while they are generated, in constant
+    memory. Files are temporary until they are complete. On Ctrl-C, files are completed with the sound generated so
+    far, and KeyboardInterrupt is raised with a sentence on what was written. corpus: path of the run's corpus; None:
+    where it was in training.
 
-    RnnaudioError for options out of range, files that exist (without ``overwrite``), would be too large or cannot be
-    written, and the reasons of :func:`rnnaudio.runs.load.load`.
+    RnnaudioError for options out of range, for files that exist (without ``overwrite``), would be too large or cannot
+    be written, and for the reasons of :func:`rnnaudio.runs.load.load` and :meth:`Primes.read`.
     """
     primes.check()
     check_seconds(seconds, "seconds")
@@ -215,7 +216,7 @@ def finite(parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def watched(parts: Iterator[np.ndarray], watch: Watch) -> Iterator[np.ndarray]:
-    """Yield the parts, (m,) standardised samples, unchanged; once the sound has died, print when and why to stderr."""
+    """Yield the parts, (m,) standardised samples, unchanged; if the sound dies, print when and why to stderr, once."""
     is_dead = False
     for part in parts:
         if not is_dead and (death := watch.push(part)):

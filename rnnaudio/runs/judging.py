@@ -33,9 +33,9 @@ class Sound(NamedTuple):
 
 
 def level_note(prime_dbfs: float, generated_dbfs: float) -> str:
-    """Words on a continuation that is more than 6 dB louder or softer than its prime; empty if it is not.
+    """Remark on a continuation that is more than 6 dB louder or softer than its prime; else empty.
 
-    Levels are root mean squares in dB of full scale; with a silent prime or continuation there is nothing to compare.
+    Levels are root mean squares in dB of full scale. The remark is empty if prime or continuation is silent.
     """
     difference = generated_dbfs - prime_dbfs
     if not np.isfinite(difference) or abs(difference) <= LEVELS_APART_DB:
@@ -45,7 +45,7 @@ def level_note(prime_dbfs: float, generated_dbfs: float) -> str:
 
 
 def peak_note(lowest_gain_db: float) -> str:
-    """Words on peaks that were limited, by the lowest gain in dB; empty if none was beyond full scale."""
+    """Remark on limited peaks; empty if ``lowest_gain_db``, the lowest gain of the limiter in dB, is 0."""
     return f"peaks beyond full scale limited, by {-lowest_gain_db:.1f} dB at most" if lowest_gain_db < 0.0 else ""
 
 
@@ -68,10 +68,12 @@ def continue_test_prime(
 def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.ndarray) -> Alive:
     """Measure how long generated sound, (n,) samples on the scale of the recording, stays alive after its prime.
 
-    Reports, diagnoses and experiments on saved runs ask this function, so that they agree. Some experiments call
-    :func:`alive_seconds` themselves, and :mod:`rnnaudio.metrics.yardstick` calls it without a prime. Sound shorter
-    than 1 s, or of a rate below ``MINIMUM_RATE_HZ``, cannot be measured: the result is then its length, and the
-    reason is ``stopped`` (why generation ended early) or, if that is empty, that it cannot be measured.
+    Reports, diagnoses and experiments on saved runs all call this function, so that they agree. (Some other
+    experiments call :func:`alive_seconds` directly; :mod:`rnnaudio.metrics.yardstick` does so without a prime.)
+
+    Sound shorter than 1 s, or with a sample rate below 4 kHz, cannot be measured: ``seconds`` of the result is then
+    the length of the sound, and ``reason`` is ``stopped`` (why generation ended early) or, if ``stopped`` is empty, a
+    remark that the sound is too short or its rate too low.
     """
     rate = corpus.sample_rate_hz
     if len(generated) < rate or rate < MINIMUM_RATE_HZ:
@@ -97,9 +99,10 @@ def _measured_limits(path: Path, changed_ns: int) -> AliveLimits:
 def limits_of_pieces(
     pieces: Sequence[Samples], sample_rate_hz: int, restore: Callable[[Audio], Audio] = np.asarray
 ) -> AliveLimits:
-    """Measure the limits on about an hour of music at most, the beginnings of all pieces; one is in memory at a time.
+    """Calibrate the limits on the beginnings of all pieces, together about an hour of music at most.
 
-    restore: converts the samples of the pieces to the scale of the recording. RnnaudioError if no piece lasts 1 s.
+    Pieces are read one at a time. restore: converts the samples of the pieces to the scale of the recording.
+    RnnaudioError if no piece lasts 1 s.
     """
     n_each = max(sample_rate_hz, round(MOST_CALIBRATION_SECONDS * sample_rate_hz / len(pieces)))
     audio = (piece.read(0, min(piece.n_samples, n_each)) for piece in pieces)

@@ -1,4 +1,4 @@
-"""How much of a corpus a run can use: pieces shorter than a window of training or validation are passed over."""
+"""Amount of music in a corpus that a run can use: pieces shorter than a training or validation window are skipped."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +11,9 @@ Figures = dict[str, float | int]
 
 
 class Need(NamedTuple):
-    """Length that a piece of a split must have to be used.
+    """Length, in samples, that a piece of a split must have to be used.
 
-    settings: the names of those that lengthen it.
+    settings: names of the settings that determine this length, for error messages.
     """
 
     split: Split
@@ -25,7 +25,7 @@ class Need(NamedTuple):
         return self.n_samples / self.split.sample_rate_hz
 
     def figures(self) -> Figures:
-        """Seconds that can be used, seconds of the split, number of pieces that are too short, and needed length."""
+        """Seconds of usable pieces, seconds of the split, number of pieces that are too short, and needed seconds."""
         usable = [piece.n_samples for piece in self.split.pieces if piece.n_samples >= self.n_samples]
         return {
             "usable_seconds": round(sum(usable) / self.split.sample_rate_hz, 3),
@@ -36,14 +36,14 @@ class Need(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """What training and validation need."""
+    """Lengths that pieces must have for training and for validation."""
 
     train: Need
     valid: Need
 
 
 def check(needs: Needs, path: Path) -> None:
-    """RnnaudioError, which states the length that is needed, if all pieces for training or validation are shorter."""
+    """Raise RnnaudioError, stating the length needed, if all pieces for training or for validation are shorter."""
     for words, need in (("training", needs.train), ("validation", needs.valid)):
         longest = max((piece.n_samples for piece in need.split.pieces), default=0)
         seconds = longest / need.split.sample_rate_hz
@@ -55,12 +55,12 @@ def check(needs: Needs, path: Path) -> None:
 
 
 def record_of(needs: Needs) -> dict[str, Figures]:
-    """The entry of a run's record."""
+    """Return :meth:`Need.figures` of training and validation, as an entry of a run's record."""
     return {"train": needs.train.figures(), "valid": needs.valid.figures()}
 
 
 def in_words(record: Mapping[str, Figures]) -> str:
-    """A line on training, and one on validation if pieces are too short for that."""
+    """Format a result of :func:`record_of`: a line on training, and one on validation if it cannot use all pieces."""
     lines = [_line("training", record["train"])]
     if record["valid"]["too_short_pieces"]:
         lines.append(_line("validating", record["valid"]))

@@ -18,7 +18,7 @@ MARGIN_SECONDS = 30.0  # on either side of the prime, as the mean of a second of
 
 
 def check_seconds(seconds: float, name: str) -> None:
-    """RnnaudioError for a length in seconds that is not positive, or beyond any use."""
+    """Raise RnnaudioError for a length in seconds that is not positive, or above 1e9."""
     if not 0 < seconds <= MOST_SECONDS:
         raise RnnaudioError(f"{name} is {seconds}; expected more than 0, and {MOST_SECONDS:.0g} at most")
 
@@ -38,7 +38,7 @@ class Primes(NamedTuple):
     start: float | Literal["end"] = 0.0
 
     def check(self) -> None:
-        """RnnaudioError for values out of range, or options that exclude each other."""
+        """Raise RnnaudioError for values out of range, or options that exclude each other."""
         check_seconds(self.seconds, "prime_seconds")
         if self.place < 0:
             raise RnnaudioError(f"prime_index is {self.place}; expected 0 or more")
@@ -58,10 +58,11 @@ class Primes(NamedTuple):
             raise RnnaudioError(f"prime_start is {self.start}; expected a number of seconds, or end")
 
     def read(self, run: LoadedRun, corpus: Path | None) -> list[np.ndarray]:
-        """Read the primes, (n,) samples each, at the rate and on the scale of the run's corpus.
+        """Read the primes, (n,) samples each, standardised and at the sample rate of the run's corpus.
 
-        corpus: its path; None: where it was in training. RnnaudioError if the file, or each piece of the test split,
-        is shorter, or if they cannot be read.
+        If no test piece is as long as a prime, the primes are as long as the longest test piece, which is noted on
+        stderr. corpus: path of the run's corpus; None: where it was in training. RnnaudioError if ``file`` is shorter
+        than the prime, if all test pieces are shorter than .2 s, or if the file or the corpus cannot be read.
         """
         if self.file is not None:
             return [_of_file(run, self.file, self.seconds, self.start)]

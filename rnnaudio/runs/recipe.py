@@ -133,7 +133,7 @@ class Recipe(ABC, Generic[C]):
     problems
         toy problems of the preflight.
     of_earlier_versions
-        values of settings that saved runs lack, where earlier versions did something else than the default of today.
+        values of settings that saved runs lack, where earlier versions behaved differently from today's default.
     """
 
     name: ClassVar[str]
@@ -145,7 +145,7 @@ class Recipe(ABC, Generic[C]):
     of_earlier_versions: ClassVar[Mapping[str, Plain]] = {}
 
     def saved_config(self, settings: Mapping[str, Plain]) -> C:
-        """The config of a saved run from its settings; what they lack is as in the version that saved it."""
+        """Make the config of a saved run; settings that it lacks get the values of the version that saved it."""
         config: C = from_dict(self.Config, {**self.of_earlier_versions, **settings})
         return config
 
@@ -166,7 +166,7 @@ class Recipe(ABC, Generic[C]):
         return AudioCorpus.open(path)
 
     def completed(self, config: C, corpus: AudioCorpus) -> C:
-        """The config with every setting filled in, including those that depend on the corpus."""
+        """Return the config with every setting filled in, including those that depend on the corpus."""
         return config
 
     def may_change(self, config: C) -> Set[str]:
@@ -183,7 +183,7 @@ class Recipe(ABC, Generic[C]):
         return f"{loss:.5g}"
 
     def needs(self, config: C, corpus: AudioCorpus) -> Needs:
-        """Least lengths, in samples, of pieces that training and validation can use; by default a single sample."""
+        """Lengths that pieces must have for training and for validation; by default a single sample."""
         return Needs(Need(corpus.train, 1, ""), Need(corpus.valid, 1, ""))
 
     def prime_seconds(self, config: C, sample_rate_hz: int) -> float:
@@ -191,13 +191,13 @@ class Recipe(ABC, Generic[C]):
         return 1.0
 
     def least_prime_samples(self, config: C) -> int:
-        """Length of the shortest prime that the model can continue."""
+        """Length in samples of the shortest prime that the model can continue."""
         return 1
 
     def prime_length(self, config: C, split: Split) -> float:
-        """Length in seconds of primes from a split: :meth:`prime_seconds`, or less if all its pieces are shorter.
+        """Length in seconds of primes from a split: :meth:`prime_seconds`, or that of the longest piece if shorter.
 
-        RnnaudioError if they are shorter than .2 s, or than :meth:`least_prime_samples`.
+        RnnaudioError if the longest piece is shorter than .2 s, or has fewer than :meth:`least_prime_samples` samples.
         """
         rate = split.sample_rate_hz
         least = max(LEAST_PRIME_SECONDS, self.least_prime_samples(config) / rate)
@@ -206,7 +206,7 @@ class Recipe(ABC, Generic[C]):
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
         """Make the choices that follow training, such as temperatures, and save them in the run's folder.
 
-        By default there are none.
+        By default there are no such choices, and nothing is saved.
         """
 
     def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
@@ -226,7 +226,7 @@ class Recipe(ABC, Generic[C]):
     def remedy(self, cause: str, config: C, rate_factor: float = 1.0) -> str:
         """The options of `train` that repair a cause found by the diagnosis; empty if no setting does.
 
-        rate_factor: by which to multiply the learning rate, where that is the remedy.
+        rate_factor: factor of the learning rate, used if a cause is repaired by another learning rate.
         """
         return other_rate(config.learning_rate, rate_factor) if cause in RATE_CAUSES else ""
 
@@ -244,9 +244,10 @@ class Recipe(ABC, Generic[C]):
 
 
 def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_seconds: float) -> Subject:
-    """Make the subject of a diagnosis from a run and what it was trained with.
+    """Make the subject of a diagnosis from a run and everything with which it was trained.
 
-    prime_seconds: length of the validation prime that the run continues in the diagnosis, if a piece is that long.
+    prime_seconds: length in seconds of the validation prime that the run continues in the diagnosis; the length of the
+    longest validation piece if that is shorter.
     """
     fitting = prepared.fitting
 

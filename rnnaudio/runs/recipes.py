@@ -1,4 +1,4 @@
-"""Registry of recipes. It holds their import paths, because importing the recipes themselves takes seconds."""
+"""Registry of recipes. It holds import paths instead of recipes, because importing the recipes takes seconds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,17 +29,17 @@ RECIPES.add(
 
 
 def recipe_named(name: str) -> Any:
-    """The recipe called ``name``. RnnaudioError, which suggests the nearest known name, if there is none."""
+    """Import the recipe called ``name``; RnnaudioError, suggesting the nearest known name, if there is none."""
     return resolve(RECIPES[name].recipe)
 
 
 def config_class(name: str) -> Any:
-    """The config class of the recipe called ``name``; errors: see :func:`recipe_named`."""
+    """Import the config class of the recipe called ``name``; raises the errors of :func:`recipe_named`."""
     return resolve(RECIPES[name].Config)
 
 
 def recipe_in(settings: Mapping[str, Any], path: Path) -> Any:
-    """The recipe whose key the settings in a run's record contain; RnnaudioError, naming ``path``, if none fits."""
+    """Import the recipe whose key is in the settings of a run's record; RnnaudioError, naming ``path``, if none is."""
     for _, entry in RECIPES.items():
         if entry.key in settings:
             return resolve(entry.recipe)

@@ -1,4 +1,4 @@
-"""Repairs that recipes have in common: another learning rate, another size; as options of `train`."""
+"""Repairs that recipes have in common: another learning rate, as an option of `train`, and another size."""
 
 from rnnaudio.runs.defects import in_words
 
@@ -7,15 +7,15 @@ RATE_CAUSES = ("learning-rate-too-high", "learning-rate-too-low")
 
 
 def other_rate(learning_rate: float, factor: float) -> str:
-    """The option for a learning rate that is multiplied by ``factor``."""
+    """Format ``learning_rate`` times ``factor`` as an option of ``rnnaudio train``: ``--learning-rate 0.001``."""
     return in_words({"learning_rate": float(f"{learning_rate * factor:.3g}")})
 
 
 def fewer(n_units: int) -> int:
-    """A quarter of the units, but eight or more: what a run over codes that overfits is to have."""
+    """Number of units for a run over codes that overfits: a quarter, but at least 8, and never more than before."""
     return max(min(n_units, LEAST_UNITS), n_units // 4)
 
 
 def more(n_units: int) -> int:
-    """Four times the units, but sixteen or more: what a run that has learnt little is to have."""
+    """Number of units for a run that has learnt little: four times as many, but at least 16."""
     return max(2 * LEAST_UNITS, 4 * n_units)

@@ -1,4 +1,4 @@
-"""Toy problems: sounds that are easy to learn, and how well a model has to learn them."""
+"""Toy problems: sounds that are easy to learn, and the loss that a model has to reach on each."""
 
 import math
 from collections.abc import Callable
@@ -23,10 +23,10 @@ class ToyProblem(NamedTuple):
         function (frame_size, n_samples) -> (training audio, validation audio), each (n,) samples at 16 kHz, where n
         grows with ``n_samples``.
     pass_share, max_updates, why
-        the problem is passed if, within ``max_updates``, the loss falls to this share of the loss of a model that has
-        learnt nothing; ``why`` is the reason for that share.
+        the problem is passed if, within ``max_updates``, the validation loss falls to ``pass_share`` times the loss of
+        a model that has learnt nothing; ``why`` is the reason for this share.
     by_design
-        causes in a diagnosis that are due to the problem, not to the settings.
+        names of causes that a diagnosis finds because of the problem, not because of the settings.
     """
 
     name: str

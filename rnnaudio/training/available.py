@@ -15,7 +15,7 @@ SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
 def available_bytes() -> int | None:
     """Bytes of memory available without swapping, within the limits of this process's control groups; None if unknown.
 
-    Only Linux reports available memory. On other systems, such as macOS, the total memory is returned.
+    On systems that do not report available memory as Linux does, such as macOS, this is the total memory.
     """
     limits = [left for left in (_left_of_the_machine(), *_left_of_the_groups()) if left is not None]
     return min(limits) if limits else None

@@ -1,4 +1,4 @@
-"""Prediction of the memory that a training step needs."""
+"""Prediction of the memory (RAM) that a training step needs."""
 
 import math
 from typing import NamedTuple
@@ -32,8 +32,9 @@ class StepMemory(NamedTuple):
     batches
         2 f (T + 1) B n_in: one batch in use, one prefetched.
     activations
-        f R B times the count of numbers per step that the layers report (:mod:`rnnaudio.nn.activations`). R is T; in
-        segments it is the length of a segment plus that of a shorter last one, which needs arrays of its own.
+        f R B times the count of numbers per time step that the layers report (:mod:`rnnaudio.nn.activations`). R is T;
+        in segments, R is the length of a segment plus that of the last segment if it is shorter, because a shorter
+        segment needs arrays of its own.
     states
         in segments, f B times the total width of the states, for each segment; else 0.
 
@@ -80,7 +81,7 @@ def check_memory(
 ) -> StepMemory:
     """Return :func:`step_memory`, after checking that this much memory, plus 256 MiB for other needs, is available.
 
-    RnnaudioError, with advice, if it is not available; no check if the available memory is unknown.
+    RnnaudioError, with advice, if less is available. There is no check if the available memory is unknown.
     """
 
     def memory(segment: int) -> StepMemory:
@@ -103,5 +104,5 @@ def check_memory(
 
 
 def in_bytes(n_bytes: float) -> str:
-    """Format a number of bytes: ``340 MB``, or ``1.2 GB`` from 1000 MB on."""
+    """Format a number of bytes in MB (10^6 bytes), ``340 MB``, or, from 10^9 bytes on, in GB: ``1.2 GB``."""
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

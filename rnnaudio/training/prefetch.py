@@ -10,7 +10,7 @@ B = TypeVar("B")
 
 @contextmanager
 def prefetched(batch: Callable[[int], B], indices: range) -> Iterator[Iterator[B]]:
-    """Yield an iterator over ``batch(index)`` in order, which computes a batch while the batch before it is in use.
+    """Yield an iterator over ``batch(index)`` in order, which computes a batch while the preceding one is in use.
 
         with prefetched(batches.batch, range(first, n_updates)) as coming:
             for batch in coming: ...

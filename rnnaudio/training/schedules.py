@@ -86,7 +86,7 @@ class ExponentialDecay:
 
 @dataclass(frozen=True)
 class LinearAnnealing:
-    """Linear change, constant after n_updates >= 1: start + (end - start) * min(update / n_updates, 1)."""
+    """Linear change over n_updates >= 1, then constant: start + (end - start) * min(update / n_updates, 1)."""
 
     start: float
     end: float

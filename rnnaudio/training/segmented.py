@@ -1,10 +1,10 @@
 """The exact gradient over a long sequence in the memory of a short one: gradient checkpointing in time.
 
-The sequence is divided into segments. A forward pass over all segments keeps only the state at the start of each. A
-second pass takes the segments in reverse order: it computes each one forwards again, now keeping the intermediate
-results, and then backwards, which gives the gradient with respect to the segment's initial state; the segment before
-it continues from that gradient. With x_k the frames of segment k, s_k the state at its start, w_k its share of the
-steps and L = sum_k w_k loss_k,
+The sequence is divided into segments. A forward pass over all segments keeps only the state at the start of each
+segment. A second pass takes the segments in reverse order: it computes a segment forwards again, now keeping the
+intermediate results, and then backwards, which gives the gradient with respect to the segment's initial state; the
+preceding segment continues from this gradient. With x_k the frames of segment k, s_k the state at its start, w_k its
+share of the steps and L = sum_k w_k loss_k,
 
     s_{k+1}, loss_k = run(x_k, s_k)
     d_k = dL / ds_k,  g_k = contribution of segment k to dL / d parameters:
@@ -39,10 +39,10 @@ class Backward(NamedTuple):
 
 
 class SegmentedTrainStep:
-    """A :class:`TrainStep` that computes segments of ``segment_steps`` steps: the same update up to rounding.
+    """A :class:`TrainStep` that cuts batches into segments of ``segment_steps`` steps: the same update up to rounding.
 
-    Only noise differs: here it depends on (seed, update, segment), so that both passes over a segment sample the same
-    values, which are not those that TrainStep samples.
+    With noise the updates differ: here noise is a function of (seed, update, segment), so that both passes over a
+    segment sample the same values; TrainStep samples other values.
 
     RnnaudioError if the objective or a layer of the model needs the whole sequence at once, or segment_steps is below
     1.
@@ -98,7 +98,7 @@ class SegmentedTrainStep:
         return StepResult(loss, values, norms, ratios, final)
 
     def gradients(self, batch: BatchArrays, state: list[Array] | None, *, update: int) -> Backward:
-        """Compute loss, final state and gradients of a batch in both passes, without updating the parameters.
+        """Compute loss, reported values, final state and gradients of a batch, without updating the parameters.
 
         The arguments are those of :meth:`TrainStep.__call__`.
         """
@@ -129,7 +129,10 @@ class SegmentedTrainStep:
 
 
 def divisible(model: Layer, objective: Objective) -> Divisible:
-    """Return the objective if it and all layers of the model can be computed in segments; RnnaudioError if not."""
+    """Return ``objective`` after checking that it and all layers of the model can be computed in segments.
+
+    RnnaudioError if not.
+    """
     if not isinstance(objective, Divisible):
         raise RnnaudioError(
             f"the objective {objective.name!r} cannot be divided in time, as it is not a mean over steps: train "

@@ -17,7 +17,7 @@ BatchArrays: TypeAlias = object  # has an array for each name in ``objective.fie
 
 
 class Continuing(Protocol):
-    """A batch whose sequences continue those of the batch before, except where ``resets`` (batch,) is 1."""
+    """A batch each of whose sequences continues that of the preceding batch, except where ``resets`` (batch,) is 1."""
 
     @property
     def resets(self) -> Flags: ...
@@ -36,8 +36,8 @@ class StepResult(NamedTuple):
 class Graph:
     """The graph from a batch and an initial state to the objective's ``outcome``, for updates and evaluations.
 
-    ``context`` selects training or evaluation and gives the noise. The graph's ``inputs`` are ``variables``, the
-    arrays of the batch; ``resets`` (batch,), 1 where a sequence starts from the model's initial state; and
+    ``context`` selects training or evaluation and is the source of noise. The graph's ``inputs`` are ``variables``,
+    the arrays of the batch; ``resets`` (batch,), 1 where a sequence starts from the model's initial state; and
     ``carried``, the leaves of the state, (batch, width) each, from which the other sequences start.
     """
 
@@ -64,7 +64,10 @@ class Graph:
         return [getattr(batch, field) for field in self._objective.fields]
 
     def start(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
-        """Return the values for ``resets`` and ``carried``; if ``state`` is None, all sequences are reset."""
+        """Return the values for ``resets`` and ``carried``.
+
+        If ``state`` is None, all sequences start from the model's initial state.
+        """
         n = int(self._objective.batch_size(*self.arrays(batch)))
         if state is None:
             zeros = [np.zeros((n, width), engine.float_type()) for width in self._widths]
@@ -113,11 +116,11 @@ class TrainStep:
 class Evaluation:
     """An objective's reported values over batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
 
-    With ``segment_steps`` above 0, each batch of a :class:`rnnaudio.objectives.Divisible` objective is processed that
-    many steps at a time, to save memory. With a ``noise_seed`` the training graph is used instead, with noise and
-    dropout that the seed determines (as in 2016). The noise of batch k is then that of training update k with the same
-    seed, as long as neither is cut into segments. That stays, because recorded runs, and the losses of resumed ones,
-    depend on it.
+    With ``segment_steps`` above 0, each batch of a :class:`rnnaudio.objectives.Divisible` objective is processed in
+    segments of this many steps, to save memory. With a ``noise_seed``, the training graph is used instead, with noise
+    and dropout that the seed determines (as in 2016). Batch k, counted from 0, then gets the noise of training update
+    k with the same seed, if neither is cut into segments. This must not change, because recorded runs and the losses
+    of resumed runs depend on it.
     """
 
     def __init__(self, model: Layer, objective: Objective, segment_steps: int = 0, noise_seed: int | None = None):
@@ -153,7 +156,7 @@ class Evaluation:
 class Totals:
     """Accumulated numerators and denominators of an objective's reported values, by name.
 
-    sums: the sums to start from, such as those of a checkpoint; None: none yet.
+    sums: the sums to start from, such as those of a checkpoint; None: start from nothing.
     """
 
     def __init__(self, sums: dict[str, list[float]] | None = None):
@@ -167,12 +170,12 @@ class Totals:
             entry[1] += denominator
 
     def values(self) -> dict[str, float]:
-        """Return numerator over denominator, by name; NaN if the denominator is 0."""
+        """Return the sum of numerators over the sum of denominators, by name; NaN where the latter is 0."""
         return {name: n / d if d else float("nan") for name, (n, d) in self.sums.items()}
 
 
 def pairs(names: list[str], flat: Sequence[Array]) -> Sums:
-    """Turn [numerator, denominator, numerator, ...], in the order of ``names``, into a dictionary of pairs by name."""
+    """Convert [numerator, denominator, numerator, ...], in the order of ``names``, to a dict of pairs by name."""
     return {name: (float(flat[2 * k]), float(flat[2 * k + 1])) for k, name in enumerate(names)}
 
 
@@ -182,8 +185,8 @@ def copies(states: list[Array]) -> list[Array]:
 
 
 def continued(states: list[Array], start: list[Array]) -> list[Array]:
-    """Return the ``resets`` (all 0) and ``carried`` of a segment that follows one with these final ``states``.
+    """Return [resets, *carried] of a segment, given the final ``states`` of the preceding segment; resets are all 0.
 
-    ``start`` has the resets and the carried states of that earlier segment.
+    ``start`` is the list [resets, *carried] of the preceding segment.
     """
     return [np.zeros_like(start[0]), *copies(states)]

@@ -1,8 +1,8 @@
 """Early stopping: rules that decide from the validation losses when to stop.
 
-In this module an epoch is the training between two validations, one pass over the data by default. A rule itself is
-stateless: it returns an initial state, and computes the next state from a state and the next loss, so that the state
-can be saved in a checkpoint and a run resumed:
+In this module an epoch is the training between two validations, one pass over the data by default. Every rule also
+stops at a loss that is not finite. A rule itself is stateless: it returns an initial state, and computes the next
+state from a state and the next loss, so that the state can be saved in a checkpoint and a run resumed:
 
     state = rule.initial()
     while not state.should_stop:
@@ -46,9 +46,9 @@ class StoppingState(NamedTuple):
 class EarlyStopping:
     """Stop after `patience` epochs in which the loss did not fall by more than `min_improvement`.
 
-    The fall is measured from the last loss that was itself such an improvement, so slow progress accumulates. The best
-    loss is the lowest one, regardless of `min_improvement`. patience is in epochs, >= 1; min_improvement is in the
-    unit of the loss, >= 0; RnnaudioError otherwise.
+    The fall is measured from the last loss that was itself such an improvement, so slow progress accumulates. The
+    state's best loss is the lowest loss, regardless of `min_improvement`. patience is in epochs, >= 1; min_improvement
+    is in the unit of the loss, >= 0; RnnaudioError otherwise.
     """
 
     patience: int = 20
@@ -81,8 +81,8 @@ class MeanDifferenceStopping:
 
     The differences loss[t] - loss[t-1] telescope: their mean is (loss[t] - loss[t-window]) / window, so the rule first
     applies after window + 1 epochs. It always stops at `max_epochs`. window and max_epochs are in epochs, >= 1. The
-    threshold is in loss per epoch, finite; a negative one is minus the least progress worth continuing for.
-    RnnaudioError otherwise.
+    threshold is in loss per epoch and finite; if it is -d, training goes on while the loss falls by d or more per
+    epoch. RnnaudioError for values out of range.
     """
 
     window: int = 10
@@ -99,7 +99,7 @@ class MeanDifferenceStopping:
         return StoppingState()
 
     def update(self, state: StoppingState, loss: float) -> StoppingState:
-        """State after one more epoch with this validation loss."""
+        """Return the state after one more epoch with this validation loss."""
         state = _observe(state, loss)
         if state.should_stop:
             return state
@@ -123,7 +123,7 @@ def to_json(state: StoppingState) -> Record:
 
 
 def from_json(record: Record) -> StoppingState:
-    """Restore a state from a record made by `to_json`; RnnaudioError if the record has other fields."""
+    """Restore a state from a record made by `to_json`; RnnaudioError if a field is missing or unknown."""
     if set(record) != set(StoppingState._fields):
         raise RnnaudioError(
             f"the stopping state has the fields {sorted(record)}, expected {sorted(StoppingState._fields)}: "

@@ -210,3 +210,8 @@ def test_mode_auto_is_python_where_a_kernel_computes_a_recurrence_and_c_elsewher
     assert [engine.mode_for([perceptron, tt.sum(y)]) for y in unrolled] == ["python"] * 3
     monkeypatch.setattr(compiling, "MODE", "numba")
     assert engine.mode_for([perceptron]) == "numba"
+
+
+def test_variables_do_not_record_the_line_that_made_them():
+    """It takes a sixth of the time to build a graph; the flags of the engine bring it back."""
+    assert not getattr((engine.tensor("x", 1) * 2).owner.tag, "trace", None)

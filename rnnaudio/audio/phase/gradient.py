@@ -20,9 +20,9 @@ class PhaseGradient:
             for phased in stream.push(frame): ...     # one frame late
         for phased in stream.flush(): ...
 
-    A frame pushed together with known phases (``push(frame, phases)``) keeps them, and the frames after it continue
-    from them. Prusa and Sondergaard (2016). seed: determines the random phases of faint bins, see
-    :class:`PhaseIntegrator`. RnnaudioError for a rectangular window.
+    A frame pushed with known phases (``push(frame, phases)``) keeps them, and integration continues from them.
+    seed: determines the random phases of faint bins, see :class:`PhaseIntegrator`. RnnaudioError for a rectangular
+    window. Source: Prusa and Sondergaard (2016).
     """
 
     def __init__(self, stft: STFT, *, seed: int = 0):
@@ -33,9 +33,10 @@ class PhaseGradient:
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes, phases: Phases | None = None) -> list[PhasedFrame]:
-        """Add the next frame |X|, (n_bins,); returns the frame before it with phases, or an empty list the first time.
+        """Add the next frame |X|, (n_bins,); returns the previous frame, with phases, in a list.
 
-        phases: the phases of the frame added, (n_bins,) in radians; None: they are estimated.
+        The list is empty if there is no previous frame. phases: known phases of the frame added, (n_bins,) in radians;
+        None: they are estimated.
         RnnaudioError for values that are NaN, infinite or negative, a wrong number of bins, or a flushed stream.
         """
         if self._is_over:

@@ -35,7 +35,8 @@ def griffin_lim(
     n_samples
         length of the audio; None: as much as the frames can give. See :meth:`STFT.inverse`.
 
-    RnnaudioError for magnitudes that are negative, not finite or of a wrong shape, or settings out of range.
+    RnnaudioError for magnitudes that are negative, not finite or of a wrong shape, for n_iterations below 0, momentum
+    outside 0 to 1, or n_samples out of range, and for starting phases of another kind or shape.
     """
     magnitudes = checked_magnitudes(magnitudes, stft)
     if n_iterations < 0 or not 0.0 <= momentum <= 1.0:
@@ -58,9 +59,9 @@ def griffin_lim(
 
 
 def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0) -> Phases:
-    """Initial phases in radians: of kind ``zero`` at the centre of each frame, or uniformly ``random``.
+    """Initial phases in radians of a ``kind``: ``zero`` at the centre of each frame, or uniformly ``random``.
 
-    shape: (n_frames, n_bins), of the result. seed: determines the random phases.
+    shape: the shape (n_frames, n_bins) of the result. seed: determines the random phases.
 
     Phases refer to the frame's first sample, where most windows are zero: phases of 0 would put the peak of each frame
     there, and the window would remove it. Hence ``zero`` means -2 pi k c / n in bin k, where n is the window length in
@@ -74,17 +75,20 @@ def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0
 
 
 def centre_advance(stft: STFT) -> Phases:
-    """Phase at the centre c = n // 2 of a frame relative to its first sample: 2 pi k c / n for bin k; (n_bins,)."""
+    """Phase, in radians, at the centre c = n // 2 of a frame of n samples relative to its first: 2 pi k c / n, bin k.
+
+    The shape is (n_bins,).
+    """
     return 2.0 * np.pi * np.arange(stft.n_bins) * (stft.window_samples // 2) / stft.window_samples
 
 
 def with_phases(magnitudes: Magnitudes, phases: Phases) -> Spectra:
-    """Spectra with the given magnitudes and phases (radians), |X| e^{i phase}; any equal shapes."""
+    """Combine magnitudes |X| and phases in radians, of equal shapes, to complex spectra |X| e^{i phase}."""
     return magnitudes * np.exp(1j * np.asarray(phases))
 
 
 def with_phases_of(magnitudes: Magnitudes, spectra: Spectra) -> Spectra:
-    """Spectra with the given magnitudes |X| and the phases of ``spectra`` c: |X| c / |c|; phase 0 where c is 0."""
+    """Spectra with the given magnitudes |X| and the phases of ``spectra`` c: |X| c / |c|, or |X| where c is 0."""
     size = np.abs(spectra)
     silent = size < np.finfo(np.float64).tiny
     units: Spectra = spectra / np.where(silent, 1.0, size)

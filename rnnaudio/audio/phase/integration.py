@@ -14,7 +14,7 @@ FAINTEST = 1e-6
 
 
 class PhasedFrame(NamedTuple):
-    """A frame with its phases and the phase differences that gave them, in radians; all (n_bins,).
+    """A frame of magnitudes with its phases and its estimated phase differences, in radians; all (n_bins,).
 
     The phases refer to the first sample of the frame.
     """

@@ -22,8 +22,8 @@ class OnlineGriffinLim:
         play(stream.flush())
 
     In total ``stft.n_samples(n_frames)`` samples are returned, with a delay of ``look_ahead`` + 1 hops (with full
-    padding, plus the offset). A frame may be pushed with initial phases (``push(frame, phases)``); with
-    ``n_iterations=0`` and ``look_ahead=0`` this is a streaming inverse transform. RnnaudioError for negative settings.
+    padding, plus the offset). A frame may be pushed with initial phases (``push(frame, phases)``). If all are, and
+    ``n_iterations`` and ``look_ahead`` are 0, the stream is an inverse transform. RnnaudioError for negative settings.
     """
 
     def __init__(self, stft: STFT, *, look_ahead: int = 3, n_iterations: int = 5):
@@ -40,7 +40,7 @@ class OnlineGriffinLim:
         self._is_over = False
 
     def push(self, magnitudes: Magnitudes, phases: Phases | None = None) -> Audio:
-        """Add the next frame |X|, (n_bins,); returns the samples that have become final, float64.
+        """Add the next frame |X|, (n_bins,); returns the samples that have become final, (n,) float64, 0 <= n <= hop.
 
         phases: initial phases of the frame, (n_bins,) in radians; None: the phases of the audio reconstructed so far.
         RnnaudioError for values that are NaN, infinite or negative, a wrong number of bins, or a flushed stream.
@@ -62,7 +62,7 @@ class OnlineGriffinLim:
         return self._fix_oldest() if len(self._spectra) > self.look_ahead else np.empty(0)
 
     def flush(self) -> Audio:
-        """Return the remaining samples and end the stream; a second call returns an empty array."""
+        """Return the remaining samples, (n,) float64, and end the stream; a second call returns an empty array."""
         if self._is_over:
             return np.empty(0)
         self._is_over = True
@@ -103,7 +103,7 @@ class OnlineGriffinLim:
 
 
 def streamed(magnitudes: Magnitudes, stft: STFT, *, look_ahead: int = 3, n_iterations: int = 5) -> Audio:
-    """Run all frames |X| (n_frames, n_bins) through :class:`OnlineGriffinLim`; returns all samples, (n_samples,)."""
+    """Reconstruct audio from frames |X| (n_frames, n_bins) by :class:`OnlineGriffinLim`: (n_samples,) float64."""
     stream = OnlineGriffinLim(stft, look_ahead=look_ahead, n_iterations=n_iterations)
     return np.concatenate([*(stream.push(frame) for frame in magnitudes), stream.flush()])
 

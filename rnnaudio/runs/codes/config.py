@@ -20,7 +20,7 @@ MUCH_SECONDS = 1200.0
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """All settings of a run over codes. Any of the first eight that is 0 follows from the duration of the music."""
+    """All settings of a run over codes. If one of the first eight is 0, it follows from the duration of the music."""
 
     window_samples: int = 0  # window of the spectra; 0: 128 ms, rounded to a power of two
     hop_samples: int = 0  # hop between windows; 0: a quarter of the window
@@ -35,13 +35,13 @@ class CodesConfig:
     join_pieces: bool = True  # join all pieces into one sequence, so that music follows the silence after a piece
     n_layers: int = 1  # LSTM layers
     dropout: float = 0.2  # dropout rate before LSTM layers and in the output MLPs
-    own_share: float = 0.0  # share of input frames replaced in training by the model's own samples; rises from 0
-    input_noise: float = 0.0  # standard deviation of training noise, relative to each component's; freezes free runs
+    own_share: float = 0.0  # share of training input frames replaced by the model's own samples; rises from 0 to this
+    input_noise: float = 0.0  # std of training noise, relative to that of each component; noise can freeze free runs
     batch_size: int = 24  # sequences per update
     n_steps: int = 64  # frames per sequence, through which the gradient is propagated back
     learning_rate: float = 2e-3
     validate_every: int = 100  # updates between validations
-    patience: int = 10  # validations without improvement after which training stops; 0: it never does
+    patience: int = 10  # validations without improvement after which training stops; 0: no early stopping
     minutes: float = 15.0  # limit on the training time
     preflight: bool = False  # try toy problems before training
     seed: int = 2016  # seed of all random numbers of the run
@@ -62,10 +62,10 @@ class CodesConfig:
 
 
 def fitted(config: CodesConfig, seconds: float, sample_rate_hz: int) -> CodesConfig:
-    """Return a config with its zeros replaced by sizes for which this many ``seconds`` of training music suffice.
+    """Return a config with its zeros replaced by values for which ``seconds`` of training music suffice.
 
-    An hour gets the full sizes; a minute gets 128 codes, so that each has 8 frames or more, and a smaller model that
-    is trained for fewer updates.
+    An hour of music gets the largest values. A minute at 16 kHz gets 128 codes, so that each code has 8 frames or
+    more, and a smaller model that is trained for fewer updates.
     """
     window = config.window_samples or 2 ** round(np.log2(WINDOW_SECONDS * sample_rate_hz))
     hop = config.hop_samples or max(1, window // HOPS_PER_WINDOW)

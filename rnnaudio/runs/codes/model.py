@@ -37,14 +37,14 @@ def build_model(config: CodesConfig, codec: Codec) -> CodeModel:
 
 
 def transposed(audio: np.ndarray, semitones: int) -> np.ndarray:
-    """Resample audio (n,): pitches move by ``semitones``, the duration changes by the factor 2^(-semitones / 12)."""
+    """Transpose audio (n,) up by ``semitones``, by resampling; the duration is multiplied by 2^(-semitones / 12)."""
     return audio if not semitones else resample(audio, round(1e5 * 2.0 ** (semitones / 12.0)), 100_000)
 
 
 def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db: float = 0.0) -> Iterator[np.ndarray]:
     """Encode each piece in each transposition, with a gain of ``gain_db``; yields codes (n_frames, n_stages).
 
-    transpose: the transpositions, in semitones. Those of a piece that are shorter than a window are left out.
+    transpose: the transpositions, in semitones. A transposed piece that is shorter than a window is left out.
     """
     for piece in split.pieces:
         audio = piece.read(0, piece.n_samples) * np.float32(10.0 ** (gain_db / 20.0))
@@ -72,10 +72,10 @@ def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.
 
 
 def check_corpus(corpus: AudioCorpus) -> None:
-    """Check that generated sound can be measured. RnnaudioError if not.
+    """Check that generated sound can be evaluated on a corpus.
 
-    It cannot if the corpus has too low a sample rate, less than 1 s of validation music, or no piece for a prime in
-    the validation or test split.
+    RnnaudioError if its sample rate is below 4 kHz, if it has less than 1 s of validation music, or if its validation
+    or test split has no piece of .2 s or more for a prime.
     """
     if corpus.sample_rate_hz < MINIMUM_RATE_HZ:
         raise RnnaudioError(
@@ -91,7 +91,7 @@ def check_corpus(corpus: AudioCorpus) -> None:
 
 
 def fitted_codec(config: CodesConfig, corpus: AudioCorpus) -> Codec:
-    """Fit a codec, of the sizes that the config sets, to the training split."""
+    """Fit a codec with the sizes and seed of a config to the training split; errors: see :meth:`Codec.fit`."""
     stft = STFT(config.window_samples, config.hop_samples, sample_rate_hz=corpus.sample_rate_hz)
     sizes = {"n_codes": config.n_codes, "n_stages": config.n_stages, "n_components": config.n_components}
     return Codec.fit(corpus.train, stft, seed=config.seed, **sizes)

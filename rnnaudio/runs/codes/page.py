@@ -77,9 +77,10 @@ def _scale(playing: Playing) -> str:
 
 
 def valid_bits(run: CodesRun, corpus: AudioCorpus) -> float | None:
-    """Validation loss, in bits per frame, of the parameters that generate; None if never validated.
+    """Validation loss, in bits per frame, of the parameters that the run generates with; None if never validated.
 
-    It is measured if those are the last ones, and updates followed the last validation; else the history has it.
+    It is taken from the run's history, unless the run generates with its latest parameters and these have not been
+    validated: then it is measured.
     """
     plays_last = run.playing.parameters != "best"
     if run.history and plays_last and run.history[-1]["updates"] != run.record["n_updates"]:

@@ -47,12 +47,19 @@ class CodesRecipe(Recipe[CodesConfig]):
     of_earlier_versions: ClassVar = {"patience": 0}  # early stopping came later
 
     def completed(self, config: CodesConfig, corpus: AudioCorpus) -> CodesConfig:
-        """Fill in the settings that are 0; RnnaudioError if sound from this corpus could not be measured."""
+        """Return the config with its zeros replaced by values that suit the amount of training music.
+
+        RnnaudioError if generated sound could not be evaluated on this corpus, see
+        :func:`rnnaudio.runs.codes.model.check_corpus`.
+        """
         check_corpus(corpus)
         return fitted(config, corpus.train.seconds, corpus.sample_rate_hz)
 
     def needs(self, config: CodesConfig, corpus: AudioCorpus) -> Needs:
-        """A window of the codec for training on joined pieces, else the frames of a sequence."""
+        """Least lengths of pieces, see the base class: the ``n_steps`` + 1 frames of a sequence of codes.
+
+        Training on joined pieces needs only pieces of one window of the codec.
+        """
         window = config.window_samples + config.n_steps * config.hop_samples
         alone = Need(corpus.train, window, "n_steps")
         joined = Need(corpus.train, config.window_samples, "window_samples")
@@ -105,7 +112,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return remedy(cause, config, rate_factor)
 
     def toy(self, config: CodesConfig) -> CodesConfig:
-        """The config for toy problems: one stage of a few codes, no transpositions."""
+        """The config for toy problems: one stage of 16 codes at most, no transpositions."""
         return dataclasses.replace(
             config, transpose=(), n_stages=1, n_codes=min(config.n_codes or TOY_CODES, TOY_CODES), n_components=0,
             own_share=0.0, window_samples=0, hop_samples=0,

@@ -10,7 +10,10 @@ MUCH_DROPOUT = 0.5
 
 
 def remedy(cause: str, config: CodesConfig, rate_factor: float = 1.0) -> str:
-    """The options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does."""
+    """The options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does.
+
+    rate_factor: factor of the learning rate, used if a cause is repaired by another learning rate.
+    """
     if cause in RATE_CAUSES:
         return other_rate(config.learning_rate, rate_factor)
     settings: dict[str, Any] = {}

@@ -22,7 +22,7 @@ FRAMES_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class CodesRun(LoadedRun):
-    """A trained run over codes; playing: its settings of generation, as :func:`load_playing` returns them."""
+    """A trained run over codes; playing: the settings with which it generates, see :func:`load_playing`."""
 
     config: CodesConfig
     model: CodeModel
@@ -65,8 +65,9 @@ class CodesRun(LoadedRun):
     ) -> Iterator[Block]:
         """Continue each prime, (n,) standardised samples, all of equal length, in blocks; see :func:`continue_audio`.
 
-        schedule: sampling over the continuation; None: at the chosen temperature. The later stages always have the
-        chosen detail temperature. seed: random seed of the sampling; None: the run's own. n_at_once: frames per block.
+        schedule: sampling over the continuation; None: the run's chosen temperature throughout. Stages after the first
+        are always sampled at the run's chosen detail temperature. seed: random seed of the sampling; None: the run's
+        own. n_at_once: frames per block.
         """
         return continue_audio(
             self.model,
@@ -85,7 +86,7 @@ class CodesRun(LoadedRun):
 
 
 def loaded(config: CodesConfig, saved: SavedRun, parameters: str | None = None) -> CodesRun:
-    """Load a saved run with its ``best`` or last (``model``) parameters; None: the ones chosen after training."""
+    """Load a saved run with its ``best`` or latest (``model``) parameters; None: those chosen after training."""
     codec, playing = load_codec(saved.run_dir), load_playing(saved.run_dir, saved.record["n_updates"])
     model = build_model(config, codec)
     set_model(model, saved.parameters(parameters or playing.parameters), saved.path)

@@ -1,4 +1,4 @@
-"""What to type against a cause: options of `train` and `corpus build`, or whole commands."""
+"""Options of `train` and `corpus build`, and whole commands, that repair a cause found by a diagnosis."""
 
 import shlex
 from typing import Any
@@ -13,7 +13,7 @@ NEARLY = 0.98  # share of a limit that counts as reached
 
 
 def actions(cause: Cause, recipe: Recipe[C], config: C, saved: SavedRun | None = None) -> list[str]:
-    """Lines that say what to type against a cause; none if nothing that can be typed repairs it.
+    """Return lines with the options or commands that repair a cause; an empty list if none does.
 
     saved: the run, whose folder and corpus the commands name; None: a run that is not saved, such as a toy problem.
     """
@@ -27,7 +27,7 @@ def actions(cause: Cause, recipe: Recipe[C], config: C, saved: SavedRun | None =
 
 
 def on_the_corpus(cause: Cause, corpus: str) -> list[str]:
-    """Lines that say how to repair a corpus, whose path is ``corpus``."""
+    """Return lines with the options or commands that repair the corpus; ``corpus``: its path, quoted for the shell."""
     lines = [f"build the corpus with: {cause.rebuild}"] if cause.rebuild else []
     if cause.outliers:
         lines.append(f"leave out: rnnaudio corpus remove {corpus} {' '.join(map(shlex.quote, cause.outliers))}")
@@ -35,9 +35,11 @@ def on_the_corpus(cause: Cause, corpus: str) -> list[str]:
 
 
 def longer(recipe: Recipe[Any], config: Any, saved: SavedRun) -> str:
-    """The command that trains a run for twice as long, without limits if it was broken off before them.
+    """Return the command that trains a run for about twice as long.
 
-    It resumes the run, or trains anew what early stopping has ended or whose rate has fallen over its updates.
+    The command doubles the limit on updates if at least 98 % of it was used, and the limit on time if at least 49 % of
+    it was used. It resumes the run. If early stopping ended the run, or if its learning rate depends on the limit on
+    updates, which must be raised, the command trains a new run in the folder ``<run_dir>-2`` instead.
     """
     minutes, updates = saved.record["seconds"] / 60.0, saved.record["n_updates"]
     has_stopped = bool(saved.record["stopping"].get("should_stop"))

@@ -74,7 +74,7 @@ def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
 
 
 def cause_rows(diagnosis: Diagnosis) -> list[dict[str, object]]:
-    """Rows of a table of the causes, most severe first; one row that says so if none was found."""
+    """Rows of a table of the causes, most severe first; a single row with a remark if no cause was found."""
     rows = [{k: getattr(cause, k) for k in IN_THE_REPORT} for cause in diagnosis.causes]
     return rows or [{"cause": NOTHING_FOUND}]
 
@@ -98,9 +98,10 @@ def _plain(value: object) -> Plain:
 
 
 def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C, saved: SavedRun | None = None) -> str:
-    """Format a diagnosis for printing: causes with evidence, advice and what to type against them.
+    """Format a diagnosis for printing.
 
-    Errors on validation, the examinations that were impossible, and what the free run does follow. saved: the run, if
+    The text lists the causes, each with evidence, advice, and the options or commands that repair it; then the errors
+    on validation windows, the examinations that were impossible, and a description of the free run. saved: the run, if
     it is saved; see :func:`actions`.
     """
     causes = [
@@ -116,7 +117,11 @@ def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C, saved: SavedRun 
 
 
 def nothing_found(recipe: Recipe[C], config: C) -> str:
-    """Words for a run without a mistake: a regressor fades however well it is trained; other models need more."""
+    """Text for a run without a mistake.
+
+    A model trained by squared error predicts a mean, which fades when fed back, however well it is trained: the text
+    names options that avoid this. For other models it advises more music, more training, or a larger model.
+    """
     sampling = recipe.remedy("noiseless-feedback", config)
     return NOTHING_FOUND + (OF_A_MEAN + sampling if sampling else OF_MORE)
 
@@ -136,7 +141,7 @@ def _described(number: int, cause: Cause, typed: list[str]) -> str:
 
 
 def free_run(measured: Measurements) -> str:
-    """Sentences on the free run, its level compared with its prime and what it does; empty if there was none."""
+    """Describe the free run: its level compared with that of its prime, and its course; empty if there was none."""
     prime, played = np.split(measured.level_db, [measured.n_seed_frames])
     if not len(prime) or not len(played):
         return ""

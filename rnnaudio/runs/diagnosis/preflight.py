@@ -1,10 +1,10 @@
 """Toy problems before a real run: can this model, with this optimizer, loss and batches, learn something easy?
 
-In 2016 no toy problem was tried, although the code had a sine generator. Each one trains a new model with the run's
-own settings on simple sound, and compares its loss with that of a model that has learnt nothing. The loss of a model
-over frames is always measured on the target that the name of its strategy implies, at all steps, without noise. So a
-problem that is passed confirms target, loss, optimizer and model together, and one that fails is diagnosed on a sound
-as simple as a sine.
+In 2016 no toy problem was tried, although the code had a sine generator. For each toy problem, a new model with the
+run's own settings is trained on simple sound, and its loss is compared with that of a model that has learnt nothing.
+The loss of a model over frames is always measured on the target that the name of its strategy implies, at all steps,
+without noise. So a problem that is passed confirms target, loss, optimizer and model together, and a problem that is
+failed can be diagnosed on a sound as simple as a sine.
 """
 
 import dataclasses
@@ -42,11 +42,11 @@ class Attempt(NamedTuple):
     loss, blank_loss
         validation loss of the trained model, and of a model that has learnt nothing.
     n_updates, seconds
-        number of updates and duration of its training.
+        number of updates, and duration of the training in seconds.
     in_words
         function that formats a loss with its unit.
     diagnosis
-        why it failed; None if it was passed.
+        the diagnosis of a model that failed; None if the problem was passed.
     """
 
     problem: ToyProblem
@@ -85,7 +85,7 @@ class Reached:
         return StoppingState()
 
     def update(self, state: StoppingState, loss: float) -> StoppingState:
-        """The state after one more validation, with this loss."""
+        """Return the state after one more validation, which gave ``loss``."""
         improved = loss < state.best_loss
         should_stop = loss <= self.loss
         return state._replace(
@@ -98,7 +98,7 @@ class Reached:
 
 
 def attempts(recipe: Recipe[C], config: C, problems: tuple[ToyProblem, ...] | None = None) -> Iterator[Attempt]:
-    """Try the problems (None: the recipe's own) in turn, up to the first that fails; yield each result.
+    """Try the problems (None: the recipe's own) in turn and yield each result; stop after the first failure.
 
     RnnaudioError for settings from which no model can be built, and for a step that does not fit into memory.
     """
@@ -196,7 +196,7 @@ class ToyCorpus(AudioCorpus):
 
 
 def toy_corpus(recipe: Recipe[C], config: C, problem: ToyProblem) -> ToyCorpus:
-    """A corpus of a toy problem's sound, standardised by the recipe's scale; its test split equals the valid split."""
+    """Make a corpus of a toy problem's sound, standardised by :meth:`Recipe.toy_scale`; test and valid are equal."""
     frame_size, n_samples = recipe.toy_sizes(config)
     trained, validated = problem.sound(frame_size, max(round(LEAST_SECONDS * RATE_HZ), n_samples))
     scale = recipe.toy_scale(config, trained)
@@ -206,7 +206,7 @@ def toy_corpus(recipe: Recipe[C], config: C, problem: ToyProblem) -> ToyCorpus:
 
 
 def spread(batches: Sequence[T], n: int) -> list[T]:
-    """At most ``n`` of the batches, spread evenly over them."""
+    """Choose at most ``n`` batches, spread evenly over the sequence."""
     return [batches[k * len(batches) // n] for k in range(n)] if len(batches) > n else list(batches)
 
 
@@ -216,7 +216,7 @@ def spread(batches: Sequence[T], n: int) -> list[T]:
 def preflight(recipe: Recipe[C], config: C, report: Callable[[str], None] = print) -> bool:
     """Try the recipe's toy problems up to the first that fails; returns True if all were passed.
 
-    report: function that is called with the result of each problem as text, and with the diagnosis if it failed.
+    report: function that is called with text: the result of each problem, and the diagnosis of the one that failed.
     """
     report("preflight: toy problems with these settings")
     for made in attempts(recipe, config):

@@ -51,8 +51,8 @@ class CellKind:
     """A cell: its class, or ``"module:name"`` to import it from, and the class of its options.
 
     has_gates
-        True if its parameters include ``w_input``, ``w_hidden`` and ``bias`` of all gates side by side, which the
-        initial weights of 2016 (``weights``) require.
+        True if its parameters include ``w_input``, ``w_hidden`` and ``bias``, each with all gates side by side, as the
+        initial weights of 2016 (setting ``weights``) require.
     wide_as_frame
         True if the cell has as many units as a frame has samples: its constructor takes (frame_size, depth) instead of
         (n_in, n_units).

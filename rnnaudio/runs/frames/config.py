@@ -85,7 +85,7 @@ class ModelConfig:
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """Units of each layer; meaningless for a cell that is as wide as a frame."""
+        """Number of units of each layer; meaningless for a cell that is as wide as a frame."""
         return self.units or (self.n_units,) * self.n_layers
 
     @staticmethod
@@ -97,8 +97,8 @@ class ModelConfig:
     def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings, with the options of the cell moved into ``options``; see :func:`from_dict`.
 
-        Earlier versions saved all of them beside the other settings. RnnaudioError for an option that only other cells
-        have, unless it has its default value.
+        Earlier versions saved the options of all cells beside the other settings. RnnaudioError for an option that
+        only other cells have, unless it has its default value.
         """
         cell, given = values.get("cell", ModelConfig.cell), values.get("options", {})
         if not isinstance(cell, str) or not isinstance(given, Mapping):
@@ -141,7 +141,7 @@ class FramesConfig:
     """All settings of a run over frames."""
 
     strategy: Literal["predict_next", "reconstruct_current"] = "predict_next"  # target: the next frame, or the input
-    target_shift: int | None = None  # frames; None: the strategy's own; 0: the target is the input, as in 2016
+    target_shift: int | None = None  # frames from input to target; None: the strategy's default; 0: none, as in 2016
     cost: Literal["all_steps", "last_step"] = "all_steps"  # steps that the loss counts
     burn_in: int = 0  # first steps of each sequence that the loss leaves out
     scaling: Literal["standard", "min_max_2016"] = "standard"  # standard: mean 0, deviation 1; min_max_2016: -1 to 1

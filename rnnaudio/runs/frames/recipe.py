@@ -67,7 +67,9 @@ class FramesRun(LoadedRun):
 
     @property
     def output_noise_std(self) -> float:
-        """Root mean squared error on the validation windows, of standardised samples; 0 if never validated.
+        """Root mean squared error of the best parameters on the validation windows, in units of standardised samples.
+
+        0 if the run was never validated.
 
         RnnaudioError for a run of an early version, whose record lacks the power of the validation windows.
         """
@@ -79,9 +81,9 @@ class FramesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue the primes, see the base class; ignores ``at_once``, as generation takes little time.
+        """Continue the primes, see the base class; ignores ``at_once``, because generation takes little time.
 
-        A stream that is no longer finite is NaN from then on; RnnaudioError if an option of sampling is set.
+        A stream is NaN from its first sample that is not finite on. RnnaudioError if an option of sampling is set.
         """
         _refuse(sampling)
         return continued_blocks(self._stepper(), primes, n_samples=n_samples, **self._options())
@@ -119,7 +121,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return open_corpus(path, config)
 
     def may_change(self, config: FramesConfig) -> Set[str]:
-        """Names of the settings that may differ when a run is resumed: those that the base class names.
+        """Names of the settings that may differ when a run is resumed: those of the base class.
 
         ``max_updates`` is excluded if the schedule is cosine, because the learning rate then depends on it.
         """
@@ -195,7 +197,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return frames_page(run, corpus, folder)
 
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
-        """Make the subject of a diagnosis, which finds faults itself: hence without the checks of :meth:`prepare`."""
+        """Make the subject of a diagnosis; skips the checks of :meth:`prepare`, since the diagnosis makes its own."""
         config = run.config
         batches, validation, training = windows(corpus, config)
         parts = fitting(config, run.model)
@@ -327,7 +329,7 @@ def start_from_linear_prediction(model: Layer, linear: LinearPrediction | None) 
 
 
 def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | None:
-    """Make a function (update) that sets the standard deviations of the model's noise; None if they are constant."""
+    """Make a function (update) that sets the standard deviations of the model's noise; None if noise is constant."""
     if not config.anneal_noise_over:
         return None
     factor, m = LinearAnnealing(1.0, 0.0, config.anneal_noise_over), config.model

@@ -52,7 +52,7 @@ OTHER_RECIPE = {"noiseless-feedback": "--recipe codes"}
 def remedy(cause: str, config: FramesConfig, rate_factor: float = 1.0) -> str:
     """The options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does.
 
-    rate_factor: by which to multiply the learning rate, where that is the remedy.
+    rate_factor: factor of the learning rate, used if a cause is repaired by another learning rate.
     """
     if cause in RATE_CAUSES:
         return other_rate(config.learning_rate, rate_factor)

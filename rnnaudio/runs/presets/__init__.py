@@ -1,4 +1,4 @@
-"""Settings that come with the package, one TOML file each."""
+"""Presets: named settings included in the package, one TOML file each."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def names() -> list[str]:
 
 
 def path_of(name: str) -> Path:
-    """Path of a preset's file. RnnaudioError, which suggests the nearest known name, if there is no such preset."""
+    """Path of a preset's file; RnnaudioError, suggesting the nearest known name, if there is no such preset."""
     if name not in names():
         raise RnnaudioError(f"unknown preset {name!r}; {nearest(name, names())}")
     return FOLDER / f"{name}.toml"

@@ -37,12 +37,12 @@ class SamplesConfig:
 
     @property
     def n_fitted_taps(self) -> int:
-        """Coefficients of the linear path: none for a categorical read-out, which has no location."""
+        """Number of taps of the linear path: 0 for a categorical read-out, which has no location to predict."""
         return 0 if self.readout == "categorical" else self.n_taps
 
     @property
     def n_context(self) -> int:
-        """Samples that must be known before the first predicted one; as that of the model."""
+        """Number of samples that precede the first predicted one; equals ``n_context`` of :class:`SampleModel`."""
         return max(self.frames[0], self.window, self.n_fitted_taps)
 
     def __post_init__(self) -> None:

@@ -38,14 +38,14 @@ class Facts:
 
 
 def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:
-    """The read-out that the config names; unit: as in :class:`Facts`."""
+    """Make the read-out that the config names; unit: see :class:`Facts`."""
     if config.readout == "categorical":
         return Categorical(config.n_levels)
     return LogisticMixture(config.n_components, config.n_levels, unit)
 
 
 def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
-    """Build the model, initialised from the config's seed; its linear path and scale are those of ``facts``."""
+    """Build the model, initialised from the config's seed, with the linear path and the scale in ``facts``."""
     return sample_model(
         config.frames,
         config.window,
@@ -61,8 +61,8 @@ def build_model(config: SamplesConfig, facts: Facts) -> SampleModel:
 def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
     """Measure a training split, given as ``levels``, and fit a linear path to it; returns the results.
 
-    n_taps: how many past samples the linear path predicts from; 0: none. RnnaudioError if all samples have one level,
-    or ``n_taps`` is too large.
+    n_taps: number of past samples from which the linear path predicts; 0: no linear path. RnnaudioError if all samples
+    have the same level, or ``n_taps`` is too large.
     """
     values, share = quantizer.values(np.arange(quantizer.n_levels)), levels.counts / levels.counts.sum()
     mean = float(share @ values)
@@ -94,9 +94,9 @@ def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
 
 
 def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int, most: int) -> list[CodeBatch]:
-    """Validation windows, as a list of one batch: at most ``most`` stretches, spread over a split.
+    """Validation windows, as a list of one batch: at most ``most`` stretches, spread evenly over a split.
 
-    Each has n_context samples of context and n_steps samples to predict. RnnaudioError if no piece is that long.
+    A window has n_context samples of context and n_steps samples to predict. RnnaudioError if no piece is as long.
     """
     parts = stretches(levels_of(split, quantizer).sequences, n_context + n_steps, most)
     return fixed_code_windows(parts, n_steps, len(parts), n_context)

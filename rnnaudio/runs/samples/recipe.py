@@ -1,4 +1,4 @@
-"""Runs over samples: quantise a corpus, fit the linear path, train a :class:`SampleModel`, sample one by one."""
+"""Runs over samples: quantise a corpus, fit a linear path, train a :class:`SampleModel`, generate by sampling."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence, Set
@@ -45,7 +45,10 @@ class SamplesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue each prime, see the base class; at_once: each block is one frame of the lowest tier of frames."""
+        """Continue each prime, see the base class; at_once: each block is one frame of the lowest tier of frames.
+
+        RnnaudioError for n_samples below 1.
+        """
         if n_samples < 1:
             raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
         schedule = sampling.schedule(self.temperature)
@@ -63,7 +66,7 @@ class SamplesRun(LoadedRun):
 
 
 class SamplesRecipe(Recipe[SamplesConfig]):
-    """Runs of a model in tiers of frames that generates one sample at a time (SampleRNN)."""
+    """Runs of SampleRNN, a hierarchical model with tiers of frames, which generates one sample at a time."""
 
     name = "samples"
     key = "samples"
@@ -119,5 +122,5 @@ SAMPLES = SamplesRecipe()
 
 
 def quantizer_of(config: SamplesConfig, facts: Facts) -> Quantizer:
-    """The quantizer with which a run was trained."""
+    """Make the quantizer with which a run was trained."""
     return Quantizer(facts.peak, config.n_levels, config.law)
