@@ -59,6 +59,7 @@ def test_a_change_outside_the_samples_is_noticed_though_size_and_time_are_the_sa
     assert len(checks) == 2  # known again: it is the contents that count
 
 
+@pytest.mark.slow
 def test_a_record_that_is_damaged_or_of_another_version_counts_for_nothing(small, checks):
     path, _ = small
     AudioCorpus.open(path).close()
