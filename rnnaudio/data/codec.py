@@ -36,7 +36,7 @@ class STFTEntry(TypedDict):
 
     window_samples: Annotated[int, Between(1, MOST_SAMPLES)]
     hop_samples: Annotated[int, Between(1, MOST_SAMPLES)]
-    window: str
+    window: Literal["hann", "hamming", "blackman", "rectangular"]
     padding: Literal["full", "none"]
     sample_rate_hz: Annotated[int, Between(1, 2**31)] | None
 

@@ -107,5 +107,9 @@ def saved_codec(codec: Codec) -> checkpoint.Checkpoint:
 
 def load_codec(run_dir: Path) -> Codec:
     """Load the codec from a run's folder; RnnaudioError if it is missing or damaged."""
-    saved = checkpoint.load(Path(run_dir) / CODEC)
-    return Codec.from_arrays(saved.arrays, saved.record)
+    path = Path(run_dir) / CODEC
+    saved = checkpoint.load(path)
+    try:
+        return Codec.from_arrays(saved.arrays, saved.record)
+    except RnnaudioError as error:
+        raise RnnaudioError(f"{path}: {error}") from error
