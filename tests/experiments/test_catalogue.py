@@ -17,18 +17,18 @@ from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
 
 ROOT = Path(__file__).parents[2]
-SERVERS = ("benchmarks.bench_peers",)  # started by an experiment, and by nobody else
+SERVERS = ("benchmarks.bench_peers", "proofs.torture.fuzz_worker")  # started by an experiment, and by nobody else
 
 
 def modules_with_a_main():
     """Modules of a group that define or assign ``main``."""
     for group in GROUPS:
-        for path in (ROOT / "experiments" / group).glob("*.py"):
+        for path in (ROOT / "experiments" / group).rglob("*.py"):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 names = [node.name] if isinstance(node, ast.FunctionDef) else []
                 names += [t.id for t in getattr(node, "targets", []) if isinstance(t, ast.Name)]
                 if "main" in names:
-                    yield f"{group}.{path.stem}"
+                    yield ".".join(path.relative_to(ROOT / "experiments").with_suffix("").parts)
 
 
 def test_every_module_with_a_main_is_in_the_catalogue():

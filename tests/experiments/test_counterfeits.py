@@ -91,7 +91,8 @@ def test_a_training_that_was_broken_off_is_resumed_before_it_is_judged(tmp_path,
     for n_updates, expected in ((None, [False]), (100, [True]), (150, [])):
         calls.clear()
         if n_updates is not None:
-            stored = {"history": [], "n_updates": n_updates, "seconds": 1.0, "stopping": {}}
+            stopping = {"best_loss": None, "should_stop": False, "reason": ""}
+            stored = {"history": [], "n_updates": n_updates, "seconds": 1.0, "stopping": stopping}
             checkpoint.save(checkpoint.path_in(run_dir), checkpoint.Checkpoint({}, stored))
         counterfeit_models.trained(model, tmp_path, run_dir, None)
         assert calls == expected

@@ -12,7 +12,6 @@ from rnnaudio.metrics import limits_of_all_music
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.recipe import CODES
 from rnnaudio.runs.config import to_dict
-from rnnaudio.runs.record import CORPUS
 from rnnaudio.training import checkpoint
 from tests.support.recordings import write
 from tests.support.sounds import RATE_HZ, music, noise
@@ -67,8 +66,10 @@ def test_a_part_is_not_recorded_and_other_minutes_are_refused(tmp_path, monkeypa
     options = dataclasses.replace(options, only=("whale",))
     music_recordings.main()
     assert not recorded
-    settings = {CODES.key: to_dict(CodesConfig(minutes=30.0)), "corpus": dict.fromkeys(CORPUS, 1)}
-    stored = {"history": [], "n_updates": 5, "seconds": 1.0, "stopping": {}, "config": settings}
+    corpus = {"path": "c.h5", "sample_rate_hz": 16_000, "mean": 0.0, "std": 0.1}
+    settings = {CODES.key: to_dict(CodesConfig(minutes=30.0)), "corpus": corpus}
+    stopping = {"best_loss": None, "should_stop": False, "reason": ""}
+    stored = {"history": [], "n_updates": 5, "seconds": 1.0, "stopping": stopping, "config": settings}
     run_dir = options.folder / "whale" / "run"
     run_dir.mkdir(parents=True)
     checkpoint.save(checkpoint.path_in(run_dir), checkpoint.Checkpoint({}, stored))

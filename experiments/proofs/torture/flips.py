@@ -10,9 +10,9 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.record import SavedRun
 
 
-def flips(folder: Path, n: int, seed: int = 0) -> Count:
+def flips(source: Path, folder: Path, n: int, seed: int = 0) -> Count:
     """Flip ``n`` bits, one at a time, in a corpus and as many in a checkpoint, and load the file."""
-    source, rng, count = toys.toys(folder / "toys", recipes=("frames",)), random.Random(seed), Count("flips")
+    rng, count = random.Random(seed), Count("flips")
     harmless = 0
     for _ in range(n):
         bit = rng.randrange(8 * (source / "corpus.h5").stat().st_size)

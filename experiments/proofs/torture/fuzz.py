@@ -19,10 +19,9 @@ KINDS = {"corpus": 5000, "sound": 2000, "checkpoint": 1000, "record": 1000, "idx
 LIMIT_S, MOST_MB = 5.0, 500.0
 
 
-def fuzz(folder: Path, share: float = 1.0) -> Count:
+def fuzz(source: Path, share: float = 1.0) -> Count:
     """Try ``share`` of the cases of each kind, two workers at a time."""
-    source, count = toys.toys(folder / "toys"), Count("fuzz")
-    lock, parts = threading.Lock(), list[tuple[str, range]]()
+    count, lock, parts = Count("fuzz"), threading.Lock(), list[tuple[str, range]]()
     for kind, n in KINDS.items():
         n = max(1, round(n * share))
         parts += [(kind, range(n // 2)), (kind, range(n // 2, n))]

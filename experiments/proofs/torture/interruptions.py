@@ -9,9 +9,9 @@ from experiments.proofs.torture.outcome import Count
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def interruptions(folder: Path, n: int) -> Count:
+def interruptions(source: Path, folder: Path, n: int) -> Count:
     """Send each recipe's run each of three signals, at ``n`` updates in all; resume each, and compare."""
-    source, count = toys.toys(folder / "toys"), Count("interruptions")
+    count = Count("interruptions")
     cases = [(recipe, number) for recipe in toys.SETTINGS for number in SIGNALS]
     for k in range(n):
         recipe, number = cases[k % len(cases)]

@@ -29,9 +29,9 @@ class Victim(NamedTuple):
     difference: Callable[[Path, Path], str]
 
 
-def kills(folder: Path, n: int, seed: int = 0) -> Count:
+def kills(source: Path, folder: Path, n: int, seed: int = 0) -> Count:
     """Kill each of the commands ``n`` times in all, at moments spread evenly at random over their duration."""
-    source, rng, count = toys.toys(folder / "toys"), random.Random(seed), Count("kills")
+    rng, count = random.Random(seed), Count("kills")
     every = list(victims())
     whole = {victim.name: _undisturbed(victim, source, folder) for victim in every}
     for k in range(n):

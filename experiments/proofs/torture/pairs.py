@@ -9,9 +9,9 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.runs.record import SavedRun
 
 
-def pairs(folder: Path, n: int) -> Count:
+def pairs(source: Path, folder: Path, n: int) -> Count:
     """Start ``n`` pairs of training runs in one folder each, and a fifth as many pairs of builds of one corpus."""
-    source, count = toys.toys(folder / "toys", recipes=()), Count("pairs")
+    count = Count("pairs")
     for k in range(n):
         count.add(f"pair {k + 1} of runs", _of_runs(toys.copied(source, folder / "pair", "corpus.h5")))
     for k in range(n // 5):

@@ -15,11 +15,15 @@ START_S = 20.0  # compiling, first validation
 MOST_GROWTH = 0.05
 
 
-def soak(folder: Path, seconds: float) -> Count:
-    """Train a run for ``seconds``, validating and saving all the time, and read /proc once a second (Linux only)."""
-    source, count = toys.toys(folder / "toys", recipes=()), Count("soak")
+def soak(source: Path, folder: Path, seconds: float, *, plot: bool) -> Count:
+    """Train a run for ``seconds``, validating and saving all the time, and read /proc once a second (Linux only).
+
+    plot: whether to replace the picture beside the record.
+    """
+    count = Count("soak")
+    toys.copied(source, folder, "corpus.h5")
     words = toys.train_words("frames", "run", "--max-updates", 10**9, "--minutes", seconds / 60.0)
-    process, rows = toys.Process(words, source), list[tuple[float, ...]]()
+    process, rows = toys.Process(words, folder), list[tuple[float, ...]]()
     started = time.monotonic()
     while process.runs and time.monotonic() - started < seconds:
         rows.append((time.monotonic() - started, *_state(process.pid)))
@@ -33,7 +37,8 @@ def soak(folder: Path, seconds: float) -> Count:
         thirds = np.array_split(steady[:, k], 3)
         first, last = np.median(thirds[0]), np.median(thirds[-1])
         count.add(name, f"{first:g} at first, {last:g} at last" if last > first * (1.0 + MOST_GROWTH) else "")
-    plots.soak(table, FOLDER / "pictures" / "torture-soak.png")
+    if plot:
+        plots.soak(table, FOLDER / "pictures" / "torture-soak.png")
     return count
 
 

@@ -1,7 +1,8 @@
 """Torture the command line, and count what held.
 
-    rnnaudio experiment run torture                     everything, about two hours; recorded
-    rnnaudio experiment run torture --short             a tenth or less of it; nothing is recorded
+    rnnaudio experiment run torture                     everything, two hours or three; recorded
+    rnnaudio experiment run torture --share 0.2         a fifth of it
+    rnnaudio experiment run torture --short             a few minutes; nothing is recorded
     rnnaudio experiment run torture --parts kills fuzz  some parts, whose counts replace those of the record
 
 The parts: ``kills`` (kill -9 at random moments), ``interruptions`` (signals, and resuming to equal bits), ``pairs``
@@ -18,12 +19,13 @@ from typing import Any
 
 import tyro
 
+from experiments.proofs.torture import toys
 from experiments.proofs.torture.flips import flips
 from experiments.proofs.torture.full_disk import full_disk
 from experiments.proofs.torture.fuzz import fuzz
 from experiments.proofs.torture.interruptions import interruptions
 from experiments.proofs.torture.kills import kills
-from experiments.proofs.torture.not_a_number import not_a_number
+from experiments.proofs.torture.not_a_number import MODES, not_a_number
 from experiments.proofs.torture.outcome import Count
 from experiments.proofs.torture.pairs import pairs
 from experiments.proofs.torture.soak import soak
@@ -32,17 +34,23 @@ from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.registry import nearest
 
-# A function of (folder, whether it is the short form), by the name of the part.
-PARTS: dict[str, Callable[[Path, bool], Count]] = {
-    "kills": lambda folder, short: kills(folder, 14 if short else 203),
-    "interruptions": lambda folder, short: interruptions(folder, 9 if short else 60),
-    "pairs": lambda folder, short: pairs(folder, 5 if short else 50),
-    "numbers": lambda folder, short: not_a_number(folder, *([("fused, mode c",)] if short else [])),
-    "fuzz": lambda folder, short: fuzz(folder, 0.02 if short else 1.0),
-    "disk": lambda folder, short: full_disk(folder, 3 if short else 20),
-    "flips": lambda folder, short: flips(folder, 10 if short else 100),
-    "soak": lambda folder, short: soak(folder, 60.0 if short else 1200.0),
+# A function of (folder of the toys, folder to work in, share of all cases), by the name of the part.
+PARTS: dict[str, Callable[[Path, Path, float], Count]] = {
+    "kills": lambda source, folder, share: kills(source, folder, part_of(203, share, least=7)),
+    "interruptions": lambda source, folder, share: interruptions(source, folder, part_of(63, share, least=3)),
+    "pairs": lambda source, folder, share: pairs(source, folder, part_of(50, share, least=2)),
+    "numbers": lambda source, folder, share: not_a_number(source, folder, part_of(len(MODES), share)),
+    "fuzz": lambda source, folder, share: fuzz(source, share),
+    "disk": lambda source, folder, share: full_disk(source, folder, part_of(20, share)),
+    "flips": lambda source, folder, share: flips(source, folder, part_of(100, share)),
+    "soak": lambda source, folder, share: soak(source, folder, max(30.0, 1200.0 * share), plot=share > SHORT),
 }
+SHORT = 0.01
+
+
+def part_of(n: int, share: float, least: int = 1) -> int:
+    """A share of ``n`` cases, ``least`` at least."""
+    return max(least, round(n * share))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +58,12 @@ class Options:
     """Torture the command line and count what held."""
 
     parts: tuple[str, ...] = tuple(PARTS)  # which parts
-    short: bool = False  # a tenth or less of each; nothing is recorded
+    share: float = 1.0  # of all cases
+    short: bool = False  # a few cases of each part; nothing is recorded
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.share <= 1.0:
+            raise RnnaudioError(f"share is {self.share:g}; expected more than 0, and 1 at most")
 
 
 def main() -> None:
@@ -59,16 +72,21 @@ def main() -> None:
     for name in options.parts:
         if name not in PARTS:
             raise RnnaudioError(f"unknown part {name!r}; {nearest(name, sorted(PARTS))}")
-    held = True
-    for name in options.parts:
-        with tempfile.TemporaryDirectory() as folder:
-            count = PARTS[name](Path(folder), options.short)
-        held &= not count.failures
-        print(f"{name}: {count.in_short()}", flush=True)
-        if not options.short:
-            record("torture", {"parts": _recorded() | {name: count.as_record()}})
-    if not held:
+    with tempfile.TemporaryDirectory() as folder:
+        source = toys.make_toys(Path(folder) / "toys")
+        held = [_holds(name, source, Path(folder) / name, options) for name in options.parts]
+    if not all(held):
         raise SystemExit(1)
+
+
+def _holds(name: str, source: Path, folder: Path, options: Options) -> bool:
+    """Run a part, print and record its counts; returns whether everything held."""
+    folder.mkdir()
+    count = PARTS[name](source, folder, SHORT if options.short else options.share)
+    print(f"{name}: {count.in_short()}", flush=True)
+    if not options.short:
+        record("torture", {"parts": _recorded() | {name: count.as_record()}})
+    return not count.failures
 
 
 def _recorded() -> dict[str, Any]:

@@ -125,13 +125,15 @@ def build_words(out: str = "corpus.h5", *further: object) -> list[object]:
     return ["corpus", "build", "sounds", out, "--sample-rate-hz", RATE_HZ, *further]
 
 
-def toys(folder: Path, recipes: Sequence[str] = tuple(SETTINGS)) -> Path:
-    """Make sounds, a corpus and an uninterrupted run of each recipe, in a folder of its own named like it."""
-    shutil.rmtree(folder, ignore_errors=True)
+def make_toys(folder: Path) -> Path:
+    """Make sounds, a corpus and an uninterrupted run of each recipe, in a folder named like it; returns ``folder``."""
+    print("training a run of each recipe, undisturbed ...", flush=True)
     make_sounds(folder)
     must(build_words(), folder)
-    for recipe in recipes:
+    must(build_words("float.h5", "--dtype", "float32"), folder)
+    for recipe in SETTINGS:
         must(train_words(recipe, recipe), folder)
+    must(["generate", "samples", "out.wav", "--seconds", 2, "--import", SHORTENED], folder)
     return folder
 
 
