@@ -68,7 +68,7 @@ clean: ## remove environments, caches and built pages; runs, corpora and downloa
 
 # ---- parts of test-full and of check, one at a time
 
-.PHONY: test-all test-modes test-jax test-theano test-theano-if-possible theano lint types imports
+.PHONY: test-all test-modes test-jax test-theano test-theano-if-possible theano lint types imports lock
 
 test-all: $(VENV)/.installed
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
@@ -107,6 +107,21 @@ types: $(VENV)/.installed
 
 imports: $(VENV)/.installed
 	@$(BIN)/lint-imports --no-logo
+
+# Run after a change of the requirements in setup.cfg, and to take newer versions; `git diff` shows which.
+LOCK_VENV := build/lock-venv
+WITHOUT_ADDRESSES := import json, sys; bom = json.load(sys.stdin); bom["metadata"].pop("tools", None); \
+    [part.pop("externalReferences", None) for part in bom["components"]]; \
+    bom["components"] = [part for part in bom["components"] if part["name"] not in ("rnnaudio", "pip")]; \
+    json.dump(bom, sys.stdout, indent=1, sort_keys=True)
+lock:
+	@$(PYTHON) -m venv $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/python $(PIP) install uv cyclonedx-bom
+	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+	    --no-emit-index-url --no-annotate --no-header --extra dev setup.cfg --output-file requirements.lock
+	@$(AGAIN) $(VENV)/.installed
+	@$(LOCK_VENV)/bin/cyclonedx-py environment --output-reproducible $(VENV)/bin/python | \
+	    $(PYTHON) -c '$(WITHOUT_ADDRESSES)' >sbom.cdx.json
 
 # ---- what `rnnaudio experiment needs` may answer
 

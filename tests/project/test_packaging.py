@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import json
 import re
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from importlib import metadata, resources
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import rnnaudio
 from experiments.catalogue import EXPERIMENTS
@@ -220,3 +223,43 @@ def test_an_import_inside_a_function_is_found():
     source = "import a\n\nclass C:\n    def f(self):\n        if self:\n            from b import c\n"
     assert imports_inside_functions(source) == [6]
     assert imports_inside_functions("try:\n    import a\nexcept ImportError:\n    a = None\n") == []
+
+
+def locked():
+    """Requirements of the lock file by name: a list of (version, marker, number of hashes) each."""
+    entries = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    every = {}
+    for entry in filter(None, map(str.strip, entries)):
+        requirement = Requirement(entry.partition(" \\")[0])
+        (pin,) = requirement.specifier
+        row = (pin.version, requirement.marker, len(re.findall(r"--hash=sha256:[0-9a-f]{64}", entry)))
+        every.setdefault(canonicalize_name(requirement.name), []).append(row)
+    return every
+
+
+def test_the_lock_has_a_version_in_range_of_every_requirement_with_hashes():
+    every, text = locked(), configparser.ConfigParser()
+    text.read(ROOT / "setup.cfg")
+    wanted = text["options"]["install_requires"] + text["options.extras_require"]["dev"]
+    requirements = [Requirement(line) for line in wanted.splitlines() if line and not line.startswith("#")]
+    assert len(requirements) > 15
+    for requirement in requirements:
+        versions = [version for version, _, _ in every[canonicalize_name(requirement.name)]]
+        assert versions and all(requirement.specifier.contains(version) for version in versions), requirement
+    assert all(n_hashes for rows in every.values() for _, _, n_hashes in rows)
+
+
+def test_the_bill_of_materials_is_that_of_the_lock():
+    """Its versions are those of Python 3.11 on Linux, with which it was made."""
+    place = {"python_full_version": "3.11.7", "python_version": "3.11", "sys_platform": "linux"}
+    expected = {
+        name: version
+        for name, rows in locked().items()
+        for version, marker, _ in rows
+        if marker is None or marker.evaluate(place)
+    }
+    bom = json.loads((ROOT / "sbom.cdx.json").read_text(encoding="utf-8"))
+    found = {canonicalize_name(part["name"]): part["version"] for part in bom["components"]}
+    assert bom["bomFormat"] == "CycloneDX" and found == expected
+    unnamed = {part["name"] for part in bom["components"] if not part.get("licenses")}
+    assert unnamed <= {"cons", "miniKanren", "multipledispatch"}  # BSD-3, by their LICENSE files alone
