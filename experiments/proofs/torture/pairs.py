@@ -6,6 +6,7 @@ from pathlib import Path
 from experiments.proofs.torture import toys
 from experiments.proofs.torture.outcome import Count
 from rnnaudio.data import AudioCorpus
+from rnnaudio.runs.recipes import recipe_named
 from rnnaudio.runs.record import SavedRun
 
 
@@ -39,7 +40,7 @@ def _of_runs(folder: Path) -> str:
     saved = SavedRun.read(folder / "run")
     seeds = {
         "checkpoint": saved.record["identity"]["seed"],
-        "config.json": json.loads((folder / "run" / "config.json").read_text())["training"]["seed"],
+        "config.json": json.loads((folder / "run" / "config.json").read_text())[recipe_named("frames").key]["seed"],
         "summary.json": json.loads((folder / "run" / "summary.json").read_text())["config"]["seed"],
     }
     return "" if set(seeds.values()) == {winner} else f"seed {winner} won, but {seeds}"
