@@ -1,6 +1,8 @@
 """Writing of a corpus file: opened without a cache, pieces measured, and at last what it states about them."""
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from rnnaudio.data.sources import LeftOut
 from rnnaudio.errors import RnnaudioError
 
 MORE_LEFT_OUT = LeftOut("...", "further files, for whose names there was no room")
+FAILED_WRITE = re.compile(r"write failed.*?errno = (\d+)", re.DOTALL)  # in a message of HDF5
 MOST_NOTE_BYTES = 40_000  # HDF5 keeps attributes up to 64 KiB
 
 
@@ -22,17 +25,21 @@ def new_hdf5(path: Path) -> Iterator[h5py.File]:
     """Create an HDF5 file without a chunk cache, and close it at the end.
 
     If the disk is full, HDF5 fails to write cached chunks when it closes the file, and crashes the process. Without
-    the cache, the write itself fails, with an OSError.
+    the cache, the write itself fails. Where h5py raises RuntimeError then, it is an OSError with the number of the
+    error.
     """
     file = h5py.File(path, "w", rdcc_nbytes=0)
     try:
         yield file
         file.flush()
-    except BaseException:
+        file.close()
+    except BaseException as error:
         with suppress(OSError, RuntimeError):  # an error while closing must not hide the first one
             file.close()
-        raise
-    file.close()
+        failed = FAILED_WRITE.search(str(error)) if isinstance(error, RuntimeError) else None
+        if failed is None:
+            raise
+        raise OSError(int(failed[1]), os.strerror(int(failed[1]))) from error
 
 
 def measure_pieces(group: h5py.Group, sample_rate_hz: int) -> tuple[Moments, list[PieceSummary]]:

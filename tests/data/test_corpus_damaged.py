@@ -15,6 +15,7 @@ from rnnaudio.data import corpus_build
 from rnnaudio.data.corpus import AudioCorpus
 from rnnaudio.data.corpus_build import Recording
 from rnnaudio.data.corpus_splits import Splitting
+from rnnaudio.data.corpus_write import new_hdf5
 from rnnaudio.errors import RnnaudioError
 from tests.support.corpora import RATE_HZ, build, noise, recording
 from tests.support.sounds import spoilt
@@ -76,6 +77,20 @@ def test_a_full_disk_does_not_bring_hdf5_down(tmp_path, n_samples):
     else:
         assert result.returncode == 1 and "RnnaudioError: cannot write a.h5: File too large" in result.stderr
         assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Unable to flush (file write failed: time = now\n, errno = 28, error message = 'No space')", OSError),
+        ("another error of HDF5", RuntimeError),
+    ],
+)
+def test_a_write_that_hdf5_calls_a_runtime_error_is_known(tmp_path, message, expected):
+    """As h5py raises if the disk is full when the file's index is flushed, seen at one offset of twenty."""
+    with pytest.raises(expected) as error, new_hdf5(tmp_path / "a.h5"):
+        raise RuntimeError(message)
+    assert expected is RuntimeError or error.value.errno == errno.ENOSPC
 
 
 def test_what_cannot_be_built(tmp_path):
