@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from experiments.catalogue import ALL, EXPERIMENTS, Experiment, Run, find
+from rnnaudio import interrupt
 from rnnaudio.errors import MissingCorpus, RnnaudioError
 
 PROGRAM = "rnnaudio experiment run"
@@ -87,11 +89,18 @@ def run_apart(name: str, arguments: tuple[str, ...]) -> bool:
     started = time.monotonic()
     code = "from rnnaudio.cli import main; main()"
     command = [sys.executable, "-c", code, "experiment", "run", name, *arguments]
-    done = subprocess.run(command, check=False, env=os.environ)
-    print(f"==== {name}: {time.monotonic() - started:.0f} s, status {done.returncode}", flush=True)
-    if done.returncode > 128:  # it was interrupted
+    with subprocess.Popen(command, env=os.environ) as child:
+        try:
+            status = child.wait()
+        except KeyboardInterrupt:
+            if interrupt.received() != signal.SIGINT:  # which the terminal has sent to both
+                child.send_signal(signal.SIGTERM)
+            child.wait()  # it saves first
+            raise
+    print(f"==== {name}: {time.monotonic() - started:.0f} s, status {status}", flush=True)
+    if status > 128:  # it was interrupted
         raise KeyboardInterrupt
-    return done.returncode == 0
+    return status == 0
 
 
 def set_aside(folders: list[Path]) -> None:

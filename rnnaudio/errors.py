@@ -64,7 +64,7 @@ def run_command(main: Callable[[], object], name: str) -> None:
         except KeyboardInterrupt as end:
             _exit_interrupted(name, str(end))
         except Exception as error:
-            if interrupt.received():  # in the middle of an import it may have become another error
+            if interrupt.was_raised():  # in the middle of an import it may have become another error
                 _exit_interrupted(name)
             if not isinstance(error, OSError) or not _output_fails():
                 raise

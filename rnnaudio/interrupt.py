@@ -21,12 +21,17 @@ NAMES = {
 WARNINGS = {signal.SIGUSR1, signal.SIGUSR2}  # of a batch system, some time before it ends the job (sbatch --signal)
 BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")  # variables that they set for a job
 
-_last = 0
+_last, _raised = 0, False
 
 
 def received() -> int:
     """Number of the last signal that asked the command to end; 0 if there was none."""
     return _last
+
+
+def was_raised() -> bool:
+    """Whether a signal has raised KeyboardInterrupt in the command, within :func:`raised`."""
+    return _raised
 
 
 def status() -> int:
@@ -40,11 +45,13 @@ def raised() -> Iterator[None]:
 
     The old handlers come back at the end.
     """
-    global _last
-    _last = 0
+    global _last, _raised
+    _last, _raised = 0, False
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        global _raised
         _note(number)
+        _raised = True
         raise KeyboardInterrupt
 
     with _handled(interrupt):

@@ -45,7 +45,7 @@ def owned_folder(folder: Path, *, make: bool = False) -> Iterator[None]:
     """
     made = _made(Path(folder)) if make else []
     try:
-        with _owned(Path(folder), Path(folder) / OF_A_FOLDER):
+        with _owned(Path(folder), Path(folder) / OF_A_FOLDER, make):
             yield
     finally:
         for one in made:
@@ -77,9 +77,9 @@ def _made(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _owned(thing: Path, lock: Path) -> Iterator[None]:
+def _owned(thing: Path, lock: Path, make: bool = False) -> Iterator[None]:
     key = (os.path.realpath(lock), os.getpid(), threading.get_ident())
-    descriptor = None if key in _held else _taken(thing, lock)
+    descriptor = None if key in _held else _taken(thing, lock, make)
     if descriptor is None:
         yield
         return
@@ -91,12 +91,19 @@ def _owned(thing: Path, lock: Path) -> Iterator[None]:
         _free(descriptor, lock)
 
 
-def _taken(thing: Path, lock: Path) -> int | None:
-    """Take a lock; returns the descriptor of its file, or None where nothing can be written."""
+def _taken(thing: Path, lock: Path, make: bool) -> int | None:
+    """Take a lock; returns the descriptor of its file, or None where nothing can be written.
+
+    make: whether to make the folder of the file, if it is missing.
+    """
     while True:
         try:
             descriptor, is_new = _opened(lock)
         except OSError as error:
+            if error.errno == errno.ENOENT and make:  # whoever made the folder has removed it: once more
+                _made(lock.parent)
+                if lock.parent.is_dir():
+                    continue
             if error.errno in UNWRITABLE and not os.path.lexists(lock):
                 return None
             raise RnnaudioError(
@@ -117,10 +124,12 @@ def _taken(thing: Path, lock: Path) -> int | None:
 def _opened(lock: Path) -> tuple[int, bool]:
     """Open the file of a lock; returns its descriptor, and whether it is new. OSError for what is no regular file."""
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        return os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o666), True
-    except FileExistsError:
-        descriptor = os.open(lock, flags)
+    while True:
+        with contextlib.suppress(FileExistsError):
+            return os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+        with contextlib.suppress(FileNotFoundError):  # its owner has freed it meanwhile: once more
+            descriptor = os.open(lock, flags)
+            break
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "no regular file")

@@ -176,3 +176,15 @@ def test_ctrl_c_in_the_first_seconds_is_one_line():
         _, err = child.communicate(timeout=60)
         assert "Traceback" not in err
         assert child.returncode == 0 or (child.returncode == 130 and err == "\nrnnaudio: interrupted\n"), err
+
+
+def test_an_error_after_a_signal_that_was_only_noted_is_reported():
+    """A fault in the report must not pass for the Ctrl-C that has ended the training in good order."""
+
+    def work():
+        with Interrupt():
+            send(signal.SIGINT)
+        raise ValueError("a fault of ours")
+
+    with pytest.raises(ValueError, match="a fault of ours"):
+        run_command(work, "rnnaudio")

@@ -225,3 +225,23 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(RnnaudioError, match=r"cannot write .*\.rnnaudio\.lock: No space left"), owned_folder(tmp_path):
         pass
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("folder_is_gone", [False, True])
+def test_a_lock_that_is_freed_while_it_is_looked_at_is_taken(tmp_path, monkeypatch, folder_is_gone):
+    """Between two ways to open its file; or with the folder, which its maker removes when it ends."""
+    folder, real, calls = tmp_path / "run", os.open, []
+
+    def opened(path, flags, *mode):
+        calls.append(path)
+        if len(calls) == 1:
+            if folder_is_gone:
+                folder.rmdir()
+                raise FileNotFoundError(errno.ENOENT, "gone")
+            raise FileExistsError(errno.EEXIST, "there")  # and the second call finds none
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(lock.os, "open", opened)
+    with owned_folder(folder, make=True):
+        assert (folder / OF_A_FOLDER).exists() and len(calls) >= 2
+    assert not folder.exists()

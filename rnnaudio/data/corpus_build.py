@@ -4,7 +4,7 @@ The steps: find, decode, clean and write each recording; assign the splits; join
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -163,7 +163,6 @@ def write_corpus(
         notes = list(dict.fromkeys(notes + notes_on(summaries)))
         std = write_attributes(file, moments, left_out, notes, {"sample_rate_hz": sample_rate_hz, "dtype": dtype})
         check_free(out, overwrite)  # another program may have written it meanwhile
-    remember_own(out)
     notes += partial.all_notes()
     return CorpusSummary(
         out, sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out),
@@ -233,8 +232,8 @@ def _check_left_out(
     """
     faults = [one for one in left_out if one.is_fault] if strict else []
     if faults:
-        lines = "\n  ".join(as_lines(faults))
-        raise RnnaudioError(f"{len(faults)} files cannot be used (--strict); nothing was written:\n  {lines}")
+        names = "; ".join(as_lines(faults))
+        raise RnnaudioError(f"{len(faults)} files cannot be used (--strict); nothing was written: {names}")
     adds = any(not recording.origin for recording in plan.recordings)
     if not written or (adds and all(one.origin for one in written)):
         reasons = "; ".join(as_lines(left_out))
@@ -345,10 +344,15 @@ class _Progress:
 
 @contextmanager
 def _owned(out: Path, overwrite: bool) -> Iterator[None]:
-    """Keep other processes from writing the corpus; RnnaudioError if there is one that is not to be replaced."""
+    """Keep other processes from writing the corpus, and remember it as checked once it is written.
+
+    RnnaudioError if there is one that is not to be replaced.
+    """
     with owned_file(out):
         check_free(out, overwrite)
         yield
+        with suppress(OSError):  # moved by another program: it is checked when it is opened
+            remember_own(out)
 
 
 def check_free(out: Path, overwrite: bool) -> None:

@@ -140,7 +140,7 @@ def merge_corpora(
     """
     if len(paths) < 2 or len({Path(path).resolve() for path in paths}) < len(paths):
         raise RnnaudioError(f"got {', '.join(map(str, paths)) or 'no corpus'}; expected two or more different corpora")
-    with ExitStack() as stack:
+    with owned_file(Path(out)), ExitStack() as stack:
         earlier = [stack.enter_context(_opened(path)) for path in paths]
         plan = _joined(*(one.plan for one in earlier))
         dtype = "float32" if any(one.dtype == "float32" for one in earlier) else "int16"

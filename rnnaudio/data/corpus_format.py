@@ -84,6 +84,7 @@ def start_child(command: str, path: Path, *arguments: str) -> subprocess.Popen[b
         [*CHILD, command, os.path.abspath(path), *arguments],
         env=child_environment() | {"OPENBLAS_NUM_THREADS": "1"},  # its threads reserve memory
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        process_group=0,  # Ctrl-C is for this process, which ends the child
     )  # fmt: skip
 
 

@@ -8,16 +8,19 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 
+from rnnaudio import interrupt
 from rnnaudio.corpus_file.samples import fault_of
 from rnnaudio.data.corpus_format import start_child
 from rnnaudio.errors import RnnaudioError
 
+LOOK_SECONDS = 0.05
 _compared: set[tuple[int, ...]] = set()  # pieces that this process has compared, by the state of their file
 
 
@@ -61,9 +64,13 @@ class Verification:
         self._raise(self._fault)
 
     def wait(self) -> None:
-        """Wait until the child has compared all pieces, and raise an RnnaudioError if it has found a fault."""
-        if self._child is not None:
-            self._child.wait()
+        """Wait until the child has compared all pieces, and raise an RnnaudioError if it has found a fault.
+
+        A signal that asks the process to end also ends the waiting.
+        """
+        child = self._child
+        while child is not None and child.poll() is None and not interrupt.received():
+            time.sleep(LOOK_SECONDS)
         self.raise_fault()
 
     @contextmanager

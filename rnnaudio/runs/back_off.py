@@ -1,15 +1,15 @@
 """Backing off: a run that breaks down goes back to its last validation and goes on with half the learning rate."""
 
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Protocol
 
 from tqdm import tqdm
 
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Layer
 from rnnaudio.training import Run, checkpoint
-
-MARK = "checkpoint.validated.safetensors"  # the checkpoint of the last validation, whatever was saved since
 
 
 class Attempt(Protocol):
@@ -40,26 +40,33 @@ def trained(
     A run goes back to its last validation, not to its last checkpoint, so that it takes the same course wherever it is
     interrupted; before the first validation it starts again.
     """
+    mark, path, initial = Path(run_dir) / checkpoint.VALIDATED, checkpoint.path_in(run_dir), model.get_values()
+    if not (most and resume):
+        mark.unlink(missing_ok=True)  # of another run, or no longer kept up to date
     if not most:
         return attempt(halvings, resume, on_update)
-    mark, path, initial = Path(run_dir) / MARK, checkpoint.path_in(run_dir), model.get_values()
 
     def marking(update: int) -> None:
         if update and update % validate_every == 0 and path.exists():
-            checkpoint.link(path, mark)
+            _link(path, mark)
         if on_update:
             on_update(update)
 
-    if not resume:
-        mark.unlink(missing_ok=True)
     run = attempt(halvings, resume, marking)
-    while run.broke_down and halvings < most:
+    while run.broke_down and not run.is_interrupted and halvings < most:
         halvings += 1
         if mark.exists():
-            checkpoint.link(mark, path)
-        elif not run.history:  # never validated, in any session
+            _link(mark, path)
+        elif not any(isfinite(row["valid"]) for row in run.history):  # never validated, in any session
             checkpoint.remove(run_dir)
             model.set_values(initial)
         tqdm.write(f"{run.broke_down}; back to the last validation, at half the learning rate ({halvings} of {most})")
         run = attempt(halvings, checkpoint.exists(run_dir), marking)
     return run
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        checkpoint.link(source, target)
+    except OSError as error:
+        raise RnnaudioError(f"cannot write {target}: {error.strerror}; fix this and resume the run") from error

@@ -89,6 +89,9 @@ def require_zero_or_more(config: Settings, *names: str) -> None:
             raise RnnaudioError(f"{name} is {value}; expected 0 or more{_finite(value)}")
 
 
+MOST_HALVINGS = 100  # of the learning rate, beyond which nothing of it is left
+
+
 def require_at_most(config: Settings, most: int, *names: str) -> None:
     """Check that none of the settings ``names`` exceeds ``most``. RnnaudioError for the first that does."""
     for name in names:

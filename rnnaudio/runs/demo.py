@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,14 @@ def run_demo(run_dir: Path, minutes: float) -> Path:
     if not 0 < minutes <= MOST_MINUTES:
         raise RnnaudioError(f"minutes is {minutes:g}; expected more than 0, and {MOST_MINUTES:g} at most")
     settings = {name: _within(chosen(preset=preset), minutes * SHARES[name]) for name, preset in PRESETS.items()}
-    with owned_folder(run_dir, make=True):
+    with ExitStack() as owned:
+        for folder in (run_dir, *(run_dir / name for name in settings)):
+            owned.enter_context(owned_folder(folder, make=True))
         return _demo(settings, run_dir)
 
 
 def _demo(settings: Mapping[str, Chosen], run_dir: Path) -> Path:
-    """Run the demo in a folder that no other process writes to; settings: those of both runs, by their folders."""
+    """Run the demo in folders that no other process writes to; settings: those of both runs, by their folders."""
     replace_earlier(run_dir, {name: each.config.minutes for name, each in settings.items()})
     corpus = build_demo_corpus(run_dir / "corpus.h5", more=True)
     print("1 of 3: a model of 2016", flush=True)

@@ -98,7 +98,8 @@ def _trained(
             resume=resume,
             config=record | ({"halvings": halvings} if halvings else {}),
             on_update=_stopped_by_damage(corpus, on_update),
-            on_validation=lambda row: _validated(recipe, corpus, row),
+            on_validation=lambda row: tqdm.write(describe_row(recipe, row)),
+            before_save=corpus.verification.wait,
         )
 
     return back_off.trained(
@@ -122,12 +123,6 @@ def _stopped_by_damage(corpus: AudioCorpus, on_update: Callable[[int], None] | N
             on_update(update)
 
     return call
-
-
-def _validated(recipe: Recipe[Any], corpus: AudioCorpus, row: Row) -> None:
-    """Print a row of the history. Waits for the comparison in the background, as the checkpoint is saved next."""
-    corpus.verification.wait()
-    tqdm.write(describe_row(recipe, row))
 
 
 def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:

@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import sys
 import zlib
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from rnnaudio.records import Json, Record, parsed
 from rnnaudio.training import history
 
 NAME, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
+VALIDATED = "checkpoint.validated.safetensors"  # that of the last validation, of runs that may back off
 CURRENT_NAMES = {"hear": "input", "tell": "output"}
 EARLIER_NAMES = re.compile(r"(?<=\.)(hear|tell)(?=\.)")
 FORMAT = "rnnaudio-checkpoint-1"
@@ -71,7 +73,7 @@ def exists(run_dir: Path) -> bool:
 
 def remove(run_dir: Path) -> None:
     """Remove the checkpoints of a run, so that it can start again."""
-    for name in (NAME, PREVIOUS):
+    for name in (NAME, PREVIOUS, VALIDATED):
         (Path(run_dir) / name).unlink(missing_ok=True)
 
 
@@ -132,15 +134,19 @@ def restore_previous(path: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Make ``target`` another name of the file ``source``, in one step, or on disks without links move it there."""
+    """Make ``target`` another name of the file ``source`` or, on disks without links, a copy of it, in one step.
+
+    OSError if that fails.
+    """
     temporary = target.with_name(f".{target.name}.link")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()  # of a process that was killed
     try:
         os.link(source, temporary)
-    except OSError:
-        temporary = source
+    except OSError:  # a disk without links
+        shutil.copyfile(source, temporary)
     os.replace(temporary, target)
+    temporary.unlink(missing_ok=True)  # renaming leaves it if both were the same file already
 
 
 def newest(run_dir: Path) -> Checkpoint:

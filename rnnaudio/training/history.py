@@ -63,7 +63,7 @@ class HistoryFile:
                 os.fsync(file.fileno())
         except OSError as error:
             what_to_do = (
-                "the run is saved up to the validation before: fix this and resume it"
+                "the run is saved up to its last checkpoint: fix this and resume it"
                 if self._checkpoint.exists()
                 else "nothing of the run is saved yet: fix this and train again"
             )

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -121,6 +120,7 @@ class Run:
     best: dict[str, Array] = field(default_factory=dict)
     reason: str = ""  # why the run ended; empty while it continues
     is_complete: bool = False  # the stopping rule or a limit ended the run, not Ctrl-C or a loss that is not finite
+    is_interrupted: bool = False  # a signal has ended the session
     broke_down: str = ""  # which loss or gradient was not finite; empty if all were
     n_saved: int = -1  # updates at the latest checkpoint; -1: none
 
@@ -143,6 +143,7 @@ def train(
     config: Mapping[str, Json] | None = None,
     on_update: Callable[[int], None] | None = None,
     on_validation: Callable[[Row], None] | None = None,
+    before_save: Callable[[], None] | None = None,
 ) -> Run:
     """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end the run, then set it to its best parameters.
 
@@ -172,6 +173,8 @@ def train(
         called before each update with its number, from 0, for example to anneal noise; None: nothing is called.
     on_validation
         called with each new row of the history; None: print it.
+    before_save
+        called before each checkpoint is written; an exception prevents that.
 
     RnnaudioError for a seed out of range, if a checkpoint exists and ``resume`` is off, if it was trained with another
     model, objective, optimizer, seed or segment length, if it cannot be written, or if the model or objective cannot
@@ -194,6 +197,12 @@ def train(
     run.reason = run.stopping.reason or _beyond(limits, run)
     started, saved_at = time.monotonic() - run.seconds, run.seconds
     indices = range(run.n_updates, limits.max_updates)
+
+    def save() -> None:
+        if before_save:
+            before_save()
+        _save(path, run, model, step, record, rows, judging.keep_all)
+
     with Interrupt() as interrupt, _progress_bar(run, limits) as bar, prefetched(batches.batch, indices) as coming:
         while not run.reason:
             if on_update:
@@ -213,21 +222,24 @@ def train(
                 run.stopping = _validated(run, result, evaluate(validation), stopping, model, judging.by)
                 run.history[-1]["epoch"] = run.n_updates / batches.batches_per_epoch
                 run.history[-1]["learning_rate"] = schedule(run.n_updates - 1)
-                (on_validation or _print)(run.history[-1])
                 valid = run.history[-1]["valid"]
                 run.broke_down = breakdown.of_validation(valid, objective.fields, validation, run.n_updates)
+                if not run.broke_down:
+                    save()  # before it is printed, which fails if the terminal has gone
+                    saved_at = run.seconds
+                (on_validation or _print)(run.history[-1])
                 if run.broke_down:
                     break
-                saved_at = -inf
             if run.seconds - saved_at >= limits.save_every_seconds:
-                _save(path, run, model, step, record, rows, judging.keep_all)
+                save()
                 saved_at = run.seconds
             run.reason = run.stopping.reason or over or interrupt.reason
         else:
-            _save(path, run, model, step, record, rows, judging.keep_all)
+            save()
             run.is_complete = not interrupt.reason
+    run.is_interrupted = bool(interrupt.reason)
     if run.broke_down:
-        run.reason = run.broke_down
+        run.reason = interrupt.reason or run.broke_down
         if run.n_saved >= 0:
             checkpoint.annotate(path, {"broke_down": run.broke_down})
     if run.best:

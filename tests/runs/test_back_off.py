@@ -8,7 +8,7 @@ from rnnaudio.nn import Dense, Sequential
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import SGD
 from rnnaudio.runs import back_off
-from rnnaudio.training import EarlyStopping, Limits, checkpoint, train
+from rnnaudio.training import EarlyStopping, Limits, Run, checkpoint, train
 
 SIZES = {"frame_size": 4, "n_steps": 5, "batch_size": 3}
 RATE, EVERY = 20.0, 3  # a rate at which a linear model explodes within some thirty updates
@@ -71,3 +71,51 @@ def test_interruptions_change_nothing(whole, tmp_path, stop_before):
 def test_it_backs_off_no_more_often_than_it_may(tmp_path):
     run = trained(tmp_path, 120, most=1)
     assert run.broke_down and checkpoint.newest(tmp_path).record["broke_down"] == run.broke_down
+
+
+def attempts_on(model, runs):
+    """An attempt that ends as the next of ``runs``, leaves the model exploded, and notes how it found it."""
+    found, coming = [], iter(runs)
+
+    def attempt(halvings, resume, on_update):
+        found.append((halvings, resume, float(next(iter(model.get_values().values())).ravel()[0])))
+        model.set_values({name: np.full_like(values, 1e30) for name, values in model.get_values().items()})
+        return next(coming)
+
+    return attempt, found
+
+
+def ended(valid=None, broke_down=""):
+    run = Run(EarlyStopping(1).initial(), history=[] if valid is None else [{"valid": valid}])
+    run.broke_down = broke_down
+    return run
+
+
+def test_a_first_validation_that_is_not_finite_starts_again(tmp_path):
+    model = Sequential([Dense(1, 1, rng=np.random.default_rng(0))])
+    initial = float(next(iter(model.get_values().values())).ravel()[0])
+    attempt, found = attempts_on(model, [ended(np.nan, "broke"), ended(1.0)])
+    back_off.trained(attempt, model, tmp_path, most=3, halvings=0, validate_every=2, resume=False, on_update=None)
+    assert found == [(0, False, initial), (1, False, initial)]
+
+
+def test_after_a_signal_it_does_not_back_off(tmp_path):
+    model = Sequential([Dense(1, 1, rng=np.random.default_rng(0))])
+    run = ended(1.0, "broke")
+    run.is_interrupted = True
+    attempt, found = attempts_on(model, [run])
+    assert back_off.trained(
+        attempt, model, tmp_path, most=3, halvings=0, validate_every=2, resume=False, on_update=None
+    ) is run  # fmt: skip
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(("most", "resume", "stays"), [(0, True, False), (2, False, False), (2, True, True)])
+def test_a_mark_that_nobody_keeps_is_removed(tmp_path, most, resume, stays):
+    """Otherwise a later break-down would bring back an old state, or that of another run."""
+    mark = tmp_path / checkpoint.VALIDATED
+    mark.write_bytes(b"of before")
+    model = Sequential([Dense(1, 1, rng=np.random.default_rng(0))])
+    attempt, _ = attempts_on(model, [ended(1.0)])
+    back_off.trained(attempt, model, tmp_path, most=most, halvings=0, validate_every=2, resume=resume, on_update=None)
+    assert mark.exists() == stays

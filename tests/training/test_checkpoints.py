@@ -170,3 +170,17 @@ def test_bytes_that_are_no_checkpoint_are_refused(tmp_path_factory, content, is_
     path.write_bytes((struct.pack("<Q", len(content)) if is_header else b"") + content)
     with pytest.raises(RnnaudioError, match="is damaged or no checkpoint"):
         checkpoint.load(path)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_second_name_leaves_the_first_and_nothing_else(tmp_path, monkeypatch, has_links):
+    def fails(source, target):
+        raise OSError(1, "no links here")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", fails)
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(b"content")
+    for _ in range(2):  # the second time both are one file already
+        checkpoint.link(source, target)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"content", "b": b"content"}

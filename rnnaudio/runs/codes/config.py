@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import require_at_most, require_more_than_zero, require_zero_or_more
+from rnnaudio.runs.config import MOST_HALVINGS, require_at_most, require_more_than_zero, require_zero_or_more
 from rnnaudio.seeds import check_seed
 
 MOST_SEMITONES, MOST_LAYERS = 24, 1000
@@ -59,6 +59,7 @@ class CodesConfig:
             self, "window_samples", "hop_samples", "n_components", "n_codes", "n_units", "head_units", "max_updates",
             "n_stages", "input_noise", "gain_db", "patience", "back_off",
         )  # fmt: skip
+        require_at_most(self, MOST_HALVINGS, "back_off")
         check_seed(self.seed)
         for name in ("dropout", "own_share"):
             if not 0.0 <= getattr(self, name) < 1.0:

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import from_dict, require_at_most, require_more_than_zero, require_zero_or_more
+from rnnaudio.runs.config import (
+    MOST_HALVINGS,
+    from_dict,
+    require_at_most,
+    require_more_than_zero,
+    require_zero_or_more,
+)
 from rnnaudio.runs.frames.batchers import BATCHERS
 from rnnaudio.runs.frames.cells import CELLS, ONCE_OF_ALL, CellKind, CellOptions
 from rnnaudio.schema import Plain
@@ -185,6 +191,7 @@ class FramesConfig:
             "minutes", "max_updates", "validate_every", "checkpoint_minutes", "patience",
         )  # fmt: skip
         require_zero_or_more(self, "segment_steps", "anneal_noise_over", "min_improvement", "burn_in", "back_off")
+        require_at_most(self, MOST_HALVINGS, "back_off")
         check_seed(self.seed)
         BATCHERS.check(self.batches)
         if self.burn_in >= self.n_steps:

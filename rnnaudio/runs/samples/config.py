@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Literal
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.runs.config import require_more_than_zero, require_zero_or_more
+from rnnaudio.runs.config import MOST_HALVINGS, require_at_most, require_more_than_zero, require_zero_or_more
 from rnnaudio.seeds import check_seed
 
 MOST_LEVELS = 65_536
@@ -54,6 +54,7 @@ class SamplesConfig:
             "valid_stretches", "minutes", "checkpoint_minutes",
         )  # fmt: skip
         require_zero_or_more(self, "n_taps", "back_off")
+        require_at_most(self, MOST_HALVINGS, "back_off")
         check_seed(self.seed)
         if not 2 <= self.n_levels <= MOST_LEVELS:
             raise RnnaudioError(f"n_levels is {self.n_levels}; expected 2 to {MOST_LEVELS}")
