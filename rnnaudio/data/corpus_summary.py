@@ -71,7 +71,11 @@ class CorpusSummary:
         return self.table(MAX_ROWS)
 
     def table(self, most_rows: int | None = None) -> str:
-        """The table, with the first ``most_rows`` pieces, notes and files left out; None: all of them."""
+        """Format the summary as a table.
+
+        most_rows: most pieces, most notes, and most files left out on purpose that are listed; None: all. Files that
+        cannot be used are always listed.
+        """
         total = sum(piece.seconds for piece in self.pieces)
         lines = [
             f"{self.path}: {len(self.pieces)} pieces, {_clock(total)}, {self.sample_rate_hz} Hz, {self.dtype}, "
@@ -103,7 +107,10 @@ class CorpusSummary:
 
 
 def on_unchecked(files: Iterable[Path]) -> str:
-    """A sentence on the files whose formats have no checksums; empty if there are none."""
+    """Make a sentence that counts the files whose formats have no checksums; empty if there are none.
+
+    Files that cannot be read are ignored.
+    """
     formats: Counter[str] = Counter()
     for file in files:
         with suppress(OSError):  # moved since it was read
@@ -116,17 +123,17 @@ def on_unchecked(files: Iterable[Path]) -> str:
 
 
 def is_measured(note: str) -> bool:
-    """Whether :func:`notes_on` has made the note; it is then made anew whenever a corpus is written."""
+    """Whether a note is one of those that :func:`notes_on` makes, and makes anew whenever a corpus is written."""
     return note.endswith((LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE, EARLIER_SILENT_NOTE))
 
 
 def notes_of(file: h5py.File) -> list[str]:
-    """The notes kept in a corpus; [] if it has none, or none that is usable."""
+    """Read the notes stored in a corpus; [] if there are none or they are damaged."""
     return [note for note in _entries(file, "notes") if isinstance(note, str)]
 
 
 def left_out_of(file: h5py.File) -> list[LeftOut]:
-    """The files and folders left out of a corpus, as kept in it; [] if there are none, or none that is usable."""
+    """Read the list, stored in a corpus, of files and folders left out; [] if there is none or it is damaged."""
     return [LeftOut(*row) for row in _entries(file, "left_out") if _is_left_out(row)]
 
 
@@ -143,7 +150,11 @@ def _entries(file: h5py.File, name: str) -> list[Any]:
 
 
 def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:
-    """Notes on pieces of unusual level, clipped or mostly silent pieces, each with the option that helps, if any."""
+    """Make notes on unusual pieces, each with the option that helps, if there is one.
+
+    Noted are a median level of the pieces below -45 dBFS, pieces more than 20 dB from the median level, pieces with
+    more than .1 % of their samples at full scale, and pieces that are silent for more than half of their time.
+    """
     notes = []
     median = float(np.median([piece.rms_dbfs for piece in pieces]))
     if median < QUIET_DBFS:
@@ -169,7 +180,7 @@ def _shortened(lines: Sequence[str], most: int | None) -> list[str]:
 
 
 class Moments(NamedTuple):
-    """Number, mean, and sum of squared deviations from the mean, of a set of samples."""
+    """Number of samples in a set, their mean, and the sum of their squared deviations from the mean."""
 
     n: int
     mean: float
