@@ -19,7 +19,10 @@ MOST_BYTES = 400_000_000  # beyond what the interpreter and its libraries take
 
 
 def main(command: str, path: str, seconds: str = "0") -> None:
-    """Print the result of a command."""
+    """Run a command, ``check`` or ``samples``, on the file ``path``, and print its result as a line of JSON.
+
+    seconds: processor time allowed for ``check``.
+    """
     if command == "samples":
         os.nice(10)  # beside training
         with structure.opened(path) as file:

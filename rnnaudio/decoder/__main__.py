@@ -20,9 +20,10 @@ Message: TypeAlias = dict[str, str | int | float | list[str] | None]  # a reques
 def reply(
     path: str, sample_rate_hz: int | None = None, *, part: list[float] | None = None, only_length: bool = False
 ) -> tuple[Message, Decoded | None]:
-    """Decode a file; returns (header of the reply, decoded audio), or (header with the error or the length, None).
+    """Answer a request; returns (header of the reply, decoded audio), or (header with the error or the length, None).
 
-    Every exception becomes such a header, as the libraries raise exceptions of many types.
+    Arguments are the entries of the request. Every exception becomes a header {"error": text}, as the libraries raise
+    exceptions of many types.
     """
     try:
         if only_length:
