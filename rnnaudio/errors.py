@@ -44,7 +44,8 @@ def run_command(main: Callable[[], object], name: str) -> None:
     """Call ``main``; on RnnaudioError print one line to standard error and exit with the status of the error.
 
     A signal raises KeyboardInterrupt in ``main`` (:mod:`rnnaudio.interrupt`); the exit status is then 128 + number of
-    the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Other errors raised after a signal are not reported.
+    the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Any other exception after a signal, except
+    RnnaudioError, is treated like KeyboardInterrupt.
 
     If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as
     after SIGPIPE; if standard output cannot be written, for example because the disk is full, print one line and exit

@@ -1,8 +1,8 @@
 """Signals that ask a process to end: Ctrl-C, ``kill``, a terminal that is closed, the warning of a batch system.
 
 A command treats all these signals like Ctrl-C: they raise KeyboardInterrupt, so that everything is cleaned up. During
-training and generation, the first signal is only noted, and the work ends in good order. A second signal ends the
-process at once.
+training and generation, the first signal is only noted, and the work ends in good order. A second signal is not held
+back: Ctrl-C raises KeyboardInterrupt, the others end the process at once.
 """
 
 import os
@@ -37,7 +37,7 @@ def status() -> int:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Context in which the first signal that asks the process to end raises KeyboardInterrupt; a second one ends it.
+    """Context in which the first signal that asks the process to end raises KeyboardInterrupt.
 
     Signals received earlier are forgotten. The old handlers are restored at the end.
     """
@@ -73,8 +73,9 @@ def at_once(name: str) -> Iterator[None]:
 class Interrupt:
     """Context manager in which the first signal that asks the process to end only sets the attribute ``reason``.
 
-    A second signal ends the process at once. ``reason`` is a phrase such as ``interrupted (Ctrl-C)``, empty before a
-    signal. what: phrase, printed to standard error at the first signal, that says what happens next.
+    A second signal is not held back: Ctrl-C raises KeyboardInterrupt, the others end the process. ``reason`` is a
+    phrase such as ``interrupted (Ctrl-C)``, empty before a signal. what: phrase that says what happens after the first
+    signal, which is when it is printed to standard error.
     """
 
     def __init__(self, what: str = "stopping after this update and saving") -> None:

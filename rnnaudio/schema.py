@@ -39,7 +39,7 @@ WORDS: dict[object, str] = {
 
 
 class Settings(Protocol):
-    """A dataclass of settings."""
+    """Any dataclass of settings; a protocol for type checkers."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
@@ -98,8 +98,9 @@ def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
 def checked(value: Plain, kind: Any, name: str) -> Any:
     """Check that a value is of a kind, and convert it; returns the converted value.
 
-    Numbers of kind float become float, the text "none" becomes None, and tables of a config class become a config.
-    RnnaudioError if the value, or a value inside it, does not fit; the message calls the value ``name``.
+    Numbers of kind float become float; where None is allowed, the text "none" becomes None; a table becomes a config
+    if the kind is a dataclass. RnnaudioError if the value, or a value inside it, does not fit; the message calls the
+    value ``name``.
     """
     try:
         return _converter(kind)(value)

@@ -41,8 +41,8 @@ class Decoded(NamedTuple):
     sample_rate_hz
         sample rate of ``audio`` in Hz.
     notes
-        one text for each correction: a wrong length in the header, channels in opposite phase, damaged packets that
-        were left out, samples beyond -1 to 1.
+        one text for each fault or correction, such as a wrong length in the header, channels in opposite phase,
+        damaged packets that were left out, or samples beyond -1 to 1.
     truncated
         text that says how much of a truncated file is present; empty if nothing is known to be missing.
     is_part
@@ -225,7 +225,10 @@ def trim_silence(audio: Audio, sample_rate_hz: int, threshold_db: float = -60.0)
 
 
 def resample(audio: Audio, from_rate_hz: int, to_rate_hz: int) -> Audio:
-    """Resample (n_samples,) audio with soxr (high quality); returns float32."""
+    """Resample (n_samples,) audio with soxr (high quality); returns float32.
+
+    RnnaudioError for a sample rate that is not a positive whole number of Hz.
+    """
     _check_rate(from_rate_hz)
     _check_rate(to_rate_hz)
     return np.asarray(soxr.resample(audio, from_rate_hz, to_rate_hz), np.float32)

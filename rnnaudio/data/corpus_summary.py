@@ -33,14 +33,24 @@ EARLIER_SILENT_NOTE = " of its time: --drop-silence cuts that"  # in corpora tha
 
 @dataclass(frozen=True)
 class PieceSummary:
-    """Measurements of one piece as stored in the file."""
+    """Measurements of one piece as stored in the file.
+
+    seconds
+        length in seconds.
+    rms_dbfs
+        rms level in dB relative to full scale, not below -120.
+    clipped_share
+        share of samples whose magnitude is at least 0.999 of full scale.
+    silent_share
+        share of frames of 20 ms whose rms is below -60 dBFS.
+    """
 
     title: str
     split: str
     seconds: float
-    rms_dbfs: float  # not below -120
-    clipped_share: float  # share of samples whose magnitude is at least 0.999 of full scale
-    silent_share: float  # share of frames of 20 ms whose rms is below -60 dBFS
+    rms_dbfs: float
+    clipped_share: float
+    silent_share: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,12 @@ class CorpusSummary:
         sample format in the file, int16 or float32.
     mean, std
         mean and standard deviation of the training samples, on the scale -1 to 1.
+    notes
+        texts on changes made to the pieces, and on unusual pieces.
+    left_out
+        files and folders that are not in the corpus, with reasons.
+    unchecked
+        sentence on the files without checksums, see :func:`on_unchecked`; empty except for a corpus just built.
     """
 
     path: Path
@@ -59,9 +75,9 @@ class CorpusSummary:
     mean: float
     std: float
     pieces: tuple[PieceSummary, ...]
-    notes: tuple[str, ...]  # what was changed in the pieces, and what is unusual about them
-    left_out: tuple[LeftOut, ...] = ()  # files and folders that are not in the corpus, and why
-    unchecked: str = ""  # of a corpus just built: how many files had no checksums
+    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    unchecked: str = ""
 
     def seconds(self, split: str) -> float:
         """Duration of a split in seconds."""
@@ -187,7 +203,7 @@ class Moments(NamedTuple):
     squares: float
 
     def merged(self, other: "Moments") -> "Moments":
-        """Moments of both sets together, without the cancellation of sum(x^2) - n mean^2.
+        """Moments of the union of both sets, computed without the cancellation of sum(x^2) - n mean^2.
 
         Chan, Golub and LeVeque (1979).
         """
@@ -201,7 +217,10 @@ class Moments(NamedTuple):
 
 
 def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSummary]:
-    """Compute (moments, summary) of a stored piece, on the scale -1 to 1, reading about a minute at a time."""
+    """Measure a stored piece on the scale -1 to 1, reading about a minute at a time; returns (moments, summary).
+
+    OSError if a chunk of the file is damaged.
+    """
     n_frame = max(1, sample_rate_hz // 50)
     moments, n_clipped, n_silent, n_frames = Moments(0, 0.0, 0.0), 0, 0, 0
     for block in blocks(piece):

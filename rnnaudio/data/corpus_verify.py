@@ -62,7 +62,7 @@ class Verification:
         self._raise(fault_of(piece))
 
     def raise_fault(self) -> None:
-        """Raise an RnnaudioError if the child has found a fault."""
+        """RnnaudioError if a child process (:meth:`in_background`) has ended and found a fault."""
         with self._lock:
             if self._child is not None and self._child.poll() is not None:
                 self._take_result(self._child)

@@ -1,4 +1,4 @@
-"""Damage that the checksums of a file show, and formats that have none."""
+"""Check of the checksums in Ogg files, and recognition of formats without checksums."""
 
 from rnnaudio.decoder import flac, ogg
 from rnnaudio.decoder.mixing import Unusable

@@ -68,9 +68,10 @@ def onsets_per_second(audio: ArrayLike, sample_rate_hz: int) -> float:
 def chroma(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     """Power in each pitch class, (n_frames, 12) from C to B, between 55 and 2000 Hz.
 
-    Frames have 8192 samples (Hann window), the hop is 2048. Each spectral peak adds its power to the pitch class of
-    the nearest semitone (A = 440 Hz); leakage beside the peaks is ignored. RnnaudioError if the audio is shorter than
-    a frame, is not mono and floating point, or has a sample rate below 4 kHz.
+    The upper limit is .45 times the sample rate if that is lower. Frames have 8192 samples (Hann window), the hop is
+    2048. Each spectral peak adds its power to the pitch class of the nearest semitone (A = 440 Hz); leakage beside the
+    peaks is ignored. RnnaudioError if the audio is shorter than a frame, is not mono and floating point, or has a
+    sample rate below 4 kHz.
     """
     samples = checked(audio, sample_rate_hz)
     if len(samples) < CHROMA_FRAME:
@@ -93,7 +94,8 @@ def chroma(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 def pitch_class_entropy(audio: ArrayLike, sample_rate_hz: int) -> float:
     """Entropy of the pitch classes in bits: 0 for a single class, log2 12 = 3.58 for a uniform distribution.
 
-    All frames have the same weight. Raises the errors of `chroma`.
+    All frames have the same weight, except that silent frames are left out; 0 if all are silent. Raises the errors of
+    `chroma`.
     """
     share = _shares(chroma(audio, sample_rate_hz)).mean(axis=0)
     share = share[share > 0] / max(share.sum(), 1e-30)

@@ -145,7 +145,10 @@ class LoadedRun(ABC):
         return (block[0] for block in self.blocks([prime], n_samples, sampling, at_once=True))
 
     def watch(self, prime: np.ndarray) -> "Watch":
-        """Make a new detector of the death of a stream that continues ``prime``, (n,) standardised samples."""
+        """Make a new :class:`Watch`, which detects the death of a stream that continues ``prime``.
+
+        prime: (n,) standardised samples.
+        """
         return Watch(self.limits, self.scale, prime)
 
     def monitor(self, primes: Sequence[np.ndarray]) -> "Monitor":

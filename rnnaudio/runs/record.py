@@ -22,7 +22,12 @@ Record = dict[str, Any]  # what JSON can hold
 
 
 class CorpusEntry(TypedDict):
-    """What identifies the corpus of a run; see :func:`description`."""
+    """What identifies the corpus of a run.
+
+    mean, std: the values by which samples are standardised, see :class:`rnnaudio.data.corpus.Scale`. train_seconds:
+    duration of the training split in seconds. digest: see :meth:`rnnaudio.data.AudioCorpus.digest`; records of earlier
+    versions lack it.
+    """
 
     path: str
     sample_rate_hz: Annotated[int, Between(1, 2**31)]

@@ -40,7 +40,7 @@ class StoppingEntry(TypedDict):
 
 
 class EngineEntry(TypedDict):
-    """The engine that trained the run."""
+    """The engine that trained the run: its name, version and mode, and the kernel in use."""
 
     name: str
     version: str
