@@ -25,8 +25,8 @@ def new_hdf5(path: Path) -> Iterator[h5py.File]:
     """Context with a new HDF5 file, opened for writing without a chunk cache, and closed at the end.
 
     If the disk is full, HDF5 fails to write cached chunks when it closes the file, and crashes the process. Without
-    the cache, the write itself fails. Where h5py raises RuntimeError then, it is an OSError with the number of the
-    error.
+    the cache, the write itself fails with an OSError; if h5py raises RuntimeError for a failed write, that is replaced
+    by an OSError with the same errno.
     """
     file = h5py.File(path, "w", rdcc_nbytes=0)
     try:
