@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and what killed processes leave of them."""
+"""Files that are written completely or not at all; removal of temporary files that killed processes have left."""
 
 import contextlib
 import os
@@ -81,9 +81,9 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a temporary folder, and remove it at the end; those of processes that were killed are removed, too.
+    """Context with a temporary folder, whose path it yields, and which is removed at the end.
 
-    RnnaudioError if there is no place for one.
+    Temporary folders left by killed processes are removed, too. RnnaudioError if no temporary folder can be made.
     """
     try:
         _remove_leftovers(Path(tempfile.gettempdir()))

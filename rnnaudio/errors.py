@@ -15,8 +15,9 @@ from rnnaudio.text import VisibleStream, visible
 class RnnaudioError(Exception):
     """An error that the user can fix: bad input, a missing extra, a full disk.
 
-    The message states in one line what was received, what was expected and what to do; control characters in it, as of
-    a file's name, are made visible. Callers may catch it. ``status``: of the command that it ends.
+    The message states in one line what was received, what was expected and what to do; control characters in the
+    message, such as those of a file name, are replaced by escapes. Callers may catch the exception. ``status``: exit
+    status of a command that ends by this exception.
     """
 
     status = 2
@@ -26,13 +27,13 @@ class RnnaudioError(Exception):
 
 
 class BrokeDown(RnnaudioError):
-    """Training broke down or diverged."""
+    """Error for a training that broke down (a loss or gradient was not finite) or diverged; exit status 3."""
 
     status = 3
 
 
 class MissingCorpus(RnnaudioError):
-    """There is no corpus file at ``path``."""
+    """Error for a missing corpus file; ``path``: where it was expected."""
 
     def __init__(self, path: Path):
         super().__init__(f"{path}: no such corpus file; build one with 'rnnaudio corpus build'")
@@ -40,14 +41,15 @@ class MissingCorpus(RnnaudioError):
 
 
 def run_command(main: Callable[[], object], name: str) -> None:
-    """Call ``main``; on RnnaudioError print one line to stderr and exit with its status.
+    """Call ``main``; on RnnaudioError print one line to standard error and exit with the status of the error.
 
-    Exits with status 130 on Ctrl-C, 143 on SIGTERM, 129 on SIGHUP: 128 and the number of the signal. All of them raise
-    KeyboardInterrupt in ``main``; see :mod:`rnnaudio.interrupt`. An error that follows from one is not reported.
+    A signal raises KeyboardInterrupt in ``main`` (:mod:`rnnaudio.interrupt`); the exit status is then 128 + number of
+    the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Any other exception after a signal, except
+    RnnaudioError, is treated like KeyboardInterrupt.
 
     If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as
-    after SIGPIPE; if standard output cannot be written, for example because the disk is full, exit like after an
-    RnnaudioError. What cannot be written to standard error is lost. Characters that the terminal cannot show, and
+    after SIGPIPE; if standard output cannot be written, for example because the disk is full, print one line and exit
+    with status 2. Text that cannot be written to standard error is lost. Characters that the terminal cannot show, and
     those that it would obey, are printed as escapes. ``name`` is the prefix of the messages.
     """
     _make_output_printable()
@@ -142,5 +144,5 @@ def _output_fails() -> bool:
 
 
 def forget_output() -> None:
-    """Redirect standard output to the null device, so that the final flush cannot fail on a pipe that was closed."""
+    """Redirect standard output to the null device, so that the flush at exit cannot fail on a closed pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

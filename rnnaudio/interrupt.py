@@ -1,7 +1,8 @@
 """Signals that ask a process to end: Ctrl-C, ``kill``, a terminal that is closed, the warning of a batch system.
 
-A command takes all of them as Ctrl-C: KeyboardInterrupt, so that everything is cleaned up. Training and generation
-note the first one only, and end in good order. A second one ends the process at once.
+A command treats all these signals like Ctrl-C: they raise KeyboardInterrupt, so that everything is cleaned up. During
+training and generation, the first signal is only noted, and the work ends in good order. A second signal is not held
+back: Ctrl-C raises KeyboardInterrupt, the others end the process at once.
 """
 
 import os
@@ -25,7 +26,7 @@ _last, _raised = 0, False
 
 
 def received() -> int:
-    """Number of the last signal that asked the command to end; 0 if there was none."""
+    """Number of the last signal, such as 15 for SIGTERM, that asked the command to end; 0 if there was none."""
     return _last
 
 
@@ -35,15 +36,15 @@ def was_raised() -> bool:
 
 
 def status() -> int:
-    """Exit status of a command that was interrupted: 128 and the number of the signal, by default that of Ctrl-C."""
+    """Exit status of an interrupted command: 128 + number of the last signal; 130, as after Ctrl-C, if none came."""
     return 128 + (_last or signal.SIGINT)
 
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the block at the first signal that asks the process to end, and forget earlier ones.
+    """Context in which the first signal that asks the process to end raises KeyboardInterrupt.
 
-    The old handlers come back at the end.
+    Signals received earlier are forgotten. The old handlers are restored at the end.
     """
     global _last, _raised
     _last, _raised = 0, False
@@ -60,10 +61,11 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def at_once(name: str) -> Iterator[None]:
-    """End the process in the block at the first signal, with one line of the command ``name`` on standard error.
+    """Context in which the first signal ends the process with status 128 + its number.
 
-    For imports, and for what is left when a command has ended: nothing is begun that would have to be cleaned up, and
-    a KeyboardInterrupt in the middle of an extension module can be lost or become another error.
+    One line, ``NAME: interrupted``, is written to standard error. For imports, and for the time after a command has
+    ended: nothing is under way then that would have to be cleaned up, and a KeyboardInterrupt in the middle of an
+    extension module can be lost or become another error.
     """
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
@@ -76,10 +78,11 @@ def at_once(name: str) -> Iterator[None]:
 
 
 class Interrupt:
-    """Context manager in which the first signal that asks the process to end only sets ``reason``.
+    """Context manager in which the first signal that asks the process to end only sets the attribute ``reason``.
 
-    A second one ends the process at once. ``reason`` is a phrase for the user, empty before a signal. what: what
-    follows the first one, for the user.
+    A second signal is not held back: Ctrl-C raises KeyboardInterrupt, the others end the process. ``reason`` is a
+    phrase such as ``interrupted (Ctrl-C)``, empty before a signal. what: phrase that says what happens after the first
+    signal, which is when it is printed to standard error.
     """
 
     def __init__(self, what: str = "stopping after this update and saving") -> None:

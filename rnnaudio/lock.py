@@ -1,14 +1,14 @@
 """One process at a time writes a run or a corpus: a lock that is freed when its owner ends, however it ends.
 
-The lock is a hidden file, on which its owner holds a lock of the kernel, and which holds a record of the owner. Nearly
-always the kernel's lock decides. The record decides
+The lock is a hidden file that contains a record of its owner, the process that writes; the owner also holds a lock of
+the kernel (``flock``) on this file. In nearly all cases the kernel's lock decides. The record decides
 
-* where the file system has no such locks;
-* between machines, as on some network disks each machine's kernel has locks of its own: the record of a process on
-  another machine, which that has not removed, keeps others out, until somebody deletes the file.
+* where the file system has no locks of the kernel;
+* between machines, because on some network disks each machine's kernel has its own locks: while there is a record of a
+  process on another machine, no other process gets the lock, until somebody deletes the file.
 
-A record that came with a copy of the folder, which is known by the number of the file, keeps nobody out. Who only
-reads needs no lock.
+A record that was copied with its folder, and so names another inode than that of its file, is ignored. Processes that
+only read need no lock.
 """
 
 import contextlib
@@ -40,8 +40,8 @@ _held: set[tuple[str, int, int]] = set()  # locks by path, process and thread
 def owned_folder(folder: Path, *, make: bool = False) -> Iterator[None]:
     """Keep other processes from writing to the run in ``folder`` while the block runs.
 
-    make: whether to make the folder, which is removed again if it stays empty; else one that does not exist is left
-    alone. Errors are those of :func:`owned_file`.
+    make: True to make the folder if it does not exist, and to remove it after the block if it is then empty; False: a
+    folder that does not exist is neither made nor locked. Errors are those of :func:`owned_file`.
     """
     made = _made(Path(folder)) if make else []
     try:
@@ -57,9 +57,9 @@ def owned_folder(folder: Path, *, make: bool = False) -> Iterator[None]:
 def owned_file(path: Path) -> Iterator[None]:
     """Keep other processes from writing ``path`` while the block runs; the lock is a hidden file beside it.
 
-    The thread that has the lock may enter again. RnnaudioError, which tells by which process of which machine and
-    since when, if it is in use; also if the lock cannot be written. Where nothing can be written at all, there is no
-    lock.
+    The thread that holds the lock may enter another such block for the same path. RnnaudioError if another process or
+    thread holds the lock, with the process, its machine and the time; also if the lock file cannot be written. In a
+    folder that is missing or not writable, the block runs without a lock.
     """
     path = Path(path)
     with _owned(path, path.with_name(f".{path.name}.lock")):
@@ -179,7 +179,17 @@ def _is_at(descriptor: int, lock: Path) -> bool:
 
 
 class Owner(NamedTuple):
-    """Who has a lock: the process, where it runs and since when, and the number of the file that says so."""
+    """Record of the process that holds a lock.
+
+    pid, started, machine
+        identity of the process, as in :class:`rnnaudio.process.Process`.
+    host, boot
+        host name of its machine, and identifier of the machine's boot; see :mod:`rnnaudio.process`.
+    since
+        local time at which the process took the lock, YYYY-MM-DD HH:MM:SS.
+    inode
+        inode of the lock file; it differs in a copy of the file.
+    """
 
     pid: int
     started: int
@@ -190,7 +200,11 @@ class Owner(NamedTuple):
     inode: int
 
     def keeps_out(self, by_kernel: bool) -> bool:
-        """Whether it may still be running. by_kernel: whether this process has got the kernel's lock."""
+        """Whether this owner may still be running, so that nobody else may take its lock.
+
+        by_kernel: whether this process has obtained the kernel's lock on the file; then an owner on this machine is
+        known to have ended.
+        """
         if by_kernel and (self.host == host() or (self.boot and self.boot == boot())):
             return False  # that kernel has freed the lock
         return Process(self.pid, self.started, self.machine).is_running() is not False

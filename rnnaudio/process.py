@@ -1,7 +1,7 @@
-"""The identity of a process, by which others find out later whether it is still running.
+"""The identity of a process, by which other processes find out later whether it is still running.
 
 A process id alone is given to another process sooner or later, and means nothing on another machine or in another
-container. With the time of its start, and with the machine, its start and the container, it does not come again.
+container. Together with the start of the process, the machine, its boot and the container, it is unique.
 """
 
 import functools
@@ -15,15 +15,14 @@ ENDED = ("Z", "X")  # states of a process that waits for its parent to notice
 
 
 class Process(NamedTuple):
-    """A process.
+    """Identity of a process.
 
     pid
-        its number.
+        process id.
     started
-        when it started, in clock ticks after the machine did; 0 where the system does not tell.
+        start of the process, in clock ticks after the boot of the machine; 0 where the system does not tell.
     machine
-        8 hexadecimal digits: hash of the start of the machine (its name, where the system does not tell) and of the
-        container.
+        8 hexadecimal digits that identify machine, boot and container; see :func:`machine`.
     """
 
     pid: int
@@ -31,7 +30,10 @@ class Process(NamedTuple):
     machine: str
 
     def is_running(self) -> bool | None:
-        """Whether it is still running; None if that cannot be known here, because it is of another machine."""
+        """Whether the process is still running; None if unknown, because it runs on another machine or container.
+
+        A process of this machine from before its last boot counts as one of another machine.
+        """
         if self.machine != machine():
             return None
         try:
@@ -44,25 +46,28 @@ class Process(NamedTuple):
 
 
 def this_process() -> Process:
-    """The calling process."""
+    """Return the identity of the calling process."""
     return Process(os.getpid(), _start_of(os.getpid()), machine())
 
 
 @functools.cache
 def host() -> str:
-    """Name of this machine."""
+    """Host name of this machine."""
     return socket.gethostname()
 
 
 @functools.cache
 def boot() -> str:
-    """Identity of the running kernel, the same in all its containers; empty where the system does not tell."""
+    """Identifier of the last boot of this machine, the same in all containers; empty where there is none."""
     return _text(Path("/proc/sys/kernel/random/boot_id"))
 
 
 @functools.cache
 def machine() -> str:
-    """Identity of this machine since its start and, if there is one, of the container; see :class:`Process`."""
+    """Return 8 hexadecimal digits that identify this machine since it was last booted, and the container, if any.
+
+    They differ after a reboot. Where the system does not identify the boot, the host name takes its place.
+    """
     try:
         container = os.readlink("/proc/self/ns/pid")
     except OSError:

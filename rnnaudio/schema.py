@@ -1,8 +1,8 @@
-"""Types of plain values, as JSON and TOML hold them: each value of a record or of settings is checked and converted.
+"""Checks and conversion of plain values, as JSON and TOML hold them, in records and settings.
 
-A kind is a Python type: bool, int, float, str, None, ``Literal``, unions of these, ``list[T]``, ``tuple[T, ...]``,
-``dict[str, T]``, a ``TypedDict`` (a table that may have other entries, too), a dataclass of settings (which may not),
-and ``Annotated[T, Between(low, high)]``.
+The expected type of a value is called its kind. A kind is one of bool, int, float, str, None, ``Literal``, a union,
+``list[T]``, ``tuple[T, ...]``, ``dict[str, T]``, ``Annotated[T, Between(low, high)]``, a ``TypedDict`` (a table that
+may have undeclared entries, too), and a dataclass of settings (a table without undeclared entries).
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ WORDS: dict[object, str] = {
 
 
 class Settings(Protocol):
-    """A dataclass of settings."""
+    """Any dataclass of settings; a protocol for type checkers."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
@@ -49,7 +49,7 @@ Converter: TypeAlias = Callable[[Plain], Any]
 
 
 class Between(NamedTuple):
-    """Limits of a number, both included; it must be finite, too."""
+    """Limits of a number, low <= number <= high; the number must also be finite."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -76,7 +76,8 @@ def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
     """Make a config of class ``kind`` from plain values; missing keys get their defaults.
 
     A config class may define ``upgraded(values)``, which converts values of earlier versions to the current form.
-    RnnaudioError for an unknown key (it suggests the nearest known one) or a value of a wrong type.
+    RnnaudioError if ``values`` is not a mapping, for an unknown key (the message suggests the nearest known one), for
+    a value of a wrong type or out of its limits, and for NaN.
     """
     if not isinstance(values, Mapping):
         raise RnnaudioError(f"the settings of {kind.__name__} are {shown(values)}; expected names and values")
@@ -95,7 +96,12 @@ def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
 
 
 def checked(value: Plain, kind: Any, name: str) -> Any:
-    """Convert a value to a kind. RnnaudioError, which calls it ``name`` and says where in it, if it does not fit."""
+    """Check that a value is of a kind, and convert it; returns the converted value.
+
+    Numbers of kind float become float; where None is allowed, the text "none" becomes None; a table becomes a config
+    if the kind is a dataclass. RnnaudioError if the value, or a value inside it, does not fit; the message calls the
+    value ``name``.
+    """
     try:
         return _converter(kind)(value)
     except _Unfit as wrong:
@@ -243,7 +249,7 @@ def _of_dataclass(kind: Any) -> Converter:
 
 
 def as_float(number: float) -> float:
-    """Convert a number to float; infinity of its sign for a whole number beyond the range of floats."""
+    """Convert a number to float; a whole number beyond the range of floats becomes infinity of the same sign."""
     try:
         return float(number)
     except OverflowError:
@@ -251,7 +257,7 @@ def as_float(number: float) -> float:
 
 
 def shown(value: Plain) -> str:
-    """Format a value for an error message, truncated if it is long."""
+    """Format a value for an error message, in at most 83 characters; long values are truncated or described."""
     if isinstance(value, int) and value.bit_length() >= 200:
         return "a number of many digits"
     if isinstance(value, list | dict) and len(value) > MOST_SHOWN:
@@ -261,7 +267,7 @@ def shown(value: Plain) -> str:
 
 
 def in_words(kind: Any) -> str:
-    """What a kind is, for an error message."""
+    """Describe a kind for an error message, such as "a whole number of 0 or more"."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"

@@ -1,4 +1,4 @@
-"""Text from elsewhere (titles, names of files, settings of others), made harmless before it is shown."""
+"""Text from unknown sources (titles, file names, settings), made harmless before it is shown."""
 
 import re
 from typing import TextIO
@@ -12,9 +12,10 @@ OF_BARS = re.compile("([\n\t\r]|\x1b\\[A)")  # lines, and what progress bars are
 
 
 def visible(text: object, keep: str = "") -> str:
-    r"""The text with characters that a terminal or browser would obey as escapes, such as ``\x1b`` or ``\u202e``.
+    r"""Return the text with each character that a terminal or browser would obey replaced by its escape.
 
-    keep: those of them that may stay.
+    The escapes have forms such as ``\x1b``, ``\u202e`` or ``\n``. Replaced are control characters, marks of writing
+    direction, line and paragraph separators, and surrogates. keep: characters among these that are not replaced.
     """
     return UNSEEN.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), str(text))
 
@@ -25,16 +26,17 @@ def _escape(character: str) -> str:
 
 
 class VisibleStream:
-    """A text stream on which control characters are visible, except those that part lines or draw progress bars.
+    """Text stream that writes characters that a terminal would obey as escapes; see :func:`visible`.
 
-    plain: the stream to write to, whose other attributes are those of this one.
+    Line breaks, tabs, carriage returns and the sequence for "cursor up", which progress bars need, are written as they
+    are, and so are surrogates. plain: the stream to write to; all other attributes are taken from it.
     """
 
     def __init__(self, plain: TextIO):
         self.plain = plain
 
     def write(self, text: str) -> int:
-        """Write the text; returns its length."""
+        """Write the text, with escapes; returns the length of ``text`` itself."""
         parts = enumerate(OF_BARS.split(text))
         self.plain.write("".join(part if k % 2 else visible(part, SURROGATES) for k, part in parts))
         return len(text)

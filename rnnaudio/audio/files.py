@@ -39,13 +39,14 @@ class Decoded(NamedTuple):
     audio
         (n_samples,) float32, mono, in [-1, 1].
     sample_rate_hz
-        sample rate of ``audio``.
+        sample rate of ``audio`` in Hz.
     notes
-        what was corrected: a wrong length in the header, channels in opposite phase, a scale beyond -1 to 1.
+        one text for each fault or correction, such as a wrong length in the header, channels in opposite phase,
+        damaged packets that were left out, or samples beyond -1 to 1.
     truncated
-        how much of the stated length is present; empty if nothing is known to be missing.
+        text that says how much of a truncated file is present; empty if nothing is known to be missing.
     is_part
-        whether only the part that was asked for was read.
+        True if only the requested part of the file was read.
     """
 
     audio: Audio
@@ -58,13 +59,13 @@ class Decoded(NamedTuple):
 class Decoder:
     """Audio file reader that runs the decoders in a child process, one child for many files.
 
-    A damaged file can hang or crash a decoder; the child is then killed, `read` raises RnnaudioError, and the next
-    call starts a new child. Use it as a context manager:
+    A damaged file can hang or crash a decoder; the child is then killed, `read` and `decode` raise RnnaudioError, and
+    the next call starts a new child. Use the Decoder as a context manager:
 
         with Decoder() as decoder:
             audio, rate_hz = decoder.read(path, sample_rate_hz=16000)
 
-    time_limit_s: seconds allowed for a file, in addition to one second per 250 kB of its size.
+    time_limit_s: seconds allowed for each file, in addition to one second per 250 kB of its size.
     """
 
     def __init__(self, time_limit_s: float = TIME_LIMIT_S) -> None:
@@ -94,11 +95,14 @@ class Decoder:
     def decode(
         self, path: Path, sample_rate_hz: int | None = None, part: tuple[float, float] | None = None
     ) -> Decoded:
-        """Read one file, as far as it goes if it is truncated; returns :class:`Decoded`.
+        """Decode one file; of a truncated file, decode as much as there is. Returns :class:`Decoded`.
 
-        part: (start, stop) in seconds, to which reading is limited if the format allows to seek; what is noted and
-        corrected is then that of the part. Else files of an hour at most are read as a whole, longer ones are refused.
-        Arguments and errors are those of `read_audio`, except that a truncated file raises no error.
+        part: (start, stop) in seconds; None: the whole file. If the format allows no seeking, a file whose length is
+        above an hour raises RnnaudioError, and any other file is read as a whole (``is_part`` is then False). If only
+        the part is read, the faults noted and the corrections made are those of the part.
+
+        Other arguments and errors are those of `read_audio`, except that a truncated file raises no error unless none
+        of it can be decoded.
         """
         path = Path(path).absolute()
         _check_rate(sample_rate_hz)
@@ -124,7 +128,10 @@ class Decoder:
         return Decoded(audio, header["sample_rate_hz"], notes, header["truncated"], header["is_part"])
 
     def stated_seconds(self, path: Path) -> float | None:
-        """The length that a file states; None if it states none, or cannot be read."""
+        """Length in seconds that a file states, or that FFmpeg estimates from its bit rate.
+
+        None if there is neither, or if the file cannot be read.
+        """
         path = Path(path).absolute()
         try:
             header, _ = self._ask({"path": str(path), "only_length": True}, self._time_limit_s)
@@ -158,7 +165,10 @@ class Decoder:
 
 
 def child_environment() -> dict[str, str]:
-    """Environment of a child process that runs a module of this package, as that may lie in no path of modules."""
+    """Return a copy of this process's environment with the folder that contains the package first in PYTHONPATH.
+
+    A child process can then run modules of the package even if the package is not on its module search path.
+    """
     paths = [str(PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
@@ -169,12 +179,13 @@ def read_audio(path: Path, sample_rate_hz: int | None = None) -> tuple[Audio, in
     Returns ((n_samples,) float32 in [-1, 1], sample rate in Hz). Channels are averaged; if they would cancel because
     their phases are opposite, the loudest channel is taken instead. Audio that exceeds full scale, as lossy formats,
     resampling and float files may, is divided by its peak. The audio is resampled to `sample_rate_hz` (soxr, high
-    quality); None: it keeps the rate of the file. To read many files use one `Decoder`, which keeps its process.
+    quality); None: it keeps the rate of the file. To read many files, use one `Decoder`, which decodes all of them in
+    one child process.
 
-    Raises RnnaudioError, naming the file, if it is missing, a folder, empty, without samples, not audio, truncated or
-    not readable, if it has NaN or infinite samples, or if decoding exceeds the time limit (60 s and a second per
-    250 kB). Truncation goes undetected in files that do not state their length (MP3 without a Xing or Info tag, WAV
-    written to a pipe).
+    Raises RnnaudioError, naming the file, if it is missing, a folder, empty, without samples, not audio, truncated,
+    damaged, longer than 12 hours or not readable, if it has NaN or infinite samples, or if decoding exceeds the time
+    limit (60 s and a second per 250 kB); also if `sample_rate_hz` is not a positive whole number. Truncation goes
+    undetected in files that do not state their length (MP3 without a Xing or Info tag, WAV written to a pipe).
     """
     with Decoder() as decoder:
         return decoder.read(path, sample_rate_hz)
@@ -183,8 +194,9 @@ def read_audio(path: Path, sample_rate_hz: int | None = None) -> tuple[Audio, in
 def write_wav(path: Path, audio: Audio, sample_rate_hz: int) -> int:
     """Write (n_samples,) audio on the scale -1 to 1 as 16-bit PCM; returns the number of samples beyond full scale.
 
-    Those samples are clipped. Raises RnnaudioError if the audio is not one-dimensional, is empty or has NaN or
-    infinite samples, or if the file cannot be written; an existing file at `path` is then left unchanged.
+    Samples beyond full scale are clipped. Raises RnnaudioError if the sample rate is not a positive whole number, if
+    the audio is not one-dimensional, is empty or has NaN or infinite samples, or if the file cannot be written; an
+    existing file at `path` is then left unchanged.
     """
     _check_rate(sample_rate_hz)
     audio = check_audio(audio, f"audio for {path}")
@@ -213,14 +225,17 @@ def trim_silence(audio: Audio, sample_rate_hz: int, threshold_db: float = -60.0)
 
 
 def resample(audio: Audio, from_rate_hz: int, to_rate_hz: int) -> Audio:
-    """Resample (n_samples,) audio with soxr (high quality); returns float32."""
+    """Resample (n_samples,) audio with soxr (high quality); returns float32.
+
+    RnnaudioError for a sample rate that is not a positive whole number of Hz.
+    """
     _check_rate(from_rate_hz)
     _check_rate(to_rate_hz)
     return np.asarray(soxr.resample(audio, from_rate_hz, to_rate_hz), np.float32)
 
 
 def to_int16(audio: Audio) -> NDArray[np.int16]:
-    """Round audio on the scale -1 to 1, times 32768, to int16; values out of range are clipped, not wrapped."""
+    """Multiply audio on the scale -1 to 1 by 32768 and round it to int16; values out of range are clipped."""
     return np.clip(np.rint(audio * np.float32(INT16_SCALE)), -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
 
 
@@ -239,9 +254,9 @@ def check_audio(audio: Audio, name: str) -> Audio:
 
 
 def on_scale(audio: Audio) -> tuple[Audio, str]:
-    """Divide audio that exceeds full scale by its peak; returns (audio, note).
+    """Divide audio that exceeds full scale by its peak, and leave other audio unchanged; returns (audio, note).
 
-    The note is "" unless the peak is more than 1 dB above full scale.
+    The note names the peak if it is more than 1 dB above full scale; otherwise it is "".
     """
     peak = float(np.abs(audio).max(initial=0.0))
     if peak <= 1.0:
@@ -251,7 +266,7 @@ def on_scale(audio: Audio) -> tuple[Audio, str]:
 
 
 def without_offset(audio: Audio) -> tuple[Audio, str]:
-    """Subtract the mean of the audio if its magnitude exceeds -50 dBFS; returns (audio, note).
+    """Subtract the mean of the audio if the magnitude of this mean exceeds -50 dBFS; returns (audio, note).
 
     The note is "" if nothing was subtracted.
     """

@@ -1,4 +1,4 @@
-"""From the words of a command line to the command that they name."""
+"""Interpretation of a command line: find the command that it names, and run it."""
 
 import argparse
 from pathlib import Path
@@ -16,16 +16,19 @@ WITH_SETTINGS = ("train", "preflight", "music")
 
 
 def commands() -> dict[tuple[str, ...], Command]:
-    """Return all commands by their words; options that depend on the recipe are those of the default recipe."""
+    """Return all commands by their words, such as ("corpus", "build").
+
+    Options that depend on the recipe are those of the default recipe.
+    """
     runs.register(settings_in([]))
     return COMMANDS
 
 
 def run(arguments: list[str]) -> None:
-    """Run a command line, given as the words that follow ``rnnaudio``.
+    """Run a command line, given as the words that follow ``rnnaudio``; an empty one, or --help, prints an overview.
 
     The options of some commands depend on the recipe, preset, settings file and cell that the command line names.
-    RnnaudioError for an unknown command or wrong arguments.
+    RnnaudioError for an unknown command or wrong arguments, and the errors of the command itself.
     """
     first = COMMANDS.get(tuple(arguments[:1]))
     if first is not None and first.raw:
@@ -46,10 +49,11 @@ def run(arguments: list[str]) -> None:
 
 
 def settings_in(arguments: list[str]) -> Chosen:
-    """Return the default values of a command line's options, from the recipe, preset, settings file and cell it names.
+    """Return the recipe and config that give a command line's options their default values.
 
-    Runs the files named by --import, which may register that recipe or cell. For commands whose options do not depend
-    on a recipe, the result is that of an empty command line.
+    They follow from the recipe, preset, settings file and cell that the command line names. Files named by --import
+    are run first, as they may register that recipe or cell. For commands whose options do not depend on a recipe, the
+    result is the default config of the default recipe. Errors are those of :func:`rnnaudio.runs.settings.chosen`.
     """
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for option in ("--recipe", "--preset", "--config", "--cell"):

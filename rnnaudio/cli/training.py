@@ -1,4 +1,4 @@
-"""What `train`, `music` and `resume` do: train a run, report on it, and tell how to go on."""
+"""The work of the commands `train`, `music` and `resume`: train a run, report on it, and print how to continue."""
 
 import shlex
 import signal
@@ -14,7 +14,11 @@ from rnnaudio.training import Run, checkpoint
 
 
 def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> None:
-    """Train a run and report on it; its folder belongs to this process from the beginning to the end."""
+    """Train a run on the corpus, write its report, and print a summary; no other process can write to ``run_dir``.
+
+    BrokeDown if training broke down or diverged. KeyboardInterrupt, with a message on how to continue, if a signal
+    ended the training or the report. Other errors are those of :func:`rnnaudio.runs.fit.fit`.
+    """
     with owned_folder(run_dir, make=True):
         run = fit.fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
         if not checkpoint.exists(run_dir):
@@ -62,5 +66,5 @@ def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:
 
 
 def where(run_dir: Path) -> str:
-    """A line that names the sound and the report of a run."""
+    """Make a line with the paths of the generated sound and of the report of a run."""
     return f"listen: {run_dir / 'generated.wav'}   look: {run_dir / 'report.html'}"

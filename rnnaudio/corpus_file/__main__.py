@@ -1,8 +1,9 @@
 """Check one corpus file, and print the result as a line of JSON.
 
-``check FILE SECONDS`` checks everything except the samples, in that much processor time at most. The result is
-{"unusable": reason}, or {"samples": [[start, stop], ...], "sha256": text}: where the samples lie in the file, and the
-sum of everything else. ``samples FILE`` compares the samples of a checked file with their sums: {"fault": text}.
+``check FILE SECONDS`` checks everything except the samples, in at most SECONDS of processor time. The result is
+{"unusable": reason}, or {"samples": [[start, stop], ...], "sha256": text}: byte ranges of the samples in the file, and
+the SHA-256 of everything else. ``samples FILE`` compares the samples of a checked file with their SHA-256 sums; the
+result is {"fault": text}, with an empty text if all are right.
 """
 
 import contextlib
@@ -19,7 +20,10 @@ MOST_BYTES = 400_000_000  # beyond what the interpreter and its libraries take
 
 
 def main(command: str, path: str, seconds: str = "0") -> None:
-    """Print the result of a command."""
+    """Run a command, ``check`` or ``samples``, on the file ``path``, and print its result as a line of JSON.
+
+    seconds: processor time allowed for ``check``.
+    """
     if command == "samples":
         os.nice(10)  # beside training
         with structure.opened(path) as file:

@@ -1,7 +1,8 @@
 """Where the samples lie in a corpus file, and the checksum of everything else in it.
 
-Only what lies outside the chunks of samples can crash or mislead HDF5, and it is a thousandth of the file. Its sum
-identifies a file that has been checked, whatever its name, time or inode.
+Only the bytes outside the chunks of samples can crash or mislead HDF5, and they are about a thousandth of the file.
+Their checksum identifies a file that has been checked, whatever its name, time or inode. An extent is a pair (start,
+stop) of byte offsets: bytes start to stop - 1 of the file.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ BLOCK_BYTES = 1 << 20
 
 
 def chunks_of(piece: h5py.Dataset) -> list[h5py.h5d.StoreInfo]:
-    """List the chunks that are stored of a dataset: offset in samples, filter mask, place and size in bytes."""
+    """List the chunks of a dataset that are stored: offset in samples, filter mask, byte offset, size in bytes."""
     found: list[h5py.h5d.StoreInfo] = []
     if hasattr(piece.id, "chunk_iter"):
         piece.id.chunk_iter(found.append)
@@ -28,7 +29,7 @@ def chunks_of(piece: h5py.Dataset) -> list[h5py.h5d.StoreInfo]:
 
 
 def joined(extents: Iterable[Extent]) -> list[Extent]:
-    """Sort extents and join neighbours. ValueError if two share bytes."""
+    """Sort extents and join those that adjoin. ValueError if two overlap."""
     result: list[Extent] = []
     for start, stop in sorted(extents):
         if result and start < result[-1][1]:
@@ -41,13 +42,16 @@ def joined(extents: Iterable[Extent]) -> list[Extent]:
 
 
 def of_samples(file: h5py.File) -> list[Extent]:
-    """List the extents of the samples of an open corpus, sorted and joined."""
+    """List the extents of the samples of an open corpus, sorted and joined. ValueError if two chunks overlap."""
     chunks = [chunk for piece in file["pieces"].values() for chunk in chunks_of(piece)]
     return joined((chunk.byte_offset, chunk.byte_offset + chunk.size) for chunk in chunks)
 
 
 def sha256_outside(path: str | Path, extents: Iterable[Extent]) -> str:
-    """Compute the SHA-256 of a file without its ``extents``, which must be sorted. OSError if it cannot be read."""
+    """Compute the SHA-256, in hexadecimal, of all bytes of a file outside ``extents``, which must be sorted.
+
+    OSError if the file cannot be read.
+    """
     digest = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
         n_bytes, position = os.fstat(file.fileno()).st_size, 0

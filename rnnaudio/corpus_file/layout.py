@@ -1,4 +1,4 @@
-"""Layout of corpus files, version 2, and how its texts and samples are read and written.
+"""Layout of corpus files, version 2; reading and writing of their texts, reading of their samples.
 
     attributes    format, version, sample_rate_hz, dtype, mean, std (of the training pieces, on the scale -1 to 1),
                   left_out, notes (JSON), contents_sha256 (see `contents_sha256`)
@@ -6,8 +6,9 @@
                   attributes: title, source, licence, split, sha256 (of the little-endian samples)
     pieces/000001 ...
 
-Texts have a fixed length: variable ones lie in a heap, where one wrong bit sends HDF5 astray, and where many pieces
-can share one text of any size. Version 1 had variable texts, and no ``contents_sha256``; it is still read.
+Texts have a fixed length. Texts of variable length would lie in a heap, where one wrong bit misleads HDF5, and where
+many pieces can share one text of any size. Version 1, which is still read, had texts of variable length and no
+``contents_sha256``.
 """
 
 import hashlib
@@ -37,9 +38,9 @@ Object: TypeAlias = h5py.Group | h5py.Dataset  # what has attributes
 
 
 def text_of(owner: Object, name: str) -> str:
-    """Read a text attribute of either version; bytes that are no UTF-8 become escapes. KeyError if it is missing.
+    """Read a text attribute, of fixed or variable length; bytes that are not UTF-8 become escapes such as ``\\xff``.
 
-    TypeError if it is no text.
+    KeyError if the attribute is missing, TypeError if it is no text.
     """
     value = owner.attrs[name]
     if isinstance(value, str):  # of variable length; h5py marks bytes that are no UTF-8 by surrogates
@@ -50,12 +51,15 @@ def text_of(owner: Object, name: str) -> str:
 
 
 def texts_of(piece: h5py.Dataset) -> dict[str, str]:
-    """Read title, source, licence, split and sha256 of a piece."""
+    """Read title, source, licence, split and sha256 of a piece, by these names; raises the errors of `text_of`."""
     return {name: text_of(piece, name) for name in PIECE_TEXTS}
 
 
 def set_texts(owner: Object, texts: Mapping[str, str]) -> None:
-    """Write text attributes of fixed length, in UTF-8; what exceeds the limits is cut."""
+    """Write text attributes of fixed length, by name, in UTF-8.
+
+    A text named "title" is cut to 4096 bytes, all others to 64,000 bytes.
+    """
     for name, text in texts.items():
         content = text.encode("utf-8", "backslashreplace")
         most = MOST_TITLE_BYTES if name == "title" else MOST_TEXT_BYTES
@@ -66,14 +70,17 @@ def set_texts(owner: Object, texts: Mapping[str, str]) -> None:
 
 
 def blocks(piece: h5py.Dataset, n_chunks: int = BLOCK_CHUNKS) -> Iterator[NDArray[Any]]:
-    """Iterate over the stored samples of a piece in blocks of ``n_chunks`` seconds, about a minute."""
+    """Iterate over the stored samples of a piece in blocks of ``n_chunks`` chunks, a minute by default.
+
+    The samples of a block, (n_samples,), have the dtype of the piece. OSError if a chunk's checksum does not match.
+    """
     step = n_chunks * piece.chunks[0]
     for start in range(0, len(piece), step):
         yield piece[start : start + step]
 
 
 def little_endian(block: NDArray[Any]) -> memoryview:
-    """View stored samples in the byte order of which the checksum is made."""
+    """Return the memory of stored samples in little-endian byte order, over which checksums are computed."""
     return block.astype(block.dtype.newbyteorder("<"), copy=False).data
 
 
@@ -86,9 +93,9 @@ def sha256_of(piece: h5py.Dataset) -> str:
 
 
 def contents_sha256(file: h5py.File) -> str:
-    """Compute the SHA-256 of all that a corpus states beside its samples: attributes, order and lengths of the pieces.
+    """Compute the SHA-256, in hexadecimal, of attributes, order and lengths of the pieces of a corpus.
 
-    The sums of the samples are among the attributes, so that this sum stands for the whole contents.
+    The attributes include the SHA-256 of each piece's samples, so that the result identifies the whole contents.
     """
     numbers = {name: float(file.attrs[name]) for name in ("version", "sample_rate_hz", "mean", "std")}
     texts = {name: text_of(file, name) for name in ("format", "dtype", *ROOT_TEXTS)}

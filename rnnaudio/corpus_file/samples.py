@@ -11,7 +11,10 @@ BLOCK_CHUNKS = 8  # little memory, and few calls
 
 
 def fault_of(piece: h5py.Dataset) -> str:
-    """Describe, with its title, a piece whose samples differ from its sum or are not all finite; else empty."""
+    """Describe, with the title, the fault of a piece whose samples differ from their SHA-256 or are not all finite.
+
+    Empty if the piece has neither fault.
+    """
     title, digest, n_done = text_of(piece, "title"), hashlib.sha256(), 0
     changed = f"the samples of {title!r} have changed since the corpus was built"
     try:
@@ -27,5 +30,5 @@ def fault_of(piece: h5py.Dataset) -> str:
 
 
 def fault_in(file: h5py.File) -> str:
-    """Describe the first piece of a corpus that is at fault; empty if none is."""
+    """Describe the fault of the first piece of a corpus that has one (:func:`fault_of`); empty if none has."""
     return next(filter(None, map(fault_of, file["pieces"].values())), "")

@@ -30,9 +30,10 @@ class Unusable(Exception):
 
 
 def check(path: str | Path) -> list[Extent]:
-    """Check a file; returns where its samples lie (:mod:`rnnaudio.corpus_file.extents`).
+    """Check everything in a file except its samples; returns the extents of the samples, sorted and joined.
 
-    Unusable if it is not HDF5, not a corpus, of an unknown version, damaged, or holds what a corpus has not.
+    Unusable if the file is not HDF5, not a corpus, of an unknown version or damaged, or if it has links, types, sizes
+    or filters that a corpus never has. See :mod:`rnnaudio.corpus_file.extents` for extents.
     """
     try:
         file = opened(path)
@@ -50,10 +51,10 @@ def check(path: str | Path) -> list[Extent]:
 
 
 def opened(path: str | Path) -> h5py.File:
-    """Open a file read-only, unchecked. OSError if it is not HDF5.
+    """Open an HDF5 file read-only, without any check. OSError if it is not HDF5.
 
-    Without a lock: a corpus is replaced, never modified, and locking fails on NFS. Without a chunk cache: HDF5 would
-    keep a megabyte or more per piece, so that memory could grow to the size of the corpus.
+    The file is not locked, because a corpus is replaced, never modified, and locking fails on NFS. There is no chunk
+    cache, because HDF5 would keep a megabyte or more per piece, so that memory could grow to the size of the corpus.
     """
     return h5py.File(path, "r", locking=False, rdcc_nbytes=0)
 

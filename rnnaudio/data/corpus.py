@@ -61,7 +61,7 @@ class Stretch:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One recording in a corpus file."""
+    """One piece of a corpus file: a recording, a part of one, or several short recordings joined."""
 
     title: str
     source: str
@@ -76,8 +76,9 @@ class Piece:
     def read(self, start: int, stop: int) -> Audio:
         """Read samples start to stop - 1, (stop - start,) float32, standardised: (audio - mean) / std.
 
-        Before the first samples of a piece are read, all of it is compared with its SHA-256 sum. Raises IndexError
-        outside the piece, RnnaudioError if the file is closed, a checksum does not match, or a sample is not finite.
+        The first read of a piece compares all its samples with their SHA-256 sum, unless a child process compares them
+        (:meth:`Verification.in_background`). Raises IndexError outside the piece, RnnaudioError if the file is closed,
+        a checksum does not match, or a sample is not finite.
         """
         _check_range(start, stop, self.n_samples)
         try:
@@ -119,16 +120,17 @@ class Split:
         return Split(self.name, begun, self.sample_rate_hz), Split(self.name, ends, self.sample_rate_hz)
 
     def first(self, seconds: float) -> Audio:
-        """Beginning of the first piece that is at least `seconds` long, (n_samples,) float32, on the corpus' scale.
+        """Read the first `seconds` of the first piece that is long enough, (n_samples,) float32, standardised.
 
-        Raises RnnaudioError if no piece is long enough.
+        Raises RnnaudioError if no piece is long enough, or if `seconds` is not positive.
         """
         return self.prime_at(0, seconds)
 
     def prime_length(self, seconds: float, least_seconds: float = LEAST_PRIME_SECONDS) -> float:
-        """Length in seconds of a prime that is to have ``seconds``: that of the longest piece if none is that long.
+        """Length in seconds of a prime: ``seconds``, or the length of the longest piece if that is shorter.
 
-        Raises RnnaudioError if the longest piece has less than ``least_seconds``, too.
+        Raises RnnaudioError if the longest piece is shorter than both ``seconds`` and ``least_seconds``, or if
+        ``seconds`` is not positive.
         """
         longest = max((piece.n_samples for piece in self.pieces), default=0)
         if 0 < round(seconds * self.sample_rate_hz) <= longest:
@@ -138,11 +140,12 @@ class Split:
         return longest / self.sample_rate_hz
 
     def prime_at(self, index: int, seconds: float) -> Audio:
-        """Excerpt of `seconds` that primes a model, (n_samples,) float32, on the corpus' scale.
+        """Read an excerpt of `seconds` that primes a model, (n_samples,) float32, standardised.
 
-        `index` selects its position: 0 gives the excerpt of `first`. The positions are multiples of the golden ratio,
-        modulo 1, so that any number of them is spread evenly over all pieces that are long enough. Raises
-        RnnaudioError if no piece is long enough, ValueError for a negative index.
+        `index` selects the excerpt: number floor(n (.618 index mod 1)) of the n possible excerpts in all pieces that
+        are long enough, counted from 0, with the golden ratio .618. So any number of excerpts is spread evenly, and
+        index 0 gives the excerpt of `first`. Raises RnnaudioError if no piece is long enough or `seconds` is not
+        positive, ValueError for a negative index.
         """
         if index < 0:
             raise ValueError(f"index: got {index}, expected 0 or more")
@@ -194,9 +197,9 @@ class AudioCorpus(Scale):
 
     @classmethod
     def open(cls, path: Path) -> "AudioCorpus":
-        """Open a corpus for reading. Samples stay in the file until read, so memory does not grow with its size.
+        """Open a corpus for reading. Samples stay in the file until they are read, whatever the size of the corpus.
 
-        Raises the errors of `corpus_format.open_checked`.
+        Raises the errors of :func:`rnnaudio.data.corpus_format.open_checked`.
         """
         path = Path(path)
         file = open_checked(path)
@@ -227,7 +230,7 @@ class AudioCorpus(Scale):
 
     @property
     def verification(self) -> Verification:
-        """Comparison of the samples with their sums, which all pieces share."""
+        """The :class:`Verification` that all pieces share; it compares samples with their SHA-256 sums."""
         return self.pieces[0].verification
 
     @property
@@ -243,9 +246,10 @@ class AudioCorpus(Scale):
         return self._split("test")
 
     def min_max_2016(self) -> "AudioCorpus":
-        """Copy of this corpus scaled as in 2016: lowest sample of all pieces -1, highest 1; silence is then not at 0.
+        """Return a copy of this corpus, on the same open file, scaled as in 2016.
 
-        RnnaudioError if all samples are equal.
+        The lowest sample of all pieces becomes -1 and the highest 1, so that silence is in general not at 0. All
+        samples are read. RnnaudioError if all of them are equal.
         """
         bounds = [
             (part.min(), part.max())
@@ -259,7 +263,7 @@ class AudioCorpus(Scale):
         return self._rescaled(float(low + high) / 2.0, float(high - low) / 2.0)
 
     def digest(self) -> str:
-        """Sixteen digits that change with the samples, the splits or the order of the pieces; not with their texts."""
+        """Return 16 hexadecimal digits that identify samples, splits and order of the pieces, but not their texts."""
         pieces = "\n".join(f"{piece.split} {text_of(piece.dataset, 'sha256')}" for piece in self.pieces)
         return hashlib.sha256(pieces.encode()).hexdigest()[:16]
 
@@ -274,15 +278,20 @@ class AudioCorpus(Scale):
         return Split(name, tuple(piece for piece in self.pieces if piece.split == name), self.sample_rate_hz)
 
     def verify(self) -> None:
-        """Compare the SHA-256 sum of every piece with the stored one; RnnaudioError names the first that differs."""
+        """Compare the samples of every piece with their stored SHA-256 sum.
+
+        RnnaudioError, naming the first such piece, if a sum differs or a sample is not finite.
+        """
         for piece in self.pieces:
             self.verification.compare(piece.dataset)
 
     @contextmanager
     def verified_for_training(self) -> Iterator[None]:
-        """Compare all pieces with their sums: before the block up to half a gigabyte, beyond that beside it.
+        """Context that compares all pieces with their SHA-256 sums.
 
-        RnnaudioError names the first that differs: before the block, or from reading or ``verification`` within it.
+        Up to 512 MiB of samples are compared before the block runs, more in a child process while the block runs.
+        RnnaudioError, naming the first piece that differs, is raised before the block, or within the block by
+        :meth:`Piece.read` or ``verification``.
         """
         datasets = [piece.dataset for piece in self.pieces]
         if sum(dataset.nbytes for dataset in datasets) > AT_ONCE_BYTES:

@@ -21,16 +21,19 @@ JOINED_SECONDS = 60.0  # length at which another joined piece begins
 
 
 class Written(NamedTuple):
-    """Properties of a piece already written that its arrangement depends on."""
+    """Properties of a piece already written, by which splits are assigned."""
 
-    file: Path | None  # the file that it was read from, if any
-    split: str | None  # as given
+    file: Path | None  # the file that the piece was read from; None: no file
+    split: str | None  # the split given for the piece; None: not given
     print: Print
-    origin: str  # the earlier corpus that it was taken from; empty: none
+    origin: str  # the earlier corpus that the piece was taken from; empty: none
 
 
 def write_piece(group: h5py.Group, samples: Array, sample_rate_hz: int, texts: dict[str, str]) -> None:
-    """Write (n_samples,) samples as the next dataset of the group."""
+    """Write (n_samples,) samples as the next dataset of the group, with ``texts`` as its attributes.
+
+    The dataset has chunks of one second (the whole piece if shorter), each with a Fletcher-32 checksum.
+    """
     dataset = group.create_dataset(
         f"{len(group):06d}",
         data=samples,
@@ -43,13 +46,13 @@ def write_piece(group: h5py.Group, samples: Array, sample_rate_hz: int, texts: d
 
 
 def set_splits(group: h5py.Group, written: Sequence[Written], splitting: Splitting, sample_rate_hz: int) -> list[str]:
-    """Assign a split to every piece in ``group``, as its attribute ``split``; returns notes for the summary.
+    """Store the split of every piece in ``group`` as the attribute ``split``; returns notes for the summary.
 
-    Pieces that belong together (``splitting.group``, or the same recording) get one split. If no piece has a given
-    split, and there are fewer such groups of pieces than splits, each piece is instead cut in time into a part for
-    each split, which replaces the pieces in ``group``.
+    Related pieces (by ``splitting.group``, or because they hold the same sound) form a group, which gets one split,
+    except pieces for which another split is given. If no piece has a given split, and there are fewer than three
+    groups, each piece is instead cut in time into three parts, one for each split, which replace it in ``group``.
 
-    written: properties of the pieces, in the order of ``group``.
+    written: properties of the pieces, in the order of ``group``. RnnaudioError if a split would be empty.
     """
     pieces = list(group.values())
     n_samples, given = [len(piece) for piece in pieces], [one.split for one in written]
@@ -135,10 +138,11 @@ def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float,
 
 
 def join_short_pieces(group: h5py.Group, kept: int, shorter_than: float, sample_rate_hz: int) -> list[str]:
-    """Replace the pieces of each split below ``shorter_than`` seconds by joined pieces of about a minute.
+    """Join the pieces that are shorter than ``shorter_than`` seconds; returns notes for the summary.
 
-    kept: the number of pieces at the beginning that stay as they are. Returns notes for the summary. A quarter of a
-    second of silence separates the parts of a joined piece.
+    In each split that has at least two of them, the short pieces are replaced by joined pieces of about a minute, in
+    which .25 s of silence separate the parts. kept: number of pieces at the beginning of ``group`` that stay as they
+    are, however short.
     """
     notes, replaced = [], []
     candidates = list(group)[kept:]

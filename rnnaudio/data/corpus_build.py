@@ -41,9 +41,10 @@ class Recording:
     """A recording to be stored in a corpus.
 
     `load` is the path of an audio file, or a function that returns ((n_samples,) audio on the scale -1 to 1, sample
-    rate in Hz). `split` is train, valid or test; None leaves the choice to `build_corpus`. `origin` is the name of the
-    corpus that a piece is taken from, to be stored as it is: not cleaned, not joined, however short; empty for all
-    others. `seconds` is its length, if that is known before it is loaded; the space on the disk is estimated from it.
+    rate in Hz). `split` is train, valid or test; None leaves the choice to `build_corpus`. `origin` is the path of the
+    corpus that the recording is a piece of, if any; such a recording is not cleaned and not joined, however short.
+    `seconds` is the length of the recording if it is known before loading, else 0; the disk space needed is estimated
+    from it.
     """
 
     title: str
@@ -56,9 +57,12 @@ class Recording:
 
 
 class Plan(NamedTuple):
-    """What a corpus is made of: recordings, and what was left out.
+    """What a corpus is made of: recordings, in order, and what was left out.
 
-    notes, left_out_earlier: texts of the corpora that recordings are taken from.
+    left_out
+        files and folders found among the sources, but not used.
+    notes, left_out_earlier
+        notes, and files and folders left out, that are stored in the corpora from which recordings are taken.
     """
 
     recordings: list[Recording]
@@ -89,7 +93,7 @@ def build_corpus(
         cleaning: how recordings are trimmed, scaled and joined.
         splitting: how pieces are assigned to train, valid and test. If no piece has a given split and there are fewer
             than three pieces (the same sound counts once), each piece is cut in time into the three splits.
-        strict: whether to raise RnnaudioError, naming all of them, if any files cannot be used.
+        strict: whether to raise RnnaudioError if any file cannot be used; the message names all such files.
         overwrite: whether to replace an earlier file at `out`.
         progress: whether to show a progress bar (on a terminal only).
 
@@ -97,12 +101,13 @@ def build_corpus(
     attribute `left_out` of the file, name it with the reason.
 
     If the build is broken off (Ctrl-C, an error, a killed process), `out`.pieces.part beside `out` keeps the pieces
-    decoded until then. A later build with the same settings does not decode them again, unless path, size or time of
-    change of their files differ.
+    decoded until then. A later build with the same settings does not decode them again, unless the path, size or
+    modification time of their files differs.
 
     Raises RnnaudioError for invalid settings, a missing source, a Recording whose function fails, no usable audio, an
-    empty split, a constant training signal, no space (asked before decoding), no permission, or a corpus that another
-    process is writing (see `rnnaudio.lock`). An earlier file at `out` is then left unchanged, also after Ctrl-C.
+    empty split, a constant training signal, too little disk space (checked before decoding), missing permission, or a
+    corpus that another process is writing (see `rnnaudio.lock`). An earlier file at `out` is then left unchanged, also
+    after Ctrl-C.
     """
     check_settings(dtype, splitting)
     return write_corpus(
@@ -175,7 +180,7 @@ class _Faulty(Exception):
 
 
 def check_settings(dtype: str, splitting: Splitting) -> None:
-    """RnnaudioError for an unknown dtype or a splitting that cannot be."""
+    """RnnaudioError if ``dtype`` is not int16 or float32, or if :meth:`Splitting.check` rejects ``splitting``."""
     if dtype not in SAMPLE_SCALE:
         raise RnnaudioError(f"dtype: got {dtype!r}, expected 'int16' or 'float32'")
     splitting.check()
@@ -190,7 +195,11 @@ def _check_rate(sample_rate_hz: int) -> None:
 
 
 def plan_of(sources: Sequence[Path | Recording], splitting: Splitting) -> Plan:
-    """Convert the sources, and the files that the splitting names, to Recordings, each file once."""
+    """Make a plan from the sources and from the files that ``splitting`` names for validation and test.
+
+    Folders are searched (:func:`find_audio`); each file becomes one Recording. RnnaudioError for a Recording with an
+    unknown split, a path without audio, or a file that is named for both validation and test.
+    """
     recordings = [source for source in sources if isinstance(source, Recording)]
     wrong = {recording.split for recording in recordings} - {None, *SPLITS}
     if wrong:
@@ -356,6 +365,6 @@ def _owned(out: Path, overwrite: bool) -> Iterator[None]:
 
 
 def check_free(out: Path, overwrite: bool) -> None:
-    """RnnaudioError if there is a file that is not to be replaced."""
+    """RnnaudioError if ``out`` exists and ``overwrite`` is False."""
     if out.exists() and not overwrite:
         raise RnnaudioError(f"{visible(out)} exists: choose another name, or replace it with --overwrite")

@@ -1,7 +1,7 @@
-"""Changes to a corpus: add recordings, remove pieces, merge corpora. Each writes a new file in place of the old one.
+"""Changes to a corpus: add recordings, remove pieces, merge corpora. Each change writes a complete new file.
 
-The pieces of the old corpora go the way of all recordings (:func:`rnnaudio.data.corpus_build.write_corpus`), as they
-are: samples, texts and splits stay the same.
+Pieces of the old corpora are passed to :func:`rnnaudio.data.corpus_build.write_corpus` like new recordings, but are
+neither cleaned nor joined. Their texts and splits stay the same, and so do their samples unless they are resampled.
 """
 
 import fnmatch
@@ -47,7 +47,7 @@ class _Earlier(NamedTuple):
 
 
 def summary_of(path: Path) -> CorpusSummary:
-    """Summary of a corpus file, measured again; RnnaudioError if it is no usable corpus."""
+    """Measure all pieces of a corpus file and return its summary; RnnaudioError if it is no usable corpus."""
     with open_checked(path) as file:
         try:
             pieces = tuple(measure(piece, int(file.attrs["sample_rate_hz"]))[1] for piece in file["pieces"].values())
@@ -68,12 +68,12 @@ def add_to_corpus(
     strict: bool = False,
     progress: bool = True,
 ) -> CorpusSummary:
-    """Add recordings to the corpus at ``path``; returns its summary.
+    """Add recordings to the corpus at ``path``; returns the summary of the new corpus.
 
-    The splits of the pieces in it stay; the new ones are assigned so that the durations come near the fractions. What
-    is the same sound as a piece in the corpus goes to its split. Files whose path is the source of a piece in the
-    corpus are left out. Sample rate and format are those of the corpus; arguments and errors else as for
-    :func:`build_corpus`.
+    Pieces already in the corpus keep their splits; new pieces are assigned so that the total durations approximate the
+    fractions. A new piece with the same sound as an old one goes to the split of the old one. Files whose path is the
+    source of a piece in the corpus are left out. Sample rate and dtype stay those of the corpus. Other arguments and
+    errors are those of :func:`build_corpus`; RnnaudioError, too, if there is nothing to add.
     """
     with owned_file(path), _opened(path) as earlier:
         check_settings(earlier.dtype, splitting)
@@ -99,9 +99,10 @@ def add_to_corpus(
 
 
 def remove_from_corpus(path: Path, patterns: Sequence[str], *, progress: bool = True) -> CorpusSummary:
-    """Remove the pieces whose titles match one of the patterns (``*``, ``?``, ``[abc]``); returns the summary.
+    """Remove the pieces whose titles match a pattern (``*``, ``?``, ``[abc]``); returns the summary of what is left.
 
-    RnnaudioError if a pattern matches no title, or if a split would be empty.
+    A title also matches itself, and case matters. RnnaudioError if ``patterns`` is empty, if a pattern matches no
+    title, or if a split would be empty.
     """
     with owned_file(path), _opened(path) as earlier:
         recordings = earlier.plan.recordings
@@ -131,12 +132,12 @@ def merge_corpora(
     overwrite: bool = True,
     progress: bool = True,
 ) -> CorpusSummary:
-    """Write the pieces of several corpora to ``out``, each in the split that it has; returns the summary.
+    """Write the pieces of several corpora to ``out``; returns the summary. Each piece keeps its split.
 
-    sample_rate_hz: rate of the result; None: that of the first. Samples of corpora of another rate are resampled, all
-    others stay as they are. The result is float32 if one of them is. ``out`` may be one of ``paths``. overwrite:
-    whether to replace an earlier file at ``out``. RnnaudioError for fewer than two corpora, or one that is given
-    twice; other errors are those of :func:`build_corpus`.
+    sample_rate_hz: sample rate of the result; None: the rate of the first corpus. Pieces of corpora with another rate
+    are resampled; the samples of all others stay the same. The result is float32 if any of the corpora is, else int16.
+    ``out`` may be one of ``paths``. overwrite: whether to replace an earlier file at ``out``. RnnaudioError for fewer
+    than two corpora, or a corpus that is given twice; other errors are those of :func:`build_corpus`.
     """
     if len(paths) < 2 or len({Path(path).resolve() for path in paths}) < len(paths):
         raise RnnaudioError(f"got {', '.join(map(str, paths)) or 'no corpus'}; expected two or more different corpora")

@@ -1,8 +1,8 @@
-"""Opening of corpus files (:mod:`rnnaudio.corpus_file`): a file that is not known is checked in a child process first.
+"""Opening of corpus files (:mod:`rnnaudio.corpus_file`); a child process first checks files that were not checked yet.
 
-A file is known by the sum of everything in it except the samples, whose bytes cannot mislead HDF5. Size, time and
-inode are not enough: they can be set, and they stay when a disk flips a bit. The whole file would take a second per
-gigabyte. The sums are kept in the user's cache folder, by the path of the file.
+A checked file is recognised by the SHA-256 of everything in it except the samples, whose bytes cannot mislead HDF5.
+Size, time and inode are not enough: they can be set, and they stay the same when a disk flips a bit. A sum of the
+whole file would take a second per gigabyte. The sums are kept in the user's cache folder, by the path of the file.
 """
 
 import contextlib
@@ -33,10 +33,11 @@ MOST_HASHED_BYTES = 1 << 28  # of a file besides its samples; one with more is n
 
 
 def open_checked(path: Path) -> h5py.File:
-    """Open a corpus read-only, after the check of everything except the samples; returns the open file.
+    """Open a corpus read-only; returns the open file.
 
-    RnnaudioError if the file is missing, truncated, not HDF5, not a corpus, of another version, lacks an attribute or
-    a split, or fails another check of :mod:`rnnaudio.corpus_file.structure`.
+    Everything except the samples is checked first, unless the file has passed this check before. RnnaudioError if the
+    file is missing, cannot be read, is truncated, not HDF5, not a corpus or of an unknown version, lacks an attribute
+    or a split, or fails another check of :mod:`rnnaudio.corpus_file.structure`.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,7 +55,7 @@ def open_checked(path: Path) -> h5py.File:
 
 
 def remember_own(path: Path) -> None:
-    """Remember a corpus that this process has just written, without a check."""
+    """Record that the corpus at ``path``, which this process has just written, needs no check."""
     with structure.opened(path) as file:
         samples = extents.of_samples(file)
     _remember(path, samples, extents.sha256_outside(path, samples))
@@ -79,7 +80,10 @@ def _checked_by_child(path: Path) -> tuple[list[Extent], str]:
 
 
 def start_child(command: str, path: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start ``rnnaudio.corpus_file``, whose result is a line of JSON on its standard output."""
+    """Start a child process that runs a command of :mod:`rnnaudio.corpus_file` on a file; returns the process.
+
+    command: ``check`` or ``samples``. The child writes its result to its standard output as a line of JSON.
+    """
     return subprocess.Popen(
         [*CHILD, command, os.path.abspath(path), *arguments],
         env=child_environment() | {"OPENBLAS_NUM_THREADS": "1"},  # its threads reserve memory

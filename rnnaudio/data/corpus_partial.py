@@ -1,7 +1,7 @@
 """Pieces already decoded, kept beside a corpus while it is built, so that a build that was broken off can go on.
 
-The file ``OUT.h5.pieces.part`` is only ever appended to, so that a process that is killed
-spoils its last piece at most:
+While pieces are decoded, the file ``OUT.h5.pieces.part`` is only appended to, so that a killed process leaves at most
+the last piece incomplete. Its contents:
 
     a line of JSON                 the settings of the pieces
     for each piece: a line of JSON path, size and modification time of its file, its notes, lengths, sha256
@@ -33,7 +33,7 @@ State = tuple[str, int, int]  # absolute path, size in bytes, time of change in 
 
 
 class Kept(NamedTuple):
-    """A decoded and cleaned piece: samples in the format of the corpus, its print, and the notes on it."""
+    """A decoded and cleaned piece: samples (n_samples,) in the dtype of the corpus, fingerprint, and notes."""
 
     samples: Array
     print: Print
@@ -50,8 +50,8 @@ class _Place(NamedTuple):
 class PartialFile:
     """The file beside the corpus ``out``, for pieces that are decoded with the same ``settings``.
 
-    settings: everything that the samples of a piece depend on beside its file; ``dtype`` is among it. After
-    :meth:`opened`, ``notes`` says what was found in the file of an earlier build.
+    settings: everything, besides its file, that the samples of a piece depend on; one entry is ``dtype``. The
+    attribute ``notes`` lists, once the file is open, what an earlier build left that was discarded, and why.
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Setting]) -> None:
@@ -65,9 +65,10 @@ class PartialFile:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """Open the file for a build, and remove it if the build succeeds, or if it holds no piece.
+        """Context in which a build has the file open; at its end, the file is removed if the build succeeded.
 
-        The process must own the corpus (:mod:`rnnaudio.lock`). OSError if the file cannot be written.
+        It is also removed if the build failed and the file holds no piece. The process must own the corpus
+        (:mod:`rnnaudio.lock`). OSError if the file cannot be written.
         """
         with self.path.open("a+b") as self._file:
             try:
@@ -81,7 +82,10 @@ class PartialFile:
 
     @contextlib.contextmanager
     def named_in_errors(self) -> Iterator[None]:
-        """Say, in an error or after Ctrl-C, where the pieces are that were decoded until then."""
+        """Context that adds, to a RnnaudioError or KeyboardInterrupt raised in it, where decoded pieces are kept.
+
+        The exception is unchanged if the file holds no piece.
+        """
         try:
             yield
         except (RnnaudioError, KeyboardInterrupt) as error:
@@ -94,11 +98,17 @@ class PartialFile:
             raise type(error)(f"{error}; {left}" if str(error) else left) from error
 
     def holds(self, path: Path) -> bool:
-        """Whether the file, as it is now, has been decoded."""
+        """Whether the partial file holds the piece of the file ``path`` in its present state.
+
+        The state is given by absolute path, size and modification time.
+        """
         return _state(path) in self._places
 
     def piece(self, path: Path, decode: Callable[[], Kept]) -> Kept:
-        """The piece of the file ``path``: the one kept if there is one, else the result of ``decode``, to be kept."""
+        """Return the piece of the file ``path``: the one kept, or else the result of ``decode``, which is then kept.
+
+        A kept piece whose SHA-256 sum differs is decoded again. OSError if the partial file cannot be written.
+        """
         state = _state(path)  # before it is read: a file that changes meanwhile is decoded again
         kept = self._kept(state) if state in self._places else None
         if kept is not None:
@@ -110,11 +120,11 @@ class PartialFile:
         return decoded
 
     def seconds(self, sample_rate_hz: int) -> float:
-        """Length of the pieces that were kept by an earlier build."""
+        """Total length, in seconds, of the pieces in the file."""
         return sum(place.line["n_samples"] for place in self._places.values()) / sample_rate_hz
 
     def all_notes(self) -> list[str]:
-        """Notes on the partial file that was found, and on how many pieces were taken from it."""
+        """List ``notes`` and, if pieces were taken from an earlier build, a note with their number."""
         taken = f"{self.n_taken} pieces were decoded by an earlier build, which was broken off"
         return [*self.notes, taken] if self.n_taken else self.notes
 

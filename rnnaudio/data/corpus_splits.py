@@ -36,11 +36,12 @@ class Splitting:
     group
         which pieces go to the same split: all of one ``folder``; those of a folder whose names differ only in the
         number of a part or copy (``name``); or no particular ones (``none``). Pieces that hold the same sound go to
-        the same split in any case, unless different splits are given for them. If no split is given, grouping by
-        folder or name is dropped when it leaves fewer than three groups, or one with over 70 % of the sound; if some
-        are given, when too few groups are left for the others.
+        the same split in any case, unless different splits are given for them. Grouping by folder or name is dropped
+        if no piece has a given split and there would be fewer than three groups, or a group with over 70 % of the
+        sound. If some pieces have a given split, it is dropped if there would be fewer groups without a given split
+        than splits that are given for no piece.
     valid, test
-        files and folders whose pieces are given to validation and to test.
+        files and folders whose pieces go to validation and to test.
     least_seconds
         shortest duration to aim for in validation and in test, at most a quarter of the total each.
     """
@@ -53,7 +54,7 @@ class Splitting:
     least_seconds: float = 2.0
 
     def named(self) -> dict[str, tuple[Path, ...]]:
-        """The files and folders that are named for a split, by split."""
+        """Return the files and folders named for validation and for test, under the keys "valid" and "test"."""
         return {"valid": tuple(map(Path, self.valid)), "test": tuple(map(Path, self.test))}
 
     def check(self) -> None:
@@ -66,7 +67,7 @@ class Splitting:
 
 
 def key_of(path: Path, group: Grouping) -> str:
-    """Name of the group of a file, by :attr:`Splitting.group`; files with equal names go to the same split."""
+    """Name of the group that a file belongs to under :attr:`Splitting.group`; a group goes to one split as a whole."""
     if group == "folder":
         return str(path.parent)
     if group == "name":
@@ -75,7 +76,7 @@ def key_of(path: Path, group: Grouping) -> str:
 
 
 def united(keys: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Number of the group of each piece, counted from 0.
+    """Group the pieces; returns for each piece the number of its group, counted from 0 in the order of the pieces.
 
     Pieces with equal ``keys`` are in one group, and so are pieces whose indices form one of the ``pairs``. Groups that
     share a piece are merged.
@@ -100,11 +101,13 @@ def united(keys: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[int]:
 def assign_groups(
     n_samples: Sequence[int], given: Sequence[str | None], groups: Sequence[int], splitting: Splitting, least: int = 0
 ) -> list[str]:
-    """Split (train, valid or test) of every piece, in general the same for all pieces of a group.
+    """Assign the groups to the splits; returns the split (train, valid or test) of every piece.
 
-    n_samples, given: length of each piece, and the split given for it or None. groups: number of the group of each
-    piece, see :func:`united`. least: see ``least_samples`` of :func:`assign_splits`, which assigns the groups. A group
-    takes the first split that is given for any of its pieces; a piece with a given split is in that split in any case.
+    All pieces of a group go to one split, the first that is given for any of them; only a piece for which another
+    split is given goes to that one. Groups without a given split are assigned by :func:`assign_splits`.
+
+    n_samples, given: length of each piece, and the split given for it or None. groups: number of each piece's group,
+    see :func:`united`. least: ``least_samples`` of :func:`assign_splits`. RnnaudioError if a split would be empty.
     """
     n_groups = max(groups, default=-1) + 1
     durations: list[int] = [0] * n_groups
@@ -119,9 +122,11 @@ def assign_groups(
 def uninformative(groups: Sequence[int], n_samples: Sequence[int], given: Sequence[str | None] = ()) -> str:
     """Reason why splitting by these groups is not sensible; empty if there is none.
 
-    Without given splits: fewer than three groups, or one with over 70 % of the sound. With some: fewer groups without
-    a given split than splits that none is given for. groups, n_samples, given: number of the group, length and given
-    split of each piece.
+    If no piece has a given split, the reasons are: fewer than three groups, or a group with over 70 % of the sound. If
+    some have one, the reason is: fewer groups without a given split than splits that are given for no piece.
+
+    groups, n_samples, given: for each piece, the number of its group, its length in samples, and its given split or
+    None; an empty ``given``: no piece has one.
     """
     if any(given):
         has_split = {group for group, split in zip(groups, given, strict=True) if split}
@@ -149,7 +154,9 @@ def assign_splits(
     seed: int,
     least_samples: int = 0,
 ) -> list[str]:
-    """Split of every piece: the given one, else a random one such that the durations approximate the fractions.
+    """Assign the pieces to the splits; returns the split (train, valid or test) of every piece.
+
+    A piece keeps its given split; the others are assigned at random such that the durations approximate the fractions.
 
     n_samples, given: length of each piece, and the split given for it or None. fractions: shares of train, valid and
     test in the total duration. seed: determines the random orders.

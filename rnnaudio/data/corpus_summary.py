@@ -33,14 +33,24 @@ EARLIER_SILENT_NOTE = " of its time: --drop-silence cuts that"  # in corpora tha
 
 @dataclass(frozen=True)
 class PieceSummary:
-    """Measurements of one piece as stored in the file."""
+    """Measurements of one piece as stored in the file.
+
+    seconds
+        length in seconds.
+    rms_dbfs
+        rms level in dB relative to full scale, not below -120.
+    clipped_share
+        share of samples whose magnitude is at least 0.999 of full scale.
+    silent_share
+        share of frames of 20 ms whose rms is below -60 dBFS.
+    """
 
     title: str
     split: str
     seconds: float
-    rms_dbfs: float  # not below -120
-    clipped_share: float  # share of samples whose magnitude is at least 0.999 of full scale
-    silent_share: float  # share of frames of 20 ms whose rms is below -60 dBFS
+    rms_dbfs: float
+    clipped_share: float
+    silent_share: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,12 @@ class CorpusSummary:
         sample format in the file, int16 or float32.
     mean, std
         mean and standard deviation of the training samples, on the scale -1 to 1.
+    notes
+        texts on changes made to the pieces, and on unusual pieces.
+    left_out
+        files and folders that are not in the corpus, with reasons.
+    unchecked
+        sentence on the files without checksums, see :func:`on_unchecked`; empty except for a corpus just built.
     """
 
     path: Path
@@ -59,9 +75,9 @@ class CorpusSummary:
     mean: float
     std: float
     pieces: tuple[PieceSummary, ...]
-    notes: tuple[str, ...]  # what was changed in the pieces, and what is unusual about them
-    left_out: tuple[LeftOut, ...] = ()  # files and folders that are not in the corpus, and why
-    unchecked: str = ""  # of a corpus just built: how many files had no checksums
+    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    unchecked: str = ""
 
     def seconds(self, split: str) -> float:
         """Duration of a split in seconds."""
@@ -71,7 +87,11 @@ class CorpusSummary:
         return self.table(MAX_ROWS)
 
     def table(self, most_rows: int | None = None) -> str:
-        """The table, with the first ``most_rows`` pieces, notes and files left out; None: all of them."""
+        """Format the summary as a table.
+
+        most_rows: most pieces, most notes, and most files left out on purpose that are listed; None: all. Files that
+        cannot be used are always listed.
+        """
         total = sum(piece.seconds for piece in self.pieces)
         lines = [
             f"{self.path}: {len(self.pieces)} pieces, {_clock(total)}, {self.sample_rate_hz} Hz, {self.dtype}, "
@@ -103,7 +123,10 @@ class CorpusSummary:
 
 
 def on_unchecked(files: Iterable[Path]) -> str:
-    """A sentence on the files whose formats have no checksums; empty if there are none."""
+    """Make a sentence that counts the files whose formats have no checksums; empty if there are none.
+
+    Files that cannot be read are ignored.
+    """
     formats: Counter[str] = Counter()
     for file in files:
         with suppress(OSError):  # moved since it was read
@@ -116,17 +139,17 @@ def on_unchecked(files: Iterable[Path]) -> str:
 
 
 def is_measured(note: str) -> bool:
-    """Whether :func:`notes_on` has made the note; it is then made anew whenever a corpus is written."""
+    """Whether a note is one of those that :func:`notes_on` makes, and makes anew whenever a corpus is written."""
     return note.endswith((LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE, EARLIER_SILENT_NOTE))
 
 
 def notes_of(file: h5py.File) -> list[str]:
-    """The notes kept in a corpus; [] if it has none, or none that is usable."""
+    """Read the notes stored in a corpus; [] if there are none or they are damaged."""
     return [note for note in _entries(file, "notes") if isinstance(note, str)]
 
 
 def left_out_of(file: h5py.File) -> list[LeftOut]:
-    """The files and folders left out of a corpus, as kept in it; [] if there are none, or none that is usable."""
+    """Read the list, stored in a corpus, of files and folders left out; [] if there is none or it is damaged."""
     return [LeftOut(*row) for row in _entries(file, "left_out") if _is_left_out(row)]
 
 
@@ -143,7 +166,11 @@ def _entries(file: h5py.File, name: str) -> list[Any]:
 
 
 def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:
-    """Notes on pieces of unusual level, clipped or mostly silent pieces, each with the option that helps, if any."""
+    """Make notes on unusual pieces, each with the option that helps, if there is one.
+
+    Noted are a median level of the pieces below -45 dBFS, pieces more than 20 dB from the median level, pieces with
+    more than .1 % of their samples at full scale, and pieces that are silent for more than half of their time.
+    """
     notes = []
     median = float(np.median([piece.rms_dbfs for piece in pieces]))
     if median < QUIET_DBFS:
@@ -169,14 +196,14 @@ def _shortened(lines: Sequence[str], most: int | None) -> list[str]:
 
 
 class Moments(NamedTuple):
-    """Number, mean, and sum of squared deviations from the mean, of a set of samples."""
+    """Number of samples in a set, their mean, and the sum of their squared deviations from the mean."""
 
     n: int
     mean: float
     squares: float
 
     def merged(self, other: "Moments") -> "Moments":
-        """Moments of both sets together, without the cancellation of sum(x^2) - n mean^2.
+        """Moments of the union of both sets, computed without the cancellation of sum(x^2) - n mean^2.
 
         Chan, Golub and LeVeque (1979).
         """
@@ -190,7 +217,10 @@ class Moments(NamedTuple):
 
 
 def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSummary]:
-    """Compute (moments, summary) of a stored piece, on the scale -1 to 1, reading about a minute at a time."""
+    """Measure a stored piece on the scale -1 to 1, reading about a minute at a time; returns (moments, summary).
+
+    OSError if a chunk of the file is damaged.
+    """
     n_frame = max(1, sample_rate_hz // 50)
     moments, n_clipped, n_silent, n_frames = Moments(0, 0.0, 0.0), 0, 0, 0
     for block in blocks(piece):

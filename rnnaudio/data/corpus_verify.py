@@ -25,11 +25,12 @@ _compared: set[tuple[int, ...]] = set()  # pieces that this process has compared
 
 
 class Verification:
-    """Comparison of the pieces of an open corpus with their sums, each once in this process.
+    """Comparison of the pieces of an open corpus with their SHA-256 sums, each once in this process.
 
-    ``require`` compares a piece that has not been compared yet, and is called before its samples are read. Within
-    :meth:`in_background`, a child process compares all pieces, and ``require`` only raises what it has found: h5py
-    lets one thread at a time read, so that a thread would be in the way of those that read batches.
+    ``require`` is called before samples of a piece are read, and compares the piece if that has not been done yet.
+    Within :meth:`in_background`, a child process compares all pieces, and ``require`` only raises an error if the
+    child has found a fault. A child, because h5py lets only one thread read at a time, so that a thread would hold up
+    those that read batches.
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:
@@ -43,7 +44,11 @@ class Verification:
         self._fault = ""  # found by the child
 
     def require(self, piece: h5py.Dataset) -> None:
-        """RnnaudioError, which names the piece and, if there is one, the sample that is not finite."""
+        """Compare a piece, unless this process has compared it or a child process is comparing it.
+
+        RnnaudioError, naming the piece, if its samples differ from the sum or one of them is not finite; also if the
+        child has found a fault.
+        """
         if self._key(piece) in _compared:
             return
         self.raise_fault()
@@ -53,18 +58,21 @@ class Verification:
                 _compared.add(self._key(piece))
 
     def compare(self, piece: h5py.Dataset) -> None:
-        """Compare a piece, even if that has been done; errors as of :meth:`require`."""
+        """Compare a piece in any case.
+
+        RnnaudioError, naming the piece, if its samples differ from the sum or one of them is not finite.
+        """
         self._raise(fault_of(piece))
 
     def raise_fault(self) -> None:
-        """Raise an RnnaudioError if the child has found a fault."""
+        """RnnaudioError if a child process (:meth:`in_background`) has ended and found a fault."""
         with self._lock:
             if self._child is not None and self._child.poll() is not None:
                 self._take_result(self._child)
         self._raise(self._fault)
 
     def wait(self) -> None:
-        """Wait until the child has compared all pieces, and raise an RnnaudioError if it has found a fault.
+        """Wait for the child, if there is one, to compare all pieces; RnnaudioError if it has found a fault.
 
         A signal that asks the process to end also ends the waiting.
         """
@@ -75,7 +83,7 @@ class Verification:
 
     @contextmanager
     def in_background(self, pieces: Sequence[h5py.Dataset]) -> Iterator[None]:
-        """Compare the pieces in a child process, as long as the block runs."""
+        """Context in which a child process compares the pieces; the child is ended with the block."""
         self._pieces = pieces
         with start_child("samples", self._path) as self._child:
             child = self._child

@@ -1,4 +1,4 @@
-"""Writing of a corpus file: opened without a cache, pieces measured, and at last what it states about them."""
+"""Writing of a corpus file: open it without a chunk cache, measure the pieces, and write the attributes."""
 
 import json
 import os
@@ -22,11 +22,11 @@ MOST_NOTE_BYTES = 40_000  # HDF5 keeps attributes up to 64 KiB
 
 @contextmanager
 def new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Create an HDF5 file without a chunk cache, and close it at the end.
+    """Context with a new HDF5 file, opened for writing without a chunk cache, and closed at the end.
 
     If the disk is full, HDF5 fails to write cached chunks when it closes the file, and crashes the process. Without
-    the cache, the write itself fails. Where h5py raises RuntimeError then, it is an OSError with the number of the
-    error.
+    the cache, the write itself fails with an OSError; if h5py raises RuntimeError for a failed write, that is replaced
+    by an OSError with the same errno.
     """
     file = h5py.File(path, "w", rdcc_nbytes=0)
     try:
@@ -43,7 +43,10 @@ def new_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def measure_pieces(group: h5py.Group, sample_rate_hz: int) -> tuple[Moments, list[PieceSummary]]:
-    """Read back every piece and store its checksum; returns (moments of the training split, summary per piece)."""
+    """Read back every piece and store its SHA-256; returns (moments of the training samples, summaries of the pieces).
+
+    Moments and summaries are on the scale -1 to 1, see :func:`measure`.
+    """
     training = Moments(0, 0.0, 0.0)
     summaries = []
     for piece in group.values():
@@ -62,10 +65,11 @@ def write_attributes(
     notes: Sequence[str],
     settings: Mapping[str, int | str],
 ) -> float:
-    """Write what a corpus states beside its samples, and the sum of all that; returns the standard deviation.
+    """Write the attributes of a corpus, last ``contents_sha256``; returns the standard deviation of training samples.
 
-    moments: of the training pieces. settings: ``sample_rate_hz`` and ``dtype``. RnnaudioError if the training pieces
-    are constant, or if there are too many pieces.
+    moments: of the training samples. settings: ``sample_rate_hz`` and ``dtype``. Lists too long for an HDF5 attribute
+    are cut. RnnaudioError if the training samples are constant (standard deviation 1e-6 or less), or if there are more
+    than 100,000 pieces.
     """
     std = (moments.squares / moments.n) ** 0.5
     if std <= LEAST_STD:

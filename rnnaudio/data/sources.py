@@ -87,7 +87,7 @@ class LeftOut(NamedTuple):
     """A file or folder that is not used for the corpus, and the reason.
 
     ``is_fault`` is True for files and folders that cannot be used (damaged, not readable, silent), and False for those
-    left out on purpose: hidden files, files listed already, files that are not audio.
+    left out on purpose: hidden, already listed under another name, already in the corpus, or not audio.
     """
 
     name: str
@@ -108,8 +108,10 @@ def find_audio(sources: Sequence[Path]) -> Sources:
     Folders are searched with all subfolders, including linked ones, but each only once. A file in a folder is listed
     if its suffix or its first bytes are those of an audio or video format; a file given in ``sources`` is listed in
     any case. Hidden files and folders, those of the operating system, and files already listed under another name are
-    left out. RnnaudioError, naming all of them, if sources do not exist, or if no audio file is found in folders in
-    which nothing was left out either, except files that are not audio.
+    left out.
+
+    RnnaudioError, naming all of them, for sources that do not exist, or for folders that contribute nothing: no file
+    listed, and nothing left out but files that are not audio.
     """
     missing = [source for source in sources if not os.path.lexists(source)]
     if missing:

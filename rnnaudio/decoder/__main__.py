@@ -1,10 +1,11 @@
 """Decode one file for each line of standard input, and write the samples to standard output.
 
 A request is a line of JSON, {"path": text, "sample_rate_hz": int or null}; null stands for the rate of the file. With
-"part": [start, stop], in seconds, no more than that is read if the format allows it. A request {"path": text,
-"only_length": true} is answered by {"seconds": number or null} or {"error": text} alone. The reply is a line of JSON,
+"part": [start, stop] in seconds, only this part is read if the format allows seeking. The reply is a line of JSON,
 {"error": text} or {"sample_rate_hz": int, "n_samples": int, "notes": [text, ...], "truncated": text, "is_part": bool};
-the latter is followed by n_samples float32 samples. ``truncated`` is empty for a complete file.
+the latter is followed by n_samples float32 samples, in native byte order. ``truncated`` is empty for a complete file.
+
+A request {"path": text, "only_length": true} is answered by {"seconds": number or null} or {"error": text}.
 """
 
 import json
@@ -20,9 +21,10 @@ Message: TypeAlias = dict[str, str | int | float | list[str] | None]  # a reques
 def reply(
     path: str, sample_rate_hz: int | None = None, *, part: list[float] | None = None, only_length: bool = False
 ) -> tuple[Message, Decoded | None]:
-    """Decode a file; returns (header of the reply, decoded audio), or (header with the error or the length, None).
+    """Answer a request; returns (header of the reply, decoded audio), or (header with the error or the length, None).
 
-    Every exception becomes such a header, as the libraries raise exceptions of many types.
+    Arguments are the entries of the request. Every exception becomes a header {"error": text}, as the libraries raise
+    exceptions of many types.
     """
     try:
         if only_length:

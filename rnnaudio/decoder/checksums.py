@@ -1,4 +1,4 @@
-"""Damage that the checksums of a file show, and formats that have none."""
+"""Check of the checksums in Ogg files, and recognition of formats without checksums."""
 
 from rnnaudio.decoder import flac, ogg
 from rnnaudio.decoder.mixing import Unusable
@@ -11,7 +11,8 @@ CHECKED = (ogg.CAPTURE, flac.MARKER, b"wvpk", b"TTA1")
 def require_intact(path: str) -> None:
     """Compare the checksum of each page of an Ogg file; Unusable if one does not match.
 
-    Those of other formats are compared when they are decoded.
+    Files of other formats are not examined: their checksums, if any, are compared during decoding. OSError if the file
+    cannot be read.
     """
     with open(path, "rb") as file:
         if file.read(len(ogg.CAPTURE)) != ogg.CAPTURE:
@@ -23,7 +24,10 @@ def require_intact(path: str) -> None:
 
 
 def format_without(path: str) -> str:
-    """Name the format of a file without checksums of its samples; empty if it has them. OSError if not readable."""
+    """Name the format of a file if the file has no checksums of its samples, such as "wav"; empty if it has them.
+
+    OSError if the file cannot be read.
+    """
     with open(path, "rb") as file:
         head = file.read(4)
         if head.startswith(flac.MARKER):

@@ -30,7 +30,7 @@ class Stated(NamedTuple):
     truncated
         what is missing; empty if nothing is known to be missing.
     seconds
-        lower limit, in seconds, of the stated length; None if none is stated or a decoder reports it itself.
+        lower limit, in seconds, of the stated length; None if no length is stated or a decoder reports it itself.
     is_empty
         True if the container states that it holds no samples, and none follow.
     parts
@@ -81,7 +81,7 @@ def _n_bytes(file: BinaryIO) -> int:
 
 
 class Chunk(NamedTuple):
-    """A chunk: its name, stated size, and where its contents begin."""
+    """A chunk of a container: name, stated size of the contents in bytes, and offset of their first byte."""
 
     name: bytes
     n_stated: int

@@ -23,8 +23,8 @@ TOLERANCE_SECONDS = 0.1  # between the stated length and the samples found; enco
 class Decoded(NamedTuple):
     """Mono audio of a file, in consecutive blocks (n_samples,) float32, and notes on faults of the file.
 
-    ``truncated`` states how much of the file is missing; it is empty for a complete file. ``is_part`` is true if
-    only the part that was asked for was read.
+    ``truncated`` states how much of a truncated file is present; it is empty for a complete file. ``is_part`` is True
+    if only the requested part was read.
     """
 
     blocks: list[Mono]
@@ -46,12 +46,13 @@ class _Reading(NamedTuple):
 def decode(path: str, sample_rate_hz: int | None, part: Part | None = None) -> Decoded:
     """Decode a file to mono at ``sample_rate_hz``; None: at the rate of the file.
 
-    part: (start, stop) in seconds, to which reading is limited if libsndfile can seek in the file; what is noted then
-    holds for that part. Other files are read as a whole, if they state an hour at most.
+    part: (start, stop) in seconds; None: the whole file. If libsndfile can seek in the file, only the part is read,
+    and the notes are those of the part. If not, the whole file is read, unless its length is above an hour: Unusable.
 
     Channels are averaged; if they cancel because their phases are opposite, the loudest one is taken instead. Raises
-    Unusable if the file has no audio, no samples, more than 12 hours or too many damaged packets, the errors of
-    :func:`stated_by` and :func:`require_intact`, and the libraries' own errors for a file that neither can read.
+    Unusable if the file has no audio, no samples, more than 12 hours or too many damaged packets, or if it is
+    truncated and none of it can be decoded; the errors of :func:`stated_by` and :func:`require_intact`; and the errors
+    of libsndfile or FFmpeg for a file that neither can read.
     """
     require_intact(path)
     with open(path, "rb") as file:
@@ -92,9 +93,9 @@ def _can_seek(path: str, stated: Stated) -> bool:
 
 
 def stated_seconds(path: str) -> float | None:
-    """The length that a file states, or that FFmpeg estimates from its bit rate; None if there is no such thing.
+    """Length in seconds that a file states, or that FFmpeg estimates from its bit rate; None if there is neither.
 
-    Raises the libraries' errors for a file that neither can open.
+    Raises the errors of :func:`stated_by`, and those of libsndfile or FFmpeg for a file that neither can open.
     """
     with open(path, "rb") as file:
         stated = stated_by(file)

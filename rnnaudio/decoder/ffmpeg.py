@@ -25,10 +25,10 @@ class Source:
     """A file opened with FFmpeg; use it as a context manager.
 
     parts: byte ranges (start, stop) of the streams chained in the file, to be decoded one after another; empty: the
-    file is one stream. ``stated_seconds`` is the length that its header states, or None; ``estimated_seconds`` may be
-    estimated from the bit rate. After :meth:`blocks`,
-    ``faults`` describes packets that could not be decoded and were left out, and ``ends_in_fault`` is True if the last
-    packet was one of these. Unusable if the file has no audio; PyAV's errors if it is not a media file.
+    file is one stream. ``stated_seconds`` is the length that the header states, None if it states none;
+    ``estimated_seconds`` is the same or estimated from the bit rate, None if FFmpeg cannot tell. Once :meth:`blocks`
+    has ended, ``faults`` describes packets that could not be decoded and were left out, and ``ends_in_fault`` is True
+    if the file ends with such a packet. Unusable if the file has no audio; PyAV's errors if it is not a media file.
     """
 
     def __init__(self, path: str, parts: Sequence[tuple[int, int]] = ()) -> None:
@@ -57,8 +57,8 @@ class Source:
     def blocks(self) -> Iterator[Block]:
         """Iterate over the decoded blocks of the first audio stream; packets that cannot be decoded are left out.
 
-        Unusable, after the last block, if these are more than one packet and more than 1 % of all packets, or any
-        before the last whose checksum does not match.
+        After the last block, raises Unusable if more than one packet and more than 1 % of all packets were left out;
+        in codecs whose packets have checksums (FLAC, WavPack, TTA), if any but the last packet was left out.
         """
         n_packets, n_faulty = 0, 0
         for file in [self._part(*part) for part in self._parts] or [self._file]:

@@ -1,6 +1,7 @@
-"""The MD5 sum that a FLAC file states of its samples (RFC 9639, section 8.2).
+"""Comparison of the decoded samples of a FLAC file with the MD5 sum in its header (RFC 9639, section 8.2).
 
-libFLAC replaces a frame whose own checksum differs by silence, and goes on; libsndfile passes that on.
+The comparison is needed because libFLAC, and so libsndfile, replaces a frame whose own checksum differs by silence,
+without an error.
 """
 
 import hashlib
@@ -14,11 +15,19 @@ HEAD_BYTES = 42  # marker, head of the block, STREAMINFO
 
 
 class Differs(Exception):
-    """Error for samples whose sum is another than stated: they are damaged, or the encoder has stated a wrong one."""
+    """Error for samples whose MD5 sum differs from the stated one: either the samples or the stated sum is wrong."""
 
 
 class Stated(NamedTuple):
-    """Bits and number of samples (per channel), and their MD5 sum, as a header states them."""
+    """What the header of a FLAC file states about its samples.
+
+    n_bits
+        bits per sample.
+    n_samples
+        number of samples per channel.
+    md5
+        MD5 digest, 16 bytes, of the decoded samples of all channels, interleaved.
+    """
 
     n_bits: int
     n_samples: int
@@ -26,7 +35,10 @@ class Stated(NamedTuple):
 
 
 def stated_by(file: BinaryIO) -> Stated | None:
-    """Read the header of a file, and go back to its start; None if it is not FLAC, or states no sum."""
+    """Read the header of a file, open in binary mode, and go back to its start.
+
+    None if the file is not FLAC, or its header states no MD5 sum or no number of samples.
+    """
     file.seek(0)
     head = file.read(HEAD_BYTES)
     file.seek(0)
@@ -39,19 +51,19 @@ def stated_by(file: BinaryIO) -> Stated | None:
 
 
 class Sum:
-    """MD5 sum of decoded samples, to be compared with the stated one."""
+    """MD5 sum of decoded samples, for comparison with the stated one; the samples are added block by block."""
 
     def __init__(self, stated: Stated) -> None:
         self._stated, self._n_samples = stated, 0
         self._md5 = hashlib.md5(usedforsecurity=False)
 
     def add(self, block: NDArray[np.int32]) -> None:
-        """Add (n_samples, n_channels) samples whose highest bit is that of an int32."""
+        """Add (n_samples, n_channels) samples, scaled to the full range of int32 (left-aligned)."""
         n_bits = self._stated.n_bits
         samples = (block >> (32 - n_bits)).astype("<i4").view(np.uint8)
         self._md5.update(samples.reshape(-1, 4)[:, : (n_bits + 7) // 8].tobytes())
         self._n_samples += len(block)
 
     def differs(self) -> bool:
-        """Tell whether all samples have been added, and their sum is another than stated."""
+        """Whether as many samples as stated have been added, and their sum differs from the stated one."""
         return self._n_samples == self._stated.n_samples and self._md5.digest() != self._stated.md5

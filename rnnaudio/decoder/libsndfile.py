@@ -18,7 +18,7 @@ BLOCK_SAMPLES = 2**18
 class Source:
     """A file opened with libsndfile; use it as a context manager. LibsndfileError if the format is not supported.
 
-    ``stated_seconds`` is the length that its header states.
+    ``stated_seconds`` is the length, in seconds, that the header states.
     """
 
     def __init__(self, path: str) -> None:
@@ -44,9 +44,10 @@ class Source:
         return bool(self._sound.seekable())
 
     def blocks(self, start: float = 0.0, stop: float = math.inf) -> Iterator[Block]:
-        """Iterate over the decoded blocks from ``start`` to ``stop`` in seconds; LibsndfileError at damage.
+        """Iterate over the decoded blocks from ``start`` to ``stop``, in seconds.
 
-        flac.Differs, after the last block, if that is all of a FLAC file, and not what its MD5 sum stands for.
+        Raises LibsndfileError where the file is damaged; flac.Differs, after the last block, if a whole FLAC file was
+        read and its samples differ from the stated MD5 sum.
         """
         if self._stated and start == 0.0 and math.isinf(stop):
             yield from self._compared(flac.Sum(self._stated))

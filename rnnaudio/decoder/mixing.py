@@ -1,4 +1,4 @@
-"""From decoded channels to mono at one sample rate, block by block."""
+"""Conversion of decoded channels to mono at one sample rate, block by block."""
 
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
@@ -26,12 +26,12 @@ class Block(NamedTuple):
 
 
 class Mixed(NamedTuple):
-    """Mono audio, and the energy of every channel and of their mean, by which :func:`cancelling` decides."""
+    """Mono audio, and the energy (sum of squares) of every channel and of their mean, for :func:`cancelling`."""
 
     blocks: list[Mono]
     sample_rate_hz: int
     n_read: int  # samples per channel before resampling
-    seconds: float  # of the file
+    seconds: float  # length of all blocks read
     energies: NDArray[np.float64]  # (n_channels,); n_channels is the smallest number, if it changes within the file
     energy_of_mean: float
 
@@ -39,8 +39,9 @@ class Mixed(NamedTuple):
 def mixed(blocks: Iterable[Block], sample_rate_hz: int | None, channel: int | None = None) -> Mixed:
     """Resample the mean of the channels to ``sample_rate_hz``; None: to the rate of the first block.
 
-    channel: index of a channel to use instead of the mean; None: the mean. Blocks of another rate, as in
-    chained streams, are resampled to the same rate. Raises Unusable if the blocks hold more than 12 hours.
+    channel: index of a channel to use instead of the mean (the last channel in blocks that have fewer); None: the
+    mean. Blocks of another sample rate, as in chained streams, are resampled to the same rate. Raises Unusable if the
+    blocks hold more than 12 hours.
     """
     resampler, from_hz, rate_hz = None, 0, sample_rate_hz or 0
     mono: list[Mono] = []

@@ -1,6 +1,6 @@
 """Pages of Ogg files (RFC 3533): chained streams, a missing end, and the checksum of each page.
 
-libogg passes over a page whose checksum differs, and FFmpeg decodes it, both without a word.
+If the checksum of a page does not match, libogg skips the page and FFmpeg decodes it, both without an error.
 """
 
 import mmap
@@ -15,7 +15,10 @@ REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class Page(NamedTuple):
-    """Bytes start to stop - 1 of a file, and the flags of the header; stop may lie beyond the end of the file."""
+    """A page: bytes start to stop - 1 of the file, and the flags of its header.
+
+    ``stop`` is beyond the end of the file if the page is incomplete.
+    """
 
     start: int
     stop: int
@@ -23,14 +26,14 @@ class Page(NamedTuple):
 
 
 class Pages(NamedTuple):
-    """The pages of a file in order, and where the first byte lies that belongs to none."""
+    """The complete pages at the beginning of a file, in order, and the offset of the first byte after them."""
 
     pages: list[Page]
     end: int
 
 
 def pages_of(content: mmap.mmap) -> Pages:
-    """Find the pages of a file, each where the one before ends; a last one that is not whole is left out."""
+    """Find the pages of a file, each of which begins where the one before ends; an incomplete last one is left out."""
     pages, position = [], 0
     for page in _pages(content):
         if page.stop > len(content):
@@ -54,15 +57,15 @@ def _pages(content: mmap.mmap) -> Iterator[Page]:
 
 
 def mapped(file: BinaryIO) -> mmap.mmap:
-    """Map a file, which must not be empty, into memory."""
+    """Map a file into memory, read-only; ValueError if it is empty."""
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def streams(pages: list[Page], n_bytes: int) -> list[tuple[int, int]]:
     """List the byte ranges (start, stop) of the chained streams.
 
-    A range begins where a stream begins after pages of another one. Streams that begin together are multiplexed, and
-    stay in one range.
+    A range begins where a stream begins after pages of another one, and ends where the next range begins, the last one
+    at ``n_bytes``, the size of the file. Streams that begin together are multiplexed, and stay in one range.
     """
     starts, was_beginning = [0], True
     for page in pages:
@@ -74,9 +77,9 @@ def streams(pages: list[Page], n_bytes: int) -> list[tuple[int, int]]:
 
 
 def damage(content: mmap.mmap) -> str:
-    """Describe the first page whose checksum differs, or bytes between pages; empty if all is well.
+    """Describe the first page whose checksum differs, or else bytes between pages; empty if there is no such damage.
 
-    What follows the last page, such as a tag, and a last page that is not whole are no damage.
+    Bytes after the last page, such as a tag, and an incomplete last page do not count as damage.
     """
     pages, end = pages_of(content)
     for number, page in enumerate(pages):
@@ -89,10 +92,11 @@ def damage(content: mmap.mmap) -> str:
 
 
 def crc(page: bytes) -> bytes:
-    """Compute the checksum of a page whose own four bytes of it are 0, as it is stored.
+    """Compute the checksum of a page: 4 bytes, as stored in the header. In ``page``, these bytes must be 0.
 
-    The CRC-32 of Ogg has the polynomial of zlib's, 0x04C11DB7, but takes the bits of a byte from the highest, begins
-    with 0 and inverts nothing. So it is zlib's over bytes with reversed bits, reversed, without its inversions.
+    The CRC-32 of Ogg has the same polynomial as zlib's, 0x04C11DB7, but takes the bits of each byte from the highest
+    to the lowest, begins with 0 and inverts nothing. So zlib's CRC is computed over bytes with reversed bits, its two
+    inversions are undone, and the bits of the result are reversed.
     """
     value = zlib.crc32(page.translate(REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return value.to_bytes(4, "little").translate(REVERSED)[::-1]

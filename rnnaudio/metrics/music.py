@@ -34,9 +34,10 @@ TRIADS = ((0, 4, 7), (0, 3, 7))  # major, minor
 
 
 def onset_strength(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
-    """Rise of the log-mel spectrogram from frame to frame in dB, mean over bands: (n_frames - 1,), every 256 samples.
+    """Rise of the log-mel spectrogram from one frame to the next in dB, mean over bands: (n_frames - 1,).
 
-    Falls count as zero; levels are floored at -70 dB (spectral flux, Dixon 2006). Raises the errors of `log_mel`.
+    The hop is 256 samples. Falls count as zero; levels are floored at -70 dB (spectral flux, Dixon 2006). Raises the
+    errors of `log_mel`.
     """
     mel = np.maximum(log_mel(audio, sample_rate_hz), QUIET_DB)
     return np.asarray(np.maximum(np.diff(mel, axis=0), 0.0).mean(axis=1))
@@ -45,8 +46,8 @@ def onset_strength(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 def onsets_seconds(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     """Onset times in seconds, (n_onsets,): peaks of the onset strength that stand out by 1.5 dB.
 
-    A peak must exceed the mean of the half second on either side by 1.5 dB in total over three frames. Peaks are at
-    least .06 s apart. A chord is one onset. Raises the errors of `log_mel`.
+    The sum of the strength over the three frames around a peak must exceed three times its mean over the second around
+    the peak by 1.5 dB. Peaks are at least .06 s apart, so that a chord is one onset. Raises the errors of `log_mel`.
     """
     strength = onset_strength(audio, sample_rate_hz)
     per_second = sample_rate_hz / HOP_SAMPLES
@@ -67,9 +68,10 @@ def onsets_per_second(audio: ArrayLike, sample_rate_hz: int) -> float:
 def chroma(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     """Power in each pitch class, (n_frames, 12) from C to B, between 55 and 2000 Hz.
 
-    Frames have 8192 samples (Hann window), the hop is 2048. Each spectral peak adds its power to the pitch class of
-    the nearest semitone (A = 440 Hz); leakage beside the peaks is ignored. RnnaudioError if the audio is shorter than
-    a frame, is not mono and floating point, or has a sample rate below 4 kHz.
+    The upper limit is .45 times the sample rate if that is lower. Frames have 8192 samples (Hann window), the hop is
+    2048. Each spectral peak adds its power to the pitch class of the nearest semitone (A = 440 Hz); leakage beside the
+    peaks is ignored. RnnaudioError if the audio is shorter than a frame, is not mono and floating point, or has a
+    sample rate below 4 kHz.
     """
     samples = checked(audio, sample_rate_hz)
     if len(samples) < CHROMA_FRAME:
@@ -92,7 +94,8 @@ def chroma(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
 def pitch_class_entropy(audio: ArrayLike, sample_rate_hz: int) -> float:
     """Entropy of the pitch classes in bits: 0 for a single class, log2 12 = 3.58 for a uniform distribution.
 
-    All frames have the same weight. Raises the errors of `chroma`.
+    All frames have the same weight, except that silent frames are left out; 0 if all are silent. Raises the errors of
+    `chroma`.
     """
     share = _shares(chroma(audio, sample_rate_hz)).mean(axis=0)
     share = share[share > 0] / max(share.sum(), 1e-30)
@@ -100,19 +103,31 @@ def pitch_class_entropy(audio: ArrayLike, sample_rate_hz: int) -> float:
 
 
 class Structure(NamedTuple):
-    """Beat, chords and keys, that is structure on a scale of seconds; to be compared with the values of real music."""
+    """Beat, chords and keys: structure on a scale of seconds, for comparison with the values of real music.
 
-    beat: float  # highest autocorrelation of the onset strength at lags of .2 to 2 s
-    beat_seconds: float  # shortest lag at which the autocorrelation has a peak of at least .9 times ``beat``
-    chord_seconds: float  # duration, in seconds, of the chord to which a frame belongs, median over frames
-    key_stability: float  # share of pairs of successive stretches of 10 s that are in the same key
-    key_clarity: float  # correlation with the profile of the best key, mean over stretches
+    beat
+        highest autocorrelation of the onset strength at lags of .2 to 2 s.
+    beat_seconds
+        shortest lag, in seconds, at which that autocorrelation has a peak of at least .9 times ``beat``.
+    chord_seconds
+        duration, in seconds, of the chord to which a frame belongs: median over frames.
+    key_stability
+        share of the pairs of successive stretches of 10 s that are in the same key.
+    key_clarity
+        correlation with the profile of the best-fitting key: mean over stretches.
+    """
+
+    beat: float
+    beat_seconds: float
+    chord_seconds: float
+    key_stability: float
+    key_clarity: float
 
 
 def structure(audio: ArrayLike, sample_rate_hz: int) -> Structure:
-    """Compute the :class:`Structure` of audio of 20 s or more.
+    """Compute the :class:`Structure` of audio, (n_samples,), that is 20 s or longer.
 
-    RnnaudioError for shorter audio, and for the reasons of :func:`log_mel`.
+    RnnaudioError if the audio is shorter; also the errors of :func:`log_mel` and :func:`chroma`.
     """
     if len(np.asarray(audio)) < 2 * KEY_SECONDS * sample_rate_hz:
         raise RnnaudioError(f"structure over seconds needs {2 * KEY_SECONDS:.0f} s of audio or more")

@@ -1,4 +1,4 @@
-"""Backing off: a run that breaks down goes back to its last validation and goes on with half the learning rate."""
+"""Backing off: a run that breaks down returns to its last validation and continues with half the learning rate."""
 
 from collections.abc import Callable
 from math import isfinite
@@ -13,10 +13,10 @@ from rnnaudio.training import Run, checkpoint
 
 
 class Attempt(Protocol):
-    """Training of a run, from its start or its checkpoint on, until it ends or breaks down.
+    """Function that trains a run until it ends or breaks down, and returns its progress.
 
-    halvings: of the learning rate. resume: go on from the checkpoint. on_update: called before each update with its
-    number.
+    halvings: how often the learning rate is halved. resume: True to continue from the checkpoint, False to start anew.
+    on_update: function called before each update with the number of the update, from 0; None: no function.
     """
 
     def __call__(self, halvings: int, resume: bool, on_update: Callable[[int], None] | None) -> Run: ...
@@ -33,12 +33,14 @@ def trained(
     resume: bool,
     on_update: Callable[[int], None] | None,
 ) -> Run:
-    """Train a run, backing off where it breaks down; returns its progress.
+    """Train a run, backing off each time it breaks down; returns its progress.
 
-    most: how often it may back off in all; halvings: how often it has. validate_every: updates between validations.
+    attempt: trains the run. most: how often the run may back off, over all sessions; 0: never. halvings: how often it
+    has backed off already. validate_every: number of updates between validations. resume, on_update: see
+    :class:`Attempt`.
 
-    A run goes back to its last validation, not to its last checkpoint, so that it takes the same course wherever it is
-    interrupted; before the first validation it starts again.
+    A run that backs off returns to its last validation, not to its last checkpoint, so that it takes the same course
+    wherever it is interrupted; a run that was never validated starts again.
     """
     mark, path, initial = Path(run_dir) / checkpoint.VALIDATED, checkpoint.path_in(run_dir), model.get_values()
     if not (most and resume):

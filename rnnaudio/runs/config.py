@@ -18,7 +18,11 @@ WITHOUT_LIMIT = ("minutes", "max_gradient_norm")  # infinity means that there is
 
 
 class RunConfig(Settings, Protocol):
-    """The settings that every recipe has."""
+    """The settings that every recipe has.
+
+    ``minutes``: training time, ``checkpoint_minutes``: training time between checkpoints, both in minutes.
+    ``preflight``: whether the preflight runs before a training.
+    """
 
     @property
     def seed(self) -> int: ...
@@ -71,9 +75,9 @@ def as_toml(values: Mapping[str, Plain]) -> str:
 
 
 def require_more_than_zero(config: Settings, *names: str) -> None:
-    """Check that each of the settings ``names`` is None or more than 0, and finite unless that is how to set no limit.
+    """Check that each of the settings ``names`` is None, or more than 0 and finite.
 
-    RnnaudioError for the first that is not.
+    ``minutes`` and ``max_gradient_norm`` may be infinite, which means no limit. RnnaudioError for the first wrong one.
     """
     for name in names:
         value = getattr(config, name)

@@ -62,7 +62,7 @@ AS_TRAINED = SamplingOptions()
 
 @dataclass(frozen=True)
 class LoadedRun(ABC):
-    """A trained model with its settings and its record; each recipe has a subclass that generates in its own way.
+    """A trained model with its settings and its record; each recipe has a subclass, which defines how sound is made.
 
     config: the settings, an instance of the recipe's config class. record: the record in the checkpoint, see
     :class:`rnnaudio.runs.record.SavedRun`.
@@ -78,7 +78,7 @@ class LoadedRun(ABC):
 
     @property
     def scale(self) -> Scale:
-        """Mean and standard deviation of the corpus, which convert sound to standardised samples and back."""
+        """Mean and standard deviation of the corpus, which convert audio to standardised samples and back."""
         return scale_of(self.record)
 
     @property
@@ -89,7 +89,7 @@ class LoadedRun(ABC):
 
     @property
     def best_validation_loss(self) -> float | None:
-        """Validation loss of the best parameters, even if training loss selected them; None if never validated."""
+        """Validation loss of the best parameters, even if the training loss selected them; None if never validated."""
         return next((row["valid"] for row in reversed(self.history) if row["is_best"]), None)
 
     @property
@@ -99,7 +99,7 @@ class LoadedRun(ABC):
 
     @property
     def limits(self) -> AliveLimits | None:
-        """Limits of real music, outside which generated sound counts as dead; None if unknown."""
+        """Limits of real music; generated sound that stays outside them counts as dead. None if unknown."""
         return None
 
     @property
@@ -118,10 +118,11 @@ class LoadedRun(ABC):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue each prime; yields blocks (n_primes, m) of standardised samples, ``n_samples`` per stream in all.
+        """Continue each prime; yields blocks (n_primes, m) of standardised samples, without the primes.
 
-        primes: (n,) standardised samples each, all of equal length. at_once: yield the shortest possible blocks, for
-        playback during generation.
+        The blocks add up to ``n_samples`` new samples per prime. primes: (n,) standardised samples each, all of equal
+        length. sampling: options of the sampling. at_once: True to yield the shortest possible blocks, for playback
+        during generation.
         """
 
     def continue_primes(
@@ -137,27 +138,33 @@ class LoadedRun(ABC):
     def stream(
         self, prime: np.ndarray, n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> Iterator[np.ndarray]:
-        """Continue one prime, (n,) standardised samples; yields parts (m,) as soon as they are generated."""
+        """Continue one prime, (n,) standardised samples; yields parts (m,), standardised, as soon as they are made.
+
+        The parts add up to ``n_samples`` new samples; they do not contain the prime.
+        """
         return (block[0] for block in self.blocks([prime], n_samples, sampling, at_once=True))
 
     def watch(self, prime: np.ndarray) -> "Watch":
-        """Make a new detector of the death of a stream that continues ``prime``, (n,) standardised samples."""
+        """Make a new :class:`Watch`, which detects the death of a stream that continues ``prime``.
+
+        prime: (n,) standardised samples.
+        """
         return Watch(self.limits, self.scale, prime)
 
     def monitor(self, primes: Sequence[np.ndarray]) -> "Monitor":
-        """Make a new monitor of the continuations of these primes."""
+        """Make a new :class:`Monitor` of the continuations of ``primes``, (n,) standardised samples each."""
         return Monitor([self.watch(prime) for prime in primes], self.sample_rate_hz)
 
 
 class Watch:
-    """Detector of a dead stream: one whose latest ten seconds lie entirely outside the limits of real music.
+    """Detector of a dead stream: a stream is dead if its latest ten seconds are all outside the limits of real music.
 
-    The stream is passed in parts. It is examined every two seconds, and only its latest half minute is kept, however
-    long it is.
+    The stream is passed in parts (:meth:`push`). It is examined every two seconds, and only its latest half minute is
+    kept in memory.
 
     limits: limits of real music; None (unknown) disables the detector. scale: converts standardised samples back to
-    the scale of the recording. prime: the sound that the stream continues, (n,) standardised samples, relative to
-    whose level silence is detected, as in a report; None: relative to the median level in ``limits``.
+    the scale of the recording. prime: the sound that the stream continues, (n,) standardised samples; silence is
+    detected relative to the level of the prime, as in a report. None: relative to the median level in ``limits``.
     """
 
     def __init__(self, limits: AliveLimits | None, scale: Scale, prime: np.ndarray | None = None):
@@ -167,7 +174,10 @@ class Watch:
         self._first = self._n_samples = self._looked = 0  # samples: before the kept ones, in all, at the latest look
 
     def push(self, part: np.ndarray) -> str:
-        """Add the next part, (m,) standardised samples; returns reason and time of death, empty if alive."""
+        """Add the next part, (m,) standardised samples; returns reason and time of death as text, empty if alive.
+
+        The time is in seconds from the beginning of the stream. Empty, too, if no examination is due.
+        """
         if self._limits is None:
             return ""
         rate = self._limits.sample_rate_hz
@@ -199,7 +209,8 @@ class Watch:
 class Monitor:
     """Monitor of the streams of a continuation; it ends streams that are dead or no longer finite.
 
-    watches: one for each stream. The attribute ``ends`` maps the number of each stream that ended to the reason.
+    watches: one detector for each stream. The attribute ``ends`` maps the number, from 0, of each stream that was
+    ended to the reason.
     """
 
     def __init__(self, watches: Sequence[Watch], sample_rate_hz: int):
@@ -212,9 +223,10 @@ class Monitor:
         return len(self.ends) == len(self._watches)
 
     def push(self, block: np.ndarray) -> list[np.ndarray]:
-        """Add the next block (n_streams, m) of standardised samples; returns the samples to keep of each stream.
+        """Add the next block (n_streams, m) of standardised samples; returns the samples to keep, (k,) per stream.
 
-        These are (k,), k <= m; k is 0 for a stream that ended in an earlier block.
+        k is m; less if the block has a sample that is not finite in that stream; 0 if the stream ended in an earlier
+        block.
         """
         return [self._kept_of(k, part) for k, part in enumerate(block)]
 
@@ -235,9 +247,10 @@ class Monitor:
 def gathered(
     primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor
 ) -> list[Generated]:
-    """Join blocks (n_streams, m) to one result per prime, of up to ``n_samples`` new samples.
+    """Join blocks (n_streams, m) of standardised samples to one result per prime: the prime and its continuation.
 
-    ``monitor`` decides when a stream ends early; no more blocks are read once all streams have ended.
+    ``monitor`` decides when a stream ends early; no more blocks are read once all streams have ended. n_samples:
+    number of new samples expected per stream, for the progress bar.
     """
     parts: list[list[np.ndarray]] = [[prime] for prime in primes]
     started = time.perf_counter()
@@ -252,9 +265,9 @@ def gathered(
 
 
 def monitored(blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor) -> Iterator[list[np.ndarray]]:
-    """Yield the result of ``monitor.push`` for each block (n_streams, m), until all streams or the blocks end.
+    """Yield the result of ``monitor.push`` for each block (n_streams, m), until the blocks or all streams have ended.
 
-    A progress bar is shown in a terminal. n_samples: the number of samples expected of each stream.
+    A progress bar is shown in a terminal. n_samples: number of samples expected per stream, for the progress bar.
     """
     with tqdm(total=n_samples, desc="generating", unit="sample", unit_scale=True, disable=None, leave=False) as bar:
         for block in blocks:

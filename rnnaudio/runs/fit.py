@@ -35,12 +35,12 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
 
     The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
     that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted. No other process can write
-    to it meanwhile (:mod:`rnnaudio.lock`).
+    to the folder meanwhile (:mod:`rnnaudio.lock`).
 
-    RnnaudioError, before anything is written, if another process writes to the folder, if it holds a run and
+    RnnaudioError, before anything is written, if another process writes to the folder, if the folder holds a run and
     ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not
-    fit the recipe, if a step needs more memory than is available, or if ``config.preflight`` is on and the preflight
-    fails.
+    fit the recipe, if the run does not fit into memory, or if ``config.preflight`` is on, the run is new, and the
+    preflight fails. Later errors are those of ``train``.
     """
     with owned_folder(run_dir, make=True):
         return _fitted(recipe, config, corpus_path, Path(run_dir), resume)
@@ -155,10 +155,12 @@ def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path |
 
 
 def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[Any], Any]:
-    """The recipe and the config of a saved run, with new ``limits``: minutes, max_updates; None keeps the old one.
+    """Return the recipe and the config of a saved run that is to be resumed.
 
-    RnnaudioError if it has already reached a new limit, or if nothing is left to do: early stopping or a limit has
-    ended it, and its report is written.
+    limits: new values of ``minutes`` and ``max_updates``, counted from the beginning of the run; None: the old value.
+
+    RnnaudioError if the run has already reached a new limit, or if nothing is left to do: early stopping or a limit
+    has ended the run, and its report is written.
     """
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
@@ -198,7 +200,7 @@ def _refuse_if_complete(recipe: Recipe[C], config: C, saved: SavedRun) -> None:
 
 
 def how_to_go_on(run_dir: Path) -> str:
-    """The command that trains a saved run for longer, see :func:`longer`."""
+    """Return the command that trains a saved run for longer; see :func:`rnnaudio.runs.diagnosis.actions.longer`."""
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
     return longer(recipe, saved_config(recipe, saved), saved)

@@ -24,9 +24,9 @@ def load(run_dir: Path, kind: type[R]) -> R: ...
 
 
 def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
-    """Load the run in a folder, ready to continue sound; kind: the class of runs that is expected.
+    """Load the run in a folder, ready to continue sound. kind: the expected class of the result.
 
-    RnnaudioError if the folder has no run, or the run is damaged or of another class.
+    RnnaudioError if the folder has no run, or the run is damaged or not of class ``kind``.
     """
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
@@ -45,7 +45,7 @@ def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
 
 
 def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
-    """The config of a saved run; RnnaudioError, naming the file, if the run has another recipe or wrong settings."""
+    """Return the config of a saved run; RnnaudioError if the run is of another recipe or its settings are wrong."""
     if recipe.key not in saved.settings:
         raise RnnaudioError(f"{saved.path} holds no settings of a run over {recipe.key}; name another run")
     try:
@@ -55,7 +55,10 @@ def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
 
 
 def saved_recipe(run_dir: Path) -> tuple[Recipe[Any], Any]:
-    """Read the run in a folder without building its model; returns its recipe and its config."""
+    """Read the run in a folder without building its model; returns its recipe and its config.
+
+    RnnaudioError if there is no run, or if the run is damaged.
+    """
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
     return recipe, saved_config(recipe, saved)

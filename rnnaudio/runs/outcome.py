@@ -41,12 +41,13 @@ def write_outcome(
     seconds
         length of the generated sound; None: the recipe's default.
     prime_index
-        position in the test split of the prime to continue; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
+        index, 0 or more, of the prime in the test split; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
     finish
         True: first let the recipe make the choices that follow training (recipe ``codes``: which parameters and which
         sampling temperatures are best on validation music); False: keep the choices saved earlier.
 
-    RnnaudioError if there is no run, or if another process writes to its folder (:mod:`rnnaudio.lock`).
+    RnnaudioError if there is no run, if its corpus is missing or has changed, or if another process writes to the
+    run's folder (:mod:`rnnaudio.lock`).
     """
     with owned_folder(run_dir):
         return _outcome_written(run_dir, corpus_path, seconds, prime_index, finish)
@@ -91,9 +92,10 @@ def _of_baselines(page: Page) -> dict[str, str]:
 
 
 def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], float]:
-    """Write all sounds to ``folder`` as WAV files, with their peaks limited; returns paths by caption, and a gain.
+    """Write all sounds to ``folder`` as WAV files, with their peaks limited; returns (paths by caption, gain in dB).
 
-    That is the lowest gain in dB that limiting the prime and its generated continuation took: 0 if none was needed.
+    The gain is the lowest that limiting the peaks of prime and generated continuation needed: negative, or 0 if no
+    limiting was needed.
     """
     rate = run.sample_rate_hz
     sounds = {
@@ -130,7 +132,10 @@ def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folde
 
 
 def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> Record:
-    """The figures of a run, by name, that ``summary.json`` holds."""
+    """Compute the entries of ``summary.json``: results, versions and settings of a run, by name.
+
+    :func:`write_outcome` adds ``limited_by_db`` and ``of_seconds``.
+    """
     return {
         "recipe": recipe.name,
         "trouble": trouble(run.record),
@@ -162,7 +167,7 @@ def _rounded(dbfs: float) -> float | None:
 
 
 def n_epochs(run: LoadedRun) -> float:
-    """Passes over the training data until the last update, which may come after the last validation."""
+    """Number of passes over the training data up to the last update; 0 if the run was never validated."""
     if not run.history:
         return 0.0
     last = run.history[-1]
@@ -170,7 +175,10 @@ def n_epochs(run: LoadedRun) -> float:
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """Sentences from a summary: trouble in training, validation result, how long the sound stayed alive, its level."""
+    """Format a summary as sentences: trouble in training, validation result, time that the sound stayed alive, level.
+
+    summary: as :func:`write_outcome` returns it.
+    """
     broken = summary.get("trouble", "")
     trained = f"{broken[:1].upper()}{broken[1:]}. " if broken else ""
     trained += f"{duration(60 * summary['training_minutes'])} of training: {summary['validation']}."

@@ -22,7 +22,12 @@ Record = dict[str, Any]  # what JSON can hold
 
 
 class CorpusEntry(TypedDict):
-    """What identifies the corpus of a run; see :func:`description`."""
+    """What identifies the corpus of a run.
+
+    mean, std: the values by which samples are standardised, see :class:`rnnaudio.data.corpus.Scale`. train_seconds:
+    duration of the training split in seconds. digest: see :meth:`rnnaudio.data.AudioCorpus.digest`; records of earlier
+    versions lack it.
+    """
 
     path: str
     sample_rate_hz: Annotated[int, Between(1, 2**31)]
@@ -33,10 +38,11 @@ class CorpusEntry(TypedDict):
 
 
 class SettingsEntry(TypedDict):
-    """The part of a run's record made before training, beside the settings themselves.
+    """The part of a run's record made before training, except the settings themselves.
 
-    baselines, validation_power, defects: measured by recipe ``frames``. blank_loss: validation loss of a model that
-    has learnt nothing. halvings: how often the run has backed off.
+    corpus: see :func:`description`. baselines, validation_power, defects: measured by the recipe ``frames``.
+    blank_loss: validation loss of a model that has learnt nothing. halvings: how often the learning rate was halved by
+    backing off (:mod:`rnnaudio.runs.back_off`).
     """
 
     corpus: CorpusEntry
@@ -48,7 +54,7 @@ class SettingsEntry(TypedDict):
 
 
 class SavedRun(NamedTuple):
-    """A run as saved in its folder."""
+    """A run as saved in its folder: the folder, and the contents of its checkpoint."""
 
     run_dir: Path
     checkpoint: checkpoint.Checkpoint
@@ -61,7 +67,7 @@ class SavedRun(NamedTuple):
         return saved
 
     def check(self) -> None:
-        """Check what loading or resuming needs of the record. RnnaudioError names the first wrong entry."""
+        """Check the entries of the record that loading or resuming needs; RnnaudioError for the first wrong entry."""
         check_record(self.record, self.path)
         if not self.settings:
             return  # of a model that is no run over a corpus
@@ -82,23 +88,29 @@ class SavedRun(NamedTuple):
 
     @property
     def settings(self) -> Record:
-        """The part of the record made before training: settings (under the recipe's key), corpus, and measurements."""
+        """The part of the record made before training: settings (under the recipe's key), corpus, and measurements.
+
+        {} for the checkpoint of a model that was trained without a recipe.
+        """
         return self.record.get("config") or {}
 
     def sparing_generator(self) -> Sparing:
-        """A generator of initial values for a model that the saved parameters fit, and for none that is larger."""
+        """Make a generator of initial values for a model of at most as many numbers as the saved parameters have.
+
+        See :class:`rnnaudio.nn.initializers.Sparing`.
+        """
         return Sparing(sum(array.size for array in self.parameters().values()))
 
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
-        """Arrays, by name, of the ``best`` parameters (lowest loss) or of the last ones (``model``).
+        """Return the saved parameters as arrays by name; group: ``best`` (lowest loss) or ``model`` (the last ones).
 
-        The last parameters are returned, too, if the checkpoint lacks the best ones.
+        If the checkpoint has no best parameters, because the run was never validated, the last ones are returned.
         """
         return self.checkpoint.group(group) or self.checkpoint.group("model")
 
 
 def description(corpus: AudioCorpus) -> Record:
-    """Make the entry by which a run's record identifies its corpus."""
+    """Make the entry by which a run's record identifies its corpus; see :class:`CorpusEntry`."""
     return {
         "path": str(corpus.path.resolve()),
         "sample_rate_hz": corpus.sample_rate_hz,
@@ -110,12 +122,12 @@ def description(corpus: AudioCorpus) -> Record:
 
 
 def rate_of(record: Mapping[str, Any]) -> int:
-    """Sample rate of the run's corpus in Hz, from the run's record."""
+    """Return the sample rate of the run's corpus in Hz, from the run's record."""
     return int(record["config"]["corpus"]["sample_rate_hz"])
 
 
 def scale_of(record: Mapping[str, Any]) -> Scale:
-    """Mean and standard deviation of the run's corpus, from the run's record."""
+    """Return mean and standard deviation of the run's corpus, from the run's record."""
     return Scale(record["config"]["corpus"]["mean"], record["config"]["corpus"]["std"])
 
 
@@ -128,9 +140,12 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set
 def open_known(
     stored: Record, path: Path | None = None, open_it: Callable[[Path], AudioCorpus] = AudioCorpus.open
 ) -> AudioCorpus:
-    """Open, by ``open_it``, the corpus that a record describes; path: where it is, None: at its recorded path.
+    """Open a run's corpus and check that it is the one described in the run's record.
 
-    RnnaudioError if the file is missing or its corpus differs from the description (:func:`description`).
+    stored: the description of the corpus in the record, see :func:`description`. path: path of the corpus; None: the
+    path in ``stored``. open_it: function that opens a corpus file.
+
+    RnnaudioError if the file is missing or the corpus differs from the description in anything but the path.
     """
     if path is None and not Path(stored["path"]).exists():
         raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: give its path with --corpus")
@@ -150,7 +165,7 @@ def _unknown(stored: Mapping[str, Any]) -> Set[str]:
 def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], path: Path) -> None:
     """Check that two records agree in each part that is a key of ``may_change``, except in the entries listed there.
 
-    RnnaudioError, which names ``path`` (the checkpoint's) and both values, for the first entry that differs.
+    RnnaudioError for the first entry that differs, with both values. path: the checkpoint, for the message.
     """
     saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
     for part, unchecked in may_change.items():
@@ -164,10 +179,10 @@ def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], p
 
 
 def trouble(record: Mapping[str, Any]) -> str:
-    """A sentence on a run that broke down, or whose last validation was far worse than learning nothing; else empty.
+    """Make a sentence on a run that broke down or diverged; empty if it did neither.
 
-    Far worse: more than ten times the loss of a model that has learnt nothing. A prediction as loud as the music that
-    has nothing to do with it, as of a model that knows its training music by heart, has twice that loss.
+    A run counts as diverged if its last validation loss is more than ten times the loss of a model that has learnt
+    nothing. For comparison: predictions as loud as the music, but unrelated to it, have about twice that loss.
     """
     last = record["history"][-1] if record["history"] else None
     stands = f"what it plays is as of update {record['n_updates']} or before"

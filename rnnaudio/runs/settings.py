@@ -1,4 +1,4 @@
-"""Choice of a recipe and its settings from the names of a recipe, a preset and a cell, and a configuration file."""
+"""Choice of a recipe and its settings, given the names of a recipe, a preset and a cell, and a settings file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,11 +22,12 @@ class Chosen(NamedTuple):
 def chosen(
     recipe: str | None = None, preset: str | None = None, config: Path | None = None, cell: str | None = None
 ) -> Chosen:
-    """Combine the settings of a preset with those of the file ``config``, which override them, and with the cell.
+    """Choose a recipe and its config. The settings of the file ``config`` override those of the preset.
 
-    None leaves a source out. The recipe is ``recipe``, that of the preset or file, or else ``frames``; recipes without
-    a choice of cells ignore ``cell``. RnnaudioError for unknown names and keys, and if two sources name different
-    recipes.
+    ``cell`` overrides both, but is ignored by recipes without a choice of cells; None leaves a source out. The recipe
+    is ``recipe``, or the recipe that the preset or file names, or else ``frames``. Settings that no source names get
+    their defaults. RnnaudioError for unknown names and keys, for values that do not fit, and if two sources name
+    different recipes.
     """
     values: dict[str, Any] = {}
     for path in ([path_of(preset)] if preset else []) + ([config] if config else []):

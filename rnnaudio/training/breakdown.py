@@ -1,4 +1,4 @@
-"""Words for a run that breaks down: which loss, gradient or input is not finite, and where it comes from."""
+"""Descriptions of breakdowns of training: which loss, gradient or input is not finite, and where it comes from."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,10 @@ READ_AT_ONCE = 1 << 20  # samples of a piece
 
 
 def of_update(result: StepResult, fields: Sequence[str], batch: BatchArrays, source: object, update: int) -> str:
-    """Say what of an update is not finite, and why if the inputs show it; empty if all of it is finite.
+    """Describe which loss or gradient of an update is not finite, and the cause if it lies in the inputs.
 
-    fields: names of the batch's arrays. source: what the batch is from; if it has ``pieces``, they are searched.
-    update: its number, from 1.
+    Empty if loss and gradients are finite. fields: names of the batch's arrays. source: the source of batches; if it
+    has an attribute ``pieces``, samples that are not finite are searched there. update: number of the update, from 1.
     """
     norms = {name: norm for name, norm in result.gradient_norms.items() if not math.isfinite(norm)}
     if math.isfinite(result.loss) and not norms:
@@ -28,7 +28,11 @@ def of_update(result: StepResult, fields: Sequence[str], batch: BatchArrays, sou
 
 
 def of_validation(loss: float, fields: Sequence[str], batches: Sequence[BatchArrays], update: int) -> str:
-    """Say that the loss of a validation is not finite, and why if the inputs show it; empty if it is."""
+    """Describe a validation loss that is not finite, and the cause if it lies in a batch; empty if the loss is finite.
+
+    fields: names of the arrays of a batch. batches: the validation batches. update: number of updates before the
+    validation.
+    """
     if math.isfinite(loss):
         return ""
     found = (in_inputs(fields, batch, f"batch {number} of validation") for number, batch in enumerate(batches))
@@ -36,7 +40,10 @@ def of_validation(loss: float, fields: Sequence[str], batches: Sequence[BatchArr
 
 
 def in_inputs(fields: Sequence[str], batch: BatchArrays, what: str) -> str:
-    """Say where in a batch the first number is that is not finite, ``: WHAT has nan in ...``; empty if all are."""
+    """Describe the first NaN or infinity in a batch, ``: WHAT has nan in FIELD[INDICES]``; empty if there is none.
+
+    fields: names of the batch's arrays, searched in this order. what: name of the batch in the text, WHAT.
+    """
     for name in fields:
         values = np.asarray(getattr(batch, name))
         if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -46,7 +53,7 @@ def in_inputs(fields: Sequence[str], batch: BatchArrays, what: str) -> str:
 
 
 def in_pieces(pieces: Iterable[Samples]) -> str:
-    """Say which piece is the first with a sample that is not finite; empty if none has one."""
+    """Describe the first sample of the pieces that is not finite, with its index and piece; empty if there is none."""
     for number, piece in enumerate(pieces):
         for start in range(0, piece.n_samples, READ_AT_ONCE):
             finite = np.isfinite(piece.read(start, min(start + READ_AT_ONCE, piece.n_samples)))

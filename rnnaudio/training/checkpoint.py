@@ -1,8 +1,9 @@
 """Checkpoints: arrays and one JSON record in a single safetensors file, written atomically.
 
-One file, because a crash could leave two files that do not belong together; safetensors, because loading it cannot
-execute code. The history alone, which grows without limit, lies beside it; see :mod:`rnnaudio.training.history`. A
-run keeps its last two checkpoints: if the newest is damaged or gone, it goes on from the one before.
+A checkpoint is one file, because a crash could leave two files that do not belong together, and in the format
+safetensors, because loading it cannot execute code. Only the history, which grows without limit, is in a file of its
+own beside the checkpoint; see :mod:`rnnaudio.training.history`. A run keeps its last two checkpoints: if the newest is
+damaged or missing, the run is loaded or resumed from the one before.
 """
 
 import contextlib
@@ -38,14 +39,15 @@ KEYS = ({"format", "record", "checksum"}, {"format", "record", "crc32"}, {"forma
 
 
 class Damaged(RnnaudioError):
-    """A checkpoint, or its part of the history, cannot be used; that of the run before it may be good."""
+    """Error for a checkpoint that is damaged, or whose history is; the run's previous checkpoint may be usable."""
 
 
 class Checkpoint(NamedTuple):
     """Contents of a checkpoint: arrays, by names of the form ``group/name``, and a JSON-serialisable record.
 
-    extent: how much of the file beside it is its history; 0 rows if there is none, or if it lies in the record.
-    is_previous: True if it is the one before a newest that is damaged or gone.
+    extent: how much of the history file belongs to the checkpoint; 0 rows if there is no history, or if it is part of
+    the record, as in earlier versions. is_previous: True for the previous checkpoint of a run, if it was read because
+    the newest is damaged or missing.
     """
 
     arrays: dict[str, Array]
@@ -54,25 +56,25 @@ class Checkpoint(NamedTuple):
     is_previous: bool = False
 
     def group(self, name: str) -> dict[str, Array]:
-        """The arrays of the group ``name``, by their names without the prefix ``name/``."""
+        """Return the arrays of the group ``name``, by their names without the prefix ``name/``; {} if it has none."""
         return {key.removeprefix(f"{name}/"): a for key, a in self.arrays.items() if key.startswith(f"{name}/")}
 
 
 def path_in(run_dir: Path) -> Path:
-    """Path of the checkpoint in a run's folder; RnnaudioError if ``run_dir`` is a file."""
+    """Path of the newest checkpoint in a run's folder, existing or not; RnnaudioError if ``run_dir`` is a file."""
     if Path(run_dir).is_file():
         raise RnnaudioError(f"{run_dir} is a file; expected the folder of a run, which holds its checkpoint")
     return Path(run_dir) / NAME
 
 
 def exists(run_dir: Path) -> bool:
-    """True if the folder holds a checkpoint, the newest or the one before it; RnnaudioError if it is a file."""
+    """Whether a run's folder holds a checkpoint, newest or previous; RnnaudioError if ``run_dir`` is a file."""
     path = path_in(run_dir)
     return path.exists() or path.with_name(PREVIOUS).exists()
 
 
 def remove(run_dir: Path) -> None:
-    """Remove the checkpoints of a run, so that it can start again."""
+    """Remove all checkpoints of a run, if they exist, so that the run can start again."""
     for name in (NAME, PREVIOUS, VALIDATED):
         (Path(run_dir) / name).unlink(missing_ok=True)
 
@@ -97,9 +99,9 @@ def path_to_write(run_dir: Path, resume: bool) -> Path:
 def save(path: Path, checkpoint: Checkpoint, *, keep_previous: bool = False) -> None:
     """Write a checkpoint to ``path``, replacing an earlier one only when complete.
 
-    keep_previous: True to keep the earlier one beside it, without copying.
+    keep_previous: True to keep an earlier checkpoint at ``path`` as the previous one, beside the new one.
 
-    RnnaudioError (no space, no permission, values that are not finite) leaves an earlier file unchanged.
+    RnnaudioError (no space, no permission, values that are not finite); an earlier file is then unchanged.
     """
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}
     spoilt = first_not_finite(arrays)
@@ -117,7 +119,7 @@ def save(path: Path, checkpoint: Checkpoint, *, keep_previous: bool = False) -> 
 
 
 def first_not_finite(arrays: Mapping[str, Array]) -> str:
-    """Say which array is the first to hold NaN or infinity, and where; empty if none does."""
+    """Describe the first NaN or infinity in the arrays, ``NAME[INDICES] is nan``; empty if there is none."""
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             place = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
@@ -126,7 +128,7 @@ def first_not_finite(arrays: Mapping[str, Array]) -> str:
 
 
 def restore_previous(path: Path) -> None:
-    """Put the checkpoint before the newest in the place of the newest, at ``path``; RnnaudioError if that fails."""
+    """Replace the newest checkpoint, at ``path``, by the previous one beside it; RnnaudioError if that fails."""
     try:
         link(Path(path).with_name(PREVIOUS), Path(path))
     except OSError as error:
@@ -134,9 +136,9 @@ def restore_previous(path: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Make ``target`` another name of the file ``source`` or, on disks without links, a copy of it, in one step.
+    """Make ``target`` a hard link to the file ``source``, atomically; an earlier ``target`` is replaced.
 
-    OSError if that fails.
+    On disks without hard links, ``target`` becomes a copy of ``source``. OSError if that fails, too.
     """
     temporary = target.with_name(f".{target.name}.link")
     with contextlib.suppress(FileNotFoundError):
@@ -150,9 +152,10 @@ def link(source: Path, target: Path) -> None:
 
 
 def newest(run_dir: Path) -> Checkpoint:
-    """Read the newest checkpoint of a run or, if it is damaged or gone, the one before, with a note on stderr.
+    """Read the newest checkpoint of a run or, if that is damaged or missing, the previous one.
 
-    RnnaudioError if there is none, or neither can be used.
+    The previous one has ``is_previous`` set, and a note on standard error says why it was taken. RnnaudioError if
+    there is no checkpoint, or none that can be used.
     """
     path = path_in(run_dir)
     previous = path.with_name(PREVIOUS)
@@ -177,10 +180,11 @@ def _note(text: str) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint; RnnaudioError if it is missing, damaged, or of another format, or holds NaN or infinity.
+    """Read a checkpoint, with its history.
 
-    ``history`` of its record is the list of rows, whether they lie beside the checkpoint or, as in runs of earlier
-    versions, in it.
+    The entry ``history`` of the record is the list of rows, whether these are stored in the file beside the checkpoint
+    or, as in earlier versions, in the checkpoint itself. Damaged if checkpoint or history are damaged, or if an array
+    holds NaN or infinity; RnnaudioError if there is no file at ``path``, or if it has the format of another version.
     """
     path = Path(path)
     if not path.is_file():
@@ -200,7 +204,10 @@ def load(path: Path) -> Checkpoint:
 
 
 def annotate(path: Path, entries: Record) -> None:
-    """Add entries to the record of the checkpoint at ``path``; nothing else of it changes."""
+    """Add entries to the record of the checkpoint at ``path``, or replace them; everything else stays the same.
+
+    RnnaudioError if the checkpoint cannot be read or written.
+    """
     arrays, record = _read(Path(path))
     save(path, Checkpoint(arrays, record | entries))
 
@@ -248,7 +255,7 @@ def _with_current_names(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def checksum(record: str, arrays: Mapping[str, Array]) -> str:
-    """CRC-32 of the record, as JSON, and of names, types, shapes and values of all arrays, in hexadecimal."""
+    """CRC-32, in hexadecimal, of the record (as JSON) and of names, dtypes, shapes and values of all arrays."""
     value = zlib.crc32(record.encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -258,7 +265,7 @@ def checksum(record: str, arrays: Mapping[str, Array]) -> str:
 
 
 def earlier_checksum(record: str, arrays: Mapping[str, Array]) -> str:
-    """The checksum of earlier versions, of record, names and values alone."""
+    """CRC-32, in hexadecimal, that earlier versions stored: of the record, and of names and values of the arrays."""
     value = zlib.crc32(record.encode())
     for name in sorted(arrays):
         value = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, zlib.crc32(name.encode(), value))

@@ -1,8 +1,9 @@
 """The history of a run: a row of JSON per validation, appended to a file beside the checkpoint.
 
-A file of its own, because the header of a safetensors file is limited to 100 MB, and because appending costs the same
-after 150,000 validations as after one. The checkpoint holds the :class:`Extent` of the rows that belong to it: rows
-beyond it, written before a crash, are ignored when the file is read and dropped when the run goes on.
+The history has its own file because the header of a safetensors file is limited to 100 MB, and because appending costs
+the same after 150,000 validations as after one. The checkpoint holds an :class:`Extent`, which says how many rows
+belong to it: rows beyond these, written before a crash, are ignored when the file is read and dropped when the run is
+resumed.
 """
 
 import json
@@ -24,7 +25,7 @@ Row: TypeAlias = Record
 
 
 class Extent(NamedTuple):
-    """How much of the file belongs to a checkpoint: the number of rows, their length in bytes, and their CRC-32."""
+    """How much of the history file belongs to a checkpoint: number of rows, their length in bytes, their CRC-32."""
 
     rows: int = 0
     bytes: int = 0
@@ -32,7 +33,10 @@ class Extent(NamedTuple):
 
     @classmethod
     def of(cls, entry: Record) -> "Extent":
-        """The extent that a record holds as a table; RnnaudioError for anything but three whole numbers, 0 or more."""
+        """Make an extent from ``entry``, which has the keys ``rows``, ``bytes`` and ``crc32``.
+
+        RnnaudioError unless each of them is a whole number, 0 or more.
+        """
         return cls(*(checked(entry.get(name), Count, f"history.{name}") for name in cls._fields))
 
 
@@ -40,16 +44,16 @@ NO_ROWS = Extent()
 
 
 class HistoryFile:
-    """The file beside the checkpoint ``path``; ``extent``: how much of it belongs to the run so far."""
+    """The history file beside the checkpoint ``path``; ``extent``: how much of the file belongs to the run so far."""
 
     def __init__(self, path: Path, extent: Extent = NO_ROWS):
         self._checkpoint, self.path = Path(path), Path(path).with_name(NAME)
         self.extent = extent
 
     def append(self, rows: Sequence[Row]) -> Extent:
-        """Append those of the run's ``rows`` that are not in the file yet; returns the extent of all of them.
+        """Append those of ``rows``, all rows of the run, that are not in the file yet; returns the extent of all rows.
 
-        Whatever lies beyond the known extent is dropped first. The rows are on the disk when this returns, so that a
+        Contents of the file beyond ``extent`` are dropped first. The rows are on the disk when this returns, so that a
         checkpoint written afterwards never describes rows that are missing. RnnaudioError if they cannot be written.
         """
         try:
@@ -73,9 +77,11 @@ class HistoryFile:
 
 
 def read(path: Path, extent: Extent, object_pairs_hook: Callable[[list[tuple[str, Json]]], Any]) -> list[Row]:
-    """Read the rows of the checkpoint at ``path``; RnnaudioError if they are missing or not those it was saved with.
+    """Read the rows of the history that belong to the checkpoint at ``path``.
 
-    object_pairs_hook: as of :func:`json.loads`.
+    extent: how much of the history file belongs to it; the result is [] for 0 rows. object_pairs_hook: as in
+    :func:`json.loads`. RnnaudioError if the file is missing or cannot be read, or if the rows are not those with which
+    the checkpoint was saved.
     """
     path = Path(path).with_name(NAME)
     if not extent.rows:

@@ -34,8 +34,9 @@ from rnnaudio.training.stopping import StoppingState, from_json, to_json
 class Batches(Protocol):
     """Source of training batches; ``batch(index)`` is a pure function of the index, so a run can resume at any update.
 
-    ``batch`` is called one batch ahead, from another thread. ``carries_state``: True if each batch continues the
-    sequences of the batch before, so that its initial state is the final state of that batch.
+    ``batch`` is called one batch ahead, from another thread. ``batches_per_epoch``: number of batches in a pass over
+    the training data. ``carries_state``: True if each batch continues the sequences of the batch before, so that the
+    final state of one batch is the initial state of the next.
     """
 
     @property
@@ -48,7 +49,10 @@ class Batches(Protocol):
 
 
 class StoppingRule(Protocol):
-    """An early-stopping rule, whose methods are pure functions; see :mod:`rnnaudio.training.stopping`."""
+    """An early-stopping rule; its methods are pure functions. See :mod:`rnnaudio.training.stopping`.
+
+    ``initial()`` returns the state before the first validation, ``update(state, loss)`` the state after a validation.
+    """
 
     def initial(self) -> StoppingState: ...
 
@@ -57,11 +61,17 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that end a run whatever its losses, counted over all of its sessions, and the intervals within it.
+    """Limits that end a run whatever its losses, and intervals of validations and checkpoints.
 
-    ``max_updates`` is a number of updates, ``max_seconds`` a training time in seconds. ``validate_every`` is a number
-    of updates; None: once per epoch. ``save_every_seconds`` is the training time after which a checkpoint is written
-    if there was no validation, which always writes one.
+    max_updates
+        number of updates, over all sessions of the run.
+    max_seconds
+        training time in seconds, over all sessions of the run.
+    validate_every
+        number of updates between validations; None: once per epoch.
+    save_every_seconds
+        training time in seconds after which a checkpoint is written if there was no validation; each validation
+        writes one in any case.
     """
 
     max_updates: int = 1_000_000
@@ -72,18 +82,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class Judging:
-    """Model selection: which loss decides, and how much history is saved.
+    """Model selection: which loss decides, and how much of the history is saved.
 
-    Apart from ``with_noise`` for a Bound, settings other than the defaults reproduce mistakes of 2016.
+    Settings other than the defaults reproduce mistakes of 2016, except ``with_noise`` for a Bound.
 
     by
         the loss that decides when to stop and which parameters are the best. ``valid``: the loss on the validation
-        batches; ``train``: the mean over the training batches since the last validation, with noise and dropout.
+        batches; ``train``: the mean loss of the training batches since the last validation, with noise and dropout.
     with_noise
         True to validate in the training graph, with noise and dropout, which is required for a
         :class:`rnnaudio.objectives.Bound`, an expectation over samples.
     keep_all
-        True to save the whole history, False to save only the rows up to the best one.
+        True to save the whole history, False to save only the rows up to the best validation.
     """
 
     by: Literal["valid", "train"] = "valid"
@@ -93,22 +103,33 @@ class Judging:
 
 @dataclass
 class Run:
-    """Progress of a run, saved in the checkpoint except for the last four.
+    """Progress of a run; saved in the checkpoint, except the last five fields: reason to n_saved.
 
     stopping
         state of the early-stopping rule, with the lowest loss so far.
     n_updates, seconds
-        number of updates and training time, over all sessions.
+        number of updates and training time in seconds, over all sessions.
     history
         one row per validation: epoch (passes over the training data so far), updates, seconds, train and valid (the
-        objective's first reported value, on training and validation batches), ``valid_<name>`` (its other values),
-        is_best, learning_rate, and, by parameter, gradient_norms and update_ratios of the last update.
+        objective's first reported value, on training and validation batches), ``valid_<name>`` (its other values, on
+        validation batches), is_best, learning_rate, and, by parameter, gradient_norms and update_ratios of the last
+        update.
     totals
         sums of the reported values over the training batches since the last validation.
     carried
-        final state of the last batch, the initial state of the next one; None if batches do not carry the state.
+        final state of the last batch, which is the initial state of the next; None if batches do not carry the state.
     best
         parameters and statistics at the lowest loss, by name; empty before the first validation.
+    reason
+        why the run ended; empty while it continues.
+    is_complete
+        True if the stopping rule or a limit ended the run, not a signal or a loss or gradient that is not finite.
+    is_interrupted
+        True if a signal has asked this session to end.
+    broke_down
+        description of the loss or gradient that was not finite; empty if all were finite.
+    n_saved
+        number of updates at the latest checkpoint; -1: no checkpoint.
     """
 
     stopping: StoppingState
@@ -118,11 +139,11 @@ class Run:
     totals: Totals = field(default_factory=Totals)
     carried: list[Array] | None = None
     best: dict[str, Array] = field(default_factory=dict)
-    reason: str = ""  # why the run ended; empty while it continues
-    is_complete: bool = False  # the stopping rule or a limit ended the run, not Ctrl-C or a loss that is not finite
-    is_interrupted: bool = False  # a signal has ended the session
-    broke_down: str = ""  # which loss or gradient was not finite; empty if all were
-    n_saved: int = -1  # updates at the latest checkpoint; -1: none
+    reason: str = ""
+    is_complete: bool = False
+    is_interrupted: bool = False
+    broke_down: str = ""
+    n_saved: int = -1
 
 
 def train(
@@ -147,10 +168,10 @@ def train(
 ) -> Run:
     """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end the run, then set it to its best parameters.
 
-    Returns the run, with the reason why it ended. At each validation and at the end a row is appended to
-    ``run_dir/history.jsonl``, and ``run_dir/checkpoint.safetensors`` is replaced, as it is in between by the clock
-    (``limits.save_every_seconds``). With ``resume`` a run continues from them and reaches the same parameters, bit for
-    bit, as without the interruption, if engine, mode and kernel are the same.
+    Returns the run, with the reason why it ended. Each validation appends a row to ``run_dir/history.jsonl``. The file
+    ``run_dir/checkpoint.safetensors`` is replaced at each validation, at the end, and in between at intervals of
+    ``limits.save_every_seconds``. With ``resume`` a run continues from these files and reaches the same parameters,
+    bit for bit, as without the interruption, if engine, mode and kernel are the same.
 
     batches
         the source of training batches.
@@ -159,7 +180,7 @@ def train(
     stopping
         the early-stopping rule.
     schedule
-        learning rate as a function of the update, counted from 0; None: the constant one of the optimizer.
+        learning rate as a function of the number of the update, from 0; None: the constant rate of the optimizer.
     seed
         random seed of noise and dropout.
     segment_steps
@@ -170,16 +191,16 @@ def train(
     config
         JSON-serialisable settings, saved in the checkpoint's record.
     on_update
-        called before each update with its number, from 0, for example to anneal noise; None: nothing is called.
+        function called before each update with its number, from 0, for example to anneal noise; None: no function.
     on_validation
-        called with each new row of the history; None: print it.
+        function called with each new row of the history; None: the row is printed.
     before_save
-        called before each checkpoint is written; an exception prevents that.
+        function called before each checkpoint is written, which its exceptions prevent; None: no function.
 
-    RnnaudioError for a seed out of range, if a checkpoint exists and ``resume`` is off, if it was trained with another
-    model, objective, optimizer, seed or segment length, if it cannot be written, or if the model or objective cannot
-    be divided into segments. A loss or gradient that is not finite ends the run (``broke_down``); the last checkpoint,
-    if there is one, is kept, and its record says so.
+    RnnaudioError for a seed out of range, if a checkpoint exists and ``resume`` is off, if the checkpoint was trained
+    with another model, objective, optimizer, seed or segment length, if no checkpoint can be written, or if the model
+    or objective cannot be divided into segments. A loss or gradient that is not finite ends the run without an error;
+    the last checkpoint, if there is one, is kept, and ``broke_down`` is added to its record.
     """
     check_seed(seed)
     path = checkpoint.path_to_write(run_dir, resume)
@@ -296,7 +317,7 @@ def _print(row: Row) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Format a duration: ``45 s``, or ``12.3 min`` from two minutes on."""
+    """Format a duration: ``45 s`` below two minutes, else in minutes, ``12.3 min``."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
@@ -418,8 +439,8 @@ def _check_identity(record: Record, identity: Mapping[str, Json], path: Path) ->
 def set_model(model: Layer, values: dict[str, Array], path: Path) -> None:
     """Set the model's parameters and statistics to saved values, by name.
 
-    RnnaudioError, with the first difference, if the saved model has another architecture. ``path``: the file that the
-    error message names.
+    RnnaudioError, with the first difference, if the saved model has another architecture. path: the checkpoint, for
+    the message.
     """
     try:
         model.set_values(values)

@@ -1,4 +1,4 @@
-"""Entries of the record that training saves in a checkpoint, and checks of a saved run against the model it is for."""
+"""Entries of the record that training saves in a checkpoint, and checks whether a saved run fits a model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ class RowEntry(TypedDict):
 
 
 class StoppingEntry(TypedDict):
-    """The state of the early-stopping rule, without the fields that only resuming needs."""
+    """The state of the early-stopping rule; the optional entries are needed only for resuming."""
 
     best_loss: Finite | None
     should_stop: bool
@@ -40,7 +40,7 @@ class StoppingEntry(TypedDict):
 
 
 class EngineEntry(TypedDict):
-    """The engine that trained the run."""
+    """The engine that trained the run: its name, version and mode, and the kernel in use."""
 
     name: str
     version: str
@@ -49,7 +49,11 @@ class EngineEntry(TypedDict):
 
 
 class RunEntry(TypedDict):
-    """The record of a run. ``broke_down``: how it ended, if the loss or a gradient was not finite."""
+    """The record of a run; see :class:`rnnaudio.training.Run`.
+
+    ``broke_down`` describes the loss or gradient that was not finite, if this ended the run. ``identity`` holds the
+    settings that must be the same when the run is resumed.
+    """
 
     n_updates: Count
     seconds: NotNegative
@@ -62,7 +66,10 @@ class RunEntry(TypedDict):
 
 
 def check_record(record: Record, path: Path) -> None:
-    """Check types and ranges of all entries. RnnaudioError, for a wrong one, names it and the file ``path``."""
+    """Check types and ranges of all entries of a record.
+
+    RnnaudioError for the first wrong entry, with its name and the file ``path`` of the record.
+    """
     try:
         checked(record, RunEntry, "")
         if any(len(sums) != 2 for sums in record.get("totals", {}).values()):
@@ -72,16 +79,22 @@ def check_record(record: Record, path: Path) -> None:
 
 
 def check_values(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Array], what: str, path: Path) -> None:
-    """RnnaudioError, with the first difference, if saved ``values`` have other names or shapes; what: their name."""
+    """RnnaudioError, with the first difference, if names or shapes of saved ``values`` differ from ``shapes``.
+
+    what: name of the values in the message. path: the checkpoint, for the message.
+    """
     difference = describe_difference(shapes, values)
     if difference:
         raise RnnaudioError(f"{path} is damaged: of its {what} {difference}; take another run")
 
 
 def carried_state(saved: Mapping[str, Array], widths: Sequence[int], n_sequences: int, path: Path) -> list[Array]:
-    """The state that the next batch starts from, in order. RnnaudioError for other shapes.
+    """Return the arrays of the state that the next batch starts from, in the order of the model's state.
 
-    widths: of the model's states. n_sequences: in a batch.
+    saved: the arrays, (n_sequences, width) each, under the names "0", "1", ... widths: the width of each array of the
+    model's state. n_sequences: number of sequences in a batch. path: the checkpoint, for the error message.
+
+    RnnaudioError if names or shapes do not fit.
     """
     check_values({str(k): (n_sequences, width) for k, width in enumerate(widths)}, saved, "state", path)
     return [saved[str(k)] for k in range(len(widths))]

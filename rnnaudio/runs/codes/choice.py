@@ -1,4 +1,8 @@
-"""Choice of parameters and temperatures for a run over codes, by the quality of continued validation primes."""
+"""Choice of parameters and temperatures for a run of recipe ``codes``, by the quality of its continuations.
+
+The continuations start from primes in the validation music. A setting is a choice of parameters (``best`` or
+``model``) and two sampling temperatures.
+"""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,15 +55,17 @@ def choose(
     """Continue validation primes with best and last parameters at all temperatures; returns the healthiest setting.
 
     See :func:`healthiest` for the criteria. Neither the test split nor training music decides. If the last validation
-    was the best, only the last parameters are tried; for a codec of one stage, only the last of ``details``. The
-    choice among what was tried so far is written to ``playing.json`` in the folder of the run after each setting. One
-    that was broken off goes on from there, if its continuations were as many and as long.
+    was the best, only the last parameters are tried; for a codec of one stage, only the last of ``details``. After
+    each setting, the choice among the settings tried so far is written to ``playing.json`` in the run's folder. A
+    choice that was broken off is continued from this file if number and length of the continuations are the same.
 
     temperatures, details
-        sampling temperatures to try, of the first stage and of the later stages.
-    n_primes, seconds
-        number of primes, and length of each continuation; None: 12, and the length of a choice that was broken off, or
-        as many seconds, from 8 to 60, as take a third of the training time in all, 5 minutes at most.
+        sampling temperatures to try, of the codec's first stage and of its later stages.
+    n_primes
+        number of primes; None: 12.
+    seconds
+        length of each continuation in seconds; None: the length in a choice that was broken off or, if there is none,
+        the result of :func:`affordable_seconds`.
     """
     n_primes = n_primes or N_PRIMES
     saved = SavedRun.read(run_dir)
@@ -104,12 +110,14 @@ def _candidates(saved: SavedRun) -> dict[str, CodesRun]:
 
 
 class Trial(NamedTuple):
-    """How settings are tried.
+    """Primes and references with which settings are tried.
 
-    primes, seconds
-        validation primes, (n,) standardised samples each, and the length of each continuation.
+    primes
+        validation primes, (n,) standardised samples each.
+    seconds
+        length of each continuation in seconds.
     limits, real
-        what continuations are compared with; see :func:`health`.
+        limits of real music and log-mel frames with which the continuations are compared; see :func:`health`.
     """
 
     primes: Sequence[np.ndarray]
@@ -118,7 +126,10 @@ class Trial(NamedTuple):
     real: np.ndarray | None
 
     def rows(self, runs: Mapping[str, CodesRun], settings: Sequence[Setting]) -> Iterator[dict[str, Any]]:
-        """Try the settings in turn with the ``runs``, by their parameters; yields and prints a row of scores each."""
+        """Try the settings in turn; yields and prints a row for each: the setting and its scores (:func:`health`).
+
+        runs: the run with each of the parameters, under the names ``best`` and ``model``.
+        """
         for parameters, temperature, detail in tqdm(settings, "choosing how to play", leave=False, disable=None):
             run = runs[parameters].playing_as(Playing(parameters, temperature, detail, [], self.limits))
             row = self._row(run)
@@ -167,9 +178,9 @@ def _tried_before(playing: Playing, n_primes: int, is_compared: bool) -> list[di
 
 
 def validation_music(corpus: AudioCorpus) -> list[np.ndarray]:
-    """Validation pieces, (n,) samples each on the scale of the recording, that can be measured: 1 s or longer.
+    """Read the validation pieces that are 1 s or longer, (n,) samples each on the scale of the recording.
 
-    If each alone is shorter, they are joined to one: all together have 1 s, by :func:`check_corpus`.
+    If all pieces are shorter, they are joined to one; together they have at least 1 s, as ``check_corpus`` requires.
     """
     rate = corpus.sample_rate_hz
     pieces = [p for p in corpus.valid.pieces if p.n_samples >= rate] or corpus.valid.pieces
@@ -178,10 +189,10 @@ def validation_music(corpus: AudioCorpus) -> list[np.ndarray]:
 
 
 def reference(music: Sequence[np.ndarray], rate: int) -> np.ndarray | None:
-    """Log-mel frames (time, bands) of the validation ``music``, that continuations are to be like.
+    """Compute the log-mel frames (time, bands) of the validation ``music``, with which continuations are compared.
 
-    None if it has less than a minute: a few seconds of one recording differ from the rest of it by more than settings
-    differ.
+    music: (n,) samples each, 1 s or longer. rate: sample rate in Hz. None if the music is shorter than a minute in
+    all: a few seconds of a recording differ from the rest of it by more than the settings differ from each other.
     """
     if sum(map(len, music)) < REFERENCE_SECONDS * rate:
         return None
@@ -189,9 +200,10 @@ def reference(music: Sequence[np.ndarray], rate: int) -> np.ndarray | None:
 
 
 def training_frechet(corpus: AudioCorpus, real: np.ndarray | None) -> float | None:
-    """Frechet distance of training music to the frames ``real``, what other real music has; None if there is none.
+    """Frechet distance between log-mel frames of training music and ``real``, the frames of validation music.
 
-    It takes the beginning of each training piece, ten minutes in all. real: as of :func:`reference`.
+    It uses the beginning of each training piece, about ten minutes in all. real: the result of :func:`reference`.
+    None if ``real`` is None, or all training pieces are shorter than 1 s.
     """
     rate, pieces = corpus.sample_rate_hz, corpus.train.pieces
     n_each = max(rate, round(TRAINING_SECONDS * rate / len(pieces)))
@@ -210,9 +222,10 @@ def affordable_seconds(
     training_seconds: float,
     n_settings: int,
 ) -> float:
-    """Length of the continuations, 8 to 60 s, with which all settings take a third of the training, 5 minutes at most.
+    """Length in seconds, 8 to 60, of the continuations for which trying ``n_settings`` settings takes a given time.
 
-    Measured on continuations of 2 s by ``run``, see :func:`health` for ``limits`` and ``real``.
+    This time is a third of ``training_seconds``, but at least 20 s and at most 5 minutes. It is estimated by timing
+    continuations of ``primes`` by 2 s with ``run``. limits, real: see :func:`health`.
     """
     rate = run.sample_rate_hz
     started = time.monotonic()
@@ -234,9 +247,10 @@ def _described(row: Mapping[str, Any]) -> str:
 
 
 def usable_limits(corpus: AudioCorpus, music: Sequence[np.ndarray]) -> AliveLimits | None:
-    """The limits of real music; None if less than 90 % of the windows of the validation ``music`` are within them.
+    """Compute the limits of real music; None if they do not suit the validation ``music`` of the corpus.
 
-    music: (n,) samples of each piece, on the scale of the recording.
+    They suit if, on average over the pieces, at least 90 % of the windows are within them. music: (n,) samples of each
+    piece, on the scale of the recording.
     """
     limits = limits_of_real_music(corpus)
     within = np.mean([in_range(audio, corpus.sample_rate_hz, limits).fraction for audio in music])
@@ -250,12 +264,19 @@ def health(
     real: np.ndarray | None,
     primes: Sequence[np.ndarray] = (),
 ) -> dict[str, Any]:
-    """Scores of the continuations of one setting, by name: how many die, Frechet distance, share of windows in range.
+    """Compute the scores of the continuations of one setting, by name.
+
+    dead_for_good
+        number of continuations that die and do not recover.
+    frechet
+        Frechet distance of the log-mel frames of all continuations to ``real``.
+    in_range
+        share of windows within ``limits``, mean over the continuations.
 
     sounds: the continuations, (n,) samples each, on the scale of the recording. rate: sample rate in Hz. limits:
-    limits of real music; None: no continuation counts as dead. real: log-mel frames (time, bands) as of
-    :func:`reference`; None: the Frechet distance is left out. primes: what each was continued from, by whose level
-    silence is judged, as in a report; empty: by the music's.
+    limits of real music; None: no continuation counts as dead, and in_range is 1. real: the result of
+    :func:`reference`; None: frechet is left out. primes: the prime of each continuation, on the same scale; silence is
+    judged relative to its level, as in a report; empty: relative to the median level in ``limits``.
     """
     pairs = zip_longest(sounds, primes)
     within = [in_range(sound, rate, limits, prime) for sound, prime in pairs] if limits else []
@@ -267,11 +288,11 @@ def health(
 
 
 def healthiest(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The row of scores (see :func:`health`) of the healthiest setting.
+    """Return the row of scores (see :func:`health`) of the healthiest setting.
 
-    It has the fewest continuations that die for good; among equals, a Frechet distance to the validation music of at
-    most 1.2 times the lowest, if that was measured; among these, the most windows within the limits of real music; and
-    the first of what is equal in all that.
+    Candidates are the rows with the fewest continuations that die for good. If all of these have a Frechet distance,
+    only those with at most 1.2 times the lowest distance are kept. Of the rest, the row with the largest share of
+    windows in range wins; among equals, the one with the lowest Frechet distance, then the first one.
     """
     fewest = min(row["dead_for_good"] for row in scores)
     alive = [row for row in scores if row["dead_for_good"] == fewest]

@@ -1,4 +1,4 @@
-"""The parameters and temperatures with which a run over codes generates, chosen after training and saved in a file."""
+"""The parameters and temperatures with which a run of recipe ``codes`` generates: chosen after training, and saved."""
 
 import dataclasses
 import json
@@ -16,7 +16,11 @@ Temperature = Annotated[float, Between(1e-6, 1e6)]
 
 
 class ScoreEntry(TypedDict, total=False):
-    """The scores of a setting that was tried; earlier versions have fewer."""
+    """The scores of a setting that was tried; files of earlier versions lack some entries.
+
+    seconds: length of each continuation. For dead_for_good, frechet and in_range see
+    :func:`rnnaudio.runs.codes.choice.health`.
+    """
 
     parameters: Literal["best", "model"]
     temperature: Temperature
@@ -29,7 +33,10 @@ class ScoreEntry(TypedDict, total=False):
 
 
 class PlayingEntry(TypedDict):
-    """The record in ``playing.json``; limits: those of earlier versions had other fields."""
+    """The record in ``playing.json``, see :class:`Playing`. In files of earlier versions, ``limits`` has other fields.
+
+    n_updates: number of updates of training after which the choice was made.
+    """
 
     parameters: Literal["best", "model"]
     temperature: Temperature
@@ -45,18 +52,18 @@ class Playing(NamedTuple):
     """Settings with which a run generates, chosen on validation primes.
 
     parameters
-        ``best`` (lowest validation loss) or ``model`` (the last ones).
+        ``best`` (lowest validation loss) or ``model`` (the last parameters).
     temperature, detail_temperature
-        sampling temperatures of the first stage, and of the later stages, which add detail to it.
+        sampling temperatures of the codec's first stage, and of its later stages, which add detail.
     scores
-        a row for each setting that was tried; empty if no choice was made.
+        a row, :class:`ScoreEntry`, for each setting that was tried; empty if no choice was made.
     limits
         limits of real music, outside which a continuation counts as dead; None if unknown.
     training_frechet
-        Frechet distance of training music to the validation music, the scale for those of the scores; None if it was
-        not measured, as with little validation music, or by earlier versions.
+        Frechet distance of training music to the validation music, for comparison with the distances in ``scores``;
+        None if not measured, because there is too little validation music or the file is of an earlier version.
     untried
-        how many settings are left to try, if the choice was broken off.
+        number of settings still to try, if the choice was broken off; otherwise 0.
     """
 
     parameters: str
@@ -73,16 +80,20 @@ def playing_path(run_dir: Path) -> Path:
 
 
 def save_playing(playing: Playing, run_dir: Path, n_updates: int) -> None:
-    """Write the choice, made after ``n_updates`` of training, to ``playing.json`` in the run's folder."""
+    """Write a choice, made after ``n_updates`` updates of training, to ``playing.json`` in the run's folder.
+
+    RnnaudioError if the file cannot be written.
+    """
     record = playing._asdict() | {"limits": playing.limits and dataclasses.asdict(playing.limits)}
     record["n_updates"] = n_updates
     write_atomically(playing_path(run_dir), json.dumps(record, indent=2).encode() + b"\n")
 
 
 def load_playing(run_dir: Path, n_updates: int) -> Playing:
-    """Load the choice made after ``n_updates`` of training; if there is none: the last parameters at temperature 1.
+    """Load the choice made after ``n_updates`` updates of training.
 
-    RnnaudioError if the file cannot be read as such a choice.
+    If there is no choice, or it was made after another number of updates, the result is the last parameters at
+    temperature 1, without scores and limits. RnnaudioError if the file cannot be read or is damaged.
     """
     path = playing_path(run_dir)
     if not path.exists():
