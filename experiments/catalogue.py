@@ -202,7 +202,8 @@ ALL = (
     ),
     Experiment(
         "torture", "proofs.torture.torture", "kills, signals, full disks, damage, hostile files: what holds", "hours",
-        runs=(Run("torture"),), smoke=(("--short",),),
+        runs=(Run("torture"),),
+        smoke=(("--short", "--parts", "kills", "interruptions", "pairs", "numbers", "disk", "flips"),),
     ),
     Experiment(
         "verify", "proofs.verify", "MNIST, predict and reconstruct checked against each other", "3 minutes",

@@ -29,6 +29,7 @@ from experiments.proofs.torture.not_a_number import MODES, not_a_number
 from experiments.proofs.torture.outcome import Count
 from experiments.proofs.torture.pairs import pairs
 from experiments.proofs.torture.soak import soak
+from experiments.runner import typed_command
 from experiments.shared.records import FOLDER, record
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.errors import RnnaudioError
@@ -85,7 +86,8 @@ def _holds(name: str, source: Path, folder: Path, options: Options) -> bool:
     count = PARTS[name](source, folder, SHORT if options.short else options.share)
     print(f"{name}: {count.in_short()}", flush=True)
     if not options.short:
-        record("torture", {"parts": _recorded() | {name: count.as_record()}})
+        how = {"command": typed_command(), "share": options.share}
+        record("torture", {"parts": _recorded() | {name: how | count.as_record()}})
     return not count.failures
 
 
