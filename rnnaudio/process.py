@@ -40,8 +40,8 @@ class Process(NamedTuple):
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
-        except (OSError, OverflowError):  # somebody else's
-            pass
+        except (OSError, OverflowError):
+            pass  # another user's process, which may not be signalled, or no possible number: its start decides
         return _start_of(self.pid) == self.started
 
 

@@ -27,7 +27,7 @@ def parsed(text: str, object_pairs_hook: Callable[[list[tuple[str, Json]]], Any]
 
 
 def _depth(text: str) -> int:
-    """How many tables and lists lie within each other, at most; beyond MOST_NESTED counting ends."""
+    """Return the greatest depth of tables and lists within each other; counting ends beyond MOST_NESTED."""
     depth = deepest = 0
     for token in TOKENS.finditer(text):
         if token[0] in "[{":
