@@ -41,7 +41,7 @@ from rnnaudio.objectives import Classification
 from rnnaudio.optimizers import SGD, Adam, Optimizer
 from rnnaudio.training import EarlyStopping, Evaluation, Limits, MeanDifferenceStopping, WarmupCosine, train
 from rnnaudio.training.history import Row
-from rnnaudio.training.loop import StoppingRule
+from rnnaudio.training.run import StoppingRule
 
 DATA = Path("datasets/cache")
 EPOCHS_SHOWN = (1, 2, 5, 10, 20, 30)

@@ -53,7 +53,7 @@ from rnnaudio.objectives import PhaseDifferences
 from rnnaudio.optimizers import Adam
 from rnnaudio.runs.config import require_more_than_zero
 from rnnaudio.training import EarlyStopping, Limits, Run, WarmupCosine, checkpoint, train
-from rnnaudio.training.loop import set_model
+from rnnaudio.training.resuming import set_model
 
 SEED = 2016
 WINDOW_S, HOP_S = 0.064, 0.016

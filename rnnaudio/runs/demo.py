@@ -24,7 +24,7 @@ from rnnaudio.runs.recipes import recipe_named
 from rnnaudio.runs.record import Record
 from rnnaudio.runs.settings import Chosen, chosen
 from rnnaudio.training import checkpoint
-from rnnaudio.training.loop import duration
+from rnnaudio.training.progress import duration
 
 # Folders of the two runs, their presets, and their shares of the training time.
 OF_2016, LASTING = "2016", "codes"

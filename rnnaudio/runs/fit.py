@@ -25,7 +25,7 @@ from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import Record, SavedRun, check_same, description
 from rnnaudio.training import Constant, Run, checkpoint, train
 from rnnaudio.training.history import Row
-from rnnaudio.training.loop import duration
+from rnnaudio.training.progress import duration
 
 OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 

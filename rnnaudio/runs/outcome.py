@@ -23,7 +23,7 @@ from rnnaudio.runs.load import load
 from rnnaudio.runs.recipe import Page, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import Record, SavedRun, trouble
-from rnnaudio.training.loop import duration
+from rnnaudio.training.progress import duration
 
 
 def write_outcome(

@@ -30,7 +30,7 @@ from rnnaudio.runs.toys import PROBLEMS, ToyProblem
 from rnnaudio.schema import Plain
 from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep
 from rnnaudio.training.checkpoint import Checkpoint
-from rnnaudio.training.loop import Batches, StoppingRule
+from rnnaudio.training.run import Batches, StoppingRule
 
 TOY_FRAME = 200  # samples per frame, if the model has no frames of its own
 Rows = Sequence[Mapping[str, object]]

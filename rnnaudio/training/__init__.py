@@ -1,6 +1,7 @@
 """Training: the loop, compiled updates, early stopping, schedules and checkpoints."""
 
-from rnnaudio.training.loop import Judging, Limits, Run, train
+from rnnaudio.training.loop import train
+from rnnaudio.training.run import Judging, Limits, Run
 from rnnaudio.training.schedules import Constant, ExponentialDecay, LinearAnnealing, WarmupCosine
 from rnnaudio.training.segmented import SegmentedTrainStep
 from rnnaudio.training.step import Evaluation, TrainStep

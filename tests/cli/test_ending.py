@@ -34,7 +34,7 @@ def signalled(monkeypatch):
     """Sends this process a signal at an update."""
     for name in BATCH_SYSTEMS:
         monkeypatch.delenv(name, raising=False)
-    advance = loop._advance
+    advance = loop.advance
 
     def at(update, number):
         def then(bar, run, limits):
@@ -42,7 +42,7 @@ def signalled(monkeypatch):
                 os.kill(os.getpid(), number)
             advance(bar, run, limits)
 
-        monkeypatch.setattr(loop, "_advance", then)
+        monkeypatch.setattr(loop, "advance", then)
 
     return at
 

@@ -20,7 +20,7 @@ from rnnaudio.runs.frames.cells import CellOptions, LSTMOptions, MemoryLSTMOptio
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES
 from rnnaudio.schema import as_float
-from rnnaudio.training.loop import duration
+from rnnaudio.training.progress import duration
 from tests.support.command_line import typed
 
 

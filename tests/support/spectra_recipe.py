@@ -16,7 +16,7 @@ from rnnaudio.runs.recipe import Fitting, Prepared, Recipe
 from rnnaudio.runs.recipes import RECIPES, Entry
 from rnnaudio.training import EarlyStopping, Limits
 from rnnaudio.training.checkpoint import Checkpoint, load
-from rnnaudio.training.loop import set_model
+from rnnaudio.training.resuming import set_model
 
 
 @dataclass(frozen=True)

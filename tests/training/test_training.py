@@ -447,7 +447,7 @@ def test_the_progress_bar_has_the_speed_and_the_share_of_the_limit_that_is_neare
             self.n += share
 
     bar, run = Bar(), loop.Run(EarlyStopping(3).initial(), n_updates=30, seconds=12.0)
-    loop._advance(bar, run, Limits(max_updates=100, max_seconds=20.0))
+    loop.advance(bar, run, Limits(max_updates=100, max_seconds=20.0))
     assert bar.text == "update 30, 2.5/s" and bar.n == pytest.approx(0.6)
-    loop._advance(bar, loop.Run(EarlyStopping(3).initial()), Limits(max_updates=100))
+    loop.advance(bar, loop.Run(EarlyStopping(3).initial()), Limits(max_updates=100))
     assert bar.text == "update 0, 0.0/s"

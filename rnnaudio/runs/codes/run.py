@@ -16,7 +16,7 @@ from rnnaudio.runs.codes.model import CODEC, build_model, load_codec
 from rnnaudio.runs.codes.playing import Playing, load_playing, playing_path
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
 from rnnaudio.runs.record import SavedRun, rate_of
-from rnnaudio.training.loop import set_model
+from rnnaudio.training.resuming import set_model
 
 FRAMES_AT_ONCE = 32
 

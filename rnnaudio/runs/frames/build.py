@@ -27,7 +27,7 @@ from rnnaudio.optimizers import SGD, Adam, Momentum, Optimizer, RMSprop, RMSprop
 from rnnaudio.registry import resolve
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.training import Constant, EarlyStopping, ExponentialDecay, Judging, MeanDifferenceStopping, WarmupCosine
-from rnnaudio.training.loop import StoppingRule
+from rnnaudio.training.run import StoppingRule
 
 WEIGHTS: dict[str, Initializer] = {"iso_2016": iso_2016, "gaussian_2016": gaussian(0.1)}
 

@@ -40,8 +40,8 @@ from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.recipe import Fitting, Page, Prepared, Recipe, subject_of
 from rnnaudio.runs.record import SavedRun, open_known
 from rnnaudio.training import Limits, LinearAnnealing
-from rnnaudio.training.loop import set_model
 from rnnaudio.training.memory import check_memory, in_bytes
+from rnnaudio.training.resuming import set_model
 
 N_BASELINE_WINDOWS = 3200  # for any batch size: the linear baseline must not depend on it
 MOST_BASELINE_FRAMES = 256_000  # fewer windows if they are long

@@ -24,7 +24,7 @@ from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.runs.samples.model import Facts, build_model, measured_facts, windows_of
 from rnnaudio.runs.toys import WAVES
-from rnnaudio.training.loop import set_model
+from rnnaudio.training.resuming import set_model
 
 BLOCK_SAMPLES = 1024  # per block of generated sound, about
 

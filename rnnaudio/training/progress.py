@@ -1,0 +1,30 @@
+"""The progress bar of training: by updates or time, whichever ends first."""
+
+from tqdm import tqdm
+
+from rnnaudio.training.run import Limits, Run
+
+
+def duration(seconds: float) -> str:
+    """Format a duration: ``45 s`` below two minutes, else in minutes, ``12.3 min``."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def progress_bar(run: Run, limits: Limits) -> tqdm:
+    """Make the progress bar of a run, which is shown only on a terminal."""
+    # disable=None: no bar unless the output is a terminal
+    layout = "{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}"
+    return tqdm(total=1.0, initial=_share_done(run, limits), disable=None, bar_format=layout)
+
+
+def advance(bar: tqdm, run: Run, limits: Limits) -> None:
+    """Set the bar to the progress of the run: its share of the limits, and updates per second."""
+    speed = run.n_updates / run.seconds if run.seconds else 0.0
+    bar.set_description_str(f"update {run.n_updates}, {speed:.1f}/s", refresh=False)
+    bar.update(_share_done(run, limits) - bar.n)
+
+
+def _share_done(run: Run, limits: Limits) -> float:
+    if limits.max_updates <= 0 or limits.max_seconds <= 0.0:  # reached before the first update
+        return 1.0
+    return min(max(run.n_updates / limits.max_updates, run.seconds / limits.max_seconds), 1.0)
