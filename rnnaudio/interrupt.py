@@ -23,10 +23,15 @@ WARNINGS = {signal.SIGUSR1, signal.SIGUSR2}  # of a batch system, some time befo
 BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")  # variables that they set for a job
 
 _last, _raised = 0, False
+_n_contexts = 0  # within each other, in the main thread
 
 
 def received() -> int:
-    """Number of the last signal, such as 15 for SIGTERM, that asked the command to end; 0 if there was none."""
+    """Number of the last signal, such as 15 for SIGTERM, that asked the process to end; 0 if there was none.
+
+    It is forgotten at the end of the outermost context of this module: of the command, or where no command runs, as
+    in a notebook, of the training or generation that the signal ended.
+    """
     return _last
 
 
@@ -44,10 +49,8 @@ def status() -> int:
 def raised() -> Iterator[None]:
     """Context in which the first signal that asks the process to end raises KeyboardInterrupt.
 
-    Signals received earlier are forgotten. The old handlers are restored at the end.
+    The old handlers are restored at the end.
     """
-    global _last, _raised
-    _last, _raised = 0, False
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         global _raised
@@ -126,14 +129,21 @@ def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[Non
     Signals other than SIGINT stay ignored if they are, as SIGHUP is by `nohup`. Python allows handlers in the main
     thread only; in other threads nothing is done.
     """
+    global _n_contexts, _last, _raised
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     previous: dict[signal.Signals, Handler] = {}
+    _n_contexts += 1
     try:
-        if threading.current_thread() is threading.main_thread():
-            for number in _asked():
-                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
-                    previous[number] = signal.signal(number, handler)
+        for number in _asked():
+            if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                previous[number] = signal.signal(number, handler)
         yield
     finally:
         for number, before in previous.items():
             if before is not None:
                 signal.signal(number, before)
+        _n_contexts -= 1
+        if _n_contexts == 0:
+            _last, _raised = 0, False

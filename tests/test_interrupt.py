@@ -82,8 +82,24 @@ def test_warnings_of_a_batch_system_count_in_its_jobs_only(system, monkeypatch):
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         with Interrupt() as inside:
             send(number)
-        assert inside.reason == f"interrupted ({number.name})" and interrupt.status() == 128 + number
+            assert inside.reason == f"interrupted ({number.name})" and interrupt.status() == 128 + number
     assert outside.reason == "" and signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+def test_a_signal_is_remembered_until_the_outermost_context_ends():
+    """In a notebook, where no command runs, the next training must not take itself for interrupted."""
+    with pytest.raises(SystemExit):
+        run_command(lambda: send(signal.SIGTERM), "rnnaudio")
+    assert interrupt.received() == 0 and not interrupt.was_raised()
+    with interrupt.raised():
+        with Interrupt():
+            send(signal.SIGTERM)
+        assert interrupt.received() == signal.SIGTERM
+    with Interrupt():
+        assert interrupt.received() == 0
+        send(signal.SIGTERM)
+        assert interrupt.received() == signal.SIGTERM
+    assert interrupt.received() == 0
 
 
 def test_what_nohup_ignores_stays_ignored(monkeypatch):
