@@ -136,6 +136,12 @@ needs-strings: $(STRINGS)
 needs-bench: $(VENV)/.installed-bench
 	@:
 
+# Atheris has wheels for some systems only, and its source needs Clang.
+needs-fuzz-if-possible: $(VENV)/.installed
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+	    $(BIN)/python $(PIP) install --only-binary atheris --editable '.[fuzz]' 2>/dev/null || \
+	    echo "there is no Atheris for this system"
+
 needs-theano: theano
 	@:
 

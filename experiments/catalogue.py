@@ -203,6 +203,7 @@ ALL = (
     Experiment(
         "torture", "proofs.torture.torture", "kills, signals, full disks, damage, hostile files: what holds", "hours",
         runs=(Run("torture"),),
+        needs=("fuzz-if-possible",),
         smoke=(("--short", "--parts", "kills", "interruptions", "pairs", "numbers", "disk", "flips"),),
     ),
     Experiment(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
 from numpy.typing import ArrayLike, NDArray
 
 from rnnaudio.atomic import write_atomically
@@ -45,11 +48,27 @@ def save(figure: Figure, path: str | Path) -> Path:
 
     Control characters in its texts, which may be foreign, are made visible.
     """
-    for text in figure.findobj(Text):
+    for text in _texts(figure):
         text.set_text(visible(text.get_text(), keep="\n"))
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_locator(), FixedLocator):  # other ticks are labelled with numbers
+                labels = [label.get_text() for label in axis.get_ticklabels()]
+                shown = [visible(label, keep="\n") for label in labels]
+                if shown != labels:
+                    axis.set_ticklabels(shown)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)  # not savefig, which applies the user's savefig.* settings
     return write_atomically(path, buffer.getvalue())
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """All texts of a figure but the labels of ticks, which would all be made for it: a third of the time of saving."""
+    if isinstance(artist, Text):
+        yield artist
+    children = (artist.label, artist.offsetText) if isinstance(artist, Axis) else artist.get_children()
+    for child in children:
+        yield from _texts(child)
 
 
 def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None:

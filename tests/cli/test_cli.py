@@ -34,6 +34,11 @@ def notes(seconds, seed):
     return 0.1 * audio
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_pictures():
+    """Here they are drawn."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Three recordings, their corpus, and a run trained on it."""

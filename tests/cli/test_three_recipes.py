@@ -68,6 +68,12 @@ def recipe(request):
     return request.param
 
 
+# Those over samples compile for longest.
+in_full_by_samples = pytest.mark.parametrize(
+    "recipe", ["frames", "codes", pytest.param("samples", marks=pytest.mark.slow)], indirect=True
+)
+
+
 def summary_of(run_dir):
     return json.loads((run_dir / "summary.json").read_text())
 
@@ -110,6 +116,7 @@ def test_its_own_settings_file_trains_the_same_run(folder, recipe, command):
     assert load(folder / recipe).record["n_updates"] == 1
 
 
+@in_full_by_samples
 def test_resume_goes_on_with_its_own_settings(folder, recipe, command, tmp_path):
     run_dir = tmp_path / "run"
     shutil.copytree(folder / recipe, run_dir)
@@ -153,6 +160,7 @@ def test_a_finished_run_is_not_computed_again(folder, recipe, command, tmp_path,
         command("resume", run_dir)
 
 
+@in_full_by_samples
 def test_the_end_of_training_says_how_to_go_on_and_that_works(folder, recipe, command, monkeypatch, tmp_path):
     """The commands that are printed, first after the limit of minutes, then after that of updates, are followed."""
     summary = summary_of(folder / recipe)
@@ -188,6 +196,7 @@ def test_a_run_is_not_resumed_with_another_recipe_or_other_settings(folder, reci
     assert (folder / recipe / "checkpoint.safetensors").read_bytes() == before
 
 
+@in_full_by_samples
 def test_report_is_written_again(folder, recipe, command, tmp_path):
     run_dir = tmp_path / "run"
     run_dir.mkdir()

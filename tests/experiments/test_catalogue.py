@@ -17,7 +17,8 @@ from rnnaudio import engine
 from rnnaudio.errors import RnnaudioError
 
 ROOT = Path(__file__).parents[2]
-SERVERS = ("benchmarks.bench_peers", "proofs.torture.fuzz_worker")  # started by an experiment, and by nobody else
+# Started by an experiment, and by nobody else.
+SERVERS = ("benchmarks.bench_peers", "proofs.torture.fuzz_worker", "proofs.torture.guided_worker")
 
 
 def modules_with_a_main():
@@ -166,12 +167,21 @@ def test_the_list_needs_no_engine():
         ("bench", ("--cell", "lstm"), "Unrecognized options: --cell"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(name, arguments, expected, tmp_path):
-    """From another folder, too: the experiments are found beside the package."""
-    command = [sys.executable, "-c", "from rnnaudio.cli import main; main()", "experiment", "run", name, *arguments]
+def test_bad_input_is_one_line_and_status_2(name, arguments, expected, command, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    status, _, error = command("experiment", "run", name, *arguments)
+    assert status == 2 and expected in error and not list(tmp_path.iterdir())
+
+
+def test_experiments_are_found_beside_the_package(tmp_path):
+    """In a process of its own, in another folder."""
+    words = ["experiment", "run", "predict"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and expected in done.stderr and "Traceback" not in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", "from rnnaudio.cli import main; main()", *words],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "`make corpus` builds it" in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -233,6 +243,7 @@ def test_all_runs_what_has_no_record_and_again_everything(monkeypatch, tmp_path)
     assert not {name for name, _ in ran} & {"bench", "music-strings", "verify"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(engine.NAME == "theano", reason="as the tests of experiments")
 def test_a_run_apart_is_a_process_of_its_own(monkeypatch, tmp_path, capfd):
     monkeypatch.chdir(tmp_path)

@@ -6,10 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import RendererAgg
 
 from rnnaudio import plots
 from rnnaudio.diagnostics.subject import Diagnosis
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.plots.canvas import new_figure, save
 from tests.support.figures import RATE, history_of, measured, sine
 
 
@@ -74,3 +76,21 @@ assert "matplotlib.pyplot" not in sys.modules
 assert matplotlib.rcParams.copy() == before
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_drawn_has_no_control_characters(tmp_path, monkeypatch):
+    """Of titles, labels of axes and of ticks, legends, annotations: foreign names can be in any of them."""
+    evil, drawn = "a\x1b[2J\nb\x07", []
+    figure = new_figure(4, 3)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label=evil)
+    axes.set(title=evil, xlabel=evil, ylabel=evil)
+    axes.set_yticks([0, 1], [evil, evil])
+    axes.annotate(evil, (0.5, 0.5))
+    axes.legend()
+    figure.suptitle(evil)
+    monkeypatch.setattr(RendererAgg, "draw_text", lambda self, gc, x, y, s, *others, **options: drawn.append(s))
+    save(figure, tmp_path / "a.png")
+    foreign = [text for text in drawn if "[2J" in text or text.startswith("b")]
+    assert len([text for text in foreign if "[2J" in text]) == 8
+    assert [text for text in drawn if not text.isprintable()] == [] and len(foreign) == 16  # each in two lines

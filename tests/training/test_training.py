@@ -130,7 +130,9 @@ def normalised():
 
 
 @pytest.mark.jax
-@pytest.mark.parametrize("kind", [carried_and_noisy, annealed, cosine, normalised])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(carried_and_noisy, marks=pytest.mark.slow), annealed, cosine, normalised]
+)
 def test_resumed_run_is_bit_equal_in_the_middle_of_an_epoch(tmp_path, kind):
     """Noise, Adam's memory, carried state, schedules and running statistics go on as if nothing had happened."""
     model, _ = run(tmp_path / "whole", 35, **kind())

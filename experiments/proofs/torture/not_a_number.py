@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,8 @@ MODES = {
     "fused, mode numba": {"RNNAUDIO_MODE": "numba"},
     "scan, mode c": {"RNNAUDIO_MODE": "c", "RNNAUDIO_KERNEL": "scan"},
 }
+if find_spec("jax"):
+    MODES["fused, mode jax"] = {"RNNAUDIO_MODE": "jax", "JAX_PLATFORMS": "cpu"}
 SAMPLE = 12_345
 PLACES = ("training piece", "validation piece", "parameter", "update")
 

@@ -6,8 +6,9 @@
     rnnaudio experiment run torture --parts kills fuzz  some parts, whose counts replace those of the record
 
 The parts: ``kills`` (kill -9 at random moments), ``interruptions`` (signals, and resuming to equal bits), ``pairs``
-(two processes on one folder), ``numbers`` (NaN), ``fuzz`` (mutated files), ``disk`` (no space), ``flips`` (single
-bits), ``soak`` (memory, descriptors and threads over time).
+(two processes on one folder), ``numbers`` (NaN), ``fuzz`` (mutated files), ``guided`` (mutations guided by coverage;
+needs the extra ``fuzz``), ``disk`` (no space), ``flips`` (single bits), ``soak`` (memory, descriptors and threads over
+time).
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from experiments.proofs.torture import toys
 from experiments.proofs.torture.flips import flips
 from experiments.proofs.torture.full_disk import full_disk
 from experiments.proofs.torture.fuzz import fuzz
+from experiments.proofs.torture.guided import WITHOUT_ATHERIS, guided, has_atheris
 from experiments.proofs.torture.interruptions import interruptions
 from experiments.proofs.torture.kills import kills
 from experiments.proofs.torture.not_a_number import MODES, not_a_number
@@ -42,6 +44,7 @@ PARTS: dict[str, Callable[[Path, Path, float], Count]] = {
     "pairs": lambda source, folder, share: pairs(source, folder, part_of(50, share, least=2)),
     "numbers": lambda source, folder, share: not_a_number(source, folder, part_of(len(MODES), share)),
     "fuzz": lambda source, folder, share: fuzz(source, share),
+    "guided": guided,
     "disk": lambda source, folder, share: full_disk(source, folder, part_of(20, share)),
     "flips": lambda source, folder, share: flips(source, folder, part_of(100, share)),
     "soak": lambda source, folder, share: soak(source, folder, max(30.0, 1200.0 * share), plot=share > SHORT),
@@ -58,7 +61,7 @@ def part_of(n: int, share: float, least: int = 1) -> int:
 class Options:
     """Torture the command line and count what held."""
 
-    parts: tuple[str, ...] = tuple(PARTS)  # which parts
+    parts: tuple[str, ...] = ()  # which parts; without it: all, but guided only if Atheris is installed
     share: float = 1.0  # of all cases
     short: bool = False  # a few cases of each part; nothing is recorded
 
@@ -70,14 +73,26 @@ class Options:
 def main() -> None:
     """Run the parts, print their counts, and record them; exit with status 1 if anything did not hold."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
-    for name in options.parts:
-        if name not in PARTS:
-            raise RnnaudioError(f"unknown part {name!r}; {nearest(name, sorted(PARTS))}")
+    parts = _chosen(options.parts)
     with tempfile.TemporaryDirectory() as folder:
         source = toys.make_toys(Path(folder) / "toys")
-        held = [_holds(name, source, Path(folder) / name, options) for name in options.parts]
+        held = [_holds(name, source, Path(folder) / name, options) for name in parts]
     if not all(held):
         raise SystemExit(1)
+
+
+def _chosen(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts to run; RnnaudioError if one is unknown or lacks what it needs."""
+    for name in names:
+        if name not in PARTS:
+            raise RnnaudioError(f"unknown part {name!r}; {nearest(name, sorted(PARTS))}")
+    if has_atheris():
+        return names or tuple(PARTS)
+    if "guided" in names:
+        raise RnnaudioError(WITHOUT_ATHERIS)
+    if not names:
+        print(f"part guided is left out: {WITHOUT_ATHERIS}")
+    return names or tuple(name for name in PARTS if name != "guided")
 
 
 def _holds(name: str, source: Path, folder: Path, options: Options) -> bool:

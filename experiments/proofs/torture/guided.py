@@ -1,0 +1,56 @@
+"""Fuzzing guided by coverage: inputs that execute new code of ours are kept and mutated further (Atheris, libFuzzer).
+
+Each target runs in a process of its own (:mod:`experiments.proofs.torture.guided_worker`), with limits of 5 s and of
+memory for each input. What has to hold is that of the part ``fuzz``: an input is read, or refused in one line. Corpora
+are not among the targets, as they are read by HDF5, whose code is not ours, in a process of its own; nor are the files
+of MNIST, of which only those with the right SHA-256 or MD5 sum are read.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from experiments.proofs.torture import toys
+from experiments.proofs.torture.outcome import Count
+
+RUNS = {"record": 3000, "settings": 20_000, "ogg": 20_000, "flac": 20_000}
+DEEP = ("record", "settings")  # whose mutations nest deeply
+LIMIT_S, MOST_MB = 5, 1000  # of the whole process: some 300 MB are there before the first input
+WITHOUT_ATHERIS = "fuzzing guided by coverage needs Atheris, which is not installed: pip install '.[fuzz]'"
+
+
+def has_atheris() -> bool:
+    """Whether Atheris is installed."""
+    return find_spec("atheris") is not None
+
+
+def guided(source: Path, folder: Path, share: float = 1.0) -> Count:
+    """Try ``share`` of the inputs of each target, which ends at the first that fails."""
+    count = Count("guided")
+    for target, n in RUNS.items():
+        kept = folder / target
+        kept.mkdir()
+        n_runs = max(20, round(n * share))
+        process = subprocess.run(
+            [
+                sys.executable, "-m", "experiments.proofs.torture.guided_worker", str(source), target, str(kept),
+                "-seed=17", f"-runs={n_runs}", f"-timeout={LIMIT_S}", f"-rss_limit_mb={MOST_MB}",
+                f"-max_len={500_000 if target in DEEP else 4096}", f"-artifact_prefix={kept}/",
+            ],
+            cwd=toys.ROOT, env=os.environ | {"PYTHONPATH": str(toys.ROOT)}, text=True, errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        done = re.search(r"Done (\d+) runs", process.stdout)
+        coverage = [int(found) for found in re.findall(r" cov: (\d+) ", process.stdout)]
+        fault = "" if done and process.returncode == 0 else f"status {process.returncode}: {process.stdout[-1500:]}"
+        count.add(target, fault)
+        count.figures[target] = {
+            "inputs": int(done[1]) if done else 0,
+            "coverage_at_first": coverage[0] if coverage else 0,
+            "coverage": coverage[-1] if coverage else 0,
+        }
+        print(f"guided {target}: {count.figures[target]}", flush=True)
+    return count
