@@ -229,7 +229,10 @@ def updates_from(
     state: OptimizerState,
     learning_rate: Symbolic | float,
 ) -> Step:
-    """Build a descent step from symbolic gradients by parameter name, not yet clipped, as :func:`updates` does."""
+    """Build the step of :func:`updates` from symbolic gradients, by parameter name, instead of from a loss.
+
+    The gradients are clipped here.
+    """
     squares = {name: ops.sum_of_squares(g) for name, g in gradients.items()}
     clip = clipping_factor(sum(squares.values()) ** 0.5, optimizer.max_gradient_norm)
     n = state.n_updates + 1

@@ -77,7 +77,10 @@ class LogScale:
         return ((centred if self.basis is None else centred @ self.basis) / self.deviation).astype(np.float32)
 
     def log_magnitudes(self, scaled: Features) -> Features:
-        """Invert to logarithms, log(1 + c |X| / sqrt(n)), at least 0: (..., n_features) -> (..., n_bins) float64."""
+        """Undo the scaling, but not the logarithm: (..., n_features) -> (..., n_bins) float64.
+
+        The result is log(1 + c |X| / sqrt(n)), at least 0.
+        """
         centred = self.deviation * np.asarray(scaled, np.float64)
         return np.maximum((centred if self.basis is None else centred @ self.basis.T) + self.mean, 0.0)
 

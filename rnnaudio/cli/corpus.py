@@ -44,7 +44,7 @@ def corpus_build(
         normalise: scale every piece to an rms of -23 dBFS, or less where its peak would exceed full scale.
         keep_truncated: use the part that exists of files that end early, instead of leaving them out.
         group: which pieces of a folder stay in one split: those whose names differ only in the number of a part or
-            copy (name), all of them (folder), or none. The same sound in two files always stays together.
+            copy (name), all of them (folder), or none. The same sound in two files stays together in any case.
         valid: files and folders for the validation split; pieces not given here or for test are split at random.
         test: files and folders for the test split.
         seed: random seed of the split into training, validation and test.

@@ -35,7 +35,7 @@ def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:
 
     After a signal other than Ctrl-C there may be no time for a report.
     """
-    interrupted, folder = run.reason.startswith("interrupted"), shlex.quote(str(run_dir))
+    interrupted, folder = run.is_interrupted, shlex.quote(str(run_dir))
     either = f"`rnnaudio resume {folder}` continues, and `rnnaudio report {folder}` ends it here"
     if interrupted and interrupt.received() not in (0, signal.SIGINT):
         raise KeyboardInterrupt(f"the model is saved: {either}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from rnnaudio.corpus_file.layout import blocks, little_endian, text_of
 
-BLOCK_CHUNKS = 8  # little memory, and few calls
+CHUNKS_AT_ONCE = 8  # little memory, and few calls
 
 
 def fault_of(piece: h5py.Dataset) -> str:
@@ -18,7 +18,7 @@ def fault_of(piece: h5py.Dataset) -> str:
     title, digest, n_done = text_of(piece, "title"), hashlib.sha256(), 0
     changed = f"the samples of {title!r} have changed since the corpus was built"
     try:
-        for block in blocks(piece, BLOCK_CHUNKS):
+        for block in blocks(piece, CHUNKS_AT_ONCE):
             digest.update(little_endian(block))
             if block.dtype.kind == "f" and not np.isfinite(block).all():
                 place = int(np.flatnonzero(~np.isfinite(block))[0])

@@ -1,4 +1,4 @@
-"""Corpora, batches, codecs and data sets, in NumPy and h5py only (independent of the engine)."""
+"""Corpora, batches, codecs and data sets, independent of the engine: no symbolic graphs."""
 
 from rnnaudio.data.batches import (
     Batch,

@@ -90,10 +90,11 @@ def walk(lengths: tuple[int, ...], n_steps: int, seed: int, epoch: int) -> Whole
 def fixed_code_windows(
     sequences: tuple[Codes, ...], n_steps: int, batch_size: int, n_context: int = 1
 ) -> list[CodeBatch]:
-    """Batches of the adjoining windows of all sequences, for validation; each window starts from the initial state.
+    """Batches of windows of all sequences, for validation; each window starts from the initial state.
 
-    sequences: (n_frames, n_stages) each. n_steps, n_context: frames per window, as in :class:`CodeStreams`. The last
-    batch may be smaller. Sequences shorter than a window are skipped; RnnaudioError if all are.
+    sequences: (n_frames, n_stages) each. A window has n_context frames of context, then n_steps frames to predict. The
+    predicted frames of successive windows adjoin, so that the windows overlap by n_context. The last batch may be
+    smaller. Sequences shorter than a window are skipped; RnnaudioError if all are.
     """
     windows = [
         sequence[start : start + n_context + n_steps]

@@ -287,11 +287,12 @@ class AudioCorpus(Scale):
 
     @contextmanager
     def verified_for_training(self) -> Iterator[None]:
-        """Context that compares all pieces with their SHA-256 sums.
+        """Context manager that compares all pieces with their SHA-256 sums.
 
-        Up to 512 MiB of samples are compared before the block runs, more in a child process while the block runs.
-        RnnaudioError, naming the first piece that differs, is raised before the block, or within the block by
-        :meth:`Piece.read` or ``verification``.
+        A corpus of up to 512 MiB of samples is compared before the block runs, a larger one by a child process while
+        the block runs. The child is ended with the block; to let it finish, call ``verification.wait()`` in the block.
+        RnnaudioError, naming a piece that differs, is raised before the block, or within the block by
+        :meth:`Piece.read`, ``verification.raise_fault`` or ``verification.wait``.
         """
         datasets = [piece.dataset for piece in self.pieces]
         if sum(dataset.nbytes for dataset in datasets) > AT_ONCE_BYTES:

@@ -40,11 +40,12 @@ BAR = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}<{remaining}]"
 class Recording:
     """A recording to be stored in a corpus.
 
-    `load` is the path of an audio file, or a function that returns ((n_samples,) audio on the scale -1 to 1, sample
-    rate in Hz). `split` is train, valid or test; None leaves the choice to `build_corpus`. `origin` is the path of the
-    corpus that the recording is a piece of, if any; such a recording is not cleaned and not joined, however short.
-    `seconds` is the length of the recording if it is known before loading, else 0; the disk space needed is estimated
-    from it.
+    `title`, `source` and `licence` are texts that are stored with it; `source` is where it comes from, for example a
+    path or a URL, and is not opened. `load` is the path of an audio file, or a function that returns ((n_samples,)
+    audio on the scale -1 to 1, sample rate in Hz). `split` is train, valid or test; None leaves the choice to
+    `build_corpus`. `origin` is the path of the corpus that the recording is a piece of, if any; such a recording is
+    not cleaned and not joined, however short. `seconds` is the length of the recording if it is known before loading,
+    else 0; the disk space needed is estimated from it.
     """
 
     title: str

@@ -58,9 +58,9 @@ class Verification:
                 _compared.add(self._key(piece))
 
     def compare(self, piece: h5py.Dataset) -> None:
-        """Compare a piece in any case.
+        """Compare the samples of a piece with their SHA-256 sum, even if this process has done so before.
 
-        RnnaudioError, naming the piece, if its samples differ from the sum or one of them is not finite.
+        RnnaudioError, naming the piece, if they differ from the sum or one of them is not finite.
         """
         self._raise(fault_of(piece))
 

@@ -142,8 +142,9 @@ def nearest_patches(images: Images, every: Sequence[Features], n_frames: int) ->
 class PatchBatches:
     """Batches of random patches, which begin at any frame of the spectrograms (time, n_bins) with equal probability.
 
-    ``batch(index)`` is a pure function of (seed, index). An epoch has about as many patches as fit into the
-    spectrograms without overlap. RnnaudioError for a batch size below 1 or a spectrogram shorter than a patch.
+    n_frames: frames per patch. ``batch(index)`` is a pure function of (seed, index). An epoch has about as many
+    patches as fit into the spectrograms without overlap. RnnaudioError for a batch size below 1 or a spectrogram
+    shorter than a patch.
     """
 
     spectrograms: Sequence[Features]

@@ -35,7 +35,7 @@ from rnnaudio.objectives import STRATEGIES
 
 N_BATCHES = 4
 N_PLAYED = 8
-N_SEED_FRAMES = 16
+N_PRIME_FRAMES = 16
 FRAME_SECONDS = 0.0125  # frame in which a free run is measured if the model does not generate in frames
 N_NOISY_STEPS, N_NOISY_ITEMS = 8, 4
 FREE_SAMPLES, FREE_FRAMES = 80_000, (64, 400)  # length of the free run; limits of its number of frames
@@ -214,7 +214,7 @@ def late_growth(sizes: Floats) -> float:
 
 
 def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the sizes of updates, relative to the parameters, and relative to the sizes that the rule implies."""
+    """Measure the sizes of updates, relative to the parameters, and to the sizes expected of the optimiser."""
     parts = parts_of(subject, batches) if hasattr(batches[0], "frames") else batches
     figures = measured.figures
     seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.rate_now, parts)
@@ -272,10 +272,10 @@ def look_at_played_function(
     if subject.play is None:
         raise Unanswerable("it does not generate frame by frame from its own output")
     stepped, figures = subject.stepped, measured.figures
-    seeds = loud_seeds(subject)
-    pairs = [first_frames(stepped, seed) for seed in seeds.swapaxes(0, 1)]
+    primes = loud_primes(subject)
+    pairs = [first_frames(stepped, prime) for prime in primes.swapaxes(0, 1)]
     once, twice = (np.array(frames) for frames in zip(*pairs, strict=True))
-    firsts = [subject.play(seed, 1) for seed in seeds.swapaxes(0, 1)]
+    firsts = [subject.play(prime, 1) for prime in primes.swapaxes(0, 1)]
     if not all(len(frames) for frames in firsts):  # the first frame was not finite
         return
     first = np.array([frames[0] for frames in firsts])
@@ -289,14 +289,14 @@ def look_at_played_function(
 def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
     """Measure how the level of the free run develops, and whether its sound becomes a loop or noise."""
     figures = measured.figures
-    true, seed, generated = free_run_of(subject)
+    true, prime, generated = free_run_of(subject)
     figures["n_played"] = float(len(generated))
     if not len(generated) or not np.isfinite(generated[0]).all():
         return
-    measured.n_seed_frames = len(seed)
-    measured.level_db = levels_db(np.concatenate([seed, generated]))
+    measured.n_prime_frames = len(prime)
+    measured.level_db = levels_db(np.concatenate([prime, generated]))
     if subject.judge is not None:
-        measured.life = subject.judge(generated.ravel(), seed.ravel())
+        measured.life = subject.judge(generated.ravel(), prime.ravel())
         figures |= {"alive_seconds": measured.life.seconds, "alive_confidence": measured.life.confidence}
         figures["of_seconds"] = generated.size / subject.sample_rate_hz
     if len(generated) < 8:
@@ -317,10 +317,10 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Raises Unanswerable if the subject has no function to generate.
     """
     if subject.play is not None:
-        seed = loud_seeds(subject)[:, 0]
-        generated = subject.play(seed, int(np.clip(FREE_SAMPLES // seed.shape[1], *FREE_FRAMES)))
+        prime = loud_primes(subject)[:, 0]
+        generated = subject.play(prime, int(np.clip(FREE_SAMPLES // prime.shape[1], *FREE_FRAMES)))
         frames = subject.validation[0].frames
-        return frames.swapaxes(0, 1).reshape(-1, frames.shape[-1]), seed, generated
+        return frames.swapaxes(0, 1).reshape(-1, frames.shape[-1]), prime, generated
     if subject.continued is None or subject.prime is None:
         raise Unanswerable("it was not played")
     n = round(FRAME_SECONDS * subject.sample_rate_hz)
@@ -330,27 +330,27 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return prime, prime, played
 
 
-def loud_seeds(subject: Subject) -> np.ndarray:
+def loud_primes(subject: Subject) -> np.ndarray:
     """Primes (time, batch, n): the beginnings, at most 16 frames, of the 8 loudest windows of a validation batch.
 
     The loudest window comes first. There are fewer primes if the batch, the first one, has fewer than 8 windows.
     """
     frames = subject.validation[0].frames
     loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]
-    seeds: np.ndarray = frames[:N_SEED_FRAMES, loud]
-    return seeds
+    primes: np.ndarray = frames[:N_PRIME_FRAMES, loud]
+    return primes
 
 
-def first_frames(stepped: Stepped, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two outputs (n,) of the trained graph after a prime (time, n), returned as a pair.
+def first_frames(stepped: Stepped, prime: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two outputs (n,) of the model ``stepped`` after a prime (time, n), returned as a pair.
 
     The first is the output for the last frame of the prime. The second is the output of one more step, whose input is
     that last frame again.
     """
-    state, y = stepped.start(1), seed[-1:]
-    for frame in seed:
+    state, y = stepped.start(1), prime[-1:]
+    for frame in prime:
         y, state = stepped(frame[None], state)
-    again, _ = stepped(seed[-1:], state)
+    again, _ = stepped(prime[-1:], state)
     return y[0], again[0]
 
 

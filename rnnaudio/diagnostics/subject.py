@@ -151,7 +151,7 @@ class Measurements:
     saturation
         by activation: share of values close to the ends of their range; for relu, share of units that are never
         active.
-    level_db, n_seed_frames, frame_size
+    level_db, n_prime_frames, frame_size
         (frames,): level in dB of each frame of prime and free run; number of frames of the prime; samples per frame.
     life
         survival time of the free run, and the fault that ends it; None if not measured.
@@ -176,7 +176,7 @@ class Measurements:
     step_sizes: dict[str, tuple[float, float]] = field(default_factory=dict)
     saturation: dict[str, float] = field(default_factory=dict)
     level_db: Floats = field(default_factory=lambda: np.empty(0))
-    n_seed_frames: int = 0
+    n_prime_frames: int = 0
     frame_size: int = 0
     life: Alive | None = None
     pieces: tuple[PieceFigures, ...] = ()

@@ -40,9 +40,10 @@ def gates_of(
 ) -> None:
     """Compute, in place, gates (4 n,), c and h (n,) of one step of one sequence, given the previous c, ``c_before``.
 
-    On entry ``gates`` holds x W, and the first 4 n numbers of ``z`` hold h R; ``peepholes`` may be empty. The loops
-    are short and run over slices: a compiler turns a loop into vector instructions only if it can rule out that the
-    loop's arrays overlap, and gives up if there are many arrays or an index might be negative.
+    On entry ``gates`` holds x W, and the first 4 n numbers of ``z`` hold h_before R, with the h of the previous step;
+    ``peepholes`` may be empty. The loops are short and run over slices: a compiler turns a loop into vector
+    instructions only if it can rule out that the loop's arrays overlap, and gives up if there are many arrays or an
+    index might be negative.
     """
     n = c.size
     i, f, g, o, i_and_f = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], gates[: 2 * n]

@@ -44,7 +44,7 @@ class At(NamedTuple):
 
 @njit(inline="always")
 def address(a: NDArray[np.floating]) -> int:
-    """Return the address of the first number of ``a``, as a signed integer, as numba types integers from Python."""
+    """Return the address of the first number of ``a``, as a signed integer, the type that numba gives to Python's."""
     return np.intp(a.ctypes.data)  # type: ignore[return-value]
 
 

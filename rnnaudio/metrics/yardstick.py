@@ -141,7 +141,7 @@ def middle(audio: FloatArray, most: int) -> FloatArray:
 
 
 def most_looped(audio: FloatArray, sample_rate_hz: int) -> float:
-    """Highest :func:`loop_score` of the adjoining half minutes and the last half minute of the audio, (n_samples,).
+    """Highest :func:`loop_score` of the excerpts of 30 s into which audio (n_samples,) is cut, and of its last 30 s.
 
     A loop that begins late is thus detected, too. Audio of less than 30 s is scored as a whole.
     """

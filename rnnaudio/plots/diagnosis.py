@@ -120,7 +120,7 @@ def _shows(values: ArrayLike) -> bool:
 def _plot_levels(axes: Axes, m: Measurements) -> None:
     frames = np.arange(len(m.level_db))
     levels = np.where(np.isfinite(m.level_db), m.level_db, np.nan)
-    n_prime = m.n_seed_frames
+    n_prime = m.n_prime_frames
     axes.plot(frames[:n_prime], levels[:n_prime], color=GREY, linewidth=1.2, label="prime")
     axes.plot(frames[n_prime:], levels[n_prime:], color=BLUE, linewidth=1.2, label="free run")
     if 0 < n_prime < len(levels):

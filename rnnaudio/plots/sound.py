@@ -112,13 +112,14 @@ def spectrogram_sheet_figure(
     highest_hz: float | None = None,
     prime_seconds: float | None = None,
 ) -> Figure:
-    """One spectrogram per sound on common scales of time, frequency and level (80 dB below the loudest point of all).
+    """One spectrogram per sound on common scales of time, frequency and level.
 
     sounds: by name, (samples,) each, of the dtypes of :func:`spectrogram_figure`.
     highest_hz: upper limit of the frequency axis; None: half the sample rate.
     prime_seconds: length of the prime that each sound begins with, marked by a line; None: no line.
 
-    Raises the errors of :func:`spectrogram_figure`, and RnnaudioError if there is no sound.
+    The scale of level reaches from the loudest point of all sounds to 80 dB below it. Raises the errors of
+    :func:`spectrogram_figure`, and RnnaudioError if there is no sound.
     """
     audio = {name: _as_audio(sound) for name, sound in sounds.items()}
     n_samples = max((len(sound) for sound in audio.values()), default=0)

@@ -52,7 +52,7 @@ class LogisticMixture:
 
     @property
     def half_step(self) -> float:
-        """Half the distance between levels, d, as a multiple of ``unit``."""
+        """Half the distance between adjacent levels, d in the equations of the class, in multiples of ``unit``."""
         return 1.0 / (self.n_levels - 1) / self.unit
 
     @property

@@ -152,7 +152,7 @@ def trained(settings: Chosen, corpus: Path, run_dir: Path) -> Record:
     Raises KeyboardInterrupt if training was interrupted, because the page needs two complete runs.
     """
     run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir)
-    if run.reason.startswith("interrupted"):
+    if run.is_interrupted:
         raise KeyboardInterrupt
     print(f"training ended: {run.reason}; playing on ...", flush=True)
     summary = write_outcome(run_dir, corpus, seconds=SECONDS)

@@ -68,8 +68,9 @@ def continue_test_prime(
 def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.ndarray) -> Alive:
     """Measure how long generated sound, (n,) samples on the scale of the recording, stays alive after its prime.
 
-    Reports, diagnoses and experiments on saved runs all call this function, so that they agree. (Some other
-    experiments call :func:`alive_seconds` directly; :mod:`rnnaudio.metrics.yardstick` does so without a prime.)
+    ``generated`` begins after the prime, on whose level and spectrum the judgement depends. Reports, diagnoses and
+    experiments on saved runs all call this function, so that they agree. (Some other experiments call
+    :func:`alive_seconds` directly; :mod:`rnnaudio.metrics.yardstick` does so without a prime.)
 
     Sound shorter than 1 s, or with a sample rate below 4 kHz, cannot be measured: ``seconds`` of the result is then
     the length of the sound, and ``reason`` is ``stopped`` (why generation ended early) or, if ``stopped`` is empty, a

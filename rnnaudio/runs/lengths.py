@@ -55,7 +55,7 @@ def check(needs: Needs, path: Path) -> None:
 
 
 def record_of(needs: Needs) -> dict[str, Figures]:
-    """Return :meth:`Need.figures` of training and validation, as an entry of a run's record."""
+    """Return :meth:`Need.figures` by split, ``train`` and ``valid``, as an entry of a run's record."""
     return {"train": needs.train.figures(), "valid": needs.valid.figures()}
 
 

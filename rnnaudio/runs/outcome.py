@@ -111,7 +111,7 @@ def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tupl
 
 
 def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folder: Path) -> dict[str, Path]:
-    """Plot all pictures of a run into ``folder``; returns their paths by caption."""
+    """Plot the pictures of any run into ``folder``; returns their paths, and those of ``page``, by caption."""
     rate, history = run.sample_rate_hz, run.history
     path = folder / "spectrogram.png"
     pictures = {"Spectrogram": plots.spectrogram(sound.prime, sound.generated, sound.original, rate, path)}

@@ -62,7 +62,8 @@ class Primes(NamedTuple):
 
         If no test piece is as long as a prime, the primes are as long as the longest test piece, which is noted on
         stderr. corpus: path of the run's corpus; None: where it was in training. RnnaudioError if ``file`` is shorter
-        than the prime, if all test pieces are shorter than .2 s, or if the file or the corpus cannot be read.
+        than the prime, if all test pieces are shorter than the prime and than .2 s, or if the file or the corpus
+        cannot be read.
         """
         if self.file is not None:
             return [_of_file(run, self.file, self.seconds, self.start)]

@@ -51,10 +51,11 @@ class HistoryFile:
         self.extent = extent
 
     def append(self, rows: Sequence[Row]) -> Extent:
-        """Append those of ``rows``, all rows of the run, that are not in the file yet; returns the extent of all rows.
+        """Append the rows that are not in the file yet; returns the extent of all rows.
 
-        Contents of the file beyond ``extent`` are dropped first. The rows are on the disk when this returns, so that a
-        checkpoint written afterwards never describes rows that are missing. RnnaudioError if they cannot be written.
+        rows: all rows of the run so far, those in the file included. Contents of the file beyond ``extent`` are
+        dropped first. The rows are on the disk when this returns, so that a checkpoint written afterwards never
+        describes rows that are missing. RnnaudioError if they cannot be written.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -357,7 +357,7 @@ def test_a_healthy_run_raises_no_alarm_and_is_left_as_it_was():
     assert all(np.array_equal(before[name], value) for name, value in subject.model.get_values().items())
     measured = diagnosis.measured
     assert len(measured.echo) == 64 and len(measured.coverage) == SMALL.steps and measured.loss > 0
-    assert len(measured.level_db) > measured.n_seed_frames > 0 and measured.frame_size == SMALL.frame
+    assert len(measured.level_db) > measured.n_prime_frames > 0 and measured.frame_size == SMALL.frame
     assert measured.unanswered == {}
 
 

@@ -45,7 +45,7 @@ FOUND = Diagnosis(
     Measurements(
         echo=np.array([1.0, np.nan]),
         level_db=np.array([-20.0] * 4 + [-30.0] * 20 + [-np.inf] * 10),
-        n_seed_frames=4,
+        n_prime_frames=4,
         step_sizes={"lstm.w_hidden": (1e-8, 1e-4)},
         errors={"this model": 0.5},
     ),
@@ -209,8 +209,8 @@ def test_a_sound_run_and_one_that_was_not_played():
     assert "asks for the mean" in text and text.endswith("to play on, train with: --recipe codes")
     text = as_text(Diagnosis((), Measurements()), CodesRecipe(), CodesConfig())
     assert "mean" not in text and text.endswith("it needs more music, more training or a larger model")
-    assert free_run(Measurements(level_db=np.zeros(3), n_seed_frames=3)) == ""
-    level = free_run(Measurements(level_db=np.full(4, -0.04), n_seed_frames=2))
+    assert free_run(Measurements(level_db=np.zeros(3), n_prime_frames=3)) == ""
+    level = free_run(Measurements(level_db=np.full(4, -0.04), n_prime_frames=2))
     assert "prime 0.0 dB, beginning 0.0 dB, end 0.0 dB" in level  # not -0.0
 
 
@@ -369,7 +369,7 @@ def test_ctrl_c_ends_the_toy_problems(monkeypatch):
     from rnnaudio.training import Run
     from rnnaudio.training.stopping import StoppingState
 
-    stopped = Run(StoppingState(), reason="interrupted (Ctrl-C)")
+    stopped = Run(StoppingState(), is_interrupted=True)
     monkeypatch.setattr(preflight, "train", lambda *_, **__: stopped)
     with pytest.raises(KeyboardInterrupt):
         list(attempts(FRAMES, FAST, PROBLEMS[:1]))

@@ -462,7 +462,7 @@ def test_an_interrupted_run_plays_as_learnt_until_a_report_chooses(folder, monke
     def broken_off(*_, **__):
         for name in ("checkpoint.safetensors", "history.jsonl", "codec.safetensors"):
             shutil.copy(folder / "run" / name, run_dir / name)
-        return Run(EarlyStopping(3).initial(), reason="interrupted (Ctrl-C)")
+        return Run(EarlyStopping(3).initial(), reason="interrupted (Ctrl-C)", is_interrupted=True)
 
     monkeypatch.setattr("rnnaudio.runs.fit.fit", broken_off)
     status, out, err = command("music", folder / "corpus.h5", run_dir)
@@ -506,7 +506,7 @@ def test_a_run_that_broke_down_is_judged_as_it_was_saved(folder, monkeypatch, co
         asked.append(options)
         raise KeyboardInterrupt
 
-    run = Run(EarlyStopping(3).initial(), reason=reason)
+    run = Run(EarlyStopping(3).initial(), reason=reason, is_interrupted=not finish)
     monkeypatch.setattr("rnnaudio.runs.fit.fit", lambda *_, **__: run)
     monkeypatch.setattr("rnnaudio.training.checkpoint.path_in", lambda run_dir: folder / "corpus.h5")  # as if saved
     monkeypatch.setattr("rnnaudio.runs.outcome.write_outcome", write_outcome)

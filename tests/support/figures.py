@@ -39,6 +39,6 @@ def measured(n_steps=32):
         gradient_by_lag=0.5 ** (steps + 1.0), growth_with_input=2.0 ** (steps / 4), growth_without=1.9 ** (steps / 4),
         echo=0.9 ** (steps + 1.0), flip=1.3141, coverage=(steps == n_steps - 1) * 0.01,
         step_sizes={f"layer_{k}.w": (1e-8, 10.0**-k) for k in range(5)}, saturation={"gate": 0.9, "candidate": 0.1},
-        level_db=np.linspace(-20, -60, 100), n_seed_frames=20, frame_size=200,
+        level_db=np.linspace(-20, -60, 100), n_prime_frames=20, frame_size=200,
         errors={"this model": 0.5, "predict zero": 1.0, "persistence": 2.0},
     )  # fmt: skip

@@ -83,7 +83,7 @@ def centre_advance(stft: STFT) -> Phases:
 
 
 def with_phases(magnitudes: Magnitudes, phases: Phases) -> Spectra:
-    """Combine magnitudes |X| and phases in radians, of equal shapes, to complex spectra |X| e^{i phase}."""
+    """Combine magnitudes |X| and phases in radians, of equal shapes, into complex spectra |X| e^{i phase}."""
     return magnitudes * np.exp(1j * np.asarray(phases))
 
 

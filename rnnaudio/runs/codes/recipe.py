@@ -75,7 +75,11 @@ class CodesRecipe(Recipe[CodesConfig]):
         return f"{loss:.3f} bits a frame"
 
     def prepare(self, config: CodesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Fit the codec (or load that of ``run_dir``), encode the music in all transpositions, and build the model."""
+        """Fit the codec (or load that of ``run_dir``), encode the music, and build the model.
+
+        The training split is encoded as it is and in each transposition of the config, the validation split as it is.
+        The share of the variance that the codec loses is printed. RnnaudioError for pieces too short or too few.
+        """
         codec = load_codec(run_dir) if run_dir else fitted_codec(config, corpus)
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
         sequences = training_codes(corpus.train, codec, config)

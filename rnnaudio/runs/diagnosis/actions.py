@@ -39,8 +39,8 @@ def longer(recipe: Recipe[Any], config: Any, saved: SavedRun) -> str:
     """Return the command that trains a run for about twice as long.
 
     The command doubles the limit on updates if at least 98 % of it was used, and the limit on time if at least 49 % of
-    it was used. It resumes the run. If early stopping ended the run, or if its learning rate depends on the limit on
-    updates, which must be raised, the command trains a new run in the folder ``<run_dir>-2`` instead.
+    it was used. In general it resumes the run. It trains a new run, in the folder ``<run_dir>-2``, if early stopping
+    ended the run, or if it doubles the limit on updates and the run's learning rate depends on that limit.
     """
     minutes, updates = saved.record["seconds"] / 60.0, saved.record["n_updates"]
     has_stopped = bool(saved.record["stopping"].get("should_stop"))

@@ -149,7 +149,7 @@ def _described(number: int, cause: Cause, typed: list[str]) -> str:
 
 def free_run(measured: Measurements) -> str:
     """Describe the free run: its level compared with that of its prime, and its course; empty if there was none."""
-    prime, played = np.split(measured.level_db, [measured.n_seed_frames])
+    prime, played = np.split(measured.level_db, [measured.n_prime_frames])
     if not len(prime) or not len(played):
         return ""
     n = max(1, len(played) // 10)

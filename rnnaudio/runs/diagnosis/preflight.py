@@ -152,7 +152,7 @@ def _trained(prepared: Prepared, validation: Sequence[Any], problem: ToyProblem,
         on_update=fitting.on_update,
         on_validation=lambda row: None,
     )
-    if run.reason.startswith("interrupted"):
+    if run.is_interrupted:
         raise KeyboardInterrupt
     return run
 

@@ -99,9 +99,10 @@ def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
 
 
 def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int, most: int) -> list[CodeBatch]:
-    """Validation windows, as a list of one batch: at most ``most`` stretches, spread evenly over a split.
+    """Validation windows, as a list of one batch: at most ``most``, spread evenly over a split.
 
-    A window has n_context samples of context and n_steps samples to predict. RnnaudioError if no piece is as long.
+    A window has n_context samples of context and n_steps samples to predict. RnnaudioError if no piece is long enough
+    for a window.
     """
     parts = stretches(levels_of(split, quantizer).sequences, n_context + n_steps, most)
     return fixed_code_windows(parts, n_steps, len(parts), n_context)
