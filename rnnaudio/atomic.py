@@ -26,22 +26,24 @@ def replacing(path: Path) -> Iterator[Path]:
 
     On any exception, KeyboardInterrupt included, the temporary file is removed and an existing ``path`` is unchanged.
     The order is write, fsync, rename, fsync of the folder, so that ``path`` is complete even after a system crash.
-    Temporary files of processes that were killed are removed from the folder.
+    If ``path`` is a symbolic link, the file that it leads to is replaced, and the link stays. Temporary files of
+    processes that were killed are removed from the folder.
 
     Raises RnnaudioError in place of any OSError in the block (no space, no permission, no such folder), and if
-    ``path`` is a folder. Messages name ``path``, never the temporary file.
+    ``path`` is there but no file: a folder, a device, a pipe. Messages name ``path``, never the temporary file.
     """
     path = Path(path)
-    if path.is_dir():
-        raise RnnaudioError(f"cannot write {path}: it is a folder; give the name of a file")
-    _remove_leftovers(path.parent)
-    temporary = path.with_name(f".{_shortened(path.name)}.{_owner()}{SUFFIX}")
+    if path.exists() and not path.is_file():
+        raise RnnaudioError(f"cannot write {path}: it is {_kind(path)}; give the name of a file")
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    _remove_leftovers(target.parent)
+    temporary = target.with_name(f".{_shortened(target.name)}.{_owner()}{SUFFIX}")
     try:
         temporary.touch()  # fails now, not after an hour's work, if the folder or the permission is missing
         yield temporary
         _fsync(temporary)
-        os.replace(temporary, path)
-        _fsync(path.parent)
+        os.replace(temporary, target)
+        _fsync(target.parent)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error).replace(temporary.name, path.name)
         raise RnnaudioError(
@@ -54,6 +56,10 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # an error here must not hide the exception raised above
             temporary.unlink(missing_ok=True)
+
+
+def _kind(path: Path) -> str:
+    return "a folder" if path.is_dir() else "a pipe" if path.is_fifo() else "a device or socket"
 
 
 def _fsync(path: Path) -> None:

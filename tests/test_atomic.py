@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,23 @@ def test_no_place_for_a_temporary_folder(fresh, monkeypatch):
     words = "cannot make a temporary folder: No such file.*TMPDIR"
     with pytest.raises(RnnaudioError, match=words), temporary_folder():
         pass
+
+
+def test_the_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    real, link, dangling = tmp_path / "elsewhere/a", tmp_path / "link", tmp_path / "dangling"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    dangling.symlink_to(tmp_path / "elsewhere/b")
+    for path in (link, dangling):
+        assert write_atomically(path, b"new") == path and path.is_symlink() and path.read_bytes() == b"new"
+    assert real.read_bytes() == b"new" and {path.name for path in (tmp_path / "elsewhere").iterdir()} == {"a", "b"}
+    assert len(list(tmp_path.iterdir())) == 3  # nothing temporary
+
+
+def test_what_is_there_but_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path, "a folder"), (tmp_path / "pipe", "a pipe"), (Path("/dev/null"), "a device")):
+        with pytest.raises(RnnaudioError, match=f"cannot write {path}: it is {kind}"):
+            write_atomically(path, b"x")
+    assert Path("/dev/null").is_char_device() and (tmp_path / "pipe").is_fifo()

@@ -13,6 +13,7 @@ from rnnaudio.audio.arrays import Array
 from rnnaudio.corpus_file.layout import SPLITS, set_texts, text_of
 from rnnaudio.data import corpus_splits
 from rnnaudio.data.corpus_splits import Splitting
+from rnnaudio.data.corpus_summary import SAME_NOTE
 from rnnaudio.data.landmarks import Print
 from rnnaudio.data.likeness import alike
 
@@ -110,7 +111,7 @@ def _notes_on_same(pieces: Sequence[h5py.Dataset], pairs: Sequence[tuple[int, in
             sources = [Path(text_of(piece, "source")) for piece in one]
             is_unique = len({source.name for source in sources}) == len(sources)
             names = ", ".join(source.name if is_unique else str(source) for source in sources)
-            notes.append(f"{names} are the same sound{apart}")
+            notes.append(f"{names}{SAME_NOTE}{apart}")
     return notes
 
 

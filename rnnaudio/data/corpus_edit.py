@@ -28,7 +28,7 @@ from rnnaudio.data.corpus_build import (
 )
 from rnnaudio.data.corpus_format import open_checked
 from rnnaudio.data.corpus_splits import Splitting
-from rnnaudio.data.corpus_summary import CorpusSummary, is_measured, left_out_of, measure, notes_of
+from rnnaudio.data.corpus_summary import SAME_NOTE, CorpusSummary, is_of_the_whole, left_out_of, measure, notes_of
 from rnnaudio.data.corpus_verify import Verification
 from rnnaudio.data.sources import IN_THE_CORPUS, LeftOut
 from rnnaudio.errors import RnnaudioError
@@ -119,9 +119,16 @@ def remove_from_corpus(path: Path, patterns: Sequence[str], *, progress: bool = 
                 f"{path}: no piece would be left in {' and '.join(empty)}: add other recordings to it first "
                 f"('rnnaudio corpus add'), or remove fewer"
             )
-        gone = {one.title for one in recordings} - {one.title for one in kept}
-        notes = [note for note in earlier.plan.notes if not note.startswith(tuple(f"{title!r}: " for title in gone))]
+        gone = [one for one in recordings if one not in kept]
+        notes = [note for note in earlier.plan.notes if not any(_is_about(note, one) for one in gone)]
         return _rewritten(earlier.plan._replace(recordings=kept, notes=notes), Path(path), earlier, progress)
+
+
+def _is_about(note: str, recording: Recording) -> bool:
+    """Whether a note is about this recording, or names it as the same sound as others."""
+    same, has_same, _ = note.partition(SAME_NOTE)
+    names = {recording.source, Path(recording.source).name}
+    return note.startswith(f"{recording.title!r}: ") or bool(has_same and names & set(same.split(", ")))
 
 
 def merge_corpora(
@@ -164,7 +171,7 @@ def _opened(path: Path) -> Iterator[_Earlier]:
         rate_hz, origin = int(file.attrs["sample_rate_hz"]), str(Path(path).resolve())
         verification = Verification(Path(path), file)
         recordings = [_recording(piece, rate_hz, verification, origin) for piece in file["pieces"].values()]
-        notes = [note for note in notes_of(file) if not is_measured(note)]
+        notes = [note for note in notes_of(file) if not is_of_the_whole(note)]
         left_out = left_out_of(file)
         yield _Earlier(rate_hz, text_of(file, "dtype"), Plan(recordings, (), notes, left_out))
 

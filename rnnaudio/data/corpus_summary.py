@@ -1,6 +1,7 @@
 """Summary of a corpus: level, clipping and silence of each piece, durations of the splits, and a table of them."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -28,6 +29,8 @@ MOST_SILENT = 0.5
 LEVEL_NOTE = ": --normalise brings all to one level"
 CLIPPED_NOTE = " of its samples are at full scale"
 SILENT_NOTE = " of its time: --drop-silence shortens silences of more than 1 s"
+SAME_NOTE = " are the same sound"
+GROUPS_NOTE = re.compile(r"\d+ pieces form \d+ groups, each in one split")
 EARLIER_SILENT_NOTE = " of its time: --drop-silence cuts that"  # in corpora that lie on disks
 
 
@@ -138,9 +141,13 @@ def on_unchecked(files: Iterable[Path]) -> str:
     return f"{formats.total()} files of formats without checksums ({names}): damage inside them cannot be noticed"
 
 
-def is_measured(note: str) -> bool:
-    """Whether a note is one of those that :func:`notes_on` makes, and makes anew whenever a corpus is written."""
-    return note.endswith((LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE, EARLIER_SILENT_NOTE))
+def is_of_the_whole(note: str) -> bool:
+    """Whether a note is about all pieces of a corpus together, and outdated when pieces are added or removed.
+
+    Such are the notes of :func:`notes_on`, and the number of groups; they are made anew if they still apply.
+    """
+    ends = (LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE, EARLIER_SILENT_NOTE)
+    return note.endswith(ends) or bool(GROUPS_NOTE.fullmatch(note))
 
 
 def notes_of(file: h5py.File) -> list[str]:

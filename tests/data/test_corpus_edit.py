@@ -176,6 +176,22 @@ def test_pieces_are_removed_by_title_and_pattern(corpus):
     assert not any("'offset'" in note for note in summary.notes) and lines(corpus, "left_out") == left_out
 
 
+def test_no_note_is_about_what_was_removed_or_counts_what_was_there_before(tmp_path):
+    for k in range(6):
+        write(tmp_path / "a" / f"{'abcdef'[k]}.wav", music(k))
+    write(tmp_path / "a" / "copy.flac", np.repeat(music(3), 2), 16_000)
+    path = tmp_path / "a.h5"
+    notes = build(path, tmp_path / "a").notes
+    same, groups = "copy.flac, d.wav are the same sound", "7 pieces form 6 groups, each in one split"
+    assert {same, groups} <= set(notes)
+    for name in "gh":
+        write(tmp_path / "b" / f"{name}.wav", music(ord(name)))
+    added = add(path, tmp_path / "b")
+    assert same in added.notes and groups not in added.notes
+    left = remove_from_corpus(path, ["copy"], progress=False).notes
+    assert not [note for note in left if "same sound" in note or "groups" in note]
+
+
 def test_what_cannot_be_removed(corpus):
     before = corpus.read_bytes()
     splits = split_of(corpus)
