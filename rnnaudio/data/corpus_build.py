@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 import rnnaudio
 from rnnaudio.atomic import replacing
@@ -29,6 +28,7 @@ from rnnaudio.data.likeness import print_of
 from rnnaudio.data.sources import SAME_FILE, LeftOut, as_lines, find_audio
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_file
+from rnnaudio.progress import Progress
 from rnnaudio.text import visible
 
 MIN_SECONDS = 0.1
@@ -145,7 +145,7 @@ def write_corpus(
     ):
         group = file.create_group("pieces")
         written: list[Written] = []
-        with Decoder() as decoder, _Progress(plan.recordings, partial, shown=progress) as bar:
+        with Decoder() as decoder, _Decoding(plan.recordings, partial, shown=progress) as bar:
             to_decode = [r.load for r in plan.recordings if isinstance(r.load, Path) and not partial.holds(r.load)]
             kept_seconds = partial.seconds(sample_rate_hz) + sum(recording.seconds for recording in plan.recordings)
             require_space(out, to_decode, kept_seconds, decoder.stated_seconds, sample_rate_hz, dtype)
@@ -319,8 +319,8 @@ def _loaded(recording: Recording, sample_rate_hz: int) -> Audio:
     return np.clip(audio if rate_hz == sample_rate_hz else resample(audio, rate_hz, sample_rate_hz), -1.0, 1.0)
 
 
-class _Progress:
-    """Progress bar (on a terminal only): pieces and minutes of sound so far, and the time left.
+class _Decoding:
+    """Progress: pieces and minutes of sound so far, and the time left.
 
     The time is estimated from the bytes of the files that are still to be decoded: what is decoded already takes none.
     """
@@ -332,9 +332,9 @@ class _Progress:
         self._weights = iter(weights if any(weights) else [1] * len(recordings))
         self._n_pieces, self._n_done, self._seconds = len(recordings), 0, 0.0
         total = sum(weights) or len(recordings)
-        self._bar = tqdm(total=total, bar_format=BAR, disable=None if shown else True)
+        self._bar = Progress(total=total, bar_format=BAR, leave=True, disable=not shown)
 
-    def __enter__(self) -> "_Progress":
+    def __enter__(self) -> "_Decoding":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
 from rnnaudio import engine
 from rnnaudio.audio.arrays import Audio, Frames
@@ -15,6 +14,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.stepper import Stepper, TwoFunctions
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.step import Step
+from rnnaudio.progress import Progress
 
 # Threads are joined after this many frames: to check for NaN and infinite values, show progress and allow Ctrl-C.
 FRAMES_AT_ONCE = 100
@@ -188,7 +188,7 @@ class _Player:
 
 def _free_run(players: list[_Player], n_frames: int, progress: bool) -> Iterator[Frames]:
     """Yield generated frames (n_streams, time, n), ``n_frames`` in all, or until no stream is finite any more."""
-    with tqdm(total=n_frames, desc="generating", unit="frame", disable=None if progress else True, leave=False) as bar:
+    with Progress(total=n_frames, desc="generating", unit="frame", disable=not progress) as bar:
         for done in range(0, n_frames, FRAMES_AT_ONCE):
             if not any(player.is_alive for player in players):
                 return

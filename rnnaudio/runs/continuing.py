@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
@@ -17,6 +16,7 @@ from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import AliveLimits, alive_seconds, in_range
 from rnnaudio.metrics.windows import STEP_SECONDS
 from rnnaudio.nn import Layer
+from rnnaudio.progress import Progress
 from rnnaudio.runs.record import Record, open_known, rate_of, scale_of
 from rnnaudio.seeds import check_seed
 from rnnaudio.training.history import Row
@@ -267,9 +267,10 @@ def gathered(
 def monitored(blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor) -> Iterator[list[np.ndarray]]:
     """Yield the result of ``monitor.push`` for each block (n_streams, m), until the blocks or all streams have ended.
 
-    A progress bar is shown in a terminal. n_samples: number of samples expected per stream, for the progress bar.
+    The progress is shown (:mod:`rnnaudio.progress`). n_samples: number of samples expected per stream, for the
+    progress bar.
     """
-    with tqdm(total=n_samples, desc="generating", unit="sample", unit_scale=True, disable=None, leave=False) as bar:
+    with Progress(total=n_samples, desc="generating", unit="sample", unit_scale=True) as bar:
         for block in blocks:
             yield monitor.push(block)
             bar.update(block.shape[1])

@@ -1,7 +1,6 @@
 """The progress bar of training: by updates or time, whichever ends first."""
 
-from tqdm import tqdm
-
+from rnnaudio.progress import Progress
 from rnnaudio.training.run import Limits, Run
 
 
@@ -10,14 +9,13 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def progress_bar(run: Run, limits: Limits) -> tqdm:
-    """Make the progress bar of a run, which is shown only on a terminal."""
-    # disable=None: no bar unless the output is a terminal
+def progress_bar(run: Run, limits: Limits) -> Progress:
+    """Make the progress bar of a run."""
     layout = "{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}"
-    return tqdm(total=1.0, initial=_share_done(run, limits), disable=None, bar_format=layout)
+    return Progress(total=1.0, initial=_share_done(run, limits), bar_format=layout, leave=True)
 
 
-def advance(bar: tqdm, run: Run, limits: Limits) -> None:
+def advance(bar: Progress, run: Run, limits: Limits) -> None:
     """Set the bar to the progress of the run: its share of the limits, and updates per second."""
     speed = run.n_updates / run.seconds if run.seconds else 0.0
     bar.set_description_str(f"update {run.n_updates}, {speed:.1f}/s", refresh=False)
