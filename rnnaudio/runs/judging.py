@@ -23,6 +23,8 @@ class Sound(NamedTuple):
     """A prime, its generated and its true continuation, each (n,) samples on the scale of the recording.
 
     alive: how long the generated continuation stays alive. stopped: why generation ended early; empty if it did not.
+    real: how long the true continuation stays alive, by the same judgement; if it does not live to its end, the
+    judgement does not fit this music.
     """
 
     prime: np.ndarray
@@ -30,6 +32,7 @@ class Sound(NamedTuple):
     original: np.ndarray
     alive: Alive
     stopped: str
+    real: Alive
 
 
 def level_note(prime_dbfs: float, generated_dbfs: float) -> str:
@@ -62,7 +65,8 @@ def continue_test_prime(
     context, ahead = np.split(stretch, [round(prime_seconds * rate)])
     (result,) = run.continue_primes([context], round(seconds * rate))
     prime, generated, original = map(corpus.restore, (context, result.audio[result.n_prime :], ahead))
-    return Sound(prime, generated, original, judge(generated, corpus, result.stopped, prime), result.stopped)
+    alive, real = judge(generated, corpus, result.stopped, prime), judge(original, corpus, "", prime)
+    return Sound(prime, generated, original, alive, result.stopped, real)
 
 
 def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.ndarray) -> Alive:

@@ -149,6 +149,9 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
         "generated_seconds": len(sound.generated) / run.sample_rate_hz,
         "alive_seconds": round(sound.alive.seconds, 4),
         "death": sound.alive.reason or sound.stopped,
+        "original_seconds": len(sound.original) / run.sample_rate_hz,
+        "original_alive_seconds": round(sound.real.seconds, 4),
+        "original_death": sound.real.reason if sound.real.fault else "",
         "prime_dbfs": _rounded(level_dbfs(sound.prime)),
         "generated_dbfs": _rounded(level_dbfs(sound.generated)),
         "versions": {
@@ -189,7 +192,19 @@ def headline(summary: Mapping[str, Any]) -> str:
         )
     return (
         f"{trained} It kept sounding like music for {summary['alive_seconds']:.1f} of {summary['of_seconds']:g} s "
-        f"after the prime{why}.{_levels(summary)}"
+        f"after the prime{why}.{_on_the_original(summary)}{_levels(summary)}"
+    )
+
+
+def _on_the_original(summary: Mapping[str, Any]) -> str:
+    """A sentence for a judgement by which the recording itself does not go on as music; empty if it does."""
+    why = summary.get("original_death", "")
+    if not why:
+        return ""
+    alive, length = summary["original_alive_seconds"], summary["original_seconds"]
+    return (
+        f" But the recording itself is judged to end as music after {alive:.1f} of {length:.1f} s ({why}), being "
+        "unlike the training pieces: the figure is no measure of this music."
     )
 
 

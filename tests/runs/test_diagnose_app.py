@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import shutil
+from functools import partial
 from operator import attrgetter
 
 import numpy as np
 import pytest
 
 from rnnaudio.data import Batch
+from rnnaudio.data.corpus_build import Recording
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
 from rnnaudio.errors import RnnaudioError
@@ -32,6 +34,7 @@ from rnnaudio.runs.outcome import headline, write_outcome
 from rnnaudio.runs.toys import PROBLEMS
 from rnnaudio.training import checkpoint as checkpoints
 from tests.support.command_line import typed
+from tests.support.corpora import build
 from tests.support.sounds import music
 
 TINY = FramesConfig(
@@ -156,6 +159,26 @@ def test_report_and_diagnosis_say_the_same_of_the_same_sound(folder, monkeypatch
     words = f"it kept sounding like music for {life.seconds:.1f} of 5 s"
     assert words in as_text(found, FRAMES, TINY) and words.removeprefix("it ") in headline(summary)
     assert as_json(found)["measured"]["life"]["seconds"] == life.seconds == found.measured.figures["alive_seconds"]
+
+
+@pytest.mark.parametrize("is_alike", [True, False])
+def test_a_report_says_if_its_figure_does_not_fit_the_music(tmp_path, is_alike):
+    """The recording itself is judged beside what was generated: in a mixed corpus it can be the one that fails."""
+    hiss = np.random.default_rng(1).normal(0.0, 0.05, 6 * RATE_HZ)
+    pieces = {"train": music(20.0, 0), "valid": music(6.0, 1), "test": music(6.0, 2) if is_alike else hiss}
+    sounds = {name: (audio.astype(np.float32), RATE_HZ) for name, audio in pieces.items()}
+    recordings = [Recording(name, "", "CC0", name, partial(sounds.get, name)) for name in sounds]
+    build(tmp_path / "a.h5", recordings, sample_rate_hz=RATE_HZ)
+    fit(FRAMES, dataclasses.replace(TINY, max_updates=1), tmp_path / "a.h5", tmp_path / "run")
+    summary = write_outcome(tmp_path / "run", seconds=4.0)
+    words = "But the recording itself is judged to end as music after"
+    if is_alike:
+        assert summary["original_death"] == "" and words not in headline(summary)
+        assert summary["original_alive_seconds"] == summary["original_seconds"] == 4.0
+    else:
+        assert summary["original_death"].startswith("turned into noise") and summary["original_alive_seconds"] < 3.0
+        assert f"{words} {summary['original_alive_seconds']:.1f} of 4.0 s (turned into noise" in headline(summary)
+        assert words in (tmp_path / "run/report.html").read_text()
 
 
 def subject_with(run_dir, **settings):
