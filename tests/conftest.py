@@ -1,12 +1,10 @@
 """Settings of every test, made before rnnaudio.engine is imported; what the environment already says wins."""
 
-import base64
 import os
 import sys
 
 import pytest
 from hypothesis import settings
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 # Small graphs are built much more often than they are run. A gradient through an LSTM, measured on two cores: 2 s
 # with no compiler at all, 18 to 30 s in C the first time and 3 s from the cache. `make test-modes` runs C and numba,
@@ -28,10 +26,6 @@ if WORKER and os.environ["RNNAUDIO_MODE"] == "c":
         kept = next((flag.partition("=")[2] for flag in given if flag.startswith("base_compiledir=")), default)
         others = [flag for flag in given if not flag.startswith("base_compiledir=")]
         os.environ[variable] = ",".join([*others, f"base_compiledir={os.path.join(kept, WORKER)}"])
-
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
-)
 
 settings.register_profile("full", derandomize=True, deadline=None, database=None)
 settings.register_profile("fast", settings.get_profile("full"), max_examples=25)
@@ -89,10 +83,12 @@ def quick_pictures(request):
 
     They are drawn in the full tier, by the tests of plots, and wherever a file overrides this fixture.
     """
+    from tests.support.pictures import draw_pixels
+
     is_fast = "not slow" in request.config.getoption("markexpr")
     with pytest.MonkeyPatch.context() as patch:
         if is_fast and request.path.parent.name in COMMANDS:
-            patch.setattr(FigureCanvasAgg, "print_png", lambda self, file, **_: file.write(PIXEL))
+            draw_pixels(patch)
         yield
 
 

@@ -18,6 +18,7 @@ from rnnaudio.runs.explanations import EXPLANATIONS, OF_FRAMES
 from rnnaudio.runs.frames import recipe as frames_recipe
 from rnnaudio.training import checkpoint as checkpoints
 from rnnaudio.training import memory
+from tests.support.pictures import draw_pixels
 
 RATE = 8000
 SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
@@ -36,7 +37,12 @@ def notes(seconds, seed):
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_pictures():
-    """Here they are drawn."""
+    """Those of the run that the tests share are drawn."""
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures_of_each_test(monkeypatch):
+    draw_pixels(monkeypatch)
 
 
 @pytest.fixture(scope="module")
