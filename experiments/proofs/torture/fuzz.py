@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from experiments.proofs.torture import toys
@@ -58,22 +59,20 @@ def _tried(source: Path, kind: str, seeds: range, count: Count, counts: Counter[
         left = left[done:]
 
 
-def _worker(source: Path, kind: str, seeds: range) -> list[str]:
-    """Lines of a worker on these cases, as far as it came: it is killed if a case takes four times its limit."""
+def _worker(source: Path, kind: str, seeds: range) -> Iterator[str]:
+    """Yield lines of a worker on these cases, which is killed if one takes four times its limit."""
     command = [sys.executable, "-m", "experiments.proofs.torture.fuzz_worker", str(source), kind]
     process = subprocess.Popen(
         [*command, str(seeds.start), str(seeds.stop)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         cwd=toys.ROOT, env=os.environ | {"PYTHONPATH": str(toys.ROOT)},
     )  # fmt: skip
     assert process.stdout
-    lines: list[str] = []
     timer = threading.Timer(60.0, process.kill)  # its imports, too
     timer.start()
     for line in process.stdout:
         timer.cancel()
-        lines.append(line)
+        yield line
         timer = threading.Timer(4.0 * LIMIT_S, process.kill)
         timer.start()
     timer.cancel()
     process.wait()
-    return lines
