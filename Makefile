@@ -125,7 +125,7 @@ lock:
 
 # ---- what `rnnaudio experiment needs` may answer
 
-.PHONY: needs-corpus needs-strings needs-bench needs-theano needs-theano-if-possible
+.PHONY: needs-corpus needs-strings needs-bench needs-theano needs-theano-if-possible needs-fuzz-if-possible
 
 needs-corpus: $(CORPUS)
 	@:
@@ -139,8 +139,8 @@ needs-bench: $(VENV)/.installed-bench
 # Atheris has wheels for some systems only, and its source needs Clang.
 needs-fuzz-if-possible: $(VENV)/.installed
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
-	    $(BIN)/python $(PIP) install --only-binary atheris --editable '.[fuzz]' 2>/dev/null || \
-	    echo "there is no Atheris for this system"
+	    $(BIN)/python $(PIP) install --only-binary atheris --editable '.[fuzz]' || \
+	    echo "part guided will be left out: Atheris could not be installed, see above"
 
 needs-theano: theano
 	@:

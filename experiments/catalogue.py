@@ -40,7 +40,7 @@ class Experiment(NamedTuple):
     """A module of this package with a ``main``, under the name that `rnnaudio experiment run` takes.
 
     ``needs`` names the extras and data that make has to set up before a run: ``corpus``, ``strings`` (a second
-    corpus), ``bench``, ``theano``, ``theano-if-possible``.
+    corpus), ``bench``, ``theano``, ``theano-if-possible``, ``fuzz-if-possible``.
     """
 
     name: str

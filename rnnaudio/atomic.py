@@ -33,9 +33,10 @@ def replacing(path: Path) -> Iterator[Path]:
     ``path`` is there but no file: a folder, a device, a pipe. Messages name ``path``, never the temporary file.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        raise RnnaudioError(f"cannot write {path}: it is {_kind(path)}; give the name of a file")
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.is_symlink() or (path.exists() and not path.is_file()):
+        raise RnnaudioError(f"cannot write {path}: it is {_kind(path)}; give the name of a file")
+    where = f"{path}, which leads to {target}" if path.is_symlink() else f"{path}"
     _remove_leftovers(target.parent)
     temporary = target.with_name(f".{_shortened(target.name)}.{_owner()}{SUFFIX}")
     try:
@@ -45,20 +46,26 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, target)
         _fsync(target.parent)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error).replace(temporary.name, path.name)
+        reason = os.strerror(error.errno) if error.errno else _renamed(str(error), temporary, path)
         raise RnnaudioError(
-            f"cannot write {path}: {reason}; nothing was changed: fix this or choose another place and start again"
+            f"cannot write {where}: {reason}; nothing was changed: fix this or choose another place and start again"
         ) from error
     except RnnaudioError as error:
         if temporary.name not in str(error):
             raise
-        raise RnnaudioError(str(error).replace(temporary.name, path.name)) from error
+        raise RnnaudioError(_renamed(str(error), temporary, path)) from error
     finally:
         with contextlib.suppress(OSError):  # an error here must not hide the exception raised above
             temporary.unlink(missing_ok=True)
 
 
+def _renamed(message: str, temporary: Path, path: Path) -> str:
+    return message.replace(str(temporary), str(path)).replace(temporary.name, path.name)
+
+
 def _kind(path: Path) -> str:
+    if not path.exists():
+        return "a link that leads to itself"
     return "a folder" if path.is_dir() else "a pipe" if path.is_fifo() else "a device or socket"
 
 

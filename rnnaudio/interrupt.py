@@ -141,9 +141,11 @@ def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[Non
                 previous[number] = signal.signal(number, handler)
         yield
     finally:
-        for number, before in previous.items():
-            if before is not None:
-                signal.signal(number, before)
-        _n_contexts -= 1
-        if _n_contexts == 0:
-            _last, _raised = 0, False
+        try:
+            for number, before in previous.items():
+                if before is not None:
+                    signal.signal(number, before)
+        finally:  # even if a second Ctrl-C comes just now
+            _n_contexts -= 1
+            if _n_contexts == 0:
+                _last, _raised = 0, False

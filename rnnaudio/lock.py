@@ -59,11 +59,30 @@ def owned_file(path: Path) -> Iterator[None]:
 
     The thread that holds the lock may enter another such block for the same path. RnnaudioError if another process or
     thread holds the lock, with the process, its machine and the time; also if the lock file cannot be written. In a
-    folder that is missing or not writable, the block runs without a lock.
+    folder that is missing or not writable, the block runs without a lock. Symbolic links are followed: a file has one
+    lock, whatever leads to it.
     """
-    path = Path(path)
-    with _owned(path, path.with_name(f".{path.name}.lock")):
+    real = Path(os.path.realpath(path))
+    with _owned(Path(path), real.with_name(f".{real.name}.lock")):
         yield
+
+
+def owner_of(folder: Path) -> "Owner | None":
+    """The process that writes to the run in ``folder``, as its lock says; None if there is none or it has ended.
+
+    Nothing is locked for this, so that nobody who starts meanwhile is refused.
+    """
+    try:
+        descriptor = os.open(Path(folder) / OF_A_FOLDER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        owner = _owner(descriptor)
+    except OSError:  # what is there is no file
+        return None
+    finally:
+        os.close(descriptor)
+    return owner if owner is not None and owner.process.is_running() is not False else None
 
 
 def _made(folder: Path) -> list[Path]:
@@ -207,7 +226,11 @@ class Owner(NamedTuple):
         """
         if by_kernel and (self.host == host() or (self.boot and self.boot == boot())):
             return False  # that kernel has freed the lock
-        return Process(self.pid, self.started, self.machine).is_running() is not False
+        return self.process.is_running() is not False
+
+    @property
+    def process(self) -> Process:
+        return Process(self.pid, self.started, self.machine)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {ascii(self.host)[1:-1]}, since {ascii(self.since)[1:-1]}"

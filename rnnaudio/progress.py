@@ -1,40 +1,89 @@
 """Progress of long work, with the time left: a bar on a terminal, elsewhere a line a minute."""
 
+import contextlib
 import sys
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
 LINE_SECONDS = 60.0
-LINE = "{desc}: {percentage:.0f} % done, {elapsed} elapsed, {remaining} left"
 
 
-class Progress(tqdm):
-    """A progress bar of tqdm on standard error; where that is not a terminal, a line of text every minute instead.
+class Bar(Protocol):
+    """Progress that is shown; see :func:`bar`. n: amount of work done."""
 
-    Options are those of ``tqdm``, with other defaults: the bar vanishes when it is closed.
+    n: float
+
+    def __enter__(self) -> "Bar": ...
+    def __exit__(self, *exception: object) -> None: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def update(self, n: float = 1) -> object: ...
+    def set_description_str(self, desc: str, refresh: bool = True) -> None: ...
+    def close(self) -> None: ...
+
+
+def bar(values: Iterable[Any] | None = None, desc: str = "", *, disable: bool = False, **options: Any) -> Bar:
+    """Show the progress of work on standard error: as a bar on a terminal, elsewhere as a line every minute.
+
+    values: what is iterated over, if anything. disable: True to show nothing. Other options are those of ``tqdm``;
+    unless ``leave`` is set, the bar vanishes at the end.
     """
+    if sys.stderr is not None and sys.stderr.isatty():
+        shown: Bar = tqdm(values, desc, disable=disable, **{"leave": False} | options)
+        return shown
+    return Lines(values, desc, disable=disable, total=options.get("total"), initial=options.get("initial", 0))
 
-    disable: bool
 
-    def __init__(self, *values: Any, **options: Any) -> None:
-        self._in_lines = not sys.stderr.isatty()
-        if self._in_lines:
-            rare = {"mininterval": LINE_SECONDS, "maxinterval": LINE_SECONDS, "delay": LINE_SECONDS}
-            options |= rare | {"bar_format": LINE}
-        super().__init__(*values, **{"leave": False} | options)
+class Lines:
+    """What :func:`bar` returns, with its arguments, where there is no terminal."""
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """Write the state: as a bar, or as a line of its own."""
-        if not self._in_lines:
-            return bool(super().display(msg, pos))
-        print(str(self), file=self.fp, flush=True)
-        return True
+    def __init__(
+        self,
+        values: Iterable[Any] | None = None,
+        desc: str = "",
+        *,
+        disable: bool = False,
+        total: float | None = None,
+        initial: float = 0,
+    ) -> None:
+        self._values, self._desc, self._disable = values, desc, disable
+        self._total = len(values) if total is None and hasattr(values, "__len__") else total  # type: ignore[arg-type]
+        self.n, self._initial = initial, initial
+        self._started = self._written = time.monotonic()
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        for value in self._values or ():
+            yield value
+            self.update()
+
+    def set_description_str(self, desc: str, refresh: bool = True) -> None:
+        """Set the words before the share that is done."""
+        self._desc = desc
+
+    def update(self, n: float = 1) -> None:
+        """Count ``n`` more as done, and write a line, if that is possible and the last one is a minute old."""
+        self.n += n
+        now = time.monotonic()
+        if self._disable or now - self._written < LINE_SECONDS:
+            return
+        self._written = now
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # a full disk, a stream that is closed or gone
+            print(self._line(now - self._started), file=sys.stderr, flush=True)
+
+    def _line(self, elapsed: float) -> str:
+        parts = [f"{tqdm.format_interval(elapsed)} elapsed"]
+        if self._total:
+            left = elapsed * (self._total - self.n) / max(self.n - self._initial, 1e-12)
+            parts = [f"{100 * self.n / self._total:.0f} % done", *parts, f"{tqdm.format_interval(left)} left"]
+        return f"{self._desc}: " * bool(self._desc) + ", ".join(parts)
 
     def close(self) -> None:
-        """End the bar; a line that was written stays."""
-        if self._in_lines and not self.disable:
-            self.disable = True
-            self._decr_instances(self)
-        else:
-            super().close()
+        """End the work: nothing is written."""

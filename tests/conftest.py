@@ -83,12 +83,11 @@ def quick_pictures(request):
 
     They are drawn in the full tier, by the tests of plots, and wherever a file overrides this fixture.
     """
-    from tests.support.pictures import draw_pixels
+    from tests.support.pictures import draw_pixels_if_fast
 
-    is_fast = "not slow" in request.config.getoption("markexpr")
     with pytest.MonkeyPatch.context() as patch:
-        if is_fast and request.path.parent.name in COMMANDS:
-            draw_pixels(patch)
+        if request.path.parent.name in COMMANDS:
+            draw_pixels_if_fast(request, patch)
         yield
 
 

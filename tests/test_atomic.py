@@ -115,9 +115,22 @@ def test_the_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3  # nothing temporary
 
 
+def test_an_error_names_the_link_and_where_it_leads(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "none/file")
+    words = f"cannot write {tmp_path}/link, which leads to {tmp_path}/none/file: No such file or directory; nothing"
+    with pytest.raises(RnnaudioError, match=words):
+        write_atomically(tmp_path / "link", b"x")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(RnnaudioError, match=f"^{tmp_path}/link is bad$"), replacing(tmp_path / "link") as temporary:
+        raise RnnaudioError(f"{temporary} is bad")
+
+
 def test_what_is_there_but_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path, kind in ((tmp_path, "a folder"), (tmp_path / "pipe", "a pipe"), (Path("/dev/null"), "a device")):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    kinds = {tmp_path: "a folder", tmp_path / "pipe": "a pipe", Path("/dev/null"): "a device", tmp_path / "a": "a li"}
+    for path, kind in kinds.items():
         with pytest.raises(RnnaudioError, match=f"cannot write {path}: it is {kind}"):
             write_atomically(path, b"x")
     assert Path("/dev/null").is_char_device() and (tmp_path / "pipe").is_fifo()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -94,6 +95,21 @@ def test_a_thread_enters_twice_and_another_does_not(tmp_path):
         other.join()
         assert f"a.h5 is being written by process {os.getpid()} on" in errors[0]
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_has_one_lock_whatever_leads_to_it(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.h5").symlink_to(tmp_path / "far/real.h5")
+    with owned_file(tmp_path / "link.h5"), ThreadPoolExecutor(1) as other:
+        assert os.listdir(tmp_path / "far") == [".real.h5.lock"]
+
+        def enter(path):
+            with owned_file(path):
+                pass
+
+        for path in (tmp_path / "far/real.h5", tmp_path / "far/../link.h5"):
+            with pytest.raises(RnnaudioError, match="is being written by process"):
+                other.submit(enter, path).result()
 
 
 def test_folders_that_stay_empty_are_removed_and_others_are_not(tmp_path):

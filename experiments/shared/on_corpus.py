@@ -25,7 +25,7 @@ def complete(run: Run) -> Run:
     """
     if run.is_complete:
         return run
-    if run.reason.startswith("interrupted"):
+    if run.is_interrupted:
         raise KeyboardInterrupt
     raise RnnaudioError(f"training broke down: {run.reason}")
 

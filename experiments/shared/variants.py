@@ -93,7 +93,7 @@ def run_one(
         raise RnnaudioError(f"{done} is of other settings or another corpus: remove {run_dir} to run it anew")
     if not done.exists():
         run = fit(FRAMES, config, corpus, run_dir, resume=checkpoint.path_in(run_dir).exists())
-        if run.reason.startswith("interrupted"):
+        if run.is_interrupted:
             raise KeyboardInterrupt  # the run is saved; the same command continues it
         if checkpoint.path_in(run_dir).exists():
             if report:

@@ -233,6 +233,33 @@ def report(
     print(where(run_dir))
 
 
+@command("runs", RUNS)
+def runs(
+    folder: Annotated[Positional[Path], arg(metavar="[DIR]")] = Path("runs"),
+    sort: Literal["name", "validation", "alive", "updates", "saved"] = "name",
+    as_json: Annotated[bool, arg(name="json")] = False,
+    imports: Imports = (),
+) -> None:
+    """List the runs in a folder: how far they came, how they differ.
+
+    A line for each run in DIR or below it, and below the line the settings in which it differs from the other runs of
+    its recipe. Seconds alive are those of the run's report, if that is no older than its last checkpoint.
+
+    Example: rnnaudio runs runs --sort alive
+
+    Args:
+        folder: a folder with runs.
+        sort: order of the list: by name; by validation loss, lowest first, by recipe; by seconds alive or updates,
+            most first; by time of the last checkpoint, latest first.
+        as_json: print a JSON array with all figures and all settings.
+        imports: a Python file that registers a cell or recipe of runs, if it is your own.
+    """
+    from rnnaudio.runs import listing
+
+    rows = listing.rows_in(folder, sort)
+    print(listing.as_json(rows) if as_json else listing.as_table(rows))
+
+
 @command("diagnose", HELP)
 def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = False, imports: Imports = ()) -> None:
     """Find out why a run's sound is poor: causes and measurements.

@@ -13,7 +13,7 @@ from rnnaudio.audio.arrays import Array
 from rnnaudio.corpus_file.layout import SPLITS, set_texts, text_of
 from rnnaudio.data import corpus_splits
 from rnnaudio.data.corpus_splits import Splitting
-from rnnaudio.data.corpus_summary import SAME_NOTE
+from rnnaudio.data.corpus_summary import same_note
 from rnnaudio.data.landmarks import Print
 from rnnaudio.data.likeness import alike
 
@@ -106,12 +106,10 @@ def _notes_on_same(pieces: Sequence[h5py.Dataset], pairs: Sequence[tuple[int, in
     notes = []
     for one in members.values():
         if len(one) > 1:
-            splits = {text_of(piece, "split") for piece in one}
-            apart = f", but in {' and '.join(split for split in SPLITS if split in splits)}" * (len(splits) > 1)
             sources = [Path(text_of(piece, "source")) for piece in one]
             is_unique = len({source.name for source in sources}) == len(sources)
-            names = ", ".join(source.name if is_unique else str(source) for source in sources)
-            notes.append(f"{names}{SAME_NOTE}{apart}")
+            names = [source.name if is_unique else str(source) for source in sources]
+            notes.append(same_note(names, [text_of(piece, "split") for piece in one]))
     return notes
 
 

@@ -28,7 +28,7 @@ from rnnaudio.data.likeness import print_of
 from rnnaudio.data.sources import SAME_FILE, LeftOut, as_lines, find_audio
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_file
-from rnnaudio.progress import Progress
+from rnnaudio.progress import bar
 from rnnaudio.text import visible
 
 MIN_SECONDS = 0.1
@@ -332,7 +332,7 @@ class _Decoding:
         self._weights = iter(weights if any(weights) else [1] * len(recordings))
         self._n_pieces, self._n_done, self._seconds = len(recordings), 0, 0.0
         total = sum(weights) or len(recordings)
-        self._bar = Progress(total=total, bar_format=BAR, leave=True, disable=not shown)
+        self._bar = bar(total=total, bar_format=BAR, leave=True, disable=not shown)
 
     def __enter__(self) -> "_Decoding":
         return self

@@ -28,7 +28,15 @@ from rnnaudio.data.corpus_build import (
 )
 from rnnaudio.data.corpus_format import open_checked
 from rnnaudio.data.corpus_splits import Splitting
-from rnnaudio.data.corpus_summary import SAME_NOTE, CorpusSummary, is_of_the_whole, left_out_of, measure, notes_of
+from rnnaudio.data.corpus_summary import (
+    SAME_NOTE,
+    CorpusSummary,
+    is_of_the_whole,
+    left_out_of,
+    measure,
+    notes_of,
+    same_note,
+)
 from rnnaudio.data.corpus_verify import Verification
 from rnnaudio.data.sources import IN_THE_CORPUS, LeftOut
 from rnnaudio.errors import RnnaudioError
@@ -119,16 +127,33 @@ def remove_from_corpus(path: Path, patterns: Sequence[str], *, progress: bool = 
                 f"{path}: no piece would be left in {' and '.join(empty)}: add other recordings to it first "
                 f"('rnnaudio corpus add'), or remove fewer"
             )
-        gone = [one for one in recordings if one not in kept]
-        notes = [note for note in earlier.plan.notes if not any(_is_about(note, one) for one in gone)]
-        return _rewritten(earlier.plan._replace(recordings=kept, notes=notes), Path(path), earlier, progress)
+        notes = [_without_gone(note, recordings, kept) for note in earlier.plan.notes]
+        plan = earlier.plan._replace(recordings=kept, notes=list(filter(None, notes)))
+        return _rewritten(plan, Path(path), earlier, progress)
 
 
-def _is_about(note: str, recording: Recording) -> bool:
-    """Whether a note is about this recording, or names it as the same sound as others."""
-    same, has_same, _ = note.partition(SAME_NOTE)
-    names = {recording.source, Path(recording.source).name}
-    return note.startswith(f"{recording.title!r}: ") or bool(has_same and names & set(same.split(", ")))
+def _without_gone(note: str, before: Sequence[Recording], kept: Sequence[Recording]) -> str:
+    """A note after the removal of pieces; empty if nothing is left of it.
+
+    Dropped are the notes on removed pieces. A note that names pieces with the same sound is about those that are left,
+    if there are two or more.
+    """
+    titles = {one.title for one in before} - {one.title for one in kept}
+    if note.startswith(tuple(f"{title!r}: " for title in titles)):
+        return ""
+    names, is_same, _ = note.partition(SAME_NOTE)
+    if not is_same:
+        return note
+    left = [(name, one) for one in kept if (name := _named(one, names))]
+    return same_note([name for name, _ in left], [str(one.split) for _, one in left]) if len(left) > 1 else ""
+
+
+def _named(recording: Recording, names: str) -> str:
+    """The name by which a recording stands in a list, separated by commas, of names; empty if it does not."""
+    for name in (recording.source, Path(recording.source).name):
+        if name and f", {name}, " in f", {names}, ":
+            return name
+    return ""
 
 
 def merge_corpora(

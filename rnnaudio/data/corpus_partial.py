@@ -55,7 +55,8 @@ class PartialFile:
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Setting]) -> None:
-        self.path = out.with_name(out.name + SUFFIX)
+        real = Path(os.path.realpath(out))  # on the disk where the corpus will be
+        self.path = real.with_name(real.name + SUFFIX)
         self.notes: list[str] = []
         self.n_taken = 0
         self._settings = {"format": FORMAT, "version": VERSION, **settings}

@@ -141,10 +141,17 @@ def on_unchecked(files: Iterable[Path]) -> str:
     return f"{formats.total()} files of formats without checksums ({names}): damage inside them cannot be noticed"
 
 
+def same_note(names: Sequence[str], splits: Sequence[str]) -> str:
+    """Make a note on pieces with the same sound, given the name and the split of each."""
+    apart = f", but in {' and '.join(split for split in SPLITS if split in splits)}" * (len(set(splits)) > 1)
+    return f"{', '.join(names)}{SAME_NOTE}{apart}"
+
+
 def is_of_the_whole(note: str) -> bool:
     """Whether a note is about all pieces of a corpus together, and outdated when pieces are added or removed.
 
-    Such are the notes of :func:`notes_on`, and the number of groups; they are made anew if they still apply.
+    Such are the notes of :func:`notes_on`, which are made anew, and the number of groups, which is counted anew when
+    pieces are assigned to splits.
     """
     ends = (LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE, EARLIER_SILENT_NOTE)
     return note.endswith(ends) or bool(GROUPS_NOTE.fullmatch(note))

@@ -1,5 +1,6 @@
 """Check that the disk has room for a corpus, made before hours of decoding."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -41,7 +42,7 @@ def require_space(
     """
     files = list(to_decode)
     bytes_per_second = SPARE * sample_rate_hz * np.dtype(dtype).itemsize
-    free = shutil.disk_usage(out.absolute().parent).free
+    free = shutil.disk_usage(Path(os.path.realpath(out)).parent).free
     longest = [n_bytes(path) / LEAST_BYTES_PER_SECOND for path in files]
     if (2.0 * sum(longest) + kept_seconds) * bytes_per_second <= free:
         return

@@ -14,7 +14,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.stepper import Stepper, TwoFunctions
 from rnnaudio.kernels import threads
 from rnnaudio.kernels.step import Step
-from rnnaudio.progress import Progress
+from rnnaudio.progress import bar
 
 # Threads are joined after this many frames: to check for NaN and infinite values, show progress and allow Ctrl-C.
 FRAMES_AT_ONCE = 100
@@ -188,13 +188,13 @@ class _Player:
 
 def _free_run(players: list[_Player], n_frames: int, progress: bool) -> Iterator[Frames]:
     """Yield generated frames (n_streams, time, n), ``n_frames`` in all, or until no stream is finite any more."""
-    with Progress(total=n_frames, desc="generating", unit="frame", disable=not progress) as bar:
+    with bar(total=n_frames, desc="generating", unit="frame", disable=not progress) as shown:
         for done in range(0, n_frames, FRAMES_AT_ONCE):
             if not any(player.is_alive for player in players):
                 return
             n = min(FRAMES_AT_ONCE, n_frames - done)
             threads.run(_Player.play, [(player, n) for player in players])
-            bar.update(n)
+            shown.update(n)
             yield np.concatenate([player.played.swapaxes(0, 1) for player in players])
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,7 +16,6 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator
 from numpy.typing import ArrayLike, NDArray
 
 from rnnaudio.atomic import write_atomically
@@ -48,27 +48,32 @@ def save(figure: Figure, path: str | Path) -> Path:
 
     Control characters in its texts, which may be foreign, are made visible.
     """
-    for text in _texts(figure):
-        text.set_text(visible(text.get_text(), keep="\n"))
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            if isinstance(axis.get_major_locator(), FixedLocator):  # other ticks are labelled with numbers
-                labels = [label.get_text() for label in axis.get_ticklabels()]
-                shown = [visible(label, keep="\n") for label in labels]
-                if shown != labels:
-                    axis.set_ticklabels(shown)
+    _make_visible(figure)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)  # not savefig, which applies the user's savefig.* settings
     return write_atomically(path, buffer.getvalue())
 
 
-def _texts(artist: Artist) -> Iterator[Text]:
-    """All texts of a figure but the labels of ticks, which would all be made for it: a third of the time of saving."""
+def _make_visible(artist: Artist) -> None:
+    """Make control characters visible in all texts of an artist and of what it holds.
+
+    The labels of ticks are made anew whenever they are drawn, so those are changed where they are made.
+    """
     if isinstance(artist, Text):
-        yield artist
-    children = (artist.label, artist.offsetText) if isinstance(artist, Axis) else artist.get_children()
+        artist.set_text(visible(artist.get_text(), keep="\n"))
+    if isinstance(artist, Axis):
+        for formatter in (artist.get_major_formatter(), artist.get_minor_formatter()):
+            plain = formatter.format_ticks
+            formatter.format_ticks = partial(_visible_ticks, plain)  # type: ignore[method-assign]
+        children: Iterable[Artist] = (artist.label, artist.offsetText)
+    else:
+        children = artist.get_children()
     for child in children:
-        yield from _texts(child)
+        _make_visible(child)
+
+
+def _visible_ticks(labels_of: Callable[[Any], list[str]], values: Any) -> list[str]:
+    return [visible(label, keep="\n") for label in labels_of(values)]
 
 
 def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None:

@@ -65,8 +65,7 @@ def learning_curve_figure(
         ``valid``, ``is_best``. If a resumed run goes back to an earlier update, the rows that it replaces are dropped;
         if its clock restarts at zero, the times are accumulated.
     quantity: label of the y axis: the name of the loss with its unit, if any; with ``decibel`` the name alone, to
-    which
-        `` (dB)`` is added.
+        which `` (dB)`` is added.
     baselines: name -> loss, in the unit of the history.
     decibel: True if the values are mean squared errors over the power of the signal: they are plotted as
         10 log10(value) in dB, where 0 dB is the error of predicting 0. With False the y axis has the unit of the

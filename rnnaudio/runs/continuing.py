@@ -16,7 +16,7 @@ from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import AliveLimits, alive_seconds, in_range
 from rnnaudio.metrics.windows import STEP_SECONDS
 from rnnaudio.nn import Layer
-from rnnaudio.progress import Progress
+from rnnaudio.progress import bar
 from rnnaudio.runs.record import Record, open_known, rate_of, scale_of
 from rnnaudio.seeds import check_seed
 from rnnaudio.training.history import Row
@@ -270,9 +270,9 @@ def monitored(blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor) ->
     The progress is shown (:mod:`rnnaudio.progress`). n_samples: number of samples expected per stream, for the
     progress bar.
     """
-    with Progress(total=n_samples, desc="generating", unit="sample", unit_scale=True) as bar:
+    with bar(total=n_samples, desc="generating", unit="sample", unit_scale=True) as shown:
         for block in blocks:
             yield monitor.push(block)
-            bar.update(block.shape[1])
+            shown.update(block.shape[1])
             if monitor.all_ended:
                 return

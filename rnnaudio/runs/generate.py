@@ -1,5 +1,6 @@
 """Continuation of primes by a trained model, written to WAV files or to standard output while it is generated."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -161,7 +162,7 @@ def _going_on(targets: list[Path]) -> str:
 
 def _check_space(target: Path, n_samples: int) -> None:
     """RnnaudioError if the disk has no room for this many samples: better now than after hours."""
-    needed, free = BYTES_PER_SAMPLE * n_samples, shutil.disk_usage(target.absolute().parent).free
+    needed, free = BYTES_PER_SAMPLE * n_samples, shutil.disk_usage(Path(os.path.realpath(target)).parent).free
     if needed > free:
         raise RnnaudioError(
             f"cannot write {target}: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free; ask for fewer "

@@ -23,8 +23,7 @@ class Sound(NamedTuple):
     """A prime, its generated and its true continuation, each (n,) samples on the scale of the recording.
 
     alive: how long the generated continuation stays alive. stopped: why generation ended early; empty if it did not.
-    real: how long the true continuation stays alive, by the same judgement; if it does not live to its end, the
-    judgement does not fit this music.
+    original_alive: the same of the true continuation, for comparison.
     """
 
     prime: np.ndarray
@@ -32,7 +31,7 @@ class Sound(NamedTuple):
     original: np.ndarray
     alive: Alive
     stopped: str
-    real: Alive
+    original_alive: Alive
 
 
 def level_note(prime_dbfs: float, generated_dbfs: float) -> str:
@@ -65,8 +64,8 @@ def continue_test_prime(
     context, ahead = np.split(stretch, [round(prime_seconds * rate)])
     (result,) = run.continue_primes([context], round(seconds * rate))
     prime, generated, original = map(corpus.restore, (context, result.audio[result.n_prime :], ahead))
-    alive, real = judge(generated, corpus, result.stopped, prime), judge(original, corpus, "", prime)
-    return Sound(prime, generated, original, alive, result.stopped, real)
+    alive, original_alive = judge(generated, corpus, result.stopped, prime), judge(original, corpus, "", prime)
+    return Sound(prime, generated, original, alive, result.stopped, original_alive)
 
 
 def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.ndarray) -> Alive:

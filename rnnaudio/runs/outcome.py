@@ -150,8 +150,8 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
         "alive_seconds": round(sound.alive.seconds, 4),
         "death": sound.alive.reason or sound.stopped,
         "original_seconds": len(sound.original) / run.sample_rate_hz,
-        "original_alive_seconds": round(sound.real.seconds, 4),
-        "original_death": sound.real.reason if sound.real.fault else "",
+        "original_alive_seconds": round(sound.original_alive.seconds, 4),
+        "original_death": sound.original_alive.reason if sound.original_alive.fault else "",
         "prime_dbfs": _rounded(level_dbfs(sound.prime)),
         "generated_dbfs": _rounded(level_dbfs(sound.generated)),
         "versions": {
@@ -197,15 +197,12 @@ def headline(summary: Mapping[str, Any]) -> str:
 
 
 def _on_the_original(summary: Mapping[str, Any]) -> str:
-    """A sentence for a judgement by which the recording itself does not go on as music; empty if it does."""
+    """A sentence on the recording itself, if the same measure finds a death in it; else empty."""
     why = summary.get("original_death", "")
     if not why:
         return ""
     alive, length = summary["original_alive_seconds"], summary["original_seconds"]
-    return (
-        f" But the recording itself is judged to end as music after {alive:.1f} of {length:.1f} s ({why}), being "
-        "unlike the training pieces: the figure is no measure of this music."
-    )
+    return f" By the same measure, the recording itself does so for {alive:.1f} of {length:.1f} s ({why})."
 
 
 def _levels(summary: Mapping[str, Any]) -> str:

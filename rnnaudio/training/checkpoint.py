@@ -138,8 +138,10 @@ def restore_previous(path: Path) -> None:
 def link(source: Path, target: Path) -> None:
     """Make ``target`` a hard link to the file ``source``, atomically; an earlier ``target`` is replaced.
 
-    On disks without hard links, ``target`` becomes a copy of ``source``. OSError if that fails, too.
+    On disks without hard links, ``target`` becomes a copy of ``source``. OSError if that fails, too. Symbolic links
+    are followed: :func:`rnnaudio.atomic.replacing` writes through them, so that a link to one would keep nothing.
     """
+    source, target = Path(os.path.realpath(source)), Path(os.path.realpath(target))
     temporary = target.with_name(f".{target.name}.link")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()  # of a process that was killed

@@ -1,6 +1,6 @@
 """The progress bar of training: by updates or time, whichever ends first."""
 
-from rnnaudio.progress import Progress
+from rnnaudio.progress import Bar, bar
 from rnnaudio.training.run import Limits, Run
 
 
@@ -9,17 +9,17 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def progress_bar(run: Run, limits: Limits) -> Progress:
+def progress_bar(run: Run, limits: Limits) -> Bar:
     """Make the progress bar of a run."""
     layout = "{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}"
-    return Progress(total=1.0, initial=_share_done(run, limits), bar_format=layout, leave=True)
+    return bar(total=1.0, initial=_share_done(run, limits), bar_format=layout, leave=True)
 
 
-def advance(bar: Progress, run: Run, limits: Limits) -> None:
+def advance(shown: Bar, run: Run, limits: Limits) -> None:
     """Set the bar to the progress of the run: its share of the limits, and updates per second."""
     speed = run.n_updates / run.seconds if run.seconds else 0.0
-    bar.set_description_str(f"update {run.n_updates}, {speed:.1f}/s", refresh=False)
-    bar.update(_share_done(run, limits) - bar.n)
+    shown.set_description_str(f"update {run.n_updates}, {speed:.1f}/s", refresh=False)
+    shown.update(_share_done(run, limits) - shown.n)
 
 
 def _share_done(run: Run, limits: Limits) -> float:

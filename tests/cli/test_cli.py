@@ -18,7 +18,7 @@ from rnnaudio.runs.explanations import EXPLANATIONS, OF_FRAMES
 from rnnaudio.runs.frames import recipe as frames_recipe
 from rnnaudio.training import checkpoint as checkpoints
 from rnnaudio.training import memory
-from tests.support.pictures import draw_pixels
+from tests.support.pictures import draw_pixels_if_fast
 
 RATE = 8000
 SMALL = ["--frame-size", "40", "--n-steps", "5", "--batch-size", "2", "--n-units", "6", "--validate-every", "4"]
@@ -41,8 +41,8 @@ def quick_pictures():
 
 
 @pytest.fixture(autouse=True)
-def quick_pictures_of_each_test(monkeypatch):
-    draw_pixels(monkeypatch)
+def quick_pictures_of_each_test(request, monkeypatch):
+    draw_pixels_if_fast(request, monkeypatch)
 
 
 @pytest.fixture(scope="module")

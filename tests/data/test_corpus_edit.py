@@ -192,6 +192,26 @@ def test_no_note_is_about_what_was_removed_or_counts_what_was_there_before(tmp_p
     assert not [note for note in left if "same sound" in note or "groups" in note]
 
 
+def test_what_is_left_of_several_with_the_same_sound_is_still_noted(tmp_path):
+    """Above all across splits, where it matters; names may hold commas."""
+    for k in range(6):
+        write(tmp_path / "a" / f"{'abcdef'[k]}.wav", music(k))
+    write(tmp_path / "a" / "Sonata, Op. 2.wav", music(0))
+    path = tmp_path / "a.h5"
+    splitting = Splitting(test=(tmp_path / "a/b.wav",), valid=(tmp_path / "a/c.wav",))
+    summary = build(path, tmp_path / "a", splitting=splitting)
+    assert "Sonata, Op. 2.wav, a.wav are the same sound" in summary.notes and split_of(path)["a"] == "train"
+    copy = write(tmp_path / "copy.wav", music(0))
+    notes = add(path, splitting=Splitting(test=(copy,))).notes
+    assert "Sonata, Op. 2.wav, a.wav, copy.wav are the same sound, but in train and test" in notes
+
+    def left_without(title):
+        return [note for note in remove_from_corpus(path, [title], progress=False).notes if "same sound" in note]
+
+    assert left_without("a") == ["Sonata, Op. 2.wav, copy.wav are the same sound, but in train and test"]
+    assert left_without("Sonata, Op. 2") == []
+
+
 def test_what_cannot_be_removed(corpus):
     before = corpus.read_bytes()
     splits = split_of(corpus)

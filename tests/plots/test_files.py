@@ -86,11 +86,14 @@ def test_what_is_drawn_has_no_control_characters(tmp_path, monkeypatch):
     axes.plot([0, 1], [0, 1], label=evil)
     axes.set(title=evil, xlabel=evil, ylabel=evil)
     axes.set_yticks([0, 1], [evil, evil])
+    axes.set_xticks([0.5], [evil], minor=True)
+    axes.secondary_xaxis("top").set_xticks([0.2], [evil])
+    figure.add_axes((0.1, 0.1, 0.1, 0.1)).bar([evil], [1])  # a category
     axes.annotate(evil, (0.5, 0.5))
     axes.legend()
     figure.suptitle(evil)
     monkeypatch.setattr(RendererAgg, "draw_text", lambda self, gc, x, y, s, *others, **options: drawn.append(s))
     save(figure, tmp_path / "a.png")
     foreign = [text for text in drawn if "[2J" in text or text.startswith("b")]
-    assert len([text for text in foreign if "[2J" in text]) == 8
-    assert [text for text in drawn if not text.isprintable()] == [] and len(foreign) == 16  # each in two lines
+    assert len([text for text in foreign if "[2J" in text]) == 11
+    assert [text for text in drawn if not text.isprintable()] == [] and len(foreign) == 22  # each in two lines

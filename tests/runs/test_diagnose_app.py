@@ -162,8 +162,8 @@ def test_report_and_diagnosis_say_the_same_of_the_same_sound(folder, monkeypatch
 
 
 @pytest.mark.parametrize("is_alike", [True, False])
-def test_a_report_says_if_its_figure_does_not_fit_the_music(tmp_path, is_alike):
-    """The recording itself is judged beside what was generated: in a mixed corpus it can be the one that fails."""
+def test_a_report_says_if_the_recording_itself_fails_its_measure(tmp_path, is_alike):
+    """In a mixed corpus it can: nothing then follows from a generated sound that fails."""
     hiss = np.random.default_rng(1).normal(0.0, 0.05, 6 * RATE_HZ)
     pieces = {"train": music(20.0, 0), "valid": music(6.0, 1), "test": music(6.0, 2) if is_alike else hiss}
     sounds = {name: (audio.astype(np.float32), RATE_HZ) for name, audio in pieces.items()}
@@ -171,7 +171,7 @@ def test_a_report_says_if_its_figure_does_not_fit_the_music(tmp_path, is_alike):
     build(tmp_path / "a.h5", recordings, sample_rate_hz=RATE_HZ)
     fit(FRAMES, dataclasses.replace(TINY, max_updates=1), tmp_path / "a.h5", tmp_path / "run")
     summary = write_outcome(tmp_path / "run", seconds=4.0)
-    words = "But the recording itself is judged to end as music after"
+    words = "By the same measure, the recording itself does so for"
     if is_alike:
         assert summary["original_death"] == "" and words not in headline(summary)
         assert summary["original_alive_seconds"] == summary["original_seconds"] == 4.0

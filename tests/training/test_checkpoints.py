@@ -137,6 +137,20 @@ def test_the_one_before_is_kept_without_a_copy_and_taken_if_the_newest_is_damage
         checkpoint.newest(tmp_path)
 
 
+def test_the_previous_checkpoint_is_kept_behind_a_symbolic_link_too(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "run").mkdir()
+    path = checkpoint.path_in(tmp_path / "run")
+    path.symlink_to(tmp_path / "store/object")
+    for n in (1, 2, 3):
+        written(tmp_path / "run", RECORD | {"n_updates": n}, keep_previous=True)
+    assert path.is_symlink() and checkpoint.load(path).record["n_updates"] == 3
+    previous = path.with_name(PREVIOUS)
+    assert not previous.is_symlink() and checkpoint.load(previous).record["n_updates"] == 2
+    checkpoint.restore_previous(path)
+    assert path.is_symlink() and checkpoint.load(path).record["n_updates"] == 2
+
+
 def test_disks_without_hard_links_keep_it_too(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError

@@ -19,6 +19,7 @@ from experiments.proofs.torture.outcome import Count
 RUNS = {"record": 3000, "settings": 20_000, "ogg": 20_000, "flac": 20_000}
 DEEP = ("record", "settings")  # whose mutations nest deeply
 LIMIT_S, MOST_MB = 5, 1000  # of the whole process: some 300 MB are there before the first input
+FAILED = toys.ROOT / "build" / "torture"  # inputs that failed, by target
 WITHOUT_ATHERIS = "fuzzing guided by coverage needs Atheris, which is not installed: pip install '.[fuzz]'"
 
 
@@ -28,17 +29,18 @@ def has_atheris() -> bool:
 
 
 def guided(source: Path, folder: Path, share: float = 1.0) -> Count:
-    """Try ``share`` of the inputs of each target, which ends at the first that fails."""
+    """Try ``share`` of the inputs of each target, which ends at the first that fails; that input is kept in FAILED."""
     count = Count("guided")
     for target, n in RUNS.items():
-        kept = folder / target
-        kept.mkdir()
+        kept, work, failed = folder / target, folder / f"{target}-work", FAILED / target
+        for made in (kept, work, failed):
+            made.mkdir(parents=True, exist_ok=True)
         n_runs = max(20, round(n * share))
         process = subprocess.run(
             [
-                sys.executable, "-m", "experiments.proofs.torture.guided_worker", str(source), target, str(kept),
-                "-seed=17", f"-runs={n_runs}", f"-timeout={LIMIT_S}", f"-rss_limit_mb={MOST_MB}",
-                f"-max_len={500_000 if target in DEEP else 4096}", f"-artifact_prefix={kept}/",
+                sys.executable, "-m", "experiments.proofs.torture.guided_worker",
+                str(source), target, str(kept), str(work), "-seed=17", f"-runs={n_runs}",
+                f"-timeout={LIMIT_S}", f"-rss_limit_mb={MOST_MB}", f"-max_len={500_000 if target in DEEP else 4096}", f"-artifact_prefix={failed}/",
             ],
             cwd=toys.ROOT, env=os.environ | {"PYTHONPATH": str(toys.ROOT)}, text=True, errors="replace",
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -1,16 +1,15 @@
 """A target of the fuzzing guided by coverage, as one process: ends with another status than 0 at the first failure.
 
-    python -m experiments.proofs.torture.guided_worker FOLDER TARGET KEPT -runs=1000 ...
+    python -m experiments.proofs.torture.guided_worker FOLDER TARGET KEPT WORK -runs=1000 ...
 
-FOLDER has the toys; KEPT is where inputs that reached new code, and those that failed, are written; the options are
-libFuzzer's.
+FOLDER has the toys; KEPT is where inputs that reached new code are written; WORK is an empty folder for files that are
+read, which stays, because libFuzzer ends the process without a word to Python; the options are libFuzzer's.
 """
 
 import json
 import random
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,21 +144,20 @@ TARGETS: dict[str, type[Target]] = {"record": Record, "settings": Settings, "ogg
 
 def main() -> None:
     """Fuzz the target named on the command line."""
-    source, name, kept, *options = sys.argv[1:]
-    with tempfile.TemporaryDirectory() as folder:
-        target = TARGETS[name](Path(source), Path(folder))
-        for k, seed in enumerate(target.seeds()):
-            (Path(kept) / f"seed-{k}").write_bytes(seed)
+    source, name, kept, work, *options = sys.argv[1:]
+    target = TARGETS[name](Path(source), Path(work))
+    for k, seed in enumerate(target.seeds()):
+        (Path(kept) / f"seed-{k}").write_bytes(seed)
 
-        def test_one(content: bytes) -> None:
-            try:
-                target.read(content)
-            except (RnnaudioError, Unusable) as error:
-                assert "\n" not in str(error), "an error of several lines"
+    def test_one(content: bytes) -> None:
+        try:
+            target.read(content)
+        except (RnnaudioError, Unusable) as error:
+            assert "\n" not in str(error), "an error of several lines"
 
-        further = {"custom_mutator": target.mutated} if target.mutated else {}
-        atheris.Setup([sys.argv[0], *options, kept], test_one, **further)
-        atheris.Fuzz()
+    further = {"custom_mutator": target.mutated} if target.mutated else {}
+    atheris.Setup([sys.argv[0], *options, kept], test_one, **further)
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from rnnaudio.data import AudioCorpus
 from rnnaudio.metrics import AliveLimits, frechet_distance, in_range, log_mel
-from rnnaudio.progress import Progress
+from rnnaudio.progress import bar
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.playing import Playing, save_playing
 from rnnaudio.runs.codes.run import CodesRun, loaded
@@ -131,7 +131,7 @@ class Trial(NamedTuple):
 
         runs: the run with each of the parameters, under the names ``best`` and ``model``.
         """
-        for parameters, temperature, detail in Progress(settings, "choosing how to play"):
+        for parameters, temperature, detail in bar(settings, "choosing how to play"):
             run = runs[parameters].playing_as(Playing(parameters, temperature, detail, [], self.limits))
             row = self._row(run)
             tqdm.write(_described(row))

@@ -12,7 +12,7 @@ from rnnaudio.data.corpus import Split
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import MINIMUM_RATE_HZ
 from rnnaudio.nn import LSTM, CodeModel, Dense, Dropout, GaussianNoise, Layer, Sequential, mlp
-from rnnaudio.progress import Progress
+from rnnaudio.progress import bar
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.training import checkpoint
 
@@ -68,7 +68,7 @@ def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.
     sequences: list[np.ndarray] = []
     gains_db = (0.0, *np.linspace(-config.gain_db, config.gain_db, max(1, len(order)))[order])
     copies = list(zip((0, *config.transpose), gains_db, strict=True))
-    for semitones, gain_db in Progress(copies, "codes of each transposition"):
+    for semitones, gain_db in bar(copies, "codes of each transposition"):
         pieces = list(encoded(split, codec, (semitones,), gain_db))
         sequences += [np.concatenate(pieces)] if config.join_pieces and pieces else pieces
     return tuple(sequences)
