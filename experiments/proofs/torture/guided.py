@@ -40,7 +40,8 @@ def guided(source: Path, folder: Path, share: float = 1.0) -> Count:
             [
                 sys.executable, "-m", "experiments.proofs.torture.guided_worker",
                 str(source), target, str(kept), str(work), "-seed=17", f"-runs={n_runs}",
-                f"-timeout={LIMIT_S}", f"-rss_limit_mb={MOST_MB}", f"-max_len={500_000 if target in DEEP else 4096}", f"-artifact_prefix={failed}/",
+                f"-timeout={LIMIT_S}", f"-rss_limit_mb={MOST_MB}",
+                f"-max_len={500_000 if target in DEEP else 4096}", f"-artifact_prefix={failed}/",
             ],
             cwd=toys.ROOT, env=os.environ | {"PYTHONPATH": str(toys.ROOT)}, text=True, errors="replace",
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
