@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rnnaudio.cli.app import command
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs.settings import DEFAULT_RECIPE, Chosen
 
@@ -258,6 +259,28 @@ def runs(
 
     rows = listing.rows_in(folder, sort)
     print(listing.as_json(rows) if as_json else listing.as_table(rows))
+
+
+@command("watch", RUNS)
+def watch(run_dir: RunDir, every: Annotated[float, arg(metavar="SECONDS")] = 5.0, imports: Imports = ()) -> None:
+    """Watch a run that another process trains.
+
+    Shows, on a terminal, the curve of its losses and its last validations, and elsewhere a line for each validation,
+    until no process writes to the run any more. Works across machines that share a disk, too. Ctrl-C ends the watching
+    alone.
+
+    Example: rnnaudio watch runs/mine
+
+    Args:
+        run_dir: the folder of the run.
+        every: seconds between two looks.
+        imports: a Python file that registers the recipe of the run, if it is your own.
+    """
+    from rnnaudio.runs import watching
+
+    if not every > 0.0:
+        raise RnnaudioError(f"--every is {every:g}; expected more than 0")
+    watching.watch(run_dir, every, on_terminal=sys.stdout.isatty())
 
 
 @command("diagnose", HELP)

@@ -85,7 +85,7 @@ def rows_in(folder: Path, sort: str = "name") -> list[Row]:
     folder = Path(folder)
     if not folder.is_dir():
         raise RnnaudioError(f"{folder}: no such folder; expected one with runs, as made by `rnnaudio train`")
-    rows = [_row(run_dir, run_dir.relative_to(folder).as_posix()) for run_dir in run_folders(folder)]
+    rows = [row_of(run_dir, run_dir.relative_to(folder).as_posix()) for run_dir in run_folders(folder)]
     if not rows:
         raise RnnaudioError(f"{folder} holds no run: expected folders with a {checkpoint.NAME} in it or below it")
     for recipe in {row.recipe for row in rows}:
@@ -113,7 +113,8 @@ def _refuse(error: OSError) -> None:
     raise RnnaudioError(f"{error.filename}: {error.strerror}; name a folder that you may read") from error
 
 
-def _row(run_dir: Path, name: str) -> Row:
+def row_of(run_dir: Path, name: str) -> Row:
+    """The run in a folder, as a row with this name; ``differing`` is empty."""
     row, owner = Row(name), owner_of(run_dir)
     try:
         if checkpoint.exists(run_dir):

@@ -22,14 +22,19 @@ def soak(source: Path, folder: Path, seconds: float, *, plot: bool) -> Count:
     """
     count = Count("soak")
     toys.copied(source, folder, "corpus.h5")
-    words = toys.train_words("frames", "run", "--max-updates", 10**9, "--minutes", seconds / 60.0)
+    limits = ["--max-updates", 10**9, "--minutes", seconds / 60.0, "--patience", 10**9]
+    words = toys.train_words("frames", "run", *limits)
     process, rows = toys.Process(words, folder), list[tuple[float, ...]]()
     started = time.monotonic()
     while process.runs and time.monotonic() - started < seconds:
-        rows.append((time.monotonic() - started, *_state(process.pid)))
+        state = _state(process.pid)
+        if state:
+            rows.append((time.monotonic() - started, *state))
         time.sleep(EVERY_S)
     ended = process.end()
     table = np.array(rows)
+    lasted = table[-1, 0]
+    count.add("it lasts", "" if lasted > 0.9 * seconds else f"{lasted:.0f} of {seconds:.0f} s: {ended.output[-300:]}")
     count.figures |= {"columns": ["seconds", "MB", "descriptors", "threads"], "rows": _thinned(table)}
     count.add("it ends as asked", "" if ended.status == 0 else f"status {ended.status}: {ended.output[-300:]}")
     steady = table[table[:, 0] > min(START_S, table[-1, 0] / 3)]
@@ -42,10 +47,12 @@ def soak(source: Path, folder: Path, seconds: float, *, plot: bool) -> Count:
     return count
 
 
-def _state(pid: int) -> tuple[float, float, float]:
-    """Resident memory in MB, open descriptors and threads of a process."""
+def _state(pid: int) -> tuple[float, ...]:
+    """Resident memory in MB, open descriptors and threads of a process; empty if it has just ended."""
     folder = Path(f"/proc/{pid}")
     fields = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
+    if "VmRSS" not in fields:
+        return ()
     memory_mb, n_descriptors = float(fields["VmRSS"].split()[0]) / 1024.0, len(list((folder / "fd").iterdir()))
     return memory_mb, float(n_descriptors), float(fields["Threads"])
 

@@ -1,0 +1,122 @@
+"""A run is watched from another process: every validation once, the curve where its losses lie, the end told."""
+
+import json
+import shutil
+
+import pytest
+
+from rnnaudio.data.demo import build_demo_corpus
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.lock import owned_folder
+from rnnaudio.runs.fit import describe_row, fit
+from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
+from rnnaudio.runs.frames.recipe import FRAMES
+from rnnaudio.runs.watching import CLEAR, Follower, as_text, curve, watch
+
+TINY = FramesConfig(
+    model=ModelConfig(n_units=6), frame_size=40, n_steps=5, batch_size=4, max_updates=3, validate_every=1
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("watching")
+    build_demo_corpus(folder / "corpus.h5")
+    fit(FRAMES, TINY, folder / "corpus.h5", folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture
+def run_dir(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def rows(valid, train=None):
+    both = zip(valid, train or valid, strict=True)
+    return [{"updates": 10 * (k + 1), "valid": v, "train": t} for k, (v, t) in enumerate(both)]
+
+
+def test_the_curve_has_each_loss_at_its_place():
+    """Of the training losses, two lie beyond the range, under the validation losses at its edges."""
+    drawn = curve(rows([4.0, 3.0, 1.0, 2.0], train=[9.0, 2.0, 0.5, 1.0]), columns=41, lines=4)
+    at = [" " * n for n in (10, 20, 30, 40)]
+    assert [line[12:] for line in drawn[:4]] == [
+        f"{at[0]}*", f"{at[1]}*", f"{at[1]}.{' ' * 19}*", f"{at[2]}*{' ' * 9}.",
+    ]  # fmt: skip
+    assert drawn[0].startswith("         4 |") and drawn[3].startswith("         1 |")
+    assert drawn[4] == " " * 11 + "+" + "-" * 41 and drawn[5] == " " * 12 + "0" + "40 updates".rjust(40)
+
+
+def test_losses_that_are_equal_or_not_finite_are_drawn_as_far_as_they_can_be():
+    assert [line for line in curve(rows([2.0]), 20, 5) if "*" in line] == [" " * 11 + "|" + " " * 19 + "*"]
+    nan = curve(rows([float("nan"), 1.0, 2.0], train=[float("inf"), 1.0, 1.0]), 30, 5)
+    assert sum(line.count("*") for line in nan) == 2
+    assert not any("*" in line for line in curve(rows([float("nan")]), 20, 5))
+
+
+def test_rows_are_read_once_and_whole_and_anew_after_a_resumption(run_dir):
+    path = run_dir / "history.jsonl"
+    content = path.read_bytes()
+    first, second, _ = content.splitlines(keepends=True)
+    follower = Follower(run_dir)
+    for written, expected in (
+        (b"", []),
+        (first, [1]),
+        (first + second[:30], []),
+        (content, [2, 3]),
+        (content, []),
+        (first, [1]),
+    ):
+        path.write_bytes(written)
+        assert [row["updates"] for row in follower.read()] == expected
+    assert [row["updates"] for row in follower.rows] == [1]
+    path.unlink()
+    assert Follower(run_dir).read() == []
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"[1, 2]\n", b"\xff\n", b"[" * 100_000 + b"\n"])
+def test_what_is_no_row_is_refused(run_dir, line):
+    (run_dir / "history.jsonl").write_bytes(line)
+    with pytest.raises(RnnaudioError, match=r"history\.jsonl holds a line that is no row") as refused:
+        Follower(run_dir).read()
+    assert len(str(refused.value)) < 500 + len(str(run_dir))
+
+
+def test_each_validation_is_a_line_until_the_owner_ends(run_dir, capsys):
+    path = run_dir / "history.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0])
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        with path.open("ab") as file:
+            file.write(lines[len(waits)] if len(waits) < 3 else b"")
+        if len(waits) == 3:
+            owner.__exit__(None, None, None)
+
+    owner = owned_folder(run_dir)
+    owner.__enter__()
+    watch(run_dir, 0.5, on_terminal=False, wait=wait)
+    expected = [describe_row(FRAMES, json.loads(line)) for line in lines]
+    assert capsys.readouterr().out.splitlines() == [*expected, f"{run_dir}: complete"] and waits == [0.5] * 3
+
+
+def test_on_a_terminal_the_state_is_drawn(run_dir, capsys):
+    watch(run_dir, 1.0, on_terminal=True)
+    out = capsys.readouterr().out
+    follower = Follower(run_dir)
+    text = as_text(run_dir, FRAMES, follower.read(), 80, 24)
+    assert out == f"{CLEAR}{text}\n{run_dir}: complete\n"
+    assert "no process writes to it" in text and "update 3 after" in text and "3 validations; lowest: " in text
+    assert text.count("updates  ") == 3 and max(map(len, text.splitlines()[1:9])) <= 80
+    (run_dir / "history.jsonl").unlink()
+    assert as_text(run_dir, FRAMES, [], 80, 24).endswith("no validation yet")
+
+
+def test_the_command(run_dir, tmp_path, command):
+    status, out, _ = command("watch", run_dir)
+    assert status == 0 and out.endswith(f"{run_dir}: complete\n") and out.count("updates") == 3
+    for arguments, words in (((tmp_path,), "holds no run"), ((run_dir, "--every", 0), "--every is 0; expected more")):
+        status, out, err = command("watch", *arguments)
+        assert (status, out, len(err.splitlines())) == (2, "", 1) and words in err
