@@ -28,7 +28,8 @@ def fuzz(source: Path, share: float = 1.0) -> Count:
         parts += [(kind, range(n // 2)), (kind, range(n // 2, n))]
     counts: Counter[str] = Counter()
     for both in zip(parts[::2], parts[1::2], strict=True):
-        threads = [threading.Thread(target=_tried, args=(source, *part, count, counts, lock)) for part in both]
+        arguments = [(source, *part, count, counts, lock) for part in both]
+        threads = [threading.Thread(target=_tried, args=one, daemon=True) for one in arguments]
         for thread in threads:
             thread.start()
         for thread in threads:
