@@ -49,9 +49,14 @@ def save(figure: Figure, path: str | Path) -> Path:
     Control characters in its texts, which may be foreign, are made visible.
     """
     _make_visible(figure)
+    return write_atomically(path, as_png(figure))
+
+
+def as_png(figure: Figure) -> bytes:
+    """Draw the figure; returns the contents of a PNG file."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)  # not savefig, which applies the user's savefig.* settings
-    return write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _make_visible(artist: Artist) -> None:

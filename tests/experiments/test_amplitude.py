@@ -116,10 +116,10 @@ def test_a_run_that_is_not_there_is_not_gone_on_with(tmp_path):
 def test_an_interrupted_model_is_not_measured(monkeypatch, tmp_path):
     corpus_path = build_demo_corpus(tmp_path / "corpus.h5")
     small = dataclasses.replace(experiment.Options(corpus=corpus_path, run_dir=tmp_path / "run"), **experiment.TINY)
-    cut_off = SimpleNamespace(is_complete=False, reason="interrupted after 1 update")
+    cut_off = SimpleNamespace(is_complete=False, is_interrupted=True, reason="interrupted after 1 update")
     monkeypatch.setattr(experiment, "train", lambda *arguments, **options: cut_off)
     with AudioCorpus.open(corpus_path) as corpus, pytest.raises(KeyboardInterrupt):
         experiment.run(small, corpus)
-    cut_off.reason = "the loss is not finite at update 3"
+    cut_off.is_interrupted, cut_off.reason = False, "the loss is not finite at update 3"
     with AudioCorpus.open(corpus_path) as corpus, pytest.raises(RnnaudioError, match="broke down: the loss is not"):
         experiment.run(small, corpus)
