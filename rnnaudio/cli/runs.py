@@ -278,8 +278,8 @@ def watch(run_dir: RunDir, every: Annotated[float, arg(metavar="SECONDS")] = 5.0
     """
     from rnnaudio.runs import watching
 
-    if not every > 0.0:
-        raise RnnaudioError(f"--every is {every:g}; expected more than 0")
+    if not 0.0 < every <= 86_400.0:
+        raise RnnaudioError(f"--every is {every:g}; expected more than 0 s, and a day at most")
     watching.watch(run_dir, every, on_terminal=sys.stdout.isatty())
 
 

@@ -79,13 +79,18 @@ def _reversed(text: str) -> list[int]:
 def rows_in(folder: Path, sort: str = "name") -> list[Row]:
     """List the runs in a folder and below it, in the order ``sort``, a key of ORDERS.
 
-    Runs that cannot be read are listed with the reason. RnnaudioError if there is no such folder, if part of it cannot
-    be read, or if there is no run in it.
+    Runs, and folders below, that cannot be read are listed with the reason. RnnaudioError if there is no such folder,
+    or no run in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise RnnaudioError(f"{folder}: no such folder; expected one with runs, as made by `rnnaudio train`")
-    rows = [row_of(run_dir, run_dir.relative_to(folder).as_posix()) for run_dir in run_folders(folder)]
+    unreadable: list[OSError] = []
+    found = list(run_folders(folder, unreadable.append))
+    rows = [row_of(run_dir, run_dir.relative_to(folder).as_posix()) for run_dir in found]
+    for error in unreadable:
+        name = Path(error.filename).relative_to(folder).as_posix()
+        rows.append(Row(name, state="unreadable", note=f"{error.strerror}: what is in this folder is not listed"))
     if not rows:
         raise RnnaudioError(f"{folder} holds no run: expected folders with a {checkpoint.NAME} in it or below it")
     for recipe in {row.recipe for row in rows}:
@@ -93,13 +98,13 @@ def rows_in(folder: Path, sort: str = "name") -> list[Row]:
     return sorted(rows, key=ORDERS[sort])
 
 
-def run_folders(folder: Path) -> Iterator[Path]:
+def run_folders(folder: Path, on_error: Callable[[OSError], object]) -> Iterator[Path]:
     """Yield the folders of runs in ``folder`` and below it; each once, however many links lead to it.
 
-    Hidden folders are not searched. RnnaudioError for a folder that cannot be read.
+    Hidden folders are not searched. on_error: called with the error for each folder that cannot be read.
     """
     seen: set[tuple[int, int]] = set()
-    for root, below, files in os.walk(folder, onerror=_refuse, followlinks=True):
+    for root, below, files in os.walk(folder, onerror=on_error, followlinks=True):
         about = os.stat(root)
         is_new = (about.st_dev, about.st_ino) not in seen
         seen.add((about.st_dev, about.st_ino))
@@ -107,10 +112,6 @@ def run_folders(folder: Path) -> Iterator[Path]:
         begun = "config.toml" in files and owner_of(Path(root)) is not None
         if is_new and (begun or {checkpoint.NAME, checkpoint.PREVIOUS} & set(files)):
             yield Path(root)
-
-
-def _refuse(error: OSError) -> None:
-    raise RnnaudioError(f"{error.filename}: {error.strerror}; name a folder that you may read") from error
 
 
 def row_of(run_dir: Path, name: str) -> Row:
@@ -121,7 +122,7 @@ def row_of(run_dir: Path, name: str) -> Row:
             _fill(row, SavedRun.read(run_dir))
         if owner is not None:
             row.state, row.note = "running", str(owner)
-    except RnnaudioError as error:
+    except (RnnaudioError, OSError) as error:  # OSError: removed just now
         row.state, row.note = "unreadable", str(error)
     return row
 

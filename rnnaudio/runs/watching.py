@@ -1,6 +1,5 @@
 """A run seen from another process: its losses as a curve in characters, its last validations, who trains it."""
 
-import json
 import os
 import shutil
 import sys
@@ -99,14 +98,17 @@ def _recipe(run_dir: Path) -> Recipe:
     """The recipe of a run, by the settings that are written before its training."""
     path = Path(run_dir) / "config.json"
     try:
-        return recipe_in(json.loads(path.read_text(encoding="utf-8")), path)
+        record = parsed(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RnnaudioError(f"{run_dir} holds no run: there is no {path.name} that can be read ({error})") from error
+    if not isinstance(record, dict):
+        raise RnnaudioError(f"{run_dir} holds no run: {path.name} is no table; name another folder")
+    return recipe_in(record, path)
 
 
 def _ended(run_dir: Path) -> str:
     row = row_of(run_dir, "")
-    return f"{row.state}; {row.note}" if row.note else row.state
+    return "; ".join(filter(None, (row.state or "no checkpoint was saved", row.note)))
 
 
 def as_text(run_dir: Path, recipe: Recipe, rows: Sequence[Row], columns: int, lines: int) -> str:

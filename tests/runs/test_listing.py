@@ -108,8 +108,24 @@ def test_each_folder_once_however_it_is_reached(runs):
     (runs / "loop").symlink_to(runs)
     (runs / ".hidden").mkdir()
     shutil.copytree(runs / "small", runs / ".hidden/run")
-    assert len(list(run_folders(runs))) == 2
+    assert len(list(run_folders(runs, pytest.fail))) == 2
     assert [row.name for row in rows_in(runs / "small")] == ["."]
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_stops_nothing(runs, monkeypatch):
+    """As root, who runs tests, may read all folders, the error is planted."""
+    (runs / "closed").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    rows = {row.name: row for row in rows_in(runs)}
+    assert set(rows) == {"below/large", "closed", "small"}
+    assert rows["closed"].state == "unreadable" and rows["closed"].note.startswith("Permission denied: what is in")
 
 
 def test_table_and_json(runs):

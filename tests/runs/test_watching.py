@@ -117,6 +117,22 @@ def test_on_a_terminal_the_state_is_drawn(run_dir, capsys):
 def test_the_command(run_dir, tmp_path, command):
     status, out, _ = command("watch", run_dir)
     assert status == 0 and out.endswith(f"{run_dir}: complete\n") and out.count("updates") == 3
-    for arguments, words in (((tmp_path,), "holds no run"), ((run_dir, "--every", 0), "--every is 0; expected more")):
+    every = (run_dir, "--every")
+    bad = {(tmp_path,): "holds no run", (*every, 0): "--every is 0; expected more", (*every, "inf"): "a day at most"}
+    for arguments, words in bad.items():
         status, out, err = command("watch", *arguments)
         assert (status, out, len(err.splitlines())) == (2, "", 1) and words in err
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "3", "[]", "{}", "x", '{"train": {}'])
+def test_settings_that_are_none_are_refused(run_dir, command, content):
+    (run_dir / "config.json").write_text(content)
+    status, out, err = command("watch", run_dir)
+    assert (status, out, len(err.splitlines())) == (2, "", 1) and len(err) < 400 + len(str(run_dir))
+
+
+def test_a_run_that_ended_before_its_first_checkpoint(run_dir, capsys):
+    for path in run_dir.glob("checkpoint*"):
+        path.unlink()
+    watch(run_dir, 1.0, on_terminal=False)
+    assert capsys.readouterr().out.endswith(f"{run_dir}: no checkpoint was saved\n")
