@@ -91,6 +91,18 @@ def quick_pictures(request):
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_diagnosis_after_training(request):
+    """`train` and `resume` end without their diagnosis, which takes as long as all else in a tiny run.
+
+    tests/runs/test_saved_diagnosis.py tests that part alone.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name in COMMANDS:
+            patch.setattr("rnnaudio.cli.training.diagnosed", lambda run_dir, corpus: None)
+        yield
+
+
 @pytest.fixture
 def command(monkeypatch, capsys):
     """``command("train", ...)``: (exit status, stdout, stderr) of ``rnnaudio train ...``."""

@@ -71,7 +71,7 @@ def test_a_command_shows_an_error_in_one_line(text):
 def test_a_report_and_a_picture_show_them(tmp_path):
     rows = [{"title": EVIL}]
     page = write_report(
-        tmp_path / "x.html", title=EVIL, summary=EVIL, tables={EVIL: rows}, pictures={}, sounds={}, notes=[EVIL]
+        tmp_path / "x.html", title=EVIL, summary=EVIL, tables={EVIL: rows}, pictures={}, notes=[EVIL]
     )
     text = page.read_text(encoding="utf-8")
     assert not obeyed(text, "\n") and text.count(r"owned\x07") == 6

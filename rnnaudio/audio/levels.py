@@ -1,9 +1,12 @@
-"""Level measurement, as root mean square in decibels, and a limiter of peaks.
+"""Level measurement, as root mean square in decibels and as loudness, and a limiter of peaks.
 
 Audio is float32, mono, (n_samples,); full scale is -1 to 1.
 """
 
+import warnings
+
 import numpy as np
+import pyloudnorm
 from scipy.ndimage import minimum_filter1d
 
 from rnnaudio.audio.arrays import Audio
@@ -95,3 +98,16 @@ def limited(audio: Audio, sample_rate_hz: int) -> tuple[Audio, float]:
     limiter = Limiter(sample_rate_hz)
     parts = [limiter.push(audio), limiter.flush()]
     return np.concatenate(parts), limiter.lowest_db
+
+
+def loudness_lufs(audio: Audio, sample_rate_hz: int) -> float:
+    """Integrated loudness of (n,) samples in LUFS, after ITU-R BS.1770-4: weighted by frequency, silence left out.
+
+    Minus infinity for silence, and for sound shorter than the .4 s of a measurement.
+    """
+    meter = pyloudnorm.Meter(sample_rate_hz)
+    if len(audio) < meter.block_size * sample_rate_hz:
+        return -np.inf
+    with warnings.catch_warnings():  # of no block above the threshold, which is what -infinity says
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(meter.integrated_loudness(np.asarray(audio, np.float64)))

@@ -36,10 +36,11 @@ def register(start: Chosen) -> None:
         config: Path | None = None,
         imports: Imports = (),
         resume: bool = False,
+        diagnose: bool = True,
     ) -> None:
         """Train a model on a corpus, then generate sound with it.
 
-        The sound continues a prime from the test split.
+        The sound continues a prime from the test split. Training ends with a diagnosis, in the run's report.
 
         Example: rnnaudio train my.h5 runs/mine --recipe codes --minutes 30
 
@@ -52,10 +53,11 @@ def register(start: Chosen) -> None:
             config: a TOML file of settings; options on the command line override it.
             imports: a Python file that registers a cell or a recipe of your own.
             resume: continue the run in run_dir; all settings except its limits must be those of the run.
+            diagnose: diagnose the trained run; `rnnaudio diagnose` does it later.
         """
         from rnnaudio.cli.training import train as train_and_report
 
-        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume)
+        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume, diagnose=diagnose)
 
     @command("preflight", HELP)
     def preflight(
@@ -127,6 +129,7 @@ def resume(
     max_updates: int | None = None,
     corpus: Path | None = None,
     imports: Imports = (),
+    diagnose: bool = True,
 ) -> None:
     """Continue the training of a run, with its own settings.
 
@@ -138,6 +141,7 @@ def resume(
         minutes: a new limit on the run's total training time in minutes, earlier sessions included.
         max_updates: a new limit on the run's total number of updates; for recipe frames without cosine schedule.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
+        diagnose: diagnose the trained run; `rnnaudio diagnose` does it later.
     """
     from rnnaudio.cli.training import train as train_and_report
     from rnnaudio.runs.fit import resumed_config
@@ -147,7 +151,7 @@ def resume(
         recipe, config = resumed_config(run_dir, minutes=minutes, max_updates=max_updates)
         with load(run_dir).open_corpus(corpus) as opened:
             corpus = opened.path
-        train_and_report(Chosen(recipe.name, config), corpus, run_dir, resume=True)
+        train_and_report(Chosen(recipe.name, config), corpus, run_dir, resume=True, diagnose=diagnose)
 
 
 @command("generate", RUNS)
@@ -261,6 +265,73 @@ def runs(
     print(listing.as_json(rows) if as_json else listing.as_table(rows))
 
 
+@command("compare", RUNS)
+def compare(
+    places: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN")],
+    out: Annotated[Path, arg(aliases=["-o"], metavar="PAGE.html")],
+    prime_file: Path | None = None,
+    prime_seconds: float | None = None,
+    prime_index: int = 0,
+    prime_start: float | Literal["end"] = 0.0,
+    seconds: float = 20.0,
+    sampling_seed: int | None = None,
+    blind: bool = False,
+    overwrite: bool = False,
+    imports: Imports = (),
+) -> None:
+    """Put several runs on one page, to listen, look and compare.
+
+    Each run continues the same prime, and all are equally loud. The page has players with keys to switch between them,
+    spectrograms on one axis of time, learning curves, settings that differ, and diagnoses.
+
+    Example: rnnaudio compare runs/a runs/b -o ab.html
+
+    Args:
+        places: folders of runs, or a folder with runs.
+        out: the page to write.
+        prime_file: an audio file, of which an excerpt is the prime. Default: an excerpt of the test split of the first
+            run.
+        prime_seconds: length of the prime in seconds. Default: as long as the recipes of the runs ask for.
+        prime_index: number of the excerpt of the test split, counted from 0.
+        prime_start: where in prime_file the prime begins, in seconds, or end, as in `generate`.
+        seconds: length of each continuation in seconds.
+        sampling_seed: random seed of the sampling. Default: each run's own.
+        blind: hide the names, and let listeners vote; PAGE.key.json says which is which. See `votes`.
+        overwrite: replace an existing page.
+        imports: a Python file that registers a cell or recipe of runs, if it is your own.
+    """
+    from rnnaudio.runs.comparing import Asked
+    from rnnaudio.runs.comparing import compare as write_page
+    from rnnaudio.runs.primes import Primes
+
+    prime = Primes(prime_file, place=prime_index, start=prime_start)
+    asked = Asked(prime, prime_seconds, seconds, sampling_seed, blind)
+    print(write_page(places, out, asked, overwrite=overwrite))
+
+
+@command("votes", RUNS)
+def votes(
+    key: Annotated[Positional[Path], arg(metavar="PAGE.key.json")],
+    files: Annotated[Positional[tuple[Path, ...]], arg(metavar="VOTES.json")],
+    as_json: Annotated[bool, arg(name="json")] = False,
+) -> None:
+    """Count the votes on a blind comparison.
+
+    Example: rnnaudio votes ab.key.json votes-*.json
+
+    Args:
+        key: the key that `compare --blind` wrote with the page.
+        files: votes that the page saved, one file for each listener.
+        as_json: print a JSON array.
+    """
+    from rnnaudio.runs import voting
+
+    tallies, left_out = voting.count(key, files)
+    for reason in left_out:
+        print(f"left out: {reason}", file=sys.stderr)
+    print(voting.as_json(tallies) if as_json else voting.as_table(tallies))
+
+
 @command("watch", RUNS)
 def watch(run_dir: RunDir, every: Annotated[float, arg(metavar="SECONDS")] = 5.0, imports: Imports = ()) -> None:
     """Watch a run that another process trains.
@@ -303,8 +374,9 @@ def diagnose(run_dir: RunDir, corpus: Path | None = None, preflight: bool = Fals
 
 
 def _diagnose(run_dir: Path, corpus: Path | None, preflight: bool) -> None:
-    from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, write_diagnosis
+    from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run
     from rnnaudio.runs.diagnosis.preflight import preflight as try_toy_problems
+    from rnnaudio.runs.diagnosis.saved import write_diagnosis
     from rnnaudio.runs.load import saved_recipe
     from rnnaudio.runs.record import SavedRun
 

@@ -1,20 +1,28 @@
 """The work of the commands `train`, `music` and `resume`: train a run, report on it, and print how to continue."""
 
+import dataclasses
 import shlex
 import signal
+import sys
 from pathlib import Path
 
 from rnnaudio import interrupt
-from rnnaudio.errors import BrokeDown
+from rnnaudio.errors import BrokeDown, RnnaudioError
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs import fit, outcome
+from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run
+from rnnaudio.runs.diagnosis.saved import write_diagnosis
+from rnnaudio.runs.load import saved_recipe
 from rnnaudio.runs.recipes import recipe_named
+from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.settings import Chosen
 from rnnaudio.training import Run, checkpoint
 
 
-def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> None:
+def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool, diagnose: bool = True) -> None:
     """Train a run on the corpus, write its report, and print a summary; no other process can write to ``run_dir``.
+
+    diagnose: True to end with a diagnosis, which becomes part of the report.
 
     BrokeDown if training broke down or diverged. KeyboardInterrupt, with a message on how to continue, if a signal
     ended the training or the report. Other errors are those of :func:`rnnaudio.runs.fit.fit`.
@@ -27,10 +35,10 @@ def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> Non
                 f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, "
                 f"look for faults in the data (rnnaudio corpus info {shlex.quote(str(corpus))} --verify)"
             )
-        _report_on(run, settings, corpus, run_dir)
+        _report_on(run, settings, corpus, run_dir, diagnose)
 
 
-def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:
+def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path, diagnose: bool) -> None:
     """Write the report of a run that has ended, and print what it is; KeyboardInterrupt if that was by a signal.
 
     After a signal other than Ctrl-C there may be no time for a report.
@@ -55,6 +63,8 @@ def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:
     if run.is_complete:
         used = f"{run.seconds / 60.0:.1f} of {settings.config.minutes:g} minutes were used"
         print(f"{used}, for {run.reason}; to train for longer: {fit.how_to_go_on(run_dir)}")
+    if diagnose and not interrupted:
+        diagnosed(run_dir, corpus)
     print(where(run_dir))
     if summary["trouble"]:
         rate = f"{settings.config.learning_rate:g}"
@@ -63,6 +73,29 @@ def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:
         )
     if interrupted:
         raise KeyboardInterrupt(f"it plays as trained so far: {either}")
+
+
+def diagnosed(run_dir: Path, corpus: Path) -> None:
+    """Diagnose a trained run, print the first cause, and add all causes to its report.
+
+    A diagnosis that is impossible is a note: the run is complete without it. KeyboardInterrupt, with a message, if a
+    signal ends it.
+    """
+    print("diagnosing ...", flush=True)
+    again = f"rnnaudio diagnose {shlex.quote(str(run_dir))}"
+    try:
+        found = diagnose_run(run_dir, corpus)
+        write_diagnosis(run_dir, found)
+    except KeyboardInterrupt as end:
+        raise KeyboardInterrupt(f"the model and its report are saved: `{again}` adds the diagnosis") from end
+    except RnnaudioError as error:
+        print(f"note: no diagnosis ({error}); to try again: {again}", file=sys.stderr)
+        return
+    first = dataclasses.replace(found, causes=found.causes[:1])
+    text = as_text(first, *saved_recipe(run_dir), SavedRun.read(run_dir))
+    print(text)
+    if (others := len(found.causes) - 1) > 0:
+        print(f"the report names {others} more cause{'s' * (others > 1)}")
 
 
 def where(run_dir: Path) -> str:

@@ -1,13 +1,15 @@
 """Plots of runs and measurements: plain numbers in, a PNG out.
 
 A function whose name ends in ``_figure`` returns a plot as a matplotlib ``Figure``; the function of the same name
-without this ending writes the plot as a PNG, atomically, and returns the path. pyplot is never imported, and global
-settings of matplotlib are neither read nor changed, so that other plots in the same process are not affected.
+without this ending writes the plot as a PNG, atomically, and returns the path. ``rendered`` draws a figure in memory.
+pyplot is never imported, and global settings of matplotlib are neither read nor changed, so that other plots in the
+same process are not affected.
 
 Values that are not finite appear as gaps, which are noted in the plot. Colours: Okabe and Ito's colour-blind safe set.
 """
 
-from rnnaudio.plots.curves import learning_curve, learning_curve_figure
+from rnnaudio.plots.canvas import rendered
+from rnnaudio.plots.curves import compared_curves_figure, learning_curve, learning_curve_figure
 from rnnaudio.plots.diagnosis import confusion, confusion_figure, diagnosis, diagnosis_figure
 from rnnaudio.plots.inside import (
     gradient_norms,
@@ -37,16 +39,19 @@ from rnnaudio.plots.spectra import (
     spectral_panels_figure,
 )
 from rnnaudio.plots.speed import growth, growth_figure, soak, soak_figure, speed_ratios, speed_ratios_figure
+from rnnaudio.plots.strip import Strip, spectrogram_strips
 
 __all__ = [
     "Angles",
     "Rulers",
+    "Strip",
     "against_record",
     "against_record_figure",
     "beside_nearest",
     "beside_nearest_figure",
     "canvas_steps",
     "canvas_steps_figure",
+    "compared_curves_figure",
     "confusion",
     "confusion_figure",
     "diagnosis",
@@ -62,6 +67,7 @@ __all__ = [
     "level_dbfs",
     "methods",
     "methods_figure",
+    "rendered",
     "saturation",
     "saturation_figure",
     "soak",
@@ -73,6 +79,7 @@ __all__ = [
     "spectrogram_figure",
     "spectrogram_sheet",
     "spectrogram_sheet_figure",
+    "spectrogram_strips",
     "speed_ratios",
     "speed_ratios_figure",
     "update_ratios",

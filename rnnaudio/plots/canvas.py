@@ -48,8 +48,13 @@ def save(figure: Figure, path: str | Path) -> Path:
 
     Control characters in its texts, which may be foreign, are made visible.
     """
+    return write_atomically(path, rendered(figure))
+
+
+def rendered(figure: Figure) -> bytes:
+    """Make control characters in the texts of a figure visible and draw it; returns the contents of a PNG file."""
     _make_visible(figure)
-    return write_atomically(path, as_png(figure))
+    return as_png(figure)
 
 
 def as_png(figure: Figure) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rnnaudio import metrics
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.plots.canvas import (
     BLUE,
+    COLOURS,
     DASHES,
     GREY,
     SKY,
@@ -31,6 +33,8 @@ from rnnaudio.plots.canvas import (
     save,
     spans_decades,
 )
+
+LEGEND_COLUMNS = 3  # of a legend with names of runs
 
 
 def learning_curve(
@@ -101,6 +105,36 @@ def learning_curve_figure(
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def compared_curves_figure(histories: Mapping[str, Sequence[Row]], *, quantity: str, title: str = "") -> Figure:
+    """Validation losses of several runs against the number of updates and against training time, on one axis of loss.
+
+    histories: name of a run -> its rows, as in :func:`learning_curve_figure`. quantity: name of the loss, with its
+    unit if it has one. The axis of loss is logarithmic if all losses are positive and span more than a factor of 30;
+    losses that are not finite are gaps. RnnaudioError if no run has a row.
+    """
+    records = {name: _drop_superseded(history) for name, history in histories.items()}
+    if not any(records.values()):
+        raise RnnaudioError("learning curves: no run has a validation; train until there is one first")
+    figure = new_figure(9.0, 3.8 + 0.22 * math.ceil(len(records) / LEGEND_COLUMNS))
+    by_updates, by_time = figure.subplots(1, 2, sharey=True)
+    losses = {name: _finite_or_gap(_column(rows, "valid"), decibel=False) for name, rows in records.items()}
+    minutes = {name: _elapsed_seconds(_column(rows, "seconds")) / 60.0 for name, rows in records.items()}
+    dashes = np.repeat(DASHES, len(COLOURS))
+    for k, (name, rows) in enumerate(records.items()):
+        style = {"color": COLOURS[k % len(COLOURS)], "linestyle": dashes[k % len(dashes)]} | markers(len(rows))
+        by_updates.plot(_column(rows, "updates"), losses[name], label=name, **style)
+        by_time.plot(minutes[name], losses[name], **style)
+    is_log = spans_decades(np.concatenate(list(losses.values())))
+    by_updates.set(xlabel="Updates", ylabel=f"Validation: {quantity}", yscale="log" if is_log else "linear")
+    by_time.set(xlabel="Training time (min)")
+    for axes in (by_updates, by_time):
+        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
 

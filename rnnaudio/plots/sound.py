@@ -59,9 +59,9 @@ def spectrogram_figure(
     the free run.
     Raises RnnaudioError for arrays of another dtype or not one-dimensional, and if there are no samples.
     """
-    prime_audio = _as_audio(prime)
-    recording = np.concatenate([prime_audio, _as_audio(original)])
-    continuation = _as_audio(generated)
+    prime_audio = as_audio(prime)
+    recording = np.concatenate([prime_audio, as_audio(original)])
+    continuation = as_audio(generated)
     produced = np.concatenate([prime_audio, continuation])
     n_samples = max(len(recording), len(produced))
     if n_samples == 0:
@@ -121,7 +121,7 @@ def spectrogram_sheet_figure(
     The scale of level reaches from the loudest point of all sounds to 80 dB below it. Raises the errors of
     :func:`spectrogram_figure`, and RnnaudioError if there is no sound.
     """
-    audio = {name: _as_audio(sound) for name, sound in sounds.items()}
+    audio = {name: as_audio(sound) for name, sound in sounds.items()}
     n_samples = max((len(sound) for sound in audio.values()), default=0)
     if n_samples == 0:
         raise RnnaudioError("spectrogram: got no samples, expected audio")
@@ -152,7 +152,7 @@ def spectrogram_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
     sine peaks at its RMS level (full scale: -3.01 dBFS), as in :func:`level_dbfs`. Returns (n_frequencies, n_frames),
     from 0 Hz to half the sample rate; frames that hold a NaN are NaN.
     """
-    n_window = _window_length(sample_rate_hz)
+    n_window = window_length(sample_rate_hz)
     window = np.hanning(n_window + 1)[:-1]  # periodic
     magnitude = np.abs(np.fft.rfft(_frames(audio, n_window, hop) * window)) * math.sqrt(2) / window.sum()
     return 20 * np.log10(np.maximum(magnitude, 1e-10)).T
@@ -163,11 +163,15 @@ def level_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
 
     audio: (samples,), full scale 1.0. hop: samples from frame to frame. Returns (n_frames,).
     """
-    rms = np.sqrt(np.mean(np.square(_frames(audio, _window_length(sample_rate_hz), hop)), axis=1))
+    rms = np.sqrt(np.mean(np.square(_frames(audio, window_length(sample_rate_hz), hop)), axis=1))
     return np.maximum(20 * np.log10(np.maximum(rms, 1e-10)), SILENCE_DBFS)
 
 
-def _as_audio(samples: ArrayLike) -> Floats:
+def as_audio(samples: ArrayLike) -> Floats:
+    """Convert (samples,) of float, int16 or int32 to floats with full scale 1.0; what is not finite becomes NaN.
+
+    RnnaudioError for another dtype or shape.
+    """
     array = np.asarray(samples)
     if array.ndim != 1:
         raise RnnaudioError(f"spectrogram: got samples of shape {array.shape}, expected (samples,); mix down to mono")
@@ -177,12 +181,13 @@ def _as_audio(samples: ArrayLike) -> Floats:
     return np.where(np.isfinite(audio), audio, np.nan)
 
 
-def _window_length(sample_rate_hz: float) -> int:
+def window_length(sample_rate_hz: float) -> int:
+    """Samples, an even number, in the window of a spectrogram."""
     return 2 * max(1, round(WINDOW_S * sample_rate_hz / 2))
 
 
 def _hop(n_samples: int, sample_rate_hz: float) -> int:
-    return max(1, _window_length(sample_rate_hz) // 8, math.ceil(n_samples / MOST_COLUMNS))
+    return max(1, window_length(sample_rate_hz) // 8, math.ceil(n_samples / MOST_COLUMNS))
 
 
 def _frames(audio: Floats, n_window: int, hop: int) -> Floats:

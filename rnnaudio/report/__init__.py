@@ -1,5 +1,6 @@
-"""HTML reports, one page per run."""
+"""HTML pages on runs."""
 
-from rnnaudio.report.page import extend_report, write_report
+from rnnaudio.report.page import Findings, replace_findings, write_report
+from rnnaudio.report.players import Clip, Deck
 
-__all__ = ["extend_report", "write_report"]
+__all__ = ["Clip", "Deck", "Findings", "replace_findings", "write_report"]

@@ -15,9 +15,10 @@ from rnnaudio.diagnostics.subject import Diagnosis
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
 from rnnaudio.records import parsed
-from rnnaudio.report import write_report
-from rnnaudio.runs.diagnosis.diagnose import cause_rows, diagnose_run, write_diagnosis
-from rnnaudio.runs.explanations import HOW_IT_IS_JUDGED, OF_A_DIAGNOSIS
+from rnnaudio.report import Clip, Deck, write_report
+from rnnaudio.runs.diagnosis.diagnose import diagnose_run
+from rnnaudio.runs.diagnosis.saved import saved_findings, write_diagnosis
+from rnnaudio.runs.explanations import HOW_IT_IS_JUDGED
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.outcome import headline, write_outcome
 from rnnaudio.runs.recipes import recipe_named
@@ -52,10 +53,6 @@ CAPTIONS = {
     "the model that plays on": (
         "After the same second, a model over codes: an LSTM gives probabilities of the next spectrum out of a "
         "vocabulary, and one is sampled."
-    ),
-    "Spectrograms": (
-        "Time runs to the right, pitch upwards, brighter is louder. Up to the dashed line all three are the "
-        "recording's first second."
     ),
 }
 
@@ -169,21 +166,26 @@ def write_page(run_dir: Path, diagnosis: Diagnosis, failed: Record, lasting: Rec
     }
     sounds = {name: read_audio(file) for name, file in files.items()}
     (rate,) = {rate for _, rate in sounds.values()}
-    picture = plots.spectrogram_sheet(
+    plots.spectrogram_sheet(
         {name: audio for name, (audio, _) in sounds.items()},
         rate,
         run_dir / "spectrograms.png",
         highest_hz=HIGHEST_HZ,
         prime_seconds=1.0,
     )
+    clips = {
+        name: Clip(audio, rate, CAPTIONS[name], str(files[name].relative_to(run_dir)))
+        for name, (audio, rate) in sounds.items()
+    }
+    found = saved_findings(run_dir / OF_2016)
     return write_report(
         run_dir / "report.html",
         title=TITLE,
         summary="\n\n".join((_of_2016(failed), *_why(diagnosis), _of_lasting(lasting), HOW_IT_IS_JUDGED)),
-        sounds=files,
-        pictures={"Spectrograms": picture, "Diagnosis": run_dir / OF_2016 / "diagnosis.png"},
-        tables={"Causes": cause_rows(diagnosis), "Both runs": [_row(failed), _row(lasting)]},
-        explanations=CAPTIONS | OF_A_DIAGNOSIS,
+        sounds=Deck(clips, prime_seconds=1.0, highest_hz=HIGHEST_HZ),
+        findings=None if found is None else found._replace(heading="Why the model of 2016 does not play"),
+        pictures={},
+        tables={"Both runs": [_row(failed), _row(lasting)]},
     )
 
 
@@ -195,17 +197,11 @@ def _of_2016(summary: Record) -> str:
 
 
 def _why(diagnosis: Diagnosis) -> list[str]:
-    """Paragraphs: the first cause in words, and how many others there are."""
+    """A paragraph with the causes in plain words; the page lists them, too, as they were measured."""
     if not diagnosis.causes:
         return ["The diagnosis found no mistake in how it was trained."]
-    first, *others = diagnosis.causes
-    names = ", ".join(cause.name for cause in others)
-    further = f" Further causes, in order: {names}." if others else ""
     plain = "; ".join(IN_PLAIN_WORDS[cause.name] for cause in diagnosis.causes if cause.name in IN_PLAIN_WORDS)
-    return [
-        *([f"Why? In plain words: {plain}."] if plain else []),
-        f"The diagnosis measured {first.name} first: {first.evidence}. Advice: {first.advice}.{further}",
-    ]
+    return [f"Why? In plain words: {plain}."] if plain else []
 
 
 def _of_lasting(summary: Record) -> str:

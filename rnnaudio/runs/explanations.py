@@ -8,13 +8,12 @@ HOW_IT_IS_JUDGED = (
 )
 
 EXPLANATIONS = {
-    "prime and generated": "First the true music that the model continues, then what it generates by itself.",
+    "prime and generated": (
+        "First the true music that the model continues, then what it generates by itself. Where its spectrogram turns "
+        "into level lines the model holds a tone, where it turns dark it has fallen silent."
+    ),
     "prime and original": "The same beginning, then how the recording really goes on.",
     "codec alone": "The recording through the codec: the best that any model over these codes can sound.",
-    "Spectrogram": (
-        "Time runs to the right, pitch upwards, brighter is louder; up to the dashed line both show the prime. Where "
-        "the lower picture turns into level lines the model holds a tone, where it turns dark it has fallen silent."
-    ),
     "Learning curve": (
         "The error on the music that is trained on and on music kept aside, lower is better; the ring marks the model "
         "that was kept."
@@ -55,9 +54,5 @@ OF_FRAMES = {
 OF_A_DIAGNOSIS = {
     "Diagnosis": (
         "The causes in words, then what was measured of the model, of its training and of what it plays by itself."
-    ),
-    "Causes": (
-        "What keeps the model from playing, the gravest first: what was measured, and what to change. Those further "
-        "down may be consequences of those above."
     ),
 }

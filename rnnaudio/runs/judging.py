@@ -60,7 +60,7 @@ def continue_test_prime(
     :meth:`rnnaudio.data.corpus.Split.prime_at`.
     """
     rate = corpus.sample_rate_hz
-    stretch = _prime_and_continuation(corpus.test, index, prime_seconds, seconds)
+    stretch = prime_and_continuation(corpus.test, index, prime_seconds, seconds)
     context, ahead = np.split(stretch, [round(prime_seconds * rate)])
     (result,) = run.continue_primes([context], round(seconds * rate))
     prime, generated, original = map(corpus.restore, (context, result.audio[result.n_prime :], ahead))
@@ -113,7 +113,7 @@ def limits_of_pieces(
     return calibrate(map(restore, audio), sample_rate_hz)
 
 
-def _prime_and_continuation(split: Split, index: int, prime_seconds: float, seconds: float) -> np.ndarray:
+def prime_and_continuation(split: Split, index: int, prime_seconds: float, seconds: float) -> np.ndarray:
     """A prime and its true continuation, (n,) standardised samples; shorter if no piece of the split is that long."""
     longest = max((piece.n_samples for piece in split.pieces), default=0) / split.sample_rate_hz
     return split.prime_at(index, max(prime_seconds, min(prime_seconds + seconds, longest)))

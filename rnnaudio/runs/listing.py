@@ -94,7 +94,7 @@ def rows_in(folder: Path, sort: str = "name") -> list[Row]:
     if not rows:
         raise RnnaudioError(f"{folder} holds no run: expected folders with a {checkpoint.NAME} in it or below it")
     for recipe in {row.recipe for row in rows}:
-        _mark_differing([row for row in rows if row.recipe == recipe and row.settings])
+        mark_differing([row for row in rows if row.recipe == recipe and row.settings])
     return sorted(rows, key=ORDERS[sort])
 
 
@@ -160,8 +160,8 @@ def _summary(run_dir: Path, of_checkpoint: Path) -> Record:
     return summary if is_whole else {}
 
 
-def _mark_differing(rows: Sequence[Row]) -> None:
-    """Set ``differing`` of runs of one recipe."""
+def mark_differing(rows: Sequence[Row]) -> None:
+    """Set ``differing`` of the rows of runs of one recipe."""
     names = dict.fromkeys(name for row in rows for name in row.settings)
     values = {name: {json.dumps(row.settings.get(name)) for row in rows} for name in names}
     for row in rows:

@@ -14,9 +14,10 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.audio import write_wav
 from rnnaudio.audio.levels import level_dbfs, limited
 from rnnaudio.lock import owned_folder
-from rnnaudio.report import write_report
+from rnnaudio.report import Clip, Deck, write_report
 from rnnaudio.runs.config import to_dict
 from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.runs.diagnosis.saved import saved_findings
 from rnnaudio.runs.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED, OF_BASELINES
 from rnnaudio.runs.judging import Sound, continue_test_prime, level_note, peak_note
 from rnnaudio.runs.load import load
@@ -67,7 +68,7 @@ def _outcome_written(
         prime_seconds = recipe.prime_length(run.config, corpus.test)
         sound = continue_test_prime(run, corpus, prime_seconds=prime_seconds, seconds=seconds, index=prime_index)
         page = recipe.page(run, corpus, sound, saved.run_dir)
-    files, lowest_gain_db = write_sounds(run, sound, page, saved.run_dir)
+    clips, lowest_gain_db = write_sounds(run, sound, page, saved.run_dir)
     summary = summarise(recipe, run, sound, page) | {"limited_by_db": abs(lowest_gain_db), "of_seconds": seconds}
     write_atomically(saved.run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     write_report(
@@ -79,7 +80,8 @@ def _outcome_written(
             "Settings": [{"setting": k, "value": str(v)} for k, v in flat(summary["config"]).items()],
         },
         pictures=plotted(recipe, run, sound, page, saved.run_dir),
-        sounds=files,
+        sounds=Deck(clips, prime_seconds=len(sound.prime) / run.sample_rate_hz),
+        findings=saved_findings(saved.run_dir),
         notes=[f"{key}: {value}" for key, value in summary["versions"].items()],
         explanations={**EXPLANATIONS, **_of_baselines(page), **page.explanations},
     )
@@ -91,8 +93,8 @@ def _of_baselines(page: Page) -> dict[str, str]:
     return {"Learning curve": f"{EXPLANATIONS['Learning curve']} {OF_BASELINES}"} if page.baselines else {}
 
 
-def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Path], float]:
-    """Write all sounds to ``folder`` as WAV files, with their peaks limited; returns (paths by caption, gain in dB).
+def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Clip], float]:
+    """Write all sounds to ``folder`` as WAV files, with their peaks limited; returns (clips by caption, gain in dB).
 
     The gain is the lowest that limiting the peaks of prime and generated continuation needed: negative, or 0 if no
     limiting was needed.
@@ -102,19 +104,23 @@ def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tupl
         "prime and generated": ("generated", np.concatenate([sound.prime, sound.generated])),
         "prime and original": ("original", np.concatenate([sound.prime, sound.original])),
     } | {caption: (caption.replace(" ", "_"), audio) for caption, audio in page.sounds.items()}
-    files, gains_db = {}, {}
+    words = {**EXPLANATIONS, **page.explanations}
+    clips, gains_db = {}, {}
     for caption, (name, audio) in sounds.items():
-        files[caption] = folder / f"{name}.wav"
         within, gains_db[caption] = limited(audio, rate)
-        write_wav(files[caption], within, rate)
-    return files, gains_db["prime and generated"]
+        write_wav(folder / f"{name}.wav", within, rate)
+        clips[caption] = Clip(within, rate, words.get(caption, ""), f"{name}.wav")
+    return clips, gains_db["prime and generated"]
 
 
 def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folder: Path) -> dict[str, Path]:
-    """Plot the pictures of any run into ``folder``; returns their paths, and those of ``page``, by caption."""
+    """Plot the pictures of any run into ``folder``; returns their paths, and those of ``page``, by caption.
+
+    The spectrogram is not among them, as the page has those of its sounds.
+    """
     rate, history = run.sample_rate_hz, run.history
-    path = folder / "spectrogram.png"
-    pictures = {"Spectrogram": plots.spectrogram(sound.prime, sound.generated, sound.original, rate, path)}
+    plots.spectrogram(sound.prime, sound.generated, sound.original, rate, folder / "spectrogram.png")
+    pictures = {}
     if history:
         pictures["Learning curve"] = plots.learning_curve(
             history,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnaudio.audio.levels import Level, Limiter, level_dbfs, limited
+from rnnaudio.audio.levels import Level, Limiter, level_dbfs, limited, loudness_lufs
 
 RATE_HZ = 1000
 WIDTH = 50  # 50 ms
@@ -57,3 +57,14 @@ def test_levels_of_known_sounds():
     for part in np.split(sine, [3, 900]):
         level.add(part)
     assert level.dbfs == pytest.approx(level_dbfs(sine)) and level.n_samples == 2000
+
+
+def test_the_loudness_of_known_sounds():
+    """A full-scale sine of 997 Hz has -3.01 LUFS by the standard's own definition; 6 dB less have 6 LU less."""
+    sine = np.sin(2 * np.pi * 997.0 * np.arange(3 * 48_000) / 48_000).astype(np.float32)
+    assert loudness_lufs(sine, 48_000) == pytest.approx(-3.01, abs=0.05)
+    assert loudness_lufs(0.5 * sine, 48_000) == pytest.approx(-3.01 - 6.02, abs=0.05)
+    paused = np.concatenate([sine, np.zeros_like(sine)])
+    assert loudness_lufs(paused, 48_000) == pytest.approx(-3.01, abs=0.5)  # pauses do not count
+    assert loudness_lufs(np.zeros(48_000, np.float32), 48_000) == -np.inf
+    assert loudness_lufs(sine[:1000], 48_000) == -np.inf

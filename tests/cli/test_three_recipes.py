@@ -13,6 +13,7 @@ import pytest
 from rnnaudio.audio import read_audio, write_wav
 from rnnaudio.cli import main
 from rnnaudio.runs.codes.recipe import CodesRecipe
+from rnnaudio.runs.diagnosis.saved import HEADING
 from rnnaudio.runs.load import load, saved_recipe
 from rnnaudio.runs.recipes import recipe_named
 from rnnaudio.runs.samples.recipe import SamplesRecipe
@@ -229,7 +230,7 @@ def test_diagnose_examines_what_it_can(folder, recipe, command):
     measured = json.loads((folder / recipe / "diagnosis.json").read_text())["measured"]
     assert measured["step_sizes"] and measured["level_db"] and bool(measured["unanswered"]) == (of_codes in out)
     page = (folder / recipe / "report.html").read_text()
-    assert page.count("<h2>Causes</h2>") == 1
+    assert page.count(f"<h2>{HEADING}</h2>") == 1 and page.index("<h1>") < page.index(HEADING) < page.index("<audio")
 
 
 def test_generate_continues_each_prime(folder, recipe, command, tmp_path):

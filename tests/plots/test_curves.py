@@ -124,3 +124,25 @@ def test_labels_move_as_little_as_possible():
 def test_an_empty_history_is_refused():
     with pytest.raises(RnnaudioError, match="empty history"):
         plots.learning_curve_figure([], quantity="MSE")
+
+
+def test_runs_are_compared_on_one_axis_of_loss():
+    first, second = history_of([4.0, 2.0, 1.0]), history_of([3.0, float("nan"), 2.5])
+    figure = plots.compared_curves_figure({"a": first, "b": second, "none": []}, quantity="Loss (nat)")
+    by_updates, by_time = figure.axes
+    for axes in figure.axes:
+        for drawn, history in zip(axes.lines, (first, second, []), strict=True):
+            np.testing.assert_array_equal(drawn.get_ydata(), [row["valid"] for row in history])
+    np.testing.assert_array_equal(by_updates.lines[0].get_xdata(), [row["updates"] for row in first])
+    np.testing.assert_allclose(by_time.lines[0].get_xdata(), [row["seconds"] / 60 for row in first])
+    assert by_updates.get_ylabel() == "Validation: Loss (nat)" and by_time.get_xlabel() == "Training time (min)"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "none"]
+    assert plots.rendered(figure).startswith(b"\x89PNG")
+    with pytest.raises(RnnaudioError, match="no run has a validation"):
+        plots.compared_curves_figure({"a": []}, quantity="Loss")
+
+
+def test_many_runs_are_told_apart():
+    figure = plots.compared_curves_figure({str(k): history_of([1.0, 0.5]) for k in range(28)}, quantity="Loss")
+    looks = {(drawn.get_color(), drawn.get_linestyle()) for drawn in figure.axes[0].lines}
+    assert len(looks) == 28

@@ -262,4 +262,4 @@ def test_the_bill_of_materials_is_that_of_the_lock():
     found = {canonicalize_name(part["name"]): part["version"] for part in bom["components"]}
     assert bom["bomFormat"] == "CycloneDX" and found == expected
     unnamed = {part["name"] for part in bom["components"] if not part.get("licenses")}
-    assert unnamed <= {"cons", "miniKanren", "multipledispatch"}  # BSD-3, by their LICENSE files alone
+    assert unnamed <= {"cons", "miniKanren", "multipledispatch", "PySocks"}  # BSD-3, by their LICENSE files alone

@@ -1,18 +1,23 @@
-"""The run's page: read back with an HTML parser."""
+"""The run's page: read back with an HTML parser; its sounds and spectrograms with readers of their formats."""
 
 import base64
+import hashlib
+import io
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import soundfile
+from PIL import Image
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.report.page import extend_report, write_report
+from rnnaudio.report import Clip, Deck, Findings, replace_findings, write_report
 
 PNG = base64.b64decode(  # one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
-WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(28)
+RATE = 16_000
+TONE = 0.5 * np.sin(2 * np.pi * 1000.0 * np.arange(2 * RATE) / RATE).astype(np.float32)
 HOSTILE = """<script src="https://evil.example/x.js"></script>'&"<img src=//evil.example/a.png onerror=alert(1)>"""
 LOADING_ATTRIBUTES = {"src", "href", "srcset", "data", "action", "poster", "background", "xlink:href"}
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -47,7 +52,7 @@ class Page(HTMLParser):
 
 
 def page_of(tmp_path, **changes):
-    content = {"title": "Run", "summary": "", "tables": {}, "pictures": {}, "sounds": {}, "notes": []} | changes
+    content = {"title": "Run", "summary": "", "tables": {}, "pictures": {}, "notes": []} | changes
     return Page(write_report(tmp_path / "report.html", **content).read_text(encoding="utf-8"))
 
 
@@ -57,20 +62,79 @@ def written(tmp_path, name, content):
     return file
 
 
-def test_pictures_and_sounds_are_embedded_byte_for_byte(tmp_path):
-    page = page_of(
-        tmp_path,
-        pictures={"Learning curve": written(tmp_path, "curve.png", PNG)},
-        sounds={"Seed and generated": str(written(tmp_path, "sound.wav", WAV))},
+def embedded(address, mime):
+    assert address.startswith(f"data:{mime};base64,")
+    return base64.b64decode(address.partition(",")[2])
+
+
+def deck(**changes):
+    """A second of a tone, and two seconds of it at half the rate: both sound the same."""
+    recorded = Clip(TONE[:RATE], RATE, "What was recorded.", "recorded.wav")
+    return Deck({"recorded": recorded, "played": Clip(TONE[::2], 8000)}, **changes)
+
+
+def test_pictures_are_embedded_byte_for_byte(tmp_path):
+    page = page_of(tmp_path, pictures={"Learning curve": written(tmp_path, "curve.png", PNG)})
+    (image,) = page.attributes("img")
+    assert embedded(image["src"], "image/png") == PNG and image["alt"] == "Learning curve"
+    assert page.text("strong") == ["Learning curve"] and not page.attributes("script")
+
+
+def test_sounds_are_embedded_compressed_and_hardly_changed(tmp_path):
+    page = page_of(tmp_path, sounds=deck())
+    for player, clip in zip(page.attributes("audio"), deck().clips.values(), strict=True):
+        content = embedded(player["src"], "audio/ogg")
+        audio, rate = soundfile.read(io.BytesIO(content), dtype="float32")
+        assert rate == clip.sample_rate_hz and len(audio) == len(clip.audio) and "controls" in player
+        assert np.sqrt(np.mean((audio - clip.audio) ** 2)) < 0.06 * np.sqrt(np.mean(clip.audio**2))
+        assert len(content) < len(clip.audio)  # half a WAV file would be that long
+    assert [player["aria-label"] for player in page.attributes("audio")] == ["recorded", "played"]
+    (link,) = page.attributes("a")
+    assert link["href"] == "recorded.wav" and "What was recorded." in page.text("p")
+
+
+def test_spectrograms_lie_on_one_axis_of_time_and_of_frequency(tmp_path):
+    page = page_of(tmp_path, sounds=deck(prime_seconds=0.5))
+    strips = [image for image in page.attributes("img") if image["alt"].startswith("Spectrogram")]
+    assert [strip["style"] for strip in strips] == ["width:50%", "width:100%"]  # of one and two seconds
+    for strip, rate in zip(strips, (16_000, 8_000), strict=True):
+        pixels = np.asarray(Image.open(io.BytesIO(embedded(strip["src"], "image/png"))).convert("L"), float)
+        middle = pixels[:, pixels.shape[1] // 2]
+        row = 192 - 192 * 1000.0 / 8000.0  # the tone's, where 8 kHz is the upper edge of both
+        assert abs(np.argmax(np.where(middle == middle[0], 0, middle)) - row) <= 2
+        assert (middle[0] == 217) == (rate == 8_000)  # above half its rate there is no sound: grey
+    (prime,) = [mark for mark in page.attributes("div") if mark.get("class") == "prime"]
+    assert prime["style"] == "left:25%"
+    (time,) = [mark for mark in page.attributes("div") if "data-seconds" in mark]
+    assert float(time["data-seconds"]) == 2.0
+
+
+def test_silence_samples_that_are_not_finite_and_no_samples_are_shown(tmp_path):
+    broken = TONE.copy()
+    broken[RATE:] = np.nan
+    sounds = {"silence": np.zeros(RATE, np.float32), "broken": broken, "empty": np.empty(0, np.float32)}
+    page = page_of(tmp_path, sounds=Deck({name: Clip(audio, RATE) for name, audio in sounds.items()}))
+    silence, damaged, _ = (
+        np.asarray(Image.open(io.BytesIO(embedded(image["src"], "image/png"))).convert("RGB"))
+        for image in page.attributes("img")
     )
-    (image,), (player,) = page.attributes("img"), page.attributes("audio")
-    assert image["src"].startswith("data:image/png;base64,")
-    assert base64.b64decode(image["src"].partition(",")[2]) == PNG
-    assert image["alt"] == "Learning curve"
-    assert player["src"].startswith("data:audio/wav;base64,")
-    assert base64.b64decode(player["src"].partition(",")[2]) == WAV
-    assert "controls" in player
-    assert page.text("strong") == ["Seed and generated", "Learning curve"]
+    assert len(np.unique(silence.reshape(-1, 3), axis=0)) == 1
+    assert (damaged[:, -1] == 217).all() and not (damaged[:, 0] == 217).all(axis=-1).any()
+    for player in page.attributes("audio")[:2]:
+        audio, _ = soundfile.read(io.BytesIO(embedded(player["src"], "audio/ogg")))
+        assert np.isfinite(audio).all()
+
+
+def test_the_page_runs_its_own_script_and_no_other(tmp_path):
+    path = write_report(tmp_path / "r.html", title="", summary="", tables={}, pictures={}, sounds=deck())
+    page = Page(path.read_text(encoding="utf-8"))
+    (script,) = page.text("script")
+    (policy,) = [m["content"] for m in page.attributes("meta") if "http-equiv" in m]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.endswith(f"script-src 'sha256-{digest}'") and "unsafe" not in policy.partition("script-src")[2]
+    without = page_of(tmp_path)
+    (policy,) = [m["content"] for m in without.attributes("meta") if "http-equiv" in m]
+    assert policy.endswith("script-src 'none'") and not without.attributes("script")
 
 
 def test_nothing_is_loaded_from_outside_and_all_text_is_escaped(tmp_path):
@@ -80,21 +144,23 @@ def test_nothing_is_loaded_from_outside_and_all_text_is_escaped(tmp_path):
         summary=HOSTILE,
         tables={HOSTILE: [{HOSTILE: HOSTILE}], "config": {HOSTILE: HOSTILE}},
         pictures={HOSTILE: written(tmp_path, "a.png", PNG), HOSTILE + "2": tmp_path / '<img src="x">.png'},
-        sounds={HOSTILE: written(tmp_path, "a.wav", WAV)},
+        sounds=Deck({HOSTILE: Clip(TONE, RATE, HOSTILE + " explained", HOSTILE)}),
+        findings=Findings(HOSTILE, HOSTILE, [(HOSTILE, [HOSTILE])], {HOSTILE: written(tmp_path, "b.png", PNG)}),
         notes=[HOSTILE],
         explanations={HOSTILE: HOSTILE + " explained"},
     )
-    names = {tag for tag, _ in page.tags}
-    assert not names & {"script", "link", "iframe", "object", "embed", "base", "form"}
-    for _, attributes in page.tags:
+    names = [tag for tag, _ in page.tags]
+    assert not set(names) & {"iframe", "object", "embed", "base", "form"}
+    assert names.count("script") == names.count("link") == 1  # its own script, and its own icon, which is empty
+    for tag, attributes in page.tags:
         assert not any(name.startswith("on") for name in attributes)
         for name in LOADING_ATTRIBUTES & set(attributes):
-            assert attributes[name].startswith("data:")
+            assert attributes[name].startswith("data:") or (tag == "a" and attributes[name] == HOSTILE)
     assert not any(word in style for style in page.text("style") for word in ("url(", "@import", "http"))
-    for tag in ("title", "h1", "p", "h2", "th", "td", "li", "strong"):
+    for tag in ("title", "h1", "p", "h2", "th", "td", "li", "strong", "a"):
         assert HOSTILE in page.text(tag), tag
     assert page.text("p").count(HOSTILE + " explained") == 3  # of the sound, the picture and the table
-    assert len(page.attributes("img")) == 1
+    assert len(page.attributes("img")) == 3
 
 
 def test_the_browser_is_told_to_fetch_nothing(tmp_path):
@@ -124,16 +190,6 @@ def test_a_missing_picture_is_said(tmp_path, content, reason):
     (said,) = [text for text in page.text("p") if text.startswith("Picture missing")]
     assert "Spectrogram" in said and "spectrogram.png" in said and reason in said
     assert [image["alt"] for image in page.attributes("img")] == ["There"]
-
-
-@pytest.mark.parametrize("content", [None, b"RIFF but no sound", b"a text file"])
-def test_a_missing_sound_is_said(tmp_path, content):
-    file = tmp_path / "generated.wav"
-    if content is not None:
-        file.write_bytes(content)
-    page = page_of(tmp_path, sounds={"Generated": file})
-    assert any(text.startswith("Sound missing: Generated (generated.wav") for text in page.text("p"))
-    assert page.attributes("audio") == []
 
 
 def test_tables_hold_every_row_and_the_union_of_the_columns(tmp_path):
@@ -189,17 +245,27 @@ def test_an_earlier_page_survives_a_full_disk(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_page_is_extended_and_what_was_added_is_replaced(tmp_path):
+def test_findings_stand_below_the_summary_and_can_be_replaced(tmp_path):
     picture = written(tmp_path, "a.png", PNG)
-    page_of(tmp_path, tables={"First": {"a": 1}})
     path = tmp_path / "report.html"
-    words = {"Causes": "In words."}
+    page_of(tmp_path, summary="Headline.", tables={"First": {"a": 1}}, findings=Findings("Why", "none yet"))
     for cause in ("old", HOSTILE):
-        extend_report(path, tables={"Causes": [{"cause": cause}]}, pictures={"P": picture}, explanations=words)
+        replace_findings(path, Findings("Why", "Two.", [("name", [cause, "do this"])], {"P": picture}, {"P": "of it"}))
     text = path.read_text(encoding="utf-8")
     page = Page(text)
-    assert page.text("h2") == ["First", "Causes"] and "In words." in page.text("p")
-    assert HOSTILE in page.text("td") and "old" not in page.text("td") and len(page.attributes("img")) == 1
+    words = [words for _, words in page.words if words.strip()]
+    assert page.text("h2") == ["Why", "First"] and words.index("Headline.") < words.index("Why") < words.index("First")
+    assert page.text("strong") == ["name", "P"] and "old" not in words and "none yet" not in words
+    assert words.index(HOSTILE) + 1 == words.index("do this") and "of it" in words
+    assert len(page.attributes("img")) == len(page.attributes("details")) == 1
     assert text.endswith("</body>\n</html>\n") and text.count("</body>") == 1
     with pytest.raises(RnnaudioError, match="none.html cannot be read"):
-        extend_report(tmp_path / "none.html", tables={}, pictures={}, explanations={})
+        replace_findings(tmp_path / "none.html", Findings("Why"))
+
+
+def test_a_page_of_an_earlier_version_gets_its_findings_at_the_end(tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("<!DOCTYPE html>\n<html><body>\n<h2>First</h2>\n</body>\n</html>\n", encoding="utf-8")
+    for _ in range(2):
+        replace_findings(path, Findings("Why", "Because."))
+    assert Page(path.read_text(encoding="utf-8")).text("h2") == ["First", "Why"]

@@ -12,7 +12,6 @@ from experiments.proofs.advice import with_options
 from rnnaudio.audio.cleaning import AS_IT_IS
 from rnnaudio.data import AudioCorpus, build_corpus
 from rnnaudio.data.corpus_build import Recording
-from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Cause
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.codes.config import CodesConfig
@@ -26,18 +25,16 @@ from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.runs.samples.recipe import SAMPLES
 from rnnaudio.training import checkpoint
+from tests.support import tiny_runs
 
-TINY = FramesConfig(
-    model=ModelConfig(n_units=6), frame_size=40, n_steps=5, batch_size=4, max_updates=8, validate_every=4
-)
+TINY = dataclasses.replace(tiny_runs.TINY, max_updates=8, validate_every=4)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The demo's corpus, and a run of eight updates on it."""
     folder = tmp_path_factory.mktemp("actions")
-    build_demo_corpus(folder / "corpus.h5")
-    fit(FRAMES, TINY, folder / "corpus.h5", folder / "run")
+    tiny_runs.tiny_run(folder, "run", TINY)
     return folder
 
 

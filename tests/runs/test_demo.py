@@ -13,8 +13,8 @@ from rnnaudio.training import checkpoint
 @pytest.mark.slow
 def test_it_leaves_a_page_on_both_runs_and_is_replaced_by_the_next(tmp_path, capsys):
     page = demo.run_demo(tmp_path / "demo", minutes=0.1).read_text()
-    assert page.count("<audio controls") == 3 and page.count("<img") == 2
-    for words in ("the model of 2016", "the model that plays on", "min-max-scaling", "unscaled-rmsprop", "Advice:"):
+    assert page.count("<audio controls") == 3 and page.count("<img") == 4
+    for words in ("the model of 2016", "the model that plays on", "min-max-scaling", "unscaled-rmsprop", "What to do"):
         assert words in page, words
     results = re.search("<h2>Both runs</h2>.*?</table>", page, flags=re.DOTALL)[0]
     assert results.count("<tr>") == 3 and "frames" in results and "codes" in results

@@ -22,8 +22,9 @@ from rnnaudio.runs.codes.recipe import CodesRecipe
 from rnnaudio.runs.defects import DEFECTS, in_words, present_in
 from rnnaudio.runs.diagnosis import diagnose as app
 from rnnaudio.runs.diagnosis import preflight
-from rnnaudio.runs.diagnosis.diagnose import as_json, as_text, diagnose_run, free_run, write_diagnosis
+from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run, free_run
 from rnnaudio.runs.diagnosis.preflight import Reached, attempts, spread
+from rnnaudio.runs.diagnosis.saved import HEADING, measurements, plain, write_diagnosis
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.frames import recipe as frames_recipe
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
@@ -158,7 +159,7 @@ def test_report_and_diagnosis_say_the_same_of_the_same_sound(folder, monkeypatch
     assert life.reason.startswith(death) and bool(life.reason) == bool(death)
     words = f"it kept sounding like music for {life.seconds:.1f} of 5 s"
     assert words in as_text(found, FRAMES, TINY) and words.removeprefix("it ") in headline(summary)
-    assert as_json(found)["measured"]["life"]["seconds"] == life.seconds == found.measured.figures["alive_seconds"]
+    assert plain(measurements(found))["life"]["seconds"] == life.seconds == found.measured.figures["alive_seconds"]
 
 
 @pytest.mark.parametrize("is_alike", [True, False])
@@ -207,12 +208,13 @@ def test_segments_train_in_segments(folder):
 
 
 def test_diagnose_prints_causes_and_leaves_json_and_picture(folder, found, command):
-    write_report(folder / "run/report.html", title="Run", summary="", tables={}, pictures={}, sounds={})
+    write_report(folder / "run/report.html", title="Run", summary="", tables={}, pictures={})
     for _ in range(2):
         status, out, err = command("diagnose", folder / "run")
     assert status == 0, err
     page = (folder / "run/report.html").read_text()
-    assert page.count("<h2>Causes</h2>") == page.count("Divide by sqrt(r).") == page.count("<img") == 1
+    assert page.count(f"<h2>{HEADING}</h2>") == page.count("What to do: Divide by sqrt(r).") == page.count("<img") == 1
+    assert page.index("<h1>") < page.index("unscaled-rmsprop (severity 0.90)") < page.index("last-step-cost")
     first, second = out.index("1. unscaled-rmsprop (severity 0.90)"), out.index("2. last-step-cost (severity 0.40)")
     assert first < out.index("advice: Divide by sqrt(r).") < second < out.index("31 of 32 steps")
     assert "errors on validation windows: this model -3.01 dB" in out

@@ -8,29 +8,21 @@ import shutil
 
 import pytest
 
-from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
-from rnnaudio.runs.fit import fit
-from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
-from rnnaudio.runs.frames.recipe import FRAMES
+from rnnaudio.runs.frames.config import ModelConfig
 from rnnaudio.runs.listing import as_json, as_table, rows_in, run_folders
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.training import checkpoint
-
-TINY = FramesConfig(
-    model=ModelConfig(n_units=6), frame_size=40, n_steps=5, batch_size=4, max_updates=2, validate_every=2
-)
+from tests.support.tiny_runs import TINY, tiny_run
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Two runs that differ in two settings: one ended by its limit of updates, one by its limit of time."""
     folder = tmp_path_factory.mktemp("listing")
-    build_demo_corpus(folder / "corpus.h5")
-    fit(FRAMES, TINY, folder / "corpus.h5", folder / "runs/small")
-    large = dataclasses.replace(TINY, model=ModelConfig(n_units=8), learning_rate=0.01)
-    fit(FRAMES, large, folder / "corpus.h5", folder / "runs/below/large")
+    tiny_run(folder, "runs/small")
+    tiny_run(folder, "runs/below/large", dataclasses.replace(TINY, model=ModelConfig(n_units=8), learning_rate=0.01))
     return folder / "runs"
 
 

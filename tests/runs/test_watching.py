@@ -1,29 +1,23 @@
 """A run is watched from another process: every validation once, the curve where its losses lie, the end told."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 
-from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
-from rnnaudio.runs.fit import describe_row, fit
-from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
+from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.frames.recipe import FRAMES
 from rnnaudio.runs.watching import CLEAR, Follower, as_text, curve, watch
-
-TINY = FramesConfig(
-    model=ModelConfig(n_units=6), frame_size=40, n_steps=5, batch_size=4, max_updates=3, validate_every=1
-)
+from tests.support.tiny_runs import TINY, tiny_run
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("watching")
-    build_demo_corpus(folder / "corpus.h5")
-    fit(FRAMES, TINY, folder / "corpus.h5", folder / "run")
-    return folder / "run"
+    config = dataclasses.replace(TINY, max_updates=3, validate_every=1)
+    return tiny_run(tmp_path_factory.mktemp("watching"), "run", config)
 
 
 @pytest.fixture

@@ -1,32 +1,22 @@
 """Diagnosis of a run that generates poor sound: measure its model, training and free run, and report the causes."""
 
-import dataclasses
-import json
 import math
-from contextlib import ExitStack
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
-from rnnaudio import plots
-from rnnaudio.atomic import replacing
 from rnnaudio.diagnostics.diagnose import diagnose
 from rnnaudio.diagnostics.free_run import course
 from rnnaudio.diagnostics.subject import Cause, Diagnosis, Measurements
-from rnnaudio.lock import owned_folder
-from rnnaudio.metrics import Alive, scores_in_decibel
-from rnnaudio.report import extend_report
+from rnnaudio.metrics import scores_in_decibel
 from rnnaudio.runs.diagnosis.actions import actions
-from rnnaudio.runs.explanations import OF_A_DIAGNOSIS
 from rnnaudio.runs.load import load
 from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
-from rnnaudio.schema import Plain
 
-IN_THE_REPORT = ("name", "severity", "evidence", "advice")
 LINE = 100  # width of printed text in characters
 NOTHING_FOUND = "no mistake was found in how it was trained"
 OF_A_MEAN = (
@@ -50,58 +40,7 @@ def diagnose_run(run_dir: Path, corpus_path: Path | None = None) -> Diagnosis:
         return diagnose(recipe.subject(run, corpus, saved.run_dir))
 
 
-# ---------------------------------------------------------------- files and words
-
-
-def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
-    """Write ``diagnosis.json`` and ``diagnosis.png`` into the run's folder, both or neither; returns their paths.
-
-    Causes and picture are also added to the run's report, if there is one. RnnaudioError if another process writes to
-    the folder (:mod:`rnnaudio.lock`).
-    """
-    with owned_folder(run_dir):
-        return _written(Path(run_dir), diagnosis)
-
-
-def _written(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
-    targets = run_dir / "diagnosis.json", run_dir / "diagnosis.png"
-    with ExitStack() as stack:
-        text, picture = (stack.enter_context(replacing(target)) for target in targets)
-        text.write_text(json.dumps(as_json(diagnosis), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        plots.diagnosis(diagnosis, picture)
-    report = run_dir / "report.html"
-    if report.exists():
-        extend_report(
-            report,
-            tables={"Causes": cause_rows(diagnosis)},
-            pictures={"Diagnosis": targets[1]},
-            explanations=OF_A_DIAGNOSIS,
-        )
-    return targets
-
-
-def cause_rows(diagnosis: Diagnosis) -> list[dict[str, object]]:
-    """Rows of a table of the causes, most severe first; a single row with a remark if no cause was found."""
-    rows = [{k: getattr(cause, k) for k in IN_THE_REPORT} for cause in diagnosis.causes]
-    return rows or [{"cause": NOTHING_FOUND}]
-
-
-def as_json(diagnosis: Diagnosis) -> Plain:
-    """Convert causes and measurements to values for JSON; numbers that are not finite become None (null)."""
-    measured = {field.name: getattr(diagnosis.measured, field.name) for field in dataclasses.fields(Measurements)}
-    return _plain({"causes": [cause._asdict() for cause in diagnosis.causes], "measured": measured})
-
-
-def _plain(value: object) -> Plain:
-    if isinstance(value, Alive):
-        return _plain(value._asdict())
-    if isinstance(value, dict):
-        return {str(key): _plain(member) for key, member in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(member) for member in value]
-    return value if not isinstance(value, float) or math.isfinite(value) else None
+# ---------------------------------------------------------------- words
 
 
 def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C, saved: SavedRun | None = None) -> str:

@@ -1,0 +1,141 @@
+"""Players of several sounds on a page, their spectrograms on one axis of time that follows the playing position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from rnnaudio.audio.arrays import Audio
+from rnnaudio.audio.ogg import as_ogg
+from rnnaudio.plots import Strip, spectrogram_strips
+from rnnaudio.report.markup import data_uri, escape, paragraphs
+
+PIXELS_PER_SECOND = 40
+MOST_PIXELS = 12_000  # of the axis of time: minutes of sound are drawn closer
+APART_PIXELS = 50  # least distance of two labels of time
+STEPS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+N_KEYS = 9
+LEAST_VOTE, MOST_VOTE = 1, 5
+
+
+class Clip(NamedTuple):
+    """A sound: (n,) samples, full scale -1 to 1, at a sample rate in Hz.
+
+    words: plain text shown with it. wav: name of the same sound as a WAV file beside the page; empty if there is none.
+    """
+
+    audio: Audio
+    sample_rate_hz: int
+    words: str = ""
+    wav: str = ""
+
+
+class Deck(NamedTuple):
+    """Sounds to be compared, by name.
+
+    prime_seconds: length of the prime that all begin with, marked by a line; None: no line. highest_hz: upper edge of
+    the spectrograms; None: half the highest sample rate. ballot: an identifier of the page, if listeners are to vote:
+    the page then saves their votes, with the identifier, as JSON; empty: no votes.
+    """
+
+    clips: Mapping[str, Clip]
+    prime_seconds: float | None = None
+    highest_hz: float | None = None
+    ballot: str = ""
+
+    @property
+    def scripts(self) -> list[str]:
+        """Names of the scripts that the page needs."""
+        return ["players.js", "votes.js"] if self.ballot else ["players.js"]
+
+
+def players(deck: Deck) -> str:
+    """Make the players and spectrograms of a deck. The page needs the scripts of the deck.
+
+    Without scripts, the players work, the spectrograms stand still, and votes cannot be saved.
+    """
+    clips = list(deck.clips.values())
+    rates = [clip.sample_rate_hz for clip in clips]
+    highest = deck.highest_hz or max(rates) / 2
+    strips = spectrogram_strips([clip.audio for clip in clips], rates, highest_hz=highest)
+    seconds = max(max(strip.seconds for strip in strips), 1e-3)
+    each = (_player(k, name, clip, bool(deck.ballot)) for k, (name, clip) in enumerate(deck.clips.items(), 1))
+    lanes = (_lane(name, strip, seconds) for name, strip in zip(deck.clips, strips, strict=True))
+    prime = (
+        ""
+        if deck.prime_seconds is None
+        else f'<div class="prime" style="left:{_share(deck.prime_seconds, seconds)}"></div>'
+    )
+    pixels = min(PIXELS_PER_SECOND * seconds, MOST_PIXELS)
+    return f"""<section class="deck">
+<p>{escape(_how_to_read(deck))}</p>
+<div class="players">
+{"".join(each)}</div>
+<div class="strips">
+<div class="pitch" aria-hidden="true">{"".join(_pitch(k, highest) for k in range(1, len(clips) + 1))}</div>
+<div class="scroll" tabindex="0" role="group" aria-label="Spectrograms">
+<div class="time" data-seconds="{seconds:.6g}" style="width:max(100%, {pixels:.0f}px)">
+{"".join(lanes)}<div class="axis" aria-hidden="true">{_times(seconds, pixels)}</div>
+{prime}<div class="cursor"></div>
+</div></div></div>
+{_ballot(deck.ballot) if deck.ballot else ""}</section>"""
+
+
+def _how_to_read(deck: Deck) -> str:
+    n = min(len(deck.clips), N_KEYS)
+    keys = f"1 to {n} choose the sound and keep the time, " if n > 1 else ""
+    line = ", up to the dashed line all are the prime" if deck.prime_seconds is not None else ""
+    return (
+        f"Keys: space plays and pauses, {keys}the arrows move by 2 s. In the spectrograms time runs to the right, "
+        f"pitch upwards, brighter is louder, over 80 dB{line}; a click goes there."
+    )
+
+
+def _player(number: int, name: str, clip: Clip, is_voted_on: bool) -> str:
+    source = data_uri(as_ogg(clip.audio, clip.sample_rate_hz), "audio/ogg")
+    wav = f'<p><a href="{escape(clip.wav)}" download>{escape(clip.wav)}</a></p>' if clip.wav else ""
+    return (
+        f'<figure class="player"><figcaption><button class="choose" aria-pressed="false">{number} '
+        f"<strong>{escape(name)}</strong></button></figcaption>"
+        f'<audio controls preload="auto" aria-label="{escape(name)}" src="{source}"></audio>'
+        f"{''.join(paragraphs(clip.words))}{wav}"
+        f"{_vote(name) if is_voted_on else ''}</figure>\n"
+    )
+
+
+def _vote(name: str) -> str:
+    one = f'<label><input type="radio" name="vote {escape(name)}" data-clip="{escape(name)}" value='
+    marks = "".join(f'{one}"{mark}"> {mark}</label>' for mark in range(LEAST_VOTE, MOST_VOTE + 1))
+    question = f"How good is {escape(name)}? {LEAST_VOTE}: bad, {MOST_VOTE}: excellent"
+    return f'<div class="votes"><fieldset><legend>{question}</legend>{marks}</fieldset></div>'
+
+
+def _ballot(page: str) -> str:
+    return (
+        f'<p class="votes" data-page="{escape(page)}"><label>Your name or initials, if you like: '
+        '<input type="text" id="voter" maxlength="60"></label> <button id="save-votes">Save the votes</button> '
+        '<span id="saved" role="status"></span></p>\n'
+    )
+
+
+def _lane(name: str, strip: Strip, seconds: float) -> str:
+    width = _share(strip.seconds, seconds)
+    source = data_uri(strip.png, "image/png")
+    return f'<div class="lane"><img alt="Spectrogram: {escape(name)}" style="width:{width}" src="{source}"></div>\n'
+
+
+def _pitch(number: int, highest_hz: float) -> str:
+    marks = ((0, f"{highest_hz / 1000:g} kHz"), (50, f"{highest_hz / 2000:g}"), (100, "0"))
+    spans = (f'<span style="top:{top}%;transform:translateY(-{top}%)">{text}</span>' for top, text in marks)
+    return f"<div><b>{number}</b>{''.join(spans)}</div>"
+
+
+def _times(seconds: float, pixels: float) -> str:
+    apart = APART_PIXELS * seconds / pixels
+    step = next((step for step in STEPS_SECONDS if step >= apart), STEPS_SECONDS[-1])
+    marks = (k * step for k in range(int(seconds / step) + 1))
+    return "".join(f'<span style="left:{_share(mark, seconds)}">{mark:g} s</span>' for mark in marks)
+
+
+def _share(of_seconds: float, seconds: float) -> str:
+    return f"{100.0 * of_seconds / seconds:.4g}%"
