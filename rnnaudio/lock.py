@@ -4,10 +4,15 @@ The lock is a hidden file that contains a record of its owner, the process that 
 the kernel (``flock``) on this file. In nearly all cases the kernel's lock decides. The record decides
 
 * where the file system has no locks of the kernel;
-* between machines, because on some network disks each machine's kernel has its own locks: while there is a record of a
-  process on another machine, no other process gets the lock, until somebody deletes the file.
+* between machines, because on some network disks each machine's kernel has its own locks. An owner renews the time of
+  its file every minute. While there is a record of a process on another machine, no other process gets the lock until
+  that record is a quarter of an hour old, by the clock of the disk, or somebody deletes the file.
 
-A record that was copied with its folder, and so names another inode than that of its file, is ignored. Processes that
+A machine that was suspended for longer may find on waking that another process has the lock: :func:`check_owned` says
+so before anything is overwritten.
+
+A record of this machine that was copied with its folder, and so names another inode than that of its file, is ignored;
+between machines inodes mean nothing, as some network disks number their files for each machine alone. Processes that
 only read need no lock.
 """
 
@@ -17,6 +22,7 @@ import fcntl
 import json
 import os
 import stat
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,16 +30,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.process import Process, boot, host, this_process
+from rnnaudio.process import Process, boot, host, machine, this_process
 
 OF_A_FOLDER = ".rnnaudio.lock"
 MOST_BYTES = 4096  # of a record
 SETTLING_SECONDS = 0.2  # in which an owner writes its record
+RENEWAL_SECONDS = 60.0  # between two signs of life of an owner
+SILENT_SECONDS = 900.0  # without a sign of life, after which an owner on another machine has ended
 HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # of flock; other errors: there are no such locks here
 # Nothing can be written there anyway, and what tries to says so.
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 
-_held: set[tuple[str, int, int]] = set()  # locks by path, process and thread
+_held: dict[tuple[str, int, int], int] = {}  # descriptors of locks by path, process and thread
 
 
 @contextlib.contextmanager
@@ -67,10 +75,26 @@ def owned_file(path: Path) -> Iterator[None]:
         yield
 
 
+def check_owned(folder: Path) -> None:
+    """Raise RnnaudioError if this process had the lock of ``folder`` and another one has taken it over.
+
+    That happens where this machine was suspended, or cut off from a network disk, for a quarter of an hour.
+    """
+    path = os.path.realpath(Path(folder) / OF_A_FOLDER)
+    for (lock, pid, _), descriptor in _held.items():
+        if (lock, pid) == (path, os.getpid()) and not _is_still_mine(descriptor, Path(lock)):
+            owner = owner_of(folder)
+            raise RnnaudioError(
+                f"{folder} was taken over by {owner or 'another process'} while this machine was suspended or cut "
+                "off: nothing was overwritten; go on there, or train in another folder"
+            )
+
+
 def owner_of(folder: Path) -> "Owner | None":
     """The process that writes to the run in ``folder``, as its lock says; None if there is none or it has ended.
 
-    Nothing is locked for this, so that nobody who starts meanwhile is refused.
+    One on another machine has ended if its record is a quarter of an hour old. Nothing is locked for this, so that
+    nobody who starts meanwhile is refused.
     """
     try:
         descriptor = os.open(Path(folder) / OF_A_FOLDER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -78,11 +102,12 @@ def owner_of(folder: Path) -> "Owner | None":
         return None
     try:
         owner = _owner(descriptor)
+        age = time.time() - os.fstat(descriptor).st_mtime
     except OSError:  # what is there is no file
         return None
     finally:
         os.close(descriptor)
-    return owner if owner is not None and owner.process.is_running() is not False else None
+    return owner if owner is not None and owner.may_be_running(age) else None
 
 
 def _made(folder: Path) -> list[Path]:
@@ -102,12 +127,24 @@ def _owned(thing: Path, lock: Path, make: bool = False) -> Iterator[None]:
     if descriptor is None:
         yield
         return
-    _held.add(key)
+    _held[key] = descriptor
+    ended = threading.Event()
+    renewal = threading.Thread(target=_renew, args=(descriptor, ended), daemon=True)
+    renewal.start()
     try:
         yield
     finally:
-        _held.discard(key)
+        ended.set()
+        renewal.join()
+        _held.pop(key, None)
         _free(descriptor, lock)
+
+
+def _renew(descriptor: int, ended: threading.Event) -> None:
+    """Renew the time of a lock's file until the lock is freed."""
+    while not ended.wait(RENEWAL_SECONDS):
+        with contextlib.suppress(OSError):
+            os.utime(descriptor)
 
 
 def _taken(thing: Path, lock: Path, make: bool) -> int | None:
@@ -167,7 +204,7 @@ def _is_mine(descriptor: int, is_new: bool, thing: Path, lock: Path) -> bool:
     if not _is_at(descriptor, lock):
         return False
     owner = _owner(descriptor) if is_new or by_kernel else _settled(descriptor)
-    if owner is not None and owner.keeps_out(by_kernel):
+    if owner is not None and owner.keeps_out(by_kernel, _age(descriptor, lock)):
         raise _in_use(thing, lock, owner)
     if not is_new and not by_kernel:  # of two that find a dead owner, one makes the new file
         lock.unlink(missing_ok=True)
@@ -180,11 +217,23 @@ def _is_mine(descriptor: int, is_new: bool, thing: Path, lock: Path) -> bool:
     return True
 
 
+def _age(descriptor: int, lock: Path) -> float:
+    """Seconds since the last sign of life in a lock's file, by the clock of its disk."""
+    with tempfile.TemporaryFile(dir=lock.parent) as now:
+        return os.fstat(now.fileno()).st_mtime - os.fstat(descriptor).st_mtime
+
+
 def _free(descriptor: int, lock: Path) -> None:
     with contextlib.suppress(OSError):
-        if _is_at(descriptor, lock):
+        owner = _owner(descriptor)  # none yet, if writing it has failed
+        if _is_at(descriptor, lock) and (owner is None or owner.process == this_process()):
             lock.unlink()
     os.close(descriptor)
+
+
+def _is_still_mine(descriptor: int, lock: Path) -> bool:
+    owner = _owner(descriptor)
+    return owner is not None and owner.process == this_process() and _is_at(descriptor, lock)
 
 
 def _is_at(descriptor: int, lock: Path) -> bool:
@@ -218,15 +267,20 @@ class Owner(NamedTuple):
     since: str
     inode: int
 
-    def keeps_out(self, by_kernel: bool) -> bool:
+    def keeps_out(self, by_kernel: bool, age_seconds: float) -> bool:
         """Whether this owner may still be running, so that nobody else may take its lock.
 
         by_kernel: whether this process has obtained the kernel's lock on the file; then an owner on this machine is
-        known to have ended.
+        known to have ended. age_seconds: time since the owner's last sign of life.
         """
         if by_kernel and (self.host == host() or (self.boot and self.boot == boot())):
             return False  # that kernel has freed the lock
-        return self.process.is_running() is not False
+        return self.may_be_running(age_seconds)
+
+    def may_be_running(self, age_seconds: float) -> bool:
+        """Whether the process is running or, on another machine, has given a sign of life lately."""
+        is_running = self.process.is_running()
+        return age_seconds < SILENT_SECONDS if is_running is None else is_running
 
     @property
     def process(self) -> Process:
@@ -242,7 +296,7 @@ def _myself(descriptor: int) -> Owner:
 
 
 def _owner(descriptor: int) -> Owner | None:
-    """The owner that a lock names; None if it names none, or was copied."""
+    """The owner that a lock names; None if it names none, or was copied on this machine."""
     try:
         values = json.loads(os.pread(descriptor, MOST_BYTES, 0))
         owner = Owner(**values)
@@ -251,7 +305,8 @@ def _owner(descriptor: int) -> Owner | None:
     kinds = zip(owner, Owner.__annotations__.values(), strict=True)
     if not all(type(value) is kind for value, kind in kinds) or owner.pid <= 0:
         return None
-    return owner if owner.inode == os.fstat(descriptor).st_ino else None
+    is_copy = owner.machine == machine() and owner.inode != os.fstat(descriptor).st_ino
+    return None if is_copy else owner
 
 
 def _settled(descriptor: int) -> Owner | None:
@@ -265,5 +320,6 @@ def _settled(descriptor: int) -> Owner | None:
 def _in_use(thing: Path, lock: Path, owner: Owner | None) -> RnnaudioError:
     who = f"{owner}" if owner else "another process"
     elsewhere = owner is not None and owner.host != host()
-    gone = f" (if that machine is gone, delete {lock})" if elsewhere else ""
+    wait = f"its lock is free {SILENT_SECONDS / 60.0:.0f} minutes after its last sign of life"
+    gone = f" (if that machine is gone: {wait}, or delete {lock})" if elsewhere else ""
     return RnnaudioError(f"{thing} is being written by {who}: wait until it has ended, or choose another place{gone}")

@@ -18,6 +18,7 @@ from rnnaudio import lock
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import OF_A_FOLDER, owned_file, owned_folder
 from rnnaudio.process import host, this_process
+from rnnaudio.training import checkpoint
 from tests.support.processes import ROOT
 
 OWNER = """
@@ -162,7 +163,65 @@ def keeps_out(folder, words):
 
 def test_another_machine_keeps_its_lock_until_somebody_deletes_it(tmp_path):
     path = left_behind(tmp_path / OF_A_FOLDER, **FOREIGN)
-    keeps_out(tmp_path, rf"by process {os.getpid()} on node-7, since .*\(if that machine is gone, delete {path}\)")
+    gone = rf"\(if that machine is gone: .* 15 minutes .*, or delete {path}\)"
+    who = rf"by process {os.getpid()} on node-7, since .*{gone}"
+    keeps_out(tmp_path, who)
+    assert lock.owner_of(tmp_path).host == "node-7"
+
+
+def age(path, seconds):
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_another_machine_that_gives_no_sign_of_life_has_ended(tmp_path, request, by_kernel):
+    if not by_kernel:
+        request.getfixturevalue("without_kernel_locks")
+    path = left_behind(tmp_path / OF_A_FOLDER, **FOREIGN)
+    age(path, lock.SILENT_SECONDS - 60.0)
+    keeps_out(tmp_path, "on node-7")
+    age(path, lock.SILENT_SECONDS + 60.0)
+    assert lock.owner_of(tmp_path) is None
+    with owned_folder(tmp_path):
+        assert lock.owner_of(tmp_path).pid == os.getpid() and lock.owner_of(tmp_path).host == host()
+        lock.check_owned(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_owner_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "RENEWAL_SECONDS", 0.02)
+    with owned_folder(tmp_path):
+        path = tmp_path / OF_A_FOLDER
+        age(path, 1000.0)
+        end = time.monotonic() + 10.0
+        while time.time() - path.stat().st_mtime > 500.0:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert not [one for one in threading.enumerate() if one.name.startswith("Thread") and "_renew" in one.name]
+
+
+@pytest.mark.parametrize("in_place", [True, False], ids=["same file", "new file"])
+def test_whoever_was_suspended_too_long_overwrites_nothing(tmp_path, in_place):
+    """Another machine has taken the lock: by the record in the same file, or by a new file."""
+    checkpoint.save(tmp_path / checkpoint.NAME, checkpoint.Checkpoint({}, {"of": "both"}))
+    before = (tmp_path / checkpoint.NAME).read_bytes()
+    with owned_folder(tmp_path):
+        path = tmp_path / OF_A_FOLDER
+        if not in_place:
+            path.unlink()
+        left_behind(path, **FOREIGN)
+        taken_over = r"was taken over by process \d+ on node-7, .* nothing was overwritten"
+        with pytest.raises(RnnaudioError, match=taken_over):
+            checkpoint.save(tmp_path / checkpoint.NAME, checkpoint.Checkpoint({}, {"of": "one"}))
+    assert (tmp_path / checkpoint.NAME).read_bytes() == before
+    keeps_out(tmp_path, "on node-7")  # and its lock is left to it
+
+
+def test_who_has_no_lock_is_not_asked(tmp_path):
+    lock.check_owned(tmp_path)
+    left_behind(tmp_path / OF_A_FOLDER, **FOREIGN)
+    lock.check_owned(tmp_path)
 
 
 @pytest.mark.usefixtures("without_kernel_locks")
@@ -199,7 +258,7 @@ def test_without_locks_of_the_kernel_one_of_two_takes_what_is_left_behind(tmp_pa
         b"", b"[]", b"{}", b"\xff", b'{"pid": "x"}', b"[" * 4000, b"9" * 4090, b"x" * 10**6,
         json.dumps({**this_process()._asdict(), "host": 1, "boot": "", "since": "", "inode": 1}).encode(),
         json.dumps({**FOREIGN, "pid": -1, "started": 1, "since": "", "inode": 1}).encode(),
-        json.dumps({**FOREIGN, "pid": 1, "started": 1, "since": "", "inode": 1}).encode(),  # of another file: a copy
+        json.dumps({**this_process()._asdict(), "host": "", "boot": "", "since": "", "inode": 1}).encode(),  # a copy
     ],
 )  # fmt: skip
 def test_what_is_no_record_keeps_nobody_out(tmp_path, content):

@@ -25,6 +25,7 @@ import safetensors.numpy
 from rnnaudio.atomic import replacing, write_atomically
 from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.lock import check_owned
 from rnnaudio.records import Json, Record, parsed
 from rnnaudio.training import history
 
@@ -101,8 +102,10 @@ def save(path: Path, checkpoint: Checkpoint, *, keep_previous: bool = False) -> 
 
     keep_previous: True to keep an earlier checkpoint at ``path`` as the previous one, beside the new one.
 
-    RnnaudioError (no space, no permission, values that are not finite); an earlier file is then unchanged.
+    RnnaudioError (no space, no permission, values that are not finite, a folder that another process has taken over);
+    an earlier file is then unchanged.
     """
+    check_owned(Path(path).parent)
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}
     spoilt = first_not_finite(arrays)
     if spoilt:
