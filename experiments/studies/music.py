@@ -226,7 +226,7 @@ def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> 
 
 def played(musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> tuple[np.ndarray, list[np.ndarray]]:
     """Generate with the chosen settings: first-stage codes, (n_seeds, n_frames), and sounds on the scale -1 to 1."""
-    blocks = list(musician.play(seeds, round(seconds * musician.sample_rate_hz)))
+    blocks = list(musician.coded_blocks(seeds, round(seconds * musician.sample_rate_hz)))
     audio = np.concatenate([block.audio for block in blocks], axis=1)
     return np.concatenate([block.codes for block in blocks], axis=1)[..., 0], list(map(musician.scale.restore, audio))
 
@@ -309,9 +309,9 @@ def bits(musician: CodesRun, corpus: AudioCorpus, chains: dict[str, Markov]) -> 
 def speed(musician: CodesRun, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
     """Speed of one stream as a multiple of real time, including phases, and seconds to the first sound."""
     n, first = round(seconds * musician.sample_rate_hz), 0.0
-    next(musician.play([seed], n, n_at_once=1))  # compiles
+    next(musician.coded_blocks([seed], n, n_at_once=1))  # compiles
     started = time.perf_counter()
-    for block in musician.play([seed], n, n_at_once=1):
+    for block in musician.coded_blocks([seed], n, n_at_once=1):
         first = first or (time.perf_counter() - started if block.audio.size else 0.0)
     took = time.perf_counter() - started
     return {"times_real_time": round(seconds / took, 2), "first_sound_seconds": round(first, 3)}

@@ -107,7 +107,7 @@ def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures
     }
     for temperature in TEMPERATURES:
         sampling = SamplingSchedule((temperature,))
-        blocks = list(musician.play(seeds, round(options.seconds * rate), sampling, seed=SAMPLING_SEED))
+        blocks = list(musician.coded_blocks(seeds, round(options.seconds * rate), sampling, seed=SAMPLING_SEED))
         codes = np.concatenate([block.codes for block in blocks], axis=1)
         audio = np.concatenate([block.audio for block in blocks], axis=1)
         row[f"held at {temperature}"] = round(float(np.mean([held(one) for one in codes])), 3)

@@ -17,6 +17,7 @@ from rnnaudio.corpus_file.layout import SAMPLE_SCALE, text_of
 from rnnaudio.data.corpus_format import open_checked
 from rnnaudio.data.corpus_verify import Verification
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.markup import escape, table
 from rnnaudio.text import visible
 
 AT_ONCE_BYTES = 1 << 29  # of samples, which are compared with their sums in one or two seconds
@@ -227,6 +228,12 @@ class AudioCorpus(Scale):
 
     def close(self) -> None:
         self.file.close()
+
+    def _repr_html_(self) -> str:
+        """In a notebook: pieces and duration of each split."""
+        splits = (self.train, self.valid, self.test)
+        rows = [{"split": one.name, "pieces": len(one.pieces), "seconds": round(one.seconds, 1)} for one in splits]
+        return f"<p>{escape(str(self.path))}: {self.sample_rate_hz} Hz</p>{table(rows)}"
 
     @property
     def verification(self) -> Verification:

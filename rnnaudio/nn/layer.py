@@ -9,6 +9,7 @@ import numpy as np
 from rnnaudio import engine
 from rnnaudio.engine import Key, SharedVariable, Size, Symbolic, tt
 from rnnaudio.kernels.step import Step
+from rnnaudio.markup import table
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.state import State, StateSizes
 from rnnaudio.nn.state import flatten as flatten
@@ -191,6 +192,15 @@ class Layer:
     def n_parameters(self) -> int:
         """The number of trained scalars."""
         return sum(v.get_value(borrow=True).size for v in self.parameters().values())
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the parameters with their shapes."""
+        rows = [
+            {"parameter": name, "shape": " x ".join(map(str, value.shape)) or "scalar", "numbers": value.size}
+            for name, value in ((name, v.get_value(borrow=True)) for name, v in self.parameters().items())
+        ]
+        kind = type(self).__name__
+        return f"<p>{kind}: {self.n_in} in, {self.n_out} out, {self.n_parameters} parameters</p>{table(rows)}"
 
     @property
     def state_sizes(self) -> StateSizes:

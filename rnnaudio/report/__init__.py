@@ -1,6 +1,6 @@
 """HTML pages on runs."""
 
 from rnnaudio.report.page import Findings, replace_findings, write_report
-from rnnaudio.report.players import Clip, Deck
+from rnnaudio.report.players import Deck
 
-__all__ = ["Clip", "Deck", "Findings", "replace_findings", "write_report"]
+__all__ = ["Deck", "Findings", "replace_findings", "write_report"]

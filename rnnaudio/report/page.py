@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from rnnaudio.atomic import write_atomically
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.report.markup import END, Rows, escape, page, paragraphs, picture, table
+from rnnaudio.markup import Rows, escape, paragraphs, table
+from rnnaudio.report.frame import END, page, picture
 from rnnaudio.report.players import Deck, players
 
 FINDINGS, END_OF_FINDINGS = "<!-- findings -->", "<!-- end of findings -->"

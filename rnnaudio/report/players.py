@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from rnnaudio.audio.arrays import Audio
-from rnnaudio.audio.ogg import as_ogg
+from rnnaudio.audio.clip import Clip
+from rnnaudio.markup import data_uri, escape, paragraphs
 from rnnaudio.plots import Strip, spectrogram_strips
-from rnnaudio.report.markup import data_uri, escape, paragraphs
 
 PIXELS_PER_SECOND = 40
 MOST_PIXELS = 12_000  # of the axis of time: minutes of sound are drawn closer
@@ -16,18 +15,6 @@ APART_PIXELS = 50  # least distance of two labels of time
 STEPS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 N_KEYS = 9
 LEAST_VOTE, MOST_VOTE = 1, 5
-
-
-class Clip(NamedTuple):
-    """A sound: (n,) samples, full scale -1 to 1, at a sample rate in Hz.
-
-    words: plain text shown with it. wav: name of the same sound as a WAV file beside the page; empty if there is none.
-    """
-
-    audio: Audio
-    sample_rate_hz: int
-    words: str = ""
-    wav: str = ""
 
 
 class Deck(NamedTuple):
@@ -92,12 +79,11 @@ def _how_to_read(deck: Deck) -> str:
 
 
 def _player(number: int, name: str, clip: Clip, is_voted_on: bool) -> str:
-    source = data_uri(as_ogg(clip.audio, clip.sample_rate_hz), "audio/ogg")
     wav = f'<p><a href="{escape(clip.wav)}" download>{escape(clip.wav)}</a></p>' if clip.wav else ""
     return (
         f'<figure class="player"><figcaption><button class="choose" aria-pressed="false">{number} '
         f"<strong>{escape(name)}</strong></button></figcaption>"
-        f'<audio controls preload="auto" aria-label="{escape(name)}" src="{source}"></audio>'
+        f"{clip.player(name)}"
         f"{''.join(paragraphs(clip.words))}{wav}"
         f"{_vote(name) if is_voted_on else ''}</figure>\n"
     )

@@ -19,11 +19,12 @@ from rnnaudio import plots
 from rnnaudio.atomic import replacing
 from rnnaudio.audio import resample
 from rnnaudio.audio.arrays import Audio
+from rnnaudio.audio.clip import Clip
 from rnnaudio.audio.levels import limited, loudness_lufs
 from rnnaudio.data import AudioCorpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import Alive, alive_seconds
-from rnnaudio.report import Clip, Deck, write_report
+from rnnaudio.report import Deck, write_report
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
 from rnnaudio.runs.diagnosis.saved import saved_causes
 from rnnaudio.runs.judging import judge, prime_and_continuation

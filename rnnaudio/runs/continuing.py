@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from rnnaudio.audio.arrays import Audio
+from rnnaudio.audio.clip import Clip
+from rnnaudio.audio.levels import limited
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.generation import Generated
 from rnnaudio.generation.sampling import SamplingSchedule
+from rnnaudio.markup import table
 from rnnaudio.metrics import AliveLimits, alive_seconds, in_range
 from rnnaudio.metrics.windows import STEP_SECONDS
 from rnnaudio.nn import Layer
@@ -23,6 +27,7 @@ from rnnaudio.training.history import Row
 
 DEAD_SECONDS = 10.0  # a stream outside the limits of real music for this long is ended
 LOOK_SECONDS = 2.0  # between two checks
+PRIME_SECONDS = 1.0  # of a continuation without a prime of its own
 KEPT_SECONDS = 30.0  # of a stream, in which a death is dated; it began some twelve seconds before it is noticed
 
 
@@ -143,6 +148,50 @@ class LoadedRun(ABC):
         The parts add up to ``n_samples`` new samples; they do not contain the prime.
         """
         return (block[0] for block in self.blocks([prime], n_samples, sampling, at_once=True))
+
+    def play(
+        self,
+        seconds: float = 10.0,
+        prime: Audio | None = None,
+        *,
+        index: int = 0,
+        sampling: SamplingOptions = AS_TRAINED,
+    ) -> Clip:
+        """Continue a prime; returns prime and continuation as a clip, which a notebook shows as a player.
+
+        seconds
+            length of the continuation.
+        prime
+            (n,) samples, full scale -1 to 1, at the run's sample rate; None: a second of the test split of the run's
+            corpus.
+        index
+            number of that excerpt, counted from 0; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
+        sampling
+            options of the sampling.
+
+        RnnaudioError for a prime that is too short, for options that the run does not have, or if the corpus, from
+        which the prime is to come, is missing.
+        """
+        if prime is None:
+            with self.open_corpus() as corpus:
+                prime = corpus.restore(corpus.test.prime_at(index, corpus.test.prime_length(PRIME_SECONDS)))
+        n_samples = round(seconds * self.sample_rate_hz)
+        (result,) = self.continue_primes([self.scale.standardise(prime)], n_samples, sampling)
+        audio, _ = limited(self.scale.restore(result.audio), self.sample_rate_hz)
+        lengths = f"{len(prime) / self.sample_rate_hz:.2f} s prime, then generated"
+        return Clip(audio, self.sample_rate_hz, "; ".join(filter(None, [lengths, result.stopped])))
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what the run is and how far it came."""
+        rows = {
+            "run": type(self).__name__,
+            "sample rate (Hz)": self.sample_rate_hz,
+            "parameters": self.model.n_parameters,
+            "updates": self.record["n_updates"],
+            "minutes of training": round(self.record["seconds"] / 60.0, 2),
+            "best validation loss": self.best_validation_loss,
+        }
+        return table(rows)
 
     def watch(self, prime: np.ndarray) -> "Watch":
         """Make a new :class:`Watch`, which detects the death of a stream that continues ``prime``.

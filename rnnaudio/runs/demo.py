@@ -10,12 +10,13 @@ from typing import Any
 from rnnaudio import plots
 from rnnaudio.atomic import write_atomically
 from rnnaudio.audio import read_audio
+from rnnaudio.audio.clip import Clip
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.diagnostics.subject import Diagnosis
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
 from rnnaudio.records import parsed
-from rnnaudio.report import Clip, Deck, write_report
+from rnnaudio.report import Deck, write_report
 from rnnaudio.runs.diagnosis.diagnose import diagnose_run
 from rnnaudio.runs.diagnosis.saved import saved_findings, write_diagnosis
 from rnnaudio.runs.explanations import HOW_IT_IS_JUDGED

@@ -12,9 +12,10 @@ import threadpoolctl
 from rnnaudio import engine, plots
 from rnnaudio.atomic import write_atomically
 from rnnaudio.audio import write_wav
+from rnnaudio.audio.clip import Clip
 from rnnaudio.audio.levels import level_dbfs, limited
 from rnnaudio.lock import owned_folder
-from rnnaudio.report import Clip, Deck, write_report
+from rnnaudio.report import Deck, write_report
 from rnnaudio.runs.config import to_dict
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.diagnosis.saved import saved_findings

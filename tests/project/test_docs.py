@@ -115,7 +115,11 @@ def test_pages_have_one_title_and_fit_the_width():
         assert max(map(len, prose)) <= 119, page
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if CODE.search(text_of(page))], ids=lambda page: page.stem)
+NOTEBOOK = DOCS / "tutorials/in-a-notebook.md"  # run by tests/runs/test_notebook.py
+WITH_CODE = [page for page in PAGES if CODE.search(text_of(page)) and page != NOTEBOOK]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     """All its blocks, one after the other, where `make demo` has left a corpus and a recording."""
     monkeypatch.chdir(tmp_path)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from rnnaudio import plots
-from rnnaudio.report import Clip, Deck, Findings, write_report
+from rnnaudio.audio.clip import Clip
+from rnnaudio.report import Deck, Findings, write_report
 from rnnaudio.runs import voting
 from tests.support.figures import history_of
 from tests.support.sounds import music

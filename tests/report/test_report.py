@@ -10,8 +10,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from rnnaudio.audio.clip import Clip
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.report import Clip, Deck, Findings, replace_findings, write_report
+from rnnaudio.report import Deck, Findings, replace_findings, write_report
 
 PNG = base64.b64decode(  # one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="

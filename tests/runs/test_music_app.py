@@ -73,10 +73,10 @@ def test_a_run_is_loaded_and_plays_the_same_again(folder, seeds):
 def test_it_plays_the_same_in_blocks_and_frame_by_frame(folder, seeds):
     run = load(folder / "run")
     one, many = (
-        np.concatenate([block.audio for block in run.play(seeds, 9_000, n_at_once=n)], axis=1) for n in (1, 50)
+        np.concatenate([block.audio for block in run.coded_blocks(seeds, 9_000, n_at_once=n)], axis=1) for n in (1, 50)
     )
     np.testing.assert_array_equal(one, many)
-    other = np.concatenate([block.audio for block in run.play(seeds, 9_000, seed=1)], axis=1)
+    other = np.concatenate([block.audio for block in run.coded_blocks(seeds, 9_000, seed=1)], axis=1)
     assert (other != one).any()
 
 

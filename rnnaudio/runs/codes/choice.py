@@ -40,7 +40,7 @@ def played(run: CodesRun, primes: Sequence[np.ndarray], n_samples: int, seed: in
 
     primes: (n,) standardised samples each, of equal length. seed: random seed of the sampling; None: the run's own.
     """
-    blocks = [block.audio for block in run.play(primes, n_samples, seed=seed)]
+    blocks = [block.audio for block in run.coded_blocks(primes, n_samples, seed=seed)]
     return [run.scale.restore(audio) for audio in np.concatenate(blocks, axis=1)]
 
 

@@ -51,11 +51,12 @@ class CodesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue each prime by :meth:`play`, see the base class; at_once: one frame per block."""
+        """Continue each prime by :meth:`coded_blocks`, see the base class; at_once: one frame per block."""
         schedule, n = sampling.schedule(self.temperature), 1 if at_once else FRAMES_AT_ONCE
-        return (block.audio for block in self.play(primes, n_samples, schedule, seed=sampling.seed, n_at_once=n))
+        blocks = self.coded_blocks(primes, n_samples, schedule, seed=sampling.seed, n_at_once=n)
+        return (block.audio for block in blocks)
 
-    def play(
+    def coded_blocks(
         self,
         primes: Sequence[np.ndarray],
         n_samples: int,

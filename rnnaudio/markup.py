@@ -1,0 +1,61 @@
+"""Pieces of HTML: escaped text, paragraphs, tables, embedded content."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+
+from rnnaudio.text import visible
+
+Row = Mapping[str, object]
+Rows = Row | Sequence[Row]
+
+
+def escape(text: str) -> str:
+    """Escape what HTML obeys, and control characters, so that foreign text changes neither page nor reading order."""
+    return html.escape(visible(text, keep="\n\t"))
+
+
+def paragraphs(text: str) -> list[str]:
+    """Make paragraphs of plain text, in which empty lines separate them."""
+    return [f"<p>{escape(paragraph.strip())}</p>" for paragraph in text.split("\n\n") if paragraph.strip()]
+
+
+def data_uri(content: bytes, mime: str) -> str:
+    """Make the address of content that is embedded in the page."""
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+def table(content: Rows) -> str:
+    """Make a table of rows, whose columns are all keys in order of first appearance, or of one row's names and values.
+
+    Columns in which all values are numbers are aligned to the right.
+    """
+    if isinstance(content, Mapping):
+        content = [{"name": name, "value": value} for name, value in content.items()]
+    columns = list(dict.fromkeys(key for row in content for key in row))
+    if not columns:
+        return "<p>Nothing to show.</p>"
+    numeric = [all(_is_number(row[column]) for row in content if column in row) for column in columns]
+    head = _table_row("th", columns, numeric)
+    body = "\n".join(_table_row("td", [row.get(column, "") for column in columns], numeric) for row in content)
+    return f'<div class="wide" tabindex="0"><table><thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def _table_row(tag: str, values: Sequence[object], numeric: Sequence[bool]) -> str:
+    starts = [f'<{tag} class="number">' if is_number else f"<{tag}>" for is_number in numeric]
+    cells = (f"{start}{escape(_as_text(value))}</{tag}>" for start, value in zip(starts, values, strict=True))
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _as_text(value: object) -> str:
+    """Format a value: six significant digits for numbers that are not integers, else as Python prints it."""
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return f"{float(value):.6g}"
+    return str(value)
