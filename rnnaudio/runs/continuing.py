@@ -14,6 +14,8 @@ from rnnaudio.audio.clip import Clip
 from rnnaudio.audio.levels import limited
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.export import Network, layer_network
 from rnnaudio.generation import Generated
 from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.markup import table
@@ -118,6 +120,20 @@ class LoadedRun(ABC):
         RnnaudioError if the file is missing or not the corpus of the run.
         """
         return open_known(self.record["config"]["corpus"], path)
+
+    def networks(self) -> dict[str, Network]:
+        """Make the networks to export, each under the ending of its file's name, the step of the model under "".
+
+        By default there is that one alone: x (streams, n_in) and the state -> y (streams, n_out) and the new state.
+        RnnaudioError if the model has no step, or its step cannot be exported.
+        """
+        try:
+            return {"": layer_network(self.model, "x", "y")}
+        except NotImplementedError as error:
+            raise RnnaudioError(
+                f"a {type(self.model).__name__} has no step, and {type(self).__name__} does not say what to export: "
+                "give it a method networks"
+            ) from error
 
     @abstractmethod
     def blocks(

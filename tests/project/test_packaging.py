@@ -25,6 +25,7 @@ RESTRICTED = {
     "pytensor": {"rnnaudio.engine"},
     "jax": {"rnnaudio.engine", "experiments.benchmarks"},
     "theano": {"rnnaudio.engine"},
+    "onnx": {"rnnaudio.export"},
     "matplotlib": {"rnnaudio.plots", "rnnaudio.report"},
 }
 

@@ -7,12 +7,14 @@ import numpy as np
 
 from rnnaudio.data.codec import Codec
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.export import Network
 from rnnaudio.generation.codes import Block, continue_audio
 from rnnaudio.generation.sampling import SamplingSchedule
 from rnnaudio.metrics import AliveLimits
 from rnnaudio.nn import CodeModel
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.model import CODEC, build_model, load_codec
+from rnnaudio.runs.codes.network import encoder_network, step_network
 from rnnaudio.runs.codes.playing import Playing, load_playing, playing_path
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
 from rnnaudio.runs.record import SavedRun, rate_of
@@ -81,6 +83,18 @@ class CodesRun(LoadedRun):
             seed=self.config.seed if seed is None else seed,
             n_at_once=n_at_once,
         )
+
+    def networks(self) -> dict[str, Network]:
+        """The sampling of a frame, and under ``-encoder`` the encoder of a prime; see the base class."""
+        step, stft = step_network(self.model, self.codec), self.codec.stft
+        names = ("window_samples", "hop_samples", "window")
+        later = [self.playing.detail_temperature] * (self.model.n_stages - 1)
+        step.about = {
+            **{name: getattr(stft, name) for name in names},
+            "temperatures": [self.temperature, *later],
+            "random": [self.config.seed, 0, 9],
+        }
+        return {"": step, "-encoder": encoder_network(self.codec)}
 
     def playing_as(self, playing: Playing) -> "CodesRun":
         """A copy of the run that generates with other settings; its parameters stay as loaded."""

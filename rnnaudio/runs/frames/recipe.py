@@ -14,6 +14,7 @@ from rnnaudio.data.corpus import Scale, Split
 from rnnaudio.diagnostics import BatchCheck, LinearPrediction, baselines, check_batch, linear_prediction
 from rnnaudio.diagnostics.subject import Subject
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.export import Network
 from rnnaudio.generation import OutputNoise, Stepper, continued_blocks
 from rnnaudio.metrics import in_decibel, scores_in_decibel
 from rnnaudio.nn import GaussianNoise, Layer, LinearPredictor, MemoryLSTM, Noisy
@@ -33,6 +34,7 @@ from rnnaudio.runs.frames.build import (
     build_strategy,
 )
 from rnnaudio.runs.frames.config import FramesConfig
+from rnnaudio.runs.frames.network import frames_network
 from rnnaudio.runs.frames.page import frames_page
 from rnnaudio.runs.frames.remedies import remedy
 from rnnaudio.runs.judging import Sound
@@ -87,6 +89,10 @@ class FramesRun(LoadedRun):
         """
         _refuse(sampling)
         return continued_blocks(self._stepper(), primes, n_samples=n_samples, **self._options())
+
+    def networks(self) -> dict[str, Network]:
+        noise = self.output_noise_std if self.config.generation_noise else 0.0
+        return {"": frames_network(self.model, self.config, noise)}
 
     def _stepper(self) -> Stepper:
         return Stepper(self.model, noise_seed=self.config.seed if self.config.noise_in_evaluation else None)

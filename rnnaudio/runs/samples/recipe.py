@@ -12,7 +12,9 @@ from rnnaudio.data.code_batches import CodeStreams
 from rnnaudio.data.quantize import Quantizer
 from rnnaudio.data.sample_batches import fitted_quantizer, levels_of
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.export import Network
 from rnnaudio.generation.samples import SamplePlayer
+from rnnaudio.kernels.samples import SAMPLERS
 from rnnaudio.nn import SampleModel
 from rnnaudio.objectives import NextSamples
 from rnnaudio.runs.bits import bits_by_counts, fitting
@@ -23,6 +25,7 @@ from rnnaudio.runs.recipe import Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.runs.samples.model import Facts, build_model, measured_facts, windows_of
+from rnnaudio.runs.samples.network import step_network
 from rnnaudio.runs.toys import WAVES
 from rnnaudio.training.resuming import set_model
 
@@ -63,6 +66,18 @@ class SamplesRun(LoadedRun):
                 player.sampling = schedule.at(now / n_samples)
                 levels.append(next(player))
             yield self.quantizer.samples(np.concatenate(levels, axis=1)[:, : n_samples - done])
+
+    def networks(self) -> dict[str, Network]:
+        network = step_network(self.model, self.quantizer)
+        network.about = {
+            "frame_size": self.config.frames[0],
+            "n_context": self.model.n_context,
+            "n_uniform": SAMPLERS[self.model.samples.readout.kernel],
+            **dataclasses.asdict(self.quantizer),
+            "temperature": self.temperature,
+            "random": [self.config.seed, 0, 11],
+        }
+        return {"": network}
 
 
 class SamplesRecipe(Recipe[SamplesConfig]):

@@ -1,0 +1,27 @@
+"""The network of a run over frames, for export: a frame and the state in, the next frame and the state out."""
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.export import Network, layer_network
+from rnnaudio.nn import Layer
+from rnnaudio.runs.frames.config import FramesConfig
+
+
+def frames_network(model: Layer, config: FramesConfig, output_noise_std: float) -> Network:
+    """Make the network of one step: ``frame`` (streams, frame_size) -> ``next_frame``, standardised samples.
+
+    output_noise_std: standard deviation of the noise that the run adds to what it generates; 0: none. RnnaudioError
+    for a run that generates with the noise of training, or whose outputs cannot be its inputs.
+    """
+    if config.noise_in_evaluation:
+        raise RnnaudioError(
+            "this run generates with the noise and dropout of training (noise_in_evaluation), which an ONNX file "
+            "cannot repeat: train one without"
+        )
+    network = layer_network(model, "frame", "next_frame")
+    network.about = {
+        "frame_size": config.frame_size,
+        "two_functions": config.generation == "two_functions_2016",
+        "output_noise_std": output_noise_std,
+        "random": [config.seed, 0, 3],
+    }
+    return network
