@@ -211,32 +211,6 @@ def generate(
     print(done, file=sys.stderr if str(out) == "-" else sys.stdout)
 
 
-@command("export", RUNS)
-def export(
-    run_dir: RunDir,
-    out: Annotated[Positional[Path], arg(metavar="OUT.onnx")],
-    overwrite: bool = False,
-    imports: Imports = (),
-) -> None:
-    """Write a run's network as ONNX, for other programs.
-
-    One step, with the state as inputs and outputs: a frame, the codes of a frame, or a frame of samples. What else is
-    to be known, from the sample rate to the initial state, is in the file's metadata. For a run over codes the encoder
-    of the prime is written, too, to OUT-encoder.onnx. Needs the extra onnx (pip install 'rnnaudio[onnx]').
-
-    Example: rnnaudio export runs/mine mine.onnx
-
-    Args:
-        run_dir: the folder of the run.
-        out: the ONNX file to write.
-        overwrite: replace existing files.
-        imports: a Python file that registers the cell or recipe of the run, if it is your own.
-    """
-    from rnnaudio.runs.export import export as write_network
-
-    print(write_network(run_dir, out, overwrite=overwrite))
-
-
 @command("report", RUNS)
 def report(
     run_dir: RunDir,

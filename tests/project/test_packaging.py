@@ -26,6 +26,7 @@ RESTRICTED = {
     "jax": {"rnnaudio.engine", "experiments.benchmarks"},
     "theano": {"rnnaudio.engine"},
     "onnx": {"rnnaudio.export"},
+    "sounddevice": {"rnnaudio.audio"},
     "matplotlib": {"rnnaudio.plots", "rnnaudio.report"},
 }
 
