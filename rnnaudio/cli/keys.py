@@ -4,6 +4,7 @@ import os
 import select
 import sys
 import termios
+import time
 import tty
 from typing import Any
 
@@ -33,13 +34,24 @@ class TerminalKeys:
 
     def pressed(self, wait_seconds: float = 0.0) -> list[str]:
         """Return the keys typed since the last call, in order; waits for one, ``wait_seconds`` at most."""
-        if not self.are_read or not select.select([sys.stdin], [], [], wait_seconds)[0]:
+        if not (self.are_read and self._has_terminal()):
+            time.sleep(wait_seconds)
+            return []
+        if not select.select([sys.stdin], [], [], wait_seconds)[0]:
             return []
         text = os.read(sys.stdin.fileno(), 1024).decode(errors="ignore")
         self.are_read = bool(text)  # else the terminal is gone
         for typed, key in NAMES.items():
             text = text.replace(typed, key)
         return list(text)
+
+    def _has_terminal(self) -> bool:
+        """Whether keys can be read now; a shell that was in between, after Ctrl-Z, may have set the terminal back."""
+        if not _is_in_front(sys.stdin.fileno()):
+            return False
+        if termios.tcgetattr(sys.stdin)[3] & termios.ICANON:
+            tty.setcbreak(sys.stdin, termios.TCSANOW)
+        return True
 
 
 def _is_in_front(descriptor: int) -> bool:

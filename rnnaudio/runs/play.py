@@ -95,6 +95,8 @@ class Pace:
 
     def why_gaps(self) -> str:
         """A sentence on a gap in the sound: whether the model is too slow, or something else."""
+        if not self.sound_seconds:
+            return "the sound had a gap in the prime: the machine is busy with something else"
         speed = self.sound_seconds / max(self.work_seconds, 1e-9)
         if speed < 1.0:
             return (
@@ -102,8 +104,8 @@ class Pace:
                 "rnnaudio generate writes the same to a file without gaps"
             )
         return (
-            f"the sound had a gap, though the model makes {speed:.1f} s of sound a second: is the machine busy with "
-            "something else?"
+            f"the sound had a gap, though the model makes {speed:.1f} s of sound a second: the machine is busy with "
+            "something else, or the model makes its sound in long parts"
         )
 
 

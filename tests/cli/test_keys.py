@@ -40,6 +40,20 @@ def test_the_terminal_is_as_before(terminal):
     assert termios.tcgetattr(sys.stdin) == before
 
 
+def test_a_shell_that_was_in_between_changes_nothing(terminal, monkeypatch):
+    """After Ctrl-Z and `bg` no key is read, for that would stop it; after `fg` they come as before."""
+    before = termios.tcgetattr(sys.stdin)
+    with TerminalKeys() as keys:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+        monkeypatch.setattr(module, "_is_in_front", lambda descriptor: False)
+        os.write(terminal, b"+")
+        assert keys.pressed(0.01) == [] and termios.tcgetattr(sys.stdin) == before
+        monkeypatch.setattr(module, "_is_in_front", lambda descriptor: True)
+        keys.pressed()
+        os.write(terminal, b"q")
+        assert "q" in keys.pressed(wait_seconds=5.0)
+
+
 def test_a_pipe_has_no_keys(monkeypatch):
     reader, writer = os.pipe()
     os.write(writer, b"q")

@@ -17,6 +17,7 @@ from rnnaudio.data import ArrayPiece, Split
 from rnnaudio.data.codec import Codec
 from rnnaudio.data.quantize import Quantizer
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.generation.codes import CodePlayer
 from rnnaudio.generation.samples import SamplePlayer
 from rnnaudio.generation.sampling import Sampling
 from rnnaudio.nn import LSTM, Dense, Sequential, sample_model
@@ -101,6 +102,21 @@ def test_codes_are_exactly_those_of_the_run_and_decode_to_its_magnitudes(program
     assert len(np.unique(codes[:, 0])) > 4 and len(np.unique(codes[:, 1])) > 4
     wanted = run.codec.magnitudes(codes)[1:-1]
     np.testing.assert_allclose(magnitudes[2:], wanted, rtol=1e-5, atol=1e-6 * wanted.max())
+
+
+def test_codes_of_each_stream_are_those_of_its_player():
+    """Two primes side by side, each with random numbers of its own."""
+    run = load(OLD / "codes")
+    primes = np.random.default_rng(1).integers(0, 8, (2, 5, 2))
+    expected = CodePlayer(run.model, run.codec, primes, Sampling(0.9), detail_temperature=1.3, seed=4).frames(50)
+    player, temperatures = Player(run.networks()[""], 2), np.array([0.9, 1.3])
+    for frame in primes.swapaxes(0, 1)[:-1]:
+        player(codes=frame, uniform=np.zeros((2, 2)), temperatures=temperatures)
+    last, sources = primes[:, -1], [np.random.default_rng((4, k, 9)) for k in range(2)]
+    for wanted in expected.swapaxes(0, 1):
+        uniform = np.stack([source.random(2) for source in sources])
+        last = player(codes=last, uniform=uniform, temperatures=temperatures)["next_codes"]
+        np.testing.assert_array_equal(last, wanted)
 
 
 def test_the_encoder_is_the_codecs():

@@ -16,7 +16,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs import play as module
 from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions
 from rnnaudio.runs.load import load
-from rnnaudio.runs.play import Dial, Pace, play
+from rnnaudio.runs.play import Dial, joined, play
 from rnnaudio.runs.primes import Primes
 from tests.support.sound_cards import FakeCard, FakeKeys, FakeSoundDevice
 
@@ -189,7 +189,7 @@ class Clock:
     ("seconds", "why"),
     [
         (0.02, "slower than real time, it makes 0.50 s of sound a second; rnnaudio generate writes the same"),
-        (0.002, "the sound had a gap, though the model makes 5.0 s of sound a second: is the machine busy"),
+        (0.002, "the sound had a gap, though the model makes 5.0 s of sound a second: the machine is busy"),
     ],
 )
 def test_gaps_are_told_once_with_their_reason_and_counted(start, monkeypatch, capsys, seconds, why):
@@ -201,8 +201,16 @@ def test_gaps_are_told_once_with_their_reason_and_counted(start, monkeypatch, ca
     assert said.endswith("generated, 10 gaps")
 
 
-def test_a_pace_without_work_is_no_division_by_zero():
-    assert "the sound had a gap" in Pace(RATE_HZ).why_gaps() or "slower" in Pace(RATE_HZ).why_gaps()
+def test_a_gap_in_the_prime_is_not_the_models(start, capsys):
+    assert start(FakeCard(gaps=[3]), FakeKeys({30: "q"})).startswith("played 1.00 s prime + 0.50 s generated, 1 gap")
+    assert "note: the sound had a gap in the prime: the machine is busy" in capsys.readouterr().err
+
+
+def test_parts_are_joined_to_a_least_length():
+    parts = [np.arange(start, start + 3) for start in range(0, 15, 3)]
+    got = list(joined(iter(parts), 5))
+    assert [len(part) for part in got] == [6, 6, 3] and np.array_equal(np.concatenate(got), np.arange(15))
+    assert list(joined(iter([]), 5)) == []
 
 
 # ---------------------------------------------------------------- other ends, and what is refused
