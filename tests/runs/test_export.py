@@ -96,7 +96,7 @@ def test_codes_are_exactly_those_of_the_run_and_decode_to_its_magnitudes(program
     """After a prime of an odd length; the magnitudes are those of the frame before."""
     run, odd, n_frames = load(OLD / "codes"), prime(N_PRIME - 3), 200
     hop = run.codec.stft.hop_samples
-    expected = np.concatenate([block.codes[0] for block in run.play([odd], n_frames * hop)])[:n_frames]
+    expected = np.concatenate([block.codes[0] for block in run.coded_blocks([odd], n_frames * hop)])[:n_frames]
     codes, magnitudes = codes_and_magnitudes(program, exported, odd, n_frames)
     np.testing.assert_array_equal(codes, expected)
     assert len(np.unique(codes[:, 0])) > 4 and len(np.unique(codes[:, 1])) > 4
