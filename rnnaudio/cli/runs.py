@@ -15,6 +15,7 @@ from rnnaudio.runs.settings import DEFAULT_RECIPE, Chosen
 RUNS, HELP, OLDER = "Runs", "When it does not play", "Older names"
 Corpus = Annotated[Positional[Path], arg(metavar="CORPUS.h5")]
 Imports = Annotated[UseAppendAction[tuple[Path, ...]], arg(name="import", metavar="FILE.py")]
+Minutes = Annotated[float, arg(metavar="MINUTES")]
 RunDir = Annotated[Positional[Path], arg(metavar="RUN_DIR")]
 # The value itself is the recipe that the command line names: --recipe codes --help would call codes the default.
 RecipeName = Annotated[
@@ -37,6 +38,8 @@ def register(start: Chosen) -> None:
         imports: Imports = (),
         resume: bool = False,
         diagnose: bool = True,
+        listen_every: Minutes = 0.0,
+        tensorboard: bool = False,
     ) -> None:
         """Train a model on a corpus, then generate sound with it.
 
@@ -54,10 +57,14 @@ def register(start: Chosen) -> None:
             imports: a Python file that registers a cell or a recipe of your own.
             resume: continue the run in run_dir; all settings except its limits must be those of the run.
             diagnose: diagnose the trained run; `rnnaudio diagnose` does it later.
+            listen_every: minutes of training between two sounds, with spectrograms, in RUN_DIR/listening; 0: none.
+            tensorboard: write event files of TensorBoard to RUN_DIR/tensorboard.
         """
+        from rnnaudio.cli.training import Watched
         from rnnaudio.cli.training import train as train_and_report
 
-        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume, diagnose=diagnose)
+        watched = Watched(diagnose, listen_every, tensorboard)
+        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume, watched=watched)
 
     @command("preflight", HELP)
     def preflight(
@@ -99,9 +106,10 @@ def register(start: Chosen) -> None:
             run_dir: a new folder.
             resume: continue the run in that folder.
         """
+        from rnnaudio.cli.training import Watched
         from rnnaudio.cli.training import train as train_and_report
 
-        train_and_report(Chosen("codes", settings), corpus, run_dir, resume=resume)
+        train_and_report(Chosen("codes", settings), corpus, run_dir, resume=resume, watched=Watched())
 
 
 @command("demo", RUNS)
@@ -130,6 +138,8 @@ def resume(
     corpus: Path | None = None,
     imports: Imports = (),
     diagnose: bool = True,
+    listen_every: Minutes = 0.0,
+    tensorboard: bool = False,
 ) -> None:
     """Continue the training of a run, with its own settings.
 
@@ -142,7 +152,10 @@ def resume(
         max_updates: a new limit on the run's total number of updates; for recipe frames without cosine schedule.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
         diagnose: diagnose the trained run; `rnnaudio diagnose` does it later.
+        listen_every: minutes of training between two sounds, with spectrograms, in RUN_DIR/listening; 0: none.
+        tensorboard: write event files of TensorBoard to RUN_DIR/tensorboard.
     """
+    from rnnaudio.cli.training import Watched
     from rnnaudio.cli.training import train as train_and_report
     from rnnaudio.runs.fit import resumed_config
     from rnnaudio.runs.load import load
@@ -151,7 +164,8 @@ def resume(
         recipe, config = resumed_config(run_dir, minutes=minutes, max_updates=max_updates)
         with load(run_dir).open_corpus(corpus) as opened:
             corpus = opened.path
-        train_and_report(Chosen(recipe.name, config), corpus, run_dir, resume=True, diagnose=diagnose)
+        watched = Watched(diagnose, listen_every, tensorboard)
+        train_and_report(Chosen(recipe.name, config), corpus, run_dir, resume=True, watched=watched)
 
 
 @command("generate", RUNS)

@@ -5,6 +5,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from rnnaudio import interrupt
 from rnnaudio.errors import BrokeDown, RnnaudioError
@@ -12,30 +13,52 @@ from rnnaudio.lock import owned_folder
 from rnnaudio.runs import fit, outcome
 from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run
 from rnnaudio.runs.diagnosis.saved import write_diagnosis
+from rnnaudio.runs.event_files import EventFiles
 from rnnaudio.runs.load import saved_recipe
+from rnnaudio.runs.observing import Listener
 from rnnaudio.runs.recipes import recipe_named
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.settings import Chosen
 from rnnaudio.training import Run, checkpoint
 
 
-def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool, diagnose: bool = True) -> None:
-    """Train a run on the corpus, write its report, and print a summary; no other process can write to ``run_dir``.
+class Watched(NamedTuple):
+    """What is to be seen and heard of a run while it trains and after: options of the commands that train.
 
-    diagnose: True to end with a diagnosis, which becomes part of the report.
+    diagnose: whether to end with a diagnosis, which becomes part of the report. listen_every: minutes between two
+    sounds; 0: none. tensorboard: whether to write event files.
+    """
+
+    diagnose: bool = True
+    listen_every: float = 0.0
+    tensorboard: bool = False
+
+
+def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool, watched: Watched) -> None:
+    """Train a run on the corpus, write its report, and print a summary; no other process can write to ``run_dir``.
 
     BrokeDown if training broke down or diverged. KeyboardInterrupt, with a message on how to continue, if a signal
     ended the training or the report. Other errors are those of :func:`rnnaudio.runs.fit.fit`.
     """
     with owned_folder(run_dir, make=True):
-        run = fit.fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
+        observers = _observers(watched, corpus, run_dir)
+        recipe = recipe_named(settings.recipe)
+        run = fit.fit(recipe, settings.config, corpus, run_dir, resume=resume, observers=observers)
         if not checkpoint.exists(run_dir):
             raise BrokeDown(
                 f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate "
                 f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, "
                 f"look for faults in the data (rnnaudio corpus info {shlex.quote(str(corpus))} --verify)"
             )
-        _report_on(run, settings, corpus, run_dir, diagnose)
+        _report_on(run, settings, corpus, run_dir, watched.diagnose)
+
+
+def _observers(watched: Watched, corpus: Path, run_dir: Path) -> list[fit.Observer]:
+    """Make the observers that are asked for. RnnaudioError for an interval out of range or a missing extra."""
+    events = [EventFiles(run_dir)] if watched.tensorboard else []
+    hear = [one.hear for one in events]
+    listeners = [Listener(run_dir, corpus, watched.listen_every, hear)] if watched.listen_every else []
+    return [*events, *listeners]
 
 
 def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path, diagnose: bool) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,24 @@ from rnnaudio.training import Constant, Run, checkpoint, train
 from rnnaudio.training.history import Row
 from rnnaudio.training.progress import duration
 
+Observer = Callable[[Row], None]  # called with each new row of the history
 OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 
 
-def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
+def fit(
+    recipe: Recipe[C],
+    config: C,
+    corpus_path: Path,
+    run_dir: Path,
+    *,
+    resume: bool = False,
+    observers: Sequence[Observer] = (),
+) -> Run:
     """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
 
     The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
     that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted. No other process can write
-    to the folder meanwhile (:mod:`rnnaudio.lock`).
+    to the folder meanwhile (:mod:`rnnaudio.lock`). observers: called with each new row of the history.
 
     RnnaudioError, before anything is written, if another process writes to the folder, if the folder holds a run and
     ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not
@@ -43,10 +52,12 @@ def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resum
     preflight fails. Later errors are those of ``train``.
     """
     with owned_folder(run_dir, make=True):
-        return _fitted(recipe, config, corpus_path, Path(run_dir), resume)
+        return _fitted(recipe, config, corpus_path, Path(run_dir), resume, observers)
 
 
-def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resume: bool) -> Run:
+def _fitted(
+    recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resume: bool, observers: Sequence[Observer]
+) -> Run:
     """Train as :func:`fit` does, in a folder that no other process writes to."""
     checkpoint.path_to_write(run_dir, resume)
     _print_cost_of_mode()
@@ -64,7 +75,7 @@ def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resu
             require(recipe, config)
         record |= prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
         _write(run_dir, recipe, prepared, record, resumed)
-        return _trained(recipe, config, corpus, prepared, record, run_dir, resumed)
+        return _trained(recipe, config, corpus, prepared, record, run_dir, resumed, observers)
 
 
 def _trained(
@@ -75,11 +86,17 @@ def _trained(
     record: Record,
     run_dir: Path,
     resume: bool,
+    observers: Sequence[Observer],
 ) -> Run:
     """Train what is prepared, backing off as often as the config allows; record: the settings to save."""
     fitting = prepared.fitting
     limits = dataclasses.replace(fitting.limits, save_every_seconds=60.0 * config.checkpoint_minutes)
     schedule = fitting.schedule or Constant(fitting.optimizer.learning_rate)
+
+    def on_validation(row: Row) -> None:
+        tqdm.write(describe_row(recipe, row))
+        for observer in observers:
+            observer(row)
 
     def attempt(halvings: int, resume: bool, on_update: Callable[[int], None] | None) -> Run:
         return train(
@@ -98,7 +115,7 @@ def _trained(
             resume=resume,
             config=record | ({"halvings": halvings} if halvings else {}),
             on_update=_stopped_by_damage(corpus, on_update),
-            on_validation=lambda row: tqdm.write(describe_row(recipe, row)),
+            on_validation=on_validation,
             before_save=corpus.verification.wait,
         )
 

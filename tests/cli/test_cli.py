@@ -94,9 +94,10 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
 def test_every_figure_and_table_of_the_report_is_explained(folder):
     page = (folder / "run/report.html").read_text()
     named = re.findall(r"<figcaption><strong>(.*?)</strong><p>.+?</p></figcaption>", page)
-    named += re.findall(r"<h2>(.*?)</h2>\n<p>", page)
+    named += re.findall(r"<strong>([^<]*)</strong></button></figcaption><audio[^>]*></audio><p>.+?</p>", page)
+    named += [heading for heading in re.findall(r"<h2>(.*?)</h2>\n<p>", page) if heading != "Sounds"]
     assert sorted(named) == sorted({*EXPLANATIONS, *OF_FRAMES} - {"codec alone"})  # which runs over codes have
-    assert page.count("<figure>") == 7 and page.count("<table>") == 3
+    assert page.count("<figure>") == 4 and page.count('<figure class="player">') == 2 and page.count("<table>") == 3
 
 
 def test_resume_goes_on(folder, command):
