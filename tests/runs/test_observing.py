@@ -57,6 +57,7 @@ def row(seconds, updates=2):
 
 @pytest.mark.usefixtures("brief")
 def test_a_run_that_is_watched_is_the_same_run_and_leaves_sounds_and_events(folder, tmp_path):
+    pytest.importorskip("tensorboardX")
     run_dir, corpus = tmp_path / "watched", folder / "corpus.h5"
     events = EventFiles(run_dir)
     listener = Listener(run_dir, corpus, 0.05, [events.hear])
