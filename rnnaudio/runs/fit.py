@@ -22,7 +22,8 @@ from rnnaudio.runs.diagnosis.preflight import require
 from rnnaudio.runs.load import saved_config
 from rnnaudio.runs.recipe import C, Prepared, Recipe
 from rnnaudio.runs.recipes import recipe_in
-from rnnaudio.runs.record import Record, SavedRun, check_same, description
+from rnnaudio.runs.record import Record, SavedRun, description
+from rnnaudio.runs.resumable import check_resumable
 from rnnaudio.training import Constant, Run, checkpoint, train
 from rnnaudio.training.history import Row
 from rnnaudio.training.progress import duration
@@ -55,7 +56,7 @@ def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resu
         record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
         resumed = checkpoint.exists(run_dir)
         if resumed:
-            _check_resumable(recipe, config, record, SavedRun.read(run_dir))
+            check_resumable(recipe, config, record["corpus"], SavedRun.read(run_dir))
         usable = _usable(recipe, config, corpus)
         if not resumed:
             _print_faults(corpus)
@@ -210,15 +211,6 @@ def _is_reported(saved: SavedRun) -> bool:
     """True if the run has a report that is no older than its checkpoint."""
     report = saved.run_dir / "report.html"
     return report.exists() and saved.path.exists() and report.stat().st_mtime >= saved.path.stat().st_mtime
-
-
-def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedRun) -> None:
-    """Check a saved run against the config. RnnaudioError for another corpus or recipe, or other settings."""
-    if recipe.key not in saved.settings:
-        raise RnnaudioError(f"{saved.path} is a run of another recipe: name that one, or another run directory")
-    before = to_dict(saved_config(recipe, saved))
-    may_change = {recipe.key: recipe.may_change(config), "corpus": {"path"}}
-    check_same(saved.settings | {recipe.key: before}, record, may_change, saved.path)
 
 
 def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Record, resumed: bool) -> None:

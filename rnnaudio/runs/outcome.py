@@ -15,7 +15,7 @@ from rnnaudio.audio import write_wav
 from rnnaudio.audio.levels import level_dbfs, limited
 from rnnaudio.lock import owned_folder
 from rnnaudio.report import write_report
-from rnnaudio.runs.config import to_dict
+from rnnaudio.runs.config import flat, to_dict
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED, OF_BASELINES
 from rnnaudio.runs.judging import Sound, continue_test_prime, level_note, peak_note
@@ -213,11 +213,3 @@ def _levels(summary: Mapping[str, Any]) -> str:
         notes.append(level_note(before, after))
     said = "; ".join(filter(None, notes))
     return f" Its level: {said}." if said else ""
-
-
-def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten a nested mapping: ``{"model": {"cell": "lstm"}}`` becomes ``{"model.cell": "lstm"}``."""
-    rows: dict[str, Any] = {}
-    for key, value in nested.items():
-        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return rows

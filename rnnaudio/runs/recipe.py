@@ -133,6 +133,9 @@ class Recipe(ABC, Generic[C]):
         length in seconds of the sound generated for the report.
     problems
         toy problems of the preflight.
+    fixed
+        reasons why settings cannot change when a run is resumed, by their names in ``config.toml`` (or the name of
+        their table); see :mod:`rnnaudio.runs.reasons`.
     of_earlier_versions
         values of settings that saved runs lack, where earlier versions behaved differently from today's default.
     """
@@ -143,6 +146,7 @@ class Recipe(ABC, Generic[C]):
     quantity: ClassVar[str] = "loss"
     seconds: ClassVar[float] = 10.0
     problems: ClassVar[tuple[ToyProblem, ...]] = PROBLEMS
+    fixed: ClassVar[Mapping[str, str]] = {}
     of_earlier_versions: ClassVar[Mapping[str, Plain]] = {}
 
     def saved_config(self, settings: Mapping[str, Plain]) -> C:

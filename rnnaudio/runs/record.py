@@ -1,6 +1,5 @@
 """Saved runs: the checkpoint and its record, which identifies the corpus and lets a run be resumed."""
 
-import json
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict
@@ -150,32 +149,16 @@ def open_known(
     if path is None and not Path(stored["path"]).exists():
         raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: give its path with --corpus")
     corpus = open_it(path or Path(stored["path"]))
-    changed = difference(stored, description(corpus), unchecked={"path", *_unknown(stored)})
+    changed = difference(stored, description(corpus), unchecked={"path", *unknown(stored)})
     if changed:
         corpus.close()
         raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {changed}; name that one (--corpus)")
     return corpus
 
 
-def _unknown(stored: Mapping[str, Any]) -> Set[str]:
+def unknown(stored: Mapping[str, Any]) -> Set[str]:
     """Names of the entries that the description of a corpus by an earlier version lacks."""
     return {DIGEST} - stored.keys()
-
-
-def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], path: Path) -> None:
-    """Check that two records agree in each part that is a key of ``may_change``, except in the entries listed there.
-
-    RnnaudioError for the first entry that differs, with both values. path: the checkpoint, for the message.
-    """
-    saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
-    for part, unchecked in may_change.items():
-        before = saved.get(part) or {}
-        changed = difference(before, now[part], unchecked | _unknown(before))
-        if changed:
-            raise RnnaudioError(
-                f"{path} was trained with another {part} setting: {changed}; "
-                "resume with the same settings and corpus, or train in another run directory"
-            )
 
 
 def trouble(record: Mapping[str, Any]) -> str:

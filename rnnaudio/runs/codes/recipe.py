@@ -12,6 +12,7 @@ from rnnaudio.objectives import NextCodes
 from rnnaudio.runs.bits import bits_by_counts, fitting
 from rnnaudio.runs.codes.choice import choose
 from rnnaudio.runs.codes.config import HOPS_PER_WINDOW, CodesConfig, fitted
+from rnnaudio.runs.codes.fixed import FIXED
 from rnnaudio.runs.codes.model import (
     CODEC,
     build_model,
@@ -44,6 +45,7 @@ class CodesRecipe(Recipe[CodesConfig]):
     quantity = "bits a frame"
     seconds = 30.0
     problems = MELODIES
+    fixed: ClassVar = FIXED
     of_earlier_versions: ClassVar = {"patience": 0}  # early stopping came later
 
     def completed(self, config: CodesConfig, corpus: AudioCorpus) -> CodesConfig:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.recipe import Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.samples.config import SamplesConfig
+from rnnaudio.runs.samples.fixed import FIXED
 from rnnaudio.runs.samples.model import Facts, build_model, measured_facts, windows_of
 from rnnaudio.runs.toys import WAVES
 from rnnaudio.training.resuming import set_model
@@ -74,6 +76,7 @@ class SamplesRecipe(Recipe[SamplesConfig]):
     quantity = "bits a sample"
     seconds = 5.0
     problems = WAVES
+    fixed: ClassVar = FIXED
 
     def needs(self, config: SamplesConfig, corpus: AudioCorpus) -> Needs:
         n_context = config.n_context
