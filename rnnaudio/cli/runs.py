@@ -176,7 +176,7 @@ def generate(
     Example: rnnaudio generate runs/mine out.wav --seconds 300 --temperature 1.0 1.2
 
     Args:
-        run_dir: the folder of a run.
+        run_dir: the folder of a run, or a pack of one, as `pack` writes it, which brings its prime.
         out: the WAV file to write; - writes to standard output: rnnaudio generate RUN - --seconds 300 | aplay
         prime_file: an audio file, of which an excerpt is continued: its beginning, or see prime_start. Default: the
             prime is an excerpt of the test split, though not the one in the report, which also needs what follows it.
@@ -205,6 +205,44 @@ def generate(
         run_dir, out, corpus, primes=primes, seconds=seconds, sampling=sampling, overwrite=overwrite
     )
     print(done, file=sys.stderr if str(out) == "-" else sys.stdout)
+
+
+@command("pack", RUNS)
+def pack(
+    run_dir: RunDir,
+    out: Annotated[Positional[Path], arg(metavar="OUT.zip")],
+    prime_file: Path | None = None,
+    prime_seconds: float = 1.0,
+    prime_index: int = 0,
+    prime_start: float | Literal["end"] = 0.0,
+    corpus: Path | None = None,
+    overwrite: bool = False,
+    imports: Imports = (),
+) -> None:
+    """Pack a run into one zip file that plays without a corpus.
+
+    The file holds the parameters that play, what the recipe needs beside them, the settings, versions, the summary of
+    the report and a prime. `generate` plays it, and `train --from` starts from it.
+
+    Example: rnnaudio pack runs/mine mine.zip
+
+    Args:
+        run_dir: the folder of the run.
+        out: the zip file to write.
+        prime_file: an audio file, of which an excerpt becomes the prime: its beginning, or see prime_start. Default:
+            the prime is an excerpt of the test split, with which `generate` begins, too.
+        prime_seconds: length of the prime in seconds.
+        prime_index: number of the excerpt of the test split, counted from 0.
+        prime_start: where in prime_file the prime begins, in seconds; see `generate`.
+        corpus: where the run's corpus is now, if it was moved.
+        overwrite: replace an existing file.
+        imports: a Python file that registers the cell or recipe of the run, if it is your own.
+    """
+    from rnnaudio.runs.packs import pack as write_pack
+    from rnnaudio.runs.primes import Primes
+
+    primes = Primes(prime_file, prime_seconds, prime_index, start=prime_start)
+    print(write_pack(run_dir, out, corpus, primes=primes, overwrite=overwrite))
 
 
 @command("report", RUNS)

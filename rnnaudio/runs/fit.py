@@ -164,6 +164,7 @@ def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[
     has ended the run, and its report is written.
     """
     saved = SavedRun.read(run_dir)
+    saved.refuse_if_packed()
     recipe = recipe_in(saved.settings, saved.path)
     stopping, is_reported = saved.record["stopping"], _is_reported(saved)  # not reported: resuming writes the report
     if stopping["should_stop"] and is_reported:

@@ -82,6 +82,8 @@ def rows_in(folder: Path, sort: str = "name") -> list[Row]:
     or no run in it.
     """
     folder = Path(folder)
+    if folder.is_file():
+        checkpoint.path_in(folder)  # raises
     if not folder.is_dir():
         raise RnnaudioError(f"{folder}: no such folder; expected one with runs, as made by `rnnaudio train`")
     unreadable: list[OSError] = []

@@ -133,6 +133,8 @@ class Recipe(ABC, Generic[C]):
         length in seconds of the sound generated for the report.
     problems
         toy problems of the preflight.
+    files
+        names of the files beside the checkpoint that loading a run reads; a pack holds those that are there.
     fixed
         reasons why settings cannot change when a run is resumed, by their names in ``config.toml`` (or the name of
         their table); see :mod:`rnnaudio.runs.reasons`.
@@ -146,6 +148,7 @@ class Recipe(ABC, Generic[C]):
     quantity: ClassVar[str] = "loss"
     seconds: ClassVar[float] = 10.0
     problems: ClassVar[tuple[ToyProblem, ...]] = PROBLEMS
+    files: ClassVar[tuple[str, ...]] = ()
     fixed: ClassVar[Mapping[str, str]] = {}
     of_earlier_versions: ClassVar[Mapping[str, Plain]] = {}
 

@@ -100,12 +100,21 @@ class SavedRun(NamedTuple):
         """
         return Sparing(sum(array.size for array in self.parameters().values()))
 
+    def refuse_if_packed(self) -> None:
+        """Raise RnnaudioError for a run from a pack, which has no state from which training could go on."""
+        if self.record.get("packed"):
+            raise RnnaudioError(
+                f"{self.run_dir} is an unpacked pack, which holds no state of training: begin a new run with its "
+                "parameters (rnnaudio train CORPUS.h5 NEW_RUN --from), or resume the run itself"
+            )
+
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
         """Return the saved parameters as arrays by name; group: ``best`` (lowest loss) or ``model`` (the last ones).
 
-        If the checkpoint has no best parameters, because the run was never validated, the last ones are returned.
+        If the checkpoint lacks the group, the other one is returned: a run that was never validated has no best
+        parameters, and a pack has only those that its run plays with.
         """
-        return self.checkpoint.group(group) or self.checkpoint.group("model")
+        return self.checkpoint.group(group) or self.checkpoint.group("best" if group == "model" else "model")
 
 
 def description(corpus: AudioCorpus) -> Record:

@@ -22,6 +22,7 @@ def check_resumable(recipe: Recipe[C], config: C, corpus: Record, saved: SavedRu
     corpus: see :func:`rnnaudio.runs.record.description`. RnnaudioError for a run of another recipe, for another
     corpus, and for other settings, which the message names one by one, each with the reason why it cannot change.
     """
+    saved.refuse_if_packed()
     if recipe.key not in saved.settings:
         raise RnnaudioError(f"{saved.path} is a run of another recipe: name that one, or another run directory")
     before = saved_config(recipe, saved)

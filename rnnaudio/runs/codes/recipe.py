@@ -24,6 +24,7 @@ from rnnaudio.runs.codes.model import (
     training_codes,
 )
 from rnnaudio.runs.codes.page import codes_page
+from rnnaudio.runs.codes.playing import PLAYING
 from rnnaudio.runs.codes.remedies import remedy
 from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.continuing import LoadedRun
@@ -45,6 +46,7 @@ class CodesRecipe(Recipe[CodesConfig]):
     quantity = "bits a frame"
     seconds = 30.0
     problems = MELODIES
+    files = (CODEC, PLAYING)
     fixed: ClassVar = FIXED
     of_earlier_versions: ClassVar = {"patience": 0}  # early stopping came later
 
