@@ -13,14 +13,17 @@ from rnnaudio.runs.settings import Chosen
 from rnnaudio.training import Run, checkpoint
 
 
-def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> None:
+def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool, start: Path | None = None) -> None:
     """Train a run on the corpus, write its report, and print a summary; no other process can write to ``run_dir``.
+
+    resume, start: see :func:`rnnaudio.runs.fit.fit`.
 
     BrokeDown if training broke down or diverged. KeyboardInterrupt, with a message on how to continue, if a signal
     ended the training or the report. Other errors are those of :func:`rnnaudio.runs.fit.fit`.
     """
     with owned_folder(run_dir, make=True):
-        run = fit.fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
+        recipe = recipe_named(settings.recipe)
+        run = fit.fit(recipe, settings.config, corpus, run_dir, resume=resume, start=start)
         if not checkpoint.exists(run_dir):
             raise BrokeDown(
                 f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate "

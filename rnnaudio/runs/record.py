@@ -10,7 +10,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn.initializers import Sparing
-from rnnaudio.schema import Between, Finite, NotNegative, checked
+from rnnaudio.schema import Between, Count, Finite, NotNegative, checked
 from rnnaudio.text import visible
 from rnnaudio.training import checkpoint
 from rnnaudio.training.saved import check_record
@@ -36,12 +36,25 @@ class CorpusEntry(TypedDict):
     digest: NotRequired[str]
 
 
+class StartEntry(TypedDict):
+    """The run whose parameters a run started from, as :meth:`rnnaudio.runs.start.Start.give_to` returns it.
+
+    run: its path, as it was named. n_updates: its number of updates. taken, fresh: names of the parameters that were
+    taken, and of those that were not.
+    """
+
+    run: str
+    n_updates: Count
+    taken: list[str]
+    fresh: list[str]
+
+
 class SettingsEntry(TypedDict):
     """The part of a run's record made before training, except the settings themselves.
 
     corpus: see :func:`description`. baselines, validation_power, defects: measured by the recipe ``frames``.
     blank_loss: validation loss of a model that has learnt nothing. halvings: how often the learning rate was halved by
-    backing off (:mod:`rnnaudio.runs.back_off`).
+    backing off (:mod:`rnnaudio.runs.back_off`). start: the run whose parameters it started from.
     """
 
     corpus: CorpusEntry
@@ -50,6 +63,7 @@ class SettingsEntry(TypedDict):
     defects: NotRequired[list[str]]
     blank_loss: NotRequired[Finite]
     halvings: NotRequired[Annotated[int, Between(0, 1000)]]
+    start: NotRequired[StartEntry]
 
 
 class SavedRun(NamedTuple):
@@ -99,6 +113,14 @@ class SavedRun(NamedTuple):
         See :class:`rnnaudio.nn.initializers.Sparing`.
         """
         return Sparing(sum(array.size for array in self.parameters().values()))
+
+    def is_on_other_music(self, corpus: AudioCorpus) -> bool:
+        """Whether the run was trained on another corpus; True if its record, of an early version, does not say.
+
+        False for a toy problem, whose record has no corpus.
+        """
+        known = self.settings.get("corpus")
+        return known is not None and bool(known.get(DIGEST) != corpus.digest())
 
     def refuse_if_packed(self) -> None:
         """Raise RnnaudioError for a run from a pack, which has no state from which training could go on."""

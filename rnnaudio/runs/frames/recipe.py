@@ -118,6 +118,7 @@ class FramesRecipe(Recipe[FramesConfig]):
     Config = FramesConfig
     quantity = "normalised MSE"
     fixed: ClassVar = FIXED
+    meaning: ClassVar = {"scaling"}
 
     def open_corpus(self, path: Path, config: FramesConfig) -> AudioCorpus:
         return open_corpus(path, config)

@@ -120,6 +120,8 @@ def _are_equal(saved: dict[str, Array], values: dict[str, Array]) -> bool:
 def _record(saved: SavedRun) -> Record:
     """The part of a run's record that belongs to its parameters; the corpus without its folder, two validations."""
     settings: Record = {**saved.settings, "corpus": {**saved.settings["corpus"], "path": _corpus_name(saved)}}
+    if "start" in settings:
+        settings["start"] = {**settings["start"], "run": Path(settings["start"]["run"]).name}
     rows = saved.record["history"]
     best = [row for row in rows if row["is_best"]][-1:]
     last = [row for row in rows[-1:] if row not in best]
@@ -163,13 +165,14 @@ def _readme(name: str, run: LoadedRun, about: Record) -> str:
         n_updates=run.record["n_updates"],
         name=name,
         seconds=prime["seconds"],
-        origin=visible(", ".join(filter(None, (prime["title"], prime["source"], prime["licence"])))),
+        origin=visible(prime["title"] + (ORIGIN.format(**prime) if prime["source"] else "")),
         rate=run.sample_rate_hz,
         corpus=visible(music),
         trained_by=visible(trained_by),
     )
 
 
+ORIGIN = " (source: {source}; licence: {licence})"
 NO_ENGINE = dict.fromkeys(("name", "version", "mode", "kernel"), "unknown")  # runs of early versions
 
 
