@@ -80,7 +80,10 @@ def _outcome_written(
         },
         pictures=plotted(recipe, run, sound, page, saved.run_dir),
         sounds=files,
-        notes=[f"{key}: {value}" for key, value in summary["versions"].items()],
+        notes=[
+            *([f"started from the parameters of {summary['start']}"] if "start" in summary else []),
+            *(f"{key}: {value}" for key, value in summary["versions"].items()),
+        ],
         explanations={**EXPLANATIONS, **_of_baselines(page), **page.explanations},
     )
     return summary
@@ -160,8 +163,15 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
             "numpy": np.__version__,
             "blas_threads": max((p["num_threads"] for p in threadpoolctl.threadpool_info()), default=1),
         },
+        **_start(run),
         "config": to_dict(run.config),
     }
+
+
+def _start(run: LoadedRun) -> Record:
+    """The entry on the run from whose parameters a run started, if it did so; without the folder of that one."""
+    start = run.record["config"].get("start")
+    return {"start": f"{Path(start['run']).name} at update {start['n_updates']}"} if start else {}
 
 
 def _rounded(dbfs: float) -> float | None:

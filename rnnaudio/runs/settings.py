@@ -28,13 +28,14 @@ def chosen(
 ) -> Chosen:
     """Choose a recipe and its config. The settings of the file ``config`` override those of the preset.
 
-    ``start``, the settings of a run that training starts from, with its recipe's name, is overridden by both.
+    ``start``, the settings of a run that training starts from, with its recipe's name, is overridden by both. The
+    options of its cell are left out if ``cell`` is another.
     ``cell`` overrides all, but is ignored by recipes without a choice of cells; None leaves a source out. The recipe
     is ``recipe``, or the recipe that the preset or file names, or else ``frames``. Settings that no source names get
     their defaults. RnnaudioError for unknown names and keys, for values that do not fit, and if two sources name
     different recipes.
     """
-    values: dict[str, Any] = dict(start or {})
+    values = _without_options_of_another_cell(start or {}, cell)
     files = {path: read_toml(path) for path in [*([path_of(preset)] if preset else []), *([config] if config else [])]}
     if start:
         _check_start(
@@ -52,6 +53,14 @@ def chosen(
     if cell and "model" in kind.__dataclass_fields__ and isinstance(model, Mapping):
         values["model"] = {**model, "cell": cell}
     return Chosen(name, from_dict(kind, values))
+
+
+def _without_options_of_another_cell(settings: Mapping[str, Any], cell: str | None) -> dict[str, Any]:
+    """Copy settings, without the options of their cell if ``cell`` is another one; None: no other."""
+    model = settings.get("model")
+    if cell is None or not isinstance(model, Mapping) or model.get("cell") == cell:
+        return dict(settings)
+    return {**settings, "model": {name: value for name, value in model.items() if name != "options"}}
 
 
 def _check_start(recipe: str, named: Mapping[str, Any]) -> None:

@@ -322,6 +322,23 @@ def test_a_name_that_ends_at_a_zero_is_refused(files, tmp_path):
     assert "which is a link or in a folder" in refusal(pack, tmp_path)
 
 
+def test_a_message_is_short_whatever_is_in_the_pack(files, tmp_path):
+    pack = rezipped(tmp_path / "x.zip", files | {"x" * 3000: b"evil"})
+    assert len(refusal(pack, tmp_path)) < 300
+    listed = {"format": layout.FORMAT, "recipe": "frames", "files": {"x" * 50_000: {"sha256": 1, "bytes": 1}}}
+    pack = rezipped(tmp_path / "y.zip", {"pack.json": json.dumps(listed).encode(), **files})
+    assert len(refusal(pack, tmp_path)) < 300
+
+
+def test_an_entry_before_the_file_is_refused(files, tmp_path):
+    """Its place would be negative."""
+    pack = rezipped(tmp_path / "x.zip", files)
+    content = bytearray(pack.read_bytes())
+    content[-6:-2] = struct.pack("<L", struct.unpack("<L", content[-6:-2])[0] + 5000)  # of the list, from the front
+    pack.write_bytes(content)
+    assert "is damaged or no pack: " in refusal(pack, tmp_path)
+
+
 def test_a_link_is_refused(files, tmp_path):
     def as_link(entry):
         entry.external_attr = 0o120777 << 16 if entry.filename == "README.txt" else 0

@@ -17,10 +17,11 @@ from rnnaudio.nn import BatchNorm, Dense, Sequential
 from rnnaudio.runs import packs
 from rnnaudio.runs.codes.model import load_codec
 from rnnaudio.runs.config import from_dict
-from rnnaudio.runs.fit import fit, resumed_config
+from rnnaudio.runs.fit import fit, how_to_go_on, resumed_config
 from rnnaudio.runs.frames.config import ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES
 from rnnaudio.runs.load import load, saved_recipe
+from rnnaudio.runs.outcome import write_outcome
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.start import BEGINNING, Start, begin_again, settings_of
 from rnnaudio.training import checkpoint
@@ -334,6 +335,23 @@ def test_a_run_that_has_begun_from_nothing_cannot_start_from_another(tmp_path):
         fit(recipe, config, OLD_CORPUS, run_dir, start=OLD / "lstm")
 
 
+def test_the_command_for_longer_starts_from_the_same_run(tmp_path):
+    """Early stopping ended it, so that a new run has to be trained."""
+    run_dir = with_start(tmp_path / "run", START | {"run": "a run.zip"})
+    saved = SavedRun.read(run_dir).checkpoint
+    saved.record["stopping"]["should_stop"] = True
+    checkpoint.save(run_dir / checkpoint.NAME, saved)
+    assert f"{run_dir}-2 --config {run_dir}/config.toml --from 'a run.zip' --patience 40" in how_to_go_on(run_dir)
+
+
+def test_the_report_says_what_it_started_from(tmp_path):
+    run_dir = with_start(tmp_path / "run")
+    assert write_outcome(run_dir, OLD_CORPUS, seconds=0.1)["start"] == "first at update 4"
+    page = (run_dir / "report.html").read_text()
+    assert "started from the parameters of first at update 4" in page and "/home/anna" not in page
+    assert "start" not in write_outcome(shutil.copytree(OLD / "lstm", tmp_path / "b"), OLD_CORPUS, seconds=0.1)
+
+
 # ---------------------------------------------------------------- the command
 
 
@@ -365,6 +383,16 @@ def test_its_settings_hold_unless_others_are_given(trained_with, command, tmp_pa
     assert more == {"resume": False, "start": OLD / "lstm"}
     command("train", "a.h5", tmp_path / "new", "--from", OLD / "codes")
     assert trained_with[1][0] == ("codes", saved_recipe(OLD / "codes")[1])
+
+
+def test_the_options_of_another_cell_are_left_out(trained_with, command):
+    """Peepholes of an LSTM, which a GRU does not know."""
+    status, _, err = command("train", "a.h5", "new", "--from", OLD / "lstm", "--cell", "gru")
+    assert status == 0, err
+    before = saved_recipe(OLD / "lstm")[1]
+    model = trained_with[0][0].config.model
+    assert before.model.options.peepholes and model.options == ModelConfig(cell="gru").options
+    assert (model.cell, model.n_layers, model.linear_skip) == ("gru", before.model.n_layers, before.model.linear_skip)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Reading of packs, which may come from anyone: names, sizes and sums are checked before anything is loaded."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -16,10 +17,11 @@ from rnnaudio.records import parsed
 from rnnaudio.runs.packs import layout
 from rnnaudio.runs.packs.layout import FORMAT, MANIFEST, Manifest
 from rnnaudio.runs.recipes import RECIPES, recipe_named
-from rnnaudio.schema import checked
+from rnnaudio.schema import checked, shown
 from rnnaudio.training import checkpoint
 
 CHUNK = 1 << 20
+MOST_WORDS = 200  # characters of a reason, which may hold names of any length
 END = struct.Struct("<4s4H2LH")  # of a zip file: mark, disks, entries, size and place of their list, comment's length
 END_MARK, LONG_MARK, LONG_BYTES = b"PK\x05\x06", b"PK\x06\x07", 20
 MOST_LIST_BYTES = 100 * layout.MOST_FILES + 4096  # an entry of ours has 46 bytes and its name
@@ -64,13 +66,14 @@ def _extract(pack: Path, folder: Path) -> None:
                     if _copied(archive, entries[name], folder / name) != listed["sha256"]:
                         raise _damaged(pack, f"the SHA-256 of {name} is not the one in {MANIFEST}")
     except UNREADABLE as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a place before the file
             raise RnnaudioError(f"cannot unpack {pack} to {folder.parent}: {error.strerror}; mend this") from error
         raise _damaged(pack, f"{type(error).__name__} {error}") from error
 
 
 def _damaged(pack: Path, why: str) -> RnnaudioError:
-    return RnnaudioError(f"{pack} is damaged or no pack: {why}; get it anew from whoever packed it")
+    short = why if len(why) <= MOST_WORDS else f"{why[:MOST_WORDS]}..."
+    return RnnaudioError(f"{pack} is damaged or no pack: {short}; get it anew from whoever packed it")
 
 
 def _check_ends(pack: Path, file: BinaryIO) -> None:
@@ -97,12 +100,14 @@ def _checked_entries(pack: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.
     for entry in archive.infolist():
         name, mode = entry.orig_filename, entry.external_attr >> 16
         if name in entries:
-            raise _damaged(pack, f"it holds {name!r} twice")
+            raise _damaged(pack, f"it holds {shown(name)} twice")
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG) or "/" in name or "\\" in name or "\0" in name:
-            raise _damaged(pack, f"it holds {name!r}, which is a link or in a folder; a pack has plain files alone")
+            raise _damaged(
+                pack, f"it holds {shown(name)}, which is a link or in a folder; a pack has plain files alone"
+            )
         is_stored = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
         if not is_stored or entry.flag_bits & ENCRYPTED:
-            raise _damaged(pack, f"{name!r} is compressed or encrypted, which files of a pack are not")
+            raise _damaged(pack, f"{shown(name)} is compressed or encrypted, which files of a pack are not")
         entries[name] = entry
     if sum(entry.file_size for entry in entries.values()) > os.stat(pack).st_size:
         raise _damaged(pack, "its files are larger than it is itself")
@@ -121,8 +126,9 @@ def _manifest(pack: Path, archive: zipfile.ZipFile, entries: dict[str, zipfile.Z
     except RnnaudioError as error:
         raise _damaged(pack, f"in its {MANIFEST} {error}") from error
     if manifest["format"] != FORMAT:
+        found = shown(manifest["format"])
         raise RnnaudioError(
-            f"{pack} has format {manifest['format']!r}, expected {FORMAT!r}; use the version of rnnaudio that wrote it"
+            f"{pack} has format {found}, expected {FORMAT!r}; use the version of rnnaudio that wrote it"
         )
     return manifest
 
@@ -131,11 +137,13 @@ def _check_listed(pack: Path, manifest: Manifest, entries: dict[str, zipfile.Zip
     """RnnaudioError unless the files are those listed, of the listed sizes, and all of them known to the recipe."""
     name = manifest["recipe"]
     if name not in list(RECIPES):
-        raise RnnaudioError(f"{pack} is of the recipe {name!r}, which is not known: register it with --import FILE.py")
+        raise RnnaudioError(
+            f"{pack} is of the recipe {shown(name)}, which is not known: register it with --import FILE.py"
+        )
     known = OF_ANY_RECIPE | set(recipe_named(name).files)
     for listed in (entries.keys() - {MANIFEST}) | manifest["files"].keys():
         if listed not in known:
-            raise _damaged(pack, f"it holds {listed!r}, which a pack of a run over {name} has not")
+            raise _damaged(pack, f"it holds {shown(listed)}, which a pack of a run over {name} has not")
         if listed not in entries or listed not in manifest["files"]:
             raise _damaged(pack, f"{listed} is {'missing' if listed not in entries else f'not in its {MANIFEST}'}")
         if entries[listed].file_size != manifest["files"][listed]["bytes"]:
