@@ -203,7 +203,7 @@ def test_the_command(packed, tmp_path, command):
     out = tmp_path / "a pack.zip"
     status, printed, err = command("pack", OLD / "codes", out, "--corpus", CORPUS)
     assert status == 0 and printed.startswith(f"wrote {out}: 0.05") and "rnnaudio generate '" in printed, err
-    assert out.read_bytes()[:4] == b"PK\x03\x04"
+    assert "rnnaudio generate 'a pack.zip' out.wav" in contents(out)["README.txt"].decode()
     status, printed, err = command("generate", out, tmp_path / "x.wav", "--seconds", 0.1, "--sampling-seed", 3)
     assert status == 0 and "1.00 s prime + 0.10 s generated" in printed, err
     status, _, err = command("pack", OLD / "codes", out, "--corpus", CORPUS)
@@ -243,6 +243,16 @@ def test_other_commands_say_what_a_pack_is_for(packed, tmp_path, command, argume
 def test_a_pack_that_is_too_large_is_refused_and_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(writing.layout, "MOST_BYTES", 120_000)
     with pytest.raises(RnnaudioError, match=r"x.zip would have more than 120000 bytes, the most a pack has"):
+        packs.pack(OLD / "codes", tmp_path / "x.zip", CORPUS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_cannot_be_copied_is_told(tmp_path, monkeypatch):
+    def full(_, target):
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(RnnaudioError, match=r"cannot pack .*codes: .*codec.safetensors: No space left on device; "):
         packs.pack(OLD / "codes", tmp_path / "x.zip", CORPUS)
     assert not list(tmp_path.iterdir())
 

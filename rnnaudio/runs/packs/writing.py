@@ -82,10 +82,13 @@ def pack(
         print(f"note: {run.note}", file=sys.stderr)
     (prime,), origin = primes.read(run, corpus), primes.origin(run, corpus)
     recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
+    about = _about(recipe, run, saved, origin, len(prime) / run.sample_rate_hz)
     with temporary_folder() as folder:
-        _fill(folder, recipe, run, saved, prime)
-        about = _about(recipe, run, saved, origin, len(prime) / run.sample_rate_hz)
-        (folder / layout.README).write_text(_readme(out.name, run, about), encoding="utf-8")
+        try:
+            _fill(folder, recipe, run, saved, prime)
+            (folder / layout.README).write_text(_readme(out.name, run, about), encoding="utf-8")
+        except OSError as error:
+            raise RnnaudioError(f"cannot pack {run_dir}: {error.filename}: {error.strerror}; mend this") from error
         load(folder)  # what is packed plays
         n_bytes = _write_zip(out, folder, about)
     return f"wrote {out}: {n_bytes / 1e6:.3g} MB; play it: rnnaudio generate {shlex.quote(str(out))} out.wav"
@@ -163,7 +166,7 @@ def _readme(name: str, run: LoadedRun, about: Record) -> str:
         recipe=about["recipe"],
         n_parameters=run.model.n_parameters,
         n_updates=run.record["n_updates"],
-        name=name,
+        name=shlex.quote(visible(name)),
         seconds=prime["seconds"],
         origin=visible(prime["title"] + (ORIGIN.format(**prime) if prime["source"] else "")),
         rate=run.sample_rate_hz,
