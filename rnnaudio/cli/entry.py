@@ -2,8 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from rnnaudio.cli import corpus, experiments, machine, outside, runs  # noqa: F401  (each registers its commands)
+from rnnaudio.cli import corpus, experiments, machine, outside, playing, runs  # noqa: F401  (each registers its commands)
 from rnnaudio.cli.app import COMMANDS, Command, overview, read
 from rnnaudio.cli.arguments import parsed
 from rnnaudio.cli.options import with_owners
@@ -51,16 +52,17 @@ def run(arguments: list[str]) -> None:
 def settings_in(arguments: list[str]) -> Chosen:
     """Return the recipe and config that give a command line's options their default values.
 
-    They follow from the recipe, preset, settings file and cell that the command line names. Files named by --import
+    They follow from the recipe, preset, settings file and cell that the command line names, and from the run that
+    training starts from. Files named by --import
     are run first, as they may register that recipe or cell. For commands whose options do not depend on a recipe, the
     result is the default config of the default recipe. Errors are those of :func:`rnnaudio.runs.settings.chosen`.
     """
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for option in ("--recipe", "--preset", "--config", "--cell"):
+    for option in ("--recipe", "--preset", "--config", "--cell", "--from"):
         reader.add_argument(option)
     reader.add_argument("--import", dest="imports", action="append", default=[])
     try:
-        known, _ = reader.parse_known_args(arguments[1:])
+        known, others = reader.parse_known_args(arguments[1:])
     except argparse.ArgumentError:  # an option without its value, which tyro will report
         return chosen()
     for file in known.imports:
@@ -68,4 +70,19 @@ def settings_in(arguments: list[str]) -> Chosen:
     if not arguments or arguments[0] not in WITH_SETTINGS:
         return chosen()
     recipe = "codes" if arguments[0] == "music" else known.recipe
-    return chosen(recipe, known.preset, known.config and Path(known.config), known.cell)
+    start = getattr(known, "from") if arguments[0] == "train" else None
+    before = _settings_before(Path(start), others) if start else None
+    return chosen(recipe, known.preset, known.config and Path(known.config), known.cell, before)
+
+
+def _settings_before(start: Path, others: list[str]) -> dict[str, Any]:
+    """Return the settings of the run that training starts from, or of the run that is resumed if it has begun already.
+
+    others: the words of the command line but known options and their values, with the folder of the new run.
+    """
+    from rnnaudio.runs.start import settings_of
+    from rnnaudio.training import checkpoint
+
+    folders = [Path(word) for word in others if not word.startswith("-") and Path(word).is_dir()]
+    begun = [folder for folder in folders if checkpoint.exists(folder)] if "--resume" in others else []
+    return settings_of(begun[0] if begun else start)

@@ -16,6 +16,7 @@ RUNS, HELP, OLDER = "Runs", "When it does not play", "Older names"
 Corpus = Annotated[Positional[Path], arg(metavar="CORPUS.h5")]
 Imports = Annotated[UseAppendAction[tuple[Path, ...]], arg(name="import", metavar="FILE.py")]
 Minutes = Annotated[float, arg(metavar="MINUTES")]
+StartFrom = Annotated[Path | None, arg(name="from", metavar="RUN")]
 RunDir = Annotated[Positional[Path], arg(metavar="RUN_DIR")]
 # The value itself is the recipe that the command line names: --recipe codes --help would call codes the default.
 RecipeName = Annotated[
@@ -35,6 +36,7 @@ def register(start: Chosen) -> None:
         recipe: RecipeName = start.recipe,
         preset: str = "",
         config: Path | None = None,
+        start_from: StartFrom = None,
         imports: Imports = (),
         resume: bool = False,
         diagnose: bool = True,
@@ -54,6 +56,8 @@ def register(start: Chosen) -> None:
                 options below are those of the recipe named; --recipe codes --help lists the options of codes.
             preset: settings that come with the package, by name; see the reference.
             config: a TOML file of settings; options on the command line override it.
+            start_from: a run, as a folder or a pack, whose parameters the new run starts from, as far as they fit; its
+                settings hold unless others are given.
             imports: a Python file that registers a cell or a recipe of your own.
             resume: continue the run in run_dir; all settings except its limits must be those of the run.
             diagnose: diagnose the trained run; `rnnaudio diagnose` does it later.
@@ -64,7 +68,7 @@ def register(start: Chosen) -> None:
         from rnnaudio.cli.training import train as train_and_report
 
         watched = Watched(diagnose, listen_every, tensorboard)
-        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume, watched=watched)
+        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume, watched=watched, start=start_from)
 
     @command("preflight", HELP)
     def preflight(
@@ -166,63 +170,6 @@ def resume(
             corpus = opened.path
         watched = Watched(diagnose, listen_every, tensorboard)
         train_and_report(Chosen(recipe.name, config), corpus, run_dir, resume=True, watched=watched)
-
-
-@command("generate", RUNS)
-def generate(
-    run_dir: RunDir,
-    out: Annotated[Positional[Path], arg(metavar="OUT.wav")],
-    prime_file: Annotated[Path | None, arg(aliases=["--seed-file"])] = None,
-    prime_seconds: Annotated[float, arg(aliases=["--seed-seconds"])] = 1.0,
-    prime_index: Annotated[int, arg(aliases=["--seed-index"])] = 0,
-    prime_start: Annotated[float | Literal["end"], arg(aliases=["--seed-start"])] = 0.0,
-    seconds: float = 10.0,
-    corpus: Path | None = None,
-    streams: int = 1,
-    overwrite: bool = False,
-    temperature: tuple[float, ...] = (),
-    top_k: int = 0,
-    nucleus: float = 1.0,
-    sampling_seed: Annotated[int | None, arg(aliases=["--draw-seed"])] = None,
-    imports: Imports = (),
-) -> None:
-    """Continue recorded sound with a trained model.
-
-    Writes a WAV of the prime, a second of recorded sound by default, and its continuation, while the model plays;
-    Ctrl-C ends it, and what was played is kept.
-
-    Example: rnnaudio generate runs/mine out.wav --seconds 300 --temperature 1.0 1.2
-
-    Args:
-        run_dir: the folder of a run.
-        out: the WAV file to write; - writes to standard output: rnnaudio generate RUN - --seconds 300 | aplay
-        prime_file: an audio file, of which an excerpt is continued: its beginning, or see prime_start. Default: the
-            prime is an excerpt of the test split, though not the one in the report, which also needs what follows it.
-        prime_seconds: length of the prime in seconds.
-        prime_index: number of the excerpt of the test split, counted from 0.
-        prime_start: where in prime_file the prime begins, in seconds; negative: counted from the end of the file. The
-            word end: the prime is the last prime_seconds of the file, so that the sound continues the whole file.
-        seconds: length of the sound generated after the prime, in seconds.
-        corpus: where the run's corpus is now, if it was moved.
-        streams: number of excerpts to continue at once, from number prime_index on; writes OUT-1.wav, OUT-2.wav, ...
-        overwrite: replace existing files.
-        temperature: sampling temperature: 1 as learnt, lower is safer, higher is bolder. Several values are
-            interpolated over the course of the generated sound. Default: the run's own.
-        top_k: sample only from this many of the most probable values; 0 means from all.
-        nucleus: sample only from the smallest set of values whose probabilities reach this sum; 1 means from all.
-        sampling_seed: random seed of the sampling; the same seed gives the same sound. Default: the run's own.
-        imports: a Python file that registers the cell or recipe of the run, if it is your own.
-    """
-    from rnnaudio.runs.continuing import SamplingOptions
-    from rnnaudio.runs.generate import generate as write_continuations
-    from rnnaudio.runs.primes import Primes
-
-    primes = Primes(prime_file, prime_seconds, prime_index, streams, prime_start)
-    sampling = SamplingOptions(temperature, top_k, nucleus, sampling_seed)
-    done = write_continuations(
-        run_dir, out, corpus, primes=primes, seconds=seconds, sampling=sampling, overwrite=overwrite
-    )
-    print(done, file=sys.stderr if str(out) == "-" else sys.stdout)
 
 
 @command("report", RUNS)

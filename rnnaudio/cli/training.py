@@ -34,16 +34,20 @@ class Watched(NamedTuple):
     tensorboard: bool = False
 
 
-def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool, watched: Watched) -> None:
+def train(
+    settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool, watched: Watched, start: Path | None = None
+) -> None:
     """Train a run on the corpus, write its report, and print a summary; no other process can write to ``run_dir``.
+
+    resume, start: see :func:`rnnaudio.runs.fit.fit`.
 
     BrokeDown if training broke down or diverged. KeyboardInterrupt, with a message on how to continue, if a signal
     ended the training or the report. Other errors are those of :func:`rnnaudio.runs.fit.fit`.
     """
     with owned_folder(run_dir, make=True):
         observers = _observers(watched, corpus, run_dir)
-        recipe = recipe_named(settings.recipe)
-        run = fit.fit(recipe, settings.config, corpus, run_dir, resume=resume, observers=observers)
+        recipe, config = recipe_named(settings.recipe), settings.config
+        run = fit.fit(recipe, config, corpus, run_dir, resume=resume, start=start, observers=observers)
         if not checkpoint.exists(run_dir):
             raise BrokeDown(
                 f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate "

@@ -148,6 +148,14 @@ class Split:
         index 0 gives the excerpt of `first`. Raises RnnaudioError if no piece is long enough or `seconds` is not
         positive, ValueError for a negative index.
         """
+        piece, start, stop = self.place_of_prime(index, seconds)
+        return piece.read(start, stop)
+
+    def place_of_prime(self, index: int, seconds: float) -> tuple[Samples, int, int]:
+        """Find an excerpt without reading it: its piece, its first sample there, and the one after its last.
+
+        Arguments and errors are those of :meth:`prime_at`.
+        """
         if index < 0:
             raise ValueError(f"index: got {index}, expected 0 or more")
         n_prime = round(seconds * self.sample_rate_hz)
@@ -162,7 +170,7 @@ class Split:
         place = int(math.fmod(index * GOLDEN_RATIO_PART, 1.0) * int(ends[-1]))
         number = int(np.searchsorted(ends, place, side="right"))
         start = place - (int(ends[number - 1]) if number else 0)
-        return pieces[number].read(start, start + n_prime)
+        return pieces[number], start, start + n_prime
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import tomli_w
 
@@ -72,6 +72,14 @@ def as_toml(values: Mapping[str, Plain]) -> str:
         return NONE if value is None else value
 
     return tomli_w.dumps(plain(values))
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten a nested mapping: ``{"model": {"cell": "lstm"}}`` becomes ``{"model.cell": "lstm"}``."""
+    rows: dict[str, Any] = {}
+    for key, value in nested.items():
+        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return rows
 
 
 def require_more_than_zero(config: Settings, *names: str) -> None:

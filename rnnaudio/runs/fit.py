@@ -22,7 +22,9 @@ from rnnaudio.runs.diagnosis.preflight import require
 from rnnaudio.runs.load import saved_config
 from rnnaudio.runs.recipe import C, Prepared, Recipe
 from rnnaudio.runs.recipes import recipe_in
-from rnnaudio.runs.record import Record, SavedRun, check_same, description
+from rnnaudio.runs.record import Record, SavedRun, description
+from rnnaudio.runs.resumable import check_resumable
+from rnnaudio.runs.start import BEGINNING, begin_again, beginning, starting_from
 from rnnaudio.training import Constant, Run, checkpoint, train
 from rnnaudio.training.history import Row
 from rnnaudio.training.progress import duration
@@ -38,6 +40,7 @@ def fit(
     run_dir: Path,
     *,
     resume: bool = False,
+    start: Path | None = None,
     observers: Sequence[Observer] = (),
 ) -> Run:
     """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
@@ -46,36 +49,54 @@ def fit(
     that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted. No other process can write
     to the folder meanwhile (:mod:`rnnaudio.lock`). observers: called with each new row of the history.
 
+    start: the folder or the pack of a run from whose parameters a new run starts (:mod:`rnnaudio.runs.start`); None:
+    from nothing. A run that is resumed goes on from its own checkpoint, and ``start`` is not read.
+
     RnnaudioError, before anything is written, if another process writes to the folder, if the folder holds a run and
     ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not
-    fit the recipe, if the run does not fit into memory, or if ``config.preflight`` is on, the run is new, and the
-    preflight fails. Later errors are those of ``train``.
+    fit the recipe or ``start``, if the run does not fit into memory, or if ``config.preflight`` is on, the run is new,
+    and the preflight fails. Later errors are those of ``train``.
     """
     with owned_folder(run_dir, make=True):
-        return _fitted(recipe, config, corpus_path, Path(run_dir), resume, observers)
+        checkpoint.path_to_write(run_dir, resume)
+        saved = SavedRun.read(run_dir) if checkpoint.exists(run_dir) else None
+        if saved and start and "start" not in saved.settings:
+            raise RnnaudioError(f"{run_dir} did not start from another run, and has begun: leave --from out")
+        _print_cost_of_mode()
+        with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
+            config = recipe.completed(config, corpus)
+            prepared, record = _checked(recipe, config, corpus, Path(run_dir), saved, start)
+            _write(Path(run_dir), recipe, prepared, record, saved is not None)
+            return _trained(recipe, config, corpus, prepared, record, Path(run_dir), saved is not None, observers)
 
 
-def _fitted(
-    recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resume: bool, observers: Sequence[Observer]
-) -> Run:
-    """Train as :func:`fit` does, in a folder that no other process writes to."""
-    checkpoint.path_to_write(run_dir, resume)
-    _print_cost_of_mode()
-    with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
-        config = recipe.completed(config, corpus)
-        record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
-        resumed = checkpoint.exists(run_dir)
-        if resumed:
-            _check_resumable(recipe, config, record, SavedRun.read(run_dir))
+def _checked(
+    recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path, saved: SavedRun | None, start: Path | None
+) -> tuple[Prepared, Record]:
+    """Check and prepare a training; returns what is prepared, and the settings to save.
+
+    saved: the run in ``run_dir``, which is resumed; None: a new one. Other arguments and errors are those of
+    :func:`fit`.
+    """
+    record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
+    if saved:
+        check_resumable(recipe, config, record["corpus"], saved)
+        record |= {name: saved.settings[name] for name in ("start",) if name in saved.settings}
+    with starting_from(None if saved else start) as source:
+        if source:
+            source.check(recipe, config, corpus)
         usable = _usable(recipe, config, corpus)
-        if not resumed:
+        if not saved:
             _print_faults(corpus)
-        prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
-        if config.preflight and not resumed:
+        prepared = _prepared(recipe, config, corpus, run_dir if saved else source.folder if source else None)
+        if config.preflight and not saved:
             require(recipe, config)
-        record |= prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
-        _write(run_dir, recipe, prepared, record, resumed)
-        return _trained(recipe, config, corpus, prepared, record, run_dir, resumed, observers)
+        if source:
+            record["start"] = source.give_to(prepared.model)
+            prepared = dataclasses.replace(prepared, files={**prepared.files, BEGINNING: beginning(prepared.model)})
+        elif "start" in record:
+            begin_again(prepared.model, run_dir)
+    return prepared, record | prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
 
 
 def _trained(
@@ -180,6 +201,7 @@ def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[
     has ended the run, and its report is written.
     """
     saved = SavedRun.read(run_dir)
+    saved.refuse_if_packed()
     recipe = recipe_in(saved.settings, saved.path)
     stopping, is_reported = saved.record["stopping"], _is_reported(saved)  # not reported: resuming writes the report
     if stopping["should_stop"] and is_reported:
@@ -229,21 +251,13 @@ def _is_reported(saved: SavedRun) -> bool:
     return report.exists() and saved.path.exists() and report.stat().st_mtime >= saved.path.stat().st_mtime
 
 
-def _check_resumable(recipe: Recipe[C], config: C, record: Record, saved: SavedRun) -> None:
-    """Check a saved run against the config. RnnaudioError for another corpus or recipe, or other settings."""
-    if recipe.key not in saved.settings:
-        raise RnnaudioError(f"{saved.path} is a run of another recipe: name that one, or another run directory")
-    before = to_dict(saved_config(recipe, saved))
-    may_change = {recipe.key: recipe.may_change(config), "corpus": {"path"}}
-    check_same(saved.settings | {recipe.key: before}, record, may_change, saved.path)
-
-
 def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Record, resumed: bool) -> None:
     """Write the record, all settings and, for a new run, the recipe's files; remove files that are now outdated."""
     for name in OF_THE_RUN_BEFORE:
         (run_dir / name).unlink(missing_ok=True)
     if not resumed:
-        (run_dir / "playing.json").unlink(missing_ok=True)
+        for name in ("playing.json", BEGINNING):
+            (run_dir / name).unlink(missing_ok=True)
         for name, content in prepared.files.items():
             checkpoint.save(run_dir / name, content)
     write_atomically(run_dir / "config.json", json.dumps(record, indent=2).encode() + b"\n")

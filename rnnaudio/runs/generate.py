@@ -20,6 +20,7 @@ from rnnaudio.interrupt import Interrupt
 from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch, monitored
 from rnnaudio.runs.judging import level_note, peak_note
 from rnnaudio.runs.load import load
+from rnnaudio.runs.packs import packed_prime, run_folder
 from rnnaudio.runs.primes import Primes, check_seconds
 
 BYTES_PER_SAMPLE = 2
@@ -87,6 +88,9 @@ def generate(
 
     RnnaudioError for options out of range, for files that exist (without ``overwrite``), would be too large or cannot
     be written, and for the reasons of :func:`rnnaudio.runs.load.load` and :meth:`Primes.read`.
+
+    run_dir: the folder of a run, or a pack of one (:mod:`rnnaudio.runs.packs`), whose prime is taken if there is no
+    other.
     """
     primes.check()
     check_seconds(seconds, "seconds")
@@ -100,10 +104,11 @@ def generate(
         raise RnnaudioError(
             f"{out} is the file to continue, and would begin with its last part only: name another file to write"
         )
-    run = load(run_dir)
+    with run_folder(run_dir) as folder:
+        run = load(folder)
+        sounds = primes.read(run, corpus, packed_prime(folder))
     if run.note:
         print(f"note: {run.note}", file=sys.stderr)
-    sounds = primes.read(run, corpus)
     n_samples = round(seconds * run.sample_rate_hz)
     if n_samples < 1:
         raise RnnaudioError(f"seconds is {seconds:g}: no sample at {run.sample_rate_hz} Hz; ask for more")

@@ -12,9 +12,8 @@ from typing import Any
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owner_of
 from rnnaudio.records import Record, parsed
-from rnnaudio.runs.config import to_dict
+from rnnaudio.runs.config import flat, to_dict
 from rnnaudio.runs.load import saved_config
-from rnnaudio.runs.outcome import flat
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun, trouble
 from rnnaudio.training import checkpoint
@@ -83,6 +82,8 @@ def rows_in(folder: Path, sort: str = "name") -> list[Row]:
     or no run in it.
     """
     folder = Path(folder)
+    if folder.is_file():
+        checkpoint.path_in(folder)  # raises
     if not folder.is_dir():
         raise RnnaudioError(f"{folder}: no such folder; expected one with runs, as made by `rnnaudio train`")
     unreadable: list[OSError] = []

@@ -16,7 +16,7 @@ from rnnaudio.audio.clip import Clip
 from rnnaudio.audio.levels import level_dbfs, limited
 from rnnaudio.lock import owned_folder
 from rnnaudio.report import Deck, write_report
-from rnnaudio.runs.config import to_dict
+from rnnaudio.runs.config import flat, to_dict
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.diagnosis.saved import saved_findings
 from rnnaudio.runs.explanations import EXPLANATIONS, HOW_IT_IS_JUDGED, OF_BASELINES
@@ -83,7 +83,10 @@ def _outcome_written(
         pictures=plotted(recipe, run, sound, page, saved.run_dir),
         sounds=Deck(clips, prime_seconds=len(sound.prime) / run.sample_rate_hz),
         findings=saved_findings(saved.run_dir),
-        notes=[f"{key}: {value}" for key, value in summary["versions"].items()],
+        notes=[
+            *([f"started from the parameters of {summary['start']}"] if "start" in summary else []),
+            *(f"{key}: {value}" for key, value in summary["versions"].items()),
+        ],
         explanations={**EXPLANATIONS, **_of_baselines(page), **page.explanations},
     )
     return summary
@@ -167,8 +170,15 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
             "numpy": np.__version__,
             "blas_threads": max((p["num_threads"] for p in threadpoolctl.threadpool_info()), default=1),
         },
+        **_start(run),
         "config": to_dict(run.config),
     }
+
+
+def _start(run: LoadedRun) -> Record:
+    """The entry on the run from whose parameters a run started, if it did so; without the folder of that one."""
+    start = run.record["config"].get("start")
+    return {"start": f"{Path(start['run']).name} at update {start['n_updates']}"} if start else {}
 
 
 def _rounded(dbfs: float) -> float | None:
@@ -220,11 +230,3 @@ def _levels(summary: Mapping[str, Any]) -> str:
         notes.append(level_note(before, after))
     said = "; ".join(filter(None, notes))
     return f" Its level: {said}." if said else ""
-
-
-def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten a nested mapping: ``{"model": {"cell": "lstm"}}`` becomes ``{"model.cell": "lstm"}``."""
-    rows: dict[str, Any] = {}
-    for key, value in nested.items():
-        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return rows

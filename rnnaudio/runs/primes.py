@@ -1,4 +1,4 @@
-"""Sounds that `generate` continues: an excerpt of a file, or excerpts of the test split."""
+"""Sounds that `generate` continues: an excerpt of a file, excerpts of the test split, or the prime of a pack."""
 
 import sys
 from pathlib import Path
@@ -7,9 +7,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from rnnaudio.audio import Decoder, resample
+from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.files import Decoded, without_offset
 from rnnaudio.data.disk_space import LEAST_BYTES_PER_SECOND, n_bytes
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.records import Record
 from rnnaudio.runs.continuing import LoadedRun
 
 MOST_SECONDS = 1e9
@@ -28,7 +30,8 @@ class Primes(NamedTuple):
 
     One prime is an excerpt of ``file`` that begins at ``start``: seconds, counted from the end if negative, or "end"
     for the last ``seconds`` of the file. Without a file, ``streams`` primes come from the test split, at positions
-    ``place``, ``place`` + 1, ... of :meth:`rnnaudio.data.corpus.Split.prime_at`.
+    ``place``, ``place`` + 1, ... of :meth:`rnnaudio.data.corpus.Split.prime_at`. A pack has one prime, which is taken
+    where neither a file nor a corpus is named.
     """
 
     file: Path | None = None
@@ -57,21 +60,50 @@ class Primes(NamedTuple):
         if self.start != "end" and not abs(self.start) <= MOST_SECONDS:
             raise RnnaudioError(f"prime_start is {self.start}; expected a number of seconds, or end")
 
-    def read(self, run: LoadedRun, corpus: Path | None) -> list[np.ndarray]:
+    def read(self, run: LoadedRun, corpus: Path | None, packed: Audio | None = None) -> list[np.ndarray]:
         """Read the primes, (n,) samples each, standardised and at the sample rate of the run's corpus.
 
-        If no test piece is as long as a prime, the primes are as long as the longest test piece, which is noted on
-        stderr. corpus: path of the run's corpus; None: where it was in training. RnnaudioError if ``file`` is shorter
-        than the prime, if all test pieces are shorter than the prime and than .2 s, or if the file or the corpus
-        cannot be read.
+        If no test piece, or not the prime of the pack, is as long as a prime, the primes are as long as the longest
+        is, which is noted on stderr. corpus: path of the run's corpus; None: where it was in training. packed: the
+        prime of a pack, (n,) standardised samples; None: the run is not packed. RnnaudioError if ``file`` is shorter
+        than the prime, if all test pieces are shorter than the prime and than .2 s, if the file or the corpus cannot
+        be read, or if a pack has not as many primes.
         """
         if self.file is not None:
             return [_of_file(run, self.file, self.seconds, self.start)]
+        if packed is not None and corpus is None:
+            return [self._of_pack(packed, run.sample_rate_hz)]
         with run.open_corpus(corpus) as opened:
             seconds = opened.test.prime_length(self.seconds)
             if seconds < self.seconds:
                 _note(f"no test piece has {self.seconds:g} s: the prime has {seconds:.3g} s")
             return [opened.test.prime_at(self.place + k, seconds) for k in range(self.streams)]
+
+    def _of_pack(self, packed: Audio, rate: int) -> Audio:
+        """The beginning of the one prime of a pack, at ``rate`` Hz."""
+        for option, value, most in (("--prime-index", self.place, 0), ("--streams", self.streams, 1)):
+            if value > most:
+                raise RnnaudioError(
+                    f"{option} is {value}, but a pack has one prime: leave it out, name a --prime-file, or the run's "
+                    "corpus (--corpus)"
+                )
+        n_prime = round(self.seconds * rate)
+        if n_prime < 1:
+            raise RnnaudioError(f"prime_seconds is {self.seconds:g}: no sample at {rate} Hz; ask for more")
+        if n_prime > len(packed):
+            _note(f"the pack has no prime of {self.seconds:g} s: the prime has {len(packed) / rate:.3g} s")
+        return packed[:n_prime]
+
+    def origin(self, run: LoadedRun, corpus: Path | None) -> Record:
+        """Return title, source and licence of the piece that the first prime is from, as :meth:`read` reads it.
+
+        Of a file, the title is its name, and the others are empty.
+        """
+        if self.file is not None:
+            return {"title": self.file.name, "source": "", "licence": ""}
+        with run.open_corpus(corpus) as opened:
+            piece, *_ = opened.test.place_of_prime(self.place, opened.test.prime_length(self.seconds))
+            return {name: getattr(piece, name, "") for name in ("title", "source", "licence")}
 
 
 def _of_file(run: LoadedRun, path: Path, seconds: float, start: float | Literal["end"]) -> np.ndarray:

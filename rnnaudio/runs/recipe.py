@@ -133,6 +133,14 @@ class Recipe(ABC, Generic[C]):
         length in seconds of the sound generated for the report.
     problems
         toy problems of the preflight.
+    files
+        names of the files beside the checkpoint that loading a run reads; a pack holds those that are there.
+    fixed
+        reasons why settings cannot change when a run is resumed, by their names in ``config.toml`` (or the name of
+        their table); see :mod:`rnnaudio.runs.reasons`.
+    meaning
+        names of the settings by which parameters mean what they do, and which must be the same in a run that starts
+        from another's parameters. Settings that change shapes need not be among them.
     of_earlier_versions
         values of settings that saved runs lack, where earlier versions behaved differently from today's default.
     """
@@ -143,6 +151,9 @@ class Recipe(ABC, Generic[C]):
     quantity: ClassVar[str] = "loss"
     seconds: ClassVar[float] = 10.0
     problems: ClassVar[tuple[ToyProblem, ...]] = PROBLEMS
+    files: ClassVar[tuple[str, ...]] = ()
+    fixed: ClassVar[Mapping[str, str]] = {}
+    meaning: ClassVar[Set[str]] = frozenset()
     of_earlier_versions: ClassVar[Mapping[str, Plain]] = {}
 
     def saved_config(self, settings: Mapping[str, Plain]) -> C:
@@ -154,8 +165,9 @@ class Recipe(ABC, Generic[C]):
     def prepare(self, config: C, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Make the model, objective, training batches, validation batches and optimizer of a config.
 
-        run_dir: the folder of a run that is resumed or diagnosed, whose files (such as a codec) are loaded instead of
-        made again; None for a new run. RnnaudioError if training with this config on this corpus is impossible.
+        run_dir: the folder of a run that is resumed, diagnosed or started from. What was fitted to its music and gives
+        its parameters their meaning (such as a codec) is loaded from there instead of made again. None for a new run
+        that starts from nothing. RnnaudioError if training with this config on this corpus is impossible.
         """
 
     @abstractmethod

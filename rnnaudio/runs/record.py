@@ -1,6 +1,5 @@
 """Saved runs: the checkpoint and its record, which identifies the corpus and lets a run be resumed."""
 
-import json
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict
@@ -11,7 +10,7 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.data.corpus import Scale
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn.initializers import Sparing
-from rnnaudio.schema import Between, Finite, NotNegative, checked
+from rnnaudio.schema import Between, Count, Finite, NotNegative, checked
 from rnnaudio.text import visible
 from rnnaudio.training import checkpoint
 from rnnaudio.training.saved import check_record
@@ -37,12 +36,25 @@ class CorpusEntry(TypedDict):
     digest: NotRequired[str]
 
 
+class StartEntry(TypedDict):
+    """The run whose parameters a run started from, as :meth:`rnnaudio.runs.start.Start.give_to` returns it.
+
+    run: its path, as it was named. n_updates: its number of updates. taken, fresh: names of the parameters that were
+    taken, and of those that were not.
+    """
+
+    run: str
+    n_updates: Count
+    taken: list[str]
+    fresh: list[str]
+
+
 class SettingsEntry(TypedDict):
     """The part of a run's record made before training, except the settings themselves.
 
     corpus: see :func:`description`. baselines, validation_power, defects: measured by the recipe ``frames``.
     blank_loss: validation loss of a model that has learnt nothing. halvings: how often the learning rate was halved by
-    backing off (:mod:`rnnaudio.runs.back_off`).
+    backing off (:mod:`rnnaudio.runs.back_off`). start: the run whose parameters it started from.
     """
 
     corpus: CorpusEntry
@@ -51,6 +63,7 @@ class SettingsEntry(TypedDict):
     defects: NotRequired[list[str]]
     blank_loss: NotRequired[Finite]
     halvings: NotRequired[Annotated[int, Between(0, 1000)]]
+    start: NotRequired[StartEntry]
 
 
 class SavedRun(NamedTuple):
@@ -101,12 +114,29 @@ class SavedRun(NamedTuple):
         """
         return Sparing(sum(array.size for array in self.parameters().values()))
 
+    def is_on_other_music(self, corpus: AudioCorpus) -> bool:
+        """Whether the run was trained on another corpus; True if its record, of an early version, does not say.
+
+        False for a toy problem, whose record has no corpus.
+        """
+        known = self.settings.get("corpus")
+        return known is not None and bool(known.get(DIGEST) != corpus.digest())
+
+    def refuse_if_packed(self) -> None:
+        """Raise RnnaudioError for a run from a pack, which has no state from which training could go on."""
+        if self.record.get("packed"):
+            raise RnnaudioError(
+                f"{self.run_dir} is an unpacked pack, which holds no state of training: begin a new run with its "
+                "parameters (rnnaudio train CORPUS.h5 NEW_RUN --from), or resume the run itself"
+            )
+
     def parameters(self, group: str = "best") -> dict[str, np.ndarray]:
         """Return the saved parameters as arrays by name; group: ``best`` (lowest loss) or ``model`` (the last ones).
 
-        If the checkpoint has no best parameters, because the run was never validated, the last ones are returned.
+        If the checkpoint lacks the group, the other one is returned: a run that was never validated has no best
+        parameters, and a pack has only those that its run plays with.
         """
-        return self.checkpoint.group(group) or self.checkpoint.group("model")
+        return self.checkpoint.group(group) or self.checkpoint.group("best" if group == "model" else "model")
 
 
 def description(corpus: AudioCorpus) -> Record:
@@ -150,32 +180,16 @@ def open_known(
     if path is None and not Path(stored["path"]).exists():
         raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: give its path with --corpus")
     corpus = open_it(path or Path(stored["path"]))
-    changed = difference(stored, description(corpus), unchecked={"path", *_unknown(stored)})
+    changed = difference(stored, description(corpus), unchecked={"path", *unknown(stored)})
     if changed:
         corpus.close()
         raise RnnaudioError(f"{corpus.path} is not the corpus of the run: {changed}; name that one (--corpus)")
     return corpus
 
 
-def _unknown(stored: Mapping[str, Any]) -> Set[str]:
+def unknown(stored: Mapping[str, Any]) -> Set[str]:
     """Names of the entries that the description of a corpus by an earlier version lacks."""
     return {DIGEST} - stored.keys()
-
-
-def check_same(saved: Record, now: Record, may_change: Mapping[str, Set[str]], path: Path) -> None:
-    """Check that two records agree in each part that is a key of ``may_change``, except in the entries listed there.
-
-    RnnaudioError for the first entry that differs, with both values. path: the checkpoint, for the message.
-    """
-    saved, now = (json.loads(json.dumps(record)) for record in (saved, now))
-    for part, unchecked in may_change.items():
-        before = saved.get(part) or {}
-        changed = difference(before, now[part], unchecked | _unknown(before))
-        if changed:
-            raise RnnaudioError(
-                f"{path} was trained with another {part} setting: {changed}; "
-                "resume with the same settings and corpus, or train in another run directory"
-            )
 
 
 def trouble(record: Mapping[str, Any]) -> str:

@@ -20,18 +20,29 @@ class Chosen(NamedTuple):
 
 
 def chosen(
-    recipe: str | None = None, preset: str | None = None, config: Path | None = None, cell: str | None = None
+    recipe: str | None = None,
+    preset: str | None = None,
+    config: Path | None = None,
+    cell: str | None = None,
+    start: Mapping[str, Any] | None = None,
 ) -> Chosen:
     """Choose a recipe and its config. The settings of the file ``config`` override those of the preset.
 
-    ``cell`` overrides both, but is ignored by recipes without a choice of cells; None leaves a source out. The recipe
+    ``start``, the settings of a run that training starts from, with its recipe's name, is overridden by both. The
+    options of its cell are left out if ``cell`` is another.
+    ``cell`` overrides all, but is ignored by recipes without a choice of cells; None leaves a source out. The recipe
     is ``recipe``, or the recipe that the preset or file names, or else ``frames``. Settings that no source names get
     their defaults. RnnaudioError for unknown names and keys, for values that do not fit, and if two sources name
     different recipes.
     """
-    values: dict[str, Any] = {}
-    for path in ([path_of(preset)] if preset else []) + ([config] if config else []):
-        values = _over(values, read_toml(path), path)
+    values = _without_options_of_another_cell(start or {}, cell)
+    files = {path: read_toml(path) for path in [*([path_of(preset)] if preset else []), *([config] if config else [])]}
+    if start:
+        _check_start(
+            start["recipe"], {"--recipe": recipe, **{str(path): t.get("recipe") for path, t in files.items()}}
+        )
+    for path, table in files.items():
+        values = _over(values, table, path)
     named = values.pop("recipe", None)
     if recipe and named and recipe != named:
         raise RnnaudioError(f"the settings are of the recipe {named!r}, but --recipe is {recipe!r}: leave out one")
@@ -42,6 +53,24 @@ def chosen(
     if cell and "model" in kind.__dataclass_fields__ and isinstance(model, Mapping):
         values["model"] = {**model, "cell": cell}
     return Chosen(name, from_dict(kind, values))
+
+
+def _without_options_of_another_cell(settings: Mapping[str, Any], cell: str | None) -> dict[str, Any]:
+    """Copy settings, without the options of their cell if ``cell`` is another one; None: no other."""
+    model = settings.get("model")
+    if cell is None or not isinstance(model, Mapping) or model.get("cell") == cell:
+        return dict(settings)
+    return {**settings, "model": {name: value for name, value in model.items() if name != "options"}}
+
+
+def _check_start(recipe: str, named: Mapping[str, Any]) -> None:
+    """RnnaudioError if a source of settings names another recipe than that of the run that training starts from."""
+    for source, other in named.items():
+        if other not in (None, recipe):
+            raise RnnaudioError(
+                f"--from is a run over {recipe}, whose parameters mean nothing to another recipe, but {source} names "
+                f"{other!r}: leave one of the two out"
+            )
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:

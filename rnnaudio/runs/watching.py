@@ -18,6 +18,7 @@ from rnnaudio.runs.listing import row_of
 from rnnaudio.runs.recipe import Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.schema import checked
+from rnnaudio.training import checkpoint
 from rnnaudio.training.history import NAME, Row
 from rnnaudio.training.progress import duration
 from rnnaudio.training.saved import RowEntry
@@ -96,7 +97,7 @@ def watch(
 
 def _recipe(run_dir: Path) -> Recipe:
     """The recipe of a run, by the settings that are written before its training."""
-    path = Path(run_dir) / "config.json"
+    path = checkpoint.path_in(run_dir).with_name("config.json")
     try:
         record = parsed(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

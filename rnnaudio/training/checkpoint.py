@@ -64,8 +64,15 @@ class Checkpoint(NamedTuple):
 def path_in(run_dir: Path) -> Path:
     """Path of the newest checkpoint in a run's folder, existing or not; RnnaudioError if ``run_dir`` is a file."""
     if Path(run_dir).is_file():
-        raise RnnaudioError(f"{run_dir} is a file; expected the folder of a run, which holds its checkpoint")
+        what = "a pack, to play (rnnaudio generate) and to start from (train --from)" if _is_zip(run_dir) else "a file"
+        raise RnnaudioError(f"{run_dir} is {what}; expected the folder of a run, which holds its checkpoint")
     return Path(run_dir) / NAME
+
+
+def _is_zip(path: Path) -> bool:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+    return False
 
 
 def exists(run_dir: Path) -> bool:

@@ -52,7 +52,8 @@ class RunEntry(TypedDict):
     """The record of a run; see :class:`rnnaudio.training.Run`.
 
     ``broke_down`` describes the loss or gradient that was not finite, if this ended the run. ``identity`` holds the
-    settings that must be the same when the run is resumed.
+    settings that must be the same when the run is resumed. ``packed`` marks the record of a run in a pack
+    (:mod:`rnnaudio.runs.packs`), which cannot be resumed.
     """
 
     n_updates: Count
@@ -63,6 +64,7 @@ class RunEntry(TypedDict):
     identity: NotRequired[Record]
     engine: NotRequired[EngineEntry]
     broke_down: NotRequired[str]
+    packed: NotRequired[bool]
 
 
 def check_record(record: Record, path: Path) -> None:

@@ -424,7 +424,7 @@ def test_the_command_prints_those_of_a_run(plain, monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["target-is-input", "last-step-cost", "judged-by-training-cost", "history-cut"])
 def test_a_run_cannot_be_resumed_with_another_defect(plain, corpus_path, name):
     run_dir, config = plain
-    with pytest.raises(RnnaudioError, match="trained with another train setting"):
+    with pytest.raises(RnnaudioError, match=r"cannot go on so: \w+ was .*, now it is "):
         fit(FRAMES, with_defect(config, name), corpus_path, run_dir, resume=True)
 
 

@@ -32,6 +32,10 @@ def test_every_command_works_on_it(command, corpus, tmp_path):
     assert (status, json.loads((run / "summary.json").read_text())["updates"]) == (0, 20), err
     status, out, err = command("generate", run, wav, "--seconds", 1, "--streams", 2)
     assert status == 0 and (tmp_path / "out-2.wav").stat().st_size > 30_000, err
+    status, out, err = command("pack", run, tmp_path / "run.zip")
+    assert status == 0, err
+    status, out, err = command("generate", tmp_path / "run.zip", tmp_path / "packed.wav", "--seconds", 1)
+    assert status == 0 and (tmp_path / "packed.wav").read_bytes() == (tmp_path / "out-1.wav").read_bytes(), err
     status, out, err = command("report", run, "--seconds", 1)
     assert status == 0 and "1 s after the prime" in out, err
     status, out, err = command("diagnose", run)

@@ -53,6 +53,7 @@ def model_of(config, scale):
 
 class SpectraRecipe(Recipe):
     name, key, Config, quantity, seconds = "spectra", "spectra", SpectraConfig, "normalised MSE of spectra", 1.5
+    files = ("scale.safetensors",)
 
     def prepare(self, config, corpus, run_dir=None):
         stft = STFT(config.window_samples, config.window_samples // 2)

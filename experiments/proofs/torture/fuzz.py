@@ -16,7 +16,8 @@ from pathlib import Path
 from experiments.proofs.torture import toys
 from experiments.proofs.torture.outcome import Count
 
-KINDS = {"corpus": 5000, "sound": 2000, "checkpoint": 1000, "record": 1000, "idx": 250, "pickle": 250, "toml": 500}
+KINDS = {"corpus": 5000, "sound": 2000, "checkpoint": 1000, "record": 1000, "idx": 250, "pickle": 250, "toml": 500,
+         "pack": 500}  # fmt: skip
 LIMIT_S, MOST_MB = 5.0, 500.0
 
 

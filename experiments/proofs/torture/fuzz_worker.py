@@ -3,6 +3,7 @@
     python -m experiments.proofs.torture.fuzz_worker FOLDER KIND FIRST LAST
 """
 
+import functools
 import json
 import random
 import resource
@@ -21,6 +22,7 @@ from rnnaudio.audio import read_audio
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.mnist import load_mnist
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs import packs
 from rnnaudio.runs.load import load
 from rnnaudio.runs.settings import chosen
 from rnnaudio.training import checkpoint
@@ -138,9 +140,29 @@ def _toml(source: Path, folder: Path, rng: random.Random) -> Callable[[], object
     return lambda: chosen(config=path)
 
 
+def _pack(source: Path, folder: Path, rng: random.Random) -> Callable[[], object]:
+    path = folder / "run.zip"
+    path.write_bytes(mutated_bytes(_packed(source, rng.choice(("frames", "codes", "samples"))), rng))
+
+    def read() -> None:
+        with packs.run_folder(path) as run_dir:
+            load(run_dir)
+            packs.packed_prime(run_dir)
+
+    return read
+
+
+@functools.cache
+def _packed(source: Path, name: str) -> bytes:
+    """The pack of a toy run."""
+    with tempfile.TemporaryDirectory() as folder:
+        packs.pack(source / name, Path(folder) / "run.zip", source / "corpus.h5")
+        return (Path(folder) / "run.zip").read_bytes()
+
+
 KINDS = {
     "corpus": _corpus, "sound": _sound, "checkpoint": _checkpoint, "record": _record, "idx": _idx, "pickle": _pickle,
-    "toml": _toml,
+    "toml": _toml, "pack": _pack,
 }  # fmt: skip
 
 if __name__ == "__main__":

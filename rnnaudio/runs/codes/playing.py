@@ -11,6 +11,7 @@ from rnnaudio.metrics import AliveLimits
 from rnnaudio.records import parsed
 from rnnaudio.schema import Between, Count, Plain, checked, from_dict
 
+PLAYING = "playing.json"
 MOST_BYTES = 10_000_000
 Temperature = Annotated[float, Between(1e-6, 1e6)]
 
@@ -76,7 +77,7 @@ class Playing(NamedTuple):
 
 
 def playing_path(run_dir: Path) -> Path:
-    return Path(run_dir) / "playing.json"
+    return Path(run_dir) / PLAYING
 
 
 def save_playing(playing: Playing, run_dir: Path, n_updates: int) -> None:

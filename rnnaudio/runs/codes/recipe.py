@@ -12,6 +12,7 @@ from rnnaudio.objectives import NextCodes
 from rnnaudio.runs.bits import bits_by_counts, fitting
 from rnnaudio.runs.codes.choice import choose
 from rnnaudio.runs.codes.config import HOPS_PER_WINDOW, CodesConfig, fitted
+from rnnaudio.runs.codes.fixed import FIXED
 from rnnaudio.runs.codes.model import (
     CODEC,
     build_model,
@@ -23,6 +24,7 @@ from rnnaudio.runs.codes.model import (
     training_codes,
 )
 from rnnaudio.runs.codes.page import codes_page
+from rnnaudio.runs.codes.playing import PLAYING
 from rnnaudio.runs.codes.remedies import remedy
 from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.continuing import LoadedRun
@@ -44,6 +46,9 @@ class CodesRecipe(Recipe[CodesConfig]):
     quantity = "bits a frame"
     seconds = 30.0
     problems = MELODIES
+    files = (CODEC, PLAYING)
+    fixed: ClassVar = FIXED
+    meaning: ClassVar = {"window_samples", "hop_samples", "n_components", "n_codes", "n_stages"}
     of_earlier_versions: ClassVar = {"patience": 0}  # early stopping came later
 
     def completed(self, config: CodesConfig, corpus: AudioCorpus) -> CodesConfig:
@@ -77,10 +82,13 @@ class CodesRecipe(Recipe[CodesConfig]):
     def prepare(self, config: CodesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Fit the codec (or load that of ``run_dir``), encode the music, and build the model.
 
+        If ``run_dir`` is a run on other music, the share of this music's variance that its codec loses is measured.
         The training split is encoded as it is and in each transposition of the config, the validation split as it is.
         The share of the variance that the codec loses is printed. RnnaudioError for pieces too short or too few.
         """
         codec = load_codec(run_dir) if run_dir else fitted_codec(config, corpus)
+        if run_dir and SavedRun.read(run_dir).is_on_other_music(corpus):
+            codec = dataclasses.replace(codec, lost=codec.lost_of(corpus.train))
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
         sequences = training_codes(corpus.train, codec, config)
         batches = CodeStreams(sequences, n_steps=config.n_steps, batch_size=config.batch_size, seed=config.seed)

@@ -40,7 +40,8 @@ def longer(recipe: Recipe[Any], config: Any, saved: SavedRun) -> str:
 
     The command doubles the limit on updates if at least 98 % of it was used, and the limit on time if at least 49 % of
     it was used. In general it resumes the run. It trains a new run, in the folder ``<run_dir>-2``, if early stopping
-    ended the run, or if it doubles the limit on updates and the run's learning rate depends on that limit.
+    ended the run, or if it doubles the limit on updates and the run's learning rate depends on that limit; the new run
+    starts from the same parameters.
     """
     minutes, updates = saved.record["seconds"] / 60.0, saved.record["n_updates"]
     has_stopped = bool(saved.record["stopping"].get("should_stop"))
@@ -53,5 +54,7 @@ def longer(recipe: Recipe[Any], config: Any, saved: SavedRun) -> str:
     if has_stopped or (needs_updates and "max_updates" not in recipe.may_change(config)):
         run_dir = str(saved.run_dir)
         places = (visible(saved.settings["corpus"]["path"]), f"{run_dir}-2", "--config", f"{run_dir}/config.toml")
-        return " ".join(filter(None, [f"rnnaudio train {shlex.join(places)}", *options]))
+        start = saved.settings.get("start")
+        again = ["--from", visible(start["run"])] if start else []
+        return " ".join(filter(None, [f"rnnaudio train {shlex.join([*places, *again])}", *options]))
     return " ".join([f"rnnaudio resume {shlex.quote(str(saved.run_dir))}", *options])

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from rnnaudio.runs.frames.build import (
     build_strategy,
 )
 from rnnaudio.runs.frames.config import FramesConfig
+from rnnaudio.runs.frames.fixed import FIXED
 from rnnaudio.runs.frames.network import frames_network
 from rnnaudio.runs.frames.page import frames_page
 from rnnaudio.runs.frames.remedies import remedy
@@ -122,6 +123,8 @@ class FramesRecipe(Recipe[FramesConfig]):
     key = "train"
     Config = FramesConfig
     quantity = "normalised MSE"
+    fixed: ClassVar = FIXED
+    meaning: ClassVar = {"scaling"}
 
     def open_corpus(self, path: Path, config: FramesConfig) -> AudioCorpus:
         return open_corpus(path, config)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.recipe import Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.samples.config import SamplesConfig
+from rnnaudio.runs.samples.fixed import FIXED
 from rnnaudio.runs.samples.model import Facts, build_model, measured_facts, windows_of
 from rnnaudio.runs.samples.network import step_network
 from rnnaudio.runs.toys import WAVES
@@ -89,6 +91,8 @@ class SamplesRecipe(Recipe[SamplesConfig]):
     quantity = "bits a sample"
     seconds = 5.0
     problems = WAVES
+    fixed: ClassVar = FIXED
+    meaning: ClassVar = {"readout", "n_taps", "n_levels", "law"}
 
     def needs(self, config: SamplesConfig, corpus: AudioCorpus) -> Needs:
         n_context = config.n_context
@@ -107,10 +111,16 @@ class SamplesRecipe(Recipe[SamplesConfig]):
         return f"{loss:.3f} bits a sample"
 
     def prepare(self, config: SamplesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Quantise the music, fit the linear path, build the model; RnnaudioError for silent or too short music."""
-        quantizer = fitted_quantizer(corpus.train, config.n_levels, config.law)
+        """Quantise the music, fit the linear path, build the model; RnnaudioError for silent or too short music.
+
+        Quantiser and linear path are those of the run in ``run_dir``, if there is one.
+        """
+        quantizer, known = fitted_quantizer(corpus.train, config.n_levels, config.law), facts_in(run_dir)
+        if known:
+            _print_clipping(quantizer.peak, known.peak)
+            quantizer = quantizer_of(config, known)
         levels = levels_of(corpus.train, quantizer)
-        facts = measured_facts(levels, quantizer, config.n_fitted_taps)
+        facts = known or measured_facts(levels, quantizer, config.n_fitted_taps)
         model = build_model(config, facts)
         n_context = model.n_context
         batches = CodeStreams(levels.sequences, config.n_steps, config.batch_size, config.seed, n_context)
@@ -134,6 +144,18 @@ class SamplesRecipe(Recipe[SamplesConfig]):
 
 
 SAMPLES = SamplesRecipe()
+
+
+def facts_in(run_dir: Path | None) -> Facts | None:
+    """The measurements that are saved with a run; None without a run, or if it has none."""
+    saved = SavedRun.read(run_dir).settings.get("facts") if run_dir else None
+    return None if saved is None else from_dict(Facts, saved)
+
+
+def _print_clipping(peak: float, most: float) -> None:
+    """Print a note if the largest magnitude of a sample, ``peak``, is beyond what the quantiser takes, ``most``."""
+    if peak > most:
+        print(f"note: the loudest sample is {peak / most:.3g} times the peak that the run quantises: it is clipped")
 
 
 def quantizer_of(config: SamplesConfig, facts: Facts) -> Quantizer:

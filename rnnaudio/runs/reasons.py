@@ -1,0 +1,18 @@
+"""Reasons why a setting cannot change when a run is resumed, in sentences that recipes share."""
+
+UNINTERRUPTED = "a resumed run is the run that was not broken off, to the bit"  # where no other reason is given
+SHAPE = "the model's shape follows from it, and the saved parameters have the old one"
+EQUATION = "the parameters were trained for the model's old equation"
+INITIAL = "it sets where training begins, and this run has begun"
+BATCHES = "the order of the batches follows from it: some music would be trained on twice, some never"
+LOSS = "it changes what the loss measures: losses before and after could not be compared"
+VALIDATION = "losses by other validation music could not be compared, and the lowest decides which parameters are kept"
+INTERVAL = "validations fall on fixed updates, by which early stopping counts"
+STOPPING = "early stopping has counted by the old rule so far"
+OPTIMIZER = "the optimiser goes on from averages that belong to the old rule"
+RATE = "the learning rate of every update follows from it, of those so far too"
+CLIPPING = "gradients so far were clipped by the old limit"
+NOISE = "the noise of every update follows from it, of those so far too"
+SEGMENTS = "noise and sums of gradients are computed segment by segment"
+SEED = "batches, noise and initial parameters follow from it"
+PLAYED = "how the run plays belongs to its record"

@@ -1,0 +1,64 @@
+"""What may differ when a run is resumed: every other setting is refused, each with the reason why it cannot change."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs.config import flat, to_dict
+from rnnaudio.runs.load import saved_config
+from rnnaudio.runs.reasons import UNINTERRUPTED
+from rnnaudio.runs.recipe import C, Recipe
+from rnnaudio.runs.record import Record, SavedRun, difference, unknown
+from rnnaudio.schema import Plain
+
+OF_THE_SCALE = {"mean", "std"}  # of a corpus: they follow from settings, too
+
+
+def check_resumable(recipe: Recipe[C], config: C, corpus: Record, saved: SavedRun) -> None:
+    """Check a saved run against the config and the corpus with which it is to go on.
+
+    corpus: see :func:`rnnaudio.runs.record.description`. RnnaudioError for a run of another recipe, for another
+    corpus, and for other settings, which the message names one by one, each with the reason why it cannot change.
+    """
+    saved.refuse_if_packed()
+    if recipe.key not in saved.settings:
+        raise RnnaudioError(f"{saved.path} is a run of another recipe: name that one, or another run directory")
+    before = saved_config(recipe, saved)
+    refused = refusals(before, config, recipe.fixed, unchecked=frozenset(recipe.may_change(config)))
+    known: Mapping[str, Any] = saved.settings["corpus"]
+    changed = difference(known, corpus, {"path", *unknown(known), *(OF_THE_SCALE if refused else ())})
+    if changed:
+        refused.append(f"the corpus is another one, whose {changed} (what was learnt and validated is of the old one)")
+    if refused:
+        run_dir = shlex.quote(str(saved.run_dir))
+        raise RnnaudioError(
+            f"{saved.path} cannot go on so: {'; '.join(refused)}; resume with the settings and the corpus of the run, "
+            f"or begin a new one with its parameters: rnnaudio train CORPUS.h5 NEW_RUN --from {run_dir}"
+        )
+
+
+def refusals(before: C, now: C, reasons: Mapping[str, str], *, unchecked: frozenset[str] = frozenset()) -> list[str]:
+    """Describe each setting of which two configs of one class have different values, with the reason why it is fixed.
+
+    reasons: by name of the setting, as in ``config.toml``, or of the table that holds it. unchecked: names of settings
+    that may differ. Settings that one of two cells alone has are left out, for then the cells differ.
+    """
+    old, new = (flat(json.loads(json.dumps(to_dict(config)))) for config in (before, now))
+    changed = [name for name in new if name in old and old[name] != new[name] and name not in unchecked]
+    pairs = {name: f"was {_shown(old[name])}, now it is {_shown(new[name])}" for name in changed}
+    return [f"{name} {pair} ({why(name, reasons)})" for name, pair in pairs.items()]
+
+
+def why(name: str, reasons: Mapping[str, str]) -> str:
+    """The reason for a setting: its own, or that of the innermost table that has one, or a general one."""
+    while name not in reasons and "." in name:
+        name = name.rpartition(".")[0]
+    return reasons.get(name, UNINTERRUPTED)
+
+
+def _shown(value: Plain) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    return "none" if value is None else str(value)
