@@ -58,7 +58,7 @@ def started(name, corpus, run_dir, start=None, **changes):
 def stopped_before_its_first_update(monkeypatch):
     """Training is what is tested elsewhere."""
 
-    def trained(recipe, config, corpus, prepared, record, run_dir, resume):
+    def trained(recipe, config, corpus, prepared, record, run_dir, resume, observers):
         return prepared, record
 
     monkeypatch.setattr("rnnaudio.runs.fit._trained", trained)
