@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from rnnaudio.cli import corpus, experiments, machine, runs  # noqa: F401  (each registers its commands)
+from rnnaudio.cli import corpus, experiments, machine, runs, sweep  # noqa: F401  (each registers its commands)
 from rnnaudio.cli.app import COMMANDS, Command, overview, read
 from rnnaudio.cli.arguments import parsed
 from rnnaudio.cli.options import with_owners

@@ -1,5 +1,5 @@
 """HTML reports, one page per run."""
 
-from rnnaudio.report.page import extend_report, write_report
+from rnnaudio.report.page import Link, extend_report, write_report
 
-__all__ = ["extend_report", "write_report"]
+__all__ = ["Link", "extend_report", "write_report"]

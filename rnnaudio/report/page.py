@@ -11,12 +11,22 @@ import html
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 from rnnaudio.atomic import write_atomically
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.text import visible
 
 Row = Mapping[str, object]
+
+
+class Link(NamedTuple):
+    """A cell of a table that leads to another file; target: its path, relative to the page."""
+
+    text: str
+    target: str
+
 
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
@@ -32,6 +42,7 @@ body { max-width: 62rem; margin: 0 auto; padding: 1rem; color: var(--ink); backg
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 figure { margin: 1rem 0; } figcaption { margin-bottom: .3rem; } figcaption p { margin: 0; }
+a { color: inherit; }
 img { max-width: max(100%, 44rem); height: auto; border-radius: 6px; } audio { width: 100%; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
@@ -49,21 +60,23 @@ def write_report(
     sounds: Mapping[str, str | Path],
     notes: Sequence[str] = (),
     explanations: Mapping[str, str] | None = None,
+    first: Mapping[str, Row | Sequence[Row]] | None = None,
 ) -> Path:
     """Write the report of a run to ``path``, atomically, and return the path.
 
     title: heading of the page.
     summary: plain text; paragraphs are separated by an empty line.
     tables: heading -> rows (one dict per row; the columns are all keys, in order of first appearance), or one dict,
-        such as a configuration, shown as names and values.
+        such as a configuration, shown as names and values. A value may be a Link.
     pictures, sounds: caption -> PNG or WAV file. The page names each missing or invalid file in its place.
     notes: plain text each, such as warnings of the run.
     explanations: heading or caption -> plain text shown below it.
+    first: tables that come before sounds and pictures, as ``tables``.
 
     All text is escaped. Raises RnnaudioError if the page cannot be written.
     """
     words = explanations or {}
-    sections = [f"<h1>{_escape(title)}</h1>", *_paragraphs(summary)]
+    sections = [f"<h1>{_escape(title)}</h1>", *_paragraphs(summary), *_tables(first or {}, words)]
     if sounds:
         sections += ["<h2>Sounds</h2>", *(_sound(caption, Path(file), words) for caption, file in sounds.items())]
     if pictures:
@@ -71,8 +84,7 @@ def write_report(
             "<h2>Pictures</h2>",
             *(_picture(caption, Path(file), words) for caption, file in pictures.items()),
         ]
-    for heading, content in tables.items():
-        sections += [f"<h2>{_escape(heading)}</h2>", *_paragraphs(words.get(heading, "")), _table(content)]
+    sections += _tables(tables, words)
     if notes:
         sections += ["<h2>Notes</h2><ul>", *(f"<li>{_escape(note)}</li>" for note in notes), "</ul>"]
     return write_atomically(path, _page(title, "\n".join(sections)).encode())
@@ -97,8 +109,7 @@ def extend_report(
         raise RnnaudioError(f"{path} cannot be read ({error}); write it again by `rnnaudio resume`") from error
     before, _, _ = page.partition(ADDED if ADDED in page else END)
     sections = [_picture(caption, Path(file), explanations) for caption, file in pictures.items()]
-    for heading, content in tables.items():
-        sections += [f"<h2>{_escape(heading)}</h2>", *_paragraphs(explanations.get(heading, "")), _table(content)]
+    sections += _tables(tables, explanations)
     return write_atomically(path, "\n".join([before + ADDED, *sections, END]).encode())
 
 
@@ -161,6 +172,14 @@ def _missing(kind: str, caption: str, file: Path, expected: str, content: bytes)
     return f'<p class="missing">{kind} missing: {_escape(caption)} ({_escape(why)}).</p>'
 
 
+def _tables(tables: Mapping[str, Row | Sequence[Row]], explanations: Mapping[str, str]) -> list[str]:
+    return [
+        part
+        for heading, content in tables.items()
+        for part in (f"<h2>{_escape(heading)}</h2>", *_paragraphs(explanations.get(heading, "")), _table(content))
+    ]
+
+
 def _table(content: Row | Sequence[Row]) -> str:
     if isinstance(content, Mapping):
         content = [{"name": name, "value": value} for name, value in content.items()]
@@ -175,8 +194,14 @@ def _table(content: Row | Sequence[Row]) -> str:
 
 def _table_row(tag: str, values: Sequence[object], numeric: Sequence[bool]) -> str:
     starts = [f'<{tag} class="number">' if is_number else f"<{tag}>" for is_number in numeric]
-    cells = (f"{start}{_escape(_as_text(value))}</{tag}>" for start, value in zip(starts, values, strict=True))
+    cells = (f"{start}{_as_html(value)}</{tag}>" for start, value in zip(starts, values, strict=True))
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _as_html(value: object) -> str:
+    if isinstance(value, Link):
+        return f'<a href="{_escape(quote(value.target))}">{_escape(value.text)}</a>'
+    return _escape(_as_text(value))
 
 
 def _is_number(value: object) -> bool:

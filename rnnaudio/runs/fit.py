@@ -1,9 +1,10 @@
 """Training a run of any recipe: check, prepare, record, train."""
 
+import contextlib
 import dataclasses
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rnnaudio import engine
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus
 from rnnaudio.diagnostics.diagnose import causes_in_music
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import RnnaudioError, Unsuitable
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs import back_off, lengths
 from rnnaudio.runs.config import as_toml, to_dict
@@ -30,41 +31,70 @@ from rnnaudio.training.progress import duration
 OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 
 
-def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
+def fit(
+    recipe: Recipe[C],
+    config: C,
+    corpus_path: Path,
+    run_dir: Path,
+    *,
+    resume: bool = False,
+    on_validation: Callable[[Row], None] | None = None,
+) -> Run:
     """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
 
     The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
     that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted. No other process can write
     to the folder meanwhile (:mod:`rnnaudio.lock`).
 
+    on_validation: function called with each new row of the history, once it is saved and printed; an exception that it
+    raises ends the training. None: no function.
+
     RnnaudioError, before anything is written, if another process writes to the folder, if the folder holds a run and
-    ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not
-    fit the recipe, if the run does not fit into memory, or if ``config.preflight`` is on, the run is new, and the
-    preflight fails. Later errors are those of ``train``.
+    ``resume`` is off, or if the run to resume has other settings or another corpus; Unsuitable, before anything is
+    written, if the corpus or the settings do not fit the recipe, if the run does not fit into memory, or if
+    ``config.preflight`` is on, the run is new, and the preflight fails. Later errors are those of ``train``.
     """
     with owned_folder(run_dir, make=True):
-        return _fitted(recipe, config, corpus_path, Path(run_dir), resume)
+        return _fitted(recipe, config, corpus_path, Path(run_dir), resume, on_validation)
 
 
-def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resume: bool) -> Run:
+def _fitted(
+    recipe: Recipe[C],
+    config: C,
+    corpus_path: Path,
+    run_dir: Path,
+    resume: bool,
+    on_validation: Callable[[Row], None] | None,
+) -> Run:
     """Train as :func:`fit` does, in a folder that no other process writes to."""
     checkpoint.path_to_write(run_dir, resume)
     _print_cost_of_mode()
     with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
-        config = recipe.completed(config, corpus)
+        with _suitable():
+            config = recipe.completed(config, corpus)
         record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
         resumed = checkpoint.exists(run_dir)
         if resumed:
             _check_resumable(recipe, config, record, SavedRun.read(run_dir))
-        usable = _usable(recipe, config, corpus)
-        if not resumed:
-            _print_faults(corpus)
-        prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
-        if config.preflight and not resumed:
-            require(recipe, config)
+        with _suitable():
+            usable = _usable(recipe, config, corpus)
+            if not resumed:
+                _print_faults(corpus)
+            prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
+            if config.preflight and not resumed:
+                require(recipe, config)
         record |= prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
         _write(run_dir, recipe, prepared, record, resumed)
-        return _trained(recipe, config, corpus, prepared, record, run_dir, resumed)
+        return _trained(recipe, config, corpus, prepared, record, run_dir, resumed, on_validation)
+
+
+@contextlib.contextmanager
+def _suitable() -> Iterator[None]:
+    """Context in which an RnnaudioError becomes Unsuitable, with the same message."""
+    try:
+        yield
+    except RnnaudioError as error:
+        raise Unsuitable(error) from error
 
 
 def _trained(
@@ -75,6 +105,7 @@ def _trained(
     record: Record,
     run_dir: Path,
     resume: bool,
+    on_validation: Callable[[Row], None] | None,
 ) -> Run:
     """Train what is prepared, backing off as often as the config allows; record: the settings to save."""
     fitting = prepared.fitting
@@ -98,7 +129,7 @@ def _trained(
             resume=resume,
             config=record | ({"halvings": halvings} if halvings else {}),
             on_update=_stopped_by_damage(corpus, on_update),
-            on_validation=lambda row: tqdm.write(describe_row(recipe, row)),
+            on_validation=_shown(recipe, on_validation),
             before_save=corpus.verification.wait,
         )
 
@@ -112,6 +143,17 @@ def _trained(
         resume=resume,
         on_update=fitting.on_update,
     )
+
+
+def _shown(recipe: Recipe[Any], then: Callable[[Row], None] | None) -> Callable[[Row], None]:
+    """A function that prints a row of the history, then calls ``then``, if any."""
+
+    def call(row: Row) -> None:
+        tqdm.write(describe_row(recipe, row))
+        if then:
+            then(row)
+
+    return call
 
 
 def _stopped_by_damage(corpus: AudioCorpus, on_update: Callable[[int], None] | None) -> Callable[[int], None]:

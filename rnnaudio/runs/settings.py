@@ -31,7 +31,7 @@ def chosen(
     """
     values: dict[str, Any] = {}
     for path in ([path_of(preset)] if preset else []) + ([config] if config else []):
-        values = _over(values, read_toml(path), path)
+        values = over(values, read_toml(path), path)
     named = values.pop("recipe", None)
     if recipe and named and recipe != named:
         raise RnnaudioError(f"the settings are of the recipe {named!r}, but --recipe is {recipe!r}: leave out one")
@@ -44,7 +44,7 @@ def chosen(
     return Chosen(name, from_dict(kind, values))
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def over(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Merge two nested tables, ``above`` (read from ``path``) overriding ``below``; RnnaudioError for two recipes."""
     recipe = above.get("recipe")
     if not isinstance(recipe, str | None):
