@@ -16,6 +16,7 @@ from rnnaudio.interrupt import Interrupt
 from rnnaudio.kernels.threads import n_threads
 
 OF_THREADS = ("RNNAUDIO_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+PROGRAM = ["-m", "rnnaudio"]
 IN_A_JOB = "RNNAUDIO_JOB"  # set in these processes, for which their parent says how it ended
 TRIAL = re.compile(r"(trial-\d{4,}): ")  # at the beginning of its first line
 LOOK_SECONDS = 0.2
@@ -70,7 +71,7 @@ class Job:
     def __init__(self, number: int, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self.number, self._prefix = number, f"job {number}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rnnaudio", *arguments],
+            [sys.executable, *PROGRAM, *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

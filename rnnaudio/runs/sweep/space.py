@@ -91,7 +91,7 @@ class Space:
         for name, one in reversed(list(self.ranges.items())):
             number, k = divmod(number, len(one.points))
             values[name] = label_of(one.points[k])
-        return values
+        return {name: values[name] for name in self.ranges}
 
     def config(self, values: Values) -> Any:
         """Make the config of a trial from the values of the searched settings; RnnaudioError if they do not agree."""
@@ -108,7 +108,7 @@ def read_space(path: Path) -> Space:
     """Read a space from a TOML file.
 
     The file has settings as in a file for ``--config``, and the keys ``recipe`` and ``preset``; ranges in the table
-    ``[search]``; the fields of :class:`SweepConfig` in the table ``[sweep]``.
+    ``[search]``, which override the preset; the fields of :class:`SweepConfig` in the table ``[sweep]``.
 
     RnnaudioError, naming the file, for an unknown key (with the nearest known one), for a value that does not fit, and
     for a value of a range that does not go with the fixed settings and the first values of the other ranges.
@@ -136,7 +136,9 @@ def _space(path: Path, content: dict[str, Plain]) -> Space:
             raise RnnaudioError(f"unknown setting {shown(key)}; {nearest(key, known)}")
     sweep = from_dict(SweepConfig, tables["sweep"])
     objective_of(sweep.objective, recipe)
-    space = Space(recipe, fixed, _ranges(recipe, fixed, tables["search"]), sweep, path)
+    raw = dict(_leaves(tables["search"], ""))
+    _check_names(raw, content)
+    space = Space(recipe, fixed, _ranges(recipe, fixed, raw), sweep, path)
     _check_number(space)
     return space
 
@@ -145,14 +147,19 @@ def _is_typo_of_a_table(key: str, known: Sequence[str]) -> bool:
     return any(repr(name) in nearest(key, known) for name in (*TABLES, "recipe", "preset"))
 
 
-def _ranges(recipe: str, fixed: Record, search: Record) -> dict[str, Range]:
-    """The ranges by name, each checked beside the fixed settings and the first values of the others."""
-    raw = dict(_leaves(search, ""))
+def _check_names(raw: Record, content: Record) -> None:
+    """RnnaudioError if nothing is searched, or if something is both searched and fixed, or both range and table."""
     if not raw:
         raise RnnaudioError("there is nothing to search; expected a table [search] of settings, each with " + FORM)
     for name in raw:
-        if _is_fixed(fixed, name):
+        if _is_fixed(content, name):
             raise RnnaudioError(f"{name} is both fixed and in [search]; leave out one")
+        if any(other.startswith(f"{name}.") for other in raw):
+            raise RnnaudioError(f"search.{name} is both a range and a table of ranges; leave out one")
+
+
+def _ranges(recipe: str, fixed: Record, raw: Record) -> dict[str, Range]:
+    """The ranges by name, each checked beside the fixed settings and the first values of the others."""
     kind = config_class(recipe)
     first = {name: first_of(value, f"search.{name}") for name, value in raw.items()}
     config = from_dict(kind, _with(fixed, first))

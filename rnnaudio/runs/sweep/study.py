@@ -219,15 +219,13 @@ def _joined(space: Space, identity: Record, corpus: Path, out: Path, url: str) -
     write_atomically(out / MARK, json.dumps(mark, indent=2).encode() + b"\n")
     storage = storage or open_storage(out, url)
     with explained(where):
-        study = optuna.create_study(
-            storage=storage,
-            study_name=mark["study"],
-            direction=space.objective.direction,
-            pruner=_pruner(space.sweep),
-            load_if_exists=True,
-        )
         if not known:
-            study.set_user_attr(IDENTITY, identity)
+            direction = space.objective.direction
+            made = optuna.create_study(
+                storage=storage, study_name=mark["study"], direction=direction, load_if_exists=True
+            )
+            made.set_user_attr(IDENTITY, identity)
+        study = optuna.load_study(storage=storage, study_name=mark["study"], pruner=_pruner(space.sweep))
         for _ in range(len(study.get_trials(deepcopy=False)), space.n_trials):
             study.add_trial(optuna.create_trial(state=TrialState.WAITING))
     write_atomically(out / SPACE, space.path.read_bytes())
