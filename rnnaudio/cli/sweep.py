@@ -48,7 +48,7 @@ def sweep(
     from rnnaudio.cli.jobs import IN_A_JOB, run_jobs
     from rnnaudio.runs.sweep.space import read_space
     from rnnaudio.runs.sweep.study import open_study
-    from rnnaudio.runs.sweep.work import left_to_others, where, work
+    from rnnaudio.runs.sweep.work import check_any_complete, left_to_others, where, work
 
     study = open_study(read_space(space), corpus, out, storage)
     if jobs > 1:
@@ -59,3 +59,4 @@ def sweep(
     if IN_A_JOB not in os.environ:
         print(left_to_others(study) or "all trials have ended")
         print(where(study))
+        check_any_complete(study)

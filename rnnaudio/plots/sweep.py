@@ -25,13 +25,13 @@ COLOURS_OF_VALUES = "viridis_r"
 class Coordinate(NamedTuple):
     """An axis of parallel coordinates: numbers from ``low`` to ``high``, or, if there are any, ``choices``.
 
-    is_whole: whether the numbers are whole ones.
+    marks: numbers that have ticks; (): both ends and round numbers between them.
     """
 
     low: float = 0.0
     high: float = 1.0
     is_log: bool = False
-    is_whole: bool = False
+    marks: tuple[float, ...] = ()
     choices: tuple[object, ...] = ()
 
     def place(self, value: Any) -> float:
@@ -42,12 +42,12 @@ class Coordinate(NamedTuple):
         return (at - low) / (high - low) if high > low else 0.5
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Heights and labels: every choice, or both ends and round numbers between them."""
+        """Heights and labels: of every choice, or of the marks, or of both ends and round numbers between them."""
         if self.choices:
             return [(self.place(choice), _shortened(str(choice))) for choice in self.choices]
-        locator: Locator = LogLocator() if self.is_log else MaxNLocator(MOST_TICKS, integer=self.is_whole)
+        locator: Locator = LogLocator() if self.is_log else MaxNLocator(MOST_TICKS)
         between = [v for v in locator.tick_values(self.low, self.high) if self._is_inside(float(v))]
-        values = sorted({self.low, *map(float, between), self.high})
+        values = list(self.marks) or sorted({self.low, *map(float, between), self.high})
         return [(self.place(value), label) for value, label in zip(values, _labels(values), strict=True)]
 
     def _is_inside(self, value: float) -> bool:
@@ -195,7 +195,6 @@ def parallel_coordinates_figure(
             range(len(heights)), heights, color=colour.to_rgba(values[k]), linewidth=width, solid_capstyle="round"
         )
     _plot_axes(axes, every)
-    figure.colorbar(colour, ax=axes, label=quantity, pad=0.08)
     return figure
 
 
@@ -218,7 +217,7 @@ def _plot_axes(axes: Axes, coordinates: Mapping[str, Coordinate]) -> None:
             )  # fmt: skip
     axes.set_xticks(range(len(coordinates)), [_in_lines(name) for name in coordinates], fontsize=9)
     axes.set_yticks([])
-    axes.set_xlim(-0.5, len(coordinates) - 0.85)
+    axes.set_xlim(-0.5, len(coordinates) - 0.6)
     axes.set_ylim(-0.04, 1.04)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.report.page import extend_report, write_report
+from rnnaudio.report.page import Link, extend_report, write_report
 
 PNG = base64.b64decode(  # one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -134,6 +134,13 @@ def test_a_missing_sound_is_said(tmp_path, content):
     page = page_of(tmp_path, sounds={"Generated": file})
     assert any(text.startswith("Sound missing: Generated (generated.wav") for text in page.text("p"))
     assert page.attributes("audio") == []
+
+
+def test_a_link_leads_to_a_file_beside_the_page_and_to_nothing_else(tmp_path):
+    links = [{"a": Link("run <1>", "trial-0001/report.html")}, {"a": Link("x", "javascript:alert(1)")}]
+    page = page_of(tmp_path, first={"Before": links}, tables={"After": [{"b": 1}]}, summary="s")
+    assert [each["href"] for each in page.attributes("a")] == ["trial-0001/report.html", "javascript%3Aalert%281%29"]
+    assert page.text("a") == ["run <1>", "x"] and page.text("h2") == ["Before", "After"]
 
 
 def test_tables_hold_every_row_and_the_union_of_the_columns(tmp_path):

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 import pytest
 
 from rnnaudio.errors import RnnaudioError, Unsuitable
-from rnnaudio.lock import owned_folder
+from rnnaudio.lock import owned_file, owned_folder
 from rnnaudio.runs.listing import rows_in
 from rnnaudio.runs.record import SavedRun
 from tests.support.corpora import build, noise, recording
 
 pytest.importorskip("optuna")
+
+from optuna.trial import TrialState
 
 from rnnaudio.runs.sweep import trial, work
 from rnnaudio.runs.sweep.page import rows_of, summary_of
@@ -318,7 +320,7 @@ def test_what_another_runs_is_left_to_it(opened, training):
     assert "trial-0000 is run by process" in work.left_to_others(study)
     leave.set()
     other.join()
-    assert work.left_to_others(study) == "trial-0000 is begun, and nobody runs it"
+    assert work.left_to_others(study) == "trial-0000 is begun, and nobody runs it: the same command goes on"
     assert not work._run(study, 1)  # it has ended
     work.work(study)
     assert training.numbers == [1, 2, 0] and work.left_to_others(study) == ""
@@ -346,6 +348,34 @@ def test_a_study_of_a_database_is_shared_by_folders_of_one_name(opened, training
     opened(out="own")
     with pytest.raises(RnnaudioError, match=r"study\.journal: leave out --storage"):
         opened(out="own", url=url)
+
+
+def test_a_trial_whose_process_did_not_say_where_it_is_may_be_taken_after_a_minute(opened, tmp_path, monkeypatch):
+    """Killed between two entries in a database; before that, it may be one that is just beginning elsewhere."""
+    study = opened(url=f"sqlite:///{tmp_path}/studies.db")
+    study._storage.set_trial_state_values(study.trials()[1]._trial_id, TrialState.RUNNING)
+    assert study.unfinished() == [0, 2] and study.n_elsewhere() == 1 and study.claim(1) is None
+    monkeypatch.setattr("rnnaudio.runs.sweep.study.UNSIGNED_SECONDS", 0.0)
+    assert study.unfinished() == [1, 0, 2]
+    assert study.claim(1).number == 1 and study.n_elsewhere() == 0
+
+
+def test_a_page_that_another_keeps_to_itself_is_noted(opened, tmp_path, monkeypatch, capsys):
+    study, inside, leave = opened(), threading.Event(), threading.Event()
+
+    def own():
+        with owned_file(tmp_path / "out/sweep.html"):
+            inside.set()
+            leave.wait(10)
+
+    other = threading.Thread(target=own)
+    other.start()
+    inside.wait(10)
+    monkeypatch.setattr("rnnaudio.runs.sweep.study.TURN_SECONDS", 0.0)
+    work._write_page(study)
+    leave.set()
+    other.join()
+    assert "note: the page is as it was: " in capsys.readouterr().err and not (tmp_path / "out/sweep.html").exists()
 
 
 # ---------------------------------------------------------------- what is refused
@@ -379,6 +409,7 @@ def test_more_trials_go_on_and_fewer_end_earlier(opened, training):
     fewer = opened("n_trials = 3", "n_trials = 2", out="other")
     work.work(fewer)
     assert training.numbers == [0, 1, 2, 3, 4, 0, 1] and fewer.unfinished() == []
+    assert summary_of(fewer, rows_of(fewer)).startswith("2 trials: 2 complete. The best is trial-0000")
 
 
 def test_a_folder_of_others_and_a_corpus_that_is_missing(opened, training, tmp_path, corpus):
@@ -394,7 +425,10 @@ def test_a_folder_of_others_and_a_corpus_that_is_missing(opened, training, tmp_p
         mark.write_text(content)
         with pytest.raises(RnnaudioError, match=r"sweep\.json is damaged"):
             opened()
-    assert {path.name for path in tmp_path.iterdir()} == {"run", "out", "space.toml"}
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RnnaudioError, match="cannot make the folder"):
+        opened(out="file")
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "out", "space.toml", "file"}
 
 
 @pytest.mark.parametrize(
@@ -482,3 +516,13 @@ def test_what_the_command_refuses_leaves_nothing(space_file, corpus, tmp_path, c
         status, printed, err = command("sweep", *words)
         assert (status, printed, len(err.splitlines())) == (2, "", 1) and message in err
     assert not out.exists()
+
+
+def test_a_sweep_of_which_every_trial_fails_says_so(space_file, corpus, tmp_path, command, training):
+    training.does = dict.fromkeys(range(3), "none")
+    status, out, err = command("sweep", space_file, corpus, tmp_path / "out")
+    assert status == 3 and "all trials have ended" in out
+    assert err == (
+        "rnnaudio: all 3 trials failed; the first: the loss is not finite, and no model was kept, as it was never "
+        "validated\n"
+    )

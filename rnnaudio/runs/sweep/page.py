@@ -12,11 +12,12 @@ from rnnaudio.plots import Coordinate
 from rnnaudio.report import Link, write_report
 from rnnaudio.runs.recipes import recipe_named
 from rnnaudio.runs.sweep.objectives import VALIDATION
-from rnnaudio.runs.sweep.ranges import Choices, Integers, Range, label_of
+from rnnaudio.runs.sweep.ranges import Choices, Range, label_of
 from rnnaudio.runs.sweep.space import Space
 from rnnaudio.runs.sweep.study import REASON, Study, in_turn
 
 NAME = "sweep.html"
+MOST_MARKS = 10  # values of a range that all have ticks
 HISTORY, IMPORTANCE, PARALLEL, TRIALS = "Trial by trial", "What matters", "Settings of each trial", "Trials"
 STATES = {
     TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
@@ -24,8 +25,8 @@ STATES = {
 }  # fmt: skip
 ORDER = list(STATES.values())
 EXPLANATIONS = {
-    TRIALS: "The best first; each name leads to the report of the run. Losses of different targets, scalings or sizes "
-    "of a frame may be of different things: compare what can be compared.",
+    TRIALS: "The best first; each name leads to the report of the run. A pruned trial has the loss of its last "
+    "validation. Losses of other targets, scalings or sizes of a frame are other losses, whatever their numbers.",
     HISTORY: "The objective of each trial, in the order in which they were begun, and the best so far.",
     IMPORTANCE: "How much of what tells the best trials from the others lies in each setting (PED-ANOVA). "
     "Of few trials this is a hint at most.",
@@ -61,9 +62,11 @@ def write_page(study: Study) -> Path:
 def rows_of(study: Study) -> list[dict[str, Any]]:
     """A row for each trial, the best first, then those pruned, failed, begun and waiting.
 
-    A row has ``number``, ``state``, ``value`` (None if there is none), ``settings`` and ``reason``.
+    A row has ``number``, ``state``, ``value`` (None if there is none), ``settings`` and ``reason``. Trials that wait,
+    but are more than are asked for now, have none.
     """
     rows = [_row(one) for one in study.trials()]
+    rows = [row for row in rows if row["state"] != "waiting" or row["number"] < study.space.n_trials]
     sign = 1.0 if study.space.objective.direction == "minimize" else -1.0
     return sorted(rows, key=lambda row: (ORDER.index(row["state"]), sign * (row["value"] or 0.0), row["number"]))
 
@@ -80,7 +83,7 @@ def _row(frozen: FrozenTrial) -> dict[str, Any]:
 
 def quantity_of(space: Space) -> str:
     """The objective in words, with its unit, if it has one."""
-    return space.objective.quantity or f"validation: {recipe_named(space.recipe).quantity}"
+    return space.objective.quantity or f"lowest validation loss ({recipe_named(space.recipe).quantity})"
 
 
 def value_in_words(space: Space, value: float) -> str:
@@ -146,7 +149,8 @@ def _plotted(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[str, Path]
 def _coordinate(one: Range) -> Coordinate:
     if isinstance(one, Choices):
         return Coordinate(choices=tuple(map(label_of, one.values)))
-    return Coordinate(float(one.low), float(one.high), one.log, isinstance(one, Integers))
+    marks = () if one.log or len(one.points) > MOST_MARKS else tuple(map(float, one.points))
+    return Coordinate(float(one.low), float(one.high), one.log, marks)
 
 
 def _searched(one: Range) -> str:

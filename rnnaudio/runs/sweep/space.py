@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import RnnaudioError, Unsuitable
 from rnnaudio.records import Record
 from rnnaudio.registry import nearest
 from rnnaudio.runs.config import from_dict, read_toml, to_dict
@@ -94,8 +94,11 @@ class Space:
         return {name: values[name] for name in self.ranges}
 
     def config(self, values: Values) -> Any:
-        """Make the config of a trial from the values of the searched settings; RnnaudioError if they do not agree."""
-        return from_dict(config_class(self.recipe), _with(self.fixed, values))
+        """Make the config of a trial from the values of the searched settings; Unsuitable if they do not agree."""
+        try:
+            return from_dict(config_class(self.recipe), _with(self.fixed, values))
+        except RnnaudioError as error:
+            raise Unsuitable(error) from error
 
     def identity(self) -> Record:
         """What makes this space another than others, as plain values: all but the number of trials."""

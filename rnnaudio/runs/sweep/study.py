@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -116,7 +115,7 @@ class Study:
     def report(self, trial: Trial, step: int, loss: float) -> bool:
         """Report the validation loss of a validation, counted from 1, once; returns whether to end the trial."""
         with explained(self.where):
-            if step not in self._study.get_trials(deepcopy=False)[trial.number].intermediate_values:
+            if step not in self._storage.get_trial(trial.handle._trial_id).intermediate_values:
                 trial.handle.report(loss, step)
             return bool(trial.handle.should_prune())
 
@@ -140,8 +139,8 @@ class Study:
         """Whether the run of a trial that somebody has begun is in this folder, not in one on another disk."""
         if self._mark["storage"] == "journal" or FOLDER in frozen.user_attrs:
             return frozen.user_attrs.get(FOLDER, self._mark["folder"]) == self._mark["folder"]
-        started = frozen.datetime_start or datetime.min
-        return time.time() - started.timestamp() > UNSIGNED_SECONDS
+        started = frozen.datetime_start
+        return started is not None and time.time() - started.timestamp() > UNSIGNED_SECONDS
 
     def _begun(self, frozen: FrozenTrial) -> Trial:
         """Choose the values of a trial, or find those that were chosen before it was interrupted."""

@@ -2,10 +2,12 @@
 
 import contextlib
 import shlex
+import sys
 
+from rnnaudio.errors import BrokeDown
 from rnnaudio.lock import InUse, owned_folder, owner_of
 from rnnaudio.runs.sweep import trial
-from rnnaudio.runs.sweep.page import write_page
+from rnnaudio.runs.sweep.page import rows_of, write_page
 from rnnaudio.runs.sweep.study import Study
 
 
@@ -17,8 +19,8 @@ def work(study: Study) -> None:
     """
     try:
         while any(_run(study, number) for number in study.unfinished()):
-            write_page(study)
-        write_page(study)
+            _write_page(study)
+        _write_page(study)
     except KeyboardInterrupt as end:
         left = f"{len(study.unfinished())} of {study.space.n_trials} trials are left"
         raise KeyboardInterrupt(f"what was trained is saved, and {left}: the same command goes on") from end
@@ -39,17 +41,36 @@ def _run(study: Study, number: int) -> bool:
         return True
 
 
+def _write_page(study: Study) -> None:
+    """Write the page; a note if another process, or one on another machine that was killed, keeps it to itself."""
+    try:
+        write_page(study)
+    except InUse as error:
+        print(f"note: the page is as it was: {error}", file=sys.stderr)
+
+
 def left_to_others(study: Study) -> str:
     """Describe the trials that others are running, and where; empty if all have ended."""
     lines = []
     for number in study.unfinished():
         folder = study.folder(number)
         owner = owner_of(folder)
-        lines.append(f"{folder.name} is run by {owner}" if owner else f"{folder.name} is begun, and nobody runs it")
+        lines.append(
+            f"{folder.name} is run by {owner}"
+            if owner
+            else f"{folder.name} is begun, and nobody runs it: the same command goes on"
+        )
     n_elsewhere = study.n_elsewhere()
     if n_elsewhere:
         lines.append(f"{n_elsewhere} are begun in another folder of this study, on another disk")
     return "\n".join(lines)
+
+
+def check_any_complete(study: Study) -> None:
+    """Raise BrokeDown if all trials have ended, and all have failed; the message has the first reason."""
+    ended = [one for one in rows_of(study) if one["number"] < study.space.n_trials]
+    if ended and all(one["state"] == "failed" for one in ended):
+        raise BrokeDown(f"all {len(ended)} trials failed; the first: {ended[0]['reason']}")
 
 
 def where(study: Study) -> str:
