@@ -111,8 +111,9 @@ def _type(annotation: ast.expr) -> str:
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
         choices = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
         return ", ".join(f"`{ast.literal_eval(choice)}`" for choice in choices)
-    written = ast.unparse(annotation)
-    return f"`{written.removesuffix(' | None')}` or none" if written.endswith(" | None") else f"`{written}`"
+    if isinstance(annotation, ast.BinOp) and ast.unparse(annotation.right) == "None":
+        return f"{_type(annotation.left)} or none"
+    return f"`{ast.unparse(annotation)}`"
 
 
 def _default(field: dataclasses.Field) -> str:

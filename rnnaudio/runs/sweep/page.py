@@ -72,12 +72,13 @@ def rows_of(study: Study) -> list[dict[str, Any]]:
 
 
 def _row(frozen: FrozenTrial) -> dict[str, Any]:
+    is_told = frozen.state in (TrialState.PRUNED, TrialState.FAIL)  # killed in telling, it has a reason and goes on
     return {
         "number": frozen.number,
         "state": STATES[frozen.state],
         "value": frozen.value,
         "settings": frozen.params,
-        "reason": frozen.user_attrs.get(REASON, ""),
+        "reason": frozen.user_attrs.get(REASON, "") if is_told else "",
     }
 
 
