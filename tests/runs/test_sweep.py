@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 import threading
 from types import SimpleNamespace
 
@@ -279,6 +281,20 @@ def test_validations_that_were_saved_and_not_reported_are_reported_once(opened, 
     assert study.trials()[0].intermediate_values == {1: 7.5, 2: 5.0}
 
 
+def test_a_signal_waits_until_the_study_is_written(opened, training, monkeypatch):
+    study = opened()
+    tell = study._study.tell
+
+    def signalled(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        tell(*arguments, **options)
+
+    monkeypatch.setattr(study._study, "tell", signalled)
+    with pytest.raises(KeyboardInterrupt, match="2 of 3 trials are left"):
+        work.work(study)
+    assert [state for state, _, _ in ends(study)] == ["complete", "waiting", "waiting"]
+
+
 # ---------------------------------------------------------------- several processes
 
 
@@ -526,3 +542,15 @@ def test_a_sweep_of_which_every_trial_fails_says_so(space_file, corpus, tmp_path
         "rnnaudio: all 3 trials failed; the first: the loss is not finite, and no model was kept, as it was never "
         "validated\n"
     )
+
+
+def test_a_run_that_the_corpus_is_too_short_for_fails_and_leaves_nothing(opened):
+    """By the training itself: the second point of a grid, 100,000 steps of 40 samples, is 500 s."""
+    study = opened(
+        "learning_rate = { low = 1e-4, high = 1e-1, log = true }\n", "", "model.n_units = { low = 4, high = 12 }",
+        "n_steps = [5, 100_000]", "n_steps = 5\n", "", "n_trials = 3\n", "", '"random"', '"grid"',
+    )  # fmt: skip
+    assert work._run(study, 1)
+    state, value, reason = ends(study)[1]
+    assert (state, value) == ("failed", None) and "the longest training piece has 1 s (8000 samples)" in reason
+    assert not study.folder(1).exists()

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.interrupt import Interrupt
 from rnnaudio.records import parsed
 from rnnaudio.text import visible
 
@@ -37,6 +38,18 @@ def explained(where: str) -> Iterator[None]:
         raise RnnaudioError(
             f"the study in {where} cannot be read or written: {why}; mend this, then the same command goes on"
         ) from error
+
+
+@contextlib.contextmanager
+def undisturbed(where: str) -> Iterator[None]:
+    """Context for work on a storage: as :func:`explained`, and a signal raises KeyboardInterrupt at its end only.
+
+    Optuna, interrupted while it waits for the lock of a journal, would free the lock of another process.
+    """
+    with Interrupt("ending when the study is written") as asked, explained(where):
+        yield
+    if asked.reason:
+        raise KeyboardInterrupt
 
 
 def name_of(out: Path, url: str) -> str:

@@ -31,7 +31,7 @@ from rnnaudio.records import Record, parsed
 from rnnaudio.runs.outcome import flat
 from rnnaudio.runs.record import description
 from rnnaudio.runs.sweep.space import Space, SweepConfig
-from rnnaudio.runs.sweep.storage import JOURNAL, explained, name_of, open_storage
+from rnnaudio.runs.sweep.storage import JOURNAL, explained, name_of, open_storage, undisturbed
 from rnnaudio.schema import Plain, checked, shown
 from rnnaudio.training import checkpoint
 
@@ -82,7 +82,7 @@ class Study:
 
     def trials(self) -> list[FrozenTrial]:
         """All trials, in order."""
-        with explained(self.where):
+        with undisturbed(self.where):
             return self._study.get_trials(deepcopy=False)
 
     def unfinished(self) -> list[int]:
@@ -100,7 +100,7 @@ class Study:
 
         RnnaudioError if the trial has not begun, but there is a run in its folder.
         """
-        with explained(self.where):
+        with undisturbed(self.where):
             frozen = self._study.get_trials(deepcopy=False)[number]
             if frozen.state == TrialState.RUNNING:
                 return self._begun(frozen) if self._is_here(frozen) else None
@@ -114,14 +114,14 @@ class Study:
 
     def report(self, trial: Trial, step: int, loss: float) -> bool:
         """Report the validation loss of a validation, counted from 1, once; returns whether to end the trial."""
-        with explained(self.where):
+        with undisturbed(self.where):
             if step not in self._storage.get_trial(trial.handle._trial_id).intermediate_values:
                 trial.handle.report(loss, step)
             return bool(trial.handle.should_prune())
 
     def tell(self, trial: Trial, value: float | None, *, pruned: bool = False, reason: str = "") -> None:
         """Tell how a trial has ended: with a value; pruned; or failed, for a reason."""
-        with explained(self.where):
+        with undisturbed(self.where):
             if reason:
                 trial.handle.set_user_attr(REASON, reason)
             state = TrialState.PRUNED if pruned else TrialState.FAIL if value is None else TrialState.COMPLETE
@@ -217,7 +217,7 @@ def _joined(space: Space, identity: Record, corpus: Path, out: Path, url: str) -
     known = storage is not None and _known(storage, mark["study"], identity, out, where)
     write_atomically(out / MARK, json.dumps(mark, indent=2).encode() + b"\n")
     storage = storage or open_storage(out, url)
-    with explained(where):
+    with undisturbed(where):
         if not known:
             direction = space.objective.direction
             made = optuna.create_study(
