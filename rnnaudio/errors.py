@@ -32,6 +32,10 @@ class BrokeDown(RnnaudioError):
     status = 3
 
 
+class Unsuitable(RnnaudioError):
+    """Error for settings with which a run cannot be trained on its corpus, or not on this machine."""
+
+
 class MissingCorpus(RnnaudioError):
     """Error for a missing corpus file; ``path``: where it was expected."""
 

@@ -44,6 +44,10 @@ UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDI
 _held: dict[tuple[str, int, int], int] = {}  # descriptors of locks by path, process and thread
 
 
+class InUse(RnnaudioError):
+    """Error for what another process, or another thread, is writing."""
+
+
 @contextlib.contextmanager
 def owned_folder(folder: Path, *, make: bool = False) -> Iterator[None]:
     """Keep other processes from writing to the run in ``folder`` while the block runs.
@@ -65,8 +69,8 @@ def owned_folder(folder: Path, *, make: bool = False) -> Iterator[None]:
 def owned_file(path: Path) -> Iterator[None]:
     """Keep other processes from writing ``path`` while the block runs; the lock is a hidden file beside it.
 
-    The thread that holds the lock may enter another such block for the same path. RnnaudioError if another process or
-    thread holds the lock, with the process, its machine and the time; also if the lock file cannot be written. In a
+    The thread that holds the lock may enter another such block for the same path. InUse if another process or thread
+    holds the lock, with the process, its machine and the time; RnnaudioError if the lock file cannot be written. In a
     folder that is missing or not writable, the block runs without a lock. Symbolic links are followed: a file has one
     lock, whatever leads to it.
     """
@@ -317,9 +321,9 @@ def _settled(descriptor: int) -> Owner | None:
     return owner
 
 
-def _in_use(thing: Path, lock: Path, owner: Owner | None) -> RnnaudioError:
+def _in_use(thing: Path, lock: Path, owner: Owner | None) -> InUse:
     who = f"{owner}" if owner else "another process"
     elsewhere = owner is not None and owner.host != host()
     wait = f"its lock is free {SILENT_SECONDS / 60.0:.0f} minutes after its last sign of life"
     gone = f" (if that machine is gone: {wait}, or delete {lock})" if elsewhere else ""
-    return RnnaudioError(f"{thing} is being written by {who}: wait until it has ended, or choose another place{gone}")
+    return InUse(f"{thing} is being written by {who}: wait until it has ended, or choose another place{gone}")

@@ -6,11 +6,20 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from typing import NamedTuple
+from urllib.parse import quote
 
 from rnnaudio.text import visible
 
 Row = Mapping[str, object]
 Rows = Row | Sequence[Row]
+
+
+class Link(NamedTuple):
+    """A cell of a table that leads to another file; target: its path, relative to the page."""
+
+    text: str
+    target: str
 
 
 def escape(text: str) -> str:
@@ -46,8 +55,14 @@ def table(content: Rows) -> str:
 
 def _table_row(tag: str, values: Sequence[object], numeric: Sequence[bool]) -> str:
     starts = [f'<{tag} class="number">' if is_number else f"<{tag}>" for is_number in numeric]
-    cells = (f"{start}{escape(_as_text(value))}</{tag}>" for start, value in zip(starts, values, strict=True))
+    cells = (f"{start}{_as_html(value)}</{tag}>" for start, value in zip(starts, values, strict=True))
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _as_html(value: object) -> str:
+    if isinstance(value, Link):
+        return f'<a href="{escape(quote(value.target))}">{escape(value.text)}</a>'
+    return escape(_as_text(value))
 
 
 def _is_number(value: object) -> bool:

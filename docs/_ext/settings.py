@@ -29,11 +29,19 @@ class Setting(NamedTuple):
 
 
 def configs() -> list[type]:
-    """The frozen dataclasses below ``rnnaudio.runs`` whose name ends in Config, in the order of their modules."""
+    """The frozen dataclasses below ``rnnaudio.runs`` whose name ends in Config, in the order of their modules.
+
+    Modules that need an extra which is not installed are left out: none of them has such a class.
+    """
     found = []
     for path in sorted((ROOT / FOLDER).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
+        try:
+            module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("rnnaudio"):
+                raise
+            continue
         found += [kind for kind in vars(module).values() if _is_config(kind) and kind.__module__ == module.__name__]
     return found
 
@@ -103,8 +111,9 @@ def _type(annotation: ast.expr) -> str:
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
         choices = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
         return ", ".join(f"`{ast.literal_eval(choice)}`" for choice in choices)
-    written = ast.unparse(annotation)
-    return f"`{written.removesuffix(' | None')}` or none" if written.endswith(" | None") else f"`{written}`"
+    if isinstance(annotation, ast.BinOp) and ast.unparse(annotation.right) == "None":
+        return f"{_type(annotation.left)} or none"
+    return f"`{ast.unparse(annotation)}`"
 
 
 def _default(field: dataclasses.Field) -> str:

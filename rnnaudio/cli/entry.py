@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rnnaudio.cli import corpus, experiments, machine, outside, playing, runs  # noqa: F401  (each registers its commands)
+# Each registers its commands.
+from rnnaudio.cli import corpus, experiments, machine, outside, playing, runs, sweep  # noqa: F401
 from rnnaudio.cli.app import COMMANDS, Command, overview, read
 from rnnaudio.cli.arguments import parsed
 from rnnaudio.cli.options import with_owners

@@ -40,9 +40,19 @@ from rnnaudio.plots.spectra import (
 )
 from rnnaudio.plots.speed import growth, growth_figure, soak, soak_figure, speed_ratios, speed_ratios_figure
 from rnnaudio.plots.strip import Strip, spectrogram_strips
+from rnnaudio.plots.sweep import (
+    Coordinate,
+    importances,
+    importances_figure,
+    objective_history,
+    objective_history_figure,
+    parallel_coordinates,
+    parallel_coordinates_figure,
+)
 
 __all__ = [
     "Angles",
+    "Coordinate",
     "Rulers",
     "Strip",
     "against_record",
@@ -62,11 +72,17 @@ __all__ = [
     "gradient_norms_figure",
     "growth",
     "growth_figure",
+    "importances",
+    "importances_figure",
     "learning_curve",
     "learning_curve_figure",
     "level_dbfs",
     "methods",
     "methods_figure",
+    "objective_history",
+    "objective_history_figure",
+    "parallel_coordinates",
+    "parallel_coordinates_figure",
     "rendered",
     "saturation",
     "saturation_figure",

@@ -52,31 +52,33 @@ def write_report(
     findings: Findings | None = None,
     notes: Sequence[str] = (),
     explanations: Mapping[str, str] | None = None,
+    first: Mapping[str, Rows] | None = None,
 ) -> Path:
     """Write a page to ``path``, atomically, and return the path.
 
     title: heading of the page.
     summary: plain text; paragraphs are separated by an empty line.
     tables: heading -> rows (one dict per row; the columns are all keys, in order of first appearance), or one dict,
-        such as a configuration, shown as names and values.
+        such as a configuration, shown as names and values. A value may be a :class:`rnnaudio.markup.Link`.
     pictures: caption -> PNG file, or its contents. The page names each missing or invalid file in its place.
     sounds: sounds to play, with their spectrograms.
     findings: shown below the summary.
     notes: plain text each, such as versions and warnings of the run.
     explanations: heading or caption -> plain text shown below it.
+    first: tables that come before sounds and pictures, as ``tables``.
 
     All text is escaped. Raises RnnaudioError if the page cannot be written.
     """
     words = explanations or {}
     found = _findings(findings) if findings else ""
     sections = [f"<h1>{escape(title)}</h1>", *paragraphs(summary), FINDINGS, found, END_OF_FINDINGS]
+    sections += _tables(first or {}, words)
     if sounds:
         sections += ["<h2>Sounds</h2>", players(sounds)]
     if pictures:
         shown = (picture(name, source, words.get(name, "")) for name, source in pictures.items())
         sections += ["<h2>Pictures</h2>", *shown]
-    for heading, content in tables.items():
-        sections += [f"<h2>{escape(heading)}</h2>", *paragraphs(words.get(heading, "")), table(content)]
+    sections += _tables(tables, words)
     if notes:
         sections += ["<h2>Notes</h2><ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]
     return write_atomically(path, page(title, "\n".join(sections), sounds.scripts if sounds else []).encode())
@@ -114,3 +116,11 @@ def _findings(findings: Findings) -> str:
     parts += [f'<ol class="causes">{items}</ol>'] if items else []
     parts += [f"<details><summary>What was measured</summary>{pictures}</details>"] if pictures else []
     return "\n".join(parts)
+
+
+def _tables(tables: Mapping[str, Rows], explanations: Mapping[str, str]) -> list[str]:
+    return [
+        part
+        for heading, content in tables.items()
+        for part in (f"<h2>{escape(heading)}</h2>", *paragraphs(explanations.get(heading, "")), table(content))
+    ]

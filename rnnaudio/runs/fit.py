@@ -1,9 +1,10 @@
 """Training a run of any recipe: check, prepare, record, train."""
 
+import contextlib
 import dataclasses
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rnnaudio import engine
 from rnnaudio.atomic import write_atomically
 from rnnaudio.data import AudioCorpus
 from rnnaudio.diagnostics.diagnose import causes_in_music
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import RnnaudioError, Unsuitable
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs import back_off, lengths
 from rnnaudio.runs.config import as_toml, to_dict
@@ -47,15 +48,18 @@ def fit(
 
     The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
     that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted. No other process can write
-    to the folder meanwhile (:mod:`rnnaudio.lock`). observers: called with each new row of the history.
+    to the folder meanwhile (:mod:`rnnaudio.lock`).
+
+    observers: called with each new row of the history, once it is saved and printed; an exception that one raises ends
+    the training.
 
     start: the folder or the pack of a run from whose parameters a new run starts (:mod:`rnnaudio.runs.start`); None:
     from nothing. A run that is resumed goes on from its own checkpoint, and ``start`` is not read.
 
     RnnaudioError, before anything is written, if another process writes to the folder, if the folder holds a run and
-    ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not
-    fit the recipe or ``start``, if the run does not fit into memory, or if ``config.preflight`` is on, the run is new,
-    and the preflight fails. Later errors are those of ``train``.
+    ``resume`` is off, or if the run to resume has other settings or another corpus; Unsuitable, before anything is
+    written, if the corpus or the settings do not fit the recipe or ``start``, if the run does not fit into memory, or
+    if ``config.preflight`` is on, the run is new, and the preflight fails. Later errors are those of ``train``.
     """
     with owned_folder(run_dir, make=True):
         checkpoint.path_to_write(run_dir, resume)
@@ -64,7 +68,8 @@ def fit(
             raise RnnaudioError(f"{run_dir} did not start from another run, and has begun: leave --from out")
         _print_cost_of_mode()
         with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
-            config = recipe.completed(config, corpus)
+            with _suitable():
+                config = recipe.completed(config, corpus)
             prepared, record = _checked(recipe, config, corpus, Path(run_dir), saved, start)
             _write(Path(run_dir), recipe, prepared, record, saved is not None)
             return _trained(recipe, config, corpus, prepared, record, Path(run_dir), saved is not None, observers)
@@ -82,7 +87,7 @@ def _checked(
     if saved:
         check_resumable(recipe, config, record["corpus"], saved)
         record |= {name: saved.settings[name] for name in ("start",) if name in saved.settings}
-    with starting_from(None if saved else start) as source:
+    with starting_from(None if saved else start) as source, _suitable():
         if source:
             source.check(recipe, config, corpus)
         usable = _usable(recipe, config, corpus)
@@ -97,6 +102,15 @@ def _checked(
         elif "start" in record:
             begin_again(prepared.model, run_dir)
     return prepared, record | prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
+
+
+@contextlib.contextmanager
+def _suitable() -> Iterator[None]:
+    """Context in which an RnnaudioError becomes Unsuitable, with the same message."""
+    try:
+        yield
+    except RnnaudioError as error:
+        raise Unsuitable(error) from error
 
 
 def _trained(

@@ -42,7 +42,7 @@ def chosen(
             start["recipe"], {"--recipe": recipe, **{str(path): t.get("recipe") for path, t in files.items()}}
         )
     for path, table in files.items():
-        values = _over(values, table, path)
+        values = over(values, table, path)
     named = values.pop("recipe", None)
     if recipe and named and recipe != named:
         raise RnnaudioError(f"the settings are of the recipe {named!r}, but --recipe is {recipe!r}: leave out one")
@@ -73,7 +73,7 @@ def _check_start(recipe: str, named: Mapping[str, Any]) -> None:
             )
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def over(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Merge two nested tables, ``above`` (read from ``path``) overriding ``below``; RnnaudioError for two recipes."""
     recipe = above.get("recipe")
     if not isinstance(recipe, str | None):

@@ -36,6 +36,12 @@ def test_each_function_writes_a_png_of_its_figures_size_and_returns_the_path(tmp
         "panels": (1080, 372, lambda path: plots.spectral_panels({"a": np.ones((3, 2))}, [0, 1, 2], [0, 1], path)),
         "methods": (960, 196, lambda path: plots.methods({"a": [1.0]}, path, quantity="dB")),
         "horizons": (1020, 576, lambda path: plots.error_by_horizon({"a": [1.0, 2.0]}, [1, 2], path, quantity="MSE")),
+        "sweep": (960, 504, lambda path: plots.objective_history(
+            [{"number": 0, "state": "complete", "value": 1.0}], path, quantity="s", lowest_is_best=True)),
+        "importances": (960, 158, lambda path: plots.importances({"a": 1.0}, path, quantity="s")),
+        "parallel": (720, 528, lambda path: plots.parallel_coordinates(
+            [{"value": 1.0, "settings": {"a": 1}}], path, coordinates={"a": plots.Coordinate(0, 1)}, quantity="s",
+            lowest_is_best=True)),
         "confusion": (403, 344, lambda path: plots.confusion([{"planted": "a", "cause": "b", "ranked": ["b"]}], path)),
     }
     for name, (width, height, call) in calls.items():

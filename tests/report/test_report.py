@@ -12,6 +12,7 @@ from PIL import Image
 
 from rnnaudio.audio.clip import Clip
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.markup import Link
 from rnnaudio.report import Deck, Findings, replace_findings, write_report
 
 PNG = base64.b64decode(  # one pixel
@@ -191,6 +192,13 @@ def test_a_missing_picture_is_said(tmp_path, content, reason):
     (said,) = [text for text in page.text("p") if text.startswith("Picture missing")]
     assert "Spectrogram" in said and "spectrogram.png" in said and reason in said
     assert [image["alt"] for image in page.attributes("img")] == ["There"]
+
+
+def test_a_link_leads_to_a_file_beside_the_page_and_to_nothing_else(tmp_path):
+    links = [{"a": Link("run <1>", "trial-0001/report.html")}, {"a": Link("x", "javascript:alert(1)")}]
+    page = page_of(tmp_path, first={"Before": links}, tables={"After": [{"b": 1}]}, summary="s")
+    assert [each["href"] for each in page.attributes("a")] == ["trial-0001/report.html", "javascript%3Aalert%281%29"]
+    assert page.text("a") == ["run <1>", "x"] and page.text("h2") == ["Before", "After"]
 
 
 def test_tables_hold_every_row_and_the_union_of_the_columns(tmp_path):

@@ -359,7 +359,7 @@ def test_the_report_says_what_it_started_from(tmp_path):
 def trained_with(monkeypatch):
     """The arguments with which `train` trains, in place of training."""
     calls = []
-    monkeypatch.setattr("rnnaudio.cli.training.train", lambda *a, **more: calls.append((*a, more)))
+    monkeypatch.setattr("rnnaudio.cli.training.train", lambda *a, watched, **more: calls.append((*a, more)))
     return calls
 
 

@@ -1,0 +1,52 @@
+"""What a sweep looks for: figures of a run, and whether the lowest or the highest is the best."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from rnnaudio.errors import RnnaudioError
+from rnnaudio.registry import Registry
+
+VALIDATION = "validation"
+
+
+class Objective(NamedTuple):
+    """A figure of a run by which trials are compared.
+
+    direction
+        which values are better.
+    entry
+        name of the figure in the summary of a run; see :func:`rnnaudio.runs.outcome.summarise`.
+    quantity
+        what it is, with its unit, for axes of pictures; empty: the loss of the recipe.
+    recipes
+        names of the recipes whose summaries have it; (): all.
+    """
+
+    direction: Literal["minimize", "maximize"]
+    entry: str
+    quantity: str = ""
+    recipes: tuple[str, ...] = ()
+
+    def value_in(self, summary: Mapping[str, Any]) -> float | None:
+        """The value in the summary of a run; None if it has none that is finite, as a run never validated."""
+        value = summary.get(self.entry)
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+OBJECTIVES: Registry[Objective] = Registry("objective")
+OBJECTIVES.add(VALIDATION, Objective("minimize", "best_validation_loss"))
+OBJECTIVES.add("seconds_alive", Objective("maximize", "alive_seconds", "time that the sound stays alive (s)"))
+OBJECTIVES.add("bits", Objective("minimize", "valid_bits_a_frame", "bits a frame, as it plays", ("codes",)))
+
+
+def objective_of(name: str, recipe: str) -> Objective:
+    """Return the objective called ``name``; RnnaudioError if there is none, or if the recipe does not have it."""
+    objective = OBJECTIVES[name]
+    if objective.recipes and recipe not in objective.recipes:
+        known = [other for other, one in OBJECTIVES.items() if not one.recipes or recipe in one.recipes]
+        raise RnnaudioError(
+            f"objective {name!r} is one of the recipe {' or '.join(objective.recipes)}, not of {recipe}; "
+            f"for {recipe} known are {', '.join(known)}"
+        )
+    return objective
