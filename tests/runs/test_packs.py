@@ -17,7 +17,7 @@ import pytest
 
 from rnnaudio.audio import write_wav
 from rnnaudio.data import AudioCorpus
-from rnnaudio.errors import RnnaudioError
+from rnnaudio.errors import MissingCorpus, RnnaudioError
 from rnnaudio.runs import packs
 from rnnaudio.runs.continuing import SamplingOptions
 from rnnaudio.runs.generate import generate
@@ -238,6 +238,23 @@ def test_other_commands_say_what_a_pack_is_for(packed, tmp_path, command, argume
     assert status == 2 and len(err.splitlines()) == 1
     assert f"{pack} is a pack, to play (rnnaudio generate) and to start from (train --from)" in err
     assert "expected the folder of a run" in err
+
+
+def test_a_run_that_has_not_chosen_how_to_play_is_noted(tmp_path, capsys):
+    """While it can still be mended: who gets the pack cannot."""
+    run_dir = shutil.copytree(OLD / "codes", tmp_path / "run")
+    (run_dir / "playing.json").unlink()
+    packs.pack(run_dir, tmp_path / "x.zip", CORPUS)
+    assert capsys.readouterr().err == "note: how this run plays was not chosen yet: `rnnaudio report` does\n"
+    assert "playing.json" not in contents(tmp_path / "x.zip")
+    assert played(tmp_path / "x.zip", tmp_path / "x.wav") == played(run_dir, tmp_path / "y.wav", corpus=CORPUS)
+
+
+def test_errors_of_others_keep_their_class(packed, tmp_path):
+    """Such as that of a corpus which is not there, by which callers tell where it was expected."""
+    with pytest.raises(MissingCorpus) as error:
+        generate(packed / "lstm.zip", tmp_path / "x.wav", tmp_path / "none.h5", primes=Primes(), seconds=0.1)
+    assert error.value.path == tmp_path / "none.h5"
 
 
 def test_a_pack_that_is_too_large_is_refused_and_not_written(tmp_path, monkeypatch):
