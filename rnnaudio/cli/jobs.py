@@ -65,7 +65,7 @@ def _wait(jobs: Sequence["Job"], asked: Interrupt) -> None:
 class Job:
     """A process with two threads that copy its output, each line with its prefix.
 
-    It has a session of its own, so that Ctrl-C on the terminal reaches it once, through this process.
+    It is none of the terminal's processes, so that Ctrl-C there reaches it once, through this process.
     """
 
     def __init__(self, number: int, arguments: Sequence[str], environment: Mapping[str, str]) -> None:

@@ -203,6 +203,16 @@ def test_a_trial_that_is_behind_the_median_is_pruned(opened, training):
     assert (study.folder(4) / "checkpoint.safetensors").exists()
 
 
+def test_successive_halving_keeps_the_best_quarter(opened, training):
+    """The first trial says how long trials are, and the second is the first that others are compared with."""
+    training.does = {number: [loss] * 8 for number, loss in enumerate((1.0, 2.0, 3.0, 4.0, 5.0, 0.5))}
+    study = opened("n_trials = 3", 'n_trials = 6\npruner = "successive_halving"')
+    work.work(study)
+    assert [(state, value) for state, value, _ in ends(study)] == [
+        ("complete", 1.0), ("complete", 2.0), ("pruned", 3.0), ("pruned", 4.0), ("pruned", 5.0), ("complete", 0.5)
+    ]  # fmt: skip
+
+
 def test_without_a_pruner_none_is_pruned(opened, training):
     training.does = {number: [float(number)] for number in range(8)}
     study = opened("n_trials = 3", "n_trials = 8")
