@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rnnaudio.cli.app import command
+from rnnaudio.cli.parallel import DataParallel
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs.settings import DEFAULT_RECIPE, Chosen
@@ -36,6 +37,7 @@ def register(start: Chosen) -> None:
         config: Path | None = None,
         imports: Imports = (),
         resume: bool = False,
+        data_parallel: DataParallel = "none",
     ) -> None:
         """Train a model on a corpus, then generate sound with it.
 
@@ -52,10 +54,11 @@ def register(start: Chosen) -> None:
             config: a TOML file of settings; options on the command line override it.
             imports: a Python file that registers a cell or a recipe of your own.
             resume: continue the run in run_dir; all settings except its limits must be those of the run.
+            data_parallel: mpi: the processes that mpiexec has started each take a share of every batch.
         """
         from rnnaudio.cli.training import train as train_and_report
 
-        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume)
+        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume, data_parallel=data_parallel)
 
     @command("preflight", HELP)
     def preflight(
@@ -127,6 +130,7 @@ def resume(
     max_updates: int | None = None,
     corpus: Path | None = None,
     imports: Imports = (),
+    data_parallel: DataParallel = "none",
 ) -> None:
     """Continue the training of a run, with its own settings.
 
@@ -138,16 +142,12 @@ def resume(
         minutes: a new limit on the run's total training time in minutes, earlier sessions included.
         max_updates: a new limit on the run's total number of updates; for recipe frames without cosine schedule.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
+        data_parallel: as of train; the number of processes may be another than before.
     """
-    from rnnaudio.cli.training import train as train_and_report
-    from rnnaudio.runs.fit import resumed_config
-    from rnnaudio.runs.load import load
+    from rnnaudio.cli.training import resume as resume_and_report
 
-    with owned_folder(run_dir):
-        recipe, config = resumed_config(run_dir, minutes=minutes, max_updates=max_updates)
-        with load(run_dir).open_corpus(corpus) as opened:
-            corpus = opened.path
-        train_and_report(Chosen(recipe.name, config), corpus, run_dir, resume=True)
+    limits = {"minutes": minutes, "max_updates": max_updates}
+    resume_and_report(run_dir, corpus, limits, data_parallel=data_parallel)
 
 
 @command("generate", RUNS)

@@ -2,32 +2,78 @@
 
 import shlex
 import signal
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from rnnaudio import interrupt
+from rnnaudio.cli.parallel import DataParallel, ranks_of
 from rnnaudio.errors import BrokeDown
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs import fit, outcome
+from rnnaudio.runs.load import load
 from rnnaudio.runs.recipes import recipe_named
-from rnnaudio.runs.settings import Chosen
+from rnnaudio.runs.settings import Chosen, chosen
 from rnnaudio.training import Run, checkpoint
 
+Limits = Mapping[str, float | int | None]
 
-def train(settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool) -> None:
+
+def train(
+    settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool, data_parallel: DataParallel = "none"
+) -> None:
     """Train a run on the corpus, write its report, and print a summary; no other process can write to ``run_dir``.
+
+    data_parallel: how processes that train the run together exchange data. After the training, the first rank writes
+    the report, and the others are done.
 
     BrokeDown if training broke down or diverged. KeyboardInterrupt, with a message on how to continue, if a signal
     ended the training or the report. Other errors are those of :func:`rnnaudio.runs.fit.fit`.
     """
-    with owned_folder(run_dir, make=True):
-        run = fit.fit(recipe_named(settings.recipe), settings.config, corpus, run_dir, resume=resume)
-        if not checkpoint.exists(run_dir):
-            raise BrokeDown(
-                f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate "
-                f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, "
-                f"look for faults in the data (rnnaudio corpus info {shlex.quote(str(corpus))} --verify)"
-            )
-        _report_on(run, settings, corpus, run_dir)
+    with ExitStack() as owned:
+        with ranks_of(data_parallel) as ranks:
+            if ranks.is_first:
+                owned.enter_context(owned_folder(run_dir, make=True))
+            recipe = recipe_named(settings.recipe)
+            run = fit.fit(recipe, settings.config, corpus, run_dir, resume=resume, ranks=ranks)
+        if ranks.is_first:
+            _conclude(run, settings, corpus, run_dir)
+
+
+def resume(run_dir: Path, corpus: Path | None, limits: Limits, *, data_parallel: DataParallel = "none") -> None:
+    """Continue a run with its own settings, and report on it as :func:`train` does.
+
+    corpus: where the corpus is now; None: where it was. limits: new values of ``minutes`` and ``max_updates``, None
+    for the old ones. Errors are also those of :func:`rnnaudio.runs.fit.resumed_config`.
+    """
+    with ExitStack() as owned:
+        with ranks_of(data_parallel) as ranks:
+            if ranks.is_first:
+                owned.enter_context(owned_folder(run_dir))
+            # The others need no run folder: what they pass here is ignored.
+            saved = _saved(run_dir, corpus, limits) if ranks.is_first else (chosen(), Path())
+            settings, where = ranks.from_first(saved)
+            run = fit.fit(recipe_named(settings.recipe), settings.config, where, run_dir, resume=True, ranks=ranks)
+        if ranks.is_first:
+            _conclude(run, settings, where, run_dir)
+
+
+def _saved(run_dir: Path, corpus: Path | None, limits: Limits) -> tuple[Chosen, Path]:
+    """Return the settings of a saved run with new limits, and the path of its corpus."""
+    recipe, config = fit.resumed_config(run_dir, **limits)
+    with load(run_dir).open_corpus(corpus) as opened:
+        return Chosen(recipe.name, config), opened.path
+
+
+def _conclude(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:
+    """Report on a run whose training has ended; BrokeDown if it left no model."""
+    if not checkpoint.exists(run_dir):
+        raise BrokeDown(
+            f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate "
+            f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, "
+            f"look for faults in the data (rnnaudio corpus info {shlex.quote(str(corpus))} --verify)"
+        )
+    _report_on(run, settings, corpus, run_dir)
 
 
 def _report_on(run: Run, settings: Chosen, corpus: Path, run_dir: Path) -> None:

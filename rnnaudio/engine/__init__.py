@@ -50,7 +50,7 @@ from rnnaudio.engine.environment import (
 )
 from rnnaudio.engine.kernel_op import Kernel
 from rnnaudio.engine.operations import batched_dot, log_softmax, log_sum_exp, relu, scan, sigmoid, softplus
-from rnnaudio.engine.random import Random, normal, uniform
+from rnnaudio.engine.random import Random, normal, part_of_batches, uniform
 from rnnaudio.engine.symbolic import (
     Array,
     Function,
@@ -105,6 +105,7 @@ __all__ = [
     "log_sum_exp",
     "mode_for",
     "normal",
+    "part_of_batches",
     "precision",
     "relu",
     "scan",

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.diagnostics.diagnose import causes_in_music
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
-from rnnaudio.runs import back_off, lengths
+from rnnaudio.parallel import ALONE, Ranks
+from rnnaudio.runs import back_off, lengths, sharing
 from rnnaudio.runs.config import as_toml, to_dict
 from rnnaudio.runs.diagnosis.actions import longer, on_the_corpus
 from rnnaudio.runs.diagnosis.preflight import require
@@ -30,29 +32,45 @@ from rnnaudio.training.progress import duration
 OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
 
 
-def fit(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, *, resume: bool = False) -> Run:
+def fit(
+    recipe: Recipe[C],
+    config: C,
+    corpus_path: Path,
+    run_dir: Path,
+    *,
+    resume: bool = False,
+    ranks: Ranks = ALONE,
+) -> Run:
     """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
 
     The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
     that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted. No other process can write
     to the folder meanwhile (:mod:`rnnaudio.lock`).
 
+    ranks: the processes that train the run together, all of which call this function with the same arguments; the
+    first alone needs ``run_dir``, writes to it, and prints what is of interest.
+
     RnnaudioError, before anything is written, if another process writes to the folder, if the folder holds a run and
     ``resume`` is off, if the run to resume has other settings or another corpus, if the corpus or the settings do not
     fit the recipe, if the run does not fit into memory, or if ``config.preflight`` is on, the run is new, and the
-    preflight fails. Later errors are those of ``train``.
+    preflight fails, or if the ranks have different settings or corpora. Later errors are those of ``train``.
     """
-    with owned_folder(run_dir, make=True):
-        return _fitted(recipe, config, corpus_path, Path(run_dir), resume)
+    with owned_folder(run_dir, make=True) if ranks.is_first else nullcontext():
+        return _fitted(recipe, config, corpus_path, Path(run_dir), resume, ranks)
 
 
-def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resume: bool) -> Run:
+def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resume: bool, ranks: Ranks) -> Run:
     """Train as :func:`fit` does, in a folder that no other process writes to."""
-    checkpoint.path_to_write(run_dir, resume)
-    _print_cost_of_mode()
+    if ranks.is_first:
+        checkpoint.path_to_write(run_dir, resume)
+        _print_cost_of_mode()
     with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
         config = recipe.completed(config, corpus)
         record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
+        sharing.check_same(ranks, record)
+        if not ranks.is_first:
+            prepared, resumed = sharing.prepared_like_first(ranks, recipe, config, corpus)
+            return _trained(recipe, config, corpus, prepared, record, run_dir, resumed, ranks)
         resumed = checkpoint.exists(run_dir)
         if resumed:
             _check_resumable(recipe, config, record, SavedRun.read(run_dir))
@@ -60,11 +78,13 @@ def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resu
         if not resumed:
             _print_faults(corpus)
         prepared = _prepared(recipe, config, corpus, run_dir if resumed else None)
+        sharing.check_divisible(ranks, prepared)
         if config.preflight and not resumed:
             require(recipe, config)
         record |= prepared.measured | {"usable": usable, "blank_loss": prepared.blank_loss}
         _write(run_dir, recipe, prepared, record, resumed)
-        return _trained(recipe, config, corpus, prepared, record, run_dir, resumed)
+        sharing.publish(ranks, prepared, resumed)
+        return _trained(recipe, config, corpus, prepared, record, run_dir, resumed, ranks)
 
 
 def _trained(
@@ -75,6 +95,7 @@ def _trained(
     record: Record,
     run_dir: Path,
     resume: bool,
+    ranks: Ranks,
 ) -> Run:
     """Train what is prepared, backing off as often as the config allows; record: the settings to save."""
     fitting = prepared.fitting
@@ -100,17 +121,21 @@ def _trained(
             on_update=_stopped_by_damage(corpus, on_update),
             on_validation=lambda row: tqdm.write(describe_row(recipe, row)),
             before_save=corpus.verification.wait,
+            ranks=ranks,
         )
+
+    halved = SavedRun.read(run_dir).settings.get("halvings", 0) if resume and ranks.is_first else 0
 
     return back_off.trained(
         attempt,
         prepared.model,
         run_dir,
         most=getattr(config, "back_off", 0),
-        halvings=SavedRun.read(run_dir).settings.get("halvings", 0) if resume else 0,
+        halvings=ranks.from_first(halved),
         validate_every=fitting.limits.validate_every or prepared.batches.batches_per_epoch,
         resume=resume,
         on_update=fitting.on_update,
+        ranks=ranks,
     )
 
 
