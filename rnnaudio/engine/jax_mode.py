@@ -16,7 +16,6 @@ import numpy as np
 
 from rnnaudio.engine.symbolic import Function, Storage
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.kernels import noise
 
 try:
     import jax
@@ -227,7 +226,8 @@ def _random(op: Op, **kwargs: object) -> Translation:
         sizes = tuple(int(n) for n in shape)
 
         def on_host(key: JaxValue) -> np.ndarray:
-            return noise.sample(op.distribution, [int(k) for k in np.asarray(key)], op.stream, sizes, op.dtype)
+            sampled: np.ndarray = op.sampled([int(k) for k in np.asarray(key)], sizes)
+            return sampled
 
         return jax.pure_callback(on_host, jax.ShapeDtypeStruct(sizes, op.dtype), key)
 

@@ -56,9 +56,10 @@ class Random(_graph.Op):
 
     def perform(self, node: Node, inputs: list[np.ndarray], outputs: list[Storage]) -> None:
         key, shape = [int(k) for k in inputs[0]], [int(n) for n in inputs[1:]]
-        outputs[0][0] = self._sampled(key, shape)
+        outputs[0][0] = self.sampled(key, shape)
 
-    def _sampled(self, key: list[int], shape: list[int]) -> np.ndarray:
+    def sampled(self, key: Sequence[int], shape: Sequence[int]) -> np.ndarray:
+        """Sample the array, given the values of ``key`` and ``shape``."""
         if self.part == WHOLE:
             return noise.sample(self.distribution, key, self.stream, shape, self.dtype)
         (part, n_parts), axis = self.part, self.batch_axis
