@@ -9,8 +9,8 @@ With B rows in a batch, P bytes of gradients and n processes, an update takes, b
 g is the time of the gradients of B / n rows, u that of the update. Both are measured in one process with one thread,
 which is what the processes have. The sum over n processes of this machine is measured, too, and takes the place of the
 second term when the model is compared with whole updates. For networks between machines, which are not measured, the
-model says up to how many nodes an efficiency of EFFICIENCY is left: with a batch of constant size (strong), or one that
-grows with the nodes (weak).
+model says up to how many nodes an efficiency of EFFICIENCY is left: with a batch of constant size (strong), or one
+that grows with the nodes (weak).
 """
 
 import dataclasses

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from rnnaudio.parallel import Ranks
 
-DataParallel = Literal["none", "mpi"]
+DataParallel = Literal["none", "mpi", "jax"]
 OPTION = "--data-parallel"
 RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")  # number of a process, of launchers
 
@@ -28,14 +28,21 @@ def silence_others(arguments: list[str], variables: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def ranks_of(kind: DataParallel) -> "Iterator[Ranks]":
-    """Context with the ranks that the option names; errors are those of :class:`rnnaudio.parallel.mpi.MpiRanks`.
+    """Context with the ranks that the option names.
 
-    Each rank takes its share of the cores of its machine, unless ``RNNAUDIO_THREADS`` is set.
+    With ``mpi``, each rank takes its share of the cores of its machine, unless ``RNNAUDIO_THREADS`` is set. Errors are
+    those of :class:`rnnaudio.parallel.mpi.MpiRanks` and :class:`rnnaudio.engine.device_ranks.DeviceRanks`.
     """
     from rnnaudio.parallel import ALONE
 
     if kind == "none":
         yield ALONE
+        return
+    if kind == "jax":
+        from rnnaudio.engine.device_ranks import DeviceRanks
+
+        with DeviceRanks() as processes:
+            yield processes
         return
     from rnnaudio.parallel.mpi import MpiRanks
 

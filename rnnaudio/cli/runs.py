@@ -54,7 +54,8 @@ def register(start: Chosen) -> None:
             config: a TOML file of settings; options on the command line override it.
             imports: a Python file that registers a cell or a recipe of your own.
             resume: continue the run in run_dir; all settings except its limits must be those of the run.
-            data_parallel: mpi: the processes that mpiexec has started each take a share of every batch.
+            data_parallel: mpi: the processes that mpiexec has started each take a share of every batch. jax: so do all
+                devices, in mode jax, of one process or of several.
         """
         from rnnaudio.cli.training import train as train_and_report
 

@@ -8,13 +8,13 @@ import time
 import traceback
 from collections.abc import Mapping
 from types import TracebackType
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 
 from rnnaudio import interrupt
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.parallel.ranks import Cores, Meeting, Share, share_of_cores
+from rnnaudio.parallel.ranks import Cores, Failure, Meeting, OfAllRanks, Share, first_of, share_of_cores
 from rnnaudio.process import host, machine
 
 try:
@@ -33,21 +33,6 @@ GRACE_SECONDS = 5.0  # in which the first rank, interrupted as well, cleans up a
 OUTPUT_SECONDS = 0.5  # in which the launcher passes on what was written last; then it is lost
 
 
-class Failure(NamedTuple):
-    """An error of one rank, for the others: its message, and the exit status of the command."""
-
-    message: str
-    status: int
-
-
-class OfAllRanks(RnnaudioError):
-    """An error that all ranks raise at the same time; ``status``: exit status of the command."""
-
-    def __init__(self, message: str, status: int):
-        super().__init__(message)
-        self.status = status
-
-
 class MpiRanks:
     """All processes that one ``mpiexec`` has started, see :class:`rnnaudio.parallel.Ranks`.
 
@@ -62,6 +47,7 @@ class MpiRanks:
         refuse_foreign_launcher(os.environ, MPI.COMM_WORLD.size, MPI.Get_library_version())
         self._comm = MPI.COMM_WORLD.Dup()
         self.share = Share(self._comm.rank, self._comm.size)
+        self.size = self.parts = self._comm.size
         self.is_first = self._comm.rank == 0
 
     def __enter__(self) -> "MpiRanks":
@@ -121,12 +107,7 @@ class MpiRanks:
         self._raise_first(Failure(str(error), error.status))
 
     def _raise_first(self, mine: Failure | None) -> NoReturn:
-        """Raise the error of the first rank that has one, and say which that is unless it is rank 0."""
-        failures = self._comm.allgather((mine, host()))
-        rank = next(number for number, (failure, _) in enumerate(failures) if failure)
-        first, where = failures[rank]
-        of = f" (rank {rank} of {len(failures)}, on {where})" if rank else ""
-        raise OfAllRanks(f"{first.message}{of}", first.status)
+        raise first_of(self._comm.allgather((mine, host())))
 
     def _end_all(self, error: BaseException) -> None:
         """End all processes: at once after a fault of the program, else once the first rank has cleaned up."""
@@ -153,11 +134,11 @@ def refuse_foreign_launcher(variables: Mapping[str, str], size: int, library: st
 
     variables: the environment. library: name and version of the MPI that is loaded.
     """
-    for name in SIZE_VARIABLES:
-        started = variables.get(name, "")
-        if size == 1 and started.isdecimal() and int(started) > 1:
-            loaded = " ".join(library.splitlines()[0].partition(",")[0].split())
-            raise RnnaudioError(
-                f"{name} is {started}, but {loaded} knows of one process only: "
-                "start with the mpiexec of the MPI that mpi4py loads, or install mpi4py for the MPI of this launcher"
-            )
+    name = next((name for name in SIZE_VARIABLES if name in variables), "")
+    started = variables.get(name, "")
+    if size == 1 and started.isdecimal() and int(started) > 1:
+        loaded = " ".join(library.splitlines()[0].partition(",")[0].split())
+        raise RnnaudioError(
+            f"{name} is {started}, but {loaded} knows of one process only: start with the mpiexec of the MPI that "
+            "mpi4py loads, or install mpi4py for the MPI of this launcher"
+        )

@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from rnnaudio.errors import RnnaudioError
+
 T = TypeVar("T")
 
 
@@ -38,8 +40,18 @@ class Ranks(Protocol):
     """The ranks of a run, as seen by one of them."""
 
     @property
+    def size(self) -> int:
+        """Number of ranks."""
+        ...
+
+    @property
     def share(self) -> Share:
-        """The share of this rank in each batch."""
+        """The share of this rank in each batch; all of it where the engine itself divides batches among the ranks."""
+        ...
+
+    @property
+    def parts(self) -> int:
+        """Number of equal parts into which each batch is cut, by ranks or by the engine."""
         ...
 
     @property
@@ -75,6 +87,7 @@ class Alone:
     """The only rank: whatever it exchanges, it gets back."""
 
     share = Share(0, 1)
+    size = parts = 1
     is_first = True
 
     def meet(self, seconds: float = 0.0, signal: int = 0) -> Meeting:
@@ -91,6 +104,33 @@ class Alone:
 
 
 ALONE = Alone()
+
+
+class Failure(NamedTuple):
+    """An error of one rank, for the others: its message, and the exit status of the command."""
+
+    message: str
+    status: int
+
+
+class OfAllRanks(RnnaudioError):
+    """An error that all ranks raise at the same time; ``status``: exit status of the command."""
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
+
+
+def first_of(failures: Sequence[tuple[Failure | None, str]]) -> OfAllRanks:
+    """Make the error of the first rank that has failed; which that is, is said unless it is rank 0.
+
+    failures: of each rank its failure, if any, and the name of its machine.
+    """
+    rank = next(number for number, (failure, _) in enumerate(failures) if failure)
+    failure, where = failures[rank]
+    assert failure is not None
+    of = f" (rank {rank} of {len(failures)}, on {where})" if rank else ""
+    return OfAllRanks(f"{failure.message}{of}", failure.status)
 
 
 class Cores(NamedTuple):

@@ -61,6 +61,7 @@ def fit(
 
 def _fitted(recipe: Recipe[C], config: C, corpus_path: Path, run_dir: Path, resume: bool, ranks: Ranks) -> Run:
     """Train as :func:`fit` does, in a folder that no other process writes to."""
+    sharing.check_preflight(ranks, config)
     if ranks.is_first:
         checkpoint.path_to_write(run_dir, resume)
         _print_cost_of_mode()

@@ -8,12 +8,13 @@ from rnnaudio.atomic import temporary_folder
 from rnnaudio.data import AudioCorpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.parallel import Ranks
+from rnnaudio.runs.config import RunConfig
 from rnnaudio.runs.recipe import C, Prepared, Recipe
 from rnnaudio.runs.record import Record
 from rnnaudio.schema import Plain
 from rnnaudio.training import checkpoint
 from rnnaudio.training.checkpoint import Checkpoint
-from rnnaudio.training.shared import rows_of
+from rnnaudio.training.shared import divisible_size, rows_of
 
 
 def check_same(ranks: Ranks, record: Record) -> None:
@@ -58,10 +59,21 @@ class FirstPrepared(NamedTuple):
     resumed: bool
 
 
+def check_preflight(ranks: Ranks, config: RunConfig) -> None:
+    """RnnaudioError for a preflight, which one process computes, if the engine divides batches among several."""
+    if config.preflight and ranks.size > ranks.share.size:
+        raise RnnaudioError(
+            "a preflight is computed by one process, got several that share each step: try `rnnaudio preflight` "
+            "first, and train with --no-preflight"
+        )
+
+
 def check_divisible(ranks: Ranks, prepared: Prepared) -> None:
     """RnnaudioError if the ranks cannot share the batches of a run, see :func:`rnnaudio.training.shared.rows_of`."""
     if ranks.share.size > 1:
         rows_of(prepared.batches, prepared.objective, ranks)
+    elif ranks.parts > 1:
+        divisible_size(prepared.batches, prepared.objective, ranks.parts, "devices")
 
 
 def publish(ranks: Ranks, prepared: Prepared, resumed: bool) -> None:

@@ -126,6 +126,7 @@ def train(
             if on_update:
                 on_update(run.n_updates)
             batch = next(coming)
+            ranks.meet()  # a rank whose batch cannot be read ends all here
             result = step(batch, run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
             run.broke_down = breakdown.of_update(result, objective.fields, batch, source, run.n_updates + 1)
             if run.broke_down:

@@ -64,7 +64,6 @@ class SharedTrainStep:
     ) -> StepResult:
         """Update the parameters in place, as :meth:`TrainStep.__call__` does, once all ranks have called this."""
         mine = self._gradients(batch, state, update=update)
-        self._ranks.meet()  # a rank whose batch cannot be read stops all here
         weight, loss, values = self._summed(mine)
         self._reduce(mine, weight)
         norms, ratios = self._update(self._reduced, learning_rate)
@@ -150,11 +149,16 @@ def rows_of(batches: Batches, objective: Objective, ranks: Ranks) -> slice:
             f"{type(batches).__name__} has no method part(index, rows), which returns some sequences of a batch: "
             "write it, choose other batches, or train on one process"
         )
-    first, size = batches.batch(0), ranks.share.size
+    return ranks.share.rows(divisible_size(batches, objective, ranks.size, "ranks"))
+
+
+def divisible_size(batches: Batches, objective: Objective, n_parts: int, of: str) -> int:
+    """Return the number of rows of a batch; RnnaudioError unless ``n_parts``, one for each ``of``, divide it."""
+    first = batches.batch(0)
     n = int(objective.batch_size(*(getattr(first, field) for field in objective.fields)))
-    if n % size:
-        raise RnnaudioError(f"a batch of {n} cannot be shared evenly by {size} ranks: give a multiple of {size}")
-    return ranks.share.rows(n)
+    if n % n_parts:
+        raise RnnaudioError(f"a batch of {n} cannot be shared evenly by {n_parts} {of}: give a multiple of {n_parts}")
+    return n
 
 
 def start_together(model: Layer, step: Step, run: Run, ranks: Ranks) -> Run:
@@ -162,7 +166,7 @@ def start_together(model: Layer, step: Step, run: Run, ranks: Ranks) -> Run:
 
     Of the state that the batches carry on, each rank gets that of its rows.
     """
-    if ranks.share.size == 1:
+    if ranks.size == 1:
         return run
     memory = step.optimizer_state.variables()
     values, slots, run = ranks.from_first((model.get_values(), {n: v.get_value() for n, v in memory.items()}, run))
@@ -183,7 +187,7 @@ def whole_state(carried: list[Array] | None, ranks: Ranks) -> list[Array] | None
 
 def check_same_parameters(model: Layer, ranks: Ranks) -> None:
     """RnnaudioError unless all ranks have the same parameters, bit for bit."""
-    if ranks.share.size > 1:
+    if ranks.size > 1:
         arrays = [np.ascontiguousarray(value) for value in model.get_values().values()]
         _require_same(ranks, arrays, "have different parameters after the same updates")
 

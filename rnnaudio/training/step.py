@@ -54,6 +54,8 @@ class Graph:
         ]
         self.outcome = objective.outcome(model, self.variables, unflatten(fresh, starts), context)
         self.inputs = [*self.variables, self.resets, *self.carried]
+        for variable in self.inputs:  # axes: (time, batch, feature), or without time
+            engine.mark_batch_axis(variable, 1 if variable.ndim > 2 else 0)
         self._objective = objective
         self._widths = flatten(model.state_sizes)
 

@@ -83,7 +83,7 @@ def test_all_recipes_equal_one_process(corpus, tmp_path, size, dtype):
     for name, (recipe, config) in RUNS.items():
         with engine.precision(dtype):
             fit(recipe, config, corpus, tmp_path / "one" / name)
-    program = [sys.executable, "-m", "tests.support.shared_runs", corpus, tmp_path / "shared", dtype, *RUNS]
+    program = [sys.executable, "-m", "tests.support.shared_runs", "mpi", corpus, tmp_path / "shared", dtype, *RUNS]
     status, output = mpiexec("-n", size, *program)
     assert status == 0, output
     for name in RUNS:

@@ -5,10 +5,15 @@ import sys
 
 import pytest
 
+from rnnaudio import engine
 from rnnaudio.cli.parallel import silence_others
+from rnnaudio.engine.device_ranks import DeviceRanks, n_started
+from rnnaudio.errors import RnnaudioError
 from rnnaudio.interrupt import Interrupt
 from rnnaudio.parallel import ALONE, Share, share_of_cores
 from rnnaudio.parallel.ranks import Cores
+from rnnaudio.runs.frames.config import FramesConfig
+from rnnaudio.runs.sharing import check_preflight
 from tests.support.processes import run_python
 
 
@@ -48,6 +53,26 @@ def test_only_other_ranks_of_a_shared_training_are_silent(monkeypatch):
         print("words")
         assert sys.stdout is not out and sys.stderr is sys.stdout
     assert out.getvalue() == err.getvalue() == ""
+
+
+def test_the_number_of_processes_is_that_of_the_launcher():
+    assert n_started({}) == n_started({"SLURM_NTASKS": "many"}) == 1
+    assert n_started({"SLURM_NTASKS": "4"}) == 4
+    assert n_started({"SLURM_NTASKS": "4", "PMI_SIZE": "1"}) == 1  # mpiexec -n 1 in a job of four
+
+
+@pytest.mark.skipif(engine.MODE == "jax", reason="is about the other modes")
+def test_devices_share_batches_in_mode_jax_only():
+    with pytest.raises(RnnaudioError, match=f"needs mode jax, got {engine.MODE}: set RNNAUDIO_MODE=jax"):
+        DeviceRanks()
+
+
+def test_several_processes_that_share_each_step_cannot_compute_a_preflight():
+    config = FramesConfig(preflight=True)
+    several = type("Several", (), {"size": 2, "share": Share(0, 1)})()
+    with pytest.raises(RnnaudioError, match="a preflight is computed by one process.*try `rnnaudio preflight` first"):
+        check_preflight(several, config)
+    check_preflight(ALONE, config)
 
 
 def test_a_signal_of_another_rank_is_taken_over(capsys):

@@ -1,13 +1,13 @@
-"""Tiny runs for tests on several processes: python -m tests.support.shared_runs CORPUS OUT DTYPE NAME...
+"""Tiny runs for tests on several processes: python -m tests.support.shared_runs KIND CORPUS OUT DTYPE NAME...
 
-Trains the runs NAME into folders OUT/NAME, together with the other processes that mpiexec has started.
+Trains the runs NAME into folders OUT/NAME, with all processes or devices of --data-parallel KIND.
 """
 
 import sys
 from pathlib import Path
 
 from rnnaudio import engine
-from rnnaudio.parallel.mpi import MpiRanks
+from rnnaudio.cli.parallel import ranks_of
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.codes.recipe import CODES
 from rnnaudio.runs.fit import fit
@@ -34,12 +34,12 @@ RUNS = {
 }
 
 
-def main(corpus: Path, out: Path, dtype: str, *names: str) -> None:
-    with MpiRanks() as ranks, engine.precision(dtype):
+def main(kind: str, corpus: Path, out: Path, dtype: str, *names: str) -> None:
+    with ranks_of(kind) as ranks, engine.precision(dtype):
         for name in names:
             recipe, config = RUNS[name]
             fit(recipe, config, corpus, out / name, ranks=ranks)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:])

@@ -20,6 +20,7 @@ class _Table:
 class ThreadRanks:
     def __init__(self, share, table):
         self.share, self.is_first, self._table = share, share.rank == 0, table
+        self.size = self.parts = share.size
 
     def gather(self, value):
         self._table.places[self.share.rank] = copy.deepcopy(value)  # between processes, nothing is shared
