@@ -10,12 +10,11 @@ import pytest
 
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.training import checkpoint
-from tests.parallel.test_mpi import TINY, assert_equal, shown
 from tests.support.processes import ROOT
+from tests.support.trainings import TINY, TOLERANCE, assert_equal, ended, shown
 
 pytest.importorskip("jax", reason="needs the extra jax")
 pytestmark = pytest.mark.slow
-TOLERANCE = {"float32": 1e-6, "float64": 1e-10}
 JAX = {"RNNAUDIO_MODE": "jax", "JAX_PLATFORMS": "cpu"}
 SHARED = ["--data-parallel", "jax"]
 
@@ -38,14 +37,6 @@ def started(arguments, **environment):
         command, cwd=ROOT, env=os.environ | JAX | environment, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )  # fmt: skip
-
-
-def ended(process, seconds=300):
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    finally:
-        process.kill()
-    return process.returncode, output
 
 
 def program(kind, *arguments):

@@ -16,14 +16,13 @@ from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.runs.fit import fit
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.training import checkpoint
+from tests.support.processes import ROOT
+from tests.support.trainings import TINY, TOLERANCE, assert_equal, ended, shown
 
 pytest.importorskip("mpi4py", reason="needs the extra mpi")
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not MPIEXEC, reason="there is no mpiexec")]
 
-ROOT = Path(__file__).resolve().parents[2]
-TOLERANCE = {"float32": 1e-6, "float64": 1e-10}
-TINY = ["--n-units", "6", "--frame-size", "40", "--n-steps", "5", "--batches", "consecutive", "--batch-size", "4"]
 RNNAUDIO = [sys.executable, "-m", "rnnaudio"]
 SHARED = ["--data-parallel", "mpi"]
 
@@ -36,22 +35,9 @@ def started(*arguments):
     )  # fmt: skip
 
 
-def ended(process, seconds=240):
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    finally:
-        process.kill()
-    return process.returncode, output
-
-
 def mpiexec(*arguments):
     """(exit status, output)"""
     return ended(started(*arguments))
-
-
-def shown(output):
-    """The lines of an error, without those of the launcher."""
-    return [line for line in output.splitlines() if line.startswith("rnnaudio:")]
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +45,6 @@ def corpus(tmp_path_factory):
     path = tmp_path_factory.mktemp("mpi") / "corpus.h5"
     build_demo_corpus(path)
     return path
-
-
-def assert_equal(run_dir, expected_dir, tolerance):
-    """All that a checkpoint holds is equal, relative to the size of each array."""
-    got, expected = checkpoint.newest(run_dir), checkpoint.newest(expected_dir)
-    assert got.arrays.keys() == expected.arrays.keys()
-    for name, array in expected.arrays.items():
-        difference = np.linalg.norm(got.arrays[name].astype(float) - array)
-        assert difference <= tolerance * np.linalg.norm(array.astype(float)), name
-    for row, other in zip(got.record["history"], expected.record["history"], strict=True):
-        assert row["updates"] == other["updates"] and row["is_best"] == other["is_best"]
-        assert row["valid"] == pytest.approx(other["valid"], rel=10 * tolerance)
-        assert row["train"] == pytest.approx(other["train"], rel=10 * tolerance)
-    assert got.record["n_updates"] == expected.record["n_updates"]
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(2, "float32"), (4, "float32"), (4, "float64")])
