@@ -113,12 +113,13 @@ class MpiRanks:
         """End all processes: at once after a fault of the program, else once the first rank has cleaned up."""
         if not isinstance(error, KeyboardInterrupt):
             text = "".join(traceback.format_exception(error))
-            os.write(2, f"rank {self.share.rank} of {self.share.size}, on {host()}:\n{text}".encode(errors="replace"))
+            os.write(2, f"rank {self.share.rank} of {self.size}, on {host()}:\n{text}".encode(errors="replace"))
             self._abort(1)
         if self.is_first:
             atexit.register(self._abort, interrupt.status())
         else:
             time.sleep(GRACE_SECONDS)
+            os.write(2, f"rnnaudio: interrupted (rank {self.share.rank} of {self.size}, on {host()})\n".encode())
             self._abort(interrupt.status())
 
     def _abort(self, status: int) -> None:

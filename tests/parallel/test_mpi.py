@@ -126,6 +126,39 @@ def test_a_launcher_of_another_mpi_is_noticed(corpus, tmp_path):
     assert "knows of one process only: start with the mpiexec of the MPI that mpi4py loads" in done.stderr
 
 
+def test_each_rank_takes_its_share_of_the_cores_unless_told_otherwise():
+    """Two ranks on this machine; a number of threads that is set is kept."""
+    code = (
+        "import os\nfrom rnnaudio.cli.parallel import ranks_of\nfrom rnnaudio.kernels.threads import n_threads\n"
+        "with ranks_of('mpi') as ranks:\n    os.write(1, f'threads: {n_threads()}\\n'.encode())"
+    )
+    for chosen, expected in (("", max(1, len(os.sched_getaffinity(0)) // 2)), ("3", 3)):
+        status, output = mpiexec("-n", 2, "env", f"RNNAUDIO_THREADS={chosen}", sys.executable, "-c", code)
+        assert (status, output.splitlines()) == (0, [f"threads: {expected}"] * 2)
+
+
+def test_a_signal_on_one_rank_before_the_training_ends_all(tmp_path):
+    """Rank 1, which waits for the first, ends it as well, whatever that is busy with."""
+    code = """
+import os, signal, time
+from rnnaudio.errors import run_command
+from rnnaudio.parallel.mpi import MpiRanks
+
+def main():
+    with MpiRanks() as ranks:
+        if ranks.is_first:
+            time.sleep(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+        ranks.meet()
+
+run_command(main, "rnnaudio")
+"""
+    began = time.monotonic()
+    status, output = mpiexec("-n", 2, sys.executable, "-c", code)
+    assert status == 128 + signal.SIGTERM and time.monotonic() - began < 40
+    assert "rnnaudio: interrupted (rank 1 of 2, on " in output
+
+
 # ---------------------------------------------------------------- ends
 
 

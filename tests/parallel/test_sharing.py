@@ -24,8 +24,9 @@ from rnnaudio.objectives import (
 )
 from rnnaudio.optimizers import SGD, Adam
 from rnnaudio.parallel import ALONE
+from rnnaudio.runs import back_off
 from rnnaudio.runs.sharing import check_same
-from rnnaudio.training import Evaluation, TrainStep
+from rnnaudio.training import Evaluation, TrainStep, checkpoint
 from rnnaudio.training.gradients import WholeGradients
 from rnnaudio.training.run import Run
 from rnnaudio.training.shared import (
@@ -265,6 +266,34 @@ def test_state_and_progress_of_the_first_rank_go_to_all():
         np.testing.assert_array_equal(joined, whole)
     for name, variable in steps[0].optimizer_state.variables().items():
         np.testing.assert_array_equal(steps[1].optimizer_state.variables()[name].get_value(), variable.get_value())
+
+
+def test_ranks_back_off_together_and_the_first_alone_touches_files(tmp_path):
+    """The run breaks down once: all return to the validation of the first rank's folder, at half the rate."""
+    models, calls = [stack(), stack()], [[], []]
+
+    def on(rank):
+        model, seen = models[rank.share.rank], calls[rank.share.rank]
+        folder = tmp_path / f"{rank.share.rank}"
+        folder.mkdir()
+        path = folder / checkpoint.NAME
+
+        def attempt(halvings, resume, on_update):
+            seen.append((halvings, resume))
+            if rank.is_first and not path.exists():
+                path.write_text("validated")
+            on_update(10)
+            if rank.is_first:
+                path.write_text("later")
+            return Run(StoppingState(), broke_down="" if halvings else "not finite")
+
+        options = {"most": 3, "halvings": 0, "validate_every": 10, "resume": False, "on_update": None}
+        back_off.trained(attempt, model, folder, **options, ranks=rank)
+        return sorted(entry.name for entry in folder.iterdir())
+
+    files = together(2, on)
+    assert calls == [[(0, False), (1, True)]] * 2
+    assert files == [[checkpoint.NAME, checkpoint.VALIDATED], []]
 
 
 # ---------------------------------------------------------------- what is refused
