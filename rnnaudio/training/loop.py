@@ -158,12 +158,11 @@ def train(
             run.reason = run.stopping.reason or over or interrupt.adopted(signal)
         else:
             save()
-            signal = ranks.meet(signal=interrupt.number).signal
-            run.is_complete = not interrupt.adopted(signal)
-    signal = ranks.meet(signal=interrupt.number).signal
-    run.is_interrupted = bool(interrupt.adopted(signal))
+    asked = interrupt.adopted(ranks.meet(signal=interrupt.number).signal)
+    run.is_interrupted, run.is_complete = bool(asked), not (asked or run.broke_down)
     if run.broke_down:
-        run.reason = interrupt.adopted(signal) or run.broke_down
+        run.broke_down = max(ranks.gather(run.broke_down), key=len)  # the rank that read what is not finite says where
+        run.reason = asked or run.broke_down
         if ranks.is_first and run.n_saved >= 0:
             checkpoint.annotate(path, {"broke_down": run.broke_down})
     if run.best:

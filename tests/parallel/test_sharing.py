@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnaudio import engine, losses
-from rnnaudio.data import ArrayPiece, RandomWindows, ShiftedWindows
+from rnnaudio.data import ArrayPiece, Batch, RandomWindows, ShiftedWindows
 from rnnaudio.data.batches import ConsecutiveWindows, FrameOffsets, RandomRuns
 from rnnaudio.data.code_batches import CodeStreams
 from rnnaudio.data.minibatches import Minibatches
@@ -26,7 +26,7 @@ from rnnaudio.optimizers import SGD, Adam
 from rnnaudio.parallel import ALONE
 from rnnaudio.runs import back_off
 from rnnaudio.runs.sharing import check_same
-from rnnaudio.training import Evaluation, TrainStep, checkpoint
+from rnnaudio.training import EarlyStopping, Evaluation, Limits, TrainStep, checkpoint, train
 from rnnaudio.training.gradients import WholeGradients
 from rnnaudio.training.run import Run
 from rnnaudio.training.shared import (
@@ -294,6 +294,39 @@ def test_ranks_back_off_together_and_the_first_alone_touches_files(tmp_path):
     files = together(2, on)
     assert calls == [[(0, False), (1, True)]] * 2
     assert files == [[checkpoint.NAME, checkpoint.VALIDATED], []]
+
+
+def test_a_training_that_breaks_down_names_the_sample_that_another_rank_has_read(tmp_path):
+    """Rank 1 reads the NaN; all end at that update, and the first writes the cause into its checkpoint."""
+    source = RandomWindows(pieces(100, 57), **SIZES)
+    spoilt = 3
+
+    class Spoilt:
+        batches_per_epoch, carries_state = 5, False
+
+        def batch(self, index):
+            return self.part(index, slice(None))
+
+        def part(self, index, rows):
+            frames, resets = source.batch(index)
+            if index == spoilt:
+                frames[1, 4, 2] = np.nan
+            return Batch(frames[:, rows], resets[rows])
+
+    def on(rank):
+        rng, folder = np.random.default_rng(0), tmp_path / f"{rank.share.rank}"
+        model = Sequential([LSTM(4, 3, rng=rng), Dense(3, 4, rng=rng)])
+        limits, stopping = Limits(max_updates=60, validate_every=2), EarlyStopping()
+        options = {"optimizer": SGD(0.01), "stopping": stopping, "limits": limits, "run_dir": folder, "ranks": rank}
+        validation = [source.batch(0)]
+        return train(model, predict_next, Spoilt(), validation, on_validation=lambda row: None, **options)
+
+    runs = together(2, on)
+    for run in runs:
+        assert run.n_updates == spoilt and not run.is_complete and not run.is_interrupted
+        assert run.reason == run.broke_down and run.broke_down.endswith(": its batch has nan in frames[1, 1, 2]")
+    assert checkpoint.newest(tmp_path / "0").record["broke_down"] == runs[0].broke_down
+    assert not (tmp_path / "1").exists()
 
 
 # ---------------------------------------------------------------- what is refused
