@@ -252,6 +252,10 @@ ALL = (
         "memory", "benchmarks.memory", "the memory predicted for a step against the memory it takes (Linux only)",
         "3 minutes", runs=(Run("memory"), Run("memory-long", ("--long",))),
     ),
+    Experiment(
+        "data-parallel", "benchmarks.data_parallel", "training on several processes against a model of its time (MPI)",
+        "5 minutes", smoke=SMOKE,
+    ),
 )  # fmt: skip
 EXPERIMENTS = {experiment.name: experiment for experiment in ALL}
 

@@ -84,12 +84,12 @@ class Interrupt:
     """Context manager in which the first signal that asks the process to end only sets the attribute ``reason``.
 
     A second signal is not held back: Ctrl-C raises KeyboardInterrupt, the others end the process. ``reason`` is a
-    phrase such as ``interrupted (Ctrl-C)``, empty before a signal. what: phrase that says what happens after the first
-    signal, which is when it is printed to standard error.
+    phrase such as ``interrupted (Ctrl-C)``, empty before a signal, and ``number`` that of the signal, 0 before. what:
+    phrase that says what happens after the first signal, which is when it is printed to standard error.
     """
 
     def __init__(self, what: str = "stopping after this update and saving") -> None:
-        self.reason, self._what = "", what
+        self.reason, self.number, self._what = "", 0, what
         self._handlers = _handled(self._handle)
 
     def __enter__(self) -> "Interrupt":
@@ -99,9 +99,18 @@ class Interrupt:
     def __exit__(self, *exception: object) -> None:
         self._handlers.__exit__(None, None, None)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def adopted(self, number: int) -> str:
+        """Take over the signal ``number`` on which the processes of a run agree; returns the reason, "" for 0."""
+        if number and number != self.number:
+            self._take(number)
+        return self.reason if number else ""
+
+    def _take(self, number: int) -> None:
         _note(number)
-        self.reason = f"interrupted ({NAMES[signal.Signals(number)]})"
+        self.number, self.reason = number, f"interrupted ({NAMES[signal.Signals(number)]})"
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._take(number)
         again = "; press Ctrl-C again to quit at once" if number == signal.SIGINT else ""
         with suppress(OSError, RuntimeError):  # a full disk, or a signal in the middle of another line
             print(f"\n{self._what}{again}", file=sys.stderr)

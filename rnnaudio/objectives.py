@@ -28,6 +28,9 @@ class Outcome(NamedTuple):
     loss: Symbolic  # a scalar to be minimised
     terms: dict[str, Terms]  # the reported values by name; the first one decides early stopping
     state: State  # the final state of the model
+    weight: Symbolic | None = None
+    """A scalar for training on several processes: the number of elements of which the loss is the mean, or the sum of
+    their weights. The loss of a batch is the mean, with these weights, of the losses of its parts. None: unknown."""
 
 
 class Objective(Protocol):
@@ -123,7 +126,8 @@ class Strategy:
         terms = Terms(*ops.squared_errors(prediction, target))
         if self.first_scored:
             prediction, target = prediction[self.first_scored :], target[self.first_scored :]
-        return Outcome(losses.mean_squared_error(prediction, target), {"normalised_mse": terms}, state)
+        weight = tt.cast(target.size, prediction.dtype)
+        return Outcome(losses.mean_squared_error(prediction, target), {"normalised_mse": terms}, state, weight)
 
 
 predict_next = Strategy("predict_next", shift=1)
@@ -169,14 +173,14 @@ class NextCodes:
         terms = {"bits": Terms(bits * n, n)}
         if len(stages) > 1:
             terms |= {f"bits_{k}": Terms(stage * n, n) for k, stage in enumerate(stages, 1)}
-        return Outcome(bits, terms, state)
+        return Outcome(bits, terms, state, n)
 
     def _with_own(self, model: CodeModel, codes: Symbolic, state: State, context: Context) -> Symbolic:
         """Replace a random share of the frames of codes (T, batch, stages), never the first, by model samples."""
         shape = [codes.shape[0] - 1, codes.shape[1]]
         hidden, _ = model.unroll(model.features(codes[:-1]), state, Context.evaluation())
         own = model.sample(hidden, context.uniform([*shape, model.n_stages]))
-        uniform = context.uniform(shape)
+        uniform = context.uniform(shape, batch_axis=1)
         rise = tt.minimum(tt.cast(context.update, uniform.dtype) / self.own_rise, 1.0) if self.own_rise else 1.0
         is_own = (uniform < self.own_share * rise).dimshuffle(0, 1, "x")
         return tt.concatenate([codes[:1], tt.switch(is_own, own, codes[1:])], axis=0)
@@ -201,7 +205,7 @@ class NextFrameDistribution(Strategy):
         loss = self.readout.nats(prediction, target)
         n = tt.cast(target.size, loss.dtype)
         mse = Terms(*ops.squared_errors(self.readout.mean(prediction), target))
-        return Outcome(loss, {"nats": Terms(loss * n, n), "normalised_mse": mse}, state)
+        return Outcome(loss, {"nats": Terms(loss * n, n), "normalised_mse": mse}, state, n)
 
 
 @dataclass(frozen=True)
@@ -237,7 +241,7 @@ class NextSamples:
         nats = readout.nats(prediction, codes[self.n_context :])
         bits = nats / np.asarray(np.log(2.0), nats.dtype)
         n = tt.cast((codes.shape[0] - self.n_context) * codes.shape[1], bits.dtype)
-        return Outcome(bits, {"bits": Terms(bits * n, n)}, state)
+        return Outcome(bits, {"bits": Terms(bits * n, n)}, state, n)
 
 
 @dataclass(frozen=True)
@@ -264,7 +268,7 @@ class PhaseDifferences:
         prediction, state = model.unroll(inputs, state, context)
         loss = losses.phase_distance(prediction, differences, weight=weights)
         n = tt.sum(weights)
-        return Outcome(loss, {"phase_distance": Terms(loss * n, n)}, state)
+        return Outcome(loss, {"phase_distance": Terms(loss * n, n)}, state, n)
 
 
 @dataclass(frozen=True)
@@ -294,7 +298,7 @@ class Classification:
         wrong = tt.sum(tt.cast(tt.neq(tt.argmax(logits, axis=1), labels), loss.dtype))
         terms = {"cross_entropy": Terms(loss * n, n), "error_rate": Terms(wrong, n)}
         first = {self.judged_by: terms[self.judged_by]}
-        return Outcome(loss, first | terms, state)
+        return Outcome(loss, first | terms, state, n)
 
 
 @dataclass(frozen=True)
@@ -343,4 +347,4 @@ class Bound:
         n = tt.cast(images.shape[0], canvas.dtype)
         parts = {"bound": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
         # The final state is left out, because no other batch continues from it.
-        return Outcome(parts["bound"] / n, {name: Terms(value, n) for name, value in parts.items()}, ())
+        return Outcome(parts["bound"] / n, {name: Terms(value, n) for name, value in parts.items()}, (), n)

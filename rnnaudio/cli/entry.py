@@ -1,6 +1,7 @@
 """Interpretation of a command line: find the command that it names, and run it."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from rnnaudio.cli import corpus, experiments, machine, outside, playing, runs, s
 from rnnaudio.cli.app import COMMANDS, Command, overview, read
 from rnnaudio.cli.arguments import parsed
 from rnnaudio.cli.options import with_owners
+from rnnaudio.cli.parallel import silence_others
 from rnnaudio.cli.user_files import import_file
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.registry import nearest
@@ -32,6 +34,7 @@ def run(arguments: list[str]) -> None:
     The options of some commands depend on the recipe, preset, settings file and cell that the command line names.
     RnnaudioError for an unknown command or wrong arguments, and the errors of the command itself.
     """
+    silence_others(arguments, os.environ)
     first = COMMANDS.get(tuple(arguments[:1]))
     if first is not None and first.raw:
         first.function(arguments[1:])

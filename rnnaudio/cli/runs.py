@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rnnaudio.cli.app import command
+from rnnaudio.cli.parallel import DataParallel
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs.settings import DEFAULT_RECIPE, Chosen
@@ -42,6 +43,7 @@ def register(start: Chosen) -> None:
         diagnose: bool = True,
         listen_every: Minutes = 0.0,
         tensorboard: bool = False,
+        data_parallel: DataParallel = "none",
     ) -> None:
         """Train a model on a corpus, then generate sound with it.
 
@@ -63,12 +65,17 @@ def register(start: Chosen) -> None:
             diagnose: diagnose the trained run; `rnnaudio diagnose` does it later.
             listen_every: minutes of training between two sounds, with spectrograms, in RUN_DIR/listening; 0: none.
             tensorboard: write event files of TensorBoard to RUN_DIR/tensorboard.
+            data_parallel: mpi: the processes that mpiexec has started each take a share of every batch. jax: so do all
+                devices, in mode jax, of one process or of several.
         """
         from rnnaudio.cli.training import Watched
         from rnnaudio.cli.training import train as train_and_report
 
         watched = Watched(diagnose, listen_every, tensorboard)
-        train_and_report(Chosen(recipe, settings), corpus, run_dir, resume=resume, watched=watched, start=start_from)
+        chosen = Chosen(recipe, settings)
+        train_and_report(
+            chosen, corpus, run_dir, resume=resume, watched=watched, start=start_from, data_parallel=data_parallel
+        )
 
     @command("preflight", HELP)
     def preflight(
@@ -144,6 +151,7 @@ def resume(
     diagnose: bool = True,
     listen_every: Minutes = 0.0,
     tensorboard: bool = False,
+    data_parallel: DataParallel = "none",
 ) -> None:
     """Continue the training of a run, with its own settings.
 
@@ -158,18 +166,14 @@ def resume(
         diagnose: diagnose the trained run; `rnnaudio diagnose` does it later.
         listen_every: minutes of training between two sounds, with spectrograms, in RUN_DIR/listening; 0: none.
         tensorboard: write event files of TensorBoard to RUN_DIR/tensorboard.
+        data_parallel: as of train; the number of processes may be another than before.
     """
     from rnnaudio.cli.training import Watched
-    from rnnaudio.cli.training import train as train_and_report
-    from rnnaudio.runs.fit import resumed_config
-    from rnnaudio.runs.load import load
+    from rnnaudio.cli.training import resume as resume_and_report
 
-    with owned_folder(run_dir):
-        recipe, config = resumed_config(run_dir, minutes=minutes, max_updates=max_updates)
-        with load(run_dir).open_corpus(corpus) as opened:
-            corpus = opened.path
-        watched = Watched(diagnose, listen_every, tensorboard)
-        train_and_report(Chosen(recipe.name, config), corpus, run_dir, resume=True, watched=watched)
+    limits = {"minutes": minutes, "max_updates": max_updates}
+    watched = Watched(diagnose, listen_every, tensorboard)
+    resume_and_report(run_dir, corpus, limits, watched=watched, data_parallel=data_parallel)
 
 
 @command("report", RUNS)

@@ -4,22 +4,27 @@ import dataclasses
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from rnnaudio import interrupt
+from rnnaudio.cli.parallel import DataParallel, ranks_of
 from rnnaudio.errors import BrokeDown, RnnaudioError
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs import fit, outcome
 from rnnaudio.runs.diagnosis.diagnose import as_text, diagnose_run
 from rnnaudio.runs.diagnosis.saved import write_diagnosis
 from rnnaudio.runs.event_files import EventFiles
-from rnnaudio.runs.load import saved_recipe
+from rnnaudio.runs.load import load, saved_recipe
 from rnnaudio.runs.observing import Listener
 from rnnaudio.runs.recipes import recipe_named
 from rnnaudio.runs.record import SavedRun
-from rnnaudio.runs.settings import Chosen
+from rnnaudio.runs.settings import Chosen, chosen
 from rnnaudio.training import Run, checkpoint
+
+Limits = Mapping[str, float | int | None]
 
 
 class Watched(NamedTuple):
@@ -35,26 +40,74 @@ class Watched(NamedTuple):
 
 
 def train(
-    settings: Chosen, corpus: Path, run_dir: Path, *, resume: bool, watched: Watched, start: Path | None = None
+    settings: Chosen,
+    corpus: Path,
+    run_dir: Path,
+    *,
+    resume: bool,
+    watched: Watched,
+    start: Path | None = None,
+    data_parallel: DataParallel = "none",
 ) -> None:
     """Train a run on the corpus, write its report, and print a summary; no other process can write to ``run_dir``.
 
-    resume, start: see :func:`rnnaudio.runs.fit.fit`.
+    resume, start: see :func:`rnnaudio.runs.fit.fit`. data_parallel: how processes that train the run together exchange
+    data. After the training, the first rank writes the report, and the others are done.
 
     BrokeDown if training broke down or diverged. KeyboardInterrupt, with a message on how to continue, if a signal
     ended the training or the report. Other errors are those of :func:`rnnaudio.runs.fit.fit`.
     """
-    with owned_folder(run_dir, make=True):
-        observers = _observers(watched, corpus, run_dir)
-        recipe, config = recipe_named(settings.recipe), settings.config
-        run = fit.fit(recipe, config, corpus, run_dir, resume=resume, start=start, observers=observers)
-        if not checkpoint.exists(run_dir):
-            raise BrokeDown(
-                f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate "
-                f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, "
-                f"look for faults in the data (rnnaudio corpus info {shlex.quote(str(corpus))} --verify)"
+    with ExitStack() as owned:
+        with ranks_of(data_parallel) as ranks:
+            if ranks.is_first:
+                owned.enter_context(owned_folder(run_dir, make=True))
+            observers = _observers(watched, corpus, run_dir)
+            recipe, config = recipe_named(settings.recipe), settings.config
+            run = fit.fit(
+                recipe, config, corpus, run_dir, resume=resume, start=start, observers=observers, ranks=ranks
             )
-        _report_on(run, settings, corpus, run_dir, watched.diagnose)
+        if ranks.is_first:
+            _conclude(run, settings, corpus, run_dir, watched.diagnose)
+
+
+def resume(
+    run_dir: Path, corpus: Path | None, limits: Limits, *, watched: Watched, data_parallel: DataParallel = "none"
+) -> None:
+    """Continue a run with its own settings, and report on it as :func:`train` does.
+
+    corpus: where the corpus is now; None: where it was. limits: new values of ``minutes`` and ``max_updates``, None
+    for the old ones. Errors are also those of :func:`rnnaudio.runs.fit.resumed_config`.
+    """
+    with ExitStack() as owned:
+        with ranks_of(data_parallel) as ranks:
+            if ranks.is_first:
+                owned.enter_context(owned_folder(run_dir))
+            # The others need no run folder: what they pass here is ignored.
+            saved = _saved(run_dir, corpus, limits) if ranks.is_first else (chosen(), Path())
+            settings, where = ranks.from_first(saved)
+            observers = _observers(watched, where, run_dir)
+            recipe, config = recipe_named(settings.recipe), settings.config
+            run = fit.fit(recipe, config, where, run_dir, resume=True, observers=observers, ranks=ranks)
+        if ranks.is_first:
+            _conclude(run, settings, where, run_dir, watched.diagnose)
+
+
+def _saved(run_dir: Path, corpus: Path | None, limits: Limits) -> tuple[Chosen, Path]:
+    """Return the settings of a saved run with new limits, and the path of its corpus."""
+    recipe, config = fit.resumed_config(run_dir, **limits)
+    with load(run_dir).open_corpus(corpus) as opened:
+        return Chosen(recipe.name, config), opened.path
+
+
+def _conclude(run: Run, settings: Chosen, corpus: Path, run_dir: Path, diagnose: bool) -> None:
+    """Report on a run whose training has ended; BrokeDown if it left no model."""
+    if not checkpoint.exists(run_dir):
+        raise BrokeDown(
+            f"{run.reason}, and no model was kept, as it was never validated: probably the learning rate "
+            f"({settings.config.learning_rate:g}) is too high; lower --learning-rate, or if that does not help, "
+            f"look for faults in the data (rnnaudio corpus info {shlex.quote(str(corpus))} --verify)"
+        )
+    _report_on(run, settings, corpus, run_dir, diagnose)
 
 
 def _observers(watched: Watched, corpus: Path, run_dir: Path) -> list[fit.Observer]:

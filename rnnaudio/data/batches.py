@@ -17,6 +17,7 @@ from rnnaudio.audio.arrays import Flags, Frames, Whole
 from rnnaudio.audio.sources import HasPieces, Samples
 from rnnaudio.errors import RnnaudioError
 
+ALL = slice(None)
 N_OFFSETS = 10
 MAX_FIXED_SAMPLES = 2**24
 
@@ -45,6 +46,10 @@ class Batches(Protocol):
         """True if item b of a batch continues item b of the previous batch, except where `resets` is set."""
 
     def batch(self, index: int) -> Batch: ...
+
+    def part(self, index: int, rows: slice) -> Batch:
+        """Return the items ``rows`` of ``batch(index)``, for one of several processes that share each batch."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +116,14 @@ class _Windows:
     def n_places(self) -> int:
         return int(np.sum(self.last_starts + 1))
 
+    def batch(self, index: int) -> Batch:
+        """Batch number ``index``, from the start of training: a pure function of (seed, index)."""
+        return self.part(index, ALL)
+
+    def part(self, index: int, rows: slice) -> Batch:
+        """The sequences ``rows`` of batch ``index``, for one of several processes; the others are not read."""
+        raise NotImplementedError
+
     def read(self, numbers: Whole, starts: Whole) -> Frames:
         """Read the windows that begin at the given samples of the given pieces.
 
@@ -144,10 +157,10 @@ class RandomWindows(_Windows):
     def batches_per_epoch(self) -> int:
         return self.n_set
 
-    def batch(self, index: int) -> Batch:
-        """Batch of windows whose positions are random numbers determined by (seed, index)."""
-        places = np.random.default_rng((self.seed, index)).integers(self.n_places(), size=self.batch_size)
-        return Batch(self.read(*self.locate(places)), _all_reset(self.batch_size))
+    def part(self, index: int, rows: slice) -> Batch:
+        """Windows ``rows`` of a batch whose positions are random numbers determined by (seed, index)."""
+        places = np.random.default_rng((self.seed, index)).integers(self.n_places(), size=self.batch_size)[rows]
+        return Batch(self.read(*self.locate(places)), _all_reset(len(places)))
 
 
 class ShiftedWindows(_Windows):
@@ -166,15 +179,15 @@ class ShiftedWindows(_Windows):
     def batches_per_epoch(self) -> int:
         return self.n_set
 
-    def batch(self, index: int) -> Batch:
-        """Batch of shifted windows from a random position determined by (seed, index)."""
+    def part(self, index: int, rows: slice) -> Batch:
+        """Windows ``rows`` of a batch of shifted windows from a random position determined by (seed, index)."""
         place = np.random.default_rng((self.seed, index)).integers(self.n_places(), size=1)
         (number,), (start,) = self.locate(place)
         stretch = self.pieces[number].read(int(start), int(start) + self.span)
         windows = np.lib.stride_tricks.sliding_window_view(stretch, self.window)
-        frames = windows.reshape(self.batch_size, -1, self.frame_size)  # a view, like the windows
+        frames = windows.reshape(self.batch_size, -1, self.frame_size)[rows]  # a view, like the windows
         # axes change: (batch, time) -> (time, batch)
-        return Batch(np.ascontiguousarray(frames.transpose(1, 0, 2)), _all_reset(self.batch_size))
+        return Batch(np.ascontiguousarray(frames.transpose(1, 0, 2)), _all_reset(len(frames)))
 
 
 class FrameOffsets(_Windows):
@@ -199,16 +212,16 @@ class FrameOffsets(_Windows):
     def batches_per_epoch(self) -> int:
         return -(-int(self._counts(0)[1].sum()) // self.batch_size)
 
-    def batch(self, index: int) -> Batch:
-        """Batch number (index mod batches_per_epoch) of epoch number (index // batches_per_epoch)."""
+    def part(self, index: int, rows: slice) -> Batch:
+        """Windows ``rows`` of batch (index mod batches_per_epoch) of epoch (index // batches_per_epoch)."""
         epoch, step = divmod(index, self.batches_per_epoch)
         first_starts, counts = self._counts(epoch % N_OFFSETS * self.frame_size // N_OFFSETS)
         ends = np.cumsum(counts)
         order = permutation(self.seed, epoch, int(ends[-1]))
-        chosen = order[(step * self.batch_size + np.arange(self.batch_size)) % len(order)]
+        chosen = order[(step * self.batch_size + np.arange(self.batch_size)[rows]) % len(order)]
         numbers = np.searchsorted(ends, chosen, side="right")
         starts = first_starts[numbers] + (chosen - ends[numbers] + counts[numbers]) * self.hop
-        return Batch(self.read(numbers, starts), _all_reset(self.batch_size))
+        return Batch(self.read(numbers, starts), _all_reset(len(starts)))
 
 
 class ConsecutiveWindows(_Windows):
@@ -227,8 +240,8 @@ class ConsecutiveWindows(_Windows):
     def batches_per_epoch(self) -> int:
         return self.n_set
 
-    def batch(self, index: int) -> Batch:
-        """Batch number (index mod batches_per_epoch) of epoch number (index // batches_per_epoch)."""
+    def part(self, index: int, rows: slice) -> Batch:
+        """Streams ``rows`` in batch (index mod batches_per_epoch) of epoch (index // batches_per_epoch)."""
         epoch, step = divmod(index, self.batches_per_epoch)
         rng = np.random.default_rng((self.seed, epoch))
         offsets = rng.integers(self.hop, size=(self.batch_size, 1)) % (self.last_starts + 1)  # (stream, piece)
@@ -240,7 +253,7 @@ class ConsecutiveWindows(_Windows):
         streams = np.arange(self.batch_size)
         within = walked - ends[streams, numbers] + counts[streams, numbers]
         starts = offsets[streams, numbers] + within * self.hop
-        return Batch(self.read(numbers, starts), (within == 0) | (step == 0))
+        return Batch(self.read(numbers[rows], starts[rows]), ((within == 0) | (step == 0))[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,15 +277,15 @@ class RandomRuns(_Windows):
     def batches_per_epoch(self) -> int:
         return self.n_set
 
-    def batch(self, index: int) -> Batch:
-        """Window number (index mod n_segments) of each of ``batch_size`` sequences of adjoining windows.
+    def part(self, index: int, rows: slice) -> Batch:
+        """Window number (index mod n_segments) of sequences ``rows`` of ``batch_size``, of adjoining windows each.
 
         The random positions of the sequences are determined by (seed, index // n_segments).
         """
         run, segment = divmod(index, self.n_segments)
-        places = np.random.default_rng((self.seed, run)).integers(self.n_places(), size=self.batch_size)
+        places = np.random.default_rng((self.seed, run)).integers(self.n_places(), size=self.batch_size)[rows]
         numbers, starts = self.locate(places)
-        return Batch(self.read(numbers, starts + segment * self.hop), np.full(self.batch_size, segment == 0))
+        return Batch(self.read(numbers, starts + segment * self.hop), np.full(len(places), segment == 0))
 
 
 def fixed_windows(split: HasPieces, *, frame_size: int, n_steps: int, batch_size: int) -> list[Batch]:

@@ -57,9 +57,14 @@ class CodeStreams:
 
     def batch(self, index: int) -> CodeBatch:
         """Batch number (index mod batches_per_epoch) of epoch number (index // batches_per_epoch)."""
+        return self.part(index, slice(None))
+
+    def part(self, index: int, rows: slice) -> CodeBatch:
+        """The sequences ``rows`` of batch ``index``, for one of several processes."""
         epoch, step = divmod(index, self.batches_per_epoch)
         windows = walk(self._lengths, self.n_steps, self.seed, epoch)
-        places = (np.arange(self.batch_size) * len(windows) // self.batch_size + step) % len(windows)
+        streams = np.arange(self.batch_size)[rows]
+        places = (streams * len(windows) // self.batch_size + step) % len(windows)
         before = windows[places - 1]
         items = [self._usable[n][start : start + self.n_context + self.n_steps] for n, start in windows[places]]
         continues = (before[:, 0] == windows[places, 0]) & (before[:, 1] + self.n_steps == windows[places, 1])

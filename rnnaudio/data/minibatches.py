@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
 from rnnaudio.audio.arrays import Images, Whole
 from rnnaudio.data.batches import permutation
 
@@ -35,7 +37,12 @@ class Minibatches:
         return len(self.labels) // self.batch_size
 
     def batch(self, index: int) -> LabelledBatch:
+        return self.part(index, slice(None))
+
+    def part(self, index: int, rows: slice) -> LabelledBatch:
+        """The examples ``rows`` of batch ``index``, for one of several processes."""
         epoch, step = divmod(index, self.batches_per_epoch)
-        part = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        chosen = permutation(self.seed, epoch, len(self.labels))[part] if self.shuffle else part
+        batch = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        order = permutation(self.seed, epoch, len(self.labels)) if self.shuffle else np.arange(len(self.labels))
+        chosen = order[batch][rows]
         return LabelledBatch(self.images[chosen], self.labels[chosen])

@@ -43,6 +43,10 @@ class SpectralFrames:
         """The scaled spectra of batch ``index``."""
         return spectral_batch(self.batches.batch(index), self.scale)
 
+    def part(self, index: int, rows: slice) -> Batch:
+        """The scaled spectra of the sequences ``rows`` of batch ``index``."""
+        return spectral_batch(self.batches.part(index, rows), self.scale)
+
 
 def spectral_batch(batch: Batch, scale: LogScale) -> Batch:
     """Convert a batch with frames of one hop, (time, batch, hop), to scaled spectra, (n_frames, batch, n_features).
@@ -90,4 +94,9 @@ class MagnitudeFrames:
     def batch(self, index: int) -> Batch:
         """The scaled magnitudes of batch ``index``."""
         frames, resets = self.batches.batch(index)
+        return Batch(self.scale.scaled(frames), resets)
+
+    def part(self, index: int, rows: slice) -> Batch:
+        """The scaled magnitudes of the sequences ``rows`` of batch ``index``."""
+        frames, resets = self.batches.part(index, rows)
         return Batch(self.scale.scaled(frames), resets)

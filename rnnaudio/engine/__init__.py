@@ -26,6 +26,7 @@ from rnnaudio.engine.compiling import (
     describe,
     function,
     gradient,
+    mark_batch_axis,
     mode_for,
     shared,
     tensor,
@@ -50,7 +51,7 @@ from rnnaudio.engine.environment import (
 )
 from rnnaudio.engine.kernel_op import Kernel
 from rnnaudio.engine.operations import batched_dot, log_softmax, log_sum_exp, relu, scan, sigmoid, softplus
-from rnnaudio.engine.random import Random, normal, uniform
+from rnnaudio.engine.random import Random, normal, part_of_batches, uniform
 from rnnaudio.engine.symbolic import (
     Array,
     Function,
@@ -103,8 +104,10 @@ __all__ = [
     "links_blas",
     "log_softmax",
     "log_sum_exp",
+    "mark_batch_axis",
     "mode_for",
     "normal",
+    "part_of_batches",
     "precision",
     "relu",
     "scan",

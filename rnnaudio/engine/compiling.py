@@ -75,6 +75,12 @@ def tensor(name: str, ndim: int, dtype: str | None = None) -> Symbolic:
     return make(name, dtype=dtype or float_type())
 
 
+def mark_batch_axis(variable: Symbolic, axis: int) -> Symbolic:
+    """Mark the axis of the batch of an input, along which mode ``jax`` may divide it among devices; returns it."""
+    variable.tag.batch_axis = axis
+    return variable
+
+
 def function(
     inputs: Sequence[Symbolic],
     outputs: Symbolic | Sequence[Symbolic],

@@ -9,6 +9,7 @@ translates each operation; this module adds what PyTensor's own linker lacks:
 * parameters stay on the device between calls (:class:`OnDevice`), and an update reuses the memory of the old value.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -16,11 +17,11 @@ import numpy as np
 
 from rnnaudio.engine.symbolic import Function, Storage
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.kernels import noise
 
 try:
     import jax
     import jax.numpy as jnp
+    from jax._src import distributed  # the service in which processes exchange values has no public name
 except ImportError as error:
     raise RnnaudioError(
         f"RNNAUDIO_MODE=jax, but JAX cannot be imported ({error}); pip install 'rnnaudio[jax]', "
@@ -42,6 +43,9 @@ from pytensor.tensor.shape import Reshape
 from pytensor.tensor.sharedvar import TensorSharedVariable
 from pytensor.tensor.type import TensorType
 
+HEARTBEAT_SECONDS = 20
+LONGEST_WAIT_SECONDS = 7 * 86_400  # for the first process, which may prepare, or write a report, for long
+
 Translation = Callable[..., Any]  # an operation's input values -> its output value, or a list of them
 JaxValue: TypeAlias = jax.Array | Any  # also NumPy arrays and scalars, and lists of values
 StorageMap: TypeAlias = dict[Variable, Storage]
@@ -54,9 +58,88 @@ if jax.config.jax_default_matmul_precision is None:
     jax.config.update("jax_default_matmul_precision", "float32")
 
 
+def start_processes() -> None:
+    """Connect this process with the others that Slurm, Open MPI or an MPI that mpi4py knows has started.
+
+    Call it before anything is computed. From then on :func:`devices` are those of all processes. A process that dies
+    ends the others within HEARTBEAT_SECONDS. RnnaudioError if they cannot be found.
+    """
+    by_mpi = "PMI_SIZE" in os.environ and "SLURM_STEP_NODELIST" not in os.environ
+    try:
+        jax.distributed.initialize(
+            cluster_detection_method="mpi4py" if by_mpi else None,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=LONGEST_WAIT_SECONDS,
+        )
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise RnnaudioError(
+            f"the processes of --data-parallel jax cannot find each other ({error}); start them with srun, or with "
+            "the mpiexec of the MPI that mpi4py loads (pip install 'rnnaudio[mpi]')"
+        ) from error
+
+
+def processes() -> tuple[int, int]:
+    """Return the number of this process, from 0, and that of all processes."""
+    return jax.process_index(), jax.process_count()
+
+
+def exchanged(number: int, value: bytes) -> list[bytes]:
+    """Return what all processes pass in their exchange ``number``, from 1, in the order of the processes.
+
+    Each process must take part in every exchange; this one waits for the others.
+    """
+    client, (process, n) = distributed.global_state.client, processes()
+    client.key_value_set_bytes(f"rnnaudio/{number}/{process}", value)
+    longest_ms = 1000 * LONGEST_WAIT_SECONDS
+    found = [client.blocking_key_value_get_bytes(f"rnnaudio/{number}/{k}", longest_ms) for k in range(n)]
+    if number > 1:  # all have taken part in this exchange, so all have read what was passed in the one before
+        client.key_value_delete(f"rnnaudio/{number - 1}/{process}")
+    return found
+
+
+def is_broken_connection(error: BaseException) -> bool:
+    """Whether a computation has failed because another process could not be reached."""
+    words = ("Connection reset", "Connection closed", "Connection refused", "Broken pipe", "UNAVAILABLE", "timed out")
+    return isinstance(error, jax.errors.JaxRuntimeError) and any(word in str(error) for word in words)
+
+
 def devices() -> list[str]:
     """List the names of the devices that JAX finds, such as ``cpu`` or ``NVIDIA H100``, the one in use first."""
     return [str(device.device_kind) for device in jax.devices()]
+
+
+_mesh: jax.sharding.Mesh | None = None  # the devices that share batches
+
+
+def share_batches() -> int:
+    """Let functions that are compiled from now on divide batches among all devices; returns the number of devices.
+
+    Parameters are on every device. What a function computes does not change, up to rounding: XLA adds what is summed
+    over a batch up over the devices. An input is divided if its batch axis is marked, and a multiple of the devices.
+    """
+    global _mesh
+    _mesh = jax.sharding.Mesh(np.array(jax.devices()), ("batch",))
+    return int(_mesh.size)
+
+
+def share_no_more() -> None:
+    """Let functions that are compiled from now on compute on one device of this process again."""
+    global _mesh
+    _mesh = None
+
+
+def _everywhere(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
+    """The place of an array that is whole on every device."""
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+
+def _divided(value: JaxValue, axis: int | None, mesh: jax.sharding.Mesh) -> JaxValue:
+    """Put each device's part of ``value``, divided along ``axis``, on the device; None: leave it as it is."""
+    if axis is None or np.shape(value)[axis] % mesh.size:
+        return value
+    array, axes = np.asarray(value), [None] * axis + ["batch"]
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
 class OnDevice(TensorSharedVariable):
@@ -89,14 +172,30 @@ class _Linker(JAXLinker):
     ) -> Translation:
         self._static = [k for k, v in enumerate(fgraph.inputs) if _is_size_input(v)]
         self._updated = sorted(set(fgraph.update_mapping.values()))
+        self._batch_axes = [getattr(v.tag, "batch_axis", None) for v in fgraph.inputs]
         return jax_funcify(fgraph)
 
     def jit_compile(self, fn: Translation) -> Translation:
+        if _mesh is not None:
+            return self._jit_on(_mesh, fn)
         jitted = jax.jit(fn, static_argnums=self._static, donate_argnums=self._updated)
         if not self._static:
             return jitted
         static = set(self._static)
         return lambda *arguments: jitted(*(int(a) if k in static else a for k, a in enumerate(arguments)))
+
+    def _jit_on(self, mesh: jax.sharding.Mesh, fn: Translation) -> Translation:
+        """Compile for all devices of ``mesh``: batches come in parts, all results are whole on every device."""
+        jitted = jax.jit(
+            fn, static_argnums=self._static, donate_argnums=self._updated, out_shardings=_everywhere(mesh)
+        )
+        static, axes = set(self._static), self._batch_axes
+
+        def call(*arguments: JaxValue) -> JaxValue:
+            divided = [_divided(a, axis, mesh) for a, axis in zip(arguments, axes, strict=True)]
+            return jitted(*(int(a) if k in static else a for k, a in enumerate(divided)))
+
+        return call
 
 
 def _is_size_input(variable: Variable) -> bool:
@@ -227,8 +326,14 @@ def _random(op: Op, **kwargs: object) -> Translation:
         sizes = tuple(int(n) for n in shape)
 
         def on_host(key: JaxValue) -> np.ndarray:
-            return noise.sample(op.distribution, [int(k) for k in np.asarray(key)], op.stream, sizes, op.dtype)
+            sampled: np.ndarray = op.sampled([int(k) for k in np.asarray(key)], sizes)
+            return sampled
 
-        return jax.pure_callback(on_host, jax.ShapeDtypeStruct(sizes, op.dtype), key)
+        result = jax.pure_callback(on_host, jax.ShapeDtypeStruct(sizes, op.dtype), key)
+        if _mesh is None:
+            return result
+        # The host fills one device, from which XLA copies to the others before it divides the rows: said here, as
+        # otherwise it warns of that.
+        return jax.lax.with_sharding_constraint(result, _everywhere(_mesh))
 
     return random

@@ -1,6 +1,7 @@
 """Random numbers in a graph, as a pure function of a key."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,23 @@ from rnnaudio.engine.symbolic import Key, Node, Size, Storage, Symbolic
 from rnnaudio.kernels import noise
 
 _graph: Any = backend if NAME == "theano" else backend.graph
+WHOLE = (0, 1)
+_part = WHOLE  # number of this part of each batch, and how many parts there are
+
+
+@contextlib.contextmanager
+def part_of_batches(part: int, n_parts: int) -> Iterator[None]:
+    """Context manager for graphs of a part of each batch, number ``part`` of ``n_parts`` equal ones.
+
+    Each row gets the random numbers that it would get in the whole batch: those of the whole batch are sampled, and
+    the part's are used.
+    """
+    global _part
+    before, _part = _part, (part, n_parts)
+    try:
+        yield
+    finally:
+        _part = before
 
 
 class Random(_graph.Op):
@@ -18,15 +36,19 @@ class Random(_graph.Op):
 
     ``key`` is an int64 vector: the seed, the number of the update and, if sequences are cut into segments, the number
     of the segment. ``stream`` distinguishes arrays with the same key. ``distribution`` is ``normal``, N(0, 1), or
-    ``uniform``, U(0, 1); ``ndim`` is the number of axes of the result. Both engines and all modes give the same
-    numbers. There is no generator whose state a checkpoint would have to hold: seed and update are enough for a
-    resumed run to get the same numbers as an uninterrupted run.
+    ``uniform``, U(0, 1); ``ndim`` is the number of axes of the result. ``part`` is (k, n) for a graph of part k of n
+    equal parts of each batch, along ``batch_axis``. Both engines and all modes give the same numbers. There is no
+    generator whose state a checkpoint would have to hold: seed and update are enough for a resumed run to get the same
+    numbers as an uninterrupted run.
     """
 
-    __props__ = ("distribution", "stream", "ndim", "dtype")
+    __props__ = ("distribution", "stream", "ndim", "dtype", "part", "batch_axis")
 
-    def __init__(self, distribution: str, stream: int, ndim: int, dtype: str):
+    def __init__(
+        self, distribution: str, stream: int, ndim: int, dtype: str, part: tuple[int, int] = WHOLE, batch_axis: int = 0
+    ):
         self.distribution, self.stream, self.ndim, self.dtype = distribution, stream, ndim, dtype
+        self.part, self.batch_axis = part, batch_axis
 
     def make_node(self, key: Key, *shape: Size) -> Node:
         inputs = [tt.as_tensor_variable(v) for v in (key, *shape)]
@@ -34,7 +56,18 @@ class Random(_graph.Op):
 
     def perform(self, node: Node, inputs: list[np.ndarray], outputs: list[Storage]) -> None:
         key, shape = [int(k) for k in inputs[0]], [int(n) for n in inputs[1:]]
-        outputs[0][0] = noise.sample(self.distribution, key, self.stream, shape, self.dtype)
+        outputs[0][0] = self.sampled(key, shape)
+
+    def sampled(self, key: Sequence[int], shape: Sequence[int]) -> np.ndarray:
+        """Sample the array, given the values of ``key`` and ``shape``."""
+        if self.part == WHOLE:
+            return noise.sample(self.distribution, key, self.stream, shape, self.dtype)
+        (part, n_parts), axis = self.part, self.batch_axis
+        n_rows, whole = shape[axis], [*shape]
+        whole[axis] *= n_parts
+        rows = [slice(None)] * axis + [slice(part * n_rows, (part + 1) * n_rows)]
+        sampled = noise.sample(self.distribution, key, self.stream, whole, self.dtype)
+        return np.ascontiguousarray(sampled[tuple(rows)])
 
     def connection_pattern(self, node: Node) -> list[list[bool]]:
         return [[False] for _ in node.inputs]
@@ -44,17 +77,26 @@ class Random(_graph.Op):
         return [node.inputs[1:]]
 
 
-def normal(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
+def normal(key: Key, stream: int, shape: Sequence[Size], *, batch_axis: int = -2) -> Symbolic:
     """Sample an array of ``shape`` from N(0, 1): a pure function of ``shape``, ``key`` and ``stream``.
 
     ``key`` is (seed, update) or (seed, update, segment); ``stream`` distinguishes arrays with the same key.
+    ``batch_axis``: the axis of the batch, by default the last but one; it matters in :func:`part_of_batches` only.
     """
-    return Random("normal", stream, len(shape), float_type())(key, *shape)
+    return _random("normal", key, stream, shape, batch_axis)
 
 
-def uniform(key: Key, stream: int, shape: Sequence[Size]) -> Symbolic:
+def uniform(key: Key, stream: int, shape: Sequence[Size], *, batch_axis: int = -2) -> Symbolic:
     """Sample an array of ``shape`` from U(0, 1): a pure function of ``shape``, ``key`` and ``stream``.
 
-    ``key`` is (seed, update) or (seed, update, segment); ``stream`` distinguishes arrays with the same key.
+    The arguments are those of :func:`normal`.
     """
-    return Random("uniform", stream, len(shape), float_type())(key, *shape)
+    return _random("uniform", key, stream, shape, batch_axis)
+
+
+def _random(distribution: str, key: Key, stream: int, shape: Sequence[Size], batch_axis: int) -> Symbolic:
+    """Make the operation; in a graph of whole batches it does not depend on the axis of the batch."""
+    if _part == WHOLE:
+        return Random(distribution, stream, len(shape), float_type())(key, *shape)
+    axis = range(len(shape))[batch_axis]
+    return Random(distribution, stream, len(shape), float_type(), _part, axis)(key, *shape)

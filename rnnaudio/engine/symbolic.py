@@ -46,6 +46,11 @@ class Symbolic(Protocol):
         ...
 
     @property
+    def tag(self) -> Any:
+        """The engine's object for notes on the variable, which copies of the variable share."""
+        ...
+
+    @property
     def owner(self) -> Node | None:
         """The operation that computes the variable; None for inputs and constants."""
         ...

@@ -78,13 +78,16 @@ class Context:
         """
         return cls(False, None, -1, taps)
 
-    def normal(self, shape: Sequence[Size]) -> Symbolic:
-        """Sample an array of ``shape`` from N(0, 1), different numbers at each call. ValueError in evaluation."""
-        return engine.normal(self._training_key(), self._next_stream(), shape)
+    def normal(self, shape: Sequence[Size], *, batch_axis: int = -2) -> Symbolic:
+        """Sample an array of ``shape`` from N(0, 1), different numbers at each call. ValueError in evaluation.
 
-    def uniform(self, shape: Sequence[Size]) -> Symbolic:
-        """Sample an array of ``shape`` from U(0, 1), different numbers at each call. ValueError in evaluation."""
-        return engine.uniform(self._training_key(), self._next_stream(), shape)
+        batch_axis: the axis of the batch; -2, the last but one, is that of arrays (time, batch, feature).
+        """
+        return engine.normal(self._training_key(), self._next_stream(), shape, batch_axis=batch_axis)
+
+    def uniform(self, shape: Sequence[Size], *, batch_axis: int = -2) -> Symbolic:
+        """Sample an array of ``shape`` from U(0, 1), as :meth:`normal` does."""
+        return engine.uniform(self._training_key(), self._next_stream(), shape, batch_axis=batch_axis)
 
     @property
     def update(self) -> Symbolic:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Layer
+from rnnaudio.parallel import ALONE, Ranks
 from rnnaudio.training import Run, checkpoint
 
 
@@ -32,24 +33,26 @@ def trained(
     validate_every: int,
     resume: bool,
     on_update: Callable[[int], None] | None,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Train a run, backing off each time it breaks down; returns its progress.
 
     attempt: trains the run. most: how often the run may back off, over all sessions; 0: never. halvings: how often it
     has backed off already. validate_every: number of updates between validations. resume, on_update: see
-    :class:`Attempt`.
+    :class:`Attempt`. ranks: the processes that train together, all of which call this function; the first alone writes
+    files.
 
     A run that backs off returns to its last validation, not to its last checkpoint, so that it takes the same course
     wherever it is interrupted; a run that was never validated starts again.
     """
     mark, path, initial = Path(run_dir) / checkpoint.VALIDATED, checkpoint.path_in(run_dir), model.get_values()
-    if not (most and resume):
+    if ranks.is_first and not (most and resume):
         mark.unlink(missing_ok=True)  # of another run, or no longer kept up to date
     if not most:
         return attempt(halvings, resume, on_update)
 
     def marking(update: int) -> None:
-        if update and update % validate_every == 0 and path.exists():
+        if ranks.is_first and update and update % validate_every == 0 and path.exists():
             _link(path, mark)
         if on_update:
             on_update(update)
@@ -57,14 +60,23 @@ def trained(
     run = attempt(halvings, resume, marking)
     while run.broke_down and not run.is_interrupted and halvings < most:
         halvings += 1
-        if mark.exists():
-            _link(mark, path)
-        elif not any(isfinite(row["valid"]) for row in run.history):  # never validated, in any session
-            checkpoint.remove(run_dir)
+        if ranks.is_first:
+            _return_to(mark, path, run)
+            words = f"back to the last validation, at half the learning rate ({halvings} of {most})"
+            tqdm.write(f"{run.broke_down}; {words}")
+        resume = ranks.from_first(checkpoint.exists(run_dir))
+        if not resume:
             model.set_values(initial)
-        tqdm.write(f"{run.broke_down}; back to the last validation, at half the learning rate ({halvings} of {most})")
-        run = attempt(halvings, checkpoint.exists(run_dir), marking)
+        run = attempt(halvings, resume, marking)
     return run
+
+
+def _return_to(mark: Path, path: Path, run: Run) -> None:
+    """Make the checkpoint that of the last validation, at ``mark``; remove it if there never was one."""
+    if mark.exists():
+        _link(mark, path)
+    elif not any(isfinite(row["valid"]) for row in run.history):  # never validated, in any session
+        checkpoint.remove(path.parent)
 
 
 def _link(source: Path, target: Path) -> None:

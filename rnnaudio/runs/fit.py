@@ -16,7 +16,8 @@ from rnnaudio.data import AudioCorpus
 from rnnaudio.diagnostics.diagnose import causes_in_music
 from rnnaudio.errors import RnnaudioError, Unsuitable
 from rnnaudio.lock import owned_folder
-from rnnaudio.runs import back_off, lengths
+from rnnaudio.parallel import ALONE, Ranks
+from rnnaudio.runs import back_off, lengths, sharing
 from rnnaudio.runs.config import as_toml, to_dict
 from rnnaudio.runs.diagnosis.actions import longer, on_the_corpus
 from rnnaudio.runs.diagnosis.preflight import require
@@ -43,6 +44,7 @@ def fit(
     resume: bool = False,
     start: Path | None = None,
     observers: Sequence[Observer] = (),
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
 
@@ -56,36 +58,55 @@ def fit(
     start: the folder or the pack of a run from whose parameters a new run starts (:mod:`rnnaudio.runs.start`); None:
     from nothing. A run that is resumed goes on from its own checkpoint, and ``start`` is not read.
 
+    ranks: the processes that train the run together, all of which call this function with the same arguments; the
+    first alone needs ``run_dir`` and ``start``, writes, has observers, and prints what is of interest.
+
     RnnaudioError, before anything is written, if another process writes to the folder, if the folder holds a run and
-    ``resume`` is off, or if the run to resume has other settings or another corpus; Unsuitable, before anything is
-    written, if the corpus or the settings do not fit the recipe or ``start``, if the run does not fit into memory, or
-    if ``config.preflight`` is on, the run is new, and the preflight fails. Later errors are those of ``train``.
+    ``resume`` is off, if the run to resume has other settings or another corpus, or if the ranks have different
+    settings or corpora; Unsuitable, before anything is written, if the corpus or the settings do not fit the recipe or
+    ``start``, if the run does not fit into memory, or if ``config.preflight`` is on, the run is new, and the preflight
+    fails. Later errors are those of ``train``.
     """
-    with owned_folder(run_dir, make=True):
-        checkpoint.path_to_write(run_dir, resume)
-        saved = SavedRun.read(run_dir) if checkpoint.exists(run_dir) else None
-        if saved and start and "start" not in saved.settings:
-            raise RnnaudioError(f"{run_dir} did not start from another run, and has begun: leave --from out")
-        _print_cost_of_mode()
+    with owned_folder(run_dir, make=True) if ranks.is_first else contextlib.nullcontext():
+        sharing.check_preflight(ranks, config)
+        saved = _begun(run_dir, resume, start) if ranks.is_first else None
         with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
             with _suitable():
                 config = recipe.completed(config, corpus)
-            prepared, record = _checked(recipe, config, corpus, Path(run_dir), saved, start)
-            _write(Path(run_dir), recipe, prepared, record, saved is not None)
-            return _trained(recipe, config, corpus, prepared, record, Path(run_dir), saved is not None, observers)
+            record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
+            sharing.check_same(ranks, record)
+            if ranks.is_first:
+                prepared, more = _checked(recipe, config, corpus, Path(run_dir), saved, start)
+                sharing.check_divisible(ranks, prepared)
+                record |= more
+                _write(Path(run_dir), recipe, prepared, record, saved is not None)
+                resumed = sharing.published(ranks, prepared, saved is not None)
+            else:
+                prepared, resumed = sharing.prepared_like_first(ranks, recipe, config, corpus)
+            return _trained(recipe, config, corpus, prepared, record, Path(run_dir), resumed, observers, ranks)
+
+
+def _begun(run_dir: Path, resume: bool, start: Path | None) -> SavedRun | None:
+    """Read the run in a folder that is to be resumed; None for a new one. RnnaudioError as of :func:`fit`."""
+    checkpoint.path_to_write(run_dir, resume)
+    saved = SavedRun.read(run_dir) if checkpoint.exists(run_dir) else None
+    if saved and start and "start" not in saved.settings:
+        raise RnnaudioError(f"{run_dir} did not start from another run, and has begun: leave --from out")
+    _print_cost_of_mode()
+    return saved
 
 
 def _checked(
     recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path, saved: SavedRun | None, start: Path | None
 ) -> tuple[Prepared, Record]:
-    """Check and prepare a training; returns what is prepared, and the settings to save.
+    """Check and prepare a training; returns what is prepared, and what to save beside settings and corpus.
 
     saved: the run in ``run_dir``, which is resumed; None: a new one. Other arguments and errors are those of
     :func:`fit`.
     """
-    record: Record = {recipe.key: to_dict(config), "corpus": description(corpus)}
+    record: Record = {}
     if saved:
-        check_resumable(recipe, config, record["corpus"], saved)
+        check_resumable(recipe, config, description(corpus), saved)
         record |= {name: saved.settings[name] for name in ("start",) if name in saved.settings}
     with starting_from(None if saved else start) as source, _suitable():
         if source:
@@ -122,6 +143,7 @@ def _trained(
     run_dir: Path,
     resume: bool,
     observers: Sequence[Observer],
+    ranks: Ranks,
 ) -> Run:
     """Train what is prepared, backing off as often as the config allows; record: the settings to save."""
     fitting = prepared.fitting
@@ -152,17 +174,21 @@ def _trained(
             on_update=_stopped_by_damage(corpus, on_update),
             on_validation=on_validation,
             before_save=corpus.verification.wait,
+            ranks=ranks,
         )
+
+    halved = SavedRun.read(run_dir).settings.get("halvings", 0) if resume and ranks.is_first else 0
 
     return back_off.trained(
         attempt,
         prepared.model,
         run_dir,
         most=getattr(config, "back_off", 0),
-        halvings=SavedRun.read(run_dir).settings.get("halvings", 0) if resume else 0,
+        halvings=ranks.from_first(halved),
         validate_every=fitting.limits.validate_every or prepared.batches.batches_per_epoch,
         resume=resume,
         on_update=fitting.on_update,
+        ranks=ranks,
     )
 
 

@@ -10,6 +10,7 @@ from rnnaudio.interrupt import Interrupt
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import Objective
 from rnnaudio.optimizers import Optimizer
+from rnnaudio.parallel import ALONE, Ranks
 from rnnaudio.records import Json
 from rnnaudio.seeds import check_seed
 from rnnaudio.training import breakdown, checkpoint, resuming
@@ -19,6 +20,13 @@ from rnnaudio.training.progress import advance, progress_bar
 from rnnaudio.training.run import BY_VALIDATION, NO_LIMITS, Batches, Judging, Limits, Run, StoppingRule
 from rnnaudio.training.schedules import Constant
 from rnnaudio.training.segmented import SegmentedTrainStep
+from rnnaudio.training.shared import (
+    SharedBatches,
+    SharedTrainStep,
+    check_same_parameters,
+    start_together,
+    whole_state,
+)
 from rnnaudio.training.step import BatchArrays, Evaluation, StepResult, Totals, TrainStep
 from rnnaudio.training.stopping import StoppingState
 
@@ -42,6 +50,7 @@ def train(
     on_update: Callable[[int], None] | None = None,
     on_validation: Callable[[Row], None] | None = None,
     before_save: Callable[[], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Train ``model`` until ``stopping``, ``limits`` or Ctrl-C end the run, then set it to its best parameters.
 
@@ -73,51 +82,63 @@ def train(
         function called with each new row of the history; None: the row is printed.
     before_save
         function called before each checkpoint is written, which its exceptions prevent; None: no function.
+    ranks
+        the processes that train the run together and call this function with the same arguments. Each computes the
+        gradients of its share of every batch; the first alone reads and writes files and shows the progress.
 
     RnnaudioError for a seed out of range, if a checkpoint exists and ``resume`` is off, if the checkpoint was trained
     with another model, objective, optimizer, seed or segment length, if no checkpoint can be written, or if the model
-    or objective cannot be divided into segments. A loss or gradient that is not finite ends the run without an error;
-    the last checkpoint, if there is one, is kept, and ``broke_down`` is added to its record.
+    or objective cannot be divided into segments, or the batches not between the ranks. A loss or gradient that is not
+    finite ends the run without an error; the last checkpoint, if there is one, is kept, and ``broke_down`` is added to
+    its record.
     """
     check_seed(seed)
-    path = checkpoint.path_to_write(run_dir, resume)
-    step = _compiled(model, objective, optimizer, seed, segment_steps)
+    path = checkpoint.path_to_write(run_dir, resume) if ranks.is_first else checkpoint.path_in(run_dir)
+    source = SharedBatches(batches, objective, ranks) if ranks.share.size > 1 else batches
+    step = _compiled(model, objective, optimizer, seed, segment_steps, ranks)
     evaluate = Evaluation(model, objective, segment_steps, seed if judging.with_noise else None)
     identity: dict[str, Json] = {
         "objective": objective.name, "optimizer": repr(optimizer), "seed": seed, "segment_steps": segment_steps
     }  # fmt: skip
     record = {"config": config, "identity": identity}
     run, rows = Run(stopping.initial()), HistoryFile(path)
-    if checkpoint.exists(run_dir):
+    if ranks.is_first and checkpoint.exists(run_dir):
         run, rows = resuming.resumed(path, model, step, identity, batches)
+    run = start_together(model, step, run, ranks)
     schedule = schedule or Constant(optimizer.learning_rate)
     validate_every = limits.validate_every or batches.batches_per_epoch
     run.reason = run.stopping.reason or _beyond(limits, run)
     started, saved_at = time.monotonic() - run.seconds, run.seconds
-    indices = range(run.n_updates, limits.max_updates)
+    indices, signal = range(run.n_updates, limits.max_updates), 0
 
     def save() -> None:
         if before_save:
             before_save()
-        resuming.save(path, run, model, step, record, rows, judging.keep_all)
+        check_same_parameters(model, ranks)
+        carried = whole_state(run.carried, ranks)
+        if ranks.is_first:
+            resuming.save(path, run, model, step, record, rows, judging.keep_all, carried)
+        run.n_saved = run.n_updates
 
-    with Interrupt() as interrupt, progress_bar(run, limits) as bar, prefetched(batches.batch, indices) as coming:
+    shown = progress_bar(run, limits, is_hidden=not ranks.is_first)
+    with Interrupt() as interrupt, shown as bar, prefetched(source.batch, indices) as coming:
         while not run.reason:
             if on_update:
                 on_update(run.n_updates)
             batch = next(coming)
+            ranks.meet()  # a rank whose batch cannot be read ends all here
             result = step(batch, run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
-            run.broke_down = breakdown.of_update(result, objective.fields, batch, batches, run.n_updates + 1)
+            run.broke_down = breakdown.of_update(result, objective.fields, batch, source, run.n_updates + 1)
             if run.broke_down:
                 break
             run.n_updates += 1
             run.totals.add(result.values)
             run.carried = result.state if batches.carries_state else None
-            run.seconds = time.monotonic() - started
+            run.seconds, signal = ranks.meet(time.monotonic() - started, interrupt.number)
             advance(bar, run, limits)
             over = _beyond(limits, run)
             if run.n_updates % validate_every == 0 or (over and not run.history):
-                run.stopping = _validated(run, result, evaluate(validation), stopping, model, judging.by)
+                run.stopping = _validated(run, result, evaluate(validation, ranks), stopping, model, judging.by)
                 run.history[-1]["epoch"] = run.n_updates / batches.batches_per_epoch
                 run.history[-1]["learning_rate"] = schedule(run.n_updates - 1)
                 valid = run.history[-1]["valid"]
@@ -125,20 +146,24 @@ def train(
                 if not run.broke_down:
                     save()  # before it is printed, which fails if the terminal has gone
                     saved_at = run.seconds
-                (on_validation or _print)(run.history[-1])
+                if ranks.is_first:
+                    (on_validation or _print)(run.history[-1])
                 if run.broke_down:
                     break
             if run.seconds - saved_at >= limits.save_every_seconds:
                 save()
                 saved_at = run.seconds
-            run.reason = run.stopping.reason or over or interrupt.reason
+            if saved_at == run.seconds:  # that took a while
+                signal = ranks.meet(signal=interrupt.number).signal
+            run.reason = run.stopping.reason or over or interrupt.adopted(signal)
         else:
             save()
-            run.is_complete = not interrupt.reason
-    run.is_interrupted = bool(interrupt.reason)
+    asked = interrupt.adopted(ranks.meet(signal=interrupt.number).signal)
+    run.is_interrupted, run.is_complete = bool(asked), not (asked or run.broke_down)
     if run.broke_down:
-        run.reason = interrupt.reason or run.broke_down
-        if run.n_saved >= 0:
+        run.broke_down = max(ranks.gather(run.broke_down), key=len)  # the rank that read what is not finite says where
+        run.reason = asked or run.broke_down
+        if ranks.is_first and run.n_saved >= 0:
             checkpoint.annotate(path, {"broke_down": run.broke_down})
     if run.best:
         model.set_values(run.best)
@@ -146,8 +171,10 @@ def train(
 
 
 def _compiled(
-    model: Layer, objective: Objective, optimizer: Optimizer, seed: int, segment_steps: int
-) -> TrainStep | SegmentedTrainStep:
+    model: Layer, objective: Objective, optimizer: Optimizer, seed: int, segment_steps: int, ranks: Ranks
+) -> TrainStep | SegmentedTrainStep | SharedTrainStep:
+    if ranks.share.size > 1:
+        return SharedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps, ranks=ranks)
     if segment_steps == 0:
         return TrainStep(model, objective, optimizer, seed=seed)
     return SegmentedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps)

@@ -9,10 +9,10 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def progress_bar(run: Run, limits: Limits) -> Bar:
-    """Make the progress bar of a run."""
+def progress_bar(run: Run, limits: Limits, *, is_hidden: bool = False) -> Bar:
+    """Make the progress bar of a run; is_hidden: True to show nothing."""
     layout = "{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}"
-    return bar(total=1.0, initial=_share_done(run, limits), bar_format=layout, leave=True)
+    return bar(total=1.0, initial=_share_done(run, limits), bar_format=layout, leave=True, disable=is_hidden)
 
 
 def advance(shown: Bar, run: Run, limits: Limits) -> None:

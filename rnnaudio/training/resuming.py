@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -12,34 +12,45 @@ from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Layer
 from rnnaudio.nn.layer import flatten
+from rnnaudio.optimizers import OptimizerState
 from rnnaudio.records import Json, Record
 from rnnaudio.text import visible
 from rnnaudio.training import checkpoint
 from rnnaudio.training.history import HistoryFile
 from rnnaudio.training.run import Batches, Run
 from rnnaudio.training.saved import carried_state, check_record, check_values
-from rnnaudio.training.segmented import SegmentedTrainStep
-from rnnaudio.training.step import Continuing, Totals, TrainStep
+from rnnaudio.training.step import Continuing, Totals
 from rnnaudio.training.stopping import from_json, to_json
+
+
+class Step(Protocol):
+    """A training step, whose optimizer's state a checkpoint holds."""
+
+    @property
+    def optimizer_state(self) -> OptimizerState: ...
 
 
 def save(
     path: Path,
     run: Run,
     model: Layer,
-    step: TrainStep | SegmentedTrainStep,
+    step: Step,
     about: Record,
     rows: HistoryFile,
     keep_all: bool,
+    carried: list[Array] | None,
 ) -> None:
-    """Append the new rows of the history (up to the best one unless ``keep_all``), then replace the checkpoint."""
+    """Append the new rows of the history (up to the best one unless ``keep_all``), then replace the checkpoint.
+
+    carried: the state of the whole batch that the next one starts from; None: it starts from the model's own.
+    """
     is_kept = keep_all or (bool(run.history) and run.history[-1]["is_best"])
     extent = rows.append(run.history) if is_kept else rows.extent
     groups = {
         "model": model.get_values(),
         "best": run.best,
         "memory": {name: v.get_value() for name, v in step.optimizer_state.variables().items()},
-        "carried": {str(k): array for k, array in enumerate(run.carried or [])},
+        "carried": {str(k): array for k, array in enumerate(carried or [])},
     }
     record = {
         **about,
@@ -52,13 +63,12 @@ def save(
     }
     arrays = {f"{group}/{name}": a for group, members in groups.items() for name, a in members.items()}
     checkpoint.save(path, checkpoint.Checkpoint(arrays, record), keep_previous=run.n_updates != run.n_saved)
-    run.n_saved = run.n_updates
 
 
 def resumed(
     path: Path,
     model: Layer,
-    step: TrainStep | SegmentedTrainStep,
+    step: Step,
     identity: Mapping[str, Json],
     batches: Batches,
 ) -> tuple[Run, HistoryFile]:

@@ -1,7 +1,7 @@
 """A training run: what it is given, what limits it, and its progress."""
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from rnnaudio.audio.arrays import Array
 from rnnaudio.training.history import Row
@@ -24,6 +24,15 @@ class Batches(Protocol):
     def carries_state(self) -> bool: ...
 
     def batch(self, index: int) -> BatchArrays: ...
+
+
+@runtime_checkable
+class PartialBatches(Batches, Protocol):
+    """Source whose batches can be read in parts, so that several processes share them."""
+
+    def part(self, index: int, rows: slice) -> BatchArrays:
+        """Return the sequences ``rows`` of ``batch(index)``, in order."""
+        ...
 
 
 class StoppingRule(Protocol):

@@ -15,7 +15,6 @@ of sqrt(T) steps need the least memory. Chen et al., Training Deep Nets with Sub
 """
 
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,43 +25,28 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import Divisible, Objective, Segment
-from rnnaudio.training.step import BatchArrays, Graph, StepResult, Sums, Totals, continued, copies, pairs
+from rnnaudio.training.gradients import Backward, Update, known_weight
+from rnnaudio.training.step import BatchArrays, Graph, StepResult, Totals, continued, copies, pairs
 
 
-class Backward(NamedTuple):
-    """Results for a whole batch: loss, sums of the reported values, final state, and gradients by parameter name."""
+class SegmentedGradients:
+    """The :class:`rnnaudio.training.gradients.Gradients` of batches that are cut into segments of ``segment_steps``.
 
-    loss: float
-    values: Sums
-    state: list[Array]
-    gradients: dict[str, Array]
-
-
-class SegmentedTrainStep:
-    """A :class:`TrainStep` that cuts batches into segments of ``segment_steps`` steps: the same update up to rounding.
-
-    With noise the updates differ: here noise is a function of (seed, update, segment), so that both passes over a
-    segment sample the same values; TrainStep samples other values.
+    Noise is a function of (seed, update, segment), so that both passes over a segment sample the same values.
 
     RnnaudioError if the objective or a layer of the model needs the whole sequence at once, or segment_steps is below
     1.
     """
 
-    def __init__(
-        self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int, segment_steps: int
-    ):
+    statistics: list[str] = []  # noqa: RUF012 (there are none: models that have some are refused)
+
+    def __init__(self, model: Layer, objective: Objective, *, seed: int, segment_steps: int):
         if segment_steps < 1:
             raise RnnaudioError(f"segment_steps is {segment_steps}; expected 1 or more")
         self._objective = divisible(model, objective)
         self._segment_steps, self._seed = segment_steps, seed
         self.parameters = model.parameters()
-        self.optimizer_state = optimizers.OptimizerState(optimizer, self.parameters)
-        mode = self._compile_passes(model)
-        rate = engine.tensor("learning_rate", 0)
-        given = {name: engine.tensor("gradient", p.ndim) for name, p in self.parameters.items()}
-        step = optimizers.updates_from(optimizer, given, self.parameters, self.optimizer_state, rate)
-        statistics = [tt.stack(list(v.values())) for v in (step.gradient_norms, step.update_ratios)]
-        self._update = engine.function([*given.values(), rate], statistics, step.pairs, mode=mode)
+        self.mode = self._compile_passes(model)
 
     def _compile_passes(self, model: Layer) -> str:
         """Compile the forward and the backward pass in one engine mode, and return that mode."""
@@ -74,7 +58,8 @@ class SegmentedTrainStep:
             raise RnnaudioError(
                 f"{names}: statistics of whole sequences cannot be updated in segments; train without segments"
             )
-        loss, terms, final = graph.outcome
+        loss, terms, final, of_loss = graph.outcome
+        self.has_weight, of_loss = known_weight(of_loss)
         states, self._terms = flatten(final), list(terms)
         self._n_states = len(states)
         towards = [engine.tensor(f"state_gradient_{k}", 2) for k in range(len(states))]
@@ -82,41 +67,28 @@ class SegmentedTrainStep:
         gradients = engine.gradient(cost, [*graph.carried, *self.parameters.values()])
         inputs, mode = [*graph.inputs, key], engine.mode_for([loss])
         self._forward = engine.function(inputs, states, mode=mode)
-        outputs = [loss, *flatten(tuple(tuple(t) for t in terms.values())), *states, *gradients]
+        outputs = [loss, of_loss, *flatten(tuple(tuple(t) for t in terms.values())), *states, *gradients]
         self._backward = engine.function([*inputs, weight, *towards], outputs, mode=mode)
         return mode
 
-    def __call__(
-        self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
-    ) -> StepResult:
-        """Update the parameters in place; the arguments and the result are those of :meth:`TrainStep.__call__`."""
-        loss, values, final, gradients = self.gradients(batch, state, update=update)
-        norms, ratios = (
-            dict(zip(self.parameters, map(float, row), strict=True))
-            for row in self._update(*gradients.values(), learning_rate)
-        )
-        return StepResult(loss, values, norms, ratios, final)
-
-    def gradients(self, batch: BatchArrays, state: list[Array] | None, *, update: int) -> Backward:
-        """Compute loss, reported values, final state and gradients of a batch, without updating the parameters.
-
-        The arguments are those of :meth:`TrainStep.__call__`.
-        """
+    def __call__(self, batch: BatchArrays, state: list[Array] | None, *, update: int) -> Backward:
         segments = self._objective.segments(self._segment_steps, *self._graph.arrays(batch))
         inputs = self._forwards(segments, self._graph.start(batch, state), update)
         sums = {name: np.zeros_like(p.get_value(borrow=True)) for name, p in self.parameters.items()}
         towards = [np.zeros_like(s) for s in inputs[0][-1 - self._n_states : -1]]
-        loss, total, final = 0.0, Totals(), None
+        loss, weight, total, final = 0.0, 0.0, Totals(), None
         for segment, given in zip(reversed(segments), reversed(inputs), strict=True):
             part = iter(self._backward(*given, segment.weight, *towards))
             loss += segment.weight * float(next(part))
+            weight += float(next(part))
             total.add(pairs(self._terms, list(islice(part, 2 * len(self._terms)))))
             end = copies(list(islice(part, self._n_states)))
             final = end if final is None else final
             towards = copies(list(islice(part, self._n_states)))
             for array, gradient in zip(sums.values(), part, strict=True):
                 array += gradient
-        return Backward(loss, {name: (n, d) for name, (n, d) in total.sums.items()}, final or [], sums)
+        values = {name: (n, d) for name, (n, d) in total.sums.items()}
+        return Backward(loss, values, final or [], sums, weight)
 
     def _forwards(self, segments: list[Segment], start: list[Array], update: int) -> list[list[Array]]:
         """Run the forward pass; return each segment's inputs: its arrays, resets, initial state, and noise key."""
@@ -126,6 +98,32 @@ class SegmentedTrainStep:
             if k + 1 < len(segments):
                 start = continued(self._forward(*inputs[-1]), start)
         return inputs
+
+
+class SegmentedTrainStep:
+    """A :class:`TrainStep` that cuts batches into segments of ``segment_steps`` steps: the same update up to rounding.
+
+    With noise the updates differ: here noise is a function of (seed, update, segment), TrainStep samples other values.
+
+    RnnaudioError if the objective or a layer of the model needs the whole sequence at once, or segment_steps is below
+    1.
+    """
+
+    def __init__(
+        self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int, segment_steps: int
+    ):
+        self.gradients = SegmentedGradients(model, objective, seed=seed, segment_steps=segment_steps)
+        self.parameters = self.gradients.parameters
+        self._update = Update(optimizer, self.parameters, self.gradients.mode)
+        self.optimizer_state = self._update.state
+
+    def __call__(
+        self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
+    ) -> StepResult:
+        """Update the parameters in place; the arguments and the result are those of :meth:`TrainStep.__call__`."""
+        found = self.gradients(batch, state, update=update)
+        norms, ratios = self._update(found.gradients, learning_rate)
+        return StepResult(found.loss, found.values, norms, ratios, found.state)
 
 
 def divisible(model: Layer, objective: Objective) -> Divisible:

@@ -1,6 +1,7 @@
 """Compiled functions for training: one update of the parameters, and an evaluation over batches."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ from rnnaudio.engine import tt
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
 from rnnaudio.objectives import Divisible, Objective
+from rnnaudio.parallel import ALONE, Ranks
 
 Sums: TypeAlias = dict[str, tuple[float, float]]  # name of a reported value -> (numerator, denominator)
 BatchArrays: TypeAlias = object  # has an array for each name in ``objective.fields``: a NamedTuple such as data.Batch
@@ -52,6 +54,8 @@ class Graph:
         ]
         self.outcome = objective.outcome(model, self.variables, unflatten(fresh, starts), context)
         self.inputs = [*self.variables, self.resets, *self.carried]
+        for variable in self.inputs:  # axes: (time, batch, feature), or without time
+            engine.mark_batch_axis(variable, 1 if variable.ndim > 2 else 0)
         self._objective = objective
         self._widths = flatten(model.state_sizes)
 
@@ -90,7 +94,7 @@ class TrainStep:
         key, rate = tt.vector("key", dtype="int64"), engine.tensor("learning_rate", 0)
         context = Context.training_with(key)
         self._graph = graph = Graph(model, objective, context)
-        loss, terms, final = graph.outcome
+        loss, terms, final = graph.outcome[:3]
         step = optimizers.updates(optimizer, loss, self.parameters, self.optimizer_state, rate)
         self._terms = list(terms)
         outputs = [loss, *flatten(tuple(tuple(t) for t in terms.values()))]
@@ -134,18 +138,31 @@ class Evaluation:
         self._terms = list(graph.outcome.terms)
         self._function = engine.function([*graph.inputs, key], [*terms, *final])
 
-    def __call__(self, batches: Iterable[BatchArrays]) -> dict[str, float]:
-        """Compute the values over all batches together; every batch starts from the model's initial state."""
-        total = Totals()
-        for number, batch in enumerate(batches):
-            start = self._graph.start(batch, None)
-            for k, arrays in enumerate(self._parts(self._graph.arrays(batch))):
-                segment = [k] if self._segment_steps else []  # the key has the form that training steps use
-                key = [self._noise_seed or 0, number, *segment]
-                values = self._function(*arrays, *start, np.asarray(key, "int64"))
-                total.add(pairs(self._terms, values[: 2 * len(self._terms)]))
-                start = continued(values[2 * len(self._terms) :], start)
+    def __call__(self, batches: Iterable[BatchArrays], ranks: Ranks = ALONE) -> dict[str, float]:
+        """Compute the values over all batches together; every batch starts from the model's initial state.
+
+        Each of the ``ranks`` computes the values of some of the batches. The result is the same, bit for bit, for any
+        number of them.
+        """
+        share, total = ranks.share, Totals()
+        mine = [
+            list(self._sums(number, batch)) if number % share.size == share.rank else []
+            for number, batch in enumerate(batches)
+        ]
+        for of_batch in zip(*ranks.gather(mine), strict=True):
+            for sums in chain(*of_batch):
+                total.add(sums)
         return total.values()
+
+    def _sums(self, number: int, batch: BatchArrays) -> Iterator[Sums]:
+        """Compute the sums of a batch, or of each of its segments in order; number: of the batch, from 0."""
+        start = self._graph.start(batch, None)
+        for k, arrays in enumerate(self._parts(self._graph.arrays(batch))):
+            segment = [k] if self._segment_steps else []  # the key has the form that training steps use
+            key = [self._noise_seed or 0, number, *segment]
+            values = self._function(*arrays, *start, np.asarray(key, "int64"))
+            yield pairs(self._terms, values[: 2 * len(self._terms)])
+            start = continued(values[2 * len(self._terms) :], start)
 
     def _parts(self, arrays: list[Array]) -> list[list[Array]]:
         if not (self._segment_steps and isinstance(self._objective, Divisible)):

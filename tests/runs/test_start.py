@@ -58,7 +58,7 @@ def started(name, corpus, run_dir, start=None, **changes):
 def stopped_before_its_first_update(monkeypatch):
     """Training is what is tested elsewhere."""
 
-    def trained(recipe, config, corpus, prepared, record, run_dir, resume, observers):
+    def trained(recipe, config, corpus, prepared, record, *_):
         return prepared, record
 
     monkeypatch.setattr("rnnaudio.runs.fit._trained", trained)
@@ -359,7 +359,7 @@ def test_the_report_says_what_it_started_from(tmp_path):
 def trained_with(monkeypatch):
     """The arguments with which `train` trains, in place of training."""
     calls = []
-    monkeypatch.setattr("rnnaudio.cli.training.train", lambda *a, watched, **more: calls.append((*a, more)))
+    monkeypatch.setattr("rnnaudio.cli.training.train", lambda *a, watched, data_parallel, **more: calls.append((*a, more)))
     return calls
 
 
