@@ -1,5 +1,6 @@
 """The exception for errors that the user can fix, and how a command reports it."""
 
+import errno
 import io
 import os
 import sys
@@ -10,6 +11,9 @@ from typing import Any, NoReturn, TextIO, cast
 
 from rnnaudio import interrupt
 from rnnaudio.text import VisibleStream, visible
+
+# What is wrong with a path that a user has named, wherever it is looked at.
+OF_A_PATH = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EIO, errno.ESTALE}
 
 
 class RnnaudioError(Exception):
@@ -49,7 +53,8 @@ def run_command(main: Callable[[], object], name: str) -> None:
 
     A signal raises KeyboardInterrupt in ``main`` (:mod:`rnnaudio.interrupt`); the exit status is then 128 + number of
     the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Any other exception after a signal, except
-    RnnaudioError, is treated like KeyboardInterrupt.
+    RnnaudioError, is treated like KeyboardInterrupt, and so is its loss. A path that cannot be looked at (no
+    permission, a name that is too long) ends the command by one line and status 2.
 
     If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as
     after SIGPIPE; if standard output cannot be written, for example because the disk is full, print one line and exit
@@ -61,6 +66,8 @@ def run_command(main: Callable[[], object], name: str) -> None:
         try:
             main()
             sys.stdout.flush()
+            if interrupt.was_raised():  # and lost: Python ignores exceptions in some places
+                _exit_interrupted(name)
         except RnnaudioError as error:
             print(f"{name}: {error}", file=sys.stderr)
             sys.exit(error.status)
@@ -72,6 +79,10 @@ def run_command(main: Callable[[], object], name: str) -> None:
         except Exception as error:
             if interrupt.was_raised():  # in the middle of an import it may have become another error
                 _exit_interrupted(name)
+            if isinstance(error, OSError) and error.filename is not None and error.errno in OF_A_PATH:
+                path = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+                print(f"{name}: {visible(path)}: {error.strerror}; name another path", file=sys.stderr)
+                sys.exit(2)
             if not isinstance(error, OSError) or not _output_fails():
                 raise
             forget_output()

@@ -39,9 +39,9 @@ RENEWAL_SECONDS = 60.0  # between two signs of life of an owner
 SILENT_SECONDS = 900.0  # without a sign of life, after which an owner on another machine has ended
 HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # of flock; other errors: there are no such locks here
 # Nothing can be written there anyway, and what tries to says so.
-UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
-_held: dict[tuple[str, int, int], int] = {}  # descriptors of locks by path, process and thread
+_held: set[tuple[str, int, int]] = set()  # locks by path, process and thread
 
 
 class InUse(RnnaudioError):
@@ -80,18 +80,20 @@ def owned_file(path: Path) -> Iterator[None]:
 
 
 def check_owned(folder: Path) -> None:
-    """Raise RnnaudioError if this process had the lock of ``folder`` and another one has taken it over.
+    """Raise RnnaudioError if this process had the lock of ``folder`` and another one has it now.
 
-    That happens where this machine was suspended, or cut off from a network disk, for a quarter of an hour.
+    That happens where this machine was suspended, or cut off from a network disk, for a quarter of an hour, or where
+    somebody has deleted the lock. A lock that nobody else has taken meanwhile is still this process's.
     """
-    path = os.path.realpath(Path(folder) / OF_A_FOLDER)
-    for (lock, pid, _), descriptor in _held.items():
-        if (lock, pid) == (path, os.getpid()) and not _is_still_mine(descriptor, Path(lock)):
-            owner = owner_of(folder)
-            raise RnnaudioError(
-                f"{folder} was taken over by {owner or 'another process'} while this machine was suspended or cut "
-                "off: nothing was overwritten; go on there, or train in another folder"
-            )
+    path = os.path.join(os.path.realpath(folder), OF_A_FOLDER)
+    if not any((lock, pid) == (path, os.getpid()) for lock, pid, _ in list(_held)):
+        return
+    owner = _named_by(Path(path))
+    if owner is not None and owner.process != this_process():
+        raise RnnaudioError(
+            f"{folder} was taken over by {owner} while this machine was suspended or cut off: nothing was "
+            "overwritten; go on there, or train in another folder"
+        )
 
 
 def owner_of(folder: Path) -> "Owner | None":
@@ -100,18 +102,27 @@ def owner_of(folder: Path) -> "Owner | None":
     One on another machine has ended if its record is a quarter of an hour old. Nothing is locked for this, so that
     nobody who starts meanwhile is refused.
     """
+    path = Path(folder) / OF_A_FOLDER
+    owner = _named_by(path)
     try:
-        descriptor = os.open(Path(folder) / OF_A_FOLDER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        age = time.time() - os.stat(path, follow_symlinks=False).st_mtime
+    except OSError:  # freed just now
+        return None
+    return owner if owner is not None and owner.may_be_running(age) else None
+
+
+def _named_by(lock: Path) -> "Owner | None":
+    """The owner that the file of a lock names; None if it names none, or if there is no such file."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        owner = _owner(descriptor)
-        age = time.time() - os.fstat(descriptor).st_mtime
+        return _owner(descriptor)
     except OSError:  # what is there is no file
         return None
     finally:
         os.close(descriptor)
-    return owner if owner is not None and owner.may_be_running(age) else None
 
 
 def _made(folder: Path) -> list[Path]:
@@ -131,7 +142,7 @@ def _owned(thing: Path, lock: Path, make: bool = False) -> Iterator[None]:
     if descriptor is None:
         yield
         return
-    _held[key] = descriptor
+    _held.add(key)
     ended = threading.Event()
     renewal = threading.Thread(target=_renew, args=(descriptor, ended), daemon=True)
     renewal.start()
@@ -140,7 +151,7 @@ def _owned(thing: Path, lock: Path, make: bool = False) -> Iterator[None]:
     finally:
         ended.set()
         renewal.join()
-        _held.pop(key, None)
+        _held.discard(key)
         _free(descriptor, lock)
 
 
@@ -167,7 +178,7 @@ def _taken(thing: Path, lock: Path, make: bool) -> int | None:
             if error.errno in UNWRITABLE and not os.path.lexists(lock):
                 return None
             raise RnnaudioError(
-                f"cannot lock {thing}: {lock}: {error.strerror}; delete that file if no process writes there"
+                f"cannot lock {thing}: {lock}: {error.strerror}; move or delete that file if no process writes there"
             ) from error
         try:
             if _is_mine(descriptor, is_new, thing, lock):
@@ -190,9 +201,16 @@ def _opened(lock: Path) -> tuple[int, bool]:
         with contextlib.suppress(FileNotFoundError):  # its owner has freed it meanwhile: once more
             descriptor = os.open(lock, flags)
             break
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        wrong = "no regular file"
+    elif about.st_nlink > 1:
+        wrong = "a file that has another name, too"
+    else:
+        wrong = "" if os.pread(descriptor, 1, 0) in (b"", b"{") else "a file that is no lock"
+    if wrong:
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "no regular file")
+        raise OSError(errno.EINVAL, wrong)
     return descriptor, False
 
 
@@ -235,15 +253,10 @@ def _free(descriptor: int, lock: Path) -> None:
     os.close(descriptor)
 
 
-def _is_still_mine(descriptor: int, lock: Path) -> bool:
-    owner = _owner(descriptor)
-    return owner is not None and owner.process == this_process() and _is_at(descriptor, lock)
-
-
 def _is_at(descriptor: int, lock: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(lock, follow_symlinks=False))
-    except FileNotFoundError:
+    except OSError:  # removed, or out of reach
         return False
 
 

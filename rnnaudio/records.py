@@ -1,8 +1,11 @@
 """Type aliases for values that are written to and read from JSON, and the parsing of JSON from elsewhere."""
 
 import json
+import os
 import re
+import stat
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -11,6 +14,7 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 # checker cannot know.
 Record: TypeAlias = dict[str, Any]
 
+MOST_BYTES = 16_000_000  # of a file that is read whole
 MOST_NESTED = 40  # tables and lists within each other
 MOST_DIGITS = 40  # of a whole number
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
@@ -24,6 +28,22 @@ def parsed(text: str, object_pairs_hook: Callable[[list[tuple[str, Json]]], Any]
     if text.count("[") + text.count("{") > MOST_NESTED and _depth(text) > MOST_NESTED:
         raise ValueError(f"tables and lists within each other, more than {MOST_NESTED}")
     return json.loads(text, object_pairs_hook=object_pairs_hook, parse_int=_whole_number)
+
+
+def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
+    """Read a text file in UTF-8. OSError, or ValueError for what is no regular file, too large, or no text.
+
+    Pipes and devices, which might be waited for or never end, are not read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError(f"{path} is no regular file")
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"{path} has more than {most_bytes} bytes")
+    return content.decode()
 
 
 def _depth(text: str) -> int:

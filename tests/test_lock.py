@@ -255,7 +255,7 @@ def test_without_locks_of_the_kernel_one_of_two_takes_what_is_left_behind(tmp_pa
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"[]", b"{}", b"\xff", b'{"pid": "x"}', b"[" * 4000, b"9" * 4090, b"x" * 10**6,
+        b"", b"{}", b"{\xff", b'{"pid": "x"}', b"{" * 4000, b'{"pid": ' + b"9" * 4080, b"{" + b"x" * 10**6,
         json.dumps({**this_process()._asdict(), "host": 1, "boot": "", "since": "", "inode": 1}).encode(),
         json.dumps({**FOREIGN, "pid": -1, "started": 1, "since": "", "inode": 1}).encode(),
         json.dumps({**this_process()._asdict(), "host": "", "boot": "", "since": "", "inode": 1}).encode(),  # a copy
@@ -268,6 +268,20 @@ def test_what_is_no_record_keeps_nobody_out(tmp_path, content):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("content", [b"my notes", b"[]", b"\xff"])
+def test_what_is_no_lock_of_ours_is_left_alone(tmp_path, content):
+    (tmp_path / OF_A_FOLDER).write_bytes(content)
+    keeps_out(tmp_path, "a file that is no lock; move or delete that file")
+    assert (tmp_path / OF_A_FOLDER).read_bytes() == content
+
+
+def test_a_file_with_another_name_is_left_alone(tmp_path):
+    (tmp_path / "precious").write_bytes(b"")
+    os.link(tmp_path / "precious", tmp_path / OF_A_FOLDER)
+    keeps_out(tmp_path, "a file that has another name, too; move or delete that file")
+    assert (tmp_path / "precious").read_bytes() == b""
+
+
 def test_text_of_a_record_is_shown_not_obeyed(tmp_path):
     left_behind(tmp_path / OF_A_FOLDER, **FOREIGN | {"host": "\x1b[2Jnode\nrnnaudio: fake"})
     keeps_out(tmp_path, r"on \\x1b\[2Jnode\\nrnnaudio: fake, since")
@@ -278,7 +292,7 @@ def test_what_is_no_regular_file_is_refused_and_left_alone(tmp_path, make):
     other = tmp_path / "other"
     other.write_text("mine")
     make(tmp_path / OF_A_FOLDER, other)
-    keeps_out(tmp_path, "cannot lock .*; delete that file if no process writes there")
+    keeps_out(tmp_path, "cannot lock .*; move or delete that file if no process writes there")
     assert other.read_text() == "mine"
 
 

@@ -232,7 +232,7 @@ def runs(
 
 @command("compare", RUNS)
 def compare(
-    places: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN")],
+    places: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN", help_behavior_hint="")],
     out: Annotated[Path, arg(aliases=["-o"], metavar="PAGE.html")],
     prime_file: Path | None = None,
     prime_seconds: float | None = None,
@@ -252,7 +252,7 @@ def compare(
     Example: rnnaudio compare runs/a runs/b -o ab.html
 
     Args:
-        places: folders of runs, or a folder with runs.
+        places: folders of runs, or folders with runs.
         out: the page to write.
         prime_file: an audio file, of which an excerpt is the prime. Default: an excerpt of the test split of the first
             run.
@@ -277,7 +277,7 @@ def compare(
 @command("votes", RUNS)
 def votes(
     key: Annotated[Positional[Path], arg(metavar="PAGE.key.json")],
-    files: Annotated[Positional[tuple[Path, ...]], arg(metavar="VOTES.json")],
+    files: Annotated[Positional[tuple[Path, ...]], arg(metavar="VOTES.json", help_behavior_hint="")],
     as_json: Annotated[bool, arg(name="json")] = False,
 ) -> None:
     """Count the votes on a blind comparison.

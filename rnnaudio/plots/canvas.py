@@ -26,6 +26,7 @@ Row: TypeAlias = Mapping[str, Any]  # a row of a history or of a table of result
 Style: TypeAlias = dict[str, Any]  # keyword arguments of a matplotlib method
 
 DOTS_PER_INCH = 120
+MOST_CHARACTERS = 40  # of a name in a legend
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
 )  # fmt: skip
@@ -62,6 +63,12 @@ def as_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)  # not savefig, which applies the user's savefig.* settings
     return buffer.getvalue()
+
+
+def foreign(name: str) -> str:
+    """A name from elsewhere for a legend: no mathematics, not hidden by an underscore, 40 characters at most."""
+    short = name if len(name) <= MOST_CHARACTERS else f"{name[: MOST_CHARACTERS - 16]}...{name[-13:]}"
+    return ("\u200a" if short.startswith("_") else "") + short.replace("$", r"\$")
 
 
 def _make_visible(artist: Artist) -> None:

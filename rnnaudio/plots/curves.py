@@ -25,6 +25,7 @@ from rnnaudio.plots.canvas import (
     Row,
     Style,
     cycle,
+    foreign,
     label_at_right,
     markers,
     new_figure,
@@ -126,7 +127,7 @@ def compared_curves_figure(histories: Mapping[str, Sequence[Row]], *, quantity: 
     dashes = np.repeat(DASHES, len(COLOURS))
     for k, (name, rows) in enumerate(records.items()):
         style = {"color": COLOURS[k % len(COLOURS)], "linestyle": dashes[k % len(dashes)]} | markers(len(rows))
-        by_updates.plot(_column(rows, "updates"), losses[name], label=name, **style)
+        by_updates.plot(_column(rows, "updates"), losses[name], label=foreign(name), **style)
         by_time.plot(minutes[name], losses[name], **style)
     is_log = spans_decades(np.concatenate(list(losses.values())))
     by_updates.set(xlabel="Updates", ylabel=f"Validation: {quantity}", yscale="log" if is_log else "linear")

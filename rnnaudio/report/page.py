@@ -13,9 +13,11 @@ from typing import NamedTuple
 from rnnaudio.atomic import write_atomically
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.markup import Rows, escape, paragraphs, table
+from rnnaudio.records import read_text
 from rnnaudio.report.frame import END, page, picture
 from rnnaudio.report.players import Deck, players
 
+MOST_BYTES = 200_000_000  # of a page
 FINDINGS, END_OF_FINDINGS = "<!-- findings -->", "<!-- end of findings -->"
 
 
@@ -92,7 +94,7 @@ def replace_findings(path: str | Path, findings: Findings) -> Path:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MOST_BYTES)
     except (OSError, ValueError) as error:
         raise RnnaudioError(f"{path} cannot be read ({error}); write it again by `rnnaudio report`") from error
     before, place, after = text.partition(FINDINGS)

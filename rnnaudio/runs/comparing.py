@@ -37,13 +37,15 @@ from rnnaudio.training import checkpoint
 
 RECORDING = "the recording"
 MOST_GAIN_DB = 12.0
+MOST_SECONDS = 600.0  # of each sound: a page of hours would fit into no browser
+RESERVED = {RECORDING, "setting"}  # names of a sound and of a column that are no runs
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ABOUT = (
-    "All go on from the same prime, and all are equally loud by ITU-R BS.1770, with the gain that stands below each. "
+    "All go on from the same prime, and all are equally loud by ITU-R BS.1770, as far as 12 dB of gain can make them. "
     "How long one sounds like music is measured, by the music of its own corpus, and nobody listened. Listen yourself."
 )
 ABOUT_BLIND = (
-    "All go on from the same prime, and all are equally loud. Which is which is in the key, a file that belongs to "
+    "All go on from the same prime, and are about equally loud. Which is which is in the key, a file that belongs to "
     "whoever made this page; one may be the recording itself. Vote for each, save the votes and send the file back."
 )
 
@@ -98,12 +100,16 @@ def compare(places: Sequence[Path], out: Path, asked: Asked, *, overwrite: bool 
     written. In a blind comparison the same holds for the key.
     """
     _check(asked)
+    if out.suffix.lower() != ".html":
+        raise RnnaudioError(f"{out}: expected a name that ends in .html")
     key = out.with_suffix(".key.json")
     for target in (out, key) if asked.blind else (out,):
         _check_target(target, overwrite)
     entries, left_out = entries_in(places)
     _require_two(entries, left_out)
     stretch = _stretch(entries, asked)
+    if asked.blind and len(stretch.original):  # a length of its own would tell the recording from the rest
+        asked = asked._replace(seconds=min(asked.seconds, len(stretch.original) / stretch.sample_rate_hz))
     clips, lives = _clips(entries, stretch, asked, left_out)
     entries = [entry for entry in entries if entry.name in clips]
     _require_two(entries, left_out)
@@ -111,7 +117,7 @@ def compare(places: Sequence[Path], out: Path, asked: Asked, *, overwrite: bool 
         _write_blind(out, key, entries, clips, stretch)
     else:
         _write_open(out, entries, clips, lives, stretch)
-    notes = [f"left out: {reason}" for reason in left_out]
+    notes = [f"left out: {visible(reason)}" for reason in left_out]
     which = f"; which is which: {key}, for `rnnaudio votes`" if asked.blind else ""
     size = f"{out.stat().st_size / 1e6:.1f} MB"
     return "\n".join([*notes, f"wrote {out}: {len(entries)} runs, {size}{which}"])
@@ -121,13 +127,19 @@ def _check(asked: Asked) -> None:
     asked.prime.check()
     SamplingOptions(seed=asked.seed)  # raises
     check_seconds(asked.seconds, "seconds")
+    if asked.seconds > MOST_SECONDS:
+        raise RnnaudioError(
+            f"seconds is {asked.seconds:g}; expected {MOST_SECONDS:g} at most on a page; `generate` writes hours"
+        )
     if asked.prime_seconds is not None:
         check_seconds(asked.prime_seconds, "prime_seconds")
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
-    if target.suffix.lower() not in (".html", ".json"):
-        raise RnnaudioError(f"{target}: expected a name that ends in .html")
+    if not target.parent.is_dir():
+        raise RnnaudioError(f"{target}: there is no folder {target.parent}; make it, or name another")
+    if target.is_dir():
+        raise RnnaudioError(f"{target} is a folder; name a file")
     if target.exists() and not overwrite:
         raise RnnaudioError(f"{target} exists: choose another name, or replace it with --overwrite")
 
@@ -136,7 +148,8 @@ def _require_two(entries: Sequence[Entry], left_out: Sequence[str]) -> None:
     if len(entries) < 2:
         reasons = "".join(f"; {reason}" for reason in left_out)
         one = f" ({entries[0].run_dir})" if entries else ""
-        raise RnnaudioError(f"got {len(entries)} run{one} to compare, expected two or more: name others{reasons}")
+        found = "1 run" if entries else "no run"
+        raise RnnaudioError(f"got {found}{one} to compare, expected two or more: name others{reasons}")
 
 
 # ---------------------------------------------------------------- the runs
@@ -147,9 +160,12 @@ def entries_in(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
     left_out: list[str] = []
     folders: dict[Path, Path] = {}
     for place in map(Path, places):
-        found = [place] if place.is_dir() and checkpoint.exists(place) else _below(place, left_out)
-        for folder in found:
-            folders.setdefault(folder.resolve(), folder)
+        try:
+            found = [place] if place.is_dir() and checkpoint.exists(place) else _below(place, left_out)
+            for folder in found:
+                folders.setdefault(folder.resolve(), folder)
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            left_out.append(f"{place}: {error.strerror}")
     names = _names(list(folders.values()))
     entries = [entry for pair in zip(folders.values(), names, strict=True) for entry in _loaded(*pair, left_out)]
     for recipe in {entry.recipe.name for entry in entries}:
@@ -168,12 +184,18 @@ def _below(place: Path, left_out: list[str]) -> list[Path]:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """What is left of the paths without the folders that they have in common."""
-    if len(folders) < 2:
-        return [folder.name for folder in folders]
+    """What is left of the paths without the folders that they have in common; numbered where they look the same."""
     whole = [os.path.abspath(folder) for folder in folders]
-    common = os.path.commonpath(whole)
-    return [visible(os.path.relpath(path, common)) for path in whole]
+    common = os.path.commonpath(whole) if len(whole) > 1 else ""
+    names: list[str] = []
+    for path in whole:
+        name = first = visible(os.path.relpath(path, common) if common else Path(path).name)
+        k = 1
+        while name in {*names, *RESERVED}:
+            k += 1
+            name = f"{first} ({k})"
+        names.append(name)
+    return names
 
 
 def _loaded(run_dir: Path, name: str, left_out: list[str]) -> list[Entry]:
@@ -191,18 +213,22 @@ def _stretch(entries: Sequence[Entry], asked: Asked) -> Stretch:
     """The prime, and its true continuation if it comes from a corpus."""
     longest = max(entry.recipe.prime_seconds(entry.run.config, entry.run.sample_rate_hz) for entry in entries)
     seconds = asked.prime_seconds or longest
+    if round(seconds * entries[0].run.sample_rate_hz) < 1:
+        raise RnnaudioError(f"prime_seconds is {seconds:g}: no sample at that rate; ask for more")
     first = entries[0].run
     if asked.prime.file is not None:
         (prime,) = asked.prime._replace(seconds=seconds).read(first, None)
         return Stretch(first.scale.restore(prime), np.empty(0, np.float32), first.sample_rate_hz)
-    missing = []
     for entry in entries:
         try:
             with entry.run.open_corpus() as corpus:
-                return _of_corpus(corpus, asked.prime.place, seconds, asked.seconds)
-        except (RnnaudioError, OSError) as error:
-            missing.append(str(error))
-    raise RnnaudioError(f"no prime: name one with --prime-file, as {missing[0]}")
+                stretch = _of_corpus(corpus, asked.prime.place, seconds, asked.seconds)
+        except (RnnaudioError, OSError):
+            continue
+        print(f"prime: {stretch.seconds:.3g} s of the test split of {visible(corpus.path)}", flush=True)
+        return stretch
+    gone = entries[0].run.record["config"]["corpus"]["path"]
+    raise RnnaudioError(f"no prime: no corpus of these runs is where it was ({gone}); name one with --prime-file")
 
 
 def _of_corpus(corpus: AudioCorpus, index: int, prime_seconds: float, seconds: float) -> Stretch:
@@ -223,11 +249,11 @@ def _clips(
     if len(stretch.original):
         clips[RECORDING] = _clip(np.concatenate(stretch[:2]), stretch.sample_rate_hz, target)
     for k, entry in enumerate(entries, 1):
-        print(f"{k} of {len(entries)}: {entry.name}", flush=True)
+        print(f"{k} of {len(entries)}: {visible(entry.name)}", flush=True)
         try:
             prime, generated, stopped = _continued(entry.run, stretch, asked)
-        except RnnaudioError as error:
-            left_out.append(f"{entry.run_dir}: {error}")
+        except (RnnaudioError, MemoryError) as error:
+            left_out.append(f"{entry.run_dir}: {error or 'too little memory'}")
             continue
         clips[entry.name] = _clip(np.concatenate([prime, generated]), entry.run.sample_rate_hz, target)
         lives[entry.name] = _life(entry.run, generated, stopped, prime)
@@ -241,7 +267,10 @@ def _continued(run: LoadedRun, stretch: Stretch, asked: Asked) -> tuple[Audio, A
         prime = resample(prime, stretch.sample_rate_hz, rate)
     sampling = SamplingOptions(seed=asked.seed) if run.temperature is not None else SamplingOptions()
     (result,) = run.continue_primes([run.scale.standardise(prime)], round(asked.seconds * rate), sampling)
-    return prime, run.scale.restore(result.audio[result.n_prime :]), result.stopped
+    generated = run.scale.restore(result.audio[result.n_prime :])
+    if asked.blind:  # what has ended early is silent to the end
+        generated = np.pad(generated, (0, max(0, round(asked.seconds * rate) - len(generated))))
+    return prime, generated, result.stopped
 
 
 def _life(run: LoadedRun, generated: Audio, stopped: str, prime: Audio) -> Alive | None:
@@ -256,6 +285,7 @@ def _life(run: LoadedRun, generated: Audio, stopped: str, prime: Audio) -> Alive
 
 def _clip(audio: Audio, rate: int, target_lufs: float) -> Clip:
     """The sound at the target's loudness, with its gain in words; by 12 dB at most, so that silence stays silent."""
+    audio = np.nan_to_num(audio, posinf=1.0, neginf=-1.0)
     difference = target_lufs - loudness_lufs(audio, rate)
     gain_db = float(np.clip(difference, -MOST_GAIN_DB, MOST_GAIN_DB)) if np.isfinite(difference) else 0.0
     within, _ = limited((10.0 ** (gain_db / 20.0) * audio).astype(np.float32), rate)
@@ -305,7 +335,7 @@ def _in_words(entry: Entry, life: Alive | None) -> str:
     """What a listener may want to know: how long it stays alive, its loss, and the first cause that was found."""
     causes = saved_causes(entry.run_dir)
     if causes is None:
-        found = f"not diagnosed yet (rnnaudio diagnose {entry.run_dir})"
+        found = f"none that can be read (rnnaudio diagnose {entry.run_dir})"
     else:
         found = f"{causes[0]['name']}: {causes[0]['evidence']}" if causes else "no mistake found"
     validation = f"Validation: {entry.row.validation}. " if entry.row.validation else ""

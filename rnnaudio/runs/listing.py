@@ -7,15 +7,17 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owner_of
-from rnnaudio.records import Record, parsed
+from rnnaudio.records import Record, parsed, read_text
 from rnnaudio.runs.config import flat, to_dict
 from rnnaudio.runs.load import saved_config
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun, trouble
+from rnnaudio.schema import NotNegative, checked
+from rnnaudio.text import visible
 from rnnaudio.training import checkpoint
 
 
@@ -59,6 +61,14 @@ class Row:
     saved: str = ""
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     differing: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class SummaryEntry(TypedDict):
+    """What the list takes from ``summary.json``."""
+
+    alive_seconds: NotNegative
+    of_seconds: NotNegative
+    death: NotRequired[str]
 
 
 # The key by which rows are sorted; losses are in different units by recipe, and what is not known comes last.
@@ -153,12 +163,11 @@ def _summary(run_dir: Path, of_checkpoint: Path) -> Record:
     try:
         if path.stat().st_mtime < of_checkpoint.stat().st_mtime:
             return {}
-        summary = parsed(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        summary = parsed(read_text(path))
+        known = {name: summary[name] for name in SummaryEntry.__annotations__ if name in summary}
+        return dict(checked(known, SummaryEntry, "summary"))
+    except (OSError, ValueError, TypeError, RnnaudioError):
         return {}
-    numbers = ("alive_seconds", "of_seconds")
-    is_whole = isinstance(summary, dict) and all(isinstance(summary.get(name), int | float) for name in numbers)
-    return summary if is_whole else {}
 
 
 def mark_differing(rows: Sequence[Row]) -> None:
@@ -172,6 +181,7 @@ def mark_differing(rows: Sequence[Row]) -> None:
 # ---------------------------------------------------------------- as text
 
 
+MOST_CHARACTERS = 1000  # of a line below a run
 COLUMNS = ("run", "recipe", "state", "updates", "validation", "alive", "saved")
 
 
@@ -184,14 +194,16 @@ def as_table(rows: Sequence[Row]) -> str:
     for row, line in zip(rows, lines[1:], strict=True):
         settings = "  ".join(f"{name}={_shown(value)}" for name, value in row.differing.items())
         death = f"the sound {row.death}" if row.death else ""
-        text += [line, *(f"    {below}" for below in (settings, row.note, death) if below)]
+        text += [line, *(f"    {visible(below)[:MOST_CHARACTERS]}" for below in (settings, row.note, death) if below)]
     return "\n".join(text)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
+    """The cells of a row, with control characters as escapes: a line break would begin another row."""
     alive = "" if row.alive_seconds is None else f"{row.alive_seconds:.1f} of {row.of_seconds:g} s"
     updates = "" if row.updates is None else str(row.updates)
-    return row.name, row.recipe, row.state, updates, row.validation, alive, row.saved[:16]
+    cells = (row.name, row.recipe, row.state, updates, row.validation, alive, row.saved[:16])
+    return tuple(map(visible, cells))
 
 
 def _shown(value: Any) -> str:

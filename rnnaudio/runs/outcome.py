@@ -14,7 +14,7 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.audio import write_wav
 from rnnaudio.audio.clip import Clip
 from rnnaudio.audio.levels import level_dbfs, limited
-from rnnaudio.lock import owned_folder
+from rnnaudio.lock import check_owned, owned_folder
 from rnnaudio.report import Deck, write_report
 from rnnaudio.runs.config import flat, to_dict
 from rnnaudio.runs.continuing import LoadedRun
@@ -69,6 +69,7 @@ def _outcome_written(
         prime_seconds = recipe.prime_length(run.config, corpus.test)
         sound = continue_test_prime(run, corpus, prime_seconds=prime_seconds, seconds=seconds, index=prime_index)
         page = recipe.page(run, corpus, sound, saved.run_dir)
+    check_owned(saved.run_dir)  # playing may have taken minutes
     clips, lowest_gain_db = write_sounds(run, sound, page, saved.run_dir)
     summary = summarise(recipe, run, sound, page) | {"limited_by_db": abs(lowest_gain_db), "of_seconds": seconds}
     write_atomically(saved.run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")

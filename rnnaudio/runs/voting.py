@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.records import parsed
+from rnnaudio.records import Json, parsed, read_text
 from rnnaudio.report.players import LEAST_VOTE, MOST_VOTE
 from rnnaudio.text import visible
 
@@ -42,10 +42,16 @@ def count(key: Path, files: Sequence[Path]) -> tuple[list[Tally], list[str]]:
     page, clips = _key(key)
     tallies = {letter: Tally(name, []) for letter, name in clips.items()}
     left_out: list[str] = []
+    if not files:
+        raise RnnaudioError("no votes to count: name the files that listeners have sent back")
     voters: set[str] = set()
+    seen: set[Path] = set()
     n_counted = 0
     for file in files:
         try:
+            if (real := Path(file).resolve()) in seen:
+                raise RnnaudioError("it is named twice")
+            seen.add(real)
             voter, votes = _votes(file, page, clips)
             if voter and voter in voters:
                 raise RnnaudioError(f"{visible(voter)} has voted already")
@@ -91,6 +97,14 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Make a table; ValueError if a name is there twice."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("a name is in it twice")
+    return table
+
+
 def _votes(path: Path, page: str, clips: Mapping[str, str]) -> tuple[str, dict[str, int]]:
     """The listener's name, may be empty, and the votes by letter."""
     content = _read(path)
@@ -103,14 +117,15 @@ def _votes(path: Path, page: str, clips: Mapping[str, str]) -> tuple[str, dict[s
         if letter not in clips or type(vote) is not int or not LEAST_VOTE <= vote <= MOST_VOTE:
             expected = f"a vote of {LEAST_VOTE} to {MOST_VOTE} on one of {', '.join(clips)}"
             raise RnnaudioError(f"got {visible(str(vote))} for {visible(letter)}, expected {expected}")
-    return str(content.get("voter") or ""), votes
+    voter = content.get("voter", "")
+    if not isinstance(voter, str):
+        raise RnnaudioError(f"the voter is {visible(str(voter))}; expected a text")
+    return " ".join(voter.casefold().split()), votes
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise RnnaudioError(f"{path} is no file of votes: it is too large")
-        content = parsed(path.read_text(encoding="utf-8"))
+        content = parsed(read_text(path, MOST_BYTES), object_pairs_hook=_once)
     except OSError as error:
         raise RnnaudioError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:

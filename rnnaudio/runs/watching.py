@@ -1,7 +1,9 @@
 """A run seen from another process: its losses as a curve in characters, its last validations, who trains it."""
 
+import errno
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,12 +14,13 @@ import numpy as np
 from rnnaudio.audio.arrays import Floats
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owner_of
-from rnnaudio.records import parsed
+from rnnaudio.records import parsed, read_text
 from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.listing import row_of
 from rnnaudio.runs.recipe import Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.schema import checked
+from rnnaudio.text import visible
 from rnnaudio.training import checkpoint
 from rnnaudio.training.history import NAME, Row
 from rnnaudio.training.progress import duration
@@ -47,7 +50,9 @@ class Follower:
         or holds a line that is no row of a history.
         """
         try:
-            with open(self._path, "rb") as file:
+            with open(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise OSError(errno.EINVAL, "it is no regular file")
                 if os.fstat(file.fileno()).st_size < self._n_bytes:
                     self.rows, self._n_bytes = [], 0
                 file.seek(self._n_bytes)
@@ -90,7 +95,7 @@ def watch(
         elif new:
             print("\n".join(describe_row(recipe, row) for row in new), flush=True)
         if owner is None:
-            print(f"{run_dir}: {_ended(run_dir)}", flush=True)
+            print(f"{visible(run_dir)}: {visible(_ended(run_dir))}", flush=True)
             return
         wait(every_seconds)
 
@@ -99,7 +104,7 @@ def _recipe(run_dir: Path) -> Recipe:
     """The recipe of a run, by the settings that are written before its training."""
     path = checkpoint.path_in(run_dir).with_name("config.json")
     try:
-        record = parsed(path.read_text(encoding="utf-8"))
+        record = parsed(read_text(path))
     except (OSError, ValueError) as error:
         raise RnnaudioError(f"{run_dir} holds no run: there is no {path.name} that can be read ({error})") from error
     if not isinstance(record, dict):
@@ -115,7 +120,7 @@ def _ended(run_dir: Path) -> str:
 def as_text(run_dir: Path, recipe: Recipe, rows: Sequence[Row], columns: int, lines: int) -> str:
     """Format the state of a run for a terminal of the given size: who trains it, the curve, the last validations."""
     owner = owner_of(run_dir)
-    head = f"{run_dir}: {f'trained by {owner}' if owner else 'no process writes to it'}"
+    head = f"{visible(run_dir)}: {f'trained by {owner}' if owner else 'no process writes to it'}"
     if not rows:
         return f"{head}\nno validation yet"
     best = min((row for row in rows if np.isfinite(row["valid"])), key=lambda row: row["valid"], default=None)
@@ -142,7 +147,7 @@ def curve(rows: Sequence[Row], columns: int, lines: int) -> list[str]:
     for mark, values in losses.items():  # the validation last, on top
         for column, value in zip(at, values, strict=True):
             if np.isfinite(value):
-                share = (value - low) / (high - low) if high > low else 0.5
+                share = (value / 2 - low / 2) / (high / 2 - low / 2) if high / 2 > low / 2 else 0.5  # no overflow
                 grid[lines - 1 - round((lines - 1) * min(max(share, 0.0), 1.0)), column] = mark
     labels = {0: f"{high:.4g}", lines - 1: f"{low:.4g}"}
     drawn = [f"{labels.get(k, ''):>{LABEL - 2}} |{''.join(line).rstrip()}" for k, line in enumerate(grid)]

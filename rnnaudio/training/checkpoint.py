@@ -8,6 +8,7 @@ damaged or missing, the run is loaded or resumed from the one before.
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import re
@@ -37,6 +38,10 @@ FORMAT = "rnnaudio-checkpoint-1"
 OF_SOME_VERSION = re.compile("rnnaudio-checkpoint-[0-9]+")
 # Keys of the metadata. The checksum of earlier versions did not include types and shapes; early versions had none.
 KEYS = ({"format", "record", "checksum"}, {"format", "record", "crc32"}, {"format", "record"})
+
+MARKED_BYTES = 2**20  # of a checkpoint, by which it is told from others: its header, as a rule
+
+_own: dict[str, str] = {}  # marks of checkpoints, by path, as this process left them
 
 
 class Damaged(RnnaudioError):
@@ -83,6 +88,7 @@ def exists(run_dir: Path) -> bool:
 
 def remove(run_dir: Path) -> None:
     """Remove all checkpoints of a run, if they exist, so that the run can start again."""
+    forget_own(Path(run_dir) / NAME)
     for name in (NAME, PREVIOUS, VALIDATED):
         (Path(run_dir) / name).unlink(missing_ok=True)
 
@@ -102,6 +108,40 @@ def path_to_write(run_dir: Path, resume: bool) -> Path:
         reason = "is not writable" if parent.is_dir() else "is a file, not a folder"
         raise RnnaudioError(f"cannot write {path}: {parent} {reason}; name another run directory")
     return path
+
+
+def check_own(path: Path) -> None:
+    """Check that the newest checkpoint of a run, at ``path``, is as this process left it, before anything is changed.
+
+    RnnaudioError if another process has taken over the run's folder, or has changed, moved or removed the checkpoint:
+    it may have done so while this machine was suspended or cut off from the disk, and be done already.
+    """
+    check_owned(Path(path).parent)
+    known = _own.get(os.path.realpath(path))
+    if known is not None and known != _mark(path):
+        raise RnnaudioError(
+            f"{path} is not as this process left it: it was changed, moved or removed meanwhile; nothing was "
+            "overwritten: go on where the run is now (rnnaudio resume), or train in another folder"
+        )
+
+
+def remember_own(path: Path) -> None:
+    """Remember the checkpoint at ``path``, which this process has just written or read, for :func:`check_own`."""
+    _own[os.path.realpath(path)] = _mark(path)
+
+
+def forget_own(path: Path) -> None:
+    """Forget the checkpoint at ``path``: a new run begins there."""
+    _own.pop(os.path.realpath(path), None)
+
+
+def _mark(path: Path) -> str:
+    """What tells a checkpoint from another: its length and a checksum of its beginning, which holds its checksum."""
+    try:
+        with open(path, "rb") as file:
+            return f"{os.fstat(file.fileno()).st_size} {hashlib.sha256(file.read(MARKED_BYTES)).hexdigest()}"
+    except OSError:
+        return ""
 
 
 def save(path: Path, checkpoint: Checkpoint, *, keep_previous: bool = False) -> None:

@@ -102,6 +102,7 @@ def train(
     }  # fmt: skip
     record = {"config": config, "identity": identity}
     run, rows = Run(stopping.initial()), HistoryFile(path)
+    checkpoint.forget_own(path)
     if ranks.is_first and checkpoint.exists(run_dir):
         run, rows = resuming.resumed(path, model, step, identity, batches)
     run = start_together(model, step, run, ranks)
@@ -153,7 +154,7 @@ def train(
             if run.seconds - saved_at >= limits.save_every_seconds:
                 save()
                 saved_at = run.seconds
-            if saved_at == run.seconds:  # that took a while
+            if ranks.size == 1 or saved_at == run.seconds:  # what was done since the last exchange took a while
                 signal = ranks.meet(signal=interrupt.number).signal
             run.reason = run.stopping.reason or over or interrupt.adopted(signal)
         else:

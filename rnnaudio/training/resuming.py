@@ -42,8 +42,11 @@ def save(
 ) -> None:
     """Append the new rows of the history (up to the best one unless ``keep_all``), then replace the checkpoint.
 
+    RnnaudioError, before anything is written, for the reasons of :func:`rnnaudio.training.checkpoint.check_own`.
+
     carried: the state of the whole batch that the next one starts from; None: it starts from the model's own.
     """
+    checkpoint.check_own(path)
     is_kept = keep_all or (bool(run.history) and run.history[-1]["is_best"])
     extent = rows.append(run.history) if is_kept else rows.extent
     groups = {
@@ -63,6 +66,7 @@ def save(
     }
     arrays = {f"{group}/{name}": a for group, members in groups.items() for name, a in members.items()}
     checkpoint.save(path, checkpoint.Checkpoint(arrays, record), keep_previous=run.n_updates != run.n_saved)
+    checkpoint.remember_own(path)
 
 
 def resumed(
@@ -98,6 +102,7 @@ def resumed(
     if saved.is_previous:
         checkpoint.restore_previous(path)
     rows = HistoryFile(path, saved.extent)
+    checkpoint.remember_own(path)
     rows.append(record["history"])  # drops rows beyond the checkpoint; writes those of earlier versions
     run = Run(
         from_json(record["stopping"]),

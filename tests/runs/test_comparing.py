@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import json
+import os
 import re
 import shutil
 
@@ -14,7 +15,7 @@ import soundfile
 from rnnaudio.audio import resample, write_wav
 from rnnaudio.audio.levels import loudness_lufs
 from rnnaudio.data import AudioCorpus
-from rnnaudio.runs import comparing
+from rnnaudio.runs import comparing, voting
 from rnnaudio.runs.comparing import Asked, Stretch, letter
 from rnnaudio.runs.frames.config import ModelConfig
 from rnnaudio.runs.load import load
@@ -65,7 +66,7 @@ def test_a_page_shows_settings_that_differ_and_what_was_found(folder, page):
                          ("Settings that differ", "Settings in common"))  # fmt: skip
     assert re.findall("<td[^>]*>([^<]*)</td>", differing) == ["model.n_units", "8", "6"]
     assert "batch_size" in common and "model.n_units" not in common
-    assert page.count("Recipe frames. Alive: ") == 2 and "not diagnosed yet (rnnaudio diagnose" in page
+    assert page.count("Recipe frames. Alive: ") == 2 and "none that can be read (rnnaudio diagnose" in page
     assert "Learning curves: frames" in page and "<h2>Runs</h2>" in page
 
 
@@ -99,7 +100,9 @@ def test_what_cannot_be_played_is_named_and_stops_nothing(folder, tmp_path, comm
         (["nowhere"], "nowhere: expected a folder"),
         (["runs", "--seconds", "0"], "seconds is 0"),
         (["runs", "--seconds", "nan"], "seconds is nan"),
+        (["runs", "--seconds", "601"], "expected 600 at most"),
         (["runs", "--prime-seconds", "-1"], "prime_seconds is -1"),
+        (["runs", "--prime-seconds", "1e-9"], "prime_seconds is 1e-09: no sample"),
         (["runs", "--prime-index", "-1"], "prime_index is -1"),
         (["runs", "--prime-start", "3"], "there is none"),
         (["runs", "--prime-file", "none.wav"], "none.wav"),
@@ -129,7 +132,7 @@ def test_without_a_corpus_the_prime_comes_from_a_file_and_life_is_not_measured(f
         saved.record["config"]["corpus"]["path"] = str(tmp_path / "gone.h5")
         checkpoint.save(path, saved)
     status, _, err = command("compare", runs, "-o", tmp_path / "page.html")
-    assert status == 2 and "no prime: name one with --prime-file" in err and "gone.h5" in err
+    assert status == 2 and "name one with --prime-file" in err and "gone.h5" in err
     write_wav(tmp_path / "prime.wav", music(3.0, 1), 16_000)
     status, _, err = command(
         "compare", runs, "-o", tmp_path / "page.html", "--prime-file", tmp_path / "prime.wav", "--seconds", 0.5
@@ -148,6 +151,43 @@ def test_a_run_at_another_rate_gets_the_prime_at_its_own(folder):
     own, generated, _ = comparing._continued(run, Stretch(prime, prime[:0], 2 * rate), Asked(Primes(), seconds=0.25))
     np.testing.assert_allclose(own, resample(prime, 2 * rate, rate))
     assert len(own) == rate and len(generated) == rate // 4
+
+
+def test_names_that_look_the_same_are_numbered_and_none_is_that_of_the_recording(tmp_path):
+    names = ["the recording", "setting", "x\ny", r"x\ny"]
+    shown = comparing._names([tmp_path / name for name in names])
+    assert shown == ["the recording (2)", "setting (2)", r"x\ny", r"x\ny (2)"]
+
+
+def test_names_of_any_kind_are_drawn(folder, tmp_path, command):
+    names = ["$lr_1e-3^2^3$", "_under", "a" * 200]
+    for name in names:
+        shutil.copytree(folder / "runs/small", tmp_path / "runs" / name)
+    status, out, err = command("compare", tmp_path / "runs", "-o", tmp_path / "page.html", "--seconds", 0.5)
+    assert status == 0 and "3 runs" in out, err
+
+
+def test_one_run_that_may_not_be_looked_at_stops_nothing(folder, tmp_path, command):
+    places = [folder / "runs", tmp_path / ("a" * 300)]
+    status, out, err = command("compare", *places, "-o", tmp_path / "page.html", "--seconds", 0.5)
+    assert status == 0 and "File name too long" in out, err
+    status, _, err = command("compare", folder / "runs", "-o", tmp_path / ("a" * 300 + ".html"))
+    assert status == 2 and err.endswith("File name too long; name another path\n") and err.count("\n") == 1
+
+
+def test_a_diagnosis_that_is_a_pipe_is_not_waited_for(folder, tmp_path, command):
+    runs = shutil.copytree(folder / "runs", tmp_path / "runs")
+    os.mkfifo(runs / "small/diagnosis.json")
+    os.mkfifo(runs / "small/summary.json")
+    assert command("compare", runs, "-o", tmp_path / "page.html", "--seconds", 0.5)[0] == 0
+    assert command("runs", runs)[0] == 0
+
+
+def test_the_recording_is_not_told_by_its_length(folder, tmp_path):
+    """It goes on for some seconds after its prime, and others are asked for more."""
+    comparing.compare([folder / "runs"], tmp_path / "b.html", Asked(Primes(), seconds=60.0, blind=True))
+    lengths = {len(audio) for audio, _ in sounds_of((tmp_path / "b.html").read_text()).values()}
+    assert len(lengths) == 1 and max(lengths) < 60 * 16_000
 
 
 def test_letters():
@@ -193,9 +233,15 @@ def test_votes_are_counted_by_the_key(folder, blind, tmp_path, command):
         votes_file(tmp_path / "7.json", page, {"A": True}),
         votes_file(tmp_path / "8.json", page, {}),
         tmp_path / "none.json",
-        folder / "corpus.h5",
+        tmp_path / "pipe.json",
+        tmp_path / "large.json",
+        tmp_path / "1.json",  # again
+        votes_file(tmp_path / "10.json", page, {"A": 1}, " FIRST "),
+        votes_file(tmp_path / "11.json", page, {"A": 1}, ["x"]),
     ]
     (tmp_path / "9.json").write_text("[1]")
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "large.json").write_text(" " * (voting.MOST_BYTES + 1))
     status, out, err = command("votes", folder / "blind.key.json", *files, tmp_path / "9.json", "--json")
     assert status == 0, err
     counted = {row["name"]: row for row in json.loads(out)}
@@ -203,9 +249,10 @@ def test_votes_are_counted_by_the_key(folder, blind, tmp_path, command):
     assert counted[clips["A"]]["standard_error"] == pytest.approx(0.5)  # of 5 and 4: sqrt(.5) / sqrt(2)
     assert counted[clips["B"]]["votes"] == [2] and counted[clips["B"]]["standard_error"] is None
     assert [row["name"] for row in json.loads(out)] == [clips["A"], *sorted((clips["B"], clips["C"]), key=out.index)]
-    assert err.count("left out: ") == 9
+    assert err.count("left out: ") == 13
     for said in ("first has voted already", "not of this page", "got 6 for A", "got 1 for D", "got True for A",
-                 "holds no votes", "cannot be read", "too large", "expected an object"):  # fmt: skip
+                 "holds no votes", "cannot be read", "named twice", "expected a text", "no regular file", "has more than",
+                 "expected an object"):  # fmt: skip
         assert said in err, said
     status, out, _ = command("votes", folder / "blind.key.json", files[0])
     assert status == 0 and re.search(r"1  5\.00 +-", out) and out.count("\n") == 4
@@ -215,6 +262,8 @@ def test_a_key_that_is_none_and_no_votes_at_all(folder, blind, tmp_path, command
     file = votes_file(tmp_path / "1.json", "x", {"A": 1})
     status, _, err = command("votes", file, file)
     assert status == 2 and "is no key of a blind comparison" in err
+    status, _, err = command("votes", folder / "blind.key.json")
+    assert status == 2 and "name the files" in err
     status, _, err = command("votes", folder / "blind.key.json", file)
     assert status == 2 and "no votes to count" in err
 

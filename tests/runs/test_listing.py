@@ -56,6 +56,22 @@ def test_a_report_of_an_earlier_checkpoint_says_nothing_of_this_one(runs):
     assert [row.alive_seconds for row in rows_in(runs)] == [None, None]
 
 
+@pytest.mark.parametrize(
+    "summary", ['{"alive_seconds": true, "of_seconds": 1}', '{"alive_seconds": NaN, "of_seconds": 1}', "[]", "{",
+                '{"alive_seconds": 1, "of_seconds": 1, "death": ["x"]}', " " * 20_000_000]
+)  # fmt: skip
+def test_a_summary_with_wrong_entries_is_none(runs, summary):
+    (runs / "small/summary.json").write_text(summary)
+    assert [row.alive_seconds for row in rows_in(runs)] == [None, None]
+
+
+def test_foreign_text_makes_no_line_of_its_own(runs):
+    with_summary(runs / "small", alive_seconds=1.0, of_seconds=10.0, death="x\n\x1b[Afake  complete")
+    (runs / "small").rename(runs / "b\nc complete")
+    text = as_table(rows_in(runs))
+    assert r"b\nc complete" in text and r"x\n\x1b[Afake" in text and "\x1b" not in text
+
+
 def test_states(runs):
     for name in ("longer", "broken", "damaged", "begun"):
         shutil.copytree(runs / "small", runs / name)

@@ -87,7 +87,7 @@ def test_with_the_same_settings_all_is_taken_to_the_bit(name, corpus, tmp_path, 
     }  # fmt: skip
     out = capsys.readouterr().out
     assert f"start: {n} of {n} parameters are those of {OLD / name} at update {n_updates}\n" in out
-    assert "fresh" not in out
+    assert "\nfresh: " not in out
     assert json.loads((tmp_path / "run/config.json").read_text())["start"] == record["start"]
     saved = checkpoint.load(tmp_path / "run" / BEGINNING).arrays
     assert saved.keys() == values.keys() and all(np.array_equal(saved[key], values[key]) for key in values)
@@ -359,7 +359,11 @@ def test_the_report_says_what_it_started_from(tmp_path):
 def trained_with(monkeypatch):
     """The arguments with which `train` trains, in place of training."""
     calls = []
-    monkeypatch.setattr("rnnaudio.cli.training.train", lambda *a, watched, data_parallel, **more: calls.append((*a, more)))
+
+    def train(*arguments, watched, data_parallel, **more):
+        calls.append((*arguments, more))
+
+    monkeypatch.setattr("rnnaudio.cli.training.train", train)
     return calls
 
 

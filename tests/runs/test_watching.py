@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 
 import pytest
@@ -46,6 +47,18 @@ def test_losses_that_are_equal_or_not_finite_are_drawn_as_far_as_they_can_be():
     nan = curve(rows([float("nan"), 1.0, 2.0], train=[float("inf"), 1.0, 1.0]), 30, 5)
     assert sum(line.count("*") for line in nan) == 2
     assert not any("*" in line for line in curve(rows([float("nan")]), 20, 5))
+
+
+def test_losses_whose_difference_is_too_large_are_drawn():
+    drawn = curve(rows([1e308, -1e308]), 20, 5)
+    assert sum(line.count("*") for line in drawn) == 2
+
+
+def test_a_pipe_is_no_history(run_dir):
+    (run_dir / "history.jsonl").unlink()
+    os.mkfifo(run_dir / "history.jsonl")
+    with pytest.raises(RnnaudioError, match="cannot read .*: it is no regular file"):
+        Follower(run_dir).read()
 
 
 def test_rows_are_read_once_and_whole_and_anew_after_a_resumption(run_dir):

@@ -1,5 +1,6 @@
 """Checkpoints: every damage is noticed, the one before is kept and taken, what is not finite is refused."""
 
+import dataclasses
 import json
 import os
 import struct
@@ -12,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.runs.fit import fit
+from rnnaudio.runs.frames.recipe import FRAMES
 from rnnaudio.training import checkpoint
 from rnnaudio.training.checkpoint import PREVIOUS, Checkpoint
+from tests.support.tiny_runs import TINY, tiny_run
 
 ARRAYS = {
     "model/weight": np.arange(6, dtype="float32").reshape(2, 3),
@@ -198,3 +202,34 @@ def test_a_second_name_leaves_the_first_and_nothing_else(tmp_path, monkeypatch, 
     for _ in range(2):  # the second time both are one file already
         checkpoint.link(source, target)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"content", "b": b"content"}
+
+
+def test_a_run_that_another_process_has_changed_is_left_as_it_is(tmp_path, monkeypatch):
+    """This process was suspended; another one took the run over, went on, and is done: its lock is gone again."""
+    run_dir = tiny_run(tmp_path, "run", dataclasses.replace(TINY, max_updates=4))
+    other = tiny_run(tmp_path, "other", dataclasses.replace(TINY, max_updates=8))
+    names = ("checkpoint.safetensors", "history.jsonl")
+    theirs = {name: (other / name).read_bytes() for name in names}
+
+    def meanwhile(row):
+        if row["updates"] == 6:
+            for name, content in theirs.items():
+                (run_dir / name).write_bytes(content)
+
+    longer = dataclasses.replace(TINY, max_updates=10)
+    with pytest.raises(RnnaudioError, match="is not as this process left it: .* nothing was overwritten"):
+        fit(FRAMES, longer, tmp_path / "corpus.h5", run_dir, resume=True, observers=[meanwhile])
+    assert {name: (run_dir / name).read_bytes() for name in names} == theirs
+
+
+def test_a_run_that_was_moved_is_not_begun_again_where_it_was(tmp_path):
+    run_dir = tiny_run(tmp_path, "run", dataclasses.replace(TINY, max_updates=4))
+
+    def moved(row):
+        if run_dir.exists():
+            run_dir.rename(tmp_path / "moved")
+
+    with pytest.raises(RnnaudioError, match="is not as this process left it"):
+        longer = dataclasses.replace(TINY, max_updates=10)
+        fit(FRAMES, longer, tmp_path / "corpus.h5", run_dir, resume=True, observers=[moved])
+    assert not run_dir.exists()

@@ -13,9 +13,9 @@ from rnnaudio import plots
 from rnnaudio.atomic import replacing
 from rnnaudio.diagnostics.subject import Diagnosis, Measurements
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.lock import owned_folder
+from rnnaudio.lock import check_owned, owned_folder
 from rnnaudio.metrics import Alive
-from rnnaudio.records import parsed
+from rnnaudio.records import parsed, read_text
 from rnnaudio.report import Findings, replace_findings
 from rnnaudio.runs.diagnosis.actions import actions
 from rnnaudio.runs.diagnosis.diagnose import NOTHING_FOUND, nothing_found
@@ -23,7 +23,7 @@ from rnnaudio.runs.explanations import OF_A_DIAGNOSIS
 from rnnaudio.runs.load import saved_config
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
-from rnnaudio.schema import Plain, checked
+from rnnaudio.schema import Finite, Plain, checked
 
 FIGURES, PICTURE, PAGE = "diagnosis.json", "diagnosis.png", "report.html"
 HEADING = "Why it sounds as it does"
@@ -34,7 +34,7 @@ class CauseEntry(TypedDict):
     """A cause in ``diagnosis.json``; actions: lines with options or commands that repair it."""
 
     name: str
-    severity: float
+    severity: Finite
     evidence: str
     advice: str
     actions: NotRequired[list[str]]
@@ -51,6 +51,7 @@ def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
 
 
 def _written(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
+    check_owned(run_dir)
     targets = run_dir / FIGURES, run_dir / PICTURE
     content = json.dumps(_with_actions(run_dir, diagnosis), indent=2, allow_nan=False) + "\n"
     with ExitStack() as stack:
@@ -136,5 +137,5 @@ def _nothing_found(run_dir: Path) -> str:
 
 
 def _read(run_dir: Path) -> dict[str, Plain]:
-    content: dict[str, Plain] = parsed((Path(run_dir) / FIGURES).read_text(encoding="utf-8"))
+    content: dict[str, Plain] = parsed(read_text(Path(run_dir) / FIGURES))
     return content
