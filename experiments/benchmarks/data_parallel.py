@@ -47,7 +47,7 @@ POINTS = {
 }
 TINY = {"LSTM, 8 units": FramesConfig(frame_size=20, n_steps=5, batch_size=8, model=ModelConfig(n_units=8))}
 PROCESSES = (1, 2, 4)
-N_MEETINGS = 3  # small exchanges of an update: two meetings, and the sum of weight, loss and reported values
+N_MEETINGS = 4  # small exchanges of an update: three meetings, and the sum of weight, loss and reported values
 EFFICIENCY, MOST_NODES = 0.8, 4096
 LATENCY_SECONDS = 50e-6  # of a message by TCP between two machines, an assumption
 GBITS = (1, 10, 100)

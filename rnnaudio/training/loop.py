@@ -110,7 +110,7 @@ def train(
     validate_every = limits.validate_every or batches.batches_per_epoch
     run.reason = run.stopping.reason or _beyond(limits, run)
     started, saved_at = time.monotonic() - run.seconds, run.seconds
-    indices, signal = range(run.n_updates, limits.max_updates), 0
+    indices = range(run.n_updates, limits.max_updates)
 
     def save() -> None:
         if before_save:
@@ -127,7 +127,7 @@ def train(
             if on_update:
                 on_update(run.n_updates)
             batch = next(coming)
-            ranks.meet()  # a rank whose batch cannot be read ends all here
+            ranks.meet()  # if a rank has failed, all end here
             result = step(batch, run.carried, learning_rate=schedule(run.n_updates), update=run.n_updates)
             run.broke_down = breakdown.of_update(result, objective.fields, batch, source, run.n_updates + 1)
             if run.broke_down:
@@ -135,7 +135,7 @@ def train(
             run.n_updates += 1
             run.totals.add(result.values)
             run.carried = result.state if batches.carries_state else None
-            run.seconds, signal = ranks.meet(time.monotonic() - started, interrupt.number)
+            run.seconds = ranks.meet(time.monotonic() - started).seconds
             advance(bar, run, limits)
             over = _beyond(limits, run)
             if run.n_updates % validate_every == 0 or (over and not run.history):
@@ -154,9 +154,8 @@ def train(
             if run.seconds - saved_at >= limits.save_every_seconds:
                 save()
                 saved_at = run.seconds
-            if ranks.size == 1 or saved_at == run.seconds:  # what was done since the last exchange took a while
-                signal = ranks.meet(signal=interrupt.number).signal
-            run.reason = run.stopping.reason or over or interrupt.adopted(signal)
+            asked = interrupt.adopted(ranks.meet(signal=interrupt.number).signal)
+            run.reason = run.stopping.reason or over or asked
         else:
             save()
     asked = interrupt.adopted(ranks.meet(signal=interrupt.number).signal)

@@ -10,8 +10,8 @@ COSTS = Costs(lambda rows: 1e-3 * rows, 0.5e-3, 1_000_000)
 
 def test_the_time_of_an_update():
     assert seconds(COSTS, 8, 1, 1e6, 0.01) == pytest.approx(0.0085)  # alone, nothing is sent
-    assert seconds(COSTS, 4, 2, 1e6, 0.01) == pytest.approx(0.0045 + 1.0 + 3 * 0.01)
-    assert seconds(COSTS, 2, 4, 1e6, 0.01) == pytest.approx(0.0025 + 1.5 + 3 * 0.02)
+    assert seconds(COSTS, 4, 2, 1e6, 0.01) == pytest.approx(0.0045 + 1.0 + 4 * 0.01)
+    assert seconds(COSTS, 2, 4, 1e6, 0.01) == pytest.approx(0.0025 + 1.5 + 4 * 0.02)
 
 
 def test_how_far_it_scales():
