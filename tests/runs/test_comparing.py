@@ -251,8 +251,8 @@ def test_votes_are_counted_by_the_key(folder, blind, tmp_path, command):
     assert [row["name"] for row in json.loads(out)] == [clips["A"], *sorted((clips["B"], clips["C"]), key=out.index)]
     assert err.count("left out: ") == 13
     for said in ("first has voted already", "not of this page", "got 6 for A", "got 1 for D", "got True for A",
-                 "holds no votes", "cannot be read", "named twice", "expected a text", "no regular file", "has more than",
-                 "expected an object"):  # fmt: skip
+                 "holds no votes", "cannot be read", "named twice", "expected a text", "no regular file",
+                 "has more than", "expected an object"):  # fmt: skip
         assert said in err, said
     status, out, _ = command("votes", folder / "blind.key.json", files[0])
     assert status == 0 and re.search(r"1  5\.00 +-", out) and out.count("\n") == 4
