@@ -69,7 +69,7 @@ def run_command(main: Callable[[], object], name: str) -> None:
             if interrupt.was_raised():  # and lost: Python ignores exceptions in some places
                 _exit_interrupted(name)
         except RnnaudioError as error:
-            print(f"{name}: {error}", file=sys.stderr)
+            print(f"{name}: {error}\n", end="", file=sys.stderr)  # at once, for several processes may say so
             sys.exit(error.status)
         except BrokenPipeError:
             forget_output()

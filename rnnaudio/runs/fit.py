@@ -70,6 +70,10 @@ def fit(
     with owned_folder(run_dir, make=True) if ranks.is_first else contextlib.nullcontext():
         sharing.check_preflight(ranks, config)
         saved = _begun(run_dir, resume, start) if ranks.is_first else None
+        if ranks.size > 1 and (start or (saved and "start" in saved.settings)):
+            raise RnnaudioError(
+                "a run that starts from another (--from) is trained by one process: leave --data-parallel out"
+            )
         with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
             with _suitable():
                 config = recipe.completed(config, corpus)

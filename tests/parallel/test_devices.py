@@ -60,7 +60,9 @@ def alone(corpus, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("dtype", "names"), [("float32", ["frames"]), ("float64", ["frames", "dropout"])])
+@pytest.mark.parametrize(("dtype", "names"), [
+    pytest.param("float32", ["frames"], marks=pytest.mark.ranks), ("float64", ["frames", "dropout"])
+])
 def test_four_devices_equal_one(corpus, alone, tmp_path, dtype, names):
     status, output = ended(started(program("jax", corpus, tmp_path, dtype, *names), **devices(4)))
     assert status == 0, output
@@ -68,6 +70,7 @@ def test_four_devices_equal_one(corpus, alone, tmp_path, dtype, names):
         assert_equal(tmp_path / name, alone / dtype / name, TOLERANCE[dtype])
 
 
+@pytest.mark.ranks
 def test_two_processes_of_two_devices_equal_one(corpus, alone, tmp_path):
     """They find each other as processes of Slurm do. The first alone writes."""
     processes = [
@@ -156,6 +159,7 @@ class Training:
         return [ended(process, seconds) for process in self.processes]
 
 
+@pytest.mark.ranks
 def test_a_signal_on_one_process_ends_both_with_a_checkpoint(corpus, tmp_path):
     training = Training(corpus, tmp_path, job=2303)
     training.processes[1].send_signal(signal.SIGTERM)

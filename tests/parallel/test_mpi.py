@@ -23,6 +23,12 @@ pytest.importorskip("mpi4py", reason="needs the extra mpi")
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not MPIEXEC, reason="there is no mpiexec")]
 
+
+def in_full_only(case):
+    """A case for `make test-full`, which .ci/run leaves out: processes that share two cores take long."""
+    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.ranks)
+
+
 RNNAUDIO = [sys.executable, "-m", "rnnaudio"]
 SHARED = ["--data-parallel", "mpi"]
 
@@ -47,7 +53,9 @@ def corpus(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(("size", "dtype"), [(2, "float32"), (4, "float32"), (4, "float64")])
+@pytest.mark.parametrize(
+    ("size", "dtype"), [in_full_only((2, "float32")), in_full_only((4, "float32")), (4, "float64")]
+)
 def test_all_recipes_equal_one_process(corpus, tmp_path, size, dtype):
     """Fifty updates of whole batches, with and without segments, noise and dropout; state is carried on."""
     from tests.support.shared_runs import RUNS
@@ -62,6 +70,7 @@ def test_all_recipes_equal_one_process(corpus, tmp_path, size, dtype):
         assert_equal(tmp_path / "shared" / name, tmp_path / "one" / name, TOLERANCE[dtype])
 
 
+@pytest.mark.ranks
 def test_resumed_on_other_numbers_of_ranks(corpus, tmp_path):
     """Forty-five updates on two, four, one and four ranks are those on one, validations included."""
     settings = [*TINY, "--validate-every", "15"]
@@ -188,7 +197,7 @@ class Training:
         return status, output
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [in_full_only(0), 1])
 def test_a_signal_on_any_rank_ends_all_with_a_checkpoint(corpus, tmp_path, rank):
     """The run that is resumed equals one without interruption."""
     training = Training(corpus, tmp_path)
@@ -215,7 +224,7 @@ def test_ctrl_c_in_the_launcher(corpus, tmp_path):
     assert len(shown(output)) == 1 and "it plays as trained so far" in shown(output)[0]
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [in_full_only(0), 1])
 def test_a_rank_that_is_killed_ends_all_and_leaves_a_whole_checkpoint(corpus, tmp_path, rank):
     training = Training(corpus, tmp_path)
     os.kill(training.process_ids[rank], signal.SIGKILL)
@@ -228,7 +237,7 @@ def test_a_rank_that_is_killed_ends_all_and_leaves_a_whole_checkpoint(corpus, tm
     assert status == 0, output
 
 
-@pytest.mark.parametrize("kind", ["RnnaudioError", "ZeroDivisionError"])
+@pytest.mark.parametrize("kind", ["RnnaudioError", in_full_only("ZeroDivisionError")])
 def test_an_error_of_one_rank_in_the_middle_ends_all(corpus, tmp_path, kind):
     """An error of the user's is raised on all ranks; a fault of the program shows its rank and its traceback."""
     code = f"""

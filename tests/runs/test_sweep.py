@@ -141,8 +141,8 @@ def test_each_trial_is_a_run_and_the_page_has_the_best_first(opened, tmp_path, c
     page = (out / "sweep.html").read_text()
     order = sorted(of_study, key=lambda number: of_study[number]["value"])
     at = [page.index(f'href="trial-000{number}/report.html"') for number in order]
-    assert at == sorted(at) and "2 trials: 2 complete" in page and page.count("data:image/png") == 3
-    assert page.count("data:audio/wav") == 1 and "http" not in page.partition("<body>")[2]
+    assert at == sorted(at) and "2 trials: 2 complete" in page and page.count("data:image/png") == 4
+    assert page.count("data:audio/ogg") == 1 and "http" not in page.partition("<body>")[2]
     assert f"The best is trial-000{order[0]}, validation " in summary_of(study, rows_of(study))
     capsys.readouterr()
     content = (out / JOURNAL).read_bytes()

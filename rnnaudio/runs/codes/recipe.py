@@ -33,6 +33,7 @@ from rnnaudio.runs.lengths import Need, Needs
 from rnnaudio.runs.recipe import TOY_FRAME, Page, Prepared, Recipe
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.toys import MELODIES, RATE_HZ
+from rnnaudio.training import checkpoint
 
 TOY_CODES = 16
 
@@ -87,7 +88,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         The share of the variance that the codec loses is printed. RnnaudioError for pieces too short or too few.
         """
         codec = load_codec(run_dir) if run_dir else fitted_codec(config, corpus)
-        if run_dir and SavedRun.read(run_dir).is_on_other_music(corpus):
+        if run_dir and checkpoint.exists(run_dir) and SavedRun.read(run_dir).is_on_other_music(corpus):
             codec = dataclasses.replace(codec, lost=codec.lost_of(corpus.train))
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
         sequences = training_codes(corpus.train, codec, config)

@@ -29,6 +29,7 @@ from rnnaudio.runs.samples.fixed import FIXED
 from rnnaudio.runs.samples.model import Facts, build_model, measured_facts, windows_of
 from rnnaudio.runs.samples.network import step_network
 from rnnaudio.runs.toys import WAVES
+from rnnaudio.training import checkpoint
 from rnnaudio.training.resuming import set_model
 
 BLOCK_SAMPLES = 1024  # per block of generated sound, about
@@ -148,7 +149,7 @@ SAMPLES = SamplesRecipe()
 
 def facts_in(run_dir: Path | None) -> Facts | None:
     """The measurements that are saved with a run; None without a run, or if it has none."""
-    saved = SavedRun.read(run_dir).settings.get("facts") if run_dir else None
+    saved = SavedRun.read(run_dir).settings.get("facts") if run_dir and checkpoint.exists(run_dir) else None
     return None if saved is None else from_dict(Facts, saved)
 
 
