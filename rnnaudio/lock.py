@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.process import Process, boot, host, machine, this_process
+from rnnaudio.process import Process, boot, host, machine, this_process, uptime
 
 OF_A_FOLDER = ".rnnaudio.lock"
 MOST_BYTES = 4096  # of a record
@@ -290,13 +290,19 @@ class Owner(NamedTuple):
         by_kernel: whether this process has obtained the kernel's lock on the file; then an owner on this machine is
         known to have ended. age_seconds: time since the owner's last sign of life.
         """
-        if by_kernel and (self.host == host() or (self.boot and self.boot == boot())):
+        if by_kernel and self.boot and self.boot == boot():
             return False  # that kernel has freed the lock
         return self.may_be_running(age_seconds)
 
     def may_be_running(self, age_seconds: float) -> bool:
-        """Whether the process is running or, on another machine, has given a sign of life lately."""
+        """Whether the process is running or, on another machine, has given a sign of life lately.
+
+        A machine of this name, whose last sign of life is from before this one was booted, is this one: machines that
+        have one name and share a disk are told apart by that.
+        """
         is_running = self.process.is_running()
+        if is_running is None and self.host == host() and age_seconds > uptime():
+            return False
         return age_seconds < SILENT_SECONDS if is_running is None else is_running
 
     @property

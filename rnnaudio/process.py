@@ -62,6 +62,12 @@ def boot() -> str:
     return _text(Path("/proc/sys/kernel/random/boot_id"))
 
 
+def uptime() -> float:
+    """Seconds since this machine was booted; 0 where that is not known."""
+    words = _text(Path("/proc/uptime")).split()
+    return float(words[0]) if words else 0.0
+
+
 @functools.cache
 def machine() -> str:
     """Return 8 hexadecimal digits that identify this machine since it was last booted, and the container, if any.

@@ -148,11 +148,24 @@ def without_kernel_locks(monkeypatch):
 
 
 def test_what_the_kernel_has_freed_is_free_whatever_the_record_says(tmp_path):
-    for changed in (DEAD, {}, {"boot": "before a restart"}, FOREIGN | {"host": host()}):
+    for changed in (DEAD, {}, FOREIGN | {"boot": lock.boot()}):
         left_behind(tmp_path / OF_A_FOLDER, **changed)
         with owned_folder(tmp_path):
             pass
         assert os.listdir(tmp_path) == []
+
+
+def test_what_was_left_before_a_restart_is_free_and_a_machine_of_the_same_name_is_not_this_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "uptime", lambda: 200.0)
+    path = left_behind(tmp_path / OF_A_FOLDER, **FOREIGN | {"host": host()})
+    age(path, 100.0)
+    assert lock.owner_of(tmp_path) is not None
+    keeps_out(tmp_path, f"on {host()}")
+    age(path, 300.0)
+    assert lock.owner_of(tmp_path) is None
+    with owned_folder(tmp_path):
+        pass
+    assert os.listdir(tmp_path) == []
 
 
 def keeps_out(folder, words):
