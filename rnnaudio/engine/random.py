@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from rnnaudio.kernels import noise
 
 _graph: Any = backend if NAME == "theano" else backend.graph
 WHOLE = (0, 1)
-_part = WHOLE  # number of this part of each batch, and how many parts there are
+# Number of this part of each batch, and how many parts there are; of each thread its own.
+_part: ContextVar[tuple[int, int]] = ContextVar("part of batches", default=WHOLE)
 
 
 @contextlib.contextmanager
@@ -23,12 +25,11 @@ def part_of_batches(part: int, n_parts: int) -> Iterator[None]:
     Each row gets the random numbers that it would get in the whole batch: those of the whole batch are sampled, and
     the part's are used.
     """
-    global _part
-    before, _part = _part, (part, n_parts)
+    before = _part.set((part, n_parts))
     try:
         yield
     finally:
-        _part = before
+        _part.reset(before)
 
 
 class Random(_graph.Op):
@@ -96,7 +97,8 @@ def uniform(key: Key, stream: int, shape: Sequence[Size], *, batch_axis: int = -
 
 def _random(distribution: str, key: Key, stream: int, shape: Sequence[Size], batch_axis: int) -> Symbolic:
     """Make the operation; in a graph of whole batches it does not depend on the axis of the batch."""
-    if _part == WHOLE:
+    part = _part.get()
+    if part == WHOLE:
         return Random(distribution, stream, len(shape), float_type())(key, *shape)
     axis = range(len(shape))[batch_axis]
-    return Random(distribution, stream, len(shape), float_type(), _part, axis)(key, *shape)
+    return Random(distribution, stream, len(shape), float_type(), part, axis)(key, *shape)

@@ -1,5 +1,6 @@
 """Training shared by several ranks, here threads: updates are those of whole batches, and disagreement is refused."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -373,3 +374,17 @@ def test_ranks_of_different_settings_or_corpora():
         together(2, lambda rank: check_same(rank, record(rank, **wrong)))
     with pytest.raises(RnnaudioError, match="rank 1 has corpus.sum 'b', rank 0 'a'"):
         together(2, lambda rank: check_same(rank, record(rank, corpus={"path": "/", "sum": "b"})))
+
+
+def test_parts_of_one_thread_are_not_those_of_another():
+    """Two that enter and leave in turn, as ranks in threads do, leave no part behind."""
+    first, second = engine.part_of_batches(0, 2), engine.part_of_batches(1, 2)
+    with ThreadPoolExecutor(1) as other:
+        first.__enter__()
+        other.submit(second.__enter__).result()
+        first.__exit__(None, None, None)
+        other.submit(second.__exit__, None, None, None).result()
+    key = np.array([5, 6])
+    ours = engine.function([], engine.normal(key, 1, (4, 3)))()
+    with engine.part_of_batches(1, 2):
+        np.testing.assert_array_equal(engine.function([], engine.normal(key, 1, (2, 3)))(), ours[2:])
