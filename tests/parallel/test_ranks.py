@@ -91,6 +91,6 @@ from rnnaudio.cli import main
 sys.argv[1:] = ["train", "no.h5", "no", "--data-parallel", "mpi"]
 main()
 """
-    status, output = run_python(code)
+    status, output = run_python(code, RNNAUDIO_ENGINE=engine.NAME)
     assert status == 2 and output.startswith("rnnaudio: --data-parallel mpi needs MPI")
     assert "pip install 'rnnaudio[mpi]'" in output and "Traceback" not in output
