@@ -62,7 +62,7 @@ def run_command(main: Callable[[], object], name: str) -> None:
     those that it would obey, are printed as escapes. ``name`` is the prefix of the messages.
     """
     _make_output_printable()
-    with redirect_stderr(cast(TextIO, _Forgiving(sys.stderr))), interrupt.raised():
+    with redirect_stderr(cast(TextIO, _Forgiving(sys.stderr))), interrupt.raised(), interrupt.kept():
         try:
             main()
             sys.stdout.flush()

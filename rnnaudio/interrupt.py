@@ -5,6 +5,7 @@ training and generation, the first signal is only noted, and the work ends in go
 back: Ctrl-C raises KeyboardInterrupt, the others end the process at once.
 """
 
+import _thread
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ NAMES = {
     signal.SIGUSR1: "SIGUSR1", signal.SIGUSR2: "SIGUSR2",
 }  # fmt: skip
 WARNINGS = {signal.SIGUSR1, signal.SIGUSR2}  # of a batch system, some time before it ends the job (sbatch --signal)
+AGAIN_SECONDS = 0.02  # after which a lost KeyboardInterrupt is raised again
 BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")  # variables that they set for a job
 
 _last, _raised = 0, False
@@ -60,6 +62,24 @@ def raised() -> Iterator[None]:
 
     with _handled(interrupt):
         yield
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Context in which a KeyboardInterrupt that Python ignores, as in a destructor, is raised again elsewhere."""
+    before = sys.unraisablehook
+
+    def again(ignored: "sys.UnraisableHookArgs") -> None:
+        if isinstance(ignored.exc_value, KeyboardInterrupt):
+            threading.Timer(AGAIN_SECONDS, _thread.interrupt_main).start()  # once this function is left
+        else:
+            before(ignored)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

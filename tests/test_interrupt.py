@@ -12,7 +12,7 @@ import pytest
 from rnnaudio import interrupt
 from rnnaudio.errors import run_command
 from rnnaudio.interrupt import BATCH_SYSTEMS, Interrupt
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, run_python
 
 ASKING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -204,3 +204,26 @@ def test_an_error_after_a_signal_that_was_only_noted_is_reported():
 
     with pytest.raises(ValueError, match="a fault of ours"):
         run_command(work, "rnnaudio")
+
+
+LOST = """
+import os, signal, sys, time
+from rnnaudio.errors import run_command
+
+class Careless:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)  # raised here, where Python ignores it
+
+def main():
+    careless = Careless()
+    del careless
+    time.sleep(20.0)
+    print("went on to the end")
+
+run_command(main, "x")
+"""
+
+
+def test_an_interrupt_that_python_ignores_is_raised_again():
+    status, output = run_python(LOST)
+    assert status == 130 and output == "\nx: interrupted\n", output

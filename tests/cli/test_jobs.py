@@ -147,7 +147,7 @@ def test_twelve_trials_killed_twice_and_finished_by_two_processes_are_twelve(tmp
         rows = (out / f"trial-{number:04d}/history.jsonl").read_text().splitlines()
         assert len(rows) == 3
     page = (out / "sweep.html").read_text()
-    assert "12 trials: 12 complete" in page and page.count('href="trial-') == 12
+    assert "12 trials: 12 complete" in page and page.count("/report.html\"") == 12
 
 
 @pytest.mark.slow
