@@ -40,6 +40,8 @@ from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.training.gradients import Update, WholeGradients
 from rnnaudio.training.shared import SharedTrainStep
 
+ROOT = Path(__file__).parents[2]  # where processes find this module
+
 POINTS = {
     "LSTM, 200 units": FramesConfig(model=ModelConfig(n_units=200)),
     "LSTM, 3 x 300 units": FramesConfig(n_steps=80, model=ModelConfig(n_layers=3, n_units=300)),
@@ -157,7 +159,7 @@ def _run(function: str, config: FramesConfig, repeats: int, launcher: tuple[str,
     code = f"from experiments.benchmarks.data_parallel import {function}; {function}({settings!r}, {repeats})"
     done = subprocess.run(
         [*launcher, sys.executable, "-c", code], env=os.environ | {"RNNAUDIO_THREADS": "1"}, stdout=subprocess.PIPE,
-        text=True, check=False,
+        text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     if done.returncode:
         raise RnnaudioError("the processes failed; their errors are printed above")
