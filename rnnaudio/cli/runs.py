@@ -265,8 +265,8 @@ def compare(
         overwrite: replace an existing page.
         imports: a Python file that registers a cell or recipe of runs, if it is your own.
     """
-    from rnnaudio.runs.comparing import Asked
-    from rnnaudio.runs.comparing import compare as write_page
+    from rnnaudio.runs.comparing.compare import compare as write_page
+    from rnnaudio.runs.comparing.sounds import Asked
     from rnnaudio.runs.primes import Primes
 
     prime = Primes(prime_file, place=prime_index, start=prime_start)

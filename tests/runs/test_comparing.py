@@ -15,8 +15,11 @@ import soundfile
 from rnnaudio.audio import resample, write_wav
 from rnnaudio.audio.levels import loudness_lufs
 from rnnaudio.data import AudioCorpus
-from rnnaudio.runs import comparing, voting
-from rnnaudio.runs.comparing import Asked, Stretch, letter
+from rnnaudio.runs import voting
+from rnnaudio.runs.comparing import compare as comparing
+from rnnaudio.runs.comparing import entries, sounds
+from rnnaudio.runs.comparing.page import letter
+from rnnaudio.runs.comparing.sounds import Asked, Stretch
 from rnnaudio.runs.frames.config import ModelConfig
 from rnnaudio.runs.load import load
 from rnnaudio.runs.primes import Primes
@@ -148,14 +151,14 @@ def test_a_run_at_another_rate_gets_the_prime_at_its_own(folder):
     rate = run.sample_rate_hz
     t = np.arange(2 * rate) / (2 * rate)
     prime = (0.1 * np.sin(2 * np.pi * 440.0 * t)).astype(np.float32)  # a second at twice the rate
-    own, generated, _ = comparing._continued(run, Stretch(prime, prime[:0], 2 * rate), Asked(Primes(), seconds=0.25))
+    own, generated, _ = sounds._continued(run, Stretch(prime, prime[:0], 2 * rate), Asked(Primes(), seconds=0.25))
     np.testing.assert_allclose(own, resample(prime, 2 * rate, rate))
     assert len(own) == rate and len(generated) == rate // 4
 
 
 def test_names_that_look_the_same_are_numbered_and_none_is_that_of_the_recording(tmp_path):
     names = ["the recording", "setting", "x\ny", r"x\ny"]
-    shown = comparing._names([tmp_path / name for name in names])
+    shown = entries._names([tmp_path / name for name in names])
     assert shown == ["the recording (2)", "setting (2)", r"x\ny", r"x\ny (2)"]
 
 

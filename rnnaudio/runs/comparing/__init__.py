@@ -1,0 +1,1 @@
+"""Several runs on one page, to listen, look and compare."""

@@ -1,0 +1,132 @@
+"""The page of a comparison, with the names of the runs or without."""
+
+import json
+import random
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnnaudio import plots
+from rnnaudio.atomic import replacing
+from rnnaudio.audio.clip import Clip
+from rnnaudio.metrics import Alive
+from rnnaudio.report import Deck, write_report
+from rnnaudio.runs.comparing.entries import RECORDING, Entry
+from rnnaudio.runs.comparing.sounds import Stretch
+from rnnaudio.runs.diagnosis.saved import saved_causes
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ABOUT = (
+    "All go on from the same prime, and all are equally loud by ITU-R BS.1770, as far as 12 dB of gain can make them. "
+    "How long one sounds like music is measured, by the music of its own corpus, and nobody listened. Listen yourself."
+)
+ABOUT_BLIND = (
+    "All go on from the same prime, and are about equally loud. Which is which is in the key, a file that belongs to "
+    "whoever made this page; one may be the recording itself. Vote for each, save the votes and send the file back."
+)
+
+
+def write_open(
+    out: Path,
+    entries: Sequence[Entry],
+    clips: dict[str, Clip],
+    lives: dict[str, Alive | None],
+    stretch: Stretch,
+) -> None:
+    """Write the page with the names of all runs."""
+    for entry in entries:
+        clip = clips[entry.name]
+        clips[entry.name] = clip._replace(words=f"{_in_words(entry, lives[entry.name])} {clip.words}")
+    recipes = list(dict.fromkeys(entry.recipe.name for entry in entries))
+    write_report(
+        out,
+        title=f"{len(entries)} runs compared",
+        summary=ABOUT,
+        sounds=Deck(clips, prime_seconds=stretch.seconds),
+        pictures=dict(curve for recipe in recipes for curve in _curves(entries, recipe)),
+        tables={
+            "Runs": [_as_row(entry, lives[entry.name]) for entry in entries],
+            **{f"Settings that differ: {recipe}": _settings(entries, recipe, differing=True) for recipe in recipes},
+            **{f"Settings in common: {recipe}": _settings(entries, recipe, differing=False) for recipe in recipes},
+        },
+    )
+
+
+def _curves(entries: Sequence[Entry], recipe: str) -> list[tuple[str, bytes]]:
+    """Caption and picture of the learning curves of the runs of a recipe, whose losses have one unit."""
+    of_recipe = [entry for entry in entries if entry.recipe.name == recipe and entry.run.history]
+    if not of_recipe:
+        return []
+    histories = {entry.name: entry.run.history for entry in of_recipe}
+    figure = plots.compared_curves_figure(histories, quantity=of_recipe[0].recipe.quantity)
+    return [(f"Learning curves: {recipe}", plots.rendered(figure))]
+
+
+def _in_words(entry: Entry, life: Alive | None) -> str:
+    """Describe a run for a listener: how long it stays alive, its loss, and the first cause that was found."""
+    causes = saved_causes(entry.run_dir)
+    if causes is None:
+        found = f"none that can be read (rnnaudio diagnose {entry.run_dir})"
+    else:
+        found = f"{causes[0]['name']}: {causes[0]['evidence']}" if causes else "no mistake found"
+    validation = f"Validation: {entry.row.validation}. " if entry.row.validation else ""
+    return f"Recipe {entry.recipe.name}. Alive: {_alive(life)}. {validation}Diagnosis: {found}."
+
+
+def _alive(life: Alive | None) -> str:
+    if life is None:
+        return "not measured, for its corpus is not there"
+    return f"{life.seconds:.1f} s" + (f", then it {life.reason}" if life.fault else "")
+
+
+def _as_row(entry: Entry, life: Alive | None) -> dict[str, object]:
+    row = entry.row
+    return {
+        "run": entry.name,
+        "recipe": row.recipe,
+        "state": row.state,
+        "updates": row.updates,
+        "minutes": row.minutes,
+        "validation": row.validation,
+        "alive": _alive(life),
+        "note": row.note,
+    }
+
+
+def _settings(entries: Sequence[Entry], recipe: str, *, differing: bool) -> list[dict[str, object]]:
+    """Rows of settings: those that differ, with the value of each run, or those in common, with their one value."""
+    rows = [entry.row for entry in entries if entry.recipe.name == recipe]
+    names = [name for name in rows[0].settings if (name in rows[0].differing) == differing]
+    if differing:
+        return [{"setting": name, **{row.name: str(row.settings.get(name, "")) for row in rows}} for name in names]
+    return [{"setting": name, "value": str(rows[0].settings[name])} for name in names]
+
+
+def write_blind(out: Path, key: Path, entries: Sequence[Entry], clips: dict[str, Clip], stretch: Stretch) -> None:
+    """Write the page without names, in an order left to chance, and the key to it, both or neither."""
+    page = secrets.token_hex(8)
+    folders = {RECORDING: RECORDING} | {entry.name: str(entry.run_dir) for entry in entries}
+    names = list(clips)
+    random.Random(page).shuffle(names)
+    letters = {letter(k): name for k, name in enumerate(names)}
+    content = {"page": page, "clips": {label: folders[name] for label, name in letters.items()}}
+    with replacing(key) as place:
+        place.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_report(
+            out,
+            title="Which sounds best?",
+            summary=ABOUT_BLIND,
+            sounds=Deck(
+                {label: clips[name]._replace(words="") for label, name in letters.items()},
+                prime_seconds=stretch.seconds,
+                ballot=page,
+            ),
+            pictures={},
+            tables={},
+        )
+
+
+def letter(number: int) -> str:
+    """A to Z, then AA, AB, ... for numbers from 0."""
+    before, k = divmod(number, len(LETTERS))
+    return (letter(before - 1) if before else "") + LETTERS[k]
