@@ -37,7 +37,7 @@ def bar(values: Iterable[Any] | None = None, desc: str = "", *, disable: bool = 
 
 
 class Lines:
-    """What :func:`bar` returns, with its arguments, where there is no terminal."""
+    """Replacement of the bar where there is no terminal; the arguments are those of :func:`bar`."""
 
     def __init__(
         self,

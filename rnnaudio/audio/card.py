@@ -19,7 +19,7 @@ INSTEAD = "without a sound card: rnnaudio generate RUN_DIR out.wav, or ... - | a
 
 
 class Card(Protocol):
-    """What plays sound as it comes; a context manager, within which the card is open."""
+    """Player of sound as it comes; a context manager, within which the card is open."""
 
     def __enter__(self) -> "Card": ...
     def __exit__(self, *exception: object) -> None: ...

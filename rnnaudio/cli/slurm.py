@@ -21,7 +21,7 @@ PROGRAM = ["-m", "rnnaudio"]
 
 
 class Request(NamedTuple):
-    """What each job asks Slurm for: a time limit in minutes, processor cores, and a partition, or the default one."""
+    """Resources of each job: a time limit in minutes, processor cores, and a partition, or the default one."""
 
     minutes: int
     cores: int
@@ -57,7 +57,7 @@ def submit(arguments: Sequence[str], out: Path, n_jobs: int, request: Request, c
 
 
 class Worker:
-    """What a job does: run a command in a process of its own; arguments: those of ``rnnaudio``.
+    """Run a command in a process of its own, as the work of a job; arguments: those of ``rnnaudio``.
 
     Slurm's warning reaches every process of the job. This one takes it, and asks the command once, by SIGTERM, to save
     and to end; the command ignores the warning itself.

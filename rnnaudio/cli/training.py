@@ -28,7 +28,7 @@ Limits = Mapping[str, float | int | None]
 
 
 class Watched(NamedTuple):
-    """What is to be seen and heard of a run while it trains and after: options of the commands that train.
+    """Options of the commands that train: what is seen and heard of a run meanwhile and after.
 
     diagnose: whether to end with a diagnosis, which becomes part of the report. listen_every: minutes between two
     sounds; 0: none. tensorboard: whether to write event files.

@@ -38,7 +38,7 @@ class Port(NamedTuple):
 
 @dataclass
 class Shared:
-    """What a graph and the bodies of its loops have in common: constants, and a count for new names."""
+    """Constants, and a count for new names, that a graph and the bodies of its loops share."""
 
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     variables: dict[Any, Value] = field(default_factory=dict)

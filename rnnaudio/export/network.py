@@ -45,7 +45,7 @@ class Network:
     about: Mapping[str, Plain] = field(default_factory=dict)
 
     def record(self) -> dict[str, Plain]:
-        """What is stored with the graph: ``about``, and the names and initial values of all states."""
+        """Make the record that is stored with the graph: ``about``, and names and initial values of all states."""
         return {**self.about, "states": [state.record() for state in self.states]}
 
 

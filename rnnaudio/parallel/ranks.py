@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Meeting(NamedTuple):
-    """What the ranks agree on: ``seconds`` of the first rank's clock, and the number of a ``signal``, 0 for none."""
+    """Agreement of the ranks: ``seconds`` of the first rank's clock, and the number of a ``signal``, 0 for none."""
 
     seconds: float
     signal: int

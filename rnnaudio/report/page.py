@@ -22,7 +22,7 @@ FINDINGS, END_OF_FINDINGS = "<!-- findings -->", "<!-- end of findings -->"
 
 
 class Findings(NamedTuple):
-    """Why a run sounds as it does: the part of its page that a later diagnosis may replace.
+    """Reasons why a run sounds as it does: the part of its page that a later diagnosis may replace.
 
     heading
         heading of the part.

@@ -64,7 +64,7 @@ class Row:
 
 
 class SummaryEntry(TypedDict):
-    """What the list takes from ``summary.json``."""
+    """Entries of ``summary.json`` that the list uses."""
 
     alive_seconds: NotNegative
     of_seconds: NotNegative

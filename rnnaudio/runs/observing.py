@@ -32,7 +32,7 @@ LEAST_MINUTES = 0.05
 
 
 class Heard(NamedTuple):
-    """What a run plays at an update: prime and continuation, (n,) samples, and the paths of its two files."""
+    """Sound of a run at an update: prime and continuation, (n,) samples, and the paths of its two files."""
 
     updates: int
     audio: Audio

@@ -26,7 +26,7 @@ HELP = "space pauses, q ends"
 
 
 class Keys(Protocol):
-    """What is typed while sound plays; a context manager. ``are_read``: whether keys can come at all."""
+    """Reader of what is typed while sound plays; a context manager. ``are_read``: whether keys can come at all."""
 
     are_read: bool
 
@@ -76,7 +76,7 @@ class DialledSampling(SamplingOptions):
 
 
 class Pace:
-    """How fast sound is made: ``sound_seconds`` of it in ``work_seconds``."""
+    """Speed at which sound is made: ``sound_seconds`` of it in ``work_seconds``."""
 
     def __init__(self, sample_rate_hz: int):
         self._rate = sample_rate_hz
@@ -110,7 +110,7 @@ class Pace:
 
 
 class Desk:
-    """Where sound goes to the card, a little at a time, and keys are obeyed in between.
+    """Outlet through which sound goes to the card, a little at a time; keys are obeyed in between.
 
     The attributes: ``is_over``, True once q was typed or ``interrupted`` is true; ``n_gaps``, the gaps so far.
     """

@@ -53,7 +53,7 @@ def _flat(values: Mapping[str, Plain], prefix: str = "") -> Iterator[tuple[str, 
 
 
 class FirstPrepared(NamedTuple):
-    """What the first rank lets the others know: the files of the run, and whether it is resumed."""
+    """Message of the first rank to the others: the files of the run, and whether it is resumed."""
 
     files: Mapping[str, Checkpoint]
     resumed: bool

@@ -128,7 +128,7 @@ def begin_again(model: Layer, run_dir: Path) -> None:
 
 
 def _learnt(model: Layer) -> dict[str, SharedVariable]:
-    """What a model has learnt: its parameters, and means and variances of normalisation.
+    """Return the learnt values of a model: its parameters, and means and variances of normalisation.
 
     Other statistics follow from settings, such as levels of noise, or from files of the run, such as its codec.
     """

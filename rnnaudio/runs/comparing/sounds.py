@@ -22,7 +22,7 @@ MOST_GAIN_DB = 12.0
 
 
 class Asked(NamedTuple):
-    """What is to be compared.
+    """Request for a comparison.
 
     prime: file, or place in the test split of the first run whose corpus is there. prime_seconds: None for the longest
     prime that a recipe of the runs asks for. seconds: length of each continuation. seed: random seed of the sampling;

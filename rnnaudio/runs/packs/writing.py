@@ -137,7 +137,7 @@ def _corpus_name(saved: SavedRun) -> str:
 
 
 def _without_folder(source: str) -> str:
-    """Where a recording is from, without the folder of a file on this machine."""
+    """Name the origin of a recording, without the folder of a file on this machine."""
     return Path(source).name if Path(source).is_absolute() else source
 
 

@@ -107,7 +107,7 @@ def value_in_words(space: Space, value: float) -> str:
 
 
 def summary_of(study: Study, rows: Sequence[Mapping[str, Any]]) -> str:
-    """How many trials there are in each state, and which is the best, in sentences."""
+    """Describe a sweep in sentences: the number of trials in each state, and the best one."""
     space = study.space
     counts = {state: sum(row["state"] == state for row in rows) for state in ORDER}
     text = f"{len(rows)} trials: {', '.join(f'{n} {state}' for state, n in counts.items() if n)}."

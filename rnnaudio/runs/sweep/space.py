@@ -51,7 +51,7 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class Space:
-    """What a space file says; made by :func:`read_space`.
+    """Contents of a space file; made by :func:`read_space`.
 
     recipe
         name of the recipe.
@@ -101,7 +101,7 @@ class Space:
             raise Unsuitable(error) from error
 
     def identity(self) -> Record:
-        """What makes this space another than others, as plain values: all but the number of trials."""
+        """Identify the space by plain values: all of it but the number of trials."""
         sweep = {name: value for name, value in to_dict(self.sweep).items() if name != "n_trials"}
         search = {name: asdict(one) for name, one in self.ranges.items()}
         return {"recipe": self.recipe, "fixed": self.fixed, "search": search, "sweep": sweep}

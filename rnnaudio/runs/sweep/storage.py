@@ -53,7 +53,7 @@ def undisturbed(where: str) -> Iterator[None]:
 
 
 def name_of(out: Path, url: str) -> str:
-    """What a storage is called in messages: its file, or its URL without the password."""
+    """Name a storage for messages: its file, or its URL without the password."""
     if not url:
         return str(out / JOURNAL)
     try:

@@ -42,7 +42,7 @@ UNSIGNED_SECONDS = 60.0  # after which a trial whose process did not say in whic
 
 
 class Mark(TypedDict):
-    """What a sweep's folder says about its study: its name, where it is kept, and a random name of the folder."""
+    """Record of the study in a sweep's folder: its name, where it is kept, and a random name of the folder."""
 
     study: str
     storage: Literal["journal", "database"]
