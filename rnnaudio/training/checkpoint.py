@@ -136,7 +136,7 @@ def forget_own(path: Path) -> None:
 
 
 def _mark(path: Path) -> str:
-    """Identify a checkpoint by its length and a checksum of its beginning, which holds its own; empty if unreadable."""
+    """Identify a checkpoint by its length and a checksum of its beginning; empty if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return f"{os.fstat(file.fileno()).st_size} {hashlib.sha256(file.read(MARKED_BYTES)).hexdigest()}"
